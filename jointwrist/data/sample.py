@@ -1,0 +1,79 @@
+"""One wrist radiograph with its labels, and the packed form of its overlapping masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from jointwrist.anatomy import NOT_SCORED, NUM_BONES, NUM_JOINTS
+
+
+@dataclass(frozen=True)
+class WristSample:
+    """One wrist, right-hand orientation unless `mirrored` is False for a left hand.
+
+    Attributes:
+        identifier: `PPPP_SSSS_L|R` or `EXT_PPPP_0001_L|R`.
+        patient: Patient identifier.
+        side: "L" or "R": the hand on the film, whatever the orientation of the arrays.
+        image: (1, H, W) float32 in [0, 1].
+        bones: (H, W) uint16 bit map of the 14 masks (bit b is bone b), or None without masks.
+        scores: (6,) int64 erosion scores, `NOT_SCORED` where a joint has none.
+        spacing_mm: Pixel spacing in mm, or None if unknown.
+        mirrored: Whether the arrays were mirrored from a left to a right hand.
+        eroded: (H, W) uint8 bit map of eroded pixels (bit j is joint surface j), or None if unknown.
+        healthy: (H, W) uint16 bit map of the bones before erosion, or None if unknown.
+        boxes: (6, 4) float32 joint boxes (x0, y0, x1, y1) in pixels, nan where a joint has none; or None.
+    """
+
+    identifier: str
+    patient: str
+    side: str
+    image: np.ndarray
+    bones: np.ndarray | None = None
+    scores: np.ndarray = field(default_factory=lambda: np.full(NUM_JOINTS, NOT_SCORED, np.int64))
+    spacing_mm: float | None = None
+    mirrored: bool = False
+    eroded: np.ndarray | None = None
+    healthy: np.ndarray | None = None
+    boxes: np.ndarray | None = None
+
+
+def pack_masks(masks: np.ndarray) -> np.ndarray:
+    """Pack (C, H, W) masks, C at most 16 and any dtype, into a (H, W) uint16 bit map; bit c is channel c."""
+    if masks.ndim != 3 or masks.shape[0] > 16:
+        raise ValueError(f"masks must be (C, H, W) with at most 16 channels, not {masks.shape}")
+    bits = np.zeros(masks.shape[1:], np.uint16)
+    for channel, mask in enumerate(masks):
+        bits |= (mask != 0).astype(np.uint16) << np.uint16(channel)
+    return bits
+
+
+def unpack_masks(bits: np.ndarray, channels: int = NUM_BONES) -> np.ndarray:
+    """Unpack a (..., H, W) bit map into (..., C, H, W) bool masks."""
+    planes = np.arange(channels, dtype=np.uint16)[:, None, None]
+    return ((bits[..., None, :, :].astype(np.uint16) >> planes) & 1).astype(bool)
+
+
+def mirror(sample: WristSample) -> WristSample:
+    """Flip a sample left to right, toggling `mirrored`; the side stays that of the film."""
+    width = sample.image.shape[-1]
+    boxes = sample.boxes
+    if boxes is not None:
+        boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
+    flipped = {
+        key: None if array is None else np.ascontiguousarray(array[..., ::-1])
+        for key, array in (
+            ("image", sample.image),
+            ("bones", sample.bones),
+            ("eroded", sample.eroded),
+            ("healthy", sample.healthy),
+        )
+    }
+    return replace(sample, mirrored=not sample.mirrored, boxes=boxes, **flipped)
+
+
+def as_right_hand(sample: WristSample) -> WristSample:
+    """Mirror a left hand that has not been mirrored yet; return others unchanged."""
+    return mirror(sample) if sample.side == "L" and not sample.mirrored else sample

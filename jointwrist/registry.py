@@ -1,0 +1,111 @@
+"""The one registry of models: a model that `list_models` does not name does not exist."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from torch import nn
+
+#: Modules whose import fills the registry; each imports its optional dependencies only inside its builders.
+_MODEL_MODULES = ("jointwrist.models.joint", "baselines")
+
+TASKS = ("joint", "segmentation", "erosion", "foundation")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What the registry knows of a model.
+
+    Attributes:
+        name: Registry name.
+        task: One of `TASKS`.
+        published_name: Row name in the paper's tables, or None for a model that is not in them.
+        paper: Citation of the architecture.
+        licence: Licence of the original implementation.
+        code: Where this implementation comes from (a library, or the module here).
+        parameters: Trainable parameter count of the default construction.
+        input_size: Side of the square input in pixels, as published.
+        size_dependent: Whether the construction needs `img_size`.
+    """
+
+    name: str
+    task: str
+    published_name: str | None
+    paper: str
+    licence: str
+    code: str
+    parameters: int
+    input_size: int
+    size_dependent: bool = False
+
+
+_SPECS: dict[str, ModelSpec] = {}
+_BUILDERS: dict[str, Callable[..., nn.Module]] = {}
+_filled = False
+
+
+def register_model(spec: ModelSpec) -> Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]]:
+    """Enter a builder into the registry under `spec.name`.
+
+    Raises:
+        ValueError: The name is taken, or the task unknown.
+    """
+
+    def enter(builder: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+        if spec.name in _SPECS:
+            raise ValueError(f"model {spec.name!r} is registered twice")
+        if spec.task not in TASKS:
+            raise ValueError(f"model {spec.name!r} has task {spec.task!r}; tasks are {', '.join(TASKS)}")
+        _SPECS[spec.name] = spec
+        _BUILDERS[spec.name] = builder
+        return builder
+
+    return enter
+
+
+def _fill() -> None:
+    global _filled
+    if not _filled:
+        for module in _MODEL_MODULES:
+            importlib.import_module(module)
+        _filled = True
+
+
+def list_models(pattern: str = "*", task: str | None = None) -> list[str]:
+    """Return the sorted names that match a shell pattern, of one task or of all."""
+    _fill()
+    return sorted(
+        name for name, spec in _SPECS.items() if fnmatch.fnmatch(name, pattern) and (task is None or spec.task == task)
+    )
+
+
+def model_spec(name: str) -> ModelSpec:
+    """Return what is known of a model.
+
+    Raises:
+        ValueError: The name is not in the registry; the message suggests the nearest ones.
+    """
+    _fill()
+    if name not in _SPECS:
+        near = get_close_matches(name, _SPECS) or sorted(_SPECS)
+        raise ValueError(f"unknown model {name!r}; did you mean {', '.join(near)}? `jointwrist models list` names all")
+    return _SPECS[name]
+
+
+def create_model(name: str, **options) -> nn.Module:
+    """Build a model with random weights.
+
+    Args:
+        name: A name of `list_models()`.
+        **options: Passed to the builder; those that are None are left out, so that defaults stay the model's own.
+
+    Raises:
+        ValueError: The name is not in the registry.
+        TypeError: The model does not take one of the options.
+    """
+    model_spec(name)
+    return _BUILDERS[name](**{key: value for key, value in options.items() if value is not None})
