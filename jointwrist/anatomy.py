@@ -85,7 +85,8 @@ JOINTS: tuple[JointSurface, ...] = (
 
 #: Pairs of bones whose projections overlap, in the order of the release's evaluation code.
 OVERLAP_PAIRS: tuple[tuple[int, int], ...] = (
-    (1, 6), (1, 4), (6, 7), (0, 6), (7, 9), (0, 11), (3, 12), (4, 6), (7, 8), (0, 8), (3, 13), (7, 10), (8, 10), (10, 11),
+    (1, 6), (1, 4), (6, 7), (0, 6), (7, 9), (0, 11), (3, 12),
+    (4, 6), (7, 8), (0, 8), (3, 13), (7, 10), (8, 10), (10, 11),
 )  # fmt: skip
 
 NUM_BONES = len(BONES)

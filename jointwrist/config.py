@@ -1,0 +1,140 @@
+"""Configuration: frozen dataclasses <- YAML <- command line; an unknown key or a wrong type is an error."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+import yaml
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A configuration value that cannot be used; the message names the key and the remedy."""
+
+
+def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
+    """Make a (nested) frozen dataclass from plain values.
+
+    Args:
+        cls: Dataclass to make.
+        values: Field values; nested mappings for nested dataclasses.
+        where: Dotted prefix for error messages.
+
+    Raises:
+        ConfigError: A key is unknown, or a value has the wrong type.
+    """
+    hints = typing.get_type_hints(cls)
+    names = [f.name for f in dataclasses.fields(cls)]
+    for key in values:
+        if key not in names:
+            near = get_close_matches(str(key), names)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(names)}"
+            raise ConfigError(f"unknown key {where}{key!s}; {hint}")
+    return cls(**{key: _convert(hints[key], value, f"{where}{key}") for key, value in values.items()})
+
+
+def merge_trees(*trees: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge nested mappings; later ones win."""
+    merged: dict[str, Any] = {}
+    for tree in trees:
+        for key, value in tree.items():
+            both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+            merged[key] = merge_trees(merged[key], value) if both else value
+    return merged
+
+
+def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
+    """Turn command-line `a.b=value` items into a nested mapping; values are read as YAML.
+
+    Raises:
+        ConfigError: An item has no `=`.
+    """
+    tree: dict[str, Any] = {}
+    for item in items:
+        path, separator, text = item.partition("=")
+        if not separator:
+            raise ConfigError(f"override {item!r} is not of the form key=value")
+        node = tree
+        *parents, leaf = path.split(".")
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = yaml.safe_load(text)
+    return tree
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises:
+        ConfigError: The file is missing, is no valid YAML or is not a mapping.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: a configuration file is a mapping of keys to values")
+    return values
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Return a configuration as plain nested values that `build` takes back."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def digest(config: Any) -> str:
+    """Return 12 hexadecimal digits that identify a configuration (dataclass or plain values)."""
+    values = to_dict(config) if dataclasses.is_dataclass(config) else config
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(next(a for a in arguments if a is not type(None)), value, where)
+    if origin is Literal:
+        if value not in arguments:
+            raise ConfigError(f"{where} is {value!r}; choose one of {', '.join(map(str, arguments))}")
+        return value
+    if dataclasses.is_dataclass(hint):
+        if isinstance(value, hint):
+            return value
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where} needs keys and values, not {value!r}")
+        return build(hint, value, f"{where}.")
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{where} needs a list, not {value!r}")
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
+        if len(kinds) != len(value):
+            raise ConfigError(f"{where} needs {len(kinds)} values, not {value!r}")
+        return tuple(_convert(kind, item, where) for kind, item in zip(kinds, value, strict=True))
+    if origin in (dict, Mapping):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where} needs keys and values, not {value!r}")
+        return dict(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if hint is float and isinstance(value, str):
+        try:  # YAML 1.1 reads 1e-4, without a dot, as text
+            return float(value)
+        except ValueError:
+            raise ConfigError(f"{where} needs a number, not {value!r}") from None
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise ConfigError(f"{where} needs {hint.__name__}, not {value!r}")
+    return value

@@ -1,0 +1,42 @@
+"""From a radiograph to what a network sees; the same in training, evaluation and prediction."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def normalise(image: Tensor) -> Tensor:
+    """Stretch each image of (..., H, W) to [0, 1] by its own minimum and maximum; a flat image becomes 0."""
+    low = image.amin(dim=(-2, -1), keepdim=True)
+    span = image.amax(dim=(-2, -1), keepdim=True) - low
+    return (image - low) / span.clamp_min(torch.finfo(image.dtype).tiny) * (span > 0)
+
+
+def resize_image(image: Tensor, size: int) -> Tensor:
+    """Resize (B, C, H, W) images to size x size, bilinear, with antialiasing when they shrink."""
+    if image.shape[-2:] == (size, size):
+        return image
+    return F.interpolate(image, (size, size), mode="bilinear", align_corners=False, antialias=True)
+
+
+def resize_bits(bits: Tensor, size: int) -> Tensor:
+    """Resize (B, H, W) integer bit maps to size x size by the nearest pixel."""
+    if bits.shape[-2:] == (size, size):
+        return bits
+    height, width = bits.shape[-2:]
+    rows = ((torch.arange(size, device=bits.device) + 0.5) * height / size).long().clamp_max(height - 1)
+    columns = ((torch.arange(size, device=bits.device) + 0.5) * width / size).long().clamp_max(width - 1)
+    return bits[:, rows[:, None], columns[None, :]]
+
+
+def prepare_image(image: Tensor, size: int) -> Tensor:
+    """Normalise (B, 1, H, W) images and resize them to size x size."""
+    return resize_image(normalise(image), size)
+
+
+def unpack_bits(bits: Tensor, channels: int) -> Tensor:
+    """Unpack (B, H, W) integer bit maps into (B, channels, H, W) float32 masks."""
+    planes = torch.arange(channels, device=bits.device, dtype=torch.int32)[:, None, None]
+    return ((bits.to(torch.int32)[:, None] >> planes) & 1).float()

@@ -1,0 +1,56 @@
+"""Batches whose composition depends on seed and epoch alone, so that a killed run continues inside an epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from torch.utils.data import Sampler
+
+
+class EpochBatches(Sampler[list[int]]):
+    """Shuffled batches, if wanted with a fixed share of one kind of item in every batch.
+
+    Args:
+        chosen: For every item whether it is of the kind whose share is fixed.
+        batch_size: Items a batch; every batch is full, the last is filled from the start of the order.
+        share: Share of the chosen kind in every batch; 0 keeps the natural share.
+        seed: Seed of the order.
+
+    An epoch is as long as one pass over all items. Of each kind, items are drawn in shuffled passes without
+    replacement, so a kind that is rare comes round more often.
+    """
+
+    def __init__(self, chosen: Sequence[bool], batch_size: int, share: float = 0.0, seed: int = 0):
+        self.chosen = np.asarray(chosen, bool)
+        self.batch_size = batch_size
+        mixed = 0 < share < 1 and self.chosen.any() and not self.chosen.all()
+        self.share = share if mixed else 0.0
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.chosen) / self.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order the next pass follows."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        rng = np.random.default_rng([self.seed, self.epoch])
+        if not self.share:
+            stream = _passes(np.arange(len(self.chosen)), rng)
+            for _ in range(len(self)):
+                yield [next(stream) for _ in range(self.batch_size)]
+            return
+        wanted = min(max(round(self.share * self.batch_size), 1), self.batch_size - 1) if self.batch_size > 1 else 1
+        kind, rest = _passes(np.flatnonzero(self.chosen), rng), _passes(np.flatnonzero(~self.chosen), rng)
+        for _ in range(len(self)):
+            batch = [next(kind) for _ in range(wanted)] + [next(rest) for _ in range(self.batch_size - wanted)]
+            yield [batch[i] for i in rng.permutation(self.batch_size)]
+
+
+def _passes(items: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
+    while True:
+        yield from rng.permutation(items).tolist()

@@ -1,0 +1,126 @@
+"""Losses of the two tasks. All take logits, unless a name says otherwise, and average over labelled images only."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jointwrist.anatomy import OVERLAP_PAIRS
+
+#: Levels of the ordinal erosion output: scores 0, 1, 2 and 3 to 5 (3 and 5 are nearly absent in RAM-W600).
+EROSION_LEVELS = 4
+
+
+def dice_loss(values: Tensor, target: Tensor, squared: bool = False, smooth: float = 1e-5) -> Tensor:
+    """Dice loss, mean over images and channels.
+
+    Args:
+        values: (B, C, H, W) probabilities, or raw outputs as in the authors' code.
+        target: (B, C, H, W) masks, 0 or 1.
+        squared: Squared terms in the denominator (V-Net, arXiv 1606.04797, equation 2).
+        smooth: Added to numerator and denominator.
+    """
+    values = values.float()
+    intersection = (values * target).sum((-2, -1))
+    power = 2 if squared else 1
+    total = values.pow(power).sum((-2, -1)) + target.sum((-2, -1))
+    return (1 - (2 * intersection + smooth) / (total + smooth)).mean()
+
+
+def overlap_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Dice loss of the 14 overlap regions: probabilities multiply where masks intersect."""
+    first, second = (torch.tensor(side, device=logits.device) for side in zip(*OVERLAP_PAIRS, strict=True))
+    probability = logits.float().sigmoid()
+    return dice_loss(probability[:, first] * probability[:, second], target[:, first] * target[:, second], smooth=1.0)
+
+
+def signed_distance(mask: Tensor, radius: int = 8) -> Tensor:
+    """Exact Euclidean distance to the contour, clipped at `radius` pixels; positive inside.
+
+    Args:
+        mask: (B, C, H, W), 0 or 1.
+        radius: Largest distance, and so half the window of the separable minimum.
+
+    Returns:
+        (B, C, H, W) float32 in [-radius, radius]; the frame counts as a continuation of what it cuts.
+    """
+
+    def squared_distance(free: Tensor) -> Tensor:
+        cost = torch.where(free, float(radius**2), 0.0)
+        for dim in (-1, -2):
+            pad = (radius, radius, 0, 0) if dim == -1 else (0, 0, radius, radius)
+            padded = F.pad(cost, pad, value=float(radius**2))
+            size = cost.shape[dim]
+            best = cost
+            for offset in range(-radius, radius + 1):
+                if offset:
+                    best = torch.minimum(best, padded.narrow(dim, radius + offset, size) + float(offset**2))
+            cost = best
+        return cost
+
+    inside = mask > 0.5
+    return squared_distance(inside).sqrt() - squared_distance(~inside).sqrt()
+
+
+def distance_loss(distance: Tensor, target: Tensor, scale: float = 4.0) -> Tensor:
+    """Smooth L1 between predicted and true tanh(d / scale), d the signed distance in pixels.
+
+    Args:
+        distance: (B, C, H, W) logits of the clipped distance (tanh is applied here).
+        target: (B, C, H, W) masks.
+        scale: Pixels at which tanh bends.
+    """
+    with torch.no_grad():
+        truth = torch.tanh(signed_distance(target) / scale)
+    return F.smooth_l1_loss(torch.tanh(distance.float()), truth)
+
+
+def boundary_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Boundary loss (Kervadec et al., arXiv 1812.07032, equation 5) with the distance clipped and scaled to [-1, 1]."""
+    with torch.no_grad():
+        distance = signed_distance(target) / 8.0
+    return -(logits.float().sigmoid() * distance).mean()
+
+
+def score_levels(scores: Tensor) -> Tensor:
+    """Map scores 0..5 to levels 0..3 (3, 4 and 5 share one); not scored stays -1."""
+    return scores.clamp(max=EROSION_LEVELS - 1)
+
+
+def level_log_odds(counts: Tensor, smooth: float = 1.0) -> Tensor:
+    """Prior log odds of P(level > k) from level counts.
+
+    Args:
+        counts: (J, L) images of each joint at each level.
+        smooth: Added to both sides.
+
+    Returns:
+        (J, L - 1) log odds.
+    """
+    above = counts.flip(1).cumsum(1).flip(1)[:, 1:]
+    below = counts.cumsum(1)[:, :-1]
+    return torch.log((above + smooth) / (below + smooth))
+
+
+def ordinal_loss(logits: Tensor, levels: Tensor, valid: Tensor, adjustment: Tensor | None = None) -> Tensor:
+    """Cumulative binary cross-entropy of an ordinal output.
+
+    Args:
+        logits: (B, J, K) logits of P(level > k).
+        levels: (B, J) int levels, negative where not scored.
+        valid: (B, J) bool, False where the joint was not found.
+        adjustment: (J, K) prior log odds added in training and left out at test, so that logit 0 decides at balanced
+            accuracy (logit adjustment, Menon et al., arXiv 2007.07314).
+
+    Returns:
+        Mean over labelled, found joints; 0, connected to the graph, if there is none.
+    """
+    logits = logits.float()
+    if adjustment is not None:
+        logits = logits + adjustment
+    steps = torch.arange(logits.shape[-1], device=logits.device)
+    target = (levels[..., None] > steps).float()
+    weight = ((levels >= 0) & valid).float()[..., None].expand_as(target)
+    loss = F.binary_cross_entropy_with_logits(logits, target, weight=weight, reduction="sum")
+    return loss / weight.sum().clamp_min(1.0)

@@ -1,0 +1,108 @@
+"""Where the joint surfaces lie under the predicted bone masks: weights, bands and boxes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jointwrist.anatomy import JOINTS, NUM_BONES
+
+#: Joints on long bones, which count at their joint end only.
+LONG_BONE_JOINTS = tuple(
+    joint.index for joint in JOINTS if joint.name in ("Metacarpal1st", "DistalRadius", "DistalUlna")
+)
+_BONES = [joint.bone for joint in JOINTS]
+
+
+class JointRegions(NamedTuple):
+    """Soft regions of the six joint surfaces at one resolution, each (B, 6, h, w) in [0, 1]."""
+
+    surface: Tensor
+    partners: Tensor
+    contour: Tensor
+    ring: Tensor
+
+
+def partner_matrix(device: torch.device | None = None) -> Tensor:
+    """Return (6, 14), 1 where a bone meets the joint surface."""
+    matrix = torch.zeros(len(JOINTS), NUM_BONES, device=device)
+    for joint in JOINTS:
+        matrix[joint.index, list(joint.partners)] = 1
+    return matrix
+
+
+def joint_regions(masks: Tensor, reach: float = 0.07) -> JointRegions:
+    """Weigh every pixel by how much it belongs to each joint surface.
+
+    Args:
+        masks: (B, 14, h, w) mask probabilities; differentiable.
+        reach: How far from its partners a long bone still counts, as a fraction of the side.
+
+    Returns:
+        The surface (own mask, near the partners for long bones), the partners, the band on the contour, and the ring
+        outside it.
+    """
+    own = masks[:, _BONES]
+    partners = torch.einsum("jb,bnhw->njhw", partner_matrix(masks.device).to(masks.dtype), masks.transpose(0, 1))
+    partners = partners.clamp(max=1)
+    radius = max(int(reach * masks.shape[-1]), 1)
+    near = F.max_pool2d(partners, 2 * radius + 1, 1, radius)
+    near = F.avg_pool2d(near, 2 * (radius // 2) + 1, 1, radius // 2)
+    long_bone = torch.zeros(1, len(JOINTS), 1, 1, device=masks.device, dtype=masks.dtype)
+    long_bone[:, list(LONG_BONE_JOINTS)] = 1
+    near = long_bone * near + (1 - long_bone)
+    outer = F.max_pool2d(own, 3, 1, 1)
+    inner = -F.max_pool2d(-own, 3, 1, 1)
+    wide = F.max_pool2d(outer, 3, 1, 1)
+    return JointRegions(own * near, partners, (outer - inner) * near, (wide - own) * near)
+
+
+@torch.no_grad()
+def moment_boxes(weight: Tensor, scale: float, extent: float = 2.4, margin: float = 0.02) -> tuple[Tensor, Tensor]:
+    """Square boxes round thresholded weights, from their first and second moments.
+
+    Thresholding matters: moments of the raw probabilities let far, faint pixels blow the box up.
+
+    Args:
+        weight: (B, J, h, w) in [0, 1].
+        scale: Pixels of the box coordinates per pixel of `weight`.
+        extent: Half side in standard deviations of the longer axis.
+        margin: Added to the half side, as a fraction of the image side.
+
+    Returns:
+        Boxes (B, J, 4) float32 as x0, y0, x1, y1, pixel edges at integers; and (B, J) bool, False where fewer than
+        four pixels stand above the threshold: those boxes are the whole image.
+    """
+    height, width = weight.shape[-2:]
+    inside = (weight > 0.5).float()
+    area = inside.sum((-2, -1))
+    valid = area >= 4
+    count = area.clamp_min(1)
+    x = torch.arange(width, device=weight.device) + 0.5
+    y = torch.arange(height, device=weight.device) + 0.5
+    columns, rows = inside.sum(-2), inside.sum(-1)
+    centre_x, centre_y = (columns * x).sum(-1) / count, (rows * y).sum(-1) / count
+    spread_x = (columns * (x - centre_x[..., None]) ** 2).sum(-1) / count
+    spread_y = (rows * (y - centre_y[..., None]) ** 2).sum(-1) / count
+    half = extent * torch.maximum(spread_x, spread_y).sqrt() + margin * width
+    boxes = torch.stack([centre_x - half, centre_y - half, centre_x + half, centre_y + half], -1)
+    whole = boxes.new_tensor([0.0, 0.0, width, height])
+    return torch.where(valid[..., None], boxes, whole) * scale, valid
+
+
+def jitter_boxes(boxes: Tensor, amount: float) -> Tensor:
+    """Shift and scale (..., 4) boxes at random by up to `amount` of their side."""
+    centre, size = (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
+    noise = torch.rand(*boxes.shape[:-1], 3, device=boxes.device) * 2 - 1
+    centre = centre + noise[..., :2] * amount * size
+    half = size / 2 * (1 + noise[..., 2:] * amount)
+    return torch.cat([centre - half, centre + half], -1)
+
+
+def masked_mean(features: Tensor, weight: Tensor) -> Tensor:
+    """Mean of (B, C, h, w) features under (B, J, h, w) weights, (B, J, C); weights without mass give 0."""
+    total = torch.einsum("bchw,bjhw->bjc", features, weight)
+    return total / weight.sum((-2, -1)).clamp_min(1.0)[..., None]

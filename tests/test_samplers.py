@@ -1,0 +1,36 @@
+"""Batches: their composition, and that they depend on seed and epoch alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from jointwrist.data.samplers import EpochBatches
+
+
+def test_one_epoch_covers_every_item():
+    sampler = EpochBatches([False] * 23, 5, seed=1)
+    batches = list(sampler)
+    assert len(batches) == len(sampler) == 5 and {len(b) for b in batches} == {5}
+    assert set(np.concatenate(batches)) == set(range(23))
+
+
+def test_epochs_differ_and_repeat():
+    sampler = EpochBatches([False] * 40, 8, seed=1)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    second = list(sampler)
+    sampler.set_epoch(0)
+    assert first == list(sampler) and first != second
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_every_batch_has_the_share(share):
+    chosen = np.arange(50) < 7
+    for batch in EpochBatches(chosen, 8, share, seed=3):
+        assert chosen[batch].sum() == round(share * 8)
+
+
+def test_share_is_natural_when_only_one_kind_is_there():
+    batches = list(EpochBatches([True] * 10, 4, 0.5))
+    assert set(np.concatenate(batches)) == set(range(10))
