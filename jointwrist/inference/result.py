@@ -1,0 +1,160 @@
+"""What the network says of one radiograph, in the radiograph's own orientation and size."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jointwrist import __version__
+from jointwrist.anatomy import BONE_NAMES, BONES, JOINTS, NOT_SCORED, NUM_BONES
+from jointwrist.data.sample import pack_masks
+from jointwrist.files import atomic, write_text
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+NOTICE = "Research software, not a medical device: not for diagnosis or treatment."
+#: Smallest share of the image that counts as a bone; in RAM-W600's field of view the smallest bone covers 1 %.
+MIN_BONE_SHARE = 1e-4
+#: How people write the predicted levels: the highest stands for the scores 3 to 5.
+LEVEL_LABELS = ("0", "1", "2", "3-5")
+
+
+@dataclass(frozen=True)
+class WristResult:
+    """Masks and erosion of one wrist radiograph, in film orientation.
+
+    Attributes:
+        image: (H, W) float32 film in [0, 1].
+        masks: (14, H, W) bool.
+        side: "L" or "R", the hand on the film.
+        probabilities: (6,) float32 that the joint surface is eroded; nan where its bone was not found.
+        scores: (6,) int64 level 0, 1, 2 or 3 (scores 3 to 5); `NOT_SCORED` where the bone was not found.
+        boxes: (6, 4) float32 joint boxes x0, y0, x1, y1 in pixels; nan where the bone was not found.
+        threshold: Probability from which a joint surface counts as eroded.
+        spacing_mm: Pixel spacing in mm, or None if unknown.
+        source: File that the film came from, or "" for an array.
+        model: Name of the model.
+        notes: What a reader of the result should know.
+    """
+
+    image: np.ndarray
+    masks: np.ndarray
+    side: str
+    probabilities: np.ndarray
+    scores: np.ndarray
+    boxes: np.ndarray
+    threshold: float = 0.5
+    spacing_mm: float | None = None
+    source: str = ""
+    model: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def found(self) -> np.ndarray:
+        """(14,) bool, the bones whose mask is more than a few stray pixels."""
+        return self.masks.sum((1, 2)) >= MIN_BONE_SHARE * self.masks[0].size
+
+    @property
+    def bones(self) -> tuple[str, ...]:
+        """Names of the bones found."""
+        return tuple(name for name, found in zip(BONE_NAMES, self.found, strict=True) if found)
+
+    @property
+    def scored(self) -> np.ndarray:
+        """(6,) bool, the joint surfaces that have a score."""
+        return self.scores != NOT_SCORED
+
+    def plot(self) -> Image.Image:
+        """Draw masks, joint boxes and a legend on the film."""
+        from jointwrist.inference.overlay import draw_overlay
+
+        return draw_overlay(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the pixels, as JSON values."""
+        return {
+            "source": self.source,
+            "model": self.model,
+            "version": __version__,
+            "notice": NOTICE,
+            "side": self.side,
+            "size": list(self.image.shape),
+            "pixel_spacing_mm": self.spacing_mm,
+            "bones": [self._bone(index) for index in range(NUM_BONES)],
+            "joints": [self._joint(joint.index) for joint in JOINTS],
+            "erosion_threshold": self.threshold,
+            "notes": list(self.notes),
+        }
+
+    def save(self, folder: str | Path, stem: str | None = None) -> list[Path]:
+        """Write overlay, JSON and masks.
+
+        Args:
+            folder: Made if it is missing.
+            stem: Start of the file names; None takes the source's.
+
+        Returns:
+            `<stem>_overlay.png`; `<stem>.json`; `<stem>_masks.png`, a 16-bit map whose bit b is bone b; and
+            `<stem>_masks.npz` with the same map as `bits` and the bones' names in order as `names`.
+        """
+        folder = Path(folder)
+        stem = stem or Path(self.source).stem or "wrist"
+        overlay, record, picture, archive = (
+            folder / f"{stem}{ending}" for ending in ("_overlay.png", ".json", "_masks.png", "_masks.npz")
+        )
+        bits = pack_masks(self.masks)
+        with atomic(overlay) as temporary:
+            self.plot().save(temporary, format="PNG")
+        write_text(record, json.dumps(self.to_dict(), indent=2) + "\n")
+        with atomic(picture) as temporary:
+            _write_png16(temporary, bits)
+        with atomic(archive) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, bits=bits, names=np.array(BONE_NAMES))
+        return [overlay, record, picture, archive]
+
+    def _bone(self, index: int) -> dict[str, Any]:
+        mask, found = self.masks[index], bool(self.found[index])
+        area = int(mask.sum())
+        entry: dict[str, Any] = {"name": BONES[index].name, "found": found, "area_px": area}
+        if self.spacing_mm is not None:
+            entry["area_mm2"] = round(area * self.spacing_mm**2, 2)
+        if found:
+            rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            entry["box"] = [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
+        return entry
+
+    def _joint(self, index: int) -> dict[str, Any]:
+        entry: dict[str, Any] = {"name": JOINTS[index].name, "found": bool(self.scored[index])}
+        if self.scored[index]:
+            probability = float(self.probabilities[index])
+            entry |= {
+                "probability": round(probability, 4),
+                "eroded": probability >= self.threshold,
+                "score": int(self.scores[index]),
+                "score_label": LEVEL_LABELS[self.scores[index]],
+                "box": [round(float(edge), 1) for edge in self.boxes[index]],
+            }
+        return entry
+
+
+def read_masks(path: str | Path) -> np.ndarray:
+    """Read the `_masks.png` or `_masks.npz` of `WristResult.save` as a (H, W) uint16 bit map."""
+    path = Path(path)
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as archive:
+            return archive["bits"]
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        return np.asarray(picture).astype(np.uint16)
+
+
+def _write_png16(path: Path, bits: np.ndarray) -> None:
+    from PIL import Image
+
+    Image.fromarray(bits.astype(np.uint16)).save(path, format="PNG")
