@@ -1,0 +1,317 @@
+"""What the commands do. Each imports what it needs when it runs, so that `jointwrist --help` is quick."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jointwrist import __version__
+from jointwrist.errors import DataError
+
+if TYPE_CHECKING:
+    from jointwrist.registry import ModelSpec
+
+#: Files that `predict` takes out of a folder; DICOM files often have no ending.
+FILM_ENDINGS = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".ima", "")
+
+
+class UsageError(ValueError):
+    """The command line asks for something that does not exist."""
+
+
+def complain(error: Exception | str) -> None:
+    """Write one line to the standard error."""
+    print(f"jointwrist: {' '.join(str(error).split())}", file=sys.stderr)
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """Predict films; one that cannot be read is named, and the others go on."""
+    films = list(find_films(arguments.films))
+    stems = Counter(film.stem for film in films)
+    from jointwrist.inference.predictor import Predictor, read_film
+
+    predictor = Predictor.from_pretrained(arguments.weights, device=arguments.device)
+    failed = 0
+    for start in range(0, len(films), arguments.batch_size):
+        batch = []
+        for path in films[start : start + arguments.batch_size]:
+            try:
+                batch.append(read_film(path, arguments.side))
+            except DataError as error:
+                complain(error)
+                failed += 1
+        for result in predictor.predict(batch):
+            path = Path(result.source)
+            result.save(arguments.out, path.stem if stems[path.stem] == 1 else path.name.replace(".", "_"))
+            print(json.dumps(result.to_dict()) if arguments.json else summary(result))
+    if not arguments.json:
+        print(f"overlays, scores and masks: {arguments.out}")
+    return 2 if failed else 0
+
+
+def find_films(paths: Sequence[Path]) -> Iterator[Path]:
+    """Yield files, and the radiographs directly within folders.
+
+    Raises:
+        DataError: A path does not exist, or a folder holds no radiographs.
+    """
+    for path in paths:
+        if not path.is_dir():
+            if not path.exists():
+                raise DataError(f"{path}: no such file")
+            yield path
+            continue
+        within = sorted(
+            file
+            for file in path.iterdir()
+            if file.is_file() and file.suffix.lower() in FILM_ENDINGS and not file.name.startswith(".")
+        )
+        if not within:
+            raise DataError(f"{path}: holds no radiographs (BMP, PNG, JPEG, TIFF or DICOM)")
+        yield from within
+
+
+def summary(result: Any) -> str:
+    """One line on a result."""
+    from jointwrist.anatomy import JOINTS
+    from jointwrist.inference.result import LEVEL_LABELS
+
+    text = f"{Path(result.source).name}: {len(result.bones)} of 14 bones"
+    if result.scored.any():
+        eroded = [
+            f"{joint.display} {LEVEL_LABELS[result.scores[joint.index]]} (p {result.probabilities[joint.index]:.2f})"
+            for joint in JOINTS
+            if result.scores[joint.index] > 0
+        ]
+        text += f", {int(result.scored.sum())} of 6 joint surfaces, eroded: {', '.join(eroded) or 'none'}"
+    return text
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train one model."""
+    from accelerate import Accelerator
+
+    from jointwrist.config import build, merge_trees, parse_overrides, read_yaml
+    from jointwrist.data.ram_w600 import Release
+    from jointwrist.engine.config import RunConfig
+    from jointwrist.engine.loaders import load_run_data
+    from jointwrist.engine.tasks import build_task
+    from jointwrist.engine.trainer import BEST, Trainer
+
+    spec = known_model(arguments.model)
+    if spec.task == "foundation":
+        raise UsageError(f"{spec.name} is a foundation model that is evaluated as it is; `evaluate` measures it")
+    values = merge_trees(
+        {"image_size": 512},
+        read_yaml(arguments.config) if arguments.config else {},
+        parse_overrides(arguments.set),
+        {"model": spec.name, "task": spec.task},
+    )
+    config = build(RunConfig, values)
+    accelerator = Accelerator(mixed_precision=config.optim.precision)
+    data = load_run_data(config, Release.open(arguments.data))
+    task = build_task(config, data.prior)
+    task.augment.to(accelerator.device)
+    if accelerator.is_main_process:
+        for note in data.notes:
+            print(note)
+    Trainer(accelerator, config, data, task, arguments.out).fit()
+    if accelerator.is_main_process:
+        print(f"best weights: {arguments.out / BEST}")
+    accelerator.end_training()
+    return 0
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Measure trained weights on a split."""
+    import pandas as pd
+    from accelerate import Accelerator
+
+    from jointwrist.config import build
+    from jointwrist.data.ram_w600 import Release
+    from jointwrist.engine import evaluate as engine
+    from jointwrist.engine.checkpoint import load_weights
+    from jointwrist.engine.config import RunConfig
+    from jointwrist.engine.loaders import load_run_data
+    from jointwrist.engine.tasks import build_task
+    from jointwrist.files import atomic
+    from jointwrist.inference.predictor import find_weights
+
+    path = find_weights(arguments.weights)
+    model, info = load_weights(path)
+    if "config" not in info:
+        raise DataError(f"{path}: does not say how it was trained; `jointwrist train` and the benchmark write that")
+    config = build(RunConfig, info["config"])
+    accelerator = Accelerator(mixed_precision=config.optim.precision)
+    data = load_run_data(config, Release.open(arguments.data))
+    _, tables = engine.evaluate(
+        accelerator, model.to(accelerator.device), getattr(data, arguments.split), build_task(config, data.prior)
+    )
+    if not accelerator.is_main_process:
+        return 0
+    for name, rows in tables.items():
+        frame = pd.DataFrame(rows)
+        if name == "erosion":
+            frame["predicted"] = (frame["probability"] >= info["thresholds"]["erosion"]).astype(int)
+        with atomic(arguments.out / f"{name}.csv") as temporary:
+            frame.to_csv(temporary, index=False, float_format="%.6g")
+        print(f"{arguments.out / name}.csv: {frame['case'].nunique()} wrists, {means(name, frame)}")
+    return 0
+
+
+def means(table: str, frame: Any) -> str:
+    """Mean figures of per-case rows, for a person to glance at."""
+    import numpy as np
+
+    if table == "segmentation":
+        bones = frame[frame["kind"] == "bone"]
+        return ", ".join(f"{key.upper()} {100 * bones[key].mean():.2f} %" for key in ("dsc", "nsd", "voe"))
+    from jointwrist.metrics.erosion import auroc
+
+    truth, predicted = frame["score"].to_numpy() > 0, frame["predicted"].to_numpy() > 0
+    balanced = np.mean([(predicted == truth)[truth == kind].mean() for kind in np.unique(truth)])
+    return f"AUROC {auroc(truth, frame['probability'].to_numpy()):.3f}, balanced accuracy {100 * balanced:.2f} %"
+
+
+def make_phantom(arguments: argparse.Namespace) -> int:
+    """Write phantom wrists."""
+    from jointwrist.config import build, parse_overrides
+    from jointwrist.data.phantom import PhantomConfig, write_phantom
+
+    try:
+        config = build(PhantomConfig, {"size": arguments.size, **parse_overrides(arguments.set)})
+    except ValueError as error:
+        raise UsageError(f"phantom: {error}") from None
+    write_phantom(
+        arguments.out,
+        arguments.wrists,
+        size=arguments.size,
+        seed=arguments.seed,
+        config=config,
+        workers=arguments.workers,
+    )
+    print(f"{arguments.wrists} phantom wrists: {arguments.out}")
+    return 0
+
+
+def check_data(arguments: argparse.Namespace) -> int:
+    """List the faults of a release folder."""
+    from jointwrist.data.check import check_release
+
+    faults = check_release(arguments.root)
+    for fault in faults:
+        print(f"{fault.severity}: {fault.path}: {fault.message}")
+    counts = Counter(fault.severity for fault in faults)
+    print(f"{arguments.root}: " + (", ".join(f"{n} {name}s" for name, n in sorted(counts.items())) or "no faults"))
+    return 1 if counts["error"] else 0
+
+
+def download_data(arguments: argparse.Namespace) -> int:
+    """Download the release."""
+    from jointwrist.data.download import download_release
+
+    download_release(arguments.root)
+    print(f"RAM-W600 (CC BY 4.0): {arguments.root}; check it with: jointwrist data check {arguments.root}")
+    return 0
+
+
+def list_models(arguments: argparse.Namespace) -> int:
+    """List models of the registry."""
+    from dataclasses import asdict
+
+    from jointwrist import registry
+
+    specs = [registry.model_spec(name) for name in registry.list_models(arguments.pattern, arguments.task)]
+    if arguments.json:
+        print(json.dumps([asdict(spec) for spec in specs], indent=1))
+        return 0
+    if not specs:
+        raise UsageError(f"no model matches {arguments.pattern!r}")
+    rows = [("model", "task", "row in the paper", "parameters", "input", "licence")]
+    rows += [
+        (s.name, s.task, s.published_name or "-", f"{s.parameters:,}", str(s.input_size), s.licence) for s in specs
+    ]
+    print(columns(rows, right=(3, 4)))
+    return 0
+
+
+def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Set rows as aligned columns; those in `right` flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    form = "  ".join(f"{{:{'>' if i in right else '<'}{width}}}" for i, width in enumerate(widths))
+    return "\n".join(form.format(*row).rstrip() for row in rows)
+
+
+def convert_weights(arguments: argparse.Namespace) -> int:
+    """Convert a checkpoint of the authors' code."""
+    from baselines.convert import convert_checkpoint
+
+    known_model(arguments.model)
+    convert_checkpoint(arguments.source, arguments.target, arguments.model)
+    print(f"{arguments.model}: {arguments.target}")
+    return 0
+
+
+def known_model(name: str) -> ModelSpec:
+    """Return what the registry knows of a model.
+
+    Raises:
+        UsageError: No model has this name; the message suggests the nearest ones.
+    """
+    from jointwrist.registry import model_spec
+
+    try:
+        return model_spec(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def show_info(arguments: argparse.Namespace) -> int:
+    """Print what there is to work with."""
+    facts = collect_info()
+    if arguments.json:
+        print(json.dumps(facts, indent=1))
+        return 0
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{name} {item}" for name, item in value.items())
+        print(f"{key:10}{', '.join(value) if isinstance(value, list) else value}")
+    return 0
+
+
+def collect_info() -> dict[str, Any]:
+    """Return versions, devices, extras, bones and joint surfaces as JSON values."""
+    import platform
+    from importlib.metadata import version
+    from importlib.util import find_spec
+
+    import torch
+
+    from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
+
+    extras = {
+        "baselines": ("monai", "segmentation_models_pytorch", "transformers"),
+        "dicom": ("highdicom", "openjpeg", "jpeg_ls"),
+        "gpl-codecs": ("libjpeg",),
+        "cuda": ("selective_scan_cuda",),
+        "export": ("onnx", "onnxruntime", "onnxscript"),
+        "tracking": ("tensorboard",),
+    }
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in ("torch", "torchvision", "timm", "kornia", "accelerate")},
+        "devices": [f"CPU, {torch.get_num_threads()} threads", *gpus],
+        "extras": {
+            extra: "installed" if all(find_spec(module) for module in modules) else "missing"
+            for extra, modules in extras.items()
+        },
+        "bones": list(BONE_NAMES),
+        "joints": list(JOINT_NAMES),
+    }
