@@ -1,0 +1,44 @@
+"""What a phantom wrist is drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PhantomConfig:
+    """Distribution of phantom wrists.
+
+    Attributes:
+        size: Side of the square radiograph in pixels.
+        prevalence: Share of joint surfaces that are eroded.
+        severity: Probabilities of aiming at score 1, 2, 3, 4, 5 in an eroded joint; the score itself is measured.
+        cyst_rate: Mean number of bone cysts a wrist.
+        osteophyte_rate: Mean number of osteophytes a wrist.
+        notch_rate: Mean number of notches away from the joint surfaces a wrist.
+        left_fraction: Share of left hands among the patients with one radiograph.
+        field_of_view: Range of the side of the radiograph in mm.
+        variation: Strength of the variation of shape, pose and look; 1 resembles clinical radiographs.
+    """
+
+    size: int = 600
+    prevalence: float = 0.063
+    severity: tuple[float, float, float, float, float] = (0.55, 0.25, 0.12, 0.03, 0.05)
+    cyst_rate: float = 0.6
+    osteophyte_rate: float = 0.4
+    notch_rate: float = 0.25
+    left_fraction: float = 0.5
+    field_of_view: tuple[float, float] = (77.0, 108.0)
+    variation: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that no wrist can have."""
+        if self.size < 32:
+            raise ValueError(f"size must be at least 32 px, not {self.size}")
+        for name in ("prevalence", "left_fraction"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")
+        if len(self.severity) != 5 or min(self.severity) < 0 or sum(self.severity) <= 0:
+            raise ValueError(f"severity must be five weights of scores 1 to 5, not {self.severity}")
+        if not 0 < self.field_of_view[0] <= self.field_of_view[1]:
+            raise ValueError(f"field_of_view must be an increasing range in mm, not {self.field_of_view}")

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jointwrist.anatomy import JOINTS, NUM_BONES, OVERLAP_PAIRS
+from jointwrist.data.phantom import PhantomConfig, make_wrist, write_phantom
+from jointwrist.data.phantom.cohort import cohort_entry
+from jointwrist.data.sample import WristSample, mirror, unpack_masks
+from jointwrist.errors import DataError
+
+SMALL = PhantomConfig(size=128)
+ERODED = replace(SMALL, prevalence=0.5)
+
+
+@pytest.fixture(scope="module")
+def cohort() -> list[WristSample]:
+    return [make_wrist(3, index, ERODED) for index in range(24)]
+
+
+def assert_same(first: WristSample, second: WristSample) -> None:
+    assert (first.identifier, first.spacing_mm) == (second.identifier, second.spacing_mm)
+    for name in ("image", "bones", "scores", "eroded", "healthy", "boxes"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
+
+
+def test_types_and_ranges(cohort: list[WristSample]) -> None:
+    for sample in cohort:
+        assert sample.image.shape == (1, 128, 128) and sample.image.dtype == np.float32
+        assert 0 <= sample.image.min() < sample.image.max() <= 1
+        assert sample.bones.dtype == sample.healthy.dtype == np.uint16 and sample.eroded.dtype == np.uint8
+        assert sample.bones.max() < 1 << NUM_BONES
+        assert sample.scores.shape == (6,) and 0 <= sample.scores.min() and sample.scores.max() <= 5
+        assert not sample.mirrored and sample.identifier.endswith(sample.side)
+        assert (sample.boxes[:, :2] < sample.boxes[:, 2:]).all()
+
+
+def test_wrist_depends_on_seed_and_index_alone(cohort: list[WristSample]) -> None:
+    for index in (17, 4):
+        assert_same(make_wrist(3, index, ERODED), cohort[index])
+    assert not np.array_equal(make_wrist(4, 4, ERODED).image, cohort[4].image)
+
+
+def test_every_bone_is_there_and_neighbours_overlap(cohort: list[WristSample]) -> None:
+    masks = np.stack([unpack_masks(sample.healthy) for sample in cohort])
+    assert masks.any((2, 3)).mean() > 0.99
+    shared = [(masks[:, a] & masks[:, b]).any((1, 2)).mean() for a, b in OVERLAP_PAIRS]
+    assert min(shared) > 0.1 and np.mean(shared) > 0.6
+
+
+def test_erosion_lies_in_its_bone_and_explains_the_mask(cohort: list[WristSample]) -> None:
+    for sample in cohort:
+        bones, healthy = unpack_masks(sample.bones), unpack_masks(sample.healthy)
+        eroded = unpack_masks(sample.eroded, 6)
+        explained = np.zeros_like(bones)
+        for joint in JOINTS:
+            assert not (eroded[joint.index] & ~healthy[joint.bone]).any()
+            explained[joint.bone] = eroded[joint.index]
+        assert not (bones & ~healthy).any()
+        assert not (healthy & ~bones & ~explained).any()
+
+
+def test_score_zero_has_no_erosion_and_area_grows_with_the_score(cohort: list[WristSample]) -> None:
+    areas: dict[int, list[float]] = {}
+    for sample in cohort:
+        eroded = unpack_masks(sample.eroded, 6)
+        for joint in JOINTS:
+            area = eroded[joint.index].sum() * sample.spacing_mm**2
+            areas.setdefault(int(sample.scores[joint.index]), []).append(area)
+    assert max(areas[0]) == 0
+    assert min(min(values) for score, values in areas.items() if score) > 0
+    assert np.mean(areas[1]) < np.mean(areas[2]) < np.mean(areas[3] + areas.get(4, []))
+
+
+def test_prevalence_is_the_one_asked_for() -> None:
+    scores = np.array([make_wrist(1, index, replace(ERODED, size=32, prevalence=0.3)).scores for index in range(120)])
+    assert abs((scores > 0).mean() - 0.3) < 0.09
+    assert not make_wrist(1, 0, replace(ERODED, size=32, prevalence=0.0)).eroded.any()
+
+
+def test_left_hand_is_a_mirrored_right_hand(cohort: list[WristSample]) -> None:
+    for sample in cohort:
+        right = sample if sample.side == "R" else mirror(sample)
+        centre = [np.argwhere(mask).mean(0)[1] for mask in unpack_masks(right.healthy)]
+        assert centre[9] < centre[11] < centre[13], "from the first to the fifth metacarpal"
+        assert centre[1] < centre[2], "radius before ulna"
+
+
+def test_cohort_fills_every_split_of_both_tasks_by_patient() -> None:
+    entries = [cohort_entry(index) for index in range(9)]
+    for task in ("has_masks", "has_scores"):
+        assert {entry.split for entry in entries if getattr(entry, task)} == {"train", "val", "test"}
+    entries = [cohort_entry(index) for index in range(1048)]
+    assert len({entry.identifier for entry in entries}) == 1048
+    assert len({(entry.patient, entry.split) for entry in entries}) == len({entry.patient for entry in entries})
+    both = np.mean([entry.has_masks and entry.has_scores for entry in entries])
+    masks_only = np.mean([not entry.has_scores for entry in entries])
+    assert abs(both - 370 / 1048) < 0.03 and abs(masks_only - 248 / 1048) < 0.03
+
+
+def files(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def test_release_layout_is_the_same_for_any_number_of_workers(tmp_path: Path) -> None:
+    small = PhantomConfig(prevalence=0.5)
+    first, second = (write_phantom(tmp_path / name, 9, 64, 5, small, workers) for name, workers in (("a", 1), ("b", 2)))
+    written, again = files(first), files(second)
+    assert {k: v for k, v in written.items() if k != "Metadata.xlsx"} == {
+        k: v for k, v in again.items() if k != "Metadata.xlsx"
+    }
+    scores = json.loads(written["SvdHBEScoreClassification/JointBE_SvdH_GT.json"])
+    assert all(len(row["joints"]) == 6 for row in scores)
+    coco = json.loads(written["JointLocationDetection/Joints.coco.json"])
+    assert len(coco["annotations"]) == 6 * len(coco["images"]) == 6 * len(scores)
+    for index in range(9):
+        entry = cohort_entry(index)
+        mask = first / "BoneSegmentation" / "masks" / entry.split / f"{entry.identifier}.npy"
+        assert mask.exists() == entry.has_masks
+        assert (first / "BoneSegmentation" / "images" / f"{entry.identifier}.bmp").exists() == entry.has_masks
+        crops = first / "SvdHBEScoreClassification" / entry.split / entry.identifier
+        assert len(list(crops.glob("*.bmp"))) == (6 if entry.has_scores else 0)
+        if entry.has_masks:
+            masks = np.load(mask, allow_pickle=False)
+            assert masks.shape == (14, 64, 64) and set(np.unique(masks)) <= {0, 1}
+        with np.load(first / "PhantomTruth" / f"{entry.identifier}.npz", allow_pickle=False) as truth:
+            assert truth["eroded"].dtype == np.uint8 and truth["healthy"].dtype == np.uint16
+
+
+def test_writing_goes_on_where_it_stopped_and_refuses_another_recipe(tmp_path: Path) -> None:
+    write_phantom(tmp_path, 3, 64, 5, workers=1)
+    kept = files(tmp_path)
+    write_phantom(tmp_path, 5, 64, 5, workers=1)
+    now = files(tmp_path)
+    assert all(now[name] == data for name, data in kept.items() if name.endswith((".bmp", ".npy", ".npz")))
+    assert len(json.loads(now["SvdHBEScoreClassification/JointBE_SvdH_GT.json"])) == 4
+    with pytest.raises(DataError, match="another phantom"):
+        write_phantom(tmp_path, 5, 64, 6, workers=1)
+
+
+@pytest.mark.parametrize("wrong", [{"prevalence": 1.5}, {"size": 8}, {"severity": (1, 1)}, {"field_of_view": (90, 80)}])
+def test_config_refuses_what_no_wrist_can_have(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        PhantomConfig(**wrong)
