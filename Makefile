@@ -35,9 +35,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed-run: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check -e '.[baselines,dicom,tracking]'
+	@echo "installing into $(VENV), once: some minutes"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[baselines,dicom,tracking]'
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]'
+	@echo "installing into $(VENV), once: some minutes"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
