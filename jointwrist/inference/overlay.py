@@ -61,7 +61,7 @@ def paint_masks(
     """
     grey = Image.fromarray(image.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
     canvas = np.repeat(np.clip(np.asarray(grey), 0, 1)[..., None], 3, axis=2)
-    smoothing = max(1.2, 0.6 * size[0] / image.shape[1])
+    smoothing = max(1.2, 0.8 * size[0] / image.shape[1])
     for bone in BONES:
         window, inside, line = _soft_mask(masks[bone.index], size, smoothing, line_width)
         if window is None:
