@@ -1,0 +1,54 @@
+"""NumPy files from anywhere: never unpickled, never larger in memory than stated."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from jointwrist.data.faults import Fault, refuse
+from jointwrist.errors import DataError
+
+#: Largest array, or sum of the arrays of one npz file: 14 masks of 6000 x 6000 pixels in uint8.
+MAX_ARRAY_BYTES = 2**29
+
+
+def read_npy(path: str | Path) -> np.ndarray:
+    """Read an npy file.
+
+    Raises:
+        DataError: The file is missing, damaged, shorter than its header says, holds Python objects, or is larger than
+            `MAX_ARRAY_BYTES`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    try:
+        # mapping reads no values, but holds the header against the size of the file
+        size = np.lib.format.open_memmap(path, mode="r").nbytes
+        if size <= MAX_ARRAY_BYTES:
+            return np.load(path, allow_pickle=False)
+    except Exception as error:  # numpy raises several kinds on damaged headers
+        kind = "pickled array" if "Python objects" in str(error) else "unreadable array"
+        refuse(Fault(kind, path, f"not a whole, plain npy array ({error}); write it again with numpy.save"))
+    raise DataError(f"{path}: {size:,} bytes are more than the {MAX_ARRAY_BYTES:,} allowed; store uint8")
+
+
+def read_npz(path: str | Path, names: Collection[str]) -> dict[str, np.ndarray]:
+    """Read named arrays of an npz file; names that are not there are left out.
+
+    Raises:
+        DataError: The file is damaged, holds Python objects, or more than `MAX_ARRAY_BYTES` uncompressed.
+    """
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size <= MAX_ARRAY_BYTES:
+            with np.load(path, allow_pickle=False) as arrays:
+                return {name: arrays[name] for name in names if name in arrays}
+    except Exception as error:  # so do zipfile and zlib
+        refuse(Fault("unreadable array", path, f"damaged npz file ({error}); write it again"))
+    raise DataError(f"{path}: {size:,} bytes uncompressed are more than the {MAX_ARRAY_BYTES:,} allowed")

@@ -1,0 +1,105 @@
+"""Folders and identifiers of the RAM-W600 release (arXiv 2507.05193)."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from jointwrist.data.faults import Fault, Report, refuse
+from jointwrist.data.images import IMAGE_SUFFIXES
+from jointwrist.errors import DataError
+
+MASK_IMAGES = Path("BoneSegmentation", "images")
+MASKS = Path("BoneSegmentation", "masks")
+SCORE_IMAGES = Path("JointLocationDetection", "images")
+BOXES = Path("JointLocationDetection", "Joints.coco.json")
+CROPS = Path("SvdHBEScoreClassification")
+SCORES = CROPS / "JointBE_SvdH_GT.json"
+METADATA = Path("Metadata.xlsx")
+#: Folder that only a phantom has: what is known of each radiograph because it was made.
+TRUTH = Path("PhantomTruth")
+SPLITS = ("train", "val", "test")
+
+_IDENTIFIER = re.compile(r"(?P<patient>(EXT_)?[A-Za-z0-9-]+)_(?P<study>[A-Za-z0-9-]+)_(?P<side>[LR])")
+
+
+class Identifier(NamedTuple):
+    """Parts of `PPPP_SSSS_L|R` or `EXT_PPPP_0001_L|R`.
+
+    Attributes:
+        patient: Patient, with `EXT_` in front for images from outside the cohorts.
+        study: Study of the patient.
+        side: "L" or "R".
+        external: Whether the image comes from outside the cohorts.
+    """
+
+    patient: str
+    study: str
+    side: str
+    external: bool
+
+    @property
+    def stem(self) -> str:
+        """The identifier without its side, as in the metadata."""
+        return f"{self.patient}_{self.study}"
+
+
+def parse_identifier(text: str) -> Identifier:
+    """Take an identifier apart.
+
+    Raises:
+        DataError: It has no side, or is no identifier at all.
+    """
+    match = _IDENTIFIER.fullmatch(text)
+    if not match or match["patient"] == "EXT":
+        raise DataError(
+            f"identifier {text!r} is not PATIENT_STUDY_L or _R (as in 0172_0003_L); the last character is the side"
+        )
+    return Identifier(match["patient"], match["study"], match["side"], text.startswith("EXT_"))
+
+
+def identifier_in(file_name: str, known: Collection[str]) -> str | None:
+    """Find the known identifier that a file name begins with; annotation tools append to names what they like."""
+    stem = Path(file_name).stem
+    if stem in known:
+        return stem
+    match = _IDENTIFIER.match(Path(file_name).name)
+    return match[0] if match and match[0] in known else None
+
+
+def list_files(folder: Path, suffixes: Collection[str], report: Report = refuse) -> dict[str, Path]:
+    """List the regular files of a folder with one of the endings, by stem; a missing folder is empty.
+
+    Hidden files are left out. Two files of the same stem are reported, and the first in alphabetical order stands.
+    """
+    found: dict[str, Path] = {}
+    for entry in _entries(folder):
+        path = Path(entry.path)
+        if path.suffix.lower() not in suffixes or not entry.is_file():
+            continue
+        if path.stem in found:
+            message = f"has the same identifier as {found[path.stem].name}; keep one of them"
+            report(Fault("duplicate identifier", path, message))
+        else:
+            found[path.stem] = path
+    return found
+
+
+def list_images(folder: Path, report: Report = refuse) -> dict[str, Path]:
+    """List the images of a folder by stem."""
+    return list_files(folder, IMAGE_SUFFIXES - {".npy"}, report)
+
+
+def list_folders(folder: Path) -> list[Path]:
+    """List the visible folders in a folder; a missing folder is empty."""
+    return [Path(entry.path) for entry in _entries(folder) if entry.is_dir()]
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry]:
+    if not folder.is_dir():
+        return
+    with os.scandir(folder) as entries:
+        yield from sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
