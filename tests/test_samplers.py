@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jointwrist.data.samplers import EpochBatches
+from jointwrist.data.samplers import EpochBatches, FreshBatches
 
 
 def test_one_epoch_covers_every_item():
@@ -34,3 +34,12 @@ def test_every_batch_has_the_share(share):
 def test_share_is_natural_when_only_one_kind_is_there():
     batches = list(EpochBatches([True] * 10, 4, 0.5))
     assert set(np.concatenate(batches)) == set(range(10))
+
+
+def test_fresh_batches_never_repeat_an_index():
+    sampler = FreshBatches(10, 4)
+    seen = []
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        seen += list(np.concatenate(list(sampler)))
+    assert seen == list(range(36))

@@ -51,6 +51,32 @@ class EpochBatches(Sampler[list[int]]):
             yield [batch[i] for i in rng.permutation(self.batch_size)]
 
 
+class FreshBatches(Sampler[list[int]]):
+    """Consecutive indices that never come twice, for wrists made on the fly.
+
+    Args:
+        length: Items of one epoch.
+        batch_size: Items a batch; every batch is full.
+    """
+
+    def __init__(self, length: int, batch_size: int):
+        self.length = length
+        self.batch_size = batch_size
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return math.ceil(self.length / self.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose indices the next pass gives."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        start = self.epoch * len(self) * self.batch_size
+        for first in range(start, start + len(self) * self.batch_size, self.batch_size):
+            yield list(range(first, first + self.batch_size))
+
+
 def _passes(items: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
     while True:
         yield from rng.permutation(items).tolist()

@@ -1,0 +1,68 @@
+"""Phantom wrists made on the fly, as the datasets of a task: wrist i of seed s, whoever makes it."""
+
+from __future__ import annotations
+
+import torch
+from torch.utils.data import Dataset
+
+from jointwrist.anatomy import NUM_JOINTS
+from jointwrist.data.datasets import sample_to_item
+from jointwrist.data.phantom import PhantomConfig, make_wrist
+from jointwrist.data.preprocess import prepare_image
+from jointwrist.data.sample import WristSample, as_right_hand
+
+
+class PhantomStream(Dataset):
+    """Whole phantom radiographs in right-hand orientation.
+
+    Args:
+        length: Wrists of one epoch; larger indices are further wrists.
+        seed: Seed of the phantoms.
+        config: Phantom configuration; its size is the side in pixels.
+    """
+
+    def __init__(self, length: int, seed: int, config: PhantomConfig):
+        self.length, self.seed, self.config = length, seed, config
+
+    def __len__(self) -> int:
+        return self.length
+
+    def wrist(self, index: int) -> WristSample:
+        """Make one wrist in right-hand orientation."""
+        return as_right_hand(make_wrist(self.seed, index, self.config))
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        return sample_to_item(self.wrist(index), self.config.size)
+
+
+class PhantomCropStream(Dataset):
+    """Joint crops of phantom radiographs: six consecutive indices share a wrist.
+
+    Args:
+        stream: Where the wrists come from.
+        size: Side of the square crop in pixels.
+    """
+
+    def __init__(self, stream: PhantomStream, size: int):
+        self.stream, self.size = stream, size
+        self._held: tuple[int, WristSample] | None = None
+
+    def __len__(self) -> int:
+        return len(self.stream) * NUM_JOINTS
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        wrist, joint = divmod(index, NUM_JOINTS)
+        if self._held is None or self._held[0] != wrist:
+            self._held = (wrist, self.stream.wrist(wrist))
+        sample = self._held[1]
+        side = sample.image.shape[-1]
+        x0, y0, x1, y1 = (round(float(v)) for v in sample.boxes[joint])
+        crop = sample.image[:, max(y0, 0) : min(y1, side), max(x0, 0) : min(x1, side)]
+        return {
+            "image": prepare_image(torch.from_numpy(crop.copy())[None], self.size)[0],
+            "score": torch.tensor(int(sample.scores[joint])),
+            "joint": torch.tensor(joint),
+            "identifier": sample.identifier,
+            "patient": sample.patient,
+            "side": sample.side,
+        }

@@ -1,0 +1,193 @@
+"""What one training run is made of: the resolved configuration that travels with every weight file and row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Augmentation on the device.
+
+    Attributes:
+        zoom: Scale range of a separate zoom, applied with `zoom_probability`; the centre is kept.
+        zoom_probability: Probability of the zoom.
+        shift: Largest shift as a fraction of the side.
+        scale: Scale is drawn from 1 - scale to 1 + scale.
+        rotate: Largest rotation in degrees.
+        affine_probability: Probability of shift, scale and rotation together.
+        brightness: Largest additive change.
+        contrast: Factor is drawn from 1 - contrast to 1 + contrast.
+        intensity_probability: Probability of brightness and contrast together.
+        gamma: Largest change of the logarithm of gamma; 0 leaves it out.
+        noise: Standard deviation of additive noise at most; 0 leaves it out.
+    """
+
+    zoom: tuple[float, float] = (1.0, 1.0)
+    zoom_probability: float = 0.0
+    shift: float = 0.0625
+    scale: float = 0.1
+    rotate: float = 10.0
+    affine_probability: float = 0.5
+    brightness: float = 0.2
+    contrast: float = 0.2
+    intensity_probability: float = 0.5
+    gamma: float = 0.0
+    noise: float = 0.0
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Optimisation of one run.
+
+    Attributes:
+        epochs: Passes over the training images.
+        batch_size: Images a step, over all processes together.
+        accumulate: Forward and backward passes a step.
+        lr: Peak learning rate of AdamW.
+        lr_floor: Last learning rate as a fraction of the peak.
+        warmup: Share of all steps with a linearly growing learning rate.
+        schedule: Whether the cosine is followed at every step or in stairs of an epoch.
+        weight_decay: Decoupled weight decay.
+        clip_norm: Largest gradient norm; 0 leaves clipping out.
+        ema: Decay of the exponential moving average of the weights that is validated and kept; 0 keeps the weights.
+        patience: Epochs without improvement before the run stops; 0 never stops early.
+        select: Validation figure that chooses the best weights.
+        save_minutes: Longest time between two resumable states.
+    """
+
+    epochs: int = 100
+    batch_size: int = 8
+    accumulate: int = 1
+    lr: float = 1e-4
+    lr_floor: float = 0.01
+    warmup: float = 0.0
+    schedule: Literal["step", "epoch"] = "epoch"
+    weight_decay: float = 1e-2
+    clip_norm: float = 0.0
+    ema: float = 0.0
+    patience: int = 10
+    select: Literal["loss", "dsc", "auroc", "dsc_auroc"] = "loss"
+    save_minutes: float = 10.0
+
+
+@dataclass(frozen=True)
+class SegmentationConfig:
+    """Segmentation losses and threshold.
+
+    Attributes:
+        raw_output: The authors' code applies Dice and the threshold .5 to raw outputs, without a sigmoid.
+        squared: Squared terms in the Dice denominator.
+        dice: Weight of the Dice loss.
+        bce: Weight of the binary cross-entropy.
+        distance: Weight of the signed-distance loss (joint network).
+        overlap: Weight of the Dice loss over the 14 overlap pairs.
+        boundary: Final weight of the boundary loss.
+    """
+
+    raw_output: bool = False
+    squared: bool = False
+    dice: float = 1.0
+    bce: float = 1.0
+    distance: float = 0.0
+    overlap: float = 0.0
+    boundary: float = 0.0
+
+
+@dataclass(frozen=True)
+class ErosionConfig:
+    """Erosion losses.
+
+    Attributes:
+        crop_size: Side of a joint crop in pixels (single-task classifiers).
+        mirror_left: Mirror the crops of left hands (the authors' code means to and does not).
+        positive_weight: Weight of eroded joints in the cross-entropy (single-task classifiers).
+        positive_share: Share of eroded joints in training batches; 0 keeps the natural share.
+        threshold: Where the decision threshold comes from: argmax, or validation (balanced accuracy).
+        logit_adjustment: Add the log prior of each level to the logit in training (joint network).
+        map: Weight of the loss on the eroded-pixel map, where such masks exist (joint network).
+        weight: Weight of the whole erosion loss (joint network).
+    """
+
+    crop_size: int = 224
+    mirror_left: bool = False
+    positive_weight: float = 6.0
+    positive_share: float = 0.0
+    threshold: Literal["argmax", "validation"] = "argmax"
+    logit_adjustment: bool = True
+    map: float = 1.0
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class JointConfig:
+    """Joint training.
+
+    Attributes:
+        lam: Share of the erosion gradient that reaches the masks.
+        segmentation_only: Share of the epochs at the start that train segmentation and feed the head true masks.
+        guided: Share of the epochs over which the probability of true masks falls from 1 to 0.
+        masked_share: Share of every batch that carries masks, where both kinds exist.
+    """
+
+    lam: float = 0.0
+    segmentation_only: float = 0.1
+    guided: float = 0.5
+    masked_share: float = 0.5
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """Training wrists made on the fly; no wrist comes twice.
+
+    Attributes:
+        wrists: Phantoms that count as one epoch; 0 trains on the release instead.
+        seed: Seed of the phantoms.
+        options: Fields of the phantom's configuration (prevalence, look-alikes, ...).
+    """
+
+    wrists: int = 0
+    seed: int = 1
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One model, trained once.
+
+    Attributes:
+        model: Registry name.
+        task: What it is trained for.
+        protocol: Name of the protocol the values come from.
+        seed: Seed of weights, order and augmentation.
+        image_size: Side of the image that segmentation sees and is measured at.
+        detail_size: Side of the image that the joint crops are cut from; 0 takes `image_size`.
+        options: Options of the model's builder.
+        augment: Augmentation.
+        optim: Optimisation.
+        segmentation: Segmentation losses.
+        erosion: Erosion losses.
+        joint: Joint training.
+        stream: Phantoms made on the fly in place of the release's training split.
+        precision: Autocast type of the forward pass.
+        workers: Processes that read images; 0 reads in the training process.
+        cache: Keep decoded images in memory.
+    """
+
+    model: str
+    task: Literal["segmentation", "erosion", "joint"]
+    protocol: str = "custom"
+    seed: int = 3407
+    image_size: int = 512
+    detail_size: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
+    erosion: ErosionConfig = field(default_factory=ErosionConfig)
+    joint: JointConfig = field(default_factory=JointConfig)
+    stream: StreamConfig = field(default_factory=StreamConfig)
+    precision: Literal["no", "fp16", "bf16"] = "no"
+    workers: int = 0
+    cache: bool = True

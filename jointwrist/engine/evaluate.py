@@ -1,0 +1,92 @@
+"""Evaluation: a model over a dataset gives per-case rows, every case exactly once, on any number of processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object, send_to_device
+from torch import nn
+from torch.utils.data import Dataset
+
+from jointwrist.engine.loaders import share_loader
+from jointwrist.engine.tasks import Rows, Task
+from jointwrist.metrics.erosion import auroc
+
+#: Columns that tell one row from another.
+ROW_KEYS = {"segmentation": ("case", "kind", "region"), "erosion": ("case", "joint")}
+
+
+@torch.no_grad()
+def evaluate(
+    accelerator: Accelerator, model: nn.Module, dataset: Dataset, task: Task, losses: bool = False
+) -> tuple[dict[str, float], Rows]:
+    """Run a model over a dataset.
+
+    Args:
+        accelerator: Processes share the dataset; every process gets all rows back.
+        model: Bare model (no distributed wrapper: processes may have differently many batches).
+        dataset: Items of the task.
+        task: Makes rows and losses.
+        losses: Whether to average the losses too.
+
+    Returns:
+        Mean losses as `val_<name>` (empty without `losses`), and rows by table, sorted by their keys.
+
+    Raises:
+        RuntimeError: A case came twice.
+    """
+    model.eval()
+    config = task.config
+    loader = share_loader(
+        dataset, config.optim.batch_size, config.workers, accelerator.process_index, accelerator.num_processes
+    )
+    gathered: list[tuple[str, dict[str, Any]]] = []
+    sums: Counter[str] = Counter()
+    for batch in loader:
+        batch = task.prepare(send_to_device(batch, accelerator.device), training=False)
+        with accelerator.autocast():
+            if losses:
+                size = len(batch["identifier"])
+                parts = task.losses(model, batch, 1.0)
+                sums.update({name: float(value) * size for name, value in parts.items()})
+                sums["images"] += size
+            for table, rows in task.rows(model, batch).items():
+                gathered += [(table, row) for row in rows]
+    if accelerator.num_processes > 1:
+        gathered = gather_object(gathered)
+        total: Counter[str] = Counter()
+        for part in gather_object([dict(sums)]):
+            total.update(part)
+        sums = total
+    model.train()
+    tables: Rows = {}
+    for table, row in gathered:
+        tables.setdefault(table, []).append(row)
+    for table, rows in tables.items():
+        rows.sort(key=lambda row: tuple(row[key] for key in ROW_KEYS[table]))
+        counts = Counter(tuple(row[key] for key in ROW_KEYS[table]) for row in rows)
+        twice = [key for key, count in counts.items() if count > 1]
+        if twice:
+            raise RuntimeError(f"{len(twice)} {table} rows came twice, first {twice[0]}")
+    images = sums.pop("images", 0)
+    return {f"val_{name}": value / images for name, value in sums.items()} if images else {}, tables
+
+
+def selection_figure(select: str, losses: dict[str, float], rows: Rows) -> float:
+    """Return the figure by which the best epoch is chosen; lower is better."""
+    if select == "loss":
+        return losses["val_loss"]
+    figure = 0.0
+    if "dsc" in select:
+        figure -= float(np.nanmean([row["dsc"] for row in rows["segmentation"] if row["kind"] == "bone"]))
+    if "auroc" in select:
+        value = auroc(
+            np.array([row["score"] > 0 for row in rows["erosion"]]),
+            np.array([row["probability"] for row in rows["erosion"]]),
+        )
+        figure -= 0.5 if np.isnan(value) else value
+    return figure

@@ -1,0 +1,121 @@
+"""Which cases a run trains, validates and tests on, and the loaders over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from jointwrist.anatomy import NUM_JOINTS
+from jointwrist.config import build
+from jointwrist.data.datasets import CropDataset, WristDataset
+from jointwrist.data.joint_set import joint_split
+from jointwrist.data.phantom import PhantomConfig
+from jointwrist.data.ram_w600 import Case, Release
+from jointwrist.data.samplers import EpochBatches, FreshBatches
+from jointwrist.data.stream import PhantomCropStream, PhantomStream
+from jointwrist.engine.config import RunConfig
+from jointwrist.errors import DataError
+from jointwrist.losses import EROSION_LEVELS, level_log_odds, score_levels
+
+
+@dataclass(frozen=True)
+class RunData:
+    """Data of one run.
+
+    Attributes:
+        train: Training items.
+        batches: Their order.
+        val: Validation items.
+        test: Test items.
+        prior: (6, K) log odds of P(level > k) among the training wrists (joint task), or None.
+        notes: What was left out and why.
+    """
+
+    train: Dataset
+    batches: EpochBatches | FreshBatches
+    val: Dataset
+    test: Dataset
+    prior: Tensor | None
+    notes: tuple[str, ...]
+
+
+def load_run_data(config: RunConfig, release: Release) -> RunData:
+    """Choose the cases of a run by its task and make datasets of them.
+
+    Raises:
+        DataError: A split that the run needs is empty.
+    """
+    notes: tuple[str, ...] = ()
+    if config.task == "joint":
+        splits = {name: joint_split(release, name) for name in ("train", "val", "test")}
+        cases = {name: list(split.cases) for name, split in splits.items()}
+        notes = tuple(split.summary() for split in splits.values())
+    else:
+        select = release.segmentation if config.task == "segmentation" else release.erosion
+        cases = {name: list(select(name)) for name in ("train", "val", "test")}
+    datasets = {name: _dataset(config, chosen) for name, chosen in cases.items()}
+    if config.stream.wrists:
+        datasets["train"] = _stream(config)
+    for name, dataset in datasets.items():
+        if len(dataset) == 0:
+            raise DataError(
+                f"{release.root}: no {name} images for {config.task}; check the folder with `jointwrist data check`"
+            )
+    prior = _prior(config, cases["train"]) if config.task == "joint" else None
+    batches = _batches(config, datasets["train"], cases["train"])
+    return RunData(datasets["train"], batches, datasets["val"], datasets["test"], prior, notes)
+
+
+def train_loader(data: RunData, workers: int) -> DataLoader:
+    """Loader over the training batches of the epoch that `data.batches` is set to."""
+    return DataLoader(data.train, batch_sampler=data.batches, num_workers=workers, persistent_workers=workers > 0)
+
+
+def share_loader(dataset: Dataset, batch_size: int, workers: int, process: int, processes: int) -> DataLoader:
+    """Loader over the part of a dataset that one process evaluates: every item falls to exactly one process."""
+    return DataLoader(
+        Subset(dataset, range(process, len(dataset), processes)), batch_size=batch_size, num_workers=workers
+    )
+
+
+def _dataset(config: RunConfig, cases: Sequence[Case]) -> Dataset:
+    if config.task == "erosion":
+        return CropDataset(cases, config.erosion.crop_size, config.erosion.mirror_left, config.cache)
+    return WristDataset(cases, config.detail_size or config.image_size, config.cache)
+
+
+def _stream(config: RunConfig) -> Dataset:
+    size = config.detail_size or config.image_size
+    phantom = build(PhantomConfig, {"size": size, **config.stream.options})
+    stream = PhantomStream(config.stream.wrists, config.stream.seed, phantom)
+    return PhantomCropStream(stream, config.erosion.crop_size) if config.task == "erosion" else stream
+
+
+def _batches(config: RunConfig, train: Dataset, cases: Sequence[Case]) -> EpochBatches | FreshBatches:
+    size = config.optim.batch_size
+    if config.stream.wrists:
+        return FreshBatches(len(train), size)
+    if config.task == "joint":
+        return EpochBatches([case.mask is not None for case in cases], size, config.joint.masked_share, config.seed)
+    if config.task == "erosion" and config.erosion.positive_share:
+        eroded = [train.score(i) > 0 for i in range(len(train))]
+        return EpochBatches(eroded, size, config.erosion.positive_share, config.seed)
+    return EpochBatches([False] * len(train), size, 0.0, config.seed)
+
+
+def _prior(config: RunConfig, cases: Sequence[Case]) -> Tensor:
+    """Log odds of P(level > k) per joint: of the training scores, or of the stream's own distribution."""
+    if config.stream.wrists:
+        phantom = build(PhantomConfig, dict(config.stream.options))
+        severity = torch.tensor(phantom.severity) / sum(phantom.severity)
+        levels = torch.stack([severity[0], severity[1], severity[2:].sum()]) * phantom.prevalence
+        counts = torch.cat([1 - levels.sum(0, keepdim=True), levels]).expand(NUM_JOINTS, -1)
+        return level_log_odds(counts * 1000)
+    scores = torch.tensor([case.scores for case in cases if case.scores is not None]).reshape(-1, NUM_JOINTS)
+    levels = score_levels(scores)
+    counts = torch.stack([(levels == level).sum(0) for level in range(EROSION_LEVELS)], 1).float()
+    return level_log_odds(counts)

@@ -1,0 +1,250 @@
+"""Tasks turn a batch into named losses in training and into per-case rows in evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES, NUM_BONES, NUM_JOINTS, OVERLAP_PAIRS
+from jointwrist.data.preprocess import resize_bits, resize_image, unpack_bits
+from jointwrist.engine.augment import Augment
+from jointwrist.engine.config import RunConfig
+from jointwrist.losses import (
+    boundary_loss,
+    dice_loss,
+    distance_loss,
+    ordinal_loss,
+    overlap_dice_loss,
+    score_levels,
+)
+from jointwrist.metrics.segmentation import case_metrics, overlap_metrics
+
+Rows = dict[str, list[dict[str, Any]]]
+
+OVERLAP_NAMES = tuple(f"{BONE_NAMES[a]}&{BONE_NAMES[b]}" for a, b in OVERLAP_PAIRS)
+
+
+class Task:
+    """What a model is trained for.
+
+    Args:
+        config: Resolved configuration of the run.
+    """
+
+    def __init__(self, config: RunConfig):
+        self.config = config
+        self.augment = Augment(config.augment)
+
+    def prepare(self, batch: dict[str, Any], training: bool) -> dict[str, Any]:
+        """Augment a batch on its device and bring it to the sizes of the network."""
+        raise NotImplementedError
+
+    def losses(self, model: nn.Module, batch: dict[str, Any], progress: float) -> dict[str, Tensor]:
+        """Return named losses of a prepared batch; "loss" is minimised. `progress` runs from 0 to 1 over training."""
+        raise NotImplementedError
+
+    def rows(self, model: nn.Module, batch: dict[str, Any]) -> Rows:
+        """Return per-case rows of a prepared batch, by table ("segmentation", "erosion")."""
+        raise NotImplementedError
+
+
+class SegmentationTask(Task):
+    """14 overlapping bone masks from a radiograph."""
+
+    def prepare(self, batch, training):
+        """Augment and bring to the sizes of the network."""
+        image, bits = batch["image"], batch["bones"]
+        if training:
+            image, bits = self.augment(image, bits[:, None])
+            bits = bits[:, 0]
+        return {**batch, "image": image, "masks": unpack_bits(bits, NUM_BONES)}
+
+    def losses(self, model, batch, progress):
+        """Named losses of a prepared batch."""
+        return self._losses(model(batch["image"]), batch["masks"])
+
+    def _losses(self, logits: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        config = self.config.segmentation
+        values = logits if config.raw_output else logits.float().sigmoid()
+        parts = {"dice": config.dice * dice_loss(values, masks, config.squared)}
+        if config.bce:
+            parts["bce"] = config.bce * F.binary_cross_entropy_with_logits(logits.float(), masks)
+        if config.overlap:
+            parts["overlap"] = config.overlap * overlap_dice_loss(logits, masks)
+        return {"loss": sum(parts.values()), **parts}
+
+    def rows(self, model, batch):
+        """Rows of a prepared batch."""
+        return {"segmentation": self.mask_rows(model(batch["image"]), batch)}
+
+    def mask_rows(self, logits: Tensor, batch: dict[str, Any]) -> list[dict[str, Any]]:
+        """Compare masks with the truth: one row per case and bone, and per case and overlap pair."""
+        threshold = 0.5 if self.config.segmentation.raw_output else 0.0
+        predicted = (logits.float() > threshold).cpu().numpy()
+        truth = batch["masks"].bool().cpu().numpy()
+        scores = batch["scores"].cpu().numpy()
+        rows = []
+        for i, case in enumerate(batch["identifier"]):
+            scored = scores[i][scores[i] >= 0]
+            eroded = bool((scored > 0).any()) if len(scored) else None
+            common = {"case": case, "patient": batch["patient"][i], "side": batch["side"][i], "eroded": eroded}
+            for kind, names, figures in (
+                ("bone", BONE_NAMES, case_metrics(predicted[i], truth[i])),
+                ("overlap", OVERLAP_NAMES, overlap_metrics(predicted[i], truth[i])),
+            ):
+                for index, name in enumerate(names):
+                    values = {key: float(figure[index]) for key, figure in figures.items()}
+                    rows.append({**common, "kind": kind, "region": name, **values})
+        return rows
+
+
+class ErosionTask(Task):
+    """Eroded or not, from one joint crop."""
+
+    def prepare(self, batch, training):
+        """Augment and bring to the sizes of the network."""
+        return {**batch, "image": self.augment(batch["image"])[0]} if training else batch
+
+    def losses(self, model, batch, progress):
+        """Named losses of a prepared batch."""
+        weight = batch["image"].new_tensor([1.0, self.config.erosion.positive_weight])
+        return {"loss": F.cross_entropy(model(batch["image"]).float(), (batch["score"] > 0).long(), weight)}
+
+    def rows(self, model, batch):
+        """Rows of a prepared batch."""
+        logits = model(batch["image"]).float()
+        probability = logits.softmax(-1)[:, 1].cpu().numpy()
+        return {
+            "erosion": [
+                {
+                    "case": batch["identifier"][i],
+                    "patient": batch["patient"][i],
+                    "side": batch["side"][i],
+                    "joint": JOINT_NAMES[int(batch["joint"][i])],
+                    "score": int(batch["score"][i]),
+                    "probability": float(probability[i]),
+                    "level": int(probability[i] >= 0.5),
+                    "found": True,
+                }
+                for i in range(len(probability))
+            ]
+        }
+
+
+class JointTask(SegmentationTask):
+    """Bones and erosion from one radiograph, some of whose labels may be missing.
+
+    Args:
+        config: Resolved configuration of the run.
+        prior: (6, K) log odds of P(level > k) among the training wrists, for the logit adjustment; None leaves it out.
+    """
+
+    def __init__(self, config: RunConfig, prior: Tensor | None = None):
+        super().__init__(config)
+        self.prior = prior if config.erosion.logit_adjustment else None
+
+    def prepare(self, batch, training):
+        """Augment and bring to the sizes of the network."""
+        detail, bits = batch["image"], torch.stack([batch["bones"], batch["eroded"]], 1)
+        if training:
+            detail, bits = self.augment(detail, bits)
+        size = self.config.image_size
+        return {
+            **batch,
+            "image": resize_image(detail, size),
+            "detail": detail,
+            "masks": unpack_bits(resize_bits(bits[:, 0], size), NUM_BONES),
+            "eroded_masks": unpack_bits(bits[:, 1], NUM_JOINTS),
+        }
+
+    def losses(self, model, batch, progress):
+        """Named losses of a prepared batch."""
+        schedule, labelled = self.config.joint, batch["has_bones"]
+        warm = progress < schedule.segmentation_only
+        bare = model.module if hasattr(model, "module") else model
+        bare.lam = 0.0 if warm else schedule.lam
+        guidance = 1.0 if warm else max(0.0, 1 - progress / schedule.guided) if schedule.guided else 0.0
+        guided = labelled & (torch.rand(len(labelled), device=labelled.device) < guidance)
+        output = model(batch["image"], batch["detail"], batch["masks"], guided)
+
+        # every output stays in the graph, so that a batch without one kind of label still has all gradients
+        connected = sum(
+            o.float().sum()
+            for o in (output.mask_logits, output.distance_logits, output.erosion_logits, output.erosion_maps)
+        )
+        parts = {"erosion": self._erosion_loss(output, batch), "map": self._map_loss(output, batch)}
+        if labelled.any():
+            logits, masks = output.mask_logits[labelled], batch["masks"][labelled]
+            parts.update({k: v for k, v in self._losses(logits, masks).items() if k != "loss"})
+            config = self.config.segmentation
+            if config.distance:
+                parts["distance"] = config.distance * distance_loss(output.distance_logits[labelled], masks)
+            if config.boundary:
+                parts["boundary"] = config.boundary * progress * boundary_loss(logits, masks)
+        return {"loss": sum(parts.values()) + 0.0 * connected, **parts}
+
+    def _erosion_loss(self, output, batch: dict[str, Any]) -> Tensor:
+        prior = None if self.prior is None else self.prior.to(output.erosion_logits.device)
+        levels = score_levels(batch["scores"])
+        return self.config.erosion.weight * ordinal_loss(output.erosion_logits, levels, output.roi_valid, prior)
+
+    def _map_loss(self, output, batch: dict[str, Any]) -> Tensor:
+        """Cross-entropy and Dice of the eroded area within each crop, where its true pixels are known."""
+        maps = output.erosion_maps.float().flatten(0, 1)[:, None]
+        known = (batch["has_eroded"][:, None] & output.roi_valid).flatten()
+        if not known.any():
+            return maps.sum() * 0.0
+        truth = batch["eroded_masks"].flatten(0, 1)[:, None]
+        boxes = output.roi_boxes.float().flatten(0, 1)
+        rois = torch.cat([torch.arange(len(boxes), device=boxes.device, dtype=boxes.dtype)[:, None], boxes], 1)
+        scale = truth.shape[-1] / batch["image"].shape[-1]
+        target = roi_align(truth, rois, maps.shape[-1], scale, sampling_ratio=2, aligned=True)[known]
+        logits = maps[known]
+        loss = F.binary_cross_entropy_with_logits(logits, target, pos_weight=logits.new_tensor(10.0))
+        present = target.sum((-3, -2, -1)) > 0
+        if present.any():
+            loss = loss + dice_loss(logits[present].sigmoid(), target[present], smooth=1.0)
+        return self.config.erosion.map * loss
+
+    def rows(self, model, batch):
+        """Rows of a prepared batch."""
+        output = model(batch["image"], batch["detail"])
+        keep = batch["has_bones"].cpu()
+        chosen = torch.nonzero(keep).flatten().tolist()
+        masked = {key: [batch[key][i] for i in chosen] for key in ("identifier", "patient", "side")}
+        masked |= {key: batch[key][keep.to(batch[key].device)] for key in ("masks", "scores")}
+        logits = output.mask_logits[keep.to(output.mask_logits.device)]
+        return {"segmentation": self.mask_rows(logits, masked), "erosion": self._joint_rows(output, batch)}
+
+    @staticmethod
+    def _joint_rows(output, batch: dict[str, Any]) -> list[dict[str, Any]]:
+        cumulative = output.erosion_logits.float().sigmoid().cpu().numpy()
+        found, scores = output.roi_valid.cpu().numpy(), batch["scores"].cpu().numpy()
+        rows = []
+        for i, case in enumerate(batch["identifier"]):
+            for joint in np.flatnonzero(scores[i] >= 0):
+                rows.append(
+                    {
+                        "case": case,
+                        "patient": batch["patient"][i],
+                        "side": batch["side"][i],
+                        "joint": JOINT_NAMES[joint],
+                        "score": int(scores[i, joint]),
+                        "probability": float(cumulative[i, joint, 0]),
+                        "level": int((cumulative[i, joint] >= 0.5).sum()),
+                        "found": bool(found[i, joint]),
+                    }
+                )
+        return rows
+
+
+def build_task(config: RunConfig, prior: Tensor | None = None) -> Task:
+    """Return the task that a configuration names."""
+    if config.task == "joint":
+        return JointTask(config, prior)
+    return {"segmentation": SegmentationTask, "erosion": ErosionTask}[config.task](config)

@@ -1,0 +1,246 @@
+"""One training loop on accelerate for every model and task."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, skip_first_batches
+from accelerate.utils import set_seed
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm.auto import tqdm
+
+from jointwrist.config import digest, to_dict
+from jointwrist.engine.checkpoint import load_state, read_weights, save_state, save_weights
+from jointwrist.engine.config import RunConfig
+from jointwrist.engine.evaluate import evaluate, selection_figure
+from jointwrist.engine.loaders import RunData, train_loader
+from jointwrist.engine.tasks import Task
+from jointwrist.errors import DataError
+from jointwrist.registry import create_model, model_spec
+
+STATE, BEST, LAST = "state.pt", "best.safetensors", "last.safetensors"
+
+
+class Trainer:
+    """Train one model; killed at any moment, the next call continues where the last state was saved.
+
+    Args:
+        accelerator: Chooses devices, processes and precision.
+        config: Resolved configuration.
+        data: Datasets and batches.
+        task: Losses and rows.
+        folder: Where states and weights go.
+        log: Called by the main process with every epoch's figures.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        config: RunConfig,
+        data: RunData,
+        task: Task,
+        folder: Path,
+        log: Callable[[dict[str, Any]], None] | None = None,
+    ):
+        self.accelerator, self.config, self.data, self.task, self.folder = accelerator, config, data, task, Path(folder)
+        self.log = log
+        set_seed(config.seed)
+        model = build_model(config)
+        decay = [p for p in model.parameters() if p.ndim > 1]
+        rest = [p for p in model.parameters() if p.ndim <= 1]
+        optimizer = torch.optim.AdamW(
+            [{"params": decay, "weight_decay": config.optim.weight_decay}, {"params": rest, "weight_decay": 0.0}],
+            lr=config.optim.lr,
+        )
+        self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        decay_rate = config.optim.ema
+        self.ema = AveragedModel(self.bare, multi_avg_fn=get_ema_multi_avg_fn(decay_rate)) if decay_rate else None
+        self.loader = accelerator.prepare(train_loader(data, config.workers))
+        self.steps_per_epoch = len(self.loader)
+        self.total_steps = max(self.steps_per_epoch * config.optim.epochs, 1)
+        self.epoch, self.step_in_epoch, self.stale = 0, 0, 0
+        self.best = math.inf
+        self.history: list[dict[str, Any]] = []
+        self.sums: dict[str, float] = {}
+        self._load()
+
+    @property
+    def bare(self) -> nn.Module:
+        """The model without the wrappers of distributed training."""
+        return self.accelerator.unwrap_model(self.model)
+
+    @property
+    def kept(self) -> nn.Module:
+        """The model that is validated and kept: the moving average if there is one."""
+        return self.bare if self.ema is None else self.ema.module
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done or patience is at its end."""
+        optim = self.config.optim
+        return self.epoch >= optim.epochs or (optim.patience > 0 and self.stale >= optim.patience)
+
+    def fit(self) -> nn.Module:
+        """Train until finished; return the kept model with its best weights."""
+        with tqdm(
+            total=self.total_steps,
+            initial=self.epoch * self.steps_per_epoch + self.step_in_epoch,
+            desc=self.config.model,
+            disable=not self.accelerator.is_main_process,
+            mininterval=1.0,
+        ) as bar:
+            while not self.finished:
+                self._train_epoch(bar)
+                self._close_epoch(bar)
+        tensors, _ = read_weights(self.folder / BEST)
+        self.kept.load_state_dict(tensors)
+        return self.kept
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate at an optimiser step: linear warm-up, then cosine to the floor."""
+        optim = self.config.optim
+        warm = int(optim.warmup * self.total_steps)
+        if step < warm:
+            return optim.lr * (step + 1) / warm
+        at = step if optim.schedule == "step" else step // self.steps_per_epoch * self.steps_per_epoch
+        progress = (max(at, warm) - warm) / max(self.total_steps - warm, 1)
+        return optim.lr * (optim.lr_floor + (1 - optim.lr_floor) * (1 + math.cos(math.pi * progress)) / 2)
+
+    def _train_epoch(self, bar: tqdm) -> None:
+        self.data.batches.set_epoch(self.epoch)
+        loader = skip_first_batches(self.loader, self.step_in_epoch) if self.step_in_epoch else self.loader
+        saved = time.monotonic()
+        self.model.train()
+        for batch in loader:
+            step = self.epoch * self.steps_per_epoch + self.step_in_epoch
+            # randomness depends on the position alone, so a resumed run repeats what an unbroken one does
+            torch.manual_seed(hash((self.config.seed, step, self.accelerator.process_index)) % 2**63)
+            self._step(batch, step)
+            self.step_in_epoch += 1
+            bar.update()
+            if time.monotonic() - saved > 60 * self.config.optim.save_minutes:
+                self._save()
+                saved = time.monotonic()
+
+    def _step(self, batch: dict[str, Any], step: int) -> None:
+        optim = self.config.optim
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(step)
+        batch = self.task.prepare(batch, training=True)
+        last = (step + 1) % optim.accumulate == 0 or self.step_in_epoch + 1 == self.steps_per_epoch
+        with nullcontext() if last else self.accelerator.no_sync(self.model):
+            with self.accelerator.autocast():
+                parts = self.task.losses(self.model, batch, step / self.total_steps)
+            self._check_finite(parts["loss"], batch, step)
+            self.accelerator.backward(parts["loss"] / optim.accumulate)
+        if last:
+            if optim.clip_norm:
+                self.accelerator.clip_grad_norm_(self.model.parameters(), optim.clip_norm)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            if self.ema is not None:
+                self.ema.update_parameters(self.bare)
+        for name, value in parts.items():
+            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
+
+    def _check_finite(self, loss: torch.Tensor, batch: dict[str, Any], step: int) -> None:
+        if not torch.isfinite(loss):
+            where = self.folder / "not_finite.txt"
+            where.write_text("\n".join(batch["identifier"]) + "\n", encoding="utf-8")
+            raise FloatingPointError(
+                f"{self.config.model}: the loss is {loss.item()} at step {step}; the images of the batch are named in"
+                f" {where}; lower optim.lr, or set precision to no"
+            )
+
+    def _close_epoch(self, bar: tqdm) -> None:
+        means = {f"train_{name}": value / self.steps_per_epoch for name, value in self.sums.items()}
+        losses, rows = evaluate(self.accelerator, self.kept, self.data.val, self.task, losses=True)
+        figures = {"epoch": self.epoch, "lr": self.optimizer.param_groups[0]["lr"], **means, **losses}
+        figure = selection_figure(self.config.optim.select, losses, rows)
+        figures["selected_by"] = figure
+        self.history.append(figures)
+        improved = figure < self.best
+        self.best, self.stale = (figure, 0) if improved else (self.best, self.stale + 1)
+        self.epoch, self.step_in_epoch, self.sums = self.epoch + 1, 0, {}
+        if self.accelerator.is_main_process:
+            if improved or not (self.folder / BEST).is_file():
+                save_weights(self.folder / BEST, self.kept, weight_info(self.config, self.epoch))
+            save_weights(self.folder / LAST, self.kept, weight_info(self.config, self.epoch))
+            bar.set_postfix_str(f"epoch {self.epoch}, val {figure:.4f}, best {self.best:.4f}")
+            if self.log:
+                self.log(figures)
+        self._save()
+        self.accelerator.wait_for_everyone()
+
+    def _save(self) -> None:
+        if self.accelerator.is_main_process:
+            state = {
+                "config": digest(self.config),
+                "processes": self.accelerator.num_processes,
+                "epoch": self.epoch,
+                "step_in_epoch": self.step_in_epoch,
+                "stale": self.stale,
+                "best": self.best,
+                "history": self.history,
+                "sums": self.sums,
+                "model": self.bare.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+            }
+            if self.ema is not None:
+                state["ema"] = self.ema.state_dict()
+            if self.accelerator.scaler is not None:
+                state["scaler"] = self.accelerator.scaler.state_dict()
+            save_state(self.folder / STATE, state)
+
+    def _load(self) -> None:
+        path = self.folder / STATE
+        if not path.is_file():
+            return
+        state = load_state(path)
+        if state["config"] != digest(self.config):
+            raise DataError(f"{path}: belongs to another configuration; choose another folder or remove it")
+        if state["processes"] != self.accelerator.num_processes:
+            raise DataError(
+                f"{path}: was saved by {state['processes']} processes and cannot be continued by"
+                f" {self.accelerator.num_processes}; start as many again, or remove it"
+            )
+        self.bare.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.ema is not None:
+            self.ema.load_state_dict(state["ema"])
+        if "scaler" in state and self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        for name in ("epoch", "step_in_epoch", "stale", "best", "history", "sums"):
+            setattr(self, name, state[name])
+
+
+def build_model(config: RunConfig) -> nn.Module:
+    """Build the model of a run with random weights."""
+    return create_model(config.model, **model_options(config))
+
+
+def model_options(config: RunConfig) -> dict[str, Any]:
+    """Builder options of a run, with the image size for the models whose construction depends on it."""
+    size = config.erosion.crop_size if config.task == "erosion" else config.image_size
+    fixed = {"img_size": size} if model_spec(config.model).size_dependent else {}
+    return {**fixed, **config.options}
+
+
+def weight_info(config: RunConfig, epochs: int) -> dict[str, Any]:
+    """What a weight file says of itself."""
+    return {
+        "model": config.model,
+        "options": model_options(config),
+        "image_size": config.image_size,
+        "detail_size": config.detail_size or config.image_size,
+        "thresholds": {"mask": 0.5, "erosion": 0.5},
+        "epochs": epochs,
+        "config": to_dict(config),
+    }

@@ -1,0 +1,72 @@
+"""The full-resolution decoder with its mask and signed-distance heads."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jointwrist.anatomy import NUM_BONES
+
+
+def conv_block(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution, group norm, SiLU; group norm because batches mix differently labelled images."""
+    groups = max(g for g in (8, 4, 2, 1) if out_channels % g == 0)
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
+        nn.GroupNorm(groups, out_channels),
+        nn.SiLU(inplace=True),
+    )
+
+
+class UpStep(nn.Module):
+    """Upsample to the size of the skip, concatenate, convolve."""
+
+    def __init__(self, in_channels: int, skip_channels: int, out_channels: int, depth: int):
+        super().__init__()
+        self.reduce = nn.Conv2d(in_channels, out_channels, 1)
+        first = conv_block(out_channels + skip_channels, out_channels)
+        self.convs = nn.Sequential(first, *(conv_block(out_channels, out_channels) for _ in range(depth - 1)))
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Bring (B, in, h, w) to the skip's size: (B, out, H, W)."""
+        x = F.interpolate(self.reduce(x), skip.shape[-2:], mode="bilinear", align_corners=False)
+        return self.convs(torch.cat([x, skip], dim=1))
+
+
+class Decoder(nn.Module):
+    """Five up-steps from stride 32 to full resolution, then 14 mask logits and 14 signed distances.
+
+    Args:
+        encoder_channels: Channels of the features at strides 1, 2, 4, 8, 16, 32.
+        widths: Channels after the up-steps to strides 16, 8, 4, 2, 1.
+    """
+
+    def __init__(self, encoder_channels: tuple[int, ...], widths: tuple[int, ...]):
+        super().__init__()
+        self.widths = widths
+        skips = encoder_channels[-2::-1]
+        inputs = (encoder_channels[-1], *widths[:-1])
+        # the last two steps hold most of the pixels: one convolution each
+        depths = (2, 2, 2, 1, 1)
+        self.steps = nn.ModuleList(UpStep(i, s, w, d) for i, s, w, d in zip(inputs, skips, widths, depths, strict=True))
+        self.mask_head = nn.Conv2d(widths[-1], NUM_BONES, 1)
+        self.distance_head = nn.Conv2d(widths[-1], NUM_BONES, 1)
+        # a bone covers about 5 % of the pixels
+        nn.init.constant_(self.mask_head.bias, -3.0)
+
+    def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Decode.
+
+        Args:
+            features: (B, C_i, H/s_i, W/s_i) at strides 1, 2, 4, 8, 16, 32.
+
+        Returns:
+            Mask logits (B, 14, H, W); logits of the clipped distance, tanh(d / 4 px), (B, 14, H, W); features at
+            stride 2 (B, widths[-2], H/2, W/2).
+        """
+        x = features[-1]
+        half = x
+        for step, skip in zip(self.steps, features[-2::-1], strict=True):
+            half, x = x, step(x, skip)
+        return self.mask_head(x), self.distance_head(x), half

@@ -1,0 +1,158 @@
+"""Encoders behind one interface: features at strides 1, 2, 4, 8, 16 and 32 of an image of any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from jointwrist.models.mamba import VSSBlock
+from jointwrist.models.swin import SwinBlock
+
+STRIDES = (1, 2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class EncoderSize:
+    """Widths and depths of an encoder.
+
+    Attributes:
+        stem: Channels at stride 2; half as many at stride 1.
+        dims: Channels at strides 4, 8, 16, 32.
+        depths: Blocks of each stage.
+        attention: Of these, how many at the end of each stage are attention in the hybrid encoder.
+        head_dim: Channels of an attention head.
+    """
+
+    stem: int
+    dims: tuple[int, int, int, int]
+    depths: tuple[int, int, int, int]
+    attention: tuple[int, int, int, int]
+    head_dim: int
+
+
+SIZES = {
+    "tiny": EncoderSize(16, (24, 48, 96, 160), (2, 2, 3, 2), (0, 0, 1, 2), 16),
+    "base": EncoderSize(64, (96, 192, 384, 768), (2, 2, 8, 2), (0, 0, 2, 2), 32),
+}
+KINDS = ("hybrid", "mamba", "swin", "conv")
+
+
+class ChannelLastNorm(nn.LayerNorm):
+    """Layer norm over the channels of (B, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class ConvBlock(nn.Module):
+    """Residual depthwise 7x7 convolution and MLP (ConvNeXt, arXiv 2201.03545), on (B, H, W, C)."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.depthwise = nn.Conv2d(dim, dim, 7, padding=3, groups=dim)
+        self.norm = nn.LayerNorm(dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape (B, H, W, C)."""
+        mixed = self.depthwise(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return x + self.mlp(self.norm(mixed))
+
+
+class Encoder(nn.Module):
+    """Convolutional stem and four stages.
+
+    Args:
+        kind: "hybrid" (Mamba, then attention where maps are small), "mamba", "swin" or "conv".
+        size: Widths and depths.
+        in_channels: Image channels.
+        drop_path: Stochastic depth of the last block; it grows linearly from 0.
+        scan_backend: Backend of the selective scan.
+        recompute: Recompute the blocks in the backward pass instead of keeping their activations.
+    """
+
+    def __init__(
+        self, kind: str, size: EncoderSize, in_channels: int, drop_path: float, scan_backend: str, recompute: bool
+    ):
+        super().__init__()
+        self.channels = (size.stem // 2, size.stem, *size.dims)
+        self.strides = STRIDES
+        self.recompute = recompute
+        self.stem1 = nn.Sequential(
+            nn.Conv2d(in_channels, size.stem // 2, 3, padding=1, bias=False), ChannelLastNorm(size.stem // 2), nn.SiLU()
+        )
+        self.stem2 = nn.Sequential(
+            nn.Conv2d(size.stem // 2, size.stem, 3, 2, 1, bias=False), ChannelLastNorm(size.stem), nn.SiLU()
+        )
+        blocks = sum(size.depths)
+        rates = iter([drop_path * i / max(blocks - 1, 1) for i in range(blocks)])
+        self.down, self.stages = nn.ModuleList(), nn.ModuleList()
+        previous = size.stem
+        for dim, depth, attention in zip(size.dims, size.depths, size.attention, strict=True):
+            self.down.append(nn.Sequential(nn.Conv2d(previous, dim, 3, 2, 1), ChannelLastNorm(dim)))
+            letters = _layout(kind, depth, attention)
+            stage = [self._block(letter, i, dim, size, next(rates), scan_backend) for i, letter in enumerate(letters)]
+            self.stages.append(nn.ModuleList(stage))
+            previous = dim
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for dim in size.dims)
+
+    @staticmethod
+    def _block(letter: str, index: int, dim: int, size: EncoderSize, drop_path: float, backend: str) -> nn.Module:
+        if letter == "m":
+            return VSSBlock(dim, drop_path, mlp_ratio=2.0, backend=backend)
+        if letter == "c":
+            return ConvBlock(dim)
+        return SwinBlock(dim, max(dim // size.head_dim, 1), shifted=index % 2 == 1, drop_path=drop_path)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Encode (B, C, H, W): features (B, C_i, ceil(H / s_i), ceil(W / s_i))."""
+        height, width = image.shape[-2:]
+        x = self.stem1(F.pad(image, (0, -width % 32, 0, -height % 32), mode="replicate"))
+        features = [x, self.stem2(x)]
+        x = features[-1]
+        for down, blocks, norm in zip(self.down, self.stages, self.norms, strict=True):
+            x = down(x).permute(0, 2, 3, 1)
+            for block in blocks:
+                x = checkpoint(block, x, use_reentrant=False) if self.recompute and self.training else block(x)
+            features.append(norm(x).permute(0, 3, 1, 2))
+            x = x.permute(0, 3, 1, 2)
+        return [f[..., : -(-height // s), : -(-width // s)] for f, s in zip(features, STRIDES, strict=True)]
+
+
+def _layout(kind: str, depth: int, attention: int) -> str:
+    """Blocks of a stage: m Mamba, a attention, c convolution."""
+    if kind == "hybrid":
+        return "m" * (depth - attention) + "a" * attention
+    return {"mamba": "m", "swin": "a", "conv": "c"}[kind] * depth
+
+
+def build_encoder(
+    kind: str = "hybrid",
+    size: str = "tiny",
+    in_channels: int = 1,
+    drop_path: float = 0.0,
+    scan_backend: str = "auto",
+    checkpoint: bool = False,
+) -> Encoder:
+    """Build an encoder.
+
+    Args:
+        kind: "hybrid", "mamba", "swin" or "conv".
+        size: "tiny" or "base".
+        in_channels: Image channels.
+        drop_path: Stochastic depth of the last block.
+        scan_backend: Backend of the selective scan.
+        checkpoint: Recompute activations in the backward pass.
+
+    Raises:
+        ValueError: Kind or size is unknown.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"encoder {kind!r} is unknown; choose one of {', '.join(KINDS)}")
+    if size not in SIZES:
+        raise ValueError(f"encoder size {size!r} is unknown; choose one of {', '.join(SIZES)}")
+    return Encoder(kind, SIZES[size], in_channels, drop_path, scan_backend, checkpoint)

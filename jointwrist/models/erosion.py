@@ -1,0 +1,184 @@
+"""The erosion head: six joint surfaces, found and described by the predicted bone masks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+from jointwrist.anatomy import NUM_JOINTS
+from jointwrist.losses import EROSION_LEVELS
+from jointwrist.models.decoder import conv_block
+from jointwrist.ops.roi import jitter_boxes, joint_regions, masked_mean, moment_boxes
+
+#: Channels of a crop beside the image: own mask, partners' masks, joint weight.
+MASK_CHANNELS = 3
+
+
+class ErosionOutput(NamedTuple):
+    """What the head says of six joint surfaces.
+
+    Attributes:
+        logits: (B, 6, K) logits of P(level > k), K = 3.
+        boxes: (B, 6, 4) crops in input pixels.
+        valid: (B, 6) bool, False where the bone was not found.
+        maps: (B, 6, P/2, P/2) logits of the eroded area in the crop.
+        crops: (B, 6, P, P) image crops, for display.
+    """
+
+    logits: Tensor
+    boxes: Tensor
+    valid: Tensor
+    maps: Tensor
+    crops: Tensor
+
+
+class CropNetwork(nn.Module):
+    """Small U-shaped network over one joint crop: a descriptor and a map of the eroded area.
+
+    Args:
+        in_channels: Channels of the crop.
+        feature_channels: Channels of decoder features that join at half the crop's side.
+        width: Channels of the first stage; doubled at every further one.
+    """
+
+    def __init__(self, in_channels: int, feature_channels: int, width: int):
+        super().__init__()
+        self.stem = nn.Sequential(conv_block(in_channels, width), conv_block(width, width, stride=2))
+        self.level1 = nn.Sequential(conv_block(width + feature_channels, width), conv_block(width, width))
+        self.level2 = nn.Sequential(conv_block(width, 2 * width, stride=2), conv_block(2 * width, 2 * width))
+        self.level3 = nn.Sequential(conv_block(2 * width, 4 * width, stride=2), conv_block(4 * width, 4 * width))
+        self.narrow2, self.up2 = nn.Conv2d(4 * width, 2 * width, 1), conv_block(2 * width, 2 * width)
+        self.narrow1, self.up1 = nn.Conv2d(2 * width, width, 1), conv_block(width, width)
+        self.map_head = nn.Conv2d(width, 1, 1)
+        nn.init.constant_(self.map_head.bias, -3.0)
+        self.out_channels = 4 * width + width
+
+    def forward(self, crop: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Describe (N, in_channels, P, P) crops with (N, F, P/2, P/2) features: (N, out_channels), (N, 1, P/2, P/2)."""
+        first = self.level1(torch.cat([self.stem(crop), features], 1))
+        second = self.level2(first)
+        third = self.level3(second)
+        up = self.up2(second + F.interpolate(self.narrow2(third), second.shape[-2:], mode="bilinear"))
+        up = self.up1(first + F.interpolate(self.narrow1(up), first.shape[-2:], mode="bilinear"))
+        logits = self.map_head(up)
+        attention = logits.flatten(2).softmax(-1)
+        attended = (up.flatten(2) * attention).sum(-1)
+        return torch.cat([third.mean((-2, -1)), attended], 1), logits
+
+
+class ErosionHead(nn.Module):
+    """From masks, decoder features and the image to an ordinal erosion level of each joint surface.
+
+    Args:
+        feature_channels: Channels of the decoder features at stride 2.
+        channels: First width of the crop network.
+        crop: Side of a crop in pixels.
+        dim: Width of a joint's token.
+        use_masks: Give the head mask channels and mask pooling; without, it sees boxes alone.
+        feature_gradient: Share of the gradient that reaches the decoder features; pooled features are divided by
+            small areas, and unscaled they would drown the segmentation gradient.
+        jitter: Largest shift and scale of the boxes in training, as a fraction of their side.
+        top: Highest pixels of the eroded map whose mean joins the token.
+    """
+
+    def __init__(
+        self,
+        feature_channels: int,
+        channels: int = 32,
+        crop: int = 64,
+        dim: int = 96,
+        use_masks: bool = True,
+        feature_gradient: float = 0.1,
+        jitter: float = 0.1,
+        top: int = 25,
+    ):
+        super().__init__()
+        self.crop, self.jitter, self.top, self.use_masks = crop, jitter, top, use_masks
+        self.feature_gradient = feature_gradient
+        self.squeeze = nn.Conv2d(feature_channels, channels // 2, 1)
+        self.network = CropNetwork(1 + MASK_CHANNELS, channels // 2, channels)
+        self.token = nn.Linear(self.network.out_channels + 3 * feature_channels + 1, dim)
+        self.joint_embedding = nn.Parameter(torch.randn(NUM_JOINTS, dim) * 0.02)
+        layer = nn.TransformerEncoderLayer(
+            dim, max(dim // 32, 1), 2 * dim, 0.0, "gelu", batch_first=True, norm_first=True
+        )
+        self.mixer = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(dim)
+        self.score = nn.Linear(dim, 1)
+        self.joint_bias = nn.Parameter(torch.zeros(NUM_JOINTS))
+        self.map_gain = nn.Parameter(torch.tensor(0.3))
+        self.first_cut = nn.Parameter(torch.zeros(()))
+        self.cut_steps = nn.Parameter(torch.zeros(EROSION_LEVELS - 2))
+
+    def cuts(self) -> Tensor:
+        """Ordered thresholds c_0 < c_1 < ... of the ordinal output."""
+        return torch.cat([self.first_cut[None], self.first_cut + F.softplus(self.cut_steps).cumsum(0)])
+
+    def forward(self, masks: Tensor, features: Tensor, detail: Tensor) -> ErosionOutput:
+        """Score the six joint surfaces.
+
+        Args:
+            masks: (B, 14, H, W) probabilities at the network's input size.
+            features: (B, C, H/2, W/2) decoder features.
+            detail: (B, 1, H', W') image that the crops are cut from, of the same field of view.
+        """
+        batch, size = len(masks), masks.shape[-1]
+        features = self.feature_gradient * features + (1 - self.feature_gradient) * features.detach()
+        half = F.avg_pool2d(masks, 2, ceil_mode=True)
+        regions = joint_regions(half)
+        boxes, valid = moment_boxes(regions.surface, size / half.shape[-1])
+        view = jitter_boxes(boxes, self.jitter) if self.training else boxes
+        rois = torch.cat(
+            [torch.arange(batch, device=view.device).repeat_interleave(NUM_JOINTS)[:, None], view.flatten(0, 1)], 1
+        )
+
+        image = self._cut(detail, rois, detail.shape[-1] / size, self.crop)
+        local = self._cut(self.squeeze(features), rois, features.shape[-1] / size, self.crop // 2)
+        shapes = self._mask_crops(regions, rois, half.shape[-1] / size)
+        described, maps = self.network(torch.cat([standardise(image), shapes.to(image.dtype)], 1), local)
+        pooled = torch.cat(
+            [
+                masked_mean(features, region.to(features.dtype))
+                for region in (regions.surface, regions.contour, regions.ring)
+            ],
+            -1,
+        )
+        if not self.use_masks:
+            pooled = torch.zeros_like(pooled)
+        peak = maps.flatten(1).topk(self.top, 1).values.mean(1, keepdim=True)
+        token = self.token(
+            torch.cat([described, pooled.flatten(0, 1).to(described.dtype), peak.to(described.dtype)], 1)
+        )
+        token = token.unflatten(0, (batch, NUM_JOINTS)) + self.joint_embedding
+        value = self.score(self.norm(self.mixer(token))).squeeze(-1) + self.joint_bias
+        value = value + self.map_gain * peak.unflatten(0, (batch, NUM_JOINTS)).squeeze(-1)
+        return ErosionOutput(
+            value[..., None] - self.cuts(),
+            view,
+            valid,
+            maps.unflatten(0, (batch, NUM_JOINTS)).squeeze(2),
+            image.unflatten(0, (batch, NUM_JOINTS)).squeeze(2),
+        )
+
+    @staticmethod
+    def _cut(source: Tensor, rois: Tensor, scale: float, side: int) -> Tensor:
+        # torchvision wants one dtype; boxes lose pixels in half precision
+        return roi_align(source.float(), rois.float(), side, scale, sampling_ratio=2, aligned=True).to(source.dtype)
+
+    def _mask_crops(self, regions, rois: Tensor, scale: float) -> Tensor:
+        """Cut (B*6, 3, P, P) own surface, partners and contour, each joint's own channel."""
+        if not self.use_masks:
+            return rois.new_zeros(len(rois), MASK_CHANNELS, self.crop, self.crop)
+        stack = torch.stack([regions.surface, regions.partners, regions.contour], 2).flatten(0, 1)
+        own = torch.cat([torch.arange(len(rois), device=rois.device, dtype=rois.dtype)[:, None], rois[:, 1:]], 1)
+        return self._cut(stack, own, scale, self.crop)
+
+
+def standardise(crop: Tensor) -> Tensor:
+    """Bring each (N, 1, P, P) crop to mean 0 and standard deviation 1; a flat crop becomes 0."""
+    mean, deviation = crop.mean((-2, -1), keepdim=True), crop.std((-2, -1), keepdim=True)
+    return (crop - mean) / (deviation + 1e-3)

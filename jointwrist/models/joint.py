@@ -1,0 +1,126 @@
+"""The joint network: one encoder, 14 bone masks, and an erosion head driven by the predicted masks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from jointwrist.models.decoder import Decoder
+from jointwrist.models.encoder import build_encoder
+from jointwrist.models.erosion import ErosionHead
+from jointwrist.registry import ModelSpec, register_model
+
+
+class JointOutput(NamedTuple):
+    """Output of the joint network, B images of H x W pixels; logits throughout.
+
+    Attributes:
+        mask_logits: (B, 14, H, W) bone masks.
+        distance_logits: (B, 14, H, W); tanh gives tanh(d / 4 px), d the signed distance to the contour.
+        erosion_logits: (B, 6, K) of P(level > k), K = 3.
+        roi_boxes: (B, 6, 4) joint crops in input pixels.
+        roi_valid: (B, 6) bool, False where the bone was not found.
+        erosion_maps: (B, 6, P/2, P/2) eroded area within the crop.
+        crops: (B, 6, P, P) image crops that the head saw.
+    """
+
+    mask_logits: Tensor
+    distance_logits: Tensor
+    erosion_logits: Tensor
+    roi_boxes: Tensor
+    roi_valid: Tensor
+    erosion_maps: Tensor
+    crops: Tensor
+
+
+class JointWrist(nn.Module):
+    """Shared encoder, bone decoder and erosion head.
+
+    Args:
+        encoder: Encoder kind: "hybrid", "mamba", "swin" or "conv".
+        size: Encoder size: "tiny" or "base".
+        widths: Decoder channels at strides 16, 8, 4, 2, 1.
+        roi_channels: First width of the crop network.
+        roi_crop: Side of a joint crop.
+        roi_dim: Width of a joint token.
+        use_masks: Give the erosion head mask channels and mask pooling.
+        drop_path: Stochastic depth of the encoder.
+        scan_backend: Backend of the selective scan.
+        checkpoint: Recompute encoder activations in the backward pass.
+    """
+
+    def __init__(
+        self,
+        encoder: str = "hybrid",
+        size: str = "tiny",
+        widths: tuple[int, ...] = (96, 64, 48, 32, 24),
+        roi_channels: int = 32,
+        roi_crop: int = 64,
+        roi_dim: int = 96,
+        use_masks: bool = True,
+        drop_path: float = 0.0,
+        scan_backend: str = "auto",
+        checkpoint: bool = False,
+    ):
+        super().__init__()
+        self.encoder = build_encoder(
+            encoder, size, drop_path=drop_path, scan_backend=scan_backend, checkpoint=checkpoint
+        )
+        self.decoder = Decoder(self.encoder.channels, tuple(widths))
+        self.erosion = ErosionHead(widths[-2], roi_channels, roi_crop, roi_dim, use_masks)
+        #: Share of the erosion gradient that reaches the masks; the trainer's schedule sets it.
+        self.lam = 0.0
+
+    def forward(
+        self,
+        image: Tensor,
+        detail: Tensor | None = None,
+        guide: Tensor | None = None,
+        guided: Tensor | None = None,
+    ) -> JointOutput:
+        """Segment and score.
+
+        Args:
+            image: (B, 1, H, W) in [0, 1].
+            detail: (B, 1, H', W') the same field of view for the joint crops; None takes `image`.
+            guide: (B, 14, H, W) masks that drive the erosion head in place of the predicted ones.
+            guided: (B,) bool, the images that use `guide`; None means all.
+        """
+        mask_logits, distance_logits, features = self.decoder(self.encoder(image))
+        masks = mask_logits.float().sigmoid()
+        masks = self.lam * masks + (1 - self.lam) * masks.detach()
+        if guide is not None:
+            chosen = torch.ones(len(image), dtype=torch.bool, device=image.device) if guided is None else guided
+            masks = torch.where(chosen[:, None, None, None], guide.to(masks.dtype), masks)
+        erosion = self.erosion(masks, features, image if detail is None else detail)
+        return JointOutput(
+            mask_logits, distance_logits, erosion.logits, erosion.boxes, erosion.valid, erosion.maps, erosion.crops
+        )
+
+
+def _spec(name: str, parameters: int) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        task="joint",
+        published_name=None,
+        paper="this project",
+        licence="Apache-2.0",
+        code="jointwrist.models.joint",
+        parameters=parameters,
+        input_size=512,
+    )
+
+
+@register_model(_spec("jointwrist_tiny", 2_097_770))
+def jointwrist_tiny(**options) -> JointWrist:
+    """Build the joint network of about 2.1 M parameters."""
+    return JointWrist(**options)
+
+
+@register_model(_spec("jointwrist_base", 36_138_064))
+def jointwrist_base(**options) -> JointWrist:
+    """Build the joint network of about 36 M parameters."""
+    base = {"size": "base", "widths": (384, 192, 96, 64, 32), "roi_channels": 64, "roi_crop": 96, "roi_dim": 256}
+    return JointWrist(**{**base, **options})

@@ -1,0 +1,144 @@
+"""Mamba blocks on the selective scan: the 1-D mixer of mamba-ssm and the four-way 2-D scan of VMamba."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from timm.layers import DropPath
+from torch import Tensor, nn
+
+from jointwrist.ops.scan import selective_scan
+
+
+def init_step(channels: int, low: float = 1e-3, high: float = 1e-1, floor: float = 1e-4) -> Tensor:
+    """Bias whose softplus is log-uniform between `low` and `high` (Mamba, arXiv 2312.00752, section 3.6)."""
+    step = torch.exp(torch.rand(channels) * (math.log(high) - math.log(low)) + math.log(low)).clamp_min(floor)
+    return step + torch.log(-torch.expm1(-step))
+
+
+def init_rates(channels: int, states: int) -> Tensor:
+    """Logarithm of the S4D-real rates 1..N in every channel, (channels, states)."""
+    return torch.log(torch.arange(1, states + 1, dtype=torch.float32)).repeat(channels, 1)
+
+
+class MambaBlock(nn.Module):
+    """The Mamba mixer with the parameters and names of `mamba_ssm.Mamba`, so that its checkpoints load.
+
+    Args:
+        d_model: Width.
+        d_state: States a channel.
+        d_conv: Taps of the causal convolution.
+        expand: Inner width as a multiple of the width.
+        backend: Backend of the scan.
+    """
+
+    def __init__(self, d_model: int, d_state: int = 16, d_conv: int = 4, expand: int = 2, backend: str = "auto"):
+        super().__init__()
+        inner, rank = expand * d_model, math.ceil(d_model / 16)
+        self.rank, self.d_state, self.backend = rank, d_state, backend
+        self.in_proj = nn.Linear(d_model, 2 * inner, bias=False)
+        self.conv1d = nn.Conv1d(inner, inner, d_conv, padding=d_conv - 1, groups=inner)
+        self.x_proj = nn.Linear(inner, rank + 2 * d_state, bias=False)
+        self.dt_proj = nn.Linear(rank, inner)
+        nn.init.uniform_(self.dt_proj.weight, -(rank**-0.5), rank**-0.5)
+        self.dt_proj.bias = nn.Parameter(init_step(inner))
+        self.A_log = nn.Parameter(init_rates(inner, d_state))
+        self.D = nn.Parameter(torch.ones(inner))
+        self.out_proj = nn.Linear(inner, d_model, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix (B, L, C) tokens along L, causally."""
+        length = x.shape[1]
+        u, z = rearrange(self.in_proj(x), "b l c -> b c l").chunk(2, 1)
+        u = F.silu(self.conv1d(u)[..., :length])
+        low, inputs, outputs = self.x_proj(rearrange(u, "b c l -> b l c")).split(
+            [self.rank, self.d_state, self.d_state], -1
+        )
+        delta = rearrange(low @ self.dt_proj.weight.T, "b l c -> b c l")
+        y = selective_scan(
+            u,
+            delta,
+            -torch.exp(self.A_log.float()),
+            rearrange(inputs, "b l n -> b n l"),
+            rearrange(outputs, "b l n -> b n l"),
+            D=self.D,
+            z=z,
+            delta_bias=self.dt_proj.bias,
+            delta_softplus=True,
+            backend=self.backend,
+        )
+        return self.out_proj(rearrange(y, "b c l -> b l c"))
+
+
+class SS2D(nn.Module):
+    """Four-way 2-D selective scan of VMamba in its second form (arXiv 2401.10166): no gate, channel last.
+
+    Args:
+        dim: Width.
+        d_state: States a channel.
+        expand: Inner width as a multiple of the width.
+        backend: Backend of the scan.
+    """
+
+    def __init__(self, dim: int, d_state: int = 1, expand: float = 1.0, backend: str = "auto"):
+        super().__init__()
+        inner, rank = int(expand * dim), math.ceil(dim / 16)
+        self.rank, self.d_state, self.backend = rank, d_state, backend
+        self.in_proj = nn.Linear(dim, inner, bias=False)
+        self.conv2d = nn.Conv2d(inner, inner, 3, padding=1, groups=inner, bias=False)
+        self.x_proj_weight = nn.Parameter(
+            torch.empty(4, rank + 2 * d_state, inner).uniform_(-(inner**-0.5), inner**-0.5)
+        )
+        self.dt_projs_weight = nn.Parameter(torch.empty(4, inner, rank).uniform_(-(rank**-0.5), rank**-0.5))
+        self.dt_projs_bias = nn.Parameter(torch.stack([init_step(inner) for _ in range(4)]))
+        self.A_logs = nn.Parameter(init_rates(4 * inner, d_state))
+        self.Ds = nn.Parameter(torch.ones(4 * inner))
+        self.out_norm = nn.LayerNorm(inner)
+        self.out_proj = nn.Linear(inner, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scan (B, H, W, C) by rows, by columns and both reversed, and add the four."""
+        height, width = x.shape[1:3]
+        x = F.silu(self.conv2d(rearrange(self.in_proj(x), "b h w c -> b c h w")))
+        rows, columns = x.flatten(2), x.transpose(2, 3).flatten(2)
+        sequences = torch.stack([rows, columns, rows.flip(-1), columns.flip(-1)], 1)
+        low, inputs, outputs = torch.einsum("b k c l, k r c -> b k r l", sequences, self.x_proj_weight).split(
+            [self.rank, self.d_state, self.d_state], 2
+        )
+        delta = torch.einsum("b k r l, k c r -> b k c l", low, self.dt_projs_weight)
+        y = selective_scan(
+            sequences.flatten(1, 2),
+            delta.flatten(1, 2),
+            -torch.exp(self.A_logs.float()),
+            inputs,
+            outputs,
+            D=self.Ds,
+            delta_bias=self.dt_projs_bias.flatten(),
+            delta_softplus=True,
+            backend=self.backend,
+        ).unflatten(1, (4, -1))
+        rows = y[:, 0] + y[:, 2].flip(-1)
+        columns = (y[:, 1] + y[:, 3].flip(-1)).unflatten(-1, (width, height)).transpose(2, 3).flatten(2)
+        merged = rearrange(rows + columns, "b c (h w) -> b h w c", h=height, w=width)
+        return self.out_proj(self.out_norm(merged))
+
+
+class VSSBlock(nn.Module):
+    """Pre-norm residual pair of SS2D and an MLP, on (B, H, W, C)."""
+
+    def __init__(self, dim: int, drop_path: float = 0.0, mlp_ratio: float = 4.0, backend: str = "auto"):
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.op = SS2D(dim, backend=backend)
+        self.norm2 = nn.LayerNorm(dim)
+        hidden = int(mlp_ratio * dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Keep the shape (B, H, W, C)."""
+        x = x + self.drop_path(self.op(self.norm(x)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))

@@ -1,0 +1,102 @@
+"""The joint network: shapes, where gradients go, and that the erosion head uses the masks it is given."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from jointwrist import create_model, list_models
+from jointwrist.registry import model_spec
+
+ENCODERS = ("hybrid", "mamba", "swin", "conv")
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return create_model("jointwrist_tiny").eval()
+
+
+def boxes_of_bones(size: int = 64) -> torch.Tensor:
+    """Fourteen square bones in a 4 x 4 grid."""
+    masks = torch.zeros(2, 14, size, size)
+    step = size // 4
+    for bone in range(14):
+        row, column = divmod(bone, 4)
+        masks[:, bone, row * step : (row + 1) * step, column * step : (column + 1) * step] = 1
+    return masks
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("shape", [(64, 64), (75, 90)])
+def test_output_shapes(encoder, shape):
+    output = create_model("jointwrist_tiny", encoder=encoder).eval()(torch.rand(2, 1, *shape))
+    assert output.mask_logits.shape == output.distance_logits.shape == (2, 14, *shape)
+    assert output.erosion_logits.shape == (2, 6, 3)
+    assert output.roi_boxes.shape == (2, 6, 4) and output.roi_valid.shape == (2, 6)
+    assert output.erosion_maps.shape == (2, 6, 32, 32)
+
+
+@pytest.mark.parametrize("name", list_models("jointwrist_*"))
+def test_parameter_count_is_the_registered_one(name):
+    with torch.device("meta"):
+        model = create_model(name)
+    assert sum(p.numel() for p in model.parameters()) == model_spec(name).parameters
+
+
+def test_cumulative_probabilities_fall(network):
+    probability = network(torch.rand(2, 1, 64, 64)).erosion_logits.sigmoid()
+    assert (probability[..., :-1] >= probability[..., 1:]).all()
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.1])
+def test_erosion_gradient_reaches_the_masks_only_with_lam(lam):
+    torch.manual_seed(0)
+    model = create_model("jointwrist_tiny", encoder="conv")
+    model.lam = lam
+    torch.nn.init.constant_(model.decoder.mask_head.bias, 1.0)
+    model(torch.rand(2, 1, 64, 64)).erosion_logits.sum().backward()
+    gradient = model.decoder.mask_head.weight.grad
+    assert (gradient is not None and gradient.abs().sum() > 0) == (lam > 0)
+    assert model.encoder.parameters().__next__().grad.abs().sum() > 0
+
+
+def test_guide_masks_drive_the_boxes(network):
+    image, guide = torch.rand(2, 1, 64, 64), boxes_of_bones()
+    output = network(image, guide=guide)
+    # in the grid the first metacarpal is far from the trapezium, so it has no joint end
+    assert output.roi_valid[0].tolist() == [False, True, True, True, True, True]
+    # lunate is bone 4: row 1, column 0 of the grid
+    x0, y0, x1, y1 = output.roi_boxes[0, 3].tolist()
+    assert abs((x0 + x1) / 2 - 8) < 1 and abs((y0 + y1) / 2 - 24) < 1
+
+
+def test_other_masks_give_other_erosion_logits(network):
+    image, guide = torch.rand(2, 1, 64, 64), boxes_of_bones()
+    assert not torch.allclose(
+        network(image, guide=guide).erosion_logits, network(image, guide=guide.flip(-1)).erosion_logits, atol=1e-4
+    )
+
+
+def test_images_without_bones_are_not_valid(network):
+    output = network(torch.rand(1, 1, 64, 64), guide=torch.zeros(1, 14, 64, 64))
+    assert not output.roi_valid.any() and output.erosion_logits.isfinite().all()
+
+
+def test_detail_image_of_another_size_is_the_same_field_of_view(network):
+    image, guide = torch.rand(2, 1, 64, 64), boxes_of_bones()
+    fine = torch.nn.functional.interpolate(image, scale_factor=2, mode="nearest")
+    coarse, detailed = network(image, guide=guide), network(image, fine, guide=guide)
+    assert torch.equal(coarse.roi_boxes, detailed.roi_boxes)
+    assert (coarse.crops - detailed.crops).abs().mean() < 0.15 < image.std()
+
+
+def test_without_mask_channels_only_boxes_matter():
+    torch.manual_seed(0)
+    model = create_model("jointwrist_tiny", encoder="conv", use_masks=False).eval()
+    image, guide = torch.rand(1, 1, 64, 64), boxes_of_bones()[:1]
+    partners_gone = guide.clone()
+    partners_gone[:, 0] = 0
+    assert torch.allclose(
+        model(image, guide=guide).erosion_logits[:, 3], model(image, guide=partners_gone).erosion_logits[:, 3], atol=1e-5
+    )

@@ -1,0 +1,87 @@
+"""Segmentation metrics against MONAI on random, noisy, holed, border-touching, full and empty masks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from jointwrist.anatomy import OVERLAP_PAIRS
+from jointwrist.data.sample import pack_masks
+from jointwrist.metrics.segmentation import case_metrics, missed_bones, overlap_metrics
+
+monai = pytest.importorskip("monai.metrics")
+
+
+def discs(rng: np.random.Generator, count: int, size: int = 64) -> np.ndarray:
+    yy, xx = np.mgrid[:size, :size]
+    centres, radii = rng.uniform(-4, size + 4, (count, 2)), rng.uniform(2, size / 3, count)
+    return np.array([(yy - y) ** 2 + (xx - x) ** 2 < r * r for (y, x), r in zip(centres, radii, strict=True)])
+
+
+def masks(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    truth = discs(rng, 14)
+    pred = np.roll(truth, tuple(rng.integers(-3, 4, 2)), (1, 2))
+    if kind == "noisy":
+        pred ^= rng.random(pred.shape) < 0.05
+        truth ^= rng.random(pred.shape) < 0.02
+    elif kind == "holed":
+        truth &= ~discs(rng, 14)
+    elif kind == "apart":
+        pred = discs(rng, 14)
+    elif kind == "full":
+        truth[::2], pred[::3] = True, True
+    elif kind == "empty":
+        truth[::2], pred[::3] = False, False
+    return pred, truth
+
+
+def monai_figures(pred: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+    p, t = torch.tensor(pred)[None].float(), torch.tensor(truth)[None].float()
+    nsd = monai.SurfaceDiceMetric([2.0] * len(pred), include_background=True)
+    msd = monai.SurfaceDistanceMetric(include_background=True, symmetric=True)
+    dice, iou = monai.DiceMetric(ignore_empty=True), monai.MeanIoU(ignore_empty=True)
+    figures = {"nsd": nsd(p, t), "msd": msd(p, t), "dsc": dice(p, t), "voe": 1 - iou(p, t)}
+    return {name: value[0].numpy() for name, value in figures.items()}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("kind", ["plain", "noisy", "holed", "apart", "full", "empty"])
+def test_equal_to_monai(kind, seed):
+    pred, truth = masks(kind, np.random.default_rng(seed))
+    ours, theirs = case_metrics(pred, truth), monai_figures(pred, truth)
+    for name, expected in theirs.items():
+        np.testing.assert_allclose(ours[name], expected, atol=1e-5, equal_nan=True, err_msg=name)
+
+
+def test_overlap_is_the_case_metric_of_the_intersections():
+    pred, truth = masks("plain", np.random.default_rng(9))
+    ours = overlap_metrics(pred, truth)
+    for i, (a, b) in enumerate(OVERLAP_PAIRS):
+        alone = case_metrics((pred[a] & pred[b])[None], (truth[a] & truth[b])[None])
+        for name, values in ours.items():
+            np.testing.assert_equal(values[i], alone[name][0])
+
+
+def test_ravd_and_missed_bones():
+    truth = np.zeros((14, 20, 20), bool)
+    truth[:10, 5:15, 5:15] = True
+    pred = truth.copy()
+    pred[0, 5:10] = False
+    pred[1] = False
+    assert case_metrics(pred, truth)["ravd"][:3].tolist() == [0.5, 1.0, 0.0]
+    assert missed_bones(pred, truth) == 1
+
+
+def test_packed_and_integer_masks_give_the_same():
+    pred, truth = masks("plain", np.random.default_rng(3))
+    expected = case_metrics(pred, truth)
+    for ours in (case_metrics(pack_masks(pred), pack_masks(truth)), case_metrics(pred.astype(np.uint8), truth * 1.0)):
+        for name, values in expected.items():
+            np.testing.assert_equal(ours[name], values)
+
+
+def test_different_shapes_are_refused():
+    with pytest.raises(ValueError, match="differ in shape"):
+        case_metrics(np.zeros((14, 4, 4)), np.zeros((14, 5, 4)))
