@@ -64,10 +64,10 @@ class Stage(nn.Module):
 class MedMamba(nn.Module):
     """MedMamba-T; there is no norm between the last block and the head."""
 
-    def __init__(self, in_channels: int = 1, num_classes: int = 2):
+    def __init__(self, in_chans: int = 1, num_classes: int = 2):
         super().__init__()
         rates = torch.linspace(0, DROP_PATH, sum(DEPTHS), device="cpu").split(DEPTHS)
-        self.patch_embed = PatchEmbed(in_channels, WIDTHS[0], patch=4)
+        self.patch_embed = PatchEmbed(in_chans, WIDTHS[0], patch=4)
         self.layers = nn.Sequential(
             *(Stage(dim, rate.tolist(), dim != WIDTHS[-1]) for dim, rate in zip(WIDTHS, rates, strict=True))
         )
@@ -84,7 +84,7 @@ class MedMamba(nn.Module):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (B, num_classes) of images (B, in_channels, H, W), H and W at least 32."""
+        """Return logits (B, num_classes) of images (B, in_chans, H, W), H and W at least 32."""
         x = self.layers(self.patch_embed(x)).permute(0, 3, 1, 2)
         return self.head(F.adaptive_avg_pool2d(x, 1).flatten(1))
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import masks_to_boxes
 
+from jointwrist.data.preprocess import resize_image
 from jointwrist.errors import DataError, require
 from jointwrist.registry import ModelSpec, register_model
 
@@ -110,7 +111,7 @@ class PromptedSam(nn.Module):
 
         Args:
             images: (B, 1, H, W) in [0, 1].
-            masks: (B, K, H, W) bool, from which the prompts are derived.
+            masks: (B, K, H, W) bool, or 0 and 1 of any type, from which the prompts are derived.
 
         Returns:
             Logits (B, K, H, W); `EMPTY_LOGIT` throughout where a mask is empty.
@@ -121,8 +122,9 @@ class PromptedSam(nn.Module):
         if (len(images), *images.shape[-2:]) != (len(masks), *masks.shape[-2:]):
             raise ValueError(f"images {tuple(images.shape)} and masks {tuple(masks.shape)} differ in number or size")
         size = images.shape[-2:]
+        masks = masks.bool()
         if self.side is not None and tuple(size) != (self.side, self.side):
-            images = F.interpolate(images, (self.side, self.side), mode="bilinear", antialias=True)
+            images = resize_image(images, self.side)
             masks = F.interpolate(masks.float(), (self.side, self.side), mode="nearest-exact").bool()
         inputs = self.processor(images.expand(-1, 3, -1, -1), do_rescale=False, return_tensors="pt")
         prompt, valid = self._prompt(masks, inputs["reshaped_input_sizes"][0])

@@ -84,11 +84,11 @@ class PatchMerging(SwinPatchMerging):
 class PatchEmbed(nn.Module):
     """Patches to channel-last features: a convolution as wide as its stride, and a layer norm."""
 
-    def __init__(self, in_channels: int, dim: int, patch: int):
+    def __init__(self, in_chans: int, dim: int, patch: int):
         super().__init__()
-        self.proj = nn.Conv2d(in_channels, dim, patch, patch)
+        self.proj = nn.Conv2d(in_chans, dim, patch, patch)
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in_channels, H, W) to (B, H//patch, W//patch, dim)."""
+        """Map (B, in_chans, H, W) to (B, H//patch, W//patch, dim)."""
         return self.norm(self.proj(x).permute(0, 2, 3, 1))

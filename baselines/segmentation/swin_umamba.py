@@ -11,6 +11,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from baselines.layers.ss2d_v1 import SS2D, PatchEmbed, PatchMerging
+from jointwrist.anatomy import NUM_BONES
 from jointwrist.errors import require
 from jointwrist.registry import ModelSpec, register_model
 
@@ -81,14 +82,12 @@ class SwinUMamba(nn.Module):
 
     unused_parameters = ("out_layers.1.", "out_layers.2.", "out_layers.3.")
 
-    def __init__(self, in_channels: int = 1, num_classes: int = 14):
+    def __init__(self, in_chans: int = 1, num_classes: int = NUM_BONES):
         super().__init__()
         blocks = require("monai.networks.blocks", "baselines")
         residual = {"spatial_dims": 2, "kernel_size": 3, "norm_name": "instance", "res_block": True}
         w0, w1, w2, w3, w4 = WIDTHS
-        self.stem = nn.Sequential(
-            nn.Conv2d(in_channels, w0, 7, stride=2, padding=3), nn.InstanceNorm2d(w0, affine=True)
-        )
+        self.stem = nn.Sequential(nn.Conv2d(in_chans, w0, 7, stride=2, padding=3), nn.InstanceNorm2d(w0, affine=True))
         self.vssm_encoder = VSSEncoder()
 
         def skip(dim_in: int, dim_out: int) -> nn.Module:
@@ -97,7 +96,7 @@ class SwinUMamba(nn.Module):
         def up(dim_in: int, dim_out: int) -> nn.Module:
             return blocks.UnetrUpBlock(in_channels=dim_in, out_channels=dim_out, upsample_kernel_size=2, **residual)
 
-        self.encoder1 = skip(in_channels, w0)
+        self.encoder1 = skip(in_chans, w0)
         self.encoder2 = skip(w0, w1)
         self.encoder3 = skip(w1, w2)
         self.encoder4 = skip(w2, w3)
@@ -111,7 +110,7 @@ class SwinUMamba(nn.Module):
         self.out_layers = nn.ModuleList(blocks.UnetOutBlock(2, dim, num_classes) for dim in WIDTHS[:-1])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (B, num_classes, H, W) of images (B, in_channels, H, W), H and W multiples of 32."""
+        """Return logits (B, num_classes, H, W) of images (B, in_chans, H, W), H and W multiples of 32."""
         stem = self.stem(x)
         stage1, stage2, stage3, deepest = self.vssm_encoder(stem)
         y = self.decoder6(deepest, self.encoder5(stage3))

@@ -11,6 +11,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from jointwrist.anatomy import NUM_BONES
 from jointwrist.models.mamba import MambaBlock
 from jointwrist.registry import ModelSpec, register_model
 
@@ -80,15 +81,15 @@ class MambaLayer(nn.Module):
 class Encoder(nn.Module):
     """Stem and four residual stages, each followed by a Mamba layer in the Enc variant."""
 
-    def __init__(self, in_channels: int, mamba: bool):
+    def __init__(self, in_chans: int, mamba: bool):
         super().__init__()
-        self.stem = nn.Sequential(OrderedDict(convs=nn.Sequential(ConvNorm(in_channels, WIDTHS[0]))))
+        self.stem = nn.Sequential(OrderedDict(convs=nn.Sequential(ConvNorm(in_chans, WIDTHS[0]))))
         dims_in = (WIDTHS[0], *WIDTHS[:-1])
         self.stages = nn.ModuleList(map(_stage, dims_in, WIDTHS, STRIDES))
         self.mamba_layers = nn.ModuleList(MambaLayer(dim) if mamba else nn.Identity() for dim in WIDTHS)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Return the four feature maps, at strides 1, 2, 4 and 8, of an image (B, in_channels, H, W)."""
+        """Return the four feature maps, at strides 1, 2, 4 and 8, of an image (B, in_chans, H, W)."""
         x = self.stem(x)
         features = []
         for stage, mix in zip(self.stages, self.mamba_layers, strict=True):
@@ -124,13 +125,13 @@ class UMambaEnc(nn.Module):
 
     unused_parameters = ("decoder.seg_layers.0.", "decoder.seg_layers.1.")
 
-    def __init__(self, in_channels: int = 1, num_classes: int = 14):
+    def __init__(self, in_chans: int = 1, num_classes: int = NUM_BONES):
         super().__init__()
-        self.encoder = Encoder(in_channels, mamba=True)
+        self.encoder = Encoder(in_chans, mamba=True)
         self.decoder = Decoder(num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (B, num_classes, H, W) of images (B, in_channels, H, W), H and W multiples of 8 above 8."""
+        """Return logits (B, num_classes, H, W) of images (B, in_chans, H, W), H and W multiples of 8 above 8."""
         return self.decoder(self.encoder(x))
 
 
@@ -143,15 +144,15 @@ class UMambaBot(nn.Module):
 
     unused_parameters = UMambaEnc.unused_parameters
 
-    def __init__(self, in_channels: int = 1, num_classes: int = 14):
+    def __init__(self, in_chans: int = 1, num_classes: int = NUM_BONES):
         super().__init__()
-        self.encoder = Encoder(in_channels, mamba=False)
+        self.encoder = Encoder(in_chans, mamba=False)
         self.ln = nn.LayerNorm(WIDTHS[-1])
         self.mamba = MambaBlock(WIDTHS[-1])
         self.decoder = Decoder(num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (B, num_classes, H, W) of images (B, in_channels, H, W), H and W multiples of 8 above 8."""
+        """Return logits (B, num_classes, H, W) of images (B, in_chans, H, W), H and W multiples of 8 above 8."""
         *skips, deepest = self.encoder(x)
         return self.decoder([*skips, _mix_tokens(self.ln, self.mamba, deepest)])
 
