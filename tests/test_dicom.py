@@ -1,0 +1,334 @@
+"""DICOM radiographs: grey values against pydicom's own functions, geometry, side, and what is refused."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    DigitalXRayImageStorageForProcessing,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLossless,
+    JPEGLSLossless,
+    RLELossless,
+    generate_uid,
+)
+
+from jointwrist.data.codestream import coded_size
+from jointwrist.data.dicom import load_radiograph, read_dicom
+from jointwrist.errors import DataError
+
+CR = UID("1.2.840.10008.5.1.4.1.1.1")
+
+
+def film(bits=12, signed=False):
+    """A (72, 64) ramp over all values of a bit depth, with its extremes."""
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    kind = ("int" if signed else "uint") + ("8" if bits == 8 else "16")
+    return np.linspace(low, high, 72 * 64).round().astype(kind).reshape(72, 64)
+
+
+def make(pixels=None, bits=12, **attributes):
+    """A computed radiograph; an attribute that is None is removed."""
+    pixels = film(bits) if pixels is None else pixels
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CR, generate_uid()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.Modality = CR, meta.MediaStorageSOPInstanceUID, "CR"
+    dataset.PatientName, dataset.PatientID = "Doe^Jane", "secret-17"
+    dataset.ImagerPixelSpacing, dataset.Laterality = [0.15, 0.15], "L"
+    dataset.Rows, dataset.Columns = pixels.shape[:2]
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated = 8 * pixels.dtype.itemsize
+    dataset.BitsStored, dataset.HighBit = bits, bits - 1
+    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
+    dataset.PixelData = pixels.tobytes()
+    for name, value in attributes.items():
+        if value is None:
+            delattr(dataset, name)
+        else:
+            setattr(dataset, name, value)
+    return dataset
+
+
+def save(dataset, path):
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+@pytest.fixture
+def write(tmp_path):
+    return lambda *args, **attributes: save(make(*args, **attributes), tmp_path / "film.dcm")
+
+
+def lut(entries, first, bits, values):
+    item = Dataset()
+    item.LUTDescriptor = [entries, first, bits]
+    item.LUTData = np.asarray(values, "<u2").tobytes()
+    item["LUTData"].VR = "OW"
+    return item
+
+
+def unit(values, low, high):
+    return (np.asarray(values, float) - low) / (high - low)
+
+
+WINDOWS = [
+    {"WindowCenter": 2000, "WindowWidth": 1500},
+    {"WindowCenter": [900.5, 2000], "WindowWidth": [401, 1500]},
+    {"WindowCenter": 2000, "WindowWidth": 1},
+    {"WindowCenter": 2000, "WindowWidth": 1500, "VOILUTFunction": "LINEAR_EXACT"},
+    {"WindowCenter": 2000, "WindowWidth": 1500, "VOILUTFunction": "SIGMOID"},
+    {"WindowCenter": 300, "WindowWidth": 1000, "RescaleSlope": 0.5, "RescaleIntercept": -500},
+]
+
+
+@pytest.mark.parametrize("attributes", WINDOWS)
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_windows_agree_with_pydicom(write, attributes, photometric):
+    found = read_dicom(write(PhotometricInterpretation=photometric, **attributes))
+    dataset = make(PhotometricInterpretation=photometric, **attributes)
+    slope, intercept = attributes.get("RescaleSlope", 1), attributes.get("RescaleIntercept", 0)
+    expected = apply_windowing(apply_modality_lut(film(), dataset), dataset)
+    expected = unit(expected, intercept, 4095 * slope + intercept)
+    if photometric == "MONOCHROME1":
+        expected = 1 - expected
+    assert found.pixels.dtype == np.float32
+    np.testing.assert_allclose(found.pixels, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("bits", "signed"), [(8, False), (10, False), (12, False), (16, False), (12, True), (16, True)]
+)
+def test_without_window_the_full_range_is_shown(write, bits, signed):
+    pixels = film(bits, signed)
+    found = read_dicom(write(pixels, bits))
+    np.testing.assert_allclose(found.pixels, unit(pixels, int(pixels.min()), int(pixels.max())), atol=1e-6)
+
+
+@pytest.mark.parametrize("first", [0, 500, 1200])
+def test_voi_lut_goes_before_the_window(write, first):
+    table = np.sqrt(np.linspace(0, 1, 3000)) * 65535
+    attributes = {"VOILUTSequence": [lut(3000, first, 16, table)], "WindowCenter": 5, "WindowWidth": 2}
+    found = read_dicom(write(**attributes))
+    np.testing.assert_allclose(found.pixels, apply_voi(film(), make(**attributes)) / 65535, atol=1e-6)
+
+
+def test_eight_bit_lut_of_many_entries_does_not_wrap(write):
+    table = np.arange(4096) // 16
+    packed = lut(4096, 0, 8, table)
+    packed.LUTData = table.astype(np.uint8).tobytes()
+    for item in (lut(4096, 0, 8, table), packed):
+        found = read_dicom(write(VOILUTSequence=[item]))
+        np.testing.assert_allclose(found.pixels, (film() // 16) / 255, atol=1e-6)
+
+
+def test_modality_lut_then_window(write):
+    inverse = lut(4096, 0, 16, 4095 - np.arange(4096))
+    attributes = {"ModalityLUTSequence": [inverse], "WindowCenter": 1000, "WindowWidth": 800}
+    found = read_dicom(write(**attributes))
+    np.testing.assert_allclose(found.pixels, np.clip((4095 - film() - 999.5) / 799 + 0.5, 0, 1), atol=1e-6)
+
+
+def test_another_window_on_request(tmp_path):
+    path = save(make(WindowCenter=[100, 3000], WindowWidth=[50, 400]), tmp_path / "film.dcm")
+    np.testing.assert_allclose(
+        read_dicom(path, window=1).pixels, np.clip((film() - 2999.5) / 399 + 0.5, 0, 1), atol=1e-6
+    )
+    with pytest.raises(DataError, match="there is no window 2"):
+        read_dicom(path, window=2)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "note"),
+    [
+        ({"WindowCenter": 100, "WindowWidth": 0}, "not valid"),
+        ({"WindowCenter": 100, "WindowWidth": 10, "VOILUTFunction": "CUBIC"}, "not valid"),
+        ({"WindowCenter": 90000, "WindowWidth": 10}, "single grey value"),
+    ],
+)
+def test_useless_windows_are_said(write, attributes, note):
+    found = read_dicom(write(**attributes))
+    assert any(note in text for text in found.notes)
+    np.testing.assert_allclose(found.pixels, film() / 4095, atol=1e-6)
+
+
+def test_bits_beyond_the_stored_ones_do_not_count(write):
+    found = read_dicom(write(film() | 0xF000))
+    np.testing.assert_allclose(found.pixels, film() / 4095, atol=1e-6)
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_lossless_compression_changes_nothing(tmp_path, syntax, bits):
+    dataset = make(bits=bits)
+    dataset.compress(syntax)
+    found = read_dicom(save(dataset, tmp_path / "film.dcm"))
+    np.testing.assert_allclose(found.pixels, film(bits) / (2**bits - 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless])
+def test_codestream_states_its_size(syntax):
+    dataset = make()
+    dataset.compress(syntax)
+    assert coded_size(pydicom.encaps.get_frame(dataset.PixelData, 0, number_of_frames=1)) == (72, 64, 1)
+
+
+@pytest.mark.parametrize(("name", "colours"), [("x.jpg", 1), ("x.jpg", 3), ("x.jp2", 1), ("x.jp2", 3)])
+def test_codestream_states_its_size_as_pillow_writes_it(tmp_path, name, colours):
+    shape = (24, 20) if colours == 1 else (24, 20, colours)
+    Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / name)
+    assert coded_size((tmp_path / name).read_bytes()) == (24, 20, colours)
+    assert coded_size(b"\xff\xd8\xff") is None
+
+
+def test_a_decoder_never_gets_another_size_than_the_header_says(tmp_path):
+    dataset = make()
+    dataset.compress(JPEG2000Lossless)
+    dataset.Rows = 71
+    with pytest.raises(DataError, match="header of"):
+        read_dicom(save(dataset, tmp_path / "film.dcm"))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "spacing", "note"),
+    [
+        ({}, 0.15, "at the detector"),
+        ({"PixelSpacing": [0.14, 0.14]}, 0.14, None),
+        ({"PixelSpacing": [0, 0]}, 0.15, "at the detector"),
+        ({"ImagerPixelSpacing": [0, 0]}, None, "cannot be used"),
+        ({"ImagerPixelSpacing": [0.1, 0.2]}, None, "cannot be used"),
+        ({"ImagerPixelSpacing": None}, None, "no pixel spacing"),
+        ({"ImagerPixelSpacing": None, "NominalScannedPixelSpacing": [0.2, 0.2]}, 0.2, None),
+    ],
+)
+def test_spacing(write, attributes, spacing, note):
+    found = read_dicom(write(**attributes))
+    assert found.spacing_mm == spacing
+    assert any(note in text for text in found.notes) if note else not found.notes
+
+
+def test_side(write):
+    assert read_dicom(write()).side == "L"
+    assert read_dicom(write(ImageLaterality="R")).side == "R"
+    assert read_dicom(write(Laterality=None)).side is None
+    assert read_dicom(write(Laterality=None), laterality="R").side == "R"
+    against = read_dicom(write(), laterality="R")
+    assert against.side == "L" and any("header stands" in note for note in against.notes)
+    assert read_dicom(write(ImageLaterality="B"), laterality="R").side == "R"
+    with pytest.raises(DataError, match="both hands"):
+        read_dicom(write(ImageLaterality="B"))
+    with pytest.raises(ValueError, match="'L' or 'R'"):
+        read_dicom(write(), laterality="left")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"SOPClassUID": CTImageStorage, "Modality": "CT"}, "CT Image Storage"),
+        ({"Modality": "MR"}, "modality 'MR'"),
+        ({"NumberOfFrames": 2}, "2 frames"),
+        ({"PhotometricInterpretation": "PALETTE COLOR"}, "PALETTE COLOR"),
+        ({"PixelData": None}, "no pixels"),
+        ({"Rows": 0}, "64 x 0 pixels"),
+        ({"Rows": 60000, "Columns": 60000}, "more than the"),
+        ({"Rows": 73}, "damaged"),
+        ({"Rows": None}, "Rows"),
+        ({"BitsAllocated": None}, "Bits Allocated"),
+        ({"RescaleSlope": 0, "RescaleIntercept": 0}, "rescale slope"),
+        ({"VOILUTSequence": [lut(4096, 0, 16, range(10))]}, "table of 20 entries"),
+    ],
+)
+def test_what_is_no_radiograph_is_refused_by_name(write, attributes, message):
+    with pytest.raises(DataError, match=message) as refusal:
+        read_dicom(write(**attributes))
+    assert "film.dcm" in str(refusal.value) and "Doe" not in str(refusal.value)
+
+
+def test_colour_is_refused(tmp_path):
+    dataset = make(np.zeros((24, 20, 3), np.uint8), bits=8)
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
+    with pytest.raises(DataError, match="'RGB'"):
+        read_dicom(save(dataset, tmp_path / "film.dcm"))
+
+
+def test_raw_detector_data_is_said(write):
+    path = write(
+        SOPClassUID=DigitalXRayImageStorageForProcessing, Modality="DX", PresentationIntentType="FOR PROCESSING"
+    )
+    assert any("FOR PROCESSING" in note for note in read_dicom(path).notes)
+
+
+def test_a_missing_decoder_is_named_with_its_extra(tmp_path):
+    if pydicom.pixels.get_decoder(JPEGLossless).is_available:
+        pytest.skip("this machine decodes lossless JPEG")
+    dataset = make()
+    dataset.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xd9"])
+    dataset.file_meta.TransferSyntaxUID = JPEGLossless
+    with pytest.raises(DataError, match="gpl-codecs"):
+        read_dicom(save(dataset, tmp_path / "film.dcm"))
+
+
+def test_jpeg_baseline(tmp_path):
+    import io
+
+    smooth, buffer = film(8), io.BytesIO()
+    Image.fromarray(smooth).save(buffer, "JPEG", quality=98)
+    dataset = make(smooth, bits=8)
+    dataset.PixelData = pydicom.encaps.encapsulate([buffer.getvalue()])
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    found = read_dicom(save(dataset, tmp_path / "film.dcm"))
+    np.testing.assert_allclose(found.pixels, smooth / 255, atol=0.03)
+
+
+def test_truncation_anywhere_is_a_data_error(tmp_path):
+    whole = save(make(), tmp_path / "whole.dcm").read_bytes()
+    path = tmp_path / "cut.dcm"
+    for length in range(0, len(whole) - 1, 151):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DataError, match=r"cut\.dcm"):
+            read_dicom(path)
+
+
+def test_deflated_is_refused(tmp_path):
+    dataset = make()
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    with pytest.raises(DataError, match="deflated"):
+        read_dicom(save(dataset, tmp_path / "film.dcm"))
+
+
+def test_patient_data_stay_in_the_header(write):
+    path = write(Laterality="doe jane")  # not a code string: pydicom warns with the value when it is read
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        found = read_dicom(path)
+    assert found.header.PatientName == "Doe^Jane" and "PixelData" not in found.header
+    assert "Doe" not in repr(found) and "secret" not in repr(found)
+    assert not seen and found.side is None
+
+
+def test_any_file_is_recognised_by_its_beginning(write, tmp_path):
+    path = write()
+    bare = path.rename(tmp_path / "IM0001")
+    assert load_radiograph(bare).side == "L"
+    Image.fromarray(film(8)).save(tmp_path / "0001_0001_R.png")
+    picture = load_radiograph(tmp_path / "0001_0001_R.png")
+    assert (picture.side, picture.spacing_mm, picture.header) == ("R", None, None)
+    np.testing.assert_allclose(picture.pixels, film(8) / 255, atol=1e-6)
+    assert load_radiograph(tmp_path / "0001_0001_R.png", side="L").side == "L"
+    (tmp_path / "text.dcm").write_text("no DICOM file" * 20)
+    with pytest.raises(DataError, match="not a DICOM file"):
+        load_radiograph(tmp_path / "text.dcm")
+    with pytest.raises(DataError, match="no such file"):
+        load_radiograph(tmp_path / "none.dcm")
