@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from jointwrist.anatomy import OVERLAP_PAIRS
 from jointwrist.data.sample import pack_masks
-from jointwrist.metrics.segmentation import case_metrics, missed_bones, overlap_metrics
+from jointwrist.metrics.segmentation import case_metrics, case_summary, missed_bones, overlap_metrics
 
 monai = pytest.importorskip("monai.metrics")
 
@@ -36,9 +39,9 @@ def masks(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return pred, truth
 
 
-def monai_figures(pred: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+def monai_figures(pred: np.ndarray, truth: np.ndarray, tolerance: float = 2.0) -> dict[str, np.ndarray]:
     p, t = torch.tensor(pred)[None].float(), torch.tensor(truth)[None].float()
-    nsd = monai.SurfaceDiceMetric([2.0] * len(pred), include_background=True)
+    nsd = monai.SurfaceDiceMetric([tolerance] * len(pred), include_background=True)
     msd = monai.SurfaceDistanceMetric(include_background=True, symmetric=True)
     dice, iou = monai.DiceMetric(ignore_empty=True), monai.MeanIoU(ignore_empty=True)
     figures = {"nsd": nsd(p, t), "msd": msd(p, t), "dsc": dice(p, t), "voe": 1 - iou(p, t)}
@@ -53,6 +56,50 @@ def test_equal_to_monai(kind, seed):
     ours, theirs = case_metrics(pred, truth), monai_figures(pred, truth)
     for name, expected in theirs.items():
         np.testing.assert_allclose(ours[name], expected, atol=1e-5, equal_nan=True, err_msg=name)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("tolerance", [0.0, 1.0, 1.5, 5.0])
+def test_every_tolerance_equals_monai(tolerance):
+    pred, truth = masks("noisy", np.random.default_rng(1))
+    ours, theirs = case_metrics(pred, truth, tolerance), monai_figures(pred, truth, tolerance)
+    np.testing.assert_allclose(ours["nsd"], theirs["nsd"], atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=80, deadline=None)
+@given(st.tuples(st.just(2), st.integers(2, 12), st.integers(2, 12)).flatmap(lambda s: arrays(bool, (2, *s))))
+def test_any_small_masks_equal_monai(pair):
+    ours, theirs = case_metrics(*pair), monai_figures(*pair)
+    for name, expected in theirs.items():
+        np.testing.assert_allclose(ours[name], expected, atol=1e-6, equal_nan=True, err_msg=name)
+
+
+def test_far_apart_masks_of_any_shape_equal_distance_transform():
+    """Two specks at the far ends of a long frame, where the search along rows has to cross columns without contour."""
+    from scipy.ndimage import distance_transform_edt
+
+    rng = np.random.default_rng(5)
+    for shape in [(400, 7), (7, 400), (1, 300), (300, 1), (301, 299)]:
+        pred, truth = np.zeros((2, *shape), bool)
+        pred[tuple(rng.integers(0, s, 3) for s in shape)] = True
+        truth[tuple(s - 1 - rng.integers(0, 1 + s // 9, 4) for s in shape)] = True
+        to_truth, to_pred = distance_transform_edt(~truth)[pred], distance_transform_edt(~pred)[truth]
+        expected = np.concatenate([to_truth, to_pred]).mean()
+        assert case_metrics(pred[None], truth[None])["msd"][0] == pytest.approx(expected, rel=1e-12)
+
+
+def test_exchanging_flipping_and_turning_changes_nothing_symmetric():
+    pred, truth = masks("holed", np.random.default_rng(2))
+    expected = case_metrics(pred, truth)
+    for p, t in [
+        (truth, pred),
+        (pred[:, ::-1], truth[:, ::-1]),
+        (np.rot90(pred, 1, (1, 2)), np.rot90(truth, 1, (1, 2))),
+    ]:
+        ours = case_metrics(p, t)
+        for name in ("nsd", "msd"):
+            np.testing.assert_allclose(ours[name], expected[name], rtol=1e-12, equal_nan=True)
 
 
 def test_overlap_is_the_case_metric_of_the_intersections():
@@ -82,6 +129,30 @@ def test_packed_and_integer_masks_give_the_same():
             np.testing.assert_equal(ours[name], values)
 
 
-def test_different_shapes_are_refused():
+def test_unusable_input_is_refused():
+    masks = np.zeros((14, 4, 4))
     with pytest.raises(ValueError, match="differ in shape"):
-        case_metrics(np.zeros((14, 4, 4)), np.zeros((14, 5, 4)))
+        case_metrics(masks, np.zeros((14, 5, 4)))
+    with pytest.raises(ValueError, match="threshold"):
+        case_metrics(masks + 0.3, masks)
+    with pytest.raises(ValueError, match="bit map"):
+        case_metrics(masks[0], masks[0])
+    for tolerance in (-1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="tolerance"):
+            case_metrics(masks, masks, tolerance)
+
+
+def test_case_summary_official_and_safe():
+    truth = np.zeros((4, 30, 30), bool)
+    truth[:3, 5:15, 5:15] = True
+    pred = truth.copy()
+    pred[1, 5:10], pred[2], pred[3, :2] = False, False, True
+    metrics = case_metrics(pred, truth)
+    official, safe = case_summary(metrics), case_summary(metrics, official=False)
+    assert np.isnan(official["dsc"]) and np.isnan(official["voe"]) and official["missed"] == safe["missed"] == 1
+    assert official["nsd"] == pytest.approx(metrics["nsd"].mean())
+    assert safe["dsc"] == pytest.approx((1 + 2 * 50 / 150 + 0) / 3)
+    assert official["msd"] == safe["msd"] == pytest.approx(metrics["msd"][:2].mean())
+    assert official["ravd"] == pytest.approx((0 + 0.5 + 1 + 0) / 4) and safe["ravd"] == pytest.approx((0 + 0.5 + 1) / 3)
+    nothing = case_summary(case_metrics(truth[3:], truth[3:]), official=False)
+    assert np.isnan(nothing["msd"]) and nothing["missed"] == 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
-from jointwrist.anatomy import OVERLAP_PAIRS
-from jointwrist.data.sample import unpack_masks
+from jointwrist.anatomy import NUM_BONES, OVERLAP_PAIRS
 from jointwrist.metrics.surface import compare_masks
 
 METRICS = ("dsc", "nsd", "voe", "msd", "ravd")
@@ -15,7 +16,7 @@ def case_metrics(pred: np.ndarray, truth: np.ndarray, tolerance_px: float = 2.0)
     """Compare the masks of one case channel by channel, equal to MONAI 1.6.
 
     Args:
-        pred: (C, H, W) masks, bool or 0/1; or the packed (H, W) uint16 bit map of 14 bones.
+        pred: (C, H, W) masks, bool or 0/1; or the packed (H, W) bit map of 14 bones.
         truth: As `pred`.
         tolerance_px: Tolerance of the NSD.
 
@@ -26,34 +27,79 @@ def case_metrics(pred: np.ndarray, truth: np.ndarray, tolerance_px: float = 2.0)
         DSC 0, NSD 0, VOE 1, MSD inf, RAVD 1.
 
     Raises:
-        ValueError: The shapes differ.
+        ValueError: The shapes differ, the values are not 0 and 1, or the tolerance is negative or not finite.
     """
-    pred, truth = _masks(pred), _masks(truth)
-    if pred.shape != truth.shape:
-        raise ValueError(f"prediction {pred.shape} and truth {truth.shape} differ in shape")
-    figures = np.array([_figures(p, t, tolerance_px) for p, t in zip(pred, truth, strict=True)]).reshape(
-        -1, len(METRICS)
-    )
-    return dict(zip(METRICS, figures.T, strict=True))
+    pred, truth = _channels(pred, truth)
+    return _metrics(zip(pred, truth, strict=True), tolerance_px)
 
 
 def overlap_metrics(pred: np.ndarray, truth: np.ndarray, tolerance_px: float = 2.0) -> dict[str, np.ndarray]:
     """Compare the overlap regions of one case: arguments and results as `case_metrics`, over `OVERLAP_PAIRS`."""
-    pred, truth = _masks(pred), _masks(truth)
-    first, second = (list(side) for side in zip(*OVERLAP_PAIRS, strict=True))
-    return case_metrics(pred[first] & pred[second], truth[first] & truth[second], tolerance_px)
+    pred, truth = _channels(pred, truth)
+    return _metrics(((pred[a] & pred[b], truth[a] & truth[b]) for a, b in OVERLAP_PAIRS), tolerance_px)
 
 
 def missed_bones(pred: np.ndarray, truth: np.ndarray) -> int:
     """Count channels that the truth has and the prediction lacks altogether; a mean of finite MSDs hides them."""
-    return int((_masks(truth).any((1, 2)) & ~_masks(pred).any((1, 2))).sum())
+    return sum(bool(t.any()) and not p.any() for p, t in zip(*_channels(pred, truth), strict=True))
 
 
-def _masks(array: np.ndarray) -> np.ndarray:
-    array = np.asarray(array)
-    if array.ndim == 2:
-        return unpack_masks(array)
-    return np.ascontiguousarray(array != 0 if array.dtype != bool else array)
+def case_summary(metrics: dict[str, np.ndarray], official: bool = True) -> dict[str, float]:
+    """Mean over the bones, or overlap regions, of one case.
+
+    Args:
+        metrics: Result of `case_metrics` or `overlap_metrics`.
+        official: Whether to do as the authors' code did: plain means of DSC, NSD, VOE and RAVD, so that one undefined
+            figure makes that of the case undefined. Otherwise undefined figures are left out, and of RAVD those of
+            regions that the truth lacks, where it is 0 whatever was predicted. MSD is in both a mean over finite
+            values, in which a region that was missed altogether does not count: read it beside `missed`.
+
+    Returns:
+        The means, nan where nothing is defined, and `missed`, the number of regions that the prediction lacks.
+    """
+    present = ~np.isnan(metrics["dsc"])
+    missed = int((present & np.isinf(metrics["msd"])).sum())
+    values = {**metrics, "msd": np.where(np.isinf(metrics["msd"]), np.nan, metrics["msd"])}
+    if not official:
+        values["ravd"] = np.where(present, metrics["ravd"], np.nan)
+    means = {
+        name: float(value.mean()) if official and name != "msd" else _mean_of_defined(value)
+        for name, value in values.items()
+    }
+    return {**means, "missed": missed}
+
+
+def _mean_of_defined(values: np.ndarray) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else np.nan
+
+
+def _metrics(masks: Iterable[tuple[np.ndarray, np.ndarray]], tolerance: float) -> dict[str, np.ndarray]:
+    if not 0 <= tolerance < np.inf:
+        raise ValueError(f"tolerance must be a finite number of pixels, not {tolerance}")
+    figures = np.array([_figures(pred, truth, tolerance) for pred, truth in masks], float).reshape(-1, len(METRICS))
+    return dict(zip(METRICS, figures.T, strict=True))
+
+
+def _channels(pred: np.ndarray, truth: np.ndarray) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
+    """Masks of prediction and truth, a bool or uint8 array a channel."""
+    pred, truth = _masks(np.asarray(pred)), _masks(np.asarray(truth))
+    shapes = [(len(masks), *masks[0].shape) for masks in (pred, truth)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"prediction {shapes[0]} and truth {shapes[1]} differ in shape")
+    return pred, truth
+
+
+def _masks(array: np.ndarray) -> Sequence[np.ndarray]:
+    if array.ndim == 2 and array.dtype.kind in "iu":
+        # a channel at a time stays in the cache, and is five times faster than `unpack_masks`
+        return [((array >> channel) & 1).astype(np.uint8) for channel in range(NUM_BONES)]
+    if array.ndim != 3:
+        raise ValueError(f"masks must be (C, H, W), or an integer (H, W) bit map, not {array.dtype} {array.shape}")
+    masks = np.ascontiguousarray(array, bool)
+    if array.dtype != bool and not np.array_equal(masks, array):
+        raise ValueError("masks must be 0 or 1 everywhere; threshold probabilities and logits first")
+    return masks
 
 
 def _figures(pred: np.ndarray, truth: np.ndarray, tolerance: float) -> tuple[float, ...]:
