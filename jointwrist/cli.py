@@ -61,9 +61,7 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
         help="weight file, folder of a training run, name of shipped weights, or hub repository (default: %(default)s)",
     )
     parser.add_argument("-o", "--out", type=Path, default=Path("predictions"), help="folder (default: %(default)s)")
-    parser.add_argument(
-        "--side", choices=("L", "R"), help="hand on the films, where the files do not say or say it wrong"
-    )
+    parser.add_argument("--side", choices=("L", "R"), help="hand on the films; a DICOM header that names one stands")
     parser.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
     parser.add_argument(
         "--batch-size", type=_positive, default=4, metavar="N", help="films at once (default: %(default)s)"

@@ -16,9 +16,6 @@ from jointwrist.errors import DataError
 if TYPE_CHECKING:
     from jointwrist.registry import ModelSpec
 
-#: Files that `predict` takes out of a folder; DICOM files often have no ending.
-FILM_ENDINGS = (".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom", ".ima", "")
-
 
 class UsageError(ValueError):
     """The command line asks for something that does not exist."""
@@ -46,7 +43,7 @@ def predict(arguments: argparse.Namespace) -> int:
                 complain(error)
                 failed += 1
         for result in predictor.predict(batch):
-            path = Path(result.source)
+            path = Path(result.name)
             result.save(arguments.out, path.stem if stems[path.stem] == 1 else path.name.replace(".", "_"))
             print(json.dumps(result.to_dict()) if arguments.json else summary(result))
     if not arguments.json:
@@ -60,6 +57,10 @@ def find_films(paths: Sequence[Path]) -> Iterator[Path]:
     Raises:
         DataError: A path does not exist, or a folder holds no radiographs.
     """
+    from jointwrist.data.dicom import DICOM_SUFFIXES
+    from jointwrist.data.images import IMAGE_SUFFIXES
+
+    endings = {"", *IMAGE_SUFFIXES, *DICOM_SUFFIXES}  # DICOM files often have none
     for path in paths:
         if not path.is_dir():
             if not path.exists():
@@ -69,7 +70,7 @@ def find_films(paths: Sequence[Path]) -> Iterator[Path]:
         within = sorted(
             file
             for file in path.iterdir()
-            if file.is_file() and file.suffix.lower() in FILM_ENDINGS and not file.name.startswith(".")
+            if file.is_file() and file.suffix.lower() in endings and not file.name.startswith(".")
         )
         if not within:
             raise DataError(f"{path}: holds no radiographs (BMP, PNG, JPEG, TIFF or DICOM)")
@@ -81,7 +82,7 @@ def summary(result: Any) -> str:
     from jointwrist.anatomy import JOINTS
     from jointwrist.inference.result import LEVEL_LABELS
 
-    text = f"{Path(result.source).name}: {len(result.bones)} of 14 bones"
+    text = f"{result.name}: {len(result.bones)} of 14 bones"
     if result.scored.any():
         eroded = [
             f"{joint.display} {LEVEL_LABELS[result.scores[joint.index]]} (p {result.probabilities[joint.index]:.2f})"
@@ -107,13 +108,12 @@ def train(arguments: argparse.Namespace) -> int:
     if spec.task == "foundation":
         raise UsageError(f"{spec.name} is a foundation model that is evaluated as it is; `evaluate` measures it")
     values = merge_trees(
-        {"image_size": 512},
         read_yaml(arguments.config) if arguments.config else {},
         parse_overrides(arguments.set),
         {"model": spec.name, "task": spec.task},
     )
     config = build(RunConfig, values)
-    accelerator = Accelerator(mixed_precision=config.optim.precision)
+    accelerator = Accelerator(mixed_precision=config.precision)
     data = load_run_data(config, Release.open(arguments.data))
     task = build_task(config, data.prior)
     task.augment.to(accelerator.device)
@@ -147,7 +147,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if "config" not in info:
         raise DataError(f"{path}: does not say how it was trained; `jointwrist train` and the benchmark write that")
     config = build(RunConfig, info["config"])
-    accelerator = Accelerator(mixed_precision=config.optim.precision)
+    accelerator = Accelerator(mixed_precision=config.precision)
     data = load_run_data(config, Release.open(arguments.data))
     _, tables = engine.evaluate(
         accelerator, model.to(accelerator.device), getattr(data, arguments.split), build_task(config, data.prior)

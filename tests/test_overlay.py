@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from jointwrist.anatomy import BONES, NOT_SCORED
+from jointwrist.data.dicom import Radiograph
 from jointwrist.data.sample import pack_masks
 from jointwrist.inference.overlay import draw_overlay, paint_masks
 from jointwrist.inference.result import WristResult, read_masks
@@ -19,31 +21,34 @@ def make_result(height: int = 120, width: int = 150, **changes) -> WristResult:
     masks = np.zeros((14, height, width), bool)
     masks[6, 30:70, 40:90] = True
     masks[4, 50:100, 70:width] = True
+    film = Radiograph(
+        np.linspace(0, 1, height * width, dtype=np.float32).reshape(height, width),
+        spacing_mm=0.2,
+        side="L",
+        source=Path("folder/0001_0002_L.bmp"),
+    )
     values = {
-        "image": np.linspace(0, 1, height * width, dtype=np.float32).reshape(height, width),
+        "film": film,
         "masks": masks,
-        "side": "L",
         "probabilities": np.array([np.nan, np.nan, 0.9, 0.2, np.nan, np.nan], np.float32),
         "scores": np.array([-1, -1, 3, 0, -1, -1]),
         "boxes": np.array([[np.nan] * 4, [np.nan] * 4, [35, 25, 95, 75], [60, 40, 160, 110], *[[np.nan] * 4] * 2]),
-        "source": "folder/0001_0002_L.bmp",
         "model": "jointwrist_tiny",
-        "spacing_mm": 0.2,
     }
     return WristResult(**{**values, **changes})
 
 
 def test_inside_of_a_bone_takes_its_colour_and_the_outside_stays_grey():
-    result = make_result(image=np.full((120, 150), 0.5, np.float32))
-    painted = paint_masks(result.image, result.masks, (150, 120), fill=1.0, line_width=0)
+    result = make_result()
+    painted = paint_masks(np.full((120, 150), 0.5, np.float32), result.masks, (150, 120), fill=1.0, line_width=0)
     np.testing.assert_allclose(painted[45, 55] * 255, BONES[6].colour, atol=1)
     np.testing.assert_allclose(painted[90, 110] * 255, BONES[4].colour, atol=1)
     np.testing.assert_allclose(painted[10, 10], 0.5, atol=1e-6)
 
 
 def test_contour_lies_on_the_edge_of_the_mask():
-    result = make_result(image=np.zeros((120, 150), np.float32))
-    painted = paint_masks(result.image, result.masks, (600, 480), fill=0.0, line_width=3)
+    result = make_result()
+    painted = paint_masks(np.zeros((120, 150), np.float32), result.masks, (600, 480), fill=0.0, line_width=3)
     # row 40 of the film crosses the scaphoid alone, at columns 40 and 90
     lit = np.flatnonzero(painted[160, :400].sum(-1) > 0.3)
     left, right = lit[lit < 260], lit[lit > 260]
@@ -64,7 +69,9 @@ def test_overlay_holds_the_whole_film_and_a_legend(height, width):
     result = (
         make_result()
         if (height, width) == (120, 150)
-        else make_result(image=np.zeros((height, width), np.float32), masks=np.zeros((14, height, width), bool))
+        else make_result(
+            film=Radiograph(np.zeros((height, width), np.float32)), masks=np.zeros((14, height, width), bool)
+        )
     )
     picture = draw_overlay(result, side=480)
     assert picture.mode == "RGB"
@@ -79,8 +86,7 @@ def test_overlay_of_an_empty_prediction():
         probabilities=nothing,
         scores=np.full(6, NOT_SCORED),
         boxes=np.full((6, 4), np.nan, np.float32),
-        spacing_mm=None,
-        source="",
+        film=Radiograph(np.zeros((120, 150), np.float32)),
     )
     draw_overlay(result)
     assert result.bones == ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -31,10 +30,10 @@ def draw_overlay(result: WristResult, side: int = FILM_SIDE) -> Image.Image:
     Returns:
         RGB picture: the film with the bones found in colour and numbered joint boxes; a legend on its right.
     """
-    height, width = result.image.shape
+    height, width = result.film.pixels.shape
     scale = side / max(height, width)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    film = paint_masks(result.image, result.masks, size)
+    film = paint_masks(result.film.pixels, result.masks, size)
     picture = Image.fromarray((film * 255 + 0.5).astype(np.uint8))
     _draw_boxes(picture, result, scale)
     panel = _draw_panel(result, minimum_height=size[1])
@@ -125,10 +124,10 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
         draw.text((MARGIN, y), _fit(text, font, right - MARGIN), fill=colour, font=font)
         y += step
 
-    line(Path(result.source).name or "Wrist radiograph", large, step=30)
+    line(result.name, large, step=30)
     facts = ["left hand" if result.side == "L" else "right hand", result.model]
-    if result.spacing_mm is not None:
-        facts.append(f"{result.spacing_mm:.3g} mm/px")
+    if result.film.spacing_mm is not None:
+        facts.append(f"{result.film.spacing_mm:.3g} mm/px")
     line(", ".join(fact for fact in facts if fact), small, FAINT, step=32)
 
     line(f"Bones found: {len(result.bones)} of {len(BONES)}", normal, step=28)

@@ -17,7 +17,10 @@ from jointwrist.files import atomic, write_text
 if TYPE_CHECKING:
     from PIL import Image
 
+    from jointwrist.data.dicom import Radiograph
+
 NOTICE = "Research software, not a medical device: not for diagnosis or treatment."
+UNKNOWN_SIDE = "The side is unknown, a right hand was assumed; say it with --side, or end the file name in _L or _R."
 #: Smallest share of the image that counts as a bone; in RAM-W600's field of view the smallest bone covers 1 %.
 MIN_BONE_SHARE = 1e-4
 #: How people write the predicted levels: the highest stands for the scores 3 to 5.
@@ -29,44 +32,51 @@ class WristResult:
     """Masks and erosion of one wrist radiograph, in film orientation.
 
     Attributes:
-        image: (H, W) float32 film in [0, 1].
+        film: What was predicted.
         masks: (14, H, W) bool.
-        side: "L" or "R", the hand on the film.
         probabilities: (6,) float32 that the joint surface is eroded; nan where its bone was not found.
         scores: (6,) int64 level 0, 1, 2 or 3 (scores 3 to 5); `NOT_SCORED` where the bone was not found.
         boxes: (6, 4) float32 joint boxes x0, y0, x1, y1 in pixels; nan where the bone was not found.
         threshold: Probability from which a joint surface counts as eroded.
-        spacing_mm: Pixel spacing in mm, or None if unknown.
-        source: File that the film came from, or "" for an array.
         model: Name of the model.
-        notes: What a reader of the result should know.
     """
 
-    image: np.ndarray
+    film: Radiograph
     masks: np.ndarray
-    side: str
     probabilities: np.ndarray
     scores: np.ndarray
     boxes: np.ndarray
     threshold: float = 0.5
-    spacing_mm: float | None = None
-    source: str = ""
     model: str = ""
-    notes: tuple[str, ...] = ()
+
+    @property
+    def side(self) -> str:
+        """Return the hand on the film, "L" or "R"; "R" where the film does not say."""
+        return self.film.side or "R"
+
+    @property
+    def name(self) -> str:
+        """Return the film's file name without its folders; "wrist" for an array."""
+        return self.film.source.name if self.film.source else "wrist"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what a reader of the result should know."""
+        return self.film.notes if self.film.side else (*self.film.notes, UNKNOWN_SIDE)
 
     @property
     def found(self) -> np.ndarray:
-        """(14,) bool, the bones whose mask is more than a few stray pixels."""
+        """Return (14,) bool, the bones whose mask is more than a few stray pixels."""
         return self.masks.sum((1, 2)) >= MIN_BONE_SHARE * self.masks[0].size
 
     @property
     def bones(self) -> tuple[str, ...]:
-        """Names of the bones found."""
+        """Return the names of the bones found."""
         return tuple(name for name, found in zip(BONE_NAMES, self.found, strict=True) if found)
 
     @property
     def scored(self) -> np.ndarray:
-        """(6,) bool, the joint surfaces that have a score."""
+        """Return (6,) bool, the joint surfaces that have a score."""
         return self.scores != NOT_SCORED
 
     def plot(self) -> Image.Image:
@@ -78,13 +88,13 @@ class WristResult:
     def to_dict(self) -> dict[str, Any]:
         """Return everything but the pixels, as JSON values."""
         return {
-            "source": self.source,
+            "source": self.name,
             "model": self.model,
             "version": __version__,
             "notice": NOTICE,
             "side": self.side,
-            "size": list(self.image.shape),
-            "pixel_spacing_mm": self.spacing_mm,
+            "size": list(self.film.pixels.shape),
+            "pixel_spacing_mm": self.film.spacing_mm,
             "bones": [self._bone(index) for index in range(NUM_BONES)],
             "joints": [self._joint(joint.index) for joint in JOINTS],
             "erosion_threshold": self.threshold,
@@ -103,7 +113,7 @@ class WristResult:
             `<stem>_masks.npz` with the same map as `bits` and the bones' names in order as `names`.
         """
         folder = Path(folder)
-        stem = stem or Path(self.source).stem or "wrist"
+        stem = stem or Path(self.name).stem
         overlay, record, picture, archive = (
             folder / f"{stem}{ending}" for ending in ("_overlay.png", ".json", "_masks.png", "_masks.npz")
         )
@@ -121,8 +131,8 @@ class WristResult:
         mask, found = self.masks[index], bool(self.found[index])
         area = int(mask.sum())
         entry: dict[str, Any] = {"name": BONES[index].name, "found": found, "area_px": area}
-        if self.spacing_mm is not None:
-            entry["area_mm2"] = round(area * self.spacing_mm**2, 2)
+        if self.film.spacing_mm is not None:
+            entry["area_mm2"] = round(area * self.film.spacing_mm**2, 2)
         if found:
             rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
             entry["box"] = [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]

@@ -1,0 +1,225 @@
+"""From a radiograph in any orientation to masks and erosion scores in that same orientation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS
+from jointwrist.data.dicom import Radiograph, load_radiograph
+from jointwrist.data.preprocess import normalise, prepare_image, resize_image
+from jointwrist.engine.checkpoint import load_weights
+from jointwrist.errors import DataError
+from jointwrist.inference.result import WristResult
+from jointwrist.registry import model_spec
+
+#: Weights that come with the package, if any.
+SHIPPED = Path(__file__).parent.parent / "weights"
+
+
+class Predictor:
+    """Segment the bones and score the joint surfaces of wrist radiographs.
+
+    Left hands are mirrored for the network, which knows right hands only, and mirrored back. Films that are not square
+    are padded, never squeezed.
+
+    Args:
+        model: Joint network, or a segmentation network (then joints stay without scores).
+        image_size: Side of the network's input in pixels.
+        detail_size: Side of the image that the joint crops are cut from; None takes `image_size`.
+        threshold: Probability from which a joint surface counts as eroded.
+        mask_threshold: Probability from which a pixel belongs to a bone.
+        raw_output: The network was trained without a sigmoid: its outputs are compared with `mask_threshold` directly.
+        name: Name of the model, for the record.
+        device: Where to run; None takes a GPU if there is one.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        image_size: int = 512,
+        detail_size: int | None = None,
+        threshold: float = 0.5,
+        mask_threshold: float = 0.5,
+        raw_output: bool = False,
+        name: str = "",
+        device: str | torch.device | None = None,
+    ):
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.model = model.to(self.device).eval()
+        self.image_size, self.detail_size = image_size, detail_size or image_size
+        self.threshold, self.name = threshold, name
+        self.mask_logit = mask_threshold if raw_output else math.log(mask_threshold / (1 - mask_threshold))
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, device: str | torch.device | None = None) -> Predictor:
+        """Load weights together with the sizes and thresholds that belong to them.
+
+        Args:
+            source: Weight file; folder with `best.safetensors`; name of a model whose weights come with the package;
+                or repository on the Hugging Face hub.
+            device: Where to run; None takes a GPU if there is one.
+
+        Raises:
+            DataError: There are no such weights, or they are not for whole radiographs.
+        """
+        path = find_weights(source)
+        model, info = load_weights(path)
+        task = model_spec(info["model"]).task
+        if task not in ("joint", "segmentation"):
+            raise DataError(
+                f"{path}: {info['model']} is a model for {task}; whole radiographs need joint or segmentation"
+            )
+        thresholds = info.get("thresholds", {})
+        return cls(
+            model,
+            image_size=info["image_size"],
+            detail_size=info.get("detail_size"),
+            threshold=thresholds.get("erosion", 0.5),
+            mask_threshold=thresholds.get("mask", 0.5),
+            raw_output=info.get("config", {}).get("segmentation", {}).get("raw_output", False),
+            name=info["model"],
+            device=device,
+        )
+
+    def __call__(
+        self, source: str | Path | np.ndarray | Sequence[str | Path | np.ndarray], side: str | None = None
+    ) -> WristResult | list[WristResult]:
+        """Predict one radiograph, or several as one batch.
+
+        Args:
+            source: File (BMP, PNG, DICOM ...), (H, W) array, or a list of them.
+            side: "L" or "R", the hand on the film; None takes it from the file, and a right hand where it says nothing.
+
+        Returns:
+            One result, or a list for a list.
+
+        Raises:
+            DataError: A file cannot be read; the message names it.
+        """
+        if isinstance(source, (str, Path, np.ndarray)):
+            return self.predict([read_film(source, side)])[0]
+        return self.predict([read_film(item, side) for item in source])
+
+    @torch.inference_mode()
+    def predict(self, films: Sequence[Radiograph]) -> list[WristResult]:
+        """Predict radiographs as one batch."""
+        if not films:
+            return []
+        detail = torch.stack([_to_square(film, self.detail_size) for film in films]).to(self.device)
+        image = resize_image(detail, self.image_size)
+        output = self.model(image) if self.detail_size == self.image_size else self.model(image, detail)
+        return [self._result(film, output, index) for index, film in enumerate(films)]
+
+    def _result(self, film: Radiograph, output: Any, index: int) -> WristResult:
+        masks = self._masks(film, getattr(output, "mask_logits", output)[index].float())
+        probabilities = np.full(NUM_JOINTS, np.nan, np.float32)
+        scores = np.full(NUM_JOINTS, NOT_SCORED, np.int64)
+        boxes = np.full((NUM_JOINTS, 4), np.nan, np.float32)
+        if hasattr(output, "erosion_logits"):
+            cumulative = output.erosion_logits[index].float().sigmoid().cpu().numpy()
+            native = self._boxes(film, output.roi_boxes[index].float().cpu().numpy())
+            for joint in np.flatnonzero(output.roi_valid[index].cpu().numpy()):
+                probabilities[joint] = cumulative[joint, 0]
+                scores[joint] = erosion_level(cumulative[joint], self.threshold)
+                boxes[joint] = native[joint]
+        return WristResult(film, masks, probabilities, scores, boxes, self.threshold, self.name)
+
+    def _masks(self, film: Radiograph, logits: Tensor) -> np.ndarray:
+        """Bring (14, S, S) logits to the film's size and orientation, and threshold them there."""
+        height, width = film.pixels.shape
+        square, top, left = _square(height, width)
+        masks = np.empty((len(logits), height, width), bool)
+        for bone, plane in enumerate(logits):  # one at a time: a whole hand has 14 x 10 million pixels
+            full = F.interpolate(plane[None, None], (square, square), mode="bilinear", align_corners=False)[0, 0]
+            masks[bone] = (full[top : top + height, left : left + width] > self.mask_logit).cpu().numpy()
+        return np.ascontiguousarray(masks[..., ::-1]) if film.side == "L" else masks
+
+    def _boxes(self, film: Radiograph, boxes: np.ndarray) -> np.ndarray:
+        """Bring (6, 4) boxes from the network's input to the film."""
+        height, width = film.pixels.shape
+        square, top, left = _square(height, width)
+        boxes = boxes * (square / self.image_size) - np.array([left, top, left, top], np.float32)
+        if film.side == "L":
+            boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
+        return boxes
+
+
+def erosion_level(cumulative: np.ndarray, threshold: float) -> int:
+    """Turn (K,) cumulative probabilities P(level > k) into a level from 0 to K.
+
+    Whether there is erosion follows the model's threshold on P(level > 0); how much follows the most probable level,
+    which in an eroded joint is at least 1.
+    """
+    return max(1, int((cumulative >= 0.5).sum())) if cumulative[0] >= threshold else 0
+
+
+def read_film(source: str | Path | np.ndarray, side: str | None = None) -> Radiograph:
+    """Read a radiograph from a file, or take an (H, W) array of grey values, bright bone on dark ground.
+
+    Raises:
+        DataError: The file cannot be read, or the array has another shape.
+    """
+    if not isinstance(source, np.ndarray):
+        return load_radiograph(Path(source), side=side)
+    if source.ndim != 2 or source.size == 0:
+        raise DataError(f"an array must be a grey image (H, W), not {source.shape}")
+    pixels = normalise(torch.from_numpy(source.astype(np.float32))).numpy()
+    return Radiograph(pixels=pixels, side=side)
+
+
+def find_weights(source: str | Path) -> Path:
+    """Find a weight file by path, folder, name or hub repository, as `Predictor.from_pretrained` takes them.
+
+    Raises:
+        DataError: There is none; the message says where they could come from.
+    """
+    path = Path(source)
+    if path.is_file():
+        return path
+    if (path / "best.safetensors").is_file():
+        return path / "best.safetensors"
+    if (SHIPPED / f"{source}.safetensors").is_file():
+        return SHIPPED / f"{source}.safetensors"
+    if path.suffix != ".safetensors" and len(path.parts) == 2 and not path.parent.exists():
+        return _download(str(source))
+    shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors"))) or "none"
+    raise DataError(
+        f"{source}: no weights here; give a .safetensors file or a folder with best.safetensors (`make run` trains"
+        f" one), or a name that comes with the package: {shipped}"
+    )
+
+
+def _download(repository: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repository, "model.safetensors"))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
+        raise DataError(
+            f"{repository}: neither a file nor a reachable hub repository with model.safetensors"
+        ) from error
+
+
+def _square(height: int, width: int) -> tuple[int, int, int]:
+    """Side of the square that holds a film, and the film's place in it from the top and from the left."""
+    square = max(height, width)
+    return square, (square - height) // 2, (square - width) // 2
+
+
+def _to_square(film: Radiograph, size: int) -> Tensor:
+    """Bring a film to (1, size, size) in right-hand orientation, as in training."""
+    pixels = torch.from_numpy(np.ascontiguousarray(film.pixels[:, ::-1] if film.side == "L" else film.pixels))
+    height, width = pixels.shape
+    square, top, left = _square(height, width)
+    padding = (left, square - width - left, top, square - height - top)
+    return prepare_image(F.pad(pixels[None, None], padding, value=float(pixels.min())), size)[0]

@@ -1,0 +1,216 @@
+"""Prediction keeps the film's size, side and place, whatever the network."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from jointwrist.anatomy import NOT_SCORED
+from jointwrist.cli import main
+from jointwrist.engine.checkpoint import save_weights
+from jointwrist.errors import DataError
+from jointwrist.inference.predictor import Predictor, erosion_level, find_weights
+from jointwrist.registry import create_model
+
+
+class Brightness(nn.Module):
+    """A network whose right answer is known: mask b is where the image is brighter than (b + 1) / 16.
+
+    Its joint boxes surround, with a margin of 0, the pixels brighter than 3/4; every second joint is not found.
+    """
+
+    def forward(self, image: torch.Tensor, detail: torch.Tensor | None = None) -> SimpleNamespace:
+        levels = (torch.arange(14, device=image.device) + 1)[:, None, None] / 16
+        boxes = []
+        for film in image[:, 0]:
+            rows, columns = torch.where(film > 0.75)
+            edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            boxes.append(torch.stack(edges).float().expand(6, 4))
+        cumulative = torch.tensor([[0.9, 0.2, 0.1], [0.6, 0.55, 0.52], [0.1, 0.05, 0.01]]).repeat(2, 1)
+        return SimpleNamespace(
+            mask_logits=20 * (image - levels),
+            erosion_logits=torch.logit(cumulative).expand(len(image), 6, 3),
+            roi_boxes=torch.stack(boxes),
+            roi_valid=torch.tensor([True, True, True, True, False, False]).expand(len(image), 6),
+        )
+
+
+class Segmenter(Brightness):
+    """The same masks from a network that knows no joints."""
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return super().forward(image).mask_logits
+
+
+def film(height: int, width: int) -> np.ndarray:
+    """A smooth bright spot off the centre, from exactly 0 to exactly 1."""
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    side = max(height, width)
+    spot = np.exp(-(((y - 0.4 * height) / (0.2 * side)) ** 2 + ((x - 0.6 * width) / (0.15 * side)) ** 2))
+    return ((spot - spot.min()) / (spot.max() - spot.min())).astype(np.float32)
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+@pytest.mark.parametrize("side", ["L", "R"])
+@pytest.mark.parametrize("shape", [(96, 96), (200, 200), (150, 97), (91, 160)])
+def test_masks_and_boxes_lie_where_they_are_on_the_film(shape, side):
+    pixels = film(*shape)
+    result = Predictor(Brightness(), image_size=96)(pixels, side=side)
+    assert result.masks.shape == (14, *shape)
+    assert result.masks.dtype == bool
+    for bone in range(1, 13):
+        assert dice(result.masks[bone], pixels > (bone + 1) / 16) > 0.97
+    rows, columns = np.where(pixels > 0.75)
+    truth = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    np.testing.assert_allclose(result.boxes[0], truth, atol=1.5 * max(shape) / 96 + 0.5)
+    np.testing.assert_array_equal(result.film.pixels, pixels)
+
+
+def test_a_film_of_the_network_size_comes_back_to_the_pixel():
+    pixels = film(96, 96)
+    result = Predictor(Brightness(), image_size=96)(pixels, side="L")
+    for bone in range(14):
+        np.testing.assert_array_equal(result.masks[bone], pixels > (bone + 1) / 16)
+
+
+def test_scores_follow_the_threshold_and_missing_bones_have_none():
+    result = Predictor(Brightness(), image_size=64, threshold=0.7)(film(64, 64), side="R")
+    np.testing.assert_allclose(result.probabilities[:4], [0.9, 0.6, 0.1, 0.9], rtol=1e-5)
+    assert result.scores.tolist() == [1, 0, 0, 1, NOT_SCORED, NOT_SCORED]
+    assert np.isnan(result.probabilities[4:]).all()
+    assert np.isnan(result.boxes[4:]).all()
+    lower = Predictor(Brightness(), image_size=64, threshold=0.5)(film(64, 64), side="R")
+    assert lower.scores.tolist()[:4] == [1, 3, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("cumulative", "threshold", "level"),
+    [((0.4, 0.1, 0.0), 0.5, 0), ((0.4, 0.1, 0.0), 0.3, 1), ((0.9, 0.8, 0.6), 0.5, 3), ((0.6, 0.55, 0.1), 0.7, 0)],
+)
+def test_erosion_level(cumulative, threshold, level):
+    assert erosion_level(np.array(cumulative), threshold) == level
+
+
+def test_a_segmentation_network_gives_masks_and_no_scores():
+    result = Predictor(Segmenter(), image_size=64)(film(64, 64), side="R")
+    assert result.masks[5].any()
+    assert not result.scored.any()
+    assert result.to_dict()["joints"][0] == {"name": "Metacarpal1st", "found": False}
+
+
+def test_raw_outputs_are_compared_with_the_threshold_itself():
+    pixels = film(64, 64)
+    result = Predictor(Segmenter(), image_size=64, raw_output=True, mask_threshold=0.5)(pixels, side="R")
+    np.testing.assert_array_equal(result.masks[3], 20 * (pixels - 4 / 16) > 0.5)
+
+
+def test_unknown_side_is_said_and_taken_for_right():
+    predictor = Predictor(Brightness(), image_size=64)
+    unknown, right = predictor(film(64, 64)), predictor(film(64, 64), side="R")
+    assert unknown.side == "R"
+    assert any("right hand was assumed" in note for note in unknown.notes)
+    assert not any("right hand was assumed" in note for note in right.notes)
+    np.testing.assert_array_equal(unknown.masks, right.masks)
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    model = create_model("jointwrist_tiny").eval()
+    with torch.no_grad():  # random weights whose masks are neither empty nor full
+        nn.init.zeros_(model.decoder.mask_head.bias)
+    return model
+
+
+@pytest.fixture(scope="module")
+def wrist() -> np.ndarray:
+    """Bones of a kind: bright ellipses with texture on a dark ground."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:150, :130]
+    image = 0.2 + 0.05 * rng.random((150, 130))
+    for _ in range(14):
+        cy, cx, a, b = rng.uniform([20, 20, 8, 6], [130, 110, 25, 18])
+        image += 0.3 * (((y - cy) / a) ** 2 + ((x - cx) / b) ** 2 < 1)
+    return image.astype(np.float32)
+
+
+def test_mirrored_film_of_the_other_hand_gives_the_mirrored_masks_exactly(network, wrist):
+    predictor = Predictor(network, image_size=64, detail_size=96)
+    right, left = predictor(wrist, side="R"), predictor(np.ascontiguousarray(wrist[:, ::-1]), side="L")
+    np.testing.assert_array_equal(left.masks, right.masks[..., ::-1])
+    np.testing.assert_array_equal(left.probabilities, right.probabilities)
+    np.testing.assert_array_equal(left.scores, right.scores)
+    width = wrist.shape[1]
+    np.testing.assert_allclose(left.boxes[:, [0, 2]], width - right.boxes[:, [2, 0]], atol=1e-3)
+    np.testing.assert_array_equal(left.boxes[:, [1, 3]], right.boxes[:, [1, 3]])
+
+
+def test_a_batch_equals_its_films_one_by_one(network, wrist):
+    predictor = Predictor(network, image_size=64)
+    films = [wrist, wrist[10:120], wrist[:, :90]]
+    together, alone = predictor(films, side="R"), [predictor(one, side="R") for one in films]
+    assert [result.masks.shape for result in together] == [(14, *one.shape) for one in films]
+    for a, b in zip(together, alone, strict=True):
+        assert (a.masks != b.masks).mean() < 1e-4
+        np.testing.assert_allclose(a.probabilities, b.probabilities, atol=1e-4)
+    assert predictor([]) == []
+
+
+def test_weights_bring_sizes_and_thresholds(network, wrist, tmp_path):
+    info = {
+        "model": "jointwrist_tiny",
+        "options": {},
+        "image_size": 64,
+        "detail_size": 96,
+        "thresholds": {"mask": 0.4, "erosion": 0.3},
+    }
+    save_weights(tmp_path / "best.safetensors", network, info)
+    loaded = Predictor.from_pretrained(tmp_path)
+    assert (loaded.image_size, loaded.detail_size, loaded.threshold) == (64, 96, 0.3)
+    direct = Predictor(network, image_size=64, detail_size=96, threshold=0.3, mask_threshold=0.4)
+    a, b = loaded(wrist, side="R"), direct(wrist, side="R")
+    np.testing.assert_array_equal(a.masks, b.masks)
+    np.testing.assert_array_equal(a.probabilities, b.probabilities)
+    assert a.model == "jointwrist_tiny"
+
+
+def test_weights_that_are_not_there_or_not_for_films_are_refused(tmp_path):
+    with pytest.raises(DataError, match="no weights here"):
+        find_weights(tmp_path / "none.safetensors")
+    classifier = create_model("mobilenet")
+    save_weights(tmp_path / "m.safetensors", classifier, {"model": "mobilenet", "options": {}, "image_size": 224})
+    with pytest.raises(DataError, match="whole radiographs"):
+        Predictor.from_pretrained(tmp_path / "m.safetensors")
+
+
+def test_arrays_that_are_no_grey_image_are_refused(network):
+    with pytest.raises(DataError, match="grey image"):
+        Predictor(network, image_size=64)(np.zeros((3, 64, 64), np.float32))
+
+
+def test_file_names_say_the_side(network, wrist, tmp_path):
+    picture = Image.fromarray((wrist / wrist.max() * 255).astype(np.uint8))
+    for name in ("0001_0001_L.png", "0001_0001_R.png"):
+        picture.save(tmp_path / name)
+    predictor = Predictor(network, image_size=64)
+    left, right = predictor([tmp_path / "0001_0001_L.png", tmp_path / "0001_0001_R.png"])
+    assert (left.side, right.side) == ("L", "R")
+    assert left.name == "0001_0001_L.png"
+    forced = predictor(tmp_path / "0001_0001_L.png", side="R")
+    np.testing.assert_array_equal(forced.masks, right.masks)
+
+
+def test_missing_weights_name_the_remedy(tmp_path, capsys):
+    (tmp_path / "film.png").touch()
+    assert main(["predict", str(tmp_path / "film.png"), "--weights", str(tmp_path / "none.safetensors")]) == 2
+    error = capsys.readouterr().err
+    assert "none.safetensors" in error
+    assert "make run" in error
