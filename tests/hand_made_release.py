@@ -25,9 +25,9 @@ SPACINGS = {"0172_0003": "0.15", "0201_0001": "[0.175, 0.175]", "0300_0002": 0.2
 
 
 def pixels(identifier: str) -> np.ndarray:
-    """The radiograph: a ramp, so that a flip shows."""
-    side = WRISTS[identifier][0]
-    return (np.add.outer(np.arange(side), 2 * np.arange(side)) % 256).astype(np.uint8)
+    """The radiograph: a ramp, so that a flip shows, that starts at another grey in every wrist."""
+    side, start = WRISTS[identifier][0], 7 * list(WRISTS).index(identifier)
+    return ((start + np.add.outer(np.arange(side), 2 * np.arange(side))) % 256).astype(np.uint8)
 
 
 def masks(identifier: str) -> np.ndarray:

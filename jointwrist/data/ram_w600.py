@@ -18,7 +18,7 @@ from jointwrist.data.sample import WristSample, as_right_hand, pack_masks
 from jointwrist.data.tables import read_boxes, read_scores, read_spacings
 from jointwrist.errors import DataError
 
-__all__ = ["Case", "Identifier", "Release", "load_crop", "load_sample", "parse_identifier", "read_masks"]
+__all__ = ["Case", "Identifier", "Release", "load_crop", "load_sample", "parse_identifier", "read_masks", "read_truth"]
 
 _UNSCORED = (NOT_SCORED,) * NUM_JOINTS
 
@@ -226,7 +226,7 @@ def load_sample(case: Case, right_hand: bool = True) -> WristSample:
     image = read_image(case.image)
     size = image.shape
     bones = None if case.mask is None else read_masks(case.mask, size)
-    truth = {} if case.truth is None else _read_truth(case.truth, size)
+    truth = {} if case.truth is None else read_truth(case.truth, size)
     sample = WristSample(
         identifier=case.identifier,
         patient=case.patient,
@@ -262,8 +262,8 @@ def load_crop(case: Case, joint: int, mirrored: bool = False) -> np.ndarray:
     return np.ascontiguousarray(crop[:, ::-1]) if mirrored else crop
 
 
-def read_masks(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read (14, H, W) bone masks of any type; set pixels are 1 or 255.
+def read_masks(path: Path, size: tuple[int, int] | None) -> np.ndarray:
+    """Read (14, H, W) bone masks of any type; set pixels are 1 or 255. `size` None takes any height and width.
 
     Returns:
         (H, W) uint16 bit map, bit b for bone b.
@@ -274,7 +274,7 @@ def read_masks(path: Path, size: tuple[int, int]) -> np.ndarray:
     masks = read_npy(path)
     if masks.ndim != 3 or masks.shape[0] != NUM_BONES:
         refuse(Fault("wrong channel count", path, f"masks are {masks.shape}, not ({NUM_BONES}, H, W); write all bones"))
-    if masks.shape[1:] != size:
+    if size is not None and masks.shape[1:] != size:
         message = f"masks are {masks.shape[1:]} pixels (height, width), their image {size}; write them at its size"
         refuse(Fault("size mismatch", path, message))
     if masks.dtype.kind not in "buif":
@@ -286,9 +286,17 @@ def read_masks(path: Path, size: tuple[int, int]) -> np.ndarray:
     return pack_masks(masks)
 
 
-def _read_truth(path: Path, size: tuple[int, int]) -> dict[str, np.ndarray]:
+def read_truth(path: Path, size: tuple[int, int] | None) -> dict[str, np.ndarray]:
+    """Read what a phantom knows of a radiograph.
+
+    Returns:
+        `eroded` (H, W) uint8, bit j for joint surface j, and `healthy` (H, W) uint16, bit b for bone b, if there.
+
+    Raises:
+        DataError: The file is damaged, or an array has another size than the image; `size` None takes any.
+    """
     truth = read_npz(path, ("eroded", "healthy"))
     for name, array in truth.items():
-        if array.shape != size:
+        if size is not None and array.shape != size:
             refuse(Fault("size mismatch", path, f"{name} is {array.shape}, its image {size}; make the phantom again"))
     return truth

@@ -1,0 +1,195 @@
+"""The checker: each fault put into a sound folder is named, with the file, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import hand_made_release as hand_made
+import numpy as np
+import pytest
+
+from jointwrist.data.check import check_release
+from jointwrist.data.ram_w600 import Release, load_sample
+from jointwrist.errors import DataError
+
+MASK = "BoneSegmentation/masks/train/0172_0003_L.npy"
+IMAGE = "BoneSegmentation/images/0172_0003_L.bmp"
+COPY = "JointLocationDetection/images/0172_0003_L.bmp"
+SCORE_IMAGE = "JointLocationDetection/images/0301_0001_R.bmp"
+CROPS = "SvdHBEScoreClassification/train/0301_0001_R"
+SCORES = "SvdHBEScoreClassification/JointBE_SvdH_GT.json"
+BOXES = "JointLocationDetection/Joints.coco.json"
+FILM = hand_made.pixels("0172_0003_L")
+MASKS = hand_made.masks("0172_0003_L")
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    root = hand_made.build(tmp_path_factory.mktemp("sound") / "release")
+    hand_made.write_metadata(root, {**dict.fromkeys(hand_made.SPACINGS, 0.15), "0302_0001": 0.15})
+    return root
+
+
+@pytest.fixture
+def root(sound, tmp_path):
+    return shutil.copytree(sound, tmp_path / "release")
+
+
+def faults_of(root: Path, severity: str | None = "error") -> set[tuple[str, str]]:
+    return {
+        (fault.kind, fault.path.relative_to(root).as_posix())
+        for fault in check_release(root)
+        if severity in (None, fault.severity)
+    }
+
+
+def edit(path: Path, change) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def cut(path: Path, share: float) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+
+
+def save(array: np.ndarray):
+    return lambda root: np.save(root / MASK, array)
+
+
+def with_value(value: float) -> np.ndarray:
+    masks = MASKS.astype(np.float32)
+    masks[3, 5, 5] = value
+    return masks
+
+
+def move(root: Path, old: str, new: str) -> None:
+    (root / old).rename(root / new)
+
+
+def same_patient_in_val(root: Path) -> None:
+    hand_made.save_bmp(root / "BoneSegmentation/images/0172_0009_R.bmp", FILM.T.copy(), False)
+    hand_made.save_mask(root, "val", "0172_0009_R", MASKS)
+
+
+def add_score(name: str, score: object):
+    return lambda root: edit(root / SCORES, lambda rows: rows[0]["joints"].update({name: score}))
+
+
+#: What to break, and the errors that the checker must find then: kind and file.
+ERRORS = {
+    "mask without image": (lambda root: (root / IMAGE).rename(root / "kept.bmp"), MASK),
+    "image without mask": (lambda root: (root / MASK).unlink(), IMAGE),
+    "wrong channel count": (save(MASKS[:13]), MASK),
+    "non-binary mask": (save(with_value(0.5)), MASK),
+    "truncated image": (lambda root: cut(root / IMAGE, 0.5), IMAGE),
+    "score out of range": (add_score("Lunate", 6), SCORES),
+    "unknown joint": (add_score("Capitate", 1), SCORES),
+    "identifier without side": (lambda root: move(root, SCORE_IMAGE, SCORE_IMAGE.replace("_R.", ".")), None),
+    "patient in two splits": (same_patient_in_val, "BoneSegmentation/masks"),
+    "identifier in two splits": (lambda root: shutil.copy(root / MASK, root / MASK.replace("train", "val")), None),
+    "size mismatch": (save(MASKS[:, :, 1:]), MASK),
+    "missing crop": (lambda root: (root / CROPS / "Lunate.bmp").unlink(), CROPS),
+    "crop without score": (lambda root: edit(root / SCORES, lambda rows: rows.pop()), None),
+    "duplicate identifier": (lambda root: shutil.copy(root / IMAGE, root / IMAGE.replace("bmp", "png")), None),
+    "pickled array": (lambda root: np.save(root / MASK, np.array([{}], object), allow_pickle=True), MASK),
+    "unreadable array": (lambda root: cut(root / MASK, 0.5), MASK),
+    "unreadable image": (lambda root: (root / IMAGE).write_bytes(b"nothing"), IMAGE),
+    "unreadable table": (lambda root: cut(root / BOXES, 0.5), BOXES),
+    "unknown split": (lambda root: (root / "BoneSegmentation/masks/valid").mkdir(), "BoneSegmentation/masks/valid"),
+    "broken link": (lambda root: (root / IMAGE).with_name("link").symlink_to("nothing"), None),
+    "score without image": (lambda root: (root / SCORE_IMAGE).unlink(), "SvdHBEScoreClassification"),
+    "wrong box": (lambda root: edit(root / BOXES, lambda c: c["annotations"][0].update(bbox=[1, 2, 3])), BOXES),
+}
+
+
+def test_a_sound_folder_has_no_faults(sound):
+    assert faults_of(sound, None) == set()
+
+
+def test_a_phantom_has_no_errors(phantom_root):
+    assert [fault for fault in check_release(phantom_root) if fault.severity == "error"] == []
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_errors_are_named_with_their_file(root, kind):
+    harm, path = ERRORS[kind]
+    harm(root)
+    found = faults_of(root)
+    assert kind in {name for name, _ in found}
+    if path is not None:
+        assert (kind, path) in found
+
+
+def test_a_mask_of_a_wrist_with_no_image_at_all(root):
+    (root / IMAGE.replace("_L.", "_R.")).unlink()
+    assert faults_of(root) == {("mask without image", MASK.replace("_L.", "_R."))}
+
+
+def test_faults_do_not_hide_one_another(root):
+    harms = ["wrong channel count", "truncated image", "score out of range", "unknown joint", "missing crop",
+             "patient in two splits", "unreadable table"]  # fmt: skip
+    for kind in harms:
+        ERRORS[kind][0](root)
+    assert {kind for kind, _ in faults_of(root)} >= set(harms)
+
+
+def linked_outside(root: Path) -> None:
+    shutil.move(root / IMAGE, root.parent / "film.bmp")
+    (root / IMAGE).symlink_to(root.parent / "film.bmp")
+
+
+def same_picture(root: Path) -> None:
+    shutil.copy(root / "BoneSegmentation/images/0201_0001_R.bmp", root / SCORE_IMAGE)
+
+
+def empty_bone(root: Path) -> None:
+    masks = MASKS.copy()
+    masks[[2, 7]] = False
+    np.save(root / MASK, masks)
+
+
+WARNINGS = {
+    "link out of the folder": (linked_outside, IMAGE),
+    "same picture twice": (same_picture, SCORE_IMAGE),
+    "empty mask": (empty_bone, MASK),
+    "different copy": (lambda root: hand_made.save_bmp(root / COPY, 255 - FILM, False), COPY),
+    "joint without score": (lambda root: edit(root / SCORES, lambda rows: rows[0]["joints"].pop("Lunate")), SCORES),
+    "missing box": (lambda root: edit(root / BOXES, lambda content: content["annotations"].pop()), BOXES),
+    "box outside image": (
+        lambda root: edit(root / BOXES, lambda content: content["annotations"][0].update(bbox=[50, 0, 20, 9])),
+        BOXES,
+    ),
+    "boxes without image": (
+        lambda root: edit(root / BOXES, lambda content: content["images"].append({"id": 99, "file_name": "b.bmp"})),
+        BOXES,
+    ),
+    "missing metadata": (lambda root: hand_made.write_metadata(root, hand_made.SPACINGS), "Metadata.xlsx"),
+    "no pixel spacing": (lambda root: hand_made.write_metadata(root, hand_made.SPACINGS), "Metadata.xlsx"),
+    "missing table": (lambda root: (root / "Metadata.xlsx").unlink(), "Metadata.xlsx"),
+}
+
+
+@pytest.mark.parametrize("kind", WARNINGS)
+def test_warnings_are_named_with_their_file(root, kind):
+    harm, path = WARNINGS[kind]
+    harm(root)
+    assert faults_of(root) == set()
+    assert (kind, path) in faults_of(root, "warning")
+
+
+@pytest.mark.parametrize("kind", ["wrong channel count", "non-binary mask", "size mismatch", "truncated image"])
+def test_the_reader_refuses_what_the_checker_calls_an_error(root, kind):
+    harm, path = ERRORS[kind]
+    harm(root)
+    case = next(case for case in Release.open(root).cases if case.identifier == "0172_0003_L")
+    with pytest.raises(DataError, match=Path(path).name):
+        load_sample(case)
+
+
+def test_a_folder_that_is_no_release(tmp_path):
+    assert [fault.kind for fault in check_release(tmp_path)] == ["no release"]
+    assert [fault.kind for fault in check_release(tmp_path / "nowhere")] == ["no release"]
