@@ -1,10 +1,11 @@
-"""Validator of a folder in the released layout: lists every fault and stops at none."""
+"""Checker of a folder in the released layout: lists every fault instead of stopping at the first."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,139 +14,185 @@ from tqdm import tqdm
 
 from jointwrist.anatomy import BONES, JOINTS, NOT_SCORED
 from jointwrist.data import layout
-from jointwrist.data.faults import Fault, FaultError, Report
+from jointwrist.data.faults import Fault, FaultError
 from jointwrist.data.images import read_image
-from jointwrist.data.ram_w600 import Case, Release, read_masks, read_truth
+from jointwrist.data.layout import SPLITS, parse_identifier
+from jointwrist.data.ram_w600 import Case, Release, load_crop, read_masks, read_truth
+from jointwrist.data.tables import read_spacings
 from jointwrist.errors import DataError
 
-__all__ = ["Fault", "check_release"]
-
-_T = TypeVar("_T")
+Value = TypeVar("Value")
 
 
 def check_release(root: str | Path) -> list[Fault]:
-    """List the faults of a folder, of its tables first and then of every radiograph; an empty list means a sound one.
+    """Read a whole folder and list what is wrong with it, errors first.
 
-    An "error" is what the reader refuses or what would make results wrong; the rest are warnings. Every image and mask
-    is read, which takes about a minute for the release.
+    An error is what the reader refuses, or what would make results wrong; a warning is what a person should know.
+    Faults come in these kinds: those of the tables and of the listing (`duplicate identifier`, `identifier in two
+    splits`, `identifier without side`, `mask without image`, `no pixel spacing`, `score out of range`, `score without
+    image`, `unknown joint`, `unreadable table`, ...), and those found here.
     """
     root = Path(root)
     faults: list[Fault] = []
     try:
         release = Release.open(root, faults.append)
     except DataError as error:
-        return [*faults, _as_fault(error, "no release", root)]
-    faults += _tables(release)
-    faults += _patients(release)
+        return [*faults, Fault("no release", root, _message(error, root))]
     faults += _links(root)
-    for case in tqdm(release.cases, desc="check", unit="wrist", disable=None):
-        _check_files(release, case, faults.append)
-        faults += _labels(release, case)
-    return faults
+    faults += _unknown_splits(root)
+    faults += _patients_in_two_splits(release)
+    faults += _missing(release)
+    faults += _metadata(release)
+    faults += _contents(release)
+    return sorted(faults, key=lambda fault: (fault.severity, str(fault.path), fault.kind, fault.message))
 
 
-def _as_fault(error: DataError, kind: str, path: Path) -> Fault:
-    known = error.fault if isinstance(error, FaultError) else None
-    return known or Fault(kind, path, str(error).removeprefix(f"{path}: "))
+def _message(error: DataError, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ")
 
 
-def _tables(release: Release) -> Iterator[Fault]:
-    """Tables that are missing, and folders that the reader does not look into."""
-    root = release.root
-    for table, holds in ((layout.METADATA, "pixel spacings"), (layout.BOXES, "joint boxes")):
-        if not (root / table).is_file():
-            yield Fault("missing table", root / table, f"is missing; {holds} stay unknown", "warning")
-    if not (root / layout.SCORES).is_file() and any(case.erosion_split for case in release.cases):
-        yield Fault("missing table", root / layout.SCORES, "is missing; the joint crops have no scores")
-    for parent in (root / layout.MASKS, root / layout.CROPS):
-        for folder in layout.list_folders(parent):
-            if folder.name not in layout.SPLITS:
-                message = f"is not read; splits are {', '.join(layout.SPLITS)}"
-                yield Fault("unknown split", folder, message, "warning")
-
-
-def _patients(release: Release) -> Iterator[Fault]:
-    """Patients in more than one split of a task, and those whom the tasks put into different splits."""
-    tasks = (("segmentation_split", layout.MASKS), ("erosion_split", layout.CROPS))
-    everywhere: dict[str, set[str]] = defaultdict(set)
-    for attribute, folder in tasks:
-        splits: dict[str, set[str]] = defaultdict(set)
-        for case in release.cases:
-            if split := getattr(case, attribute):
-                splits[case.patient].add(split)
-                everywhere[case.patient].add(split)
-        for patient, found in sorted(splits.items()):
-            if len(found) > 1:
-                message = f"patient {patient} is in {' and '.join(sorted(found))}; keep a patient in one split"
-                yield Fault("patient in two splits", release.root / folder, message)
-    crossing = sorted(patient for patient, found in everywhere.items() if len(found) > 1)
-    if crossing:
-        message = f"{len(crossing)} patients are in different splits of the two tasks; the joint set leaves them out"
-        yield Fault("patient across tasks", release.root, f"{message} of training: {', '.join(crossing)}", "warning")
-
-
-def _links(root: Path) -> Iterator[Fault]:
-    """Symbolic links to somewhere outside the folder."""
-    home = root.resolve()
+def _links(root: Path) -> Iterable[Fault]:
+    inside = root.resolve()
     for folder, folders, files in os.walk(root):
-        for name in sorted(folders + files):
-            path = Path(folder, name)
-            if path.is_symlink() and not _target(path).is_relative_to(home):
-                yield Fault("link out of the folder", path, "leads out of the folder; copy the file", "warning")
+        for path in (Path(folder, name) for name in sorted(folders + files)):
+            if not path.is_symlink():
+                continue
+            if not path.exists():
+                yield Fault("broken link", path, "points to nothing; copy the file itself")
+            elif not path.resolve().is_relative_to(inside):
+                message = f"points out of the folder, to {path.resolve()}; copy the file itself"
+                yield Fault("link out of the folder", path, message, "warning")
 
 
-def _target(path: Path) -> Path:
-    return Path(os.path.realpath(path))
+def _unknown_splits(root: Path) -> Iterable[Fault]:
+    for parent in (layout.MASKS, layout.CROPS):
+        for folder in layout.list_folders(root / parent):
+            if folder.name not in SPLITS:
+                yield Fault("unknown split", folder, f"is not read; splits are {', '.join(SPLITS)}")
 
 
-def _labels(release: Release, case: Case) -> Iterator[Fault]:
-    """Labels of one radiograph that are missing."""
-    scored = max(case.scores) != NOT_SCORED
-    if case.mask is None and case.image.is_relative_to(release.root / layout.MASK_IMAGES):
-        yield Fault("image without mask", case.image, f"has no mask in {layout.MASKS}; add one or remove the image")
-    if case.erosion_split and not scored:
-        message = f"{case.identifier} has joint crops but no scores in {layout.SCORES.name}; add them"
-        yield Fault("crops without scores", release.root / layout.CROPS, message)
-    if case.mask is None and not scored:
-        yield Fault("image without labels", case.image, "has neither masks nor scores; it is not used", "warning")
-    if not scored:
+def _patients_in_two_splits(release: Release) -> Iterable[Fault]:
+    tasks = ((layout.MASKS, "segmentation_split"), (layout.CROPS, "erosion_split"))
+    for folder, task in tasks:
+        splits: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        for case in release.cases:
+            if getattr(case, task):
+                splits[case.patient][getattr(case, task)].append(case.identifier)
+        for patient, found in splits.items():
+            if len(found) > 1:
+                where = ", ".join(f"{split}: {' '.join(found[split])}" for split in SPLITS if split in found)
+                message = f"patient {patient} is in {len(found)} splits ({where}); keep a patient in one"
+                yield Fault("patient in two splits", release.root / folder, message)
+
+
+def _missing(release: Release) -> Iterable[Fault]:
+    """Files that a case lacks."""
+    root = release.root
+    segmentation_images = layout.list_images(root / layout.MASK_IMAGES, lambda _: None)
+    for case in release.cases:
+        if case.identifier in segmentation_images and case.mask is None:
+            message = f"has no mask in {layout.MASKS}; add the mask or remove the image"
+            yield Fault("image without mask", segmentation_images[case.identifier], message)
+        if case.mask is not None and case.identifier not in segmentation_images:
+            message = f"has no image in {layout.MASK_IMAGES}, only in {layout.SCORE_IMAGES}; copy the image"
+            yield Fault("mask without image", case.mask, message)
+        scored = [joint for joint in JOINTS if case.scores[joint.index] != NOT_SCORED]
+        lacking = [joint.name for joint in scored if joint.index not in case.crops]
+        if lacking:
+            folder = root / layout.CROPS / (case.erosion_split or "") / case.identifier
+            yield Fault("missing crop", folder, f"scored joints without a crop: {', '.join(lacking)}; add the crops")
+        if case.crops and not scored:
+            folder = next(iter(case.crops.values())).parent
+            yield Fault("crop without score", folder, f"has no scores in {layout.SCORES.name}; add them")
+        elif 0 < len(scored) < len(JOINTS):
+            message = f"{case.identifier}: {len(JOINTS) - len(scored)} joints have no score"
+            yield Fault("joint without score", root / layout.SCORES, message, "warning")
+    if any(case.erosion_split for case in release.cases) and not (root / layout.BOXES).is_file():
+        yield Fault("missing table", root / layout.BOXES, "no such file; joint boxes stay unknown", "warning")
+
+
+def _metadata(release: Release) -> Iterable[Fault]:
+    path = release.root / layout.METADATA
+    if not path.is_file():
+        yield Fault("missing table", path, "no such file; pixel spacings stay unknown", "warning")
         return
-    crops = release.root / layout.CROPS / (case.erosion_split or "") / case.identifier
-    missing = [joint.name for joint in JOINTS if joint.index not in case.crops]
-    if missing:
-        yield Fault("missing crops", crops, f"no crop of {', '.join(missing)}; add them")
-    unscored = [joint.name for joint in JOINTS if case.scores[joint.index] == NOT_SCORED]
-    if unscored:
-        message = f"{case.identifier} has no score of {', '.join(unscored)}"
-        yield Fault("joint without score", release.root / layout.SCORES, message, "warning")
+    studies = read_spacings(path, lambda _: None)  # the faults of the table itself are listed already
+    for stem in sorted({parse_identifier(case.identifier).stem for case in release.cases} - studies.keys()):
+        if not stem.startswith("EXT_"):
+            yield Fault("missing metadata", path, f"has no row for study {stem}; add it", "warning")
 
 
-def _check_files(release: Release, case: Case, report: Report) -> None:
-    """Read every file of one radiograph."""
+def _contents(release: Release) -> list[Fault]:
+    """Read every image, mask and crop."""
+    reader = _Reader()
+    pictures: dict[bytes, Case] = {}
+    score_images = layout.list_images(release.root / layout.SCORE_IMAGES, lambda _: None)
+    for case in tqdm(release.cases, desc="check", unit="case", disable=None, leave=False):
+        image = reader.read(case.image, "unreadable image", read_image, case.image)
+        if image is not None:
+            reader.faults += _same_picture(case, pictures.setdefault(sha256(image.tobytes()).digest(), case))
+            reader.faults += _box_faults(release.root, case, image.shape)
+        other = score_images.get(case.identifier, case.image)
+        if other != case.image:
+            reader.faults += _other_copy(case, image, other, reader.read(other, "unreadable image", read_image, other))
+        size = None if image is None else image.shape
+        if case.mask is not None:
+            bits = reader.read(case.mask, "unreadable array", read_masks, case.mask, size)
+            reader.faults += [] if bits is None else _empty_bones(case.mask, bits)
+        if case.truth is not None:
+            reader.read(case.truth, "unreadable array", read_truth, case.truth, size)
+        for joint, path in case.crops.items():
+            reader.read(path, "unreadable image", load_crop, case, joint)
+    return reader.faults
 
-    def attempt(kind: str, path: Path, read: Callable[[], _T]) -> _T | None:
+
+class _Reader:
+    """Calls readers and keeps the faults that they raise."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+
+    def read(self, path: Path, kind: str, function: Callable[..., Value], *arguments: object) -> Value | None:
+        """Return what a reader returns, or None with its fault kept; `kind` stands where the reader names none."""
         try:
-            return read()
+            return function(*arguments)
+        except FaultError as error:
+            self.faults.append(error.fault)
         except DataError as error:
-            report(_as_fault(error, kind, path))
-            return None
+            self.faults.append(Fault(kind, path, _message(error, path)))
+        return None
 
-    image = attempt("unreadable image", case.image, lambda: read_image(case.image))
-    size = None if image is None else image.shape
-    other = release.score_images.get(case.identifier)
-    if other not in (None, case.image):
-        second = attempt("unreadable image", other, lambda: read_image(other))
-        if second is not None and size is not None and second.shape != size:
-            report(Fault("size mismatch", other, f"is {second.shape}, {case.image} is {size}; export it again"))
-    for joint, path in sorted(case.crops.items()):
-        attempt("unreadable image", path, lambda path=path: read_image(path))
-    if case.mask is not None:
-        bits = attempt("unreadable mask", case.mask, lambda: read_masks(case.mask, size))
-        if bits is not None:
-            empty = [bone.name for bone in BONES if not (bits >> np.uint16(bone.index) & 1).any()]
-            if empty:
-                report(Fault("empty bone mask", case.mask, f"no pixel of {', '.join(empty)}", "warning"))
-    if case.truth is not None and size is not None:
-        attempt("unreadable array", case.truth, lambda: read_truth(case.truth, size))
-    if case.boxes is not None and size is not None:
-        pass
+
+def _same_picture(case: Case, first: Case) -> Iterable[Fault]:
+    if first is not case:
+        message = f"shows the same picture as {first.identifier}; keep one, or both in one split"
+        yield Fault("same picture twice", case.image, message, "warning")
+
+
+def _other_copy(case: Case, image: np.ndarray | None, path: Path, other: np.ndarray | None) -> Iterable[Fault]:
+    if image is None or other is None:
+        return
+    if image.shape != other.shape:
+        message = f"is {other.shape} pixels (height, width), {case.image} is {image.shape}; boxes and masks disagree"
+        yield Fault("size mismatch", path, message)
+    elif not np.array_equal(image, other):
+        yield Fault("different copy", path, f"differs from {case.image}, which is the one that is read", "warning")
+
+
+def _empty_bones(path: Path, bits: np.ndarray) -> Iterable[Fault]:
+    present = int(np.bitwise_or.reduce(bits, axis=None))
+    empty = [bone.name for bone in BONES if not present >> bone.index & 1]
+    if empty:
+        yield Fault("empty mask", path, f"no pixel of {', '.join(empty)}", "warning")
+
+
+def _box_faults(root: Path, case: Case, size: tuple[int, ...]) -> Iterable[Fault]:
+    if case.boxes is None:
+        return
+    height, width = size
+    for joint, (x0, y0, x1, y1) in zip(JOINTS, case.boxes, strict=True):
+        if np.isnan(x0):
+            yield Fault("missing box", root / layout.BOXES, f"{case.identifier}: no box of {joint.name}", "warning")
+        elif x0 < -1 or y0 < -1 or x1 > width + 1 or y1 > height + 1:
+            message = f"{case.identifier}: the box of {joint.name} reaches beyond the {width} x {height} image"
+            yield Fault("box outside image", root / layout.BOXES, message, "warning")
