@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial import ConvexHull
 from scipy.special import sph_harm_y
 
 ATLAS_FILE = Path(__file__).with_name("wrist_bones_sh.json")
@@ -45,43 +46,40 @@ def load_atlas() -> Atlas:
     )
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
+def _subdivided(level: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return vertices, outward faces and, of the vertices new at this level, the two that each lies between."""
+    if level == 0:
+        golden = (1 + 5**0.5) / 2
+        corners = np.array([(s, t * golden, 0.0) for t in (1, -1) for s in (-1, 1)])
+        points = np.concatenate([np.roll(corners, shift, axis=1) for shift in range(3)])
+        hull = ConvexHull(points).simplices
+        a, b, c = (points[hull[:, k]] for k in range(3))
+        inward = np.einsum("ij,ij->i", np.cross(b - a, c - a), a) < 0
+        hull[inward] = hull[inward][:, ::-1]
+        return points / np.linalg.norm(points[0]), hull.astype(np.int32), np.zeros((0, 2), int)
+    points, faces, _ = _subdivided(level - 1)
+    edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    unique, which = np.unique(edges, axis=0, return_inverse=True)
+    middles = points[unique].mean(1)
+    middles /= np.linalg.norm(middles, axis=1, keepdims=True)
+    ab, bc, ca = len(points) + which.reshape(-1, 3).T
+    a, b, c = faces.T
+    split = np.concatenate([np.stack(f, 1) for f in ((a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca))])
+    return np.concatenate([points, middles]), split.astype(np.int32), unique
+
+
 def icosphere(level: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return unit vertices (V, 3) and faces (F, 3) of an icosahedron subdivided `level` times.
+    """Return unit vertices (V, 3) and outward faces (F, 3) of an icosahedron subdivided `level` times.
 
     The vertices of a level are the first vertices of the next one.
     """
-    golden = (1 + 5**0.5) / 2
-    corners = [(s, t * golden, 0.0) for t in (1, -1) for s in (-1, 1)]
-    vertices = [tuple(np.roll(corner, shift)) for shift in range(3) for corner in corners]
-    vertices = [np.array(v) / np.linalg.norm(v) for v in vertices]
-    points = np.array(vertices)
-    edge = np.min(np.linalg.norm(points[1:] - points[0], axis=1)) * 1.01
-    near = np.linalg.norm(points[:, None] - points[None], axis=2) < edge
-    faces = [
-        (a, b, c) if np.dot(np.cross(points[b] - points[a], points[c] - points[a]), points[a]) > 0 else (a, c, b)
-        for a in range(12)
-        for b in range(a + 1, 12)
-        for c in range(b + 1, 12)
-        if near[a, b] and near[b, c] and near[a, c]
-    ]
-    for _ in range(level):
-        middles: dict[tuple[int, int], int] = {}
+    return _subdivided(level)[:2]
 
-        def middle(a: int, b: int, middles: dict[tuple[int, int], int] = middles) -> int:
-            key = (min(a, b), max(a, b))
-            if key not in middles:
-                point = vertices[a] + vertices[b]
-                middles[key] = len(vertices)
-                vertices.append(point / np.linalg.norm(point))
-            return middles[key]
 
-        split = []
-        for a, b, c in faces:
-            ab, bc, ca = middle(a, b), middle(b, c), middle(c, a)
-            split += [(a, ab, ca), (b, bc, ab), (c, ca, bc), (ab, bc, ca)]
-        faces = split
-    return np.array(vertices), np.array(faces, np.int32)
+def parents(level: int) -> np.ndarray:
+    """Return, of the icosphere vertices new at a level, the indices (N, 2) of the two that each lies between."""
+    return _subdivided(level)[2]
 
 
 @lru_cache(maxsize=4)

@@ -1,4 +1,4 @@
-"""A ray per pixel through closed meshes: entry and exit depth, and vertex normals."""
+"""A ray per pixel through closed meshes: entry and exit depth; vertex normals; enlarged maps."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ FAR = np.float32(1e6)
 
 
 @numba.njit(cache=True, fastmath=True)
-def _scan(points: np.ndarray, faces: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> None:
+def _scan(
+    points: np.ndarray, faces: np.ndarray, scale: float, x0: float, y0: float, lo: np.ndarray, hi: np.ndarray
+) -> None:
     height, width = lo.shape
     for k in range(faces.shape[0]):
-        ax, ay, az = points[faces[k, 0], 0], points[faces[k, 0], 1], points[faces[k, 0], 2]
-        bx, by, bz = points[faces[k, 1], 0], points[faces[k, 1], 1], points[faces[k, 1], 2]
-        cx, cy, cz = points[faces[k, 2], 0], points[faces[k, 2], 1], points[faces[k, 2], 2]
+        a = faces[k, 0]
+        ax, ay, az = points[a, 0] * scale - x0, points[a, 1] * scale - y0, points[a, 2]
+        b = faces[k, 1]
+        bx, by, bz = points[b, 0] * scale - x0, points[b, 1] * scale - y0, points[b, 2]
+        c = faces[k, 2]
+        cx, cy, cz = points[c, 0] * scale - x0, points[c, 1] * scale - y0, points[c, 2]
         det = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if abs(det) < 1e-7:
             continue
@@ -64,17 +69,11 @@ def vertex_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return normals
 
 
-def outward(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Return the faces of a closed mesh, turned over if they look inwards."""
-    a, b, c = (points[faces[:, k]] - points.mean(0) for k in range(3))
-    return faces if np.einsum("ij,ij->", a, np.cross(b, c)) > 0 else np.ascontiguousarray(faces[:, ::-1])
-
-
 def window(points: np.ndarray, spacing: float, shape: tuple[int, int], margin: int = 1) -> tuple[int, int, int, int]:
     """Return the rows and columns (y0, y1, x0, x1) that a mesh in mm covers inside the frame; empty if outside."""
-    low, high = points[:, :2].min(0) / spacing, points[:, :2].max(0) / spacing
-    x0, y0 = max(int(low[0]) - margin, 0), max(int(low[1]) - margin, 0)
-    x1, y1 = min(int(high[0]) + margin + 1, shape[1]), min(int(high[1]) + margin + 1, shape[0])
+    x, y = points[:, 0] / spacing, points[:, 1] / spacing
+    x0, y0 = max(int(x.min()) - margin, 0), max(int(y.min()) - margin, 0)
+    x1, y1 = min(int(x.max()) + margin + 1, shape[1]), min(int(y.max()) + margin + 1, shape[0])
     return y0, max(y1, y0), x0, max(x1, x0)
 
 
@@ -94,6 +93,22 @@ def depths(
     y0, y1, x0, x1 = box
     lo = np.full((y1 - y0, x1 - x0), FAR, np.float32)
     hi = np.full((y1 - y0, x1 - x0), -FAR, np.float32)
-    scaled = points / (spacing, spacing, 1.0) - (x0, y0, 0.0)
-    _scan(scaled, faces, lo, hi)
+    _scan(points, faces, 1.0 / spacing, float(x0), float(y0), lo, hi)
     return lo, hi
+
+
+@numba.njit(cache=True, fastmath=True)
+def enlarge(coarse: np.ndarray, factor: float, size: int) -> np.ndarray:
+    """Return a (size, size) float32 map by bilinear interpolation; pixel centres keep their place."""
+    fine = np.empty((size, size), np.float32)
+    height, width = coarse.shape
+    for i in range(size):
+        v = min(max((i + 0.5) / factor - 0.5, 0.0), height - 1.001)
+        row, fv = int(v), np.float32(v - int(v))
+        for j in range(size):
+            u = min(max((j + 0.5) / factor - 0.5, 0.0), width - 1.001)
+            column, fu = int(u), np.float32(u - int(u))
+            top = coarse[row, column] + fu * (coarse[row, column + 1] - coarse[row, column])
+            low = coarse[row + 1, column] + fu * (coarse[row + 1, column + 1] - coarse[row + 1, column])
+            fine[i, j] = top + fv * (low - top)
+    return fine

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from jointwrist.data.phantom.raster import FAR, depths, vertex_normals, window
+from jointwrist.data.phantom.raster import FAR, depths, window
 from jointwrist.data.phantom.shape import UNLABELLED, Body
 from jointwrist.data.phantom.texture import TILE_MM, level_for, sample, tile
 
@@ -133,10 +133,11 @@ def _expose(
             if d <= a:
                 continue
             b, c = inner_lo[i, j], inner_hi[i, j]
-            solid, marrow = d - a, max(c - b, 0.0)
+            solid, marrow, plate = d - a, max(c - b, 0.0), 0.0
             if socket_lo.size:
                 solid -= _shared(a, d, socket_lo[i, j], socket_hi[i, j])
-                marrow -= _shared(b, c, plate_lo[i, j], plate_hi[i, j])
+                marrow -= _shared(b, c, socket_lo[i, j], socket_hi[i, j])
+                plate = max(_shared(b, c, plate_lo[i, j], plate_hi[i, j]) - (max(c - b, 0.0) - marrow), 0.0)
             if notch_lo.size:
                 solid -= _shared(a, d, notch_lo[i, j], notch_hi[i, j])
                 marrow -= _shared(b, c, notch_lo[i, j], notch_hi[i, j])
@@ -169,7 +170,9 @@ def _expose(
                 sclerosis = _shared(b, c, rim_lo[i, j], rim_hi[i, j]) - lost
             spongy_path = max(rest_marrow - lost, 0.0) * density * max(1 + contrast * pattern, 0.15)
             attenuation[row, column] += (
-                cortical * (rest - rest_marrow) + spongy * spongy_path + 0.35 * cortical * sclerosis
+                cortical * (rest - rest_marrow)
+                + spongy * spongy_path
+                + cortical * (0.35 * sclerosis + 0.4 * min(plate, rest_marrow))
             )
 
 
@@ -204,9 +207,8 @@ def expose(
     y0, y1, x0, x1 = box
     if y1 <= y0 or x1 <= x0:
         return
-    normals = vertex_normals(body.points, body.faces)
     outer = depths(body.points, body.faces, film.spacing, box)
-    inner = depths(body.points - normals * body.cortex[:, None], body.faces, film.spacing, box)
+    inner = depths(body.marrow, body.faces, film.spacing, box)
     hollow = [(_NONE, _NONE), (_NONE, _NONE)]
     if socket:
         parts = [

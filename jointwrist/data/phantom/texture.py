@@ -40,9 +40,9 @@ def tile(kind: str, level: int) -> np.ndarray:
         finer = tile(kind, level - 1)
         return np.ascontiguousarray(finer.reshape(finer.shape[0] // 2, 2, -1, 2).mean((1, 3)))
     if kind == "network":
-        field = 0.75 * _network(1, 1.3, 1.25) + 0.45 * _band(5, 4.0, 1.0)
+        field = 0.8 * _network(1, 0.95, 1.3) + 0.3 * _band(5, 4.0, 1.0)
     elif kind == "struts":
-        field = 0.75 * _network(2, 1.15, 3.2) + 0.3 * _network(3, 1.5, 0.8) + 0.35 * _band(6, 4.0, 2.0)
+        field = 0.75 * _network(2, 0.85, 3.6) + 0.3 * _network(3, 1.1, 0.8) + 0.25 * _band(6, 4.0, 2.0)
     else:
         field = _band(7, 9.0, 2.5) + 0.5 * _band(8, 3.0, 3.0)
     return (field / field.std()).astype(np.float32)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from jointwrist.anatomy import BONES, JOINTS, NUM_JOINTS
+from jointwrist.anatomy import BONES, JOINTS, NUM_JOINTS, JointSurface
 from jointwrist.data.phantom import erosion
 from jointwrist.data.phantom.cohort import cohort_entry
 from jointwrist.data.phantom.config import PhantomConfig
-from jointwrist.data.phantom.look import develop, draw_centre, finish, soft_tissue
+from jointwrist.data.phantom.look import develop, draw_centre, finish
 from jointwrist.data.phantom.pose import draw_pose, pose_bodies
 from jointwrist.data.phantom.raster import vertex_normals
 from jointwrist.data.phantom.render import Film, Lesions, Material, expose
-from jointwrist.data.phantom.shape import Body, build_bodies, patient_harmonics
+from jointwrist.data.phantom.shape import UNLABELLED, Body, build_bodies, patient_harmonics
+from jointwrist.data.phantom.soft import soft_tissue
 from jointwrist.data.sample import WristSample, mirror
 
 _JOINT_OF_BONE = {joint.bone: joint.index for joint in JOINTS}
-_LONG = ("DistalRadius", "DistalUlna")
 
 
 def _mesh_level(size: int) -> int:
@@ -24,15 +24,15 @@ def _mesh_level(size: int) -> int:
 
 
 def _material(body: Body, rng: np.random.Generator, density: float) -> Material:
-    long = bool(body.along.any())
+    long = body.has_shaft
     return Material(
-        cortical=0.085 * density,
-        spongy=rng.uniform(0.016, 0.021) * density,
+        cortical=(rng.uniform(0.0, 0.04) if body.name == "Hook" else 0.08) * density,
+        spongy=0.0 if body.name == "Hook" else rng.uniform(0.024, 0.031) * density,
         canal=rng.uniform(0.45, 0.85) if long else 0.0,
-        texture=rng.uniform(0.1, 0.2),
+        texture=rng.uniform(0.12, 0.2),
         kind="struts" if long else "network",
         offset=(rng.uniform(0, 100), rng.uniform(0, 100)),
-        scale=rng.uniform(0.8, 1.25),
+        scale=rng.uniform(0.65, 0.95),
     )
 
 
@@ -52,12 +52,60 @@ def _boxes(bodies: dict[str, Body], rng: np.random.Generator, spacing: float, si
     for joint in JOINTS:
         body = bodies[BONES[joint.bone].atlas[0]]
         reach = {"DistalRadius": 16.0, "DistalUlna": 12.0}.get(body.name, 12.0)
-        points = body.points[body.along < reach, :2] if body.along.any() else body.points[:, :2]
+        points = body.points[body.along < reach, :2] if body.has_shaft else body.points[:, :2]
         low, high = points.min(0), points.max(0)
         half = 0.5 * max(high - low) * rng.uniform(1.15, 1.45)
         centre = 0.5 * (low + high) + rng.normal(0, 0.6, 2)
         boxes[joint.index] = np.concatenate([centre - half, centre + half]) / spacing
     return np.clip(boxes, 0, size)
+
+
+def _surface(bodies: list[Body], joint: JointSurface, field_of_view: float) -> tuple[Body, erosion.Surface]:
+    """Return the bone that bears a joint surface and the surface's visible contour."""
+    body = next(b for b in bodies if b.channel == joint.bone)
+    others = [b for b in bodies if b.group != body.group]
+    partners = [b for b in others if b.channel in joint.partners and b.name == b.group]
+    return body, erosion.joint_surface(body, partners, others, field_of_view)
+
+
+def _erode(
+    bodies: list[Body],
+    lesions: dict[int, Lesions],
+    proneness: float,
+    rng: np.random.Generator,
+    config: PhantomConfig,
+    field_of_view: float,
+) -> np.ndarray:
+    """Add bites to the joint surfaces, each eroded with probability `proneness`; return the scores (6,)."""
+    scores = np.zeros(NUM_JOINTS, np.int64)
+    severity = np.array(config.severity) / np.sum(config.severity)
+    for joint in JOINTS:
+        if rng.random() >= proneness:
+            continue
+        body, surface = _surface(bodies, joint, field_of_view)
+        bites, score = erosion.draw_bites(surface, 1 + int(rng.choice(5, p=severity)), rng)
+        if score:
+            lesions[id(body)].bites, scores[joint.index] = bites, score
+    return scores
+
+
+def _add_look_alikes(
+    bodies: list[Body],
+    lesions: dict[int, Lesions],
+    rng: np.random.Generator,
+    config: PhantomConfig,
+    field_of_view: float,
+) -> None:
+    """Add cysts inside bones, and notches in their sides away from the joint surfaces."""
+    labelled = [body for body in bodies if body.channel != UNLABELLED]
+    for _ in range(rng.poisson(config.cyst_rate)):
+        body = labelled[int(rng.integers(len(labelled)))]
+        lesions[id(body)].cysts = np.vstack([lesions[id(body)].cysts, erosion.draw_cyst(body, rng)])
+    for _ in range(rng.poisson(config.notch_rate)):
+        body = labelled[int(rng.integers(len(labelled)))]
+        joint = _JOINT_OF_BONE.get(body.channel)
+        surface = None if joint is None else _surface(bodies, JOINTS[joint], field_of_view)[1]
+        lesions[id(body)].notches = np.vstack([lesions[id(body)].notches, erosion.draw_notch(body, surface, rng)])
 
 
 def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -> WristSample:  # noqa: B008
@@ -96,36 +144,13 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
         k = int(rng.integers(len(placed)))
         placed[k] = erosion.add_osteophyte(placed[k], rng)
     by_name = {body.name: body for body in placed}
-    by_channel = {channel: [b for b in placed if b.channel == channel] for channel in range(len(BONES))}
-
     lesions = {id(body): Lesions.none() for body in placed}
-    scores = np.zeros(NUM_JOINTS, np.int64)
-    for joint in JOINTS:
-        if rng.random() >= proneness:
-            continue
-        body = by_channel[joint.bone][0]
-        surface = erosion.joint_surface(body, [b for p in joint.partners for b in by_channel[p]], field_of_view)
-        target = 1 + int(rng.choice(5, p=np.array(config.severity) / np.sum(config.severity)))
-        bites, score = erosion.draw_bites(surface, target, rng)
-        if score:
-            lesions[id(body)].bites, scores[joint.index] = bites, score
-    labelled = [body for body in placed if body.channel >= 0]
-    for _ in range(rng.poisson(config.cyst_rate)):
-        body = labelled[int(rng.integers(len(labelled)))]
-        lesions[id(body)].cysts = np.vstack([lesions[id(body)].cysts, erosion.draw_cyst(body, rng)])
-    for _ in range(rng.poisson(config.notch_rate)):
-        body = labelled[int(rng.integers(len(labelled)))]
-        joint = _JOINT_OF_BONE.get(body.channel)
-        surface = None
-        if joint is not None:
-            surface = erosion.joint_surface(
-                body, [b for p in JOINTS[joint].partners for b in by_channel[p]], field_of_view
-            )
-        lesions[id(body)].notches = np.vstack([lesions[id(body)].notches, erosion.draw_notch(body, surface, rng)])
+    scores = _erode(placed, lesions, proneness, rng, config, field_of_view)
+    _add_look_alikes(placed, lesions, rng, config, field_of_view)
 
     film = Film.blank(size, field_of_view)
     socket = _socket(
-        by_name, float(np.clip(rng.normal(1.6, 0.3), 0.7, 2.4)) * (1 - narrowing) + 0.1, rng.uniform(0.7, 1.5)
+        by_name, float(np.clip(rng.normal(1.6, 0.3), 0.7, 2.4)) * (1 - narrowing) + 0.1, rng.uniform(0.6, 1.3)
     )
     for body in placed:
         joint = _JOINT_OF_BONE.get(body.channel)
@@ -133,9 +158,9 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
             film, body, _material(body, rng, density), lesions[id(body)], joint,
             socket if body.name == "DistalRadius" else None,
         )  # fmt: skip
-    attenuation = film.attenuation + soft_tissue(placed, rng, size, spacing, hand)
+    soft = soft_tissue(placed, rng, size, spacing, hand)
     centre = draw_centre(rng, variation)
-    image = develop(attenuation, centre, rng, spacing)
+    image = develop(film.attenuation, soft, centre, rng, spacing)
     sample = WristSample(
         identifier=entry.identifier,
         patient=entry.patient,

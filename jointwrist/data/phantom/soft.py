@@ -1,0 +1,169 @@
+"""Soft tissue: skin, fat and muscle of forearm, palm and thumb."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from jointwrist.data.phantom.pose import FINGERS
+from jointwrist.data.phantom.raster import enlarge
+from jointwrist.data.phantom.shaft import smoothstep
+from jointwrist.data.phantom.shape import Body
+from jointwrist.data.phantom.texture import TILE_MM, level_for, tile
+
+
+def _capsule(grid: tuple[np.ndarray, np.ndarray], a: np.ndarray, b: np.ndarray, ra: float, rb: float) -> np.ndarray:
+    """Return the signed depth (positive inside) below the surface of a tapered capsule."""
+    x, y = grid
+    d = b[:2] - a[:2]
+    t = np.clip(((x - a[0]) * d[0] + (y - a[1]) * d[1]) / max(d @ d, 1e-6), 0, 1)
+    return ra + t * (rb - ra) - np.hypot(x - a[0] - t * d[0], y - a[1] - t * d[1])
+
+
+def _bump(grid: tuple[np.ndarray, np.ndarray], a: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:
+    """Return the thickness, at most 1, of a muscle belly from a to b."""
+    depth = _capsule(grid, a, b, radius, radius * 0.8)
+    return np.sqrt(np.clip(1 - (1 - np.clip(depth / radius, 0, 1)) ** 2, 0, 1))
+
+
+def soft_tissue(bodies: list[Body], rng: np.random.Generator, size: int, spacing: float, scale: float) -> np.ndarray:
+    """Return the attenuation of skin, fat and muscle, (size, size) float32.
+
+    The outline is a smooth union of tapered capsules along forearm, palm, fingers and thumb, not a blur of the bones.
+
+    Args:
+        bodies: Bones in the film frame.
+        rng: Generator of the wrist.
+        size: Side of the film in pixels.
+        spacing: Pixel spacing in mm.
+        scale: Size of the hand.
+    """
+    step = max(0.9 / spacing, 1.0)
+    count = int(np.ceil(size / step)) + 2
+    at = (np.arange(count) * step + 0.5 * step) * spacing
+    grid = (np.broadcast_to(at[None], (count, count)), np.broadcast_to(at[:, None], (count, count)))
+    by_name = {body.name: body for body in bodies}
+
+    def along(name: str, mm: float) -> np.ndarray:
+        body = by_name[name]
+        return body.base + body.axis * mm * scale
+
+    fat = rng.uniform(0, 1)
+    m = scale
+    wide = 9.5 + 8 * fat
+    radius_end, ulna_end = along("DistalRadius", 6), along("DistalUlna", 2)
+    flank = np.array([*(radius_end - ulna_end)[:2], 0.0])
+    flank /= np.linalg.norm(flank)
+    parts: list[tuple[np.ndarray, float]] = []
+
+    def add(a: np.ndarray, b: np.ndarray, ra: float, rb: float, thickness: float) -> None:
+        parts.append((_capsule(grid, a, b, ra * m, rb * m), thickness * m))
+
+    deep = rng.uniform(30, 38) + 8 * fat
+    for name, half in (("DistalRadius", 12.0), ("DistalUlna", 7.0)):
+        bone = by_name[name]
+        add(bone.base + 4 * bone.axis, bone.base + 45 * bone.axis, wide + half - 3, wide + half - 2, deep)
+        add(bone.base + 45 * bone.axis, bone.base + 120 * bone.axis, wide + half - 2, wide + half + 8, deep + 8)
+    add(radius_end, ulna_end, wide + 7, wide + 5, deep)
+    for name in FINGERS:
+        outer = 4.5 if name.endswith("5th") else 0.0
+        add(along(name, -16), along(name, 50), wide + 4 + outer, wide + 3 + outer, 27 + 4 * fat)
+        add(along(name, 50), along(name, 110), wide + 3, wide + 1, 20)
+    add(along("Metacarpal1st", -14), along("Metacarpal1st", 40), wide + 3.5, wide + 3, 25)
+    add(along("Metacarpal1st", 40), along("Metacarpal1st", 85), wide + 3, wide + 1, 19)
+    add(along("Metacarpal1st", -16), along("Metacarpal2nd", -10), wide + 6, wide + 4, 32)
+    add(along("Metacarpal1st", 20), along("Metacarpal2nd", 24), wide + 8, wide + 8, 25)
+    add(along("Metacarpal1st", rng.uniform(28, 40)), along("Metacarpal2nd", 44), wide + 2, wide + 4, 22)
+    add(along("Metacarpal5th", -18), along("Metacarpal5th", 20), wide + 8, wide + 5, 30)
+    depths = np.stack([depth for depth, _ in parts]) / 3.0
+    peak = depths.max(0)
+    weights = np.exp(depths - peak)
+    total = weights.sum(0)
+    outline = 3.0 * (peak + np.log(total) - 0.7)
+    soft = np.exp((depths - peak) / 3.0)
+    thick = (soft * np.array([t for _, t in parts])[:, None, None]).sum(0) / soft.sum(0)
+    thenar = _bump(
+        grid, along("Metacarpal1st", 2), 0.5 * (along("Metacarpal1st", 42) + along("Metacarpal2nd", 30)), 12 * m
+    )
+    hypothenar = _bump(grid, along("Metacarpal5th", -4), along("Metacarpal5th", 38) - 4 * flank, 10 * m)
+    thick = thick + rng.uniform(3, 8) * thenar + rng.uniform(2, 6) * hypothenar
+
+    def full(field: np.ndarray) -> np.ndarray:
+        return enlarge(field.astype(np.float32), step, size)
+
+    outline, thick = full(outline), full(thick)
+    inside = np.clip(outline, 0, None)
+    rounding = rng.uniform(13, 21) * m
+    skin = (1 - (1 - np.clip(inside / rounding, 0, 1)) ** 2) ** 0.55
+    layer = (1.0 + 4 * fat) * m
+    muscle = smoothstep(inside, layer, layer + 0.55 * rounding) * skin**0.5
+    mottle = tile("mottle", level_for(spacing))
+    rows = (np.arange(size) * spacing / TILE_MM * mottle.shape[0] + rng.integers(1024)).astype(int) % mottle.shape[0]
+    columns = (np.arange(size) * spacing / TILE_MM * mottle.shape[0] + rng.integers(1024)).astype(int) % mottle.shape[0]
+    streaks = mottle[rows[:, None], columns[None]]
+    fat_share = 0.35 + 0.3 * fat
+    path = thick * (fat_share * skin * 0.85 + (1 - fat_share) * muscle * (1 + 0.025 * streaks))
+    attenuation = (rng.uniform(0.0215, 0.025) * path).astype(np.float32)
+    _add_folds(attenuation, by_name, rng, spacing, scale)
+    return attenuation
+
+
+@numba.njit(cache=True, fastmath=True)
+def _stroke(attenuation: np.ndarray, line: np.ndarray, width: float, strength: float) -> None:
+    """Thicken the skin along a line (N, 2) in pixels, where there is skin; where strokes cross, the thicker counts."""
+    size = attenuation.shape[0]
+    reach = int(3 * width) + 1
+    added = {(0, 0): 0.0}
+    for k in range(line.shape[0]):
+        fade = np.sin(np.pi * (k + 0.5) / line.shape[0])
+        column, row = int(line[k, 0]), int(line[k, 1])
+        for i in range(max(row - reach, 0), min(row + reach + 1, size)):
+            for j in range(max(column - reach, 0), min(column + reach + 1, size)):
+                square = (j + 0.5 - line[k, 0]) ** 2 + (i + 0.5 - line[k, 1]) ** 2
+                value = strength * fade * np.exp(-0.5 * square / (width * width))
+                key = (i, j)
+                before = added[key] if key in added else 0.0
+                if value > before:
+                    added[key] = value
+                    attenuation[i, j] += (value - before) * min(attenuation[i, j] * 2, 1.0)
+
+
+def _arc(start: np.ndarray, end: np.ndarray, sag: float, spacing: float) -> np.ndarray:
+    """Return points (N, 2) in pixels, half a pixel apart, of a bow from start to end."""
+    chord = (end - start)[:2]
+    count = max(int(2 * np.linalg.norm(chord) / spacing), 2)
+    t = np.linspace(0, 1, count)[:, None]
+    normal = np.array([-chord[1], chord[0]])
+    return (start[:2] + t * chord + 4 * sag * t * (1 - t) * normal) / spacing
+
+
+def _add_folds(
+    attenuation: np.ndarray, bodies: dict[str, Body], rng: np.random.Generator, spacing: float, scale: float
+) -> None:
+    """Add the creases of wrist, thenar and web: lines of doubled skin."""
+
+    def along(name: str, mm: float) -> np.ndarray:
+        return bodies[name].base + bodies[name].axis * mm * scale
+
+    ulnar = along("DistalUlna", -12) + 1.2 * (along("DistalUlna", 0) - along("DistalRadius", 0))
+    radial = along("DistalRadius", -8) - 0.9 * (along("DistalUlna", 0) - along("DistalRadius", 0))
+    for _ in range(int(rng.integers(0, 4))):
+        from_ulnar = rng.random() < 0.7
+        start = (ulnar if from_ulnar else radial) + rng.normal(0, 3, 3)
+        end = start + rng.uniform(0.15, 0.5) * ((radial if from_ulnar else ulnar) - start) + rng.normal(0, 3, 3)
+        _stroke(
+            attenuation,
+            _arc(start, end, rng.normal(0, 0.12), spacing),
+            rng.uniform(0.2, 0.5) / spacing,
+            rng.uniform(0.02, 0.08),
+        )
+    if rng.random() < 0.6:
+        start = along("Metacarpal2nd", rng.uniform(38, 55)) + rng.normal(0, 4, 3)
+        end = along("Metacarpal3rd", rng.uniform(-8, 10)) + rng.normal(0, 4, 3)
+        line = _arc(start, end, rng.uniform(-0.35, 0.05), spacing)
+        _stroke(attenuation, line, rng.uniform(0.25, 0.6) / spacing, rng.uniform(0.01, 0.05))
+    for _ in range(int(rng.integers(0, 4))):
+        start = 0.5 * (along("Metacarpal1st", 45) + along("Metacarpal2nd", 48)) + rng.normal(0, 5, 3)
+        end = start + rng.normal(0, 12, 3)
+        line = _arc(start, end, rng.normal(0, 0.25), spacing)
+        _stroke(attenuation, line, rng.uniform(0.2, 0.5) / spacing, rng.uniform(0.02, 0.07))
