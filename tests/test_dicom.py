@@ -69,7 +69,12 @@ def save(dataset, path):
 
 @pytest.fixture
 def write(tmp_path):
-    return lambda *args, **attributes: save(make(*args, **attributes), tmp_path / "film.dcm")
+    def write_film(*args, **attributes):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # some values are wrong on purpose
+            return save(make(*args, **attributes), tmp_path / "film.dcm")
+
+    return write_film
 
 
 def lut(entries, first, bits, values):
@@ -309,13 +314,13 @@ def test_deflated_is_refused(tmp_path):
 
 
 def test_patient_data_stay_in_the_header(write):
-    path = write(Laterality="doe jane")  # not a code string: pydicom warns with the value when it is read
+    path = write(SpecificCharacterSet="Doe")  # pydicom warns, and quotes the value
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         found = read_dicom(path)
     assert found.header.PatientName == "Doe^Jane" and "PixelData" not in found.header
     assert "Doe" not in repr(found) and "secret" not in repr(found)
-    assert not seen and found.side is None
+    assert not seen
 
 
 def test_any_file_is_recognised_by_its_beginning(write, tmp_path):

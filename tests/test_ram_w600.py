@@ -104,6 +104,17 @@ def test_file_names_of_annotation_tools_are_matched(tmp_path):
     assert all((c.boxes is not None) == (c.erosion_split is not None) for c in Release.open(root).cases)
 
 
+def test_boxes_drawn_on_a_resized_image_come_to_the_films_size(tmp_path):
+    root = hand_made.build(tmp_path)
+    content = json.loads(hand_made.boxes_file(root).read_text())
+    for image in content["images"]:
+        image.update(width=2 * image["width"], height=3 * image["height"])
+    hand_made.boxes_file(root).write_text(json.dumps(content))
+    sample = load_sample(case(Release.open(root), "0201_0001_R"))
+    x, y, width, height = hand_made.box(2)
+    np.testing.assert_allclose(sample.boxes[2], [x / 2, y / 3, (x + width) / 2, (y + height) / 3], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("text", "patient", "side", "external"),
     [("0172_0003_L", "0172", "L", False), ("EXT_0172_0001_R", "EXT_0172", "R", True)],

@@ -17,7 +17,7 @@ from jointwrist.data import layout
 from jointwrist.data.faults import Fault, FaultError
 from jointwrist.data.images import read_image
 from jointwrist.data.layout import SPLITS, parse_identifier
-from jointwrist.data.ram_w600 import Case, Release, load_crop, read_masks, read_truth
+from jointwrist.data.ram_w600 import Case, Release, film_boxes, load_crop, read_masks, read_truth
 from jointwrist.data.tables import read_spacings
 from jointwrist.errors import DataError
 
@@ -187,10 +187,11 @@ def _empty_bones(path: Path, bits: np.ndarray) -> Iterable[Fault]:
 
 
 def _box_faults(root: Path, case: Case, size: tuple[int, ...]) -> Iterable[Fault]:
-    if case.boxes is None:
+    boxes = film_boxes(case, size)
+    if boxes is None:
         return
     height, width = size
-    for joint, (x0, y0, x1, y1) in zip(JOINTS, case.boxes, strict=True):
+    for joint, (x0, y0, x1, y1) in zip(JOINTS, boxes, strict=True):
         if np.isnan(x0):
             yield Fault("missing box", root / layout.BOXES, f"{case.identifier}: no box of {joint.name}", "warning")
         elif x0 < -1 or y0 < -1 or x1 > width + 1 or y1 > height + 1:

@@ -37,7 +37,8 @@ class Case:
         scores: Six erosion scores, `NOT_SCORED` where there is none.
         erosion_split: Split of the erosion task, or None if the radiograph is not in it.
         crops: Joint crops by joint index.
-        boxes: (6, 4) float32 joint boxes (x0, y0, x1, y1) in pixels, nan where a joint has none; or None.
+        boxes: (6, 4) float32 joint boxes (x0, y0, x1, y1), nan where a joint has none; or None.
+        boxes_size: Height and width of the image that the boxes were drawn on, or None if that is not stated.
         spacing_mm: Pixel spacing in mm, or None if unknown.
         truth: What a phantom knows of its radiograph, or None.
     """
@@ -52,6 +53,7 @@ class Case:
     erosion_split: str | None
     crops: Mapping[int, Path]
     boxes: np.ndarray | None
+    boxes_size: tuple[int, int] | None
     spacing_mm: float | None
     truth: Path | None
 
@@ -148,7 +150,8 @@ class _Listing:
                     scores=self.scores.get(identifier, _UNSCORED),
                     erosion_split=self.crop_splits.get(identifier),
                     crops=self.crops.get(identifier, {}),
-                    boxes=boxes.get(identifier),
+                    boxes=boxes[identifier].corners if identifier in boxes else None,
+                    boxes_size=boxes[identifier].size if identifier in boxes else None,
                     spacing_mm=spacings.get(parts.stem),
                     truth=self.truths.get(identifier),
                 )
@@ -237,7 +240,7 @@ def load_sample(case: Case, right_hand: bool = True) -> WristSample:
         spacing_mm=case.spacing_mm,
         eroded=truth.get("eroded"),
         healthy=truth.get("healthy"),
-        boxes=None if case.boxes is None else case.boxes.copy(),
+        boxes=film_boxes(case, size),
     )
     return as_right_hand(sample) if right_hand else sample
 
@@ -284,6 +287,18 @@ def read_masks(path: Path, size: tuple[int, int] | None) -> np.ndarray:
         if top not in (0, 1, 255) or not ((mask == 0) | (mask == top)).all():
             refuse(Fault("non-binary mask", path, f"{bone} has values other than 0 and 1; threshold the masks"))
     return pack_masks(masks)
+
+
+def film_boxes(case: Case, size: tuple[int, int]) -> np.ndarray | None:
+    """Bring the joint boxes of a case to the size (height, width) of its film, which annotation tools may have resized.
+
+    Returns:
+        (6, 4) float32 (x0, y0, x1, y1) in pixels, nan where a joint has none; or None without boxes.
+    """
+    if case.boxes is None or case.boxes_size is None:
+        return case.boxes
+    height, width = np.divide(size, case.boxes_size)
+    return (case.boxes * [width, height, width, height]).astype(np.float32)
 
 
 def read_truth(path: Path, size: tuple[int, int] | None) -> dict[str, np.ndarray]:

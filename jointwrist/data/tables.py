@@ -9,7 +9,7 @@ import warnings
 import zipfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,11 +33,7 @@ def read_scores(path: Path, report: Report = refuse) -> dict[str, tuple[int, ...
         Six scores by identifier, `NOT_SCORED` for a joint that has none.
     """
     found: dict[str, tuple[int, ...]] = {}
-    rows = _read_json(path, report)
-    if not isinstance(rows, list):
-        report(Fault("unreadable table", path, "is not a list of scored wrists; download it again"))
-        return found
-    for number, row in enumerate(rows):
+    for number, row in enumerate(_read_json(path, list, report) or ()):
         match row:
             case {"identifier": str(identifier), "joints": dict(joints)}:
                 if identifier in found:
@@ -71,19 +67,34 @@ def _joint_scores(path: Path, identifier: str, joints: dict[str, Any], report: R
     return tuple(scores)
 
 
-def read_boxes(path: Path, known: Collection[str], report: Report = refuse) -> dict[str, np.ndarray]:
+class JointBoxes(NamedTuple):
+    """Boxes of one radiograph.
+
+    Attributes:
+        corners: (6, 4) float32 (x0, y0, x1, y1) in pixels, nan for a joint without a box.
+        size: Height and width of the image that the boxes were drawn on, or None if the file does not say.
+    """
+
+    corners: np.ndarray
+    size: tuple[int, int] | None
+
+
+def read_boxes(path: Path, known: Collection[str], report: Report = refuse) -> dict[str, JointBoxes]:
     """Read the joint boxes from a COCO file.
 
     Categories are matched by any spelling of a joint; those that no box uses may be anything. Images that are not
     among the known identifiers are reported as warnings.
 
     Returns:
-        (6, 4) float32 boxes (x0, y0, x1, y1) in pixels by identifier, nan for a joint without a box.
+        Boxes by identifier.
     """
-    content = _read_json(path, report)
+    content = _read_json(path, dict, report)
+    if content is None:
+        return {}
     try:
         names = {category["id"]: str(category["name"]) for category in content["categories"]}
         files = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        sizes = {image["id"]: _image_size(image) for image in content["images"]}
         entries = [(entry["image_id"], entry["category_id"], entry["bbox"]) for entry in content["annotations"]]
         joints = _match_categories(path, names, {category for _, category, _ in entries}, report)
     except (KeyError, TypeError) as error:
@@ -94,12 +105,13 @@ def read_boxes(path: Path, known: Collection[str], report: Report = refuse) -> d
         if identifier is None:
             message = f"describes {files[image]}, which is not in the folder"
             report(Fault("boxes without image", path, message, "warning"))
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, JointBoxes] = {}
     for image, category, box in entries:
         identifier, joint = identifiers.get(image), joints.get(category)
         if identifier is None or joint is None:
             continue
-        boxes = found.setdefault(identifier, np.full((NUM_JOINTS, 4), np.nan, np.float32))
+        empty = JointBoxes(np.full((NUM_JOINTS, 4), np.nan, np.float32), sizes[image])
+        boxes = found.setdefault(identifier, empty).corners
         corners = _corners(box)
         if corners is None:
             report(Fault("wrong box", path, f"{identifier}: box {box!r} is not x, y, width, height; correct it"))
@@ -119,6 +131,13 @@ def _match_categories(path: Path, names: dict[Any, str], used: set[Any], report:
         except KeyError as error:
             report(Fault("unknown joint", path, f"category {category!r}: {error.args[0]}; rename it"))
     return joints
+
+
+def _image_size(image: dict[str, Any]) -> tuple[int, int] | None:
+    match image:
+        case {"height": int(height), "width": int(width)} if height > 0 and width > 0:
+            return height, width
+    return None
 
 
 def _corners(box: Any) -> list[float] | None:
@@ -176,14 +195,19 @@ def parse_spacing(value: Any) -> float | None:
     return numbers[0] if max(numbers) - min(numbers) <= SQUARE_TOLERANCE * max(numbers) else None
 
 
-def _read_json(path: Path, report: Report) -> Any:
-    if path.stat().st_size > MAX_TABLE_BYTES:
-        report(Fault("unreadable table", path, f"is larger than {MAX_TABLE_BYTES:,} bytes; download it again"))
-        return None
+def _read_json(path: Path, kind: type, report: Report) -> Any:
+    """Read a list or dict, or report what is wrong and return None."""
+    problem = f"is larger than {MAX_TABLE_BYTES:,} bytes"
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        report(Fault("unreadable table", path, f"is not valid JSON ({error}); download it again"))
+        if path.stat().st_size <= MAX_TABLE_BYTES:
+            content = json.loads(path.read_text(encoding="utf-8-sig"))
+            if isinstance(content, kind):
+                return content
+            problem = f"holds no JSON {kind.__name__}"
+    except (OSError, ValueError, RecursionError) as error:
+        problem = f"is not valid JSON ({error})"
+    report(Fault("unreadable table", path, f"{problem}; download it again"))
+    return None
 
 
 def _read_rows(path: Path, report: Report) -> Iterator[tuple]:
