@@ -54,7 +54,7 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
 
 def _check_size(path: Path, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise DataError(f"{path}: {width} x {height} pixels are more than the {MAX_PIXELS:,} allowed; make it smaller")
+        raise DataError(f"{path}: has more than the {MAX_PIXELS:,} pixels allowed, {width} x {height}; make it smaller")
 
 
 def _decode(path: Path) -> np.ndarray:
@@ -71,6 +71,8 @@ def _decode(path: Path) -> np.ndarray:
                 return np.asarray(image if deep else image.convert("L"))
     except DataError:
         raise
+    except Image.DecompressionBombError:
+        raise DataError(f"{path}: has more than the {MAX_PIXELS:,} pixels allowed; make it smaller") from None
     except Image.UnidentifiedImageError:
         refuse(Fault("unreadable image", path, "not a BMP, PNG, JPEG or TIFF image; export it again"))
     except Exception as error:  # a damaged file can make a decoder raise anything

@@ -1,0 +1,162 @@
+"""Images in files: what was written comes back as grey in [0, 1], whatever the format."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jointwrist.data import images
+from jointwrist.data.images import read_image, write_image
+from jointwrist.errors import DataError
+
+GREY = np.random.default_rng(0).integers(0, 256, (17, 23), np.uint8)
+DEEP = np.random.default_rng(1).integers(0, 65536, (17, 23), np.uint16)
+
+
+@pytest.mark.parametrize("ending", ["bmp", "png", "tif", "tiff", "BMP"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
+def test_eight_bit_grey_comes_back_whatever_its_channels(tmp_path, ending, mode):
+    path = tmp_path / f"film.{ending}"
+    Image.fromarray(GREY).convert(mode).save(path)
+    found = read_image(path)
+    assert found.dtype == np.float32 and found.shape == GREY.shape
+    np.testing.assert_allclose(found, GREY / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_sixteen_bit_grey_keeps_its_depth(tmp_path, ending):
+    path = tmp_path / f"film.{ending}"
+    Image.fromarray(DEEP).save(path)
+    np.testing.assert_allclose(read_image(path), DEEP / 65535, atol=1e-7)
+
+
+def test_a_big_endian_tiff(tmp_path):
+    path = tmp_path / "film.tif"
+    Image.frombytes("I;16B", (23, 17), DEEP.astype(">u2").tobytes()).save(path)
+    np.testing.assert_allclose(read_image(path), DEEP / 65535, atol=1e-7)
+
+
+def test_jpeg_is_close(tmp_path):
+    smooth = np.add.outer(np.arange(64), 2 * np.arange(64)).astype(np.uint8)
+    Image.fromarray(smooth).save(tmp_path / "film.jpg", quality=95)
+    np.testing.assert_allclose(read_image(tmp_path / "film.jpg"), smooth / 255, atol=0.05)
+
+
+def test_a_photograph_is_turned_as_its_exif_says(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise to show
+    Image.fromarray(GREY).save(tmp_path / "film.png", exif=exif)
+    np.testing.assert_allclose(read_image(tmp_path / "film.png"), np.rot90(GREY, -1) / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (GREY, GREY / 255),
+        (DEEP, DEEP / 65535),
+        (DEEP.astype(np.int32), DEEP / 65535),
+        (GREY / 255, GREY / 255),
+        ((GREY / 255).astype(np.float16), (GREY / 255).astype(np.float16)),
+        (GREY > 99, GREY > 99),
+        (np.asfortranarray(DEEP), DEEP / 65535),
+        (DEEP.astype(">u2"), DEEP / 65535),
+    ],
+)
+def test_arrays(tmp_path, array, expected):
+    np.save(tmp_path / "film.npy", array)
+    found = read_image(tmp_path / "film.npy")
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.full((4, 4), np.nan),
+        np.array([[0.0, np.inf]]),
+        np.full((4, 4), 1.5),
+        np.full((4, 4), -1),
+        np.full((4, 4), 65536),
+        np.zeros((4, 4), complex),
+        np.zeros((4, 4), "datetime64[s]"),
+        np.zeros((4, 4), [("a", "i4")]),
+        np.zeros((4, 4, 3), np.uint8),
+        np.zeros((0, 4), np.uint8),
+        np.zeros(4, np.uint8),
+        np.float32(0.5),
+    ],
+)
+def test_arrays_that_are_no_grey_image(tmp_path, array):
+    np.save(tmp_path / "film.npy", array)
+    with pytest.raises(DataError, match=r"film\.npy: "):
+        read_image(tmp_path / "film.npy")
+
+
+def test_python_objects_are_not_unpickled(tmp_path):
+    fired = tmp_path / "fired"
+
+    class Bomb:
+        def __reduce__(self):
+            return fired.touch, ()
+
+    np.save(tmp_path / "film.npy", np.array([[Bomb()]], object), allow_pickle=True)
+    with pytest.raises(DataError, match="plain npy array"):
+        read_image(tmp_path / "film.npy")
+    assert not fired.exists()
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    """A PNG of a few bytes that claims to be large."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("side", [9000, 60000])
+def test_a_small_file_of_a_huge_image_is_refused_before_it_is_decoded(tmp_path, monkeypatch, side):
+    monkeypatch.setattr(Image.Image, "convert", lambda *_: pytest.fail("decoded"))
+    (tmp_path / "film.png").write_bytes(png_of_size(side, side))
+    with pytest.raises(DataError, match="has more than the 67,108,864 pixels allowed"):
+        read_image(tmp_path / "film.png")
+
+
+def test_the_limit_holds_for_arrays_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, "MAX_PIXELS", GREY.size - 1)
+    np.save(tmp_path / "film.npy", GREY)
+    with pytest.raises(DataError, match="pixels allowed, 23 x 17"):
+        read_image(tmp_path / "film.npy")
+
+
+def test_what_cannot_be_an_image_is_refused(tmp_path):
+    (tmp_path / "film.bmp").write_bytes(b"BMnothing of the kind")
+    Image.fromarray(GREY).save(tmp_path / "film.gif")
+    pages = [Image.fromarray(GREY), Image.fromarray(GREY)]
+    pages[0].save(tmp_path / "film.tif", save_all=True, append_images=pages[1:])
+    for name, message in (
+        ("film.bmp", "image"),
+        ("film.gif", "not a BMP, PNG, JPEG or TIFF"),
+        ("film.tif", "2 pages"),
+        ("nothing.png", "no such file"),
+        ("", "no such file"),
+    ):
+        with pytest.raises(DataError, match=message):
+            read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("ending", ["bmp", "png", "tif"])
+def test_what_is_written_is_read(tmp_path, ending):
+    path = tmp_path / "new folder" / f"film.{ending}"
+    write_image(path, GREY / np.float32(255))
+    np.testing.assert_allclose(read_image(path), GREY / 255, atol=1e-6)
+    write_image(path, np.array([[-1.0, 0.5, 2.0]]))
+    np.testing.assert_allclose(read_image(path), [[0, 128 / 255, 1]], atol=1e-6)
+    assert [file.name for file in path.parent.iterdir()] == [path.name], "no temporary file is left"
