@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 
 MODULES = (
+    "segmentation.monai_nets",
     "segmentation.umamba",
     "segmentation.swin_umamba",
     "classification.medmamba",
+    "classification.timm_nets",
     "foundation.sam",
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from jointwrist.data.samplers import EpochBatches, FreshBatches
+from jointwrist.data.samplers import EpochBatches, FreshBatches, ProcessBatches
 
 
 def test_one_epoch_covers_every_item():
@@ -43,3 +43,15 @@ def test_fresh_batches_never_repeat_an_index():
         sampler.set_epoch(epoch)
         seen += list(np.concatenate(list(sampler)))
     assert seen == list(range(36))
+
+
+def test_processes_share_every_batch_and_seek_continues_it():
+    whole = list(EpochBatches([False] * 20, 4, seed=2))
+    parts = [ProcessBatches(EpochBatches([False] * 20, 4, seed=2), process, 2) for process in range(2)]
+    for batch, *shares in zip(whole, *parts, strict=True):
+        assert sorted(batch) == sorted(shares[0] + shares[1])
+    first = list(parts[0])
+    parts[0].seek(0, 3)
+    assert list(parts[0]) == first[3:] and len(parts[0]) == 2
+    with pytest.raises(ValueError, match="divided"):
+        ProcessBatches(EpochBatches([False] * 20, 5), 0, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -75,6 +76,37 @@ class FreshBatches(Sampler[list[int]]):
         start = self.epoch * len(self) * self.batch_size
         for first in range(start, start + len(self) * self.batch_size, self.batch_size):
             yield list(range(first, first + self.batch_size))
+
+
+class ProcessBatches(Sampler[list[int]]):
+    """The part of every batch that one of several processes trains on, from any position in any epoch.
+
+    Args:
+        batches: Batches of all processes together.
+        process: Index of this process.
+        processes: How many there are.
+
+    Raises:
+        ValueError: The batches cannot be divided evenly.
+    """
+
+    def __init__(self, batches: EpochBatches | FreshBatches, process: int, processes: int):
+        if batches.batch_size % processes:
+            raise ValueError(f"a batch of {batches.batch_size} cannot be divided among {processes} processes")
+        self.batches, self.process, self.processes = batches, process, processes
+        self.start = 0
+
+    def __len__(self) -> int:
+        return len(self.batches) - self.start
+
+    def seek(self, epoch: int, start: int) -> None:
+        """Choose the epoch and the batch in it where the next pass begins."""
+        self.batches.set_epoch(epoch)
+        self.start = start
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in islice(self.batches, self.start, None):
+            yield batch[self.process :: self.processes]
 
 
 def _passes(items: np.ndarray, rng: np.random.Generator) -> Iterator[int]:

@@ -15,7 +15,7 @@ from jointwrist.data.datasets import CropDataset, WristDataset
 from jointwrist.data.joint_set import joint_split
 from jointwrist.data.phantom import PhantomConfig
 from jointwrist.data.ram_w600 import Case, Release
-from jointwrist.data.samplers import EpochBatches, FreshBatches
+from jointwrist.data.samplers import EpochBatches, FreshBatches, ProcessBatches
 from jointwrist.data.stream import PhantomCropStream, PhantomStream
 from jointwrist.engine.config import RunConfig
 from jointwrist.errors import DataError
@@ -70,9 +70,10 @@ def load_run_data(config: RunConfig, release: Release) -> RunData:
     return RunData(datasets["train"], batches, datasets["val"], datasets["test"], prior, notes)
 
 
-def train_loader(data: RunData, workers: int) -> DataLoader:
-    """Loader over the training batches of the epoch that `data.batches` is set to."""
-    return DataLoader(data.train, batch_sampler=data.batches, num_workers=workers, persistent_workers=workers > 0)
+def train_loader(data: RunData, workers: int, process: int, processes: int) -> DataLoader:
+    """Loader over one process's part of the training batches; `loader.batch_sampler.seek` chooses the position."""
+    batches = ProcessBatches(data.batches, process, processes)
+    return DataLoader(data.train, batch_sampler=batches, num_workers=workers, persistent_workers=workers > 0)
 
 
 def share_loader(dataset: Dataset, batch_size: int, workers: int, process: int, processes: int) -> DataLoader:

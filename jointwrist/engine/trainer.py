@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, skip_first_batches
-from accelerate.utils import set_seed
+from accelerate import Accelerator
+from accelerate.utils import send_to_device, set_seed
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
@@ -62,8 +62,8 @@ class Trainer:
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         decay_rate = config.optim.ema
         self.ema = AveragedModel(self.bare, multi_avg_fn=get_ema_multi_avg_fn(decay_rate)) if decay_rate else None
-        self.loader = accelerator.prepare(train_loader(data, config.workers))
-        self.steps_per_epoch = len(self.loader)
+        self.loader = train_loader(data, config.workers, accelerator.process_index, accelerator.num_processes)
+        self.steps_per_epoch = len(data.batches)
         self.total_steps = max(self.steps_per_epoch * config.optim.epochs, 1)
         self.epoch, self.step_in_epoch, self.stale = 0, 0, 0
         self.best = math.inf
@@ -114,11 +114,11 @@ class Trainer:
         return optim.lr * (optim.lr_floor + (1 - optim.lr_floor) * (1 + math.cos(math.pi * progress)) / 2)
 
     def _train_epoch(self, bar: tqdm) -> None:
-        self.data.batches.set_epoch(self.epoch)
-        loader = skip_first_batches(self.loader, self.step_in_epoch) if self.step_in_epoch else self.loader
+        # not accelerate's loader: it counts epochs itself, from 0 after a restart
+        self.loader.batch_sampler.seek(self.epoch, self.step_in_epoch)
         saved = time.monotonic()
         self.model.train()
-        for batch in loader:
+        for batch in self.loader:
             step = self.epoch * self.steps_per_epoch + self.step_in_epoch
             # randomness depends on the position alone, so a resumed run repeats what an unbroken one does
             torch.manual_seed(hash((self.config.seed, step, self.accelerator.process_index)) % 2**63)
@@ -133,7 +133,7 @@ class Trainer:
         optim = self.config.optim
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(step)
-        batch = self.task.prepare(batch, training=True)
+        batch = self.task.prepare(send_to_device(batch, self.accelerator.device), training=True)
         last = (step + 1) % optim.accumulate == 0 or self.step_in_epoch + 1 == self.steps_per_epoch
         with nullcontext() if last else self.accelerator.no_sync(self.model):
             with self.accelerator.autocast():

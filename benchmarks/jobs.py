@@ -1,0 +1,186 @@
+"""One job: train a model, evaluate it on the test split, write its rows. Done jobs are recognised and skipped."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import time
+import traceback
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from accelerate import Accelerator
+
+from jointwrist import __version__
+from jointwrist.config import digest, to_dict
+from jointwrist.data.ram_w600 import Release
+from jointwrist.engine.checkpoint import save_weights
+from jointwrist.engine.config import RunConfig
+from jointwrist.engine.evaluate import evaluate
+from jointwrist.engine.loaders import RunData, load_run_data
+from jointwrist.engine.tasks import Rows, build_task
+from jointwrist.engine.trainer import BEST, STATE, Trainer, weight_info
+from jointwrist.files import atomic, write_text
+from jointwrist.metrics.erosion import best_balanced_threshold
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell of the matrix model x protocol x seed.
+
+    Attributes:
+        config: Resolved configuration.
+        data: Digest of the release's cases, splits and scores.
+        folder: Where everything of this job goes.
+    """
+
+    config: RunConfig
+    data: str
+    folder: Path
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """What `run_job` wrote at the end, or None before that."""
+        path = self.folder / "job.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    @property
+    def done(self) -> bool:
+        """Whether the rows are there."""
+        return (self.record or {}).get("status") == "ok"
+
+
+def release_digest(release: Release) -> str:
+    """Identify a release by its cases, splits and scores, wherever its folder lies."""
+    return digest(
+        [
+            [
+                c.identifier,
+                c.segmentation_split,
+                c.erosion_split,
+                c.mask is not None,
+                list(c.scores) if c.scores else None,
+            ]
+            for c in release.cases
+        ]
+    )
+
+
+def make_job(config: RunConfig, data: str, results: Path) -> Job:
+    """Name a job's folder after model, seed and the digest of its configuration and data."""
+    key = digest({"config": to_dict(config), "data": data})
+    return Job(config, data, Path(results) / "jobs" / f"{config.model}-seed{config.seed}-{key}")
+
+
+def run_job(accelerator: Accelerator, job: Job, release: Release) -> dict[str, Any]:
+    """Train, evaluate and write rows; an error becomes the job's record and the others go on.
+
+    Returns:
+        The record: status "ok" or "error", seconds, versions, machine, notes; with a traceback if it failed.
+    """
+    start = time.monotonic()
+    record: dict[str, Any] = {
+        "model": job.config.model,
+        "seed": job.config.seed,
+        "protocol": job.config.protocol,
+        "data": "phantom" if release.is_phantom else "RAM-W600",
+        "data_digest": job.data,
+        "config": to_dict(job.config),
+        **environment(accelerator),
+    }
+    try:
+        record |= {"status": "ok", **_train_and_test(accelerator, job, release)}
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except Exception as error:
+        record |= {"status": "error", "error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+    record["seconds"] = round(time.monotonic() - start, 1)
+    if accelerator.is_main_process:
+        write_text(job.folder / "job.json", json.dumps(record, indent=1, sort_keys=True))
+        if record["status"] == "ok":
+            (job.folder / STATE).unlink(missing_ok=True)
+    accelerator.free_memory()
+    accelerator.wait_for_everyone()
+    return record
+
+
+def _train_and_test(accelerator: Accelerator, job: Job, release: Release) -> dict[str, Any]:
+    config = job.config
+    data = load_run_data(config, release)
+    task = build_task(config, data.prior)
+    task.augment.to(accelerator.device)
+
+    trainer = Trainer(accelerator, config, data, task, job.folder)
+    parameters = sum(p.numel() for p in trainer.bare.parameters())
+    model = trainer.fit()
+    threshold = _threshold(accelerator, model, data, task, config)
+    began = time.monotonic()
+    _, rows = evaluate(accelerator, model, data.test, task)
+    if accelerator.is_main_process:
+        info = weight_info(config, trainer.epoch)
+        info["thresholds"]["erosion"] = threshold
+        save_weights(job.folder / BEST, model, info)
+        write_rows(job, rows, threshold)
+        write_frame(job.folder / "history.csv", pd.DataFrame(trainer.history))
+    return {
+        "epochs": trainer.epoch,
+        "parameters": parameters,
+        "threshold": threshold,
+        "test_seconds": round(time.monotonic() - began, 2),
+        "notes": list(data.notes),
+    }
+
+
+def _threshold(accelerator: Accelerator, model, data: RunData, task, config: RunConfig) -> float:
+    """Probability from which a joint counts as eroded: one half, or the best balanced accuracy on validation."""
+    if config.task == "segmentation" or config.erosion.threshold == "argmax":
+        return 0.5
+    _, rows = evaluate(accelerator, model, data.val, task)
+    frame = pd.DataFrame(rows["erosion"])
+    if (frame["score"] > 0).nunique() < 2:
+        return 0.5
+    return float(best_balanced_threshold((frame["score"] > 0).to_numpy(), frame["probability"].to_numpy()))
+
+
+def write_rows(job: Job, rows: Rows, threshold: float) -> None:
+    """Write the per-case rows of a job as CSV, one file a table, with the job's identity in every row."""
+    for table, records in rows.items():
+        frame = pd.DataFrame(records)
+        if table == "erosion":
+            frame["predicted"] = (frame["probability"] >= threshold).astype(int)
+        identity = {
+            "model": job.config.model,
+            "protocol": job.config.protocol,
+            "seed": job.config.seed,
+            "config": job.folder.name[-12:],
+        }
+        for column, value in reversed(identity.items()):
+            frame.insert(0, column, value)
+        write_frame(job.folder / f"{table}.csv", frame)
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table as CSV, atomically."""
+    with atomic(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.6g")
+
+
+def environment(accelerator: Accelerator) -> dict[str, Any]:
+    """Versions, revision and machine, for every job's record."""
+    git = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return {
+        "jointwrist": __version__,
+        "revision": git.stdout.strip() or "unknown",
+        "versions": {name: version(name) for name in ("torch", "timm", "kornia", "accelerate", "numpy")},
+        "python": platform.python_version(),
+        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU",
+        "processes": accelerator.num_processes,
+        "threads": torch.get_num_threads(),
+    }

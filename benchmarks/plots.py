@@ -1,0 +1,50 @@
+"""Pictures of a results folder: loss curves of every job, and test wrists with masks and erosion calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from benchmarks.jobs import Job
+from jointwrist.data.ram_w600 import Release
+from jointwrist.engine.trainer import BEST
+from jointwrist.files import atomic
+from jointwrist.inference.predictor import Predictor
+
+
+def write_plots(folder: Path, jobs: list[Job], release: Release, wrists: int = 4) -> None:
+    """Write `plots/<job>.png` with curves and `overlays/<model>-<case>.png` for networks that draw bones."""
+    for job in jobs:
+        if not job.done:
+            continue
+        write_curves(
+            Path(folder) / "plots" / f"{job.folder.name}.png", pd.read_csv(job.folder / "history.csv"), job.config.model
+        )
+        if job.config.task == "joint":
+            predictor = Predictor.from_pretrained(job.folder / BEST)
+            for case in release.segmentation("test")[:wrists]:
+                result = predictor(case.image, side=case.side)
+                path = Path(folder) / "overlays" / f"{job.config.model}-{case.identifier}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                result.plot().save(path)
+
+
+def write_curves(path: Path, history: pd.DataFrame, title: str) -> None:
+    """Plot training and validation losses over epochs, one panel a loss."""
+    names = [c.removeprefix("train_") for c in history.columns if c.startswith("train_")]
+    figure, axes = plt.subplots(1, len(names), figsize=(3.2 * len(names), 2.8), squeeze=False, layout="constrained")
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.plot(history["epoch"], history[f"train_{name}"], label="train")
+        if f"val_{name}" in history:
+            axis.plot(history["epoch"], history[f"val_{name}"], label="validation")
+        axis.set(title=f"{title}: {name}" if name == names[0] else name, xlabel="epoch")
+    axes[0, 0].legend(frameon=False)
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+    plt.close(figure)

@@ -1,0 +1,102 @@
+"""Protocols as data: from a YAML file to the resolved configuration of every run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from jointwrist.config import ConfigError, build, merge_trees, read_yaml
+from jointwrist.engine.config import RunConfig
+from jointwrist.registry import list_models, model_spec
+
+FOLDER = Path(__file__).parent / "protocols"
+
+
+@dataclass(frozen=True)
+class PhantomData:
+    """The phantom release that stands in where there is no data set.
+
+    Attributes:
+        wrists: Radiographs.
+        size: Side in pixels.
+        seed: Seed.
+        options: Further fields of the phantom's configuration.
+    """
+
+    wrists: int = 160
+    size: int = 600
+    seed: int = 0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a table comes about.
+
+    Attributes:
+        name: Name in tables and folders.
+        summary: One line for people.
+        models: Registry names or patterns, in the order in which they run.
+        seeds: Seeds of every model.
+        precision: Autocast type of all runs (one process group has one).
+        phantom: Stand-in data.
+        defaults: Values of every run.
+        tasks: Values by task.
+        per_model: Values by model.
+    """
+
+    name: str
+    summary: str
+    models: tuple[str, ...]
+    seeds: tuple[int, ...] = (3407,)
+    precision: Literal["no", "fp16", "bf16"] = "no"
+    phantom: PhantomData = field(default_factory=PhantomData)
+    defaults: dict[str, Any] = field(default_factory=dict)
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    per_model: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def run_config(self, model: str, seed: int, overrides: dict[str, Any] | None = None) -> RunConfig:
+        """Resolve one run: defaults <- task <- model <- overrides."""
+        task = model_spec(model).task
+        values = merge_trees(
+            self.defaults,
+            self.tasks.get(task, {}),
+            self.per_model.get(model, {}),
+            {"precision": self.precision},
+            overrides or {},
+        )
+        return build(RunConfig, {**values, "model": model, "task": task, "protocol": self.name, "seed": seed})
+
+
+def protocol_names() -> list[str]:
+    """Names of the protocols that come with the project."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_protocol(name_or_path: str) -> Protocol:
+    """Read a protocol by name, or from a YAML file of one's own.
+
+    Raises:
+        ConfigError: No such protocol, or one with unknown keys.
+    """
+    path = Path(name_or_path) if name_or_path.endswith((".yaml", ".yml")) else FOLDER / f"{name_or_path}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"no protocol {name_or_path!r}; choose one of {', '.join(protocol_names())}, or a YAML file")
+    return build(Protocol, read_yaml(path))
+
+
+def expand_models(patterns: Sequence[str]) -> list[str]:
+    """Registry names that match names or shell patterns, without repeats, in the order given.
+
+    Raises:
+        ConfigError: A pattern matches no trainable model.
+    """
+    chosen: list[str] = []
+    for pattern in patterns:
+        names = [name for name in list_models(pattern) if model_spec(name).task != "foundation"]
+        if not names:
+            raise ConfigError(f"no trainable model matches {pattern!r}; `jointwrist models list` names all")
+        chosen += [name for name in names if name not in chosen]
+    return chosen

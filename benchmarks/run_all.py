@@ -1,0 +1,170 @@
+"""Reproduce the paper's tables and set the joint network beside them.
+
+    accelerate launch benchmarks/run_all.py                   a demonstration on a wrist phantom, 15 minutes on a laptop
+    accelerate launch benchmarks/run_all.py --data RAM-W600   the same models on the released data set
+    accelerate launch benchmarks/run_all.py --list            protocols and models
+
+Finished jobs are skipped and a killed one continues, so the same command can be given again at any time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+
+from benchmarks import plots, tables
+from benchmarks.jobs import Job, make_job, release_digest, run_job
+from benchmarks.protocol import Protocol, expand_models, load_protocol, protocol_names
+from jointwrist.config import ConfigError, digest, parse_overrides, to_dict
+from jointwrist.data.ram_w600 import Release
+from jointwrist.errors import DataError
+from jointwrist.registry import list_models, model_spec
+
+
+def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--data", type=Path, metavar="ROOT", help="folder of the RAM-W600 release; without it a phantom is made"
+    )
+    parser.add_argument(
+        "--protocol",
+        "--profile",
+        default="demo",
+        help=f"{', '.join(protocol_names())}, or a YAML file (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--models", nargs="+", metavar="NAME", help="registry names or patterns instead of the protocol's"
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="seeds instead of the protocol's")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results"),
+        help="folder for everything that is written (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="values for every run, such as optim.epochs=2"
+    )
+    parser.add_argument(
+        "--shard",
+        default="1/1",
+        metavar="I/N",
+        help="run every N-th job only, from the I-th; shards may share a results folder",
+    )
+    parser.add_argument("--retry", action="store_true", help="run failed jobs again")
+    parser.add_argument("--dry-run", action="store_true", help="list the jobs and what is done, run nothing")
+    parser.add_argument("--list", action="store_true", help="list protocols and models, run nothing")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the benchmark; return 1 if a job failed, 2 if it could not begin."""
+    arguments = parse_arguments(argv)
+    try:
+        if arguments.list:
+            return show_list()
+        return run(arguments)
+    except (ConfigError, DataError) as error:
+        print(f"run_all: {error}", file=sys.stderr)
+        return 2
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make the jobs of a protocol, run those that are not done, write tables and pictures."""
+    protocol = load_protocol(arguments.protocol)
+    models = expand_models(arguments.models or protocol.models)
+    accelerator = Accelerator(mixed_precision=protocol.precision)
+    release = open_release(accelerator, arguments, protocol)
+    folder = arguments.results / f"{protocol.name}-{'phantom' if release.is_phantom else 'ram_w600'}"
+    overrides = parse_overrides(arguments.set)
+    data = release_digest(release)
+    jobs = [
+        make_job(protocol.run_config(model, seed, overrides), data, folder)
+        for seed in arguments.seeds or protocol.seeds
+        for model in models
+    ]
+    mine = shard(jobs, arguments.shard)
+    say(accelerator, f"{protocol.name}: {protocol.summary}")
+    for job in mine:
+        record = job.record
+        say(accelerator, f"  {job.folder.name}: {record['status'] if record else 'to do'}")
+    if arguments.dry_run:
+        return 0
+    for job in mine:
+        record = job.record
+        if record and (record["status"] == "ok" or not arguments.retry):
+            continue
+        set_seed(job.config.seed)
+        record = run_job(accelerator, job, release)
+        say(
+            accelerator,
+            f"{job.folder.name}: {record['status']} after {record['seconds']:.0f} s {record.get('error', '')}",
+        )
+    if accelerator.is_main_process:
+        finish(folder, mine, release)
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return 0 if all(job.done for job in mine) else 1
+
+
+def finish(folder: Path, jobs: list[Job], release: Release) -> None:
+    """Write and print tables, plots and overlays."""
+    for table in tables.write_tables(folder):
+        print(table.markdown())
+    plots.write_plots(folder, jobs, release)
+    print(f"rows, tables, curves and pictures: {folder}")
+
+
+def open_release(accelerator: Accelerator, arguments: argparse.Namespace, protocol: Protocol) -> Release:
+    """Open the released data set, or make the protocol's phantom on first use."""
+    if arguments.data:
+        return Release.open(arguments.data)
+    from jointwrist.data.phantom import PhantomConfig, write_phantom
+
+    phantom = protocol.phantom
+    root = arguments.results / f"phantom-{digest(to_dict(phantom))}"
+    if accelerator.is_main_process:
+        say(accelerator, f"making a phantom of {phantom.wrists} wrists in {root}")
+        config = PhantomConfig(size=phantom.size, **phantom.options)
+        write_phantom(root, phantom.wrists, size=phantom.size, seed=phantom.seed, config=config)
+    accelerator.wait_for_everyone()
+    return Release.open(root)
+
+
+def shard(jobs: list[Job], text: str) -> list[Job]:
+    """Choose the jobs of shard I/N.
+
+    Raises:
+        ConfigError: The text is not I/N with 1 <= I <= N.
+    """
+    first, separator, count = text.partition("/")
+    if not (separator and first.isdigit() and count.isdigit() and 1 <= int(first) <= int(count)):
+        raise ConfigError(f"--shard {text!r} is not I/N with 1 <= I <= N")
+    return jobs[int(first) - 1 :: int(count)]
+
+
+def show_list() -> int:
+    """Print protocols and models."""
+    for name in protocol_names():
+        print(f"protocol {name}: {load_protocol(name).summary}")
+    for name in list_models():
+        spec = model_spec(name)
+        print(f"model {name}: {spec.task}, {spec.parameters:,} parameters, {spec.published_name or 'not in the paper'}")
+    return 0
+
+
+def say(accelerator: Accelerator, text: str) -> None:
+    """Print on the main process."""
+    if accelerator.is_main_process:
+        print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Speed figures: `python benchmarks/speed.py {metrics,phantom,scan,inference} [options]`, or `all`.
+
+Each part prints what it measured and returns it as rows (name, value, unit); they are kept in one CSV a machine, a
+later run of a part replacing its earlier rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import platform
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import pandas as pd
+import torch
+
+from jointwrist.files import atomic
+
+PARTS = ("metrics", "phantom", "scan", "inference")
+
+
+def machine() -> str:
+    """Name the processor, and the GPU if there is one."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    information = Path("/proc/cpuinfo")
+    text = information.read_text(encoding="utf-8") if information.is_file() else ""
+    named = re.search(r"model name\s*:\s*(.+)", text)
+    return f"{named.group(1).strip() if named else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def keep(part: str, rows: list[dict[str, Any]], folder: Path) -> Path:
+    """Put rows into the machine's CSV in place of the part's earlier ones."""
+    path = folder / f"speed-{re.sub(r'[^a-z0-9]+', '-', machine().lower()).strip('-')}.csv"
+    frames = [pd.read_csv(path).query("part != @part")] if path.is_file() else []
+    frames.append(pd.DataFrame(rows).assign(part=part, machine=machine(), torch=torch.__version__))
+    with atomic(path) as temporary:
+        columns = ["part", "name", "value", "unit", "machine", "torch"]
+        pd.concat(frames, ignore_index=True)[columns].to_csv(temporary, index=False, float_format="%.4g")
+    return path
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run one part or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=(*PARTS, "all"))
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=Path(__file__).parent / "results",
+        help="folder of the CSV (default: %(default)s)",
+    )
+    arguments, options = parser.parse_known_args(argv)
+    if arguments.part == "all" and options:
+        parser.error(f"options {options} need a part")
+    for part in PARTS if arguments.part == "all" else (arguments.part,):
+        benchmark = getattr(importlib.import_module(f"benchmarks.speed_{part}"), f"benchmark_{part}")
+        rows = benchmark(options)
+        print(f"kept in {keep(part, rows, arguments.results)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+"""Data that several tests share: a small phantom release, made once a run."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+# two cores are shared by the test runner and its subprocesses
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+
+@pytest.fixture(scope="session")
+def phantom_root(tmp_path_factory):
+    """A released folder of 28 small phantom wrists."""
+    from jointwrist.data.phantom import PhantomConfig, write_phantom
+
+    root = tmp_path_factory.mktemp("phantom")
+    write_phantom(root, 28, size=128, seed=5, config=PhantomConfig(size=128, prevalence=0.3), workers=1)
+    return root
+
+
+@pytest.fixture(scope="session")
+def release(phantom_root):
+    """The same folder, opened."""
+    from jointwrist.data.ram_w600 import Release
+
+    return Release.open(phantom_root)
