@@ -132,6 +132,7 @@ def _add_data(commands: argparse._SubParsersAction) -> None:
 
     download = verbs.add_parser("download", help="get the RAM-W600 release from its hub page")
     download.add_argument("root", type=Path, metavar="ROOT", help="folder to write (4.7 GB)")
+    download.add_argument("--revision", metavar="REV", help="commit, branch or tag (default: the newest)")
     download.set_defaults(command="download_data")
 
 

@@ -28,8 +28,8 @@ def complain(error: Exception | str) -> None:
 
 def predict(arguments: argparse.Namespace) -> int:
     """Predict films; one that cannot be read is named, and the others go on."""
-    films = list(find_films(arguments.films))
-    stems = Counter(film.stem for film in films)
+    films = list(dict.fromkeys(find_films(arguments.films)))
+    stems = output_stems(films)
     from jointwrist.inference.predictor import Predictor, read_film
 
     predictor = Predictor.from_pretrained(arguments.weights, device=arguments.device)
@@ -43,8 +43,7 @@ def predict(arguments: argparse.Namespace) -> int:
                 complain(error)
                 failed += 1
         for result in predictor.predict(batch):
-            path = Path(result.name)
-            result.save(arguments.out, path.stem if stems[path.stem] == 1 else path.name.replace(".", "_"))
+            result.save(arguments.out, stems[result.film.source])
             print(json.dumps(result.to_dict()) if arguments.json else summary(result))
     if not arguments.json:
         print(f"overlays, scores and masks: {arguments.out}")
@@ -75,6 +74,22 @@ def find_films(paths: Sequence[Path]) -> Iterator[Path]:
         if not within:
             raise DataError(f"{path}: holds no radiographs (BMP, PNG, JPEG, TIFF or DICOM)")
         yield from within
+
+
+def output_stems(films: Sequence[Path]) -> dict[Path, str]:
+    """Name the output of each film after it, with its ending where two differ in nothing else.
+
+    Raises:
+        UsageError: Two films in different folders have one name.
+    """
+    counts = Counter(film.stem for film in films)
+    stems = {film: film.stem if counts[film.stem] == 1 else film.name.replace(".", "_") for film in films}
+    for stem, count in Counter(stems.values()).items():
+        if count > 1:
+            raise UsageError(
+                f"{count} films would be written as {stem}; predict them one by one, each with its own --out"
+            )
+    return stems
 
 
 def summary(result: Any) -> str:
@@ -215,7 +230,7 @@ def download_data(arguments: argparse.Namespace) -> int:
     """Download the release."""
     from jointwrist.data.download import download_release
 
-    download_release(arguments.root)
+    download_release(arguments.root, revision=arguments.revision)
     print(f"RAM-W600 (CC BY 4.0): {arguments.root}; check it with: jointwrist data check {arguments.root}")
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import jointwrist
 from jointwrist import commands
 from jointwrist.cli import build_parser, main
-from jointwrist.commands import columns, find_films
+from jointwrist.commands import UsageError, columns, find_films, output_stems
 from jointwrist.errors import DataError
 
 
@@ -76,6 +77,13 @@ def test_films_of_a_folder_are_found_in_order(tmp_path):
         list(find_films([tmp_path / "d.png"]))
 
 
+def test_outputs_never_overwrite_one_another():
+    films = [Path("a/1.png"), Path("a/1.dcm"), Path("a/2.png")]
+    assert list(output_stems(films).values()) == ["1_png", "1_dcm", "2"]
+    with pytest.raises(UsageError, match="2 films would be written as 1_png"):
+        output_stems([*films, Path("b/1.png")])
+
+
 def test_columns_align():
     text = columns([("name", "n"), ("a", "1"), ("long name", "1,000")], right=(1,))
     assert text.splitlines() == ["name           n", "a              1", "long name  1,000"]
@@ -116,3 +124,75 @@ def test_console_script_is_declared():
     root = Path(jointwrist.__file__).parent.parent
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["scripts"] == {"jointwrist": "jointwrist.cli:main"}
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("release")
+    words = ["data", "phantom", str(root), "--wrists", "9", "--size", "96", "--workers", "1", "--set", "prevalence=0.5"]
+    assert main(words) == 0
+    return root
+
+
+def test_phantom_settings_that_do_not_exist_are_named(tmp_path, capsys):
+    assert main(["data", "phantom", str(tmp_path), "--set", "prevalance=0.5"]) == 2
+    assert "prevalence" in capsys.readouterr().err
+    assert main(["data", "phantom", str(tmp_path), "--size", "3"]) == 2
+    assert "size" in capsys.readouterr().err
+
+
+def test_check_passes_a_phantom_and_names_the_file_of_a_fault(release, tmp_path, capsys):
+    assert main(["data", "check", str(release)]) == 0
+    broken = tmp_path / "broken"
+    shutil.copytree(release, broken)
+    mask = min(broken.glob("BoneSegmentation/masks/*/*.npy"))
+    mask.write_bytes(mask.read_bytes()[:100])
+    capsys.readouterr()
+    assert main(["data", "check", str(broken)]) == 1
+    output = capsys.readouterr().out
+    assert any(line.startswith("error:") and mask.name in line for line in output.splitlines())
+    assert main(["data", "check", str(tmp_path / "nothing")]) == 1
+
+
+def test_train_evaluate_and_predict(release, tmp_path, capsys):
+    run, rows, pictures = tmp_path / "run", tmp_path / "rows", tmp_path / "pictures"
+    settings = ["--set", "image_size=32", "optim.epochs=1", "optim.batch_size=4"]
+    assert main(["train", "jointwrist_tiny", "--data", str(release), "-o", str(run), *settings]) == 0
+    assert main(["evaluate", str(run), "--data", str(release), "-o", str(rows)]) == 0
+    assert {path.name for path in rows.iterdir()} == {"segmentation.csv", "erosion.csv"}
+    capsys.readouterr()
+    film = min((release / "BoneSegmentation" / "images").iterdir())
+    assert main(["predict", str(film), "--weights", str(run), "-o", str(pictures), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((pictures / f"{film.stem}.json").read_text())
+    assert printed["side"] == film.stem[-1]
+    assert len(list(pictures.iterdir())) == 4
+
+
+def test_a_film_that_cannot_be_read_does_not_stop_the_others(release, tmp_path, capsys):
+    from jointwrist.engine.checkpoint import save_weights
+    from jointwrist.registry import create_model
+
+    weights = tmp_path / "best.safetensors"
+    info = {"model": "jointwrist_tiny", "options": {}, "image_size": 32}
+    save_weights(weights, create_model("jointwrist_tiny"), info)
+    good = min((release / "BoneSegmentation" / "images").iterdir())
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no picture")
+    out = tmp_path / "out"
+    assert main(["predict", str(bad), str(good), str(good), "-w", str(weights), "-o", str(out)]) == 2
+    captured = capsys.readouterr()
+    assert "bad.png" in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out.count(f"{good.name}:") == 1
+
+
+def test_models_are_listed(capsys):
+    assert main(["models", "list", "jointwrist_*"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "model",
+        "jointwrist_base",
+        "jointwrist_tiny",
+    ]
+    assert main(["models", "list", "nothing*"]) == 2
+    assert "nothing*" in capsys.readouterr().err
