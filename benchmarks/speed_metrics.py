@@ -53,6 +53,7 @@ def benchmark_metrics(argv: list[str] | None = None) -> list[dict[str, Any]]:
 
     from monai.metrics import SurfaceDiceMetric, SurfaceDistanceMetric
 
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     times, differences, msd = [], [], []
@@ -83,6 +84,7 @@ def benchmark_metrics(argv: list[str] | None = None) -> list[dict[str, Any]]:
             differences.append(np.abs(np.where(same, 0.0, mine[name] - expected)).max())
         times.append(medians({"ours": ours, "monai": monai, "overlaps": overlaps}, arguments.repeats))
 
+    torch.set_num_threads(threads)
     mean = {name: float(np.mean([row[name] for row in times])) for name in times[0]}
     ratio = mean["monai"] / mean["ours"]
     print(

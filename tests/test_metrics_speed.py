@@ -1,0 +1,38 @@
+"""The speed benchmark compares equal things and keeps one table a machine."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.speed import keep, main
+from benchmarks.speed_metrics import benchmark_metrics, imperfect
+
+
+def test_metrics_part_measures_equal_results(capsys):
+    rows = {row["name"]: row["value"] for row in benchmark_metrics(["--wrists=1", "--size=128", "--repeats=1"])}
+    assert rows["largest difference to MONAI"] < 1e-5
+    assert rows["ratio to MONAI"] == pytest.approx(rows["MONAI, NSD and MSD"] / rows["case metrics"])
+    assert "ratio" in capsys.readouterr().out
+
+
+def test_imperfect_masks_are_off_by_about_so_many_pixels():
+    truth = np.zeros((1, 256, 256), bool)
+    truth[0, 60:200, 60:200] = True
+    pred = imperfect(truth, np.random.default_rng(0), 2.0)
+    assert 0.01 < (pred ^ truth).sum() / truth.sum() < 0.1
+
+
+def test_a_later_run_replaces_the_rows_of_its_part(tmp_path):
+    keep("scan", [{"name": "loop", "value": 1.0, "unit": "ms"}], tmp_path)
+    keep("metrics", [{"name": "ours", "value": 2.0, "unit": "ms"}], tmp_path)
+    path = keep("metrics", [{"name": "ours", "value": 3.0, "unit": "ms"}], tmp_path)
+    frame = pd.read_csv(path)
+    assert sorted(zip(frame["part"], frame["value"], strict=True)) == [("metrics", 3.0), ("scan", 1.0)]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_options_without_a_part_are_refused():
+    with pytest.raises(SystemExit):
+        main(["all", "--wrists=1"])
