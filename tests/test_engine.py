@@ -1,0 +1,168 @@
+"""Training and evaluation: resuming repeats an unbroken run, two processes agree with one, errors name their cause."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from jointwrist.config import build
+from jointwrist.engine.config import RunConfig
+from jointwrist.engine.evaluate import evaluate
+from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.tasks import build_task
+from jointwrist.engine.trainer import BEST, STATE, Trainer
+from jointwrist.errors import DataError
+
+ROOT = Path(__file__).parent.parent
+JOINT = {
+    "model": "jointwrist_tiny",
+    "task": "joint",
+    "image_size": 32,
+    "detail_size": 64,
+    "options": {"encoder": "conv", "roi_crop": 32},
+    "optim": {"epochs": 2, "batch_size": 4, "lr": 1e-3, "clip_norm": 5.0, "ema": 0.9, "save_minutes": 0.0},
+}
+
+
+def trainer_for(values: dict, release, folder: Path) -> Trainer:
+    config = build(RunConfig, values)
+    data = load_run_data(config, release)
+    return Trainer(Accelerator(cpu=True), config, data, build_task(config, data.prior), folder)
+
+
+def weights(model: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+def test_resumed_run_ends_with_the_weights_of_an_unbroken_one(release, tmp_path, monkeypatch):
+    unbroken = trainer_for(JOINT, release, tmp_path / "a")
+    expected = weights(unbroken.fit())
+
+    killed = trainer_for(JOINT, release, tmp_path / "b")
+    original, calls = Trainer._step, []
+
+    def step(self, batch, number):
+        calls.append(number)
+        if len(calls) == 3:
+            raise Killed
+        original(self, batch, number)
+
+    monkeypatch.setattr(Trainer, "_step", step)
+    with pytest.raises(Killed):
+        killed.fit()
+    monkeypatch.undo()
+    resumed = trainer_for(JOINT, release, tmp_path / "b")
+    assert resumed.step_in_epoch == 2
+    assert torch.equal(weights(resumed.fit()), expected)
+
+
+def test_state_of_another_configuration_is_refused(release, tmp_path):
+    trainer_for({**JOINT, "optim": {"epochs": 1, "batch_size": 4}}, release, tmp_path).fit()
+    assert (tmp_path / STATE).is_file() and (tmp_path / BEST).is_file()
+    with pytest.raises(DataError, match="another configuration"):
+        trainer_for({**JOINT, "seed": 1}, release, tmp_path)
+
+
+def test_loss_that_is_not_finite_names_the_images(release, tmp_path):
+    trainer = trainer_for(JOINT, release, tmp_path)
+    with torch.no_grad():
+        next(trainer.bare.parameters()).fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="not_finite"):
+        trainer.fit()
+    known = {case.identifier for case in release.cases}
+    named = (tmp_path / "not_finite.txt").read_text().split()
+    assert named and set(named) <= known
+
+
+def test_evaluation_has_every_case_once(release, tmp_path):
+    config = build(RunConfig, JOINT)
+    data = load_run_data(config, release)
+    model = trainer_for(JOINT, release, tmp_path).bare
+    _, rows = evaluate(Accelerator(cpu=True), model, data.test, build_task(config, data.prior))
+    masked = {c.identifier for c in release.segmentation("test")}
+    scored = {c.identifier for c in release.erosion("test")}
+    assert {r["case"] for r in rows["segmentation"]} >= masked
+    assert {r["case"] for r in rows["erosion"]} >= scored
+    assert len(rows["segmentation"]) == (14 + 14) * len({r["case"] for r in rows["segmentation"]})
+
+
+def test_batch_without_masks_and_batch_without_scores_have_all_gradients(release, tmp_path):
+    trainer = trainer_for(JOINT, release, tmp_path)
+    batch = trainer.task.prepare(next(iter(trainer.loader)), training=True)
+    for changes in (
+        {"has_bones": torch.zeros_like(batch["has_bones"]), "has_eroded": torch.zeros_like(batch["has_eroded"])},
+        {"scores": torch.full_like(batch["scores"], -1)},
+    ):
+        trainer.bare.zero_grad()
+        loss = trainer.task.losses(trainer.model, {**batch, **changes}, 0.5)["loss"]
+        loss.backward()
+        assert loss.isfinite()
+        assert all(p.grad is not None for p in trainer.bare.parameters())
+
+
+def test_learning_rate_warms_up_and_falls_to_the_floor(release, tmp_path):
+    values = {**JOINT, "optim": {**JOINT["optim"], "epochs": 20, "warmup": 0.1, "schedule": "step", "lr_floor": 0.01}}
+    trainer = trainer_for(values, release, tmp_path)
+    rates = [trainer.learning_rate(step) for step in range(trainer.total_steps + 1)]
+    peak = rates.index(max(rates))
+    assert rates[:peak] == sorted(rates[:peak]) and rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert max(rates) == pytest.approx(1e-3) and rates[-1] == pytest.approx(1e-5)
+
+
+TWO_PROCESSES = """
+import json, sys
+from pathlib import Path
+from accelerate import Accelerator
+from jointwrist.config import build
+from jointwrist.data.ram_w600 import Release
+from jointwrist.engine.config import RunConfig
+from jointwrist.engine.evaluate import evaluate
+from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.tasks import build_task
+from jointwrist.engine.trainer import Trainer
+root, folder, values = sys.argv[1:]
+config = build(RunConfig, json.loads(values))
+accelerator = Accelerator(cpu=True)
+data = load_run_data(config, Release.open(Path(root)))
+task = build_task(config, data.prior)
+trainer = Trainer(accelerator, config, data, task, Path(folder))
+losses, rows = evaluate(accelerator, trainer.kept, data.test, task, losses=True)
+trainer.fit()
+if accelerator.is_main_process:
+    result = {"processes": accelerator.num_processes, "losses": losses, "rows": rows}
+    (Path(folder) / "result.json").write_text(json.dumps(result))
+"""
+
+
+def test_two_processes_agree_with_one(phantom_root, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(TWO_PROCESSES)
+    values = json.dumps({**JOINT, "optim": {"epochs": 1, "batch_size": 4}})
+    results = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        arguments = [str(script), str(phantom_root), str(folder), values]
+        done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, done.stderr[-3000:]
+        results.append(json.loads((folder / "result.json").read_text()))
+    one, two = results
+    assert (one["processes"], two["processes"]) == (1, 2)
+    assert len(one["rows"]["segmentation"]) == len(two["rows"]["segmentation"])
+    for ours, theirs in zip(one["rows"]["segmentation"], two["rows"]["segmentation"], strict=True):
+        assert (ours["case"], ours["region"]) == (theirs["case"], theirs["region"])
+        assert ours["dsc"] == pytest.approx(theirs["dsc"], abs=1e-3, nan_ok=True)
+    for ours, theirs in zip(one["rows"]["erosion"], two["rows"]["erosion"], strict=True):
+        assert ours["probability"] == pytest.approx(theirs["probability"], abs=1e-4)
