@@ -23,6 +23,7 @@ from jointwrist.engine.checkpoint import save_weights
 from jointwrist.engine.config import RunConfig
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import RunData, load_run_data
+from jointwrist.engine.session import tracked
 from jointwrist.engine.tasks import Rows, build_task
 from jointwrist.engine.trainer import BEST, STATE, Trainer, weight_info
 from jointwrist.files import atomic, write_text
@@ -115,9 +116,10 @@ def _train_and_test(accelerator: Accelerator, job: Job, release: Release) -> dic
     task = build_task(config, data.prior)
     task.augment.to(accelerator.device)
 
-    trainer = Trainer(accelerator, config, data, task, job.folder)
-    parameters = sum(p.numel() for p in trainer.bare.parameters())
-    model = trainer.fit()
+    with tracked(accelerator, job.folder.name, config) as log:
+        trainer = Trainer(accelerator, config, data, task, job.folder, log)
+        parameters = sum(p.numel() for p in trainer.bare.parameters())
+        model = trainer.fit()
     threshold = _threshold(accelerator, model, data, task, config)
     began = time.monotonic()
     _, rows = evaluate(accelerator, model, data.test, task)

@@ -23,6 +23,7 @@ from benchmarks.jobs import Job, make_job, release_digest, run_job
 from benchmarks.protocol import Protocol, expand_models, load_protocol, protocol_names
 from jointwrist.config import ConfigError, digest, parse_overrides, to_dict
 from jointwrist.data.ram_w600 import Release
+from jointwrist.engine.session import open_accelerator
 from jointwrist.errors import DataError
 from jointwrist.registry import list_models, model_spec
 
@@ -58,6 +59,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="I/N",
         help="run every N-th job only, from the I-th; shards may share a results folder",
     )
+    parser.add_argument(
+        "--tracker", metavar="NAME", help="tensorboard, wandb, mlflow, trackio or another of accelerate"
+    )
     parser.add_argument("--retry", action="store_true", help="run failed jobs again")
     parser.add_argument("--dry-run", action="store_true", help="list the jobs and what is done, run nothing")
     parser.add_argument("--list", action="store_true", help="list protocols and models, run nothing")
@@ -80,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Make the jobs of a protocol, run those that are not done, write tables and pictures."""
     protocol = load_protocol(arguments.protocol)
     models = expand_models(arguments.models or protocol.models)
-    accelerator = Accelerator(mixed_precision=protocol.precision)
+    accelerator = open_accelerator(protocol.precision, arguments.tracker, arguments.results)
     release = open_release(accelerator, arguments, protocol)
     folder = arguments.results / f"{protocol.name}-{'phantom' if release.is_phantom else 'ram_w600'}"
     overrides = parse_overrides(arguments.set)

@@ -83,6 +83,9 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="values that win over the file's, as optim.epochs=5"
     )
+    parser.add_argument(
+        "--tracker", metavar="NAME", help="tensorboard, wandb, mlflow, trackio or another of accelerate"
+    )
     parser.set_defaults(command="train")
 
 

@@ -110,12 +110,11 @@ def summary(result: Any) -> str:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train one model."""
-    from accelerate import Accelerator
-
     from jointwrist.config import build, merge_trees, parse_overrides, read_yaml
     from jointwrist.data.ram_w600 import Release
     from jointwrist.engine.config import RunConfig
     from jointwrist.engine.loaders import load_run_data
+    from jointwrist.engine.session import open_accelerator, tracked
     from jointwrist.engine.tasks import build_task
     from jointwrist.engine.trainer import BEST, Trainer
 
@@ -128,14 +127,15 @@ def train(arguments: argparse.Namespace) -> int:
         {"model": spec.name, "task": spec.task},
     )
     config = build(RunConfig, values)
-    accelerator = Accelerator(mixed_precision=config.precision)
+    accelerator = open_accelerator(config.precision, arguments.tracker, arguments.out)
     data = load_run_data(config, Release.open(arguments.data))
     task = build_task(config, data.prior)
     task.augment.to(accelerator.device)
     if accelerator.is_main_process:
         for note in data.notes:
             print(note)
-    Trainer(accelerator, config, data, task, arguments.out).fit()
+    with tracked(accelerator, f"{config.model}-seed{config.seed}", config) as log:
+        Trainer(accelerator, config, data, task, arguments.out, log).fit()
     if accelerator.is_main_process:
         print(f"best weights: {arguments.out / BEST}")
     accelerator.end_training()
@@ -145,7 +145,6 @@ def train(arguments: argparse.Namespace) -> int:
 def evaluate(arguments: argparse.Namespace) -> int:
     """Measure trained weights on a split."""
     import pandas as pd
-    from accelerate import Accelerator
 
     from jointwrist.config import build
     from jointwrist.data.ram_w600 import Release
@@ -153,6 +152,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from jointwrist.engine.checkpoint import load_weights
     from jointwrist.engine.config import RunConfig
     from jointwrist.engine.loaders import load_run_data
+    from jointwrist.engine.session import open_accelerator
     from jointwrist.engine.tasks import build_task
     from jointwrist.files import atomic
     from jointwrist.inference.predictor import find_weights
@@ -162,7 +162,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if "config" not in info:
         raise DataError(f"{path}: does not say how it was trained; `jointwrist train` and the benchmark write that")
     config = build(RunConfig, info["config"])
-    accelerator = Accelerator(mixed_precision=config.precision)
+    accelerator = open_accelerator(config.precision)
     data = load_run_data(config, Release.open(arguments.data))
     _, tables = engine.evaluate(
         accelerator, model.to(accelerator.device), getattr(data, arguments.split), build_task(config, data.prior)

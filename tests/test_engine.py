@@ -166,3 +166,20 @@ def test_two_processes_agree_with_one(phantom_root, tmp_path):
         assert ours["dsc"] == pytest.approx(theirs["dsc"], abs=1e-3, nan_ok=True)
     for ours, theirs in zip(one["rows"]["erosion"], two["rows"]["erosion"], strict=True):
         assert ours["probability"] == pytest.approx(theirs["probability"], abs=1e-4)
+
+
+def test_teacher_is_followed_where_it_is_sure(release, tmp_path):
+    values = {**JOINT, "joint": {"consistency": 1.0, "segmentation_only": 0.0}}
+    trainer = trainer_for(values, release, tmp_path)
+    batch = trainer.task.prepare(next(iter(trainer.loader)), training=False)
+    batch |= {"has_bones": torch.zeros_like(batch["has_bones"]), "has_eroded": torch.zeros_like(batch["has_eroded"])}
+    trainer.model.eval()
+    same = trainer.task.losses(trainer.model, batch, 0.5)["consistency"]
+    logits = trainer.task.teacher.segment(batch["image"])
+    sure = (logits.sigmoid() - 0.5).abs() > 0.45
+    own = torch.nn.functional.binary_cross_entropy_with_logits(logits[sure], (logits[sure] > 0).float())
+    assert sure.any() and torch.allclose(same, own, rtol=1e-4)
+    with torch.no_grad():
+        for parameter in trainer.bare.decoder.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    assert trainer.task.losses(trainer.model, batch, 0.5)["consistency"] > same

@@ -129,12 +129,14 @@ class JointConfig:
         segmentation_only: Share of the epochs at the start that train segmentation and feed the head true masks.
         guided: Share of the epochs over which the probability of true masks falls from 1 to 0.
         masked_share: Share of every batch that carries masks, where both kinds exist.
+        consistency: Weight of the agreement with the moving average's masks on images without masks; needs `optim.ema`.
     """
 
     lam: float = 0.0
     segmentation_only: float = 0.1
     guided: float = 0.5
     masked_share: float = 0.5
+    consistency: float = 0.0
 
 
 @dataclass(frozen=True)

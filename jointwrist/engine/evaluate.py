@@ -49,12 +49,13 @@ def evaluate(
     for batch in loader:
         batch = task.prepare(send_to_device(batch, accelerator.device), training=False)
         with accelerator.autocast():
+            output = task.forward(model, batch)
             if losses:
                 size = len(batch["identifier"])
-                parts = task.losses(model, batch, 1.0)
+                parts = task.output_losses(output, batch, 1.0)
                 sums.update({name: float(value) * size for name, value in parts.items()})
                 sums["images"] += size
-            for table, rows in task.rows(model, batch).items():
+            for table, rows in task.rows(output, batch).items():
                 gathered += [(table, row) for row in rows]
     if accelerator.num_processes > 1:
         gathered = gather_object(gathered)

@@ -44,12 +44,20 @@ class Task:
         """Augment a batch on its device and bring it to the sizes of the network."""
         raise NotImplementedError
 
+    def forward(self, model: nn.Module, batch: dict[str, Any]) -> Any:
+        """Run a model over a prepared batch as at test."""
+        return model(batch["image"])
+
     def losses(self, model: nn.Module, batch: dict[str, Any], progress: float) -> dict[str, Tensor]:
         """Return named losses of a prepared batch; "loss" is minimised. `progress` runs from 0 to 1 over training."""
+        return self.output_losses(self.forward(model, batch), batch, progress)
+
+    def output_losses(self, output: Any, batch: dict[str, Any], progress: float) -> dict[str, Tensor]:
+        """Return named losses of what `forward` gave."""
         raise NotImplementedError
 
-    def rows(self, model: nn.Module, batch: dict[str, Any]) -> Rows:
-        """Return per-case rows of a prepared batch, by table ("segmentation", "erosion")."""
+    def rows(self, output: Any, batch: dict[str, Any]) -> Rows:
+        """Return per-case rows of what `forward` gave, by table ("segmentation", "erosion")."""
         raise NotImplementedError
 
 
@@ -64,11 +72,11 @@ class SegmentationTask(Task):
             bits = bits[:, 0]
         return {**batch, "image": image, "masks": unpack_bits(bits, NUM_BONES)}
 
-    def losses(self, model, batch, progress):
-        """Named losses of a prepared batch."""
-        return self._losses(model(batch["image"]), batch["masks"])
+    def output_losses(self, output, batch, progress):
+        """Named losses of mask logits."""
+        return self._mask_losses(output, batch["masks"])
 
-    def _losses(self, logits: Tensor, masks: Tensor) -> dict[str, Tensor]:
+    def _mask_losses(self, logits: Tensor, masks: Tensor) -> dict[str, Tensor]:
         config = self.config.segmentation
         values = logits if config.raw_output else logits.float().sigmoid()
         parts = {"dice": config.dice * dice_loss(values, masks, config.squared)}
@@ -78,9 +86,9 @@ class SegmentationTask(Task):
             parts["overlap"] = config.overlap * overlap_dice_loss(logits, masks)
         return {"loss": sum(parts.values()), **parts}
 
-    def rows(self, model, batch):
-        """Rows of a prepared batch."""
-        return {"segmentation": self.mask_rows(model(batch["image"]), batch)}
+    def rows(self, output, batch):
+        """Rows of mask logits."""
+        return {"segmentation": self.mask_rows(output, batch)}
 
     def mask_rows(self, logits: Tensor, batch: dict[str, Any]) -> list[dict[str, Any]]:
         """Compare masks with the truth: one row per case and bone, and per case and overlap pair."""
@@ -110,15 +118,14 @@ class ErosionTask(Task):
         """Augment and bring to the sizes of the network."""
         return {**batch, "image": self.augment(batch["image"])[0]} if training else batch
 
-    def losses(self, model, batch, progress):
-        """Named losses of a prepared batch."""
+    def output_losses(self, output, batch, progress):
+        """Weighted cross-entropy of two logits a crop."""
         weight = batch["image"].new_tensor([1.0, self.config.erosion.positive_weight])
-        return {"loss": F.cross_entropy(model(batch["image"]).float(), (batch["score"] > 0).long(), weight)}
+        return {"loss": F.cross_entropy(output.float(), (batch["score"] > 0).long(), weight)}
 
-    def rows(self, model, batch):
-        """Rows of a prepared batch."""
-        logits = model(batch["image"]).float()
-        probability = logits.softmax(-1)[:, 1].cpu().numpy()
+    def rows(self, output, batch):
+        """Rows of two logits a crop."""
+        probability = output.float().softmax(-1)[:, 1].cpu().numpy()
         return {
             "erosion": [
                 {
@@ -147,6 +154,8 @@ class JointTask(SegmentationTask):
     def __init__(self, config: RunConfig, prior: Tensor | None = None):
         super().__init__(config)
         self.prior = prior if config.erosion.logit_adjustment else None
+        #: Moving average of the trained network, if there is one; the trainer sets it.
+        self.teacher: nn.Module | None = None
 
     def prepare(self, batch, training):
         """Augment and bring to the sizes of the network."""
@@ -171,7 +180,20 @@ class JointTask(SegmentationTask):
         guidance = 1.0 if warm else max(0.0, 1 - progress / schedule.guided) if schedule.guided else 0.0
         guided = labelled & (torch.rand(len(labelled), device=labelled.device) < guidance)
         output = model(batch["image"], batch["detail"], batch["masks"], guided)
+        parts = self.output_losses(output, batch, progress)
+        unlabelled = ~labelled
+        if self.teacher is not None and schedule.consistency and not warm and unlabelled.any():
+            part = self._consistency(output.mask_logits[unlabelled], batch["image"][unlabelled])
+            parts |= {"consistency": part, "loss": parts["loss"] + part}
+        return parts
 
+    def forward(self, model, batch):
+        """Run the network; its own masks drive the erosion head."""
+        return model(batch["image"], batch["detail"])
+
+    def output_losses(self, output, batch, progress):
+        """Named losses of a `JointOutput`; each is a mean over the images that carry its label."""
+        labelled = batch["has_bones"]
         # every output stays in the graph, so that a batch without one kind of label still has all gradients
         connected = sum(
             o.float().sum()
@@ -180,13 +202,21 @@ class JointTask(SegmentationTask):
         parts = {"erosion": self._erosion_loss(output, batch), "map": self._map_loss(output, batch)}
         if labelled.any():
             logits, masks = output.mask_logits[labelled], batch["masks"][labelled]
-            parts.update({k: v for k, v in self._losses(logits, masks).items() if k != "loss"})
+            parts.update({k: v for k, v in self._mask_losses(logits, masks).items() if k != "loss"})
             config = self.config.segmentation
             if config.distance:
                 parts["distance"] = config.distance * distance_loss(output.distance_logits[labelled], masks)
             if config.boundary:
                 parts["boundary"] = config.boundary * progress * boundary_loss(logits, masks)
         return {"loss": sum(parts.values()) + 0.0 * connected, **parts}
+
+    def _consistency(self, logits: Tensor, image: Tensor) -> Tensor:
+        """Cross-entropy to the teacher's masks where it is sure (mean teacher, Tarvainen and Valpola 2017)."""
+        with torch.no_grad():
+            probability = self.teacher.segment(image).float().sigmoid()
+            sure = ((probability - 0.5).abs() > 0.45).float()
+        loss = F.binary_cross_entropy_with_logits(logits.float(), probability.round(), weight=sure, reduction="sum")
+        return self.config.joint.consistency * loss / sure.sum().clamp_min(1.0)
 
     def _erosion_loss(self, output, batch: dict[str, Any]) -> Tensor:
         prior = None if self.prior is None else self.prior.to(output.erosion_logits.device)
@@ -211,9 +241,8 @@ class JointTask(SegmentationTask):
             loss = loss + dice_loss(logits[present].sigmoid(), target[present], smooth=1.0)
         return self.config.erosion.map * loss
 
-    def rows(self, model, batch):
-        """Rows of a prepared batch."""
-        output = model(batch["image"], batch["detail"])
+    def rows(self, output, batch):
+        """Rows of a `JointOutput`."""
         keep = batch["has_bones"].cpu()
         chosen = torch.nonzero(keep).flatten().tolist()
         masked = {key: [batch[key][i] for i in chosen] for key in ("identifier", "patient", "side")}

@@ -23,6 +23,7 @@ from jointwrist.engine.evaluate import evaluate, selection_figure
 from jointwrist.engine.loaders import RunData, train_loader
 from jointwrist.engine.tasks import Task
 from jointwrist.errors import DataError
+from jointwrist.files import write_text
 from jointwrist.registry import create_model, model_spec
 
 STATE, BEST, LAST = "state.pt", "best.safetensors", "last.safetensors"
@@ -62,6 +63,8 @@ class Trainer:
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
         decay_rate = config.optim.ema
         self.ema = AveragedModel(self.bare, multi_avg_fn=get_ema_multi_avg_fn(decay_rate)) if decay_rate else None
+        if self.ema is not None:
+            task.teacher = self.ema.module
         self.loader = train_loader(data, config.workers, accelerator.process_index, accelerator.num_processes)
         self.steps_per_epoch = len(data.batches)
         self.total_steps = max(self.steps_per_epoch * config.optim.epochs, 1)
@@ -153,7 +156,7 @@ class Trainer:
     def _check_finite(self, loss: torch.Tensor, batch: dict[str, Any], step: int) -> None:
         if not torch.isfinite(loss):
             where = self.folder / "not_finite.txt"
-            where.write_text("\n".join(batch["identifier"]) + "\n", encoding="utf-8")
+            write_text(where, "\n".join(batch["identifier"]) + "\n")
             raise FloatingPointError(
                 f"{self.config.model}: the loss is {loss.item()} at step {step}; the images of the batch are named in"
                 f" {where}; lower optim.lr, or set precision to no"

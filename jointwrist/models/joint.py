@@ -73,6 +73,10 @@ class JointWrist(nn.Module):
         #: Share of the erosion gradient that reaches the masks; the trainer's schedule sets it.
         self.lam = 0.0
 
+    def segment(self, image: Tensor) -> Tensor:
+        """Mask logits (B, 14, H, W) of (B, 1, H, W) images, without the erosion head."""
+        return self.decoder(self.encoder(image))[0]
+
     def forward(
         self,
         image: Tensor,

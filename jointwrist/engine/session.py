@@ -1,0 +1,84 @@
+"""The accelerator of a training session, and its trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+from accelerate.utils import DistributedDataParallelKwargs
+
+from jointwrist.config import ConfigError, to_dict
+from jointwrist.engine.config import RunConfig
+
+
+def open_accelerator(precision: str = "no", tracker: str | None = None, folder: Path = Path(".")) -> Accelerator:
+    """Return the accelerator that `accelerate launch` describes.
+
+    Args:
+        precision: "no", "fp16" or "bf16".
+        tracker: Name of one of accelerate's trackers ("tensorboard", "wandb", "mlflow", "trackio", ...), or None.
+        folder: Where trackers that write files put them.
+
+    Raises:
+        ConfigError: The tracker is unknown, or its package is not installed.
+    """
+    if tracker is not None:
+        _check_tracker(tracker)
+    return Accelerator(
+        mixed_precision=precision,
+        # several of the paper's networks carry heads that their loss never sees
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        log_with=tracker,
+        project_dir=str(folder),
+    )
+
+
+def _check_tracker(name: str) -> None:
+    known = sorted(str(key) for key in LOGGER_TYPE_TO_CLASS)
+    if name not in known:
+        raise ConfigError(f"unknown tracker {name!r}; choose one of {', '.join(known)}")
+    if name not in {str(kind) for kind in get_available_trackers()}:
+        remedy = "install jointwrist[tracking]" if name == "tensorboard" else f"install the package {name}"
+        raise ConfigError(f"tracker {name!r} is not installed; {remedy}")
+
+
+@contextmanager
+def tracked(
+    accelerator: Accelerator, name: str, config: RunConfig
+) -> Iterator[Callable[[dict[str, Any]], None] | None]:
+    """Yield what a trainer calls with each epoch's figures, or None without a tracker.
+
+    Args:
+        accelerator: From `open_accelerator`.
+        name: Name of the run.
+        config: Logged beside it.
+    """
+    if not accelerator.log_with:
+        yield None
+        return
+    accelerator.init_trackers(name, config=_flat(to_dict(config)))
+    try:
+        yield lambda figures: accelerator.log(
+            {key: value for key, value in figures.items() if isinstance(value, Real)}, step=int(figures["epoch"])
+        )
+    finally:
+        # Accelerator.end_training would end the process group too
+        for tracker in accelerator.trackers:
+            tracker.finish()
+        accelerator.trackers = []
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, str | float | int | bool]:
+    """Flatten to dotted keys with values that every tracker takes."""
+    flat: dict[str, str | float | int | bool] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value if isinstance(value, str | float | int | bool) else str(value)
+    return flat
