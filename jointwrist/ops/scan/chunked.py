@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from jointwrist.ops.scan.elementwise import whole_scan
+
 CHUNK = 64
 
 
@@ -31,8 +33,8 @@ class ChunkedScan(torch.autograd.Function):
     """Selective scan with linear memory in the length and no (L, D, N) tensor kept."""
 
     @staticmethod
-    def forward(ctx, u, delta, A, B, C):  # noqa: N803
-        """Scan; see `reference.scan` for shapes."""
+    def forward(ctx, u, delta, A, B, C):
+        """Scan; see `reference.recurrence` for shapes."""
         groups = B.shape[1]
         rates = A.view(groups, -1, A.shape[1])
         state = u.new_zeros(u.shape[0], groups, u.shape[1] // groups, A.shape[1])
@@ -51,7 +53,7 @@ class ChunkedScan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, dy, dlast):
         """Walk the chunks backwards, recomputing the states of each."""
-        u, delta, A, B, C, *starts = ctx.saved_tensors  # noqa: N806
+        u, delta, A, B, C, *starts = ctx.saved_tensors
         groups = B.shape[1]
         rates = A.view(groups, -1, A.shape[1])
         du, ddelta = torch.empty_like(u), torch.empty_like(delta)
@@ -87,6 +89,11 @@ def _parts(length: int) -> list[slice]:
     return [slice(start, min(start + CHUNK, length)) for start in range(0, length, CHUNK)]
 
 
-def scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:  # noqa: N803
-    """Selective scan in PyTorch; arguments and results as `reference.scan`."""
-    return ChunkedScan.apply(u, delta, A, B, C)
+def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Return None: PyTorch runs everywhere."""
+    return None
+
+
+def scan(*problem) -> tuple[Tensor, Tensor]:
+    """Scan in PyTorch; see `dispatch` for what a backend takes and returns."""
+    return whole_scan(ChunkedScan.apply, *problem)

@@ -1,28 +1,76 @@
-"""One call for every backend."""
+"""One call for every backend.
+
+A backend is a module, imported when first asked for, with two functions:
+
+- `why_not(device, dtype) -> str | None`: why it cannot scan tensors of this device and dtype here, or None if it can;
+- `scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> (y, last_state)`: the whole scan, differentiable.
+
+`scan` gets what `selective_scan` was given, in its dtypes, with B and C always (B, G, N, L), D, z and delta_bias a
+tensor or None, and autocast off. It computes in float32 (float64 if u is float64), and returns y in the dtype of u and
+the last state in the dtype of the computation.
+"""
 
 from __future__ import annotations
 
+import importlib
+import os
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from jointwrist.ops.scan import chunked, reference
+_MODULES = {
+    "reference": "jointwrist.ops.scan.reference",
+    "torch": "jointwrist.ops.scan.chunked",
+    "cpu": "jointwrist.ops.scan.cpu",
+    "triton": "jointwrist.ops.scan.triton_scan",
+    "mamba_ssm": "jointwrist.ops.scan.mamba_ssm_scan",
+}
+#: What "auto" tries on a device before "torch", best first.
+_PREFERRED = {"cpu": ("cpu",), "cuda": ("mamba_ssm", "triton")}
 
-_BACKENDS = {"reference": reference.scan, "torch": chunked.scan}
+
+def why_not(name: str, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> str | None:
+    """Return why a backend cannot scan tensors of this device and dtype here, or None if it can."""
+    if name not in _MODULES:
+        return f"there is no such backend; the backends are {', '.join(_MODULES)}"
+    try:
+        module = importlib.import_module(_MODULES[name])
+    except ModuleNotFoundError as error:
+        return f"the module {error.name} is not installed"
+    return module.why_not(torch.device(device), dtype)
 
 
-def available_backends() -> tuple[str, ...]:
-    """Names of the backends that can run here."""
-    return tuple(_BACKENDS)
+def available_backends(device: torch.device | str | None = None, dtype: torch.dtype = torch.float32) -> tuple[str, ...]:
+    """Names of the backends that can run on a device; without one, on the CPU or a GPU of this machine."""
+    devices = [device] if device is not None else ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    return tuple(name for name in _MODULES if any(why_not(name, place, dtype) is None for place in devices))
+
+
+def choose_backend(backend: str, device: torch.device, dtype: torch.dtype) -> str:
+    """Resolve "auto" and make sure that the backend can run.
+
+    The environment variable JOINTWRIST_SCAN, where set, takes the place of "auto".
+
+    Raises:
+        ValueError: The backend is unknown or cannot run here; the message says why.
+    """
+    if backend == "auto":
+        backend = os.environ.get("JOINTWRIST_SCAN", "auto")
+    if backend == "auto":
+        preferred = () if torch.compiler.is_exporting() else _PREFERRED.get(device.type, ())
+        return next((name for name in preferred if why_not(name, device, dtype) is None), "torch")
+    if reason := why_not(backend, device, dtype):
+        raise ValueError(f"scan backend {backend!r} is not available here: {reason}")
+    return backend
 
 
 def selective_scan(
     u: Tensor,
     delta: Tensor,
-    A: Tensor,  # noqa: N803
-    B: Tensor,  # noqa: N803
-    C: Tensor,  # noqa: N803
-    D: Tensor | None = None,  # noqa: N803
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
     z: Tensor | None = None,
     delta_bias: Tensor | None = None,
     delta_softplus: bool = False,
@@ -42,7 +90,7 @@ def selective_scan(
         delta_bias: (D,) added to delta.
         delta_softplus: Apply softplus to delta.
         return_last_state: Return the last state (B, D, N) as well.
-        backend: A name of `available_backends()`, or "auto".
+        backend: A name of `available_backends()`, or "auto": the fastest that runs on the device and dtype of u.
 
     Returns:
         (B, D, L) in the dtype of u, and the last state if asked for.
@@ -50,21 +98,9 @@ def selective_scan(
     Raises:
         ValueError: The backend is unknown or cannot run here.
     """
-    name = "torch" if backend == "auto" else backend
-    if name not in _BACKENDS:
-        raise ValueError(f"scan backend {backend!r} is not available here; choose one of {', '.join(_BACKENDS)}")
+    name = choose_backend(backend, u.device, u.dtype)
+    inputs, outputs = (m[:, None] if m.ndim == 3 else m for m in (B, C))
     with torch.autocast(u.device.type, enabled=False):
-        kind = torch.promote_types(u.dtype, torch.float32)
-        x, step = u.to(kind), delta.to(kind)
-        if delta_bias is not None:
-            step = step + delta_bias.to(kind)[:, None]
-        if delta_softplus:
-            step = F.softplus(step)
-        inputs, outputs = (m.to(kind)[:, None] if m.ndim == 3 else m.to(kind) for m in (B, C))
-        y, last = _BACKENDS[name](x, step, A.to(kind), inputs, outputs)
-        if D is not None:
-            y = y + D.to(kind)[:, None] * x
-        if z is not None:
-            y = y * F.silu(z.to(kind))
-    y = y.to(u.dtype)
+        module = importlib.import_module(_MODULES[name])
+        y, last = module.scan(u, delta, A, inputs, outputs, D, z, delta_bias, delta_softplus)
     return (y, last) if return_last_state else y

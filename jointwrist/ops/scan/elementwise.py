@@ -1,0 +1,43 @@
+"""What surrounds the recurrence (bias, softplus, skip, gate) in plain PyTorch, for backends that do not fuse it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Core = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def compute_dtype(u: Tensor) -> torch.dtype:
+    """Float32, or float64 where u is float64."""
+    return torch.promote_types(u.dtype, torch.float32)
+
+
+def whole_scan(
+    core: Core,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+) -> tuple[Tensor, Tensor]:
+    """Complete a bare recurrence `core` (as `reference.recurrence`) to a backend's `scan`."""
+    kind = compute_dtype(u)
+    x, step = u.to(kind), delta.to(kind)
+    if delta_bias is not None:
+        step = step + delta_bias.to(kind)[:, None]
+    if delta_softplus:
+        step = F.softplus(step)
+    y, last = core(x, step, A.to(kind), B.to(kind), C.to(kind))
+    if D is not None:
+        y = y + D.to(kind)[:, None] * x
+    if z is not None:
+        y = y * F.silu(z.to(kind))
+    return y.to(u.dtype), last
