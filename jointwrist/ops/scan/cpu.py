@@ -1,0 +1,112 @@
+"""Compiled kernel for CPUs: forward and backward fused, linear memory, all threads that PyTorch may use."""
+
+from __future__ import annotations
+
+import ctypes
+
+import torch
+from torch import Tensor
+
+from jointwrist.ops.scan import operator
+from jointwrist.ops.scan.build import load
+
+#: Steps between the states that are kept.
+CHUNK = 32
+
+
+class _View(ctypes.Structure):
+    _fields_ = (("data", ctypes.c_void_p), ("stride", ctypes.c_int64 * 4))
+
+
+class _Sizes(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_int64)
+        for name in ("batch", "groups", "channels", "states", "length", "chunk", "slices", "threads", "softplus")
+    )
+
+
+def _views(*tensors: Tensor | None) -> ctypes.Array:
+    """Pointers and strides; the tensors must outlive them."""
+    empty = _View()
+    return (_View * len(tensors))(
+        *(empty if t is None else _View(t.data_ptr(), (ctypes.c_int64 * 4)(*t.stride())) for t in tensors)
+    )
+
+
+def _sizes(u: Tensor, A: Tensor, B: Tensor, delta_softplus: bool, slack: float) -> _Sizes:
+    """Split the channels of each group into as few slices as keep all threads busy, but for a share of `slack`."""
+    batch, channels, length = u.shape
+    groups, threads = B.shape[1], torch.get_num_threads()
+    blocks = -(-channels // groups // load().jointwrist_lanes())
+
+    def idle(slices: int) -> float:
+        tasks = batch * groups * slices
+        return 1 - tasks / max(-(-tasks // threads) * threads, 1)
+
+    candidates = range(1, max(blocks, 1) + 1)
+    slices = next((s for s in candidates if idle(s) <= slack), min(candidates, key=idle))
+    return _Sizes(batch, groups, channels // groups, A.shape[1], length, CHUNK, slices, threads, delta_softplus)
+
+
+def _plain(inputs: list[Tensor | None]) -> list[Tensor | None]:
+    """Float32 without gradients, parameters contiguous."""
+    u, delta, A, B, C, D, z, delta_bias = (None if value is None else value.detach().float() for value in inputs)
+    A, D, delta_bias = (None if value is None else value.contiguous() for value in (A, D, delta_bias))
+    return [u, delta, A, B, C, D, z, delta_bias]
+
+
+def states_shape(u_shape: torch.Size, states: int) -> tuple[int, ...]:
+    """States at the end of every chunk but the last: (B, chunks - 1, N, D)."""
+    batch, channels, length = u_shape
+    return batch, max(-(-length // CHUNK) - 1, 0), states, channels
+
+
+def forward(u, delta, A, B, C, D, z, delta_bias, delta_softplus, keep_states) -> tuple[Tensor, Tensor, Tensor]:
+    """Scan; see `operator`."""
+    inputs = _plain([u, delta, A, B, C, D, z, delta_bias])
+    y = torch.empty_like(inputs[0])
+    last = y.new_zeros(*u.shape[:2], A.shape[1])
+    states = y.new_empty(states_shape(u.shape, A.shape[1]) if keep_states else (0,))
+    sizes = _sizes(inputs[0], A, B, delta_softplus, slack=0.05)
+    views = _views(*inputs), _views(y), _views(last), _views(states if keep_states else None)
+    load().jointwrist_scan_forward(ctypes.byref(sizes), *views)
+    return y.to(u.dtype), last, states
+
+
+def backward(dy, dlast, states, u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> list[Tensor]:
+    """Gradients of the inputs; see `operator`."""
+    given = [u, delta, A, B, C, D, z, delta_bias]
+    inputs = _plain(given)
+    sizes = _sizes(inputs[0], A, B, delta_softplus, slack=0.2)
+    du, ddelta, dz = (None if given[i] is None else torch.empty_like(inputs[i]) for i in (0, 1, 6))
+    dA, dD, dbias = (du.new_empty(len(u), *shape) for shape in (A.shape, A.shape[:1], A.shape[:1]))
+    dB, dC = (du.new_empty(sizes.slices, *B.shape) for _ in range(2))
+    dy, dlast = (None if value is None else value.float() for value in (dy, dlast))
+    outgoing = _views(du, ddelta, dA, dB.flatten(0, 1), dC.flatten(0, 1), dD, dz, dbias)
+    incoming = _views(*inputs), _views(states), _views(dy), _views(dlast)
+    load().jointwrist_scan_backward(ctypes.byref(sizes), *incoming, outgoing)
+    gradients = [du, ddelta, _total(dA, A), _total(dB, B), _total(dC, C), _total(dD, D), dz, _total(dbias, delta_bias)]
+    return [
+        u.new_empty(0) if value is None else gradient.to(value.dtype)
+        for value, gradient in zip(given, gradients, strict=True)
+    ]
+
+
+def _total(parts: Tensor, like: Tensor | None) -> Tensor | None:
+    """Sum over the first dimension, in the memory format of `like`."""
+    return None if like is None else torch.sum(parts, 0, out=torch.empty_like(like, dtype=torch.float32))
+
+
+def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Return why the kernel cannot run, or None; builds it if need be."""
+    if device.type != "cpu":
+        return f"the tensors are on {device}, not on the CPU"
+    if dtype == torch.float64:
+        return "it computes in float32; for float64 use backend 'torch' or 'reference'"
+    library = load()
+    return library if isinstance(library, str) else None
+
+
+def scan(*problem) -> tuple[Tensor, Tensor]:
+    """Scan with the compiled kernel; see `dispatch` for what a backend takes and returns."""
+    return operator.scan("cpu", *problem)

@@ -1,0 +1,115 @@
+"""The scan as one PyTorch operator, so that autograd, `torch.compile` and `torch.export` see one node.
+
+The kernels behind it are modules with
+
+- `forward(*inputs, delta_softplus, keep_states) -> (y, last_state, states)`,
+- `backward(dy, dlast, states, *inputs, delta_softplus) -> gradients`, one for each input, empty for an absent input,
+- `states_shape(u_shape, states) -> shape`: float32 states at chunk ends, kept for the backward pass,
+
+where the inputs are u, delta, A, B, C, D, z and delta_bias as a backend's `scan` gets them.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+import torch
+from torch import Tensor
+
+from jointwrist.ops.scan.doubling import recurrence
+from jointwrist.ops.scan.elementwise import whole_scan
+
+
+def _kernel(name: str):
+    return importlib.import_module(f"jointwrist.ops.scan.{name}")
+
+
+@torch.library.custom_op("jointwrist::selective_scan", mutates_args=())
+def forward_operator(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+    keep_states: bool,
+    kernel: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scan with the kernel module of this package named `kernel`; the states are empty unless kept."""
+    return _kernel(kernel).forward(u, delta, A, B, C, D, z, delta_bias, delta_softplus, keep_states)
+
+
+@forward_operator.register_fake
+def _(u, delta, A, B, C, D, z, delta_bias, delta_softplus, keep_states, kernel):
+    states = _kernel(kernel).states_shape(u.shape, A.shape[1]) if keep_states else (0,)
+    last = u.new_empty(*u.shape[:2], A.shape[1], dtype=torch.float32)
+    return torch.empty_like(u), last, u.new_empty(states, dtype=torch.float32)
+
+
+@torch.library.custom_op("jointwrist::selective_scan_backward", mutates_args=())
+def backward_operator(
+    dy: Tensor,
+    dlast: Tensor | None,
+    states: Tensor,
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    z: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+    kernel: str,
+) -> list[Tensor]:
+    """Gradients of u, delta, A, B, C, D, z and delta_bias; those of absent inputs are empty."""
+    return _kernel(kernel).backward(dy, dlast, states, u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+
+
+@backward_operator.register_fake
+def _(dy, dlast, states, u, delta, A, B, C, D, z, delta_bias, delta_softplus, kernel):
+    return [
+        u.new_empty(0) if value is None else torch.empty_like(value) for value in (u, delta, A, B, C, D, z, delta_bias)
+    ]
+
+
+def _setup(ctx, inputs, output):
+    *tensors, ctx.delta_softplus, _, ctx.kernel = inputs
+    ctx.save_for_backward(*tensors, output[2])
+    ctx.mark_non_differentiable(output[2])
+    ctx.set_materialize_grads(False)
+
+
+def _gradients(ctx, dy, dlast, _):
+    *inputs, states = ctx.saved_tensors
+    if dy is None:
+        dy = torch.zeros_like(inputs[0])
+    if torch.is_grad_enabled():
+        gradients = _differentiable_gradients(dy, dlast, inputs, ctx.delta_softplus)
+    else:
+        gradients = backward_operator(dy, dlast, states, *inputs, ctx.delta_softplus, ctx.kernel)
+    present = [None if value is None else gradient for value, gradient in zip(inputs, gradients, strict=True)]
+    return *present, None, None, None
+
+
+def _differentiable_gradients(dy, dlast, inputs, delta_softplus):
+    """Gradients that can be differentiated again, from PyTorch's own operators."""
+    y, last = whole_scan(recurrence, *inputs, delta_softplus)
+    outputs, weights = ([y], [dy]) if dlast is None else ([y, last], [dy, dlast])
+    wanted = [value for value in inputs if value is not None and value.requires_grad]
+    found = iter(torch.autograd.grad(outputs, wanted, weights, create_graph=True, allow_unused=True))
+    return [next(found) if value is not None and value.requires_grad else None for value in inputs]
+
+
+forward_operator.register_autograd(_gradients, setup_context=_setup)
+
+
+def scan(kernel: str, *problem) -> tuple[Tensor, Tensor]:
+    """Scan with a kernel module of this package; the rest as a backend's `scan`."""
+    *inputs, delta_softplus = problem
+    keep = torch.is_grad_enabled() and any(value is not None and value.requires_grad for value in inputs)
+    y, last, _ = forward_operator(*inputs, delta_softplus, keep, kernel)
+    return y, last

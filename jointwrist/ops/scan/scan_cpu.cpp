@@ -1,0 +1,456 @@
+// Selective scan on the CPU, forward and backward, with bias, softplus, skip and gate fused.
+//
+// Time is cut into chunks. A task walks the chunks of one slice of the channels of one group of one sequence, a block of
+// channels at a time, the channels of a block in the lanes of a vector. The state is kept at the ends of the chunks only;
+// the backward pass recomputes it inside each. No task writes where another one does, so results do not depend on timing.
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+#if defined(__SSE__)
+#include <immintrin.h>
+#endif
+
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int W = 16;
+#elif defined(__AVX2__)
+constexpr int W = 8;
+#else
+constexpr int W = 4;
+#endif
+typedef float Vec __attribute__((vector_size(W * 4)));
+typedef int32_t Int __attribute__((vector_size(W * 4)));
+
+#if defined(__clang__)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, Int{__VA_ARGS__})
+#endif
+
+Vec fill(float value) { return Vec{} + value; }
+
+// ---- elementary functions --------------------------------------------------------------------------------------------
+
+// 2^n 2^f for integers n in [-127, 128] given as `shifted` = n + SHIFT, and f in [-0.5, 0.5]; n = -127 gives 0.
+// The polynomial is exact at f = 0, so that decays close to 1 keep their distance from 1.
+constexpr float SHIFT = 12582912.f + 127.f;  // 1.5 * 2^23 rounds to integers; 127 is the bias of the exponent
+
+inline Vec scaled_power(Vec shifted, Vec f) {
+  Vec p = f * 1.535335e-4f + 1.3398876e-3f;
+  p = p * f + 9.618437e-3f;
+  p = p * f + 5.5503324e-2f;
+  p = p * f + 2.4022648e-1f;
+  p = p * f + 6.9314718e-1f;
+  p = p * f + 1.f;
+  return p * (Vec)((Int)shifted << 23);
+}
+
+// Comparisons are written so that NaN passes through.
+inline Vec clamped(Vec x) {
+  x = x < -127.f ? fill(-127.f) : x;
+  return x > 128.f ? fill(128.f) : x;
+}
+
+inline Vec exp2(Vec x) {
+  x = clamped(x);
+  Vec shifted = x + SHIFT;
+  return scaled_power(shifted, x - (shifted - SHIFT));
+}
+
+constexpr float LOG2E = 1.44269504f;
+
+inline Vec exp(Vec x) {
+  Vec shifted = clamped(x * LOG2E) + SHIFT;
+  Vec n = shifted - SHIFT;
+  return scaled_power(shifted, ((x - n * 0.693359375f) + n * 2.12194440e-4f) * LOG2E);  // ln 2 in two parts
+}
+
+inline Vec sigmoid(Vec x) {
+  Vec t = exp(x < 0.f ? x : -x);
+  return (x < 0.f ? t : fill(1.f)) / (1.f + t);
+}
+
+// log(1 + e^x), relative precision kept at both ends: log(1 + t) = 2 atanh(t / (2 + t)).
+inline Vec softplus(Vec x, Vec &slope) {
+  Vec t = exp(x < 0.f ? x : -x);
+  Vec s = t / (2.f + t), q = s * s;
+  Vec p = q * 0.14095761f + 0.13978836f;
+  p = p * q + 0.20012558f;
+  p = p * q + 0.33333156f;
+  p = p * q + 1.f;
+  slope = (x < 0.f ? t : fill(1.f)) / (1.f + t);
+  return (x < 0.f ? fill(0.f) : x) + 2.f * s * p;
+}
+
+inline float sum(Vec v) {
+  float total = 0.f;
+  for (int i = 0; i < W; ++i) total += v[i];
+  return total;
+}
+
+// Denormal numbers cost a hundred cycles each; they are zero here, in our threads and while we run.
+struct FlushDenormals {
+#if defined(__SSE__)
+  unsigned saved = _mm_getcsr();
+  FlushDenormals() { _mm_setcsr(saved | 0x8040); }
+  ~FlushDenormals() { _mm_setcsr(saved); }
+#endif
+};
+
+// ---- memory ----------------------------------------------------------------------------------------------------------
+
+struct Aligned {
+  std::unique_ptr<Vec[]> data;
+  explicit Aligned(int64_t count) : data(new Vec[count]()) {}
+  operator Vec *() { return data.get(); }
+};
+
+inline Vec load_lanes(const float *p, int64_t stride, int lanes) {
+  Vec v{};
+  if (lanes == W && stride == 1) {
+    std::memcpy(&v, p, sizeof v);
+  } else {
+    for (int i = 0; i < lanes; ++i) v[i] = p[i * stride];
+  }
+  return v;
+}
+
+inline void store_lanes(float *p, int64_t stride, int lanes, Vec v) {
+  if (lanes == W && stride == 1) {
+    std::memcpy(p, &v, sizeof v);
+  } else {
+    for (int i = 0; i < lanes; ++i) p[i * stride] = v[i];
+  }
+}
+
+template <int S, int... J>
+inline void exchange(Vec *rows, std::integer_sequence<int, J...>) {
+  for (int i = 0; i < W; ++i) {
+    if (i & S) continue;
+    Vec a = rows[i], b = rows[i + S];
+    rows[i] = SHUFFLE(a, b, ((J & S) ? W + J - S : J)...);
+    rows[i + S] = SHUFFLE(a, b, ((J & S) ? W + J : J + S)...);
+  }
+}
+
+template <int S = 1>
+inline void transpose(Vec *rows) {
+  if constexpr (S < W) {
+    exchange<S>(rows, std::make_integer_sequence<int, W>());
+    transpose<2 * S>(rows);
+  }
+}
+
+struct View {
+  float *data;
+  int64_t stride[4];
+};
+
+// A block of `lanes` channels and `steps` steps of a (batch, channel, time) tensor, as vectors over time.
+struct Block {
+  int64_t batch, channel, start, steps;
+  int lanes;
+
+  float *origin(const View &v) const {
+    return v.data + batch * v.stride[0] + channel * v.stride[1] + start * v.stride[2];
+  }
+
+  void load(const View &v, Vec *out) const {
+    const float *p = origin(v);
+    int64_t t = 0;
+    if (v.stride[2] == 1 && lanes == W && v.stride[1] != 1) {
+      for (; t + W <= steps; t += W) {
+        for (int i = 0; i < W; ++i) out[t + i] = load_lanes(p + i * v.stride[1] + t, 1, W);
+        transpose(out + t);
+      }
+    }
+    for (; t < steps; ++t) out[t] = load_lanes(p + t * v.stride[2], v.stride[1], lanes);
+  }
+
+  void store(const View &v, const Vec *values) const {
+    float *p = origin(v);
+    int64_t t = 0;
+    if (v.stride[2] == 1 && lanes == W && v.stride[1] != 1) {
+      for (; t + W <= steps; t += W) {
+        Vec rows[W];
+        std::copy(values + t, values + t + W, rows);
+        transpose(rows);
+        for (int i = 0; i < W; ++i) store_lanes(p + i * v.stride[1] + t, 1, W, rows[i]);
+      }
+    }
+    for (; t < steps; ++t) store_lanes(p + t * v.stride[2], v.stride[1], lanes, values[t]);
+  }
+};
+
+// ---- the problem -----------------------------------------------------------------------------------------------------
+
+struct Sizes {
+  int64_t batch, groups, channels, states, length, chunk, slices, threads, softplus;
+};
+
+// (batch, channel, time) for u, delta, z; (channel, state) for A; (batch, group, state, time) for B, C; (channel) for D and
+// bias. An absent tensor has no data.
+struct Inputs {
+  View u, delta, A, B, C, D, z, bias;
+};
+
+// One slice of one group of one sequence.
+struct Task {
+  const Sizes &size;
+  int64_t batch, group, slice, first, last;  // blocks [first, last) of the group
+
+  Task(const Sizes &s, int64_t index) : size(s) {
+    slice = index % s.slices;
+    group = index / s.slices % s.groups;
+    batch = index / s.slices / s.groups;
+    int64_t blocks = (s.channels + W - 1) / W;
+    first = blocks * slice / s.slices;
+    last = blocks * (slice + 1) / s.slices;
+  }
+
+  Block block(int64_t index, int64_t chunk) const {
+    int64_t start = chunk * size.chunk;
+    return {batch, group * size.channels + index * W, start, std::min(size.chunk, size.length - start),
+            (int)std::min<int64_t>(W, size.channels - index * W)};
+  }
+
+  // Rows of B or C over time, states side by side.
+  void rows(const View &v, int64_t start, int64_t steps, float *out) const {
+    const float *p = v.data + batch * v.stride[0] + group * v.stride[1] + start * v.stride[3];
+    for (int64_t n = 0; n < size.states; ++n)
+      for (int64_t t = 0; t < steps; ++t) out[t * size.states + n] = p[n * v.stride[2] + t * v.stride[3]];
+  }
+};
+
+int64_t chunks(const Sizes &s) { return (s.length + s.chunk - 1) / s.chunk; }
+
+// Step sizes after bias and softplus, and their slope by the input; outside the channels they are 0.
+inline void load_steps(const Inputs &in, const Sizes &size, const Block &block, Vec *step, Vec *slope) {
+  block.load(in.delta, step);
+  Vec bias = in.bias.data ? load_lanes(in.bias.data + block.channel, 1, block.lanes) : fill(0.f);
+  for (int64_t t = 0; t < block.steps; ++t) {
+    Vec x = step[t] + bias;
+    slope[t] = fill(1.f);
+    step[t] = size.softplus ? softplus(x, slope[t]) : x;
+  }
+}
+
+// ---- forward ---------------------------------------------------------------------------------------------------------
+
+template <int NB>
+void forward_task(const Sizes &size, const Inputs &in, const View &y, const View &last, const View &states,
+                  const Task &task) {
+  const int64_t T = size.chunk, N = size.states;
+  std::vector<float> b(T * N), c(T * N);
+  Aligned carry((task.last - task.first) * N), u(T), step(T), slope(T), out(T), gate(T);
+  for (int64_t chunk = 0; chunk < chunks(size); ++chunk) {
+    const int64_t start = chunk * T, steps = std::min(T, size.length - start);
+    task.rows(in.B, start, steps, b.data());
+    task.rows(in.C, start, steps, c.data());
+    for (int64_t index = task.first; index < task.last; ++index) {
+      const Block block = task.block(index, chunk);
+      Vec *state = carry + (index - task.first) * N;
+      block.load(in.u, u);
+      load_steps(in, size, block, step, slope);
+      Vec skip = in.D.data ? load_lanes(in.D.data + block.channel, 1, block.lanes) : fill(0.f);
+      for (int64_t t = 0; t < steps; ++t) {
+        out[t] = skip * u[t];
+        u[t] *= step[t];
+      }
+      for (int64_t n = 0; n < N; n += NB) {
+        Vec h[NB], rate[NB];
+        for (int i = 0; i < NB; ++i) {
+          h[i] = state[n + i];
+          rate[i] = LOG2E * load_lanes(in.A.data + block.channel * N + n + i, N, block.lanes);
+        }
+        for (int64_t t = 0; t < steps; ++t) {
+          const float *bt = b.data() + t * N + n, *ct = c.data() + t * N + n;
+          Vec total = out[t];
+          for (int i = 0; i < NB; ++i) {
+            h[i] = exp2(step[t] * rate[i]) * h[i] + u[t] * bt[i];
+            total += h[i] * ct[i];
+          }
+          out[t] = total;
+        }
+        for (int i = 0; i < NB; ++i) state[n + i] = h[i];
+      }
+      if (in.z.data) {
+        block.load(in.z, gate);
+        for (int64_t t = 0; t < steps; ++t) out[t] *= gate[t] * sigmoid(gate[t]);
+      }
+      block.store(y, out);
+      const bool end = start + steps == size.length;
+      for (int64_t n = 0; n < N; ++n) {
+        if (end)
+          store_lanes(last.data + task.batch * last.stride[0] + block.channel * N + n, N, block.lanes, state[n]);
+        else if (states.data)
+          store_lanes(states.data + task.batch * states.stride[0] + chunk * states.stride[1] + n * states.stride[2] +
+                          block.channel,
+                      1, block.lanes, state[n]);
+      }
+    }
+  }
+}
+
+// ---- backward --------------------------------------------------------------------------------------------------------
+
+// Gradients; dA, dD and dbias one for each sequence, dB and dC one for each slice (first stride), to be added by the caller.
+struct Gradients {
+  View u, delta, A, B, C, D, z, bias;
+};
+
+template <int NB>
+void backward_task(const Sizes &size, const Inputs &in, const View &states, const View &dy, const View &dlast,
+                   const Gradients &grad, const Task &task) {
+  const int64_t T = size.chunk, N = size.states, blocks = task.last - task.first;
+  std::vector<float> b(T * N), c(T * N);
+  Aligned carry(blocks * N), dA(blocks * N), dD(blocks), dbias(blocks), dB(T * N), dC(T * N);
+  Aligned u(T), step(T), slope(T), x(T), dout(T), gate(T), dgate(T), out(T), du(T), dstep(T), h((T + 1) * NB), a(T * NB);
+  if (dlast.data) {
+    for (int64_t index = task.first; index < task.last; ++index) {
+      const Block block = task.block(index, 0);
+      for (int64_t n = 0; n < N; ++n)
+        carry[(index - task.first) * N + n] = load_lanes(
+            dlast.data + task.batch * dlast.stride[0] + block.channel * dlast.stride[1] + n * dlast.stride[2],
+            dlast.stride[1], block.lanes);
+    }
+  }
+  for (int64_t chunk = chunks(size) - 1; chunk >= 0; --chunk) {
+    const int64_t start = chunk * T, steps = std::min(T, size.length - start);
+    task.rows(in.B, start, steps, b.data());
+    task.rows(in.C, start, steps, c.data());
+    std::fill(dB + 0, dB + steps * N, Vec{});
+    std::fill(dC + 0, dC + steps * N, Vec{});
+    for (int64_t index = task.first; index < task.last; ++index) {
+      const Block block = task.block(index, chunk);
+      const int64_t local = index - task.first;
+      block.load(in.u, u);
+      block.load(dy, dout);
+      load_steps(in, size, block, step, slope);
+      if (in.z.data) {
+        block.load(in.z, gate);
+        for (int64_t t = 0; t < steps; ++t) {
+          Vec s = sigmoid(gate[t]);
+          dgate[t] = dout[t] * s * (1.f + gate[t] * (1.f - s));
+          dout[t] *= gate[t] * s;
+        }
+      }
+      Vec skip = in.D.data ? load_lanes(in.D.data + block.channel, 1, block.lanes) : fill(0.f);
+      Vec dskip = fill(0.f), doffset = fill(0.f);
+      for (int64_t t = 0; t < steps; ++t) {
+        x[t] = step[t] * u[t];
+        du[t] = skip * dout[t];
+        dskip += dout[t] * u[t];
+        dstep[t] = fill(0.f);
+        out[t] = skip * u[t];
+      }
+      for (int64_t n = 0; n < N; n += NB) {
+        Vec rate[NB], g[NB], drate[NB];
+        for (int i = 0; i < NB; ++i) {
+          rate[i] = load_lanes(in.A.data + block.channel * N + n + i, N, block.lanes);
+          drate[i] = fill(0.f);
+          g[i] = carry[local * N + n + i];
+          h[i] = chunk ? load_lanes(states.data + task.batch * states.stride[0] + (chunk - 1) * states.stride[1] +
+                                        (n + i) * states.stride[2] + block.channel,
+                                    1, block.lanes)
+                       : fill(0.f);
+        }
+        for (int64_t t = 0; t < steps; ++t) {
+          const float *bt = b.data() + t * N + n;
+          for (int i = 0; i < NB; ++i) {
+            a[t * NB + i] = exp2(step[t] * (LOG2E * rate[i]));
+            h[(t + 1) * NB + i] = a[t * NB + i] * h[t * NB + i] + x[t] * bt[i];
+          }
+        }
+        if (in.z.data) {
+          for (int64_t t = 0; t < steps; ++t)
+            for (int i = 0; i < NB; ++i) out[t] += h[(t + 1) * NB + i] * c[t * N + n + i];
+        }
+        for (int64_t t = steps - 1; t >= 0; --t) {
+          const float *bt = b.data() + t * N + n, *ct = c.data() + t * N + n;
+          Vec toward_input = fill(0.f), toward_rate = fill(0.f);
+          for (int i = 0; i < NB; ++i) {
+            dC[t * N + n + i] += dout[t] * h[(t + 1) * NB + i];
+            g[i] += dout[t] * ct[i];
+            dB[t * N + n + i] += g[i] * x[t];
+            toward_input += g[i] * bt[i];
+            g[i] *= a[t * NB + i];
+            Vec through = g[i] * h[t * NB + i];
+            toward_rate += through * rate[i];
+            drate[i] += through * step[t];
+          }
+          du[t] += toward_input * step[t];
+          dstep[t] += toward_input * u[t] + toward_rate;
+        }
+        for (int i = 0; i < NB; ++i) {
+          carry[local * N + n + i] = g[i];
+          dA[local * N + n + i] += drate[i];
+        }
+      }
+      for (int64_t t = 0; t < steps; ++t) {
+        dstep[t] *= slope[t];
+        doffset += dstep[t];
+      }
+      dD[local] += dskip;
+      dbias[local] += doffset;
+      block.store(grad.u, du);
+      block.store(grad.delta, dstep);
+      if (in.z.data) {
+        for (int64_t t = 0; t < steps; ++t) dgate[t] *= out[t];
+        block.store(grad.z, dgate);
+      }
+    }
+    for (auto pair : {std::make_pair(&grad.B, &dB), std::make_pair(&grad.C, &dC)}) {
+      const View &v = *pair.first;
+      float *p = v.data + (task.slice * size.batch + task.batch) * v.stride[0] + task.group * v.stride[1] +
+                 start * v.stride[3];
+      for (int64_t n = 0; n < N; ++n)
+        for (int64_t t = 0; t < steps; ++t) p[n * v.stride[2] + t * v.stride[3]] = sum((*pair.second)[t * N + n]);
+    }
+  }
+  for (int64_t index = task.first; index < task.last; ++index) {
+    const Block block = task.block(index, 0);
+    const int64_t local = index - task.first;
+    for (int64_t n = 0; n < N; ++n)
+      store_lanes(grad.A.data + task.batch * grad.A.stride[0] + block.channel * N + n, N, block.lanes, dA[local * N + n]);
+    store_lanes(grad.D.data + task.batch * grad.D.stride[0] + block.channel, 1, block.lanes, dD[local]);
+    store_lanes(grad.bias.data + task.batch * grad.bias.stride[0] + block.channel, 1, block.lanes, dbias[local]);
+  }
+}
+
+template <class Run>
+void parallel(const Sizes &size, Run run) {
+  const int64_t tasks = size.batch * size.groups * size.slices;
+#pragma omp parallel num_threads(size.threads)
+  {
+    FlushDenormals guard;
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t index = 0; index < tasks; ++index) run(Task(size, index));
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+int jointwrist_lanes() { return W; }
+
+// States side by side in the inner loop: four hide the latency of the recurrence; one where their number is odd.
+void jointwrist_scan_forward(const Sizes *size, const Inputs *in, const View *y, const View *last, const View *states) {
+  parallel(*size, [&](const Task &task) {
+    (size->states % 4 ? forward_task<1> : forward_task<4>)(*size, *in, *y, *last, *states, task);
+  });
+}
+
+void jointwrist_scan_backward(const Sizes *size, const Inputs *in, const View *states, const View *dy, const View *dlast,
+                              const Gradients *grad) {
+  parallel(*size, [&](const Task &task) {
+    (size->states % 4 ? backward_task<1> : backward_task<4>)(*size, *in, *states, *dy, *dlast, *grad, task);
+  });
+}
+}
