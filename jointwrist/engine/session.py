@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs
@@ -29,6 +32,8 @@ def open_accelerator(precision: str = "no", tracker: str | None = None, folder: 
     """
     if tracker is not None:
         _check_tracker(tracker)
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     return Accelerator(
         mixed_precision=precision,
         # several of the paper's networks carry heads that their loss never sees
@@ -45,6 +50,18 @@ def _check_tracker(name: str) -> None:
     if name not in {str(kind) for kind in get_available_trackers()}:
         remedy = "install jointwrist[tracking]" if name == "tensorboard" else f"install the package {name}"
         raise ConfigError(f"tracker {name!r} is not installed; {remedy}")
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory for reuse: fresh pages cost a CPU training step a sixth of its time."""
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        no_mapping, trim_threshold, top_pad = -4, -1, -2
+        mallopt(no_mapping, 0)
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(top_pad, 64 << 20)
 
 
 @contextmanager
