@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib
 
+from baselines.official import load_official_state
+
+__all__ = ["load_official_state"]
+
 MODULES = (
     "segmentation.monai_nets",
     "segmentation.umamba",

@@ -267,8 +267,10 @@ def convert_weights(arguments: argparse.Namespace) -> int:
     from baselines.convert import convert_checkpoint
 
     known_model(arguments.model)
-    convert_checkpoint(arguments.source, arguments.target, arguments.model)
+    unplaced = convert_checkpoint(arguments.source, arguments.target, arguments.model)
     print(f"{arguments.model}: {arguments.target}")
+    if unplaced:
+        print(f"left out, for the model has no place for them: {', '.join(unplaced)}")
     return 0
 
 

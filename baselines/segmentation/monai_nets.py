@@ -14,7 +14,12 @@ class FirstOutput(nn.Module):
 
     Args:
         network: The wrapped network.
+
+    Attributes:
+        official_names: See `load_official_state`.
     """
+
+    official_names = ((r"^", "network."),)
 
     def __init__(self, network: nn.Module):
         super().__init__()

@@ -121,9 +121,16 @@ class UMambaEnc(nn.Module):
 
     Attributes:
         unused_parameters: Prefixes of parameters outside the forward pass: heads for deep supervision, off here.
+        official_names: See `load_official_state`; the authors' code holds the encoder twice, and in every block both
+            the layers and the list of them.
     """
 
     unused_parameters = ("decoder.seg_layers.0.", "decoder.seg_layers.1.")
+    official_names = (
+        (r"^decoder\.encoder\.", "encoder."),
+        (r"\.all_modules\.0\.", ".conv."),
+        (r"\.all_modules\.1\.", ".norm."),
+    )
 
     def __init__(self, in_chans: int = 1, num_classes: int = NUM_BONES):
         super().__init__()
@@ -140,9 +147,11 @@ class UMambaBot(nn.Module):
 
     Attributes:
         unused_parameters: Prefixes of parameters outside the forward pass: heads for deep supervision, off here.
+        official_names: See `UMambaEnc`.
     """
 
     unused_parameters = UMambaEnc.unused_parameters
+    official_names = UMambaEnc.official_names
 
     def __init__(self, in_chans: int = 1, num_classes: int = NUM_BONES):
         super().__init__()
