@@ -98,5 +98,7 @@ def test_without_mask_channels_only_boxes_matter():
     partners_gone = guide.clone()
     partners_gone[:, 0] = 0
     assert torch.allclose(
-        model(image, guide=guide).erosion_logits[:, 3], model(image, guide=partners_gone).erosion_logits[:, 3], atol=1e-5
+        model(image, guide=guide).erosion_logits[:, 3],
+        model(image, guide=partners_gone).erosion_logits[:, 3],
+        atol=1e-5,
     )

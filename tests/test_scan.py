@@ -21,7 +21,11 @@ def arguments(length: int, groups: int | None, extras: bool, dtype=torch.float64
         "C": torch.randn(shape),
     }
     if extras:
-        values |= {"D": torch.randn(channels), "z": torch.randn(2, channels, length), "delta_bias": torch.randn(channels)}
+        values |= {
+            "D": torch.randn(channels),
+            "z": torch.randn(2, channels, length),
+            "delta_bias": torch.randn(channels),
+        }
     return {name: value.to(dtype).requires_grad_() for name, value in values.items()}
 
 

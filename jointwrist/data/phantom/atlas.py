@@ -84,7 +84,7 @@ def parents(level: int) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def harmonic_basis(level: int) -> np.ndarray:
-    """Return the real orthonormal spherical harmonics of degree 0 to 10 at the icosphere's vertices, (V, 121)."""
+    """Return the real orthonormal spherical harmonics of degree 0 to 10 at the icosphere's vertices, (121, V)."""
     directions, _ = icosphere(level)
     theta, phi = np.arccos(np.clip(directions[:, 2], -1, 1)), np.arctan2(directions[:, 1], directions[:, 0])
     columns = []
@@ -93,7 +93,7 @@ def harmonic_basis(level: int) -> np.ndarray:
             values = sph_harm_y(degree, abs(order), theta, phi)
             part = values.imag if order < 0 else values.real
             columns.append(part * (1 if order == 0 else 2**0.5))
-    return np.stack(columns, 1)
+    return np.stack(columns)
 
 
 def harmonic_degrees() -> np.ndarray:
@@ -101,10 +101,13 @@ def harmonic_degrees() -> np.ndarray:
     return np.repeat(np.arange(DEGREE + 1), 2 * np.arange(DEGREE + 1) + 1)
 
 
+@lru_cache(maxsize=4)
+def _rays(level: int) -> np.ndarray:
+    """Return the directions (N, V, 3) in mm in which the radii of each bone point."""
+    return np.einsum("nij,vj->nvi", load_atlas().axes, icosphere(level)[0])
+
+
 def surfaces(harmonics: np.ndarray, level: int) -> np.ndarray:
     """Return the surface points (N, V, 3) of all atlas bones for coefficients (N, 121), in mm."""
-    atlas = load_atlas()
-    radii = harmonic_basis(level) @ harmonics.T
-    directions, _ = icosphere(level)
-    rotated = np.einsum("nij,vj->nvi", atlas.axes, directions)
-    return atlas.centres[:, None] + radii.T[..., None] * rotated
+    radii = harmonics @ harmonic_basis(level)
+    return load_atlas().centres[:, None] + radii[..., None] * _rays(level)

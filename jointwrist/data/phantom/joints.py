@@ -155,16 +155,18 @@ def settle(
 
 @lru_cache(maxsize=1)
 def _neighbours() -> np.ndarray:
-    """Return the averaging matrix of a vertex with its neighbours on the coarse icosphere."""
+    """Return each coarse vertex with its neighbours, (`COARSE`, 7); the twelve with five neighbours count twice."""
     _, faces = icosphere(_LEVEL)
-    matrix = np.eye(COARSE)
-    for a, b in ((0, 1), (1, 2), (2, 0)):
-        matrix[faces[:, a], faces[:, b]] = matrix[faces[:, b], faces[:, a]] = 1.0
-    return matrix / matrix.sum(1, keepdims=True)
+    around: list[set[int]] = [{vertex} for vertex in range(COARSE)]
+    for face in faces.tolist():
+        for vertex in face:
+            around[vertex].update(face)
+    return np.array([(sorted(ring) + [vertex])[:7] for vertex, ring in enumerate(around)])
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:
-    return _neighbours() @ (_neighbours() @ values)
+    near = _neighbours()
+    return values[near].mean(1)[near].mean(1)
 
 
 def grown(body: Body, fit: np.ndarray) -> Body:

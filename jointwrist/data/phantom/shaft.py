@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from jointwrist.data.phantom.raster import vertex_normals
 
 RING = 40
+#: Sections are fitted to the vertices of the level-4 icosphere, whatever the level of the mesh.
+_FITTED = 2562
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def _sections(stops: np.ndarray, along: np.ndarray, angle: np.ndarray, radius: n
     return np.array(fits)
 
 
+@lru_cache(maxsize=64)
 def tube_faces(rings: int) -> np.ndarray:
     """Return the faces of `rings` rings of `RING` vertices, closed by a point at either end."""
     ring, step = np.meshgrid(np.arange(rings - 1), np.arange(RING), indexing="ij")
@@ -141,21 +145,25 @@ def long_bone(points: np.ndarray, faces: np.ndarray, shaft: Shaft, length: float
     u, v = relative @ across, relative @ depth
     angle, radius = np.arctan2(v, u), np.hypot(u, v)
     fitted_at = np.linspace(reach - 18, reach - 2, 7)
-    some = slice(None, 2562)
-    fits = _sections(fitted_at, along[some], angle[some], radius[some])
+    near = np.flatnonzero(np.abs(along[:_FITTED] - (reach - 10)) < 14)
+    fits = _sections(fitted_at, along[near], angle[near], radius[near])
 
-    def section(stops: np.ndarray) -> np.ndarray:
-        return np.stack([np.interp(stops, fitted_at, column) for column in fits.T], 1)
+    def section(at: np.ndarray) -> np.ndarray:
+        return np.stack([np.interp(at, fitted_at, column) for column in fits.T], 1)
 
-    folded = along > reach - 3
-    clamped = np.where(folded, reach - 3, along)
-    fitted = np.einsum("vk,vk->v", _fourier(angle), section(clamped))
+    normals = vertex_normals(points, faces)
+    joint_end = points.copy()
+    late = np.flatnonzero(along > reach - 18)
+    folded = along[late] > reach - 3
+    clamped = np.where(folded, reach - 3, along[late])
+    fitted = np.einsum("vk,vk->v", _fourier(angle[late]), section(clamped))
     weight = smoothstep(clamped, reach - 18, reach - 8)
-    radius = np.where(folded, 0.3 * fitted, (1 - weight) * radius + weight * fitted)
-    outwards = np.cos(angle)[:, None] * across + np.sin(angle)[:, None] * depth
-    joint_end = base + clamped[:, None] * axis + radius[:, None] * outwards
-    normals = (1 - weight[:, None]) * vertex_normals(points, faces) + weight[:, None] * outwards
-    normals = np.where(folded[:, None], 0.0, normals / np.linalg.norm(normals, axis=1, keepdims=True))
+    wide = np.where(folded, 0.3 * fitted, (1 - weight) * radius[late] + weight * fitted)
+    outwards = np.cos(angle[late])[:, None] * across + np.sin(angle[late])[:, None] * depth
+    joint_end[late] = base + clamped[:, None] * axis + wide[:, None] * outwards
+    bent = (1 - weight[:, None]) * normals[late] + weight[:, None] * outwards
+    normals[late] = np.where(folded[:, None], 0.0, bent / np.linalg.norm(bent, axis=1, keepdims=True))
+    along[late] = clamped
 
     stops = _stops(shaft, reach - 8, length)
     turn = 2 * np.pi * np.arange(RING) / RING
@@ -166,11 +174,11 @@ def long_bone(points: np.ndarray, faces: np.ndarray, shaft: Shaft, length: float
         flare = smoothstep(stops, length - 3.2 * knob, length - 1.0 * knob)[:, None, None]
         round_end = np.sqrt(1 - np.clip((stops - (length - knob)) / knob, 0, 0.999) ** 2)[:, None, None]
         far = ((1 - flare) * far + flare * np.array(shaft.head) * circle) * round_end
-    near = (section(stops) @ _fourier(turn).T)[..., None] * circle
+    close = (section(stops) @ _fourier(turn).T)[..., None] * circle
     blend = smoothstep(stops, reach - 4, reach + 12)[:, None, None]
     beyond = np.clip(stops - reach, 0, None) * smoothstep(stops, reach, reach + 25)
     centres = base + stops[:, None] * axis + beyond[:, None] * np.array(shaft.bow)
-    shaft_points = tube(centres, across, depth, (1 - blend) * near + blend * far)
+    shaft_points = tube(centres, across, depth, (1 - blend) * close + blend * far)
     shaft_faces = tube_faces(len(stops))
     shaft_normals = vertex_normals(shaft_points, shaft_faces)
     shaft_normals[:RING] = shaft_normals[RING : 2 * RING]
@@ -179,7 +187,7 @@ def long_bone(points: np.ndarray, faces: np.ndarray, shaft: Shaft, length: float
         points=np.concatenate([joint_end, shaft_points]),
         normals=np.concatenate([normals, shaft_normals]),
         faces=np.concatenate([faces, shaft_faces + len(points)]),
-        along=np.concatenate([clamped, np.repeat(stops, RING), stops[[0, -1]]]),
+        along=np.concatenate([along, np.repeat(stops, RING), stops[[0, -1]]]),
         base=base,
         axis=axis,
         across=across,

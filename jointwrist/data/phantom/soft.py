@@ -12,18 +12,50 @@ from jointwrist.data.phantom.shape import Body
 from jointwrist.data.phantom.texture import TILE_MM, level_for, tile
 
 
-def _capsule(grid: tuple[np.ndarray, np.ndarray], a: np.ndarray, b: np.ndarray, ra: float, rb: float) -> np.ndarray:
-    """Return the signed depth (positive inside) below the surface of a tapered capsule."""
-    x, y = grid
-    d = b[:2] - a[:2]
-    t = np.clip(((x - a[0]) * d[0] + (y - a[1]) * d[1]) / max(d @ d, 1e-6), 0, 1)
-    return ra + t * (rb - ra) - np.hypot(x - a[0] - t * d[0], y - a[1] - t * d[1])
+@numba.njit(cache=True, fastmath=True, inline="always")
+def _capsule_depth(x: float, y: float, part: np.ndarray) -> float:
+    """Return the depth (positive inside) below the surface of a tapered capsule (ax, ay, bx, by, ra, rb)."""
+    dx, dy = part[2] - part[0], part[3] - part[1]
+    t = ((x - part[0]) * dx + (y - part[1]) * dy) / max(dx * dx + dy * dy, 1e-6)
+    t = min(max(t, 0.0), 1.0)
+    u, v = x - part[0] - t * dx, y - part[1] - t * dy
+    return part[4] + t * (part[5] - part[4]) - np.sqrt(u * u + v * v)
 
 
-def _bump(grid: tuple[np.ndarray, np.ndarray], a: np.ndarray, b: np.ndarray, radius: float) -> np.ndarray:
-    """Return the thickness, at most 1, of a muscle belly from a to b."""
-    depth = _capsule(grid, a, b, radius, radius * 0.8)
-    return np.sqrt(np.clip(1 - (1 - np.clip(depth / radius, 0, 1)) ** 2, 0, 1))
+@numba.njit(cache=True, fastmath=True)
+def _body(parts: np.ndarray, muscles: np.ndarray, count: int, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return depth below the outline and thickness, mm, on a coarse grid.
+
+    Args:
+        parts: Rows (ax, ay, bx, by, ra, rb, thickness) of tapered capsules, whose smooth union is the outline.
+        muscles: The same, of muscle bellies that add to the thickness.
+        count: Cells a side.
+        step: Cell size in mm.
+    """
+    outline, thick = np.empty((count, count), np.float32), np.empty((count, count), np.float32)
+    depths = np.empty(parts.shape[0])
+    for i in range(count):
+        for j in range(count):
+            x, y = (j + 0.5) * step, (i + 0.5) * step
+            peak = -1e9
+            for k in range(parts.shape[0]):
+                depths[k] = _capsule_depth(x, y, parts[k])
+                peak = max(peak, depths[k])
+            union, total, mean = 0.0, 0.0, 0.0
+            for k in range(parts.shape[0]):
+                behind = depths[k] - peak
+                if behind > -40.0:
+                    union += np.exp(behind / 3.0)
+                    weight = np.exp(behind / 9.0)
+                    total += weight
+                    mean += weight * parts[k, 6]
+            outline[i, j] = peak + 3.0 * (np.log(union) - 0.7)
+            bulge = 0.0
+            for k in range(muscles.shape[0]):
+                edge = 1 - min(max(_capsule_depth(x, y, muscles[k]) / muscles[k, 4], 0.0), 1.0)
+                bulge += muscles[k, 6] * np.sqrt(1 - edge * edge)
+            thick[i, j] = mean / total + bulge
+    return outline, thick
 
 
 def soft_tissue(bodies: list[Body], rng: np.random.Generator, size: int, spacing: float, scale: float) -> np.ndarray:
@@ -38,10 +70,8 @@ def soft_tissue(bodies: list[Body], rng: np.random.Generator, size: int, spacing
         spacing: Pixel spacing in mm.
         scale: Size of the hand.
     """
-    step = max(0.9 / spacing, 1.0)
+    step = max(1.2 / spacing, 1.0)
     count = int(np.ceil(size / step)) + 2
-    at = (np.arange(count) * step + 0.5 * step) * spacing
-    grid = (np.broadcast_to(at[None], (count, count)), np.broadcast_to(at[:, None], (count, count)))
     by_name = {body.name: body for body in bodies}
 
     def along(name: str, mm: float) -> np.ndarray:
@@ -54,10 +84,10 @@ def soft_tissue(bodies: list[Body], rng: np.random.Generator, size: int, spacing
     radius_end, ulna_end = along("DistalRadius", 6), along("DistalUlna", 2)
     flank = np.array([*(radius_end - ulna_end)[:2], 0.0])
     flank /= np.linalg.norm(flank)
-    parts: list[tuple[np.ndarray, float]] = []
+    parts: list[list[float]] = []
 
     def add(a: np.ndarray, b: np.ndarray, ra: float, rb: float, thickness: float) -> None:
-        parts.append((_capsule(grid, a, b, ra * m, rb * m), thickness * m))
+        parts.append([a[0], a[1], b[0], b[1], ra * m, rb * m, thickness * m])
 
     deep = rng.uniform(30, 38) + 8 * fat
     for name, half in (("DistalRadius", 12.0), ("DistalUlna", 7.0)):
@@ -75,23 +105,15 @@ def soft_tissue(bodies: list[Body], rng: np.random.Generator, size: int, spacing
     add(along("Metacarpal1st", 20), along("Metacarpal2nd", 24), wide + 8, wide + 8, 25)
     add(along("Metacarpal1st", rng.uniform(28, 40)), along("Metacarpal2nd", 44), wide + 2, wide + 4, 22)
     add(along("Metacarpal5th", -18), along("Metacarpal5th", 20), wide + 8, wide + 5, 30)
-    depths = np.stack([depth for depth, _ in parts]) / 3.0
-    peak = depths.max(0)
-    weights = np.exp(depths - peak)
-    total = weights.sum(0)
-    outline = 3.0 * (peak + np.log(total) - 0.7)
-    soft = np.exp((depths - peak) / 3.0)
-    thick = (soft * np.array([t for _, t in parts])[:, None, None]).sum(0) / soft.sum(0)
-    thenar = _bump(
-        grid, along("Metacarpal1st", 2), 0.5 * (along("Metacarpal1st", 42) + along("Metacarpal2nd", 30)), 12 * m
+    thenar_end = 0.5 * (along("Metacarpal1st", 42) + along("Metacarpal2nd", 30))
+    little = along("Metacarpal5th", 38) - 4 * flank
+    muscles = np.array(
+        [
+            [*along("Metacarpal1st", 2)[:2], *thenar_end[:2], 12 * m, 9.6 * m, rng.uniform(3, 8)],
+            [*along("Metacarpal5th", -4)[:2], *little[:2], 10 * m, 8 * m, rng.uniform(2, 6)],
+        ]
     )
-    hypothenar = _bump(grid, along("Metacarpal5th", -4), along("Metacarpal5th", 38) - 4 * flank, 10 * m)
-    thick = thick + rng.uniform(3, 8) * thenar + rng.uniform(2, 6) * hypothenar
-
-    def full(field: np.ndarray) -> np.ndarray:
-        return enlarge(field.astype(np.float32), step, size)
-
-    outline, thick = full(outline), full(thick)
+    outline, thick = (enlarge(field, step, size) for field in _body(np.array(parts), muscles, count, step * spacing))
     inside = np.clip(outline, 0, None)
     rounding = rng.uniform(13, 21) * m
     skin = (1 - (1 - np.clip(inside / rounding, 0, 1)) ** 2) ** 0.55

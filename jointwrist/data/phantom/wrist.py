@@ -20,7 +20,7 @@ _JOINT_OF_BONE = {joint.bone: joint.index for joint in JOINTS}
 
 
 def _mesh_level(size: int) -> int:
-    return 3 if size <= 160 else 4 if size <= 400 else 5
+    return 3 if size <= 200 else 4
 
 
 def _material(body: Body, rng: np.random.Generator, density: float) -> Material:
