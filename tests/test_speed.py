@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.speed import keep, main
 from benchmarks.speed_metrics import benchmark_metrics, imperfect
+from benchmarks.speed_phantom import benchmark_phantom
 
 
 def test_metrics_part_measures_equal_results(capsys):
@@ -15,6 +16,13 @@ def test_metrics_part_measures_equal_results(capsys):
     assert rows["largest difference to MONAI"] < 1e-5
     assert rows["ratio to MONAI"] == pytest.approx(rows["MONAI, NSD and MSD"] / rows["case metrics"])
     assert "ratio" in capsys.readouterr().out
+
+
+def test_phantom_part_gives_a_rate_for_each_size_and_for_writing(capsys):
+    rows = benchmark_phantom(["--wrists=2", "--sizes", "64", "96"])
+    assert [row["name"] for row in rows] == ["make 64 px", "make 96 px", "write 96 px"]
+    assert all(row["value"] > 0 for row in rows)
+    assert capsys.readouterr().out.count("wrists a second") == 3
 
 
 def test_imperfect_masks_are_off_by_about_so_many_pixels():

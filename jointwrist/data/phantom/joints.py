@@ -161,7 +161,7 @@ def _neighbours() -> np.ndarray:
     for face in faces.tolist():
         for vertex in face:
             around[vertex].update(face)
-    return np.array([(sorted(ring) + [vertex])[:7] for vertex, ring in enumerate(around)])
+    return np.array([[*sorted(ring), vertex][:7] for vertex, ring in enumerate(around)])
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:

@@ -1,0 +1,50 @@
+"""Speed of the wrist phantom: radiographs made on one core, and written in the released layout on all of them."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+from jointwrist.data.phantom import PhantomConfig, make_wrist
+from jointwrist.data.phantom.write import write_phantom
+
+
+def benchmark_phantom(argv: list[str] | None = None) -> list[dict[str, Any]]:
+    """Print wrists a second and core for each size, median over wrists, and files written a second; return rows."""
+    parser = argparse.ArgumentParser(prog="benchmarks/speed.py phantom", description=__doc__)
+    parser.add_argument("--wrists", type=int, default=24, help="wrists of each size (default: %(default)s)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 600], help="sides in pixels")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the cohort (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+
+    numba_threads, torch_threads = numba.get_num_threads(), torch.get_num_threads()
+    numba.set_num_threads(1)
+    torch.set_num_threads(1)
+    rows = []
+    for size in arguments.sizes:
+        config = PhantomConfig(size=size)
+        seconds = []
+        for index in range(-1, arguments.wrists):
+            start = time.perf_counter()
+            make_wrist(arguments.seed, index % arguments.wrists, config)
+            seconds.append(time.perf_counter() - start)
+        rate = 1 / float(np.median(seconds[1:]))
+        print(f"{size:4} px: {rate:6.2f} wrists a second and core, median of {arguments.wrists}")
+        rows.append({"name": f"make {size} px", "value": rate, "unit": "wrists/s/core"})
+    numba.set_num_threads(numba_threads)
+    torch.set_num_threads(torch_threads)
+
+    size = arguments.sizes[-1]
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        write_phantom(folder, arguments.wrists, size, arguments.seed)
+        rate = arguments.wrists / (time.perf_counter() - start)
+    print(f"{size:4} px: {rate:6.2f} wrists a second written in the released layout, start of the processes included")
+    rows.append({"name": f"write {size} px", "value": rate, "unit": "wrists/s"})
+    return rows
