@@ -67,6 +67,12 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
         "--batch-size", type=_positive, default=4, metavar="N", help="films at once (default: %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print the results as JSON lines")
+    parser.add_argument(
+        "--dicom", action="store_true", help="also write a DICOM segmentation and a structured report of DICOM films"
+    )
+    parser.add_argument(
+        "--deidentify", action="store_true", help="leave patient and study empty in the DICOM files written"
+    )
     parser.set_defaults(command="predict")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jointwrist import __version__
-from jointwrist.errors import DataError
+from jointwrist.errors import DataError, require
 
 if TYPE_CHECKING:
     from jointwrist.registry import ModelSpec
@@ -32,6 +32,8 @@ def predict(arguments: argparse.Namespace) -> int:
     stems = output_stems(films)
     from jointwrist.inference.predictor import Predictor, read_film
 
+    if arguments.dicom:
+        require("highdicom", "dicom")
     predictor = Predictor.from_pretrained(arguments.weights, device=arguments.device)
     failed = 0
     for start in range(0, len(films), arguments.batch_size):
@@ -43,7 +45,15 @@ def predict(arguments: argparse.Namespace) -> int:
                 complain(error)
                 failed += 1
         for result in predictor.predict(batch):
-            result.save(arguments.out, stems[result.film.source])
+            stem = stems[result.film.source]
+            result.save(arguments.out, stem)
+            if arguments.dicom:
+                try:
+                    result.save_seg(arguments.out / f"{stem}_seg.dcm", arguments.deidentify)
+                    result.save_sr(arguments.out / f"{stem}_sr.dcm", arguments.deidentify)
+                except DataError as error:
+                    complain(error)
+                    failed += 1
             print(json.dumps(result.to_dict()) if arguments.json else summary(result))
     if not arguments.json:
         print(f"overlays, scores and masks: {arguments.out}")

@@ -127,6 +127,29 @@ class WristResult:
             np.savez_compressed(stream, bits=bits, names=np.array(BONE_NAMES))
         return [overlay, record, picture, archive]
 
+    def save_seg(self, path: str | Path, deidentify: bool = False) -> Path:
+        """Write the masks as a DICOM segmentation object beside which the source radiograph can be shown.
+
+        Args:
+            path: File, usually with the ending `.dcm`.
+            deidentify: Leave the attributes of patient and study empty.
+
+        Raises:
+            DataError: The film is no DICOM image.
+            MissingExtraError: highdicom is not installed.
+        """
+        from jointwrist.inference.dicom_seg import build_seg
+        from jointwrist.inference.dicom_source import save_dataset
+
+        return save_dataset(build_seg(self, deidentify), path)
+
+    def save_sr(self, path: str | Path, deidentify: bool = False) -> Path:
+        """Write the erosion findings as a DICOM structured report; arguments and errors as for `save_seg`."""
+        from jointwrist.inference.dicom_source import save_dataset
+        from jointwrist.inference.dicom_sr import build_sr
+
+        return save_dataset(build_sr(self, deidentify), path)
+
     def _bone(self, index: int) -> dict[str, Any]:
         mask, found = self.masks[index], bool(self.found[index])
         area = int(mask.sum())

@@ -1,0 +1,131 @@
+"""What DICOM results share: coded terms, and what they take from the radiograph that they belong to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jointwrist.errors import DataError, require
+from jointwrist.files import atomic
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+    from pydicom.sr.coding import Code
+
+    from jointwrist.data.dicom import Radiograph
+
+#: Designator of the codes that no public scheme has; DICOM keeps names that begin with 99 for such schemes.
+PRIVATE_SCHEME = "99JOINTWRIST"
+MANUFACTURER = "jointwrist"
+
+#: (scheme, value, meaning) of each mask channel. SNOMED CT where DICOM (PS3.16) or HL7 FHIR publish the concept, else
+#: the Foundational Model of Anatomy, whose carpal and metacarpal bones are public.
+BONE_CODES: tuple[tuple[str, str, str], ...] = (
+    ("FMA", "23727", "Capitate bone"),
+    ("SCT", "75129005", "Distal Radius"),
+    ("SCT", "91238003", "Distal Ulna"),
+    ("FMA", "23730", "Hamate bone"),
+    ("FMA", "23712", "Lunate bone"),
+    ("SCT", "24097009", "Hand bone"),
+    ("SCT", "30518006", "Scaphoid"),
+    ("FMA", "23721", "Trapezium bone"),
+    ("FMA", "23724", "Trapezoid bone"),
+    ("SCT", "4247003", "Bone structure of first metacarpal"),
+    ("FMA", "23900", "Second metacarpal bone"),
+    ("FMA", "23901", "Third metacarpal bone"),
+    ("FMA", "23902", "Fourth metacarpal bone"),
+    ("FMA", "23903", "Fifth metacarpal bone"),
+)
+#: Parts of the channels that hold more than one bone; such a channel's own code is the more general term.
+PART_CODES: dict[int, tuple[tuple[str, str, str], ...]] = {
+    5: (("FMA", "23715", "Triquetral bone"), ("FMA", "23718", "Pisiform bone"))
+}
+
+_REFERENCE = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
+_STUDY = ("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyID")
+_PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
+
+
+def code(scheme: str, value: str, meaning: str) -> Code:
+    """Return a coded term."""
+    from pydicom.sr.coding import Code
+
+    return Code(value, scheme, meaning)
+
+
+def laterality(film: Radiograph) -> Code | None:
+    """Return the coded side of a film, or None where nobody said it."""
+    from pydicom.sr.codedict import codes
+
+    return {"L": codes.SCT.Left, "R": codes.SCT.Right, None: None}[film.side]
+
+
+def source_dataset(film: Radiograph, deidentify: bool) -> Dataset:
+    """Return the part of a film's header that a result must repeat.
+
+    That is the reference to the image, and the attributes of patient and study without which the result is not filed
+    with it (types 1 and 2 of the Patient and General Study modules); nothing else of the header. De-identified, the
+    latter are empty. The instance UIDs stay: by them the result finds its image, and they name nobody.
+
+    Raises:
+        DataError: The film is no DICOM image, or its header lacks what a reference needs.
+        MissingExtraError: highdicom is not installed.
+    """
+    require("highdicom", "dicom")
+    from pydicom import Dataset
+
+    if film.header is None:
+        raise DataError(f"{film.source or 'array'}: not a DICOM radiograph; DICOM results need one to refer to")
+    missing = [name for name in _REFERENCE if not film.header.get(name)]
+    if missing:
+        raise DataError(
+            f"{film.source or 'header'}: no {', '.join(missing)}; a DICOM result cannot refer to this image"
+        )
+    source = Dataset()
+    for name in _REFERENCE:
+        setattr(source, name, film.header[name].value)
+    source.Modality = film.header.get("Modality") or "OT"
+    for name in (*_STUDY, *_PATIENT):
+        setattr(source, name, "" if deidentify else _text(film.header, name))
+    return source
+
+
+def mark_deidentified(dataset: Dataset) -> None:
+    """Say in a result that patient and study are left out of it."""
+    dataset.PatientIdentityRemoved = "YES"
+    dataset.DeidentificationMethod = "patient and study attributes left empty; instance UIDs kept"
+
+
+def save_dataset(dataset: Dataset, path: str | Path) -> Path:
+    """Write a DICOM file atomically and return its path."""
+    path = Path(path)
+    with atomic(path) as temporary:
+        dataset.save_as(temporary, enforce_file_format=True)
+    return path
+
+
+def equipment() -> dict[str, Any]:
+    """Return the keyword arguments by which highdicom objects name this software."""
+    from jointwrist import __version__
+
+    return {
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": "jointwrist",
+        "software_versions": __version__,
+        "device_serial_number": __version__,
+    }
+
+
+def _text(header: Dataset, name: str) -> str:
+    """Return an attribute's text; empty where the header has none, or one that its value representation forbids."""
+    from pydicom.valuerep import DA, TM
+
+    value = str(header.get(name) or "").strip()
+    if name == "PatientSex":
+        return value if value in ("M", "F", "O") else ""
+    parse = DA if name.endswith("Date") else TM if name.endswith("Time") else str
+    try:
+        parse(value)
+    except ValueError:
+        return ""
+    return value

@@ -1,0 +1,262 @@
+"""DICOM segmentation and structured report of a phantom wrist: the right pixels and side, valid, no needless data."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from types import SimpleNamespace
+
+import numpy as np
+import pydicom
+import pytest
+import torch
+from PIL import Image
+from pydicom.sr.codedict import codes
+from pydicom.uid import generate_uid
+from test_dicom import make, save
+from torch import nn
+
+from jointwrist.anatomy import BONES, JOINTS, NOT_SCORED, OVERLAP_PAIRS
+from jointwrist.cli import main
+from jointwrist.data.phantom import PhantomConfig, make_wrist
+from jointwrist.data.sample import unpack_masks
+from jointwrist.engine.checkpoint import save_weights
+from jointwrist.errors import DataError
+from jointwrist.inference.dicom_seg import build_seg
+from jointwrist.inference.dicom_source import BONE_CODES
+from jointwrist.inference.predictor import Predictor
+from jointwrist.registry import create_model
+
+hd = pytest.importorskip("highdicom", reason="the extra `dicom` is not installed")
+
+SIZE = 160
+BOXES = torch.tensor([[10.0 * j, 5, 10 * j + 40, 60] for j in range(6)])
+
+
+class Recall(nn.Module):
+    """A network that answers a film with labels it knows by heart, in the right-hand orientation of all networks."""
+
+    def __init__(self, masks: np.ndarray, side: str):
+        super().__init__()
+        self.masks = torch.from_numpy(np.ascontiguousarray(masks[..., ::-1] if side == "L" else masks))
+
+    def forward(self, image: torch.Tensor) -> SimpleNamespace:
+        cumulative = torch.tensor([[0.9, 0.8, 0.7], [0.25, 0.1, 0.05], [0.6, 0.2, 0.1]]).repeat(2, 1)
+        return SimpleNamespace(
+            mask_logits=(20.0 * self.masks - 10)[None],
+            erosion_logits=torch.logit(cumulative)[None],
+            roi_boxes=BOXES[None],
+            roi_valid=torch.tensor([True] * 5 + [False])[None],
+        )
+
+
+def write_film(folder, side, **attributes):
+    """A phantom wrist as a valid CR image, and its masks."""
+    config = PhantomConfig(size=SIZE, field_of_view=(100.0, 100.0))
+    sample = next(s for s in (make_wrist(3, index, config) for index in range(8)) if s.side == side and not s.mirrored)
+    header = dict(
+        StudyInstanceUID=generate_uid(),
+        SeriesInstanceUID=generate_uid(),
+        StudyDate="20200131",
+        StudyTime="1015",
+        StudyID="S1",
+        AccessionNumber="A-77",
+        ReferringPhysicianName="Roe^Richard",
+        PatientBirthDate="19500101",
+        PatientSex="F",
+        PatientAddress="1 Secret Street",
+        PatientAge="070Y",
+        OperatorsName="Poe^Pat",
+        InstitutionName="Secret Hospital",
+        StudyDescription="secret study",
+        SeriesNumber=1,
+        InstanceNumber=1,
+        Manufacturer="M",
+        BodyPartExamined="WRIST",
+        ViewPosition="PA",
+        PatientOrientation=["L", "F"] if side == "L" else ["R", "F"],
+        Laterality=side,
+    )
+    pixels = (sample.image[0] * 4095).round().astype(np.uint16)
+    return save(make(pixels, **(header | attributes)), folder / "film.dcm"), unpack_masks(sample.bones)
+
+
+@pytest.fixture(scope="module", params=["L", "R"])
+def case(request, tmp_path_factory):
+    """A prediction, the files written of it, and the masks that must be in them."""
+    folder = tmp_path_factory.mktemp(f"dicom_{request.param}")
+    path, masks = write_film(folder, request.param)
+    result = Predictor(Recall(masks, request.param), image_size=SIZE, name="recall")(path)
+    for deidentify in (False, True):
+        result.save_seg(folder / f"seg_{deidentify}.dcm", deidentify)
+        result.save_sr(folder / f"sr_{deidentify}.dcm", deidentify)
+    return SimpleNamespace(folder=folder, film=path, masks=masks, result=result, side=request.param)
+
+
+def test_highdicom_reads_the_masks_back(case):
+    seg = hd.seg.segread(case.folder / "seg_False.dcm")
+    source = pydicom.dcmread(case.film)
+    pixels = seg.get_pixels_by_source_instance([source.SOPInstanceUID])
+    np.testing.assert_array_equal(np.moveaxis(pixels[0], -1, 0), case.masks)
+    assert sum((case.masks[a] & case.masks[b]).any() for a, b in OVERLAP_PAIRS) >= 3, "the phantom must overlap"
+    assert seg.SegmentationType == "BINARY"
+    assert (seg.Rows, seg.Columns) == (source.Rows, source.Columns)
+    assert list(seg.PatientOrientation) == list(source.PatientOrientation)
+
+
+def test_pydicom_alone_reads_the_masks_back(case):
+    seg = pydicom.dcmread(case.folder / "seg_False.dcm")
+    np.testing.assert_array_equal(seg.pixel_array.astype(bool), case.masks)
+    order = [
+        frame.SegmentIdentificationSequence[0].ReferencedSegmentNumber for frame in seg.PerFrameFunctionalGroupsSequence
+    ]
+    assert order == list(range(1, 15))
+
+
+def test_segments_are_named_coded_and_sided(case):
+    seg = hd.seg.segread(case.folder / "seg_False.dcm")
+    side = {"L": codes.SCT.Left, "R": codes.SCT.Right}[case.side]
+    for bone in BONES:
+        segment = seg.get_segment_description(bone.index + 1)
+        scheme, value, _ = BONE_CODES[bone.index]
+        assert segment.segment_label == bone.display
+        assert (segment.segmented_property_type.scheme_designator, segment.segmented_property_type.value) == (
+            scheme,
+            value,
+        )
+        modifiers = segment.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence
+        assert [hd.sr.CodedConcept.from_dataset(item) for item in modifiers] == [side]
+        assert segment.algorithm_type == hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC
+    pair = seg.get_segment_description(6)
+    assert [part.meaning for part in pair.primary_anatomic_structures] == ["Triquetral bone", "Pisiform bone"]
+    assert len(set(BONE_CODES)) == 14
+
+
+def test_codes_of_dicom_mean_what_dicom_says():
+    known = {
+        "Distal Radius": codes.SCT.DistalRadius,
+        "Distal Ulna": codes.SCT.DistalUlna,
+        "Scaphoid": codes.SCT.Scaphoid,
+        "Hand bone": codes.SCT.HandBone,
+    }
+    ours = {meaning: (scheme, value) for scheme, value, meaning in BONE_CODES}
+    for meaning, term in known.items():
+        assert ours[meaning] == (term.scheme_designator, term.value)
+        assert term.meaning == meaning
+
+
+def test_structured_report_holds_the_six_findings(case):
+    report = hd.sr.srread(case.folder / "sr_False.dcm")
+    groups = report.content.get_planar_roi_measurement_groups()
+    assert len(groups) == 5
+    for joint, group in zip(JOINTS, groups, strict=False):
+        (site,) = group.finding_sites
+        assert (site.value.scheme_designator, site.value.value) == BONE_CODES[joint.bone][:2]
+        assert site.laterality == {"L": codes.SCT.Left, "R": codes.SCT.Right}[case.side]
+        (probability,) = group.get_measurements(codes.DCM.Probability)
+        assert probability.value == pytest.approx(case.result.probabilities[joint.index], abs=1e-5)
+        present, score = group.get_qualitative_evaluations()
+        assert present.value == (codes.SCT.Present if probability.value >= 0.5 else codes.SCT.Absent)
+        assert score.value.meaning == f"Score {['3-5', '0', '1'][joint.index % 3]}"
+        corners = group.roi.value
+        np.testing.assert_allclose(corners.min(0), case.result.boxes[joint.index, :2], atol=1e-3)
+        np.testing.assert_allclose(corners.max(0), case.result.boxes[joint.index, 2:], atol=1e-3)
+    (missing,) = report.content.get_image_measurement_groups()
+    assert case.result.scores[5] == NOT_SCORED
+    assert [item.value.meaning for item in missing.get_qualitative_evaluations()] == ["Not assessed"]
+    assert not missing.get_measurements()
+    assert (report.CompletionFlag, report.VerificationFlag) == ("COMPLETE", "UNVERIFIED")
+
+
+def test_results_belong_to_study_and_image(case):
+    source = pydicom.dcmread(case.film)
+    seg, report = (pydicom.dcmread(case.folder / name) for name in ("seg_False.dcm", "sr_False.dcm"))
+    for dataset in (seg, report):
+        assert dataset.StudyInstanceUID == source.StudyInstanceUID
+        assert dataset.SeriesInstanceUID != source.SeriesInstanceUID
+        for name in ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "StudyDate"):
+            assert dataset[name].value == source[name].value
+    assert seg.SeriesInstanceUID != report.SeriesInstanceUID
+    reference = seg.ReferencedSeriesSequence[0]
+    assert reference.SeriesInstanceUID == source.SeriesInstanceUID
+    assert reference.ReferencedInstanceSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID
+    evidence = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0]
+    assert evidence.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID
+
+
+def test_nothing_of_the_patient_but_what_dicom_requires(case):
+    for name in ("seg", "sr"):
+        required = (case.folder / f"{name}_False.dcm").read_bytes()
+        bare = (case.folder / f"{name}_True.dcm").read_bytes()
+        assert b"Doe^Jane" in required and b"A-77" in required
+        for secret in (b"Secret", b"secret study", b"070Y", b"Poe^Pat"):
+            assert secret not in required
+        for secret in (b"Doe", b"secret-17", b"19500101", b"20200131", b"A-77", b"Roe", b"Secret"):
+            assert secret not in bare
+        assert pydicom.dcmread(case.folder / f"{name}_True.dcm").PatientIdentityRemoved == "YES"
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (Debian's dicom3tools) is not installed")
+def test_dciodvfy_finds_no_error(case):
+    files = [case.film, *sorted(case.folder.glob("s*_*.dcm"))]
+    assert len(files) == 5
+    for path in files:
+        verdict = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True)
+        lines = [*verdict.stdout.splitlines(), *verdict.stderr.splitlines()]
+        assert any("CRImage" in x or "Segmentation" in x or "ComprehensiveSR" in x for x in lines), lines
+        assert not [line for line in lines if line.startswith("Error")], path.name
+
+
+def test_an_unknown_side_is_left_out_and_empty_masks_are_kept(tmp_path):
+    path, masks = write_film(tmp_path, "R", Laterality=None)
+    result = Predictor(Recall(np.zeros_like(masks), "R"), image_size=SIZE)(path)
+    seg = build_seg(result)
+    assert seg.NumberOfFrames == 14 and not seg.pixel_array.any()
+    assert (
+        "SegmentedPropertyTypeModifierCodeSequence" not in seg.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0]
+    )
+    report = result.save_sr(tmp_path / "sr.dcm")
+    assert hd.sr.srread(report).content.get_planar_roi_measurement_groups()[0].finding_sites[0].laterality is None
+
+
+def test_values_that_dicom_forbids_are_left_empty(tmp_path):
+    path, masks = write_film(tmp_path, "R")
+    result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
+    header = result.film.header
+    header["PatientSex"] = pydicom.DataElement("PatientSex", "LO", "unknown")
+    header["StudyDate"] = pydicom.DataElement("StudyDate", "LO", "last week")
+    seg = build_seg(result)
+    assert (seg.PatientSex, seg.StudyDate) == ("", "")
+
+
+def test_names_in_any_script_survive(tmp_path):
+    path, masks = write_film(tmp_path, "R", SpecificCharacterSet="ISO_IR 192", PatientName="Müller^Jürgen=山田^太郎")
+    result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
+    written = pydicom.dcmread(result.save_seg(tmp_path / "seg.dcm"))
+    assert str(written.PatientName) == "Müller^Jürgen=山田^太郎"
+
+
+def test_a_film_without_reference_is_refused_by_name(tmp_path):
+    path, masks = write_film(tmp_path, "R", StudyInstanceUID="")
+    predictor = Predictor(Recall(masks, "R"), image_size=SIZE)
+    with pytest.raises(DataError, match=r"film\.dcm: no StudyInstanceUID"):
+        predictor(path).save_seg(tmp_path / "seg.dcm")
+    with pytest.raises(DataError, match="not a DICOM radiograph"):
+        predictor(np.zeros((SIZE, SIZE), np.float32)).save_sr(tmp_path / "sr.dcm")
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+def test_predict_writes_dicom_beside_the_rest(tmp_path, capsys):
+    path, _ = write_film(tmp_path, "L")
+    Image.fromarray(np.tile(np.arange(64, dtype=np.uint8), (64, 1))).save(tmp_path / "picture_R.png")
+    torch.manual_seed(0)
+    info = {"model": "jointwrist_tiny", "options": {}, "image_size": 32}
+    save_weights(tmp_path / "w.safetensors", create_model("jointwrist_tiny"), info)
+    out = tmp_path / "out"
+    films = [str(path), str(tmp_path / "picture_R.png")]
+    command = ["predict", *films, "-w", str(tmp_path / "w.safetensors"), "-o", str(out), "--dicom", "--deidentify"]
+    assert main(command) == 2
+    assert "picture_R.png: not a DICOM radiograph" in capsys.readouterr().err
+    assert sorted(file.name for file in out.glob("*.dcm")) == ["film_seg.dcm", "film_sr.dcm"]
+    assert (out / "picture_R.json").exists()
+    assert hd.seg.segread(out / "film_seg.dcm").PatientID == ""
