@@ -19,15 +19,15 @@ from accelerate import Accelerator
 from jointwrist import __version__
 from jointwrist.config import digest, to_dict
 from jointwrist.data.ram_w600 import Release
+from jointwrist.engine.calibrate import settle
 from jointwrist.engine.checkpoint import save_weights
 from jointwrist.engine.config import RunConfig
 from jointwrist.engine.evaluate import evaluate
-from jointwrist.engine.loaders import RunData, load_run_data
+from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.session import tracked
 from jointwrist.engine.tasks import Rows, build_task
 from jointwrist.engine.trainer import BEST, STATE, Trainer, weight_info
 from jointwrist.files import atomic, write_text
-from jointwrist.metrics.erosion import best_balanced_threshold
 
 
 @dataclass(frozen=True)
@@ -120,33 +120,20 @@ def _train_and_test(accelerator: Accelerator, job: Job, release: Release) -> dic
         trainer = Trainer(accelerator, config, data, task, job.folder, log)
         parameters = sum(p.numel() for p in trainer.bare.parameters())
         model = trainer.fit()
-    threshold = _threshold(accelerator, model, data, task, config)
+    thresholds = settle(accelerator, model, data.val, task)
     began = time.monotonic()
     _, rows = evaluate(accelerator, model, data.test, task)
     if accelerator.is_main_process:
-        info = weight_info(config, trainer.epoch)
-        info["thresholds"]["erosion"] = threshold
-        save_weights(job.folder / BEST, model, info)
-        write_rows(job, rows, threshold)
+        save_weights(job.folder / BEST, model, weight_info(config, trainer.epoch, thresholds))
+        write_rows(job, rows, thresholds["erosion"])
         write_frame(job.folder / "history.csv", pd.DataFrame(trainer.history))
     return {
         "epochs": trainer.epoch,
         "parameters": parameters,
-        "threshold": threshold,
+        "thresholds": thresholds,
         "test_seconds": round(time.monotonic() - began, 2),
         "notes": list(data.notes),
     }
-
-
-def _threshold(accelerator: Accelerator, model, data: RunData, task, config: RunConfig) -> float:
-    """Probability from which a joint counts as eroded: one half, or the best balanced accuracy on validation."""
-    if config.task == "segmentation" or config.erosion.threshold == "argmax":
-        return 0.5
-    _, rows = evaluate(accelerator, model, data.val, task)
-    frame = pd.DataFrame(rows["erosion"])
-    if (frame["score"] > 0).nunique() < 2:
-        return 0.5
-    return float(best_balanced_threshold((frame["score"] > 0).to_numpy(), frame["probability"].to_numpy()))
 
 
 def write_rows(job: Job, rows: Rows, threshold: float) -> None:

@@ -122,11 +122,13 @@ def train(arguments: argparse.Namespace) -> int:
     """Train one model."""
     from jointwrist.config import build, merge_trees, parse_overrides, read_yaml
     from jointwrist.data.ram_w600 import Release
+    from jointwrist.engine.calibrate import settle
+    from jointwrist.engine.checkpoint import save_weights
     from jointwrist.engine.config import RunConfig
     from jointwrist.engine.loaders import load_run_data
     from jointwrist.engine.session import open_accelerator, tracked
     from jointwrist.engine.tasks import build_task
-    from jointwrist.engine.trainer import BEST, Trainer
+    from jointwrist.engine.trainer import BEST, Trainer, weight_info
 
     spec = known_model(arguments.model)
     if spec.task == "foundation":
@@ -145,8 +147,11 @@ def train(arguments: argparse.Namespace) -> int:
         for note in data.notes:
             print(note)
     with tracked(accelerator, f"{config.model}-seed{config.seed}", config) as log:
-        Trainer(accelerator, config, data, task, arguments.out, log).fit()
+        trainer = Trainer(accelerator, config, data, task, arguments.out, log)
+        model = trainer.fit()
+    thresholds = settle(accelerator, model, data.val, task)
     if accelerator.is_main_process:
+        save_weights(arguments.out / BEST, model, weight_info(config, trainer.epoch, thresholds))
         print(f"best weights: {arguments.out / BEST}")
     accelerator.end_training()
     return 0

@@ -104,7 +104,8 @@ class ErosionConfig:
         mirror_left: Mirror the crops of left hands (the authors' code means to and does not).
         positive_weight: Weight of eroded joints in the cross-entropy (single-task classifiers).
         positive_share: Share of eroded joints in training batches; 0 keeps the natural share.
-        threshold: Where the decision threshold comes from: argmax, or validation (balanced accuracy).
+        threshold: Where the decision threshold comes from: argmax, or validation by balanced accuracy or F1; where
+            from validation, a joint network's probabilities are calibrated there too.
         logit_adjustment: Add the log prior of each level to the logit in training (joint network).
         map: Weight of the loss on the eroded-pixel map, where such masks exist (joint network).
         weight: Weight of the whole erosion loss (joint network).
@@ -114,7 +115,7 @@ class ErosionConfig:
     mirror_left: bool = False
     positive_weight: float = 6.0
     positive_share: float = 0.0
-    threshold: Literal["argmax", "validation"] = "argmax"
+    threshold: Literal["argmax", "balanced", "f1"] = "argmax"
     logit_adjustment: bool = True
     map: float = 1.0
     weight: float = 1.0

@@ -236,14 +236,14 @@ def model_options(config: RunConfig) -> dict[str, Any]:
     return {**fixed, **config.options}
 
 
-def weight_info(config: RunConfig, epochs: int) -> dict[str, Any]:
-    """What a weight file says of itself."""
+def weight_info(config: RunConfig, epochs: int, thresholds: dict[str, float] | None = None) -> dict[str, Any]:
+    """What a weight file says of itself; without thresholds, those of an untested model."""
     return {
         "model": config.model,
         "options": model_options(config),
         "image_size": config.image_size,
         "detail_size": config.detail_size or config.image_size,
-        "thresholds": {"mask": 0.5, "erosion": 0.5},
+        "thresholds": thresholds or {"mask": 0.5, "erosion": 0.5},
         "epochs": epochs,
         "config": to_dict(config),
     }

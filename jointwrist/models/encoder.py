@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from jointwrist.models.blocks import conv_block
 from jointwrist.models.mamba import VSSBlock
 from jointwrist.models.swin import SwinBlock
 
@@ -82,12 +83,9 @@ class Encoder(nn.Module):
         self.channels = (size.stem // 2, size.stem, *size.dims)
         self.strides = STRIDES
         self.recompute = recompute
-        self.stem1 = nn.Sequential(
-            nn.Conv2d(in_channels, size.stem // 2, 3, padding=1, bias=False), ChannelLastNorm(size.stem // 2), nn.SiLU()
-        )
-        self.stem2 = nn.Sequential(
-            nn.Conv2d(size.stem // 2, size.stem, 3, 2, 1, bias=False), ChannelLastNorm(size.stem), nn.SiLU()
-        )
+        # normalised over space: a norm over the channels of each pixel would divide its grey value away
+        self.stem1 = conv_block(in_channels, size.stem // 2)
+        self.stem2 = conv_block(size.stem // 2, size.stem, stride=2)
         blocks = sum(size.depths)
         rates = iter([drop_path * i / max(blocks - 1, 1) for i in range(blocks)])
         self.down, self.stages = nn.ModuleList(), nn.ModuleList()

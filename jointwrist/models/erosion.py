@@ -11,7 +11,7 @@ from torchvision.ops import roi_align
 
 from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.losses import EROSION_LEVELS
-from jointwrist.models.decoder import conv_block
+from jointwrist.models.blocks import conv_block
 from jointwrist.ops.roi import jitter_boxes, joint_regions, masked_mean, moment_boxes
 
 #: Channels of a crop beside the image: own mask, partners' masks, joint weight.
@@ -113,6 +113,8 @@ class ErosionHead(nn.Module):
         self.map_gain = nn.Parameter(torch.tensor(0.3))
         self.first_cut = nn.Parameter(torch.zeros(()))
         self.cut_steps = nn.Parameter(torch.zeros(EROSION_LEVELS - 2))
+        #: Scale and shift of the logits at test, fitted on validation after training.
+        self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
 
     def cuts(self) -> Tensor:
         """Ordered thresholds c_0 < c_1 < ... of the ordinal output."""
@@ -156,8 +158,11 @@ class ErosionHead(nn.Module):
         token = token.unflatten(0, (batch, NUM_JOINTS)) + self.joint_embedding
         value = self.score(self.norm(self.mixer(token))).squeeze(-1) + self.joint_bias
         value = value + self.map_gain * peak.unflatten(0, (batch, NUM_JOINTS)).squeeze(-1)
+        logits = value[..., None] - self.cuts()
+        if not self.training:
+            logits = self.calibration[0] * logits + self.calibration[1]
         return ErosionOutput(
-            value[..., None] - self.cuts(),
+            logits,
             view,
             valid,
             maps.unflatten(0, (batch, NUM_JOINTS)).squeeze(2),

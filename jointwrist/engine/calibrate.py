@@ -1,0 +1,79 @@
+"""What validation decides after training: calibrated probabilities, and the thresholds that turn them into calls."""
+
+from __future__ import annotations
+
+import numpy as np
+from accelerate import Accelerator
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+from torch import nn
+from torch.utils.data import Dataset
+
+from jointwrist.engine.evaluate import evaluate
+from jointwrist.engine.tasks import Task
+from jointwrist.metrics.erosion import best_balanced_threshold, best_f1_threshold
+
+
+def platt_scaling(eroded: np.ndarray, probability: np.ndarray) -> tuple[float, float]:
+    """Fit scale and shift of the logit so that the probabilities say how often joints are eroded.
+
+    Platt, Probabilistic Outputs for Support Vector Machines, 1999: maximum likelihood with his smoothed targets.
+
+    Args:
+        eroded: (N,) bool.
+        probability: (N,) float in [0, 1].
+
+    Returns:
+        Scale, at least 0.01, and shift.
+
+    Raises:
+        ValueError: All joints are eroded, or none.
+    """
+    eroded = np.asarray(eroded, bool)
+    if eroded.all() or not eroded.any():
+        raise ValueError("calibration needs both eroded and healthy joints")
+    positives, negatives = eroded.sum(), (~eroded).sum()
+    target = np.where(eroded, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    values = logit(np.clip(np.asarray(probability, float), 1e-7, 1 - 1e-7))
+
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        z = parameters[0] * values + parameters[1]
+        error = expit(z) - target
+        return float((np.logaddexp(0, z) - target * z).mean()), np.array([(error * values).mean(), error.mean()])
+
+    found = minimize(loss, np.array([1.0, 0.0]), jac=True, bounds=[(0.01, None), (None, None)], method="L-BFGS-B")
+    return float(found.x[0]), float(found.x[1])
+
+
+def settle(accelerator: Accelerator, model: nn.Module, validation: Dataset, task: Task) -> dict[str, float]:
+    """Calibrate a joint network on validation, and choose the thresholds of the erosion call.
+
+    Args:
+        accelerator: Processes share the dataset.
+        model: Trained model; a joint network's `erosion.calibration` is set in place.
+        validation: Items of the task.
+        task: Makes rows.
+
+    Returns:
+        Thresholds: `mask`; `erosion`, by which calls are made; and, where validation has both kinds of joints,
+        `erosion_balanced` and `erosion_f1`, the probabilities of largest balanced accuracy and F1.
+    """
+    config = task.config
+    thresholds = {"mask": 0.5, "erosion": 0.5}
+    if config.task == "segmentation" or config.erosion.threshold == "argmax":
+        return thresholds
+    if config.task == "joint":
+        model.erosion.calibration.copy_(model.erosion.calibration.new_tensor([1.0, 0.0]))
+    _, rows = evaluate(accelerator, model, validation, task)
+    eroded = np.array([row["score"] > 0 for row in rows["erosion"]])
+    probability = np.array([row["probability"] for row in rows["erosion"]])
+    if eroded.all() or not eroded.any():
+        return thresholds
+    if config.task == "joint":
+        scale, shift = platt_scaling(eroded, probability)
+        model.erosion.calibration.copy_(model.erosion.calibration.new_tensor([scale, shift]))
+        probability = expit(scale * logit(np.clip(probability, 1e-7, 1 - 1e-7)) + shift)
+    thresholds["erosion_balanced"] = best_balanced_threshold(eroded, probability)
+    thresholds["erosion_f1"] = best_f1_threshold(eroded, probability)
+    thresholds["erosion"] = thresholds["erosion_f1" if config.erosion.threshold == "f1" else "erosion_balanced"]
+    return thresholds
