@@ -66,6 +66,9 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--batch-size", type=_positive, default=4, metavar="N", help="films at once (default: %(default)s)"
     )
+    parser.add_argument(
+        "--tta", action="store_true", help="average over five views of each film and say how far they lie apart"
+    )
     parser.add_argument("--json", action="store_true", help="print the results as JSON lines")
     parser.add_argument(
         "--dicom", action="store_true", help="also write a DICOM segmentation and a structured report of DICOM films"

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,8 @@ def complain(error: Exception | str) -> None:
 
 def predict(arguments: argparse.Namespace) -> int:
     """Predict films; one that cannot be read is named, and the others go on."""
+    from jointwrist.data.dicom import find_films
+
     films = list(dict.fromkeys(find_films(arguments.films)))
     stems = output_stems(films)
     from jointwrist.inference.predictor import Predictor, read_film
@@ -44,7 +46,7 @@ def predict(arguments: argparse.Namespace) -> int:
             except DataError as error:
                 complain(error)
                 failed += 1
-        for result in predictor.predict(batch):
+        for result in predictor.predict(batch, arguments.tta):
             stem = stems[result.film.source]
             result.save(arguments.out, stem)
             if arguments.dicom:
@@ -58,32 +60,6 @@ def predict(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         print(f"overlays, scores and masks: {arguments.out}")
     return 2 if failed else 0
-
-
-def find_films(paths: Sequence[Path]) -> Iterator[Path]:
-    """Yield files, and the radiographs directly within folders.
-
-    Raises:
-        DataError: A path does not exist, or a folder holds no radiographs.
-    """
-    from jointwrist.data.dicom import DICOM_SUFFIXES
-    from jointwrist.data.images import IMAGE_SUFFIXES
-
-    endings = {"", *IMAGE_SUFFIXES, *DICOM_SUFFIXES}  # DICOM files often have none
-    for path in paths:
-        if not path.is_dir():
-            if not path.exists():
-                raise DataError(f"{path}: no such file")
-            yield path
-            continue
-        within = sorted(
-            file
-            for file in path.iterdir()
-            if file.is_file() and file.suffix.lower() in endings and not file.name.startswith(".")
-        )
-        if not within:
-            raise DataError(f"{path}: holds no radiographs (BMP, PNG, JPEG, TIFF or DICOM)")
-        yield from within
 
 
 def output_stems(films: Sequence[Path]) -> dict[Path, str]:

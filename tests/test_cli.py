@@ -13,7 +13,8 @@ import pytest
 import jointwrist
 from jointwrist import commands
 from jointwrist.cli import build_parser, main
-from jointwrist.commands import UsageError, columns, find_films, output_stems
+from jointwrist.commands import UsageError, columns, output_stems
+from jointwrist.data.dicom import find_films
 from jointwrist.errors import DataError
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jointwrist.data.codestream import coded_size
-from jointwrist.data.images import MAX_PIXELS, read_image
+from jointwrist.data.images import IMAGE_SUFFIXES, MAX_PIXELS, read_image
 from jointwrist.data.tables import parse_spacing
 from jointwrist.errors import DataError
 
@@ -75,6 +76,29 @@ def load_radiograph(path: str | Path, side: str | None = None) -> Radiograph:
         return read_dicom(path, laterality=side)
     named = re.search(r"_([LR])$", path.stem)
     return Radiograph(read_image(path), side=side or (named[1] if named else None), source=path)
+
+
+def find_films(paths: Iterable[str | Path]) -> Iterator[Path]:
+    """Yield files, and the radiographs directly within folders.
+
+    Raises:
+        DataError: A path does not exist, or a folder holds no radiographs.
+    """
+    endings = {"", *IMAGE_SUFFIXES, *DICOM_SUFFIXES}  # DICOM files often have none
+    for path in map(Path, paths):
+        if not path.is_dir():
+            if not path.exists():
+                raise DataError(f"{path}: no such file")
+            yield path
+            continue
+        within = sorted(
+            file
+            for file in path.iterdir()
+            if file.is_file() and file.suffix.lower() in endings and not file.name.startswith(".")
+        )
+        if not within:
+            raise DataError(f"{path}: holds no radiographs (BMP, PNG, JPEG, TIFF or DICOM)")
+        yield from within
 
 
 def read_dicom(path: str | Path, laterality: str | None = None, window: int = 0) -> Radiograph:

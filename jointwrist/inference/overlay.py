@@ -108,6 +108,14 @@ def _draw_boxes(picture: Image.Image, result: WristResult, scale: float) -> None
     picture.paste(layer, (0, 0), layer)
 
 
+def _with_spread(result: WristResult, joint: int) -> str:
+    """Probability, with its standard deviation over views where there is one."""
+    text = f"{result.probabilities[joint]:.2f}"
+    if result.uncertainty is None or np.isnan(result.uncertainty.probability_sd[joint]):
+        return text
+    return f"{text} ± {result.uncertainty.probability_sd[joint]:.2f}"
+
+
 def _joint_colour(result: WristResult, joint: int) -> tuple[int, int, int]:
     return ERODED if result.probabilities[joint] >= result.threshold else HEALTHY
 
@@ -149,7 +157,7 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
                 continue
             probability, colour = float(result.probabilities[joint.index]), _joint_colour(result, joint.index)
             draw.text((MARGIN, y), name, fill=TEXT, font=normal)
-            value = f"{probability:.2f}   score {LEVEL_LABELS[result.scores[joint.index]]}"
+            value = f"{_with_spread(result, joint.index)}   score {LEVEL_LABELS[result.scores[joint.index]]}"
             draw.text((right, y), value, fill=colour, font=normal, anchor="ra")
             bar = [MARGIN, y + 23, right, y + 27]
             draw.rounded_rectangle(bar, 2, fill=(52, 56, 66))

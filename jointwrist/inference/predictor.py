@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,11 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS
-from jointwrist.data.dicom import Radiograph, load_radiograph
+from jointwrist.data.dicom import Radiograph, find_films, load_radiograph
 from jointwrist.data.preprocess import normalise, prepare_image, resize_image
 from jointwrist.engine.checkpoint import load_weights
 from jointwrist.errors import DataError
 from jointwrist.inference.result import WristResult
+from jointwrist.inference.views import VIEWS, Prediction, Uncertainty, bring_back, combine, see
 from jointwrist.registry import model_spec
 
 #: Weights that come with the package, if any.
@@ -57,6 +57,7 @@ class Predictor:
         self.model = model.to(self.device).eval()
         self.image_size, self.detail_size = image_size, detail_size or image_size
         self.threshold, self.name = threshold, name
+        self.raw_output = raw_output
         self.mask_logit = mask_threshold if raw_output else math.log(mask_threshold / (1 - mask_threshold))
 
     @classmethod
@@ -91,47 +92,71 @@ class Predictor:
         )
 
     def __call__(
-        self, source: str | Path | np.ndarray | Sequence[str | Path | np.ndarray], side: str | None = None
+        self,
+        source: str | Path | np.ndarray | Sequence[str | Path | np.ndarray],
+        side: str | None = None,
+        *,
+        tta: bool = False,
+        batch_size: int = 4,
     ) -> WristResult | list[WristResult]:
-        """Predict one radiograph, or several as one batch.
+        """Predict one radiograph or several.
 
         Args:
-            source: File (BMP, PNG, DICOM ...), (H, W) array, or a list of them.
+            source: File (BMP, PNG, DICOM ...), (H, W) array, folder, or a list of them.
             side: "L" or "R", the hand on the film; None takes it from the file, and a right hand where it says nothing.
+            tta: Average over enlarged, reduced and turned views, five times the work; the result's `uncertainty` then
+                says how far they lie apart.
+            batch_size: Films that go through the network at once.
 
         Returns:
-            One result, or a list for a list.
+            One result, or a list for a folder or a list.
 
         Raises:
             DataError: A file cannot be read; the message names it.
         """
-        if isinstance(source, (str, Path, np.ndarray)):
-            return self.predict([read_film(source, side)])[0]
-        return self.predict([read_film(item, side) for item in source])
+        if isinstance(source, np.ndarray) or (isinstance(source, (str, Path)) and not Path(source).is_dir()):
+            return self.predict([read_film(source, side)], tta)[0]
+        sources: list[str | Path | np.ndarray] = []
+        for item in [source] if isinstance(source, (str, Path)) else source:
+            sources += [item] if isinstance(item, np.ndarray) else find_films([item])
+        results = []
+        for start in range(0, len(sources), batch_size):
+            films = [read_film(item, side) for item in sources[start : start + batch_size]]
+            results += self.predict(films, tta)
+        return results
 
     @torch.inference_mode()
-    def predict(self, films: Sequence[Radiograph]) -> list[WristResult]:
+    def predict(self, films: Sequence[Radiograph], tta: bool = False) -> list[WristResult]:
         """Predict radiographs as one batch."""
         if not films:
             return []
         detail = torch.stack([_to_square(film, self.detail_size) for film in films]).to(self.device)
-        image = resize_image(detail, self.image_size)
-        output = self.model(image) if self.detail_size == self.image_size else self.model(image, detail)
-        return [self._result(film, output, index) for index, film in enumerate(films)]
+        predictions = [bring_back(self._run(see(detail, view)), view) for view in (VIEWS if tta else VIEWS[:1])]
+        if tta:
+            prediction, uncertainty = combine(predictions, self.mask_logit, self.raw_output)
+        else:
+            prediction, uncertainty = predictions[0][0], [None] * len(films)
+        return [self._result(film, prediction, index, uncertainty[index]) for index, film in enumerate(films)]
 
-    def _result(self, film: Radiograph, output: Any, index: int) -> WristResult:
-        masks = self._masks(film, getattr(output, "mask_logits", output)[index].float())
+    def _run(self, detail: Tensor) -> Prediction:
+        image = resize_image(detail, self.image_size)
+        return Prediction.of(self.model(image) if self.detail_size == self.image_size else self.model(image, detail))
+
+    def _result(
+        self, film: Radiograph, prediction: Prediction, index: int, uncertainty: Uncertainty | None
+    ) -> WristResult:
+        masks = self._masks(film, prediction.masks[index])
         probabilities = np.full(NUM_JOINTS, np.nan, np.float32)
         scores = np.full(NUM_JOINTS, NOT_SCORED, np.int64)
         boxes = np.full((NUM_JOINTS, 4), np.nan, np.float32)
-        if hasattr(output, "erosion_logits"):
-            cumulative = output.erosion_logits[index].float().sigmoid().cpu().numpy()
-            native = self._boxes(film, output.roi_boxes[index].float().cpu().numpy())
-            for joint in np.flatnonzero(output.roi_valid[index].cpu().numpy()):
+        if prediction.cumulative is not None:
+            cumulative = prediction.cumulative[index].cpu().numpy()
+            native = self._boxes(film, prediction.boxes[index].cpu().numpy())
+            for joint in np.flatnonzero(prediction.valid[index].cpu().numpy()):
                 probabilities[joint] = cumulative[joint, 0]
                 scores[joint] = erosion_level(cumulative[joint], self.threshold)
                 boxes[joint] = native[joint]
-        return WristResult(film, masks, probabilities, scores, boxes, self.threshold, self.name)
+        return WristResult(film, masks, probabilities, scores, boxes, self.threshold, self.name, uncertainty)
 
     def _masks(self, film: Radiograph, logits: Tensor) -> np.ndarray:
         """Bring (14, S, S) logits to the film's size and orientation, and threshold them there."""

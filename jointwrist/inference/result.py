@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from jointwrist.data.dicom import Radiograph
+    from jointwrist.inference.views import Uncertainty
 
 NOTICE = "Research software, not a medical device: not for diagnosis or treatment."
 UNKNOWN_SIDE = "The side is unknown, a right hand was assumed; say it with --side, or end the file name in _L or _R."
@@ -39,6 +40,7 @@ class WristResult:
         boxes: (6, 4) float32 joint boxes x0, y0, x1, y1 in pixels; nan where the bone was not found.
         threshold: Probability from which a joint surface counts as eroded.
         model: Name of the model.
+        uncertainty: Spread over the views of test-time augmentation, or None without it.
     """
 
     film: Radiograph
@@ -48,6 +50,7 @@ class WristResult:
     boxes: np.ndarray
     threshold: float = 0.5
     model: str = ""
+    uncertainty: Uncertainty | None = None
 
     @property
     def side(self) -> str:
@@ -156,6 +159,8 @@ class WristResult:
         entry: dict[str, Any] = {"name": BONES[index].name, "found": found, "area_px": area}
         if self.film.spacing_mm is not None:
             entry["area_mm2"] = round(area * self.film.spacing_mm**2, 2)
+        if self.uncertainty is not None and np.isfinite(self.uncertainty.bone_dice[index]):
+            entry["dice_between_views"] = round(float(self.uncertainty.bone_dice[index]), 4)
         if found:
             rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
             entry["box"] = [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
@@ -172,6 +177,8 @@ class WristResult:
                 "score_label": LEVEL_LABELS[self.scores[index]],
                 "box": [round(float(edge), 1) for edge in self.boxes[index]],
             }
+            if self.uncertainty is not None and np.isfinite(self.uncertainty.probability_sd[index]):
+                entry["probability_sd"] = round(float(self.uncertainty.probability_sd[index]), 4)
         return entry
 
 

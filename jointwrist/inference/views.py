@@ -1,0 +1,172 @@
+"""Test-time augmentation: a film seen enlarged, reduced and turned, and what the answers have in common.
+
+The views stay within the zoom and rotation of training. None is mirrored: left hands are mirrored before the network
+and in training, so that no network here has ever seen a mirrored wrist.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class View(NamedTuple):
+    """An enlargement, then a rotation in degrees, about the centre of the film."""
+
+    zoom: float
+    degrees: float
+
+    def matrix(self, device: torch.device) -> Tensor:
+        """Return (2, 3): where a point of the view lies on the film, both with coordinates from -1 to 1."""
+        turn = math.radians(self.degrees)
+        rows = [[math.cos(turn), -math.sin(turn), 0.0], [math.sin(turn), math.cos(turn), 0.0]]
+        return torch.tensor(rows, device=device) / self.zoom
+
+
+#: The film itself, and four others.
+VIEWS = (View(1.0, 0.0), View(1.07, 0.0), View(0.93, 0.0), View(1.0, 5.0), View(1.0, -5.0))
+
+
+class Prediction(NamedTuple):
+    """What a network says of a batch, in the coordinates of its input.
+
+    Attributes:
+        masks: (B, 14, S, S) raw network output.
+        cumulative: (B, 6, K) probabilities P(level > k), or None from a segmentation network.
+        boxes: (B, 6, 4) joint boxes in input pixels, or None.
+        valid: (B, 6) bool, False where the bone was not found, or None.
+    """
+
+    masks: Tensor
+    cumulative: Tensor | None
+    boxes: Tensor | None
+    valid: Tensor | None
+
+    @classmethod
+    def of(cls, output: Any) -> Prediction:
+        """Take what is needed from the output of a joint or of a segmentation network."""
+        if not hasattr(output, "erosion_logits"):
+            return cls(output.float(), None, None, None)
+        cumulative = output.erosion_logits.float().sigmoid()
+        return cls(output.mask_logits.float(), cumulative, output.roi_boxes.float(), output.roi_valid)
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """How far the answers to the views of one film lie apart.
+
+    Attributes:
+        views: Number of views.
+        bone_dice: (14,) float32 mean Dice coefficient of all pairs of masks (Roy et al., NeuroImage 2019); 1 where
+            they agree, nan where no view shows the bone.
+        probability_sd: (6,) float32 standard deviation of the erosion probability; nan with fewer than two answers.
+    """
+
+    views: int
+    bone_dice: np.ndarray
+    probability_sd: np.ndarray
+
+
+def see(image: Tensor, view: View) -> Tensor:
+    """Return a view of (B, C, H, W) images; what lies outside the film is 0."""
+    if view == VIEWS[0]:
+        return image
+    return _warp(image, view.matrix(image.device))
+
+
+def bring_back(prediction: Prediction, view: View) -> tuple[Prediction, Tensor]:
+    """Bring a prediction on a view to the coordinates of the film.
+
+    Returns:
+        The prediction, and (1, 1, S, S) 1 where the view shows the film.
+    """
+    masks, size = prediction.masks, prediction.masks.shape[-1]
+    shown = masks.new_ones(1, 1, size, size)
+    if view == VIEWS[0]:
+        return prediction, shown
+    matrix = view.matrix(masks.device)
+    inverse = torch.linalg.inv(matrix[:, :2])
+    back = torch.cat([inverse, inverse.new_zeros(2, 1)], 1)
+    # a pixel counts as shown when all that it is interpolated from is
+    shown = (_warp(shown, back) > 1 - 1e-4).float()
+    boxes = prediction.boxes
+    if boxes is not None:
+        centre = (boxes[..., :2] + boxes[..., 2:]) / size - 1
+        centre = (centre @ matrix[:, :2].T + 1) * size / 2
+        half = (boxes[..., 2:] - boxes[..., :2]) / (2 * view.zoom)
+        boxes = torch.cat([centre - half, centre + half], -1)
+    return prediction._replace(masks=_warp(masks, back), boxes=boxes), shown
+
+
+def combine(
+    predictions: list[tuple[Prediction, Tensor]], mask_logit: float, raw_output: bool
+) -> tuple[Prediction, list[Uncertainty]]:
+    """Average predictions of the same films.
+
+    Mask probabilities (the outputs themselves with `raw_output`) and cumulative erosion probabilities are averaged; a
+    joint counts as found when most views find it.
+
+    Args:
+        predictions: What `bring_back` returns, one a view; the first shows all of the film.
+        mask_logit: Output from which a pixel belongs to a bone.
+        raw_output: The network was trained without a sigmoid.
+
+    Returns:
+        A prediction, and one uncertainty a film.
+    """
+    total = sum(
+        shown * (prediction.masks if raw_output else prediction.masks.sigmoid()) for prediction, shown in predictions
+    )
+    masks = total / sum(shown for _, shown in predictions)
+    if not raw_output:
+        masks = torch.logit(masks, eps=1e-6)
+    dice = _mean_dice(predictions, mask_logit).cpu().numpy()
+    count = len(predictions)
+    first = predictions[0][0]
+    if first.cumulative is None:
+        nothing = np.full(6, np.nan, np.float32)
+        return first._replace(masks=masks), [Uncertainty(count, row, nothing) for row in dice]
+    valid = torch.stack([prediction.valid for prediction, _ in predictions])
+    cumulative = _mean(torch.stack([prediction.cumulative for prediction, _ in predictions]), valid)
+    boxes = _mean(torch.stack([prediction.boxes for prediction, _ in predictions]), valid)
+    eroded = torch.stack([prediction.cumulative[..., 0] for prediction, _ in predictions])
+    spread = _spread(eroded, valid).cpu().numpy()
+    found = valid.sum(0) * 2 > count
+    uncertainty = [Uncertainty(count, row, sd) for row, sd in zip(dice, spread, strict=True)]
+    return Prediction(masks, cumulative, boxes, found), uncertainty
+
+
+def _mean_dice(predictions: list[tuple[Prediction, Tensor]], mask_logit: float) -> Tensor:
+    """Mean Dice coefficient (B, 14) of all pairs of masks, where every view shows the film."""
+    everywhere = torch.stack([shown for _, shown in predictions]).amin(0) > 0
+    masks = [(prediction.masks > mask_logit) & everywhere for prediction, _ in predictions]
+    areas = [mask.sum((-2, -1)) for mask in masks]
+    pairs = [
+        2 * (masks[i] & masks[j]).sum((-2, -1)) / (areas[i] + areas[j]) for i, j in combinations(range(len(masks)), 2)
+    ]
+    return torch.stack(pairs).nanmean(0)
+
+
+def _warp(image: Tensor, matrix: Tensor) -> Tensor:
+    grid = F.affine_grid(matrix.expand(len(image), 2, 3), list(image.shape), align_corners=False)
+    return F.grid_sample(image, grid.to(image.dtype), mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _mean(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean over the first axis of (V, B, 6, n) values where (V, B, 6) is true; 0 where it never is."""
+    weight = valid[..., None].to(values.dtype)
+    return (values * weight).sum(0) / weight.sum(0).clamp_min(1)
+
+
+def _spread(values: Tensor, valid: Tensor) -> Tensor:
+    """Sample standard deviation over the first axis of (V, B, 6) values where `valid`; nan with fewer than two."""
+    count = valid.sum(0)
+    squares = ((values - _mean(values[..., None], valid)[..., 0]) ** 2 * valid).sum(0)
+    return torch.where(count > 1, (squares / (count - 1).clamp_min(1)).sqrt(), torch.nan)
