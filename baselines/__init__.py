@@ -12,6 +12,7 @@ MODULES = (
     "segmentation.monai_nets",
     "segmentation.umamba",
     "segmentation.swin_umamba",
+    "segmentation.transunet",
     "segmentation.swin_unet",
     "segmentation.ukan",
     "classification.medmamba",

@@ -11,10 +11,12 @@ import torch
 from authors_rule import assert_output_equals, rule, seeded
 from scipy.interpolate import BSpline
 from timm.models.swin_transformer import SwinTransformerBlock
+from torch import nn
 
 from baselines.layers.spline import NUM_BASIS, cubic_basis
 from baselines.official import load_official_state
 from baselines.segmentation.swin_unet import DROP_PATH, SwinBlock, WindowAttention
+from baselines.segmentation.transunet import ResNet
 from baselines.segmentation.ukan import KANLinear
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model, model_spec
@@ -67,7 +69,7 @@ def test_a_gradient_reaches_every_parameter_at_another_size(name):
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("name", ["ukan"])
+@pytest.mark.parametrize("name", ["transunet", "ukan"])
 def test_a_grey_image_counts_as_three_equal_channels(name):
     torch.manual_seed(0)
     model = build(name, 64).eval()
@@ -108,6 +110,36 @@ def test_swin_decoder_has_the_drop_path_rates_of_its_encoder():
     encoder = [rates_of(stage) for stage in model.layers]
     assert [rate for stage in encoder for rate in stage] == pytest.approx(rates)
     assert [rates_of(stage) for stage in model.layers_up[1:]] == encoder[2::-1]
+
+
+def test_transunet_drops_tokens_once_and_in_the_mlps_alone():
+    with torch.device("meta"):
+        model = create_model("transunet", img_size=64)
+    drops = {name: module.p for name, module in model.named_modules() if isinstance(module, nn.Dropout)}
+    mlps = {f"transformer.encoder.layer.{n}.ffn.drop{m}" for n in range(12) for m in (1, 2)}
+    assert drops.keys() == mlps | {"transformer.embeddings.dropout"}
+    assert set(drops.values()) == {0.1}
+
+
+def test_transunet_ignores_the_mean_of_its_weights_and_pads_a_skip():
+    torch.manual_seed(0)
+    resnet = ResNet().eval()
+    x = torch.rand(1, 3, 48, 48)
+    with torch.no_grad():
+        before, skips = resnet(x)
+        for module in resnet.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight.add_(0.5)
+        after, _ = resnet(x)
+    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3)
+    assert [skip.shape[1:] for skip in skips] == [(512, 6, 6), (256, 12, 12), (64, 24, 24)]
+    assert (skips[1][..., -1] == 0).all() and (skips[1][..., -1, :] == 0).all() and skips[1][..., :-1, :-1].any()
+
+
+def test_transunet_refuses_sizes_that_are_no_multiple_of_16():
+    for size in (0, 24, 500):
+        with pytest.raises(ValueError, match="multiple of 16"):
+            create_model("transunet", img_size=size)
 
 
 def test_swin_unet_refuses_sizes_that_its_windows_do_not_fit():
@@ -161,5 +193,5 @@ def test_kan_linear_is_a_sum_of_functions_of_one_input_each():
         for j in range(NUM_BASIS):
             coefficient = layer.spline_weight[:, i, j] * layer.spline_scaler[:, i]
             spline += cubic_basis(x[:, i])[:, j, None] * coefficient
-    base = torch.nn.functional.silu(x) @ layer.base_weight.T
+    base = nn.functional.silu(x) @ layer.base_weight.T
     torch.testing.assert_close(layer(x), base + spline)

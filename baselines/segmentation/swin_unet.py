@@ -125,8 +125,8 @@ def _stage(blocks: nn.Module, **resample: nn.Module) -> nn.Sequential:
 class SwinUnet(nn.Module):
     """Swin-Unet whose decoder mirrors the depths of its encoder.
 
-    The skips are taken before the blocks of a level. The output convolutions end in a ReLU, as the authors' do: no
-    logit is negative, so that a pixel is outside a bone only where the logit is exactly 0.
+    The skips are taken before the blocks of a level. The output convolutions end in a ReLU, as the authors' do, who train
+    without a sigmoid (`raw_output`): no output is negative, and behind a sigmoid none would be below one half.
 
     Args:
         in_chans: Channels of the image.
