@@ -125,8 +125,8 @@ def _stage(blocks: nn.Module, **resample: nn.Module) -> nn.Sequential:
 class SwinUnet(nn.Module):
     """Swin-Unet whose decoder mirrors the depths of its encoder.
 
-    The skips are taken before the blocks of a level. The output convolutions end in a ReLU, as the authors' do, who train
-    without a sigmoid (`raw_output`): no output is negative, and behind a sigmoid none would be below one half.
+    The skips are taken before the blocks of a level. The output convolutions end in a ReLU, so that no output is
+    negative: behind a sigmoid none would be below one half. The authors train without a sigmoid (`raw_output`).
 
     Args:
         in_chans: Channels of the image.
