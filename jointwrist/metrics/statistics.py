@@ -1,0 +1,187 @@
+"""Intervals and tests for figures of wrists, two of which may belong to one patient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+RESAMPLES = 2000
+
+
+class Interval(NamedTuple):
+    """A figure with its 95 % interval, or whichever level was asked for."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+class Difference(NamedTuple):
+    """A difference with its interval and p value."""
+
+    estimate: float
+    low: float
+    high: float
+    p: float
+
+
+def resampling_weights(patients: Sequence | np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
+    """Draw bootstrap resamples of patients: a patient's rows come together or not at all.
+
+    Field and Welsh, Bootstrapping clustered data, J. R. Statist. Soc. B 69, 2007 (randomised cluster bootstrap).
+
+    Args:
+        patients: (N,) patient of each row.
+        resamples: Resamples R.
+        seed: Seed.
+
+    Returns:
+        (R, N) float64, how often each row is in each resample.
+    """
+    names, patient = np.unique(np.asarray(patients).astype(str), return_inverse=True)
+    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
+    return drawn[:, patient].astype(float)
+
+
+def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean of the defined among (N,) values under (R, N) weights; nan where a resample has none of them."""
+    values = np.asarray(values, float)
+    defined = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return weights[:, defined] @ values[defined] / weights[:, defined].sum(1)
+
+
+def percentile_interval(estimate: float, resampled: np.ndarray, level: float = 0.95) -> Interval:
+    """Percentile interval of (R,) resampled figures; those undefined are left out."""
+    defined = resampled[~np.isnan(resampled)]
+    if len(defined) == 0 or np.isnan(estimate):
+        return Interval(estimate, np.nan, np.nan)
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(estimate), float(low), float(high))
+
+
+def bootstrap_p(resampled: np.ndarray) -> float:
+    """Two-sided p value of a difference from its (R,) resampled values: how often its sign turns.
+
+    Davison and Hinkley, Bootstrap Methods and their Application, 1997, chapter 4; never below 2 / (R + 1).
+    """
+    defined = resampled[~np.isnan(resampled)]
+    if len(defined) == 0:
+        return np.nan
+    turned = min((defined <= 0).sum(), (defined >= 0).sum())
+    return min(1.0, 2 * (float(turned) + 1) / (len(defined) + 1))
+
+
+def bootstrap_interval(
+    values: np.ndarray,
+    patients: Sequence | np.ndarray,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """Mean of per-case figures with its percentile bootstrap interval, resampled by patient.
+
+    Args:
+        values: (N,) figures; nan is left out.
+        patients: (N,) patient of each case.
+        level: Coverage.
+        resamples: Resamples.
+        seed: Seed.
+
+    Raises:
+        ValueError: The lengths differ.
+    """
+    values, patients = _same_length(values, patients)
+    if np.isnan(values).all():
+        return Interval(np.nan, np.nan, np.nan)
+    resampled = weighted_mean(values, resampling_weights(patients, resamples, seed))
+    return percentile_interval(np.nanmean(values), resampled, level)
+
+
+def bootstrap_difference(
+    first: np.ndarray,
+    second: np.ndarray,
+    patients: Sequence | np.ndarray,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Difference:
+    """Mean of first - second over cases where both are defined, resampled by patient; see `bootstrap_interval`."""
+    first, second = _same_length(first, second)
+    difference, patients = _same_length(first - second, patients)
+    if np.isnan(difference).all():
+        return Difference(np.nan, np.nan, np.nan, np.nan)
+    resampled = weighted_mean(difference, resampling_weights(patients, resamples, seed))
+    return Difference(*percentile_interval(np.nanmean(difference), resampled, level), bootstrap_p(resampled))
+
+
+def paired_wilcoxon(first: np.ndarray, second: np.ndarray, patients: Sequence | np.ndarray) -> float:
+    """P value of Wilcoxon's signed-rank test between two models, on the mean difference of every patient.
+
+    The test needs independent pairs, which two wrists of a patient are not. Undefined figures are left out; without
+    any difference p is 1, and without any pair nan.
+    """
+    first, second = _same_length(first, second)
+    difference, patients = _same_length(first - second, patients)
+    defined = ~np.isnan(difference)
+    if not defined.any():
+        return np.nan
+    _, patient = np.unique(patients[defined].astype(str), return_inverse=True)
+    means = np.bincount(patient, difference[defined]) / np.bincount(patient)
+    return float(stats.wilcoxon(means).pvalue) if means.any() else 1.0
+
+
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Adjust p values for the number of tests (Holm 1979); nan stays nan and does not count as a test."""
+    p_values = np.asarray(p_values, float)
+    adjusted = p_values.copy()
+    tested = ~np.isnan(p_values)
+    if tested.any():
+        adjusted[tested] = multipletests(p_values[tested], method="holm")[1]
+    return adjusted
+
+
+def compare_groups(
+    values: np.ndarray,
+    group: np.ndarray,
+    patients: Sequence | np.ndarray,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Difference:
+    """Compare cases of a group with the others, such as wrists with and without erosion.
+
+    Args:
+        values: (N,) figures; nan is left out.
+        group: (N,) bool.
+        patients: (N,) patient of each case.
+        level: Coverage.
+        resamples: Resamples.
+        seed: Seed.
+
+    Returns:
+        Mean in the group minus mean outside with its interval, resampled by patient, and the p value of the
+        Mann-Whitney test over cases; nan where one side is empty.
+    """
+    values, patients = _same_length(values, patients)
+    group, _ = _same_length(group, patients)
+    defined = ~np.isnan(values)
+    values, group, patients = values[defined], group[defined].astype(bool), patients[defined]
+    if group.all() or not group.any():
+        return Difference(np.nan, np.nan, np.nan, np.nan)
+    weights = resampling_weights(patients, resamples, seed)
+    resampled = weighted_mean(values[group], weights[:, group]) - weighted_mean(values[~group], weights[:, ~group])
+    estimate = values[group].mean() - values[~group].mean()
+    p = stats.mannwhitneyu(values[group], values[~group], alternative="two-sided").pvalue
+    return Difference(*percentile_interval(estimate, resampled, level), float(p))
+
+
+def _same_length(first, second) -> tuple[np.ndarray, np.ndarray]:
+    first, second = np.asarray(first), np.asarray(second)
+    if first.shape != second.shape or first.ndim != 1:
+        raise ValueError(f"shapes {first.shape} and {second.shape} are not those of two rows of equal length")
+    return first, second
