@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_train(commands)
     _add_evaluate(commands)
+    _add_export(commands)
     _add_data(commands)
     _add_models(commands)
     info = commands.add_parser("info", help="versions, devices, extras, bones and joint surfaces")
@@ -109,6 +110,20 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("-o", "--out", type=Path, default=Path("evaluation"), help="folder (default: %(default)s)")
     parser.set_defaults(command="evaluate")
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write weights as ONNX or as a PyTorch program",
+        description="Write weights as a program that runs without jointwrist, and check that it answers as the model.",
+    )
+    parser.add_argument("weights", help="weight file, folder of a training run, name of shipped weights, or repository")
+    parser.add_argument("out", type=Path, metavar="OUT", help="file to write, such as wrist.onnx or wrist.pt2")
+    parser.add_argument(
+        "--format", choices=("onnx", "torch"), default="onnx", help="format of the file (default: %(default)s)"
+    )
+    parser.set_defaults(command="export")
 
 
 def _add_data(commands: argparse._SubParsersAction) -> None:

@@ -170,6 +170,16 @@ def evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def export(arguments: argparse.Namespace) -> int:
+    """Write weights as a program."""
+    from jointwrist.inference.export import export_weights
+    from jointwrist.inference.predictor import find_weights
+
+    difference = export_weights(find_weights(arguments.weights), arguments.out, arguments.format)
+    print(f"{arguments.out}: answers as the model, relative difference {difference:.1e}")
+    return 0
+
+
 def means(table: str, frame: Any) -> str:
     """Mean figures of per-case rows, for a person to glance at."""
     import numpy as np

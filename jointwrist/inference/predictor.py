@@ -16,6 +16,7 @@ from jointwrist.data.dicom import Radiograph, find_films, load_radiograph
 from jointwrist.data.preprocess import normalise, prepare_image, resize_image
 from jointwrist.engine.checkpoint import load_weights
 from jointwrist.errors import DataError
+from jointwrist.inference.onnx_model import OnnxModel
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.views import VIEWS, Prediction, Uncertainty, bring_back, combine, see
 from jointwrist.registry import model_spec
@@ -65,15 +66,19 @@ class Predictor:
         """Load weights together with the sizes and thresholds that belong to them.
 
         Args:
-            source: Weight file; folder with `best.safetensors`; name of a model whose weights come with the package;
-                or repository on the Hugging Face hub.
+            source: Weight file; ONNX program of `jointwrist export`; folder with `best.safetensors`; name of a model
+                whose weights come with the package; or repository on the Hugging Face hub.
             device: Where to run; None takes a GPU if there is one.
 
         Raises:
             DataError: There are no such weights, or they are not for whole radiographs.
         """
         path = find_weights(source)
-        model, info = load_weights(path)
+        if path.suffix == ".onnx":
+            model: nn.Module = OnnxModel(path)
+            info = model.info
+        else:
+            model, info = load_weights(path)
         task = model_spec(info["model"]).task
         if task not in ("joint", "segmentation"):
             raise DataError(

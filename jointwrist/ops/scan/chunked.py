@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from jointwrist.ops.scan.doubling import recurrence
 from jointwrist.ops.scan.elementwise import whole_scan
 
 CHUNK = 64
@@ -96,4 +97,5 @@ def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
 
 def scan(*problem) -> tuple[Tensor, Tensor]:
     """Scan in PyTorch; see `dispatch` for what a backend takes and returns."""
-    return whole_scan(ChunkedScan.apply, *problem)
+    # an exported program has every operator written out: a loop over the steps would make it endless
+    return whole_scan(recurrence if torch.compiler.is_exporting() else ChunkedScan.apply, *problem)

@@ -54,10 +54,12 @@ def choose_backend(backend: str, device: torch.device, dtype: torch.dtype) -> st
     Raises:
         ValueError: The backend is unknown or cannot run here; the message says why.
     """
+    if torch.compiler.is_exporting():
+        return "torch"  # an exported program must run without the kernels of this package
     if backend == "auto":
         backend = os.environ.get("JOINTWRIST_SCAN", "auto")
     if backend == "auto":
-        preferred = () if torch.compiler.is_exporting() else _PREFERRED.get(device.type, ())
+        preferred = _PREFERRED.get(device.type, ())
         return next((name for name in preferred if why_not(name, device, dtype) is None), "torch")
     if reason := why_not(backend, device, dtype):
         raise ValueError(f"scan backend {backend!r} is not available here: {reason}")

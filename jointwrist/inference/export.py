@@ -1,0 +1,154 @@
+"""Weights as a program that needs no jointwrist: ONNX, or PyTorch's own export, checked against the model itself.
+
+A program takes one radiograph as `Predictor` gives it to the network: square, grey values in [0, 1], a right hand.
+Its outputs are logits, as everywhere in this package.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
+from jointwrist.data.preprocess import normalise, resize_image
+from jointwrist.engine.checkpoint import load_weights
+from jointwrist.errors import DataError, require
+from jointwrist.files import atomic
+from jointwrist.registry import model_spec
+
+FORMATS = ("onnx", "torch")
+#: Key of the information on the model in a program's metadata.
+INFO_KEY = "jointwrist"
+OUTPUTS = {
+    "joint": ("mask_logits", "erosion_logits", "roi_boxes", "roi_valid"),
+    "segmentation": ("mask_logits",),
+    "erosion": ("logits",),
+}
+#: Largest difference from the model that is rounding, as a share of an output's largest value.
+TOLERANCE = 1e-3
+
+Outputs = list[np.ndarray]
+
+
+def export_weights(weights: Path, target: Path, kind: str) -> float:
+    """Write a weight file as a program, and run both on the same images.
+
+    Args:
+        weights: Weight file of a joint, segmentation or erosion network.
+        target: File to write: `.onnx` for ONNX, `.pt2` for PyTorch. It carries the information of the weight file, and
+            the names of bones and joint surfaces, as JSON under `jointwrist`.
+        kind: One of `FORMATS`.
+
+    Returns:
+        Largest difference between the outputs of model and program, as a share of an output's largest value.
+
+    Raises:
+        DataError: The weights cannot be read or exported, or the program answers otherwise than the model; then
+            nothing is written.
+        MissingExtraError: ONNX is asked for, and the extra `export` is not installed.
+    """
+    if kind not in FORMATS:
+        raise ValueError(f"format {kind!r} is unknown; formats are {', '.join(FORMATS)}")
+    if kind == "onnx":
+        for module in ("onnx", "onnxscript", "onnxruntime"):
+            require(module, "export")
+    model, info = load_weights(weights)
+    task = model_spec(info["model"]).task
+    if task not in OUTPUTS:
+        raise DataError(f"{weights}: {info['model']} is a model for {task}; such models are not exported")
+    program = _Program(model, task).eval()
+    sizes = _input_sizes(info, task)
+    info = {**info, "task": task, "bones": BONE_NAMES, "joints": JOINT_NAMES}
+    with torch.no_grad():
+        exported = torch.export.export(program, _example(0, sizes), strict=False)
+        with atomic(target) as temporary:
+            write = _write_onnx if kind == "onnx" else _write_torch
+            run = write(exported, temporary, info, OUTPUTS[task])
+            difference = max(_difference(program, run, _example(seed, sizes)) for seed in range(2))
+            if not difference <= TOLERANCE:
+                raise DataError(f"{weights}: exported as {kind}, outputs differ from the model by {difference:.1e}")
+    return difference
+
+
+class _Program(nn.Module):
+    """A model as a function from tensors to a tuple of tensors."""
+
+    def __init__(self, model: nn.Module, task: str):
+        super().__init__()
+        self.model, self.names = model, OUTPUTS[task]
+
+    def forward(self, *images: Tensor) -> tuple[Tensor, ...]:
+        output = self.model(*images)
+        return (output,) if isinstance(output, Tensor) else tuple(getattr(output, name) for name in self.names)
+
+
+def _input_sizes(info: dict[str, Any], task: str) -> tuple[int, ...]:
+    """Sides of the inputs: the radiograph, and where it is larger the image that the joint crops are cut from."""
+    if task == "erosion":
+        crop = info.get("config", {}).get("erosion", {}).get("crop_size")
+        return (crop or model_spec(info["model"]).input_size,)
+    size, detail = info["image_size"], info.get("detail_size") or info["image_size"]
+    return (size, detail) if task == "joint" and detail != size else (size,)
+
+
+def _example(seed: int, sizes: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """Blotches of the size of bones, and grain, at every size."""
+    generator = torch.Generator().manual_seed(seed)
+    size = max(sizes)
+    blotches = torch.rand(1, 1, 7, 7, generator=generator)
+    grain = torch.rand(1, 1, size, size, generator=generator)
+    image = normalise(F.interpolate(blotches, (size, size), mode="bicubic") + 0.1 * grain)
+    return tuple(resize_image(image, side) for side in sizes)
+
+
+def _difference(program: nn.Module, run: Callable[[tuple[Tensor, ...]], Outputs], images: tuple[Tensor, ...]) -> float:
+    expected = [output.float().numpy() for output in program(*images)]
+    found = [output.astype(np.float32) for output in run(images)]
+    return max(
+        float(np.abs(a - b).max() / max(1.0, float(np.abs(a).max()))) for a, b in zip(expected, found, strict=True)
+    )
+
+
+def _write_torch(exported: torch.export.ExportedProgram, path: Path, info: dict[str, Any], _: tuple[str, ...]):
+    with path.open("wb") as stream:
+        torch.export.save(exported, stream, extra_files={f"{INFO_KEY}.json": json.dumps(info)})
+    with path.open("rb") as stream:
+        program = torch.export.load(stream).module()
+    return lambda images: [output.numpy() for output in program(*images)]
+
+
+def _write_onnx(exported: torch.export.ExportedProgram, path: Path, info: dict[str, Any], names: tuple[str, ...]):
+    from jointwrist.inference.onnx_model import OnnxModel
+
+    inputs = ["image", "detail"][: len(exported.graph_signature.user_inputs)]
+    with _quiet("onnx_ir", "torch.onnx", "onnxscript"):
+        # onnxruntime optimises when it loads; doing so here as well takes several times as long as the export
+        program = torch.onnx.export(
+            exported, dynamo=True, input_names=inputs, output_names=names, optimize=False, verbose=False
+        )
+    program.model.metadata_props[INFO_KEY] = json.dumps(info)
+    program.save(path)
+    model = OnnxModel(path)
+    return lambda images: [output.numpy() for output in model.run(*images)]
+
+
+@contextmanager
+def _quiet(*loggers: str) -> Iterator[None]:
+    """Keep libraries from reporting their inner workings."""
+    before = {name: logging.getLogger(name).level for name in loggers}
+    try:
+        for name in loggers:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

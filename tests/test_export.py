@@ -1,0 +1,163 @@
+"""Exported programs answer as the model: through onnxruntime, through the predictor, and as a PyTorch program."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from test_predictor import film
+from torch import nn
+
+from jointwrist.cli import main
+from jointwrist.engine.checkpoint import load_weights, save_weights
+from jointwrist.errors import DataError
+from jointwrist.inference import export
+from jointwrist.inference.predictor import Predictor
+from jointwrist.models.encoder import SIZES, EncoderSize
+from jointwrist.registry import create_model
+
+needs_onnx = pytest.mark.skipif(
+    any(__import__("importlib.util").util.find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")),
+    reason="the extra `export` is not installed",
+)
+SIZE, DETAIL = 32, 48
+
+
+#: A joint network with one block of each kind that stage 3 and 4 of the hybrid encoder have: exporting takes seconds.
+MICRO = EncoderSize(8, (8, 8, 16, 16), (1, 1, 2, 1), (0, 0, 1, 1), 8)
+OPTIONS = {"size": "micro", "widths": (16, 16, 16, 16, 16), "roi_channels": 8, "roi_crop": 32, "roi_dim": 32}
+
+
+def save(folder, name, options, **info):
+    torch.manual_seed(0)
+    model = create_model(name, **options).eval()
+    if name == "jointwrist_tiny":  # random weights whose masks are neither empty nor full
+        nn.init.zeros_(model.decoder.mask_head.bias)
+    path = folder / f"{name}.safetensors"
+    save_weights(path, model, {"model": name, "options": options, "image_size": SIZE, **info})
+    return path
+
+
+@pytest.fixture(scope="module")
+def joint_weights(tmp_path_factory):
+    SIZES["micro"] = MICRO
+    folder, thresholds = tmp_path_factory.mktemp("joint"), {"mask": 0.45, "erosion": 0.3}
+    yield save(folder, "jointwrist_tiny", OPTIONS, detail_size=DETAIL, thresholds=thresholds)
+    del SIZES["micro"]
+
+
+@pytest.fixture(scope="module")
+def joint_onnx(joint_weights):
+    path = joint_weights.with_suffix(".onnx")
+    assert main(["export", str(joint_weights), str(path)]) == 0
+    return path
+
+
+@needs_onnx
+def test_onnxruntime_alone_predicts_the_same(joint_weights, joint_onnx):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(joint_onnx), providers=["CPUExecutionProvider"])
+    model, _ = load_weights(joint_weights)
+    generator = torch.Generator().manual_seed(5)
+    image = torch.rand(1, 1, SIZE, SIZE, generator=generator)
+    detail = torch.rand(1, 1, DETAIL, DETAIL, generator=generator)
+    with torch.no_grad():
+        expected = model(image, detail)
+    found = dict(
+        zip(
+            [entry.name for entry in session.get_outputs()],
+            session.run(None, {"image": image.numpy(), "detail": detail.numpy()}),
+            strict=True,
+        )
+    )
+    assert expected.roi_valid.any()
+    for name in ("mask_logits", "erosion_logits", "roi_boxes"):
+        np.testing.assert_allclose(found[name], getattr(expected, name).numpy(), atol=1e-4)
+    np.testing.assert_array_equal(found["roi_valid"], expected.roi_valid.numpy())
+
+
+@needs_onnx
+@pytest.mark.parametrize("side", ["L", "R"])
+def test_the_predictor_takes_an_onnx_program(joint_weights, joint_onnx, side):
+    films = [film(60, 44), film(40, 40)]
+    programs, networks = (Predictor.from_pretrained(path)(films, side=side) for path in (joint_onnx, joint_weights))
+    for a, b in zip(programs, networks, strict=True):
+        assert (a.threshold, a.model) == (b.threshold, b.model) == (0.3, "jointwrist_tiny")
+        assert (a.masks != b.masks).mean() < 1e-4
+        np.testing.assert_allclose(a.probabilities, b.probabilities, atol=1e-5)
+        np.testing.assert_allclose(a.boxes, b.boxes, atol=1e-2)
+        assert a.scored.any()
+
+
+@needs_onnx
+def test_a_program_carries_what_is_needed_to_use_it(joint_onnx):
+    import onnx
+
+    program = onnx.load(joint_onnx)
+    onnx.checker.check_model(program)
+    info = json.loads(next(entry.value for entry in program.metadata_props if entry.key == "jointwrist"))
+    assert (info["image_size"], info["detail_size"], info["task"]) == (SIZE, DETAIL, "joint")
+    assert info["bones"][0] == "Capitate" and len(info["joints"]) == 6
+    domains = {node.domain for node in program.graph.node}
+    assert not any("jointwrist" in domain for domain in domains)
+
+
+@needs_onnx
+def test_a_baseline_in_onnx(tmp_path):
+    pytest.importorskip("monai", reason="the extra `baselines` is not installed")
+    weights = save(tmp_path, "unetpp", {})
+    assert export.export_weights(weights, tmp_path / "unetpp.onnx", "onnx") < 1e-4
+    pixels = film(50, 40)
+    a, b = (Predictor.from_pretrained(path)(pixels, side="R") for path in (tmp_path / "unetpp.onnx", weights))
+    assert (a.masks != b.masks).mean() < 1e-3
+
+
+def test_torch_program(joint_weights, tmp_path, capsys):
+    path = tmp_path / "joint.pt2"
+    assert main(["export", str(joint_weights), str(path), "--format", "torch"]) == 0
+    assert "answers as the model" in capsys.readouterr().out
+    files = {"jointwrist.json": ""}
+    program = torch.export.load(path, extra_files=files)
+    assert json.loads(files["jointwrist.json"])["thresholds"] == {"mask": 0.45, "erosion": 0.3}
+    targets = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
+    assert not any("jointwrist" in target for target in targets), "needs no kernel of this package"
+    model, _ = load_weights(joint_weights)
+    image, detail = torch.rand(1, 1, SIZE, SIZE), torch.rand(1, 1, DETAIL, DETAIL)
+    with torch.no_grad():
+        expected, found = model(image, detail), program.module()(image, detail)
+    torch.testing.assert_close(found[0], expected.mask_logits, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found[1], expected.erosion_logits, atol=1e-4, rtol=1e-4)
+
+
+def test_an_erosion_classifier_takes_its_crop_size():
+    assert export._input_sizes({"model": "mobilenet", "config": {"erosion": {"crop_size": 64}}}, "erosion") == (64,)
+    assert export._input_sizes({"model": "mobilenet"}, "erosion") == (224,)
+
+
+class Unsteady(nn.Module):
+    def forward(self, image):
+        return torch.rand(1, 14, *image.shape[-2:]) + 0 * image
+
+
+def test_a_program_that_answers_otherwise_is_not_written(tmp_path, monkeypatch):
+    info = {"model": "unetpp", "image_size": SIZE}
+    monkeypatch.setattr(export, "load_weights", lambda path: (Unsteady(), info))
+    with pytest.raises(DataError, match="differ from the model"):
+        export.export_weights(tmp_path / "w.safetensors", tmp_path / "x.pt2", "torch")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_exported_is_said(tmp_path, joint_weights, monkeypatch, capsys):
+    (tmp_path / "other.onnx").write_bytes(b"no program")
+    pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
+    with pytest.raises(DataError, match=r"other\.onnx: not an ONNX program"):
+        Predictor.from_pretrained(tmp_path / "other.onnx")
+    with pytest.raises(ValueError, match="formats are onnx, torch"):
+        export.export_weights(joint_weights, tmp_path / "x", "tflite")
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    assert main(["export", str(joint_weights), str(tmp_path / "x.onnx")]) == 2
+    assert "jointwrist[export]" in capsys.readouterr().err
