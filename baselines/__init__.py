@@ -10,12 +10,15 @@ __all__ = ["load_official_state"]
 
 MODULES = (
     "segmentation.monai_nets",
+    "segmentation.smp_nets",
     "segmentation.umamba",
     "segmentation.swin_umamba",
     "segmentation.transunet",
     "segmentation.swin_unet",
     "segmentation.ukan",
+    "classification.convkan",
     "classification.medmamba",
+    "classification.monai_nets",
     "classification.timm_nets",
     "foundation.sam",
 )

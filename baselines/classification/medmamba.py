@@ -10,6 +10,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from baselines.layers.sides import check_sides
 from baselines.layers.ss2d_v1 import SS2D, PatchEmbed, PatchMerging
 from jointwrist.registry import ModelSpec, register_model
 
@@ -85,6 +86,7 @@ class MedMamba(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (B, num_classes) of images (B, in_chans, H, W), H and W at least 32."""
+        check_sides(x, "MedMamba", least=32)
         x = self.layers(self.patch_embed(x)).permute(0, 3, 1, 2)
         return self.head(F.adaptive_avg_pool2d(x, 1).flatten(1))
 

@@ -1,0 +1,86 @@
+"""ConvKAN against sampled outputs of the authors' code, and its parts against references."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from authors_rule import assert_output_equals, rule, seeded
+from scipy.interpolate import BSpline
+from torch import nn
+from torch.nn import functional
+
+from baselines.classification.convkan import ConvKAN, KANConv
+from baselines.official import load_official_state
+from jointwrist.registry import create_model
+
+#: An input size, and of the output of the authors' code its shape, mean, deviation and samples, all parameters being
+#: set by `rule`.
+OFFICIAL = json.loads((Path(__file__).parent / "data" / "official_outputs_convkan.json").read_text())["convkan"]
+
+#: Tensors of the authors' state dict for one layer.
+LAYER = (
+    "base_conv.0.weight",
+    "spline_conv.0.weight",
+    *(f"layer_norm.0.{part}" for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")),
+    "prelus.0.weight",
+)
+
+
+def test_names_are_the_authors():
+    layers = ("layers.0", *(f"layers.{stage}.module" for stage in (1, 2, 3)))
+    expected = {f"{layer}.{tensor}" for layer in layers for tensor in LAYER} | {"output.1.weight", "output.1.bias"}
+    assert set(create_model("convkan").state_dict()) == expected
+
+
+def test_outputs_equal_the_authors():
+    model = create_model("convkan").eval()
+    state = {
+        name: torch.zeros_like(value) if name.endswith("num_batches_tracked") else rule(name, value.shape)
+        for name, value in model.state_dict().items()
+    }
+    assert load_official_state(model, state) == []
+    with torch.no_grad():
+        output = model(torch.rand(OFFICIAL["input"], generator=seeded("input")))
+    assert_output_equals(output, OFFICIAL)
+
+
+def test_every_edge_is_a_gelu_and_a_spline_and_nothing_beyond_the_border():
+    torch.manual_seed(0)
+    layer = KANConv(2, 1, stride=1).eval()
+    x = 1.5 * torch.randn(2, 5, 5)
+    knots = -2.2 + 0.4 * np.arange(12)
+    elements = [BSpline.basis_element(knots[j : j + 5], extrapolate=False) for j in range(8)]
+    basis = torch.from_numpy(np.stack([np.nan_to_num(element(x)) for element in elements])).float()
+    total = torch.zeros(5, 5)
+    with torch.no_grad():
+        for channel, row, column in itertools.product(range(2), range(3), range(3)):
+            base = layer.base_conv[0].weight[0, channel, row, column]
+            spline = layer.spline_conv[0].weight[0, 8 * channel : 8 * channel + 8, row, column]
+            edge = base * functional.gelu(x[channel]) + torch.einsum("j,jhw->hw", spline, basis[:, channel])
+            total += functional.pad(edge, (1, 1, 1, 1))[row : row + 5, column : column + 5]
+        expected = functional.leaky_relu(total / (1 + 1e-5) ** 0.5, 0.25)
+        torch.testing.assert_close(layer(x[None])[0, 0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_weights_start_uniform_with_gain_one():
+    torch.manual_seed(0)
+    layer = KANConv(64, 128, stride=2)
+    for conv, fan_in in ((layer.base_conv[0], 9 * 64), (layer.spline_conv[0], 72 * 64)):
+        bound = (3 / fan_in) ** 0.5
+        assert 0.99 * bound < conv.weight.abs().max() <= bound
+        assert conv.weight.std().item() == pytest.approx(fan_in**-0.5, rel=0.01)
+
+
+def test_dropout_stands_where_the_authors_put_it():
+    drops = {
+        name: (type(module), module.p)
+        for name, module in ConvKAN().named_modules()
+        if isinstance(module, (nn.Dropout, nn.Dropout2d))
+    }
+    stages = {f"layers.{stage}.dropout": (nn.Dropout2d, 0.25) for stage in (1, 2, 3)}
+    assert drops == stages | {"output.0": (nn.Dropout, 0.5)}
