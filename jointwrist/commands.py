@@ -146,7 +146,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from jointwrist.engine.session import open_accelerator
     from jointwrist.engine.tasks import build_task
     from jointwrist.files import atomic
-    from jointwrist.inference.predictor import find_weights
+    from jointwrist.hub import find_weights
 
     path = find_weights(arguments.weights)
     model, info = load_weights(path)
@@ -172,8 +172,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 def export(arguments: argparse.Namespace) -> int:
     """Write weights as a program."""
+    from jointwrist.hub import find_weights
     from jointwrist.inference.export import export_weights
-    from jointwrist.inference.predictor import find_weights
 
     difference = export_weights(find_weights(arguments.weights), arguments.out, arguments.format)
     print(f"{arguments.out}: answers as the model, relative difference {difference:.1e}")

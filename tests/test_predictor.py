@@ -14,7 +14,8 @@ from jointwrist.anatomy import NOT_SCORED
 from jointwrist.cli import main
 from jointwrist.engine.checkpoint import save_weights
 from jointwrist.errors import DataError
-from jointwrist.inference.predictor import Predictor, erosion_level, find_weights
+from jointwrist.hub import find_weights
+from jointwrist.inference.predictor import Predictor, erosion_level
 from jointwrist.registry import create_model
 
 

@@ -16,13 +16,11 @@ from jointwrist.data.dicom import Radiograph, find_films, load_radiograph
 from jointwrist.data.preprocess import normalise, prepare_image, resize_image
 from jointwrist.engine.checkpoint import load_weights
 from jointwrist.errors import DataError
+from jointwrist.hub import find_weights
 from jointwrist.inference.onnx_model import OnnxModel
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.views import VIEWS, Prediction, Uncertainty, bring_back, combine, see
 from jointwrist.registry import model_spec
-
-#: Weights that come with the package, if any.
-SHIPPED = Path(__file__).parent.parent / "weights"
 
 
 class Predictor:
@@ -204,40 +202,6 @@ def read_film(source: str | Path | np.ndarray, side: str | None = None) -> Radio
         raise DataError(f"an array must be a grey image (H, W), not {source.shape}")
     pixels = normalise(torch.from_numpy(source.astype(np.float32))).numpy()
     return Radiograph(pixels=pixels, side=side)
-
-
-def find_weights(source: str | Path) -> Path:
-    """Find a weight file by path, folder, name or hub repository, as `Predictor.from_pretrained` takes them.
-
-    Raises:
-        DataError: There is none; the message says where they could come from.
-    """
-    path = Path(source)
-    if path.is_file():
-        return path
-    if (path / "best.safetensors").is_file():
-        return path / "best.safetensors"
-    if (SHIPPED / f"{source}.safetensors").is_file():
-        return SHIPPED / f"{source}.safetensors"
-    if path.suffix != ".safetensors" and len(path.parts) == 2 and not path.parent.exists():
-        return _download(str(source))
-    shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors"))) or "none"
-    raise DataError(
-        f"{source}: no weights here; give a .safetensors file or a folder with best.safetensors (`make run` trains"
-        f" one), or a name that comes with the package: {shipped}"
-    )
-
-
-def _download(repository: str) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(hf_hub_download(repository, "model.safetensors"))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
-        raise DataError(
-            f"{repository}: neither a file nor a reachable hub repository with model.safetensors"
-        ) from error
 
 
 def _square(height: int, width: int) -> tuple[int, int, int]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from jointwrist.hub import PretrainedMixin
 from jointwrist.models.decoder import Decoder
 from jointwrist.models.encoder import build_encoder
 from jointwrist.models.erosion import ErosionHead
@@ -35,7 +36,7 @@ class JointOutput(NamedTuple):
     crops: Tensor
 
 
-class JointWrist(nn.Module):
+class JointWrist(PretrainedMixin, nn.Module):
     """Shared encoder, bone decoder and erosion head.
 
     Args:
@@ -120,11 +121,17 @@ def _spec(name: str, parameters: int) -> ModelSpec:
 @register_model(_spec("jointwrist_tiny", 2_097_770))
 def jointwrist_tiny(**options) -> JointWrist:
     """Build the joint network of about 2.1 M parameters."""
-    return JointWrist(**options)
+    return _built("jointwrist_tiny", options)
 
 
 @register_model(_spec("jointwrist_base", 36_138_064))
 def jointwrist_base(**options) -> JointWrist:
     """Build the joint network of about 36 M parameters."""
     base = {"size": "base", "widths": (384, 192, 96, 64, 32), "roi_channels": 64, "roi_crop": 96, "roi_dim": 256}
-    return JointWrist(**{**base, **options})
+    return _built("jointwrist_base", options, base)
+
+
+def _built(name: str, options: dict[str, Any], defaults: dict[str, Any] | None = None) -> JointWrist:
+    model = JointWrist(**{**(defaults or {}), **options})
+    model.info = {"model": name, "options": options}
+    return model

@@ -1,0 +1,157 @@
+"""Weights come from folders, names and repositories, and are published with a card that says what they are."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import huggingface_hub
+import numpy as np
+import pytest
+import torch
+import yaml
+from test_predictor import film
+
+from jointwrist import hub
+from jointwrist.engine.checkpoint import load_weights, save_weights
+from jointwrist.errors import DataError
+from jointwrist.hub import find_weights, model_card, save_pretrained
+from jointwrist.inference.predictor import Predictor
+from jointwrist.models.joint import JointWrist
+from jointwrist.registry import create_model, list_models, model_spec
+
+TRAINED = {
+    "model": "jointwrist_tiny",
+    "options": {"encoder": "conv"},
+    "image_size": 64,
+    "detail_size": 96,
+    "thresholds": {"mask": 0.45, "erosion": 0.3},
+    "epochs": 7,
+    "config": {"seed": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    model = create_model("jointwrist_tiny", encoder="conv").eval()
+    torch.nn.init.zeros_(model.decoder.mask_head.bias)
+    return model
+
+
+def front_matter(card):
+    return yaml.safe_load(re.match(r"---\n(.*?)\n---\n", card, re.DOTALL)[1])
+
+
+def test_a_saved_network_comes_back_as_it_was(network, tmp_path):
+    assert network.save_pretrained(tmp_path / "wrist") == tmp_path / "wrist"
+    loaded = JointWrist.from_pretrained(tmp_path / "wrist")
+    assert loaded.info["options"] == {"encoder": "conv"}
+    assert not loaded.training
+    image = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(image).mask_logits, network(image).mask_logits, rtol=0, atol=0)
+    assert sorted(file.name for file in (tmp_path / "wrist").iterdir()) == ["README.md", "model.safetensors"]
+
+
+def test_training_values_go_along(network, tmp_path):
+    save_weights(tmp_path / "run" / "best.safetensors", network, TRAINED)
+    JointWrist.from_pretrained(tmp_path / "run").save_pretrained(tmp_path / "again")
+    assert load_weights(tmp_path / "again" / "model.safetensors")[1] == TRAINED
+    first, second = (Predictor.from_pretrained(tmp_path / name) for name in ("run", "again"))
+    assert (second.image_size, second.detail_size, second.threshold) == (64, 96, 0.3)
+    np.testing.assert_array_equal(first(film(70, 60), side="L").masks, second(film(70, 60), side="L").masks)
+
+
+def test_the_card_says_what_the_weights_are():
+    card = model_card(TRAINED, "someone/wrist")
+    data = front_matter(card)
+    assert (data["license"], data["library_name"], data["pipeline_tag"]) == (
+        "apache-2.0",
+        "jointwrist",
+        "image-segmentation",
+    )
+    assert 'Predictor.from_pretrained("someone/wrist")' in card
+    for fact in ("encoder=conv", "| Input | 64 px |", "96 px", "0.45", "0.3", "| Epochs | 7 |", "not a medical device"):
+        assert fact in card
+
+
+@pytest.mark.parametrize("task", ["joint", "segmentation", "erosion"])
+def test_every_model_that_can_be_trained_has_a_valid_card(task):
+    for name in list_models(task=task):
+        card = model_card({"model": name, "options": {}}, "x/y")
+        known = front_matter(card)["license"]
+        assert known in ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "other")
+        assert model_spec(name).licence in card
+        huggingface_hub.ModelCard(card)
+
+
+def test_a_baseline_is_saved_by_the_function(tmp_path):
+    model = create_model("mobilenet")
+    save_pretrained(tmp_path, model, {"model": "mobilenet", "options": {}})
+    again, info = load_weights(find_weights(tmp_path))
+    assert info["image_size"] == 224
+    assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), model.state_dict().values(), strict=True))
+    with pytest.raises(DataError, match="mobilenet is not a JointWrist"):
+        JointWrist.from_pretrained(tmp_path)
+
+
+def test_a_network_built_by_hand_is_not_saved_without_its_name(tmp_path):
+    with pytest.raises(ValueError, match="create_model"):
+        JointWrist(encoder="conv").save_pretrained(tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+class Hub:
+    """Stands for the hub: repositories are folders."""
+
+    def __init__(self, root):
+        self.root, self.created = root, []
+
+    def __call__(self, token=None):
+        self.token = token
+        return self
+
+    def create_repo(self, repository, private, exist_ok):
+        assert exist_ok
+        self.created.append((repository, private))
+
+    def upload_folder(self, repo_id, folder_path, commit_message):
+        shutil.copytree(folder_path, self.root / repo_id)
+        return f"https://hub/{repo_id}/commit/1"
+
+    def download(self, repository, name):
+        if not (self.root / repository).exists():
+            raise huggingface_hub.errors.LocalEntryNotFoundError("offline")
+        return str(self.root / repository / name)
+
+
+def test_a_published_network_is_found_by_its_repository(network, tmp_path, monkeypatch):
+    remote = Hub(tmp_path / "hub")
+    monkeypatch.setattr(huggingface_hub, "HfApi", remote)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", remote.download)
+    monkeypatch.chdir(tmp_path)
+    assert network.push_to_hub("someone/wrist-1.0", private=True, token="t").endswith("wrist-1.0/commit/1")
+    assert (remote.created, remote.token) == ([("someone/wrist-1.0", True)], "t")
+    loaded = JointWrist.from_pretrained("someone/wrist-1.0")
+    assert torch.equal(loaded.erosion.joint_bias, network.erosion.joint_bias)
+    assert '"someone/wrist-1.0"' in (remote.root / "someone" / "wrist-1.0" / "README.md").read_text()
+    with pytest.raises(DataError, match="someone/else: neither a file nor a reachable hub repository"):
+        find_weights("someone/else")
+
+
+def test_shipped_weights_go_by_their_name(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(hub, "SHIPPED", tmp_path)
+    save_weights(tmp_path / "our_wrist.safetensors", network, TRAINED)
+    assert find_weights("our_wrist") == tmp_path / "our_wrist.safetensors"
+    with pytest.raises(DataError, match="comes with the package: our_wrist"):
+        find_weights("their_wrist")
+
+
+def test_a_pickle_is_never_opened(tmp_path, monkeypatch):
+    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04")
+    with pytest.raises(DataError, match="no weights here"):
+        find_weights(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"\x80\x04")
+    with pytest.raises(DataError, match="not a complete safetensors file"):
+        JointWrist.from_pretrained(tmp_path)
