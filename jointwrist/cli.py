@@ -106,7 +106,7 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("weights", help="weight file or folder of a training run")
     parser.add_argument("--data", type=Path, required=True, metavar="ROOT", help="folder in the released layout")
     parser.add_argument(
-        "--split", choices=("train", "val", "test"), default="test", help="cases (default: %(default)s)"
+        "--split", choices=("train", "val", "test", "all"), default="test", help="cases (default: %(default)s)"
     )
     parser.add_argument("-o", "--out", type=Path, default=Path("evaluation"), help="folder (default: %(default)s)")
     parser.set_defaults(command="evaluate")

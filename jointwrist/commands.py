@@ -135,13 +135,16 @@ def train(arguments: argparse.Namespace) -> int:
 
 def evaluate(arguments: argparse.Namespace) -> int:
     """Measure trained weights on a split."""
+    from dataclasses import replace
+
     import pandas as pd
+    from torch.utils.data import ConcatDataset
 
     from jointwrist.config import build
     from jointwrist.data.ram_w600 import Release
     from jointwrist.engine import evaluate as engine
     from jointwrist.engine.checkpoint import load_weights
-    from jointwrist.engine.config import RunConfig
+    from jointwrist.engine.config import RunConfig, StreamConfig
     from jointwrist.engine.loaders import load_run_data
     from jointwrist.engine.session import open_accelerator
     from jointwrist.engine.tasks import build_task
@@ -154,10 +157,12 @@ def evaluate(arguments: argparse.Namespace) -> int:
         raise DataError(f"{path}: does not say how it was trained; `jointwrist train` and the benchmark write that")
     config = build(RunConfig, info["config"])
     accelerator = open_accelerator(config.precision)
+    # evaluation is on the folder, also of a model that was trained on phantoms made on the fly
+    config = replace(config, stream=StreamConfig())
     data = load_run_data(config, Release.open(arguments.data))
-    _, tables = engine.evaluate(
-        accelerator, model.to(accelerator.device), getattr(data, arguments.split), build_task(config, data.prior)
-    )
+    parts = ("train", "val", "test") if arguments.split == "all" else (arguments.split,)
+    cases = ConcatDataset([getattr(data, part) for part in parts])
+    _, tables = engine.evaluate(accelerator, model.to(accelerator.device), cases, build_task(config, data.prior))
     if not accelerator.is_main_process:
         return 0
     for name, rows in tables.items():
@@ -182,16 +187,20 @@ def export(arguments: argparse.Namespace) -> int:
 
 def means(table: str, frame: Any) -> str:
     """Mean figures of per-case rows, for a person to glance at."""
-    import numpy as np
-
     if table == "segmentation":
         bones = frame[frame["kind"] == "bone"]
         return ", ".join(f"{key.upper()} {100 * bones[key].mean():.2f} %" for key in ("dsc", "nsd", "voe"))
-    from jointwrist.metrics.erosion import auroc
+    from jointwrist.anatomy import JOINT_NAMES
+    from jointwrist.metrics.erosion import calibration_error, erosion_metrics
 
-    truth, predicted = frame["score"].to_numpy() > 0, frame["predicted"].to_numpy() > 0
-    balanced = np.mean([(predicted == truth)[truth == kind].mean() for kind in np.unique(truth)])
-    return f"AUROC {auroc(truth, frame['probability'].to_numpy()):.3f}, balanced accuracy {100 * balanced:.2f} %"
+    joint = frame["joint"].map(JOINT_NAMES.index)
+    columns = (column.to_numpy() for column in (frame["score"], frame["probability"], frame["predicted"], joint))
+    pooled = erosion_metrics(*columns).loc["pooled"]
+    error = calibration_error(frame["score"].to_numpy() > 0, frame["probability"].to_numpy())
+    return (
+        f"AUROC {pooled['AUROC']:.3f}, balanced accuracy {100 * pooled['BACC']:.2f} %, F1 {100 * pooled['F1']:.2f} %,"
+        f" calibration error {100 * error:.2f} %"
+    )
 
 
 def make_phantom(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from jointwrist.anatomy import JOINT_NAMES
-from jointwrist.metrics.erosion import auroc, best_balanced_threshold, best_f1_threshold, erosion_metrics
+from jointwrist.metrics.erosion import (
+    auroc,
+    best_balanced_threshold,
+    best_f1_threshold,
+    calibration_error,
+    erosion_metrics,
+)
 
 sklearn = pytest.importorskip("sklearn.metrics")
 
@@ -74,3 +80,9 @@ def test_threshold_needs_both_classes():
     with pytest.raises(ValueError, match="both"):
         best_f1_threshold(np.zeros(3), np.zeros(3))
     assert np.isnan(auroc(np.zeros(3), np.zeros(3)))
+
+
+def test_calibration_error_is_the_mean_distance_from_the_share_of_eroded():
+    eroded = np.array([0, 1, 1, 1, 0, 0, 0, 1], bool)
+    probability = np.array([0.9, 0.9, 0.9, 0.9, 0.1, 0.1, 0.1, 0.1])
+    assert calibration_error(eroded, probability) == pytest.approx(0.15, abs=1e-6)

@@ -8,6 +8,7 @@ import torch
 from torchmetrics.functional.classification import (
     binary_auroc,
     binary_average_precision,
+    binary_calibration_error,
     binary_stat_scores,
     multiclass_cohen_kappa,
 )
@@ -62,6 +63,12 @@ def auroc(eroded: np.ndarray, probability: np.ndarray) -> float:
     if len(eroded) == 0 or eroded.all() or not eroded.any():
         return float("nan")
     return float(binary_auroc(torch.tensor(np.asarray(probability, np.float32)), torch.tensor(eroded).int()))
+
+
+def calibration_error(eroded: np.ndarray, probability: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error: mean distance of the probabilities from the share of eroded joints in their bin."""
+    values, target = torch.tensor(np.asarray(probability, np.float32)), torch.tensor(np.asarray(eroded, int))
+    return float(binary_calibration_error(values, target, n_bins=bins, norm="l1"))
 
 
 def best_balanced_threshold(eroded: np.ndarray, probability: np.ndarray) -> float:
