@@ -10,6 +10,7 @@ import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
+from baselines.layers.sides import check_sides
 from baselines.layers.ss2d_v1 import SS2D, PatchEmbed, PatchMerging
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.errors import require
@@ -111,6 +112,7 @@ class SwinUMamba(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (B, num_classes, H, W) of images (B, in_chans, H, W), H and W multiples of 32."""
+        check_sides(x, "Swin-UMamba", 32)
         stem = self.stem(x)
         stage1, stage2, stage3, deepest = self.vssm_encoder(stem)
         y = self.decoder6(deepest, self.encoder5(stage3))

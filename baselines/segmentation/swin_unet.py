@@ -15,8 +15,8 @@ from timm.layers import DropPath, Mlp, PatchEmbed
 from timm.models.swin_transformer import PatchMerging, window_partition, window_reverse
 from torch import Tensor, nn
 
+from baselines.layers.sides import check_size
 from jointwrist.anatomy import NUM_BONES
-from jointwrist.errors import DataError
 from jointwrist.registry import ModelSpec, register_model
 
 PATCH = 4
@@ -194,8 +194,7 @@ class SwinUnet(nn.Module):
         Raises:
             DataError: The image has another size.
         """
-        if x.shape[-2:] != (self.img_size, self.img_size):
-            raise DataError(f"Swin-Unet built for {self.img_size} pixels got {tuple(x.shape)}; set `img_size`")
+        check_size(x, "Swin-Unet", self.img_size)
         x = self.patch_embed(x)
         skips = []
         for layer in self.layers:

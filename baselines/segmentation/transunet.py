@@ -15,8 +15,8 @@ from timm.layers import Mlp, StdConv2d
 from torch import Tensor, nn
 from torch.nn import functional
 
+from baselines.layers.sides import check_size
 from jointwrist.anatomy import NUM_BONES
-from jointwrist.errors import DataError
 from jointwrist.registry import ModelSpec, register_model
 
 STEM_WIDTH = 64
@@ -219,8 +219,7 @@ class TransUNet(nn.Module):
         Raises:
             DataError: The image has another size.
         """
-        if x.shape[-2:] != (self.img_size, self.img_size):
-            raise DataError(f"TransUNet built for {self.img_size} pixels got {tuple(x.shape)}; set `img_size`")
+        check_size(x, "TransUNet", self.img_size)
         tokens, skips = self.transformer["embeddings"](x.expand(-1, 3, -1, -1))
         tokens = self.transformer["encoder"](tokens)
         features = tokens.transpose(1, 2).unflatten(2, (self.grid, self.grid))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from baselines.layers.sides import check_sides
 from baselines.layers.spline import NUM_BASIS, cubic_basis
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.registry import ModelSpec, register_model
@@ -145,6 +146,7 @@ class UKAN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (B, num_classes, H, W) of images (B, 1 or 3, H, W), H and W multiples of 32."""
+        check_sides(x, "U-KAN", 32)
         x = x.expand(-1, 3, -1, -1)
         half = self.pool(self.encoder1(x))
         quarter = self.pool(self.encoder2(half))

@@ -11,6 +11,7 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
+from baselines.layers.sides import check_sides
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.models.mamba import MambaBlock
 from jointwrist.registry import ModelSpec, register_model
@@ -138,7 +139,8 @@ class UMambaEnc(nn.Module):
         self.decoder = Decoder(num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (B, num_classes, H, W) of images (B, in_chans, H, W), H and W multiples of 8 above 8."""
+        """Return logits (B, num_classes, H, W) of images (B, in_chans, H, W), H and W multiples of 8 from 16 on."""
+        check_sides(x, "U-Mamba", 8, 16)
         return self.decoder(self.encoder(x))
 
 
@@ -161,14 +163,10 @@ class UMambaBot(nn.Module):
         self.decoder = Decoder(num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (B, num_classes, H, W) of images (B, in_chans, H, W), H and W multiples of 8 above 8."""
+        """Return logits (B, num_classes, H, W) of images (B, in_chans, H, W), H and W multiples of 8 from 16 on."""
+        check_sides(x, "U-Mamba", 8, 16)
         *skips, deepest = self.encoder(x)
         return self.decoder([*skips, _mix_tokens(self.ln, self.mamba, deepest)])
-
-
-def official_key(name: str) -> str | None:
-    """Return our name of a parameter of the authors', or None for their second name of a tensor."""
-    return None if "all_modules" in name or name.startswith("decoder.encoder.") else name
 
 
 def _spec(name: str, published_name: str, parameters: int) -> ModelSpec:
