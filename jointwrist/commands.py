@@ -16,6 +16,9 @@ from jointwrist.errors import DataError, require
 if TYPE_CHECKING:
     from jointwrist.registry import ModelSpec
 
+#: Side in pixels of a film on the sheet of all predictions.
+SHEET_TILE = 360
+
 
 class UsageError(ValueError):
     """The command line asks for something that does not exist."""
@@ -32,12 +35,14 @@ def predict(arguments: argparse.Namespace) -> int:
 
     films = list(dict.fromkeys(find_films(arguments.films)))
     stems = output_stems(films)
+    from jointwrist.files import atomic
     from jointwrist.inference.predictor import Predictor, read_film
+    from jointwrist.inference.sheet import draw_sheet, draw_tile
 
     if arguments.dicom:
         require("highdicom", "dicom")
     predictor = Predictor.from_pretrained(arguments.weights, device=arguments.device)
-    failed = 0
+    failed, tiles = 0, []
     for start in range(0, len(films), arguments.batch_size):
         batch = []
         for path in films[start : start + arguments.batch_size]:
@@ -49,6 +54,8 @@ def predict(arguments: argparse.Namespace) -> int:
         for result in predictor.predict(batch, arguments.tta):
             stem = stems[result.film.source]
             result.save(arguments.out, stem)
+            if arguments.sheet:
+                tiles.append(draw_tile(result, SHEET_TILE))
             if arguments.dicom:
                 try:
                     result.save_seg(arguments.out / f"{stem}_seg.dcm", arguments.deidentify)
@@ -57,6 +64,9 @@ def predict(arguments: argparse.Namespace) -> int:
                     complain(error)
                     failed += 1
             print(json.dumps(result.to_dict()) if arguments.json else summary(result))
+    if tiles:
+        with atomic(arguments.sheet) as temporary:
+            draw_sheet(tiles).save(temporary, format="PNG")
     if not arguments.json:
         print(f"overlays, scores and masks: {arguments.out}")
     return 2 if failed else 0

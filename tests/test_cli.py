@@ -163,7 +163,11 @@ def test_train_evaluate_and_predict(release, tmp_path, capsys):
     assert {path.name for path in rows.iterdir()} == {"segmentation.csv", "erosion.csv"}
     capsys.readouterr()
     film = min((release / "BoneSegmentation" / "images").iterdir())
-    assert main(["predict", str(film), "--weights", str(run), "-o", str(pictures), "--json"]) == 0
+    sheet = tmp_path / "sheets" / "all.png"
+    assert (
+        main(["predict", str(film), "--weights", str(run), "-o", str(pictures), "--json", "--sheet", str(sheet)]) == 0
+    )
+    assert sheet.read_bytes().startswith(b"\x89PNG")
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((pictures / f"{film.stem}.json").read_text())
     assert printed["side"] == film.stem[-1]

@@ -14,6 +14,7 @@ from jointwrist.data.dicom import Radiograph
 from jointwrist.data.sample import pack_masks
 from jointwrist.inference.overlay import draw_overlay, paint_masks
 from jointwrist.inference.result import WristResult, read_masks
+from jointwrist.inference.sheet import draw_sheet, draw_tile
 
 
 def make_result(height: int = 120, width: int = 150, **changes) -> WristResult:
@@ -114,3 +115,16 @@ def test_files_give_the_prediction_back(tmp_path):
     assert joints["Lunate"]["eroded"] is False
     assert joints["Trapezium"] == {"name": "Trapezium", "found": False}
     assert "not a medical device" in written["notice"]
+
+
+def test_sheet_holds_every_film_uncut_in_its_tile():
+    tile = draw_tile(make_result(), 120)
+    pixels = np.asarray(tile).astype(int)
+    assert tile.size == (120, 120)
+    assert (pixels.max(2) - pixels.min(2)).max() > 60
+    reds = [Image.new("RGB", (10, 10), (200, index, 0)) for index in range(5)]
+    sheet = draw_sheet(reds, columns=2)
+    assert sheet.size == (20, 30)
+    assert [sheet.getpixel((10 * (i % 2) + 5, 10 * (i // 2) + 5))[1] for i in range(5)] == list(range(5))
+    with pytest.raises(ValueError, match="at least one"):
+        draw_sheet([])

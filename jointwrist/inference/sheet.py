@@ -1,0 +1,43 @@
+"""Many predictions on one picture, to judge a network at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from jointwrist.inference.overlay import BACKGROUND, TEXT, paint_masks
+from jointwrist.inference.result import WristResult
+
+
+def draw_tile(result: WristResult, side: int) -> Image.Image:
+    """Draw film and bones of a prediction in the middle of a square of `side` pixels, with the film's name."""
+    height, width = result.film.pixels.shape
+    scale = side / max(height, width)
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    film = paint_masks(result.film.pixels, result.masks, size, line_width=1.4)
+    tile = Image.new("RGB", (side, side), BACKGROUND)
+    tile.paste(Image.fromarray((film * 255 + 0.5).astype(np.uint8)), ((side - size[0]) // 2, (side - size[1]) // 2))
+    found = f"{result.name}  {len(result.bones)}/14"
+    ImageDraw.Draw(tile).text(
+        (6, side - 6), found, fill=TEXT, font=ImageFont.load_default(12), anchor="ls", stroke_width=2,
+        stroke_fill=BACKGROUND,
+    )  # fmt: skip
+    return tile
+
+
+def draw_sheet(tiles: Sequence[Image.Image], columns: int = 4) -> Image.Image:
+    """Lay square tiles of one size side by side, row by row.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if not tiles:
+        raise ValueError("a sheet needs at least one tile")
+    side = tiles[0].width
+    columns = min(columns, len(tiles))
+    sheet = Image.new("RGB", (columns * side, -(-len(tiles) // columns) * side), BACKGROUND)
+    for index, tile in enumerate(tiles):
+        sheet.paste(tile, (index % columns * side, index // columns * side))
+    return sheet
