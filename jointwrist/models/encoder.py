@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch.nn.functional as F
+from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -52,16 +53,17 @@ class ChannelLastNorm(nn.LayerNorm):
 class ConvBlock(nn.Module):
     """Residual depthwise 7x7 convolution and MLP (ConvNeXt, arXiv 2201.03545), on (B, H, W, C)."""
 
-    def __init__(self, dim: int):
+    def __init__(self, dim: int, drop_path: float = 0.0):
         super().__init__()
         self.depthwise = nn.Conv2d(dim, dim, 7, padding=3, groups=dim)
         self.norm = nn.LayerNorm(dim)
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+        self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         """Keep the shape (B, H, W, C)."""
         mixed = self.depthwise(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return x + self.mlp(self.norm(mixed))
+        return x + self.drop_path(self.mlp(self.norm(mixed)))
 
 
 class Encoder(nn.Module):
@@ -103,7 +105,7 @@ class Encoder(nn.Module):
         if letter == "m":
             return VSSBlock(dim, drop_path, mlp_ratio=2.0, backend=backend)
         if letter == "c":
-            return ConvBlock(dim)
+            return ConvBlock(dim, drop_path)
         return SwinBlock(dim, max(dim // size.head_dim, 1), shifted=index % 2 == 1, drop_path=drop_path)
 
     def forward(self, image: Tensor) -> list[Tensor]:
