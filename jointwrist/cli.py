@@ -109,6 +109,9 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--split", choices=("train", "val", "test", "all"), default="test", help="cases (default: %(default)s)"
     )
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="values in place of the run's, as image_size=256"
+    )
     parser.add_argument("-o", "--out", type=Path, default=Path("evaluation"), help="folder (default: %(default)s)")
     parser.set_defaults(command="evaluate")
 

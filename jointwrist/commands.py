@@ -150,7 +150,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     import pandas as pd
     from torch.utils.data import ConcatDataset
 
-    from jointwrist.config import build
+    from jointwrist.config import build, merge_trees, parse_overrides
     from jointwrist.data.ram_w600 import Release
     from jointwrist.engine import evaluate as engine
     from jointwrist.engine.checkpoint import load_weights
@@ -165,7 +165,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     model, info = load_weights(path)
     if "config" not in info:
         raise DataError(f"{path}: does not say how it was trained; `jointwrist train` and the benchmark write that")
-    config = build(RunConfig, info["config"])
+    config = build(RunConfig, merge_trees(info["config"], parse_overrides(arguments.set)))
     accelerator = open_accelerator(config.precision)
     # evaluation is on the folder, also of a model that was trained on phantoms made on the fly
     config = replace(config, stream=StreamConfig())
@@ -259,6 +259,7 @@ def list_models(arguments: argparse.Namespace) -> int:
     """List models of the registry."""
     from dataclasses import asdict
 
+    from baselines import readme
     from jointwrist import registry
 
     specs = [registry.model_spec(name) for name in registry.list_models(arguments.pattern, arguments.task)]
@@ -267,11 +268,7 @@ def list_models(arguments: argparse.Namespace) -> int:
         return 0
     if not specs:
         raise UsageError(f"no model matches {arguments.pattern!r}")
-    rows = [("model", "task", "row in the paper", "parameters", "input", "licence")]
-    rows += [
-        (s.name, s.task, s.published_name or "-", f"{s.parameters:,}", str(s.input_size), s.licence) for s in specs
-    ]
-    print(columns(rows, right=(3, 4)))
+    print(columns([readme.HEADER, *readme.rows(specs)], right=readme.NUMBERS))
     return 0
 
 

@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from jointwrist import create_model, list_models
+from jointwrist.engine.config import JointConfig, RunConfig
+from jointwrist.engine.tasks import JointTask
 from jointwrist.registry import model_spec
 
 ENCODERS = ("hybrid", "mamba", "swin", "conv")
@@ -102,3 +104,28 @@ def test_without_mask_channels_only_boxes_matter():
         model(image, guide=partners_gone).erosion_logits[:, 3],
         atol=1e-5,
     )
+
+
+def test_masks_of_the_test_drive_the_head():
+    torch.manual_seed(0)
+    network = create_model("jointwrist_tiny", encoder="conv").eval()
+    torch.nn.init.zeros_(network.decoder.mask_head.bias)
+    image, masks = torch.rand(2, 1, 64, 64), boxes_of_bones()[:1].expand(2, -1, -1, -1)
+    batch = {"image": image, "detail": image, "masks": masks, "has_bones": torch.tensor([True, False])}
+
+    def boxes(kind):
+        config = RunConfig("jointwrist_tiny", "joint", joint=JointConfig(test_masks=kind))
+        with torch.no_grad():
+            return JointTask(config).forward(network, batch).roi_boxes
+
+    with torch.no_grad():
+        own = network(image).roi_boxes
+        segmented = network.segment(image).sigmoid()
+        moved = network(image, guide=segmented.roll((9, 9), (-2, -1))).roi_boxes
+        exchanged = network(image, guide=segmented[:, [13, *range(13)]]).roi_boxes
+        true = network(image, guide=masks).roi_boxes
+    assert not any(torch.allclose(own, other, atol=1.0) for other in (moved, exchanged, true))
+    torch.testing.assert_close(boxes("predicted"), own)
+    torch.testing.assert_close(boxes("true"), torch.stack([true[0], own[1]]))
+    torch.testing.assert_close(boxes("moved"), moved)
+    torch.testing.assert_close(boxes("exchanged"), exchanged)

@@ -50,6 +50,7 @@ class OptimConfig:
         warmup: Share of all steps with a linearly growing learning rate.
         schedule: Whether the cosine is followed at every step or in stairs of an epoch.
         weight_decay: Decoupled weight decay.
+        decay_all: Decay biases and normalisation too, as AdamW over all parameters does (the authors' code).
         clip_norm: Largest gradient norm; 0 leaves clipping out.
         ema: Decay of the exponential moving average of the weights that is validated and kept; 0 keeps the weights.
         patience: Epochs without improvement before the run stops; 0 never stops early.
@@ -65,6 +66,7 @@ class OptimConfig:
     warmup: float = 0.0
     schedule: Literal["step", "epoch"] = "epoch"
     weight_decay: float = 1e-2
+    decay_all: bool = False
     clip_norm: float = 0.0
     ema: float = 0.0
     patience: int = 10
@@ -131,6 +133,8 @@ class JointConfig:
         guided: Share of the epochs over which the probability of true masks falls from 1 to 0.
         masked_share: Share of every batch that carries masks, where both kinds exist.
         consistency: Weight of the agreement with the moving average's masks on images without masks; needs `optim.ema`.
+        test_masks: Masks that drive the erosion head in evaluation: the predicted ones; the true ones; or, to see
+            whether the head uses them, the predicted ones moved by a seventh of the image or exchanged among the bones.
     """
 
     lam: float = 0.0
@@ -138,6 +142,22 @@ class JointConfig:
     guided: float = 0.5
     masked_share: float = 0.5
     consistency: float = 0.0
+    test_masks: Literal["predicted", "true", "moved", "exchanged"] = "predicted"
+
+
+@dataclass(frozen=True)
+class MetricConfig:
+    """How the figures of regions become those of a case.
+
+    Attributes:
+        missed_msd: MSD of a region that was missed altogether, or found where there is none: left out (the authors'
+            code: such a bone costs nothing), or the diagonal of the image.
+        undefined: What an undefined figure (no region in truth or prediction) does to the mean of its case: it is left
+            out, or makes the mean undefined (plain mean over bones, the authors' code).
+    """
+
+    missed_msd: Literal["left_out", "diagonal"] = "diagonal"
+    undefined: Literal["left_out", "case_undefined"] = "left_out"
 
 
 @dataclass(frozen=True)
@@ -172,8 +192,10 @@ class RunConfig:
         segmentation: Segmentation losses.
         erosion: Erosion losses.
         joint: Joint training.
+        metrics: From figures of regions to those of cases.
         stream: Phantoms made on the fly in place of the release's training split.
         precision: Autocast type of the forward pass.
+        autocast_evaluation: Whether evaluation runs in that type too, or in float32.
         workers: Processes that read images; 0 reads in the training process.
         cache: Keep decoded images in memory.
     """
@@ -190,7 +212,9 @@ class RunConfig:
     segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
     erosion: ErosionConfig = field(default_factory=ErosionConfig)
     joint: JointConfig = field(default_factory=JointConfig)
+    metrics: MetricConfig = field(default_factory=MetricConfig)
     stream: StreamConfig = field(default_factory=StreamConfig)
     precision: Literal["no", "fp16", "bf16"] = "no"
+    autocast_evaluation: bool = True
     workers: int = 0
     cache: bool = True

@@ -188,8 +188,16 @@ class JointTask(SegmentationTask):
         return parts
 
     def forward(self, model, batch):
-        """Run the network; its own masks drive the erosion head."""
-        return model(batch["image"], batch["detail"])
+        """Run the network; the masks of `joint.test_masks` drive the erosion head, its own as a rule."""
+        image, kind = batch["image"], self.config.joint.test_masks
+        if kind == "predicted":
+            return model(image, batch["detail"])
+        if kind == "true":
+            return model(image, batch["detail"], batch["masks"], batch["has_bones"])
+        masks = model.segment(image).float().sigmoid()
+        step = image.shape[-1] // 7
+        guide = masks.roll((step, step), (-2, -1)) if kind == "moved" else masks.roll(1, 1)
+        return model(image, batch["detail"], guide)
 
     def output_losses(self, output, batch, progress):
         """Named losses of a `JointOutput`; each is a mean over the images that carry its label."""
