@@ -12,7 +12,7 @@ from jointwrist.registry import ModelSpec, register_model
 def _register(
     name: str,
     architecture: str,
-    published_name: str,
+    published_name: str | None,
     paper: str,
     licence: str,
     parameters: int,
@@ -29,8 +29,8 @@ def _register(
 
     def build_for_size(img_size: int = 224, **options) -> nn.Module:
         if img_size < multiple or img_size % multiple:
-            raise ValueError(f"{published_name} cannot be built for {img_size} pixels: use a multiple of {multiple}")
-        return with_check(build(img_size=img_size, **options), check_size, published_name, img_size)
+            raise ValueError(f"{architecture} cannot be built for {img_size} pixels: use a multiple of {multiple}")
+        return with_check(build(img_size=img_size, **options), check_size, architecture, img_size)
 
     spec = ModelSpec(
         name=name,
@@ -83,7 +83,7 @@ _register(
 _register(
     "repvit",
     "repvit_m2_3",
-    "RepViT",
+    None,
     "Wang et al., RepViT, arXiv 2307.09283",
     "Apache-2.0",
     22_408_636,

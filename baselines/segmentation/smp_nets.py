@@ -88,7 +88,7 @@ _register(
 _register(
     "deeplabv3",
     "DeepLabV3",
-    "DeepLabV3",
+    None,
     "Chen et al., Rethinking Atrous Convolution, arXiv 1706.05587",
     "Apache-2.0",
     26_004_174,
@@ -97,7 +97,7 @@ _register(
 _register(
     "pan",
     "PAN",
-    "PAN",
+    None,
     "Li et al., Pyramid Attention Network for Semantic Segmentation, arXiv 1805.10180",
     "not stated",
     21_473_301,
@@ -108,7 +108,7 @@ _register(
 _register(
     "dpt",
     "DPT",
-    "DPT",
+    None,
     "Ranftl et al., Vision Transformers for Dense Prediction, arXiv 2103.13413",
     "MIT",
     137_416_545,
