@@ -18,6 +18,7 @@ from torch import nn
 
 from jointwrist.anatomy import BONES, JOINTS, NOT_SCORED, OVERLAP_PAIRS
 from jointwrist.cli import main
+from jointwrist.data.dicom import STORAGE_CLASSES
 from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import unpack_masks
 from jointwrist.engine.checkpoint import save_weights
@@ -207,6 +208,27 @@ def test_dciodvfy_finds_no_error(case):
         assert not [line for line in lines if line.startswith("Error")], path.name
 
 
+@pytest.mark.parametrize("keyword", [name for name in STORAGE_CLASSES if "MultiFrame" not in name])
+def test_every_kind_of_radiograph_can_be_the_source(tmp_path, keyword):
+    modality = "DX" if "Digital" in keyword else "OT" if "Secondary" in keyword else "CR"
+    lossy = {
+        "LossyImageCompression": "01",
+        "LossyImageCompressionRatio": 8,
+        "LossyImageCompressionMethod": "ISO_10918_1",
+    }
+    path, masks = write_film(tmp_path, "R", SOPClassUID=getattr(pydicom.uid, keyword), Modality=modality, **lossy)
+    result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
+    written = [result.save_seg(tmp_path / "seg.dcm"), result.save_sr(tmp_path / "sr.dcm")]
+    seg = pydicom.dcmread(written[0])
+    assert (seg.LossyImageCompression, seg.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
+    reference = seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0]
+    assert reference.ReferencedSOPClassUID == getattr(pydicom.uid, keyword)
+    if shutil.which("dciodvfy"):
+        for file in written:
+            verdict = subprocess.run(["dciodvfy", str(file)], capture_output=True, text=True)
+            assert not [line for line in verdict.stderr.splitlines() if line.startswith("Error")]
+
+
 def test_an_unknown_side_is_left_out_and_empty_masks_are_kept(tmp_path):
     path, masks = write_film(tmp_path, "R", Laterality=None)
     result = Predictor(Recall(np.zeros_like(masks), "R"), image_size=SIZE)(path)
@@ -240,6 +262,9 @@ def test_a_film_without_reference_is_refused_by_name(tmp_path):
     path, masks = write_film(tmp_path, "R", StudyInstanceUID="")
     predictor = Predictor(Recall(masks, "R"), image_size=SIZE)
     with pytest.raises(DataError, match=r"film\.dcm: no StudyInstanceUID"):
+        predictor(path).save_seg(tmp_path / "seg.dcm")
+    write_film(tmp_path, "R", SOPClassUID=pydicom.uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage)
+    with pytest.raises(DataError, match="multi-frame image"):
         predictor(path).save_seg(tmp_path / "seg.dcm")
     with pytest.raises(DataError, match="not a DICOM radiograph"):
         predictor(np.zeros((SIZE, SIZE), np.float32)).save_sr(tmp_path / "sr.dcm")

@@ -42,6 +42,7 @@ PART_CODES: dict[int, tuple[tuple[str, str, str], ...]] = {
 }
 
 _REFERENCE = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
+_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _STUDY = ("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyID")
 _PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 
@@ -63,9 +64,10 @@ def laterality(film: Radiograph) -> Code | None:
 def source_dataset(film: Radiograph, deidentify: bool) -> Dataset:
     """Return the part of a film's header that a result must repeat.
 
-    That is the reference to the image, and the attributes of patient and study without which the result is not filed
-    with it (types 1 and 2 of the Patient and General Study modules); nothing else of the header. De-identified, the
-    latter are empty. The instance UIDs stay: by them the result finds its image, and they name nobody.
+    That is the reference to the image, whether it was ever compressed with loss, and the attributes of patient and
+    study without which the result is not filed with it (types 1 and 2 of the Patient and General Study modules);
+    nothing else of the header. De-identified, the latter are empty. The instance UIDs stay: by them the result finds
+    its image, and they name nobody.
 
     Raises:
         DataError: The film is no DICOM image, or its header lacks what a reference needs.
@@ -81,8 +83,11 @@ def source_dataset(film: Radiograph, deidentify: bool) -> Dataset:
         raise DataError(
             f"{film.source or 'header'}: no {', '.join(missing)}; a DICOM result cannot refer to this image"
         )
+    if film.header.SOPClassUID.keyword.startswith("MultiFrame"):
+        # highdicom wants the functional groups of enhanced images in every multi-frame source
+        raise DataError(f"{film.source}: a multi-frame image; convert it to a single-frame one for DICOM results")
     source = Dataset()
-    for name in _REFERENCE:
+    for name in (*_REFERENCE, *(name for name in _LOSSY if film.header.get(name))):
         setattr(source, name, film.header[name].value)
     source.Modality = film.header.get("Modality") or "OT"
     for name in (*_STUDY, *_PATIENT):
