@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 PRIVATE_SCHEME = "99JOINTWRIST"
 MANUFACTURER = "jointwrist"
 
-#: (scheme, value, meaning) of each mask channel. SNOMED CT where DICOM (PS3.16) or HL7 FHIR publish the concept, else
-#: the Foundational Model of Anatomy, whose carpal and metacarpal bones are public.
+#: (scheme, value, meaning) of each mask channel: SNOMED CT where DICOM itself publishes the concept (PS3.16, free for
+#: use in DICOM), else the Foundational Model of Anatomy, whose terms are public.
 BONE_CODES: tuple[tuple[str, str, str], ...] = (
     ("FMA", "23727", "Capitate bone"),
     ("SCT", "75129005", "Distal Radius"),
@@ -30,7 +30,7 @@ BONE_CODES: tuple[tuple[str, str, str], ...] = (
     ("SCT", "30518006", "Scaphoid"),
     ("FMA", "23721", "Trapezium bone"),
     ("FMA", "23724", "Trapezoid bone"),
-    ("SCT", "4247003", "Bone structure of first metacarpal"),
+    ("FMA", "23899", "First metacarpal bone"),
     ("FMA", "23900", "Second metacarpal bone"),
     ("FMA", "23901", "Third metacarpal bone"),
     ("FMA", "23902", "Fourth metacarpal bone"),
