@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
@@ -84,10 +85,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Make the jobs of a protocol, run those that are not done, write tables and pictures."""
     protocol = load_protocol(arguments.protocol)
     models = expand_models(arguments.models or protocol.models)
-    accelerator = open_accelerator(protocol.precision, arguments.tracker, arguments.results)
+    overrides = parse_overrides(arguments.set)
+    overrides["precision"] = runnable_precision(overrides.get("precision", protocol.precision))
+    accelerator = open_accelerator(overrides["precision"], arguments.tracker, arguments.results)
     release = open_release(accelerator, arguments, protocol)
     folder = arguments.results / f"{protocol.name}-{'phantom' if release.is_phantom else 'ram_w600'}"
-    overrides = parse_overrides(arguments.set)
     data = release_digest(release)
     jobs = [
         make_job(protocol.run_config(model, seed, overrides), data, folder)
@@ -124,6 +126,11 @@ def finish(folder: Path, jobs: list[Job], release: Release) -> None:
         print(table.markdown())
     plots.write_plots(folder, jobs, release)
     print(f"rows, tables, curves and pictures: {folder}")
+
+
+def runnable_precision(wanted: str) -> str:
+    """Return the autocast type of a run: fp16 needs a GPU, and without one the run says and records `no`."""
+    return "no" if wanted == "fp16" and not torch.cuda.is_available() else wanted
 
 
 def open_release(accelerator: Accelerator, arguments: argparse.Namespace, protocol: Protocol) -> Release:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def evaluate(
     sums: Counter[str] = Counter()
     for batch in loader:
         batch = task.prepare(send_to_device(batch, accelerator.device), training=False)
-        with accelerator.autocast():
+        with accelerator.autocast() if config.autocast_evaluation else nullcontext():
             output = task.forward(model, batch)
             if losses:
                 size = len(batch["identifier"])

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from jointwrist.config import digest, to_dict
 from jointwrist.engine.checkpoint import load_state, read_weights, save_state, save_weights
-from jointwrist.engine.config import RunConfig
+from jointwrist.engine.config import OptimConfig, RunConfig
 from jointwrist.engine.evaluate import evaluate, selection_figure
 from jointwrist.engine.loaders import RunData, train_loader
 from jointwrist.engine.tasks import Task
@@ -54,13 +54,9 @@ class Trainer:
         self.log = log
         set_seed(config.seed)
         model = build_model(config)
-        decay = [p for p in model.parameters() if p.ndim > 1]
-        rest = [p for p in model.parameters() if p.ndim <= 1]
-        optimizer = torch.optim.AdamW(
-            [{"params": decay, "weight_decay": config.optim.weight_decay}, {"params": rest, "weight_decay": 0.0}],
-            lr=config.optim.lr,
-        )
-        self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        self.model, self.optimizer = accelerator.prepare(model, _optimizer(model, config.optim))
+        # training and evaluation enter autocast themselves; the wrapper would force it on evaluation in float32 too
+        accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         decay_rate = config.optim.ema
         self.ema = AveragedModel(self.bare, multi_avg_fn=get_ema_multi_avg_fn(decay_rate)) if decay_rate else None
         if self.ema is not None:
@@ -222,6 +218,13 @@ class Trainer:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         for name in ("epoch", "step_in_epoch", "stale", "best", "history", "sums"):
             setattr(self, name, state[name])
+
+
+def _optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    decayed = [p for p in model.parameters() if p.ndim > 1 or config.decay_all]
+    rest = [p for p in model.parameters() if not (p.ndim > 1 or config.decay_all)]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.lr)
 
 
 def build_model(config: RunConfig) -> nn.Module:
