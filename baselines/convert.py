@@ -2,52 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from baselines.official import load_official_state
-from jointwrist.engine.checkpoint import save_weights
+from jointwrist.engine.checkpoint import read_checkpoint, save_weights
 from jointwrist.engine.config import RunConfig, SegmentationConfig
 from jointwrist.engine.trainer import model_options, weight_info
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model, model_spec
-
-#: Keys under which a checkpoint may hold the state dict; the authors' trainer writes the first.
-STATE_KEYS = ("model", "state_dict", "model_state_dict")
-
-
-def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], int]:
-    """Read a state dict without unpickling anything but tensors and plain values.
-
-    Args:
-        path: File of `torch.save`: a state dict, or a dict that holds one (see `STATE_KEYS`) and perhaps the epoch.
-
-    Returns:
-        State dict, without the prefix of `DataParallel`, and the number of epochs trained, 0 where it is not told.
-
-    Raises:
-        DataError: The file is missing, damaged, holds objects other than tensors, or no state dict.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such checkpoint")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise DataError(
-            f"{path}: not a checkpoint of plain tensors ({reason}); save the state dict alone with"
-            " torch.save(model.state_dict(), ...) where it was trained"
-        ) from error
-    epochs = 0
-    if isinstance(content, dict):
-        epochs = content["epoch"] + 1 if isinstance(content.get("epoch"), int) else 0
-        content = next((content[key] for key in STATE_KEYS if isinstance(content.get(key), dict)), content)
-    if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
-        raise DataError(f"{path}: holds no state dict, neither alone nor under {', '.join(STATE_KEYS)}")
-    return {str(name).removeprefix("module."): value for name, value in content.items()}, epochs
 
 
 def convert_checkpoint(source: str | Path, target: str | Path, model_name: str) -> list[str]:

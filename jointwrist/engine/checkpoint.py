@@ -9,12 +9,15 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 from jointwrist.registry import create_model
+
+#: Keys under which a checkpoint may hold the state dict.
+STATE_KEYS = ("model", "state_dict", "model_state_dict")
 
 
 def save_weights(path: Path, model: nn.Module, info: dict[str, Any]) -> None:
@@ -81,3 +84,38 @@ def load_state(path: Path) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
         raise DataError(f"{path}: not a readable training state ({error}); remove it to start the run again") from None
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], int]:
+    """Read a state dict without unpickling anything but tensors and plain values.
+
+    Args:
+        path: Safetensors file, or file of `torch.save`: a state dict, or a dict that holds one (see `STATE_KEYS`) and
+            perhaps the epoch.
+
+    Returns:
+        State dict, without the prefix of `DataParallel`, and the number of epochs trained, 0 where it is not told.
+
+    Raises:
+        DataError: The file is missing, damaged, holds objects other than tensors, or no state dict.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such checkpoint")
+    try:
+        if path.suffix == ".safetensors":
+            content = load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(
+            f"{path}: not a checkpoint of plain tensors ({reason}); save the state dict alone with"
+            " torch.save(model.state_dict(), ...) where it was trained"
+        ) from error
+    epochs = 0
+    if isinstance(content, dict):
+        epochs = content["epoch"] + 1 if isinstance(content.get("epoch"), int) else 0
+        content = next((content[key] for key in STATE_KEYS if isinstance(content.get(key), dict)), content)
+    if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
+        raise DataError(f"{path}: holds no state dict, neither alone nor under {', '.join(STATE_KEYS)}")
+    return {str(name).removeprefix("module."): value for name, value in content.items()}, epochs

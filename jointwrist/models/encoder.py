@@ -26,6 +26,7 @@ class EncoderSize:
         depths: Blocks of each stage.
         attention: Of these, how many at the end of each stage are attention in the hybrid encoder.
         head_dim: Channels of an attention head.
+        mlp_ratio: Hidden width of a Mamba block's MLP as a multiple of its width.
     """
 
     stem: int
@@ -33,11 +34,13 @@ class EncoderSize:
     depths: tuple[int, int, int, int]
     attention: tuple[int, int, int, int]
     head_dim: int
+    mlp_ratio: float = 2.0
 
 
 SIZES = {
     "tiny": EncoderSize(16, (24, 48, 96, 160), (2, 2, 3, 2), (0, 0, 1, 2), 16),
-    "base": EncoderSize(64, (96, 192, 384, 768), (2, 2, 8, 2), (0, 0, 2, 2), 32),
+    # as VMamba-T and Swin-T, whose weights it can take
+    "base": EncoderSize(64, (96, 192, 384, 768), (2, 2, 8, 2), (0, 0, 2, 2), 32, 4.0),
 }
 KINDS = ("hybrid", "mamba", "swin", "conv")
 
@@ -103,7 +106,7 @@ class Encoder(nn.Module):
     @staticmethod
     def _block(letter: str, index: int, dim: int, size: EncoderSize, drop_path: float, backend: str) -> nn.Module:
         if letter == "m":
-            return VSSBlock(dim, drop_path, mlp_ratio=2.0, backend=backend)
+            return VSSBlock(dim, drop_path, size.mlp_ratio, backend)
         if letter == "c":
             return ConvBlock(dim, drop_path)
         return SwinBlock(dim, max(dim // size.head_dim, 1), shifted=index % 2 == 1, drop_path=drop_path)

@@ -124,9 +124,9 @@ def jointwrist_tiny(**options) -> JointWrist:
     return _built("jointwrist_tiny", options)
 
 
-@register_model(_spec("jointwrist_base", 36_138_064))
+@register_model(_spec("jointwrist_base", 40_051_408))
 def jointwrist_base(**options) -> JointWrist:
-    """Build the joint network of about 36 M parameters."""
+    """Build the joint network of about 40 M parameters."""
     base = {"size": "base", "widths": (384, 192, 96, 64, 32), "roi_channels": 64, "roi_crop": 96, "roi_dim": 256}
     return _built("jointwrist_base", options, base)
 
