@@ -5,10 +5,16 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
+from accelerate import Accelerator
 from safetensors.torch import save_file
 
+from jointwrist.config import build
+from jointwrist.engine.config import RunConfig
+from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.tasks import build_task
+from jointwrist.engine.trainer import Trainer
 from jointwrist.errors import DataError
-from jointwrist.models.encoder import build_encoder
+from jointwrist.models.encoder import SIZES, EncoderSize, build_encoder
 from jointwrist.models.pretrained import load_pretrained
 
 DIMS, DEPTHS = (96, 192, 384, 768), (2, 2, 8, 2)
@@ -187,3 +193,25 @@ def test_files_that_fill_nothing_are_refused_and_change_nothing(vmamba, tmp_path
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
     with pytest.raises(DataError, match="the encoder has no such block of VMamba"):
         load_pretrained(build_encoder("conv", "base"), tmp_path / "vmamba.pth")
+
+
+def test_training_starts_from_the_files_of_the_configuration(vmamba, release, tmp_path, monkeypatch):
+    monkeypatch.setitem(SIZES, "narrow", EncoderSize(16, (96, 16, 16, 16), (1, 1, 1, 1), (0, 0, 0, 0), 16, 4.0))
+    torch.save(vmamba, tmp_path / "vmamba.pth")
+    config = build(
+        RunConfig,
+        {
+            "model": "jointwrist_tiny",
+            "task": "joint",
+            "image_size": 32,
+            "options": {"encoder": "mamba", "size": "narrow", "roi_crop": 32},
+            "optim": {"epochs": 1},
+            "joint": {"pretrained": [str(tmp_path / "vmamba.pth")]},
+        },
+    )
+    data = load_run_data(config, release)
+    trainer = Trainer(Accelerator(cpu=True), config, data, build_task(config, data.prior), tmp_path / "run")
+    loaded = trainer.bare.encoder.stages[0][0].op.in_proj.weight
+    assert torch.equal(loaded.cpu(), vmamba["layers.0.blocks.0.op.in_proj.weight"])
+    report = (tmp_path / "run" / "pretrained.txt").read_text(encoding="utf-8")
+    assert all(key in report for key in vmamba)

@@ -133,6 +133,8 @@ class JointConfig:
         guided: Share of the epochs over which the probability of true masks falls from 1 to 0.
         masked_share: Share of every batch that carries masks, where both kinds exist.
         consistency: Weight of the agreement with the moving average's masks on images without masks; needs `optim.ema`.
+        pretrained: Files of VMamba's or timm's Swin weights that the encoder starts from; see
+            `jointwrist.models.pretrained`.
         test_masks: Masks that drive the erosion head in evaluation: the predicted ones; the true ones; or, to see
             whether the head uses them, the predicted ones moved by a seventh of the image or exchanged among the bones.
     """
@@ -142,6 +144,7 @@ class JointConfig:
     guided: float = 0.5
     masked_share: float = 0.5
     consistency: float = 0.0
+    pretrained: tuple[str, ...] = ()
     test_masks: Literal["predicted", "true", "moved", "exchanged"] = "predicted"
 
 

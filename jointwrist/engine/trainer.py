@@ -24,9 +24,12 @@ from jointwrist.engine.loaders import RunData, train_loader
 from jointwrist.engine.tasks import Task
 from jointwrist.errors import DataError
 from jointwrist.files import write_text
+from jointwrist.models.pretrained import load_pretrained
 from jointwrist.registry import create_model, model_spec
 
 STATE, BEST, LAST = "state.pt", "best.safetensors", "last.safetensors"
+#: What became of every key of the files in `joint.pretrained`.
+PRETRAINED = "pretrained.txt"
 
 
 class Trainer:
@@ -54,6 +57,10 @@ class Trainer:
         self.log = log
         set_seed(config.seed)
         model = build_model(config)
+        if config.joint.pretrained:
+            reports = [str(load_pretrained(model.encoder, path)) for path in config.joint.pretrained]
+            if accelerator.is_main_process:
+                write_text(self.folder / PRETRAINED, "\n\n".join(reports) + "\n")
         self.model, self.optimizer = accelerator.prepare(model, _optimizer(model, config.optim))
         # training and evaluation enter autocast themselves; the wrapper would force it on evaluation in float32 too
         accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
