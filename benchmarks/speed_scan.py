@@ -1,0 +1,267 @@
+"""Speed and memory of the selective scan on the CPU: every backend, mambapy's parallel scan and the definition.
+
+All run on the same tensors in turns, so that whatever else the machine does slows all alike. What the machine can do at
+best is measured in the same run: no scan can read its inputs and write its outputs faster than memory moves them, nor
+take one exponential for every step, channel and state faster than PyTorch computes those.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jointwrist.engine.session import keep_freed_memory
+from jointwrist.files import atomic
+from jointwrist.ops.scan import available_backends, selective_scan
+from jointwrist.ops.scan.elementwise import whole_scan
+
+LOOP, MAMBAPY = "reference", "mambapy"
+PASSES = ("forward", "forward+backward")
+FLOAT = 4
+
+
+class Problem(NamedTuple):
+    """Sizes of a scan, of B sequences with D channels, N states a channel and L steps."""
+
+    batch: int
+    channels: int
+    states: int
+    length: int
+
+    def __str__(self) -> str:
+        """Name in the table."""
+        return f"N={self.states} L={self.length}"
+
+    def bytes(self, which: str) -> int:
+        """Least traffic: u, delta, B, C read and y written; backward dy read too and four gradients written."""
+        wide, narrow = (8, 6) if which == PASSES[1] else (3, 2)
+        return FLOAT * self.batch * self.length * (wide * self.channels + narrow * self.states)
+
+    def exponentials(self, which: str) -> int:
+        """One for every step, channel and state; again in the backward pass, as storing them costs more."""
+        return (1 + PASSES.index(which)) * self.batch * self.channels * self.states * self.length
+
+
+def tensors(problem: Problem, channel_last: bool) -> dict[str, Tensor]:
+    """Inputs of a scan as a Mamba block has them, with gradients."""
+    batch, channels, states, length = problem
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator)
+
+    def sequence(width: int) -> Tensor:
+        return normal(batch, length, width).mT if channel_last else normal(batch, width, length)
+
+    values = {
+        "u": sequence(channels),
+        "delta": sequence(channels),
+        "A": -torch.arange(1.0, states + 1).repeat(channels, 1),
+        "B": sequence(states),
+        "C": sequence(states),
+        "D": torch.ones(channels),
+        "delta_bias": normal(channels) - 4,
+    }
+    return {name: value.requires_grad_() for name, value in values.items()}
+
+
+def _parallel(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
+    """The recurrence by mambapy's parallel scan, which wants (B, L, D, N)."""
+    from mambapy.pscan import pscan
+
+    u, delta, B, C = u.mT, delta.mT, B[:, 0].mT, C[:, 0].mT
+    states = pscan(torch.exp(delta[..., None] * A), (delta * u)[..., None] * B[:, :, None])
+    return (states @ C[..., None])[..., 0].mT, states[:, -1]
+
+
+def scan(name: str, u, delta, A, B, C, D, delta_bias) -> Tensor:
+    """Scan with a backend, or with mambapy's."""
+    if name == MAMBAPY:
+        return whole_scan(_parallel, u, delta, A, B[:, None], C[:, None], D, None, delta_bias, True)[0]
+    return selective_scan(u, delta, A, B, C, D=D, delta_bias=delta_bias, delta_softplus=True, backend=name)
+
+
+def run(name: str, which: str, values: dict[str, Tensor]) -> Tensor | tuple[Tensor, ...]:
+    """One pass: the output, or the gradients."""
+    if which == PASSES[0]:
+        with torch.no_grad():
+            return scan(name, **values)
+    return torch.autograd.grad(scan(name, **values), list(values.values()), values["u"].detach())
+
+
+def in_turns(functions: dict[str, Callable[[], Any]], repeats: int, seconds: float) -> dict[str, float]:
+    """Median milliseconds of each; one that has run for `seconds` drops out after its turn."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats):
+        for name, function in functions.items():
+            if sum(times[name]) > 1000 * seconds:
+                continue
+            start = time.perf_counter()
+            function()
+            times[name].append(1000 * (time.perf_counter() - start))
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def machine_limits() -> tuple[float, float]:
+    """Bytes a second that copying moves (read and written), and exponentials a second within the cache."""
+    large, small = torch.ones(1 << 26), torch.full((1 << 17,), -0.5)
+    target, result = torch.empty_like(large), torch.empty_like(small)
+    target.copy_(large)
+    exponentials = 200
+    best = {
+        "copy": min(_seconds(lambda: target.copy_(large)) for _ in range(5)),
+        "exp": min(_seconds(lambda: [torch.exp(small, out=result) for _ in range(exponentials)]) for _ in range(5)),
+    }
+    return 2 * FLOAT * large.numel() / best["copy"], exponentials * small.numel() / best["exp"]
+
+
+def _seconds(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def extra_memory(name: str, problems: list[Problem], channel_last: bool, threads: int) -> list[float]:
+    """Megabytes that a forward and backward pass adds at its peak, gradients included; on Linux, in a fresh process."""
+    torch.set_num_threads(threads)
+    run(name, PASSES[1], tensors(problems[0]._replace(length=64), channel_last))
+    found = []
+    for problem in problems:
+        values = tensors(problem, channel_last)
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
+        before = _status("VmRSS")
+        run(name, PASSES[1], values)
+        found.append((_status("VmHWM") - before) / 1e6)
+    return found
+
+
+def _status(field: str) -> int:
+    """Bytes of a field of this process."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    yield
+    torch.set_num_threads(before)
+
+
+def _memory(names: list[str], problems: list[Problem], channel_last: bool, threads: int) -> dict[str, list[float]]:
+    if sys.platform != "linux":
+        return {}
+    spawn = multiprocessing.get_context("spawn")
+    found = {}
+    for name in names:
+        with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+            found[name] = pool.submit(extra_memory, name, problems, channel_last, threads).result()
+    return found
+
+
+def plot(path: Path, lengths: list[int], times: dict[tuple[str, int, str], list[float]], limits: dict) -> None:
+    """Draw time over length, a panel for each pass and number of states, with the bound of the machine."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    states = sorted({key[1] for key in times})
+    figure, axes = plt.subplots(
+        len(PASSES), len(states), figsize=(4 * len(states), 6), squeeze=False, sharex=True, layout="constrained"
+    )
+    for row, which in zip(axes, PASSES, strict=True):
+        for axis, count in zip(row, states, strict=True):
+            for (name, own, passes), values in times.items():
+                if (own, passes) == (count, which):
+                    axis.plot(lengths, values, marker="o", label="loop" if name == LOOP else name)
+            axis.plot(lengths, limits[count, which], "k--", label="bound of the machine")
+            axis.set(xscale="log", yscale="log", title=f"{which}, N = {count}", ylabel="ms")
+            axis.set_xticks(lengths, [str(length) for length in lengths])
+            axis.minorticks_off()
+            axis.grid(alpha=0.3)
+    for axis in axes[-1]:
+        axis.set_xlabel("length L")
+    axes[0, 0].legend(frameon=False, fontsize="small")
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+    plt.close(figure)
+
+
+def benchmark_scan(argv: list[str] | None = None) -> list[dict[str, Any]]:
+    """Print times, memory, ratios and shares of the bound; return them as rows for the table of all speeds."""
+    parser = argparse.ArgumentParser(prog="benchmarks/speed.py scan", description=__doc__)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[1024, 4096, 16384], help="steps")
+    parser.add_argument("--states", type=int, nargs="+", default=[1, 16], help="states a channel")
+    parser.add_argument("--batch", type=int, default=2, help="sequences (default: %(default)s)")
+    parser.add_argument("--channels", type=int, default=192, help="channels (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="threads (default: %(default)s)")
+    parser.add_argument("--layout", choices=("channel-last", "channel-first"), default="channel-last")
+    parser.add_argument("--repeats", type=int, default=15, help="timings of each at most (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="after which a slow one is not timed again")
+    parser.add_argument("--quick", action="store_true", help="two timings, lengths up to 4096")
+    parser.add_argument("--plot", type=Path, default=Path(__file__).parent / "results" / "speed-scan.png")
+    arguments = parser.parse_args(argv)
+    repeats = 2 if arguments.quick else arguments.repeats
+    lengths = sorted(n for n in arguments.lengths if n <= 4096 or not arguments.quick)
+    channel_last = arguments.layout == "channel-last"
+
+    names = [*available_backends("cpu"), MAMBAPY]
+    problems = [Problem(arguments.batch, arguments.channels, n, length) for n in arguments.states for length in lengths]
+    memory = _memory(names, problems, channel_last, arguments.threads)
+    rows: list[dict[str, Any]] = []
+    times: dict[tuple[str, int, str], list[float]] = {}
+    bounds: dict[tuple[int, str], list[float]] = {}
+
+    def keep(name: str, value: float, unit: str) -> None:
+        rows.append({"name": name, "value": value, "unit": unit})
+        print(f"{name:60} {value:10.4g} {unit}", flush=True)
+
+    keep_freed_memory()  # as training does
+    with _threads(arguments.threads):
+        bandwidth, exponentials = machine_limits()
+        keep("memory bandwidth", bandwidth / 1e9, "GB/s")
+        keep("exponentials", exponentials / 1e9, "1e9/s")
+        for at, problem in enumerate(problems):
+            values = tensors(problem, channel_last)
+            warm = tensors(problem._replace(length=64), channel_last)
+            for which in PASSES:
+                for name in names:
+                    run(name, which, warm)
+                calls = {name: partial(run, name, which, values) for name in names}
+                taken = in_turns(calls, repeats, arguments.seconds)
+                bound = 1000 * max(problem.bytes(which) / bandwidth, problem.exponentials(which) / exponentials)
+                bounds.setdefault((problem.states, which), []).append(bound)
+                keep(f"bound {problem} {which}", bound, "ms")
+                for name in names:
+                    times.setdefault((name, problem.states, which), []).append(taken[name])
+                    keep(f"{name} {problem} {which}", taken[name], "ms")
+                    keep(f"{name} {problem} {which}, bound to time", bound / taken[name], "")
+                    for other in (LOOP, MAMBAPY):
+                        if name not in (LOOP, MAMBAPY):
+                            keep(f"{other} to {name} {problem} {which}", taken[other] / taken[name], "")
+            for name in memory:
+                keep(f"{name} {problem} extra memory", memory[name][at], "MB")
+            if problem.length == lengths[0]:
+                exact = run(LOOP, PASSES[0], {key: value.double() for key, value in values.items()})
+                for name in names:
+                    difference = (run(name, PASSES[0], values) - exact).norm() / exact.norm()
+                    keep(f"{name} {problem} relative error", float(difference), "")
+    plot(arguments.plot, lengths, times, bounds)
+    print(f"time over length is drawn in {arguments.plot}")
+    return rows
