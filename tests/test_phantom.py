@@ -146,3 +146,11 @@ def test_writing_goes_on_where_it_stopped_and_refuses_another_recipe(tmp_path: P
 def test_config_refuses_what_no_wrist_can_have(wrong: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         PhantomConfig(**wrong)
+
+
+def test_a_bone_wholly_beyond_the_frame_is_sound_and_keeps_a_box() -> None:
+    wide = PhantomConfig(size=64, prevalence=0.3, variation=1.25, field_of_view=(72.0, 120.0))
+    sample = make_wrist(20261123, 10327, wide)
+    lost = [joint.index for joint in JOINTS if not unpack_masks(sample.bones)[joint.bone].any()]
+    assert lost and (sample.scores[lost] == 0).all()
+    assert ((sample.boxes[:, 2:] - sample.boxes[:, :2]) > 2).all()

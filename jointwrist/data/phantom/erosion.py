@@ -57,6 +57,8 @@ def joint_surface(body: Body, partners: list[Body], others: list[Body], frame_mm
     box = window(body.points, _GRID_MM, (cells, cells))
     lo, hi = depths(body.points, body.faces, _GRID_MM, box)
     mask = hi - lo > VISIBLE_MM
+    if not mask.any():
+        return Surface(box, lo, hi, np.zeros((0, 2), int), np.zeros((0, 3)), np.zeros((0, 2)))
     edge = mask & ~binary_erosion(np.pad(mask, 1))[1:-1, 1:-1]
     rows, columns = np.indices(mask.shape)
     edge &= (rows + box[0] > 0) & (rows + box[0] < cells - 1) & (columns + box[2] > 0) & (columns + box[2] < cells - 1)
@@ -74,8 +76,10 @@ def joint_surface(body: Body, partners: list[Body], others: list[Body], frame_mm
         facing |= distance < distance.min(initial=np.inf) + _FACING_MM
     if body.has_shaft:
         facing &= (points - body.base) @ body.axis < _SHAFT_MM
-    inside = gaussian_filter(mask.astype(np.float32), 2.0)
-    slope = np.stack([np.gradient(inside, axis=1)[edge], np.gradient(inside, axis=0)[edge]], axis=1)
+    # padded, for of a bone at the frame's edge a single row may be left
+    inside = gaussian_filter(np.pad(mask.astype(np.float32), 1, mode="edge"), 2.0)
+    down, right = (part[1:-1, 1:-1][edge] for part in np.gradient(inside))
+    slope = np.stack([right, down], axis=1)
     inward = slope / (np.linalg.norm(slope, axis=1, keepdims=True) + 1e-9)
     return Surface(box, lo, hi, at[facing], points[facing], inward[facing])
 

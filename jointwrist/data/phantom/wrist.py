@@ -55,7 +55,8 @@ def _boxes(bodies: dict[str, Body], rng: np.random.Generator, spacing: float, si
         points = body.points[body.along < reach, :2] if body.has_shaft else body.points[:, :2]
         low, high = points.min(0), points.max(0)
         half = 0.5 * max(high - low) * rng.uniform(1.15, 1.45)
-        centre = 0.5 * (low + high) + rng.normal(0, 0.6, 2)
+        # of a joint beyond the frame the box stays on its edge
+        centre = np.clip(0.5 * (low + high) + rng.normal(0, 0.6, 2), -0.5 * half, size * spacing + 0.5 * half)
         boxes[joint.index] = np.concatenate([centre - half, centre + half]) / spacing
     return np.clip(boxes, 0, size)
 
