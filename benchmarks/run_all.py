@@ -65,6 +65,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--retry", action="store_true", help="run failed jobs again")
     parser.add_argument("--dry-run", action="store_true", help="list the jobs and what is done, run nothing")
+    parser.add_argument(
+        "--tables-only",
+        type=Path,
+        metavar="RESULTS",
+        help="rebuild the tables of a finished folder, such as results/demo-phantom, from its rows; run nothing",
+    )
     parser.add_argument("--list", action="store_true", help="list protocols and models, run nothing")
     return parser.parse_args(argv)
 
@@ -75,6 +81,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments.list:
             return show_list()
+        if arguments.tables_only:
+            print_tables(arguments.tables_only)
+            return 0
         return run(arguments)
     except (ConfigError, DataError) as error:
         print(f"run_all: {error}", file=sys.stderr)
@@ -121,11 +130,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def finish(folder: Path, jobs: list[Job], release: Release) -> None:
-    """Write and print tables, plots and overlays."""
-    for table in tables.write_tables(folder):
-        print(table.markdown())
+    """Write tables, plots and overlays."""
+    print_tables(folder)
     plots.write_plots(folder, jobs, release)
     print(f"rows, tables, curves and pictures: {folder}")
+
+
+def print_tables(folder: Path) -> None:
+    """Write every table of a results folder, print the paper's two."""
+    for table in tables.write_tables(folder):
+        if table.name in ("segmentation", "erosion"):
+            print(table.markdown())
+    print(f"more tables, also as LaTeX and CSV: {folder / 'tables'}")
 
 
 def runnable_precision(wanted: str) -> str:

@@ -1,80 +1,269 @@
-"""Tables as pure functions of rows: figures against pandas and sklearn, published rows marked as such."""
+"""Tables as pure functions of rows: against pandas, scipy and sklearn; published rows, absent models, three formats."""
 
 from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from benchmarks.tables import case_means, erosion_table, segmentation_table, spread
-from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
+from benchmarks.run_all import main
+from benchmarks.tables import make_tables, read_results, write_tables
+from benchmarks.tables.results import common_cases
+from benchmarks.tables.segmentation import case_means, mean_table
+from benchmarks.tables.table import Figure, PValue, Table
+from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES, OVERLAP_PAIRS
+from jointwrist.errors import DataError
+from jointwrist.metrics.segmentation import case_summary
+from jointwrist.registry import list_models
 
-
-def record(model: str, task: str) -> dict:
-    return {
-        "model": model,
-        "seed": 1,
-        "protocol": "demo",
-        "status": "ok",
-        "data": "phantom",
-        "parameters": 2_411_896,
-        "config": {"image_size": 128, "task": task},
-        "seconds": 1.0,
-        "machine": "test",
-    }
+CASES = [(f"c{i}", f"p{i // 2}", i % 3 == 0) for i in range(24)]
+OVERLAPS = [f"{BONE_NAMES[a]}&{BONE_NAMES[b]}" for a, b in OVERLAP_PAIRS]
+QUALITY = {"unetpp": 0.9, "jointwrist_tiny": 0.95, "unet": 0.9}
 
 
-@pytest.fixture
-def bones() -> pd.DataFrame:
-    rng = np.random.default_rng(0)
-    rows = [
-        {"model": "unetpp", "seed": seed, "case": f"c{case}", "kind": "bone", "region": bone, "dsc": rng.random(),
-         "nsd": rng.random(), "voe": rng.random(), "msd": rng.random()}
-        for seed in (1, 2) for case in range(3) for bone in BONE_NAMES
-    ]  # fmt: skip
+def bones(model: str, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng([seed, len(model)])
+    rows = []
+    for case, patient, eroded in CASES:
+        for kind, names in (("bone", BONE_NAMES), ("overlap", OVERLAPS)):
+            dsc = np.clip(QUALITY[model] - 0.05 * eroded + rng.normal(0, 0.02, len(names)), 0, 1)
+            rows += [
+                {"case": case, "patient": patient, "side": "L", "eroded": eroded, "kind": kind, "region": name,
+                 "dsc": d, "nsd": d - 0.1, "voe": 1 - d, "msd": 10 * (1 - d)}
+                for name, d in zip(names, dsc, strict=True)
+            ]  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def test_case_means_are_means_over_bones(bones):
-    means = case_means(bones).set_index(["seed", "case"])
-    expected = bones.groupby(["seed", "case"])["dsc"].mean()
-    assert np.allclose(means["dsc"].sort_index(), expected.sort_index())
+def calls(model: str, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng([seed, 9, len(model)])
+    truth = np.random.default_rng(7).choice([0, 0, 1, 2], (len(CASES), len(JOINT_NAMES)))
+    signal = 0.4 if model == "jointwrist_tiny" else 0.0
+    rows = [
+        {"case": case, "patient": patient, "side": "L", "joint": joint, "score": int(truth[i, j]),
+         "probability": np.clip(rng.random() * (1 - signal) + signal * (truth[i, j] > 0), 0, 1), "found": True}
+        for i, (case, patient, _) in enumerate(CASES) for j, joint in enumerate(JOINT_NAMES)
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows)
+    return frame.assign(level=(frame["probability"] > 0.5).astype(int), predicted=frame["probability"] > 0.5).astype(
+        {"predicted": int}
+    )
 
 
-def test_a_missed_bone_is_counted_and_does_not_make_msd_infinite(bones):
-    bones.loc[0, ["dsc", "nsd", "msd"]] = 0.0, 0.0, np.inf
-    means = case_means(bones)
-    assert means["missed"].sum() == 1 and np.isfinite(means["msd"]).all()
+def write_job(folder: Path, model: str, seed: int, tables: dict[str, pd.DataFrame], **changes) -> None:
+    config = {"image_size": 128, "seed": seed, "metrics": changes.pop("metrics", {}), **changes.pop("config", {})}
+    record = {
+        "model": model, "seed": seed, "protocol": "demo", "status": "ok", "data": "phantom", "data_digest": "d",
+        "parameters": 2_411_896, "config": config, "seconds": 1.0, "machine": "test", **changes,
+    }  # fmt: skip
+    job = folder / "jobs" / f"{model}-seed{seed}-{len(list(folder.glob('jobs/*'))):012d}"
+    job.mkdir(parents=True)
+    (job / "job.json").write_text(json.dumps(record))
+    for name, frame in tables.items():
+        frame = frame.assign(model=model, protocol="demo", seed=seed)
+        frame.to_csv(job / f"{name}.csv", index=False)
 
 
-def test_segmentation_table_marks_published_and_not_run(bones):
-    table = segmentation_table(bones, [record("unetpp", "segmentation")])
-    ours, other = table.frame.iloc[0], table.frame[table.frame["Model"] == "SwinUMamba"].iloc[0]
-    expected = bones.groupby(["seed", "case"])["dsc"].mean().groupby("seed").mean() * 100
-    assert ours["DSC %"] == f"{expected.mean():.2f} ± {expected.std():.2f}"
-    assert ours["published DSC"] == "97.33" and other["published DSC"] == "97.75" and other["DSC %"] == "not run"
-    for word in ("phantom", "demo", "seeds 1", "3 test wrists", "published"):
-        assert word in table.caption
-    assert r"\begin{tabular}" in table.latex() and "| Model |" in table.markdown()
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    for seed in (1, 2):
+        write_job(folder, "unetpp", seed, {"segmentation": bones("unetpp", seed)})
+        write_job(folder, "mobilenet", seed, {"erosion": calls("mobilenet", seed)})
+        joint = {"segmentation": bones("jointwrist_tiny", seed), "erosion": calls("jointwrist_tiny", seed)}
+        write_job(folder, "jointwrist_tiny", seed, joint)
+    write_job(folder, "resnet", 1, {}, status="error", error="ValueError: broken\nmore")
+    return folder
 
 
-def test_erosion_table_equals_sklearn():
+@pytest.fixture(scope="module")
+def tables(folder) -> dict[str, Table]:
+    return {table.name: table for table in make_tables(read_results(folder))}
+
+
+def line(table: Table, model: str, **where) -> dict:
+    rows = [r for r in table.rows if f"`{model}`" in r["Model"] and all(r[k] == v for k, v in where.items())]
+    assert len(rows) == 1
+    return rows[0]
+
+
+def test_segmentation_figures_are_those_of_pandas(tables):
+    rows = pd.concat(bones("unetpp", seed).assign(seed=seed) for seed in (1, 2))
+    means = rows[rows["kind"] == "bone"].groupby(["seed", "case"])["dsc"].mean().groupby("seed").mean() * 100
+    figure = line(tables["segmentation"], "unetpp")["DSC %"]
+    assert (figure.mean, figure.sd) == pytest.approx((means.mean(), means.std()))
+    assert figure.low < figure.mean < figure.high and figure.high - figure.low < 4
+    assert str(figure).startswith(f"{means.mean():.2f} ± {means.std():.2f} [")
+
+
+def test_published_figures_stand_beside_ours_with_the_difference(tables):
+    row = line(tables["segmentation"], "unetpp")
+    assert row["DSC %"].published == 97.33
+    text = tables["segmentation"].frame
+    mine = text[text["Model"] == row["Model"]].iloc[0]
+    assert mine["published DSC %"] == f"97.33 ({row['DSC %'].mean - 97.33:+.2f})"
+    assert line(tables["segmentation"], "jointwrist_tiny")["DSC %"].published_text() == "-"
+    assert not any("published" in column for column in tables["overlap"].frame.columns)
+
+
+def test_what_was_not_run_says_so(tables):
+    text = tables["segmentation"].frame.set_index("Model")
+    other = text.loc["SwinUMamba (`swin_umamba`)"]
+    assert other["DSC %"] == "not run" and other["published DSC %"] == "97.75" and other["p (DSC)"] == "-"
+    assert line(tables["segmentation"], "sam_box")["DSC %"].published_text() == "88.74"
+    shown = {m for task in ("segmentation", "foundation", "joint") for m in list_models(task=task)}
+    assert len(text) == len(shown)
+    assert str(line(tables["erosion"], "resnet")["BACC %"]) == "failed"
+    assert str(line(tables["erosion"], "medmamba")["BACC %"]) == "not run"
+
+
+def test_p_values_against_the_best_are_those_of_scipy(tables):
+    p = line(tables["segmentation"], "unetpp")["p (DSC)"]
+    patient = {}
+    for model in ("unetpp", "jointwrist_tiny"):
+        rows = pd.concat(bones(model, seed) for seed in (1, 2))
+        patient[model] = rows[rows["kind"] == "bone"].groupby("patient")["dsc"].mean()
+    assert p.value == pytest.approx(stats.wilcoxon(patient["unetpp"], patient["jointwrist_tiny"]).pvalue)
+    assert line(tables["segmentation"], "jointwrist_tiny")["p (DSC)"] == "best"
+    row = line(tables["comparison"], "unetpp", Metric="MSD px")
+    assert row["best"] == "`jointwrist_tiny`" and row["difference"].low > 0 and row["p"].value < 0.01
+
+
+def test_holm_counts_the_other_models(folder, tmp_path):
+    for model in QUALITY:
+        write_job(tmp_path, model, 1, {"segmentation": bones(model, 1)})
+    table = mean_table(read_results(tmp_path))
+    patient = {m: bones(m, 1).query("kind == 'bone'").groupby("patient")["dsc"].mean() for m in QUALITY}
+    raw = sorted(stats.wilcoxon(patient[m], patient["jointwrist_tiny"]).pvalue for m in ("unetpp", "unet"))
+    adjusted = sorted(line(table, m)["p (DSC)"].value for m in ("unetpp", "unet"))
+    assert adjusted == pytest.approx([2 * raw[0], max(2 * raw[0], raw[1])])
+
+
+def test_wrists_with_and_without_erosion(tables):
+    row = line(tables["eroded_wrists"], "unetpp", Metric="DSC %")
+    rows = pd.concat(bones("unetpp", seed) for seed in (1, 2)).query("kind == 'bone'")
+    cases = rows.groupby(["case", "eroded"])["dsc"].mean().reset_index()
+    groups = [cases.loc[cases["eroded"] == e, "dsc"] for e in (True, False)]
+    assert (row["eroded wrists"], row["other wrists"]) == (8, 16)
+    assert row["p"].value == pytest.approx(stats.mannwhitneyu(*groups, alternative="two-sided").pvalue)
+    assert row["difference"].mean == pytest.approx(100 * (groups[0].mean() - groups[1].mean()))
+    assert row["difference"].high < 0 and row["p (Holm)"].value >= row["p"].value
+
+
+def test_erosion_figures_are_those_of_sklearn(tables):
     metrics = pytest.importorskip("sklearn.metrics")
-    rng = np.random.default_rng(0)
-    rows = pd.DataFrame(
-        {"model": "mobilenet", "seed": 1, "case": f"c{i}", "patient": f"p{i}", "joint": joint,
-         "score": int(rng.integers(0, 3)), "probability": rng.random()}
-        for i in range(40) for joint in JOINT_NAMES
-    )  # fmt: skip
-    rows["predicted"] = (rows["probability"] >= 0.5).astype(int)
-    rows["level"] = rows["predicted"]
-    table = erosion_table(rows, [record("mobilenet", "erosion")], "pooled")
-    truth = rows["score"] > 0
-    line = table.frame.iloc[0]
-    assert line["BACC %"] == f"{100 * metrics.balanced_accuracy_score(truth, rows['predicted']):.2f}"
-    assert line["F1 %"] == f"{100 * metrics.f1_score(truth, rows['predicted']):.2f}"
-    assert line["AUROC"] == f"{metrics.roc_auc_score(truth, rows['probability']):.2f}"
+    by_seed, by_joint = [], []
+    for seed in (1, 2):
+        frame = calls("mobilenet", seed)
+        truth = frame["score"] > 0
+        by_seed.append(metrics.balanced_accuracy_score(truth, frame["predicted"]))
+        lunate = frame["joint"] == "Lunate"
+        by_joint.append(metrics.roc_auc_score(truth[lunate], frame.loc[lunate, "probability"]))
+    figure = line(tables["erosion_pooled"], "mobilenet")["BACC %"]
+    assert (figure.mean, figure.sd) == pytest.approx((100 * np.mean(by_seed), 100 * np.std(by_seed, ddof=1)))
+    assert figure.low < figure.mean < figure.high
+    single = line(tables["joints"], "mobilenet", Joint="Lunate")
+    assert single["AUROC"].mean == pytest.approx(np.mean(by_joint))
+    mean = np.mean([r["AUROC"].mean for r in tables["joints"].rows if "mobilenet" in r["Model"]])
+    assert line(tables["erosion"], "mobilenet")["AUROC"].mean == pytest.approx(mean)
+    assert line(tables["erosion"], "jointwrist_tiny")["p (BACC)"] == "best"
+    assert line(tables["erosion"], "mobilenet")["p (BACC)"].value < 0.05
 
 
-def test_spread():
-    assert spread([1.0]) == "1.00" and spread([1.0, 3.0]) == "2.00 ± 1.41" and spread([np.nan]) == "undefined"
+def test_captions_name_data_protocol_prompts_and_seeds(tables):
+    for name, table in tables.items():
+        if name != "jobs":
+            for part in ("phantom", "protocol demo", "128 px", "seeds 1, 2", "no prompts", "24 test wrists of 12 pat"):
+                assert part in table.caption, name
+    assert "box" in tables["segmentation"].caption and "published" in tables["erosion"].caption
+
+
+def test_per_bone_means_average_to_the_table(tables):
+    single = [r["DSC %"].mean for r in tables["bones"].rows if "unetpp" in r["Model"]]
+    assert len(single) == 14 and np.mean(single) == pytest.approx(line(tables["segmentation"], "unetpp")["DSC %"].mean)
+
+
+@pytest.mark.parametrize("official", [True, False])
+def test_case_means_follow_the_metrics_of_the_configuration(official, tmp_path):
+    rows = bones("unetpp", 1)
+    rows.loc[0, ["dsc", "nsd", "voe", "msd"]] = 0.0, 0.0, 1.0, np.inf
+    rows.loc[30, ["dsc", "nsd", "voe", "msd"]] = np.nan, np.nan, np.nan, np.nan
+    chosen = {"missed_msd": "left_out", "undefined": "case_undefined"} if official else {}
+    write_job(tmp_path, "unetpp", 1, {"segmentation": rows}, metrics=chosen)
+    means = case_means(read_results(tmp_path), "bone").set_index("case")
+    for case in ("c0", "c1", "c2"):
+        part = rows[(rows["case"] == case) & (rows["kind"] == "bone")]
+        arrays = {key: part[key].to_numpy() for key in ("dsc", "nsd", "voe", "msd")} | {"ravd": np.zeros(len(part))}
+        expected = case_summary(arrays, official)
+        for key in ("dsc", "nsd", "voe", "missed"):
+            assert means.loc[case, key] == pytest.approx(expected[key], nan_ok=True)
+    missed = rows[(rows["case"] == "c0") & (rows["kind"] == "bone")]["msd"]
+    filled = missed[np.isfinite(missed)] if official else missed.replace(np.inf, 128 * np.sqrt(2))
+    assert means.loc["c0", "msd"] == pytest.approx(filled.mean())
+
+
+def test_only_common_cases_are_compared(tmp_path):
+    write_job(tmp_path, "unetpp", 1, {"segmentation": bones("unetpp", 1)})
+    fewer = bones("unet", 1)
+    write_job(tmp_path, "unet", 1, {"segmentation": fewer[fewer["case"] != "c3"]})
+    results = read_results(tmp_path)
+    assert results.left_out["segmentation"] == 1 and "c3" not in set(results.rows["segmentation"]["case"])
+    assert "1 wrists that only some" in mean_table(results).caption
+    assert len(common_cases(results.rows["segmentation"])) == len(results.rows["segmentation"])
+
+
+def test_configurations_of_one_model_are_kept_apart_and_other_data_is_refused(tmp_path):
+    write_job(tmp_path, "unetpp", 1, {"segmentation": bones("unetpp", 1)})
+    write_job(tmp_path, "unetpp", 1, {"segmentation": bones("unetpp", 2)}, config={"lr": 1})
+    labels = [row["Model"] for row in mean_table(read_results(tmp_path)).rows if "`unetpp`" in row["Model"]]
+    assert len(labels) == len(set(labels)) == 2
+    write_job(tmp_path, "unet", 1, {"segmentation": bones("unet", 1)}, data_digest="other")
+    with pytest.raises(DataError, match="different data"):
+        read_results(tmp_path)
+
+
+def test_figures_and_p_values_as_text():
+    assert str(Figure.over_seeds([1.0])) == "1.00" and str(Figure.over_seeds([1.0, 3.0])) == "2.00 ± 1.41"
+    assert str(Figure.over_seeds([np.nan])) == "undefined"
+    assert str(Figure(1.0, low=0.5, high=2.0)) == "1.00 [0.50, 2.00]"
+    assert [str(PValue(p)) for p in (0.0001, 0.0421, np.nan)] == ["< 0.001", "0.042", "-"]
+
+
+def test_markdown_latex_and_csv_hold_the_same(tables):
+    table = tables["segmentation"]
+    markdown = [row for row in table.markdown().splitlines() if row.startswith("|")]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in markdown]
+    assert cells[0] == list(table.frame.columns) and cells[2:] == table.frame.to_numpy().tolist()
+    latex = table.latex()
+    body = latex[latex.index(r"\midrule") : latex.index(r"\bottomrule")].splitlines()[1:]
+    assert len(body) == len(table.rows) and all(row.count(" & ") == len(cells[0]) - 1 for row in body)
+    assert r"\toprule" in latex and r"DSC \%" in latex and r"\texttt{unetpp}" in latex.replace(r"\_", "_")
+    assert not any(c in latex.replace(r"\%", "").replace(r"\_", "") for c in "%_±")
+    read = pd.read_csv(io.StringIO(table.csv_frame().to_csv(index=False))).set_index("Model")
+    ours = line(table, "unetpp")
+    row = read.loc[ours["Model"]]
+    assert float(row["DSC %"]) == pytest.approx(ours["DSC %"].mean)
+    assert float(row["DSC % difference"]) == pytest.approx(ours["DSC %"].mean - 97.33)
+
+
+def test_the_command_rebuilds_what_was_written_from_rows_alone(folder, capsys):
+    write_tables(folder)
+    first = {path.name: path.read_bytes() for path in (folder / "tables").iterdir()}
+    for path in (folder / "tables").iterdir():
+        path.unlink()
+    assert main(["--tables-only", str(folder)]) == 0
+    printed = capsys.readouterr().out
+    assert "**Bones." in printed and "**Erosion, mean over joints" in printed
+    assert {path.name: path.read_bytes() for path in (folder / "tables").iterdir()} == first
+    assert len(first) == 3 * 9 and "ValueError: broken" in (folder / "tables" / "jobs.md").read_text()
+
+
+def test_a_folder_without_jobs_is_named(tmp_path, capsys):
+    with pytest.raises(DataError, match=r"no jobs/\*/job\.json"):
+        write_tables(tmp_path)
+    assert main(["--tables-only", str(tmp_path)]) == 2 and str(tmp_path) in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -43,8 +44,15 @@ def resampling_weights(patients: Sequence | np.ndarray, resamples: int = RESAMPL
         (R, N) float64, how often each row is in each resample.
     """
     names, patient = np.unique(np.asarray(patients).astype(str), return_inverse=True)
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
-    return drawn[:, patient].astype(float)
+    return _resamples(len(names), resamples, seed)[:, patient]
+
+
+@lru_cache(maxsize=4)
+def _resamples(patients: int, resamples: int, seed: int) -> np.ndarray:
+    """How often each patient is in each resample; kept, since every figure of a table asks for the same."""
+    drawn = np.random.default_rng(seed).multinomial(patients, np.full(patients, 1 / patients), resamples).astype(float)
+    drawn.flags.writeable = False
+    return drawn
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -1,0 +1,60 @@
+"""The paper's tables as pure functions of per-case rows: `run_all.py --tables-only RESULTS` rebuilds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.tables.erosion import erosion_tables
+from benchmarks.tables.results import Results, read_results
+from benchmarks.tables.segmentation import segmentation_tables
+from benchmarks.tables.table import Table
+from jointwrist.errors import DataError
+from jointwrist.files import write_text
+
+__all__ = ["Results", "Table", "make_tables", "read_results", "write_tables"]
+
+
+def make_tables(results: Results) -> list[Table]:
+    """Make every table that the rows of a results folder allow; the list of jobs comes last."""
+    tables = []
+    if "segmentation" in results.rows:
+        tables += segmentation_tables(results)
+    if "erosion" in results.rows:
+        tables += erosion_tables(results)
+    return [*tables, job_table(results.records)]
+
+
+def write_tables(folder: Path) -> list[Table]:
+    """Write every table of a results folder as Markdown, LaTeX and CSV; return the tables.
+
+    Raises:
+        DataError: The folder has no jobs, or jobs on different data.
+    """
+    results = read_results(folder)
+    if not results.records:
+        raise DataError(
+            f"{folder}: no jobs/*/job.json in it; give a folder that run_all.py has written, such as"
+            " results/demo-phantom"
+        )
+    tables = make_tables(results)
+    for table in tables:
+        table.write(Path(folder) / "tables")
+    write_text(Path(folder) / "README.md", "\n".join(table.markdown() for table in tables))
+    return tables
+
+
+def job_table(records: list[dict[str, Any]]) -> Table:
+    """One row a job: what ran, for how long, and what failed."""
+    rows = [
+        {
+            "Job": record["run"],
+            "seed": record["seed"],
+            "status": record["status"] if record["status"] == "ok" else record["error"].splitlines()[0],
+            "epochs": record.get("epochs", ""),
+            "seconds": record["seconds"],
+            "machine": record["machine"],
+        }
+        for record in records
+    ]
+    return Table("jobs", "Jobs", rows)

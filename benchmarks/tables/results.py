@@ -1,0 +1,154 @@
+"""What a results folder holds: job records, and the per-case rows of finished jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.tables.table import FAILED, NOT_RUN, NoFigure
+from jointwrist.config import digest
+from jointwrist.errors import DataError
+from jointwrist.registry import list_models, model_spec
+
+PUBLISHED = Path(__file__).parent.parent / "published.json"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Job records and rows.
+
+    A run is a model in one configuration, with any number of seeds. Its name is that of the model; where a folder
+    holds several configurations of a model, the digest of the configuration follows.
+
+    Attributes:
+        records: One for every job, with the name of its run under "run".
+        rows: Per-case rows by table ("segmentation", "erosion"), of cases that all runs of the table have in common.
+        left_out: By table, cases that only some runs have.
+    """
+
+    records: list[dict[str, Any]]
+    rows: dict[str, pd.DataFrame]
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    def record(self, run: str) -> dict[str, Any]:
+        """Return a finished job's record of a run."""
+        return next(r for r in self.records if r["run"] == run and r["status"] == "ok")
+
+
+def read_results(folder: Path) -> Results:
+    """Read a results folder.
+
+    Raises:
+        DataError: Its jobs were tested on different data.
+    """
+    records, rows = [], {"segmentation": [], "erosion": []}
+    paths = sorted(Path(folder).glob("jobs/*/job.json"))
+    for path in paths:
+        records.append(json.loads(path.read_text(encoding="utf-8")))
+    name_runs(records)
+    if len({record.get("data_digest") for record in records}) > 1:
+        raise DataError(f"{folder}: its jobs were tested on different data; keep a results folder for each")
+    for path, record in zip(paths, records, strict=True):
+        for table, parts in rows.items():
+            if record["status"] == "ok" and (path.parent / f"{table}.csv").is_file():
+                part = pd.read_csv(path.parent / f"{table}.csv", dtype={"case": str, "patient": str})
+                parts.append(part.assign(run=record["run"]))
+    frames = {name: pd.concat(parts, ignore_index=True) for name, parts in rows.items() if parts}
+    common = {name: common_cases(frame) for name, frame in frames.items()}
+    left_out = {name: frames[name]["case"].nunique() - frame["case"].nunique() for name, frame in common.items()}
+    return Results(records, common, left_out)
+
+
+def name_runs(records: list[dict[str, Any]]) -> None:
+    """Put the name of its run into every record."""
+    configurations: dict[str, set[str]] = {}
+    for record in records:
+        record["run"] = digest({k: v for k, v in record["config"].items() if k != "seed"})[:6]
+        configurations.setdefault(record["model"], set()).add(record["run"])
+    for record in records:
+        several = len(configurations[record["model"]]) > 1
+        record["run"] = f"{record['model']} {record['run']}" if several else record["model"]
+
+
+def common_cases(rows: pd.DataFrame) -> pd.DataFrame:
+    """Keep the cases that every run and seed has: figures over different cases cannot be compared."""
+    runs = rows.groupby("case")[["run", "seed"]].apply(lambda part: len(part.drop_duplicates()))
+    everywhere = runs.index[runs == len(rows[["run", "seed"]].drop_duplicates())]
+    return rows[rows["case"].isin(everywhere)].reset_index(drop=True)
+
+
+def ordered(runs: Iterable[str]) -> list[str]:
+    """Baselines by name, then joint networks."""
+    return sorted(runs, key=lambda run: (model_spec(run.split()[0]).task == "joint", run))
+
+
+def label(run: str) -> str:
+    """Name of a run in a table: the paper's, if it has one, and the registry's."""
+    model, *configuration = run.split()
+    name = model_spec(model).published_name
+    text = f"{name} (`{model}`)" if name else f"`{model}`"
+    return " ".join([text, *configuration])
+
+
+def millions(parameters: int) -> str:
+    """Parameter count in millions."""
+    return f"{parameters / 1e6:.2f} M"
+
+
+def published_figures(table: str) -> dict[str, dict[str, float]]:
+    """Figures of the paper's table "segmentation" or "erosion", by its names of the models."""
+    return json.loads(PUBLISHED.read_text(encoding="utf-8"))[table]
+
+
+def absent_rows(
+    results: Results, tasks: tuple[str, ...], columns: dict[str, str], published: dict[str, dict[str, float]]
+) -> list[dict[str, Any]]:
+    """Rows of the models of a task without a finished job; `columns` are titles by the published table's keys."""
+    finished = {record["model"] for record in results.records if record["status"] == "ok"}
+    failed = {record["model"] for record in results.records} - finished
+    rows = []
+    for model in ordered(name for task in tasks for name in list_models(task=task)):
+        if model in finished:
+            continue
+        spec = model_spec(model)
+        figures = published.get(spec.published_name or "", {})
+        cells = {
+            title: NoFigure(FAILED if model in failed else NOT_RUN, figures.get(key, float("nan")))
+            for key, title in columns.items()
+        }
+        rows.append({"Model": label(model), "parameters": millions(spec.parameters), **cells})
+    return rows
+
+
+def caption(what: str, results: Results, table: str, note: str = "", published: bool = False) -> str:
+    """Say what a table shows: data, protocol, sizes, prompts, seeds and how to read it."""
+    rows = results.rows[table]
+    done = [results.record(run) for run in rows["run"].unique()]
+
+    def values(key: str) -> str:
+        return ", ".join(sorted({str(record["config"].get(key, "")) for record in done}))
+
+    prompts = {record["config"].get("options", {}).get("prompt_source") for record in done} - {None}
+    prompted = f"prompts: {', '.join(sorted(prompts))}" if prompts else "no prompts"
+    parts = [
+        f"{what}. Data: {' and '.join(sorted({record['data'] for record in done}))},"
+        f" {rows['case'].nunique()} test wrists of {rows['patient'].nunique()} patients;"
+        f" protocol {', '.join(sorted({record['protocol'] for record in done}))}, images {values('image_size')} px;"
+        f" {prompted}; seeds {', '.join(str(seed) for seed in sorted(rows['seed'].unique()))}.",
+        "Mean ± SD over seeds [95 % bootstrap interval over patients].",
+    ]
+    if results.left_out.get(table):
+        parts.append(f"{results.left_out[table]} wrists that only some models were tested on are left out.")
+    if note:
+        parts.append(note)
+    if published:
+        parts.append(
+            "Columns marked published: the paper's figure on RAM-W600 at 512 px, in brackets ours minus it; SAM and"
+            " MedSAM there had boxes round the true bones as prompts."
+        )
+    return " ".join(parts)

@@ -1,0 +1,209 @@
+"""Tables of masks: bones, overlap regions, wrists with and without erosion, single bones, and every model's p value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.tables.results import (
+    Results,
+    absent_rows,
+    caption,
+    label,
+    millions,
+    ordered,
+    published_figures,
+)
+from benchmarks.tables.table import ABSENT, Figure, PValue, Table
+from jointwrist.anatomy import BONE_NAMES
+from jointwrist.config import build
+from jointwrist.engine.config import MetricConfig
+from jointwrist.metrics.statistics import (
+    bootstrap_difference,
+    bootstrap_interval,
+    compare_groups,
+    holm,
+    paired_wilcoxon,
+)
+
+#: Title, factor to its unit, and whether more is better, by column of the rows.
+METRICS = {
+    "dsc": ("DSC %", 100, True),
+    "nsd": ("NSD %", 100, True),
+    "voe": ("VOE %", 100, False),
+    "msd": ("MSD px", 1, False),
+}
+MISSED = "missed: bones, a seed, that a model does not find at all."
+TESTED = (
+    "p: Wilcoxon's signed-rank test of the patients' mean DSC against the best model, Holm's correction over models."
+)
+
+
+def segmentation_tables(results: Results) -> list[Table]:
+    """Every table of the segmentation rows."""
+    return [
+        mean_table(results, "bone"),
+        mean_table(results, "overlap"),
+        comparison_table(results),
+        erosion_effect_table(results),
+        bone_table(results),
+    ]
+
+
+def mean_table(results: Results, kind: str = "bone") -> Table:
+    """Table of the paper over bones, or the same over the 14 overlap regions (`kind="overlap"`)."""
+    published = published_figures("segmentation") if kind == "bone" else {}
+    cases = case_means(results, kind)
+    p_values = _against_best(cases, "dsc", larger_is_better=True)
+    rows = []
+    for run in ordered(cases["run"].unique()):
+        record, mine = results.record(run), cases[cases["run"] == run]
+        figures = published.get(label(run).split(" (`")[0], {})
+        cells: dict[str, Any] = {"Model": label(run), "parameters": millions(record["parameters"])}
+        for key, (title, factor, _) in METRICS.items():
+            cells[title] = seed_figure(mine, key).times(factor).beside(figures.get(title.split()[0]))
+        cells["missed"] = f"{mine.groupby('seed')['missed'].sum().mean():.1f}".removesuffix(".0")
+        rows.append(cells | {"p (DSC)": p_values[run]})
+    if kind == "bone":
+        titles = {title.split()[0]: title for title, _, _ in METRICS.values()} | {"missed": "missed"}
+        rows += absent_rows(results, ("segmentation", "foundation", "joint"), titles, published)
+    name, what = ("segmentation", "Bones") if kind == "bone" else ("overlap", "Overlap regions of two bones")
+    missed = MISSED if kind == "bone" else MISSED.replace("bones", "regions")
+    return Table(name, caption(what, results, "segmentation", f"{missed} {TESTED}", bool(published)), rows)
+
+
+def comparison_table(results: Results) -> Table:
+    """Every model minus the best, by each metric: mean difference with interval, and p after Holm."""
+    cases = case_means(results, "bone")
+    rows = []
+    for key, (title, factor, more) in METRICS.items():
+        wide, patients = paired(cases, key)
+        best = _best(wide, more)
+        others = [run for run in ordered(wide.columns) if run != best]
+        p_values = holm([paired_wilcoxon(wide[run], wide[best], patients) for run in others])
+        for run, p in zip(others, p_values, strict=True):
+            found = bootstrap_difference(wide[run].to_numpy(), wide[best].to_numpy(), patients)
+            difference = Figure(found.estimate, np.nan, found.low, found.high).times(factor)
+            rows.append(
+                {"Metric": title, "Model": label(run), "best": label(best), "difference": difference, "p": PValue(p)}
+            )
+    note = "Difference: model minus best, same wrists. p: Wilcoxon's signed-rank test of patients, Holm over models."
+    return Table(
+        "comparison", caption("Differences from the best model over bones", results, "segmentation", note), rows
+    )
+
+
+def erosion_effect_table(results: Results) -> Table:
+    """Masks of wrists with an eroded joint against those without, among wrists that carry scores."""
+    cases = case_means(results, "bone")
+    cases = cases[cases["eroded"].notna()]
+    rows, tests = [], []
+    for run in ordered(cases["run"].unique()):
+        mine = cases[cases["run"] == run]
+        for key in ("dsc", "nsd"):
+            title, factor, _ = METRICS[key]
+            once = mine.groupby("case").agg({key: "mean", "eroded": "first", "patient": "first"})
+            eroded = once["eroded"].astype(bool)
+            found = compare_groups(once[key].to_numpy(), eroded.to_numpy(), once["patient"].to_numpy())
+            tests.append(found.p)
+            rows.append(
+                {
+                    "Model": label(run),
+                    "Metric": title,
+                    "eroded wrists": int(eroded.sum()),
+                    "eroded": seed_figure(mine[mine["eroded"].astype(bool)], key).times(factor),
+                    "other wrists": int((~eroded).sum()),
+                    "not eroded": seed_figure(mine[~mine["eroded"].astype(bool)], key).times(factor),
+                    "difference": Figure(found.estimate, np.nan, found.low, found.high).times(factor),
+                    "p": PValue(found.p),
+                }
+            )
+    for row, p in zip(rows, holm(tests), strict=True):
+        row["p (Holm)"] = PValue(p)
+    note = "Eroded: at least one joint scored above 0. p: Mann-Whitney test of wrists; Holm over all rows."
+    return Table(
+        "eroded_wrists", caption("Masks of wrists with and without erosion", results, "segmentation", note), rows
+    )
+
+
+def bone_table(results: Results) -> Table:
+    """Every bone of every model."""
+    regions = by_region(results, "bone")
+    rows = []
+    for bone in BONE_NAMES:
+        for run in ordered(regions["run"].unique()):
+            mine = regions[(regions["run"] == run) & (regions["region"] == bone)]
+            cells = {title: seed_figure(mine, key).times(factor) for key, (title, factor, _) in METRICS.items()}
+            missed = f"{mine.groupby('seed')['missed'].sum().mean():.1f}".removesuffix(".0")
+            rows.append({"Bone": bone, "Model": label(run), **cells, "missed": missed})
+    return Table("bones", caption("Single bones", results, "segmentation", MISSED), rows)
+
+
+def by_region(results: Results, kind: str) -> pd.DataFrame:
+    """Rows of one kind with `missed`, and MSD of missed regions as the configuration of the run says."""
+    rows = results.rows["segmentation"]
+    rows = rows[rows["kind"] == kind]
+    infinite = np.isinf(rows["msd"])
+    instead = rows["run"].map({run: _missed_msd(results.record(run)) for run in rows["run"].unique()})
+    return rows.assign(missed=infinite & (rows["dsc"] == 0), msd=rows["msd"].where(~infinite, instead))
+
+
+def case_means(results: Results, kind: str) -> pd.DataFrame:
+    """Mean over the regions of each case, as the `metrics` of each run's configuration say.
+
+    Returns:
+        One row per run, seed and case with patient, eroded, dsc, nsd, voe, msd and `missed`.
+    """
+    rows = by_region(results, kind)
+    groups = rows.groupby(["run", "seed", "case"], sort=False)
+    how = dict.fromkeys(METRICS, "mean") | {"missed": "sum", "patient": "first", "eroded": "first"}
+    means = groups.agg(how).reset_index()
+    if kind == "bone":
+        counts = groups[["dsc", "nsd", "voe"]].agg(lambda column: column.isna().any()).reset_index()
+        strict = {
+            run: _metric_config(results.record(run)).undefined == "case_undefined" for run in means["run"].unique()
+        }
+        for key in ("dsc", "nsd", "voe"):
+            means[key] = means[key].mask(means["run"].map(strict) & counts[key])
+    return means
+
+
+def seed_figure(cases: pd.DataFrame, key: str) -> Figure:
+    """Mean and SD over seeds of the mean over cases, with the interval over patients of the cases' mean over seeds."""
+    if not len(cases):
+        return Figure()
+    once = cases.groupby("case").agg({key: "mean", "patient": "first"})
+    _, low, high = bootstrap_interval(once[key].to_numpy(), once["patient"].to_numpy())
+    return Figure.over_seeds(cases.groupby("seed")[key].mean(), low, high)
+
+
+def paired(cases: pd.DataFrame, key: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """Cases by runs, averaged over seeds, and the patients of the cases."""
+    wide = cases.pivot_table(key, "case", "run", "mean", dropna=False)
+    return wide, cases.groupby("case")["patient"].first().loc[wide.index].to_numpy()
+
+
+def _against_best(cases: pd.DataFrame, key: str, larger_is_better: bool) -> dict[str, PValue | str]:
+    wide, patients = paired(cases, key)
+    best = _best(wide, larger_is_better)
+    others = [run for run in wide.columns if run != best]
+    p_values = holm([paired_wilcoxon(wide[run], wide[best], patients) for run in others])
+    tested = {run: PValue(p) for run, p in zip(others, p_values, strict=True)}
+    return tested | {best: "best" if others else ABSENT}
+
+
+def _best(wide: pd.DataFrame, larger_is_better: bool) -> str:
+    means = wide.mean()
+    return str(means.idxmax() if larger_is_better else means.idxmin())
+
+
+def _metric_config(record: dict[str, Any]) -> MetricConfig:
+    return build(MetricConfig, record["config"].get("metrics", {}))
+
+
+def _missed_msd(record: dict[str, Any]) -> float:
+    """MSD that stands for an infinite one: nan, or the diagonal of the image in pixels."""
+    left_out = _metric_config(record).missed_msd == "left_out"
+    return np.nan if left_out else float(np.sqrt(2) * record["config"]["image_size"])
