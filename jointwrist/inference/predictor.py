@@ -19,6 +19,7 @@ from jointwrist.errors import DataError
 from jointwrist.hub import find_weights
 from jointwrist.inference.onnx_model import OnnxModel
 from jointwrist.inference.result import WristResult
+from jointwrist.inference.tidy import tidy_mask
 from jointwrist.inference.views import VIEWS, Prediction, Uncertainty, bring_back, combine, see
 from jointwrist.registry import model_spec
 
@@ -38,6 +39,8 @@ class Predictor:
         raw_output: The network was trained without a sigmoid: its outputs are compared with `mask_threshold` directly.
         name: Name of the model, for the record.
         device: Where to run; None takes a GPU if there is one.
+        tidy: Fill the holes of the masks and drop stray islands, for a bone is one piece; False shows what the network
+            says.
     """
 
     def __init__(
@@ -51,12 +54,13 @@ class Predictor:
         raw_output: bool = False,
         name: str = "",
         device: str | torch.device | None = None,
+        tidy: bool = True,
     ):
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = model.to(self.device).eval()
         self.image_size, self.detail_size = image_size, detail_size or image_size
         self.threshold, self.name = threshold, name
-        self.raw_output = raw_output
+        self.raw_output, self.tidy = raw_output, tidy
         self.mask_logit = mask_threshold if raw_output else math.log(mask_threshold / (1 - mask_threshold))
 
     @classmethod
@@ -168,7 +172,8 @@ class Predictor:
         masks = np.empty((len(logits), height, width), bool)
         for bone, plane in enumerate(logits):  # one at a time: a whole hand has 14 x 10 million pixels
             full = F.interpolate(plane[None, None], (square, square), mode="bilinear", align_corners=False)[0, 0]
-            masks[bone] = (full[top : top + height, left : left + width] > self.mask_logit).cpu().numpy()
+            mask = (full[top : top + height, left : left + width] > self.mask_logit).cpu().numpy()
+            masks[bone] = tidy_mask(mask) if self.tidy else mask
         return np.ascontiguousarray(masks[..., ::-1]) if film.side == "L" else masks
 
     def _boxes(self, film: Radiograph, boxes: np.ndarray) -> np.ndarray:
