@@ -48,7 +48,12 @@ def read_npz(path: str | Path, names: Collection[str]) -> dict[str, np.ndarray]:
             size = sum(member.file_size for member in archive.infolist())
         if size <= MAX_ARRAY_BYTES:
             with np.load(path, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in names if name in arrays}
+                found = {name: arrays[name] for name in names if name in arrays}
+            # of a member that is no array numpy gives the bytes
+            foreign = [name for name, value in found.items() if not isinstance(value, np.ndarray)]
+            if foreign:
+                raise ValueError(f"{', '.join(foreign)}: no npy array")
+            return found
     except Exception as error:  # so do zipfile and zlib
         refuse(Fault("unreadable array", path, f"damaged npz file ({error}); write it again"))
     raise DataError(f"{path}: {size:,} bytes uncompressed are more than the {MAX_ARRAY_BYTES:,} allowed")
