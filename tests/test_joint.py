@@ -126,6 +126,6 @@ def test_masks_of_the_test_drive_the_head():
         true = network(image, guide=masks).roi_boxes
     assert not any(torch.allclose(own, other, atol=1.0) for other in (moved, exchanged, true))
     torch.testing.assert_close(boxes("predicted"), own)
-    torch.testing.assert_close(boxes("true"), torch.stack([true[0], own[1]]))
+    torch.testing.assert_close(boxes("truth"), torch.stack([true[0], own[1]]))
     torch.testing.assert_close(boxes("moved"), moved)
     torch.testing.assert_close(boxes("exchanged"), exchanged)

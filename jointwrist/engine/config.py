@@ -145,7 +145,7 @@ class JointConfig:
     masked_share: float = 0.5
     consistency: float = 0.0
     pretrained: tuple[str, ...] = ()
-    test_masks: Literal["predicted", "true", "moved", "exchanged"] = "predicted"
+    test_masks: Literal["predicted", "truth", "moved", "exchanged"] = "predicted"
 
 
 @dataclass(frozen=True)

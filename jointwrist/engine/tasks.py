@@ -192,7 +192,7 @@ class JointTask(SegmentationTask):
         image, kind = batch["image"], self.config.joint.test_masks
         if kind == "predicted":
             return model(image, batch["detail"])
-        if kind == "true":
+        if kind == "truth":
             return model(image, batch["detail"], batch["masks"], batch["has_bones"])
         masks = model.segment(image).float().sigmoid()
         step = image.shape[-1] // 7
