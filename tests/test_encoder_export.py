@@ -1,0 +1,32 @@
+"""Encoders as programs: torch.export gives the numbers of the model, by PyTorch's own operators alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from jointwrist.models.encoder import Encoder, EncoderSize
+
+#: One block of each stage, two where shifted windows are wanted: exporting takes seconds.
+SMALL = EncoderSize(8, (8, 8, 16, 16), (1, 1, 2, 2), (0, 0, 1, 2), 8)
+
+
+def encoder_and_image(kind: str, backend: str) -> tuple[Encoder, torch.Tensor]:
+    torch.manual_seed(0)
+    # 40 x 33: padding and its removal are part of the program
+    return Encoder(kind, SMALL, 1, 0.1, backend, False).eval(), torch.rand(1, 1, 40, 33)
+
+
+def exported(kind: str, backend: str) -> tuple[Encoder, torch.Tensor, torch.export.ExportedProgram]:
+    encoder, image = encoder_and_image(kind, backend)
+    with torch.no_grad():
+        return encoder, image, torch.export.export(encoder, (torch.zeros_like(image),), strict=False)
+
+
+@pytest.mark.parametrize(("kind", "backend"), [(kind, "torch") for kind in ("hybrid", "mamba", "swin")])
+def test_exported_program_gives_the_same_features(kind, backend):
+    encoder, image, program = exported(kind, backend)
+    assert not any("jointwrist" in str(node.target) for node in program.graph.nodes)
+    with torch.no_grad():
+        for found, expected in zip(program.module()(image), encoder(image), strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
