@@ -15,6 +15,7 @@ class FirstOutput(nn.Module):
 
     Args:
         network: The wrapped network.
+        unused_parameters: Prefixes of parameters outside the forward pass.
 
     Attributes:
         official_names: See `load_official_state`.
@@ -22,9 +23,10 @@ class FirstOutput(nn.Module):
 
     official_names = ((r"^", "network."),)
 
-    def __init__(self, network: nn.Module):
+    def __init__(self, network: nn.Module, unused_parameters: tuple[str, ...] = ()):
         super().__init__()
         self.network = network
+        self.unused_parameters = unused_parameters
 
     def forward(self, image: Tensor) -> Tensor:
         """Return logits (B, 14, H, W)."""
@@ -105,5 +107,6 @@ def unetpp(in_chans: int = 1, num_classes: int = NUM_BONES) -> nn.Module:
     """Build UNet++ as the paper did; sides of 16 pixels or more."""
     nets = require("monai.networks.nets", "baselines")
     features = (32, 32, 64, 128, 256, 32)
-    network = FirstOutput(nets.BasicUNetPlusPlus(2, in_chans, num_classes, features=features))
-    return with_check(network, check_sides, "UNet++", 1, 16)
+    network = nets.BasicUNetPlusPlus(2, in_chans, num_classes, features=features)
+    heads_for_deep_supervision = tuple(f"network.final_conv_0_{level}." for level in (1, 2, 3))
+    return with_check(FirstOutput(network, heads_for_deep_supervision), check_sides, "UNet++", 1, 16)

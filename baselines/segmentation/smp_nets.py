@@ -19,6 +19,7 @@ def _register(
     parameters: int,
     multiple: int,
     least: int = 1,
+    unused: tuple[str, ...] = (),
     **fixed: object,
 ) -> None:
     """Enter an architecture of smp; its builder takes `in_chans`, `num_classes` and `encoder_weights`.
@@ -26,6 +27,7 @@ def _register(
     Args:
         multiple: What the sides of an image must be multiples of.
         least: Smallest side.
+        unused: Prefixes of parameters outside the forward pass; the model has them as `unused_parameters`.
         **fixed: Options of smp.
     """
 
@@ -34,6 +36,7 @@ def _register(
         network = getattr(smp, architecture)(
             encoder_weights=encoder_weights, in_channels=in_chans, classes=num_classes, **fixed
         )
+        network.unused_parameters = unused
         return with_check(network, check_sides, architecture, multiple, least)
 
     spec = ModelSpec(
@@ -57,6 +60,8 @@ _register(
     "BSD-2-Clause",
     21_491_630,
     multiple=8,
+    # the pyramid stands on the features at stride 8, and the encoder is counted as a whole
+    unused=("encoder.layer3.", "encoder.layer4."),
 )
 _register(
     "deeplabv3plus",
@@ -113,5 +118,7 @@ _register(
     "MIT",
     137_416_545,
     multiple=32,
+    # the final norm and the classifier of the ViT are built and counted too
+    unused=("encoder.model.norm.", "encoder.model.head."),
     dynamic_img_size=True,
 )
