@@ -34,7 +34,8 @@ def compare(length, groups, extras, softplus, states, dtype):
     flags = {"delta_softplus": softplus, "return_last_state": True}
     if not softplus:
         for values in (rounded, exact):
-            values["delta"] = values["delta"].detach().abs().requires_grad_()
+            for name in {"delta", "delta_bias"} & set(values):  # a negative step would let the state grow
+                values[name] = values[name].detach().abs().requires_grad_()
     y, last = selective_scan(**exact, **flags, backend="reference")
     weight, weight_last = torch.randn_like(y), torch.randn_like(last)
     expected = torch.autograd.grad((y * weight).sum() + (last * weight_last).sum(), list(exact.values()))
