@@ -96,6 +96,7 @@ def test_dpt_does_as_much():
 
 def check_gradients(name, model):
     size = size_of(name)
+    model.zero_grad()
     output = model.train()(torch.rand(2, 1, size, size))
     assert_shapes(output, expected_shapes(name, 2, size, size))
     sum(value.square().sum() for value in logits(output).values()).backward()
@@ -112,6 +113,32 @@ def check_size_one_step_up(name, model):
     height, width = (size + multiple, size) if multiple else (size + 3, size + 7)
     with torch.no_grad():
         assert_shapes(model.eval()(torch.rand(1, 1, height, width)), expected_shapes(name, 1, height, width))
+
+
+def test_a_step_against_the_gradient_lowers_the_loss(network):
+    name, model = network
+    model.eval()
+    image = torch.rand(2, 1, size_of(name), size_of(name))
+    state = {key: value.detach().clone() for key, value in model.named_parameters()}
+
+    def loss():
+        torch.manual_seed(1)
+        return sum((value - torch.randn_like(value)).square().mean() for value in logits(model(image)).values())
+
+    before = loss()
+    before.backward()
+    with torch.no_grad():
+        gradients = {key: p.grad for key, p in model.named_parameters() if p.grad is not None}
+        square = sum(float(gradient.square().sum()) for gradient in gradients.values())
+        for key, parameter in model.named_parameters():
+            if key in gradients:
+                # to first order this lowers the loss by a thousandth
+                parameter -= 1e-3 * float(before) / square * gradients[key]
+        after = loss()
+        for key, parameter in model.named_parameters():
+            parameter.copy_(state[key])
+    model.zero_grad()
+    assert after < before
 
 
 @pytest.mark.parametrize("name", MULTIPLES)

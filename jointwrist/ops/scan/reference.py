@@ -26,14 +26,13 @@ def recurrence(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tup
     Returns:
         y (B, D, L) and the last state (B, D, N).
     """
-    repeat = u.shape[1] // B.shape[1]
-    inputs, outputs = (m.repeat_interleave(repeat, 1).unbind(-1) for m in (B, C))
-    state = u.new_zeros(*u.shape[:2], A.shape[1])
+    u, delta, A = (value.unflatten(dim, (B.shape[1], -1)) for value, dim in ((u, 1), (delta, 1), (A, 0)))
+    state = u.new_zeros(*u.shape[:-1], A.shape[-1])
     ys = []
-    for u_t, delta_t, b_t, c_t in zip(u.unbind(-1), delta.unbind(-1), inputs, outputs, strict=True):
-        state = torch.exp(delta_t[..., None] * A) * state + (delta_t * u_t)[..., None] * b_t
-        ys.append((state * c_t).sum(-1))
-    return torch.stack(ys, -1), state
+    for u_t, delta_t, b_t, c_t in zip(*(sequence.unbind(-1) for sequence in (u, delta, B, C)), strict=True):
+        state = torch.exp(delta_t[..., None] * A) * state + (delta_t * u_t)[..., None] * b_t[:, :, None]
+        ys.append((state * c_t[:, :, None]).sum(-1))
+    return torch.stack(ys, -1).flatten(1, 2), state.flatten(1, 2)
 
 
 def scan(*problem) -> tuple[Tensor, Tensor]:
