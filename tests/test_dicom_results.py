@@ -87,7 +87,7 @@ def case(request, tmp_path_factory):
     """A prediction, the files written of it, and the masks that must be in them."""
     folder = tmp_path_factory.mktemp(f"dicom_{request.param}")
     path, masks = write_film(folder, request.param)
-    result = Predictor(Recall(masks, request.param), image_size=SIZE, name="recall")(path)
+    result = Predictor(Recall(masks, request.param), image_size=SIZE, name="recall", tidy=False)(path)
     for deidentify in (False, True):
         result.save_seg(folder / f"seg_{deidentify}.dcm", deidentify)
         result.save_sr(folder / f"sr_{deidentify}.dcm", deidentify)
