@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_train(commands)
     _add_evaluate(commands)
+    _add_compare(commands)
     _add_export(commands)
     _add_data(commands)
     _add_models(commands)
@@ -114,6 +115,34 @@ def _add_evaluate(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("-o", "--out", type=Path, default=Path("evaluation"), help="folder (default: %(default)s)")
     parser.set_defaults(command="evaluate")
+
+
+def _add_compare(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "compare",
+        help="compare two visits of one wrist",
+        description="Lay a follow-up over its baseline by the bones; write what changed in erosion, bone area and joint"
+        " space, and a picture of both outlines.",
+    )
+    parser.add_argument("baseline", type=Path, metavar="BASELINE", help="earlier film, such as a DICOM or PNG file")
+    parser.add_argument("followup", type=Path, metavar="FOLLOWUP", help="later film of the same wrist")
+    parser.add_argument(
+        "-w",
+        "--weights",
+        default="jointwrist_tiny",
+        help="weight file, folder of a training run, name of shipped weights, or hub repository (default: %(default)s)",
+    )
+    parser.add_argument("-o", "--out", type=Path, default=Path("comparison"), help="folder (default: %(default)s)")
+    parser.add_argument("--side", choices=("L", "R"), help="hand on the films; a DICOM header that names one stands")
+    parser.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
+    parser.add_argument(
+        "--between",
+        nargs="+",
+        metavar="BONE:BONE",
+        help="joint spaces to measure, such as Scaphoid:Lunate (default: those read for the Sharp score)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    parser.set_defaults(command="compare")
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:

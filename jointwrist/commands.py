@@ -185,6 +185,76 @@ def evaluate(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def compare(arguments: argparse.Namespace) -> int:
+    """Compare two visits of one wrist."""
+    from jointwrist.inference.compare import compare as compare_visits
+    from jointwrist.inference.joint_space import SPACES
+    from jointwrist.inference.predictor import Predictor, read_film
+
+    spaces = [bone_pair(text) for text in arguments.between] if arguments.between else SPACES
+    films = [read_film(path, arguments.side) for path in (arguments.baseline, arguments.followup)]
+    predictor = Predictor.from_pretrained(arguments.weights, device=arguments.device)
+    comparison = compare_visits(*(predictor.predict([film])[0] for film in films), spaces)
+    comparison.save(arguments.out)
+    if arguments.json:
+        print(json.dumps(comparison.to_dict()))
+        return 0
+    print(change_tables(comparison.to_dict()))
+    print(f"comparison and picture: {arguments.out}")
+    return 0
+
+
+def bone_pair(text: str) -> tuple[int, int]:
+    """Read two bones from BONE:BONE.
+
+    Raises:
+        UsageError: They are not two different bones.
+    """
+    from jointwrist.anatomy import bone_index
+
+    try:
+        first, second = (bone_index(name) for name in text.split(":"))
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"--between {text}: {error.args[0]}; two bones are given as Scaphoid:Lunate") from None
+    if first == second:
+        raise UsageError(f"--between {text}: a joint space lies between two different bones")
+    return first, second
+
+
+def change_tables(change: dict[str, Any]) -> str:
+    """Set a comparison as three aligned tables and its notes."""
+
+    def show(value: float | str | None, form: str = "") -> str:
+        return "-" if value is None else format(value, form)
+
+    unit = change["unit"]
+    joints = [("joint surface", "score", "then", "probability", "then")]
+    for row in change["joints"]:
+        joints.append(
+            (
+                row["name"],
+                *(show(row[f"{visit}_score"]) for visit in ("baseline", "followup")),
+                *(show(row[f"{visit}_probability"], ".2f") for visit in ("baseline", "followup")),
+            )
+        )
+    bones = [("bone", f"area {unit}²", "then", "change")]
+    for row in change["bone_areas"]:
+        percent = show(row["change_percent"], "+.1f")
+        bones.append((row["name"], show(row["baseline"], ".1f"), show(row["followup"], ".1f"), f"{percent} %"))
+    spaces = [("joint space", f"narrowest {unit}", "then", "change", f"mean {unit}", "then", "change")]
+    for row in change["joint_spaces"]:
+        cells = [
+            show(row[key], ".2f" if key.startswith(("baseline", "followup")) else "+.2f")
+            for kind in ("minimum", "mean")
+            for key in (f"baseline_{kind}", f"followup_{kind}", f"{kind}_change")
+        ]
+        spaces.append((" - ".join(row["between"]), *cells))
+    tables = [columns(rows, right=range(1, len(rows[0]))) for rows in (joints, bones, spaces)]
+    residual = change["registration"]["residual_px"]
+    fit = f"median distance between the outlines laid over each other: {residual:.2f} px of the baseline"
+    return "\n\n".join([*tables, "\n".join([fit, *change["notes"], change["notice"]])])
+
+
 def export(arguments: argparse.Namespace) -> int:
     """Write weights as a program."""
     from jointwrist.hub import find_weights

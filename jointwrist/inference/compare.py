@@ -1,0 +1,207 @@
+"""Two visits of one wrist: what changed in erosion, bone area and joint space."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jointwrist.anatomy import BONES, JOINTS
+from jointwrist.errors import DataError
+from jointwrist.files import atomic, write_text
+from jointwrist.inference.joint_space import SPACES, JointSpace, joint_space
+from jointwrist.inference.registration import Similarity, register
+from jointwrist.inference.result import LEVEL_LABELS, NOTICE, WristResult
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+BASELINE_COLOUR, FOLLOWUP_COLOUR = (96, 208, 200), (255, 140, 80)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A follow-up beside its baseline.
+
+    Lengths are in mm where both films state their pixel spacing, otherwise in pixels of the baseline, to whose scale
+    the registration brings the follow-up.
+
+    Attributes:
+        baseline: Earlier result.
+        followup: Later result.
+        registration: From the follow-up to the baseline.
+        unit: "mm" or "px".
+        areas: (14, 2) bone areas of baseline and follow-up in unit², within the field that both films show; nan where
+            a bone is missing in either.
+        spaces: Joint spaces of baseline and follow-up by pair of bones; None where there is none.
+    """
+
+    baseline: WristResult
+    followup: WristResult
+    registration: Similarity
+    unit: str
+    areas: np.ndarray
+    spaces: dict[tuple[int, int], tuple[JointSpace | None, JointSpace | None]]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Return what a reader of the comparison should know."""
+        notes = [*dict.fromkeys((*self.baseline.notes, *self.followup.notes))]
+        if self.unit == "px":
+            notes.append(
+                "At least one film states no pixel spacing: lengths are in pixels of the baseline, and the scale"
+                " between the films was found from the bones, which hides a change that all bones share."
+            )
+        return tuple(notes)
+
+    def joints(self) -> list[dict[str, Any]]:
+        """Return erosion of every joint surface in both visits."""
+        rows = []
+        for joint in JOINTS:
+            row: dict[str, Any] = {"name": joint.name}
+            for visit, result in (("baseline", self.baseline), ("followup", self.followup)):
+                scored = result.scored[joint.index]
+                row[f"{visit}_score"] = LEVEL_LABELS[result.scores[joint.index]] if scored else None
+                row[f"{visit}_probability"] = _rounded(result.probabilities[joint.index])
+            if self.baseline.scored[joint.index] and self.followup.scored[joint.index]:
+                row["level_change"] = int(self.followup.scores[joint.index] - self.baseline.scores[joint.index])
+            rows.append(row)
+        return rows
+
+    def bones(self) -> list[dict[str, Any]]:
+        """Return the area of every bone in both visits."""
+        return [
+            {
+                "name": bone.name,
+                "baseline": _rounded(before, 2),
+                "followup": _rounded(after, 2),
+                "change_percent": _rounded(100 * (after / before - 1), 2) if before > 0 else None,
+            }
+            for bone, (before, after) in zip(BONES, self.areas, strict=True)
+        ]
+
+    def joint_spaces(self) -> list[dict[str, Any]]:
+        """Return the joint spaces in both visits."""
+        rows = []
+        for (first, second), (before, after) in self.spaces.items():
+            row: dict[str, Any] = {"between": [BONES[first].name, BONES[second].name]}
+            for key in ("minimum", "mean"):
+                values = [None if space is None else _rounded(getattr(space, key), 3) for space in (before, after)]
+                row |= {f"baseline_{key}": values[0], f"followup_{key}": values[1]}
+                row[f"{key}_change"] = None if None in values else round(values[1] - values[0], 3)
+            rows.append(row)
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything but the pixels, as JSON values."""
+        return {
+            "baseline": self.baseline.name,
+            "followup": self.followup.name,
+            "side": self.baseline.side,
+            "model": self.baseline.model,
+            "notice": NOTICE,
+            "unit": self.unit,
+            "registration": {
+                "scale": round(self.registration.scale, 5),
+                "angle_degrees": round(float(np.degrees(self.registration.angle)), 3),
+                "shift_px": [round(float(value), 2) for value in self.registration.shift],
+                "residual_px": round(self.registration.residual, 3),
+            },
+            "joints": self.joints(),
+            "bone_areas": self.bones(),
+            "joint_spaces": self.joint_spaces(),
+            "notes": list(self.notes),
+        }
+
+    def plot(self, side: int = 960) -> Image.Image:
+        """Draw the outlines of both visits on the baseline film, the follow-up's moved onto it."""
+        return draw_comparison(self, side)
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write `comparison.json` and `comparison.png` into a folder, which is made if it is missing."""
+        record, picture = Path(folder) / "comparison.json", Path(folder) / "comparison.png"
+        write_text(record, json.dumps(self.to_dict(), indent=2) + "\n")
+        with atomic(picture) as temporary:
+            self.plot().save(temporary, format="PNG")
+        return [record, picture]
+
+
+def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple[int, int]] = SPACES) -> Comparison:
+    """Compare two visits of one wrist.
+
+    Args:
+        baseline: Earlier result.
+        followup: Later result of the same hand.
+        spaces: Pairs of bones whose joint space is measured, by their indices.
+
+    Raises:
+        DataError: The films show different hands, or too few bones for a registration.
+    """
+    if baseline.side != followup.side:
+        raise DataError(
+            f"{baseline.name} is a {_hand(baseline)} hand and {followup.name} a {_hand(followup)} one; two visits of"
+            " one wrist are compared (say the side with --side if a file does not)"
+        )
+    spacings = (baseline.film.spacing_mm, followup.film.spacing_mm)
+    known = None not in spacings
+    registration = register(baseline.masks, followup.masks, spacings[1] / spacings[0] if known else None)
+    per_pixel = spacings if known else (1.0, registration.scale)
+    widths = {
+        pair: tuple(
+            joint_space(result.masks[pair[0]], result.masks[pair[1]], length)
+            for result, length in zip((baseline, followup), per_pixel, strict=True)
+        )
+        for pair in spaces
+    }
+    areas = bone_areas(baseline, followup, registration) * per_pixel[0] ** 2
+    return Comparison(baseline, followup, registration, "mm" if known else "px", areas, widths)
+
+
+def bone_areas(baseline: WristResult, followup: WristResult, registration: Similarity) -> np.ndarray:
+    """Return (14, 2) areas in pixels of the baseline, within the field that both films show."""
+    shape = baseline.film.pixels.shape
+    shared = registration.warp(np.ones(followup.film.pixels.shape, np.float32), shape)
+    areas = np.full((len(BONES), 2), np.nan)
+    for bone in np.flatnonzero(baseline.found & followup.found):
+        areas[bone] = (
+            (baseline.masks[bone] * shared).sum(),
+            registration.warp(followup.masks[bone], shape).sum(),
+        )
+    return areas
+
+
+def draw_comparison(comparison: Comparison, side: int) -> Image.Image:
+    """Draw the outlines of both visits on the baseline film."""
+    from PIL import Image, ImageDraw
+
+    from jointwrist.inference.outlines import outlines
+
+    pixels = comparison.baseline.film.pixels
+    height, width = pixels.shape
+    scale = side / max(height, width)
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    picture = Image.fromarray((np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8)).resize(size).convert("RGB")
+    draw = ImageDraw.Draw(picture)
+    for masks, colour, place in (
+        (comparison.baseline.masks, BASELINE_COLOUR, lambda points: points),
+        (comparison.followup.masks, FOLLOWUP_COLOUR, comparison.registration),
+    ):
+        for mask in masks:
+            for line in outlines(mask):
+                points = (place(line) + 0.5) * scale
+                draw.line([tuple(point) for point in points], fill=colour, width=2, joint="curve")
+    for row, (text, colour) in enumerate((("baseline", BASELINE_COLOUR), ("follow-up", FOLLOWUP_COLOUR))):
+        draw.text((14, 12 + 22 * row), text, fill=colour, font_size=18, stroke_width=2, stroke_fill=(0, 0, 0))
+    return picture
+
+
+def _hand(result: WristResult) -> str:
+    return "left" if result.side == "L" else "right"
+
+
+def _rounded(value: float, digits: int = 4) -> float | None:
+    return round(float(value), digits) if np.isfinite(value) else None

@@ -1,0 +1,51 @@
+"""Outlines of bone masks, and distances to them with an accuracy below a pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt, map_coordinates
+
+
+def outlines(mask: np.ndarray) -> list[np.ndarray]:
+    """Trace a mask halfway between its pixels and their neighbours.
+
+    Where the frame cuts a bone there is no outline, for the bone does not end there.
+
+    Args:
+        mask: (H, W) bool.
+
+    Returns:
+        One (N, 2) float64 line of x, y in pixels (centre of the first pixel at 0, 0) for every piece.
+    """
+    from contourpy import contour_generator
+
+    return list(contour_generator(z=mask.astype(np.float32)).lines(0.5))
+
+
+def outline_points(mask: np.ndarray, step: float = 1.0) -> np.ndarray:
+    """Return (N, 2) points x, y about `step` pixels apart on the outlines of a mask."""
+    parts = [_resample(line, step) for line in outlines(mask)]
+    return np.concatenate(parts) if parts else np.empty((0, 2))
+
+
+def _resample(line: np.ndarray, step: float) -> np.ndarray:
+    length = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
+    at = np.linspace(0, length[-1], max(round(length[-1] / step), 1), endpoint=False)
+    return np.stack([np.interp(at, length, line[:, axis]) for axis in range(2)], axis=1)
+
+
+class SignedDistance:
+    """Distance in pixels from any point to the outline of a mask; negative inside.
+
+    Args:
+        mask: (H, W) bool with at least one pixel set and one not.
+    """
+
+    def __init__(self, mask: np.ndarray):
+        # from a pixel centre to the outline is half a pixel less than to the nearest centre beyond it
+        outside, inside = distance_transform_edt(~mask), distance_transform_edt(mask)
+        self._map = np.where(mask, 0.5 - inside, outside - 0.5)
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Return (N,) distances of (N, 2) points x, y; a point beyond the frame takes that of the frame's edge."""
+        return map_coordinates(self._map, points[:, ::-1].T, order=1, mode="nearest")

@@ -1,0 +1,124 @@
+"""Laying one visit over another by the outlines of the bones that do not move against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import affine_transform
+from scipy.optimize import least_squares
+
+from jointwrist.anatomy import bone_index
+from jointwrist.errors import DataError
+from jointwrist.inference.outlines import SignedDistance, outline_points
+
+#: The forearm and the metacarpals of the fingers; thumb and carpal bones move against them from film to film.
+REFERENCE_BONES = tuple(
+    bone_index(name) for name in ("DistalRadius", "Metacarpal2nd", "Metacarpal3rd", "Metacarpal4th", "Metacarpal5th")
+)
+#: Residuals well above this count little: a bone that moved should not drag the others along. In pixels.
+SOFT_LIMIT = 3.0
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Rotation, scale and shift from the second image to the first: x1 = scale * R(angle) * x2 + shift.
+
+    Attributes:
+        scale: Pixels of the first image per pixel of the second.
+        angle: Radians; x runs right and y down, so a positive angle turns clockwise.
+        shift: (2,) x, y in pixels of the first image.
+        residual: Median distance of the second image's outlines to those of the first, in pixels of the first.
+    """
+
+    scale: float
+    angle: float
+    shift: np.ndarray
+    residual: float = float("nan")
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Return the (2, 2) rotation and scale."""
+        cosine, sine = np.cos(self.angle), np.sin(self.angle)
+        return self.scale * np.array([[cosine, -sine], [sine, cosine]])
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Bring (N, 2) points x, y of the second image into the first."""
+        return points @ self.matrix.T + self.shift
+
+    def warp(self, image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """Bring an (H, W) float image into the frame of the first, linearly interpolated and 0 beyond its own frame."""
+        inverse = np.linalg.inv(self.matrix)[::-1, ::-1]  # rows and columns instead of x and y
+        offset = -inverse @ self.shift[::-1]
+        return affine_transform(image.astype(np.float32), inverse, offset, shape, order=1, mode="constant")
+
+
+def register(
+    first: np.ndarray,
+    second: np.ndarray,
+    scale: float | None = None,
+    bones: Sequence[int] = REFERENCE_BONES,
+) -> Similarity:
+    """Find the similarity that lays the outlines of a second visit's bones on those of a first.
+
+    The centroids of the bones give the start (Umeyama 1991, least squares between two point sets), the signed distance
+    of outline points to the first visit's bones the rest.
+
+    Args:
+        first: (14, H, W) bool masks.
+        second: (14, H, W) bool masks of the same hand, of any size.
+        scale: Pixels of the first image per pixel of the second where it is known; None finds it.
+        bones: Bones to go by; those that only one image shows are left out.
+
+    Raises:
+        DataError: Fewer than two of the bones are in both images.
+    """
+    shared = [bone for bone in bones if 0 < first[bone].sum() < first[bone].size and second[bone].any()]
+    if len(shared) < 2:
+        raise DataError(
+            "the two films cannot be laid over each other: fewer than two of radius and 2nd to 5th metacarpal were"
+            " found in both"
+        )
+    centres = [np.array([_centroid(masks[bone]) for bone in shared]) for masks in (first, second)]
+    start = _umeyama(*centres, scale)
+    distances = [SignedDistance(first[bone]) for bone in shared]
+    points = [outline_points(second[bone], step=2.0) for bone in shared]
+    size = np.array(first.shape[:0:-1])
+    # one unit of each parameter moves the edge of the image by about a pixel
+    unit = 2 / size.max()
+    origin = centres[1].mean(0)
+
+    def similarity(values: np.ndarray) -> Similarity:
+        factor = start.scale if scale is not None else start.scale * np.exp(unit * values[3])
+        turned = Similarity(factor, start.angle + unit * values[2], np.zeros(2))
+        # the shift is that of the bones' middle, which rotation and scale then leave in place
+        return Similarity(factor, turned.angle, start(origin[None])[0] + values[:2] - turned(origin[None])[0])
+
+    def residuals(values: np.ndarray) -> np.ndarray:
+        moved = similarity(values)
+        found = []
+        for distance, outline in zip(distances, points, strict=True):
+            placed = moved(outline)
+            seen = np.all((placed >= 0) & (placed <= size - 1), axis=1)
+            found.append(np.where(seen, distance(placed), 0.0))
+        return np.concatenate(found)
+
+    fit = least_squares(residuals, np.zeros(3 if scale is not None else 4), loss="soft_l1", f_scale=SOFT_LIMIT)
+    found = similarity(fit.x)
+    return Similarity(found.scale, found.angle, found.shift, float(np.median(np.abs(residuals(fit.x)))))
+
+
+def _centroid(mask: np.ndarray) -> np.ndarray:
+    rows, columns = np.nonzero(mask)
+    return np.array([columns.mean(), rows.mean()])
+
+
+def _umeyama(first: np.ndarray, second: np.ndarray, scale: float | None) -> Similarity:
+    """Least-squares similarity from (N, 2) second to first points."""
+    mean1, mean2 = first.mean(0), second.mean(0)
+    a, b = second - mean2, first - mean1
+    angle = float(np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a * b).sum()))
+    factor = scale if scale is not None else float(np.sqrt((b**2).sum() / (a**2).sum()))
+    turned = Similarity(factor, angle, np.zeros(2))
+    return Similarity(factor, angle, mean1 - turned(mean2[None])[0])

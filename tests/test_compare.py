@@ -1,0 +1,218 @@
+"""Two visits laid over each other: known displacements, areas and gaps are found again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jointwrist.anatomy import bone_index
+from jointwrist.data.dicom import Radiograph
+from jointwrist.data.phantom import PhantomConfig, make_wrist
+from jointwrist.data.sample import unpack_masks
+from jointwrist.errors import DataError
+from jointwrist.inference.compare import compare
+from jointwrist.inference.joint_space import joint_space
+from jointwrist.inference.outlines import SignedDistance, outline_points
+from jointwrist.inference.registration import REFERENCE_BONES, Similarity, register
+from jointwrist.inference.result import WristResult
+
+LUNATE, RADIUS, SCAPHOID = (bone_index(name) for name in ("Lunate", "DistalRadius", "Scaphoid"))
+
+
+@pytest.fixture(scope="module")
+def masks():
+    return unpack_masks(make_wrist(seed=3, index=0, config=PhantomConfig(size=300)).bones)
+
+
+def result(masks, side="R", spacing=None, name="visit_R.png", probabilities=(0.1,) * 6, scores=(0,) * 6):
+    film = Radiograph(np.full(masks.shape[1:], 0.5, np.float32), spacing_mm=spacing, side=side, source=Path(name))
+    return WristResult(
+        film,
+        masks,
+        np.array(probabilities, np.float32),
+        np.array(scores),
+        np.zeros((6, 4), np.float32),
+        model="made up",
+    )
+
+
+def moved(masks, motion: Similarity, shape=None):
+    """Masks as a film shows them that `motion` brings back."""
+    matrix = np.linalg.inv(motion.matrix)
+    inverse = Similarity(1 / motion.scale, -motion.angle, -matrix @ motion.shift)
+    shape = shape or masks.shape[1:]
+    return np.stack([inverse.warp(mask, shape) > 0.5 for mask in masks])
+
+
+def disk(centre, radius, size=200):
+    y, x = np.mgrid[:size, :size]
+    return np.hypot(x - centre[0], y - centre[1]) <= radius
+
+
+def test_outlines_of_a_disk_lie_on_its_circle():
+    points = outline_points(disk((100, 90), 40))
+    np.testing.assert_allclose(np.hypot(points[:, 0] - 100, points[:, 1] - 90), 40, atol=0.75)
+    distance = SignedDistance(disk((100, 90), 40))(np.array([[100.0, 90.0], [150.0, 90.0], [100.0, 60.0]]))
+    np.testing.assert_allclose(distance, [-40, 10, -10], atol=0.75)
+
+
+def test_a_bone_cut_by_the_frame_has_no_outline_along_the_frame():
+    points = outline_points(disk((100, 199), 40))
+    assert points[:, 1].max() <= 199
+    assert (points[:, 1] > 198.5).mean() < 0.05
+
+
+def test_a_similarity_warps_images_as_it_moves_points():
+    motion = Similarity(1.2, 0.3, np.array([12.0, -30.0]))
+    warped = motion.warp(disk((90, 110), 20), (200, 200))
+    rows, columns = np.nonzero(warped > 0.5)
+    np.testing.assert_allclose(motion(np.array([[90.0, 110.0]]))[0], [columns.mean(), rows.mean()], atol=0.1)
+    assert (warped > 0.5).sum() == pytest.approx(1.44 * np.pi * 400, rel=0.02)
+
+
+@pytest.mark.parametrize("known_scale", [True, False])
+@pytest.mark.parametrize(
+    "motion",
+    [
+        Similarity(1.0, 0.0, np.array([7.0, -4.0])),
+        Similarity(1.0, 0.21, np.array([30.0, -22.0])),
+        Similarity(0.8, -0.1, np.array([18.0, 9.0])),
+    ],
+)
+def test_known_motions_are_found(masks, motion, known_scale):
+    shape = tuple(round(side / motion.scale) for side in masks.shape[1:])
+    second = moved(masks, motion, shape)
+    found = register(masks, second, motion.scale if known_scale else None)
+    middle = np.array([[shape[1] / 2, shape[0] / 2]])
+    np.testing.assert_allclose(found(middle), motion(middle), atol=0.5)
+    assert found.angle == pytest.approx(motion.angle, abs=0.004)
+    assert found.scale == pytest.approx(motion.scale, rel=0.005)
+    assert found.residual < 0.5
+
+
+def test_one_bone_that_moved_does_not_drag_the_others(masks):
+    second = masks.copy()
+    thumb_side = REFERENCE_BONES[1]
+    second[thumb_side] = np.roll(second[thumb_side], 12, axis=1)
+    found = register(masks, second, 1.0)
+    middle = np.array([[150.0, 150.0]])
+    np.testing.assert_allclose(found(middle), middle, atol=1.5)
+
+
+def test_too_few_bones_are_refused(masks):
+    alone = np.zeros_like(masks)
+    alone[RADIUS] = masks[RADIUS]
+    with pytest.raises(DataError, match="fewer than two"):
+        register(masks, alone)
+
+
+@pytest.mark.parametrize("gap", [-6, 0, 5, 14])
+def test_joint_space_of_two_disks_is_their_gap(gap):
+    width = joint_space(disk((60, 100), 30), disk((60 + 30 + 35 + gap, 100), 35), spacing=0.2)
+    assert width.minimum == pytest.approx(0.2 * gap, abs=0.2)
+    assert width.mean >= width.minimum
+
+
+def test_joint_space_of_two_parallel_edges_is_the_same_all_along():
+    first, second = np.zeros((2, 100, 120), bool)
+    first[20:40, 10:110] = True
+    second[48:80, 10:110] = True
+    width = joint_space(first, second)
+    assert width.minimum == pytest.approx(8, abs=0.1)
+    assert width.mean == pytest.approx(8, abs=0.3)
+
+
+def test_joint_space_of_a_missing_bone_is_none():
+    assert joint_space(disk((60, 100), 30), np.zeros((200, 200), bool)) is None
+
+
+def test_the_same_visit_twice_shows_no_change(masks):
+    same = compare(result(masks, spacing=0.2), result(masks, spacing=0.2))
+    assert same.unit == "mm"
+    np.testing.assert_allclose(same.areas[:, 0], same.areas[:, 1], rtol=2e-3)
+    np.testing.assert_allclose(same.areas[LUNATE, 0], masks[LUNATE].sum() * 0.04, rtol=2e-3)
+    for row in same.joint_spaces():
+        assert row["minimum_change"] == 0
+
+
+def test_loss_of_bone_and_a_narrower_space_in_mm_across_pixel_sizes(masks):
+    worse = masks.copy()
+    worse[LUNATE] = np.roll(worse[LUNATE], 6, axis=0)  # towards the radius by 6 px = 1.2 mm
+    rows, columns = np.nonzero(worse[SCAPHOID])
+    worse[SCAPHOID] &= ~((np.mgrid[:300, :300][0] > np.median(rows)) & (np.mgrid[:300, :300][1] < np.median(columns)))
+    motion = Similarity(1.25, 0.1, np.array([10.0, -6.0]))
+    followup = moved(worse, motion, (240, 240))
+    change = compare(result(masks, spacing=0.2), result(followup, spacing=0.25))
+    areas = {row["name"]: row for row in change.bones()}
+    true_loss = 100 * (worse[SCAPHOID].sum() / masks[SCAPHOID].sum() - 1)
+    assert areas["Scaphoid"]["change_percent"] == pytest.approx(true_loss, abs=2)
+    assert areas["Lunate"]["change_percent"] == pytest.approx(0, abs=2)
+    spaces = {tuple(row["between"]): row for row in change.joint_spaces()}
+    radiolunate = spaces["Lunate", "DistalRadius"]
+    assert radiolunate["minimum_change"] == pytest.approx(-1.2, abs=0.25)
+    assert spaces["Hamate", "Metacarpal5th"]["minimum_change"] == pytest.approx(0, abs=0.25)
+
+
+def test_without_spacing_lengths_are_pixels_of_the_baseline_and_this_is_said(masks):
+    followup = moved(masks, Similarity(1.25, 0.0, np.zeros(2)), (240, 240))
+    change = compare(result(masks), result(followup, spacing=0.2))
+    assert change.unit == "px"
+    assert any("no pixel spacing" in note for note in change.to_dict()["notes"])
+    ratios = change.areas[:, 1] / change.areas[:, 0]
+    np.testing.assert_allclose(np.nanmedian(ratios), 1, atol=0.02)
+
+
+def test_area_counts_only_what_both_films_show(masks):
+    followup = masks[:, :270]  # the radius is cut higher up
+    change = compare(result(masks, spacing=0.2), result(followup, spacing=0.2))
+    ratios = change.areas[:, 1] / change.areas[:, 0]
+    np.testing.assert_allclose(ratios[np.isfinite(ratios)], 1, atol=0.02)
+
+
+def test_erosion_changes_by_joint(masks):
+    before = result(masks, probabilities=(0.1, 0.2, 0.1, 0.7, 0.1, np.nan), scores=(0, 0, 0, 1, 0, -1))
+    after = result(masks, probabilities=(0.1, 0.2, 0.8, 0.9, 0.1, 0.3), scores=(0, 0, 1, 3, 0, 0))
+    rows = {row["name"]: row for row in compare(before, after).joints()}
+    assert rows["Scaphoid"]["level_change"] == 1
+    assert (rows["Lunate"]["level_change"], rows["Lunate"]["followup_score"]) == (2, "3-5")
+    assert rows["DistalUlna"]["baseline_score"] is None
+    assert "level_change" not in rows["DistalUlna"]
+
+
+def test_two_hands_are_refused(masks):
+    with pytest.raises(DataError, match="left hand"):
+        compare(result(masks, side="L"), result(masks))
+
+
+def test_files_are_json_and_a_picture_with_both_outlines(masks, tmp_path):
+    change = compare(result(masks), result(moved(masks, Similarity(1.0, 0.0, np.array([5.0, 0.0])))))
+    record, picture = change.save(tmp_path / "out")
+    assert json.loads(record.read_text()) == change.to_dict()
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    pixels = np.asarray(change.plot(300)).reshape(-1, 3).tolist()
+    assert [96, 208, 200] in pixels
+    assert [255, 140, 80] in pixels
+
+
+def test_command_compares_two_films(tmp_path, capsys):
+    from PIL import Image
+
+    from jointwrist.cli import main
+
+    films = []
+    for visit in (1, 2):
+        wrist = make_wrist(seed=3, index=0, config=PhantomConfig(size=200))
+        films.append(str(tmp_path / f"0001_000{visit}_{wrist.side}.png"))
+        Image.fromarray((wrist.image[0] * 255).astype(np.uint8)).save(films[-1])
+    out = tmp_path / "out"
+    assert main(["compare", *films, "-o", str(out), "--between", "Scaphoid:Lunate"]) == 0
+    printed = capsys.readouterr().out
+    assert "Scaphoid - Lunate" in printed
+    assert "not a medical device" in printed
+    assert json.loads((out / "comparison.json").read_text())["joint_spaces"][0]["minimum_change"] in (0, None)
+    for wrong in ("Scaphoid", "Scaphoid:Knee", "Lunate:Lunate"):
+        assert main(["compare", *films, "-o", str(out), "--between", wrong]) == 2
+        assert wrong in capsys.readouterr().err
