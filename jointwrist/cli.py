@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_evaluate(commands)
     _add_compare(commands)
+    _add_report(commands)
     _add_export(commands)
     _add_data(commands)
     _add_models(commands)
@@ -143,6 +144,18 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
     parser.set_defaults(command="compare")
+
+
+def _add_report(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "report",
+        help="one HTML page for a results folder",
+        description="Write one self-contained HTML page: the tables, charts and a gallery of a benchmark.",
+    )
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="such as results/demo-phantom")
+    parser.add_argument("--data", type=Path, metavar="ROOT", help="radiographs of the test split, for the gallery")
+    parser.add_argument("-o", "--out", type=Path, metavar="HTML", help="file (default: report.html in RESULTS)")
+    parser.set_defaults(command="report")
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:

@@ -204,6 +204,16 @@ def compare(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def report(arguments: argparse.Namespace) -> int:
+    """Write the page of a results folder."""
+    from jointwrist.data.ram_w600 import Release
+    from jointwrist.report import write_report
+
+    release = Release.open(arguments.data) if arguments.data else None
+    print(f"report: {write_report(arguments.results, arguments.out, release)}")
+    return 0
+
+
 def bone_pair(text: str) -> tuple[int, int]:
     """Read two bones from BONE:BONE.
 

@@ -1,0 +1,125 @@
+"""Best, median and worst test wrists of a model, with true and predicted bones as outlines that can be switched."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from html import escape
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from jointwrist.anatomy import BONES, JOINTS
+from jointwrist.data.ram_w600 import Case, Release, load_sample
+from jointwrist.data.sample import unpack_masks
+from jointwrist.errors import DataError
+from jointwrist.inference.outlines import outlines
+from jointwrist.inference.predictor import Predictor
+from jointwrist.report.folder import Job
+
+SIDE = 420
+#: Outlines are thinned to points at least this far apart, in pixels of the picture.
+STEP = 1.2
+
+
+def ranked_cases(rows: pd.DataFrame) -> dict[str, tuple[str, float]]:
+    """Return the case and mean DSC over bones of the best, the median and the worst wrist; fewer of fewer wrists."""
+    means = rows[rows["kind"] == "bone"].groupby("case")["dsc"].mean().dropna().sort_values(kind="stable")
+    picked = {}
+    for title, place in (("best", len(means) - 1), ("median", (len(means) - 1) // 2), ("worst", 0)):
+        if len(means) and means.index[place] not in [case for case, _ in picked.values()]:
+            picked[title] = (str(means.index[place]), float(means.iloc[place]))
+    return picked
+
+
+def gallery(job: Job, release: Release) -> str:
+    """Draw three wrists of a finished segmentation or joint job.
+
+    Raises:
+        DataError: The release does not hold the wrists that the job was tested on, or the weights cannot be read.
+    """
+    cases = {case.identifier: case for case in release.cases}
+    predictor = Predictor.from_pretrained(job.folder)
+    erosion = job.rows("erosion")
+    figures = []
+    for title, (identifier, dsc) in ranked_cases(job.rows("segmentation")).items():
+        if identifier not in cases:
+            raise DataError(f"{release.root}: has no wrist {identifier}, on which {job.name} was tested; give its data")
+        case = cases[identifier]
+        calls = erosion_calls(erosion[erosion["case"] == identifier]) if erosion is not None else ""
+        figures.append(
+            f'<figure class="case"><figcaption><b>{title}</b> {escape(identifier)}, mean DSC {100 * dsc:.2f} %'
+            f"</figcaption>{draw_case(case, predictor)}{calls}</figure>"
+        )
+    return f'<div class="gallery"><h3>{escape(job.name)}</h3><div class="cases">{"".join(figures)}</div></div>'
+
+
+def draw_case(case: Case, predictor: Predictor) -> str:
+    """Draw a film with the outlines of its bones, true ones dashed, predicted ones filled."""
+    result = predictor(case.image, side=case.side)
+    film = result.film.pixels
+    height, width = film.shape
+    scale = SIDE / max(height, width)
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    layers = [_layer("predicted", result.masks, scale)]
+    truth = load_sample(case, right_hand=False).bones if case.mask is not None else None
+    if truth is not None:
+        layers.append(_layer("true", unpack_masks(truth), scale))
+    return (
+        f'<svg class="film" viewBox="0 0 {size[0]} {size[1]}" role="img" aria-label="{escape(case.identifier)}">'
+        f'<image href="{film_address(film, size)}" width="{size[0]}" height="{size[1]}"/>{"".join(layers)}</svg>'
+    )
+
+
+def film_address(film: np.ndarray, size: tuple[int, int]) -> str:
+    """Return an (H, W) float film in [0, 1] as the address of a JPEG that holds the data itself."""
+    grey = Image.fromarray((np.clip(film, 0, 1) * 255 + 0.5).astype(np.uint8)).resize(size, Image.Resampling.LANCZOS)
+    stream = BytesIO()
+    grey.save(stream, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _layer(kind: str, masks: np.ndarray, scale: float) -> str:
+    paths = []
+    for bone in BONES:
+        # a ring of background closes the outlines of bones that the frame cuts
+        lines = [(line - 0.5) * scale for line in outlines(np.pad(masks[bone.index], 1))]
+        path = "".join(_path(line) for line in lines)
+        if path:
+            colour = "#{:02x}{:02x}{:02x}".format(*bone.colour)
+            said = f"{bone.display}, {kind}"
+            paths.append(
+                f'<path class="bone" data-bone="{bone.index}" fill="{colour}" stroke="{colour}" d="{path}">'
+                f"<title>{escape(said)}</title></path>"
+            )
+    return f'<g class="layer {kind}" data-layer="{kind}">{"".join(paths)}</g>'
+
+
+def _path(line: np.ndarray) -> str:
+    kept = [line[0]]
+    for point in line[1:]:
+        if np.abs(point - kept[-1]).max() >= STEP:
+            kept.append(point)
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in kept) + "Z" if len(kept) > 2 else ""
+
+
+def erosion_calls(rows: pd.DataFrame) -> str:
+    """Set the six joint surfaces of a wrist as a table with a bar for every probability."""
+    by_joint: Mapping[str, dict] = {row["joint"]: row for row in rows.to_dict("records")}
+    lines = []
+    for joint in JOINTS:
+        row = by_joint.get(joint.name)
+        if row is None:
+            continue
+        right = bool(row["predicted"]) == (row["score"] > 0)
+        lines.append(
+            f'<tr class="{"right" if right else "wrong"}"><td>{escape(joint.display)}</td><td>{int(row["score"])}</td>'
+            f'<td><meter min="0" max="1" value="{row["probability"]:.4f}"></meter> {row["probability"]:.2f}</td>'
+            f"<td>{'eroded' if row['predicted'] else 'sound'}</td></tr>"
+        )
+    if not lines:
+        return ""
+    head = "<tr><th>joint surface</th><th>true score</th><th>probability</th><th>call</th></tr>"
+    return f'<table class="calls"><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table>'

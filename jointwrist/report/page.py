@@ -1,0 +1,181 @@
+"""The page of a results folder: everything in one HTML file that needs neither a server nor a network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import numpy as np
+
+from jointwrist import __version__
+from jointwrist.anatomy import BONES, JOINTS
+from jointwrist.data.ram_w600 import Release
+from jointwrist.files import write_text
+from jointwrist.inference.result import NOTICE
+from jointwrist.report.folder import Job, TextTable, read_jobs, read_tables
+from jointwrist.report.gallery import gallery
+from jointwrist.report.svg import colour, line_chart, quartile_chart, strip_chart
+
+#: Quantities of the per-bone charts: column, title, factor.
+BONE_FIGURES = (("dsc", "DSC %", 100), ("nsd", "NSD %", 100), ("msd", "MSD px", 1))
+
+
+def write_report(results: str | Path, out: str | Path | None = None, release: Release | None = None) -> Path:
+    """Write the page of a results folder.
+
+    Args:
+        results: Folder that `benchmarks/run_all.py` wrote.
+        out: File; None writes `report.html` into the folder.
+        release: Radiographs that the jobs were tested on, for the gallery; None leaves it out.
+
+    Returns:
+        The file.
+
+    Raises:
+        DataError: The folder holds no jobs or no tables, or the release is another one.
+    """
+    path = Path(out) if out else Path(results) / "report.html"
+    write_text(path, build_page(Path(results), release))
+    return path
+
+
+def build_page(results: Path, release: Release | None = None) -> str:
+    """Return the page of a results folder; arguments and errors as for `write_report`."""
+    jobs, tables = read_jobs(results), read_tables(results)
+    done = [job for job in jobs if job.done]
+    assets = files("jointwrist.report") / "assets"
+    return Template((assets / "page.html").read_text(encoding="utf-8")).substitute(
+        title=escape(f"{results.resolve().name}: wrist bones and erosion"),
+        style=(assets / "page.css").read_text(encoding="utf-8"),
+        script=(assets / "page.js").read_text(encoding="utf-8"),
+        summary=escape(_summary(jobs)),
+        notice=escape(NOTICE),
+        version=escape(__version__),
+        tables="".join(_table(table) for table in tables),
+        curves="".join(_curves(job) for job in done) or _absent("No finished job has a history."),
+        bones=_bones(done),
+        erosion="".join(_erosion(job) for job in done) or _absent("No finished job scores erosion."),
+        gallery=_gallery(done, release),
+        failures=_failures(jobs),
+    )
+
+
+def _summary(jobs: Sequence[Job]) -> str:
+    def said(key: str) -> str:
+        return ", ".join(sorted({str(job.record.get(key, "unknown")) for job in jobs}))
+
+    count = sum(job.done for job in jobs)
+    return (
+        f"{count} of {len(jobs)} jobs finished. Data: {said('data')}; protocol {said('protocol')}; {said('machine')}."
+    )
+
+
+def _absent(text: str) -> str:
+    return f'<p class="absent">{escape(text)}</p>'
+
+
+def _marked(text: str) -> str:
+    """Escape a cell, with Markdown's backquotes as code."""
+    return re.sub(r"`(.*?)`", r"<code>\1</code>", escape(text))
+
+
+def _table(table: TextTable) -> str:
+    head = "".join(
+        f'<th scope="col" aria-sort="none"><button type="button">{_marked(name)}</button></th>'
+        for name in table.columns
+    )
+    body = "".join("<tr>" + "".join(f"<td>{_marked(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    return (
+        f'<div class="scroll"><table class="sortable"><caption>{_marked(table.caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _legend(names: Sequence[str]) -> str:
+    items = "".join(f'<li><i style="background:{colour(i)}"></i>{escape(name)}</li>' for i, name in enumerate(names))
+    return f'<ul class="legend">{items}</ul>'
+
+
+def _curves(job: Job) -> str:
+    history = job.rows("history")
+    if history is None or history.empty:
+        return ""
+    epochs = history["epoch"].to_list()
+    charts = []
+    for column in history.columns:
+        if column.startswith("train_"):
+            name = column.removeprefix("train_")
+            series = {"training": history[column].to_numpy(float)}
+            if f"val_{name}" in history:
+                series["validation"] = history[f"val_{name}"].to_numpy(float)
+            charts.append(line_chart(name, epochs, series))
+    legend = _legend(["training", "validation"])
+    return f'<h3>{escape(job.name)}</h3>{legend}<div class="charts">{"".join(charts)}</div>'
+
+
+def _bones(jobs: Sequence[Job]) -> str:
+    frames = {job.name: job.rows("segmentation") for job in jobs}
+    frames = {name: rows[rows["kind"] == "bone"] for name, rows in frames.items() if rows is not None}
+    if not frames:
+        return _absent("No finished job draws bones.")
+    displays = {bone.name: bone.display for bone in BONES}
+    charts = []
+    for column, title, factor in BONE_FIGURES:
+        series = {
+            name: {displays[bone]: factor * part[column].to_numpy(float) for bone, part in rows.groupby("region")}
+            for name, rows in frames.items()
+        }
+        if not any(np.isfinite(values).any() for by_bone in series.values() for values in by_bone.values()):
+            continue
+        charts.append(quartile_chart(f"{title}, median and quartiles over wrists", list(displays.values()), series))
+    return _legend(list(frames)) + f'<div class="charts">{"".join(charts)}</div>'
+
+
+def _erosion(job: Job) -> str:
+    rows = job.rows("erosion")
+    if rows is None:
+        return ""
+    rows = rows[np.isfinite(rows["probability"])]
+    groups = {
+        joint.display: [
+            (float(row.probability), int(row.score), str(row.case))
+            for row in rows[rows["joint"] == joint.name].itertuples()
+        ]
+        for joint in JOINTS
+    }
+    return strip_chart(job.name, groups, job.record.get("thresholds", {}).get("erosion"))
+
+
+def _gallery(jobs: Sequence[Job], release: Release | None) -> str:
+    if release is None:
+        return _absent("No radiographs were given; `jointwrist report RESULTS --data ROOT` adds the pictures.")
+    drawn = [
+        job for job in jobs if job.rows("segmentation") is not None and (job.folder / "best.safetensors").is_file()
+    ]
+    if not drawn:
+        return _absent("No finished job draws bones and has its weights here.")
+    switches = "".join(
+        f'<label><input type="checkbox" checked data-toggle-bone="{bone.index}"><i style="background:rgb{bone.colour}">'
+        f"</i>{escape(bone.display)}</label>"
+        for bone in BONES
+    )
+    layers = "".join(
+        f'<label><input type="checkbox" checked data-toggle-layer="{kind}">{kind} bones</label>'
+        for kind in ("predicted", "true")
+    )
+    panel = f'<div class="switches"><div>{layers}</div><div>{switches}</div></div>'
+    return panel + "".join(gallery(job, release) for job in drawn)
+
+
+def _failures(jobs: Sequence[Job]) -> str:
+    parts = [
+        f"<details><summary>{escape(job.name)}: {escape(str(job.record.get('error', 'no error recorded')))}</summary>"
+        f"<pre>{escape(str(job.record.get('traceback', '')))}</pre></details>"
+        for job in jobs
+        if not job.done
+    ]
+    return f'<section id="failures"><h2>Failed jobs</h2>{"".join(parts)}</section>' if parts else ""

@@ -1,0 +1,265 @@
+"""The page of a results folder: complete, self-contained, escaped, and alive in a browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
+from jointwrist.cli import main
+from jointwrist.data.ram_w600 import Release
+from jointwrist.engine.checkpoint import save_weights
+from jointwrist.errors import DataError
+from jointwrist.registry import create_model
+from jointwrist.report import build_page
+from jointwrist.report.folder import read_jobs, read_tables
+from jointwrist.report.gallery import ranked_cases
+from jointwrist.report.svg import Axis, line_chart
+
+NASTY = '<script>alert("x")</script>&'
+TABLES = """**Bones. Data: phantom.**
+
+| Model | DSC % | p |
+| --- | ---: | ---: |
+| `b` | 9.50 ± 0.10 | 0.020 |
+| `a` | 71.83 | < 0.001 |
+| c | not run | - |
+
+**Jobs**
+
+| Job | status |
+| --- | ---: |
+| x | <i>odd</i> |
+"""
+
+
+class Page(HTMLParser):
+    """Tags and text of a page."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags, self.texts = [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+    def attributes(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def add_job(results, name, **record):
+    folder = results / "jobs" / name
+    folder.mkdir(parents=True)
+    record = {"seed": 1, "status": "ok", "data": "phantom", "protocol": "demo", "machine": "CPU", **record}
+    (folder / "job.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(release, tmp_path_factory):
+    """A joint job with weights and rows, a job of erosion alone, and one that failed with a hostile message."""
+    results = tmp_path_factory.mktemp("results")
+    cases = release.segmentation("test")[:3]
+    joint = add_job(results, "jointwrist_tiny-seed1-abc", model="jointwrist_tiny", thresholds={"erosion": 0.4})
+    info = {"model": "jointwrist_tiny", "options": {}, "image_size": 32, "thresholds": {"erosion": 0.4}}
+    save_weights(joint / "best.safetensors", create_model("jointwrist_tiny"), info)
+    figures = {"dsc": 0.9, "nsd": 0.8, "msd": 1.5}
+    pd.DataFrame(
+        [
+            {"case": case.identifier, "kind": "bone", "region": bone, **figures, "dsc": 0.9 - 0.1 * number}
+            for number, case in enumerate(cases)
+            for bone in BONE_NAMES
+        ]
+    ).to_csv(joint / "segmentation.csv", index=False)
+    rows = pd.DataFrame(
+        [
+            {"case": case.identifier, "joint": joint_name, "score": n % 3, "probability": n / 10, "predicted": n > 4}
+            for case in cases
+            for n, joint_name in enumerate(JOINT_NAMES)
+        ]
+    )
+    rows.to_csv(joint / "erosion.csv", index=False)
+    pd.DataFrame({"epoch": [0, 1], "train_loss": [2.0, 1.0], "val_loss": [2.1, np.nan]}).to_csv(
+        joint / "history.csv", index=False
+    )
+    rows.to_csv(add_job(results, "mobilenet-seed1-abc", model="mobilenet") / "erosion.csv", index=False)
+    add_job(results, "unetpp-seed1-abc", model="unetpp", status="error", error=NASTY, traceback=NASTY)
+    (results / "README.md").write_text(TABLES)
+    return results
+
+
+@pytest.fixture(scope="module")
+def page(results, release):
+    return build_page(results, release)
+
+
+def test_page_is_self_contained(page):
+    parsed = Page(page)
+    addresses = [
+        attributes[key]
+        for _, attributes in parsed.tags
+        for key in ("src", "href", "xlink:href", "action", "data", "srcset")
+        if key in attributes
+    ]
+    assert addresses
+    assert all(address.startswith(("#", "data:")) for address in addresses)
+    assert not parsed.attributes("link")
+    assert "@import" not in page
+    assert "url(" not in page
+    policy = next(a["content"] for a in parsed.attributes("meta") if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'")
+
+
+def test_what_users_wrote_is_text_and_never_markup(page):
+    parsed = Page(page)
+    assert len(parsed.attributes("script")) == 1
+    assert "<i>odd" not in page
+    assert "<i>odd</i>" in "".join(parsed.texts)
+    assert "".join(parsed.texts).count(NASTY) == 2
+
+
+def test_tables_are_complete(results):
+    bones, jobs = read_tables(results)
+    assert bones.caption == "Bones. Data: phantom."
+    assert bones.columns == ["Model", "DSC %", "p"]
+    assert bones.rows[0] == ["`b`", "9.50 ± 0.10", "0.020"]
+    assert len(bones.rows) == 3
+    assert jobs.rows == [["x", "<i>odd</i>"]]
+
+
+def test_gallery_shows_best_median_and_worst_with_both_layers(page, release):
+    parsed = Page(page)
+    titles = [attributes.get("aria-label") for attributes in parsed.attributes("svg")]
+    for case in release.segmentation("test")[:3]:
+        assert titles.count(case.identifier) == 1
+    layers = [attributes["data-layer"] for attributes in parsed.attributes("g") if "data-layer" in attributes]
+    assert layers.count("predicted") == layers.count("true") == 3
+    assert len(parsed.attributes("meter")) == 3 * len(JOINT_NAMES)
+
+
+def test_cases_are_ranked_by_mean_dsc_over_bones():
+    rows = pd.DataFrame(
+        {
+            "case": [*list("aabbcc"), "a"],
+            "kind": ["bone"] * 6 + ["overlap"],
+            "dsc": [0.9, 0.7, 0.5, 0.5, 0.6, 0.7, 0.0],
+        }
+    )
+    ranked = ranked_cases(rows)
+    assert {title: case for title, (case, _) in ranked.items()} == {"best": "a", "median": "c", "worst": "b"}
+    assert ranked["best"][1] == pytest.approx(0.8)
+    assert [case for case, _ in ranked_cases(rows[rows["case"] == "a"]).values()] == ["a"]
+
+
+def test_two_jobs_of_one_model_and_seed_have_two_names(tmp_path):
+    add_job(tmp_path, "unetpp-seed1-aaaaaa", model="unetpp")
+    add_job(tmp_path, "unetpp-seed1-bbbbbb", model="unetpp")
+    assert [job.name for job in read_jobs(tmp_path)] == ["unetpp, seed 1, aaaaaa", "unetpp, seed 1, bbbbbb"]
+
+
+def test_faults_are_named(results, release, tmp_path):
+    with pytest.raises(DataError, match="run_all"):
+        build_page(tmp_path)
+    add_job(tmp_path, "unetpp-seed1-abc", model="unetpp")
+    with pytest.raises(DataError, match="tables-only"):
+        build_page(tmp_path)
+    (tmp_path / "jobs" / "unetpp-seed1-abc" / "job.json").write_text("{")
+    with pytest.raises(DataError, match=r"job\.json"):
+        build_page(tmp_path)
+    other = tmp_path / "other"
+    shutil.copytree(release.root, other)
+    tested = release.segmentation("test")[0]
+    for path in other.rglob(f"{tested.identifier}*"):
+        path.unlink() if path.is_file() else shutil.rmtree(path)
+    with pytest.raises(DataError, match=tested.identifier):
+        build_page(results, Release.open(other, report=lambda fault: None))
+
+
+def test_axis_maps_linearly_and_ticks_are_round():
+    axis = Axis(0, 50, 100, 200)
+    assert [axis(0), axis(25), axis(50)] == [100, 150, 200]
+    assert axis.ticks(5) == [0, 10, 20, 30, 40, 50]
+    assert Axis(0.13, 0.61, 0, 1).ticks(4) == [0.2, 0.4, 0.6]
+    assert Axis(3, 3, 0, 1)(3) == 0.5
+
+
+def test_a_curve_leaves_out_what_is_not_finite():
+    chart = line_chart("loss", [0, 1, 2], {"training": [1.0, np.nan, 0.5]})
+    assert chart.split('class="line"')[1].split(' d="')[1].split('"')[0].count("L") == 1
+
+
+def test_command_writes_the_page(results, release, tmp_path, capsys):
+    out = tmp_path / "deeper" / "page.html"
+    assert main(["report", str(results), "-o", str(out)]) == 0
+    assert str(out) in capsys.readouterr().out
+    assert "--data ROOT" in out.read_text(encoding="utf-8")
+    assert main(["report", str(tmp_path), "-o", str(out)]) == 2
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with api.sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        except api.Error as error:
+            pytest.skip(f"no Chromium to run: {error.message.splitlines()[0]}")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser, page, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(page, encoding="utf-8")
+    tab = browser.new_page()
+    tab.faults, tab.asked = [], []
+    tab.on("pageerror", lambda error: tab.faults.append(str(error)))
+    tab.on("console", lambda message: tab.faults.append(message.text))
+    tab.on("request", lambda request: tab.asked.append(request.url))
+    tab.goto(path.as_uri())
+    yield tab
+    assert tab.faults == []
+    assert all(url.startswith(("file:", "data:")) for url in tab.asked)
+    tab.close()
+
+
+def test_browser_sorts_by_number_and_leaves_cells_without_figures_last(opened):
+    table = opened.locator("table.sortable").first
+
+    def models():
+        return table.locator("tbody tr td:first-child").all_text_contents()
+
+    assert models() == ["b", "a", "c"]
+    title = table.locator("th button").nth(1)
+    title.click()
+    assert models() == ["b", "a", "c"]
+    title.click()
+    assert models() == ["a", "b", "c"]
+    assert table.locator("th").nth(1).get_attribute("aria-sort") == "descending"
+    table.locator("th button").first.click()
+    assert models() == ["a", "b", "c"]
+
+
+def test_browser_switches_layers_and_bones(opened):
+    true, bone = opened.locator('[data-layer="true"]').first, opened.locator('.true [data-bone="6"]').first
+    assert true.is_visible()
+    opened.locator('[data-toggle-bone="6"]').uncheck()
+    assert not bone.is_visible()
+    assert true.is_visible()
+    opened.locator('[data-toggle-bone="6"]').check()
+    opened.locator('[data-toggle-layer="true"]').uncheck()
+    assert not true.is_visible()
+    opened.locator('[data-toggle-layer="true"]').check()
+    assert bone.is_visible()
