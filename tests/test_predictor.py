@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from torchvision.ops import roi_align
 
 from jointwrist.anatomy import NOT_SCORED
 from jointwrist.cli import main
@@ -73,6 +74,28 @@ def test_masks_and_boxes_lie_where_they_are_on_the_film(shape, side):
     truth = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     np.testing.assert_allclose(result.boxes[0], truth, atol=1.5 * max(shape) / 96 + 0.5)
     np.testing.assert_array_equal(result.film.pixels, pixels)
+
+
+class Mapping(Brightness):
+    """The same, with a map of the eroded area in every joint box: the grey values of the box, brighter is higher."""
+
+    def forward(self, image: torch.Tensor, detail: torch.Tensor | None = None) -> SimpleNamespace:
+        output = super().forward(image, detail)
+        crops = roi_align(image, list(output.roi_boxes), 8, aligned=True)
+        output.erosion_maps = crops.reshape(len(image), 6, 8, 8)
+        return output
+
+
+@pytest.mark.parametrize("tta", [False, True])
+def test_maps_lie_in_their_boxes_as_the_film_was_taken(tta):
+    pixels = film(96, 96)
+    pixels[:, :50] *= 0.5  # so that no box is symmetric
+    for side in ("L", "R"):
+        result = Predictor(Mapping(), image_size=96)(pixels, side=side, tta=tta)
+        box = torch.from_numpy(Predictor(Mapping(), image_size=96)(pixels, side=side).boxes[:1])
+        there = roi_align(torch.from_numpy(pixels)[None, None], [box], 8, aligned=True)[0, 0].numpy()
+        np.testing.assert_allclose(result.maps[0], there, atol=1e-5)
+    assert Predictor(Brightness(), image_size=96)(pixels).maps is None
 
 
 def test_a_film_of_the_network_size_comes_back_to_the_pixel():

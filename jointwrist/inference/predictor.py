@@ -163,7 +163,11 @@ class Predictor:
                 probabilities[joint] = cumulative[joint, 0]
                 scores[joint] = erosion_level(cumulative[joint], self.threshold)
                 boxes[joint] = native[joint]
-        return WristResult(film, masks, probabilities, scores, boxes, self.threshold, self.name, uncertainty)
+        maps = None
+        if prediction.maps is not None:
+            maps = prediction.maps[index].cpu().numpy()
+            maps = np.ascontiguousarray(maps[..., ::-1]) if film.side == "L" else maps
+        return WristResult(film, masks, probabilities, scores, boxes, self.threshold, self.name, uncertainty, maps)
 
     def _masks(self, film: Radiograph, logits: Tensor) -> np.ndarray:
         """Bring (14, S, S) logits to the film's size and orientation, and threshold them there."""

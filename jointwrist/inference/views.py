@@ -42,12 +42,14 @@ class Prediction(NamedTuple):
         cumulative: (B, 6, K) probabilities P(level > k), or None from a segmentation network.
         boxes: (B, 6, 4) joint boxes in input pixels, or None.
         valid: (B, 6) bool, False where the bone was not found, or None.
+        maps: (B, 6, M, M) logits of the eroded area in the boxes, or None where the network gives none.
     """
 
     masks: Tensor
     cumulative: Tensor | None
     boxes: Tensor | None
     valid: Tensor | None
+    maps: Tensor | None = None
 
     @classmethod
     def of(cls, output: Any) -> Prediction:
@@ -55,7 +57,14 @@ class Prediction(NamedTuple):
         if not hasattr(output, "erosion_logits"):
             return cls(output.float(), None, None, None)
         cumulative = output.erosion_logits.float().sigmoid()
-        return cls(output.mask_logits.float(), cumulative, output.roi_boxes.float(), output.roi_valid)
+        maps = getattr(output, "erosion_maps", None)  # an exported program has none
+        return cls(
+            output.mask_logits.float(),
+            cumulative,
+            output.roi_boxes.float(),
+            output.roi_valid,
+            None if maps is None else maps.float(),
+        )
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,7 @@ def combine(
     """Average predictions of the same films.
 
     Mask probabilities (the outputs themselves with `raw_output`) and cumulative erosion probabilities are averaged; a
-    joint counts as found when most views find it.
+    joint counts as found when most views find it. The maps are those of the film itself.
 
     Args:
         predictions: What `bring_back` returns, one a view; the first shows all of the film.
@@ -140,7 +149,7 @@ def combine(
     spread = _spread(eroded, valid).cpu().numpy()
     found = valid.sum(0) * 2 > count
     uncertainty = [Uncertainty(count, row, sd) for row, sd in zip(dice, spread, strict=True)]
-    return Prediction(masks, cumulative, boxes, found), uncertainty
+    return Prediction(masks, cumulative, boxes, found, first.maps), uncertainty
 
 
 def _mean_dice(predictions: list[tuple[Prediction, Tensor]], mask_logit: float) -> Tensor:

@@ -15,13 +15,11 @@ from jointwrist.anatomy import BONES, JOINTS
 from jointwrist.data.ram_w600 import Case, Release, load_sample
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
-from jointwrist.inference.outlines import outlines
 from jointwrist.inference.predictor import Predictor
 from jointwrist.report.folder import Job
+from jointwrist.report.svg import outline_path
 
 SIDE = 420
-#: Outlines are thinned to points at least this far apart, in pixels of the picture.
-STEP = 1.2
 
 
 def ranked_cases(rows: pd.DataFrame) -> dict[str, tuple[str, float]]:
@@ -84,9 +82,7 @@ def film_address(film: np.ndarray, size: tuple[int, int]) -> str:
 def _layer(kind: str, masks: np.ndarray, scale: float) -> str:
     paths = []
     for bone in BONES:
-        # a ring of background closes the outlines of bones that the frame cuts
-        lines = [(line - 0.5) * scale for line in outlines(np.pad(masks[bone.index], 1))]
-        path = "".join(_path(line) for line in lines)
+        path = outline_path(masks[bone.index], scale)
         if path:
             colour = "#{:02x}{:02x}{:02x}".format(*bone.colour)
             said = f"{bone.display}, {kind}"
@@ -95,14 +91,6 @@ def _layer(kind: str, masks: np.ndarray, scale: float) -> str:
                 f"<title>{escape(said)}</title></path>"
             )
     return f'<g class="layer {kind}" data-layer="{kind}">{"".join(paths)}</g>'
-
-
-def _path(line: np.ndarray) -> str:
-    kept = [line[0]]
-    for point in line[1:]:
-        if np.abs(point - kept[-1]).max() >= STEP:
-            kept.append(point)
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in kept) + "Z" if len(kept) > 2 else ""
 
 
 def erosion_calls(rows: pd.DataFrame) -> str:

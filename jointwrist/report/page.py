@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from string import Template
 
@@ -50,8 +51,8 @@ def build_page(results: Path, release: Release | None = None) -> str:
     assets = files("jointwrist.report") / "assets"
     return Template((assets / "page.html").read_text(encoding="utf-8")).substitute(
         title=escape(f"{results.resolve().name}: wrist bones and erosion"),
-        style=(assets / "page.css").read_text(encoding="utf-8"),
-        script=(assets / "page.js").read_text(encoding="utf-8"),
+        style=_joined(assets, "shared.css", "page.css"),
+        script=_joined(assets, "switches.js", "page.js"),
         summary=escape(_summary(jobs)),
         notice=escape(NOTICE),
         version=escape(__version__),
@@ -62,6 +63,10 @@ def build_page(results: Path, release: Release | None = None) -> str:
         gallery=_gallery(done, release),
         failures=_failures(jobs),
     )
+
+
+def _joined(assets: Traversable, *names: str) -> str:
+    return "\n".join((assets / name).read_text(encoding="utf-8") for name in names)
 
 
 def _summary(jobs: Sequence[Job]) -> str:

@@ -31,11 +31,3 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
-
-for (const box of document.querySelectorAll("[data-toggle-layer], [data-toggle-bone]")) {
-  const { toggleLayer, toggleBone } = box.dataset;
-  const chosen = toggleLayer ? `[data-layer="${toggleLayer}"]` : `[data-bone="${toggleBone}"]`;
-  box.addEventListener("change", () => {
-    for (const part of document.querySelectorAll(chosen)) part.classList.toggle("hidden", !box.checked);
-  });
-}
