@@ -173,7 +173,7 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_data(commands: argparse._SubParsersAction) -> None:
-    data = commands.add_parser("data", help="make, check or download a data set")
+    data = commands.add_parser("data", help="make, import, check or download a data set")
     verbs = data.add_subparsers(required=True, metavar="VERB")
 
     phantom = verbs.add_parser(
@@ -202,6 +202,28 @@ def _add_data(commands: argparse._SubParsersAction) -> None:
     )
     check.add_argument("root", type=Path, metavar="ROOT", help="folder in the released layout")
     check.set_defaults(command="check_data")
+
+    importer = verbs.add_parser(
+        "import",
+        help="bring annotated radiographs into the released layout",
+        description="Write radiographs annotated with COCO or labelme in the layout of the RAM-W600 release.",
+    )
+    importer.add_argument("format", choices=("coco", "labelme"), help="format of the annotations")
+    importer.add_argument(
+        "sources", nargs="+", type=Path, metavar="SOURCE", help="JSON file of instances, or folder of labelme files"
+    )
+    importer.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
+    importer.add_argument("--images", type=Path, metavar="DIR", help="folder of the images (default: beside SOURCE)")
+    importer.add_argument("--map", type=Path, metavar="YAML", help="category name: bone, or null to leave it out")
+    importer.add_argument(
+        "--table", type=Path, metavar="CSV", help="file, patient, study, side, split, spacing_mm, score of each joint"
+    )
+    importer.add_argument(
+        "--shares", nargs=3, type=float, default=(0.7, 0.1, 0.2), metavar=("TRAIN", "VAL", "TEST"),
+        help="shares of the patients whose split the table does not name (default: 0.7 0.1 0.2)",
+    )  # fmt: skip
+    importer.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the splits (default: %(default)s)")
+    importer.set_defaults(command="import_data")
 
     download = verbs.add_parser("download", help="get the RAM-W600 release from its hub page")
     download.add_argument("root", type=Path, metavar="ROOT", help="folder to write (4.7 GB)")

@@ -326,6 +326,13 @@ def check_data(arguments: argparse.Namespace) -> int:
     return 1 if counts["error"] else 0
 
 
+def import_data(arguments: argparse.Namespace) -> int:
+    """Import annotated radiographs."""
+    from jointwrist.data.importers.run import run
+
+    return run(arguments)
+
+
 def download_data(arguments: argparse.Namespace) -> int:
     """Download the release."""
     from jointwrist.data.download import download_release

@@ -1,0 +1,98 @@
+"""A radiograph with the regions that somebody drew on it, and the reading of annotation files."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jointwrist.errors import DataError
+
+#: Largest annotation file; labelme keeps a copy of the image in it.
+MAX_JSON_BYTES = 2**28
+
+#: Draws a region as a (H, W) bool mask of a given height and width.
+Region = Callable[[tuple[int, int]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class AnnotatedFilm:
+    """One radiograph and what was drawn on it.
+
+    Attributes:
+        image: The radiograph's file.
+        size: Height and width of the image that was drawn on, or None if the annotation does not say.
+        regions: Pairs of bone and region; several regions of one bone add up, those of two bones may overlap.
+        source: The annotation file, for messages.
+    """
+
+    image: Path
+    size: tuple[int, int] | None
+    regions: Sequence[tuple[int, Region]]
+    source: Path
+
+    def bones(self, size: tuple[int, int]) -> np.ndarray:
+        """Draw the bones as a (H, W) uint16 bit map, bit b for bone b.
+
+        Args:
+            size: Height and width of the radiograph.
+
+        Raises:
+            DataError: The radiograph has another size than the image that was drawn on, or a region cannot be drawn.
+        """
+        if self.size is not None and self.size != size:
+            raise DataError(
+                f"{self.image}: {size[1]} x {size[0]} pixels, but {self.source} was drawn on {self.size[1]} x"
+                f" {self.size[0]}; give the image that was annotated"
+            )
+        bits = np.zeros(size, np.uint16)
+        for bone, region in self.regions:
+            bits |= region(size).astype(np.uint16) << np.uint16(bone)
+        return bits
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read an annotation file.
+
+    Raises:
+        DataError: The file is missing, too large, no valid JSON, or holds something other than an object.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise DataError(f"{path}: larger than the {MAX_JSON_BYTES:,} bytes allowed; export fewer images into one file")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not valid JSON ({error}); export it again") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: holds a JSON {type(content).__name__}, not an object; give the annotation file")
+    return content
+
+
+def as_points(values: Any, where: str, least: int) -> np.ndarray:
+    """Return [[x, y], ...] as (N, 2) float64.
+
+    Raises:
+        DataError: These are not at least `least` pairs of finite numbers; the message begins with `where`.
+    """
+    try:
+        points = np.array(values, np.float64)
+    except (TypeError, ValueError):
+        points = np.empty(0)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < least or not np.isfinite(points).all():
+        raise DataError(f"{where}: needs at least {least} points of two numbers each; draw it again")
+    return points
+
+
+def positive_size(height: Any, width: Any) -> tuple[int, int] | None:
+    """Return height and width if both are whole numbers above 0, else None."""
+    numbers = (height, width)
+    if any(isinstance(n, bool) or not isinstance(n, (int, float)) or not math.isfinite(n) for n in numbers):
+        return None
+    return (int(height), int(width)) if min(numbers) > 0 and all(n == int(n) for n in numbers) else None

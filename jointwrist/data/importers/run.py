@@ -1,0 +1,30 @@
+"""The command `jointwrist data import`."""
+
+from __future__ import annotations
+
+import argparse
+
+from jointwrist.data.importers import read_coco, read_labelme, write_release
+from jointwrist.data.importers.names import read_map
+from jointwrist.data.importers.table import read_table
+
+_READERS = {"coco": read_coco, "labelme": read_labelme}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Import annotated radiographs and say what became of them."""
+    mapping = read_map(arguments.map) if arguments.map else None
+    table = read_table(arguments.table) if arguments.table else None
+    read = _READERS[arguments.format]
+    films = [film for source in arguments.sources for film in read(source, arguments.images, mapping)]
+    done = write_release(films, arguments.out, table, arguments.shares, arguments.seed)
+    splits = ", ".join(f"{split} {count}" for split, count in done.films.items())
+    print(
+        f"{len(films)} radiographs of {done.patients} patients ({splits}), {done.scored} with scores: {arguments.out}"
+    )
+    if done.unlisted:
+        print(f"not in the table, named by their files: {', '.join(done.unlisted)}")
+    if done.missing:
+        print("radiographs without a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
+    print(f"check it with: jointwrist data check {arguments.out}")
+    return 0
