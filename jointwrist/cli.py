@@ -72,7 +72,7 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--tta", action="store_true", help="average over five views of each film and say how far they lie apart"
     )
-    parser.add_argument("--sheet", type=Path, metavar="PNG", help="also draw all films side by side on one picture")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw all films on one PNG or JPEG")
     parser.add_argument("--json", action="store_true", help="print the results as JSON lines")
     parser.add_argument(
         "--dicom", action="store_true", help="also write a DICOM segmentation and a structured report of DICOM films"

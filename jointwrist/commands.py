@@ -35,12 +35,13 @@ def predict(arguments: argparse.Namespace) -> int:
 
     films = list(dict.fromkeys(find_films(arguments.films)))
     stems = output_stems(films)
-    from jointwrist.files import atomic
     from jointwrist.inference.predictor import Predictor, read_film
-    from jointwrist.inference.sheet import draw_sheet, draw_tile
+    from jointwrist.inference.sheet import draw_tile, picture_format, save_sheet
 
     if arguments.dicom:
         require("highdicom", "dicom")
+    if arguments.sheet:
+        picture_format(arguments.sheet)
     predictor = Predictor.from_pretrained(arguments.weights, device=arguments.device)
     failed, tiles = 0, []
     for start in range(0, len(films), arguments.batch_size):
@@ -65,8 +66,7 @@ def predict(arguments: argparse.Namespace) -> int:
                     failed += 1
             print(json.dumps(result.to_dict()) if arguments.json else summary(result))
     if tiles:
-        with atomic(arguments.sheet) as temporary:
-            draw_sheet(tiles).save(temporary, format="PNG")
+        save_sheet(tiles, arguments.sheet)
     if not arguments.json:
         print(f"overlays, scores and masks: {arguments.out}")
     return 2 if failed else 0

@@ -12,9 +12,10 @@ from PIL import Image
 from jointwrist.anatomy import BONES, NOT_SCORED
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.sample import pack_masks
+from jointwrist.errors import DataError
 from jointwrist.inference.overlay import draw_overlay, paint_masks
 from jointwrist.inference.result import WristResult, read_masks
-from jointwrist.inference.sheet import draw_sheet, draw_tile
+from jointwrist.inference.sheet import draw_sheet, draw_tile, save_sheet
 
 
 def make_result(height: int = 120, width: int = 150, **changes) -> WristResult:
@@ -128,3 +129,13 @@ def test_sheet_holds_every_film_uncut_in_its_tile():
     assert [sheet.getpixel((10 * (i % 2) + 5, 10 * (i // 2) + 5))[1] for i in range(5)] == list(range(5))
     with pytest.raises(ValueError, match="at least one"):
         draw_sheet([])
+
+
+def test_a_sheet_is_written_in_the_format_of_its_ending(tmp_path):
+    tiles = [Image.new("RGB", (40, 40), colour) for colour in ("red", "green")]
+    for name, kind in (("a.png", "PNG"), ("b.JPG", "JPEG")):
+        save_sheet(tiles, tmp_path / name)
+        with Image.open(tmp_path / name) as sheet:
+            assert (sheet.format, sheet.size) == (kind, (80, 40))
+    with pytest.raises(DataError, match=r"sheet\.gif.*\.png or \.jpg"):
+        save_sheet(tiles, tmp_path / "sheet.gif")

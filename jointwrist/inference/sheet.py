@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from jointwrist.errors import DataError
+from jointwrist.files import atomic
 from jointwrist.inference.overlay import BACKGROUND, TEXT, paint_masks
 from jointwrist.inference.result import WristResult
 
@@ -41,3 +44,22 @@ def draw_sheet(tiles: Sequence[Image.Image], columns: int = 4) -> Image.Image:
     for index, tile in enumerate(tiles):
         sheet.paste(tile, (index % columns * side, index // columns * side))
     return sheet
+
+
+def picture_format(path: Path) -> str:
+    """Return the format that the ending of a picture names.
+
+    Raises:
+        DataError: It names neither PNG nor JPEG.
+    """
+    try:
+        return {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}[path.suffix.lower()]
+    except KeyError:
+        raise DataError(f"{path}: a picture ends in .png or .jpg") from None
+
+
+def save_sheet(tiles: Sequence[Image.Image], path: Path) -> None:
+    """Write the sheet as PNG or, an eighth of the size, as JPEG; the ending of the path says which."""
+    kind = picture_format(path)
+    with atomic(path) as temporary:
+        draw_sheet(tiles).save(temporary, format=kind, **({"quality": 88} if kind == "JPEG" else {}))
