@@ -28,7 +28,7 @@ def resize_bits(bits: Tensor, size: int) -> Tensor:
     height, width = bits.shape[-2:]
     rows = ((torch.arange(size, device=bits.device) + 0.5) * height / size).long().clamp_max(height - 1)
     columns = ((torch.arange(size, device=bits.device) + 0.5) * width / size).long().clamp_max(width - 1)
-    return bits[:, rows[:, None], columns[None, :]]
+    return bits.index_select(1, rows).index_select(2, columns)
 
 
 def prepare_image(image: Tensor, size: int) -> Tensor:
@@ -38,5 +38,9 @@ def prepare_image(image: Tensor, size: int) -> Tensor:
 
 def unpack_bits(bits: Tensor, channels: int) -> Tensor:
     """Unpack (B, H, W) integer bit maps into (B, channels, H, W) float32 masks."""
-    planes = torch.arange(channels, device=bits.device, dtype=torch.int32)[:, None, None]
-    return ((bits.to(torch.int32)[:, None] >> planes) & 1).float()
+    batch, height, width = bits.shape
+    masks = torch.empty(batch, channels, height, width, device=bits.device)
+    # a channel at a time: intermediates of all channels at once cost several times the memory and the time
+    for channel in range(channels):
+        masks[:, channel] = (bits >> channel) & 1
+    return masks

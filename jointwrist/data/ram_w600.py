@@ -284,7 +284,9 @@ def read_masks(path: Path, size: tuple[int, int] | None) -> np.ndarray:
         refuse(Fault("non-binary mask", path, f"values of type {masks.dtype}; store 0 and 1"))
     for bone, mask in zip(BONE_NAMES, masks, strict=True):
         top = mask.max()
-        if top not in (0, 1, 255) or not ((mask == 0) | (mask == top)).all():
+        # unsigned values up to 1 are 0 and 1
+        binary = (top <= 1 and mask.dtype.kind in "bu") or ((mask == 0) | (mask == top)).all()
+        if top not in (0, 1, 255) or not binary:
             refuse(Fault("non-binary mask", path, f"{bone} has values other than 0 and 1; threshold the masks"))
     return pack_masks(masks)
 

@@ -46,7 +46,7 @@ def pack_masks(masks: np.ndarray) -> np.ndarray:
         raise ValueError(f"masks must be (C, H, W) with at most 16 channels, not {masks.shape}")
     bits = np.zeros(masks.shape[1:], np.uint16)
     for channel, mask in enumerate(masks):
-        bits |= (mask != 0).astype(np.uint16) << np.uint16(channel)
+        bits |= np.multiply(mask != 0, np.uint16(1 << channel), dtype=np.uint16)
     return bits
 
 

@@ -1,0 +1,56 @@
+"""Peak memory of a piece of work, in a process of its own so that nothing else counts. Linux only."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+
+class Peak(NamedTuple):
+    """Megabytes of one piece of work.
+
+    Attributes:
+        total: Largest resident memory of the process: libraries, weights and data.
+        extra: What the work added to what was there before it.
+    """
+
+    total: float
+    extra: float
+
+
+def peak_memory(setup: Callable[..., Callable[[], object]], *arguments: Any, threads: int = 1) -> Peak:
+    """Measure a piece of work in a fresh process.
+
+    Args:
+        setup: Importable function; returns the work as a callable. What it loads itself counts as there before.
+        arguments: For `setup`.
+        threads: PyTorch's threads.
+
+    Raises:
+        OSError: The system keeps no peak in /proc.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_measure, setup, arguments, threads).result()
+
+
+def _measure(setup: Callable[..., Callable[[], object]], arguments: tuple, threads: int) -> Peak:
+    torch.set_num_threads(threads)
+    work = setup(*arguments)
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
+    before = _status("VmRSS")
+    work()
+    peak = _status("VmHWM")
+    return Peak(peak / 1e6, (peak - before) / 1e6)
+
+
+def _status(field: str) -> int:
+    """Bytes of a field of this process."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))

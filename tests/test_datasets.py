@@ -1,0 +1,36 @@
+"""Items of a dataset: the same whether read anew or kept, and small."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from jointwrist.data.datasets import WristDataset
+from jointwrist.data.phantom.write import write_phantom
+from jointwrist.data.preprocess import prepare_image, resize_bits, unpack_bits
+from jointwrist.data.ram_w600 import Release, load_sample
+from jointwrist.data.sample import unpack_masks
+
+SIZE = 64
+
+
+def test_items_are_the_same_read_anew_and_kept(tmp_path):
+    cases = [case for case in Release.open(write_phantom(tmp_path, 9, size=80, seed=2, workers=1)).cases if case.mask]
+    kept, anew = WristDataset(cases, SIZE, cache=True), WristDataset(cases, SIZE, cache=False)
+    for index, case in enumerate(cases):
+        items = [kept[index], kept[index], anew[index]]
+        for item in items[1:]:
+            assert item.keys() == items[0].keys()
+            for key, value in items[0].items():
+                assert torch.equal(item[key], value) if isinstance(value, torch.Tensor) else item[key] == value
+        sample = load_sample(case)
+        exact = prepare_image(torch.from_numpy(sample.image)[None], SIZE)[0]
+        assert (items[0]["image"] - exact).abs().max() < 1e-5
+        truth = torch.from_numpy(unpack_masks(sample.bones).astype(np.float32))
+        for bone, mask in enumerate(unpack_bits(items[0]["bones"][None], 14)[0]):
+            assert torch.equal(mask, resize_bits(truth[bone : bone + 1], SIZE)[0])
+    per_pixel = [
+        sum(v.untyped_storage().nbytes() for v in item.values() if isinstance(v, torch.Tensor)) / SIZE**2
+        for item in kept._items
+    ]
+    assert max(per_pixel) < 5.1
