@@ -39,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_compare(commands)
     _add_report(commands)
+    _add_view(commands)
     _add_export(commands)
     _add_data(commands)
     _add_models(commands)
@@ -156,6 +157,36 @@ def _add_report(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--data", type=Path, metavar="ROOT", help="radiographs of the test split, for the gallery")
     parser.add_argument("-o", "--out", type=Path, metavar="HTML", help="file (default: report.html in RESULTS)")
     parser.set_defaults(command="report")
+
+
+def _add_view(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "view",
+        help="look at radiographs in a browser",
+        description="Open a page that shows radiographs with their bones and joints, and two visits side by side."
+        " Files can be dropped on it. It is served on this machine alone, and nothing is kept.",
+    )
+    parser.add_argument(
+        "films", nargs="*", type=Path, metavar="FILE", help="BMP, PNG, JPEG, TIFF or DICOM, or a folder"
+    )
+    parser.add_argument(
+        "-w",
+        "--weights",
+        default="jointwrist_tiny",
+        help="weight file, folder of a training run, name of shipped weights, or hub repository (default: %(default)s)",
+    )
+    parser.add_argument("--side", choices=("L", "R"), help="hand on the films; a DICOM header that names one stands")
+    parser.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
+    parser.add_argument("--tta", action="store_true", help="average over five views of each film")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to serve at; others open it to the network (default: %(default)s)"
+    )
+    parser.add_argument("--port", type=int, default=8321, help="0 takes a free one (default: %(default)s)")
+    parser.add_argument(
+        "--max-upload", type=_positive, default=64, metavar="MB", help="largest file to drop (default: %(default)s)"
+    )
+    parser.add_argument("--no-browser", dest="browser", action="store_false", help="only print the address")
+    parser.set_defaults(command="view")
 
 
 def _add_export(commands: argparse._SubParsersAction) -> None:

@@ -214,6 +214,13 @@ def report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def view(arguments: argparse.Namespace) -> int:
+    """Serve a page to look at films."""
+    from jointwrist.viewer import run
+
+    return run.view(arguments)
+
+
 def bone_pair(text: str) -> tuple[int, int]:
     """Read two bones from BONE:BONE.
 

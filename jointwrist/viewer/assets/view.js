@@ -1,0 +1,399 @@
+// The page: films, one or two stages, and the panel that goes with them.
+
+import { drawJoints } from "./joints.js";
+import { make, Stage } from "./stage.js";
+
+const $ = (id) => document.getElementById(id);
+const LABELS = { baseline: "baseline", followup: "follow-up" };
+
+const state = { facts: null, films: [], stages: {}, keys: {}, comparison: null, turn: 0 };
+
+async function ask(address, options) {
+  let reply;
+  try {
+    reply = await fetch(address, options);
+  } catch {
+    throw new Error("The viewer does not answer; it has ended, or the connection was cut.");
+  }
+  if (reply.ok) return reply;
+  const { error } = await reply.json().catch(() => ({ error: `${reply.status} ${reply.statusText}` }));
+  throw new Error(error);
+}
+
+function complain(text) {
+  $("message").firstElementChild.textContent = text;
+  $("message").classList.toggle("hidden", !text);
+}
+
+// Films
+
+function listFilms() {
+  $("films").replaceChildren(...state.films.map((film) => {
+    const role = Object.keys(state.keys).find((name) => state.keys[name] === film.key);
+    const row = make("li", { class: [role, film.broken && "broken"].filter(Boolean).join(" ") });
+    const open = make("button", { type: "button", class: "open", title: film.name }, film.name);
+    open.addEventListener("click", () => openFilm(film.key));
+    row.append(open);
+    if (state.keys.baseline && role === undefined) {
+      const second = make("button", { type: "button", class: "small compare", title: "Show as a later visit" }, "compare");
+      second.addEventListener("click", () => openFilm(film.key, "followup"));
+      row.append(second);
+    }
+    const drop = make("button", { type: "button", class: "small remove", title: `Remove ${film.name}` }, "×");
+    drop.addEventListener("click", () => removeFilm(film.key));
+    row.append(drop);
+    return row;
+  }));
+}
+
+async function removeFilm(key) {
+  await ask(`films/${key}`, { method: "DELETE" }).catch((error) => complain(error.message));
+  state.films = state.films.filter((film) => film.key !== key);
+  if (state.keys.baseline === key) closeStages();
+  else if (state.keys.followup === key) closeStage("followup");
+  listFilms();
+}
+
+function closeStage(role) {
+  state.stages[role]?.element.remove();
+  delete state.stages[role];
+  delete state.keys[role];
+  state.comparison = null;
+  redraw();
+}
+
+function closeStages() {
+  closeStage("followup");
+  closeStage("baseline");
+}
+
+// Show a film as the only one, or as the follow-up of the one that is open.
+async function openFilm(key, role = "baseline") {
+  const turn = ++state.turn;
+  complain("");
+  if (role === "baseline") closeStages();
+  else closeStage("followup");
+  const stage = new Stage(role, state.facts, { moved: follow, grey: dragGrey, picked: pickJoint });
+  state.stages[role] = stage;
+  state.keys[role] = key;
+  $("stages").append(stage.element);
+  listFilms();
+  const film = state.films.find((entry) => entry.key === key);
+  try {
+    const result = await (await ask(`films/${key}`)).json();
+    const grey = new Uint16Array(await (await ask(`films/${key}/pixels`)).arrayBuffer());
+    if (turn !== state.turn) return;
+    film.broken = false;
+    stage.show(result, grey, role === "followup" ? LABELS.followup : "");
+    if (role === "followup") await pair();
+  } catch (error) {
+    if (turn !== state.turn) return;
+    film.broken = !stage.result;
+    if (!stage.result) closeStage(role);
+    complain(error.message);
+  }
+  redraw();
+}
+
+async function pair() {
+  const { baseline, followup } = state.stages;
+  baseline.show(baseline.result, baseline.grey, LABELS.baseline);
+  const address = `comparison?baseline=${state.keys.baseline}&followup=${state.keys.followup}`;
+  const comparison = await (await ask(address)).json();
+  state.comparison = comparison;
+  const matrix = new DOMMatrix(comparison.matrix);
+  const parts = ({ a, b, c, d, e, f }) => [a, b, c, d, e, f];
+  baseline.overlay(followup.result.paths, parts(matrix));
+  followup.overlay(baseline.result.paths, parts(matrix.inverse()));
+  const zoom = followup.zoom;
+  follow(baseline);
+  if (followup.zoom > zoom) {
+    // both films whole, at one scale
+    baseline.zoomAt(zoom / followup.zoom, baseline.element.clientWidth / 2, baseline.element.clientHeight / 2);
+    follow(baseline);
+  }
+}
+
+async function setSide(role, side) {
+  complain("");
+  const stage = state.stages[role];
+  stage.element.classList.add("busy");
+  try {
+    const result = await (await ask(`films/${state.keys[role]}/side?side=${side}`, { method: "POST" })).json();
+    stage.show(result, stage.grey, state.stages.followup ? LABELS[role] : "");
+    if (state.stages.followup) await pair();
+  } catch (error) {
+    stage.element.classList.remove("busy");
+    state.comparison = null;
+    complain(error.message);
+  }
+  redraw();
+}
+
+async function upload(files) {
+  complain("");
+  const faults = [];
+  let first = null;
+  for (const file of files) {
+    const limit = state.facts.max_upload;
+    if (file.size > limit) {
+      faults.push(`${file.name}: larger than the ${limit / 2 ** 20} MB allowed; --max-upload raises the limit.`);
+      continue;
+    }
+    try {
+      const reply = await ask(`films?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
+      const { key } = await reply.json();
+      state.films.push({ key, name: file.name });
+      first ??= key;
+    } catch (error) {
+      faults.push(error.message);
+    }
+  }
+  listFilms();
+  if (first) await openFilm(first);
+  if (faults.length) complain(faults.join(" "));
+}
+
+// Drawing
+
+function openStages() {
+  return ["baseline", "followup"].map((role) => state.stages[role]).filter((stage) => stage?.result);
+}
+
+function redraw() {
+  const stages = openStages();
+  const paired = stages.length === 2;
+  for (const part of document.querySelectorAll(".paired")) part.classList.toggle("hidden", !paired);
+  $("panel").classList.toggle("hidden", stages.length === 0);
+  listFilms();
+  if (stages.length) {
+    paint();
+    drawFacts();
+    for (const label of $("bones").children) {
+      const { toggleBone } = label.firstElementChild.dataset;
+      label.classList.toggle("absent", stages.every((stage) => !stage.result.bones[toggleBone].found));
+    }
+    for (const box of document.querySelectorAll("[data-toggle-layer], [data-toggle-bone]")) applySwitch(box);
+  }
+  drawChange();
+}
+
+function greyTable() {
+  const width = $("width").value / 100;
+  const low = $("level").value / 100 - width / 2;
+  const invert = $("invert").checked;
+  const table = new Uint8ClampedArray(65536);
+  for (let value = 0; value < 65536; value++) {
+    const shown = ((value / 65535 - low) / width) * 255;
+    table[value] = invert ? 255 - shown : shown;
+  }
+  return table;
+}
+
+function paint() {
+  const table = greyTable();
+  for (const stage of openStages()) stage.paint(table);
+  drawJoints($("joints"), openStages(), state.facts, $("heat").value, pickJoint);
+}
+
+let waiting = false;
+function paintSoon() {
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => {
+    waiting = false;
+    if (openStages().length) paint();
+  });
+}
+
+function dragGrey(right, down) {
+  $("width").value = Number($("width").value) + right / 4;
+  $("level").value = Number($("level").value) + down / 4;
+  paintSoon();
+}
+
+function drawFacts() {
+  $("facts").replaceChildren(...Object.keys(LABELS).filter((role) => state.stages[role]?.result).map((role) => {
+    const { result } = state.stages[role];
+    const [height, width] = result.size;
+    const spacing = result.pixel_spacing_mm ? `, ${result.pixel_spacing_mm.toPrecision(3)} mm/px` : "";
+    const block = make("div");
+    block.append(make("p", {}, `${result.source}: ${width} × ${height} px${spacing}, ${result.model}`));
+    const side = make("p", { class: "side" }, "Hand: ");
+    for (const [letter, word] of [["L", "left"], ["R", "right"]]) {
+      const button = make("button", { type: "button", "aria-pressed": result.side === letter && result.side_known }, word);
+      button.disabled = result.side_stated;
+      button.addEventListener("click", () => setSide(role, letter));
+      side.append(button, " ");
+    }
+    block.append(side);
+    const notes = result.side_known ? result.notes : result.notes.slice(0, -1).concat("The side is unknown, a right hand was assumed; choose it above.");
+    block.append(...notes.map((note) => make("p", { class: "faint" }, note)));
+    return block;
+  }));
+}
+
+function table(caption, heads, rows) {
+  const node = make("table");
+  node.append(make("caption", {}, caption));
+  const head = node.createTHead().insertRow();
+  head.append(...heads.map((text) => make("th", { scope: "col" }, text)));
+  const body = node.createTBody();
+  for (const cells of rows) {
+    body.insertRow().append(...cells.map((cell) => (cell instanceof Node ? cell : make("td", {}, cell))));
+  }
+  return node;
+}
+
+const figure = (value, digits) => value?.toFixed(digits).replace("-", "−") ?? "–";
+const signed = (value, digits) => (value > 0 ? "+" : "") + figure(value, digits);
+
+function drawChange() {
+  const change = state.comparison;
+  $("change").classList.toggle("hidden", !change);
+  if (!change) return;
+  const display = Object.fromEntries(state.facts.bones.map((bone) => [bone.name, bone.display]));
+  const joints = change.joints.map((row) => {
+    const step = row.level_change ?? null;
+    const said = step === null ? "–" : step === 0 ? "same" : `${step > 0 ? "+" : "−"}${Math.abs(step)} level${Math.abs(step) > 1 ? "s" : ""}`;
+    return [
+      display[row.name],
+      row.baseline_score ?? "–",
+      row.followup_score ?? "–",
+      make("td", { class: step > 0 ? "worse" : step < 0 ? "better" : "" }, said),
+      figure(row.baseline_probability, 2),
+      figure(row.followup_probability, 2),
+    ];
+  });
+  const bones = change.bone_areas.map((row) => [
+    display[row.name], figure(row.baseline, 0), figure(row.followup, 0), row.change_percent === null ? "–" : `${signed(row.change_percent, 1)} %`,
+  ]);
+  const spaces = change.joint_spaces.map((row) => [
+    row.between.map((name) => display[name]).join(" – "),
+    figure(row.baseline_minimum, 2), figure(row.followup_minimum, 2), signed(row.minimum_change, 2), signed(row.mean_change, 2),
+  ]);
+  const notes = [`Outlines laid over each other differ by ${change.registration.residual_px.toFixed(2)} px (median).`, ...change.notes];
+  const [left, right] = [make("div"), make("div")];
+  left.append(
+    table("Erosion", ["joint surface", "score", "then", "change", "p", "then"], joints),
+    table(`Joint space, ${change.unit}`, ["between", "narrowest", "then", "change", "mean"], spaces),
+  );
+  right.append(
+    table(`Bone area, ${change.unit}²`, ["bone", "area", "then", "change"], bones),
+    make("p", { class: "faint" }, notes.join(" ")),
+  );
+  $("change").replaceChildren(left, right);
+}
+
+// Moving about
+
+// The other stage shows the same place of the wrist.
+function follow(moved) {
+  const { baseline, followup } = state.stages;
+  if (!state.comparison || !$("linked").checked || !baseline || !followup) return;
+  const toBaseline = new DOMMatrix(state.comparison.matrix);
+  const scale = Math.hypot(toBaseline.a, toBaseline.b);
+  const [matrix, factor, other] =
+    moved === baseline ? [toBaseline.inverse(), scale, followup] : [toBaseline, 1 / scale, baseline];
+  const { x, y, zoom } = moved.view;
+  const there = matrix.transformPoint(new DOMPoint(x, y));
+  other.view = { x: there.x, y: there.y, zoom: zoom * factor };
+}
+
+function pickJoint(index) {
+  for (const part of document.querySelectorAll("[data-joint]")) {
+    part.classList.toggle("lit", Number(part.dataset.joint) === index);
+  }
+  document.querySelector(`.joint[data-joint="${index}"]`).scrollIntoView({ block: "nearest" });
+  const stages = openStages().filter((stage) => stage.result.joints[index].found);
+  for (const stage of stages) stage.lookAt(stage.result.joints[index].box);
+  if (stages.length) follow(stages[0]);
+}
+
+// The names of all bones under the pointer, for they overlap.
+function nameBones(event) {
+  const hit = event.target.closest?.(".stage") ? document.elementsFromPoint(event.clientX, event.clientY) : [];
+  const bones = hit.filter((part) => part.matches(".bone")).map((part) => state.facts.bones[part.dataset.bone].display);
+  $("tip").classList.toggle("hidden", bones.length === 0);
+  if (!bones.length) return;
+  $("tip").textContent = [...new Set(bones)].join("\n");
+  $("tip").style.left = `${Math.min(event.clientX + 14, innerWidth - 180)}px`;
+  $("tip").style.top = `${event.clientY + 14}px`;
+}
+
+// Controls
+
+function drawSwitches() {
+  $("bones").replaceChildren(...state.facts.bones.map((bone, index) => {
+    const label = make("label", { title: bone.display });
+    const box = make("input", { type: "checkbox", "data-toggle-bone": index });
+    box.checked = true;
+    const colour = make("i");
+    colour.style.background = `rgb(${bone.colour.join(" ")})`;
+    label.append(box, " ", colour, bone.display);
+    for (const [kind, lit] of [["mouseenter", true], ["mouseleave", false]]) {
+      label.addEventListener(kind, () => {
+        for (const part of document.querySelectorAll(`.bone[data-bone="${index}"]`)) part.classList.toggle("lit", lit);
+      });
+    }
+    return label;
+  }));
+}
+
+function listen() {
+  $("all").addEventListener("change", () => {
+    for (const box of document.querySelectorAll("[data-toggle-bone]")) {
+      box.checked = $("all").checked;
+      applySwitch(box);
+    }
+  });
+  $("bones").addEventListener("change", () => {
+    const boxes = [...document.querySelectorAll("[data-toggle-bone]")];
+    $("all").checked = boxes.every((box) => box.checked);
+    $("all").indeterminate = !$("all").checked && boxes.some((box) => box.checked);
+  });
+  for (const name of ["width", "level", "invert", "heat"]) $(name).addEventListener("input", paintSoon);
+  for (const name of ["fill", "outline"]) {
+    $(name).addEventListener("input", () => document.documentElement.style.setProperty(`--${name}`, $(name).value / 100));
+  }
+  $("grey-reset").addEventListener("click", () => {
+    [$("width").value, $("level").value, $("invert").checked] = [100, 50, false];
+    paintSoon();
+  });
+  $("fit").addEventListener("click", () => {
+    for (const stage of openStages()) stage.fit();
+  });
+  $("linked").addEventListener("change", () => follow(state.stages.baseline));
+  $("message").lastElementChild.addEventListener("click", () => complain(""));
+  $("files").addEventListener("change", () => {
+    upload([...$("files").files]);
+    $("files").value = "";
+  });
+  document.addEventListener("pointermove", nameBones);
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    $("over").classList.remove("hidden");
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) $("over").classList.add("hidden");
+  });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    $("over").classList.add("hidden");
+    upload([...event.dataTransfer.files]);
+  });
+}
+
+async function start() {
+  const facts = await (await ask("films")).json();
+  state.facts = facts;
+  state.films = facts.films;
+  $("notice").textContent = facts.notice;
+  $("caution").textContent = facts.caution ?? "";
+  drawSwitches();
+  listen();
+  redraw();
+  if (state.films.length) await openFilm(state.films[0].key);
+}
+
+start().catch((error) => complain(error.message));

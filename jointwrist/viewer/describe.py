@@ -1,0 +1,73 @@
+"""What the page draws, as JSON values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from jointwrist import __version__
+from jointwrist.anatomy import BONES, JOINTS
+from jointwrist.hub import SHIPPED, find_weights
+from jointwrist.inference.compare import Comparison
+from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.registration import Similarity
+from jointwrist.inference.result import NOTICE, WristResult
+from jointwrist.report.svg import outline_path
+from jointwrist.viewer.films import states_side
+
+#: What users of the weights that come with the package must know.
+SHIPPED_CAUTION = (
+    "These weights were trained on phantoms alone. Their erosion output has never seen a real erosion: on real"
+    " radiographs it means nothing."
+)
+
+
+def describe_model(predictor: Predictor, weights: str) -> dict[str, Any]:
+    """Describe what is the same for all films."""
+    shipped = find_weights(weights).parent == SHIPPED
+    return {
+        "model": predictor.name,
+        "version": __version__,
+        "notice": NOTICE,
+        "caution": SHIPPED_CAUTION if shipped else None,
+        "bones": [{"name": bone.name, "display": bone.display, "colour": bone.colour} for bone in BONES],
+        "joints": [{"name": joint.name, "display": joint.display} for joint in JOINTS],
+    }
+
+
+def describe_result(result: WristResult) -> dict[str, Any]:
+    """Describe a result: its record, and the shapes to draw.
+
+    Returns:
+        `WristResult.to_dict` with `paths`, the outlines of the 14 bones as SVG path data in pixels of the film;
+        `maps`, six flat lists of logits, row by row, or None; and `side_stated`, whether the DICOM header names the
+        hand.
+    """
+    maps = None
+    if result.maps is not None:
+        maps = [np.round(plane.ravel().astype(float), 2).tolist() for plane in result.maps]
+    return {
+        **result.to_dict(),
+        "paths": [outline_path(mask) if found else "" for mask, found in zip(result.masks, result.found, strict=True)],
+        "maps": maps,
+        "side_known": result.film.side is not None,
+        "side_stated": states_side(result.film),
+    }
+
+
+def film_bytes(result: WristResult) -> bytes:
+    """Return the film's grey values, row by row, as little-endian 16-bit numbers."""
+    return (np.clip(result.film.pixels, 0, 1) * 65535 + 0.5).astype("<u2").tobytes()
+
+
+def describe_comparison(comparison: Comparison) -> dict[str, Any]:
+    """Return `Comparison.to_dict` with `matrix`, the SVG matrix that lays follow-up paths on the baseline film."""
+    return {**comparison.to_dict(), "matrix": svg_matrix(comparison.registration)}
+
+
+def svg_matrix(motion: Similarity) -> list[float]:
+    """Return a, b, c, d, e, f of an SVG matrix, whose pixels begin at their corner and not at their centre."""
+    matrix = motion.matrix
+    shift = motion(np.full((1, 2), -0.5))[0] + 0.5
+    return [float(value) for value in (*matrix[:, 0], *matrix[:, 1], *shift)]

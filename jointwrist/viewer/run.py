@@ -1,0 +1,44 @@
+"""What `jointwrist view` does."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+import webbrowser
+
+from jointwrist.data.dicom import find_films
+from jointwrist.inference.predictor import Predictor
+from jointwrist.viewer.describe import describe_model
+from jointwrist.viewer.films import Films
+from jointwrist.viewer.server import ViewerServer, is_loopback
+
+
+def view(arguments: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C.
+
+    Raises:
+        DataError: A path does not exist, or there are no such weights.
+        OSError: The port is taken.
+    """
+    paths = list(dict.fromkeys(find_films(arguments.films)))
+    predictor = Predictor.from_pretrained(arguments.weights, device=arguments.device)
+    films = Films(predictor, arguments.side, arguments.tta)
+    films.add_files(paths)
+    facts = describe_model(predictor, arguments.weights)
+    with ViewerServer(films, facts, arguments.host, arguments.port, arguments.max_upload * 2**20) as server:
+        if not is_loopback(arguments.host):
+            print(
+                f"jointwrist: WARNING: --host {arguments.host} opens this server to the network. Whoever has the"
+                " address below sees every film, without a password and unencrypted.",
+                file=sys.stderr,
+            )
+        print(f"jointwrist view: {server.url} (Ctrl-C ends it)", flush=True)
+        if arguments.browser:
+            threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+    films.close()
+    return 0
