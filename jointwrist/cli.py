@@ -217,6 +217,13 @@ def _add_data(commands: argparse._SubParsersAction) -> None:
         "--wrists", type=_positive, default=160, metavar="N", help="radiographs (default: %(default)s)"
     )
     phantom.add_argument(
+        "--parts",
+        nargs=3,
+        type=_positive,
+        metavar=("TRAIN", "VAL", "TEST"),
+        help="radiographs of each split, multiples of 16, in place of --wrists; those of val and test have all labels",
+    )
+    phantom.add_argument(
         "--size", type=_positive, default=600, metavar="PX", help="side in pixels (default: %(default)s)"
     )
     phantom.add_argument("--seed", type=int, default=0, metavar="S", help="seed (default: %(default)s)")

@@ -303,21 +303,24 @@ def means(table: str, frame: Any) -> str:
 def make_phantom(arguments: argparse.Namespace) -> int:
     """Write phantom wrists."""
     from jointwrist.config import build, parse_overrides
-    from jointwrist.data.phantom import PhantomConfig, write_phantom
+    from jointwrist.data.phantom import Parts, PhantomConfig, write_phantom
 
     try:
+        parts = Parts(*arguments.parts) if arguments.parts else None
         config = build(PhantomConfig, {"size": arguments.size, **parse_overrides(arguments.set)})
     except ValueError as error:
         raise UsageError(f"phantom: {error}") from None
+    wrists = parts.wrists if parts else arguments.wrists
     write_phantom(
         arguments.out,
-        arguments.wrists,
+        wrists,
         size=arguments.size,
         seed=arguments.seed,
         config=config,
         workers=arguments.workers,
+        parts=parts,
     )
-    print(f"{arguments.wrists} phantom wrists: {arguments.out}")
+    print(f"{wrists} phantom wrists: {arguments.out}")
     return 0
 
 

@@ -183,3 +183,45 @@ def test_teacher_is_followed_where_it_is_sure(release, tmp_path):
         for parameter in trainer.bare.decoder.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     assert trainer.task.losses(trainer.model, batch, 0.5)["consistency"] > same
+
+
+def test_masks_of_a_frozen_segmenter_drive_the_erosion_head(release, tmp_path):
+    first = trainer_for(JOINT | {"optim": JOINT["optim"] | {"epochs": 1}}, release, tmp_path / "segmenter")
+    first.fit()
+    values = JOINT | {"joint": {"segmenter": str(tmp_path / "segmenter" / BEST), "guided": 0.0}}
+    cascade = trainer_for(values, release, tmp_path / "cascade")
+    segmenter, task = cascade.task.segmenter, cascade.task
+    with torch.no_grad():
+        for parameter in segmenter.decoder.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    before = weights(segmenter)
+    batch = task.prepare(next(iter(cascade.loader)), training=False)
+    model = cascade.bare.eval()
+    with torch.no_grad():
+        found = segmenter.segment(batch["image"]).sigmoid()
+        expected = model(batch["image"], batch["detail"], found)
+        output = task.forward(model, batch)
+    assert torch.equal(output.roi_boxes, expected.roi_boxes)
+    assert torch.equal(output.erosion_logits, expected.erosion_logits)
+    assert not torch.equal(output.erosion_logits, model(batch["image"], batch["detail"]).erosion_logits)
+    cascade.fit()
+    assert torch.equal(weights(segmenter), before)
+
+
+def test_doubly_labelled_training_leaves_out_the_rest(release):
+    def cases(**joint):
+        return load_run_data(build(RunConfig, JOINT | {"joint": joint}), release).train.cases
+
+    everything, both = cases(), cases(doubly_labelled=True)
+    expected = [c.identifier for c in everything if c.mask is not None and max(c.scores) >= 0]
+    assert [case.identifier for case in both] == expected and 0 < len(both) < len(everything)
+
+
+def test_segmentation_from_a_larger_image_is_measured_at_the_network_s_size(release):
+    values = {"model": "unet", "task": "segmentation", "image_size": 32, "detail_size": 64}
+    config = build(RunConfig, values)
+    data, task = load_run_data(config, release), build_task(config)
+    item = {key: torch.stack([value]) for key, value in data.val[0].items() if isinstance(value, torch.Tensor)}
+    assert item["image"].shape[-1] == 64
+    prepared = task.prepare(item, training=False)
+    assert prepared["image"].shape == (1, 1, 32, 32) and prepared["masks"].shape == (1, 14, 32, 32)

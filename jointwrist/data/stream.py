@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from jointwrist.anatomy import NUM_JOINTS
+from jointwrist.config import digest
 from jointwrist.data.datasets import sample_to_item
 from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.preprocess import prepare_image
 from jointwrist.data.sample import WristSample, as_right_hand
+from jointwrist.files import atomic
+
+#: Names a folder that keeps the wrists of streams, for runs that share them; without it, wrists are made and forgotten.
+KEEP = "JOINTWRIST_STREAM_FOLDER"
 
 
 class PhantomStream(Dataset):
@@ -23,16 +33,44 @@ class PhantomStream(Dataset):
 
     def __init__(self, length: int, seed: int, config: PhantomConfig):
         self.length, self.seed, self.config = length, seed, config
+        kept = os.environ.get(KEEP)
+        self.kept = Path(kept) / digest({"seed": seed, **asdict(config)}) if kept else None
 
     def __len__(self) -> int:
         return self.length
 
     def wrist(self, index: int) -> WristSample:
-        """Make one wrist in right-hand orientation."""
-        return as_right_hand(make_wrist(self.seed, index, self.config))
+        """Make one wrist in right-hand orientation, or read it where wrists are kept."""
+        if self.kept is None:
+            return as_right_hand(make_wrist(self.seed, index, self.config))
+        path = self.kept / f"{index:06d}.npz"
+        if not path.is_file():
+            write_wrist(path, as_right_hand(make_wrist(self.seed, index, self.config)))
+        return read_wrist(path)
 
     def __getitem__(self, index: int) -> dict[str, object]:
         return sample_to_item(self.wrist(index), self.config.size)
+
+
+def write_wrist(path: Path, wrist: WristSample) -> None:
+    """Write a phantom wrist, all but its healthy bones, without loss: phantoms have 256 grey levels."""
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(
+            file, image=np.round(wrist.image * 255).astype(np.uint8), bones=wrist.bones, eroded=wrist.eroded,
+            scores=wrist.scores, boxes=wrist.boxes, spacing_mm=np.float64(wrist.spacing_mm),
+            who=np.array([wrist.identifier, wrist.patient, wrist.side]), mirrored=np.bool_(wrist.mirrored),
+        )  # fmt: skip
+
+
+def read_wrist(path: Path) -> WristSample:
+    """Read what `write_wrist` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        identifier, patient, side = file["who"].tolist()
+        return WristSample(
+            image=(file["image"] / 255).astype(np.float32), bones=file["bones"], eroded=file["eroded"],
+            scores=file["scores"], boxes=file["boxes"], spacing_mm=float(file["spacing_mm"]),
+            identifier=identifier, patient=patient, side=side, mirrored=bool(file["mirrored"]),
+        )  # fmt: skip
 
 
 class PhantomCropStream(Dataset):

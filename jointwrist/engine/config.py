@@ -137,6 +137,9 @@ class JointConfig:
             `jointwrist.models.pretrained`.
         test_masks: Masks that drive the erosion head in evaluation: the predicted ones; the true ones; or, to see
             whether the head uses them, the predicted ones moved by a seventh of the image or exchanged among the bones.
+        doubly_labelled: Train on radiographs with masks and scores alone.
+        segmenter: Weight file of a trained network whose masks drive the erosion head in place of its own, in training
+            and at test: a cascade of a frozen segmenter and a classifier.
     """
 
     lam: float = 0.0
@@ -146,6 +149,8 @@ class JointConfig:
     consistency: float = 0.0
     pretrained: tuple[str, ...] = ()
     test_masks: Literal["predicted", "truth", "moved", "exchanged"] = "predicted"
+    doubly_labelled: bool = False
+    segmenter: str = ""
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,8 @@ def load_run_data(config: RunConfig, release: Release) -> RunData:
         splits = {name: joint_split(release, name) for name in ("train", "val", "test")}
         cases = {name: list(split.cases) for name, split in splits.items()}
         notes = tuple(split.summary() for split in splits.values())
+        if config.joint.doubly_labelled:
+            cases["train"] = [case for case in cases["train"] if case.mask is not None and max(case.scores) >= 0]
     else:
         select = release.segmentation if config.task == "segmentation" else release.erosion
         cases = {name: list(select(name)) for name in ("train", "val", "test")}

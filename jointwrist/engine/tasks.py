@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torchvision.ops import roi_align
 from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES, NUM_BONES, NUM_JOINTS, OVERLAP_PAIRS
 from jointwrist.data.preprocess import resize_bits, resize_image, unpack_bits
 from jointwrist.engine.augment import Augment
+from jointwrist.engine.checkpoint import load_weights
 from jointwrist.engine.config import RunConfig
 from jointwrist.losses import (
     boundary_loss,
@@ -70,7 +72,9 @@ class SegmentationTask(Task):
         if training:
             image, bits = self.augment(image, bits[:, None])
             bits = bits[:, 0]
-        return {**batch, "image": image, "masks": unpack_bits(bits, NUM_BONES)}
+        size = self.config.image_size
+        masks = unpack_bits(resize_bits(bits, size), NUM_BONES)
+        return {**batch, "image": resize_image(image, size), "masks": masks}
 
     def output_losses(self, output, batch, progress):
         """Named losses of mask logits."""
@@ -156,6 +160,8 @@ class JointTask(SegmentationTask):
         self.prior = prior if config.erosion.logit_adjustment else None
         #: Moving average of the trained network, if there is one; the trainer sets it.
         self.teacher: nn.Module | None = None
+        #: Frozen network whose masks drive the erosion head, if the configuration names one.
+        self.segmenter = load_weights(Path(config.joint.segmenter))[0] if config.joint.segmenter else None
 
     def prepare(self, batch, training):
         """Augment and bring to the sizes of the network."""
@@ -179,7 +185,11 @@ class JointTask(SegmentationTask):
         bare.lam = 0.0 if warm else schedule.lam
         guidance = 1.0 if warm else max(0.0, 1 - progress / schedule.guided) if schedule.guided else 0.0
         guided = labelled & (torch.rand(len(labelled), device=labelled.device) < guidance)
-        output = model(batch["image"], batch["detail"], batch["masks"], guided)
+        if self.segmenter is None:
+            output = model(batch["image"], batch["detail"], batch["masks"], guided)
+        else:
+            found = self._found_masks(batch["image"])
+            output = model(batch["image"], batch["detail"], torch.where(_per_image(guided), batch["masks"], found))
         parts = self.output_losses(output, batch, progress)
         unlabelled = ~labelled
         if self.teacher is not None and schedule.consistency and not warm and unlabelled.any():
@@ -190,11 +200,13 @@ class JointTask(SegmentationTask):
     def forward(self, model, batch):
         """Run the network; the masks of `joint.test_masks` drive the erosion head, its own as a rule."""
         image, kind = batch["image"], self.config.joint.test_masks
-        if kind == "predicted":
+        if kind == "predicted" and self.segmenter is None:
             return model(image, batch["detail"])
         if kind == "truth":
             return model(image, batch["detail"], batch["masks"], batch["has_bones"])
-        masks = model.segment(image).float().sigmoid()
+        masks = model.segment(image).float().sigmoid() if self.segmenter is None else self._found_masks(image)
+        if kind == "predicted":
+            return model(image, batch["detail"], masks)
         step = image.shape[-1] // 7
         guide = masks.roll((step, step), (-2, -1)) if kind == "moved" else masks.roll(1, 1)
         return model(image, batch["detail"], guide)
@@ -217,6 +229,11 @@ class JointTask(SegmentationTask):
             if config.boundary:
                 parts["boundary"] = config.boundary * progress * boundary_loss(logits, masks)
         return {"loss": sum(parts.values()) + 0.0 * connected, **parts}
+
+    def _found_masks(self, image: Tensor) -> Tensor:
+        """Mask probabilities (B, 14, H, W) of the frozen segmenter."""
+        with torch.no_grad():
+            return self.segmenter.to(image.device).segment(image).float().sigmoid()
 
     def _consistency(self, logits: Tensor, image: Tensor) -> Tensor:
         """Cross-entropy to the teacher's masks where it is sure (mean teacher, Tarvainen and Valpola 2017)."""
@@ -278,6 +295,11 @@ class JointTask(SegmentationTask):
                     }
                 )
         return rows
+
+
+def _per_image(chosen: Tensor) -> Tensor:
+    """Bring (B,) to (B, 1, 1, 1)."""
+    return chosen[:, None, None, None]
 
 
 def build_task(config: RunConfig, prior: Tensor | None = None) -> Task:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from jointwrist.data.phantom.cohort import Parts
 from jointwrist.data.phantom.config import PhantomConfig
 from jointwrist.data.phantom.wrist import make_wrist
 from jointwrist.data.phantom.write import write_phantom
 
-__all__ = ["PhantomConfig", "make_wrist", "write_phantom"]
+__all__ = ["Parts", "PhantomConfig", "make_wrist", "write_phantom"]

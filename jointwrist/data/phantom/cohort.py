@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Sixteen radiographs of five patients and two external patients: (patient, study, side, role); side "?" is drawn.
 #: Roles keep the release's proportions: about 370 of 1,048 with masks and scores, 248 with masks, 430 with scores.
@@ -38,6 +38,45 @@ class CohortEntry:
     has_masks: bool
     has_scores: bool
     split: str
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Splits of a stated size, one range of indices after the other.
+
+    Training keeps the release's pattern of labels; every radiograph of the other two has masks and scores.
+
+    Attributes:
+        train: Radiographs to train on.
+        val: Radiographs for validation.
+        test: Radiographs to test on.
+
+    Raises:
+        ValueError: A number is not a positive multiple of 16: a patient could come to lie in two splits.
+    """
+
+    train: int
+    val: int
+    test: int
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that would divide a patient."""
+        for number in (self.train, self.val, self.test):
+            if number < 1 or number % len(_BLOCK):
+                raise ValueError(f"the parts of a cohort are multiples of {len(_BLOCK)} radiographs, not {number}")
+
+    @property
+    def wrists(self) -> int:
+        """Radiographs in all."""
+        return self.train + self.val + self.test
+
+    def entry(self, index: int, left_fraction: float = 0.5) -> CohortEntry:
+        """Return who radiograph `index` belongs to: patient and side as `cohort_entry` has them."""
+        entry = cohort_entry(index, left_fraction)
+        if index < self.train:
+            return replace(entry, split="train")
+        split = "val" if index < self.train + self.val else "test"
+        return replace(entry, split=split, has_masks=True, has_scores=True)
 
 
 def cohort_entry(index: int, left_fraction: float = 0.5) -> CohortEntry:

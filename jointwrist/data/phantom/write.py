@@ -16,7 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from jointwrist.anatomy import METADATA_JOINT_COLUMNS, NUM_JOINTS, RELEASE_JOINT_NAMES
-from jointwrist.data.phantom.cohort import CohortEntry, cohort_entry
+from jointwrist.data.phantom.cohort import CohortEntry, Parts, cohort_entry
 from jointwrist.data.phantom.config import PhantomConfig
 from jointwrist.data.phantom.wrist import make_wrist
 from jointwrist.data.sample import WristSample, unpack_masks
@@ -40,6 +40,7 @@ def write_phantom(
     seed: int = 0,
     config: PhantomConfig | None = None,
     workers: int | None = None,
+    parts: Parts | None = None,
 ) -> Path:
     """Write the first `wrists` wrists of cohort `seed` in the released layout, splits by patient.
 
@@ -55,6 +56,7 @@ def write_phantom(
         seed: Seed of the cohort.
         config: Distribution of the wrists.
         workers: Processes; as many as processors by default. The files do not depend on it.
+        parts: Splits of a stated size, `parts.wrists` in all; by default the release's proportions.
 
     Returns:
         The folder.
@@ -64,12 +66,14 @@ def write_phantom(
     """
     if wrists < 1:
         raise ValueError(f"wrists must be at least 1, not {wrists}")
+    if parts and parts.wrists != wrists:
+        raise ValueError(f"the parts hold {parts.wrists} wrists, not {wrists}")
     root = Path(root)
     config = replace(config or PhantomConfig(), size=size)
-    _check_recipe(root, seed, config)
+    _check_recipe(root, seed, config, parts)
     indices = range(wrists)
     workers = min(workers or os.cpu_count() or 1, wrists)
-    jobs = [(root, index, seed, config) for index in indices]
+    jobs = [(root, index, seed, config, parts) for index in indices]
     if workers == 1:
         facts = [_write_wrist(job) for job in tqdm(jobs, desc="phantom", unit="wrist")]
     else:
@@ -91,13 +95,13 @@ def _atomically(path: Path, write: Callable[[io.BytesIO], None]) -> None:
     os.replace(partial, path)
 
 
-def _check_recipe(root: Path, seed: int, config: PhantomConfig) -> None:
-    recipe = json.loads(json.dumps({"seed": seed, **asdict(config)}))
+def _check_recipe(root: Path, seed: int, config: PhantomConfig, parts: Parts | None) -> None:
+    recipe = json.loads(json.dumps({"seed": seed, **asdict(config), **({"parts": asdict(parts)} if parts else {})}))
     path = root / TRUTH / _RECIPE
     if path.exists():
         found = json.loads(path.read_text(encoding="utf-8"))
         if found != recipe:
-            raise DataError(f"{path} describes another phantom (seed or configuration); write to another folder")
+            raise DataError(f"{path} describes another phantom (seed, configuration or parts); write to another folder")
         return
     _atomically(path, lambda buffer: buffer.write(json.dumps(recipe, indent=1).encode()))
 
@@ -112,10 +116,10 @@ def _save_grey(path: Path, pixels: np.ndarray, colour: bool) -> None:
     _atomically(path, lambda buffer: (image.convert("RGB") if colour else image).save(buffer, format="BMP"))
 
 
-def _write_wrist(job: tuple[Path, int, int, PhantomConfig]) -> dict:
+def _write_wrist(job: tuple[Path, int, int, PhantomConfig, Parts | None]) -> dict:
     """Write all files of one wrist; return what the common tables hold of it."""
-    root, index, seed, config = job
-    entry = cohort_entry(index, config.left_fraction)
+    root, index, seed, config, parts = job
+    entry = (parts.entry if parts else cohort_entry)(index, config.left_fraction)
     truth = root / TRUTH / f"{entry.identifier}.npz"
     if truth.exists():
         with np.load(truth, allow_pickle=False) as saved:

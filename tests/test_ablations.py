@@ -1,0 +1,142 @@
+"""The plan of the ablations, and its tables from rows alone."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from benchmarks.ablations import Ablations, main, run_folder
+from benchmarks.tables.ablations import Rows, difference, write_ablations
+from jointwrist.anatomy import JOINT_NAMES
+from jointwrist.config import ConfigError
+from jointwrist.registry import list_models, model_spec
+
+SEEDS = (1, 2)
+CASES = [f"{patient:04d}_0001_{side}" for patient in range(40) for side in "LR"]
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return Ablations.load()
+
+
+def write_run(results, regime, arm, seed, quality, reports, model="jointwrist_tiny"):
+    """Rows of a network that is right about erosions as far as `quality` goes."""
+    rng = np.random.default_rng([seed, len(arm)])
+    eroded = np.random.default_rng(0).random((len(CASES), 6)) < 0.2
+    folder = run_folder(results, regime, arm, seed)
+    folder.mkdir(parents=True)
+    value = 1 / (1 + np.exp(-(quality * eroded + rng.normal(size=eroded.shape))))
+    if "erosion" in reports:
+        pd.DataFrame(
+            {"case": case, "patient": case[:4], "joint": joint, "score": int(eroded[i, j]), "probability": value[i, j]}
+            for i, case in enumerate(CASES)
+            for j, joint in enumerate(JOINT_NAMES)
+        ).to_csv(folder / "erosion.csv", index=False)
+    if "segmentation" in reports:
+        pd.DataFrame(
+            {
+                "case": case,
+                "patient": case[:4],
+                "kind": kind,
+                "region": "Capitate",
+                "dsc": 0.9,
+                "nsd": 0.8 + 0.01 * seed,
+            }
+            for case in CASES
+            for kind in ("bone", "overlap")
+        ).to_csv(folder / "segmentation.csv", index=False)
+    record = {
+        "status": "ok",
+        "model": model,
+        "parameters": 1,
+        "seconds": 60.0,
+        "thresholds": {"erosion": 0.5},
+        "revision": "abc",
+    }
+    (folder / "job.json").write_text(json.dumps(record))
+    return eroded, value
+
+
+@pytest.fixture
+def results(tmp_path, plan):
+    for seed in SEEDS:
+        for arm, quality in (("S0", 0), ("S1", 3), ("C1", 1)):
+            write_run(tmp_path, "free", arm, seed, quality, plan.arms[arm].reports)
+        write_run(tmp_path, "free", "C5-moved", seed, 0.2, ("erosion",))
+    return tmp_path
+
+
+def test_every_arm_resolves_to_a_run_of_a_model_that_there_is(plan, tmp_path):
+    runs = plan.runs(list(plan.regimes), list(plan.arms), list(plan.seeds))
+    assert len(runs) == len(set(runs))
+    for regime, arm, seed in runs:
+        config = plan.config(regime, arm, seed, tmp_path)
+        assert config.model in list_models() and config.task == model_spec(config.model).task
+        assert (config.stream.wrists > 0) == (regime == "free")
+    for retest in plan.retests.values():
+        assert retest.of in plan.arms
+
+
+def test_arms_of_the_joint_network_see_equally_many_images(plan, tmp_path):
+    for regime in plan.regimes:
+        seen = set()
+        for arm, entry in plan.arms.items():
+            if entry.model == "jointwrist_tiny" and arm != "C6" and regime in (entry.regimes or plan.regimes):
+                config = plan.config(regime, arm, 1, tmp_path)
+                seen.add((config.stream.wrists, config.stream.seed, config.optim.epochs, config.optim.batch_size))
+        assert len(seen) == 1
+
+
+def test_a_cascade_is_driven_by_the_weights_of_its_seed(plan, tmp_path):
+    config = plan.config("free", "C2", 5, tmp_path)
+    assert config.joint.segmenter == str(run_folder(tmp_path, "free", "S0", 5) / "best.safetensors")
+    assert not plan.config("free", "S1", 5, tmp_path).joint.segmenter
+
+
+def test_an_unknown_key_of_a_plan_is_an_error(tmp_path):
+    (tmp_path / "plan.yaml").write_text("name: x\nphantom: {}\narmes: {}\n")
+    with pytest.raises(ConfigError, match="armes"):
+        Ablations.load(tmp_path / "plan.yaml")
+    assert main(["--plan", str(tmp_path / "plan.yaml"), "--tables"]) == 2
+
+
+def test_figures_are_those_of_the_rows(plan, results):
+    rows = Rows.read(results).with_runs(results, plan)
+    calls = pd.read_csv(run_folder(results, "free", "S1", 1) / "erosion.csv")
+    expected = roc_auc_score(calls["score"] > 0, calls["probability"])
+    assert rows.call_figures("free-S1-1")["AUROC"] == pytest.approx(expected, abs=1e-6)
+    assert rows.masks["free-S1-2 nsd"].mean() == pytest.approx(0.82)
+
+
+def test_differences_are_paired_and_have_the_right_sign(plan, results):
+    rows = Rows.read(results).with_runs(results, plan)
+    resampled = {run: rows.resampled(run) for run in rows.calls.columns}
+    seeds, found, p = difference(rows, resampled, "free", "C1", "AUROC")
+    assert seeds == 2 and found.low < found.mean < found.high and found.low > 0 and p < 0.01
+    seeds, same, _ = difference(rows, resampled, "free", "S0", "nsd")
+    assert (seeds, same.mean, same.low, same.high) == (2, 0, 0, 0)
+    assert difference(rows, resampled, "free", "S0", "AUROC") is None
+    assert difference(rows, resampled, "scarce", "C1", "AUROC") is None
+
+
+def test_tables_are_made_again_from_the_kept_rows_and_further_runs_add_to_them(plan, results, tmp_path):
+    kept = tmp_path / "kept"
+    first = write_ablations(plan, results, kept)
+    assert write_ablations(plan, tmp_path / "nothing here", kept) == first
+    line = next(line for line in first.splitlines() if line.startswith("| `S1`"))
+    assert line.split("|")[3].strip() == "2"
+    assert "not run" in next(line for line in first.splitlines() if line.startswith("| `C2`"))
+    assert (kept / "ablations.png").stat().st_size > 10_000
+    write_run(tmp_path / "more", "free", "S1", 3, 3, plan.arms["S1"].reports)
+    more = write_ablations(plan, tmp_path / "more", kept)
+    line = next(line for line in more.splitlines() if line.startswith("| `S1`"))
+    assert line.split("|")[3].strip() == "3"
+
+
+def test_nothing_finished_is_said(plan, tmp_path):
+    assert write_ablations(plan, tmp_path) == "no run is finished yet"
