@@ -1,4 +1,4 @@
-"""Speed figures: `python benchmarks/speed.py {metrics,phantom,scan,inference,loading} [options]`, or `all`.
+"""Speed figures: `python benchmarks/speed.py {metrics,phantom,scan,inference,loading,training} [options]`, or `all`.
 
 Each part prints what it measured and returns it as rows (name, value, unit); they are kept in one CSV a machine, a
 later run of a part replacing its earlier rows.
@@ -22,7 +22,7 @@ import torch
 
 from jointwrist.files import atomic
 
-PARTS = ("metrics", "phantom", "scan", "inference", "loading")
+PARTS = ("metrics", "phantom", "scan", "inference", "loading", "training")
 
 
 def machine() -> str:

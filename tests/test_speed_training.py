@@ -1,0 +1,45 @@
+"""The training benchmark times the trainer's own steps, and sets the environment of its processes alone."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from benchmarks import speed_training
+from benchmarks.speed_training import MEMORY, PARTS, benchmark_training, memory_kept
+
+
+def test_parts_make_up_the_step():
+    found = benchmark_training(["--models", "mobilenet", "--sizes", "32", "64", "--batch=2", "--steps=1", "--rounds=0"])
+    rows = {row["name"]: row["value"] for row in found}
+    for size in (32, 64):
+        shares = [rows[f"mobilenet {size} px, {part}"] for part in PARTS]
+        assert min(shares) > 0 and 0.7 < sum(shares) <= 1.001
+    assert rows["mobilenet 64 px to 32 px"] == pytest.approx(rows["mobilenet 64 px"] / rows["mobilenet 32 px"])
+
+
+def test_ways_of_memory_take_turns_each_in_its_environment(monkeypatch):
+    seen = []
+
+    class Pool:
+        def __init__(self, *_, **__):
+            self.variables = {k: v for k, v in os.environ.items() if k.startswith("MALLOC_")}
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def submit(self, function, name, *arguments):
+            seen.append((name, self.variables, arguments))
+            return type("Future", (), {"result": lambda self: float(len(seen))})()
+
+    monkeypatch.setattr(speed_training, "ProcessPoolExecutor", Pool)
+    before = dict(os.environ)
+    times = memory_kept(3, "unetpp", 64)
+    assert dict(os.environ) == before
+    assert [name for name, *_ in seen] == list(MEMORY) * 3
+    assert all(variables == MEMORY[name] and rest == ("unetpp", 64) for name, variables, rest in seen)
+    assert times == dict(zip(MEMORY, (4.0, 5.0, 6.0), strict=True))
