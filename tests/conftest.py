@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -26,3 +27,17 @@ def release(phantom_root):
     from jointwrist.data.ram_w600 import Release
 
     return Release.open(phantom_root)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium, the system's or playwright's own."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with api.sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        except api.Error as error:
+            pytest.skip(f"no Chromium to run: {error.message.splitlines()[0]}")
+        yield browser
+        browser.close()

@@ -206,19 +206,6 @@ def test_command_writes_the_page(results, release, tmp_path, capsys):
     assert main(["report", str(tmp_path), "-o", str(out)]) == 2
 
 
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with api.sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        except api.Error as error:
-            pytest.skip(f"no Chromium to run: {error.message.splitlines()[0]}")
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def opened(browser, page, tmp_path):
     path = tmp_path / "report.html"

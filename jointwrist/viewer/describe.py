@@ -41,8 +41,8 @@ def describe_result(result: WristResult) -> dict[str, Any]:
 
     Returns:
         `WristResult.to_dict` with `paths`, the outlines of the 14 bones as SVG path data in pixels of the film;
-        `maps`, six flat lists of logits, row by row, or None; and `side_stated`, whether the DICOM header names the
-        hand.
+        `maps`, six flat lists of logits, row by row, or None; `film_notes`, what the file itself gives reason to say;
+        `side_known`; and `side_stated`, whether the DICOM header names the hand.
     """
     maps = None
     if result.maps is not None:
@@ -51,6 +51,7 @@ def describe_result(result: WristResult) -> dict[str, Any]:
         **result.to_dict(),
         "paths": [outline_path(mask) if found else "" for mask, found in zip(result.masks, result.found, strict=True)],
         "maps": maps,
+        "film_notes": list(result.film.notes),
         "side_known": result.film.side is not None,
         "side_stated": states_side(result.film),
     }

@@ -73,7 +73,9 @@ export function drawJoints(list, stages, facts, kind, picked) {
   }
   const cards = facts.joints.map(({ display }, index) => {
     const eroded = stages.some((stage) => stage.result.joints[index].eroded);
-    const card = make("div", { class: eroded ? "joint eroded" : "joint", "data-joint": index });
+    const card = make("div", {
+      class: eroded ? "joint eroded" : "joint", "data-joint": index, tabindex: 0, role: "button", "aria-label": display,
+    });
     const crops = make("div", { class: "crops" });
     crops.append(...stages.map((stage) => crop(stage, index, kind)));
     const title = make("div", { class: "title" });
@@ -83,6 +85,7 @@ export function drawJoints(list, stages, facts, kind, picked) {
     for (const stage of stages) text.append(bar(stage.result.joints[index], stage.result.erosion_threshold));
     card.append(crops, text);
     card.addEventListener("click", () => picked(index));
+    card.addEventListener("keydown", (event) => event.key === "Enter" && picked(index));
     return card;
   });
   if (kind !== "none" && stages.some((stage) => !stage.result.maps)) {

@@ -35,21 +35,25 @@ export class Stage {
     this.zoom = 1;
     this.left = this.top = 0;
     this.listen();
-    new ResizeObserver(() => this.result && this.fit()).observe(this.element);
+    new ResizeObserver(() => this.resize()).observe(this.element);
   }
 
-  show(result, grey, label) {
+  show(result, grey) {
     this.result = result;
     this.grey = grey;
     [this.height, this.width] = result.size;
     this.canvas.width = this.width;
     this.canvas.height = this.height;
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
-    this.caption.replaceChildren(...(label ? [make("b", {}, label)] : []), result.source);
     this.letter.textContent = result.side_known ? result.side : `${result.side}?`;
     this.element.classList.remove("busy");
+    this.label("");
     this.draw();
     this.fit();
+  }
+
+  label(visit) {
+    this.caption.replaceChildren(...(visit ? [make("b", {}, visit)] : []), this.result.source);
   }
 
   draw() {
@@ -95,12 +99,24 @@ export class Stage {
     context.putImageData(picture, 0, 0);
   }
 
+  get size() {
+    return { across: this.element.clientWidth, down: this.element.clientHeight };
+  }
+
+  get fitting() {
+    return Math.min(this.size.across / this.width, this.size.down / this.height);
+  }
+
   fit() {
-    const { clientWidth, clientHeight } = this.element;
-    this.zoom = Math.min(clientWidth / this.width, clientHeight / this.height);
-    this.left = (clientWidth - this.width * this.zoom) / 2;
-    this.top = (clientHeight - this.height * this.zoom) / 2;
-    this.place();
+    this.view = { x: this.width / 2, y: this.height / 2, zoom: this.fitting };
+  }
+
+  // Keep what is shown in a stage that became larger or smaller.
+  resize() {
+    const before = this.drawn;
+    if (!before || !this.size.across) return;
+    const { x, y } = this.view;
+    this.view = { x, y, zoom: (this.zoom * this.fitting) / before.fitting };
   }
 
   // Zoom by a factor about a point of the stage.
@@ -115,27 +131,25 @@ export class Stage {
 
   // Bring a box of the film into the middle.
   lookAt([x0, y0, x1, y1]) {
-    const { clientWidth, clientHeight } = this.element;
-    this.zoom = Math.min((0.6 * Math.min(clientWidth, clientHeight)) / (x1 - x0), MAX_ZOOM);
-    this.left = clientWidth / 2 - (this.zoom * (x0 + x1)) / 2;
-    this.top = clientHeight / 2 - (this.zoom * (y0 + y1)) / 2;
-    this.place();
+    const zoom = Math.min((0.6 * Math.min(this.size.across, this.size.down)) / (x1 - x0), MAX_ZOOM);
+    this.view = { x: (x0 + x1) / 2, y: (y0 + y1) / 2, zoom };
   }
 
   // The point of the film in the middle of the stage, and the zoom.
   get view() {
-    const { clientWidth, clientHeight } = this.element;
-    return { x: (clientWidth / 2 - this.left) / this.zoom, y: (clientHeight / 2 - this.top) / this.zoom, zoom: this.zoom };
+    const { across, down } = this.drawn;
+    return { x: (across / 2 - this.left) / this.zoom, y: (down / 2 - this.top) / this.zoom, zoom: this.zoom };
   }
 
   set view({ x, y, zoom }) {
     this.zoom = zoom;
-    this.left = this.element.clientWidth / 2 - x * zoom;
-    this.top = this.element.clientHeight / 2 - y * zoom;
+    this.left = this.size.across / 2 - x * zoom;
+    this.top = this.size.down / 2 - y * zoom;
     this.place();
   }
 
   place() {
+    this.drawn = { ...this.size, fitting: this.fitting };
     for (const layer of [this.canvas, this.svg]) {
       layer.style.left = `${this.left}px`;
       layer.style.top = `${this.top}px`;

@@ -6,7 +6,7 @@ import { make, Stage } from "./stage.js";
 const $ = (id) => document.getElementById(id);
 const LABELS = { baseline: "baseline", followup: "follow-up" };
 
-const state = { facts: null, films: [], stages: {}, keys: {}, comparison: null, turn: 0 };
+const state = { facts: null, films: [], stages: {}, keys: {}, comparison: null, joint: null, turn: 0 };
 
 async function ask(address, options) {
   let reply;
@@ -65,6 +65,7 @@ function closeStage(role) {
 function closeStages() {
   closeStage("followup");
   closeStage("baseline");
+  state.joint = null;
 }
 
 // Show a film as the only one, or as the follow-up of the one that is open.
@@ -84,7 +85,8 @@ async function openFilm(key, role = "baseline") {
     const grey = new Uint16Array(await (await ask(`films/${key}/pixels`)).arrayBuffer());
     if (turn !== state.turn) return;
     film.broken = false;
-    stage.show(result, grey, role === "followup" ? LABELS.followup : "");
+    stage.show(result, grey);
+    redraw();
     if (role === "followup") await pair();
   } catch (error) {
     if (turn !== state.turn) return;
@@ -97,7 +99,8 @@ async function openFilm(key, role = "baseline") {
 
 async function pair() {
   const { baseline, followup } = state.stages;
-  baseline.show(baseline.result, baseline.grey, LABELS.baseline);
+  baseline.label(LABELS.baseline);
+  followup.label(LABELS.followup);
   const address = `comparison?baseline=${state.keys.baseline}&followup=${state.keys.followup}`;
   const comparison = await (await ask(address)).json();
   state.comparison = comparison;
@@ -105,12 +108,17 @@ async function pair() {
   const parts = ({ a, b, c, d, e, f }) => [a, b, c, d, e, f];
   baseline.overlay(followup.result.paths, parts(matrix));
   followup.overlay(baseline.result.paths, parts(matrix.inverse()));
-  const zoom = followup.zoom;
+  fitBoth();
+}
+
+// Show both films whole, at one scale if they move together.
+function fitBoth() {
+  const { baseline, followup } = state.stages;
+  for (const stage of openStages()) stage.fit();
   follow(baseline);
-  if (followup.zoom > zoom) {
-    // both films whole, at one scale
-    baseline.zoomAt(zoom / followup.zoom, baseline.element.clientWidth / 2, baseline.element.clientHeight / 2);
-    follow(baseline);
+  if (followup && followup.zoom > followup.fitting) {
+    followup.fit();
+    follow(followup);
   }
 }
 
@@ -120,7 +128,8 @@ async function setSide(role, side) {
   stage.element.classList.add("busy");
   try {
     const result = await (await ask(`films/${state.keys[role]}/side?side=${side}`, { method: "POST" })).json();
-    stage.show(result, stage.grey, state.stages.followup ? LABELS[role] : "");
+    stage.show(result, stage.grey);
+    redraw();
     if (state.stages.followup) await pair();
   } catch (error) {
     stage.element.classList.remove("busy");
@@ -194,6 +203,13 @@ function paint() {
   const table = greyTable();
   for (const stage of openStages()) stage.paint(table);
   drawJoints($("joints"), openStages(), state.facts, $("heat").value, pickJoint);
+  light();
+}
+
+function light() {
+  for (const part of document.querySelectorAll("[data-joint]")) {
+    part.classList.toggle("lit", Number(part.dataset.joint) === state.joint);
+  }
 }
 
 let waiting = false;
@@ -227,8 +243,8 @@ function drawFacts() {
       side.append(button, " ");
     }
     block.append(side);
-    const notes = result.side_known ? result.notes : result.notes.slice(0, -1).concat("The side is unknown, a right hand was assumed; choose it above.");
-    block.append(...notes.map((note) => make("p", { class: "faint" }, note)));
+    const unknown = result.side_known ? [] : ["The side is unknown, a right hand was assumed; choose it above."];
+    block.append(...[...unknown, ...result.film_notes].map((note) => make("p", { class: "faint" }, note)));
     return block;
   }));
 }
@@ -301,9 +317,8 @@ function follow(moved) {
 }
 
 function pickJoint(index) {
-  for (const part of document.querySelectorAll("[data-joint]")) {
-    part.classList.toggle("lit", Number(part.dataset.joint) === index);
-  }
+  state.joint = index;
+  light();
   document.querySelector(`.joint[data-joint="${index}"]`).scrollIntoView({ block: "nearest" });
   const stages = openStages().filter((stage) => stage.result.joints[index].found);
   for (const stage of stages) stage.lookAt(stage.result.joints[index].box);
@@ -360,9 +375,7 @@ function listen() {
     [$("width").value, $("level").value, $("invert").checked] = [100, 50, false];
     paintSoon();
   });
-  $("fit").addEventListener("click", () => {
-    for (const stage of openStages()) stage.fit();
-  });
+  $("fit").addEventListener("click", fitBoth);
   $("linked").addEventListener("change", () => follow(state.stages.baseline));
   $("message").lastElementChild.addEventListener("click", () => complain(""));
   $("files").addEventListener("change", () => {

@@ -1,0 +1,308 @@
+"""The viewer's page in a browser: what it draws, what its controls do, and how it takes films."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from base64 import b64decode
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_viewer import LIMIT, dicom, predictor, wrists  # noqa: F401 (fixtures)
+
+from jointwrist.anatomy import BONES, JOINTS
+from jointwrist.data.images import read_image
+from jointwrist.inference.compare import compare
+from jointwrist.viewer.describe import SHIPPED_CAUTION, describe_model
+from jointwrist.viewer.films import Films
+from jointwrist.viewer.server import ViewerServer
+
+READY = ".stage.{}:not(.busy)"
+
+
+@pytest.fixture(scope="module")
+def server(browser, predictor, wrists):  # noqa: F811
+    films = Films(predictor)
+    films.add_files(wrists)
+    with ViewerServer(films, describe_model(predictor, "jointwrist_tiny"), port=0, max_upload=LIMIT) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+    films.close()
+
+
+@pytest.fixture
+def page(browser, server):
+    page = browser.new_page(viewport={"width": 1300, "height": 900})
+    page.faults, page.asked = [], []
+    page.on("pageerror", lambda error: page.faults.append(str(error)))
+    page.on("console", lambda message: page.faults.append(message.text))
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.goto(server.url)
+    page.wait_for_selector(READY.format("baseline"))
+    yield page
+    # Chromium itself reports refused requests
+    faults = [fault for fault in page.faults if "Failed to load resource" not in fault]
+    assert faults == []
+    assert all(url.startswith((server.url, "data:")) for url in page.asked)
+    page.close()
+
+
+def canvas(page, selector):
+    """Pixels of a canvas as (H, W, 4)."""
+    address = page.eval_on_selector(selector, "canvas => canvas.toDataURL()")
+    return np.asarray(Image.open(BytesIO(b64decode(address.split(",")[1]))).convert("RGBA"))
+
+
+def settle(page):
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def width_of(page, role):
+    return page.locator(f".stage.{role} canvas").bounding_box()["width"]
+
+
+def slide(page, name, value):
+    page.eval_on_selector(f"#{name}", "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')) }", value)
+    settle(page)
+
+
+def open_pair(page, first, second):
+    rows = page.locator("#films li")
+    rows.nth(first).locator(".open").click()
+    page.wait_for_selector(READY.format("baseline"))
+    rows.nth(second).hover()
+    rows.nth(second).locator(".compare").click()
+    page.wait_for_selector(READY.format("followup"))
+
+
+def test_the_film_is_shown_as_it_was_taken_with_what_was_found(page, predictor, wrists):  # noqa: F811
+    result = predictor(wrists[0])
+    assert page.locator("#films .open").all_text_contents() == [path.name for path in wrists]
+    seen = canvas(page, ".stage canvas")
+    np.testing.assert_allclose(seen[..., 0], np.round(read_image(wrists[0]) * 255), atol=1)
+    assert (seen[..., 3] == 255).all()
+    assert page.locator(".stage path.bone").count() == result.found.sum()
+    assert page.locator(".stage .letter").text_content() == "L"
+    texts = page.locator(".joint").all_text_contents()
+    assert len(texts) == len(JOINTS)
+    for joint, text in zip(JOINTS, texts, strict=True):
+        assert joint.display in text
+        if result.scored[joint.index]:
+            assert f"{result.probabilities[joint.index]:.2f}" in text
+
+
+def test_warnings_are_seen_first(page):
+    assert page.get_by_text("not a medical device").is_visible()
+    assert page.get_by_text(SHIPPED_CAUTION).is_visible()
+
+
+def test_bones_under_the_pointer_are_named(page, predictor, wrists):  # noqa: F811
+    masks = predictor(wrists[0]).masks
+    box = page.locator(".stage svg").bounding_box()
+    scale = box["width"] / masks.shape[2]
+    inner = masks[:, 2:-2, 2:-2].sum(0)
+    for count in (1, 2):
+        rows, columns = np.where(inner == count)
+        for index in np.linspace(0, len(rows) - 1, 40).astype(int):
+            y, x = rows[index] + 2, columns[index] + 2
+            window = masks[:, y - 2 : y + 3, x - 2 : x + 3].reshape(len(BONES), -1)
+            if (window.all(1) == window.any(1)).all():  # far from every outline
+                break
+        else:
+            pytest.fail("no place far from the outlines")
+        page.mouse.move(box["x"] + (x + 0.5) * scale, box["y"] + (y + 0.5) * scale)
+        named = set(page.locator("#tip").text_content().split("\n"))
+        # joint numbers may lie over it, but they are no bones
+        assert named == {bone.display for bone in BONES if masks[bone.index, y, x]}
+    page.mouse.move(5, 5)
+    assert not page.locator("#tip").is_visible()
+
+
+def test_bones_are_switched_one_by_one_and_all(page):
+    scaphoid, lunate = (page.locator(f'path.bone[data-bone="{index}"]') for index in (6, 4))
+    page.get_by_label("Scaphoid").and_(page.locator("input")).uncheck()
+    assert not scaphoid.is_visible()
+    assert lunate.is_visible()
+    page.locator("#films .open").nth(1).click()
+    page.wait_for_selector(READY.format("baseline"))
+    assert not scaphoid.is_visible()  # another film keeps what was switched off
+    assert page.eval_on_selector("#all", "e => e.indeterminate")
+    page.locator("#all").check()
+    assert scaphoid.is_visible()
+    page.locator("#all").uncheck()
+    assert page.locator("path.bone:visible").count() == 0
+    page.locator("#all").check()
+    page.locator('[data-toggle-layer="boxes"]').uncheck()
+    assert page.locator(".number:visible").count() == 0
+    assert lunate.is_visible()
+
+
+def test_fill_and_outline_follow_their_sliders(page):
+    slide(page, "fill", 70)
+    slide(page, "outline", 30)
+    style = page.eval_on_selector(
+        "path.bone", "e => [getComputedStyle(e).fillOpacity, getComputedStyle(e).strokeOpacity]"
+    )
+    assert [float(value) for value in style] == [0.7, 0.3]
+
+
+def test_window_and_level_are_linear(page, wrists):  # noqa: F811
+    image = read_image(wrists[0])
+    slide(page, "width", 40)
+    slide(page, "level", 60)
+    expected = np.clip((image - 0.4) / 0.4, 0, 1) * 255
+    np.testing.assert_allclose(canvas(page, ".stage canvas")[..., 0], expected, atol=1)
+    page.locator("#invert").check()
+    settle(page)
+    np.testing.assert_allclose(canvas(page, ".stage canvas")[..., 0], 255 - expected, atol=1)
+    page.locator("#grey-reset").click()
+    settle(page)
+    np.testing.assert_allclose(canvas(page, ".stage canvas")[..., 0], image * 255, atol=1)
+
+
+def test_wheel_zooms_about_the_pointer_and_dragging_moves(page):
+    before = page.locator(".stage canvas").bounding_box()
+    x, y = before["x"] + 0.3 * before["width"], before["y"] + 0.6 * before["height"]
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, -500)
+    page.wait_for_function(f"document.querySelector('.stage canvas').getBoundingClientRect().width > {before['width']}")
+    after = page.locator(".stage canvas").bounding_box()
+    assert after["width"] == pytest.approx(math.e * before["width"], rel=0.01)
+    assert (x - after["x"]) / after["width"] == pytest.approx(0.3, abs=0.005)
+    assert (y - after["y"]) / after["height"] == pytest.approx(0.6, abs=0.005)
+    assert page.locator(".stage svg").bounding_box() == after
+    page.mouse.down()
+    page.mouse.move(x + 40, y - 25, steps=4)
+    page.mouse.up()
+    moved = page.locator(".stage canvas").bounding_box()
+    assert (moved["x"] - after["x"], moved["y"] - after["y"]) == pytest.approx((40, -25), abs=1)
+    page.locator("#fit").click()
+    assert page.locator(".stage canvas").bounding_box() == pytest.approx(before, abs=1)
+
+
+def test_a_joint_is_looked_at_from_its_card(page):
+    page.locator(".joint").nth(3).click()
+    stage, box = (page.locator(name).bounding_box() for name in (".stage", '.box[data-joint="3"]'))
+    for start, length in (("x", "width"), ("y", "height")):
+        assert box[start] + box[length] / 2 == pytest.approx(stage[start] + stage[length] / 2, abs=3)
+    assert "lit" in page.locator(".joint").nth(3).get_attribute("class")
+
+
+def test_crops_show_film_and_map(page, predictor, wrists):  # noqa: F811
+    result = predictor(wrists[0])
+    logits = result.maps[2].ravel().astype(float).tolist()
+    for kind, expected in (
+        ("attention", np.exp(logits) / np.exp(logits).sum()),
+        ("eroded", 1 / (1 + np.exp(-np.array(logits)))),
+    ):
+        script = f"async () => (await import('./joints.js')).weights({json.dumps(logits)}, '{kind}')"
+        weights = np.array(page.evaluate(script))
+        if kind == "attention":
+            weights = weights / weights.sum()
+        np.testing.assert_allclose(weights, expected, rtol=1e-6)
+    looked = canvas(page, ".joint:nth-child(3) canvas").astype(float)
+    page.locator("#heat").select_option("none")
+    settle(page)
+    alone = canvas(page, ".joint:nth-child(3) canvas").astype(float)
+    assert (alone[..., 0] == alone[..., 2]).all()  # grey
+    # the strongest colour lies where the map is highest
+    colour = looked[..., 0] - looked[..., 2]
+    place = np.unravel_index(colour.argmax(), colour.shape)
+    side = result.maps.shape[-1]
+    highest = np.unravel_index(result.maps[2].argmax(), (side, side))
+    np.testing.assert_allclose(np.array(place) / len(colour), (np.array(highest) + 0.5) / side, atol=2 / side)
+
+
+def test_two_visits_stand_side_by_side_with_the_change(page, predictor, wrists):  # noqa: F811
+    open_pair(page, 1, 2)
+    page.wait_for_selector("#change:not(.hidden)")
+    expected = compare(predictor(wrists[1]), predictor(wrists[2]))
+    rows = page.locator("#change table").first.locator("tbody tr")
+    assert rows.count() == len(JOINTS)
+    for index, row in enumerate(expected.joints()):
+        cells = rows.nth(index).locator("td").all_text_contents()
+        assert cells[1:3] == [row["baseline_score"] or "–", row["followup_score"] or "–"]
+    assert page.locator(".stage.baseline .other path").count() == predictor(wrists[2]).found.sum()
+    page.locator(".stage.baseline").hover()
+    page.mouse.wheel(0, -300)
+    settle(page)
+    pixels = [predictor(path).film.pixels.shape[1] for path in wrists[1:]]
+    zooms = [width_of(page, role) / size for role, size in zip(("baseline", "followup"), pixels, strict=True)]
+    assert zooms[1] / zooms[0] == pytest.approx(expected.registration.scale, rel=0.01)
+    # the middle of one film lies where the registration says that it does
+    middles = []
+    for role, size in zip(("baseline", "followup"), pixels, strict=True):
+        stage, film = (page.locator(f".stage.{role}{part}").bounding_box() for part in ("", " canvas"))
+        middle = [stage[k] + stage[side] / 2 - film[k] for k, side in (("x", "width"), ("y", "height"))]
+        middles.append(np.array(middle) / film["width"] * size - 0.5)
+    np.testing.assert_allclose(expected.registration(middles[1][None])[0], middles[0], atol=0.5)
+    page.locator("#linked").uncheck()
+    alone = width_of(page, "followup")
+    page.mouse.wheel(0, -300)
+    settle(page)
+    assert width_of(page, "followup") == alone
+    page.locator("#films .open").first.click()
+    page.wait_for_selector(READY.format("baseline"))
+    assert page.locator(".stage").count() == 1
+    assert not page.locator("#change").is_visible()
+
+
+def test_two_hands_are_no_two_visits(page):
+    open_pair(page, 0, 1)
+    page.wait_for_selector("#message:not(.hidden)")
+    assert "left" in page.locator("#message").text_content()
+    assert not page.locator("#change").is_visible()
+    assert page.locator(".stage").count() == 2
+
+
+def drop(page, name, data):
+    script = """([name, data]) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([new Uint8Array(data)], name));
+      document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+    }"""
+    page.evaluate(script, [name, list(data)])
+
+
+def test_a_dropped_film_is_opened(page, wrists):  # noqa: F811
+    drop(page, "dropped.dcm", dicom(read_image(wrists[1]), ImageLaterality="R", PixelSpacing=[0.5, 0.5]))
+    page.wait_for_selector(".stage figcaption:has-text('dropped.dcm')")
+    assert page.locator("#films .open").last.text_content() == "dropped.dcm"
+    assert "mm" in page.locator(".ruler").text_content()
+    assert page.get_by_role("button", name="left").is_disabled()
+    row = page.locator("#films li").last
+    row.hover()
+    row.locator(".remove").click()
+    page.wait_for_selector(".stage", state="detached")
+    assert page.locator("#films li").count() == 3
+
+
+def test_the_hand_can_be_chosen_where_nothing_says_it(page, wrists):  # noqa: F811
+    name = "<img src=x onerror=alert(1)>.png"
+    page.locator("#files").set_input_files({"name": name, "mimeType": "image/png", "buffer": wrists[0].read_bytes()})
+    page.wait_for_selector(".stage figcaption:has-text('onerror')")
+    assert page.locator("#films .open").last.text_content() == name
+    assert page.locator("img").count() == 0
+    assert page.locator(".stage .letter").text_content() == "R?"
+    page.get_by_role("button", name="left").click()
+    page.wait_for_selector(".stage .letter:text-is('L')")
+
+
+def test_bad_and_large_files_are_named_and_the_page_goes_on(page, wrists):  # noqa: F811
+    drop(page, "torn.png", wrists[0].read_bytes()[:900])
+    page.wait_for_selector("#message:not(.hidden)")
+    assert page.locator("#message").text_content().startswith("torn.png: ")
+    drop(page, "large.png", bytes(LIMIT + 1))
+    page.wait_for_selector("#message:has-text('large.png')")
+    assert "--max-upload" in page.locator("#message").text_content()
+    assert not any("large.png" in url for url in page.asked)
+    page.locator("#films .open").nth(1).click()
+    page.wait_for_selector(f".stage figcaption:has-text('{Path(wrists[1]).name}')")
+    assert not page.locator("#message").is_visible()
