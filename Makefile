@@ -10,7 +10,7 @@ LAUNCH_FLAGS ?= --num_processes 1 --num_machines 1 --mixed_precision no --dynamo
 	--num_cpu_threads_per_process $(shell getconf _NPROCESSORS_ONLN)
 endif
 
-.PHONY: run test weights speed lint format clean
+.PHONY: run test weights speed docs lint format clean
 
 run: $(VENV)/.installed-run
 	$(BIN)/accelerate launch $(LAUNCH_FLAGS) benchmarks/run_all.py $(ARGS)
@@ -27,6 +27,10 @@ weights: $(VENV)/.installed-run
 
 speed: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed.py all
+
+# The site, under results/site; a warning is an error.
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m mkdocs build --strict $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

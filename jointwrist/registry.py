@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 from torch import nn
 
@@ -96,7 +97,7 @@ def model_spec(name: str) -> ModelSpec:
     return _SPECS[name]
 
 
-def create_model(name: str, **options) -> nn.Module:
+def create_model(name: str, **options: Any) -> nn.Module:
     """Build a model with random weights.
 
     Args:

@@ -1,0 +1,150 @@
+"""What mkdocs does beyond its configuration: pages generated from the code, and a navigation of the pages there are."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import re
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from jointwrist.cli import build_parser
+from jointwrist.config import to_dict
+
+_MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
+
+
+def on_config(config: Any) -> Any:
+    """Leave pages out of the navigation that are not written yet."""
+    config["nav"] = existing(config["nav"], Path(config["docs_dir"]))
+    return config
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Put generated text in the place of its markers."""
+    return _MARKER.sub(lambda marker: GENERATORS[marker[1]](), markdown)
+
+
+def existing(nav: list, docs: Path) -> list:
+    """Return a navigation without the pages that do not exist."""
+    kept = []
+    for entry in nav:
+        ((title, target),) = entry.items()
+        if isinstance(target, list):
+            kept.append({title: existing(target, docs)})
+        elif (docs / target).is_file():
+            kept.append(entry)
+    return kept
+
+
+def commands(
+    parser: argparse.ArgumentParser, words: tuple[str, ...] = (), summary: str = ""
+) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser, str]]:
+    """Yield every command as its words, its parser and its one-line help."""
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not groups:
+        yield words, parser, summary
+    for group in groups:
+        helps = {choice.dest: choice.help for choice in group._choices_actions}
+        for name, child in group.choices.items():
+            yield from commands(child, (*words, name), helps.get(name) or "")
+
+
+def command_line() -> str:
+    """Describe every command and its arguments."""
+    parts = []
+    for words, parser, summary in commands(build_parser()):
+        text = parser.description or f"{summary[:1].upper()}{summary[1:]}."
+        usage = parser.format_usage().removeprefix("usage: ").rstrip()
+        rows = "\n".join(_argument_row(action, parser) for action in parser._actions if action.dest != "help")
+        table = f"\n\n| argument | |\n| --- | --- |\n{rows}" if rows else ""
+        parts.append(f"## {' '.join(words)}\n\n{text}\n\n```text\n{usage}\n```{table}")
+    return "\n\n".join(parts)
+
+
+def _argument_row(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
+    formatter = parser._get_formatter()
+    names = (
+        ", ".join(f"`{name}`" for name in action.option_strings) or f"`{formatter._format_args(action, action.dest)}`"
+    )
+    if action.option_strings and action.nargs != 0:
+        names += f" `{formatter._format_args(action, action.dest.upper())}`"
+    return f"| {names} | {_cell(formatter._expand_help(action))} |"
+
+
+def configuration() -> str:
+    """Describe the keys of a run and of the phantom."""
+    from jointwrist.data.phantom import PhantomConfig
+    from jointwrist.engine.config import RunConfig
+
+    run = "\n\n".join(_sections(RunConfig, ""))
+    return f"{run}\n\n## The phantom: `data phantom --set`, `stream.options`\n\n{key_table(PhantomConfig, '')}"
+
+
+def _sections(cls: type, prefix: str) -> Iterator[str]:
+    hints = typing.get_type_hints(cls)
+    title = f"## `{prefix[:-1]}`" if prefix else "## A run"
+    yield f"{title}\n\n{inspect.getdoc(cls).splitlines()[0]}\n\n{key_table(cls, prefix)}"
+    for field in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(hints[field.name]):
+            yield from _sections(hints[field.name], f"{prefix}{field.name}.")
+
+
+def key_table(cls: type, prefix: str) -> str:
+    """Return a table of a dataclass's fields: key, type, default and the text of its docstring."""
+    hints, texts = typing.get_type_hints(cls), attribute_texts(cls)
+    rows = ["| key | type | default | |", "| --- | --- | --- | --- |"]
+    for field in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(hints[field.name]):
+            continue
+        rows.append(
+            f"| `{prefix}{field.name}` | {_cell(_type_name(hints[field.name]))} | {_default(field)} |"
+            f" {_cell(texts[field.name])} |"
+        )
+    return "\n".join(rows)
+
+
+def attribute_texts(cls: type) -> dict[str, str]:
+    """Return the texts of the Attributes section of a Google-style docstring by field."""
+    _, _, section = inspect.getdoc(cls).partition("Attributes:\n")
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in entries}
+
+
+def _type_name(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Literal:
+        return " or ".join(f"`{value}`" for value in typing.get_args(hint))
+    return f"`{hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)}`".replace(
+        "typing.", ""
+    )
+
+
+def _default(field: dataclasses.Field) -> str:
+    if field.default is not dataclasses.MISSING:
+        return f"`{to_dict(field.default) if dataclasses.is_dataclass(field.default) else field.default}`"
+    return "needed" if field.default_factory is dataclasses.MISSING else f"`{field.default_factory()}`"
+
+
+def models() -> str:
+    """Return the table of the models."""
+    from baselines import readme
+    from jointwrist.registry import list_models, model_spec
+
+    header, rows = readme.HEADER, readme.rows([model_spec(name) for name in list_models()])
+    lines = [header, ["---:" if i in readme.NUMBERS else "---" for i in range(len(header))], *rows]
+    return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+#: Generators by the name in a marker.
+GENERATORS: dict[str, Callable[[], str]] = {
+    "command_line": command_line,
+    "configuration": configuration,
+    "models": models,
+}

@@ -1,0 +1,97 @@
+"""The documentation site: every page in its navigation, no dead link, no key unexplained, no warning when built."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import runpy
+import typing
+
+import pytest
+import yaml
+from docs_pages import DOCS, PAGES, ROOT, page_text, without_code
+
+from jointwrist.engine.config import RunConfig
+
+
+@pytest.fixture(scope="module")
+def hooks():
+    return runpy.run_path(str(DOCS / "hooks.py"))
+
+
+@pytest.fixture(scope="module")
+def nav():
+    def pages(entries):
+        for entry in entries:
+            for target in entry.values():
+                yield from pages(target) if isinstance(target, list) else [target]
+
+    # mkdocs.yml may hold tags of plugins that plain YAML does not know; the navigation does not
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    return list(pages(yaml.safe_load(text[text.index("\nnav:") :])["nav"]))
+
+
+def test_every_page_is_in_the_navigation_once(nav):
+    assert len(nav) == len(set(nav))
+    assert set(PAGES) <= set(nav)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_and_pictures_lead_somewhere(page):
+    text = without_code(page_text(page))
+    targets = re.findall(r"\]\((?!https?:|mailto:)([^)\s]+)\)", text)
+    for target in targets:
+        file, _, _ = target.partition("#")
+        path = (DOCS / page).parent / file if file else DOCS / page
+        assert path.is_file(), f"{page}: {target}"
+        assert path.resolve().is_relative_to(DOCS.resolve()), f"{page}: {target} is no part of the site"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_begins_with_its_title(page):
+    assert page_text(page).startswith("# ")
+
+
+def test_the_configuration_page_names_every_key(hooks):
+    def keys(cls, prefix=""):
+        hints = typing.get_type_hints(cls)
+        for field in dataclasses.fields(cls):
+            if dataclasses.is_dataclass(hints[field.name]):
+                yield from keys(hints[field.name], f"{prefix}{field.name}.")
+            else:
+                yield f"{prefix}{field.name}"
+
+    rows = re.findall(r"^\| `([\w.]+)` \| .+ \| .+ \| (.+) \|$", hooks["configuration"](), re.MULTILINE)
+    texts = dict(rows)
+    assert set(keys(RunConfig)) <= set(texts)
+    assert all(text[0].isupper() and text.endswith((".", "`")) for text in texts.values()), texts
+
+
+def test_the_command_page_names_every_argument(hooks):
+    text = hooks["command_line"]()
+    for words, parser, _ in hooks["commands"](hooks["build_parser"]()):
+        section = text[text.index(f"## {' '.join(words)}\n") :]
+        for action in parser._actions:
+            assert all(f"`{option}`" in section for option in action.option_strings if option not in ("-h", "--help"))
+
+
+def test_pages_that_do_not_exist_leave_the_navigation(hooks, tmp_path):
+    (tmp_path / "a.md").touch()
+    assert hooks["existing"]([{"A": "a.md"}, {"B": [{"C": "c.md"}, {"D": "a.md"}]}], tmp_path) == [
+        {"A": "a.md"},
+        {"B": [{"D": "a.md"}]},
+    ]
+
+
+def test_the_site_builds_without_a_warning(tmp_path):
+    pytest.importorskip("mkdocs", reason="the extra `docs` is not installed")
+    pytest.importorskip("material", reason="the extra `docs` is not installed")
+    pytest.importorskip("mkdocstrings", reason="the extra `docs` is not installed")
+    from mkdocs.commands.build import build
+    from mkdocs.config import load_config
+
+    build(load_config(str(ROOT / "mkdocs.yml"), strict=True, site_dir=str(tmp_path / "site")))
+    for page in PAGES:
+        html = (tmp_path / "site" / page).with_suffix(".html").read_text(encoding="utf-8")
+        assert "<!-- generated" not in html
+    assert 'id="jointwrist.inference.predictor.Predictor"' in (tmp_path / "site/reference/python.html").read_text()

@@ -1,0 +1,184 @@
+"""The documentation's examples run as they stand, on a few small phantoms, and print what the page says."""
+
+from __future__ import annotations
+
+import argparse
+import doctest
+import json
+import os
+import re
+import shlex
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from docs_pages import PAGES, ROOT, blocks, page_text
+from PIL import Image
+
+from jointwrist.anatomy import BONE_NAMES
+from jointwrist.cli import build_parser, main
+from jointwrist.data.images import read_image
+from jointwrist.data.ram_w600 import Release, load_sample
+from jointwrist.data.sample import unpack_masks
+from jointwrist.registry import create_model
+
+RUN = [page for page in PAGES if any(block.kind in ("console", "python") for block in blocks(page_text(page)))]
+
+
+def verbs(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()):
+    """Yield the words of every command."""
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not groups:
+        yield words
+    for group in groups:
+        for name, child in group.choices.items():
+            yield from verbs(child, (*words, name))
+
+
+def test_every_verb_has_an_example_that_runs_or_a_reason_why_not():
+    shown, run = set(), set()
+    for page in PAGES:
+        for block in blocks(page_text(page)):
+            if block.kind == "console":
+                for command, _ in block.commands:
+                    words = shlex.split(command)[1:]
+                    found = next(verb for verb in verbs(build_parser()) if tuple(words[: len(verb)]) == verb)
+                    shown.add(found)
+                    run |= set() if block.skipped else {found}
+    assert shown == set(verbs(build_parser()))
+    # the one needs the network, the other serves until it is stopped
+    assert shown - run <= {("data", "download"), ("view",)}
+
+
+def test_every_command_anywhere_in_the_text_is_one_the_parser_takes():
+    pages = {page: page_text(page) for page in PAGES} | {"README.md": (ROOT / "README.md").read_text(encoding="utf-8")}
+    for page, text in pages.items():
+        for line in re.findall(r"^(?:\$ )?(?:\.venv/bin/)?jointwrist (.+)$", text, re.MULTILINE):
+            try:
+                build_parser().parse_args(shlex.split(line, comments=True))
+            except SystemExit:
+                pytest.fail(f"{page}: jointwrist {line}")
+
+
+def test_a_wrong_output_would_be_noticed():
+    assert matches("a ... c\n", "a b c\n")
+    assert not matches("a ... d\n", "a b c\n")
+
+
+def matches(wanted: str, found: str) -> bool:
+    """Whether a printed text is that of a page, whose `...` stands for anything."""
+    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    return doctest.OutputChecker().check_output(wanted, found, options)
+
+
+@pytest.fixture(scope="module")
+def files(phantom_root, tmp_path_factory):
+    """What the examples speak of: films, annotations, a release, a training run, kept results, a checkpoint."""
+    root = tmp_path_factory.mktemp("files")
+    shutil.copytree(phantom_root, root / "RAM-W600")
+    cases = [case for case in Release.open(phantom_root).cases if case.mask is not None][:9]
+    write_films(root, cases)
+    write_annotations(root / "annotated", cases)
+    write_labelme(root / "labelme", cases[:3])
+    kept = root / "results" / "demo-phantom"
+    shutil.copytree(ROOT / "docs" / "demo" / "jobs", kept / "jobs")
+    (kept / "README.md").write_text("**Bones.**\n\n| Model | DSC % |\n| --- | ---: |\n| `a` | 71.83 |\n")
+    torch.save(create_model("umamba_bot").state_dict(), root / "unet_official.pth")
+    # an encoder without scans, which take long to export
+    settings = ["image_size=32", "optim.epochs=1", "optim.batch_size=4", "options.roi_crop=32", "options.encoder=conv"]
+    run = ["train", "jointwrist_tiny", "--data", str(phantom_root), "--out", str(root / "runs" / "tiny")]
+    assert main([*run, "--set", *settings]) == 0
+    return root
+
+
+def write_films(root, cases):
+    left = [case for case in cases if case.side == "L"][:2]
+    (root / "films").mkdir()
+    for case in left:
+        Image.open(case.image).save(root / "films" / f"{case.identifier}.png")
+    for name in ("wrist_L.png", "wrist.png", "visit1_L.png"):
+        Image.open(left[0].image).save(root / name)
+    pixels = np.asarray(Image.open(left[0].image).convert("L"))
+    Image.fromarray(np.roll(pixels, 2, axis=1)).save(root / "visit2_L.png")
+    write_dicom(root / "wrist.dcm", (read_image(left[0].image) * 4095).round().astype(np.uint16))
+
+
+def write_dicom(path, pixels):
+    from pydicom import Dataset
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
+
+    film = Dataset()
+    film.file_meta = FileMetaDataset()
+    film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    film.SOPClassUID, film.SOPInstanceUID = ComputedRadiographyImageStorage, generate_uid()
+    film.file_meta.MediaStorageSOPClassUID = film.SOPClassUID
+    film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
+    film.StudyInstanceUID, film.SeriesInstanceUID = generate_uid(), generate_uid()
+    film.PatientName, film.PatientID, film.PatientBirthDate, film.PatientSex = "Doe^Jane", "7", "19500101", "F"
+    film.StudyDate, film.StudyTime, film.StudyID, film.AccessionNumber = "20200131", "1015", "1", "2"
+    film.ReferringPhysicianName, film.Manufacturer, film.Modality = "", "M", "CR"
+    film.SeriesNumber, film.InstanceNumber, film.Laterality = 1, 1, "L"
+    film.BodyPartExamined, film.ViewPosition, film.PatientOrientation = "WRIST", "PA", ["L", "F"]
+    film.PixelSpacing = [0.5, 0.5]
+    film.PhotometricInterpretation, film.SamplesPerPixel, film.PixelRepresentation = "MONOCHROME2", 1, 0
+    film.Rows, film.Columns = pixels.shape
+    film.BitsAllocated, film.BitsStored, film.HighBit = 16, 12, 11
+    film.PixelData = pixels.tobytes()
+    film.save_as(path, enforce_file_format=True)
+
+
+def write_annotations(folder, cases):
+    folder.mkdir()
+    images, annotations = [], []
+    for number, case in enumerate(cases):
+        Image.open(case.image).save(folder / f"{case.identifier}.png")
+        masks = unpack_masks(load_sample(case, right_hand=False).bones)
+        height, width = masks.shape[1:]
+        images.append({"id": number, "file_name": f"{case.identifier}.png", "height": height, "width": width})
+        for bone, mask in enumerate(masks):
+            flat = mask.T.ravel()
+            ends = np.flatnonzero(np.diff(flat, prepend=False, append=not flat[-1]))
+            counts = np.diff(ends, prepend=0).tolist()
+            segmentation = {"counts": counts, "size": [height, width]}
+            annotations.append({"id": len(annotations), "image_id": number, "category_id": bone})
+            annotations[-1]["segmentation"] = segmentation
+    categories = [{"id": bone, "name": name} for bone, name in enumerate(BONE_NAMES)]
+    content = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / "instances.json").write_text(json.dumps(content))
+
+
+def write_labelme(folder, cases):
+    folder.mkdir()
+    for case in cases:
+        Image.open(case.image).save(folder / f"{case.identifier}.png")
+        box = {"label": "os lunatum", "shape_type": "rectangle", "points": [[40, 50], [60, 70]]}
+        content = {"imagePath": f"{case.identifier}.png", "shapes": [box, {**box, "label": "plate"}]}
+        (folder / f"{case.identifier}.json").write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_the_examples_of_a_page_run_and_print_what_it_says(page, files, tmp_path, monkeypatch, capsys):
+    shutil.copytree(files, tmp_path, dirs_exist_ok=True, copy_function=os.link)
+    monkeypatch.chdir(tmp_path)
+    found = blocks(page_text(page))
+    for block in found:
+        if block.marker.startswith("file "):
+            (tmp_path / block.marker.split()[1]).write_text(block.text)
+    names: dict[str, object] = {}
+    for block in found:
+        if block.skipped:
+            continue
+        if block.kind == "python":
+            exec(compile(block.text, page, "exec"), names)
+        elif block.kind == "console":
+            extra = shlex.split(block.marker)[1:] if block.marker.startswith("append ") else []
+            for command, wanted in block.commands:
+                program, *words = shlex.split(command)
+                assert program == "jointwrist"
+                capsys.readouterr()
+                code = main([*words, *extra])
+                printed = capsys.readouterr()
+                assert code == 0, f"{command}\n{printed.err}"
+                assert not wanted or matches(wanted, printed.out), f"{command}\n{printed.out}"
