@@ -52,6 +52,14 @@ def test_a_page_begins_with_its_title(page):
     assert page_text(page).startswith("# ")
 
 
+def test_figures_of_the_shipped_weights_are_those_of_their_card():
+    card = (ROOT / "jointwrist" / "weights" / "README.md").read_text(encoding="utf-8")
+    figures = re.findall(r"0\.\d{3}", page_text("explanation/network.md"))
+    figures += re.findall(r"\d+,\d{3} wrists", page_text("explanation/phantom.md"))
+    assert len(figures) == 3
+    assert all(figure.replace(" wrists", " phantom wrists") in card for figure in figures)
+
+
 def test_the_configuration_page_names_every_key(hooks):
     def keys(cls, prefix=""):
         hints = typing.get_type_hints(cls)
