@@ -15,6 +15,7 @@ from PIL import Image
 from jointwrist.anatomy import BONE_NAMES, BONES
 from jointwrist.cli import main
 from jointwrist.data.check import check_release
+from jointwrist.data.importers import read_coco, read_labelme
 from jointwrist.data.importers.names import ABBREVIATIONS, match_bones
 from jointwrist.data.importers.raster import decode_run_lengths, fill_polygon
 from jointwrist.data.importers.table import entry_of
@@ -211,8 +212,6 @@ def test_labelme_round_trip_gives_every_pixel(truth, tmp_path):
 
 
 def test_a_circle_has_the_area_of_a_circle(tmp_path):
-    from jointwrist.data.importers import read_labelme
-
     Image.new("L", (100, 80)).save(tmp_path / "a_L.png")
     shape = {"label": "lunate", "shape_type": "circle", "points": [[50, 40], [50, 60]]}
     (tmp_path / "a_L.json").write_text(json.dumps({"imagePath": "a_L.png", "shapes": [shape]}))
@@ -385,3 +384,50 @@ def test_a_map_renames_and_leaves_out(truth, tmp_path, capsys):
     imported = np.load(path).astype(bool)
     assert (imported[:13] == truth[0][1][:13]).all()
     assert not imported[13].any()
+
+
+def changed(tree, damage):
+    """Yield the tree with one of its values at a time replaced."""
+    for key in tree if isinstance(tree, dict) else range(len(tree)):
+        rest = tree.copy()
+        rest[key] = damage
+        yield rest
+        if isinstance(tree[key], dict | list):
+            for part in changed(tree[key], damage):
+                yield tree.copy() | {key: part} if isinstance(tree, dict) else [*tree[:key], part, *tree[key + 1 :]]
+
+
+@pytest.mark.parametrize("damage", [None, -1, 10**40, 1e308, float("nan"), True, "x", "\u2603", [], [[]], {}, [[1, 2]]])
+def test_any_damaged_value_is_read_or_refused_as_bad_data(damage, tmp_path):
+    Image.new("L", (12, 10)).save(tmp_path / "a_L.png")
+    outline = [1.0, 1.0, 8.0, 1.0, 8.0, 7.0]
+    runs = {"counts": [100, 20], "size": [10, 12]}
+    coco = {
+        "images": [{"id": 1, "file_name": "a_L.png", "height": 10, "width": 12}],
+        "categories": [{"id": 3, "name": "Lunate"}],
+        "annotations": [
+            {"id": 5, "image_id": 1, "category_id": 3, "segmentation": [outline]},
+            {"id": 6, "image_id": 1, "category_id": 3, "segmentation": runs},
+        ],
+    }
+    buffer = io.BytesIO()
+    Image.new("1", (3, 2), 1).save(buffer, "PNG")
+    shapes = [
+        {"label": "Lunate", "shape_type": "polygon", "points": [[1, 1], [8, 1], [8, 7]]},
+        {"label": "Lunate", "shape_type": "circle", "points": [[5, 5], [6, 6]]},
+        {"label": "Lunate", "shape_type": "mask", "points": [[2, 3], [4, 4]],
+         "mask": base64.b64encode(buffer.getvalue()).decode()},
+    ]  # fmt: skip
+    labelme = {"imagePath": "a_L.png", "imageHeight": 10, "imageWidth": 12, "shapes": shapes}
+    path, outcomes = tmp_path / "a_L.json", []
+    for read, content in ((read_coco, coco), (read_labelme, labelme)):
+        for tree in [content, *changed(content, damage)]:
+            path.write_text(json.dumps(tree))
+            try:
+                for film in read(path):
+                    film.bones((10, 12))
+                outcomes.append(True)
+            except DataError as error:
+                assert "a_L" in str(error)
+                outcomes.append(False)
+    assert set(outcomes) == {True, False}

@@ -16,6 +16,9 @@ from jointwrist.errors import DataError
 #: Largest annotation file; labelme keeps a copy of the image in it.
 MAX_JSON_BYTES = 2**28
 
+#: Farthest that a point may lie from the image's corner, in pixels.
+MAX_COORDINATE = 1e6
+
 #: Draws a region as a (H, W) bool mask of a given height and width.
 Region = Callable[[tuple[int, int]], np.ndarray]
 
@@ -79,13 +82,14 @@ def as_points(values: Any, where: str, least: int) -> np.ndarray:
     """Return [[x, y], ...] as (N, 2) float64.
 
     Raises:
-        DataError: These are not at least `least` pairs of finite numbers; the message begins with `where`.
+        DataError: These are not at least `least` pairs of numbers within bounds; the message begins with `where`.
     """
     try:
         points = np.array(values, np.float64)
     except (TypeError, ValueError):
         points = np.empty(0)
-    if points.ndim != 2 or points.shape[1] != 2 or len(points) < least or not np.isfinite(points).all():
+    pairs = points.ndim == 2 and points.shape[1] == 2 and len(points) >= least
+    if not pairs or not (np.abs(points) <= MAX_COORDINATE).all():  # also true of nan
         raise DataError(f"{where}: needs at least {least} points of two numbers each; draw it again")
     return points
 
