@@ -547,7 +547,18 @@ def test_command_opens_the_browser(started, capsys):
     end = time.monotonic() + 5
     while not started["opened"] and time.monotonic() < end:
         time.sleep(0.01)
-    assert started["opened"] == [started["server"].url]
+    server = started["server"]
+    assert started["opened"] == [server.url.replace(f"{server.secret}/", server.ticket)]
+
+
+def test_the_address_on_a_command_line_leads_to_the_page_once(client, server):
+    assert client("GET", "", path="/None")[0].status == 404
+    path = urlsplit(server.single_use_url()).path
+    reply, forward = client("GET", "", path=path)
+    assert reply.status == 200
+    assert f"url={server.secret}/" in forward.decode()
+    assert client("GET", "", path=path)[0].status == 404
+    assert client("GET", "", path="/None")[0].status == 404
 
 
 def test_command_is_loud_about_the_network(started, capsys):

@@ -98,6 +98,13 @@ def test_the_film_is_shown_as_it_was_taken_with_what_was_found(page, predictor, 
             assert f"{result.probabilities[joint.index]:.2f}" in text
 
 
+def test_the_browser_is_led_to_the_page(browser, server):
+    page = browser.new_page()
+    page.goto(server.single_use_url())
+    page.wait_for_url(server.url)
+    page.close()
+
+
 def test_warnings_are_seen_first(page):
     assert page.get_by_text("not a medical device").is_visible()
     assert page.get_by_text(SHIPPED_CAUTION).is_visible()
@@ -260,6 +267,8 @@ def test_two_hands_are_no_two_visits(page):
     assert "left" in page.locator("#message").text_content()
     assert not page.locator("#change").is_visible()
     assert page.locator(".stage").count() == 2
+    # two films beside each other, but no change from one to the other
+    assert all("→" not in text and "|" in text for text in page.locator(".joint .said").all_text_contents())
 
 
 def drop(page, name, data):

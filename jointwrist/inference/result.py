@@ -73,7 +73,8 @@ class WristResult:
     @property
     def found(self) -> np.ndarray:
         """Return (14,) bool, the bones whose mask is more than a few stray pixels."""
-        return self.masks.sum((1, 2)) >= MIN_BONE_SHARE * self.masks[0].size
+        areas = np.array([np.count_nonzero(mask) for mask in self.masks])
+        return areas >= MIN_BONE_SHARE * self.masks[0].size
 
     @property
     def bones(self) -> tuple[str, ...]:
@@ -158,7 +159,7 @@ class WristResult:
 
     def _bone(self, index: int) -> dict[str, Any]:
         mask, found = self.masks[index], bool(self.found[index])
-        area = int(mask.sum())
+        area = int(np.count_nonzero(mask))
         entry: dict[str, Any] = {"name": BONES[index].name, "found": found, "area_px": area}
         if self.film.spacing_mm is not None:
             entry["area_mm2"] = round(area * self.film.spacing_mm**2, 2)

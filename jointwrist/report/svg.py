@@ -27,8 +27,12 @@ def outline_path(mask: np.ndarray, scale: float = 1.0) -> str:
         mask: Bool; where the frame cuts a bone, the path follows the frame.
         scale: Pixels of the picture per pixel of the mask; the corner of the first pixel is at 0, 0.
     """
-    lines = [(line - 0.5) * scale for line in outlines(np.pad(mask, 1))]
-    return "".join(_closed(line) for line in lines)
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if len(rows) == 0:
+        return ""
+    box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    corner = np.array([columns[0], rows[0]]) - 0.5
+    return "".join(_closed((line + corner) * scale) for line in outlines(np.pad(box, 1)))
 
 
 def _closed(line: np.ndarray) -> str:

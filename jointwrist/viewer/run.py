@@ -35,7 +35,7 @@ def view(arguments: argparse.Namespace) -> int:
             )
         print(f"jointwrist view: {server.url} (Ctrl-C ends it)", flush=True)
         if arguments.browser:
-            threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
+            threading.Thread(target=webbrowser.open, args=(server.single_use_url(),), daemon=True).start()
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -82,6 +82,7 @@ class ViewerServer(ThreadingHTTPServer):
         self.films, self.max_upload = films, max_upload
         self.facts = {**facts, "max_upload": max_upload}
         self.host, self.secret = host, secrets.token_urlsafe(12)
+        self.ticket: str | None = None
         self.uploads = threading.BoundedSemaphore(UPLOADS)
         self.page = {
             address: ((files(f"jointwrist.{package}") / "assets" / name).read_bytes(), kind)
@@ -100,12 +101,22 @@ class ViewerServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """Address to open in a browser on this machine."""
+        return f"{self._root}/{self.secret}/"
+
+    def single_use_url(self) -> str:
+        """Return an address that leads to the page once; other users can read the command line of a browser."""
+        self.ticket = secrets.token_urlsafe(12)
+        return f"{self._root}/{self.ticket}"
+
+    @property
+    def _root(self) -> str:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}/{self.secret}/"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say in one line that a connection broke; a browser that closes a tab is no reason for a traceback."""
-        print(f"jointwrist: connection lost ({sys.exc_info()[1]})", file=sys.stderr)
+        """Keep quiet about a browser that left."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def is_loopback(host: str) -> bool:
@@ -183,6 +194,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _route(self) -> tuple[HTTPStatus, str, bytes]:
         path, _, query = self.path.partition("?")
+        if self.server.ticket and path == f"/{self.server.ticket}":
+            self.server.ticket = None
+            forward = f'<meta http-equiv="refresh" content="0; url={self.server.secret}/">'
+            return HTTPStatus.OK, "text/html; charset=utf-8", forward.encode()
         root = f"/{self.server.secret}/"
         if not hmac.compare_digest(path[: len(root)].encode(), root.encode()):
             raise RefusedError(HTTPStatus.NOT_FOUND, "Open the whole address that the terminal shows.")

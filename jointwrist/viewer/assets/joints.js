@@ -40,14 +40,14 @@ function crop(stage, index, kind) {
   return canvas;
 }
 
-// Probability and score, of two visits with an arrow between them.
-function said(joints) {
+// Probability and score; `between` stands between those of two films.
+function said(joints, between) {
   const line = make("div", { class: "said" });
   const probability = ({ found, probability, probability_sd: spread }) =>
     found ? probability.toFixed(2) + (spread === undefined ? "" : ` ± ${spread.toFixed(2)}`) : "not found";
-  line.append(`p ${joints.map(probability).join(" → ")}`, ", score ");
+  line.append(`p ${joints.map(probability).join(between)}`, ", score ");
   joints.forEach((joint, index) => {
-    line.append(index ? " → " : "", make("b", joint.eroded ? { class: "eroded" } : {}, joint.score_label ?? "–"));
+    line.append(index ? between : "", make("b", joint.eroded ? { class: "eroded" } : {}, joint.score_label ?? "–"));
   });
   return line;
 }
@@ -63,8 +63,8 @@ function bar(joint, threshold) {
   return line;
 }
 
-// Fill `list` with a card for each joint surface of one or two stages.
-export function drawJoints(list, stages, facts, kind, picked) {
+// Fill `list` with a card for each joint surface of one or two stages; `compared` if these are visits of one wrist.
+export function drawJoints(list, stages, facts, kind, compared, picked) {
   list.classList.toggle("paired-crops", stages.length === 2);
   const scored = stages.some((stage) => stage.result.joints.some((joint) => joint.found));
   if (!scored) {
@@ -81,7 +81,7 @@ export function drawJoints(list, stages, facts, kind, picked) {
     const title = make("div", { class: "title" });
     title.append(make("i", {}, String(index + 1)), display);
     const text = make("div");
-    text.append(title, said(stages.map((stage) => stage.result.joints[index])));
+    text.append(title, said(stages.map((stage) => stage.result.joints[index]), compared ? " → " : " | "));
     for (const stage of stages) text.append(bar(stage.result.joints[index], stage.result.erosion_threshold));
     card.append(crops, text);
     card.addEventListener("click", () => picked(index));

@@ -202,7 +202,7 @@ function greyTable() {
 function paint() {
   const table = greyTable();
   for (const stage of openStages()) stage.paint(table);
-  drawJoints($("joints"), openStages(), state.facts, $("heat").value, pickJoint);
+  drawJoints($("joints"), openStages(), state.facts, $("heat").value, state.comparison !== null, pickJoint);
   light();
 }
 
