@@ -168,7 +168,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     config = build(RunConfig, merge_trees(info["config"], parse_overrides(arguments.set)))
     accelerator = open_accelerator(config.precision)
     # evaluation is on the folder, also of a model that was trained on phantoms made on the fly
-    config = replace(config, stream=StreamConfig())
+    config = replace(config, stream=StreamConfig(), cache=False)
     data = load_run_data(config, Release.open(arguments.data))
     parts = ("train", "val", "test") if arguments.split == "all" else (arguments.split,)
     cases = ConcatDataset([getattr(data, part) for part in parts])
@@ -437,7 +437,7 @@ def collect_info() -> dict[str, Any]:
     return {
         "version": __version__,
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("torch", "torchvision", "timm", "kornia", "accelerate")},
+        "packages": {name: version(name) for name in ("torch", "torchvision", "timm", "accelerate")},
         "devices": [f"CPU, {torch.get_num_threads()} threads", *gpus],
         "extras": {
             extra: "installed" if all(find_spec(module) for module in modules) else "missing"

@@ -59,7 +59,8 @@ def load_run_data(config: RunConfig, release: Release) -> RunData:
     else:
         select = release.segmentation if config.task == "segmentation" else release.erosion
         cases = {name: list(select(name)) for name in ("train", "val", "test")}
-    datasets = {name: _dataset(config, chosen) for name, chosen in cases.items()}
+    # test is read once: keeping it would take memory for nothing
+    datasets = {name: _dataset(config, chosen, config.cache and name != "test") for name, chosen in cases.items()}
     if config.stream.wrists:
         datasets["train"] = _stream(config)
     for name, dataset in datasets.items():
@@ -85,10 +86,10 @@ def share_loader(dataset: Dataset, batch_size: int, workers: int, process: int, 
     )
 
 
-def _dataset(config: RunConfig, cases: Sequence[Case]) -> Dataset:
+def _dataset(config: RunConfig, cases: Sequence[Case], cache: bool) -> Dataset:
     if config.task == "erosion":
-        return CropDataset(cases, config.erosion.crop_size, config.erosion.mirror_left, config.cache)
-    return WristDataset(cases, config.detail_size or config.image_size, config.cache)
+        return CropDataset(cases, config.erosion.crop_size, config.erosion.mirror_left, cache)
+    return WristDataset(cases, config.detail_size or config.image_size, cache)
 
 
 def _stream(config: RunConfig) -> Dataset:
