@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import runpy
 import typing
 
+import numpy as np
 import pytest
 import yaml
 from docs_pages import DOCS, PAGES, ROOT, page_text, without_code
 
+from jointwrist.data.dicom import Radiograph
 from jointwrist.engine.config import RunConfig
+from jointwrist.inference.result import WristResult
+from jointwrist.inference.views import Uncertainty
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +63,33 @@ def test_figures_of_the_shipped_weights_are_those_of_their_card():
     figures += re.findall(r"\d+,\d{3} wrists", page_text("explanation/phantom.md"))
     assert len(figures) == 3
     assert all(figure.replace(" wrists", " phantom wrists") in card for figure in figures)
+
+
+def section(page, heading):
+    """Code words of a section of a page."""
+    text = page_text(page)
+    body = text[text.index(f"\n## {heading}\n") + 4 + len(heading) :].partition("\n## ")[0]
+    return set(re.findall(r"`([^`\n]+)`", body))
+
+
+def test_rows_and_jobs_have_the_columns_that_the_page_describes():
+    rows, jobs = section("reference/files.md", "Rows"), section("reference/files.md", "`job.json`")
+    for path in (DOCS / "demo" / "jobs").glob("*/*"):
+        if path.suffix == ".csv":
+            assert set(path.read_text(encoding="utf-8").partition("\n")[0].split(",")) <= rows, path
+        else:
+            assert set(json.loads(path.read_text(encoding="utf-8"))) <= jobs, path
+
+
+def test_a_prediction_has_the_keys_that_the_page_describes():
+    uncertainty = Uncertainty(5, np.ones(14, np.float32), np.zeros(6, np.float32))
+    result = WristResult(
+        Radiograph(np.zeros((9, 9), np.float32), spacing_mm=0.1, side="L"), np.ones((14, 9, 9), bool),
+        np.ones(6, np.float32), np.ones(6, np.int64), np.ones((6, 4), np.float32), uncertainty=uncertainty,
+    )  # fmt: skip
+    record = result.to_dict()
+    described = section("reference/files.md", "Predictions")
+    assert {*record, *record["bones"][0], *record["joints"][0]} <= described
 
 
 def test_the_configuration_page_names_every_key(hooks):
