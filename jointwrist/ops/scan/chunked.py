@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from jointwrist.ops.scan.doubling import recurrence
 from jointwrist.ops.scan.elementwise import whole_scan
@@ -12,15 +11,15 @@ from jointwrist.ops.scan.elementwise import whole_scan
 CHUNK = 64
 
 
-def _expand(matrix: Tensor) -> Tensor:
-    """Bring (B, G, N, T) to (T, B, G, 1, N), ready to meet (T, B, G, D/G, 1)."""
-    return matrix.permute(3, 0, 1, 2)[:, :, :, None]
+def _states(matrix: Tensor) -> Tensor:
+    """Bring (B, G, N, T) to (T, B, G, N, 1), ready to meet (T, B, G, 1, D/G)."""
+    return matrix.permute(3, 0, 1, 2)[..., None]
 
 
-def _steps(values: Tensor, groups: int) -> Tensor:
-    """Bring (B, D, T) to (T, B, G, D/G, 1)."""
+def _channels(values: Tensor, groups: int) -> Tensor:
+    """Bring (B, D, T) to (T, B, G, 1, D/G); channels last, over which PyTorch's loops run."""
     batch, channels, length = values.shape
-    return values.permute(2, 0, 1).reshape(length, batch, groups, channels // groups, 1)
+    return values.permute(2, 0, 1).reshape(length, batch, groups, 1, channels // groups)
 
 
 def _run(decay: Tensor, drive: Tensor, state: Tensor) -> Tensor:
@@ -30,6 +29,15 @@ def _run(decay: Tensor, drive: Tensor, state: Tensor) -> Tensor:
     return drive
 
 
+def _run_back(decay: Tensor, gradient: Tensor, carry: Tensor) -> Tensor:
+    """Turn (T, ...) gradients by the outputs into those by the states in place; return the one before the first."""
+    decays, gradients = decay.unbind(0), gradient.unbind(0)
+    later = gradients[-1].add_(carry)
+    for t in range(len(gradients) - 2, -1, -1):
+        later = gradients[t].addcmul_(decays[t + 1], later)
+    return later * decays[0]
+
+
 class ChunkedScan(torch.autograd.Function):
     """Selective scan with linear memory in the length and no (L, D, N) tensor kept."""
 
@@ -37,52 +45,68 @@ class ChunkedScan(torch.autograd.Function):
     def forward(ctx, u, delta, A, B, C):
         """Scan; see `reference.recurrence` for shapes."""
         groups = B.shape[1]
-        rates = A.view(groups, -1, A.shape[1])
-        state = u.new_zeros(u.shape[0], groups, u.shape[1] // groups, A.shape[1])
+        rates = _rates(A, groups)
+        state = u.new_zeros(u.shape[0], *rates.shape)
         starts, ys = [], []
         for part in _parts(u.shape[-1]):
             starts.append(state)
-            steps, c = _steps(delta[..., part], groups), _expand(C[..., part])
-            drive = steps * _steps(u[..., part], groups) * _expand(B[..., part])
+            steps = _channels(delta[..., part], groups)
+            drive = (steps * _channels(u[..., part], groups)) * _states(B[..., part])
             states = _run(torch.exp(steps * rates), drive, state)
             state = states[-1].clone()
-            ys.append((states * c).sum(-1))
+            ys.append(states.mul_(_states(C[..., part])).sum(3))
         ctx.save_for_backward(u, delta, A, B, C, *starts)
-        return torch.cat(ys).reshape(u.shape[-1], *u.shape[:2]).permute(1, 2, 0), state.flatten(1, 2)
+        return torch.cat(ys).reshape(u.shape[-1], *u.shape[:2]).permute(1, 2, 0), state.mT.flatten(1, 2)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, dy, dlast):
         """Walk the chunks backwards, recomputing the states of each."""
         u, delta, A, B, C, *starts = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return tuple(_differentiable(ctx.needs_input_grad, (u, delta, A, B, C), (dy, dlast)))
         groups = B.shape[1]
-        rates = A.view(groups, -1, A.shape[1])
+        rates = _rates(A, groups)
         du, ddelta = torch.empty_like(u), torch.empty_like(delta)
         da, db, dc = torch.zeros_like(rates), torch.empty_like(B), torch.empty_like(C)
-        carry = dlast.reshape(starts[0].shape).clone()
+        carry = dlast.unflatten(1, (groups, -1)).mT.clone(memory_format=torch.contiguous_format)
         for part, start in reversed(list(zip(_parts(u.shape[-1]), starts, strict=True))):
-            steps, x = _steps(delta[..., part], groups), _steps(u[..., part], groups)
-            b, c = _expand(B[..., part]), _expand(C[..., part])
-            decay = torch.exp(steps * rates)
-            states = _run(decay, steps * x * b, start)
-            dy_t = _steps(dy[..., part], groups)
-            dc[..., part] = (dy_t * states).sum(3).permute(1, 2, 3, 0)
+            steps, x = _channels(delta[..., part], groups), _channels(u[..., part], groups)
+            b, c, dy_t = _states(B[..., part]), _states(C[..., part]), _channels(dy[..., part], groups)
+            decay, driven = torch.exp(steps * rates), steps * x
+            states = _run(decay, driven * b, start)
+            dc[..., part] = _over_channels(dy_t, states)
             gradient = dy_t * c
-            for t in range(len(gradient) - 1, -1, -1):
-                carry = gradient[t].add_(carry)
-                carry = carry * decay[t]
-            before = torch.cat([start[None], states[:-1]])
-            through = gradient * before * decay
-            da += (through * steps).sum((0, 1))
-            weighted = (gradient * b).sum(-1, keepdim=True)
-            ddelta[..., part] = _back((through * rates).sum(-1, keepdim=True) + weighted * x)
+            carry = _run_back(decay, gradient, carry)
+            weighted = (gradient * b).sum(3, keepdim=True)
+            db[..., part] = _over_channels(driven, gradient)
+            through = decay.mul_(gradient)
+            through[1:].mul_(states[:-1])
+            through[0].mul_(start)
+            ddelta[..., part] = _back(torch.addcmul((through * rates).sum(3, keepdim=True), weighted, x))
             du[..., part] = _back(weighted * steps)
-            db[..., part] = (gradient * (steps * x)).sum(3).permute(1, 2, 3, 0)
-        return du, ddelta, da.view_as(A), db, dc
+            da += through.mul_(steps).sum((0, 1))
+        return du, ddelta, da.mT.reshape(A.shape), db, dc
+
+
+def _differentiable(needed: tuple[bool, ...], inputs: tuple[Tensor, ...], outgoing: tuple[Tensor, Tensor]) -> list:
+    """Gradients that can be differentiated again, by operators that PyTorch knows; memory grows with L x D x N."""
+    wanted = [value for value, need in zip(inputs, needed, strict=True) if need]
+    found = iter(torch.autograd.grad(recurrence(*inputs), wanted, outgoing, create_graph=True))
+    return [next(found) if need else None for need in needed]
+
+
+def _rates(A: Tensor, groups: int) -> Tensor:
+    """Bring (D, N) to (G, N, D/G), contiguous."""
+    return A.unflatten(0, (groups, -1)).mT.contiguous()
+
+
+def _over_channels(weights: Tensor, states: Tensor) -> Tensor:
+    """Sum (T, B, G, N, D/G) over the channels with weights (T, B, G, 1, D/G); bring it to (B, G, N, T)."""
+    return (states * weights).sum(-1).permute(1, 2, 3, 0)
 
 
 def _back(values: Tensor) -> Tensor:
-    """Bring (T, B, G, D/G, 1) back to (B, D, T)."""
+    """Bring (T, B, G, 1, D/G) back to (B, D, T)."""
     return values.flatten(2).permute(1, 2, 0)
 
 

@@ -62,6 +62,27 @@ inline Vec exp2(Vec x) {
   return scaled_power(shifted, x - (shifted - SHIFT));
 }
 
+// The same for |x| below `NEAR`: nothing to clamp, and one term less; relative error 8e-8.
+constexpr float NEAR = 125.f;
+constexpr float ROUND = 12582912.f;
+
+inline Vec near_exp2(Vec x) {
+  Vec shifted = x + ROUND, f = x - (shifted - ROUND);
+  Vec p = f * 1.3274633e-3f + 9.671962e-3f;
+  p = p * f + 5.5506784e-2f;
+  p = p * f + 2.4022235e-1f;
+  p = p * f + 6.9314706e-1f;
+  p = p * f + 1.f;
+  return (Vec)((Int)p + ((Int)shifted << 23));
+}
+
+struct Anywhere {
+  static Vec power(Vec x) { return exp2(x); }
+};
+struct Near {
+  static Vec power(Vec x) { return near_exp2(x); }
+};
+
 constexpr float LOG2E = 1.44269504f;
 
 inline Vec exp(Vec x) {
@@ -229,18 +250,64 @@ struct Task {
 
 int64_t chunks(const Sizes &s) { return (s.length + s.chunk - 1) / s.chunk; }
 
-// Step sizes after bias and softplus, and their slope by the input; outside the channels they are 0.
-inline void load_steps(const Inputs &in, const Sizes &size, const Block &block, Vec *step, Vec *slope) {
+// NaN if there is a NaN or an infinity among the lanes.
+inline float largest(Vec v) {
+  float found = 0.f, doubt = 0.f;
+  for (int i = 0; i < W; ++i) {
+    found = v[i] > found ? v[i] : found;
+    doubt += v[i] * 0.f;
+  }
+  return found + doubt;
+}
+
+inline Vec absolute(Vec v) { return (Vec)((Int)v & 0x7fffffff); }
+
+// Step sizes after bias and softplus, and their slope by the input; outside the channels they are 0. Returns the largest
+// magnitude of a step, NaN where one is not finite, so that no comparison with it holds.
+inline float load_steps(const Inputs &in, const Sizes &size, const Block &block, Vec *step, Vec *slope) {
   block.load(in.delta, step);
   Vec bias = in.bias.data ? load_lanes(in.bias.data + block.channel, 1, block.lanes) : fill(0.f);
+  Vec longest = fill(0.f), doubt = fill(0.f);
   for (int64_t t = 0; t < block.steps; ++t) {
     Vec x = step[t] + bias;
     slope[t] = fill(1.f);
     step[t] = size.softplus ? softplus(x, slope[t]) : x;
+    Vec magnitude = absolute(step[t]);
+    longest = longest > magnitude ? longest : magnitude;
+    doubt += magnitude * 0.f;
   }
+  return largest(longest + doubt);
+}
+
+template <int NB>
+inline float fastest(const Vec *rate) {
+  Vec found = fill(0.f), doubt = fill(0.f);
+  for (int i = 0; i < NB; ++i) {
+    Vec magnitude = absolute(rate[i]);
+    found = found > magnitude ? found : magnitude;
+    doubt += magnitude * 0.f;
+  }
+  return largest(found + doubt);
 }
 
 // ---- forward ---------------------------------------------------------------------------------------------------------
+
+// NB states of a block of channels through the steps of a chunk.
+template <int NB, class Exponential>
+void walk(int64_t steps, int64_t N, const Vec *step, const Vec *x, const float *b, const float *c, const Vec *rate,
+          Vec *state, Vec *out) {
+  Vec h[NB];
+  for (int i = 0; i < NB; ++i) h[i] = state[i];
+  for (int64_t t = 0; t < steps; ++t, b += N, c += N) {
+    Vec total = out[t];
+    for (int i = 0; i < NB; ++i) {
+      h[i] = Exponential::power(step[t] * rate[i]) * h[i] + x[t] * b[i];
+      total += h[i] * c[i];
+    }
+    out[t] = total;
+  }
+  for (int i = 0; i < NB; ++i) state[i] = h[i];
+}
 
 template <int NB>
 void forward_task(const Sizes &size, const Inputs &in, const View &y, const View &last, const View &states,
@@ -256,7 +323,7 @@ void forward_task(const Sizes &size, const Inputs &in, const View &y, const View
       const Block block = task.block(index, chunk);
       Vec *state = carry + (index - task.first) * N;
       block.load(in.u, u);
-      load_steps(in, size, block, step, slope);
+      const float longest = load_steps(in, size, block, step, slope);
       Vec skip = in.D.data ? load_lanes(in.D.data + block.channel, 1, block.lanes) : fill(0.f);
       for (int64_t t = 0; t < steps; ++t) {
         out[t] = skip * u[t];
@@ -268,15 +335,8 @@ void forward_task(const Sizes &size, const Inputs &in, const View &y, const View
           h[i] = state[n + i];
           rate[i] = LOG2E * load_lanes(in.A.data + block.channel * N + n + i, N, block.lanes);
         }
-        for (int64_t t = 0; t < steps; ++t) {
-          const float *bt = b.data() + t * N + n, *ct = c.data() + t * N + n;
-          Vec total = out[t];
-          for (int i = 0; i < NB; ++i) {
-            h[i] = exp2(step[t] * rate[i]) * h[i] + u[t] * bt[i];
-            total += h[i] * ct[i];
-          }
-          out[t] = total;
-        }
+        const bool near = longest * fastest<NB>(rate) < NEAR;
+        (near ? walk<NB, Near> : walk<NB, Anywhere>)(steps, N, step, u, b.data() + n, c.data() + n, rate, h, out);
         for (int i = 0; i < NB; ++i) state[n + i] = h[i];
       }
       if (in.z.data) {
@@ -303,6 +363,20 @@ void forward_task(const Sizes &size, const Inputs &in, const View &y, const View
 struct Gradients {
   View u, delta, A, B, C, D, z, bias;
 };
+
+// Decays and states of a chunk again, h[0] being the state before it.
+template <int NB, class Exponential>
+void retrace(int64_t steps, int64_t N, const Vec *step, const Vec *x, const float *b, const Vec *rate, Vec *a, Vec *h) {
+  Vec state[NB];
+  for (int i = 0; i < NB; ++i) state[i] = h[i];
+  for (int64_t t = 0; t < steps; ++t, b += N) {
+    for (int i = 0; i < NB; ++i) {
+      a[t * NB + i] = Exponential::power(step[t] * rate[i]);
+      state[i] = a[t * NB + i] * state[i] + x[t] * b[i];
+      h[(t + 1) * NB + i] = state[i];
+    }
+  }
+}
 
 template <int NB>
 void backward_task(const Sizes &size, const Inputs &in, const View &states, const View &dy, const View &dlast,
@@ -331,7 +405,7 @@ void backward_task(const Sizes &size, const Inputs &in, const View &states, cons
       const int64_t local = index - task.first;
       block.load(in.u, u);
       block.load(dy, dout);
-      load_steps(in, size, block, step, slope);
+      const float longest = load_steps(in, size, block, step, slope);
       if (in.z.data) {
         block.load(in.z, gate);
         for (int64_t t = 0; t < steps; ++t) {
@@ -360,13 +434,10 @@ void backward_task(const Sizes &size, const Inputs &in, const View &states, cons
                                     1, block.lanes)
                        : fill(0.f);
         }
-        for (int64_t t = 0; t < steps; ++t) {
-          const float *bt = b.data() + t * N + n;
-          for (int i = 0; i < NB; ++i) {
-            a[t * NB + i] = exp2(step[t] * (LOG2E * rate[i]));
-            h[(t + 1) * NB + i] = a[t * NB + i] * h[t * NB + i] + x[t] * bt[i];
-          }
-        }
+        Vec fast[NB];
+        for (int i = 0; i < NB; ++i) fast[i] = LOG2E * rate[i];
+        const bool near = longest * fastest<NB>(fast) < NEAR;
+        (near ? retrace<NB, Near> : retrace<NB, Anywhere>)(steps, N, step, x, b.data() + n, fast, a, h);
         if (in.z.data) {
           for (int64_t t = 0; t < steps; ++t)
             for (int i = 0; i < NB; ++i) out[t] += h[(t + 1) * NB + i] * c[t * N + n + i];
