@@ -220,15 +220,16 @@ def test_a_circle_has_the_area_of_a_circle(tmp_path):
     assert abs(area / (np.pi * 20**2) - 1) < 0.01
 
 
-def test_a_table_gives_patients_sides_splits_spacings_and_scores(truth, tmp_path):
+def test_a_table_gives_patients_sides_splits_spacings_and_scores(truth, tmp_path, capsys):
     source = write_coco(tmp_path / "source", truth, OUTLINES["runs"])
-    lines = ["file,patient,side,split,spacing_mm,DistalRadius,Lunate"]
+    lines = ["file,patient,side,split,spacing_mm,DistalRadius,Lunate", "gone.png,nobody,L,,,,"]
     for number, (case, _) in enumerate(truth):
         split = ("train", "train", "val", "test")[number % 4]
         lines.append(f"{case.identifier}.png,person {number},{case.side},{split},0.17,{number % 6},")
     (tmp_path / "table.csv").write_text("\n".join(lines))
     words = ["data", "import", "coco", str(source), str(tmp_path / "out"), "--table", str(tmp_path / "table.csv")]
     assert main(words) == 0
+    assert "rows of the table without a radiograph: gone.png" in capsys.readouterr().out
     assert not [fault for fault in check_release(tmp_path / "out") if fault.severity == "error"]
     cases = Release.open(tmp_path / "out").cases
     assert [case.patient for case in cases] == [f"person-{number}" for number in range(9)]

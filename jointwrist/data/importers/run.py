@@ -22,8 +22,14 @@ def run(arguments: argparse.Namespace) -> int:
     print(
         f"{len(films)} radiographs of {done.patients} patients ({splits}), {done.scored} with scores: {arguments.out}"
     )
-    if done.unlisted:
-        print(f"not in the table, named by their files: {', '.join(done.unlisted)}")
+    if table is not None:
+        names = {film.image.name for film in films}
+        for text, found in (
+            ("not in the table, told by their names", names - table.keys()),
+            ("rows of the table without a radiograph", table.keys() - names),
+        ):
+            if found:
+                print(f"{text}: {', '.join(sorted(found))}")
     if done.missing:
         print("radiographs without a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
     print(f"check it with: jointwrist data check {arguments.out}")

@@ -40,14 +40,12 @@ class Imported:
         patients: Number of patients.
         scored: Radiographs with erosion scores.
         missing: Radiographs that lack a bone, by the bone's name; only bones that some lack.
-        unlisted: Radiographs that the table does not name, if there is a table; their file names told patient and side.
     """
 
     films: Mapping[str, int]
     patients: int
     scored: int
     missing: Mapping[str, int]
-    unlisted: tuple[str, ...]
 
 
 class FilmBoxes(NamedTuple):
@@ -98,8 +96,8 @@ def write_release(
     missing: Counter[int] = Counter()
     boxes: list[FilmBoxes] = []
     with _whole_folder(out) as folder:
-        films_told = tqdm(films, desc="import", unit="film", disable=None, leave=False)
-        for film, entry in zip(films_told, entries, strict=True):
+        progress = tqdm(films, desc="import", unit="film", disable=None, leave=False)
+        for film, entry in zip(progress, entries, strict=True):
             image = read_image(film.image)
             masks = unpack_masks(film.bones(image.shape))
             split = splits[entry.identifier.patient]
@@ -118,7 +116,6 @@ def write_release(
         patients=len(splits),
         scored=len(boxes),
         missing={name: missing[bone] for bone, name in enumerate(BONE_NAMES) if missing[bone]},
-        unlisted=tuple(film.image.name for film in films if table and film.image.name not in table),
     )
 
 
