@@ -167,7 +167,7 @@ def environment(accelerator: Accelerator) -> dict[str, Any]:
     return {
         "jointwrist": __version__,
         "revision": git.stdout.strip() or "unknown",
-        "versions": {name: version(name) for name in ("torch", "timm", "accelerate", "numpy")},
+        "versions": {name: version(name) for name in ("torch", "timm", "kornia", "accelerate", "numpy")},
         "python": platform.python_version(),
         "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU",
         "processes": accelerator.num_processes,

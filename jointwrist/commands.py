@@ -437,7 +437,7 @@ def collect_info() -> dict[str, Any]:
     return {
         "version": __version__,
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("torch", "torchvision", "timm", "accelerate")},
+        "packages": {name: version(name) for name in ("torch", "torchvision", "timm", "kornia", "accelerate")},
         "devices": [f"CPU, {torch.get_num_threads()} threads", *gpus],
         "extras": {
             extra: "installed" if all(find_spec(module) for module in modules) else "missing"

@@ -1,69 +1,35 @@
-"""Augmentation of a batch on its device: one warp for image and bit maps, of the chosen images alone."""
+"""Augmentation of a batch on its device: kornia for the geometry, one warp for image and bit maps."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import kornia.augmentation as K
 import torch
-import torch.nn.functional as F
+from kornia.geometry.transform import warp_affine
 from torch import Tensor, nn
 
 from jointwrist.engine.config import AugmentConfig
 
 
-@dataclass(frozen=True)
-class RandomAffine:
-    """Random zoom, rotation and shift of single images about their centre.
+def draw_affine(step: K.RandomAffine, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Choose images and how each is moved.
 
-    Attributes:
-        probability: Of each image, to be moved at all.
-        scale: Range of the zoom; 2 shows the middle half of the image.
-        rotate: Largest angle in degrees.
-        shift: Largest shift as a fraction of the side.
+    Args:
+        step: Ranges and probability.
+        images: (B, C, H, W).
+
+    Returns:
+        (K,) indices of the images to be moved, and (K, 2, 3) matrices from source to target pixels (x, y).
     """
-
-    probability: float
-    scale: tuple[float, float]
-    rotate: float = 0.0
-    shift: float = 0.0
-
-    def draw(self, number: int) -> tuple[Tensor, Tensor]:
-        """Choose among so many images.
-
-        Returns:
-            (K,) indices of those to be moved, and (K, 2, 3) matrices from target to source in coordinates (x, y) that
-            run from -1 to 1 over a square image.
-        """
-        chosen = torch.nonzero(torch.rand(number) < self.probability).flatten()
-
-        def uniform(low: float, high: float, *shape: int) -> Tensor:
-            return low + (high - low) * torch.rand(len(chosen), *shape)
-
-        scale = uniform(*self.scale)
-        angle = torch.deg2rad(uniform(-self.rotate, self.rotate))
-        shift = 2 * uniform(-self.shift, self.shift, 2)
-        cosine, sine = torch.cos(angle) / scale, torch.sin(angle) / scale
-        linear = torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)
-        return chosen, torch.cat([linear, -linear @ shift[:, :, None]], 2)
+    drawn = step.forward_parameters(images.shape)
+    chosen = torch.nonzero(drawn["batch_prob"] > 0.5).flatten()
+    values = {name: value[chosen] for name, value in drawn.items() if len(value) == len(images)}
+    chosen = chosen.to(images.device)
+    return chosen, step.compute_transformation(images[chosen], values, step.flags)[:, :2]
 
 
 def warp(images: Tensor, matrices: Tensor, mode: str = "bilinear") -> Tensor:
-    """Warp images, zeros from beyond the frame.
-
-    Args:
-        images: (K, C, H, W) floating point.
-        matrices: (K, 2, 3) from target to source coordinates (x, y) between -1 and 1.
-        mode: "bilinear" or "nearest".
-    """
-    return F.grid_sample(images, _grid(matrices, images.shape[-2:]), mode=mode, align_corners=False)
-
-
-def _grid(matrices: Tensor, size: tuple[int, int]) -> Tensor:
-    """(K, H, W, 2) source coordinates: `affine_grid` as two sums, several times as fast on a CPU."""
-    y, x = ((2 * torch.arange(n, device=matrices.device, dtype=matrices.dtype) + 1) / n - 1 for n in size)
-    across = matrices[..., 0, None, None] * x
-    down = matrices[..., 1, None, None] * y[:, None] + matrices[..., 2, None, None]
-    return (across + down).permute(0, 2, 3, 1)
+    """Warp (K, C, H, W) floating-point images by the matrices of `draw_affine`, zeros from beyond the frame."""
+    return warp_affine(images, matrices, images.shape[-2:], mode, padding_mode="zeros", align_corners=False)
 
 
 class Augment(nn.Module):
@@ -76,11 +42,12 @@ class Augment(nn.Module):
     def __init__(self, config: AugmentConfig):
         super().__init__()
         self.config = config
-        spread = (1 - config.scale, 1 + config.scale)
-        self.geometry = [
-            RandomAffine(config.zoom_probability, config.zoom),
-            RandomAffine(config.affine_probability, spread, config.rotate, config.shift),
-        ]
+        self.geometry: list[K.RandomAffine] = []
+        if config.zoom_probability > 0:
+            self.geometry.append(K.RandomAffine(0.0, scale=config.zoom, p=config.zoom_probability))
+        if config.affine_probability > 0:
+            spread, shift = (1 - config.scale, 1 + config.scale), (config.shift, config.shift)
+            self.geometry.append(K.RandomAffine(config.rotate, shift, spread, p=config.affine_probability))
 
     @torch.no_grad()
     def forward(self, image: Tensor, bits: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
@@ -94,7 +61,8 @@ class Augment(nn.Module):
             Image and bit maps of the same shapes and dtypes.
         """
         for step in self.geometry:
-            chosen, matrices = (drawn.to(image.device) for drawn in step.draw(len(image)))
+            # kornia's own forward warps images that were not chosen too
+            chosen, matrices = draw_affine(step, image)
             if len(chosen):
                 image = image.index_copy(0, chosen, warp(image[chosen], matrices))
                 if bits is not None:
