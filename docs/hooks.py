@@ -58,7 +58,7 @@ def command_line() -> str:
     parts = []
     for words, parser, summary in commands(build_parser()):
         text = parser.description or f"{summary[:1].upper()}{summary[1:]}."
-        usage = parser.format_usage().removeprefix("usage: ").rstrip()
+        usage = parser.format_usage().removeprefix("usage: ").replace("\n" + " " * len("usage: "), "\n").rstrip()
         rows = "\n".join(_argument_row(action, parser) for action in parser._actions if action.dest != "help")
         table = f"\n\n| argument | |\n| --- | --- |\n{rows}" if rows else ""
         parts.append(f"## {' '.join(words)}\n\n{text}\n\n```text\n{usage}\n```{table}")
