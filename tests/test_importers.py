@@ -37,6 +37,17 @@ def test_polygons_are_filled_as_matplotlib_tests_pixel_centres():
         assert (fill_polygon(corners, (height, width)) == expected).all()
 
 
+def test_polygons_are_those_of_pycocotools_but_for_pixels_on_the_outline():
+    coco = pytest.importorskip("pycocotools.mask")
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        angle, radius = np.sort(rng.uniform(0, 2 * np.pi, 40)), rng.uniform(40, 60, 40)
+        corners = np.array([100.0, 90.0]) + np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
+        theirs = coco.decode(coco.merge(coco.frPyObjects([corners.ravel().tolist()], 200, 220))).astype(bool)
+        ours = fill_polygon(corners, (200, 220))
+        assert 2 * (ours & theirs).sum() > 0.995 * (ours.sum() + theirs.sum())
+
+
 def test_a_polygon_covers_its_area_and_whole_numbers_are_pixel_edges():
     square = np.array([[2, 1], [5, 1], [5, 3], [2, 3]])
     mask = fill_polygon(square, (6, 8))
