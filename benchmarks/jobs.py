@@ -17,16 +17,16 @@ import torch
 from accelerate import Accelerator
 
 from jointwrist import __version__
-from jointwrist.config import digest, to_dict
+from jointwrist.config import ConfigError, digest, to_dict
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.calibrate import settle
 from jointwrist.engine.checkpoint import save_weights
 from jointwrist.engine.config import RunConfig
 from jointwrist.engine.evaluate import evaluate
-from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.loaders import RunData, load_run_data
 from jointwrist.engine.session import tracked
-from jointwrist.engine.tasks import Rows, build_task
-from jointwrist.engine.trainer import BEST, STATE, Trainer, weight_info
+from jointwrist.engine.tasks import Rows, Task, build_task
+from jointwrist.engine.trainer import BEST, STATE, Trainer, build_model, weight_info
 from jointwrist.files import atomic, write_text
 
 
@@ -116,6 +116,8 @@ def _train_and_test(accelerator: Accelerator, job: Job, release: Release) -> dic
     task = build_task(config, data.prior)
     task.augment.to(accelerator.device)
 
+    if config.task == "foundation":
+        return _test_as_it_is(accelerator, job, data, task)
     with tracked(accelerator, job.folder.name, config) as log:
         trainer = Trainer(accelerator, config, data, task, job.folder, log)
         parameters = sum(p.numel() for p in trainer.bare.parameters())
@@ -131,6 +133,27 @@ def _train_and_test(accelerator: Accelerator, job: Job, release: Release) -> dic
         "epochs": trainer.epoch,
         "parameters": parameters,
         "thresholds": thresholds,
+        "test_seconds": round(time.monotonic() - began, 2),
+        "notes": list(data.notes),
+    }
+
+
+def _test_as_it_is(accelerator: Accelerator, job: Job, data: RunData, task: Task) -> dict[str, Any]:
+    """Test a foundation model with the weights that its options name; nothing is trained."""
+    if "weights" not in job.config.options:
+        raise ConfigError(
+            f"{job.config.model} has no weights: give a folder or hub name as options.weights, as in"
+            " benchmarks/protocols/clean.yaml"
+        )
+    model = build_model(job.config).to(accelerator.device).eval()
+    began = time.monotonic()
+    _, rows = evaluate(accelerator, model, data.test, task)
+    if accelerator.is_main_process:
+        write_rows(job, rows, 0.5)
+    return {
+        "epochs": 0,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "thresholds": {"mask": 0.5, "erosion": 0.5},
         "test_seconds": round(time.monotonic() - began, 2),
         "notes": list(data.notes),
     }

@@ -23,9 +23,9 @@ def write_plots(folder: Path, jobs: list[Job], release: Release, wrists: int = 4
     for job in jobs:
         if not job.done:
             continue
-        write_curves(
-            Path(folder) / "plots" / f"{job.folder.name}.png", pd.read_csv(job.folder / "history.csv"), job.config.model
-        )
+        history = job.folder / "history.csv"
+        if history.is_file():  # foundation models were not trained
+            write_curves(Path(folder) / "plots" / f"{job.folder.name}.png", pd.read_csv(history), job.config.model)
         if job.config.task == "joint":
             predictor = Predictor.from_pretrained(job.folder / BEST)
             for case in release.segmentation("test")[:wrists]:

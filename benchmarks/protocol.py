@@ -90,13 +90,15 @@ def load_protocol(name_or_path: str) -> Protocol:
 def expand_models(patterns: Sequence[str]) -> list[str]:
     """Registry names that match names or shell patterns, without repeats, in the order given.
 
+    Foundation models, which need weights of gigabytes, are taken by their names alone, not by patterns.
+
     Raises:
-        ConfigError: A pattern matches no trainable model.
+        ConfigError: A pattern matches no model.
     """
     chosen: list[str] = []
     for pattern in patterns:
-        names = [name for name in list_models(pattern) if model_spec(name).task != "foundation"]
+        names = [name for name in list_models(pattern) if name == pattern or model_spec(name).task != "foundation"]
         if not names:
-            raise ConfigError(f"no trainable model matches {pattern!r}; `jointwrist models list` names all")
+            raise ConfigError(f"no model to run matches {pattern!r}; `jointwrist models list` names all")
         chosen += [name for name in names if name not in chosen]
     return chosen

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
+import pandas as pd
 import pytest
 import torch
 
+from jointwrist.config import ConfigError, build
+from jointwrist.engine.checkpoint import save_weights
+from jointwrist.engine.config import RunConfig
+from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.tasks import build_task
+from jointwrist.engine.trainer import build_model
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model, list_models, model_spec
 
@@ -198,3 +207,58 @@ def test_weights_that_leave_parameters_unset_are_refused(folder, tmp_path):
     transformers.SamImageProcessor.from_pretrained(folder).save_pretrained(tmp_path)
     with pytest.raises(DataError, match=r"1 of SAM's parameters unset, mask_decoder\.iou_token\.weight"):
         create_model("sam_box", weights=tmp_path)
+
+
+def run_benchmark(tmp_path, *arguments):
+    """The rows of a run over a small phantom, and the records of its jobs."""
+    protocol = tmp_path / "small.yaml"
+    protocol.write_text(
+        "name: small\nsummary: x\nmodels: [unet]\nphantom: {wrists: 16, size: 64}\n"
+        "defaults: {image_size: 48, optim: {epochs: 1, batch_size: 4}}\n"
+    )
+    from benchmarks.run_all import main
+
+    code = main(["--protocol", str(protocol), "--results", str(tmp_path / "results"), *arguments])
+    folder = tmp_path / "results" / "small-phantom"
+    records = [json.loads(path.read_text()) for path in sorted(folder.glob("jobs/*/job.json"))]
+    return code, folder, records
+
+
+def test_the_benchmark_tests_them_without_training_and_names_their_prompts(folder, tmp_path):
+    code, results, records = run_benchmark(
+        tmp_path, "--models", "sam_box", "--set", f"options.weights={folder}", "options.prompt_source=true box"
+    )
+    assert code == 0 and [record["epochs"] for record in records] == [0]
+    rows = pd.read_csv(next(results.glob("jobs/sam_box-*/segmentation.csv")))
+    assert rows.case.nunique() >= 1 and set(rows.model) == {"sam_box"}
+    table = (results / "tables" / "segmentation.md").read_text()
+    assert "prompts: true box" in table and "`sam_box`" in table
+    assert not list(results.glob("jobs/*/*.safetensors"))
+
+
+def test_without_weights_the_benchmark_has_an_error_row_and_goes_on(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    code, _, records = run_benchmark(tmp_path, "--models", "sam_point", "unet")
+    status = {record["model"]: record["status"] for record in records}
+    assert code == 1 and status == {"sam_point": "error", "unet": "ok"}
+    assert "options.weights" in next(record["error"] for record in records if record["model"] == "sam_point")
+
+
+def test_boxes_round_the_masks_of_another_network(folder, tmp_path, release):
+    torch.manual_seed(0)
+    network = create_model("unet")
+    save_weights(tmp_path / "unet.safetensors", network, {"model": "unet", "options": {}})
+    values = {"model": "sam_box", "task": "foundation", "image_size": SIDE}
+    options = {"weights": str(folder), "prompt_source": "predicted box"}
+    with pytest.raises(ConfigError, match=r"joint\.segmenter"):
+        build_task(build(RunConfig, values | {"options": options}))
+    joint = {"segmenter": str(tmp_path / "unet.safetensors")}
+    config = build(RunConfig, values | {"options": options, "joint": joint})
+    task, data = build_task(config), load_run_data(config, release)
+    item = {key: torch.stack([value]) for key, value in data.test[0].items() if isinstance(value, torch.Tensor)}
+    batch = task.prepare(item, training=False)
+    model = build_model(config).eval()
+    with torch.no_grad():
+        expected = model(batch["image"], network.eval()(batch["image"]) > 0)
+        assert torch.equal(task.forward(model, batch), expected)
+        assert not torch.equal(expected, model(batch["image"], batch["masks"]))

@@ -60,7 +60,7 @@ def settle(accelerator: Accelerator, model: nn.Module, validation: Dataset, task
     """
     config = task.config
     thresholds = {"mask": 0.5, "erosion": 0.5}
-    if config.task == "segmentation" or config.erosion.threshold == "argmax":
+    if config.task in ("segmentation", "foundation") or config.erosion.threshold == "argmax":
         return thresholds
     if config.task == "joint":
         model.erosion.calibration.copy_(model.erosion.calibration.new_tensor([1.0, 0.0]))

@@ -139,7 +139,8 @@ class JointConfig:
             whether the head uses them, the predicted ones moved by a seventh of the image or exchanged among the bones.
         doubly_labelled: Train on radiographs with masks and scores alone.
         segmenter: Weight file of a trained network whose masks drive the erosion head in place of its own, in training
-            and at test: a cascade of a frozen segmenter and a classifier.
+            and at test: a cascade of a frozen segmenter and a classifier. Of a foundation model with predicted boxes as
+            prompts, the network that predicts them.
     """
 
     lam: float = 0.0
@@ -189,7 +190,7 @@ class RunConfig:
 
     Attributes:
         model: Registry name.
-        task: What it is trained for.
+        task: What it is trained for; "foundation" models are tested as they are.
         protocol: Name of the protocol the values come from.
         seed: Seed of weights, order and augmentation.
         image_size: Side of the image that segmentation sees and is measured at.
@@ -209,7 +210,7 @@ class RunConfig:
     """
 
     model: str
-    task: Literal["segmentation", "erosion", "joint"]
+    task: Literal["segmentation", "erosion", "joint", "foundation"]
     protocol: str = "custom"
     seed: int = 3407
     image_size: int = 512

@@ -57,7 +57,7 @@ def load_run_data(config: RunConfig, release: Release) -> RunData:
         if config.joint.doubly_labelled:
             cases["train"] = [case for case in cases["train"] if case.mask is not None and max(case.scores) >= 0]
     else:
-        select = release.segmentation if config.task == "segmentation" else release.erosion
+        select = release.erosion if config.task == "erosion" else release.segmentation
         cases = {name: list(select(name)) for name in ("train", "val", "test")}
     # test is read once: keeping it would take memory for nothing
     datasets = {name: _dataset(config, chosen, config.cache and name != "test") for name, chosen in cases.items()}

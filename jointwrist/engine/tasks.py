@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES, NUM_BONES, NUM_JOINTS, OVERLAP_PAIRS
+from jointwrist.config import ConfigError
 from jointwrist.data.preprocess import resize_bits, resize_image, unpack_bits
 from jointwrist.engine.augment import Augment
 from jointwrist.engine.checkpoint import load_weights
@@ -113,6 +114,33 @@ class SegmentationTask(Task):
                     values = {key: float(figure[index]) for key, figure in figures.items()}
                     rows.append({**common, "kind": kind, "region": name, **values})
         return rows
+
+
+class FoundationTask(SegmentationTask):
+    """Bones of a promptable model, prompted with the true masks or with those of another network.
+
+    Args:
+        config: Resolved configuration of the run.
+
+    Raises:
+        ConfigError: The prompts are predicted boxes and no network is named that predicts them.
+    """
+
+    def __init__(self, config: RunConfig):
+        super().__init__(config)
+        self.segmenter = None
+        if config.options.get("prompt_source", "").startswith("predicted"):
+            if not config.joint.segmenter:
+                raise ConfigError("prompts from predicted masks need a network: set joint.segmenter to a weight file")
+            self.segmenter = load_weights(Path(config.joint.segmenter))[0]
+
+    def forward(self, model, batch):
+        """Mask logits of the prompted model."""
+        if self.segmenter is None:
+            return model(batch["image"], batch["masks"])
+        network = self.segmenter.to(batch["image"].device)
+        logits = network.segment(batch["image"]) if hasattr(network, "segment") else network(batch["image"])
+        return model(batch["image"], logits > 0)
 
 
 class ErosionTask(Task):
@@ -306,4 +334,5 @@ def build_task(config: RunConfig, prior: Tensor | None = None) -> Task:
     """Return the task that a configuration names."""
     if config.task == "joint":
         return JointTask(config, prior)
-    return {"segmentation": SegmentationTask, "erosion": ErosionTask}[config.task](config)
+    tasks = {"segmentation": SegmentationTask, "erosion": ErosionTask, "foundation": FoundationTask}
+    return tasks[config.task](config)
