@@ -25,6 +25,10 @@ from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 
 
+#: pycocotools 2.0.11 under NumPy 2.4
+ARRAY_WARNING = pytest.mark.filterwarnings("ignore:__array__ implementation")
+
+
 def test_polygons_are_filled_as_matplotlib_tests_pixel_centres():
     rng = np.random.default_rng(1)
     height, width = 40, 57
@@ -37,6 +41,7 @@ def test_polygons_are_filled_as_matplotlib_tests_pixel_centres():
         assert (fill_polygon(corners, (height, width)) == expected).all()
 
 
+@ARRAY_WARNING
 def test_polygons_are_those_of_pycocotools_but_for_pixels_on_the_outline():
     coco = pytest.importorskip("pycocotools.mask")
     rng = np.random.default_rng(0)
@@ -55,6 +60,7 @@ def test_a_polygon_covers_its_area_and_whole_numbers_are_pixel_edges():
     assert mask[1:3, 2:5].all()
 
 
+@ARRAY_WARNING
 def test_run_lengths_are_those_of_pycocotools():
     coco = pytest.importorskip("pycocotools.mask")
     rng = np.random.default_rng(2)
@@ -147,6 +153,7 @@ def test_coco_round_trip_gives_every_pixel(form, truth, tmp_path, capsys):
     assert_same_masks(tmp_path / "out", truth)
 
 
+@ARRAY_WARNING
 def test_coco_text_run_lengths_round_trip(truth, tmp_path):
     coco = pytest.importorskip("pycocotools.mask")
 
