@@ -143,6 +143,13 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
         metavar="BONE:BONE",
         help="joint spaces to measure, such as Scaphoid:Lunate (default: those read for the Sharp score)",
     )
+    parser.add_argument(
+        "--spacing",
+        nargs="+",
+        type=float,
+        metavar="MM",
+        help="pixel spacing of films that state none, for lengths in mm; two values where the films differ",
+    )
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
     parser.set_defaults(command="compare")
 

@@ -192,7 +192,10 @@ def compare(arguments: argparse.Namespace) -> int:
     from jointwrist.inference.predictor import Predictor, read_film
 
     spaces = [bone_pair(text) for text in arguments.between] if arguments.between else SPACES
-    films = [read_film(path, arguments.side) for path in (arguments.baseline, arguments.followup)]
+    films = [
+        read_film(path, arguments.side, spacing)
+        for path, spacing in zip((arguments.baseline, arguments.followup), two_spacings(arguments.spacing), strict=True)
+    ]
     predictor = Predictor.from_pretrained(arguments.weights, device=arguments.device)
     comparison = compare_visits(*(predictor.predict([film])[0] for film in films), spaces)
     comparison.save(arguments.out)
@@ -219,6 +222,22 @@ def view(arguments: argparse.Namespace) -> int:
     from jointwrist.viewer import run
 
     return run.view(arguments)
+
+
+def two_spacings(given: Sequence[float] | None) -> tuple[float | None, float | None]:
+    """Return the pixel spacing of either film from the values of `--spacing`: none, one for both, or two.
+
+    Raises:
+        UsageError: There are more, or one is no pixel spacing in mm.
+    """
+    from jointwrist.data.tables import SPACING_RANGE, parse_spacing
+
+    if not given:
+        return None, None
+    if len(given) > 2 or any(parse_spacing(value) is None for value in given):
+        low, high = SPACING_RANGE
+        raise UsageError(f"--spacing takes one or two values from {low:g} to {high:g} mm, the baseline's first")
+    return given[0], given[-1]
 
 
 def bone_pair(text: str) -> tuple[int, int]:

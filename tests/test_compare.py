@@ -213,6 +213,25 @@ def test_command_compares_two_films(tmp_path, capsys):
     assert "Scaphoid - Lunate" in printed
     assert "not a medical device" in printed
     assert json.loads((out / "comparison.json").read_text())["joint_spaces"][0]["minimum_change"] in (0, None)
+    pixels = json.loads((out / "comparison.json").read_text())
+    assert main(["compare", *films, "-o", str(out), "--spacing", "0.4"]) == 0
+    assert "narrowest mm" in capsys.readouterr().out
+    lengths = json.loads((out / "comparison.json").read_text())
+    assert (pixels["unit"], lengths["unit"]) == ("px", "mm")
+    for before, after in zip(pixels["bone_areas"], lengths["bone_areas"], strict=True):
+        assert after["baseline"] == pytest.approx(
+            0.16 * before["baseline"], rel=0.02
+        )  # the frame's rim may fall either way
+    # the same film said to be twice as coarse at the follow-up: everything is twice as long
+    assert main(["compare", *films, "-o", str(out), "--spacing", "0.4", "0.8", "--json"]) == 0
+    coarse = json.loads(capsys.readouterr().out)
+    assert coarse["registration"]["scale"] == 2
+    for before, after in zip(lengths["joint_spaces"], coarse["joint_spaces"], strict=True):
+        assert before["baseline_mean"] == after["baseline_mean"]
+        assert after["followup_mean"] == pytest.approx(2 * before["baseline_mean"], abs=0.01)
+    for wrong in (["0"], ["0.1", "0.1", "0.1"], ["nan"]):
+        assert main(["compare", *films, "--spacing", *wrong]) == 2
+        assert "--spacing" in capsys.readouterr().err
     for wrong in ("Scaphoid", "Scaphoid:Knee", "Lunate:Lunate"):
         assert main(["compare", *films, "-o", str(out), "--between", wrong]) == 2
         assert wrong in capsys.readouterr().err

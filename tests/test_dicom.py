@@ -224,6 +224,13 @@ def test_spacing(write, attributes, spacing, note):
     assert any(note in text for text in found.notes) if note else not found.notes
 
 
+def test_spacing_that_is_asked_for_serves_where_the_header_gives_none(write):
+    missing = read_dicom(write(ImagerPixelSpacing=None), spacing_mm=0.2)
+    assert missing.spacing_mm == 0.2 and not any("in pixels" in note for note in missing.notes)
+    stated = read_dicom(write(ImagerPixelSpacing=None, PixelSpacing=[0.15, 0.15]), spacing_mm=0.2)
+    assert stated.spacing_mm == 0.15 and any("header stands" in note for note in stated.notes)
+
+
 def test_side(write):
     assert read_dicom(write()).side == "L"
     assert read_dicom(write(ImageLaterality="R")).side == "R"

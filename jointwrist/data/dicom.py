@@ -13,7 +13,7 @@ import numpy as np
 
 from jointwrist.data.codestream import coded_size
 from jointwrist.data.images import IMAGE_SUFFIXES, MAX_PIXELS, read_image
-from jointwrist.data.tables import parse_spacing
+from jointwrist.data.tables import SQUARE_TOLERANCE, parse_spacing
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
@@ -59,13 +59,14 @@ class Radiograph:
     source: Path | None = None
 
 
-def load_radiograph(path: str | Path, side: str | None = None) -> Radiograph:
+def load_radiograph(path: str | Path, side: str | None = None, spacing_mm: float | None = None) -> Radiograph:
     """Read a radiograph from a DICOM file or a picture; the file's beginning or ending tells which.
 
     Args:
         path: File.
         side: "L" or "R". A picture takes it before its file name, which tells the side by ending in `_L` or `_R`; a
             DICOM file takes it where its header names no side.
+        spacing_mm: Pixel spacing of a picture, which states none, or of a DICOM file whose header gives none.
 
     Raises:
         DataError: The file is missing, damaged, or not a single radiograph.
@@ -73,9 +74,9 @@ def load_radiograph(path: str | Path, side: str | None = None) -> Radiograph:
     path = Path(path)
     _check_side(side)
     if _is_dicom(path):
-        return read_dicom(path, laterality=side)
+        return read_dicom(path, laterality=side, spacing_mm=spacing_mm)
     named = re.search(r"_([LR])$", path.stem)
-    return Radiograph(read_image(path), side=side or (named[1] if named else None), source=path)
+    return Radiograph(read_image(path), spacing_mm, side or (named[1] if named else None), source=path)
 
 
 def find_films(paths: Iterable[str | Path]) -> Iterator[Path]:
@@ -101,13 +102,16 @@ def find_films(paths: Iterable[str | Path]) -> Iterator[Path]:
         yield from within
 
 
-def read_dicom(path: str | Path, laterality: str | None = None, window: int = 0) -> Radiograph:
+def read_dicom(
+    path: str | Path, laterality: str | None = None, window: int = 0, spacing_mm: float | None = None
+) -> Radiograph:
     """Read a single-frame radiograph (CR, DX, secondary capture) from a DICOM file.
 
     Args:
         path: File.
         laterality: "L" or "R", used where the header names no side or both.
         window: Which of several VOI LUTs or windows.
+        spacing_mm: Pixel spacing, used where the header gives none that can be used.
 
     Raises:
         DataError: The file is missing, damaged, compressed in a way that no installed decoder takes, or not a single
@@ -122,14 +126,14 @@ def read_dicom(path: str | Path, laterality: str | None = None, window: int = 0)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # pydicom quotes faulty values, which may be patient data
-            return _read(path, laterality, window)
+            return _read(path, laterality, window, spacing_mm)
     except DataError:
         raise
     except Exception as error:  # pydicom and the decoders raise anything on damaged files
         raise DataError(f"{path}: damaged or unusual DICOM file ({error}); export it again") from error
 
 
-def _read(path: Path, laterality: str | None, window: int) -> Radiograph:
+def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | None) -> Radiograph:
     import pydicom
     from pydicom.errors import InvalidDicomError
 
@@ -145,7 +149,7 @@ def _read(path: Path, laterality: str | None, window: int) -> Radiograph:
     notes = _check_kind(path, dataset)
     _check_pixels(path, dataset)
     pixels, grey_notes = displayed(pydicom.pixels.pixel_array(dataset), dataset, window)
-    spacing, spacing_note = _spacing(dataset)
+    spacing, spacing_note = _spacing(dataset, spacing_mm)
     side, side_note = _side(path, dataset, laterality)
     del dataset.PixelData
     notes = (*notes, *grey_notes, spacing_note, side_note)
@@ -197,7 +201,7 @@ def _check_pixels(path: Path, dataset: Dataset) -> None:
         raise DataError(f"{path}: compressed image of {size}, header of {(rows, columns, 1)} (rows, columns, colours)")
 
 
-def _spacing(dataset: Dataset) -> tuple[float | None, str]:
+def _spacing(dataset: Dataset, asked: float | None) -> tuple[float | None, str]:
     given = []
     for name in _SPACINGS:
         if name not in dataset:
@@ -208,9 +212,13 @@ def _spacing(dataset: Dataset) -> tuple[float | None, str]:
             value = "not a number"
         spacing = parse_spacing(value)
         if spacing is not None:
+            if asked is not None and abs(asked / spacing - 1) > SQUARE_TOLERANCE:
+                return spacing, f"The header gives a pixel spacing of {spacing:g} mm, not {asked:g}; the header stands."
             at_detector = "The pixel spacing is that at the detector: lengths of the hand come out a little too long."
             return spacing, at_detector if name == "ImagerPixelSpacing" else ""
         given.append(f"{name} {value[:40]}")
+    if asked is not None:
+        return asked, ""
     if given:
         return None, f"The pixel spacing cannot be used ({', '.join(given)}); lengths are in pixels."
     return None, "The header gives no pixel spacing; lengths are in pixels."

@@ -199,18 +199,20 @@ def erosion_level(cumulative: np.ndarray, threshold: float) -> int:
     return max(1, int((cumulative >= 0.5).sum())) if cumulative[0] >= threshold else 0
 
 
-def read_film(source: str | Path | np.ndarray, side: str | None = None) -> Radiograph:
+def read_film(source: str | Path | np.ndarray, side: str | None = None, spacing_mm: float | None = None) -> Radiograph:
     """Read a radiograph from a file, or take an (H, W) array of grey values, bright bone on dark ground.
+
+    Side and pixel spacing are for what the file does not say, as `load_radiograph` has it.
 
     Raises:
         DataError: The file cannot be read, or the array has another shape.
     """
     if not isinstance(source, np.ndarray):
-        return load_radiograph(Path(source), side=side)
+        return load_radiograph(Path(source), side, spacing_mm)
     if source.ndim != 2 or source.size == 0:
         raise DataError(f"an array must be a grey image (H, W), not {source.shape}")
     pixels = normalise(torch.from_numpy(source.astype(np.float32))).numpy()
-    return Radiograph(pixels=pixels, side=side)
+    return Radiograph(pixels, spacing_mm, side)
 
 
 def _square(height: int, width: int) -> tuple[int, int, int]:
