@@ -5,8 +5,8 @@
     python benchmarks/ablations.py --shard 1/2              half of it; shards may share a results folder
     python benchmarks/ablations.py --tables                 tables and picture from the rows, nothing trained
 
-The arms stand in benchmarks/ablations.yaml. Finished runs are skipped and a killed one continues, so the table can be
-made in pieces. About 8 hours of two processor cores in all.
+The arms stand in benchmarks/ablations.yaml. Finished runs are skipped, also those whose rows are kept in
+docs/ablations, and a killed one continues, so the table can be made in pieces. About 8 hours of two cores in all.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from benchmarks.jobs import Job, release_digest, run_job, write_rows
-from benchmarks.tables.ablations import write_ablations
-from jointwrist.config import ConfigError, build, digest, merge_trees, read_yaml, to_dict
+from benchmarks.tables.ablations import Rows, write_ablations
+from jointwrist.config import ConfigError, build, merge_trees, read_yaml, to_dict
 from jointwrist.data.phantom import Parts, PhantomConfig, write_phantom
 from jointwrist.data.ram_w600 import Release
 from jointwrist.data.stream import KEEP
@@ -42,6 +42,8 @@ from jointwrist.files import write_text
 from jointwrist.registry import model_spec
 
 FILE = Path(__file__).with_suffix(".yaml")
+#: Rows of the runs so far; what is there is not run again.
+KEPT = Path(__file__).resolve().parent.parent / "docs" / "ablations"
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,11 @@ def run(plan: Ablations, arguments: argparse.Namespace) -> bool:
     chosen = plan.runs(
         arguments.regimes or list(plan.regimes), arguments.arms or list(plan.arms), arguments.seeds or list(plan.seeds)
     )
+    kept = Rows.read(arguments.out)
     for regime, arm, seed in chosen[first - 1 :: count]:
+        if kept_already(plan, kept, chosen, (regime, arm, seed), arguments.results):
+            print(f"{regime} {arm} seed {seed}: kept in {arguments.out}")
+            continue
         job = Job(
             plan.config(regime, arm, seed, arguments.results), data, run_folder(arguments.results, regime, arm, seed)
         )
@@ -177,7 +183,7 @@ def run(plan: Ablations, arguments: argparse.Namespace) -> bool:
             record = run_job(accelerator, job, release)
             say = f"{record['status']} after {record['seconds']:.0f} s {record.get('error', '')}"
             print(f"{regime} {arm} seed {seed}: {say}", flush=True)
-        elif digest(record["config"]) != digest(to_dict(job.config)):
+        elif build(RunConfig, record["config"]) != job.config:
             raise DataError(
                 f"{job.folder}: was trained with another configuration; remove it, or take another --results"
             )
@@ -186,6 +192,26 @@ def run(plan: Ablations, arguments: argparse.Namespace) -> bool:
             if retest.of == arm and record["status"] == "ok":
                 test_again(accelerator, job, release, retest, run_folder(arguments.results, regime, name, seed))
     return failed
+
+
+def kept_already(
+    plan: Ablations, kept: Rows, chosen: list[tuple[str, str, int]], run: tuple[str, str, int], results: Path
+) -> bool:
+    """Whether a run's rows are kept, from the same configuration, and no other run waits for its weights."""
+
+    def same(regime: str, arm: str, seed: int) -> bool:
+        values = kept.configs.get(f"{regime}-{arm}-{seed}")
+        if values is None:
+            return False
+        found, wanted = (
+            replace(config, joint=replace(config.joint, segmenter=""))
+            for config in (build(RunConfig, values), plan.config(regime, arm, seed, results))
+        )
+        return found == wanted
+
+    regime, arm, seed = run
+    followers = [name for name, entry in plan.arms.items() if entry.after == arm and (regime, name, seed) in chosen]
+    return same(*run) and all(same(regime, name, seed) for name in followers)
 
 
 def test_again(accelerator: Accelerator, job: Job, release: Release, retest: Retest, folder: Path) -> None:
@@ -222,7 +248,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--retry", action="store_true", help="run failed ones again")
     parser.add_argument("--tables", action="store_true", help="tables and picture from the rows; train nothing")
     parser.add_argument("--results", type=Path, default=Path("results/ablations"), help="(default: %(default)s)")
-    parser.add_argument("--out", type=Path, help="folder of tables and picture (default: that of the results)")
+    parser.add_argument(
+        "--out", type=Path, default=KEPT, help="folder of rows, tables and picture (default: docs/ablations)"
+    )
     return parser.parse_args(argv)
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.ablations import Ablations, main, run_folder
-from benchmarks.tables.ablations import Rows, difference, write_ablations
+from benchmarks.ablations import Ablations, kept_already, main, run_folder
+from benchmarks.tables.ablations import Rows, difference, filled, write_ablations
 from jointwrist.anatomy import JOINT_NAMES
-from jointwrist.config import ConfigError
+from jointwrist.config import ConfigError, to_dict
 from jointwrist.registry import list_models, model_spec
 
+ROOT = Path(__file__).resolve().parent.parent
 SEEDS = (1, 2)
 CASES = [f"{patient:04d}_0001_{side}" for patient in range(40) for side in "LR"]
 
@@ -24,7 +27,7 @@ def plan():
     return Ablations.load()
 
 
-def write_run(results, regime, arm, seed, quality, reports, model="jointwrist_tiny"):
+def write_run(results, regime, arm, seed, quality, reports, config=None):
     """Rows of a network that is right about erosions as far as `quality` goes."""
     rng = np.random.default_rng([seed, len(arm)])
     eroded = np.random.default_rng(0).random((len(CASES), 6)) < 0.2
@@ -52,7 +55,7 @@ def write_run(results, regime, arm, seed, quality, reports, model="jointwrist_ti
         ).to_csv(folder / "segmentation.csv", index=False)
     record = {
         "status": "ok",
-        "model": model,
+        "config": config or {},
         "parameters": 1,
         "seconds": 60.0,
         "thresholds": {"erosion": 0.5},
@@ -140,3 +143,37 @@ def test_tables_are_made_again_from_the_kept_rows_and_further_runs_add_to_them(p
 
 def test_nothing_finished_is_said(plan, tmp_path):
     assert write_ablations(plan, tmp_path) == "no run is finished yet"
+
+
+def test_kept_runs_are_not_run_again_unless_their_weights_are_needed(plan, tmp_path):
+    arms, kept = ("S0", "C2"), tmp_path / "kept"
+    chosen = [("free", arm, 1) for arm in arms]
+
+    def done(run):
+        return kept_already(plan, Rows.read(kept), chosen, run, tmp_path)
+
+    assert not done(chosen[0])
+    for arm in arms:
+        config = to_dict(plan.config("free", arm, 1, tmp_path / "elsewhere"))
+        write_run(tmp_path / arm, "free", arm, 1, 1, plan.arms[arm].reports, config)
+    write_ablations(plan, tmp_path / "S0", kept)
+    assert not done(chosen[0])  # C2 wants its weights
+    write_ablations(plan, tmp_path / "C2", kept)
+    assert done(chosen[0]) and done(chosen[1])
+    other = replace(plan, defaults=plan.defaults | {"image_size": 128})
+    assert not kept_already(other, Rows.read(kept), chosen, chosen[1], tmp_path)
+
+
+def test_the_page_holds_the_tables_of_the_kept_rows(plan):
+    folder = ROOT / "docs" / "ablations"
+    page = (ROOT / "docs" / "ablations.md").read_text(encoding="utf-8")
+    assert filled(page, (folder / "tables.md").read_text(encoding="utf-8")) == page
+    rows = Rows.read(folder)
+    for regime in plan.regimes:
+        for arm in plan.arms:
+            runs = [run for run in rows.of(regime, arm) if run in rows.calls.columns]
+            if runs:
+                mean = np.mean([rows.call_figures(run)["AUROC"] for run in runs])
+                table = (folder / f"ablations_{regime}.md").read_text(encoding="utf-8")
+                line = next(line for line in table.splitlines() if line.startswith(f"| `{arm}`"))
+                assert f"| {len(runs)} |" in line and f"| {mean:.2f}" in line

@@ -1,13 +1,14 @@
 """Rows, table, differences and picture of the ablations.
 
-What a run says of every test wrist is kept in a few hundred kilobytes: `runs.csv`, and a column a run in
-`erosion.csv.gz` (probabilities) and `segmentation.csv.gz` (mean over bones). All figures are made from these, so they
-can be made again wherever the folder lies, and further runs add columns.
+What a run says of every test wrist is kept in a few hundred kilobytes: `runs.csv`, `configs.json`, and a column a run
+in `erosion.csv.gz` (probabilities) and `segmentation.csv.gz` (mean over bones). All figures are made from these, so
+they can be made again wherever the folder lies, and further runs add columns.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,27 +42,31 @@ class Rows:
         runs: regime, arm, seed, parameters, seconds and threshold, by run.
         masks: DSC and NSD of every wrist, columns (run, figure), by case; with the patients.
         calls: Probability of every joint surface, a column a run; with patient, joint and score.
+        configs: Resolved configuration, by run.
     """
 
     runs: pd.DataFrame
     masks: pd.DataFrame
     calls: pd.DataFrame
+    configs: dict[str, dict[str, Any]]
 
     @classmethod
     def read(cls, folder: Path) -> Rows:
         """Read what was kept; a folder without rows gives empty tables."""
         if not (folder / "runs.csv").is_file():
-            return cls(pd.DataFrame(), pd.DataFrame(), pd.DataFrame())
+            return cls(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), {})
         masks, calls = (
             pd.read_csv(folder / name, dtype={"patient": str}).set_index(KEYS[name])
             if (folder / name).is_file()
             else pd.DataFrame()
             for name in (MASKS, CALLS)
         )
-        return cls(pd.read_csv(folder / "runs.csv", index_col="run"), masks, calls)
+        configs = json.loads((folder / "configs.json").read_text(encoding="utf-8"))
+        return cls(pd.read_csv(folder / "runs.csv", index_col="run"), masks, calls, configs)
 
     def write(self, folder: Path) -> None:
         """Keep the rows."""
+        write_text(folder / "configs.json", json.dumps(self.configs, sort_keys=True))
         for name, frame in (("runs.csv", self.runs), (MASKS, self.masks), (CALLS, self.calls)):
             if frame.empty:
                 continue
@@ -75,6 +80,7 @@ class Rows:
         runs, masks, calls = (
             {name: frame[name] for name in frame.columns} for frame in (self.runs.T, self.masks, self.calls)
         )
+        configs = dict(self.configs)
         for record_path in sorted(results.glob("runs/*/job.json")):
             folder = record_path.parent
             record = json.loads(record_path.read_text(encoding="utf-8"))
@@ -93,6 +99,7 @@ class Rows:
                     "revision": record["revision"][:12],
                 }
             )
+            configs[folder.name] = record["config"]
             reports = plan.arms[arm].reports if arm in plan.arms else ("erosion",)
             if "segmentation" in reports:
                 rows = pd.read_csv(folder / "segmentation.csv", dtype={"patient": str})
@@ -101,7 +108,9 @@ class Rows:
             if "erosion" in reports:
                 rows = pd.read_csv(folder / "erosion.csv", dtype={"patient": str})
                 calls[folder.name] = rows.set_index(KEYS[CALLS])["probability"]
-        return Rows(pd.DataFrame(runs).T.rename_axis("run").sort_index(), _table(masks, MASKS), _table(calls, CALLS))
+        return Rows(
+            pd.DataFrame(runs).T.rename_axis("run").sort_index(), _table(masks, MASKS), _table(calls, CALLS), configs
+        )
 
     def of(self, regime: str, arm: str) -> list[str]:
         """Runs of an arm, one a seed."""
@@ -139,7 +148,16 @@ def write_ablations(plan: Any, results: Path, out: Path | None = None) -> str:
     write_picture(plan, rows, resampled, out / "ablations.png")
     text = "\n".join(table.markdown() for table in tables)
     write_text(out / "tables.md", text)
+    page = out.with_suffix(".md")
+    if page.is_file():
+        write_text(page, filled(page.read_text(encoding="utf-8"), text))
     return text
+
+
+def filled(page: str, tables: str) -> str:
+    """Return a page with the tables between its markers."""
+    block = f"<!-- tables -->\n{tables.strip()}\n<!-- /tables -->"
+    return re.sub("<!-- tables -->.*<!-- /tables -->", lambda _: block, page, flags=re.DOTALL)
 
 
 def arm_table(plan: Any, rows: Rows, resampled: dict[str, dict[str, np.ndarray]], regime: str) -> Table:
@@ -156,10 +174,17 @@ def arm_table(plan: Any, rows: Rows, resampled: dict[str, dict[str, np.ndarray]]
             line |= {title: mask_figure(rows, runs, key) for key, title in MASK_FIGURES.items()}
             line |= {title: call_figure(rows, resampled, runs, key).times(f) for key, (title, f) in EROSION.items()}
         lines.append(line)
+    eroded = ""
+    if len(rows.calls.columns):
+        share = float((rows.calls.index.get_level_values("score") > 0).mean())
+        eroded = (
+            f" {share:.1%} of the joint surfaces are eroded: calling all of them eroded gives F1"
+            f" {2 * share / (1 + share):.1%}. Erosion: joints pooled; threshold of largest balanced accuracy on"
+            " validation."
+        )
     summary = (
-        f"Ablations, {regime}: {plan.regimes[regime].summary}. Tested on {_count(rows)}; {_prevalence(rows):.1%} of the"
-        f" joint surfaces eroded: calling all of them eroded gives F1 {_trivial_f1(rows):.1%}. Erosion: joints pooled;"
-        " threshold of largest balanced accuracy on validation. Brackets: 95 % bootstrap interval over patients"
+        f"Ablations, {regime}: {plan.regimes[regime].summary}. Tested on {_count(rows)}.{eroded} Mean ± SD over seeds"
+        " [95 % bootstrap interval over patients]"
     )
     return Table(f"ablations_{regime}", summary, lines)
 
@@ -306,12 +331,3 @@ def _count(rows: Rows) -> str:
     index = rows.calls.index if len(rows.calls.columns) else rows.masks.index
     cases, patients = (index.get_level_values(name).nunique() for name in ("case", "patient"))
     return f"{cases} wrists of {patients} patients"
-
-
-def _prevalence(rows: Rows) -> float:
-    return float((rows.calls.index.get_level_values("score") > 0).mean())
-
-
-def _trivial_f1(rows: Rows) -> float:
-    share = _prevalence(rows)
-    return 2 * share / (1 + share)
