@@ -8,7 +8,11 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if "demo" not in path.parts)
+#: Folders of rows and tables that are kept beside the pages.
+KEPT = ("demo", "ablations")
+PAGES = sorted(
+    path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if path.relative_to(DOCS).parts[0] not in KEPT
+)
 
 _BLOCK = re.compile(
     r"^(?:<!-- test: (?P<marker>.*?) -->\n)?```(?P<kind>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL

@@ -24,7 +24,6 @@ from jointwrist.data.ram_w600 import Release, load_sample
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 
-
 #: pycocotools 2.0.11 under NumPy 2.4
 ARRAY_WARNING = pytest.mark.filterwarnings("ignore:__array__ implementation")
 
