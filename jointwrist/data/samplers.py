@@ -18,17 +18,26 @@ class EpochBatches(Sampler[list[int]]):
         batch_size: Items a batch; every batch is full, the last is filled from the start of the order.
         share: Share of the chosen kind in every batch; 0 keeps the natural share.
         seed: Seed of the order.
+        partners: For every item the one that comes with it, or -1; half of a batch is drawn, and brings its partners.
 
     An epoch is as long as one pass over all items. Of each kind, items are drawn in shuffled passes without
     replacement, so a kind that is rare comes round more often.
     """
 
-    def __init__(self, chosen: Sequence[bool], batch_size: int, share: float = 0.0, seed: int = 0):
+    def __init__(
+        self,
+        chosen: Sequence[bool],
+        batch_size: int,
+        share: float = 0.0,
+        seed: int = 0,
+        partners: Sequence[int] | None = None,
+    ):
         self.chosen = np.asarray(chosen, bool)
         self.batch_size = batch_size
         mixed = 0 < share < 1 and self.chosen.any() and not self.chosen.all()
         self.share = share if mixed else 0.0
         self.seed = seed
+        self.partners = None if partners is None else np.asarray(partners)
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -43,13 +52,25 @@ class EpochBatches(Sampler[list[int]]):
         if not self.share:
             stream = _passes(np.arange(len(self.chosen)), rng)
             for _ in range(len(self)):
-                yield [next(stream) for _ in range(self.batch_size)]
+                yield self._batch(stream, stream, self.batch_size if self.partners is None else self.batch_size // 2)
             return
         wanted = min(max(round(self.share * self.batch_size), 1), self.batch_size - 1) if self.batch_size > 1 else 1
         kind, rest = _passes(np.flatnonzero(self.chosen), rng), _passes(np.flatnonzero(~self.chosen), rng)
         for _ in range(len(self)):
-            batch = [next(kind) for _ in range(wanted)] + [next(rest) for _ in range(self.batch_size - wanted)]
-            yield [batch[i] for i in rng.permutation(self.batch_size)]
+            batch = self._batch(kind, rest, wanted)
+            yield batch if self.partners is not None else [batch[i] for i in rng.permutation(self.batch_size)]
+
+    def _batch(self, kind: Iterator[int], rest: Iterator[int], wanted: int) -> list[int]:
+        """Draw `wanted` items of a kind, each followed by its partner where there is one, and fill up with the rest."""
+        batch: list[int] = []
+        for _ in range(wanted):
+            batch.append(next(kind))
+            partner = -1 if self.partners is None else int(self.partners[batch[-1]])
+            if partner >= 0 and partner not in batch and len(batch) < self.batch_size:
+                batch.append(partner)
+            if len(batch) == self.batch_size:
+                return batch
+        return batch + [next(rest) for _ in range(self.batch_size - len(batch))]
 
 
 class FreshBatches(Sampler[list[int]]):
@@ -106,7 +127,8 @@ class ProcessBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in islice(self.batches, self.start, None):
-            yield batch[self.process :: self.processes]
+            part = len(batch) // self.processes  # neighbours stay together: they may be the two hands of a study
+            yield batch[self.process * part : (self.process + 1) * part]
 
 
 def _passes(items: np.ndarray, rng: np.random.Generator) -> Iterator[int]:

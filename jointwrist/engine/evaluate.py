@@ -43,7 +43,12 @@ def evaluate(
     model.eval()
     config = task.config
     loader = share_loader(
-        dataset, config.optim.batch_size, config.workers, accelerator.process_index, accelerator.num_processes
+        dataset,
+        config.optim.batch_size,
+        config.workers,
+        accelerator.process_index,
+        accelerator.num_processes,
+        whole_studies=bool(config.options.get("other_hand")),
     )
     gathered: list[tuple[str, dict[str, Any]]] = []
     sums: Counter[str] = Counter()

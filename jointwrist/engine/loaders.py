@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 
 from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.config import build
 from jointwrist.data.datasets import CropDataset, WristDataset
+from jointwrist.data.hands import other_hands, study_batches
 from jointwrist.data.joint_set import joint_split
 from jointwrist.data.phantom import PhantomConfig
 from jointwrist.data.ram_w600 import Case, Release
@@ -79,11 +80,25 @@ def train_loader(data: RunData, workers: int, process: int, processes: int) -> D
     return DataLoader(data.train, batch_sampler=batches, num_workers=workers, persistent_workers=workers > 0)
 
 
-def share_loader(dataset: Dataset, batch_size: int, workers: int, process: int, processes: int) -> DataLoader:
-    """Loader over the part of a dataset that one process evaluates: every item falls to exactly one process."""
+def share_loader(
+    dataset: Dataset, batch_size: int, workers: int, process: int, processes: int, whole_studies: bool = False
+) -> DataLoader:
+    """Loader over the part of a dataset that one process evaluates: every item falls to exactly one process.
+
+    With `whole_studies`, the two hands of a study come in one batch, however many processes there are.
+    """
+    if whole_studies:
+        batches = study_batches(_identifiers(dataset), batch_size)
+        return DataLoader(dataset, batch_sampler=batches[process::processes], num_workers=workers)
     return DataLoader(
         Subset(dataset, range(process, len(dataset), processes)), batch_size=batch_size, num_workers=workers
     )
+
+
+def _identifiers(dataset: Dataset) -> list[str]:
+    if isinstance(dataset, ConcatDataset):
+        return [identifier for part in dataset.datasets for identifier in _identifiers(part)]
+    return [case.identifier for case in dataset.cases]
 
 
 def _dataset(config: RunConfig, cases: Sequence[Case], cache: bool) -> Dataset:
@@ -104,7 +119,9 @@ def _batches(config: RunConfig, train: Dataset, cases: Sequence[Case]) -> EpochB
     if config.stream.wrists:
         return FreshBatches(len(train), size)
     if config.task == "joint":
-        return EpochBatches([case.mask is not None for case in cases], size, config.joint.masked_share, config.seed)
+        partners = other_hands([case.identifier for case in cases]) if config.options.get("other_hand") else None
+        masked = [case.mask is not None for case in cases]
+        return EpochBatches(masked, size, config.joint.masked_share, config.seed, partners)
     if config.task == "erosion" and config.erosion.positive_share:
         eroded = [train.score(i) > 0 for i in range(len(train))]
         return EpochBatches(eroded, size, config.erosion.positive_share, config.seed)

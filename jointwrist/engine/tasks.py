@@ -13,6 +13,7 @@ from torchvision.ops import roi_align
 
 from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES, NUM_BONES, NUM_JOINTS, OVERLAP_PAIRS
 from jointwrist.config import ConfigError
+from jointwrist.data.hands import other_hands
 from jointwrist.data.preprocess import resize_bits, resize_image, unpack_bits
 from jointwrist.engine.augment import Augment
 from jointwrist.engine.checkpoint import load_weights
@@ -203,7 +204,13 @@ class JointTask(SegmentationTask):
             "detail": detail,
             "masks": unpack_bits(resize_bits(bits[:, 0], size), NUM_BONES),
             "eroded_masks": unpack_bits(bits[:, 1], NUM_JOINTS),
+            "other": self._other_hands(batch),
         }
+
+    def _other_hands(self, batch: dict[str, Any]) -> Tensor | None:
+        if not self.config.options.get("other_hand"):
+            return None
+        return torch.tensor(other_hands(batch["identifier"]), device=batch["image"].device)
 
     def losses(self, model, batch, progress):
         """Named losses of a prepared batch."""
@@ -214,10 +221,11 @@ class JointTask(SegmentationTask):
         guidance = 1.0 if warm else max(0.0, 1 - progress / schedule.guided) if schedule.guided else 0.0
         guided = labelled & (torch.rand(len(labelled), device=labelled.device) < guidance)
         if self.segmenter is None:
-            output = model(batch["image"], batch["detail"], batch["masks"], guided)
+            output = model(batch["image"], batch["detail"], batch["masks"], guided, batch.get("other"))
         else:
             found = self._found_masks(batch["image"])
-            output = model(batch["image"], batch["detail"], torch.where(_per_image(guided), batch["masks"], found))
+            guide = torch.where(_per_image(guided), batch["masks"], found)
+            output = model(batch["image"], batch["detail"], guide, other=batch.get("other"))
         parts = self.output_losses(output, batch, progress)
         unlabelled = ~labelled
         if self.teacher is not None and schedule.consistency and not warm and unlabelled.any():
@@ -229,15 +237,15 @@ class JointTask(SegmentationTask):
         """Run the network; the masks of `joint.test_masks` drive the erosion head, its own as a rule."""
         image, kind = batch["image"], self.config.joint.test_masks
         if kind == "predicted" and self.segmenter is None:
-            return model(image, batch["detail"])
+            return model(image, batch["detail"], other=batch.get("other"))
         if kind == "truth":
-            return model(image, batch["detail"], batch["masks"], batch["has_bones"])
+            return model(image, batch["detail"], batch["masks"], batch["has_bones"], batch.get("other"))
         masks = model.segment(image).float().sigmoid() if self.segmenter is None else self._found_masks(image)
         if kind == "predicted":
-            return model(image, batch["detail"], masks)
+            return model(image, batch["detail"], masks, other=batch.get("other"))
         step = image.shape[-1] // 7
         guide = masks.roll((step, step), (-2, -1)) if kind == "moved" else masks.roll(1, 1)
-        return model(image, batch["detail"], guide)
+        return model(image, batch["detail"], guide, other=batch.get("other"))
 
     def output_losses(self, output, batch, progress):
         """Named losses of a `JointOutput`; each is a mean over the images that carry its label."""

@@ -83,6 +83,7 @@ class ErosionHead(nn.Module):
             small areas, and unscaled they would drown the segmentation gradient.
         jitter: Largest shift and scale of the boxes in training, as a fraction of their side.
         top: Highest pixels of the eroded map whose mean joins the token.
+        other_hand: Let the joints look at those of the patient's other hand where it is in the batch.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class ErosionHead(nn.Module):
         feature_gradient: float = 0.1,
         jitter: float = 0.1,
         top: int = 25,
+        other_hand: bool = False,
     ):
         super().__init__()
         self.crop, self.jitter, self.top, self.use_masks = crop, jitter, top, use_masks
@@ -103,6 +105,7 @@ class ErosionHead(nn.Module):
         self.network = CropNetwork(1 + MASK_CHANNELS, channels // 2, channels)
         self.token = nn.Linear(self.network.out_channels + 3 * feature_channels + 1, dim)
         self.joint_embedding = nn.Parameter(torch.randn(NUM_JOINTS, dim) * 0.02)
+        self.other_embedding = nn.Parameter(torch.randn(dim) * 0.02) if other_hand else None
         layer = nn.TransformerEncoderLayer(
             dim, max(dim // 32, 1), 2 * dim, 0.0, "gelu", batch_first=True, norm_first=True
         )
@@ -120,13 +123,14 @@ class ErosionHead(nn.Module):
         """Ordered thresholds c_0 < c_1 < ... of the ordinal output."""
         return torch.cat([self.first_cut[None], self.first_cut + F.softplus(self.cut_steps).cumsum(0)])
 
-    def forward(self, masks: Tensor, features: Tensor, detail: Tensor) -> ErosionOutput:
+    def forward(self, masks: Tensor, features: Tensor, detail: Tensor, other: Tensor | None = None) -> ErosionOutput:
         """Score the six joint surfaces.
 
         Args:
             masks: (B, 14, H, W) probabilities at the network's input size.
             features: (B, C, H/2, W/2) decoder features.
             detail: (B, 1, H', W') image that the crops are cut from, of the same field of view.
+            other: (B,) index in the batch of the patient's other hand, negative where it is not there.
         """
         batch, size = len(masks), masks.shape[-1]
         features = self.feature_gradient * features + (1 - self.feature_gradient) * features.detach()
@@ -156,7 +160,7 @@ class ErosionHead(nn.Module):
             torch.cat([described, pooled.flatten(0, 1).to(described.dtype), peak.to(described.dtype)], 1)
         )
         token = token.unflatten(0, (batch, NUM_JOINTS)) + self.joint_embedding
-        value = self.score(self.norm(self.mixer(token))).squeeze(-1) + self.joint_bias
+        value = self.score(self.norm(self._mix(token, other))).squeeze(-1) + self.joint_bias
         value = value + self.map_gain * peak.unflatten(0, (batch, NUM_JOINTS)).squeeze(-1)
         logits = value[..., None] - self.cuts()
         if not self.training:
@@ -168,6 +172,14 @@ class ErosionHead(nn.Module):
             maps.unflatten(0, (batch, NUM_JOINTS)).squeeze(2),
             image.unflatten(0, (batch, NUM_JOINTS)).squeeze(2),
         )
+
+    def _mix(self, token: Tensor, other: Tensor | None) -> Tensor:
+        """Let the (B, 6, dim) tokens of a wrist look at each other, and at those of the other hand."""
+        if self.other_embedding is None or other is None:
+            return self.mixer(token)
+        absent = (other < 0)[:, None].expand(-1, NUM_JOINTS)
+        both = torch.cat([token, token[other.clamp_min(0)] + self.other_embedding], 1)
+        return self.mixer(both, src_key_padding_mask=torch.cat([torch.zeros_like(absent), absent], 1))[:, :NUM_JOINTS]
 
     @staticmethod
     def _cut(source: Tensor, rois: Tensor, scale: float, side: int) -> Tensor:

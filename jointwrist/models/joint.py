@@ -47,6 +47,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         roi_crop: Side of a joint crop.
         roi_dim: Width of a joint token.
         use_masks: Give the erosion head mask channels and mask pooling.
+        other_hand: Let the joints look at those of the patient's other hand.
         drop_path: Stochastic depth of the encoder.
         scan_backend: Backend of the selective scan.
         checkpoint: Recompute encoder activations in the backward pass.
@@ -61,6 +62,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         roi_crop: int = 64,
         roi_dim: int = 96,
         use_masks: bool = True,
+        other_hand: bool = False,
         drop_path: float = 0.0,
         scan_backend: str = "auto",
         checkpoint: bool = False,
@@ -70,7 +72,7 @@ class JointWrist(PretrainedMixin, nn.Module):
             encoder, size, drop_path=drop_path, scan_backend=scan_backend, checkpoint=checkpoint
         )
         self.decoder = Decoder(self.encoder.channels, tuple(widths))
-        self.erosion = ErosionHead(widths[-2], roi_channels, roi_crop, roi_dim, use_masks)
+        self.erosion = ErosionHead(widths[-2], roi_channels, roi_crop, roi_dim, use_masks, other_hand=other_hand)
         #: Share of the erosion gradient that reaches the masks; the trainer's schedule sets it.
         self.lam = 0.0
 
@@ -84,6 +86,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         detail: Tensor | None = None,
         guide: Tensor | None = None,
         guided: Tensor | None = None,
+        other: Tensor | None = None,
     ) -> JointOutput:
         """Segment and score.
 
@@ -92,6 +95,8 @@ class JointWrist(PretrainedMixin, nn.Module):
             detail: (B, 1, H', W') the same field of view for the joint crops; None takes `image`.
             guide: (B, 14, H, W) masks that drive the erosion head in place of the predicted ones.
             guided: (B,) bool, the images that use `guide`; None means all.
+            other: (B,) index in the batch of the patient's other hand, negative where it is not there; None where no
+                other hand is.
         """
         mask_logits, distance_logits, features = self.decoder(self.encoder(image))
         masks = mask_logits.float().sigmoid()
@@ -99,7 +104,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         if guide is not None:
             chosen = torch.ones(len(image), dtype=torch.bool, device=image.device) if guided is None else guided
             masks = torch.where(chosen[:, None, None, None], guide.to(masks.dtype), masks)
-        erosion = self.erosion(masks, features, image if detail is None else detail)
+        erosion = self.erosion(masks, features, image if detail is None else detail, other)
         return JointOutput(
             mask_logits, distance_logits, erosion.logits, erosion.boxes, erosion.valid, erosion.maps, erosion.crops
         )
