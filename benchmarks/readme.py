@@ -1,4 +1,4 @@
-"""Tables of the README, from the rows of the demonstration that are kept in `docs/demo`.
+"""Tables of the README, from the rows of the demonstration in `docs/demo` and the speeds in `benchmarks/results`.
 
 python benchmarks/readme.py                  write the tables between the README's markers
 python benchmarks/readme.py --keep RESULTS   take over the rows of a new demonstration first
@@ -18,6 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.speed_table import speed_table
 from benchmarks.tables import Table, make_tables, read_results
 from benchmarks.tables.table import NoFigure
 from jointwrist.files import write_text
@@ -56,12 +57,13 @@ def shown(table: Table) -> Table:
 
 
 def filled(readme: str, kept: Path = KEPT) -> str:
-    """Return the README with every table between its markers made anew from the kept rows.
+    """Return the README with every table between its markers made anew from the kept rows and speeds.
 
     Raises:
         KeyError: The README has a marker for a table that there is not.
     """
     tables = {table.name: shown(table).markdown() for table in make_tables(read_results(kept))}
+    tables["speed"] = speed_table()
 
     def block(match: re.Match[str]) -> str:
         return f"{match.group(1)}\n{tables[match.group(2)].strip()}\n<!-- /table -->"

@@ -1,7 +1,9 @@
-"""Speed figures: `python benchmarks/speed.py {metrics,phantom,scan,inference,loading,training} [options]`, or `all`.
+"""Speed and memory: `python benchmarks/speed.py PART [options]`, or `all`.
+
+Parts are metrics, phantom, scan, inference, loading, training and memory.
 
 Each part prints what it measured and returns it as rows (name, value, unit); they are kept in one CSV a machine, a
-later run of a part replacing its earlier rows.
+later run of a part replacing its earlier rows. A row may have a bound; where one is exceeded, the command ends with 1.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import pandas as pd
 import torch
 
+from benchmarks.speed_table import speed_table
 from jointwrist.files import atomic
 
-PARTS = ("metrics", "phantom", "scan", "inference", "loading", "training")
+PARTS = ("metrics", "phantom", "scan", "inference", "loading", "training", "memory")
 
 
 def machine() -> str:
@@ -46,8 +49,17 @@ def keep(part: str, rows: list[dict[str, Any]], folder: Path) -> Path:
     return path
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run one part or all."""
+def exceeded(rows: list[dict[str, Any]]) -> list[str]:
+    """Name the rows whose value is above their bound."""
+    return [
+        f"{row['name']}: {row['value']:.4g} {row['unit']} exceeds the bound of {row['bound']:g}"
+        for row in rows
+        if row.get("bound") is not None and row["value"] > row["bound"]
+    ]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one part or all; return 1 if a bound is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=(*PARTS, "all"))
     parser.add_argument(
@@ -59,11 +71,17 @@ def main(argv: list[str] | None = None) -> None:
     arguments, options = parser.parse_known_args(argv)
     if arguments.part == "all" and options:
         parser.error(f"options {options} need a part")
+    faults = []
     for part in PARTS if arguments.part == "all" else (arguments.part,):
         benchmark = getattr(importlib.import_module(f"benchmarks.speed_{part}"), f"benchmark_{part}")
         rows = benchmark(options)
         print(f"kept in {keep(part, rows, arguments.results)}\n")
+        faults += exceeded(rows)
+    print(speed_table(arguments.results))
+    for fault in faults:
+        print(f"speed: {fault}", file=sys.stderr)
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

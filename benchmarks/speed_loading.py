@@ -14,6 +14,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -158,9 +159,9 @@ def packed_epochs(cases: list[Case], size: int, batch_size: int, keep: bool, pre
 
 
 def masked_cases(root: str, images: int) -> list[Case]:
-    """Cases with masks of a folder, repeated until there are so many."""
+    """Cases with masks of a folder, repeated under other names until there are so many."""
     cases = [case for case in Release.open(root).cases if case.mask]
-    return [cases[i % len(cases)] for i in range(images)]
+    return [replace(cases[i % len(cases)], identifier=str(i)) for i in range(images)]
 
 
 def epochs(kind: str, root: str, images: int, size: int, batch_size: int, keep: bool) -> Epoch:

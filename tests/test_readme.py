@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 
+import pandas as pd
 import pytest
 
 from benchmarks.readme import KEPT, README, filled, keep, main
+from benchmarks.speed_table import RESULTS, speed_table
 
 TEXT = README.read_text(encoding="utf-8")
 
@@ -24,6 +26,23 @@ def test_tables_hold_the_models_that_ran():
 def test_a_changed_figure_is_noticed():
     figure = re.search(r"\| (\d+\.\d\d) \|", TEXT[TEXT.index("<!-- table:segmentation -->") :]).group(1)
     assert filled(TEXT.replace(f"| {figure} |", "| 99.99 |")) == TEXT
+
+
+def test_speeds_are_those_of_the_kept_measurements():
+    block = TEXT[TEXT.index("<!-- table:speed -->") :]
+    shown = re.search(r"\| ([\d.]+) × \|", block).group(1)
+    assert filled(TEXT.replace(f"| {shown} × |", "| 9999 × |")) == TEXT
+    kept = pd.concat(pd.read_csv(path) for path in RESULTS.glob("speed-*.csv"))
+    assert f"{kept.loc[kept['name'] == 'ratio to MONAI', 'value'].iloc[0]:.3g} ×" in block
+
+
+def test_what_was_not_measured_is_a_dash(tmp_path):
+    for machine, part, name in (("A", "metrics", "ratio to MONAI"), ("B", "phantom", "make 600 px")):
+        row = {"part": part, "name": name, "value": 7.25, "unit": "" if part == "metrics" else "wrists/s/core"}
+        pd.DataFrame([{**row, "machine": machine, "torch": "2"}]).to_csv(tmp_path / f"speed-{machine}.csv", index=False)
+    header, _, *lines = speed_table(tmp_path).splitlines()
+    assert header == "| | A | B |" and len(lines) == 2
+    assert lines[0].endswith("| 7.25 × | - |") and lines[1].endswith("| - | 7.25 wrists/s/core |")
 
 
 def test_a_marker_without_a_table_is_an_error():
