@@ -25,8 +25,10 @@ from benchmarks.protocol import Protocol, expand_models, load_protocol, protocol
 from jointwrist.config import ConfigError, digest, parse_overrides, to_dict
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.session import open_accelerator
+from jointwrist.engine.stop import graceful_stop
 from jointwrist.errors import DataError
 from jointwrist.registry import list_models, model_spec
+from jointwrist.report import write_report
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -84,7 +86,8 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.tables_only:
             print_tables(arguments.tables_only)
             return 0
-        return run(arguments)
+        with graceful_stop():
+            return run(arguments)
     except (ConfigError, DataError) as error:
         print(f"run_all: {error}", file=sys.stderr)
         return 2
@@ -133,6 +136,7 @@ def finish(folder: Path, jobs: list[Job], release: Release) -> None:
     """Write tables, plots and overlays."""
     print_tables(folder)
     plots.write_plots(folder, jobs, release)
+    write_report(folder, folder / "report.html")
     print(f"rows, tables, curves and pictures: {folder}")
 
 

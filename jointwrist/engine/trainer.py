@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -21,6 +23,7 @@ from jointwrist.engine.checkpoint import load_state, read_weights, save_state, s
 from jointwrist.engine.config import OptimConfig, RunConfig
 from jointwrist.engine.evaluate import evaluate, selection_figure
 from jointwrist.engine.loaders import RunData, train_loader
+from jointwrist.engine.stop import STOP
 from jointwrist.engine.tasks import Task
 from jointwrist.errors import DataError
 from jointwrist.files import write_text
@@ -124,16 +127,33 @@ class Trainer:
         self.loader.batch_sampler.seek(self.epoch, self.step_in_epoch)
         saved = time.monotonic()
         self.model.train()
-        for batch in self.loader:
-            step = self.epoch * self.steps_per_epoch + self.step_in_epoch
-            # randomness depends on the position alone, so a resumed run repeats what an unbroken one does
-            torch.manual_seed(hash((self.config.seed, step, self.accelerator.process_index)) % 2**63)
-            self._step(batch, step)
-            self.step_in_epoch += 1
-            bar.update()
-            if time.monotonic() - saved > 60 * self.config.optim.save_minutes:
-                self._save()
-                saved = time.monotonic()
+        with STOP.waiting():
+            for batch in self.loader:
+                self._train_step(batch)
+                bar.update()
+                if STOP.signal is not None:
+                    self._leave(STOP.signal)
+                if time.monotonic() - saved > 60 * self.config.optim.save_minutes:
+                    self._save()
+                    saved = time.monotonic()
+
+    def _train_step(self, batch: dict[str, Any]) -> None:
+        step = self.epoch * self.steps_per_epoch + self.step_in_epoch
+        # randomness depends on the position alone, so a resumed run repeats what an unbroken one does
+        torch.manual_seed(hash((self.config.seed, step, self.accelerator.process_index)) % 2**63)
+        self._step(batch, step)
+        self.step_in_epoch += 1
+
+    def _leave(self, number: int) -> None:
+        """Save and exit, as a signal asked."""
+        self._save()
+        if self.accelerator.is_main_process:
+            tqdm.write(
+                f"{self.config.model}: stopped by {signal.Signals(number).name} in epoch {self.epoch + 1}, after step"
+                f" {self.step_in_epoch}; the state is saved, give the same command again to go on",
+                file=sys.stderr,
+            )
+        raise SystemExit(128 + number)
 
     def _step(self, batch: dict[str, Any], step: int) -> None:
         optim = self.config.optim

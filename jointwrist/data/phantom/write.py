@@ -26,6 +26,8 @@ SEGMENTATION, LOCATION, SCORING = "BoneSegmentation", "JointLocationDetection", 
 #: Folder beside the released ones: what only a phantom knows of each radiograph.
 TRUTH = "PhantomTruth"
 _RECIPE = "phantom.json"
+#: Folder, index, seed, distribution and splits of one wrist.
+Job = tuple[Path, int, int, PhantomConfig, Parts | None]
 _CENTRES = ("Centre A", "Centre B", "Centre C", "Centre D", "Centre E", "Centre F")
 _METADATA = (
     "Mapped Image Stem", "NormalizedPatientID", "NormalizedStudyID", "InstitutionName", "IsRA", "PatientAge",
@@ -74,11 +76,16 @@ def write_phantom(
     indices = range(wrists)
     workers = min(workers or os.cpu_count() or 1, wrists)
     jobs = [(root, index, seed, config, parts) for index in indices]
-    if workers == 1:
-        facts = [_write_wrist(job) for job in tqdm(jobs, desc="phantom", unit="wrist")]
+    missing = [job for job in jobs if not _truth_path(job).exists()]
+    progress = {"total": len(missing), "desc": "phantom", "unit": "wrist", "disable": not missing}
+    if workers == 1 or not missing:
+        for job in tqdm(missing, **progress):
+            _write_wrist(job)
     else:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            facts = list(tqdm(pool.map(_write_wrist, jobs, chunksize=2), total=wrists, desc="phantom", unit="wrist"))
+            for _ in tqdm(pool.map(_write_wrist, missing, chunksize=2), **progress):
+                pass
+    facts = [_write_wrist(job) for job in jobs]
     _write_scores(root, facts)
     _write_boxes(root, facts)
     _write_metadata(root, facts, seed)
@@ -116,11 +123,11 @@ def _save_grey(path: Path, pixels: np.ndarray, colour: bool) -> None:
     _atomically(path, lambda buffer: (image.convert("RGB") if colour else image).save(buffer, format="BMP"))
 
 
-def _write_wrist(job: tuple[Path, int, int, PhantomConfig, Parts | None]) -> dict:
+def _write_wrist(job: Job) -> dict:
     """Write all files of one wrist; return what the common tables hold of it."""
-    root, index, seed, config, parts = job
-    entry = (parts.entry if parts else cohort_entry)(index, config.left_fraction)
-    truth = root / TRUTH / f"{entry.identifier}.npz"
+    root, index, seed, config, _ = job
+    entry = _entry(job)
+    truth = _truth_path(job)
     if truth.exists():
         with np.load(truth, allow_pickle=False) as saved:
             return _facts(entry, saved["scores"], saved["boxes"], float(saved["spacing_mm"]), saved["eroded"].shape[0])
@@ -137,6 +144,16 @@ def _write_wrist(job: tuple[Path, int, int, PhantomConfig, Parts | None]) -> dic
         _write_crops(root / SCORING / entry.split / entry.identifier, pixels, sample.boxes, colour)
     _atomically(truth, lambda buffer: _save_truth(buffer, sample))
     return _facts(entry, sample.scores, sample.boxes, sample.spacing_mm, len(pixels))
+
+
+def _entry(job: Job) -> CohortEntry:
+    _, index, _, config, parts = job
+    return (parts.entry if parts else cohort_entry)(index, config.left_fraction)
+
+
+def _truth_path(job: Job) -> Path:
+    """The file of a wrist that is written last: where it is, all of them are."""
+    return job[0] / TRUTH / f"{_entry(job).identifier}.npz"
 
 
 def _save_truth(buffer: io.BytesIO, sample: WristSample) -> None:

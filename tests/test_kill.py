@@ -1,0 +1,141 @@
+"""Runs that are killed or told to stop: nothing finished is lost, and the rows are those of an unbroken run."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks import run_all
+from jointwrist.engine.stop import STOP, graceful_stop
+from jointwrist.engine.trainer import BEST, STATE, Trainer
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+
+PROTOCOL = {
+    "name": "kill",
+    "summary": "two small models, a state after every step",
+    "models": ["resnet", "jointwrist_tiny"],
+    "seeds": [3],
+    "defaults": {"image_size": 32, "optim": {"epochs": 2, "batch_size": 4, "lr": 1.0e-3, "save_minutes": 0.0}},
+    "tasks": {
+        "erosion": {"erosion": {"crop_size": 32}, "optim": {"batch_size": 32}},
+        "joint": {"detail_size": 32, "optim": {"ema": 0.9}, "options": {"encoder": "conv", "roi_crop": 32}},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def protocol(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("protocol") / "kill.yaml"
+    path.write_text(yaml.safe_dump(PROTOCOL))
+    return path
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Children of a process that has everything imported and has never computed: a start costs no import."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.killed_run"])
+    return context
+
+
+def command(root: Path, protocol: Path, results: Path) -> list[str]:
+    return ["--data", str(root), "--protocol", str(protocol), "--results", str(results)]
+
+
+def rows(results: Path) -> dict[str, bytes]:
+    return {
+        f"{path.parent.name}/{path.name}": path.read_bytes()
+        for path in results.glob("*/jobs/*/*.csv")
+        if path.name in ("segmentation.csv", "erosion.csv")
+    }
+
+
+def start(processes, *arguments):
+    from tests.killed_run import run
+
+    process = processes.Process(target=run, args=arguments)
+    process.start()
+    return process
+
+
+@pytest.mark.timeout(1200)
+def test_killed_ten_times_the_rows_are_those_of_an_unbroken_run(processes, phantom_root, protocol, tmp_path):
+    began = time.monotonic()
+    unbroken = start(processes, command(phantom_root, protocol, tmp_path / "unbroken"))
+    unbroken.join(240)
+    whole = time.monotonic() - began
+    assert unbroken.exitcode == 0
+    expected = rows(tmp_path / "unbroken")
+    assert {Path(name).name for name in expected} == {"segmentation.csv", "erosion.csv"} and len(expected) == 3
+
+    chance, kills, lives = random.Random(1), 0, 0
+    while kills < 10 and lives < 40:
+        lives += 1
+        child = start(processes, command(phantom_root, protocol, tmp_path / "killed"))
+        child.join(chance.uniform(0.05, 0.5) * whole)
+        if child.exitcode is None:
+            os.kill(child.pid, signal.SIGKILL)
+            child.join()
+            kills += 1
+        elif kills < 10:  # finished before it could be killed: begin again, what is done so far is as it should be
+            assert child.exitcode == 0 and rows(tmp_path / "killed") == expected
+            (tmp_path / "killed").rename(tmp_path / f"done{lives}")
+    assert kills == 10
+    last = start(processes, command(phantom_root, protocol, tmp_path / "killed"))
+    last.join(240)
+    assert last.exitcode == 0
+    assert rows(tmp_path / "killed") == expected
+    assert not list((tmp_path / "killed").rglob(f"{STATE}")), "states of finished jobs are removed"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_the_state_and_the_run_goes_on_where_it_stopped(
+    number, phantom_root, protocol, tmp_path, monkeypatch, capsys
+):
+    arguments = [*command(phantom_root, protocol, tmp_path), "--models", "resnet"]
+    original, seen = Trainer._step, []
+
+    def step(self, batch, at):
+        seen.append(at)
+        if len(seen) == 2:
+            os.kill(os.getpid(), number)
+        original(self, batch, at)
+
+    monkeypatch.setattr(Trainer, "_step", step)
+    handler = signal.getsignal(number)
+    with pytest.raises(SystemExit) as left:
+        run_all.main(arguments)
+    assert left.value.code == 128 + number and seen == [0, 1]
+    assert signal.getsignal(number) is handler
+    assert "give the same command again" in capsys.readouterr().err
+    (job,) = (tmp_path / "kill-phantom" / "jobs").iterdir()
+    assert (job / STATE).is_file() and not (job / "job.json").exists()
+    assert run_all.main(arguments) == 0
+    assert seen[2] == 2 and json.loads((job / "job.json").read_text())["status"] == "ok"
+    assert (job / BEST).is_file() and (tmp_path / "kill-phantom" / "report.html").is_file()
+
+
+def test_a_signal_outside_a_step_ends_the_run_at_once():
+    with pytest.raises(SystemExit) as left, graceful_stop():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    assert left.value.code == 143
+
+
+def test_a_second_signal_does_not_wait():
+    with pytest.raises(SystemExit), graceful_stop(), STOP.waiting():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert STOP.signal == signal.SIGINT
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+    assert STOP.signal is None
