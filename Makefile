@@ -10,7 +10,7 @@ LAUNCH_FLAGS ?= --num_processes 1 --num_machines 1 --mixed_precision no --dynamo
 	--num_cpu_threads_per_process $(shell getconf _NPROCESSORS_ONLN)
 endif
 
-.PHONY: run test weights speed docs lint format clean
+.PHONY: run test test-trust weights speed docs lint format clean
 
 run: $(VENV)/.installed-run
 	$(BIN)/accelerate launch $(LAUNCH_FLAGS) benchmarks/run_all.py $(ARGS)
@@ -24,6 +24,10 @@ weights: $(VENV)/.installed-run
 	$(BIN)/jointwrist train jointwrist_tiny --config recipes/jointwrist_tiny.yaml --data results/weights/data \
 		--out results/weights/run
 	cp results/weights/run/best.safetensors jointwrist/weights/jointwrist_tiny.safetensors
+	$(BIN)/python -m jointwrist.selftest > jointwrist/weights/golden.json
+
+test-trust: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m trust $(ARGS)
 
 speed: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed.py all

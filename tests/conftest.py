@@ -41,3 +41,17 @@ def browser():
             pytest.skip(f"no Chromium to run: {error.message.splitlines()[0]}")
         yield browser
         browser.close()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """After `-m trust`, count by file what was tried, survived and lost."""
+    if config.option.markexpr != "trust":
+        return
+    counts: dict[str, list[int]] = {}
+    for outcome in ("passed", "failed", "error"):
+        for report in terminalreporter.stats.get(outcome, []):
+            count = counts.setdefault(report.nodeid.partition("::")[0], [0, 0])
+            count[outcome != "passed"] += 1
+    terminalreporter.section("trust")
+    for name, (survived, lost) in sorted(counts.items()):
+        terminalreporter.line(f"{name:32} tried {survived + lost:4}  survived {survived:4}  lost {lost:4}")

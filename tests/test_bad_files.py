@@ -14,6 +14,8 @@ from jointwrist.data.dicom import Radiograph, load_radiograph
 from jointwrist.data.tables import read_boxes, read_scores, read_spacings
 from jointwrist.errors import DataError
 
+pytestmark = pytest.mark.trust
+
 #: How each kind of file is read; every other kind is a film.
 READERS = {
     "film.npy": read_npy,

@@ -18,7 +18,7 @@ from benchmarks import run_all
 from jointwrist.engine.stop import STOP, graceful_stop
 from jointwrist.engine.trainer import BEST, STATE, Trainer
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+pytestmark = [pytest.mark.trust, pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")]
 
 PROTOCOL = {
     "name": "kill",

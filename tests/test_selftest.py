@@ -1,0 +1,76 @@
+"""The self-test passes here, and fails with the part named where something is wrong."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from jointwrist import selftest
+from jointwrist.cli import main
+from jointwrist.ops.scan import chunked
+
+CPU = torch.device("cpu")
+
+
+def test_this_machine_passes(capsys):
+    assert main(["selftest", "--device", "cpu"]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    verdicts = {line.split()[0] for line in lines[1:-1]}
+    assert verdicts <= {"ok", "not"} and lines[-1].startswith("PASS")
+
+
+def test_a_backend_that_is_slightly_wrong_is_named(monkeypatch, capsys):
+    original = chunked.scan
+
+    def wrong(*problem):
+        y, last = original(*problem)
+        return y * (1 + 3e-5), last
+
+    monkeypatch.setattr(chunked, "scan", wrong)
+    with pytest.raises(selftest.Failed, match="relative error 3e-05"):
+        selftest.check_scan("torch", CPU)
+    monkeypatch.setattr(selftest, "check_training", lambda device: "left out")
+    assert main(["selftest", "--device", "cpu", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert not told["passed"]
+    assert [check["name"] for check in told["checks"] if check["verdict"] == "failed"] == ["scan torch"]
+
+
+def test_wrong_gradients_are_found(monkeypatch):
+    original = chunked.scan
+
+    def wrong(*problem):
+        y, last = original(*problem)
+        return y.detach() + 1.001 * (y - y.detach()), last
+
+    monkeypatch.setattr(chunked, "scan", wrong)
+    with pytest.raises(selftest.Failed, match="of the gradients"):
+        selftest.check_scan("torch", CPU)
+
+
+def test_an_answer_that_is_not_the_stored_one_fails(monkeypatch):
+    known = selftest.golden(CPU)
+    for key, change in (("areas", 1.05), ("probabilities", 0.5), ("phantom_mean", 1.01)):
+        changed = known | {key: (np.array(known[key]) * change).tolist()}
+        monkeypatch.setattr(selftest, "golden", lambda device, changed=changed: changed)
+        with pytest.raises(selftest.Failed):
+            selftest.check_golden(CPU)
+
+
+def test_nan_and_errors_are_failures_and_the_rest_goes_on(monkeypatch):
+    monkeypatch.setattr(selftest, "_batch", lambda device, size=64: 1 / 0)
+    monkeypatch.setattr(selftest, "check_golden", lambda device: "left out")
+    checks = {check.name: check for check in selftest.selftest("cpu")}
+    assert checks["training"].verdict == checks["bfloat16"].verdict == "failed"
+    assert "ZeroDivisionError" in checks["training"].detail
+    assert checks["metrics"].verdict == "ok" and checks["weights"].verdict == "ok"
+
+
+def test_metrics_that_are_wrong_fail(monkeypatch):
+    wrong = {"dsc": np.array([0.5]), "nsd": np.array([np.nan])}
+    monkeypatch.setattr("jointwrist.metrics.segmentation.case_metrics", lambda a, b: wrong)
+    with pytest.raises(selftest.Failed):
+        selftest.check_metrics(CPU)
