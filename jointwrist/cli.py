@@ -43,6 +43,14 @@ def build_parser() -> argparse.ArgumentParser:
     _add_export(commands)
     _add_data(commands)
     _add_models(commands)
+    selftest = commands.add_parser(
+        "selftest",
+        help="check that this machine computes what it should",
+        description="Every scan backend against an oracle, metrics, a training run, the shipped weights' known answer.",
+    )
+    selftest.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
+    selftest.add_argument("--json", action="store_true", help="print JSON")
+    selftest.set_defaults(command="selftest")
     info = commands.add_parser("info", help="versions, devices, extras, bones and joint surfaces")
     info.add_argument("--json", action="store_true", help="print JSON")
     info.set_defaults(command="show_info")
@@ -73,6 +81,7 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--tta", action="store_true", help="average over five views of each film and say how far they lie apart"
     )
+    _add_field(parser)
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw all films on one PNG or JPEG")
     parser.add_argument("--json", action="store_true", help="print the results as JSON lines")
     parser.add_argument(
@@ -150,6 +159,7 @@ def _add_compare(commands: argparse._SubParsersAction) -> None:
         metavar="MM",
         help="pixel spacing of films that state none, for lengths in mm; two values where the films differ",
     )
+    _add_field(parser)
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
     parser.set_defaults(command="compare")
 
@@ -291,6 +301,16 @@ def _add_models(commands: argparse._SubParsersAction) -> None:
     convert.add_argument("target", type=Path, metavar="TARGET", help="safetensors file to write")
     convert.add_argument("--model", required=True, metavar="NAME", help="registry name")
     convert.set_defaults(command="convert_weights")
+
+
+def _add_field(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--field",
+        choices=("auto", "whole"),
+        default="auto",
+        help="auto finds the wrist on films of a whole hand or of both, and refuses films without one; whole takes"
+        " every film as it is (default: %(default)s)",
+    )
 
 
 def _positive(text: str) -> int:

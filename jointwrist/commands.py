@@ -14,6 +14,7 @@ from jointwrist import __version__
 from jointwrist.errors import DataError, require
 
 if TYPE_CHECKING:
+    from jointwrist.data.dicom import Radiograph
     from jointwrist.registry import ModelSpec
 
 #: Side in pixels of a film on the sheet of all predictions.
@@ -42,18 +43,20 @@ def predict(arguments: argparse.Namespace) -> int:
         require("highdicom", "dicom")
     if arguments.sheet:
         picture_format(arguments.sheet)
-    predictor = Predictor.from_pretrained(arguments.weights, device=arguments.device)
+    predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field)
     failed, tiles = 0, []
     for start in range(0, len(films), arguments.batch_size):
         batch = []
         for path in films[start : start + arguments.batch_size]:
             try:
-                batch.append(read_film(path, arguments.side))
+                batch += predictor.locate(read_film(path, arguments.side))
             except DataError as error:
                 complain(error)
                 failed += 1
+        hands = Counter(film.source for film in batch)
         for result in predictor.predict(batch, arguments.tta):
-            stem = stems[result.film.source]
+            source = result.film.source
+            stem = stems[source] if hands[source] == 1 else f"{stems[source]}_{result.side}"
             result.save(arguments.out, stem)
             if arguments.sheet:
                 tiles.append(draw_tile(result, SHEET_TILE))
@@ -93,7 +96,8 @@ def summary(result: Any) -> str:
     from jointwrist.anatomy import JOINTS
     from jointwrist.inference.result import LEVEL_LABELS
 
-    text = f"{result.name}: {len(result.bones)} of 14 bones"
+    hand = {"L": ", left hand", "R": ", right hand"}[result.side] if result.film.field else ""
+    text = f"{result.name}{hand}: {len(result.bones)} of 14 bones"
     if result.scored.any():
         eroded = [
             f"{joint.display} {LEVEL_LABELS[result.scores[joint.index]]} (p {result.probabilities[joint.index]:.2f})"
@@ -113,6 +117,7 @@ def train(arguments: argparse.Namespace) -> int:
     from jointwrist.engine.config import RunConfig
     from jointwrist.engine.loaders import load_run_data
     from jointwrist.engine.session import open_accelerator, tracked
+    from jointwrist.engine.stop import graceful_stop
     from jointwrist.engine.tasks import build_task
     from jointwrist.engine.trainer import BEST, Trainer, weight_info
 
@@ -134,7 +139,8 @@ def train(arguments: argparse.Namespace) -> int:
             print(note)
     with tracked(accelerator, f"{config.model}-seed{config.seed}", config) as log:
         trainer = Trainer(accelerator, config, data, task, arguments.out, log)
-        model = trainer.fit()
+        with graceful_stop():
+            model = trainer.fit()
     thresholds = settle(accelerator, model, data.val, task)
     if accelerator.is_main_process:
         save_weights(arguments.out / BEST, model, weight_info(config, trainer.epoch, thresholds))
@@ -196,7 +202,8 @@ def compare(arguments: argparse.Namespace) -> int:
         read_film(path, arguments.side, spacing)
         for path, spacing in zip((arguments.baseline, arguments.followup), two_spacings(arguments.spacing), strict=True)
     ]
-    predictor = Predictor.from_pretrained(arguments.weights, device=arguments.device)
+    predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field)
+    films = [one_wrist(predictor.locate(film)) for film in films]
     comparison = compare_visits(*(predictor.predict([film])[0] for film in films), spaces)
     comparison.save(arguments.out)
     if arguments.json:
@@ -222,6 +229,17 @@ def view(arguments: argparse.Namespace) -> int:
     from jointwrist.viewer import run
 
     return run.view(arguments)
+
+
+def one_wrist(found: Sequence[Radiograph]) -> Radiograph:
+    """Return the field of a film's only wrist as a film of its own.
+
+    Raises:
+        DataError: The film shows two.
+    """
+    if len(found) > 1:
+        raise DataError(f"{found[0].source}: shows both hands; say with --side which one to compare")
+    return found[0].cropped()
 
 
 def two_spacings(given: Sequence[float] | None) -> tuple[float | None, float | None]:
@@ -419,6 +437,13 @@ def known_model(name: str) -> ModelSpec:
         return model_spec(name)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def selftest(arguments: argparse.Namespace) -> int:
+    """Check that this machine computes what it should."""
+    from jointwrist import selftest
+
+    return selftest.run(arguments.device, arguments.json)
 
 
 def show_info(arguments: argparse.Namespace) -> int:

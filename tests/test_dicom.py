@@ -239,8 +239,9 @@ def test_side(write):
     against = read_dicom(write(), laterality="R")
     assert against.side == "L" and any("header stands" in note for note in against.notes)
     assert read_dicom(write(ImageLaterality="B"), laterality="R").side == "R"
-    with pytest.raises(DataError, match="both hands"):
-        read_dicom(write(ImageLaterality="B"))
+    both = read_dicom(write(ImageLaterality="B"))
+    assert both.both_hands and both.side is None
+    assert not read_dicom(write(ImageLaterality="B"), laterality="R").both_hands
     with pytest.raises(ValueError, match="'L' or 'R'"):
         read_dicom(write(), laterality="left")
 

@@ -84,7 +84,9 @@ def test_onnxruntime_alone_predicts_the_same(joint_weights, joint_onnx):
 @pytest.mark.parametrize("side", ["L", "R"])
 def test_the_predictor_takes_an_onnx_program(joint_weights, joint_onnx, side):
     films = [film(60, 44), film(40, 40)]
-    programs, networks = (Predictor.from_pretrained(path)(films, side=side) for path in (joint_onnx, joint_weights))
+    programs, networks = (
+        Predictor.from_pretrained(path, field="whole")(films, side=side) for path in (joint_onnx, joint_weights)
+    )
     for a, b in zip(programs, networks, strict=True):
         assert (a.threshold, a.model) == (b.threshold, b.model) == (0.3, "jointwrist_tiny")
         assert (a.masks != b.masks).mean() < 1e-4
@@ -112,7 +114,9 @@ def test_a_baseline_in_onnx(tmp_path):
     weights = save(tmp_path, "unetpp", {})
     assert export.export_weights(weights, tmp_path / "unetpp.onnx", "onnx") < 1e-4
     pixels = film(50, 40)
-    a, b = (Predictor.from_pretrained(path)(pixels, side="R") for path in (tmp_path / "unetpp.onnx", weights))
+    a, b = (
+        Predictor.from_pretrained(path, field="whole")(pixels, side="R") for path in (tmp_path / "unetpp.onnx", weights)
+    )
     assert (a.masks != b.masks).mean() < 1e-3
 
 

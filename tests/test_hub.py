@@ -58,7 +58,7 @@ def test_training_values_go_along(network, tmp_path):
     save_weights(tmp_path / "run" / "best.safetensors", network, TRAINED)
     JointWrist.from_pretrained(tmp_path / "run").save_pretrained(tmp_path / "again")
     assert load_weights(tmp_path / "again" / "model.safetensors")[1] == TRAINED
-    first, second = (Predictor.from_pretrained(tmp_path / name) for name in ("run", "again"))
+    first, second = (Predictor.from_pretrained(tmp_path / name, field="whole") for name in ("run", "again"))
     assert (second.image_size, second.detail_size, second.threshold) == (64, 96, 0.3)
     np.testing.assert_array_equal(first(film(70, 60), side="L").masks, second(film(70, 60), side="L").masks)
 

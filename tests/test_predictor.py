@@ -197,7 +197,7 @@ def test_weights_bring_sizes_and_thresholds(network, wrist, tmp_path):
         "thresholds": {"mask": 0.4, "erosion": 0.3},
     }
     save_weights(tmp_path / "best.safetensors", network, info)
-    loaded = Predictor.from_pretrained(tmp_path)
+    loaded = Predictor.from_pretrained(tmp_path, field="whole")
     assert (loaded.image_size, loaded.detail_size, loaded.threshold) == (64, 96, 0.3)
     direct = Predictor(network, image_size=64, detail_size=96, threshold=0.3, mask_threshold=0.4)
     a, b = loaded(wrist, side="R"), direct(wrist, side="R")

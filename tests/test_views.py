@@ -147,6 +147,8 @@ def test_predict_prints_the_spread(tmp_path, capsys):
         str(tmp_path / "w.safetensors"),
         "-o",
         str(tmp_path / "o"),
+        "--field",
+        "whole",
     ]
     assert main([*command, "--tta", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,14 +50,33 @@ class Radiograph:
         notes: What a person should know of this film, a sentence each; never patient data.
         header: DICOM dataset without its pixels, or None. It holds patient data and is left out of the repr.
         source: File that it came from, or None.
+        field: Left, top, right and bottom of the part in pixels that shows the wrist; None where all of it does.
     """
 
-    pixels: np.ndarray = field(repr=False)
+    pixels: np.ndarray = dataclasses.field(repr=False)
     spacing_mm: float | None = None
     side: str | None = None
     notes: tuple[str, ...] = ()
-    header: Dataset | None = field(default=None, repr=False)
+    header: Dataset | None = dataclasses.field(default=None, repr=False)
     source: Path | None = None
+    field: tuple[int, int, int, int] | None = None
+
+    @property
+    def both_hands(self) -> bool:
+        """Whether the header says that both hands are on the film."""
+        return self.side is None and self.header is not None and _laterality(self.header) == "B"
+
+    @property
+    def wrist(self) -> np.ndarray:
+        """Return the (h, w) pixels of the field."""
+        if self.field is None:
+            return self.pixels
+        left, top, right, bottom = self.field
+        return self.pixels[top:bottom, left:right]
+
+    def cropped(self) -> Radiograph:
+        """Return the field as a film of its own."""
+        return replace(self, pixels=self.wrist, field=None)
 
 
 def load_radiograph(path: str | Path, side: str | None = None, spacing_mm: float | None = None) -> Radiograph:
@@ -150,7 +170,7 @@ def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | N
     _check_pixels(path, dataset)
     pixels, grey_notes = displayed(pydicom.pixels.pixel_array(dataset), dataset, window)
     spacing, spacing_note = _spacing(dataset, spacing_mm)
-    side, side_note = _side(path, dataset, laterality)
+    side, side_note = _side(dataset, laterality)
     del dataset.PixelData
     notes = (*notes, *grey_notes, spacing_note, side_note)
     return Radiograph(pixels, spacing, side, tuple(note for note in notes if note), dataset, path)
@@ -224,14 +244,16 @@ def _spacing(dataset: Dataset, asked: float | None) -> tuple[float | None, str]:
     return None, "The header gives no pixel spacing; lengths are in pixels."
 
 
-def _side(path: Path, dataset: Dataset, laterality: str | None) -> tuple[str | None, str]:
-    stated = str(dataset.get("ImageLaterality") or dataset.get("Laterality") or "").strip().upper()
+def _laterality(dataset: Dataset) -> str:
+    return str(dataset.get("ImageLaterality") or dataset.get("Laterality") or "").strip().upper()
+
+
+def _side(dataset: Dataset, laterality: str | None) -> tuple[str | None, str]:
+    stated = _laterality(dataset)
     if stated in ("L", "R"):
         if laterality in (None, stated):
             return stated, ""
         return stated, f"The header names the side {stated}, not {laterality} as asked; the header stands."
-    if stated == "B" and laterality is None:
-        raise DataError(f"{path}: shows both hands; crop it to one and name the side")
     return laterality, ""
 
 

@@ -17,6 +17,7 @@ from jointwrist.data.preprocess import normalise, prepare_image, resize_image
 from jointwrist.engine.checkpoint import load_weights
 from jointwrist.errors import DataError
 from jointwrist.hub import find_weights
+from jointwrist.inference.field import FieldFinder, locate
 from jointwrist.inference.onnx_model import OnnxModel
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.tidy import tidy_mask
@@ -41,6 +42,8 @@ class Predictor:
         device: Where to run; None takes a GPU if there is one.
         tidy: Fill the holes of the masks and drop stray islands, for a bone is one piece; False shows what the network
             says.
+        field: "whole" takes every film as it is; "auto" finds the wrist on films of a whole hand or of two, and refuses
+            films without one. `from_pretrained` chooses "auto".
     """
 
     def __init__(
@@ -55,22 +58,27 @@ class Predictor:
         name: str = "",
         device: str | torch.device | None = None,
         tidy: bool = True,
+        field: str = "whole",
     ):
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = model.to(self.device).eval()
         self.image_size, self.detail_size = image_size, detail_size or image_size
         self.threshold, self.name = threshold, name
         self.raw_output, self.tidy = raw_output, tidy
+        self.finder = FieldFinder(self.device) if field == "auto" else None
         self.mask_logit = mask_threshold if raw_output else math.log(mask_threshold / (1 - mask_threshold))
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, device: str | torch.device | None = None) -> Predictor:
+    def from_pretrained(
+        cls, source: str | Path, device: str | torch.device | None = None, field: str = "auto"
+    ) -> Predictor:
         """Load weights together with the sizes and thresholds that belong to them.
 
         Args:
             source: Weight file; ONNX program of `jointwrist export`; folder with `best.safetensors`; name of a model
                 whose weights come with the package; or repository on the Hugging Face hub.
             device: Where to run; None takes a GPU if there is one.
+            field: "auto" finds the wrist on each film, "whole" takes films as they are.
 
         Raises:
             DataError: There are no such weights, or they are not for whole radiographs.
@@ -96,6 +104,7 @@ class Predictor:
             raw_output=info.get("config", {}).get("segmentation", {}).get("raw_output", False),
             name=info["model"],
             device=device,
+            field=field,
         )
 
     def __call__(
@@ -116,27 +125,45 @@ class Predictor:
             batch_size: Films that go through the network at once.
 
         Returns:
-            One result, or a list for a folder or a list.
+            One result; a list for a folder, a list, or a film of two hands.
 
         Raises:
-            DataError: A file cannot be read; the message names it.
+            DataError: A file cannot be read, or shows no wrist; the message names it.
         """
         if isinstance(source, np.ndarray) or (isinstance(source, (str, Path)) and not Path(source).is_dir()):
-            return self.predict([read_film(source, side)], tta)[0]
+            found = self.predict(self.locate(read_film(source, side)), tta)
+            return found[0] if len(found) == 1 else found
         sources: list[str | Path | np.ndarray] = []
         for item in [source] if isinstance(source, (str, Path)) else source:
             sources += [item] if isinstance(item, np.ndarray) else find_films([item])
         results = []
         for start in range(0, len(sources), batch_size):
             films = [read_film(item, side) for item in sources[start : start + batch_size]]
-            results += self.predict(films, tta)
+            results += self.predict([wrist for film in films for wrist in self.locate(film)], tta)
         return results
+
+    def locate(self, film: Radiograph) -> list[Radiograph]:
+        """Return the film with the `field` of its wrist, twice if it shows two; unchanged if the wrist fills it.
+
+        Raises:
+            DataError: There is no wrist, or the sides of two cannot be told.
+        """
+        if self.finder is not None:
+            return locate(self.finder, film)
+        return [film]
 
     @torch.inference_mode()
     def predict(self, films: Sequence[Radiograph], tta: bool = False) -> list[WristResult]:
-        """Predict radiographs as one batch."""
+        """Predict radiographs as one batch, each within its `field`.
+
+        Raises:
+            DataError: A film shows both hands by its header, and no field says which one is meant.
+        """
         if not films:
             return []
+        for film in films:
+            if film.both_hands:
+                raise DataError(f"{film.source}: shows both hands; cut it to one and name the side")
         detail = torch.stack([_to_square(film, self.detail_size) for film in films]).to(self.device)
         predictions = [bring_back(self._run(see(detail, view)), view) for view in (VIEWS if tta else VIEWS[:1])]
         if tta:
@@ -152,17 +179,25 @@ class Predictor:
     def _result(
         self, film: Radiograph, prediction: Prediction, index: int, uncertainty: Uncertainty | None
     ) -> WristResult:
-        masks = self._masks(film, prediction.masks[index])
+        wrist = film.cropped()
+        masks = self._masks(wrist, prediction.masks[index])
         probabilities = np.full(NUM_JOINTS, np.nan, np.float32)
         scores = np.full(NUM_JOINTS, NOT_SCORED, np.int64)
         boxes = np.full((NUM_JOINTS, 4), np.nan, np.float32)
         if prediction.cumulative is not None:
             cumulative = prediction.cumulative[index].cpu().numpy()
-            native = self._boxes(film, prediction.boxes[index].cpu().numpy())
+            native = self._boxes(wrist, prediction.boxes[index].cpu().numpy())
+            left, top = film.field[:2] if film.field else (0, 0)
+            native += np.array([left, top, left, top], np.float32)
             for joint in np.flatnonzero(prediction.valid[index].cpu().numpy()):
                 probabilities[joint] = cumulative[joint, 0]
                 scores[joint] = erosion_level(cumulative[joint], self.threshold)
                 boxes[joint] = native[joint]
+        if film.field:
+            left, top, right, bottom = film.field
+            on_film = np.zeros((len(masks), *film.pixels.shape), bool)
+            on_film[:, top:bottom, left:right] = masks
+            masks = on_film
         maps = None
         if prediction.maps is not None:
             maps = prediction.maps[index].cpu().numpy()
@@ -223,7 +258,7 @@ def _square(height: int, width: int) -> tuple[int, int, int]:
 
 def _to_square(film: Radiograph, size: int) -> Tensor:
     """Bring a film to (1, size, size) in right-hand orientation, as in training."""
-    pixels = torch.from_numpy(np.ascontiguousarray(film.pixels[:, ::-1] if film.side == "L" else film.pixels))
+    pixels = torch.from_numpy(np.ascontiguousarray(film.wrist[:, ::-1] if film.side == "L" else film.wrist))
     height, width = pixels.shape
     square, top, left = _square(height, width)
     padding = (left, square - width - left, top, square - height - top)

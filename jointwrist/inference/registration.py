@@ -81,7 +81,7 @@ def register(
             " found in both"
         )
     centres = [np.array([_centroid(masks[bone]) for bone in shared]) for masks in (first, second)]
-    start = _umeyama(*centres, scale)
+    start = umeyama(*centres, scale)
     distances = [SignedDistance(first[bone]) for bone in shared]
     points = [outline_points(second[bone], step=2.0) for bone in shared]
     size = np.array(first.shape[:0:-1])
@@ -114,7 +114,7 @@ def _centroid(mask: np.ndarray) -> np.ndarray:
     return np.array([columns.mean(), rows.mean()])
 
 
-def _umeyama(first: np.ndarray, second: np.ndarray, scale: float | None) -> Similarity:
+def umeyama(first: np.ndarray, second: np.ndarray, scale: float | None) -> Similarity:
     """Least-squares similarity from (N, 2) second to first points."""
     mean1, mean2 = first.mean(0), second.mean(0)
     a, b = second - mean2, first - mean1

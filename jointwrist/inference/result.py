@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NOTICE = "Research software, not a medical device: not for diagnosis or treatment."
 UNKNOWN_SIDE = "The side is unknown, a right hand was assumed; say it with --side, or end the file name in _L or _R."
-#: Smallest share of the image that counts as a bone; in RAM-W600's field of view the smallest bone covers 1 %.
+#: Smallest share of the film's field that counts as a bone; in RAM-W600's field of view the smallest bone covers 1 %.
 MIN_BONE_SHARE = 1e-4
 #: How people write the predicted levels: the highest stands for the scores 3 to 5.
 LEVEL_LABELS = ("0", "1", "2", "3-5")
@@ -74,7 +74,7 @@ class WristResult:
     def found(self) -> np.ndarray:
         """Return (14,) bool, the bones whose mask is more than a few stray pixels."""
         areas = np.array([np.count_nonzero(mask) for mask in self.masks])
-        return areas >= MIN_BONE_SHARE * self.masks[0].size
+        return areas >= MIN_BONE_SHARE * self.film.wrist.size
 
     @property
     def bones(self) -> tuple[str, ...]:
@@ -101,6 +101,7 @@ class WristResult:
             "notice": NOTICE,
             "side": self.side,
             "size": list(self.film.pixels.shape),
+            "field": list(self.film.field) if self.film.field else None,
             "pixel_spacing_mm": self.film.spacing_mm,
             "bones": [self._bone(index) for index in range(NUM_BONES)],
             "joints": [self._joint(joint.index) for joint in JOINTS],

@@ -39,7 +39,7 @@ def gallery(job: Job, release: Release) -> str:
         DataError: The release does not hold the wrists that the job was tested on, or the weights cannot be read.
     """
     cases = {case.identifier: case for case in release.cases}
-    predictor = Predictor.from_pretrained(job.folder)
+    predictor = Predictor.from_pretrained(job.folder, field="whole")
     erosion = job.rows("erosion")
     figures = []
     for title, (identifier, dsc) in ranked_cases(job.rows("segmentation")).items():

@@ -1,0 +1,302 @@
+"""The wrist on a film: one that fills it, one of a whole hand, two of both hands, or none.
+
+The network that comes with the package looks at the film at a few sizes. Where its masks hold a carpus, a window is cut
+and looked at again, and fourteen points of the bones are compared with those of a mean wrist: what lies too far from
+them is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.ndimage import binary_closing, find_objects, label
+
+from jointwrist.anatomy import BONES, bone_index
+from jointwrist.data.dicom import Radiograph
+from jointwrist.data.preprocess import normalise
+from jointwrist.errors import DataError
+from jointwrist.inference.registration import Similarity, umeyama
+from jointwrist.inference.tidy import tidy_mask
+
+CAPITATE = bone_index("Capitate")
+#: Bones that lie within the frame whatever its size; of the others the frame cuts off one end.
+CARPALS = tuple(
+    bone_index(name)
+    for name in ("Capitate", "Hamate", "Lunate", "TriquetrumPisiform", "Scaphoid", "Trapezium", "Trapezoid")
+)
+#: Points of a mean right wrist in mm, x from radial to ulnar and y from distal to proximal, about the middle of the
+#: film: the middle of a carpal bone, and of each other bone the point next to the capitate's. Phantoms' means.
+MEAN_WRIST = np.array(
+    [
+        (-2.7, -7.1), (-9.5, 11.0), (7.9, 17.4), (9.2, -7.4), (-1.7, 10.3), (10.3, 2.8), (-13.6, 2.8),
+        (-21.2, -11.5), (-14.3, -12.3), (-21.8, -19.6), (-5.6, -16.5), (-1.9, -17.4), (5.2, -16.6), (11.3, -14.6),
+    ]
+)  # fmt: skip
+#: Their areas in mm² and the carpals' together, which overlap; phantoms' means.
+CARPAL_MM2 = np.array([311.0, 218.0, 173.0, 186.0, 237.0, 204.0, 137.0])
+CARPUS_MM2 = 1250.0
+#: Side in mm of the window that is cut for the network; it was trained on 72 to 120.
+FIELD_MM = 95.0
+#: Films whose side is within these, as the mean wrist measures them, are taken as they are.
+WHOLE_MM = (62.0, 138.0)
+#: Mean distance from the points of the mean wrist in mm, and turn in degrees, up to which points are those of a wrist.
+LARGEST_DISTANCE, LARGEST_TURN = 4.2, 40.0
+#: Distance in mm below which a wrist that is not looked for further has been found, or a second one.
+SURE_DISTANCE = 3.2
+#: Mean |log| of the ratio of the carpals' areas to the mean wrist's up to which they are carpals.
+LARGEST_AREA_RATIO = 0.45
+#: Factor by which the window of a wrist may still change when it is looked at again.
+STEADY = 1.35
+#: Difference of that distance in mm between left and right from which the hand counts as recognised.
+CLEAR_SIDE = 0.4
+#: Bones that a wrist must show, of a pixel count that is more than stray.
+FEWEST_BONES, STRAY = 12, 8
+#: Side in pixels of the network's input, as trained.
+SIDE = 128
+#: Longer sides in pixels at which a film is searched; one of them suits the wrist of any film of up to 430 mm.
+SEARCH_SIDES = (128, 192, 288, 400)
+#: Windows that are looked at, best guess first.
+MOST_WINDOWS = 4
+
+
+@dataclass(frozen=True)
+class Wrist:
+    """A wrist that was found.
+
+    Attributes:
+        window: Centre x, y and side of a square in pixels of the film, which may reach beyond it; `FIELD_MM` wide.
+        side: "L" or "R", the way round in which it was found.
+        distance: Mean distance of its points from the mean wrist in mm.
+    """
+
+    window: tuple[float, float, float]
+    side: str
+    distance: float
+
+
+def landmarks(masks: np.ndarray) -> np.ndarray:
+    """Return (14, 2) points x, y in pixels of (14, H, W) masks, nan where a bone is missing."""
+    points = np.full((len(BONES), 2), np.nan)
+    pieces = [np.argwhere(tidy_mask(mask, smallest=1.0))[:, ::-1] for mask in masks]
+    if len(pieces[CAPITATE]) < STRAY:
+        return points
+    middle = np.median(pieces[CAPITATE], axis=0)
+    for bone, inside in enumerate(pieces):
+        if len(inside) < STRAY:
+            continue
+        if bone in CARPALS:
+            points[bone] = np.median(inside, axis=0)
+        else:
+            points[bone] = inside[np.argmin(((inside - middle) ** 2).sum(1))]
+    return points + 0.5
+
+
+def fit(masks: np.ndarray) -> tuple[Similarity, float] | None:
+    """Lay the mean wrist on the landmarks of (14, H, W) masks.
+
+    Returns:
+        Where it lies and the mean distance in mm, or None where the masks are not those of a wrist.
+    """
+    points = landmarks(masks)
+    found = np.isfinite(points[:, 0])
+    if found.sum() < FEWEST_BONES:
+        return None
+    place = umeyama(points[found], MEAN_WRIST[found], None)
+    distances = np.linalg.norm(place(MEAN_WRIST[found]) - points[found], axis=1) / place.scale
+    distance = float(np.mean(distances))
+    if distance > LARGEST_DISTANCE or abs(np.degrees(place.angle)) > LARGEST_TURN:
+        return None
+    areas = np.array([np.count_nonzero(masks[bone]) for bone in CARPALS]) / place.scale**2
+    if np.abs(np.log(np.maximum(areas, 1) / CARPAL_MM2)).mean() > LARGEST_AREA_RATIO:
+        return None
+    return place, distance
+
+
+class FieldFinder:
+    """Find the wrists of a film with the network that comes with the package.
+
+    Args:
+        device: Where it runs.
+    """
+
+    def __init__(self, device: str | torch.device = "cpu"):
+        from jointwrist.engine.checkpoint import load_weights
+        from jointwrist.hub import find_weights
+
+        self.device = torch.device(device)
+        self.model = load_weights(find_weights("jointwrist_tiny"))[0].to(self.device).eval()
+
+    def find(self, film: Radiograph) -> list[Wrist]:
+        """Return the wrists of a film: none, one, or a left and a right one, from left to right on the film.
+
+        Only the hand that the film states is looked for; both where it states none. The window of a wrist that fills
+        the film is the whole film.
+
+        Raises:
+            DataError: There are two wrists, and which is the left one cannot be told.
+        """
+        height, width = film.pixels.shape
+        whole = (width / 2, height / 2, float(max(height, width)))
+        sides = (film.side,) if film.side else ("R", "L")
+        seen = [wrist for side in sides if (wrist := self._look(film.pixels, whole, side)) is not None]
+        low, high = (whole[2] * FIELD_MM / mm for mm in WHOLE_MM[::-1])
+        filling = [wrist for wrist in seen if low <= wrist.window[2] <= high]
+        if filling:
+            best = min(filling, key=lambda wrist: wrist.distance)
+            return [replace(best, window=whole)]
+        guesses = [wrist.window for wrist in seen]
+        seen = []
+        for longer in SEARCH_SIDES:
+            guesses += self._guesses(film.pixels, sides, longer)
+            seen += self._follow(film.pixels, guesses, sides)
+            if any(wrist.distance < SURE_DISTANCE for wrist in seen):
+                break
+            guesses = []
+        if seen and film.side is None:  # a second hand is of the same size: look at the scale that shows it best
+            best = min(seen, key=lambda wrist: wrist.distance)
+            guesses = self._guesses(film.pixels, sides, round(SIDE * whole[2] / best.window[2]))
+            seen += self._follow(film.pixels, [g for g in guesses if _beside(g, best.window, alike=2.5)], sides)
+        return choose(seen, str(film.source or "this film"))
+
+    def _follow(
+        self, pixels: np.ndarray, guesses: list[tuple[float, float, float]], sides: tuple[str, ...]
+    ) -> list[Wrist]:
+        """Look at windows, then at where their wrists are; return what is there at last."""
+        seen = []
+        for window in guesses:
+            for side in sides:
+                first = self._look(pixels, window, side)
+                wrist = first and self._look(pixels, first.window, side)
+                if wrist and max(wrist.window[2], first.window[2]) < STEADY * min(wrist.window[2], first.window[2]):
+                    seen.append(wrist)
+        return seen
+
+    def _look(self, pixels: np.ndarray, window: tuple[float, float, float], side: str) -> Wrist | None:
+        """Look at a square window as the network was trained to, and say where the wrist in it is."""
+        x, y, length = window
+        patch = cut(pixels, window)
+        found = fit(self._masks(patch, SIDE, SIDE, side))
+        if found is None:
+            return None
+        place, distance = found
+        centre = place(np.zeros((1, 2)))[0] / SIDE
+        if side == "L":
+            centre[0] = 1 - centre[0]
+        left, top = x - length / 2, y - length / 2
+        extent = FIELD_MM * place.scale / SIDE * length
+        return Wrist((left + centre[0] * length, top + centre[1] * length, extent), side, distance)
+
+    def _guesses(self, pixels: np.ndarray, sides: tuple[str, ...], longer: int) -> list[tuple[float, float, float]]:
+        """Return windows where the masks of the whole film, its longer side reduced to `longer`, hold a carpus."""
+        height, width = pixels.shape
+        scale = longer / max(height, width)
+        rows, columns = max(round(height * scale), 32), max(round(width * scale), 32)
+        guesses = []
+        for side in sides:
+            carpus = self._masks(pixels, rows, columns, side)[list(CARPALS)].any(0)
+            pieces, _ = label(binary_closing(carpus[:, ::-1] if side == "L" else carpus, iterations=2))
+            for index, box in enumerate(find_objects(pieces)):
+                inside = np.argwhere(pieces[box] == index + 1)
+                extent = FIELD_MM * np.sqrt(len(inside) / CARPUS_MM2)
+                y, x = inside.mean(0) + np.array([box[0].start + 0.5, box[1].start + 0.5])
+                if SIDE / 2.2 < extent < SIDE * 1.8:
+                    guesses.append((abs(np.log(extent / SIDE)), (x / scale, y / scale, extent / scale)))
+        chosen: list[tuple[float, float, float]] = []
+        for _, window in sorted(guesses):
+            if len(chosen) < MOST_WINDOWS and not any(_same(window, other) for other in chosen):
+                chosen.append(window)
+        return chosen
+
+    @torch.inference_mode()
+    def _masks(self, pixels: np.ndarray, rows: int, columns: int, side: str) -> np.ndarray:
+        """Return (14, rows, columns) bool masks, of a left hand mirrored."""
+        turned = np.ascontiguousarray(pixels[:, ::-1] if side == "L" else pixels)
+        image = normalise(torch.from_numpy(turned)[None, None].to(self.device))
+        image = F.interpolate(image, (rows, columns), mode="bilinear", align_corners=False, antialias=True)
+        return (self.model.segment(image)[0] > 0).cpu().numpy()
+
+
+def cut(pixels: np.ndarray, window: tuple[float, float, float]) -> np.ndarray:
+    """Return a square window of (H, W) pixels; what lies beyond the film is as dark as its darkest pixel within."""
+    x, y, length = window
+    size = max(round(length), 2)
+    left, top = round(x - length / 2), round(y - length / 2)
+    inside = pixels[max(top, 0) : max(top + size, 0), max(left, 0) : max(left + size, 0)]
+    if inside.size == 0:
+        return np.zeros((size, size), np.float32)
+    patch = np.full((size, size), inside.min(), np.float32)
+    row, column = max(-top, 0), max(-left, 0)
+    patch[row : row + inside.shape[0], column : column + inside.shape[1]] = inside
+    return patch
+
+
+def choose(seen: list[Wrist], name: str = "this film") -> list[Wrist]:
+    """Choose from what was seen: the nearest to the mean wrist, and one of the other hand elsewhere if it is as good.
+
+    Raises:
+        DataError: There are two wrists, and either could be the left one; the message starts with the name.
+    """
+    if not seen:
+        return []
+    best = min(seen, key=lambda wrist: wrist.distance)
+    here = [wrist for wrist in seen if _same(wrist.window, best.window)]
+    apart = [wrist for wrist in seen if wrist.distance < SURE_DISTANCE and _beside(wrist.window, best.window)]
+    if not apart:
+        return [best]
+    other = min(apart, key=lambda wrist: wrist.distance)
+    there = [wrist for wrist in apart if _same(wrist.window, other.window)]
+    pairs = []
+    for side, opposite in ("LR", "RL"):
+        nearest = [
+            min((wrist for wrist in place if wrist.side == hand), key=lambda wrist: wrist.distance, default=None)
+            for place, hand in ((here, side), (there, opposite))
+        ]
+        if None not in nearest:
+            pairs.append((sum(wrist.distance for wrist in nearest), nearest))
+    if not pairs or (len(pairs) == 2 and abs(pairs[0][0] - pairs[1][0]) < CLEAR_SIDE):
+        raise DataError(f"{name}: shows two wrists, and which hand is which cannot be told; cut it and name the sides")
+    return sorted(min(pairs, key=lambda pair: pair[0])[1], key=lambda wrist: wrist.window[0])
+
+
+def _beside(first: tuple[float, float, float], second: tuple[float, float, float], alike: float = 1.4) -> bool:
+    """Whether two windows are of two wrists of one size that hardly share anything."""
+    apart = max(abs(first[0] - second[0]), abs(first[1] - second[1]))
+    return apart > 0.75 * max(first[2], second[2]) and max(first[2], second[2]) < alike * min(first[2], second[2])
+
+
+def _same(first: tuple[float, float, float], second: tuple[float, float, float]) -> bool:
+    """Whether two windows are about one place, whatever their size."""
+    return max(abs(first[0] - second[0]), abs(first[1] - second[1])) < 0.25 * min(first[2], second[2])
+
+
+def locate(finder: FieldFinder, film: Radiograph) -> list[Radiograph]:
+    """Return the film as it is where one wrist fills it, else once for each wrist, with its `field` and its side.
+
+    Raises:
+        DataError: There is no wrist on the film; or the header speaks of two hands, and only one was found.
+    """
+    name = film.source or "this film"
+    wrists = finder.find(film)
+    if not wrists:
+        raise DataError(
+            f"{name}: no wrist was found; posteroanterior views of wrists and hands are understood, fingers upwards"
+            " (--field whole takes a film as it is)"
+        )
+    if film.both_hands and len(wrists) < 2:
+        raise DataError(f"{name}: shows both hands by its header, and one wrist was found; cut it and name the sides")
+    height, width = film.pixels.shape
+    if wrists[0].window[2] == max(height, width):
+        return [film]
+    found = []
+    for wrist in wrists:
+        x, y, length = wrist.window
+        left, top = max(round(x - length / 2), 0), max(round(y - length / 2), 0)
+        right, bottom = min(round(x + length / 2), width), min(round(y + length / 2), height)
+        notes = (f"The wrist was found at x {left} to {right}, y {top} to {bottom}; the rest was not looked at.",)
+        if film.side is None:
+            notes += (f"The side {wrist.side} was told from the bones.",)
+        found.append(replace(film, side=wrist.side, field=(left, top, right, bottom), notes=(*film.notes, *notes)))
+    return found

@@ -1,0 +1,170 @@
+"""The wrist is found on films of a whole hand or of two, and films without a wrist are refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from jointwrist.cli import main
+from jointwrist.data.dicom import Radiograph
+from jointwrist.data.images import write_image
+from jointwrist.data.phantom import PhantomConfig, make_wrist
+from jointwrist.data.sample import as_right_hand, unpack_masks
+from jointwrist.errors import DataError
+from jointwrist.inference import field
+from jointwrist.inference.field import FieldFinder, Wrist, choose, fit, landmarks
+from jointwrist.inference.predictor import Predictor
+
+HAND_MM = 210.0
+
+
+@pytest.fixture(scope="module")
+def finder() -> FieldFinder:
+    return FieldFinder()
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor.from_pretrained("jointwrist_tiny", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def hands():
+    """A left and a right hand from the forearm to the first joints of the fingers, 280 px high."""
+    config = PhantomConfig(size=280, field_of_view=(HAND_MM, HAND_MM))
+    wrists = [make_wrist(seed=41, index=index, config=config) for index in range(4)]
+    return [next(wrist for wrist in wrists if wrist.side == side) for side in "LR"]
+
+
+def truth(wrist) -> tuple[float, float]:
+    """Middle of the carpal bones, x and y in pixels."""
+    rows, columns = np.nonzero(unpack_masks(wrist.bones)[list(field.CARPALS)].any(0))
+    return columns.mean(), rows.mean()
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def test_the_mean_wrist_is_that_of_phantoms():
+    distances = []
+    for index in range(6):
+        wrist = as_right_hand(make_wrist(seed=77, index=index, config=PhantomConfig(size=128)))
+        place, distance = fit(unpack_masks(wrist.bones))
+        assert 1 / place.scale == pytest.approx(wrist.spacing_mm, rel=0.2)
+        distances.append(distance)
+    assert max(distances) < 3 and np.mean(distances) < 1.8
+
+
+def test_landmarks_move_with_the_masks_and_stray_pixels_do_not_count():
+    masks = unpack_masks(as_right_hand(make_wrist(seed=77, index=0, config=PhantomConfig(size=128))).bones)
+    points = landmarks(masks)
+    assert np.isfinite(points).all()
+    shifted = np.roll(masks, (3, 5), axis=(1, 2))
+    shifted[:, :3], shifted[..., :5] = False, False
+    # bones that the frame cuts are cut elsewhere, but not at their joint ends
+    np.testing.assert_allclose(landmarks(shifted) - points, np.tile([5.0, 3.0], (14, 1)), atol=1.0)
+    strewn = masks.copy()
+    strewn[:, 0, 0] = True
+    np.testing.assert_array_equal(landmarks(strewn), points)
+    assert np.isnan(landmarks(np.zeros_like(masks))).all() and fit(np.zeros_like(masks)) is None
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_wrist_that_fills_its_film_is_left_as_it_is(predictor, stated):
+    for index in range(8):
+        wrist = make_wrist(seed=8, index=index, config=PhantomConfig(size=200))
+        film = Radiograph(wrist.image[0], side=wrist.side if stated else None)
+        assert predictor.locate(film)[0] is film
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("stated", [True, False])
+def test_the_wrist_of_a_whole_hand_is_found(predictor, hands, which, stated):
+    hand = hands[which]
+    (found,) = predictor.locate(Radiograph(hand.image[0], side=hand.side if stated else None))
+    left, top, right, bottom = found.field
+    assert found.side == hand.side
+    middle = np.array([(left + right) / 2, (top + bottom) / 2])
+    assert np.linalg.norm(middle - truth(hand)) * hand.spacing_mm < 20
+    assert (bottom - top) * hand.spacing_mm == pytest.approx(field.FIELD_MM, rel=0.25)
+    assert any("not looked at" in note for note in found.notes)
+    assert any("told from the bones" in note for note in found.notes) is not stated
+    result = predictor.predict([found])[0]
+    assert result.masks.shape == (14, *hand.bones.shape)
+    outside = np.ones(hand.bones.shape, bool)
+    outside[top:bottom, left:right] = False
+    assert not (result.masks & outside).any()
+    true = unpack_masks(hand.bones)
+    assert np.mean([dice(result.masks[bone], true[bone]) for bone in field.CARPALS]) > 0.85
+    joints = result.boxes[result.scored]
+    assert (joints[:, 0] >= left - 1).all() and (joints[:, 3] <= bottom + 1).all()
+    assert result.to_dict()["field"] == [left, top, right, bottom]
+
+
+def test_two_hands_on_one_film_are_two_results(predictor, hands, tmp_path, capsys):
+    left, right = hands
+    film = np.concatenate([left.image[0][:, 30:-30], right.image[0][:, 30:-30]], axis=1)
+    width = film.shape[1] // 2
+    found = predictor.locate(Radiograph(film))
+    assert [wrist.side for wrist in found] == ["L", "R"]
+    assert found[0].field[2] < width + 20 and found[1].field[0] > width - 20
+    write_image(tmp_path / "both.png", film)
+    assert main(["predict", str(tmp_path / "both.png"), "-o", str(tmp_path / "out")]) == 0
+    assert "left hand: 1" in capsys.readouterr().out
+    for side in "LR":
+        assert json.loads((tmp_path / "out" / f"both_{side}.json").read_text())["side"] == side
+    assert main(["compare", str(tmp_path / "both.png"), str(tmp_path / "both.png"), "-o", str(tmp_path / "c")]) == 2
+    assert "--side" in capsys.readouterr().err
+    # crossed hands: the bones say which is which, not the place
+    crossed = np.concatenate([right.image[0][:, 30:-30], left.image[0][:, 30:-30]], axis=1)
+    assert [wrist.side for wrist in predictor.locate(Radiograph(crossed))] == ["R", "L"]
+
+
+def test_two_wrists_that_look_alike_are_refused():
+    def seen(x: float, side: str, distance: float) -> Wrist:
+        return Wrist((x, 100.0, 90.0), side, distance)
+
+    clear = [seen(100, "L", 1.0), seen(100, "R", 3.0), seen(300, "L", 2.5), seen(300, "R", 1.2)]
+    assert [wrist.side for wrist in choose(clear)] == ["L", "R"]
+    with pytest.raises(DataError, match="which hand is which"):
+        choose([seen(100, "L", 1.0), seen(100, "R", 1.1), seen(300, "L", 1.0), seen(300, "R", 1.1)])
+    with pytest.raises(DataError, match="which hand is which"):
+        choose([seen(100, "L", 1.0), seen(300, "L", 1.0)])
+    assert choose([]) == [] and len(choose(clear[:2])) == 1
+
+
+def test_films_without_a_wrist_are_refused(finder, tmp_path, capsys):
+    rng = np.random.default_rng(3)
+    y, x = np.mgrid[-1:1:160j, -1:1:160j]
+    lungs = 0.8 - 0.6 * ((np.abs(x) - 0.4) ** 2 / 0.08 + y**2 / 0.5 < 1) + 0.1 * np.sin(18 * y + 4 * x**2)
+    films = {
+        "blank": np.zeros((160, 160)),
+        "noise": rng.random((160, 160)),
+        "clouds": gaussian_filter(rng.random((160, 160)), 5),
+        "lungs": np.clip(lungs, 0, 1),
+    }
+    for name, pixels in films.items():
+        assert finder.find(Radiograph(pixels.astype(np.float32), side="R")) == [], name
+    assert finder.find(Radiograph(films["lungs"].astype(np.float32))) == []
+    write_image(tmp_path / "lungs_R.png", films["lungs"])
+    assert main(["predict", str(tmp_path / "lungs_R.png"), "-o", str(tmp_path / "out")]) == 2
+    assert "lungs_R.png: no wrist was found" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    assert main(["predict", str(tmp_path / "lungs_R.png"), "-o", str(tmp_path / "out"), "--field", "whole"]) == 0
+
+
+def test_a_header_that_speaks_of_two_hands_is_held_to_it(predictor, hands):
+    from pydicom import Dataset
+
+    header = Dataset()
+    header.ImageLaterality = "B"
+    film = Radiograph(hands[0].image[0], header=header)
+    with pytest.raises(DataError, match="both hands"):
+        predictor.locate(film)
+    with pytest.raises(DataError, match="both hands"):
+        Predictor(predictor.model, image_size=64).predict([film])
+    assert len(predictor.locate(replace(film, side="L"))) == 1
