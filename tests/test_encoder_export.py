@@ -1,12 +1,19 @@
-"""Encoders as programs: torch.export gives the numbers of the model, by PyTorch's own operators alone."""
+"""Encoders as programs: torch.export gives the numbers of the model, by PyTorch's own operators alone; so does ONNX."""
 
 from __future__ import annotations
 
+import importlib.util
+
+import numpy as np
 import pytest
 import torch
 
 from jointwrist.models.encoder import Encoder, EncoderSize
 
+needs_onnx = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")),
+    reason="the extra `export` is not installed",
+)
 #: One block of each stage, two where shifted windows are wanted: exporting takes seconds.
 SMALL = EncoderSize(8, (8, 8, 16, 16), (1, 1, 2, 2), (0, 0, 1, 2), 8)
 
@@ -30,3 +37,17 @@ def test_exported_program_gives_the_same_features(kind, backend):
     with torch.no_grad():
         for found, expected in zip(program.module()(image), encoder(image), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@needs_onnx
+def test_onnxruntime_gives_the_same_features(tmp_path):
+    import onnxruntime
+
+    encoder, image, program = exported("hybrid", "torch")
+    path = tmp_path / "encoder.onnx"
+    torch.onnx.export(program, dynamo=True, input_names=["image"], optimize=False, verbose=False).save(path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        expected = encoder(image)
+    for found, feature in zip(session.run(None, {"image": image.numpy()}), expected, strict=True):
+        np.testing.assert_allclose(found, feature.numpy(), rtol=1e-3, atol=1e-4)
