@@ -7,6 +7,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def predict(arguments: argparse.Namespace) -> int:
     from jointwrist.data.dicom import find_films
 
     films = list(dict.fromkeys(find_films(arguments.films)))
-    stems = output_stems(films)
+    stems = neutral_stems(films) if arguments.deidentify else output_stems(films)
     from jointwrist.inference.predictor import Predictor, read_film
     from jointwrist.inference.sheet import draw_tile, picture_format, save_sheet
 
@@ -49,14 +50,18 @@ def predict(arguments: argparse.Namespace) -> int:
         batch = []
         for path in films[start : start + arguments.batch_size]:
             try:
-                batch += predictor.locate(read_film(path, arguments.side))
+                film = read_film(path, arguments.side)
+                if arguments.deidentify:
+                    film = replace(film, source=Path(stems[path]))
+                batch += predictor.locate(film)
             except DataError as error:
                 complain(error)
                 failed += 1
         hands = Counter(film.source for film in batch)
         for result in predictor.predict(batch, arguments.tta):
             source = result.film.source
-            stem = stems[source] if hands[source] == 1 else f"{stems[source]}_{result.side}"
+            stem = stems.get(source, source.name)
+            stem = stem if hands[source] == 1 else f"{stem}_{result.side}"
             result.save(arguments.out, stem)
             if arguments.sheet:
                 tiles.append(draw_tile(result, SHEET_TILE))
@@ -73,6 +78,11 @@ def predict(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         print(f"overlays, scores and masks: {arguments.out}")
     return 2 if failed else 0
+
+
+def neutral_stems(films: Sequence[Path]) -> dict[Path, str]:
+    """Number the films in their order: file names often hold a patient's name or number."""
+    return {film: f"film-{number:03d}" for number, film in enumerate(films, 1)}
 
 
 def output_stems(films: Sequence[Path]) -> dict[Path, str]:
@@ -151,8 +161,6 @@ def train(arguments: argparse.Namespace) -> int:
 
 def evaluate(arguments: argparse.Namespace) -> int:
     """Measure trained weights on a split."""
-    from dataclasses import replace
-
     import pandas as pd
     from torch.utils.data import ConcatDataset
 

@@ -281,7 +281,7 @@ def test_predict_writes_dicom_beside_the_rest(tmp_path, capsys):
     films = [str(path), str(tmp_path / "picture_R.png")]
     command = ["predict", *films, "-w", str(tmp_path / "w.safetensors"), "-o", str(out), "--dicom", "--deidentify"]
     assert main(command) == 2
-    assert "picture_R.png: not a DICOM radiograph" in capsys.readouterr().err
-    assert sorted(file.name for file in out.glob("*.dcm")) == ["film_seg.dcm", "film_sr.dcm"]
-    assert (out / "picture_R.json").exists()
-    assert hd.seg.segread(out / "film_seg.dcm").PatientID == ""
+    assert "film-002: not a DICOM radiograph" in capsys.readouterr().err
+    assert sorted(file.name for file in out.glob("*.dcm")) == ["film-001_seg.dcm", "film-001_sr.dcm"]
+    assert (out / "film-002.json").exists()
+    assert hd.seg.segread(out / "film-001_seg.dcm").PatientID == ""
