@@ -73,7 +73,7 @@ def test_a_damaged_film_s_error_does_not_quote_its_header(film, tmp_path, capsys
 def test_two_visits_compared_tell_nothing_of_the_header(film, tmp_path, capsys):
     follow = film.with_name("SECOND_L.dcm")
     follow.write_bytes(film.read_bytes())
-    main(["compare", str(film), str(follow), "--json"])
+    main(["compare", str(film), str(follow), "--json", "--out", str(tmp_path / "out")])
     streams = capsys.readouterr()
     text = (streams.out + streams.err).replace("SECRETNAME", "")
     assert "SECRET" not in text and "19011231" not in text
