@@ -88,7 +88,9 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
         "--dicom", action="store_true", help="also write a DICOM segmentation and a structured report of DICOM films"
     )
     parser.add_argument(
-        "--deidentify", action="store_true", help="leave patient and study empty in DICOM files, and number the films in place of their names"
+        "--deidentify",
+        action="store_true",
+        help="leave patient and study empty in DICOM files, and number the films in place of their names",
     )
     parser.set_defaults(command="predict")
 
