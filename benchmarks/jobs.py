@@ -26,7 +26,7 @@ from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import RunData, load_run_data
 from jointwrist.engine.session import tracked
 from jointwrist.engine.tasks import Rows, Task, build_task
-from jointwrist.engine.trainer import BEST, STATE, Trainer, build_model, weight_info
+from jointwrist.engine.trainer import BEST, STATE, Trainer, build_model
 from jointwrist.files import atomic, write_text
 
 
@@ -126,7 +126,7 @@ def _train_and_test(accelerator: Accelerator, job: Job, release: Release) -> dic
     began = time.monotonic()
     _, rows = evaluate(accelerator, model, data.test, task)
     if accelerator.is_main_process:
-        save_weights(job.folder / BEST, model, weight_info(config, trainer.epoch, thresholds))
+        save_weights(job.folder / BEST, model, trainer.info(thresholds))
         write_rows(job, rows, thresholds["erosion"])
         write_frame(job.folder / "history.csv", pd.DataFrame(trainer.history))
     return {

@@ -129,7 +129,7 @@ def train(arguments: argparse.Namespace) -> int:
     from jointwrist.engine.session import open_accelerator, tracked
     from jointwrist.engine.stop import graceful_stop
     from jointwrist.engine.tasks import build_task
-    from jointwrist.engine.trainer import BEST, Trainer, weight_info
+    from jointwrist.engine.trainer import BEST, Trainer
 
     spec = known_model(arguments.model)
     if spec.task == "foundation":
@@ -153,7 +153,7 @@ def train(arguments: argparse.Namespace) -> int:
             model = trainer.fit()
     thresholds = settle(accelerator, model, data.val, task)
     if accelerator.is_main_process:
-        save_weights(arguments.out / BEST, model, weight_info(config, trainer.epoch, thresholds))
+        save_weights(arguments.out / BEST, model, trainer.info(thresholds))
         print(f"best weights: {arguments.out / BEST}")
     accelerator.end_training()
     return 0
@@ -169,6 +169,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from jointwrist.engine import evaluate as engine
     from jointwrist.engine.checkpoint import load_weights
     from jointwrist.engine.config import RunConfig, StreamConfig
+    from jointwrist.engine.leaks import name_trained, trained_patients
     from jointwrist.engine.loaders import load_run_data
     from jointwrist.engine.session import open_accelerator
     from jointwrist.engine.tasks import build_task
@@ -186,6 +187,9 @@ def evaluate(arguments: argparse.Namespace) -> int:
     data = load_run_data(config, Release.open(arguments.data))
     parts = ("train", "val", "test") if arguments.split == "all" else (arguments.split,)
     cases = ConcatDataset([getattr(data, part) for part in parts])
+    tested = {patient for part in parts for patient in data.patients[part]}
+    if accelerator.is_main_process and (trained := trained_patients(info, tested)):
+        complain(name_trained(trained, len(tested)))
     _, tables = engine.evaluate(accelerator, model.to(accelerator.device), cases, build_task(config, data.prior))
     if not accelerator.is_main_process:
         return 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from jointwrist.data.ram_w600 import Case, Release
 from jointwrist.data.samplers import EpochBatches, FreshBatches, ProcessBatches
 from jointwrist.data.stream import PhantomCropStream, PhantomStream
 from jointwrist.engine.config import RunConfig
+from jointwrist.engine.leaks import name_shared, shared_patients
 from jointwrist.errors import DataError
 from jointwrist.losses import EROSION_LEVELS, level_log_odds, score_levels
 
@@ -34,6 +35,7 @@ class RunData:
         test: Test items.
         prior: (6, K) log odds of P(level > k) among the training wrists (joint task), or None.
         notes: What was left out and why.
+        patients: Who is in each split; nobody is in that of phantoms made on the fly.
     """
 
     train: Dataset
@@ -42,13 +44,15 @@ class RunData:
     test: Dataset
     prior: Tensor | None
     notes: tuple[str, ...]
+    patients: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def load_run_data(config: RunConfig, release: Release) -> RunData:
     """Choose the cases of a run by its task and make datasets of them.
 
     Raises:
-        DataError: A split that the run needs is empty.
+        DataError: A split that the run needs is empty, or a patient is in two splits. The official protocol takes the
+            splits as they are and says so in the notes.
     """
     notes: tuple[str, ...] = ()
     if config.task == "joint":
@@ -60,6 +64,14 @@ def load_run_data(config: RunConfig, release: Release) -> RunData:
     else:
         select = release.erosion if config.task == "erosion" else release.segmentation
         cases = {name: list(select(name)) for name in ("train", "val", "test")}
+    if config.stream.wrists:
+        cases["train"] = []
+    if shared := shared_patients(cases):
+        if config.protocol != "official":
+            raise DataError(
+                f"{release.root}: {name_shared(shared)}; keep each in one; `jointwrist data check` lists the images"
+            )
+        notes += (f"{name_shared(shared)}; the official protocol keeps them",)
     # test is read once: keeping it would take memory for nothing
     datasets = {name: _dataset(config, chosen, config.cache and name != "test") for name, chosen in cases.items()}
     if config.stream.wrists:
@@ -71,7 +83,8 @@ def load_run_data(config: RunConfig, release: Release) -> RunData:
             )
     prior = _prior(config, cases["train"]) if config.task == "joint" else None
     batches = _batches(config, datasets["train"], cases["train"])
-    return RunData(datasets["train"], batches, datasets["val"], datasets["test"], prior, notes)
+    patients = {name: tuple(sorted({case.patient for case in chosen})) for name, chosen in cases.items()}
+    return RunData(datasets["train"], batches, datasets["val"], datasets["test"], prior, notes, patients)
 
 
 def train_loader(data: RunData, workers: int, process: int, processes: int) -> DataLoader:

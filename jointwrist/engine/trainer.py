@@ -22,6 +22,7 @@ from jointwrist.config import digest, to_dict
 from jointwrist.engine.checkpoint import load_state, read_weights, save_state, save_weights
 from jointwrist.engine.config import OptimConfig, RunConfig
 from jointwrist.engine.evaluate import evaluate, selection_figure
+from jointwrist.engine.leaks import patient_record
 from jointwrist.engine.loaders import RunData, train_loader
 from jointwrist.engine.stop import STOP
 from jointwrist.engine.tasks import Task
@@ -112,6 +113,13 @@ class Trainer:
         self.kept.load_state_dict(tensors)
         return self.kept
 
+    def info(self, thresholds: dict[str, float] | None = None) -> dict[str, Any]:
+        """What the weights of this run say of themselves, whom they were trained on included."""
+        info = weight_info(self.config, self.epoch, thresholds)
+        if patients := self.data.patients.get("train"):
+            info["patients"] = patient_record(patients, salt=digest(self.config))
+        return info
+
     def learning_rate(self, step: int) -> float:
         """Learning rate at an optimiser step: linear warm-up, then cosine to the floor."""
         optim = self.config.optim
@@ -197,8 +205,8 @@ class Trainer:
         self.epoch, self.step_in_epoch, self.sums = self.epoch + 1, 0, {}
         if self.accelerator.is_main_process:
             if improved or not (self.folder / BEST).is_file():
-                save_weights(self.folder / BEST, self.kept, weight_info(self.config, self.epoch))
-            save_weights(self.folder / LAST, self.kept, weight_info(self.config, self.epoch))
+                save_weights(self.folder / BEST, self.kept, self.info())
+            save_weights(self.folder / LAST, self.kept, self.info())
             bar.set_postfix_str(f"epoch {self.epoch}, val {figure:.4f}, best {self.best:.4f}")
             if self.log:
                 self.log(figures)

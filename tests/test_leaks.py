@@ -1,0 +1,107 @@
+"""Patients in two splits are refused by name, and a model tested on whom it was trained on says so."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import hand_made_release as hand_made
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from jointwrist.cli import main
+from jointwrist.config import build
+from jointwrist.data.check import check_release
+from jointwrist.data.joint_set import joint_split
+from jointwrist.data.ram_w600 import Release
+from jointwrist.engine.config import RunConfig
+from jointwrist.engine.leaks import name_shared, name_trained, patient_record, trained_patients
+from jointwrist.engine.loaders import load_run_data
+from jointwrist.errors import DataError
+
+TINY = ["image_size=32", "optim.epochs=1", "optim.batch_size=4", "options.roi_crop=32", "options.encoder=conv"]
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """A folder in which patient 0172, in train, has another study in val."""
+    root = hand_made.build(tmp_path / "data")
+    film = hand_made.pixels("0172_0003_L").T.copy()
+    hand_made.save_bmp(root / "BoneSegmentation" / "images" / "0172_0009_R.bmp", film, False)
+    hand_made.save_mask(root, "val", "0172_0009_R", hand_made.masks("0172_0003_L").astype(np.uint8))
+    return root
+
+
+def run_config(task: str, **values) -> RunConfig:
+    model = {"segmentation": "unetpp", "joint": "jointwrist_tiny", "erosion": "mobilenet"}[task]
+    return build(RunConfig, {"model": model, "task": task, "image_size": 32, **values})
+
+
+def test_the_checker_and_training_name_a_patient_in_two_splits(shared):
+    found = [fault for fault in check_release(shared) if fault.kind == "patient in two splits"]
+    assert len(found) == 1 and "0172" in found[0].message and found[0].severity == "error"
+    with pytest.raises(DataError, match=r"0172 \(train and val\).*jointwrist data check"):
+        load_run_data(run_config("segmentation"), Release.open(shared))
+
+
+def test_the_tasks_splits_may_differ_and_the_joint_set_settles_them(shared):
+    data = load_run_data(run_config("joint"), Release.open(shared))
+    assert "0172" not in data.patients["train"] and "0172" in data.patients["val"]
+    assert "0172" in load_run_data(run_config("erosion"), Release.open(shared)).patients["train"]
+
+
+def test_the_official_protocol_keeps_the_released_splits_and_says_so(shared):
+    data = load_run_data(run_config("segmentation", protocol="official"), Release.open(shared))
+    assert any("0172 (train and val)" in note for note in data.notes)
+
+
+def test_phantoms_made_on_the_fly_are_nobody(shared):
+    data = load_run_data(run_config("segmentation", stream={"wrists": 4}), Release.open(shared))
+    assert data.patients["train"] == ()
+
+
+def test_training_ends_with_the_message_and_code_2(shared, tmp_path, capsys):
+    assert main(["train", "unetpp", "--data", str(shared), "-o", str(tmp_path / "run")]) == 2
+    assert "0172" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+
+
+def test_weights_know_their_patients_and_do_not_name_them(phantom_root, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["train", "jointwrist_tiny", "--data", str(phantom_root), "-o", str(run), "--set", *TINY]) == 0
+    opened = Release.open(phantom_root)
+    patients = {split: {case.patient for case in joint_split(opened, split).cases} for split in ("train", "test")}
+    for name in ("best", "last"):
+        with safe_open(run / f"{name}.safetensors", framework="pt") as file:
+            info = json.loads(file.metadata()["jointwrist"])
+        assert trained_patients(info, patients["train"] | patients["test"]) == sorted(patients["train"])
+        assert not patients["train"] & set(info["patients"]["hashes"])
+
+    capsys.readouterr()
+    assert main(["evaluate", str(run), "--data", str(phantom_root), "-o", str(tmp_path / "a")]) == 0
+    assert "WARNING" not in capsys.readouterr().err
+    # the test set of somebody who drew other splits: a training patient's images come to lie in test
+    other = tmp_path / "other"
+    shutil.copytree(phantom_root, other)
+    moved = sorted(patients["train"])[0]
+    for split in ("train", "val"):
+        for path in [*other.glob(f"*/masks/{split}/{moved}_*"), *other.glob(f"SvdH*/{split}/{moved}_*")]:
+            shutil.move(path, path.parent.with_name("test") / path.name)
+    assert main(["evaluate", str(run), "--data", str(other), "-o", str(tmp_path / "b")]) == 0
+    told = capsys.readouterr().err
+    assert "WARNING" in told and moved in told and "trained on 1 of" in told
+
+
+def test_records_are_salted_and_match_whole_identifiers_only():
+    one, two = patient_record(["0001", "0002"], "a"), patient_record(["0001", "0002"], "b")
+    assert not set(one["hashes"]) & set(two["hashes"])
+    assert patient_record(["0002", "0001", "0001"], "a") == one
+    assert trained_patients({"patients": one}, ["0001", "00", "0003", "EXT_0001"]) == ["0001"]
+    assert trained_patients({}, ["0001"]) == []
+
+
+def test_long_lists_are_cut():
+    text = name_shared({f"{n:04d}": ("train", "test") for n in range(9)})
+    assert text.endswith("0004 (train and test) and 4 more")
+    assert "5 of the 6" in name_trained([str(n) for n in range(5)], 6)
