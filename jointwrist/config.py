@@ -56,7 +56,7 @@ def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
     """Turn command-line `a.b=value` items into a nested mapping; values are read as YAML.
 
     Raises:
-        ConfigError: An item has no `=`.
+        ConfigError: An item has no `=`, its value is no YAML, or a key is given both a value and keys of its own.
     """
     tree: dict[str, Any] = {}
     for item in items:
@@ -67,7 +67,12 @@ def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
         *parents, leaf = path.split(".")
         for parent in parents:
             node = node.setdefault(parent, {})
-        node[leaf] = yaml.safe_load(text)
+            if not isinstance(node, dict):
+                raise ConfigError(f"override {item!r}: {parent} has a value already; give it a value or keys, not both")
+        try:
+            node[leaf] = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError) as error:
+            raise ConfigError(f"override {item!r}: the value is not valid YAML: {error}") from None
     return tree
 
 
@@ -81,7 +86,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: a configuration file is a mapping of keys to values")

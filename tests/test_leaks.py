@@ -20,6 +20,8 @@ from jointwrist.engine.leaks import name_shared, name_trained, patient_record, t
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.errors import DataError
 
+pytestmark = pytest.mark.trust
+
 TINY = ["image_size=32", "optim.epochs=1", "optim.batch_size=4", "options.roi_crop=32", "options.encoder=conv"]
 
 

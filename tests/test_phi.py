@@ -8,6 +8,8 @@ from test_dicom_results import write_film
 
 from jointwrist.cli import main
 
+pytestmark = pytest.mark.trust
+
 pytest.importorskip("highdicom")
 
 PLANTED = {

@@ -12,6 +12,8 @@ from jointwrist import selftest
 from jointwrist.cli import main
 from jointwrist.ops.scan import chunked
 
+pytestmark = pytest.mark.trust
+
 CPU = torch.device("cpu")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +80,22 @@ def load_state(path: Path) -> dict[str, Any]:
         DataError: The file is damaged or holds something else.
     """
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+        return _load_plain(path)
+    except _Unreadable as error:
         raise DataError(f"{path}: not a readable training state ({error}); remove it to start the run again") from None
+
+
+class _Unreadable(Exception):
+    """A file holds something else than tensors and plain values, or is damaged."""
+
+
+def _load_plain(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # the unpickler of a damaged file fails in every way that Python knows
+        raise _Unreadable(str(error).partition("\n")[0] or type(error).__name__) from error
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], int]:
@@ -105,11 +117,10 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], int]:
         if path.suffix == ".safetensors":
             content = load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
+            content = _load_plain(path)
+    except (SafetensorError, _Unreadable) as error:
         raise DataError(
-            f"{path}: not a checkpoint of plain tensors ({reason}); save the state dict alone with"
+            f"{path}: not a checkpoint of plain tensors ({error}); save the state dict alone with"
             " torch.save(model.state_dict(), ...) where it was trained"
         ) from error
     epochs = 0
