@@ -1,0 +1,202 @@
+"""What the package stands on: licences of all that it brings along, no network unless asked, a wheel that works."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from PIL import Image
+
+pytestmark = pytest.mark.trust
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+#: Extras of those who work on the package; nobody else installs them.
+OWN = {"docs", "dev"}
+#: SPDX names, and what older metadata says in their place.
+PERMISSIVE = {
+    "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "CNRI-Python", "ISC", "MIT", "MIT-CMU",
+    "LLVM-exception", "PSF-2.0", "Zlib",
+    "3-Clause BSD License", "Apache 2.0 License", "Apache License 2.0", "Apache Software License", "BSD",
+    "BSD License", "DFSG approved", "ISC License (ISCL)", "MIT License", "Python Software Foundation License",
+}  # fmt: skip
+#: Copyleft of single files, of a library that is used as it is.
+WEAK = {"tqdm": {"MPL-2.0"}}
+NVIDIA = {"LicenseRef-NVIDIA-Proprietary", "NVIDIA Proprietary Software"}
+
+
+def declared(*extras: str) -> list[Requirement]:
+    """Requirements of the package and of some extras."""
+    optional = PROJECT["optional-dependencies"]
+    return [Requirement(text) for text in sum((optional[extra] for extra in extras), PROJECT["dependencies"])]
+
+
+def licences(package: Distribution) -> set[str]:
+    """Licences that a package states, each by its name."""
+    stated = package.metadata.get("License-Expression")
+    if not stated:
+        classifiers = [text for text in package.metadata.get_all("Classifier", []) if text.startswith("License ::")]
+        if found := {text.split(" :: ")[-1] for text in classifiers} - {"OSI Approved"}:
+            return found
+        stated = package.metadata.get("License", "").partition("\n")[0]
+    return set(re.split(r" AND | OR | WITH ", re.sub(r"[()]", "", stated)))
+
+
+def closure(requirements: list[Requirement]) -> dict[str, Distribution]:
+    """All installed packages that some requirements bring along, by name."""
+    found: dict[str, Distribution] = {}
+    waiting = list(requirements)
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name in found:
+            continue
+        try:
+            found[name] = distribution(name)
+        except PackageNotFoundError:
+            continue
+        for text in found[name].requires or []:
+            further = Requirement(text)
+            extras = {"", *requirement.extras}
+            if further.marker is None or any(further.marker.evaluate({"extra": extra}) for extra in extras):
+                waiting.append(further)
+    return found
+
+
+def unwelcome(name: str, package: Distribution) -> set[str]:
+    """Licences of a package that nobody has agreed to."""
+    if name.startswith(("nvidia-", "cuda-")):
+        # the collection itself states nothing; its parts do
+        return licences(package) - PERMISSIVE - NVIDIA - ({""} if name == "cuda-toolkit" else set())
+    return licences(package) - PERMISSIVE - WEAK.get(name, set())
+
+
+def test_everything_that_is_brought_along_is_permissive():
+    found = closure(declared(*set(PROJECT["optional-dependencies"]) - OWN - {"gpl-codecs"}))
+    assert {"torch", "numpy", "jinja2"} <= set(found)
+    assert {name: bad for name, package in found.items() if (bad := unwelcome(name, package))} == {}
+
+
+def test_a_copyleft_package_would_be_noticed(tmp_path):
+    (tmp_path / "METADATA").write_text("Name: x\nVersion: 1\nClassifier: License :: OSI Approved :: GNU GPLv3\n")
+    assert unwelcome("x", Distribution.at(tmp_path)) == {"GNU GPLv3"}
+    (tmp_path / "METADATA").write_text("Name: x\nVersion: 1\nLicense-Expression: MIT AND GPL-3.0-only\n")
+    assert unwelcome("x", Distribution.at(tmp_path)) == {"GPL-3.0-only"}
+    (tmp_path / "METADATA").write_text("Name: x\nVersion: 1\n")
+    assert unwelcome("x", Distribution.at(tmp_path)) == {""}
+
+
+def test_third_party_names_every_dependency_its_extra_its_licence_and_its_reason():
+    text = (ROOT / "THIRD_PARTY.md").read_text(encoding="utf-8").partition("| package | extra")[2]
+    rows = re.findall(r"^\| ([\w-]+) \| ([\w-]*) +\| (\S.*?) \| \S.*? \|$", text, re.M)
+    told = {canonicalize_name(name): extra for name, extra, _ in rows}
+    wanted = {canonicalize_name(requirement.name): "" for requirement in declared()}
+    for extra, texts in PROJECT["optional-dependencies"].items():
+        if extra not in OWN:
+            wanted |= {canonicalize_name(Requirement(text).name): extra for text in texts}
+    assert told == wanted
+    for name, _, licence in rows:
+        if package := closure([Requirement(name)]).get(canonicalize_name(name)):
+            family = licence.partition("-")[0].replace("PSF", "Python Software")
+            assert any(family in stated for stated in licences(package)), name
+
+
+def test_every_dependency_has_a_lower_bound():
+    everything = declared(*PROJECT["optional-dependencies"])
+    unbound = {r.name for r in everything if not any(part.operator == ">=" for part in r.specifier)}
+    assert unbound == {"jointwrist"}
+
+
+#: Refuses the network to a whole process: name look-ups and connections, other than those within the machine.
+OFFLINE = """
+import sys
+def refuse(event, arguments):
+    if event == "socket.getaddrinfo" or event == "socket.connect" and not isinstance(arguments[1], (str, bytes)):
+        sys.stderr.write(f"NETWORK: {event} {arguments[1:]}\\n")
+        raise SystemExit(3)
+sys.addaudithook(refuse)
+"""
+
+
+def run_offline(code: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", OFFLINE + code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=ROOT, env=offline_home(folder))
+
+
+def offline_home(folder: Path) -> dict[str, str]:
+    """An environment whose caches are empty: nothing that was downloaded before is found."""
+    return {**os.environ, "HF_HOME": str(folder / "hf"), "TORCH_HOME": str(folder / "torch")}
+
+
+def test_the_refusal_of_the_network_works(tmp_path):
+    done = run_offline("import socket; socket.create_connection(('127.0.0.1', 9))", folder=tmp_path)
+    assert done.returncode == 3 and "NETWORK" in done.stderr
+
+
+def test_no_module_uses_the_network_when_imported(tmp_path):
+    code = """
+import importlib, pkgutil, baselines, jointwrist
+for package in (jointwrist, baselines):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not module.name.endswith(("__main__", "triton_kernels")):
+            importlib.import_module(module.name)
+            print(module.name)
+"""
+    done = run_offline(code, folder=tmp_path)
+    assert done.returncode == 0 and "NETWORK" not in done.stderr, done.stderr
+    assert len(done.stdout.split()) > 80
+
+
+@pytest.fixture
+def film(release, tmp_path):
+    case = next(case for case in release.cases if case.side == "L")
+    Image.open(case.image).save(tmp_path / "wrist_L.png")
+    return tmp_path / "wrist_L.png"
+
+
+def test_prediction_uses_no_network(film, tmp_path):
+    code = "from jointwrist.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = run_offline(code, "predict", str(film), "-o", str(tmp_path / "out"), folder=tmp_path)
+    assert done.returncode == 0 and "NETWORK" not in done.stderr, done.stderr
+    assert "of 14 bones" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_wheel_predicts_outside_the_tree(film, tmp_path):
+    tree, home = tmp_path / "tree", tmp_path / "home"
+    tree.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "THIRD_PARTY.md"):
+        shutil.copy(ROOT / name, tree)
+    for name in ("jointwrist", "baselines"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def call(*command: str | Path) -> str:
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=240, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+    call(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, tree)
+    (wheel,) = tmp_path.glob("jointwrist-*.whl")
+    shutil.rmtree(tree)
+    call(sys.executable, "-m", "venv", "--without-pip", home)
+    call(*pip, "--python", home / "bin" / "python", "install", "--no-deps", "--no-index", wheel)
+    # the dependencies come from here, after the wheel's own packages
+    (packages,) = home.glob("lib/python*/site-packages")
+    (packages / "dependencies.pth").write_text(str(Path(pytest.__file__).parent.parent))
+    where = call(home / "bin" / "python", "-c", "import jointwrist, baselines; print(jointwrist.__file__)")
+    assert Path(where.strip()).is_relative_to(packages)
+    program = home / "bin" / "jointwrist"
+    assert "of 14 bones" in call(program, "predict", film, "-o", tmp_path / "out")
+    assert any((tmp_path / "out").iterdir())
+    assert "unetpp" in call(program, "models", "list")
+    assert "PASS" in call(program, "selftest", "--device", "cpu")
