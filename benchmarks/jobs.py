@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 
+from benchmarks.trial import advice, fitting_batch, out_of_memory
 from jointwrist import __version__
 from jointwrist.config import ConfigError, digest, to_dict
 from jointwrist.data.ram_w600 import Release
@@ -99,7 +100,11 @@ def run_job(accelerator: Accelerator, job: Job, release: Release) -> dict[str, A
     except (KeyboardInterrupt, SystemExit):
         raise
     except Exception as error:
-        record |= {"status": "error", "error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        told = f"{type(error).__name__}: {error}"
+        record |= {"status": "error", "error": told, "traceback": traceback.format_exc()}
+        if out_of_memory(error):
+            error.__traceback__ = None  # it holds the network that did not fit
+            record["error"] = f"out of memory: {_what_fits(accelerator, job, release)}"
     record["seconds"] = round(time.monotonic() - start, 1)
     if accelerator.is_main_process:
         write_text(job.folder / "job.json", json.dumps(record, indent=1, sort_keys=True))
@@ -108,6 +113,14 @@ def run_job(accelerator: Accelerator, job: Job, release: Release) -> dict[str, A
     accelerator.free_memory()
     accelerator.wait_for_everyone()
     return record
+
+
+def _what_fits(accelerator: Accelerator, job: Job, release: Release) -> str:
+    """Say which batch fits, or why that could not be found out."""
+    try:
+        return advice(job.config, fitting_batch(accelerator, job.config, load_run_data(job.config, release)))
+    except Exception as error:  # finding out is an extra: its failure must not hide the first error
+        return f"which batch fits could not be tried ({type(error).__name__}: {error})"
 
 
 def _train_and_test(accelerator: Accelerator, job: Job, release: Release) -> dict[str, Any]:

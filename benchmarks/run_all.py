@@ -22,8 +22,10 @@ from accelerate.utils import set_seed
 from benchmarks import plots, tables
 from benchmarks.jobs import Job, make_job, release_digest, run_job
 from benchmarks.protocol import Protocol, expand_models, load_protocol, protocol_names
+from benchmarks.trial import advice, fitting_batch, out_of_memory, try_step
 from jointwrist.config import ConfigError, digest, parse_overrides, to_dict
 from jointwrist.data.ram_w600 import Release
+from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.stop import graceful_stop
 from jointwrist.errors import DataError
@@ -66,7 +68,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--tracker", metavar="NAME", help="tensorboard, wandb, mlflow, trackio or another of accelerate"
     )
     parser.add_argument("--retry", action="store_true", help="run failed jobs again")
-    parser.add_argument("--dry-run", action="store_true", help="list the jobs and what is done, run nothing")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="list the jobs and what is done; measure a training step of the rest for their time and memory",
+    )
+    parser.add_argument("--no-measure", action="store_true", help="with --dry-run: measure nothing")
     parser.add_argument(
         "--tables-only",
         type=Path,
@@ -114,6 +121,8 @@ def run(arguments: argparse.Namespace) -> int:
         record = job.record
         say(accelerator, f"  {job.folder.name}: {record['status'] if record else 'to do'}")
     if arguments.dry_run:
+        if not arguments.no_measure:
+            forecast(accelerator, mine, release)
         return 0
     for job in mine:
         record = job.record
@@ -130,6 +139,39 @@ def run(arguments: argparse.Namespace) -> int:
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return 0 if all(job.done for job in mine) else 1
+
+
+def forecast(accelerator: Accelerator, jobs: list[Job], release: Release) -> None:
+    """Say how long the jobs that are not done will take and what a step holds in memory.
+
+    A job whose model has a finished one takes as long; of the others a training step is measured. Validation, the test
+    and early stopping are not in the forecast of those.
+    """
+    finished = {job.config.model: job.record["seconds"] for job in jobs if job.done}
+    measured: dict[str, tuple[float, str]] = {}
+    total = 0.0
+    for job in jobs:
+        config = job.config
+        if job.done or config.task == "foundation":
+            continue
+        if config.model in finished:
+            measured[config.model] = (finished[config.model], "as long as its finished job")
+        elif config.model not in measured:
+            data = load_run_data(config, release)
+            try:
+                trial = try_step(accelerator, config, data)
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+                measured[config.model] = (0.0, advice(config, fitting_batch(accelerator, config, data)))
+            else:
+                steps = len(data.batches) * config.optim.epochs
+                told = f"{steps} steps of {trial.seconds:.2f} s, {trial.megabytes:.0f} MB"
+                measured[config.model] = (steps * trial.seconds, told)
+        seconds, why = measured[config.model]
+        total += seconds
+        say(accelerator, f"  {job.folder.name}: {seconds / 60:.1f} minutes ({why})")
+    say(accelerator, f"in all about {total / 3600:.1f} hours, validation and test not counted")
 
 
 def finish(folder: Path, jobs: list[Job], release: Release) -> None:

@@ -1,0 +1,103 @@
+"""A step on trial: time and memory before a run, and the batch that fits after one that did not."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import torch
+import yaml
+from accelerate import Accelerator
+from torch import nn
+
+from benchmarks import run_all
+from benchmarks.trial import advice, fitting_batch, out_of_memory, try_step
+from jointwrist import registry
+from jointwrist.config import build
+from jointwrist.engine.config import RunConfig
+from jointwrist.engine.loaders import load_run_data
+from jointwrist.registry import ModelSpec, register_model
+
+VALUES = {"model": "unet", "task": "segmentation", "image_size": 32, "optim": {"epochs": 1, "batch_size": 8}}
+LIMIT = 3
+
+
+class Hungry(nn.Module):
+    """Has no memory for more than `LIMIT` images."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 14, 3, padding=1)
+
+    def forward(self, image):
+        if len(image) > LIMIT:
+            raise RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+            )
+        return self.convolution(image)
+
+
+@pytest.fixture
+def hungry(monkeypatch):
+    monkeypatch.setattr(registry, "_SPECS", dict(registry._SPECS))
+    monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
+    spec = ModelSpec("hungry", "segmentation", None, "none", "none", "tests", 140, 32)
+    register_model(spec)(Hungry)
+    return "hungry"
+
+
+def test_what_means_out_of_memory():
+    assert out_of_memory(MemoryError()) and out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert out_of_memory(RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"))
+    assert not out_of_memory(RuntimeError("shapes differ")) and not out_of_memory(ValueError("not enough memory"))
+
+
+def test_a_larger_batch_holds_more_and_parameters_count_four_times(release):
+    accelerator = Accelerator(cpu=True)
+
+    def trial(size):
+        config = build(RunConfig, VALUES | {"optim": {"batch_size": size}})
+        return try_step(accelerator, config, load_run_data(config, release))
+
+    small, large = trial(2), trial(8)
+    weights = 16 * registry.model_spec("unet").parameters / 1e6
+    assert weights < small.megabytes < large.megabytes
+    assert (large.megabytes - weights) / (small.megabytes - weights) == pytest.approx(4, rel=0.1)
+    assert small.seconds > 0
+
+
+def test_the_largest_half_that_fits_is_found(hungry, release):
+    config = build(RunConfig, VALUES | {"model": hungry})
+    data = load_run_data(config, release)
+    assert fitting_batch(Accelerator(cpu=True), config, data) == 2
+    assert "optim.batch_size=2 optim.accumulate=4" in advice(config, 2)
+    assert "single image" in advice(config, 0)
+
+
+def protocol(tmp_path, *models):
+    path = tmp_path / "small.yaml"
+    content = {"name": "small", "summary": "x", "models": list(models), "defaults": {"image_size": 32}}
+    path.write_text(yaml.safe_dump(content | {"tasks": {"segmentation": {"optim": VALUES["optim"]}}}))
+    return ["--protocol", str(path), "--results", str(tmp_path / "results")]
+
+
+def test_a_job_without_memory_says_what_fits_and_the_others_go_on(hungry, phantom_root, tmp_path):
+    arguments = [*protocol(tmp_path, hungry, "unet"), "--data", str(phantom_root)]
+    assert run_all.main(arguments) == 1
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("results/*/jobs/*/job.json")]
+    told = {record["model"]: record for record in records}
+    assert told["unet"]["status"] == "ok"
+    assert told[hungry]["error"].startswith("out of memory: a batch of 8 does not fit, one of 2 does")
+    assert "can't allocate memory" in told[hungry]["traceback"]
+
+
+def test_a_dry_run_tells_time_and_memory_and_trains_nothing(hungry, phantom_root, tmp_path, capsys):
+    arguments = [*protocol(tmp_path, "unet", hungry), "--data", str(phantom_root), "--dry-run"]
+    assert run_all.main(arguments) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"unet-seed\d+-\w+: [\d.]+ minutes \(\d+ steps of [\d.]+ s, \d+ MB\)", told)
+    assert "one of 2 does" in told and "in all about" in told
+    assert not list(tmp_path.glob("results/*/jobs"))
+    assert run_all.main([*arguments, "--no-measure"]) == 0
+    assert "minutes" not in capsys.readouterr().out
