@@ -37,7 +37,7 @@ from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import BEST
-from jointwrist.errors import DataError
+from jointwrist.errors import DataError, StorageError
 from jointwrist.files import write_text
 from jointwrist.registry import model_spec
 
@@ -148,7 +148,7 @@ def main(argv: list[str] | None = None) -> int:
             print(write_ablations(plan, arguments.results, arguments.out))
             return 0
         failed = run(plan, arguments)
-    except (ConfigError, DataError) as error:
+    except (ConfigError, DataError, StorageError) as error:
         print(f"ablations: {error}", file=sys.stderr)
         return 2
     print(write_ablations(plan, arguments.results, arguments.out))

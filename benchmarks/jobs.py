@@ -28,6 +28,7 @@ from jointwrist.engine.loaders import RunData, load_run_data
 from jointwrist.engine.session import tracked
 from jointwrist.engine.tasks import Rows, Task, build_task
 from jointwrist.engine.trainer import BEST, STATE, Trainer, build_model
+from jointwrist.errors import StorageError
 from jointwrist.files import atomic, write_text
 
 
@@ -82,6 +83,8 @@ def make_job(config: RunConfig, data: str, results: Path) -> Job:
 def run_job(accelerator: Accelerator, job: Job, release: Release) -> dict[str, Any]:
     """Train, evaluate and write rows; an error becomes the job's record and the others go on.
 
+    A disk that takes no more is no error of the job: it ends the run, and the same command goes on from there.
+
     Returns:
         The record: status "ok" or "error", seconds, versions, machine, notes; with a traceback if it failed.
     """
@@ -97,7 +100,7 @@ def run_job(accelerator: Accelerator, job: Job, release: Release) -> dict[str, A
     }
     try:
         record |= {"status": "ok", **_train_and_test(accelerator, job, release)}
-    except (KeyboardInterrupt, SystemExit):
+    except (KeyboardInterrupt, SystemExit, StorageError):
         raise
     except Exception as error:
         told = f"{type(error).__name__}: {error}"

@@ -20,6 +20,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from benchmarks import plots, tables
+from benchmarks.claim import claim
 from benchmarks.jobs import Job, make_job, release_digest, run_job
 from benchmarks.protocol import Protocol, expand_models, load_protocol, protocol_names
 from benchmarks.trial import advice, fitting_batch, out_of_memory, try_step
@@ -28,7 +29,8 @@ from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.stop import graceful_stop
-from jointwrist.errors import DataError
+from jointwrist.errors import DataError, StorageError
+from jointwrist.files import check_writable
 from jointwrist.registry import list_models, model_spec
 from jointwrist.report import write_report
 
@@ -95,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         with graceful_stop():
             return run(arguments)
-    except (ConfigError, DataError) as error:
+    except (ConfigError, DataError, StorageError) as error:
         print(f"run_all: {error}", file=sys.stderr)
         return 2
 
@@ -105,7 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
     protocol = load_protocol(arguments.protocol)
     models = expand_models(arguments.models or protocol.models)
     overrides = parse_overrides(arguments.set)
-    overrides["precision"] = runnable_precision(overrides.get("precision", protocol.precision))
+    overrides["precision"] = runnable_precision(protocol.run_config(models[0], 0, overrides).precision)
+    check_writable(arguments.results)
     accelerator = open_accelerator(overrides["precision"], arguments.tracker, arguments.results)
     release = open_release(accelerator, arguments, protocol)
     folder = arguments.results / f"{protocol.name}-{'phantom' if release.is_phantom else 'ram_w600'}"
@@ -124,21 +127,27 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.no_measure:
             forecast(accelerator, mine, release)
         return 0
+    left: list[Job] = []
     for job in mine:
-        record = job.record
-        if record and (record["status"] == "ok" or not arguments.retry):
-            continue
-        set_seed(job.config.seed)
-        record = run_job(accelerator, job, release)
+        with claim(accelerator, job) as mine_alone:
+            if not mine_alone:
+                say(accelerator, f"{job.folder.name}: another run is at it, left to that one")
+                left.append(job)
+                continue
+            record = job.record
+            if record and (record["status"] == "ok" or not arguments.retry):
+                continue
+            set_seed(job.config.seed)
+            record = run_job(accelerator, job, release)
         say(
             accelerator,
             f"{job.folder.name}: {record['status']} after {record['seconds']:.0f} s {record.get('error', '')}",
         )
-    if accelerator.is_main_process:
+    if accelerator.is_main_process and any(job.record for job in mine):
         finish(folder, mine, release)
     accelerator.wait_for_everyone()
     accelerator.end_training()
-    return 0 if all(job.done for job in mine) else 1
+    return 0 if all(job.done for job in mine if job not in left) else 1
 
 
 def forecast(accelerator: Accelerator, jobs: list[Job], release: Release) -> None:

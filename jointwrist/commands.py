@@ -130,6 +130,7 @@ def train(arguments: argparse.Namespace) -> int:
     from jointwrist.engine.stop import graceful_stop
     from jointwrist.engine.tasks import build_task
     from jointwrist.engine.trainer import BEST, Trainer
+    from jointwrist.files import check_writable
 
     spec = known_model(arguments.model)
     if spec.task == "foundation":
@@ -140,6 +141,7 @@ def train(arguments: argparse.Namespace) -> int:
         {"model": spec.name, "task": spec.task},
     )
     config = build(RunConfig, values)
+    check_writable(arguments.out)
     accelerator = open_accelerator(config.precision, arguments.tracker, arguments.out)
     data = load_run_data(config, Release.open(arguments.data))
     task = build_task(config, data.prior)

@@ -10,6 +10,10 @@ class DataError(ValueError):
     """Input that cannot be used; the message names the file and the remedy."""
 
 
+class StorageError(OSError):
+    """A file cannot be written; the message names the folder and the remedy."""
+
+
 class MissingExtraError(ImportError):
     """An optional dependency is not installed; the message names the extra."""
 

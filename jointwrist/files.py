@@ -2,23 +2,61 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from jointwrist.errors import StorageError
+
+#: What a disk says that takes no more, and what to do about it.
+REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR), "choose a folder that can be written to"),
+}
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; move it there when the block ends, remove it when the block fails."""
+    """Yield a temporary path beside `path`; move it there when the block ends, remove it when the block fails.
+
+    Raises:
+        StorageError: The disk is full or the folder cannot be written to; what `path` was before is as it was.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
     try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.errno not in REMEDIES:
+            raise
+        raise StorageError(
+            f"{path}: cannot be written ({error.strerror}); nothing finished is lost: {REMEDIES[error.errno]} and give"
+            " the same command again"
+        ) from error
+
+
+def check_writable(folder: Path) -> None:
+    """Write and remove a small file, so that a folder that takes none is known before hours of work.
+
+    Raises:
+        StorageError: It takes none.
+    """
+    with atomic(Path(folder) / "writable") as temporary:
+        temporary.touch()
+    (Path(folder) / "writable").unlink(missing_ok=True)  # several processes may try at once
 
 
 def write_text(path: Path, text: str) -> None:

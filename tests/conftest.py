@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 
@@ -27,6 +28,14 @@ def release(phantom_root):
     from jointwrist.data.ram_w600 import Release
 
     return Release.open(phantom_root)
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Children of a process that has everything imported and has never computed: a start costs no import."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.killed_run"])
+    return context
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -38,14 +37,6 @@ def protocol(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("protocol") / "kill.yaml"
     path.write_text(yaml.safe_dump(PROTOCOL))
     return path
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Children of a process that has everything imported and has never computed: a start costs no import."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.killed_run"])
-    return context
 
 
 def command(root: Path, protocol: Path, results: Path) -> list[str]:

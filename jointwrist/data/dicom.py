@@ -202,6 +202,7 @@ def _check_pixels(path: Path, dataset: Dataset) -> None:
     """Refuse sizes out of bounds, before a decoder reserves memory, and what no installed decoder takes."""
     from pydicom.encaps import get_frame
     from pydicom.pixels import get_decoder
+    from pydicom.uid import JPEGLSTransferSyntaxes
 
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     if rows < 1 or columns < 1:
@@ -216,7 +217,11 @@ def _check_pixels(path: Path, dataset: Dataset) -> None:
             f"{path}: no decoder for {syntax.name}; pip install 'jointwrist[dicom]' has JPEG-LS and JPEG 2000,"
             " 'jointwrist[gpl-codecs]' has lossless JPEG under the GPL"
         )
-    size = coded_size(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    # without an end of image marker CharLS searches on for half a minute before it gives up
+    if syntax in JPEGLSTransferSyntaxes and not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
+        raise DataError(f"{path}: JPEG-LS image cut short; copy or export it again")
+    size = coded_size(frame)
     if size is not None and size != (rows, columns, 1):
         raise DataError(f"{path}: compressed image of {size}, header of {(rows, columns, 1)} (rows, columns, colours)")
 

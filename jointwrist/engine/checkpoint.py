@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 from jointwrist.registry import create_model
+
+# Files are written by Python: the libraries' own writers report a full disk as an error of the format.
 
 #: Keys under which a checkpoint may hold the state dict.
 STATE_KEYS = ("model", "state_dict", "model_state_dict")
@@ -28,8 +31,9 @@ def save_weights(path: Path, model: nn.Module, info: dict[str, Any]) -> None:
         info: JSON values; at least `model` (registry name) and `options` (of the builder).
     """
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    content = save(tensors, metadata={"jointwrist": json.dumps(info, sort_keys=True)})
     with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata={"jointwrist": json.dumps(info, sort_keys=True)})
+        temporary.write_bytes(content)
 
 
 def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -69,8 +73,10 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a resumable training state: tensors, numbers, text and containers of them."""
+    content = io.BytesIO()
+    torch.save(state, content)
     with atomic(path) as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def load_state(path: Path) -> dict[str, Any]:

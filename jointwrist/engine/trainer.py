@@ -6,8 +6,8 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -131,12 +131,10 @@ class Trainer:
         return optim.lr * (optim.lr_floor + (1 - optim.lr_floor) * (1 + math.cos(math.pi * progress)) / 2)
 
     def _train_epoch(self, bar: tqdm) -> None:
-        # not accelerate's loader: it counts epochs itself, from 0 after a restart
-        self.loader.batch_sampler.seek(self.epoch, self.step_in_epoch)
         saved = time.monotonic()
         self.model.train()
-        with STOP.waiting():
-            for batch in self.loader:
+        with STOP.waiting(), _lost_workers_explained(self.config.workers):
+            for batch in self._batches():
                 self._train_step(batch)
                 bar.update()
                 if STOP.signal is not None:
@@ -144,6 +142,37 @@ class Trainer:
                 if time.monotonic() - saved > 60 * self.config.optim.save_minutes:
                     self._save()
                     saved = time.monotonic()
+
+    def _batches(self) -> Iterator[dict[str, Any]]:
+        """Training batches from here to the end of the epoch; if one cannot be had, what was learned is saved first."""
+        # not accelerate's loader: it counts epochs itself, from 0 after a restart
+        self.loader.batch_sampler.seek(self.epoch, self.step_in_epoch)
+        batches = iter(self.loader)
+        while True:
+            batch, error = None, None
+            try:
+                batch = next(batches, None)
+            except DataError as unreadable:  # from a worker it comes with a traceback in its text
+                error = DataError(str(unreadable).rstrip().rpartition("DataError: ")[2])
+            except RuntimeError as failed:
+                error = failed
+            try:
+                self._together(error)
+            except Exception:
+                self._save()
+                raise
+            if batch is None:
+                return
+            yield batch
+
+    def _together(self, error: Exception | None) -> None:
+        """Raise in every process what went wrong in one: alone, the others would wait for it in the next step."""
+        if self.accelerator.num_processes > 1:
+            failed = torch.tensor(float(error is not None), device=self.accelerator.device)
+            if self.accelerator.reduce(failed, "sum") and error is None:
+                error = RuntimeError("another process failed; its message stands in its own output")
+        if error is not None:
+            raise error
 
     def _train_step(self, batch: dict[str, Any]) -> None:
         step = self.epoch * self.steps_per_epoch + self.step_in_epoch
@@ -172,7 +201,7 @@ class Trainer:
         with nullcontext() if last else self.accelerator.no_sync(self.model):
             with self.accelerator.autocast():
                 parts = self.task.losses(self.model, batch, step / self.total_steps)
-            self._check_finite(parts["loss"], batch, step)
+            self._together(self._not_finite(parts["loss"], batch, step))
             self.accelerator.backward(parts["loss"] / optim.accumulate)
         if last:
             if optim.clip_norm:
@@ -184,14 +213,15 @@ class Trainer:
         for name, value in parts.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
 
-    def _check_finite(self, loss: torch.Tensor, batch: dict[str, Any], step: int) -> None:
-        if not torch.isfinite(loss):
-            where = self.folder / "not_finite.txt"
-            write_text(where, "\n".join(batch["identifier"]) + "\n")
-            raise FloatingPointError(
-                f"{self.config.model}: the loss is {loss.item()} at step {step}; the images of the batch are named in"
-                f" {where}; lower optim.lr, or set precision to no"
-            )
+    def _not_finite(self, loss: torch.Tensor, batch: dict[str, Any], step: int) -> FloatingPointError | None:
+        if torch.isfinite(loss):
+            return None
+        where = self.folder / "not_finite.txt"
+        write_text(where, "\n".join(batch["identifier"]) + "\n")
+        return FloatingPointError(
+            f"{self.config.model}: the loss is {loss.item()} at step {step}; the images of the batch are named in"
+            f" {where}; lower optim.lr, or set precision to no"
+        )
 
     def _close_epoch(self, bar: tqdm) -> None:
         means = {f"train_{name}": value / self.steps_per_epoch for name, value in self.sums.items()}
@@ -253,6 +283,20 @@ class Trainer:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         for name in ("epoch", "step_in_epoch", "stale", "best", "history", "sums"):
             setattr(self, name, state[name])
+
+
+@contextmanager
+def _lost_workers_explained(workers: int) -> Iterator[None]:
+    """Say what to do when a process that loads images is gone; PyTorch may raise that at any moment of a step."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise RuntimeError(
+            f"a process that loads images was lost: {error} The same command goes on from the last saved state; if"
+            f" memory ran out, with workers={workers // 2}"
+        ) from error
 
 
 def _optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:

@@ -1,0 +1,234 @@
+"""Faults of machine and files: a full disk, a lost worker, an image that turns unreadable, two runs at one job."""
+
+from __future__ import annotations
+
+import copy
+import errno
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from benchmarks import run_all
+from jointwrist.engine.checkpoint import load_state, save_state, save_weights
+from jointwrist.engine.tasks import JointTask
+from jointwrist.engine.trainer import STATE, Trainer
+from jointwrist.errors import StorageError
+from jointwrist.files import atomic, check_writable, write_text
+
+pytestmark = [pytest.mark.trust, pytest.mark.skipif(sys.platform == "win32", reason="limits and signals of Unix")]
+PROTOCOL = {
+    "name": "fault",
+    "summary": "two small models, images read anew in every epoch",
+    "models": ["resnet", "jointwrist_tiny"],
+    "seeds": [3],
+    "defaults": {"image_size": 32, "cache": False, "optim": {"epochs": 3, "batch_size": 4, "lr": 1.0e-3}},
+    "tasks": {
+        "erosion": {"erosion": {"crop_size": 32}, "optim": {"batch_size": 32}},
+        "joint": {"detail_size": 32, "options": {"encoder": "conv", "roi_crop": 32}},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def protocol(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("protocol") / "fault.yaml"
+    path.write_text(yaml.safe_dump(PROTOCOL))
+    return path
+
+
+@pytest.fixture
+def own_root(phantom_root, tmp_path) -> Path:
+    """A copy of the phantom, to be damaged."""
+    return Path(shutil.copytree(phantom_root, tmp_path / "data"))
+
+
+def command(root: Path, protocol: Path, results: Path, *more: str) -> list[str]:
+    return ["--data", str(root), "--protocol", str(protocol), "--results", str(results), *more]
+
+
+def records(results: Path) -> dict[str, dict]:
+    found = (json.loads(path.read_text()) for path in results.glob("*/jobs/*/job.json"))
+    return {record["model"]: record for record in found}
+
+
+def rows(results: Path) -> dict[str, bytes]:
+    return {f"{p.parent.name}/{p.name}": p.read_bytes() for p in results.glob("*/jobs/*/[es]*.csv")}
+
+
+@pytest.fixture
+def small_files():
+    """No file may grow beyond 20 kB: what a write meets on a full disk, by another number."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_state_that_does_not_fit_leaves_the_one_before(tmp_path, request):
+    path, weights = tmp_path / STATE, tmp_path / "best.safetensors"
+    save_state(path, {"step": 1})
+    request.getfixturevalue("small_files")
+    with pytest.raises(StorageError, match=rf"{STATE}.*make room"):
+        save_state(path, {"step": 2, "model": torch.zeros(10_000)})
+    with pytest.raises(StorageError, match=r"best\.safetensors.*make room"):
+        save_weights(weights, torch.nn.Linear(100, 100), {"model": "x", "options": {}})
+    assert load_state(path) == {"step": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == [STATE]
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"), [(errno.ENOSPC, "make room"), (errno.EDQUOT, "make room"), (errno.EROFS, "choose a folder")]
+)
+def test_what_a_disk_says_becomes_a_remedy(number, remedy, tmp_path):
+    with pytest.raises(StorageError, match=remedy), atomic(tmp_path / "rows.csv"):
+        raise OSError(number, os.strerror(number))
+    with pytest.raises(InterruptedError), atomic(tmp_path / "rows.csv"):
+        raise InterruptedError(errno.EINTR, "another error is not the disk's")
+
+
+def test_a_run_on_a_full_disk_stops_and_goes_on_when_there_is_room(
+    phantom_root, protocol, tmp_path, monkeypatch, capsys
+):
+    assert run_all.main(command(phantom_root, protocol, tmp_path / "unbroken")) == 0
+    arguments = command(phantom_root, protocol, tmp_path / "full")
+    original, saves = Trainer._save, []
+
+    def save(self):
+        saves.append(self.config.model)
+        if saves.count("jointwrist_tiny") == 2:
+            raise StorageError(f"{self.folder}: cannot be written (No space left on device)")
+        original(self)
+
+    monkeypatch.setattr(Trainer, "_save", save)
+    assert run_all.main(arguments) == 2
+    assert "No space left" in capsys.readouterr().err
+    assert {model: record["status"] for model, record in records(tmp_path / "full").items()} == {"resnet": "ok"}
+    monkeypatch.undo()
+    assert run_all.main(arguments) == 0
+    assert rows(tmp_path / "full") == rows(tmp_path / "unbroken") and len(rows(tmp_path / "full")) == 3
+
+
+def test_a_results_folder_that_takes_nothing_is_known_before_the_training(phantom_root, protocol, tmp_path, capsys):
+    write_text(tmp_path / "file", "not a folder")
+    assert run_all.main(command(phantom_root, protocol, tmp_path / "file" / "results")) == 2
+    told = capsys.readouterr().err
+    assert "choose a folder that can be written to" in told and "Traceback" not in told
+    check_writable(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_an_image_that_turns_unreadable_is_named_and_the_run_goes_on_after_it_is_mended(
+    own_root, protocol, tmp_path, monkeypatch
+):
+    assert run_all.main(command(own_root, protocol, tmp_path / "unbroken")) == 0
+    arguments = command(own_root, protocol, tmp_path / "damaged")
+    original, broken = Trainer._step, {}
+
+    def step(self, batch, number):
+        original(self, batch, number)
+        if self.config.model == "jointwrist_tiny" and number == 2 * self.steps_per_epoch and not broken:
+            batches = copy.copy(self.loader.batch_sampler)
+            batches.seek(2, 0)
+            last = self.data.train.cases[list(batches)[-1][0]]
+            broken[last.image] = last.image.read_bytes()
+            last.image.write_bytes(broken[last.image][:100])
+
+    monkeypatch.setattr(Trainer, "_step", step)
+    assert run_all.main(arguments) == 1
+    found = records(tmp_path / "damaged")
+    (image,) = broken
+    assert found["resnet"]["status"] == "ok" and found["jointwrist_tiny"]["status"] == "error"
+    assert image.name in found["jointwrist_tiny"]["error"]
+    image.write_bytes(broken[image])
+    assert run_all.main([*arguments, "--retry"]) == 0
+    assert rows(tmp_path / "damaged") == rows(tmp_path / "unbroken")
+
+
+@pytest.mark.timeout(120)
+def test_a_lost_worker_ends_the_training_with_the_remedy(phantom_root, protocol, tmp_path, monkeypatch):
+    original = Trainer._step
+
+    def step(self, batch, number):
+        original(self, batch, number)
+        if number == 1:
+            children = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True, check=False)
+            workers = [
+                int(pid) for pid in children.stdout.split() if b"python" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            ]
+            assert workers
+            os.kill(workers[0], signal.SIGKILL)
+
+    monkeypatch.setattr(Trainer, "_step", step)
+    arguments = command(phantom_root, protocol, tmp_path, "--models", "jointwrist_tiny", "--set", "workers=2")
+    assert run_all.main(arguments) == 1
+    error = records(tmp_path)["jointwrist_tiny"]["error"]
+    assert "killed" in error and "workers=1" in error and "same command" in error
+    monkeypatch.undo()
+    assert run_all.main([*arguments, "--retry"]) == 0
+
+
+def test_a_loss_that_is_not_a_number_is_a_row_and_the_others_go_on(phantom_root, protocol, tmp_path, monkeypatch):
+    original = JointTask.losses
+
+    def losses(self, *arguments):
+        parts = original(self, *arguments)
+        return {**parts, "loss": parts["loss"] * float("nan")}
+
+    monkeypatch.setattr(JointTask, "losses", losses)
+    arguments = command(phantom_root, protocol, tmp_path, "--models", "jointwrist_tiny", "resnet")
+    assert run_all.main(arguments) == 1
+    found = records(tmp_path)
+    assert found["resnet"]["status"] == "ok" and "the loss is nan at step 0" in found["jointwrist_tiny"]["error"]
+    (named,) = tmp_path.glob("*/jobs/*/not_finite.txt")
+    assert len(named.read_text().split()) == 4
+
+
+HOLD = """
+import sys, time
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_job_that_another_run_holds_is_left_to_it(phantom_root, protocol, tmp_path, capsys):
+    arguments = command(phantom_root, protocol, tmp_path, "--models", "resnet")
+    assert run_all.main([*arguments, "--dry-run", "--no-measure"]) == 0
+    name = capsys.readouterr().out.strip().splitlines()[-1].split(":")[0].strip()
+    folder = tmp_path / "fault-phantom" / "jobs" / name
+    folder.mkdir(parents=True)
+    other = subprocess.Popen([sys.executable, "-c", HOLD, str(folder / ".lock")], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline().strip() == "held"
+        assert run_all.main(arguments) == 0
+        assert "another run is at it" in capsys.readouterr().out and not (folder / "job.json").exists()
+    finally:
+        other.kill()
+        other.communicate()
+    assert run_all.main(arguments) == 0
+    assert records(tmp_path)["resnet"]["status"] == "ok", "the lock of a killed process is gone with it"
+
+
+def test_two_runs_at_once_share_the_jobs(processes, phantom_root, protocol, tmp_path):
+    from tests.killed_run import run
+
+    arguments = command(phantom_root, protocol, tmp_path, "--models", "resnet")
+    both = [processes.Process(target=run, args=(arguments, tmp_path / f"{name}.txt")) for name in "ab"]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(240)
+    assert [process.exitcode for process in both] == [0, 0]
+    told = [line for name in "ab" for line in (tmp_path / f"{name}.txt").read_text().splitlines()]
+    assert records(tmp_path)["resnet"]["status"] == "ok"
+    assert sum("resnet-seed3" in line and ": ok after" in line for line in told) == 1
