@@ -10,7 +10,7 @@ LAUNCH_FLAGS ?= --num_processes 1 --num_machines 1 --mixed_precision no --dynamo
 	--num_cpu_threads_per_process $(shell getconf _NPROCESSORS_ONLN)
 endif
 
-.PHONY: run test test-trust weights speed docs lint format clean
+.PHONY: run test test-trust fuzz weights speed docs lint format clean
 
 run: $(VENV)/.installed-run
 	$(BIN)/accelerate launch $(LAUNCH_FLAGS) benchmarks/run_all.py $(ARGS)
@@ -28,6 +28,12 @@ weights: $(VENV)/.installed-run
 
 test-trust: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m trust $(ARGS)
+
+# Ten minutes with files that atheris makes up; what it finds stays in results/fuzz.
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	$(BIN)/python tests/fuzz.py dicom $(ARGS)
+	$(BIN)/python tests/fuzz.py npy $(ARGS)
 
 speed: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed.py all

@@ -189,6 +189,12 @@ def j2k_of_size(width: int, height: int) -> bytes:
     return content[:place] + struct.pack(">II", width, height) + content[place + 8 :]
 
 
+def jpegls_cut_short() -> bytes:
+    """A DICOM file whose JPEG-LS codestream has no end of image marker."""
+    content = dicom(JPEGLSLossless)
+    return content.replace(b"\xff\xd9", b"\0\0")
+
+
 def zip_bomb(member: str, size: int = 2**31) -> bytes:
     """A small zip whose one member inflates to `size` bytes of zeros."""
     buffer = io.BytesIO()

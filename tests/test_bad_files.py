@@ -83,6 +83,15 @@ def test_files_that_claim_to_be_huge_are_refused_without_the_memory(name, tmp_pa
         tracemalloc.stop()
 
 
+@pytest.mark.timeout(20)
+def test_a_jpegls_image_cut_short_is_refused_at_once(tmp_path):
+    """Found by `fuzz.py`: the decoder took half a minute over two kilobytes."""
+    path = tmp_path / "cut.dcm"
+    path.write_bytes(bad_files.jpegls_cut_short())
+    with pytest.raises(DataError, match=r"cut\.dcm: JPEG-LS image cut short"):
+        load_radiograph(path)
+
+
 @pytest.mark.parametrize("values", [np.array([1.0]), np.zeros((14, 8, 8), np.uint8)], ids=["object", "beside"])
 def test_pickles_in_arrays_are_never_loaded(values, tmp_path):
     target = tmp_path / "ran"

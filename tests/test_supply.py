@@ -21,7 +21,7 @@ pytestmark = pytest.mark.trust
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 #: Extras of those who work on the package; nobody else installs them.
-OWN = {"docs", "dev"}
+OWN = {"docs", "dev", "fuzz"}
 #: SPDX names, and what older metadata says in their place.
 PERMISSIVE = {
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "CNRI-Python", "ISC", "MIT", "MIT-CMU",
