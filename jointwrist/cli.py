@@ -111,6 +111,9 @@ def _add_train(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--tracker", metavar="NAME", help="tensorboard, wandb, mlflow, trackio or another of accelerate"
     )
+    parser.add_argument(
+        "--deterministic", action="store_true", help="the same weights, bit by bit, from the same seed and machine"
+    )
     parser.set_defaults(command="train")
 
 

@@ -142,7 +142,7 @@ def train(arguments: argparse.Namespace) -> int:
     )
     config = build(RunConfig, values)
     check_writable(arguments.out)
-    accelerator = open_accelerator(config.precision, arguments.tracker, arguments.out)
+    accelerator = open_accelerator(config.precision, arguments.tracker, arguments.out, arguments.deterministic)
     data = load_run_data(config, Release.open(arguments.data))
     task = build_task(config, data.prior)
     task.augment.to(accelerator.device)

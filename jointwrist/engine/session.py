@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,19 +20,26 @@ from jointwrist.config import ConfigError, to_dict
 from jointwrist.engine.config import RunConfig
 
 
-def open_accelerator(precision: str = "no", tracker: str | None = None, folder: Path = Path(".")) -> Accelerator:
+def open_accelerator(
+    precision: str = "no", tracker: str | None = None, folder: Path = Path("."), deterministic: bool = False
+) -> Accelerator:
     """Return the accelerator that `accelerate launch` describes.
 
     Args:
         precision: "no", "fp16" or "bf16".
         tracker: Name of one of accelerate's trackers ("tensorboard", "wandb", "mlflow", "trackio", ...), or None.
         folder: Where trackers that write files put them.
+        deterministic: Repeat a run bit by bit; an operation that cannot stops it with a `RuntimeError` that names it.
 
     Raises:
         ConfigError: The tracker is unknown, or its package is not installed.
     """
     if tracker is not None:
         _check_tracker(tracker)
+    if deterministic:
+        # cuBLAS reads it when it starts
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
     if not torch.cuda.is_available():
         keep_freed_memory()
     return Accelerator(
