@@ -10,7 +10,7 @@ LAUNCH_FLAGS ?= --num_processes 1 --num_machines 1 --mixed_precision no --dynamo
 	--num_cpu_threads_per_process $(shell getconf _NPROCESSORS_ONLN)
 endif
 
-.PHONY: run test test-trust fuzz weights speed docs lint format clean
+.PHONY: run test test-trust test-oldest fuzz audit weights speed docs lint format clean
 
 run: $(VENV)/.installed-run
 	$(BIN)/accelerate launch $(LAUNCH_FLAGS) benchmarks/run_all.py $(ARGS)
@@ -27,13 +27,31 @@ weights: $(VENV)/.installed-run
 	$(BIN)/python -m jointwrist.selftest > jointwrist/weights/golden.json
 
 test-trust: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m trust $(ARGS)
+	$(BIN)/python -m pytest -m trust --trust-table=docs/trust.md $(ARGS)
 
 # Ten minutes with files that atheris makes up; what it finds stays in results/fuzz.
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
 	$(BIN)/python tests/fuzz.py dicom $(ARGS)
 	$(BIN)/python tests/fuzz.py npy $(ARGS)
+
+# The oldest versions that pyproject.toml claims, in an environment of their own.
+OLDEST := .venv-oldest
+OLDEST_TESTS := $(addprefix tests/test_,$(addsuffix .py,bad_files cluster config dicom dicom_results encoder_export engine \
+	export images joint losses mamba metrics_erosion oldest phantom predictor properties ram_w600 roi samplers scan session \
+	statistics tables))
+test-oldest:
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python tests/oldest.py > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(OLDEST)/constraints.txt \
+		-e '.[dicom,export,slurm,tracking]' hypothesis pytest pytest-timeout scikit-learn
+	$(OLDEST)/bin/python -m pytest $(OLDEST_TESTS) $(ARGS)
+
+# Known vulnerabilities of what is installed; --strict: a package that the service does not know is a failure.
+audit: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/audited.txt
+	$(BIN)/pip-audit --strict --no-deps --disable-pip -r $(VENV)/audited.txt $(ARGS)
 
 speed: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed.py all
@@ -51,7 +69,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .pytest_cache .ruff_cache
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -27,7 +27,7 @@ def write_plots(folder: Path, jobs: list[Job], release: Release, wrists: int = 4
         if history.is_file():  # foundation models were not trained
             write_curves(Path(folder) / "plots" / f"{job.folder.name}.png", pd.read_csv(history), job.config.model)
         if job.config.task == "joint":
-            predictor = Predictor.from_pretrained(job.folder / BEST)
+            predictor = Predictor.from_pretrained(job.folder / BEST, field="whole")
             for case in release.segmentation("test")[:wrists]:
                 result = predictor(case.image, side=case.side)
                 path = Path(folder) / "overlays" / f"{job.config.model}-{case.identifier}.png"

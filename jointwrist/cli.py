@@ -200,6 +200,7 @@ def _add_view(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--side", choices=("L", "R"), help="hand on the films; a DICOM header that names one stands")
     parser.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
     parser.add_argument("--tta", action="store_true", help="average over five views of each film")
+    _add_field(parser)
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to serve at; others open it to the network (default: %(default)s)"
     )

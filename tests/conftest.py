@@ -5,8 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+from pathlib import Path
 
 import pytest
+import trust_table
 
 # two cores are shared by the test runner and its subprocesses
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -52,15 +54,24 @@ def browser():
         browser.close()
 
 
+def pytest_addoption(parser):
+    parser.addoption("--trust-table", type=Path, metavar="PAGE", help="write the counts of `-m trust` into a page")
+
+
 def pytest_terminal_summary(terminalreporter, config):
     """After `-m trust`, count by file what was tried, survived and lost."""
     if config.option.markexpr != "trust":
         return
-    counts: dict[str, list[int]] = {}
+    counts: dict[str, trust_table.Count] = {}
     for outcome in ("passed", "failed", "error"):
         for report in terminalreporter.stats.get(outcome, []):
-            count = counts.setdefault(report.nodeid.partition("::")[0], [0, 0])
-            count[outcome != "passed"] += 1
+            count = counts.setdefault(report.nodeid.partition("::")[0], trust_table.Count())
+            if outcome == "passed":
+                count.survived += 1
+            else:
+                count.lost += 1
     terminalreporter.section("trust")
-    for name, (survived, lost) in sorted(counts.items()):
-        terminalreporter.line(f"{name:32} tried {survived + lost:4}  survived {survived:4}  lost {lost:4}")
+    for name, count in sorted(counts.items()):
+        terminalreporter.line(f"{name:32} tried {count.tried:4}  survived {count.survived:4}  lost {count.lost:4}")
+    if config.option.trust_table:
+        trust_table.write(config.option.trust_table, counts)

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -64,23 +65,28 @@ def rows(results: Path) -> dict[str, bytes]:
     return {f"{p.parent.name}/{p.name}": p.read_bytes() for p in results.glob("*/jobs/*/[es]*.csv")}
 
 
-@pytest.fixture
+@contextmanager
 def small_files():
-    """No file may grow beyond 20 kB: what a write meets on a full disk, by another number."""
+    """No file may grow beyond 20 kB: what a write meets on a full disk, by another number.
+
+    Around the writes alone, not a fixture: pytest's own report may be going to a file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_state_that_does_not_fit_leaves_the_one_before(tmp_path, request):
+def test_a_state_that_does_not_fit_leaves_the_one_before(tmp_path):
     path, weights = tmp_path / STATE, tmp_path / "best.safetensors"
     save_state(path, {"step": 1})
-    request.getfixturevalue("small_files")
-    with pytest.raises(StorageError, match=rf"{STATE}.*make room"):
-        save_state(path, {"step": 2, "model": torch.zeros(10_000)})
-    with pytest.raises(StorageError, match=r"best\.safetensors.*make room"):
-        save_weights(weights, torch.nn.Linear(100, 100), {"model": "x", "options": {}})
+    with small_files():
+        with pytest.raises(StorageError, match=rf"{STATE}.*make room"):
+            save_state(path, {"step": 2, "model": torch.zeros(10_000)})
+        with pytest.raises(StorageError, match=r"best\.safetensors.*make room"):
+            save_weights(weights, torch.nn.Linear(100, 100), {"model": "x", "options": {}})
     assert load_state(path) == {"step": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == [STATE]
 

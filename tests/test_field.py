@@ -18,6 +18,7 @@ from jointwrist.errors import DataError
 from jointwrist.inference import field
 from jointwrist.inference.field import FieldFinder, Wrist, choose, fit, landmarks
 from jointwrist.inference.predictor import Predictor
+from jointwrist.viewer.films import choose_wrist
 
 HAND_MM = 210.0
 
@@ -123,6 +124,20 @@ def test_two_hands_on_one_film_are_two_results(predictor, hands, tmp_path, capsy
     # crossed hands: the bones say which is which, not the place
     crossed = np.concatenate([right.image[0][:, 30:-30], left.image[0][:, 30:-30]], axis=1)
     assert [wrist.side for wrist in predictor.locate(Radiograph(crossed))] == ["R", "L"]
+
+
+def test_the_viewer_shows_the_hand_that_is_chosen(predictor, hands):
+    left, right = hands
+    both = Radiograph(np.concatenate([left.image[0][:, 30:-30], right.image[0][:, 30:-30]], axis=1))
+    for chosen, shown in ((None, "R"), ("R", "R"), ("L", "L")):
+        wrist = choose_wrist(predictor, both, chosen)
+        assert wrist.side == shown and "both hands" in wrist.notes[0]
+    one = Radiograph(left.image[0])
+    assert choose_wrist(predictor, one, None).side == "L"
+    assert choose_wrist(predictor, replace(one, side="L"), "L").field is not None
+    filling = Radiograph(make_wrist(seed=8, index=0, config=PhantomConfig(size=200)).image[0])
+    assert choose_wrist(predictor, filling, None).side is None
+    assert choose_wrist(predictor, filling, "L").side == "L"
 
 
 def test_two_wrists_that_look_alike_are_refused():

@@ -31,6 +31,7 @@ def train(data: Path, out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.glob("*.safetensors")}
 
 
+@pytest.mark.timeout(600)
 def test_the_same_seed_gives_the_same_bytes(phantom_root, tmp_path):
     first, again = (train(phantom_root, tmp_path / name) for name in ("first", "again"))
     assert set(first) == {"best.safetensors", "last.safetensors"}

@@ -134,9 +134,8 @@ class Films:
         entry = self._entry(key)
         if key not in self._results:
             film = entry.film or load_radiograph(entry.path, side=self.side)
-            if entry.side is not None and not states_side(film):
-                film = replace(film, side=entry.side)
-            self._results[key] = self.predictor.predict([film], self.tta)[0]
+            wrist = choose_wrist(self.predictor, film, None if states_side(film) else entry.side)
+            self._results[key] = self.predictor.predict([wrist], self.tta)[0]
         self._results.move_to_end(key)
         while len(self._results) > KEPT_RESULTS:
             self._results.popitem(last=False)
@@ -146,6 +145,20 @@ class Films:
         self._entry(key).side = side
         self._results.pop(key, None)
         return self._result(key)
+
+
+def choose_wrist(predictor: Predictor, film: Radiograph, side: str | None) -> Radiograph:
+    """Return the one wrist of a film to show: of both hands that of the chosen side, or the right one.
+
+    Raises:
+        DataError: There is no wrist, or the sides of two cannot be told.
+    """
+    wrists = predictor.locate(film)
+    if len(wrists) == 1:
+        return wrists[0] if side in (None, wrists[0].side) else predictor.locate(replace(film, side=side))[0]
+    wrist = next(wrist for wrist in wrists if wrist.side == (side or "R"))
+    word = {"L": "left", "R": "right"}[wrist.side]
+    return replace(wrist, notes=(f"The film shows both hands; this is the {word} one.", *wrist.notes))
 
 
 def states_side(film: Radiograph) -> bool:

@@ -22,7 +22,7 @@ def view(arguments: argparse.Namespace) -> int:
         OSError: The port is taken.
     """
     paths = list(dict.fromkeys(find_films(arguments.films)))
-    predictor = Predictor.from_pretrained(arguments.weights, device=arguments.device)
+    predictor = Predictor.from_pretrained(arguments.weights, device=arguments.device, field=arguments.field)
     films = Films(predictor, arguments.side, arguments.tta)
     films.add_files(paths)
     facts = describe_model(predictor, arguments.weights)

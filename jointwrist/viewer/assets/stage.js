@@ -49,7 +49,8 @@ export class Stage {
     this.element.classList.remove("busy");
     this.label("");
     this.draw();
-    this.fit();
+    if (result.field) this.lookAt(result.field);
+    else this.fit();
   }
 
   label(visit) {
