@@ -1,0 +1,148 @@
+"""`jointwrist compare`: two visits of one wrist."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jointwrist.commands.shared import UsageError, add_device, add_field, add_side, add_weights, columns
+from jointwrist.errors import DataError
+
+if TYPE_CHECKING:
+    from jointwrist.data.dicom import Radiograph
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Say what the command takes."""
+    parser = commands.add_parser(
+        "compare",
+        help="compare two visits of one wrist",
+        description="Lay a follow-up over its baseline by the bones; write what changed in erosion, bone area and joint"
+        " space, and a picture of both outlines.",
+    )
+    parser.add_argument("baseline", type=Path, metavar="BASELINE", help="earlier film, such as a DICOM or PNG file")
+    parser.add_argument("followup", type=Path, metavar="FOLLOWUP", help="later film of the same wrist")
+    add_weights(parser)
+    parser.add_argument("-o", "--out", type=Path, default=Path("comparison"), help="folder (default: %(default)s)")
+    add_side(parser)
+    add_device(parser)
+    parser.add_argument(
+        "--between",
+        nargs="+",
+        metavar="BONE:BONE",
+        help="joint spaces to measure, such as Scaphoid:Lunate (default: those read for the Sharp score)",
+    )
+    parser.add_argument(
+        "--spacing",
+        nargs="+",
+        type=float,
+        metavar="MM",
+        help="pixel spacing of films that state none, for lengths in mm; two values where the films differ",
+    )
+    add_field(parser)
+    parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    parser.set_defaults(run=compare)
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Compare two visits of one wrist."""
+    from jointwrist.inference.compare import compare as compare_visits
+    from jointwrist.inference.joint_space import SPACES
+    from jointwrist.inference.predictor import Predictor, read_film
+
+    spaces = [bone_pair(text) for text in arguments.between] if arguments.between else SPACES
+    films = [
+        read_film(path, arguments.side, spacing)
+        for path, spacing in zip((arguments.baseline, arguments.followup), two_spacings(arguments.spacing), strict=True)
+    ]
+    predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field)
+    films = [one_wrist(predictor.locate(film)) for film in films]
+    comparison = compare_visits(*(predictor.predict([film])[0] for film in films), spaces)
+    comparison.save(arguments.out)
+    if arguments.json:
+        print(json.dumps(comparison.to_dict()))
+        return 0
+    print(change_tables(comparison.to_dict()))
+    print(f"comparison and picture: {arguments.out}")
+    return 0
+
+
+def one_wrist(found: Sequence[Radiograph]) -> Radiograph:
+    """Return the field of a film's only wrist as a film of its own.
+
+    Raises:
+        DataError: The film shows two.
+    """
+    if len(found) > 1:
+        raise DataError(f"{found[0].source}: shows both hands; say with --side which one to compare")
+    return found[0].cropped()
+
+
+def two_spacings(given: Sequence[float] | None) -> tuple[float | None, float | None]:
+    """Return the pixel spacing of either film from the values of `--spacing`: none, one for both, or two.
+
+    Raises:
+        UsageError: There are more, or one is no pixel spacing in mm.
+    """
+    from jointwrist.data.tables import SPACING_RANGE, parse_spacing
+
+    if not given:
+        return None, None
+    if len(given) > 2 or any(parse_spacing(value) is None for value in given):
+        low, high = SPACING_RANGE
+        raise UsageError(f"--spacing takes one or two values from {low:g} to {high:g} mm, the baseline's first")
+    return given[0], given[-1]
+
+
+def bone_pair(text: str) -> tuple[int, int]:
+    """Read two bones from BONE:BONE.
+
+    Raises:
+        UsageError: They are not two different bones.
+    """
+    from jointwrist.anatomy import bone_index
+
+    try:
+        first, second = (bone_index(name) for name in text.split(":"))
+    except (KeyError, ValueError) as error:
+        raise UsageError(f"--between {text}: {error.args[0]}; two bones are given as Scaphoid:Lunate") from None
+    if first == second:
+        raise UsageError(f"--between {text}: a joint space lies between two different bones")
+    return first, second
+
+
+def change_tables(change: dict[str, Any]) -> str:
+    """Set a comparison as three aligned tables and its notes."""
+
+    def show(value: float | str | None, form: str = "") -> str:
+        return "-" if value is None else format(value, form)
+
+    unit = change["unit"]
+    joints = [("joint surface", "score", "then", "probability", "then")]
+    for row in change["joints"]:
+        joints.append(
+            (
+                row["name"],
+                *(show(row[f"{visit}_score"]) for visit in ("baseline", "followup")),
+                *(show(row[f"{visit}_probability"], ".2f") for visit in ("baseline", "followup")),
+            )
+        )
+    bones = [("bone", f"area {unit}²", "then", "change")]
+    for row in change["bone_areas"]:
+        percent = show(row["change_percent"], "+.1f")
+        bones.append((row["name"], show(row["baseline"], ".1f"), show(row["followup"], ".1f"), f"{percent} %"))
+    spaces = [("joint space", f"narrowest {unit}", "then", "change", f"mean {unit}", "then", "change")]
+    for row in change["joint_spaces"]:
+        cells = [
+            show(row[key], ".2f" if key.startswith(("baseline", "followup")) else "+.2f")
+            for kind in ("minimum", "mean")
+            for key in (f"baseline_{kind}", f"followup_{kind}", f"{kind}_change")
+        ]
+        spaces.append((" - ".join(row["between"]), *cells))
+    tables = [columns(rows, right=range(1, len(rows[0]))) for rows in (joints, bones, spaces)]
+    residual = change["registration"]["residual_px"]
+    fit = f"median distance between the outlines laid over each other: {residual:.2f} px of the baseline"
+    return "\n\n".join([*tables, "\n".join([fit, *change["notes"], change["notice"]])])

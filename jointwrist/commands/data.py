@@ -1,0 +1,138 @@
+"""`jointwrist data`: make, check, import or download a data set."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from jointwrist.commands.shared import UsageError, positive
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Say what the verbs take."""
+    data = commands.add_parser("data", help="make, import, check or download a data set")
+    verbs = data.add_subparsers(required=True, metavar="VERB")
+    _add_phantom(verbs)
+    _add_check(verbs)
+    _add_import(verbs)
+    _add_download(verbs)
+
+
+def _add_phantom(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser(
+        "phantom",
+        help="make phantom radiographs",
+        description="Write wrist phantoms in the layout of the RAM-W600 release.",
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
+    parser.add_argument("--wrists", type=positive, default=160, metavar="N", help="radiographs (default: %(default)s)")
+    parser.add_argument(
+        "--parts",
+        nargs=3,
+        type=positive,
+        metavar=("TRAIN", "VAL", "TEST"),
+        help="radiographs of each split, multiples of 16, in place of --wrists; those of val and test have all labels",
+    )
+    parser.add_argument(
+        "--size", type=positive, default=600, metavar="PX", help="side in pixels (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed (default: %(default)s)")
+    parser.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="phantom settings, such as prevalence=0.3"
+    )
+    parser.set_defaults(run=make_phantom)
+
+
+def _add_check(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser(
+        "check",
+        help="find every fault of a folder",
+        description="List every fault; the exit code is 1 if one is an error.",
+    )
+    parser.add_argument("root", type=Path, metavar="ROOT", help="folder in the released layout")
+    parser.set_defaults(run=check_data)
+
+
+def _add_import(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser(
+        "import",
+        help="bring annotated radiographs into the released layout",
+        description="Write radiographs annotated with COCO or labelme in the layout of the RAM-W600 release.",
+    )
+    parser.add_argument("format", choices=("coco", "labelme"), help="format of the annotations")
+    parser.add_argument(
+        "sources", nargs="+", type=Path, metavar="SOURCE", help="JSON file of instances, or folder of labelme files"
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the images (default: beside SOURCE)")
+    parser.add_argument("--map", type=Path, metavar="YAML", help="category name: bone, or null to leave it out")
+    parser.add_argument(
+        "--table", type=Path, metavar="CSV", help="file, patient, study, side, split, spacing_mm, score of each joint"
+    )
+    parser.add_argument(
+        "--shares", nargs=3, type=float, default=(0.7, 0.1, 0.2), metavar=("TRAIN", "VAL", "TEST"),
+        help="shares of the patients whose split the table does not name (default: 0.7 0.1 0.2)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the splits (default: %(default)s)")
+    parser.set_defaults(run=import_data)
+
+
+def _add_download(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser("download", help="get the RAM-W600 release from its hub page")
+    parser.add_argument("root", type=Path, metavar="ROOT", help="folder to write (4.7 GB)")
+    parser.add_argument("--revision", metavar="REV", help="commit, branch or tag (default: the newest)")
+    parser.set_defaults(run=download_data)
+
+
+def make_phantom(arguments: argparse.Namespace) -> int:
+    """Write phantom wrists."""
+    from jointwrist.config import build, parse_overrides
+    from jointwrist.data.phantom import Parts, PhantomConfig, write_phantom
+
+    try:
+        parts = Parts(*arguments.parts) if arguments.parts else None
+        config = build(PhantomConfig, {"size": arguments.size, **parse_overrides(arguments.set)})
+    except ValueError as error:
+        raise UsageError(f"phantom: {error}") from None
+    wrists = parts.wrists if parts else arguments.wrists
+    write_phantom(
+        arguments.out,
+        wrists,
+        size=arguments.size,
+        seed=arguments.seed,
+        config=config,
+        workers=arguments.workers,
+        parts=parts,
+    )
+    print(f"{wrists} phantom wrists: {arguments.out}")
+    return 0
+
+
+def check_data(arguments: argparse.Namespace) -> int:
+    """List the faults of a release folder."""
+    from jointwrist.data.check import check_release
+
+    faults = check_release(arguments.root)
+    for fault in faults:
+        print(f"{fault.severity}: {fault.path}: {fault.message}")
+    counts = Counter(fault.severity for fault in faults)
+    print(f"{arguments.root}: " + (", ".join(f"{n} {name}s" for name, n in sorted(counts.items())) or "no faults"))
+    return 1 if counts["error"] else 0
+
+
+def import_data(arguments: argparse.Namespace) -> int:
+    """Import annotated radiographs."""
+    from jointwrist.data.importers.run import run
+
+    return run(arguments)
+
+
+def download_data(arguments: argparse.Namespace) -> int:
+    """Download the release."""
+    from jointwrist.data.download import download_release
+
+    download_release(arguments.root, revision=arguments.revision)
+    print(f"RAM-W600 (CC BY 4.0): {arguments.root}; check it with: jointwrist data check {arguments.root}")
+    return 0

@@ -1,0 +1,78 @@
+"""`jointwrist selftest` and `jointwrist info`: what this machine computes, and what it has."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from jointwrist import __version__
+from jointwrist.commands.shared import add_device
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Say what the two commands take."""
+    parser = commands.add_parser(
+        "selftest",
+        help="check that this machine computes what it should",
+        description="Every scan backend against an oracle, metrics, a training run, the shipped weights' known answer.",
+    )
+    add_device(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=selftest)
+    info = commands.add_parser("info", help="versions, devices, extras, bones and joint surfaces")
+    info.add_argument("--json", action="store_true", help="print JSON")
+    info.set_defaults(run=show_info)
+
+
+def selftest(arguments: argparse.Namespace) -> int:
+    """Check that this machine computes what it should."""
+    from jointwrist import selftest
+
+    return selftest.run(arguments.device, arguments.json)
+
+
+def show_info(arguments: argparse.Namespace) -> int:
+    """Print what there is to work with."""
+    facts = collect_info()
+    if arguments.json:
+        print(json.dumps(facts, indent=1))
+        return 0
+    for key, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{name} {item}" for name, item in value.items())
+        print(f"{key:10}{', '.join(value) if isinstance(value, list) else value}")
+    return 0
+
+
+def collect_info() -> dict[str, Any]:
+    """Return versions, devices, extras, bones and joint surfaces as JSON values."""
+    import platform
+    from importlib.metadata import version
+    from importlib.util import find_spec
+
+    import torch
+
+    from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
+
+    extras = {
+        "baselines": ("monai", "segmentation_models_pytorch", "transformers"),
+        "dicom": ("highdicom", "openjpeg", "jpeg_ls"),
+        "gpl-codecs": ("libjpeg",),
+        "cuda": ("selective_scan_cuda",),
+        "export": ("onnx", "onnxruntime", "onnxscript"),
+        "tracking": ("tensorboard",),
+    }
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in ("torch", "torchvision", "timm", "kornia", "accelerate")},
+        "devices": [f"CPU, {torch.get_num_threads()} threads", *gpus],
+        "extras": {
+            extra: "installed" if all(find_spec(module) for module in modules) else "missing"
+            for extra, modules in extras.items()
+        },
+        "bones": list(BONE_NAMES),
+        "joints": list(JOINT_NAMES),
+    }

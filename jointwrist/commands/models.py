@@ -1,0 +1,56 @@
+"""`jointwrist models`: list the registry, convert weights."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from jointwrist.commands.shared import UsageError, columns, known_model
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Say what the verbs take."""
+    models = commands.add_parser("models", help="list models or convert weights")
+    verbs = models.add_subparsers(required=True, metavar="VERB")
+
+    listing = verbs.add_parser("list", help="list the models")
+    listing.add_argument("pattern", nargs="?", default="*", help="shell pattern, such as '*mamba*'")
+    listing.add_argument("--task", choices=("joint", "segmentation", "erosion", "foundation"), help="one task only")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.set_defaults(run=list_models)
+
+    convert = verbs.add_parser("convert", help="bring a checkpoint of the authors' code into this package's form")
+    convert.add_argument("source", type=Path, metavar="SOURCE", help="checkpoint to read, never unpickled")
+    convert.add_argument("target", type=Path, metavar="TARGET", help="safetensors file to write")
+    convert.add_argument("--model", required=True, metavar="NAME", help="registry name")
+    convert.set_defaults(run=convert_weights)
+
+
+def list_models(arguments: argparse.Namespace) -> int:
+    """List models of the registry."""
+    from dataclasses import asdict
+
+    from baselines import readme
+    from jointwrist import registry
+
+    specs = [registry.model_spec(name) for name in registry.list_models(arguments.pattern, arguments.task)]
+    if arguments.json:
+        print(json.dumps([asdict(spec) for spec in specs], indent=1))
+        return 0
+    if not specs:
+        raise UsageError(f"no model matches {arguments.pattern!r}")
+    print(columns([readme.HEADER, *readme.rows(specs)], right=readme.NUMBERS))
+    return 0
+
+
+def convert_weights(arguments: argparse.Namespace) -> int:
+    """Convert a checkpoint of the authors' code."""
+    from baselines.convert import convert_checkpoint
+
+    known_model(arguments.model)
+    unplaced = convert_checkpoint(arguments.source, arguments.target, arguments.model)
+    print(f"{arguments.model}: {arguments.target}")
+    if unplaced:
+        print(f"left out, for the model has no place for them: {', '.join(unplaced)}")
+    return 0

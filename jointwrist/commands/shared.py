@@ -1,0 +1,80 @@
+"""What several commands have in common."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jointwrist.registry import ModelSpec
+
+
+class UsageError(ValueError):
+    """The command line asks for something that does not exist."""
+
+
+def complain(error: Exception | str) -> None:
+    """Write one line to the standard error."""
+    print(f"jointwrist: {' '.join(str(error).split())}", file=sys.stderr)
+
+
+def known_model(name: str) -> ModelSpec:
+    """Return what the registry knows of a model.
+
+    Raises:
+        UsageError: No model has this name; the message suggests the nearest ones.
+    """
+    from jointwrist.registry import model_spec
+
+    try:
+        return model_spec(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Set rows as aligned columns; those in `right` flush right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    form = "  ".join(f"{{:{'>' if i in right else '<'}{width}}}" for i, width in enumerate(widths))
+    return "\n".join(form.format(*row).rstrip() for row in rows)
+
+
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Take `--weights`."""
+    parser.add_argument(
+        "-w",
+        "--weights",
+        default="jointwrist_tiny",
+        help="weight file, folder of a training run, name of shipped weights, or hub repository (default: %(default)s)",
+    )
+
+
+def add_side(parser: argparse.ArgumentParser) -> None:
+    """Take `--side`."""
+    parser.add_argument("--side", choices=("L", "R"), help="hand on the films; a DICOM header that names one stands")
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Take `--device`."""
+    parser.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
+
+
+def add_field(parser: argparse.ArgumentParser) -> None:
+    """Take `--field`."""
+    parser.add_argument(
+        "--field",
+        choices=("auto", "whole"),
+        default="auto",
+        help="auto finds the wrist on films of a whole hand or of both, and refuses films without one; whole takes"
+        " every film as it is (default: %(default)s)",
+    )
+
+
+def positive(text: str) -> int:
+    """Read a number that is at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number

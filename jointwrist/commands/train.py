@@ -1,0 +1,74 @@
+"""`jointwrist train`: one model on one data set."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from jointwrist.commands.shared import UsageError, known_model
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Say what the command takes."""
+    parser = commands.add_parser(
+        "train",
+        help="train one model",
+        description="Train one model. A killed run continues when the same command is given again.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="registry name; `jointwrist models list` names all")
+    parser.add_argument("--data", type=Path, required=True, metavar="ROOT", help="folder in the released layout")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for weights and states")
+    parser.add_argument("-c", "--config", type=Path, metavar="YAML", help="values of the run")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="values that win over the file's, as optim.epochs=5"
+    )
+    parser.add_argument(
+        "--tracker", metavar="NAME", help="tensorboard, wandb, mlflow, trackio or another of accelerate"
+    )
+    parser.add_argument(
+        "--deterministic", action="store_true", help="the same weights, bit by bit, from the same seed and machine"
+    )
+    parser.set_defaults(run=train)
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train one model."""
+    from jointwrist.config import build, merge_trees, parse_overrides, read_yaml
+    from jointwrist.data.ram_w600 import Release
+    from jointwrist.engine.calibrate import settle
+    from jointwrist.engine.checkpoint import save_weights
+    from jointwrist.engine.config import RunConfig
+    from jointwrist.engine.loaders import load_run_data
+    from jointwrist.engine.session import open_accelerator, tracked
+    from jointwrist.engine.stop import graceful_stop
+    from jointwrist.engine.tasks import build_task
+    from jointwrist.engine.trainer import BEST, Trainer
+    from jointwrist.files import check_writable
+
+    spec = known_model(arguments.model)
+    if spec.task == "foundation":
+        raise UsageError(f"{spec.name} is a foundation model that is evaluated as it is; `evaluate` measures it")
+    values = merge_trees(
+        read_yaml(arguments.config) if arguments.config else {},
+        parse_overrides(arguments.set),
+        {"model": spec.name, "task": spec.task},
+    )
+    config = build(RunConfig, values)
+    check_writable(arguments.out)
+    accelerator = open_accelerator(config.precision, arguments.tracker, arguments.out, arguments.deterministic)
+    data = load_run_data(config, Release.open(arguments.data))
+    task = build_task(config, data.prior)
+    task.augment.to(accelerator.device)
+    if accelerator.is_main_process:
+        for note in data.notes:
+            print(note)
+    with tracked(accelerator, f"{config.model}-seed{config.seed}", config) as log:
+        trainer = Trainer(accelerator, config, data, task, arguments.out, log)
+        with graceful_stop():
+            model = trainer.fit()
+    thresholds = settle(accelerator, model, data.val, task)
+    if accelerator.is_main_process:
+        save_weights(arguments.out / BEST, model, trainer.info(thresholds))
+        print(f"best weights: {arguments.out / BEST}")
+    accelerator.end_training()
+    return 0
