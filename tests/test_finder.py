@@ -1,0 +1,74 @@
+"""What `benchmarks/finder.py` counts as right, refused and wrong, with finders whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks import finder as benchmark
+from jointwrist.data.phantom import PhantomConfig, make_wrist
+from jointwrist.errors import DataError
+from jointwrist.inference.field import FIELD_MM, Wrist
+
+
+class Knowing:
+    """Finds what it is told: wrists, or an error."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def find(self, film):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture(scope="module")
+def hands():
+    """A right and a left hand."""
+    config = PhantomConfig(size=140, field_of_view=(benchmark.HAND_MM, benchmark.HAND_MM))
+    made = [make_wrist(41, index, config) for index in range(4)]
+    return [next(hand for hand in made if hand.side == side) for side in "RL"]
+
+
+def found(hand, off_mm=0.0, shift=0.0, side=None):
+    x, y = benchmark.middle(hand)
+    return Wrist((x + shift + off_mm / hand.spacing_mm, y, FIELD_MM / hand.spacing_mm), side or hand.side, 1.0)
+
+
+def test_one_hand(hands):
+    right, _ = hands
+    for answer, verdict in (
+        ([found(right)], "right"),
+        ([found(right, off_mm=benchmark.NEAR_MM + 1)], "wrong"),
+        ([found(right, side="L")], "wrong"),
+        ([found(right), found(right)], "wrong"),
+        ([], "refused"),
+    ):
+        assert benchmark.one_hand(Knowing(answer), right, None) == verdict
+
+
+def test_both_hands(hands):
+    right, left = hands
+    width = right.image.shape[2]
+    for answer, verdict in (
+        ([found(right), found(left, shift=width)], "right"),
+        ([found(right, side="L"), found(left, shift=width, side="R")], "wrong"),
+        ([found(right), found(left)], "wrong"),
+        ([found(right)], "wrong"),
+        ([], "refused"),
+        (DataError("which hand is which cannot be told"), "refused"),
+    ):
+        assert benchmark.both(Knowing(answer), right, left) == verdict
+    assert benchmark.pairs([left, right, left]) == [(right, left)]
+
+
+def test_wrists_that_fill_the_film_and_films_without_one():
+    wrist = make_wrist(8, 0, PhantomConfig(size=128))
+    whole, part = (Wrist((64.0, 64.0, side), wrist.side, 1.0) for side in (128.0, 90.0))
+    verdicts = [benchmark.filling(Knowing(answer), wrist) for answer in ([whole], [part], [])]
+    assert verdicts == ["right", "wrong", "refused"]
+    for film in benchmark.empty_films(0):
+        assert film.dtype == np.float32 and np.isfinite(film).all() and 0 <= film.min() <= film.max() <= 1
+        assert benchmark.nothing(Knowing([whole]), film) == "wrong"
+        assert benchmark.nothing(Knowing([]), film) == benchmark.nothing(Knowing(DataError("none")), film) == "right"
