@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import nn
 
 from jointwrist.anatomy import BONES, JOINTS, NOT_SCORED, OVERLAP_PAIRS
 from jointwrist.cli import main
-from jointwrist.data.dicom import STORAGE_CLASSES
+from jointwrist.data.dicom import STORAGE_CLASSES, load_radiograph
 from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import unpack_masks
 from jointwrist.engine.checkpoint import save_weights
@@ -103,6 +104,31 @@ def test_highdicom_reads_the_masks_back(case):
     assert seg.SegmentationType == "BINARY"
     assert (seg.Rows, seg.Columns) == (source.Rows, source.Columns)
     assert list(seg.PatientOrientation) == list(source.PatientOrientation)
+
+
+def test_masks_of_a_field_lie_in_the_geometry_of_the_whole_film(case, tmp_path):
+    whole = load_radiograph(case.film)
+    left, top, right, bottom = field = (20, 30, 140, 150)
+    predictor = Predictor(
+        Recall(case.masks[:, top:bottom, left:right], case.side), image_size=120, name="recall", tidy=False
+    )
+    result = predictor.predict([replace(whole, field=field)])[0]
+    inside = np.zeros_like(case.masks)
+    inside[:, top:bottom, left:right] = case.masks[:, top:bottom, left:right]
+    result.save_seg(tmp_path / "seg.dcm")
+    source = pydicom.dcmread(case.film)
+    pixels = hd.seg.segread(tmp_path / "seg.dcm").get_pixels_by_source_instance([source.SOPInstanceUID])
+    np.testing.assert_array_equal(np.moveaxis(pixels[0], -1, 0), inside)
+    assert (inside != case.masks).any()
+    result.save_sr(tmp_path / "sr.dcm")
+    groups = hd.sr.srread(tmp_path / "sr.dcm").content.get_planar_roi_measurement_groups()
+    for joint, group in enumerate(groups):
+        box = BOXES[joint].numpy()
+        mirrored = np.array([120 - box[2], box[1], 120 - box[0], box[3]])
+        expected = (mirrored if case.side == "L" else box) + np.array([left, top, left, top])
+        np.testing.assert_allclose(
+            np.concatenate([group.roi.value.min(0), group.roi.value.max(0)]), expected, atol=1e-3
+        )
 
 
 def test_pydicom_alone_reads_the_masks_back(case):
