@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from benchmarks import run_all
 from jointwrist.engine.checkpoint import load_state, save_state, save_weights
@@ -177,7 +178,26 @@ def test_a_lost_worker_ends_the_training_with_the_remedy(phantom_root, protocol,
     arguments = command(phantom_root, protocol, tmp_path, "--models", "jointwrist_tiny", "--set", "workers=2")
     assert run_all.main(arguments) == 1
     error = records(tmp_path)["jointwrist_tiny"]["error"]
-    assert "killed" in error and "workers=1" in error and "same command" in error
+    assert "was lost: DataLoader worker" in error and "workers=1" in error and "same command" in error
+    monkeypatch.undo()
+    assert run_all.main([*arguments, "--retry"]) == 0
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError, EOFError])
+def test_a_worker_lost_while_it_sends_a_batch_is_no_other_fault(error, phantom_root, protocol, tmp_path, monkeypatch):
+    original, batches = _MultiProcessingDataLoaderIter.__next__, []
+
+    def following(self):
+        batches.append(self)
+        if len(batches) == 3:
+            raise error
+        return original(self)
+
+    monkeypatch.setattr(_MultiProcessingDataLoaderIter, "__next__", following)
+    arguments = command(phantom_root, protocol, tmp_path, "--models", "resnet", "--set", "workers=2")
+    assert run_all.main(arguments) == 1
+    told = records(tmp_path)["resnet"]["error"]
+    assert error.__name__ in told and "workers=1" in told and "same command" in told
     monkeypatch.undo()
     assert run_all.main([*arguments, "--retry"]) == 0
 

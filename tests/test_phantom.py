@@ -82,6 +82,16 @@ def test_prevalence_is_the_one_asked_for() -> None:
     assert not make_wrist(1, 0, replace(ERODED, size=32, prevalence=0.0)).eroded.any()
 
 
+def test_osteopenia_takes_bone_and_changes_nothing_else(cohort: list[WristSample]) -> None:
+    for index in range(4):
+        thin = make_wrist(3, index, replace(ERODED, osteopenia=0.95))
+        dense = cohort[index]
+        for name in ("bones", "scores", "eroded", "healthy", "boxes"):
+            np.testing.assert_array_equal(getattr(thin, name), getattr(dense, name))
+        assert np.abs(thin.image - dense.image)[0][dense.bones > 0].mean() > 0.01
+        assert_same(thin, make_wrist(3, index, replace(ERODED, osteopenia=0.95)))
+
+
 def test_left_hand_is_a_mirrored_right_hand(cohort: list[WristSample]) -> None:
     for sample in cohort:
         right = sample if sample.side == "R" else mirror(sample)

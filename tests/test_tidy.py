@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import torch
 
+from jointwrist.data.dicom import Radiograph
 from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import unpack_masks
-from jointwrist.inference.tidy import tidy_mask
+from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.tidy import exposed_window, tidy_mask
 
 
 def disc(row, column, radius, size=80):
@@ -26,3 +30,27 @@ def test_true_masks_hardly_change_and_empty_ones_not_at_all():
     for mask in masks:
         assert (tidy_mask(mask) ^ mask).sum() <= 0.03 * mask.sum()
     assert not tidy_mask(np.zeros((8, 8), bool)).any()
+
+
+def test_the_exposed_window_lies_between_bars():
+    pixels = np.random.default_rng(0).random((40, 50))
+    assert exposed_window(pixels) == (slice(0, 40), slice(0, 50))
+    pixels[:7], pixels[:, 46:] = 0.0, 0.004
+    assert exposed_window(pixels) == (slice(7, 40), slice(0, 46))
+    pixels[20] = 0.0  # a dark row within the film is no bar
+    assert exposed_window(pixels) == (slice(7, 40), slice(0, 46))
+    assert exposed_window(np.zeros((4, 4))) == (slice(None), slice(None))
+
+
+@pytest.mark.parametrize("side", ["L", "R"])
+def test_no_bone_is_drawn_under_a_bar(side):
+    class Everywhere(torch.nn.Module):
+        def forward(self, image):
+            return torch.full((len(image), 14, *image.shape[-2:]), 9.0)
+
+    pixels = np.random.default_rng(0).random((48, 64), dtype=np.float32)
+    pixels[:9], pixels[:, :5] = 0.0, 0.0
+    film = Radiograph(pixels, side=side)
+    masks = Predictor(Everywhere(), image_size=32).predict([film])[0].masks
+    assert masks[:, 9:, 5:].all() and not masks[:, :9].any() and not masks[:, :, :5].any()
+    assert Predictor(Everywhere(), image_size=32, tidy=False).predict([film])[0].masks.all()

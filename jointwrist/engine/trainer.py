@@ -156,6 +156,9 @@ class Trainer:
                 error = DataError(str(unreadable).rstrip().rpartition("DataError: ")[2])
             except RuntimeError as failed:
                 error = failed
+            except (ConnectionError, EOFError) as cut:  # a worker died while it sent a batch
+                batches = None  # PyTorch would raise the worker's end once more, wherever this process is by then
+                error = RuntimeError(f"DataLoader worker left ({type(cut).__name__})")
             try:
                 self._together(error)
             except Exception:
@@ -294,8 +297,8 @@ def _lost_workers_explained(workers: int) -> Iterator[None]:
         if "DataLoader worker" not in str(error):
             raise
         raise RuntimeError(
-            f"a process that loads images was lost: {error} The same command goes on from the last saved state; if"
-            f" memory ran out, with workers={workers // 2}"
+            f"a process that loads images was lost: {str(error).rstrip('. ')}. The same command goes on from the last"
+            f" saved state; if memory ran out, with workers={workers // 2}"
         ) from error
 
 

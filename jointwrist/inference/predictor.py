@@ -20,7 +20,7 @@ from jointwrist.hub import find_weights
 from jointwrist.inference.field import FieldFinder, locate
 from jointwrist.inference.onnx_model import OnnxModel
 from jointwrist.inference.result import WristResult
-from jointwrist.inference.tidy import tidy_mask
+from jointwrist.inference.tidy import exposed_window, tidy_mask
 from jointwrist.inference.views import VIEWS, Prediction, Uncertainty, bring_back, combine, see
 from jointwrist.registry import model_spec
 
@@ -40,8 +40,8 @@ class Predictor:
         raw_output: The network was trained without a sigmoid: its outputs are compared with `mask_threshold` directly.
         name: Name of the model, for the record.
         device: Where to run; None takes a GPU if there is one.
-        tidy: Fill the holes of the masks and drop stray islands, for a bone is one piece; False shows what the network
-            says.
+        tidy: Fill the holes of the masks and drop stray islands, for a bone is one piece, and what lies under a black
+            bar; False shows what the network says.
         field: "whole" takes every film as it is; "auto" finds the wrist on films of a whole hand or of two, and refuses
             films without one. `from_pretrained` chooses "auto".
     """
@@ -208,11 +208,15 @@ class Predictor:
         """Bring (14, S, S) logits to the film's size and orientation, and threshold them there."""
         height, width = film.pixels.shape
         square, top, left = _square(height, width)
-        masks = np.empty((len(logits), height, width), bool)
+        masks = np.zeros((len(logits), height, width), bool)
+        shown = exposed_window(film.pixels[:, ::-1] if film.side == "L" else film.pixels)
         for bone, plane in enumerate(logits):  # one at a time: a whole hand has 14 x 10 million pixels
             full = F.interpolate(plane[None, None], (square, square), mode="bilinear", align_corners=False)[0, 0]
             mask = (full[top : top + height, left : left + width] > self.mask_logit).cpu().numpy()
-            masks[bone] = tidy_mask(mask) if self.tidy else mask
+            if self.tidy:
+                masks[bone][shown] = tidy_mask(mask[shown])
+            else:
+                masks[bone] = mask
         return np.ascontiguousarray(masks[..., ::-1]) if film.side == "L" else masks
 
     def _boxes(self, film: Radiograph, boxes: np.ndarray) -> np.ndarray:

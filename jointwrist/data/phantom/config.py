@@ -19,6 +19,7 @@ class PhantomConfig:
         left_fraction: Share of left hands among the patients with one radiograph.
         field_of_view: Range of the side of the radiograph in mm.
         variation: Strength of the variation of shape, pose and look; 1 resembles clinical radiographs.
+        osteopenia: Largest share of the spongy bone that a wrist lacks in patches, as beside inflamed joints.
     """
 
     size: int = 600
@@ -30,12 +31,13 @@ class PhantomConfig:
     left_fraction: float = 0.5
     field_of_view: tuple[float, float] = (77.0, 108.0)
     variation: float = 1.0
+    osteopenia: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse values that no wrist can have."""
         if self.size < 32:
             raise ValueError(f"size must be at least 32 px, not {self.size}")
-        for name in ("prevalence", "left_fraction"):
+        for name in ("prevalence", "left_fraction", "osteopenia"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")
         if len(self.severity) != 5 or min(self.severity) < 0 or sum(self.severity) <= 0:

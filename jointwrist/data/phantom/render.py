@@ -51,6 +51,8 @@ class Material:
         kind: Texture tile.
         offset: Offset in the tile, in mm.
         scale: Size of the trabeculae.
+        loss: Largest share of the spongy bone that is lost in patches; compact bone loses two thirds of it.
+        patches: Offset of the patches in their tile, in mm, their size, and how far they spread.
     """
 
     cortical: float
@@ -60,6 +62,8 @@ class Material:
     kind: str
     offset: tuple[float, float]
     scale: float
+    loss: float = 0.0
+    patches: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 0.0)
 
 
 @dataclass
@@ -119,11 +123,12 @@ def _shared(a: float, b: float, c: float, d: float) -> float:
 @numba.njit(cache=True, fastmath=True)
 def _expose(
     outer_lo, outer_hi, inner_lo, inner_hi, socket_lo, socket_hi, plate_lo, plate_hi, notch_lo, notch_hi,
-    bite_lo, bite_hi, cyst_lo, cyst_hi, rim_lo, rim_hi, y0, x0, spacing, base, axis, material, field, turn,
-    bone_bit, joint_bit, attenuation, bones, healthy, eroded,
+    bite_lo, bite_hi, cyst_lo, cyst_hi, rim_lo, rim_hi, y0, x0, spacing, base, axis, material, field, mottle,
+    turn, bone_bit, joint_bit, attenuation, bones, healthy, eroded,
 ):  # fmt: skip
     height, width = outer_lo.shape
-    cortical, spongy, canal, contrast, scale, offset_u, offset_v = material
+    cortical, spongy, canal, contrast, scale, offset_u, offset_v, loss, patch_u, patch_v, patch_size, spread = material
+    patches_per_mm = mottle.shape[0] / TILE_MM / patch_size
     per_mm = field.shape[0] / TILE_MM / scale
     cos, sin = turn
     planar = axis[0] * axis[0] + axis[1] * axis[1]
@@ -162,6 +167,12 @@ def _expose(
                 along = ((x - base[0]) * axis[0] + (y - base[1]) * axis[1]) / planar
                 t = min(max((along - 6.0) / 30.0, 0.0), 1.0)
                 density -= canal * t * t * (3 - 2 * t)
+            compact = cortical
+            if loss > 0:
+                wave = sample(mottle, x * patches_per_mm + patch_u, y * patches_per_mm + patch_v)
+                gone = loss / (1 + np.exp(-2 * wave - spread))
+                density *= 1 - gone
+                compact *= 1 - gone * 2 / 3
             u, v = (x * cos - y * sin) * per_mm + offset_u, (x * sin + y * cos) * per_mm + offset_v
             pattern = sample(field, u, v) + 0.7 * sample(field, u * 0.83 + 300.5, v * 0.83 + 77.7)
             lost, sclerosis = 0.0, 0.0
@@ -170,7 +181,7 @@ def _expose(
                 sclerosis = _shared(b, c, rim_lo[i, j], rim_hi[i, j]) - lost
             spongy_path = max(rest_marrow - lost, 0.0) * density * max(1 + contrast * pattern, 0.15)
             attenuation[row, column] += (
-                cortical * (rest - rest_marrow)
+                compact * (rest - rest_marrow)
                 + spongy * spongy_path
                 + cortical * (0.35 * sclerosis + 0.4 * min(plate, rest_marrow))
             )
@@ -223,11 +234,13 @@ def expose(
     spacing = film.spacing
     length = np.hypot(*body.axis[:2])
     turn = (body.axis[1] / length, -body.axis[0] / length) if length > 1e-6 else (1.0, 0.0)
-    field = tile(material.kind, level_for(spacing))
-    per_mm = field.shape[0] / TILE_MM
+    field, mottle = tile(material.kind, level_for(spacing)), tile("mottle", 3)
+    per_mm, patches_per_mm = field.shape[0] / TILE_MM, mottle.shape[0] / TILE_MM
     numbers = (
         material.cortical, material.spongy, material.canal, material.texture, material.scale,
         material.offset[0] * per_mm, material.offset[1] * per_mm,
+        material.loss,
+        material.patches[0] * patches_per_mm, material.patches[1] * patches_per_mm, *material.patches[2:],
     )  # fmt: skip
     bone_bit = np.uint16(0 if body.channel == UNLABELLED else 1 << body.channel)
     joint_bit = np.uint8(0 if joint is None else 1 << joint)
@@ -235,6 +248,6 @@ def expose(
         *outer, *inner, *hollow[0], *hollow[1],
         *_ellipsoid_maps(lesions.notches, spacing, box), *_ellipsoid_maps(lesions.bites, spacing, box),
         *_ellipsoid_maps(lesions.cysts, spacing, box), *_ellipsoid_maps(rims, spacing, box),
-        y0, x0, spacing, body.base[:2], body.axis, numbers, field, turn,
+        y0, x0, spacing, body.base[:2], body.axis, numbers, field, mottle, turn,
         bone_bit, joint_bit, film.attenuation, film.bones, film.healthy, film.eroded,
     )  # fmt: skip

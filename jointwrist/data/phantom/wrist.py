@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from jointwrist.anatomy import BONES, JOINTS, NUM_JOINTS, JointSurface
@@ -33,6 +35,18 @@ def _material(body: Body, rng: np.random.Generator, density: float) -> Material:
         kind="struts" if long else "network",
         offset=(rng.uniform(0, 100), rng.uniform(0, 100)),
         scale=rng.uniform(0.65, 0.95),
+    )
+
+
+def _thin_out(material: Material, rng: np.random.Generator, osteopenia: float) -> Material:
+    """Return the material with less spongy bone: patches of loss, coarser trabeculae, a wider canal."""
+    return replace(
+        material,
+        canal=material.canal and rng.uniform(material.canal, 0.95),
+        texture=rng.uniform(material.texture, material.texture + 0.5 * osteopenia),
+        scale=material.scale * rng.uniform(1.0, 1 + osteopenia),
+        loss=osteopenia * rng.uniform(0.6, 1.0),
+        patches=(rng.uniform(0, 100), rng.uniform(0, 100), rng.uniform(0.8, 4.0), rng.uniform(-1.5, 3.0)),
     )
 
 
@@ -153,12 +167,15 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
     socket = _socket(
         by_name, float(np.clip(rng.normal(1.6, 0.3), 0.7, 2.4)) * (1 - narrowing) + 0.1, rng.uniform(0.6, 1.3)
     )
+    # of its own: without osteopenia, a seed gives the same wrists as with it
+    bone_rng = np.random.default_rng([seed, 2, index])
+    osteopenia = config.osteopenia * np.sqrt(bone_rng.uniform())
     for body in placed:
         joint = _JOINT_OF_BONE.get(body.channel)
-        expose(
-            film, body, _material(body, rng, density), lesions[id(body)], joint,
-            socket if body.name == "DistalRadius" else None,
-        )  # fmt: skip
+        material = _material(body, rng, density)
+        if osteopenia:
+            material = _thin_out(material, bone_rng, osteopenia)
+        expose(film, body, material, lesions[id(body)], joint, socket if body.name == "DistalRadius" else None)
     soft = soft_tissue(placed, rng, size, spacing, hand)
     centre = draw_centre(rng, variation)
     image = develop(film.attenuation, soft, centre, rng, spacing)
