@@ -150,6 +150,13 @@ def test_writing_goes_on_where_it_stopped_and_refuses_another_recipe(tmp_path: P
     assert len(json.loads(now["SvdHBEScoreClassification/JointBE_SvdH_GT.json"])) == 4
     with pytest.raises(DataError, match="another phantom"):
         write_phantom(tmp_path, 5, 64, 6, workers=1)
+    path = tmp_path / "PhantomTruth" / "phantom.json"
+    recipe = json.loads(path.read_text())
+    del recipe["osteopenia"]  # as an earlier version wrote it
+    path.write_text(json.dumps(recipe))
+    write_phantom(tmp_path, 5, 64, 5, workers=1)
+    with pytest.raises(DataError, match="another phantom"):
+        write_phantom(tmp_path, 5, 64, 5, config=PhantomConfig(osteopenia=0.5), workers=1)
 
 
 @pytest.mark.parametrize("wrong", [{"prevalence": 1.5}, {"size": 8}, {"severity": (1, 1)}, {"field_of_view": (90, 80)}])

@@ -106,7 +106,8 @@ def _check_recipe(root: Path, seed: int, config: PhantomConfig, parts: Parts | N
     recipe = json.loads(json.dumps({"seed": seed, **asdict(config), **({"parts": asdict(parts)} if parts else {})}))
     path = root / TRUTH / _RECIPE
     if path.exists():
-        found = json.loads(path.read_text(encoding="utf-8"))
+        # what an earlier version did not know of, it did not do
+        found = {**asdict(PhantomConfig()), **json.loads(path.read_text(encoding="utf-8"))}
         if found != recipe:
             raise DataError(f"{path} describes another phantom (seed, configuration or parts); write to another folder")
         return
