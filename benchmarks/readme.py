@@ -1,4 +1,4 @@
-"""Tables of the README, from the rows of the demonstration in `docs/demo` and the speeds in `benchmarks/results`.
+"""Tables of the README: of the demonstration, the ablations and the speeds whose rows are kept in the repository.
 
 python benchmarks/readme.py                  write the tables between the README's markers
 python benchmarks/readme.py --keep RESULTS   take over the rows of a new demonstration first
@@ -25,7 +25,11 @@ from jointwrist.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 README, KEPT = ROOT / "README.md", ROOT / "docs" / "demo"
+ABLATIONS = ROOT / "docs" / "ablations" / "ablations_free.md"
 ROWS = ("job.json", "segmentation.csv", "erosion.csv")
+#: Arms and columns of the ablations that the README shows.
+ARMS = ("S1", "S0", "C2", "C1", "C0-resnet", "T-unetpp", "T-umamba_enc", "C5-moved")
+COLUMNS = ("what", "seeds", "DSC %", "NSD %", "AUROC", "BACC %", "F1 %")
 
 
 def keep(results: Path, kept: Path = KEPT) -> None:
@@ -56,6 +60,16 @@ def shown(table: Table) -> Table:
     return replace(table, rows=[row for row in table.rows if told(row)])
 
 
+def joint_table(path: Path = ABLATIONS) -> str:
+    """Return the caption, and the arms and columns that the README shows, of the table of the free regime."""
+    caption, _, *lines = path.read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines if line]
+    places = [cells[0].index(name) for name in COLUMNS]
+    rows = {row[0].strip("`"): [row[place] for place in places] for row in cells}
+    chosen = [list(COLUMNS), ["---", *["---:"] * (len(COLUMNS) - 1)], *(rows[arm] for arm in ARMS)]
+    return "\n".join([caption, "", *(f"| {' | '.join(row)} |" for row in chosen)])
+
+
 def filled(readme: str, kept: Path = KEPT) -> str:
     """Return the README with every table between its markers made anew from the kept rows and speeds.
 
@@ -63,7 +77,7 @@ def filled(readme: str, kept: Path = KEPT) -> str:
         KeyError: The README has a marker for a table that there is not.
     """
     tables = {table.name: shown(table).markdown() for table in make_tables(read_results(kept))}
-    tables["speed"] = speed_table()
+    tables |= {"speed": speed_table(), "joint": joint_table()}
 
     def block(match: re.Match[str]) -> str:
         return f"{match.group(1)}\n{tables[match.group(2)].strip()}\n<!-- /table -->"

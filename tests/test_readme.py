@@ -8,7 +8,7 @@ import re
 import pandas as pd
 import pytest
 
-from benchmarks.readme import KEPT, README, filled, keep, main
+from benchmarks.readme import ABLATIONS, ARMS, KEPT, README, filled, keep, main
 from benchmarks.speed_table import RESULTS, speed_table
 
 TEXT = README.read_text(encoding="utf-8")
@@ -34,6 +34,15 @@ def test_speeds_are_those_of_the_kept_measurements():
     assert filled(TEXT.replace(f"| {shown} × |", "| 9999 × |")) == TEXT
     kept = pd.concat(pd.read_csv(path) for path in RESULTS.glob("speed-*.csv"))
     assert f"{kept.loc[kept['name'] == 'ratio to MONAI', 'value'].iloc[0]:.3g} ×" in block
+
+
+def test_the_joint_table_is_that_of_the_ablations():
+    block = TEXT[TEXT.index("<!-- table:joint -->") :].partition("<!-- /table -->")[0]
+    kept = pd.read_csv(ABLATIONS.with_suffix(".csv"), index_col="Arm")
+    shown = [line for line in block.splitlines() if line.startswith("| joint, masks not moved")]
+    assert len(shown) == 1 and f"{float(kept.loc['`S1`', 'AUROC']):.2f}" in shown[0]
+    assert len([line for line in block.splitlines() if line.startswith("| ")]) == 2 + len(ARMS)
+    assert all(f"| {kept.loc[f'`{arm}`', 'what']} |" in block for arm in ARMS)
 
 
 def test_what_was_not_measured_is_a_dash(tmp_path):
