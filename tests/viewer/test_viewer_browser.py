@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 from base64 import b64decode
 from io import BytesIO
 from pathlib import Path
@@ -12,29 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_viewer import LIMIT, dicom, predictor, wrists  # noqa: F401 (fixtures)
+from viewer_client import LIMIT, dicom, serving
 
 from jointwrist.anatomy import BONES, JOINTS
 from jointwrist.data.images import read_image
 from jointwrist.inference.compare import compare
-from jointwrist.viewer.describe import SHIPPED_CAUTION, describe_model
-from jointwrist.viewer.films import Films
-from jointwrist.viewer.server import ViewerServer
+from jointwrist.viewer.describe import SHIPPED_CAUTION
 
 READY = ".stage.{}:not(.busy)"
 
 
 @pytest.fixture(scope="module")
-def server(browser, predictor, wrists):  # noqa: F811
-    films = Films(predictor)
-    films.add_files(wrists)
-    with ViewerServer(films, describe_model(predictor, "jointwrist_tiny"), port=0, max_upload=LIMIT) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+def server(browser, predictor, wrists):
+    with serving(predictor, wrists) as server:
         yield server
-        server.shutdown()
-        thread.join()
-    films.close()
 
 
 @pytest.fixture
@@ -82,7 +72,7 @@ def open_pair(page, first, second):
     page.wait_for_selector(READY.format("followup"))
 
 
-def test_the_film_is_shown_as_it_was_taken_with_what_was_found(page, predictor, wrists):  # noqa: F811
+def test_the_film_is_shown_as_it_was_taken_with_what_was_found(page, predictor, wrists):
     result = predictor(wrists[0])
     assert page.locator("#films .open").all_text_contents() == [path.name for path in wrists]
     seen = canvas(page, ".stage canvas")
@@ -110,7 +100,7 @@ def test_warnings_are_seen_first(page):
     assert page.get_by_text(SHIPPED_CAUTION).is_visible()
 
 
-def test_bones_under_the_pointer_are_named(page, predictor, wrists):  # noqa: F811
+def test_bones_under_the_pointer_are_named(page, predictor, wrists):
     masks = predictor(wrists[0]).masks
     box = page.locator(".stage svg").bounding_box()
     scale = box["width"] / masks.shape[2]
@@ -160,7 +150,7 @@ def test_fill_and_outline_follow_their_sliders(page):
     assert [float(value) for value in style] == [0.7, 0.3]
 
 
-def test_window_and_level_are_linear(page, wrists):  # noqa: F811
+def test_window_and_level_are_linear(page, wrists):
     image = read_image(wrists[0])
     slide(page, "width", 40)
     slide(page, "level", 60)
@@ -202,7 +192,7 @@ def test_a_joint_is_looked_at_from_its_card(page):
     assert "lit" in page.locator(".joint").nth(3).get_attribute("class")
 
 
-def test_crops_show_film_and_map(page, predictor, wrists):  # noqa: F811
+def test_crops_show_film_and_map(page, predictor, wrists):
     result = predictor(wrists[0])
     logits = result.maps[2].ravel().astype(float).tolist()
     for kind, expected in (
@@ -227,7 +217,7 @@ def test_crops_show_film_and_map(page, predictor, wrists):  # noqa: F811
     np.testing.assert_allclose(np.array(place) / len(colour), (np.array(highest) + 0.5) / side, atol=2 / side)
 
 
-def test_two_visits_stand_side_by_side_with_the_change(page, predictor, wrists):  # noqa: F811
+def test_two_visits_stand_side_by_side_with_the_change(page, predictor, wrists):
     open_pair(page, 1, 2)
     page.wait_for_selector("#change:not(.hidden)")
     expected = compare(predictor(wrists[1]), predictor(wrists[2]))
@@ -280,7 +270,7 @@ def drop(page, name, data):
     page.evaluate(script, [name, list(data)])
 
 
-def test_a_dropped_film_is_opened(page, wrists):  # noqa: F811
+def test_a_dropped_film_is_opened(page, wrists):
     drop(page, "dropped.dcm", dicom(read_image(wrists[1]), ImageLaterality="R", PixelSpacing=[0.5, 0.5]))
     page.wait_for_selector(".stage figcaption:has-text('dropped.dcm')")
     assert page.locator("#films .open").last.text_content() == "dropped.dcm"
@@ -293,7 +283,7 @@ def test_a_dropped_film_is_opened(page, wrists):  # noqa: F811
     assert page.locator("#films li").count() == 3
 
 
-def test_the_hand_can_be_chosen_where_nothing_says_it(page, wrists):  # noqa: F811
+def test_the_hand_can_be_chosen_where_nothing_says_it(page, wrists):
     name = "<img src=x onerror=alert(1)>.png"
     page.locator("#files").set_input_files({"name": name, "mimeType": "image/png", "buffer": wrists[0].read_bytes()})
     page.wait_for_selector(".stage figcaption:has-text('onerror')")
@@ -304,7 +294,7 @@ def test_the_hand_can_be_chosen_where_nothing_says_it(page, wrists):  # noqa: F8
     page.wait_for_selector(".stage .letter:text-is('L')")
 
 
-def test_bad_and_large_files_are_named_and_the_page_goes_on(page, wrists):  # noqa: F811
+def test_bad_and_large_files_are_named_and_the_page_goes_on(page, wrists):
     drop(page, "torn.png", wrists[0].read_bytes()[:900])
     page.wait_for_selector("#message:not(.hidden)")
     assert page.locator("#message").text_content().startswith("torn.png: ")

@@ -1,0 +1,32 @@
+"""A viewer with three films, and one who asks it."""
+
+from __future__ import annotations
+
+import pytest
+from viewer_client import Client, serving
+
+from jointwrist.inference.predictor import Predictor
+
+
+@pytest.fixture(scope="session")
+def predictor():
+    return Predictor.from_pretrained("jointwrist_tiny", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def wrists(release):
+    """A left hand, and two films of one patient's other hand."""
+    left = [case.image for case in release.cases if case.side == "L"][:1]
+    right = [case.image for case in release.cases if case.side == "R"][:2]
+    return [*left, *right]
+
+
+@pytest.fixture
+def server(predictor, wrists):
+    with serving(predictor, wrists) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    return Client(server)

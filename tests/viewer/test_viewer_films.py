@@ -1,0 +1,226 @@
+"""The viewer shows what the predictor says of every film, and takes every kind of file or refuses it by name."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+from viewer_client import area, dicom, png
+
+from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
+from jointwrist.data.images import read_image
+from jointwrist.errors import DataError
+from jointwrist.inference.compare import compare
+from jointwrist.inference.registration import Similarity
+from jointwrist.report.svg import outline_path
+from jointwrist.viewer import films as held
+from jointwrist.viewer.describe import SHIPPED_CAUTION, describe_model, svg_matrix
+from jointwrist.viewer.films import Films, plain_name, read_upload
+
+
+def test_the_page_gets_what_the_predictor_says(client, predictor, wrists):
+    listed = client.get("films")["films"]
+    assert [film["name"] for film in listed] == [path.name for path in wrists]
+    for film, path in zip(listed, wrists, strict=True):
+        said, result = client.get(f"films/{film['key']}"), predictor(path)
+        assert {key: said[key] for key in result.to_dict()} == json.loads(json.dumps(result.to_dict()))
+        assert [bone["name"] for bone in said["bones"]] == list(BONE_NAMES)
+        assert [joint["name"] for joint in said["joints"]] == list(JOINT_NAMES)
+        for outline, mask, found in zip(said["paths"], result.masks, result.found, strict=True):
+            # an outline cuts the corners of pixels: at most half a pixel for each of its length
+            assert area(outline) == pytest.approx(mask.sum() if found else 0, abs=2 + 2 * np.sqrt(mask.sum()))
+        np.testing.assert_allclose(np.array(said["maps"]).reshape(result.maps.shape), result.maps, atol=0.0051)
+        grey = np.frombuffer(client.get(f"films/{film['key']}/pixels"), "<u2").reshape(result.film.pixels.shape)
+        # as it was taken: a left hand is not mirrored
+        np.testing.assert_allclose(grey / 65535, read_image(path), atol=1e-5)
+
+
+def test_outlines_end_at_the_frame_and_keep_holes():
+    mask = np.zeros((40, 50), bool)
+    mask[10:, 20:] = True
+    mask[20:30, 30:40] = False
+    xy = np.array(re.findall(r"[\d.]+", outline_path(mask)), float).reshape(-1, 2)
+    assert xy.min(0) == pytest.approx([20, 10], abs=0.01)
+    assert xy.max(0) == pytest.approx([50, 40], abs=0.01)
+    assert outline_path(mask).count("Z") == 2
+    assert area(outline_path(mask)) == pytest.approx(mask.sum(), rel=0.02)
+
+
+def test_an_uploaded_film_gives_the_same_as_its_file(client, predictor, wrists):
+    reply, said = client.upload("../../etc/visit one_L.png", wrists[0].read_bytes())
+    assert reply.status == 201
+    film = client.get(f"films/{said['key']}")
+    assert film["source"] == "visit one_L.png"
+    expected = json.loads(json.dumps({**predictor(wrists[0]).to_dict(), "source": "visit one_L.png"}))
+    assert {key: film[key] for key in expected} == expected
+    assert client.get("films")["films"][-1] == {"key": said["key"], "name": "visit one_L.png"}
+
+
+@pytest.mark.parametrize("ending", ["png", "bmp", "jpg", "tif", "dcm"])
+def test_every_format_is_taken(client, wrists, ending):
+    image = read_image(wrists[1])
+    stream = BytesIO()
+    if ending == "dcm":
+        data = dicom(image, ImageLaterality="R", PixelSpacing=[0.25, 0.25])
+    else:
+        Image.fromarray(np.round(image * 255).astype(np.uint8)).save(
+            stream, {"jpg": "JPEG", "tif": "TIFF"}.get(ending, ending)
+        )
+        data = stream.getvalue()
+    reply, said = client.upload(f"film.{ending}", data)
+    assert reply.status == 201, said
+    film = client.get(f"films/{said['key']}")
+    assert film["size"] == list(image.shape)
+    assert film["side_stated"] == (ending == "dcm")
+    assert film["pixel_spacing_mm"] == (0.25 if ending == "dcm" else None)
+    assert "Somebody" not in json.dumps(film)
+
+
+def test_a_dicom_file_needs_no_ending(client, wrists):
+    assert client.upload("IM0001", dicom(read_image(wrists[1])))[0].status == 201
+
+
+def test_the_side_can_be_said_where_no_header_says_it(client, predictor, wrists):
+    image = read_image(wrists[0])
+    key = client.upload("film.png", png(image))[1]["key"]
+    film = client.get(f"films/{key}")
+    assert (film["side"], film["side_known"]) == ("R", False)
+    reply, said = client("POST", f"films/{key}/side?side=L")
+    assert reply.status == 200
+    assert (said["side"], said["side_known"]) == ("L", True)
+    assert said["joints"] == json.loads(json.dumps(predictor(wrists[0], side="L").to_dict()["joints"]))
+    assert client.get(f"films/{key}")["side"] == "L"
+    assert client("POST", f"films/{key}/side?side=X")[0].status == 400
+    key = client.upload("film.dcm", dicom(image, ImageLaterality="L"))[1]["key"]
+    assert client("POST", f"films/{key}/side?side=R")[1]["side"] == "L"
+
+
+def test_two_visits_are_compared_as_the_library_does(client, predictor, wrists):
+    keys = [film["key"] for film in client.get("films")["films"]]
+    said = client.get(f"comparison?baseline={keys[1]}&followup={keys[2]}")
+    expected = compare(predictor(wrists[1]), predictor(wrists[2]))
+    assert {key: said[key] for key in expected.to_dict()} == json.loads(json.dumps(expected.to_dict()))
+    reply, said = client("GET", f"comparison?baseline={keys[0]}&followup={keys[1]}")
+    assert reply.status == 422
+    assert "left" in said["error"]
+
+
+def test_the_svg_matrix_moves_corners_as_the_registration_moves_centres():
+    motion = Similarity(1.3, 0.4, np.array([5.0, -7.0]))
+    a, b, c, d, e, f = svg_matrix(motion)
+    x, y = 12.0, 31.0
+    there = motion(np.array([[x, y]]))[0] + 0.5
+    x, y = x + 0.5, y + 0.5
+    assert (a * x + c * y + e, b * x + d * y + f) == pytest.approx(tuple(there))
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("torn.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "torn.png: "),
+        ("notes.txt", b"not a picture", "notes.txt: "),
+        ("empty.dcm", b"", "empty.dcm: "),
+        ("cut.dcm", b"\0" * 128 + b"DICM" + b"\x02\0\0\0UL", "cut.dcm: "),
+        ("array.npy", b"\x93NUMPY\x01\0", "array.npy: "),
+        (
+            "bomb.npy",
+            b"\x93NUMPY\x01\x00\x46\x00{'descr': '|O', 'fortran_order': False, 'shape': (2, 2), }",
+            "bomb.npy: ",
+        ),
+    ],
+)
+def test_a_bad_file_gets_a_message_and_the_server_goes_on(client, wrists, name, data, message):
+    reply, said = client.upload(name, data)
+    assert reply.status == 422
+    assert said["error"].startswith(message)
+    assert tempfile.gettempdir() not in said["error"]
+    assert client.upload("good.png", wrists[1].read_bytes())[0].status == 201
+
+
+def test_damage_anywhere_never_stops_the_server(client, wrists):
+    rng = np.random.default_rng(3)
+    for whole in (wrists[1].read_bytes(), dicom(read_image(wrists[1]), ImageLaterality="R")):
+        for _ in range(15):
+            data = bytearray(whole[: rng.integers(1, len(whole))])
+            for place in rng.integers(0, min(len(data), 600), 8):
+                data[place] = rng.integers(256)
+            reply, said = client.upload("film.png" if whole[1:4] == b"PNG" else "film.dcm", bytes(data))
+            assert reply.status in (201, 422), said
+    assert client.get("films")
+
+
+def test_a_file_of_the_command_line_that_went_away_is_named(predictor, tmp_path, wrists):
+    path = tmp_path / "gone.png"
+    path.write_bytes(wrists[1].read_bytes())
+    films = Films(predictor)
+    (key,) = films.add_files([path])
+    path.unlink()
+    with pytest.raises(DataError, match=r"gone\.png"):
+        films.result(key)
+    films.close()
+
+
+def test_dropped_films_are_limited_and_can_be_removed(client, server, monkeypatch, wrists):
+    monkeypatch.setattr(held, "MAX_HELD_PIXELS", 2 * 128 * 128)
+    keys = [client.upload("film.png", wrists[1].read_bytes())[1]["key"] for _ in range(2)]
+    reply, said = client.upload("third.png", wrists[1].read_bytes())
+    assert reply.status == 422
+    assert said["error"].startswith("third.png: ")
+    assert client("DELETE", f"films/{keys[0]}")[0].status == 200
+    assert client.upload("third.png", wrists[1].read_bytes())[0].status == 201
+    assert client("GET", f"films/{keys[0]}")[0].status == 404
+    assert client("DELETE", f"films/{keys[0]}")[0].status == 404
+
+
+def test_only_some_results_are_kept(predictor, wrists):
+    films = Films(predictor)
+    keys = films.add_files(wrists * 3)
+    first = films.result(keys[0])
+    assert films.result(keys[0]) is first
+    for key in keys:
+        films.result(key)
+    assert len(films._results) == held.KEPT_RESULTS
+    assert films.result(keys[0]) is not first
+    films.close()
+
+
+def test_warnings_come_with_the_page(client, predictor, tmp_path):
+    facts = client.get("films")
+    assert facts["caution"] == SHIPPED_CAUTION
+    assert "not a medical device" in facts["notice"]
+    own = tmp_path / "own.safetensors"
+    own.touch()
+    assert describe_model(predictor, own)["caution"] is None
+
+
+def test_uploads_leave_no_files(client, wrists, monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert client.upload("film_L.png", wrists[0].read_bytes())[0].status == 201
+    assert client.upload("torn.png", wrists[0].read_bytes()[:500])[0].status == 422
+    key = client.upload("film.dcm", dicom(read_image(wrists[1])))[1]["key"]
+    client.get(f"films/{key}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("wrist_L.dcm", "wrist_L.dcm"),
+        ("C:\\films\\wrist.png", "wrist.png"),
+        ("../../etc/passwd", "passwd"),
+        ("..", "film"),
+        ("", "film"),
+        ("a\0b\n.png", "ab.png"),
+        ("Röntgen 1.png", "Röntgen 1.png"),
+        ("x" * 500 + ".png", "x" * 116 + ".png"),
+    ],
+)
+def test_names_are_names_and_no_paths(name, plain, wrists):
+    assert plain_name(name) == plain
+    with pytest.raises(DataError, match=rf"^{re.escape(plain)}: "):
+        read_upload(name, b"damaged")

@@ -1,0 +1,107 @@
+"""What the tests of the viewer ask with, and what they send."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from contextlib import contextmanager
+from io import BytesIO
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+import pydicom
+from PIL import Image
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+
+from jointwrist.viewer.describe import describe_model
+from jointwrist.viewer.films import Films
+from jointwrist.viewer.server import ViewerServer
+
+LIMIT = 200_000
+
+
+@contextmanager
+def serving(predictor, paths):
+    """A viewer of some films that answers until the block ends."""
+    films = Films(predictor)
+    films.add_files(paths)
+    with ViewerServer(films, describe_model(predictor, "jointwrist_tiny"), port=0, max_upload=LIMIT) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+    films.close()
+
+
+class Client:
+    """Asks as the page does, unless told otherwise."""
+
+    def __init__(self, server):
+        self.server = server
+        self.root = urlsplit(server.url)
+        self.host = self.root.netloc
+
+    def __call__(self, method, address, body=None, path=None, **headers):
+        connection = http.client.HTTPConnection(self.root.hostname, self.root.port, timeout=30)
+        sent = {"Host": self.host, "Origin": f"http://{self.host}", **headers}
+        sent = {key: value for key, value in sent.items() if value is not None}
+        connection.request(method, path or self.root.path + address, body, sent)
+        reply = connection.getresponse()
+        content = reply.read()
+        connection.close()
+        kind = reply.headers["Content-Type"]
+        return reply, json.loads(content) if kind == "application/json" else content
+
+    def get(self, address):
+        reply, content = self("GET", address)
+        assert reply.status == 200, content
+        return content
+
+    def upload(self, name, data):
+        return self("POST", f"films?name={quote(name)}", data)
+
+
+def png(image):
+    stream = BytesIO()
+    Image.fromarray(np.round(image * 255).astype(np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def dicom(image, **attributes):
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = (
+        ExplicitVRLittleEndian,
+        DigitalXRayImageStorageForPresentation,
+    )
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID, dataset.SOPInstanceUID = DigitalXRayImageStorageForPresentation, generate_uid()
+    dataset.Modality, dataset.PatientName = "DX", "Somebody^Else"
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.Rows, dataset.Columns = image.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+    dataset.PixelData = np.round(image * 4095).astype("<u2").tobytes()
+    for name, value in attributes.items():
+        setattr(dataset, name, value)
+    stream = BytesIO()
+    pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
+    return stream.getvalue()
+
+
+def pickled():
+    stream = BytesIO()
+    np.save(stream, np.array([{}], object), allow_pickle=True)
+    return stream.getvalue()
+
+
+def area(path):
+    """Area inside SVG path data of straight lines, by the shoelace formula."""
+    total = 0.0
+    for piece in path.split("Z")[:-1]:
+        x, y = np.array([point.split() for point in piece.removeprefix("M").split("L")], float).T
+        total += 0.5 * (x @ np.roll(y, -1) - y @ np.roll(x, -1))
+    return abs(total)
