@@ -14,6 +14,34 @@ import trust_table
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 
+def hide_gpu(patch):
+    import torch
+
+    torch.cuda.is_available()  # CUDA reads its environment once, here; child processes read it again
+    patch.setattr(torch.cuda, "is_available", lambda: False)
+    patch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def hidden_gpu():
+    """No test finds a GPU but those that take `device`: the figures of the others are a CPU's, on every machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        hide_gpu(patch)
+        yield patch
+
+
+@pytest.fixture
+def device(request, hidden_gpu):
+    """The device that a test is parametrised with; where it is a GPU, one is found as long as the test runs."""
+    import torch
+
+    if request.param == "cuda":
+        hidden_gpu.undo()
+    yield torch.device(request.param)
+    if request.param == "cuda":
+        hide_gpu(hidden_gpu)
+
+
 @pytest.fixture(scope="session")
 def phantom_root(tmp_path_factory):
     """A released folder of 28 small phantom wrists."""

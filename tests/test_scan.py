@@ -7,7 +7,14 @@ import torch
 
 from jointwrist.ops.scan import available_backends, selective_scan
 
-BACKENDS = [name for name in available_backends() if name != "reference"]
+DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+
+
+def every_backend(dtype: torch.dtype = torch.float32):
+    """Parametrise a test with the backends that can scan this dtype, on each device of this machine."""
+    pairs = [(name, device) for device in DEVICES for name in available_backends(device, dtype) if name != "reference"]
+    ids = ["-".join(pair) for pair in pairs]
+    return pytest.mark.parametrize(("backend", "device"), pairs, ids=ids, indirect=["device"])
 
 
 def arguments(length: int, groups: int | None, extras: bool, dtype=torch.float64, channels: int = 8, state: int = 4):
@@ -29,30 +36,35 @@ def arguments(length: int, groups: int | None, extras: bool, dtype=torch.float64
     return {name: value.to(dtype).requires_grad_() for name, value in values.items()}
 
 
+def leaves(values: dict[str, torch.Tensor], *, device="cpu", dtype=torch.float64) -> dict[str, torch.Tensor]:
+    return {name: value.detach().to(device, dtype).requires_grad_() for name, value in values.items()}
+
+
 def relative(ours: torch.Tensor, theirs: torch.Tensor) -> float:
-    return float((ours.detach().double() - theirs.detach()).norm() / theirs.detach().norm().clamp_min(1e-12))
+    difference = ours.detach().cpu().double() - theirs.detach()
+    return float(difference.norm() / theirs.detach().norm().clamp_min(1e-12))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@every_backend()
 @pytest.mark.parametrize("extras", [False, True])
 @pytest.mark.parametrize("groups", [None, 1, 4])
 @pytest.mark.parametrize("length", [1, 7, 63, 64, 65, 1000])
-def test_values_and_gradients_equal_the_loop(backend, length, groups, extras):
+def test_values_and_gradients_equal_the_loop(backend, device, length, groups, extras):
     exact = arguments(length, groups, extras)
     y, last = selective_scan(**exact, delta_softplus=True, return_last_state=True, backend="reference")
     weight = torch.randn_like(y)
     gradients = torch.autograd.grad((y * weight).sum() + last.sum(), list(exact.values()))
-    single = {name: value.detach().float().requires_grad_() for name, value in exact.items()}
+    single = leaves(exact, device=device, dtype=torch.float32)
     y32, last32 = selective_scan(**single, delta_softplus=True, return_last_state=True, backend=backend)
-    gradients32 = torch.autograd.grad((y32 * weight.float()).sum() + last32.sum(), list(single.values()))
+    gradients32 = torch.autograd.grad((y32 * weight.float().to(device)).sum() + last32.sum(), list(single.values()))
     assert relative(y32, y) < 1e-5 and relative(last32, last) < 1e-5
     for name, ours, theirs in zip(exact, gradients32, gradients, strict=True):
         assert relative(ours, theirs) < 1e-4, name
 
 
-@pytest.mark.parametrize("backend", ["torch"])
-def test_gradcheck(backend):
-    values = arguments(9, 2, True, channels=4, state=2)
+@every_backend(torch.float64)
+def test_gradcheck(backend, device):
+    values = leaves(arguments(9, 2, True, channels=4, state=2), device=device)
     torch.autograd.gradcheck(
         lambda *a: selective_scan(*a[:5], D=a[5], z=a[6], delta_bias=a[7], delta_softplus=True, backend=backend),
         tuple(values.values()),
@@ -71,9 +83,9 @@ def test_gradients_of_gradients(needed):
     assert torch.autograd.gradgradcheck(scan, chosen)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@every_backend()
 @pytest.mark.parametrize("present", ["", "D", "z", "delta_bias", "softplus", "D z", "z softplus", "D delta_bias"])
-def test_every_combination_of_extras(backend, present):
+def test_every_combination_of_extras(backend, device, present):
     exact = arguments(65, 1, True)
     exact = {name: value for name, value in exact.items() if name in "u delta A B C" or name in present.split()}
     flags = {"delta_softplus": "softplus" in present}
@@ -81,7 +93,7 @@ def test_every_combination_of_extras(backend, present):
         exact = {k: v.detach().abs().requires_grad_() if "delta" in k else v for k, v in exact.items()}
     y = selective_scan(**exact, **flags, backend="reference")
     gradients = torch.autograd.grad(y.square().sum(), list(exact.values()))
-    single = {name: value.detach().float().requires_grad_() for name, value in exact.items()}
+    single = leaves(exact, device=device, dtype=torch.float32)
     y32 = selective_scan(**single, **flags, backend=backend)
     assert relative(y32, y) < 1e-5
     for name, ours, theirs in zip(
@@ -90,26 +102,26 @@ def test_every_combination_of_extras(backend, present):
         assert relative(ours, theirs) < 1e-4, name
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@every_backend()
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_goes_in_and_comes_out_and_is_computed_in_single(backend, dtype):
+def test_half_precision_goes_in_and_comes_out_and_is_computed_in_single(backend, device, dtype):
     half = {name: value.detach().to(dtype) for name, value in arguments(1000, 1, True).items()}
     half |= {name: half[name].float() for name in ("A", "D", "delta_bias")}
-    exact = selective_scan(**{k: v.double() for k, v in half.items()}, delta_softplus=True, backend="reference")
+    exact = selective_scan(**leaves(half), delta_softplus=True, backend="reference")
+    half = {name: value.to(device).requires_grad_() for name, value in half.items()}
     y = selective_scan(**half, delta_softplus=True, backend=backend)
     assert y.dtype == dtype
     # nothing but the rounding of the result
     assert relative(y, exact) < torch.finfo(dtype).eps
-    half = {name: value.requires_grad_() for name, value in half.items()}
-    gradients = torch.autograd.grad(selective_scan(**half, delta_softplus=True, backend=backend).sum(), half.values())
+    gradients = torch.autograd.grad(y.sum(), list(half.values()))
     assert [g.dtype for g in gradients] == [value.dtype for value in half.values()]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@every_backend()
 @pytest.mark.parametrize(
     "step, rate", [(1e-6, 1.0), (0.1, 100.0), (3.9, 32.0), (4.1, 32.0), (20.0, 1000.0), (0.5, 0.0)]
 )
-def test_weak_and_strong_decay_over_a_long_sequence(backend, step, rate):
+def test_weak_and_strong_decay_over_a_long_sequence(backend, device, step, rate):
     torch.manual_seed(0)
     length, channels, state = 2500, 3, 4
     values = {
@@ -122,7 +134,7 @@ def test_weak_and_strong_decay_over_a_long_sequence(backend, step, rate):
     exact = {name: value.double().requires_grad_() for name, value in values.items()}
     y = selective_scan(**exact, backend="reference")
     expected = torch.autograd.grad(y.square().sum(), list(exact.values()))
-    single = {name: value.requires_grad_() for name, value in values.items()}
+    single = leaves(values, device=device, dtype=torch.float32)
     y32 = selective_scan(**single, backend=backend)
     assert relative(y32, y) < 1e-5
     for name, ours, theirs in zip(
@@ -131,16 +143,16 @@ def test_weak_and_strong_decay_over_a_long_sequence(backend, step, rate):
         assert ours.isfinite().all() and relative(ours, theirs) < 1e-4, name
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@every_backend()
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), torch.tensor(0x7FC00001, dtype=torch.int32)])
 @pytest.mark.parametrize("name", ["u", "delta", "A", "B"])
-def test_what_is_not_finite_stays_so(backend, name, value):
+def test_what_is_not_finite_stays_so(backend, device, name, value):
     value = value.view(torch.float32).item() if isinstance(value, torch.Tensor) else value
     values = {key: tensor.detach().float() for key, tensor in arguments(70, 1, False).items()}
     values[name].view(-1)[0] = value
     expected = selective_scan(**values, backend="reference")
-    found = selective_scan(**values, backend=backend)
-    assert torch.equal(found.isfinite(), expected.isfinite())
+    found = selective_scan(**{name: tensor.to(device) for name, tensor in values.items()}, backend=backend)
+    assert torch.equal(found.isfinite().cpu(), expected.isfinite())
 
 
 def test_unknown_backend_is_refused():
