@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,15 @@ from jointwrist.losses import (
 from jointwrist.metrics.segmentation import case_metrics, overlap_metrics
 
 Rows = dict[str, list[dict[str, Any]]]
+#: Mean of a count over the processes that train together.
+Across = Callable[[Tensor], Tensor]
 
 OVERLAP_NAMES = tuple(f"{BONE_NAMES[a]}&{BONE_NAMES[b]}" for a, b in OVERLAP_PAIRS)
+
+
+def alone(count: Tensor) -> Tensor:
+    """Mean of a count over one process."""
+    return count
 
 
 class Task:
@@ -43,6 +51,8 @@ class Task:
     def __init__(self, config: RunConfig):
         self.config = config
         self.augment = Augment(config.augment)
+        #: Of the processes that train; the trainer sets it.
+        self.across: Across = alone
 
     def prepare(self, batch: dict[str, Any], training: bool) -> dict[str, Any]:
         """Augment a batch on its device and bring it to the sizes of the network."""
@@ -54,10 +64,17 @@ class Task:
 
     def losses(self, model: nn.Module, batch: dict[str, Any], progress: float) -> dict[str, Tensor]:
         """Return named losses of a prepared batch; "loss" is minimised. `progress` runs from 0 to 1 over training."""
-        return self.output_losses(self.forward(model, batch), batch, progress)
+        return self.output_losses(self.forward(model, batch), batch, progress, self.across)
 
-    def output_losses(self, output: Any, batch: dict[str, Any], progress: float) -> dict[str, Tensor]:
-        """Return named losses of what `forward` gave."""
+    def output_losses(
+        self, output: Any, batch: dict[str, Any], progress: float, across: Across = alone
+    ) -> dict[str, Tensor]:
+        """Return named losses of what `forward` gave.
+
+        Each is a mean over labelled things. Of a batch that several processes share, the sum over those of this process
+        is divided by their mean number `across` processes: the mean over processes, whose gradient distributed training
+        follows, is then the mean over the whole batch, however the labels fall.
+        """
         raise NotImplementedError
 
     def rows(self, output: Any, batch: dict[str, Any]) -> Rows:
@@ -78,9 +95,10 @@ class SegmentationTask(Task):
         masks = unpack_bits(resize_bits(bits, size), NUM_BONES)
         return {**batch, "image": resize_image(image, size), "masks": masks}
 
-    def output_losses(self, output, batch, progress):
+    def output_losses(self, output, batch, progress, across=alone):
         """Named losses of mask logits."""
-        return self._mask_losses(output, batch["masks"])
+        weight = _weight(torch.full((), len(output), device=output.device), across)
+        return {name: weight * value for name, value in self._mask_losses(output, batch["masks"]).items()}
 
     def _mask_losses(self, logits: Tensor, masks: Tensor) -> dict[str, Tensor]:
         config = self.config.segmentation
@@ -151,10 +169,12 @@ class ErosionTask(Task):
         """Augment and bring to the sizes of the network."""
         return {**batch, "image": self.augment(batch["image"])[0]} if training else batch
 
-    def output_losses(self, output, batch, progress):
+    def output_losses(self, output, batch, progress, across=alone):
         """Weighted cross-entropy of two logits a crop."""
-        weight = batch["image"].new_tensor([1.0, self.config.erosion.positive_weight])
-        return {"loss": F.cross_entropy(output.float(), (batch["score"] > 0).long(), weight)}
+        classes = batch["image"].new_tensor([1.0, self.config.erosion.positive_weight])
+        eroded = (batch["score"] > 0).long()
+        weight = _weight(classes[eroded].sum(), across)
+        return {"loss": weight * F.cross_entropy(output.float(), eroded, classes)}
 
     def rows(self, output, batch):
         """Rows of two logits a crop."""
@@ -226,10 +246,9 @@ class JointTask(SegmentationTask):
             found = self._found_masks(batch["image"])
             guide = torch.where(_per_image(guided), batch["masks"], found)
             output = model(batch["image"], batch["detail"], guide, other=batch.get("other"))
-        parts = self.output_losses(output, batch, progress)
-        unlabelled = ~labelled
-        if self.teacher is not None and schedule.consistency and not warm and unlabelled.any():
-            part = self._consistency(output.mask_logits[unlabelled], batch["image"][unlabelled])
+        parts = self.output_losses(output, batch, progress, self.across)
+        if self.teacher is not None and schedule.consistency and not warm:
+            part = self._consistency(output.mask_logits, batch["image"], ~labelled)
             parts |= {"consistency": part, "loss": parts["loss"] + part}
         return parts
 
@@ -247,7 +266,7 @@ class JointTask(SegmentationTask):
         guide = masks.roll((step, step), (-2, -1)) if kind == "moved" else masks.roll(1, 1)
         return model(image, batch["detail"], guide, other=batch.get("other"))
 
-    def output_losses(self, output, batch, progress):
+    def output_losses(self, output, batch, progress, across=alone):
         """Named losses of a `JointOutput`; each is a mean over the images that carry its label."""
         labelled = batch["has_bones"]
         # every output stays in the graph, so that a batch without one kind of label still has all gradients
@@ -255,15 +274,17 @@ class JointTask(SegmentationTask):
             o.float().sum()
             for o in (output.mask_logits, output.distance_logits, output.erosion_logits, output.erosion_maps)
         )
-        parts = {"erosion": self._erosion_loss(output, batch), "map": self._map_loss(output, batch)}
+        parts = {"erosion": self._erosion_loss(output, batch, across), "map": self._map_loss(output, batch, across)}
+        weight = _weight(labelled.sum(), across)
         if labelled.any():
             logits, masks = output.mask_logits[labelled], batch["masks"][labelled]
-            parts.update({k: v for k, v in self._mask_losses(logits, masks).items() if k != "loss"})
+            means = {k: v for k, v in self._mask_losses(logits, masks).items() if k != "loss"}
             config = self.config.segmentation
             if config.distance:
-                parts["distance"] = config.distance * distance_loss(output.distance_logits[labelled], masks)
+                means["distance"] = config.distance * distance_loss(output.distance_logits[labelled], masks)
             if config.boundary:
-                parts["boundary"] = config.boundary * progress * boundary_loss(logits, masks)
+                means["boundary"] = config.boundary * progress * boundary_loss(logits, masks)
+            parts |= {name: weight * value for name, value in means.items()}
         return {"loss": sum(parts.values()) + 0.0 * connected, **parts}
 
     def _found_masks(self, image: Tensor) -> Tensor:
@@ -271,35 +292,42 @@ class JointTask(SegmentationTask):
         with torch.no_grad():
             return self.segmenter.to(image.device).segment(image).float().sigmoid()
 
-    def _consistency(self, logits: Tensor, image: Tensor) -> Tensor:
+    def _consistency(self, logits: Tensor, image: Tensor, chosen: Tensor) -> Tensor:
         """Cross-entropy to the teacher's masks where it is sure (mean teacher, Tarvainen and Valpola 2017)."""
-        with torch.no_grad():
-            probability = self.teacher.segment(image).float().sigmoid()
-            sure = ((probability - 0.5).abs() > 0.45).float()
-        loss = F.binary_cross_entropy_with_logits(logits.float(), probability.round(), weight=sure, reduction="sum")
-        return self.config.joint.consistency * loss / sure.sum().clamp_min(1.0)
+        loss, count = logits.sum() * 0.0, logits.new_zeros((), dtype=torch.float32)
+        if chosen.any():
+            with torch.no_grad():
+                probability = self.teacher.segment(image[chosen]).float().sigmoid()
+                sure = ((probability - 0.5).abs() > 0.45).float()
+            found, wanted = logits[chosen].float(), probability.round()
+            loss = F.binary_cross_entropy_with_logits(found, wanted, weight=sure, reduction="sum")
+            count = sure.sum()
+        return self.config.joint.consistency * loss / self.across(count).clamp_min(1.0)
 
-    def _erosion_loss(self, output, batch: dict[str, Any]) -> Tensor:
+    def _erosion_loss(self, output, batch: dict[str, Any], across: Across) -> Tensor:
         prior = None if self.prior is None else self.prior.to(output.erosion_logits.device)
         levels = score_levels(batch["scores"])
-        return self.config.erosion.weight * ordinal_loss(output.erosion_logits, levels, output.roi_valid, prior)
+        weight = _weight(((levels >= 0) & output.roi_valid).sum(), across)
+        loss = ordinal_loss(output.erosion_logits, levels, output.roi_valid, prior)
+        return self.config.erosion.weight * weight * loss
 
-    def _map_loss(self, output, batch: dict[str, Any]) -> Tensor:
+    def _map_loss(self, output, batch: dict[str, Any], across: Across) -> Tensor:
         """Cross-entropy and Dice of the eroded area within each crop, where its true pixels are known."""
         maps = output.erosion_maps.float().flatten(0, 1)[:, None]
         known = (batch["has_eroded"][:, None] & output.roi_valid).flatten()
-        if not known.any():
-            return maps.sum() * 0.0
         truth = batch["eroded_masks"].flatten(0, 1)[:, None]
         boxes = output.roi_boxes.float().flatten(0, 1)
         rois = torch.cat([torch.arange(len(boxes), device=boxes.device, dtype=boxes.dtype)[:, None], boxes], 1)
         scale = truth.shape[-1] / batch["image"].shape[-1]
-        target = roi_align(truth, rois, maps.shape[-1], scale, sampling_ratio=2, aligned=True)[known]
-        logits = maps[known]
-        loss = F.binary_cross_entropy_with_logits(logits, target, pos_weight=logits.new_tensor(10.0))
-        present = target.sum((-3, -2, -1)) > 0
+        target = roi_align(truth, rois, maps.shape[-1], scale, sampling_ratio=2, aligned=True)
+        present = known & (target.sum((-3, -2, -1)) > 0)
+        weight = _weight(torch.stack([known.sum(), present.sum()]), across)
+        loss = maps.sum() * 0.0
+        if known.any():
+            rarity = maps.new_tensor(10.0)
+            loss = loss + weight[0] * F.binary_cross_entropy_with_logits(maps[known], target[known], pos_weight=rarity)
         if present.any():
-            loss = loss + dice_loss(logits[present].sigmoid(), target[present], smooth=1.0)
+            loss = loss + weight[1] * dice_loss(maps[present].sigmoid(), target[present], smooth=1.0)
         return self.config.erosion.map * loss
 
     def rows(self, output, batch):
@@ -331,6 +359,12 @@ class JointTask(SegmentationTask):
                     }
                 )
         return rows
+
+
+def _weight(count: Tensor, across: Across) -> Tensor:
+    """Weight of a mean over `count` things of this process in the mean over those of all."""
+    count = count.float()
+    return count / across(count).clamp_min(1e-6)
 
 
 def _per_image(chosen: Tensor) -> Tensor:

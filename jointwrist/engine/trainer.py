@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,8 @@ class Trainer:
         self.ema = AveragedModel(self.bare, multi_avg_fn=get_ema_multi_avg_fn(decay_rate)) if decay_rate else None
         if self.ema is not None:
             task.teacher = self.ema.module
+        if accelerator.num_processes > 1:
+            task.across = partial(accelerator.reduce, reduction="mean")
         self.loader = train_loader(data, config.workers, accelerator.process_index, accelerator.num_processes)
         self.steps_per_epoch = len(data.batches)
         self.total_steps = max(self.steps_per_epoch * config.optim.epochs, 1)
@@ -137,8 +140,6 @@ class Trainer:
             for batch in self._batches():
                 self._train_step(batch)
                 bar.update()
-                if STOP.signal is not None:
-                    self._leave(STOP.signal)
                 if time.monotonic() - saved > 60 * self.config.optim.save_minutes:
                     self._save()
                     saved = time.monotonic()
@@ -160,22 +161,30 @@ class Trainer:
                 batches = None  # PyTorch would raise the worker's end once more, wherever this process is by then
                 error = RuntimeError(f"DataLoader worker left ({type(cut).__name__})")
             try:
-                self._together(error)
+                number = self._together(error)
             except Exception:
                 self._save()
                 raise
+            if number:
+                self._leave(number)
             if batch is None:
                 return
             yield batch
 
-    def _together(self, error: Exception | None) -> None:
-        """Raise in every process what went wrong in one: alone, the others would wait for it in the next step."""
+    def _together(self, error: Exception | None) -> int:
+        """Raise in every process what went wrong in one, and return the signal that asked any of them to stop, or 0.
+
+        Alone, the others would wait for it in the next step.
+        """
+        number = STOP.signal or 0
         if self.accelerator.num_processes > 1:
-            failed = torch.tensor(float(error is not None), device=self.accelerator.device)
-            if self.accelerator.reduce(failed, "sum") and error is None:
+            told = torch.tensor([[int(error is not None), number]], device=self.accelerator.device)
+            failed, number = self.accelerator.gather(told).amax(0).tolist()
+            if failed and error is None:
                 error = RuntimeError("another process failed; its message stands in its own output")
         if error is not None:
             raise error
+        return number
 
     def _train_step(self, batch: dict[str, Any]) -> None:
         step = self.epoch * self.steps_per_epoch + self.step_in_epoch
