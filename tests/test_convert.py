@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from bad_files import Trap
 
 from baselines.convert import convert_checkpoint
 from jointwrist.engine.checkpoint import load_weights
@@ -77,16 +78,8 @@ def test_two_names_of_one_tensor_must_agree(model, tmp_path):
         convert_checkpoint(tmp_path / "a.pth", tmp_path / "a.safetensors", NAME)
 
 
-class Intruder:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (self.path, "w")
-
-
 def test_objects_in_a_checkpoint_are_never_unpickled(model, tmp_path):
-    torch.save({"model": model.state_dict(), "args": Intruder(str(tmp_path / "ran"))}, tmp_path / "a.pth")
+    torch.save({"model": model.state_dict(), "args": Trap(tmp_path / "ran")}, tmp_path / "a.pth")
     with pytest.raises(DataError, match="plain tensors"):
         convert_checkpoint(tmp_path / "a.pth", tmp_path / "a.safetensors", NAME)
     assert not (tmp_path / "ran").exists()

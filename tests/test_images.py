@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
-
+import bad_files
 import numpy as np
 import pytest
 from PIL import Image
@@ -98,33 +96,16 @@ def test_arrays_that_are_no_grey_image(tmp_path, array):
 
 def test_python_objects_are_not_unpickled(tmp_path):
     fired = tmp_path / "fired"
-
-    class Bomb:
-        def __reduce__(self):
-            return fired.touch, ()
-
-    np.save(tmp_path / "film.npy", np.array([[Bomb()]], object), allow_pickle=True)
+    np.save(tmp_path / "film.npy", np.array([[bad_files.Trap(fired)]], object), allow_pickle=True)
     with pytest.raises(DataError, match="plain npy array"):
         read_image(tmp_path / "film.npy")
     assert not fired.exists()
 
 
-def png_of_size(width: int, height: int) -> bytes:
-    """A PNG of a few bytes that claims to be large."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
-    )
-
-
 @pytest.mark.parametrize("side", [9000, 60000])
 def test_a_small_file_of_a_huge_image_is_refused_before_it_is_decoded(tmp_path, monkeypatch, side):
     monkeypatch.setattr(Image.Image, "convert", lambda *_: pytest.fail("decoded"))
-    (tmp_path / "film.png").write_bytes(png_of_size(side, side))
+    (tmp_path / "film.png").write_bytes(bad_files.png_of_size(side, side))
     with pytest.raises(DataError, match="has more than the 67,108,864 pixels allowed"):
         read_image(tmp_path / "film.png")
 

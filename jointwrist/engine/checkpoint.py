@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from jointwrist.engine.metadata import build_described, parse_info
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
-from jointwrist.registry import create_model
 
 # Files are written by Python: the libraries' own writers report a full disk as an error of the format.
 
@@ -40,20 +42,44 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read tensors and info of a weight file.
 
     Raises:
-        DataError: The file is missing, damaged, or was not written by `save_weights`.
+        DataError: The file is missing, damaged, was not written by `save_weights`, or says of itself what cannot be
+            (see `parse_info`).
     """
     path = Path(path)
+    with _opened(path) as file:
+        info = _description(path, file)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    if info is None:
+        raise DataError(f"{path}: holds no jointwrist model; convert it with `jointwrist models convert`")
+    return tensors, info
+
+
+def read_info(path: Path) -> dict[str, Any] | None:
+    """Read what a weight file says of itself, without its tensors; None of a file that `save_weights` did not write.
+
+    Raises:
+        DataError: A safetensors file is missing, damaged, or says of itself what cannot be.
+    """
+    if path.suffix != ".safetensors":
+        return None
+    with _opened(path) as file:
+        return _description(path, file)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[safe_open]:
     if not path.is_file():
         raise DataError(f"{path}: no such weight file")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            yield file
     except SafetensorError as error:
         raise DataError(f"{path}: not a complete safetensors file ({error}); copy or train it again") from None
-    if "jointwrist" not in metadata:
-        raise DataError(f"{path}: holds no jointwrist model; convert it with `jointwrist models convert`")
-    return tensors, json.loads(metadata["jointwrist"])
+
+
+def _description(path: Path, file: safe_open) -> dict[str, Any] | None:
+    text = (file.metadata() or {}).get("jointwrist")
+    return None if text is None else parse_info(path, text)
 
 
 def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -63,7 +89,7 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         DataError: The file cannot be read, or does not fit the model that it names.
     """
     tensors, info = read_weights(path)
-    model = create_model(info["model"], **info.get("options", {}))
+    model = build_described(path, info, tensors)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jointwrist.engine.metadata import parse_info
 from jointwrist.errors import DataError, require
 
 
@@ -32,9 +32,10 @@ class OnnxModel(nn.Module):
         options.intra_op_num_threads = torch.get_num_threads()
         try:
             self.session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-            self.info: dict[str, Any] = json.loads(self.session.get_modelmeta().custom_metadata_map["jointwrist"])
+            text = self.session.get_modelmeta().custom_metadata_map["jointwrist"]
         except Exception as error:  # the classes that onnxruntime raises have no common base
             raise DataError(f"{path}: not an ONNX program of `jointwrist export` ({error})") from None
+        self.info: dict[str, Any] = parse_info(path, text)
         self.inputs = [entry.name for entry in self.session.get_inputs()]
         self.outputs = [entry.name for entry in self.session.get_outputs()]
 
