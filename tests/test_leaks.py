@@ -1,23 +1,28 @@
-"""Patients in two splits are refused by name, and a model tested on whom it was trained on says so."""
+"""Patients in two splits are refused; a model tested on whom it, or one it builds on, was trained on says so."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import hand_made_release as hand_made
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
+from safetensors.torch import save
 
 from jointwrist.cli import main
 from jointwrist.config import build
 from jointwrist.data.check import check_release
 from jointwrist.data.joint_set import joint_split
 from jointwrist.data.ram_w600 import Release
+from jointwrist.engine.checkpoint import read_info
 from jointwrist.engine.config import RunConfig
-from jointwrist.engine.leaks import name_shared, name_trained, patient_record, trained_patients
+from jointwrist.engine.leaks import name_shared, name_trained, patient_record, recorded_patients, records
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.trainer import BEST
 from jointwrist.errors import DataError
 
 pytestmark = pytest.mark.trust
@@ -77,7 +82,7 @@ def test_weights_know_their_patients_and_do_not_name_them(phantom_root, tmp_path
     for name in ("best", "last"):
         with safe_open(run / f"{name}.safetensors", framework="pt") as file:
             info = json.loads(file.metadata()["jointwrist"])
-        assert trained_patients(info, patients["train"] | patients["test"]) == sorted(patients["train"])
+        assert recorded_patients(records(info), patients["train"] | patients["test"]) == sorted(patients["train"])
         assert not patients["train"] & set(info["patients"]["hashes"])
 
     capsys.readouterr()
@@ -87,9 +92,7 @@ def test_weights_know_their_patients_and_do_not_name_them(phantom_root, tmp_path
     other = tmp_path / "other"
     shutil.copytree(phantom_root, other)
     moved = sorted(patients["train"])[0]
-    for split in ("train", "val"):
-        for path in [*other.glob(f"*/masks/{split}/{moved}_*"), *other.glob(f"SvdH*/{split}/{moved}_*")]:
-            shutil.move(path, path.parent.with_name("test") / path.name)
+    move_to_test(other, moved)
     assert main(["evaluate", str(run), "--data", str(other), "-o", str(tmp_path / "b")]) == 0
     told = capsys.readouterr().err
     assert "WARNING" in told and moved in told and "trained on 1 of" in told
@@ -99,8 +102,63 @@ def test_records_are_salted_and_match_whole_identifiers_only():
     one, two = patient_record(["0001", "0002"], "a"), patient_record(["0001", "0002"], "b")
     assert not set(one["hashes"]) & set(two["hashes"])
     assert patient_record(["0002", "0001", "0001"], "a") == one
-    assert trained_patients({"patients": one}, ["0001", "00", "0003", "EXT_0001"]) == ["0001"]
-    assert trained_patients({}, ["0001"]) == []
+    assert recorded_patients([one, two], ["0001", "00", "0003", "EXT_0001"]) == ["0001"]
+    assert records({}) == [] and records({"patients": one, "inherited": [two]}) == [one, two]
+
+
+def move_to_test(root: Path, patient: str) -> None:
+    """Make of a training patient one who is tested, as somebody does who draws other splits."""
+    for split in ("train", "val"):
+        for path in [*root.glob(f"*/masks/{split}/{patient}_*"), *root.glob(f"SvdH*/{split}/{patient}_*")]:
+            shutil.move(path, path.parent.with_name("test") / path.name)
+
+
+def patients_of(weights: Path, patients) -> list[str]:
+    return recorded_patients(records(read_info(weights)), patients)
+
+
+def test_whom_a_segmenter_was_trained_on_goes_down_the_chain(phantom_root, tmp_path, capsys):
+    """A cascade on a cascade: the last weights still know the first one's patients, who are tested by then."""
+    everybody = {case.patient for case in Release.open(phantom_root).cases}
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    command = ["train", "jointwrist_tiny", "--data", str(phantom_root)]
+    assert main([*command, "-o", str(first), "--set", *TINY]) == 0
+    of_first = patients_of(first / BEST, everybody)
+    assert of_first and "WARNING" not in capsys.readouterr().out
+
+    other = tmp_path / "other"
+    shutil.copytree(phantom_root, other)
+    move_to_test(other, of_first[0])
+    command[-1] = str(other)
+    segmenter = f"joint.segmenter={first / BEST}"
+    assert main([*command, "-o", str(second), "--set", *TINY, segmenter]) == 0
+    told = capsys.readouterr().out
+    assert "WARNING" in told and of_first[0] in told and "joint.segmenter" in told
+    assert of_first[0] in patients_of(second / BEST, everybody)
+
+    assert main([*command, "-o", str(third), "--set", *TINY, f"joint.segmenter={second / BEST}"]) == 0
+    assert of_first[0] in patients_of(third / BEST, everybody)
+    assert len(read_info(third / BEST)["inherited"]) == 2
+    capsys.readouterr()
+    assert main(["evaluate", str(third), "--data", str(other), "-o", str(tmp_path / "rows")]) == 0
+    told = capsys.readouterr().err
+    assert "WARNING" in told and of_first[0] in told
+
+
+def test_whom_an_encoder_s_weights_were_trained_on_is_inherited_and_imagenet_is_nobody(tmp_path, shared):
+    record = patient_record(["0172"], "salt")
+    known = tmp_path / "swin.safetensors"
+    known.write_bytes(save({"w": torch.zeros(1)}, {"jointwrist": json.dumps({"model": "resnet", "patients": record})}))
+    foreign, pickled = tmp_path / "imagenet.safetensors", tmp_path / "vmamba.pth"
+    foreign.write_bytes(save({"w": torch.zeros(1)}))
+    torch.save({"w": torch.zeros(1)}, pickled)
+    config = run_config("joint", joint={"pretrained": [str(path) for path in (known, foreign, pickled)]})
+    data = load_run_data(config, Release.open(shared))
+    assert data.inherited == [record]
+    assert any("WARNING: joint.pretrained" in note and "0172" in note for note in data.notes)
+    known.write_bytes(b"cut short")
+    with pytest.raises(DataError, match=r"swin\.safetensors"):
+        load_run_data(config, Release.open(shared))
 
 
 def test_long_lists_are_cut():

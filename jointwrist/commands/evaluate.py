@@ -41,7 +41,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from jointwrist.engine import evaluate as engine
     from jointwrist.engine.checkpoint import load_weights
     from jointwrist.engine.config import RunConfig, StreamConfig
-    from jointwrist.engine.leaks import name_trained, trained_patients
+    from jointwrist.engine.leaks import name_trained, recorded_patients, records
     from jointwrist.engine.loaders import load_run_data
     from jointwrist.engine.session import open_accelerator
     from jointwrist.engine.tasks import build_task
@@ -60,7 +60,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     parts = ("train", "val", "test") if arguments.split == "all" else (arguments.split,)
     cases = ConcatDataset([getattr(data, part) for part in parts])
     tested = {patient for part in parts for patient in data.patients[part]}
-    if accelerator.is_main_process and (trained := trained_patients(info, tested)):
+    trained = recorded_patients([*records(info), *data.inherited], tested)
+    if accelerator.is_main_process and trained:
         complain(name_trained(trained, len(tested)))
     _, tables = engine.evaluate(accelerator, model.to(accelerator.device), cases, build_task(config, data.prior))
     if not accelerator.is_main_process:
@@ -68,7 +69,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     for name, rows in tables.items():
         frame = pd.DataFrame(rows)
         if name == "erosion":
-            frame["predicted"] = (frame["probability"] >= info["thresholds"]["erosion"]).astype(int)
+            threshold = info.get("thresholds", {}).get("erosion", 0.5)
+            frame["predicted"] = (frame["probability"] >= threshold).astype(int)
         with atomic(arguments.out / f"{name}.csv") as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6g")
         print(f"{arguments.out / name}.csv: {frame['case'].nunique()} wrists, {means(name, frame)}")

@@ -1,13 +1,16 @@
-"""Patients in two splits, and patients that a network was trained on and is tested on."""
+"""Patients in two splits, and patients that a network, or one that it builds on, was trained on and is tested on."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from hashlib import pbkdf2_hmac
+from pathlib import Path
 from typing import Any
 
 from jointwrist.data.ram_w600 import Case
+from jointwrist.engine.checkpoint import read_info
+from jointwrist.engine.config import RunConfig
 
 #: Rounds of the hash: a millisecond a patient, and as much for every identifier that somebody tries.
 ROUNDS = 2000
@@ -39,24 +42,52 @@ def patient_record(patients: Collection[str], salt: str) -> dict[str, Any]:
     return {"salt": salt, "hashes": sorted(_hash(patient, salt) for patient in set(patients))}
 
 
-def trained_patients(info: Mapping[str, Any], patients: Iterable[str]) -> list[str]:
-    """Return those of the patients whom the weights were trained on, by the info of the weight file.
+def records(info: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the records in a weight file's info: of its own training, and of the networks that it was built on.
 
-    Files from before such records, converted ones and those trained on phantoms made on the fly name nobody.
+    Files from before such records, converted ones and those trained on phantoms made on the fly have none.
     """
-    record = info.get("patients")
-    if record is None:
-        return []
-    hashes = set(record["hashes"])
-    return sorted(patient for patient in set(patients) if _hash(patient, record["salt"]) in hashes)
+    own = [info["patients"]] if "patients" in info else []
+    return [*own, *info.get("inherited", [])]
+
+
+def recorded_patients(found: Iterable[Mapping[str, Any]], patients: Iterable[str]) -> list[str]:
+    """Return those of the patients whom any of the records holds."""
+    asked = set(patients)
+    return sorted({p for record in found for p in asked if _hash(p, record["salt"]) in set(record["hashes"])})
+
+
+def inherited_records(config: RunConfig) -> list[dict[str, Any]]:
+    """Return the records of the networks that a run builds on: what its encoder starts from, and its segmenter.
+
+    Files without a description, such as weights from ImageNet, name nobody.
+
+    Raises:
+        DataError: A weight file cannot be read.
+    """
+    files = [*config.joint.pretrained, *([config.joint.segmenter] if config.joint.segmenter else [])]
+    found = [record for file in files for record in records(read_info(Path(file)) or {})]
+    return [record for index, record in enumerate(found) if record not in found[:index]]
+
+
+def name_inherited(trained: Collection[str]) -> str:
+    """Say in words that a network was built on patients who validate or test it."""
+    who = f"joint.pretrained or joint.segmenter were trained on {len(trained)} patients of val and test"
+    return _warning(who, trained)
 
 
 def name_trained(trained: Collection[str], tested: int) -> str:
     """Say in words that figures are not those of unseen patients."""
+    who = (
+        f"the model, or one that it is built on, was trained on {len(trained)} of the {tested} patients it is tested on"
+    )
+    return _warning(who, trained)
+
+
+def _warning(who: str, trained: Collection[str]) -> str:
     return (
-        f"WARNING: the model was trained on {len(trained)} of the {tested} patients it is tested on:"
-        f" {_list(sorted(trained)[:NAMED], len(trained))}. The figures are not those of unseen patients, unless this"
-        " folder gives the same identifiers to other people"
+        f"WARNING: {who}: {_list(sorted(trained)[:NAMED], len(trained))}. The figures are not those of unseen patients,"
+        " unless this folder gives the same identifiers to other people"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from jointwrist.data.ram_w600 import Case, Release
 from jointwrist.data.samplers import EpochBatches, FreshBatches, ProcessBatches
 from jointwrist.data.stream import PhantomCropStream, PhantomStream
 from jointwrist.engine.config import RunConfig
-from jointwrist.engine.leaks import name_shared, shared_patients
+from jointwrist.engine.leaks import inherited_records, name_inherited, name_shared, recorded_patients, shared_patients
 from jointwrist.errors import DataError
 from jointwrist.losses import EROSION_LEVELS, level_log_odds, score_levels
 
@@ -36,6 +37,7 @@ class RunData:
         prior: (6, K) log odds of P(level > k) among the training wrists (joint task), or None.
         notes: What was left out and why.
         patients: Who is in each split; nobody is in that of phantoms made on the fly.
+        inherited: Whom the networks that the run builds on were trained on; see `jointwrist.engine.leaks`.
     """
 
     train: Dataset
@@ -45,6 +47,7 @@ class RunData:
     prior: Tensor | None
     notes: tuple[str, ...]
     patients: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    inherited: Sequence[Mapping[str, Any]] = ()
 
 
 def load_run_data(config: RunConfig, release: Release) -> RunData:
@@ -52,7 +55,8 @@ def load_run_data(config: RunConfig, release: Release) -> RunData:
 
     Raises:
         DataError: A split that the run needs is empty, or a patient is in two splits. The official protocol takes the
-            splits as they are and says so in the notes.
+            splits as they are and says so in the notes. Patients of val and test whom a network that the run builds on
+            was trained on are no error, for two folders may number their patients alike: the notes warn of them.
     """
     notes: tuple[str, ...] = ()
     if config.task == "joint":
@@ -84,7 +88,10 @@ def load_run_data(config: RunConfig, release: Release) -> RunData:
     prior = _prior(config, cases["train"]) if config.task == "joint" else None
     batches = _batches(config, datasets["train"], cases["train"])
     patients = {name: tuple(sorted({case.patient for case in chosen})) for name, chosen in cases.items()}
-    return RunData(datasets["train"], batches, datasets["val"], datasets["test"], prior, notes, patients)
+    inherited = inherited_records(config)
+    if trained := recorded_patients(inherited, {*patients["val"], *patients["test"]}):
+        notes += (name_inherited(trained),)
+    return RunData(datasets["train"], batches, datasets["val"], datasets["test"], prior, notes, patients, inherited)
 
 
 def train_loader(data: RunData, workers: int, process: int, processes: int) -> DataLoader:

@@ -117,10 +117,12 @@ class Trainer:
         return self.kept
 
     def info(self, thresholds: dict[str, float] | None = None) -> dict[str, Any]:
-        """What the weights of this run say of themselves, whom they were trained on included."""
+        """What the weights of this run say of themselves: also whom they, and what they build on, were trained on."""
         info = weight_info(self.config, self.epoch, thresholds)
         if patients := self.data.patients.get("train"):
             info["patients"] = patient_record(patients, salt=digest(self.config))
+        if self.data.inherited:
+            info["inherited"] = list(self.data.inherited)
         return info
 
     def learning_rate(self, step: int) -> float:
