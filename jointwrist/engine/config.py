@@ -51,7 +51,8 @@ class OptimConfig:
         schedule: Whether the cosine is followed at every step or in stairs of an epoch.
         weight_decay: Decoupled weight decay.
         decay_all: Decay biases and normalisation too, as AdamW over all parameters does (the authors' code).
-        clip_norm: Largest gradient norm; 0 leaves clipping out.
+        clip_norm: Largest gradient norm, of the erosion head and of the rest of a joint network each; 0 leaves clipping
+            out.
         ema: Decay of the exponential moving average of the weights that is validated and kept; 0 keeps the weights.
         patience: Epochs without improvement before the run stops; 0 never stops early.
         select: Validation figure that chooses the best weights.
@@ -128,7 +129,10 @@ class JointConfig:
     """Joint training.
 
     Attributes:
-        lam: Share of the erosion gradient that reaches the masks.
+        lam: Share of the erosion gradient that reaches the masks, from `lam_from` on.
+        lam_from: Share of the epochs after which `lam` holds; before, the erosion loss does not move the masks.
+        lam_stop: Fall of the validation NSD since `lam_from`, in points of 100, at which the masks are left alone
+            again.
         segmentation_only: Share of the epochs at the start that train segmentation and feed the head true masks.
         guided: Share of the epochs over which the probability of true masks falls from 1 to 0.
         masked_share: Share of every batch that carries masks, where both kinds exist.
@@ -144,6 +148,8 @@ class JointConfig:
     """
 
     lam: float = 0.0
+    lam_from: float = 0.7
+    lam_stop: float = 0.2
     segmentation_only: float = 0.1
     guided: float = 0.5
     masked_share: float = 0.5

@@ -83,13 +83,19 @@ def evaluate(
     return {f"val_{name}": value / images for name, value in sums.items()} if images else {}, tables
 
 
+def mean_figures(rows: Rows) -> dict[str, float]:
+    """Mean DSC and NSD over bones and cases, as `val_dsc` and `val_nsd`; nothing where no masks were measured."""
+    bones = [row for row in rows.get("segmentation", []) if row["kind"] == "bone"]
+    return {f"val_{name}": float(np.nanmean([row[name] for row in bones])) for name in ("dsc", "nsd") if bones}
+
+
 def selection_figure(select: str, losses: dict[str, float], rows: Rows) -> float:
     """Return the figure by which the best epoch is chosen; lower is better."""
     if select == "loss":
         return losses["val_loss"]
     figure = 0.0
     if "dsc" in select:
-        figure -= float(np.nanmean([row["dsc"] for row in rows["segmentation"] if row["kind"] == "bone"]))
+        figure -= mean_figures(rows)["val_dsc"]
     if "auroc" in select:
         value = auroc(
             np.array([row["score"] > 0 for row in rows["erosion"]]),

@@ -53,6 +53,12 @@ class Task:
         self.augment = Augment(config.augment)
         #: Of the processes that train; the trainer sets it.
         self.across: Across = alone
+        #: Figures of the epochs so far; the trainer sets it.
+        self.history: list[dict[str, Any]] = []
+
+    def clipped_together(self, model: nn.Module) -> list[list[nn.Parameter]]:
+        """Parameters whose gradient has a norm of its own when it is clipped."""
+        return [list(model.parameters())]
 
     def prepare(self, batch: dict[str, Any], training: bool) -> dict[str, Any]:
         """Augment a batch on its device and bring it to the sizes of the network."""
@@ -237,7 +243,7 @@ class JointTask(SegmentationTask):
         schedule, labelled = self.config.joint, batch["has_bones"]
         warm = progress < schedule.segmentation_only
         bare = model.module if hasattr(model, "module") else model
-        bare.lam = 0.0 if warm else schedule.lam
+        bare.lam = 0.0 if progress < schedule.lam_from or self.masks_fell() else schedule.lam
         guidance = 1.0 if warm else max(0.0, 1 - progress / schedule.guided) if schedule.guided else 0.0
         guided = labelled & (torch.rand(len(labelled), device=labelled.device) < guidance)
         if self.segmenter is None:
@@ -251,6 +257,20 @@ class JointTask(SegmentationTask):
             part = self._consistency(output.mask_logits, batch["image"], ~labelled)
             parts |= {"consistency": part, "loss": parts["loss"] + part}
         return parts
+
+    def clipped_together(self, model):
+        """The erosion head apart: its gradient is large at first, and would take from that of the masks."""
+        head = {id(parameter) for parameter in model.erosion.parameters()}
+        rest = [parameter for parameter in model.parameters() if id(parameter) not in head]
+        return [list(model.erosion.parameters()), rest]
+
+    def masks_fell(self) -> bool:
+        """Whether the validation NSD has fallen too far since the erosion loss moves the masks."""
+        schedule, epochs = self.config.joint, self.config.optim.epochs
+        figures = [(entry["epoch"] + 1, entry["val_nsd"]) for entry in self.history if "val_nsd" in entry]
+        before = [nsd for epoch, nsd in figures if epoch <= schedule.lam_from * epochs]
+        after = [nsd for epoch, nsd in figures if epoch > schedule.lam_from * epochs]
+        return bool(before) and any(nsd < before[-1] - schedule.lam_stop / 100 for nsd in after)
 
     def forward(self, model, batch):
         """Run the network; the masks of `joint.test_masks` drive the erosion head, its own as a rule."""
@@ -296,6 +316,7 @@ class JointTask(SegmentationTask):
         """Cross-entropy to the teacher's masks where it is sure (mean teacher, Tarvainen and Valpola 2017)."""
         loss, count = logits.sum() * 0.0, logits.new_zeros((), dtype=torch.float32)
         if chosen.any():
+            self.teacher.eval()  # validation leaves it in training mode
             with torch.no_grad():
                 probability = self.teacher.segment(image[chosen]).float().sigmoid()
                 sure = ((probability - 0.5).abs() > 0.45).float()

@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from jointwrist.config import digest, to_dict
 from jointwrist.engine.checkpoint import load_state, read_weights, save_state, save_weights
 from jointwrist.engine.config import OptimConfig, RunConfig
-from jointwrist.engine.evaluate import evaluate, selection_figure
+from jointwrist.engine.evaluate import evaluate, mean_figures, selection_figure
 from jointwrist.engine.leaks import patient_record
 from jointwrist.engine.loaders import RunData, train_loader
 from jointwrist.engine.stop import STOP
@@ -81,7 +81,7 @@ class Trainer:
         self.epoch, self.step_in_epoch, self.stale = 0, 0, 0
         self.best = math.inf
         self.history: list[dict[str, Any]] = []
-        self.sums: dict[str, float] = {}
+        self.sums: dict[str, float | torch.Tensor] = {}
         self._load()
 
     @property
@@ -138,6 +138,7 @@ class Trainer:
     def _train_epoch(self, bar: tqdm) -> None:
         saved = time.monotonic()
         self.model.train()
+        self.task.history = self.history
         with STOP.waiting(), _lost_workers_explained(self.config.workers):
             for batch in self._batches():
                 self._train_step(batch)
@@ -219,13 +220,16 @@ class Trainer:
             self.accelerator.backward(parts["loss"] / optim.accumulate)
         if last:
             if optim.clip_norm:
-                self.accelerator.clip_grad_norm_(self.model.parameters(), optim.clip_norm)
+                self.accelerator.unscale_gradients()
+                for parameters in self.task.clipped_together(self.bare):
+                    nn.utils.clip_grad_norm_(parameters, optim.clip_norm)
             self.optimizer.step()
             self.optimizer.zero_grad()
             if self.ema is not None:
                 self.ema.update_parameters(self.bare)
         for name, value in parts.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
+            # stays on the device: reading it would wait for the step
+            self.sums[name] = self.sums.get(name, 0.0) + value.detach().float()
 
     def _not_finite(self, loss: torch.Tensor, batch: dict[str, Any], step: int) -> FloatingPointError | None:
         if torch.isfinite(loss):
@@ -238,9 +242,10 @@ class Trainer:
         )
 
     def _close_epoch(self, bar: tqdm) -> None:
-        means = {f"train_{name}": value / self.steps_per_epoch for name, value in self.sums.items()}
+        means = {f"train_{name}": float(value) / self.steps_per_epoch for name, value in self.sums.items()}
         losses, rows = evaluate(self.accelerator, self.kept, self.data.val, self.task, losses=True)
         figures = {"epoch": self.epoch, "lr": self.optimizer.param_groups[0]["lr"], **means, **losses}
+        figures |= mean_figures(rows)
         figure = selection_figure(self.config.optim.select, losses, rows)
         figures["selected_by"] = figure
         self.history.append(figures)
@@ -267,7 +272,7 @@ class Trainer:
                 "stale": self.stale,
                 "best": self.best,
                 "history": self.history,
-                "sums": self.sums,
+                "sums": {name: float(value) for name, value in self.sums.items()},
                 "model": self.bare.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
             }

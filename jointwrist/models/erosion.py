@@ -121,7 +121,10 @@ class ErosionHead(nn.Module):
 
     def cuts(self) -> Tensor:
         """Ordered thresholds c_0 < c_1 < ... of the ordinal output."""
-        return torch.cat([self.first_cut[None], self.first_cut + F.softplus(self.cut_steps).cumsum(0)])
+        steps = F.softplus(self.cut_steps)
+        # a sum, as CUDA's cumsum has no form that can be repeated bit by bit
+        sums = (steps * torch.ones(len(steps), len(steps), device=steps.device).tril()).sum(1)
+        return torch.cat([self.first_cut[None], self.first_cut + sums])
 
     def forward(self, masks: Tensor, features: Tensor, detail: Tensor, other: Tensor | None = None) -> ErosionOutput:
         """Score the six joint surfaces.

@@ -48,6 +48,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         roi_dim: Width of a joint token.
         use_masks: Give the erosion head mask channels and mask pooling.
         other_hand: Let the joints look at those of the patient's other hand.
+        feature_gradient: Share of the erosion gradient that reaches the shared features.
         drop_path: Stochastic depth of the encoder.
         scan_backend: Backend of the selective scan.
         checkpoint: Recompute encoder activations in the backward pass.
@@ -63,6 +64,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         roi_dim: int = 96,
         use_masks: bool = True,
         other_hand: bool = False,
+        feature_gradient: float = 0.1,
         drop_path: float = 0.0,
         scan_backend: str = "auto",
         checkpoint: bool = False,
@@ -72,7 +74,9 @@ class JointWrist(PretrainedMixin, nn.Module):
             encoder, size, drop_path=drop_path, scan_backend=scan_backend, checkpoint=checkpoint
         )
         self.decoder = Decoder(self.encoder.channels, tuple(widths))
-        self.erosion = ErosionHead(widths[-2], roi_channels, roi_crop, roi_dim, use_masks, other_hand=other_hand)
+        self.erosion = ErosionHead(
+            widths[-2], roi_channels, roi_crop, roi_dim, use_masks, feature_gradient, other_hand=other_hand
+        )
         #: Share of the erosion gradient that reaches the masks; the trainer's schedule sets it.
         self.lam = 0.0
 
@@ -100,7 +104,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         """
         mask_logits, distance_logits, features = self.decoder(self.encoder(image))
         masks = mask_logits.float().sigmoid()
-        masks = self.lam * masks + (1 - self.lam) * masks.detach()
+        masks = self.lam * masks + (1 - self.lam) * masks.detach() if self.lam else masks.detach()
         if guide is not None:
             chosen = torch.ones(len(image), dtype=torch.bool, device=image.device) if guided is None else guided
             masks = torch.where(chosen[:, None, None, None], guide.to(masks.dtype), masks)

@@ -15,6 +15,7 @@ LONG_BONE_JOINTS = tuple(
     joint.index for joint in JOINTS if joint.name in ("Metacarpal1st", "DistalRadius", "DistalUlna")
 )
 _BONES = [joint.bone for joint in JOINTS]
+_PARTNERS = [[float(bone in joint.partners) for bone in range(NUM_BONES)] for joint in JOINTS]
 
 
 class JointRegions(NamedTuple):
@@ -28,10 +29,7 @@ class JointRegions(NamedTuple):
 
 def partner_matrix(device: torch.device | None = None) -> Tensor:
     """Return (6, 14), 1 where a bone meets the joint surface."""
-    matrix = torch.zeros(len(JOINTS), NUM_BONES, device=device)
-    for joint in JOINTS:
-        matrix[joint.index, list(joint.partners)] = 1
-    return matrix
+    return torch.tensor(_PARTNERS, device=device)
 
 
 def joint_regions(masks: Tensor, reach: float = 0.07) -> JointRegions:
@@ -49,15 +47,22 @@ def joint_regions(masks: Tensor, reach: float = 0.07) -> JointRegions:
     partners = torch.einsum("jb,bnhw->njhw", partner_matrix(masks.device).to(masks.dtype), masks.transpose(0, 1))
     partners = partners.clamp(max=1)
     radius = max(int(reach * masks.shape[-1]), 1)
-    near = F.max_pool2d(partners, 2 * radius + 1, 1, radius)
-    near = F.avg_pool2d(near, 2 * (radius // 2) + 1, 1, radius // 2)
-    long_bone = torch.zeros(1, len(JOINTS), 1, 1, device=masks.device, dtype=masks.dtype)
-    long_bone[:, list(LONG_BONE_JOINTS)] = 1
-    near = long_bone * near + (1 - long_bone)
+    near = torch.ones_like(partners)
+    for joint in LONG_BONE_JOINTS:
+        near[:, joint] = _nearness(partners[:, joint], radius)
     outer = F.max_pool2d(own, 3, 1, 1)
     inner = -F.max_pool2d(-own, 3, 1, 1)
     wide = F.max_pool2d(outer, 3, 1, 1)
     return JointRegions(own * near, partners, (outer - inner) * near, (wide - own) * near)
+
+
+def _nearness(partners: Tensor, radius: int) -> Tensor:
+    """How near (B, h, w) pixels are to the partners: 1 up to about `radius` pixels away, then falling to 0."""
+    near = partners[:, None]
+    # a large window is a row of windows in a column of them
+    for kernel in ((2 * radius + 1, 1), (1, 2 * radius + 1)):
+        near = F.max_pool2d(near, kernel, 1, (kernel[0] // 2, kernel[1] // 2))
+    return F.avg_pool2d(near, 2 * (radius // 2) + 1, 1, radius // 2)[:, 0]
 
 
 @torch.no_grad()
