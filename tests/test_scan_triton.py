@@ -15,6 +15,7 @@ pytest.importorskip("triton")
 CASES = [
     # length, groups, extras, softplus, states, dtype
     (1, None, False, False, 4, torch.float32),
+    (130, 2, True, True, 16, torch.float32),  # five chunks, the last one not full
     (7, 1, True, True, 4, torch.float32),
     (63, 4, True, False, 1, torch.float32),
     (64, None, True, True, 3, torch.float32),

@@ -1,7 +1,8 @@
 """Triton kernels of the selective scan; `triton_scan` calls them and says how they work.
 
-Shapes: x, step, gate, y (B, L, D); inputs, outputs (B, G, L, N); rates (D, N); skip, bias (D,); last, dlast (B, D, N);
-states (B, chunks, D, N). A program has the indices of an image and of a block of channels of one group.
+Shapes: x, step, gate, y, dy (B, D, L); inputs, outputs (B, G, N, L); rates (D, N); skip, bias (D,); last, dlast
+(B, D, N); states (B, chunks, D, N). A program has the indices of an image and of a block of channels of one group, and
+works on tiles of (channels, states, steps).
 """
 
 from __future__ import annotations
@@ -20,11 +21,34 @@ def _softplus(x):
 
 
 @triton.jit
-def _step(step_ptr, at, bias, inside, SOFTPLUS: tl.constexpr):
+def _step(step_ptr, at, bias, mask, SOFTPLUS: tl.constexpr):
     """Return the step size before and after softplus; 0 outside, where nothing may change."""
-    raw = tl.load(step_ptr + at, mask=inside, other=0.0).to(tl.float32) + bias
+    raw = tl.load(step_ptr + at, mask=mask, other=0.0).to(tl.float32) + bias
     size = _softplus(raw) if SOFTPLUS else raw
-    return raw, tl.where(inside, size, 0.0)
+    return raw, tl.where(mask, size, 0.0)
+
+
+@triton.jit
+def _load(ptr, at, mask):
+    return tl.load(ptr + at, mask=mask, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _decay(size, rates):
+    """Decays (channels, states, steps) of step sizes (channels, steps) and rates (channels, states)."""
+    return tl.exp(size[:, None, :] * rates[:, :, None])
+
+
+@triton.jit
+def _added(size, x, b):
+    """What enters the state: (channels, states, steps) of (channels, steps) twice and (states, steps)."""
+    return (size * x)[:, None, :] * b[None, :, :]
+
+
+@triton.jit
+def _compose(first_decay, first_added, then_decay, then_added):
+    """The step h -> a h + b after another one, itself such a step."""
+    return then_decay * first_decay, then_decay * first_added + then_added
 
 
 @triton.jit
@@ -37,108 +61,113 @@ def scan_forward(
     """Write y and the last states, and the states at chunk ends if KEEP."""
     image = tl.program_id(0).to(tl.int64)
     group, block = tl.program_id(1) // blocks, tl.program_id(1) % blocks
-    d, n = block * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_N)
+    d, n, t = block * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_N), tl.arange(0, CHUNK)
     inside, real = d < group_channels, n < states
     d = group * group_channels + d
     both = inside[:, None] & real[None, :]
     rates = tl.load(rates_ptr + d[:, None] * states + n[None, :], mask=both, other=0.0)
-    skip, bias = tl.load(skip_ptr + d, mask=inside, other=0.0), tl.load(bias_ptr + d, mask=inside, other=0.0)
-    row, shared = image * length, (image * groups + group) * length
+    skip = tl.load(skip_ptr + d, mask=inside, other=0.0)[:, None]
+    bias = tl.load(bias_ptr + d, mask=inside, other=0.0)[:, None]
+    rows, shared = (image * channels + d[:, None]) * length, ((image * groups + group) * states + n[:, None]) * length
     chunks = (length + CHUNK - 1) // CHUNK
     h = tl.zeros((BLOCK_D, BLOCK_N), tl.float32)
-    for t in range(length):
-        at = (row + t) * channels + d
-        _, size = _step(step_ptr, at, bias, inside, SOFTPLUS)
-        x = tl.load(x_ptr + at, mask=inside, other=0.0).to(tl.float32)
-        b = tl.load(inputs_ptr + (shared + t) * states + n, mask=real, other=0.0).to(tl.float32)
-        c = tl.load(outputs_ptr + (shared + t) * states + n, mask=real, other=0.0).to(tl.float32)
-        h = tl.exp(size[:, None] * rates) * h + (size * x)[:, None] * b[None, :]
-        y = tl.sum(h * c[None, :], 1) + skip * x
+    for chunk in range(chunks):
+        now = (chunk * CHUNK + t)[None, :]
+        here = inside[:, None] & (now < length)
+        _, size = _step(step_ptr, rows + now, bias, here, SOFTPLUS)
+        x = _load(x_ptr, rows + now, here)
+        b = _load(inputs_ptr, shared + now, real[:, None] & (now < length))
+        c = _load(outputs_ptr, shared + now, real[:, None] & (now < length))
+        decay, own = tl.associative_scan((_decay(size, rates), _added(size, x, b)), 2, _compose)
+        state = own + decay * h[:, :, None]
+        y = tl.sum(state * c[None, :, :], 1) + skip * x
         if GATED:
-            gate = tl.load(gate_ptr + at, mask=inside, other=0.0).to(tl.float32)
+            gate = _load(gate_ptr, rows + now, here)
             y = y * gate / (1.0 + tl.exp(-gate))
-        tl.store(y_ptr + at, y.to(y_ptr.dtype.element_ty), mask=inside)
+        tl.store(y_ptr + rows + now, y.to(y_ptr.dtype.element_ty), mask=here)
+        h = tl.sum(tl.where((t == CHUNK - 1)[None, None, :], state, 0.0), 2)
         if KEEP:
-            if (t + 1) % CHUNK == 0:
-                kept = ((image * chunks + t // CHUNK) * channels + d[:, None]) * states + n[None, :]
-                tl.store(states_ptr + kept, h, mask=both)
+            tl.store(
+                states_ptr + ((image * chunks + chunk) * channels + d[:, None]) * states + n[None, :], h, mask=both
+            )
     tl.store(last_ptr + (image * channels + d[:, None]) * states + n[None, :], h, mask=both)
 
 
 @triton.jit
 def scan_backward(
     x_ptr, step_ptr, rates_ptr, inputs_ptr, outputs_ptr, skip_ptr, gate_ptr, bias_ptr, states_ptr, dy_ptr, dlast_ptr,
-    scratch_ptr, dx_ptr, dstep_ptr, drates_ptr, dinputs_ptr, doutputs_ptr, dskip_ptr, dgate_ptr, dbias_ptr,
+    dx_ptr, dstep_ptr, drates_ptr, dinputs_ptr, doutputs_ptr, dskip_ptr, dgate_ptr, dbias_ptr,
     channels, groups, length, states, group_channels, blocks,
     SOFTPLUS: tl.constexpr, GATED: tl.constexpr, CHUNK: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
-    """Write all gradients, float32; those of inputs and outputs one for each program, to be added up."""
+    """Write all gradients; those of rates, skip and bias one for each image, of inputs and outputs for each program."""
     image = tl.program_id(0).to(tl.int64)
     group, block = tl.program_id(1) // blocks, tl.program_id(1) % blocks
-    i, n = tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_N)
-    inside, real = block * BLOCK_D + i < group_channels, n < states
-    d = group * group_channels + block * BLOCK_D + i
+    d, n, t = block * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_N), tl.arange(0, CHUNK)
+    inside, real = d < group_channels, n < states
+    d = group * group_channels + d
     both = inside[:, None] & real[None, :]
     rates = tl.load(rates_ptr + d[:, None] * states + n[None, :], mask=both, other=0.0)
-    skip, bias = tl.load(skip_ptr + d, mask=inside, other=0.0), tl.load(bias_ptr + d, mask=inside, other=0.0)
-    row, shared = image * length, (image * groups + group) * length
+    skip = tl.load(skip_ptr + d, mask=inside, other=0.0)[:, None]
+    bias = tl.load(bias_ptr + d, mask=inside, other=0.0)[:, None]
+    rows, shared = (image * channels + d[:, None]) * length, ((image * groups + group) * states + n[:, None]) * length
     program = image * groups * blocks + tl.program_id(1)
-    chunks = (length + CHUNK - 1) // CHUNK
-    tile = i[:, None] * BLOCK_N + n[None, :]
-    own = scratch_ptr + program * CHUNK * BLOCK_D * BLOCK_N + tile
+    mine = (program * states + n[:, None]) * length
     weights = (image * channels + d[:, None]) * states + n[None, :]
-    dh = tl.load(dlast_ptr + weights, mask=both, other=0.0)
+    chunks = (length + CHUNK - 1) // CHUNK
+    carry = tl.load(dlast_ptr + weights, mask=both, other=0.0)
     drates = tl.zeros((BLOCK_D, BLOCK_N), tl.float32)
     dskip, dbias = tl.zeros((BLOCK_D,), tl.float32), tl.zeros((BLOCK_D,), tl.float32)
     for back in range(chunks):
         chunk = chunks - 1 - back
-        first = chunk * CHUNK
-        steps = tl.minimum(length - first, CHUNK)
-        before = ((image * chunks + tl.maximum(chunk - 1, 0)) * channels + d[:, None]) * states + n[None, :]
-        h = tl.load(states_ptr + before, mask=both & (n[None, :] * 0 + chunk > 0), other=0.0)
-        for s in range(steps):
-            at = (row + first + s) * channels + d
-            _, size = _step(step_ptr, at, bias, inside, SOFTPLUS)
-            x = tl.load(x_ptr + at, mask=inside, other=0.0).to(tl.float32)
-            b = tl.load(inputs_ptr + (shared + first + s) * states + n, mask=real, other=0.0).to(tl.float32)
-            # the state before the step: the one after it follows from it
-            tl.store(own + s * BLOCK_D * BLOCK_N, h)
-            h = tl.exp(size[:, None] * rates) * h + (size * x)[:, None] * b[None, :]
-        tl.debug_barrier()
-        for reverse in range(steps):
-            s = steps - 1 - reverse
-            t = first + s
-            at = (row + t) * channels + d
-            raw, size = _step(step_ptr, at, bias, inside, SOFTPLUS)
-            x = tl.load(x_ptr + at, mask=inside, other=0.0).to(tl.float32)
-            b = tl.load(inputs_ptr + (shared + t) * states + n, mask=real, other=0.0).to(tl.float32)
-            c = tl.load(outputs_ptr + (shared + t) * states + n, mask=real, other=0.0).to(tl.float32)
-            previous = tl.load(own + s * BLOCK_D * BLOCK_N)
-            decay = tl.exp(size[:, None] * rates)
-            h = decay * previous + (size * x)[:, None] * b[None, :]
-            dy = tl.load(dy_ptr + at, mask=inside, other=0.0).to(tl.float32)
-            if GATED:
-                gate = tl.load(gate_ptr + at, mask=inside, other=0.0).to(tl.float32)
-                sigmoid = 1.0 / (1.0 + tl.exp(-gate))
-                y = tl.sum(h * c[None, :], 1) + skip * x
-                tl.store(dgate_ptr + at, dy * y * sigmoid * (1.0 + gate * (1.0 - sigmoid)), mask=inside)
-                dy = dy * gate * sigmoid
-            mine = (program * length + t) * states + n
-            tl.store(doutputs_ptr + mine, tl.sum(dy[:, None] * h, 0), mask=real)
-            dh += dy[:, None] * c[None, :]
-            tl.store(dinputs_ptr + mine, tl.sum(dh * (size * x)[:, None], 0), mask=real)
-            carried = dh * previous * decay
-            through = tl.sum(dh * b[None, :], 1)
-            dstep = tl.sum(carried * rates, 1) + through * x
-            if SOFTPLUS:
-                dstep = dstep / (1.0 + tl.exp(-raw))
-            tl.store(dx_ptr + at, through * size + dy * skip, mask=inside)
-            tl.store(dstep_ptr + at, dstep, mask=inside)
-            drates += carried * size[:, None]
-            dskip += tl.where(inside, dy * x, 0.0)
-            dbias += tl.where(inside, dstep, 0.0)
-            dh = dh * decay
-        tl.debug_barrier()
+        now = (chunk * CHUNK + t)[None, :]
+        here, listed = inside[:, None] & (now < length), real[:, None] & (now < length)
+        raw, size = _step(step_ptr, rows + now, bias, here, SOFTPLUS)
+        x = _load(x_ptr, rows + now, here)
+        b, c = _load(inputs_ptr, shared + now, listed), _load(outputs_ptr, shared + now, listed)
+
+        # the state before every step: from a scan over the steps before, as no decay can be divided away
+        later = (t > 0)[None, :]
+        _, size_before = _step(step_ptr, rows + now - 1, bias, here & later, SOFTPLUS)
+        x_before = _load(x_ptr, rows + now - 1, here & later)
+        b_before = _load(inputs_ptr, shared + now - 1, listed & later)
+        kept = ((image * chunks + tl.maximum(chunk - 1, 0)) * channels + d[:, None]) * states + n[None, :]
+        h = tl.load(states_ptr + kept, mask=both & (chunk > 0), other=0.0)
+        faded, own = tl.associative_scan(
+            (_decay(size_before, rates), _added(size_before, x_before, b_before)), 2, _compose
+        )
+        previous = own + faded * h[:, :, None]
+        decay = _decay(size, rates)
+        state = decay * previous + _added(size, x, b)
+
+        dy = _load(dy_ptr, rows + now, here)
+        if GATED:
+            gate = _load(gate_ptr, rows + now, here)
+            sigmoid = 1.0 / (1.0 + tl.exp(-gate))
+            y = tl.sum(state * c[None, :, :], 1) + skip * x
+            tl.store(dgate_ptr + rows + now, dy * y * sigmoid * (1.0 + gate * (1.0 - sigmoid)), mask=here)
+            dy = dy * gate * sigmoid
+        tl.store(doutputs_ptr + mine + now, tl.sum(dy[:, None, :] * state, 0), mask=listed)
+
+        # the gradient of every state: a scan back in time, decayed by the step after
+        _, size_after = _step(step_ptr, rows + now + 1, bias, inside[:, None] & (now + 1 < length), SOFTPLUS)
+        faded, own = tl.associative_scan(
+            (_decay(size_after, rates), dy[:, None, :] * c[None, :, :]), 2, _compose, reverse=True
+        )
+        dstate = own + faded * carry[:, :, None]
+        carry = tl.sum(tl.where((t == 0)[None, None, :], dstate, 0.0), 2)
+        tl.store(dinputs_ptr + mine + now, tl.sum(dstate * (size * x)[:, None, :], 0), mask=listed)
+        toward_input = tl.sum(dstate * b[None, :, :], 1)
+        toward_decay = dstate * previous * decay
+        dstep = tl.sum(toward_decay * rates[:, :, None], 1) + toward_input * x
+        if SOFTPLUS:
+            dstep = dstep / (1.0 + tl.exp(-raw))
+        dstep = tl.where(here, dstep, 0.0)
+        tl.store(dx_ptr + rows + now, toward_input * size + dy * skip, mask=here)
+        tl.store(dstep_ptr + rows + now, dstep, mask=here)
+        drates += tl.sum(toward_decay * size[:, None, :], 2)
+        dskip += tl.sum(dy * x, 1)
+        dbias += tl.sum(dstep, 1)
     tl.store(drates_ptr + weights, drates, mask=both)
     tl.store(dskip_ptr + image * channels + d, dskip, mask=inside)
     tl.store(dbias_ptr + image * channels + d, dbias, mask=inside)

@@ -1,12 +1,15 @@
 """GPU kernel in Triton, which comes with PyTorch on Linux: forward and backward fused, linear memory.
 
-A program scans some channels of one group of one image, step by step, with their states in registers. The forward pass
-keeps the state at the end of every chunk; the backward pass goes through the chunks from the last, repeats the chunk's
-states into a scratch buffer of its length, and walks it backwards. Arrays are channel last, so that a step's loads lie
-side by side.
+A program scans some channels of one group of one image, a chunk of steps at a time: the steps of a chunk are composed
+by a parallel scan, the state is carried from chunk to chunk. The forward pass keeps the state at the end of every
+chunk; the backward pass goes through the chunks from the last and scans each again, forwards for its states and
+backwards for their gradients. No two programs write to one place, so that a run can be repeated bit by bit.
 """
 
 from __future__ import annotations
+
+import functools
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,10 +17,23 @@ from torch import Tensor
 from jointwrist.ops.scan import operator
 from jointwrist.ops.scan.triton_kernels import scan_backward, scan_forward, triton
 
-#: Steps between the states that are kept.
-CHUNK = 64
-#: Channels of a program: few, so that small batches fill a GPU too.
-CHANNELS = 16
+
+class Tile(NamedTuple):
+    """What a program works on at a time: channels, steps, and the warps that share them."""
+
+    channels: int
+    steps: int
+    warps: int
+
+
+def tile(states: int) -> Tile:
+    """Choose the tile for a number of states.
+
+    Few channels fill a GPU also where the batch is small; but gradients of B and C are kept for each program, so that
+    many states want many channels.
+    """
+    width = triton.next_power_of_2(states)
+    return Tile(4, 512, 4) if width == 1 else Tile(8, max(4096 // (8 * width), 16), 8)
 
 
 def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
@@ -26,6 +42,17 @@ def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
         return f"the tensors are on {device}, not on a GPU (TRITON_INTERPRET=1 emulates one)"
     if dtype == torch.float64:
         return "it computes in float32; for float64 use backend 'torch' or 'reference'"
+    return _failure(device) if device.type == "cuda" else None
+
+
+@functools.cache
+def _failure(device: torch.device) -> str | None:
+    """Try a scan of one step: Triton needs a C compiler, a cache that it can write to and a GPU that it knows."""
+    one = torch.ones(1, 1, 1, device=device)
+    try:
+        forward(one, one, one[0], one[None], one[None], None, None, None, False, False)
+    except Exception as error:  # whatever it lacks, another backend can scan
+        return f"Triton does not work here: {type(error).__name__}: {error}"
     return None
 
 
@@ -37,7 +64,7 @@ def scan(*problem) -> tuple[Tensor, Tensor]:
 def states_shape(u_shape: torch.Size, states: int) -> tuple[int, ...]:
     """States at the end of every chunk: (B, chunks, D, N)."""
     batch, channels, length = u_shape
-    return batch, -(-length // CHUNK), channels, states
+    return batch, -(-length // tile(states).steps), channels, states
 
 
 class _Plan:
@@ -45,25 +72,25 @@ class _Plan:
 
     def __init__(self, u: Tensor, A: Tensor, B: Tensor, delta_softplus: bool, z: Tensor | None):
         batch, channels, length = u.shape
-        groups, self.states = B.shape[1], A.shape[1]
-        self.group_channels = channels // groups
-        self.blocks = -(-self.group_channels // CHANNELS)
+        groups, states = B.shape[1], A.shape[1]
+        size = tile(states)
+        group_channels = channels // groups
+        self.blocks = -(-group_channels // size.channels)
         self.grid = (batch, groups * self.blocks)
-        self.sizes = (channels, groups, length, self.states, self.group_channels, self.blocks)
+        self.sizes = (channels, groups, length, states, group_channels, self.blocks)
         self.constants = {
             "SOFTPLUS": delta_softplus,
             "GATED": z is not None,
-            "CHUNK": CHUNK,
-            "BLOCK_D": CHANNELS,
-            "BLOCK_N": triton.next_power_of_2(self.states),
+            "CHUNK": size.steps,
+            "BLOCK_D": size.channels,
+            "BLOCK_N": triton.next_power_of_2(states),
+            "num_warps": size.warps,
         }
 
 
-def _channel_last(u, delta, B, C, z) -> list[Tensor | None]:
-    """(B, L, D) sequences and (B, G, L, N) inputs and outputs, contiguous, in their own dtypes."""
-    u, delta, z = (None if value is None else value.transpose(1, 2).contiguous() for value in (u, delta, z))
-    B, C = (value.transpose(2, 3).contiguous() for value in (B, C))
-    return [u, delta, B, C, z]
+def _sequences(*values: Tensor | None) -> list[Tensor | None]:
+    """Time last and contiguous, in their own dtypes."""
+    return [None if value is None else value.contiguous() for value in values]
 
 
 def _weights(A: Tensor, D: Tensor | None, delta_bias: Tensor | None) -> list[Tensor]:
@@ -78,7 +105,7 @@ def _weights(A: Tensor, D: Tensor | None, delta_bias: Tensor | None) -> list[Ten
 def forward(u, delta, A, B, C, D, z, delta_bias, delta_softplus, keep_states) -> tuple[Tensor, Tensor, Tensor]:
     """Scan; see `operator`."""
     plan = _Plan(u, A, B, delta_softplus, z)
-    x, step, inputs, outputs, gate = _channel_last(u, delta, B, C, z)
+    x, step, inputs, outputs, gate = _sequences(u, delta, B, C, z)
     y = torch.empty_like(x)
     last = u.new_zeros(*u.shape[:2], A.shape[1], dtype=torch.float32)
     states = u.new_empty(states_shape(u.shape, A.shape[1]) if keep_states else (0,), dtype=torch.float32)
@@ -87,38 +114,40 @@ def forward(u, delta, A, B, C, D, z, delta_bias, delta_softplus, keep_states) ->
         with torch.cuda.device_of(u):
             scan_forward[plan.grid](
                 x, step, rates, inputs, outputs, skip, x if gate is None else gate, bias, y, last, states,
-                *plan.sizes, KEEP=keep_states, **plan.constants, num_warps=1,
+                *plan.sizes, KEEP=keep_states, **plan.constants,
             )  # fmt: skip
-    return y.transpose(1, 2).contiguous(), last, states
+    return _as(u, y), last, states
 
 
 def backward(dy, dlast, states, u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> list[Tensor]:
     """Gradients of the inputs; see `operator`."""
     plan = _Plan(u, A, B, delta_softplus, z)
-    x, step, inputs, outputs, gate = _channel_last(u, delta, B, C, z)
-    batch, length, channels = x.shape
-    programs = plan.grid[1]
+    x, step, inputs, outputs, gate, incoming = _sequences(u, delta, B, C, z, dy)
+    batch, channels, length = u.shape
+    programs, count = plan.grid[1], A.shape[1]
     new = {"device": u.device, "dtype": torch.float32}
-    du, ddelta, dz = (torch.zeros(batch, length, channels, **new) for _ in range(3))
-    dA = torch.zeros(batch, channels, plan.states, **new)
-    dD, dbias = (torch.zeros(batch, channels, **new) for _ in range(2))
-    dB, dC = (torch.zeros(batch, programs, length, plan.states, **new) for _ in range(2))
+    du, ddelta = (torch.empty(batch, channels, length, **new) for _ in range(2))
+    dz = du if z is None else torch.empty_like(du)
+    dB, dC = (torch.empty(batch, programs, count, length, **new) for _ in range(2))
+    # zeros, as nothing is written where there are no steps
+    dA, dD, dbias = (torch.zeros(batch, channels, *rest, **new) for rest in ((count,), (), ()))
     if u.numel():
-        scratch = torch.empty(batch, programs, CHUNK, CHANNELS, plan.constants["BLOCK_N"], **new)
         rates, skip, bias = _weights(A, D, delta_bias)
         dlast = torch.zeros_like(dA) if dlast is None else dlast.float().contiguous()
-        incoming = dy.transpose(1, 2).contiguous()
         with torch.cuda.device_of(u):
             scan_backward[plan.grid](
                 x, step, rates, inputs, outputs, skip, x if gate is None else gate, bias, states, incoming, dlast,
-                scratch, du, ddelta, dA, dB, dC, dD, dz, dbias,
-                *plan.sizes, **plan.constants, num_warps=1,
+                du, ddelta, dA, dB, dC, dD, dz, dbias, *plan.sizes, **plan.constants,
             )  # fmt: skip
-    groups = B.shape[1]
-    dB, dC = (part.unflatten(1, (groups, plan.blocks)).sum(2).transpose(2, 3) for part in (dB, dC))
-    du, ddelta, dz = (part.transpose(1, 2) for part in (du, ddelta, dz))
+    dB, dC = (part.unflatten(1, (B.shape[1], plan.blocks)).sum(2) for part in (dB, dC))
     gradients = [du, ddelta, dA.sum(0), dB, dC, dD.sum(0), dz, dbias.sum(0)]
     return [
-        u.new_empty(0) if value is None else torch.empty_like(value).copy_(gradient)
+        u.new_empty(0) if value is None else _as(value, gradient)
         for value, gradient in zip((u, delta, A, B, C, D, z, delta_bias), gradients, strict=True)
     ]
+
+
+def _as(like: Tensor, values: Tensor) -> Tensor:
+    """Values in the dtype and memory layout that the operator promises: those of `like`."""
+    same = values.dtype == like.dtype and values.stride() == like.stride()
+    return values if same else torch.empty_like(like).copy_(values)
