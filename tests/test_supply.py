@@ -33,6 +33,8 @@ PERMISSIVE = {
 WEAK = {"tqdm": {"MPL-2.0"}}
 #: What NVIDIA's own packages say of one licence, by their age.
 NVIDIA = {"LicenseRef-NVIDIA-Proprietary", "NVIDIA Proprietary Software", "Other/Proprietary License"}
+#: Extras that `dev` leaves out: one needs a GPU to be built, one is under the GPL.
+APART = {"cuda", "gpl-codecs"}
 
 
 def declared(*extras: str) -> list[Requirement]:
