@@ -5,8 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import socket
+import sys
 from pathlib import Path
 
+import programs
 import pytest
 import trust_table
 
@@ -42,6 +45,35 @@ def device(request, hidden_gpu):
         hide_gpu(hidden_gpu)
 
 
+#: What a test asked the network for.
+ASKED: list[str] = []
+
+
+def refuse_network(event, arguments):
+    """Audit hook: no look-up and no connection but those within this machine."""
+    if event == "socket.getaddrinfo":
+        host = arguments[0]
+    elif event == "socket.connect" and isinstance(arguments[1], tuple):
+        host = arguments[1][0]
+    else:
+        return
+    host = host.decode() if isinstance(host, bytes) else host or ""
+    if host not in ("", "::1", "localhost", "0.0.0.0", socket.gethostname()) and not host.startswith("127."):
+        ASKED.append(f"{event} {host}")
+        raise ConnectionRefusedError(f"tests use no network, not even {host}")
+
+
+sys.addaudithook(refuse_network)
+
+
+@pytest.fixture(autouse=True)
+def no_network():
+    """No test asks the network, whatever it does with the refusal."""
+    ASKED.clear()
+    yield ASKED
+    assert ASKED == []
+
+
 @pytest.fixture(scope="session")
 def phantom_root(tmp_path_factory):
     """A released folder of 28 small phantom wrists."""
@@ -75,9 +107,11 @@ def browser():
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with api.sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+            # containers have no sandbox of users and a small /dev/shm
+            arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
+            browser = playwright.chromium.launch(executable_path=found, args=arguments, timeout=120_000)
         except api.Error as error:
-            pytest.skip(f"no Chromium to run: {error.message.splitlines()[0]}")
+            programs.lacking("chromium", f"no Chromium to run: {error.message.splitlines()[0]}")
         yield browser
         browser.close()
 
@@ -87,19 +121,15 @@ def pytest_addoption(parser):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """After `-m trust`, count by file what was tried, survived and lost."""
+    """After `-m trust`, count by file what was tried, survived, lost and not run."""
     if config.option.markexpr != "trust":
         return
     counts: dict[str, trust_table.Count] = {}
-    for outcome in ("passed", "failed", "error"):
-        for report in terminalreporter.stats.get(outcome, []):
-            count = counts.setdefault(report.nodeid.partition("::")[0], trust_table.Count())
-            if outcome == "passed":
-                count.survived += 1
-            else:
-                count.lost += 1
+    for outcome, reports in terminalreporter.stats.items():
+        for report in reports if outcome in ("passed", "failed", "error", "skipped") else ():
+            counts.setdefault(report.nodeid.partition("::")[0], trust_table.Count()).add(outcome, report)
     terminalreporter.section("trust")
     for name, count in sorted(counts.items()):
-        terminalreporter.line(f"{name:32} tried {count.tried:4}  survived {count.survived:4}  lost {count.lost:4}")
+        terminalreporter.line(f"{name:32} {count}")
     if config.option.trust_table:
         trust_table.write(config.option.trust_table, counts)
