@@ -16,6 +16,7 @@ from jointwrist.anatomy import BONE_NAMES, BONES
 from jointwrist.cli import main
 from jointwrist.data.check import check_release
 from jointwrist.data.importers import read_coco, read_labelme
+from jointwrist.data.importers.film import beneath
 from jointwrist.data.importers.names import ABBREVIATIONS, match_bones
 from jointwrist.data.importers.raster import decode_run_lengths, fill_polygon
 from jointwrist.data.importers.table import entry_of
@@ -226,6 +227,49 @@ def test_labelme_round_trip_gives_every_pixel(truth, tmp_path):
     source = write_labelme(tmp_path / "source", truth)
     assert main(["data", "import", "labelme", str(source), str(tmp_path / "out")]) == 0
     assert_same_masks(tmp_path / "out", truth)
+
+
+@pytest.fixture
+def apart(tmp_path):
+    """A folder of annotations and, beside it, one of images."""
+    for name in ("notes", "images"):
+        (tmp_path / name).mkdir()
+    Image.new("L", (10, 12)).save(tmp_path / "images" / "a_L.png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("form", ["../images/a_L.png", "..\\images\\a_L.png", "x/../../images/a_L.png", "absolute"])
+@pytest.mark.parametrize("kind", ["coco", "labelme"])
+def test_an_image_outside_of_the_named_folder_is_not_read(kind, form, apart, capsys):
+    name = str(apart / "images" / "a_L.png") if form == "absolute" else form
+    square = [1.0, 1.0, 8.0, 1.0, 8.0, 7.0]
+    contents = {
+        "coco": {
+            "images": [{"id": 1, "file_name": name}],
+            "categories": [{"id": 3, "name": "Lunate"}],
+            "annotations": [{"id": 5, "image_id": 1, "category_id": 3, "segmentation": [square]}],
+        },
+        "labelme": {"imagePath": name, "shapes": [{"label": "Lunate", "points": [[1, 1], [8, 1], [8, 7]]}]},
+    }
+    source = apart / "notes" / "a.json"
+    source.write_text(json.dumps(contents[kind]))
+    words = ["data", "import", kind, str(source), str(apart / "out")]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "a.json" in error and "--images" in error and not (apart / "out").exists()
+    assert main([*words, "--images", str(apart / "images")]) == 0
+    (copy,) = (apart / "out").glob("BoneSegmentation/images/*")
+    assert copy.read_bytes() == (apart / "images" / "a_L.png").read_bytes()
+
+
+def test_paths_within_the_folder_are_followed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path("."), tmp_path, Path("x/..")):
+        assert beneath(folder, "a/b.png") == folder / "a" / "b.png"
+        assert beneath(folder, "a/../b.png") == folder / "b.png"
+        assert beneath(folder, str(tmp_path / "b.png")) == folder / "b.png"
+        assert beneath(folder, "../b.png") is beneath(folder, "/b.png") is None
+        assert beneath(folder, f"../{tmp_path.name}-2/b.png") is None
 
 
 def test_a_circle_has_the_area_of_a_circle(tmp_path):

@@ -13,8 +13,9 @@ from jointwrist.data.faults import Fault, refuse
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 
-#: Largest image that is read: 3.7 times a 43 x 43 cm detector at 0.1 mm. Reading takes at most 16 bytes a pixel.
-MAX_PIXELS = 2**26
+#: Longest side of an image that is read, in pixels: 1.9 times that of a 43 x 43 cm detector at 0.1 mm. Films are padded
+#: to a square, so that a long strip costs what the square does. Reading takes at most 16 bytes a pixel.
+MAX_SIDE = 2**13
 #: Endings of the files that `read_image` takes.
 IMAGE_SUFFIXES = frozenset({".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"})
 #: Named, because other decoders of Pillow may call other programs.
@@ -32,7 +33,7 @@ def read_image(path: str | Path) -> np.ndarray:
         (H, W) float32 in [0, 1].
 
     Raises:
-        DataError: The file is missing, damaged, not such an image, or has more than `MAX_PIXELS` pixels.
+        DataError: The file is missing, damaged, not such an image, or longer than `MAX_SIDE`.
     """
     path = Path(path)
     if not path.is_file():
@@ -40,7 +41,7 @@ def read_image(path: str | Path) -> np.ndarray:
     stored = read_npy(path) if path.suffix.lower() == ".npy" else _decode(path)
     if stored.ndim != 2 or stored.size == 0:
         raise DataError(f"{path}: an image must be grey (H, W) and not empty, this array is {stored.shape}")
-    _check_size(path, stored.shape[1], stored.shape[0])
+    check_size(path, stored.shape[1], stored.shape[0])
     return _to_unit_range(path, stored)
 
 
@@ -52,9 +53,14 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
         pixels.save(temporary, format=Image.registered_extensions()[path.suffix.lower()])
 
 
-def _check_size(path: Path, width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise DataError(f"{path}: has more than the {MAX_PIXELS:,} pixels allowed, {width} x {height}; make it smaller")
+def check_size(name: str | Path, width: int, height: int) -> None:
+    """Refuse what takes too much memory.
+
+    Raises:
+        DataError: A side is longer than `MAX_SIDE`; the message begins with the name.
+    """
+    if max(width, height) > MAX_SIDE:
+        raise DataError(f"{name}: {width} x {height} pixels; a side may have {MAX_SIDE:,}, make it smaller")
 
 
 def _decode(path: Path) -> np.ndarray:
@@ -63,7 +69,7 @@ def _decode(path: Path) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
             with Image.open(path, formats=_FORMATS) as image:
-                _check_size(path, *image.size)
+                check_size(path, *image.size)
                 if image.format in _ONE_PAGE and getattr(image, "n_frames", 1) > 1:
                     raise DataError(f"{path}: holds {image.n_frames} pages; save the radiograph's page alone")
                 image = ImageOps.exif_transpose(image)
@@ -72,12 +78,13 @@ def _decode(path: Path) -> np.ndarray:
     except DataError:
         raise
     except Image.DecompressionBombError:
-        raise DataError(f"{path}: has more than the {MAX_PIXELS:,} pixels allowed; make it smaller") from None
+        raise DataError(f"{path}: a side may have {MAX_SIDE:,} pixels; make it smaller") from None
     except Image.UnidentifiedImageError:
         refuse(Fault("unreadable image", path, "not a BMP, PNG, JPEG or TIFF image; export it again"))
     except Exception as error:  # a damaged file can make a decoder raise anything
         kind = "truncated image" if "truncated" in str(error) else "unreadable image"
-        refuse(Fault(kind, path, f"damaged image ({error}); copy or export it again"))
+        reason = getattr(error, "strerror", None) or error  # the text of a system error repeats the path
+        refuse(Fault(kind, path, f"damaged image ({reason}); copy or export it again"))
 
 
 def _to_unit_range(path: Path, stored: np.ndarray) -> np.ndarray:

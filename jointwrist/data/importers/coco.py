@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import partial
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jointwrist.data.importers.film import AnnotatedFilm, Region, as_points, positive_size, read_json
+from jointwrist.data.importers.film import AnnotatedFilm, Region, as_points, beneath, positive_size, read_json
 from jointwrist.data.importers.names import match_bones
 from jointwrist.data.importers.raster import decode_run_lengths, fill_polygon
 from jointwrist.errors import DataError
@@ -61,8 +62,8 @@ def read_coco(
 
 def _find(folder: Path, name: str, source: Path) -> Path:
     """Find an image by its path in the folder, or by its name alone."""
-    for candidate in (folder / name, folder / Path(name.replace("\\", "/")).name):
-        if candidate.is_file():
+    for candidate in (beneath(folder, name), beneath(folder, re.split(r"[/\\]", name)[-1])):
+        if candidate is not None and candidate.is_file():
             return candidate
     raise DataError(f"{source}: its image {name} is not in {folder}; name the folder of the images with --images")
 

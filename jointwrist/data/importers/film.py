@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,16 @@ class AnnotatedFilm:
         for bone, region in self.regions:
             bits |= region(size).astype(np.uint16) << np.uint16(bone)
         return bits
+
+
+def beneath(folder: Path, name: str) -> Path | None:
+    """Return the path of a file in a folder, or None where an annotation's name leads out of it.
+
+    An annotation file may come from anyone: what it names must not be read from, and copied out of, any other place.
+    """
+    path = Path(os.path.abspath(folder / name.replace("\\", "/")))
+    root = Path(os.path.abspath(folder))
+    return folder / path.relative_to(root) if path.is_relative_to(root) else None
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jointwrist.data.images import MAX_PIXELS
-from jointwrist.data.importers.film import AnnotatedFilm, Region, as_points, positive_size, read_json
+from jointwrist.data.images import MAX_SIDE
+from jointwrist.data.importers.film import AnnotatedFilm, Region, as_points, beneath, positive_size, read_json
 from jointwrist.data.importers.names import match_bones
 from jointwrist.data.importers.raster import fill_polygon
 from jointwrist.errors import DataError
@@ -30,7 +30,7 @@ def read_labelme(
 
     Args:
         source: Folder or file.
-        images: Folder of the images; None takes the path that each file states, from where the file lies.
+        images: Folder of the images; None takes the path that each file states, which must not lead out of its folder.
         mapping: Bones of labels that are none of ours, as from `importers.names.read_map`.
 
     Raises:
@@ -56,7 +56,9 @@ def _read(path: Path, images: Path | None, mapping: Mapping[str, str | None]) ->
         ]
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a labelme file ({error!r}); save it with labelme") from error
-    image = images / Path(name).name if images else path.parent / name
+    image = beneath(images, Path(name).name) if images else beneath(path.parent, name)
+    if image is None:
+        raise DataError(f"{path}: its image {name} is outside of the folder; name the images' folder with --images")
     if not image.is_file():
         raise DataError(f"{path}: its image {image} is missing; copy it there, or name its folder with --images")
     return AnnotatedFilm(image, positive_size(content.get("imageHeight"), content.get("imageWidth")), regions, path)
@@ -85,8 +87,8 @@ def _decode(text: str, where: str) -> np.ndarray:
     """Decode the PNG picture that a mask is kept as."""
     try:
         with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=("PNG",)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(f"more than {MAX_PIXELS:,} pixels")
+            if max(image.size) > MAX_SIDE:
+                raise ValueError(f"more than {MAX_SIDE:,} pixels a side")
             return np.asarray(image.convert("L")) > 0
     except (binascii.Error, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{where}: damaged mask ({error}); draw it again") from error
