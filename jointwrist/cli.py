@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
+import sys
 from collections.abc import Sequence
 
 from jointwrist import __version__
 from jointwrist.commands import compare, data, evaluate, export, info, models, predict, report, train, view
 from jointwrist.commands.shared import UsageError, complain
-from jointwrist.errors import DataError, MissingExtraError
+from jointwrist.errors import DataError, MissingExtraError, TrainingError
 
 #: In the order in which `jointwrist --help` names them.
 COMMANDS = (predict, train, evaluate, compare, report, view, export, data, models, info)
@@ -16,12 +18,14 @@ COMMANDS = (predict, train, evaluate, compare, report, view, export, data, model
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return 0, 1 if a check found errors, or 2 if the user has something to mend."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to stop
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = build_parser().parse_args(argv)
     from jointwrist.config import ConfigError
 
     try:
         return arguments.run(arguments)
-    except (DataError, ConfigError, MissingExtraError, UsageError, OSError) as error:
+    except (DataError, ConfigError, MissingExtraError, TrainingError, UsageError, OSError) as error:
         if arguments.debug:
             raise
         complain(error)

@@ -12,7 +12,7 @@ import pytest
 
 import jointwrist
 from jointwrist.cli import build_parser, main
-from jointwrist.commands.predict import output_stems
+from jointwrist.commands.predict import hand_stem, output_stems
 from jointwrist.commands.shared import UsageError, columns
 from jointwrist.data.dicom import find_films
 from jointwrist.errors import DataError
@@ -67,22 +67,39 @@ def test_debug_shows_the_traceback(tmp_path):
         main(["--debug", "predict", str(tmp_path / "missing.png")])
 
 
-def test_films_of_a_folder_are_found_in_order(tmp_path):
-    for name in ("b.png", "a.BMP", "c.dcm", "IM0001", "notes.txt", ".hidden.png", "scores.json"):
+def test_films_of_a_folder_and_its_folders_are_found_in_order(tmp_path):
+    for name in ("b.png", "a.BMP", "c.dcm", "notes.txt", "LICENSE", ".hidden.png", "scores.json", ".git/x.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    (tmp_path / "deeper").mkdir()
-    assert [path.name for path in find_films([tmp_path])] == ["IM0001", "a.BMP", "b.png", "c.dcm"]
+    (tmp_path / "study" / "series").mkdir(parents=True)
+    (tmp_path / "study" / "series" / "IM0001").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b_overlay.png").touch()
+    (tmp_path / "empty").mkdir()
+    found = [path.relative_to(tmp_path).as_posix() for path in find_films([tmp_path], besides=tmp_path / "out")]
+    assert found == ["a.BMP", "b.png", "c.dcm", "study/series/IM0001"]
+    assert tmp_path / "out" / "b_overlay.png" in find_films([tmp_path])
+    assert list(find_films([tmp_path / "LICENSE"])) == [tmp_path / "LICENSE"], "who names a file wants it"
     with pytest.raises(DataError, match="holds no radiographs"):
-        list(find_films([tmp_path / "deeper"]))
+        list(find_films([tmp_path / "empty"]))
     with pytest.raises(DataError, match="no such file"):
         list(find_films([tmp_path / "d.png"]))
 
 
 def test_outputs_never_overwrite_one_another():
     films = [Path("a/1.png"), Path("a/1.dcm"), Path("a/2.png")]
-    assert list(output_stems(films).values()) == ["1_png", "1_dcm", "2"]
+    assert output_stems(films) == ["1_png", "1_dcm", "2"]
+    assert output_stems([*films, Path("b/1.png")]) == ["a_1_png", "1_dcm", "2", "b_1_png"]
+    assert output_stems([Path("/x/s1/IM1"), Path("/x/s2/IM1"), Path("/x/IM2")]) == ["s1_IM1", "s2_IM1", "IM2"]
+    assert output_stems([]) == []
     with pytest.raises(UsageError, match="2 films would be written as 1_png"):
-        output_stems([*films, Path("b/1.png")])
+        output_stems([Path("1.png"), Path("1.dcm"), Path("1_png.bmp")])
+
+
+def test_the_two_hands_of_a_film_take_no_other_film_s_name():
+    taken = {"both", "both_L", "both_both"}
+    assert [hand_stem("both", side, taken) for side in "LR"] == ["both_both_L", "both_R"]
+    assert hand_stem("both_both", "L", taken) == "both_both_both_L"
 
 
 def test_columns_align():

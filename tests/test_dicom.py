@@ -16,16 +16,18 @@ from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     DigitalXRayImageStorageForProcessing,
     ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLossless,
     JPEGLSLossless,
+    MediaStorageDirectoryStorage,
     RLELossless,
     generate_uid,
 )
 
 from jointwrist.data.codestream import coded_size
-from jointwrist.data.dicom import load_radiograph, read_dicom
+from jointwrist.data.dicom import find_films, load_radiograph, read_dicom, study_of
 from jointwrist.errors import DataError
 
 CR = UID("1.2.840.10008.5.1.4.1.1.1")
@@ -151,7 +153,8 @@ def test_another_window_on_request(tmp_path):
     np.testing.assert_allclose(
         read_dicom(path, window=1).pixels, np.clip((film() - 2999.5) / 399 + 0.5, 0, 1), atol=1e-6
     )
-    with pytest.raises(DataError, match="there is no window 2"):
+    np.testing.assert_array_equal(load_radiograph(path, window=1).pixels, read_dicom(path, window=1).pixels)
+    with pytest.raises(DataError, match=r"film\.dcm: there is no window 2; the file has 2"):
         read_dicom(path, window=2)
 
 
@@ -242,6 +245,8 @@ def test_side(write):
     both = read_dicom(write(ImageLaterality="B"))
     assert both.both_hands and both.side is None
     assert not read_dicom(write(ImageLaterality="B"), laterality="R").both_hands
+    assert read_dicom(write()).side_stated and not read_dicom(write(Laterality=None), laterality="R").side_stated
+    assert not both.side_stated
     with pytest.raises(ValueError, match="'L' or 'R'"):
         read_dicom(write(), laterality="left")
 
@@ -255,10 +260,11 @@ def test_side(write):
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "PALETTE COLOR"),
         ({"PixelData": None}, "no pixels"),
         ({"Rows": 0}, "64 x 0 pixels"),
-        ({"Rows": 60000, "Columns": 60000}, "more than the"),
+        ({"Rows": 60000, "Columns": 60000}, "a side may have 8,192"),
+        ({"Rows": 20000, "Columns": 1}, "1 x 20000 pixels; a side may have 8,192"),
         ({"Rows": 73}, "damaged"),
         ({"Rows": None}, "Rows"),
-        ({"BitsAllocated": None}, "Bits Allocated"),
+        ({"BitsAllocated": None}, "no BitsAllocated in the header"),
         ({"RescaleSlope": 0, "RescaleIntercept": 0}, "rescale slope"),
         ({"VOILUTSequence": [lut(4096, 0, 16, range(10))]}, "table of 20 entries"),
     ],
@@ -267,6 +273,56 @@ def test_what_is_no_radiograph_is_refused_by_name(write, attributes, message):
     with pytest.raises(DataError, match=message) as refusal:
         read_dicom(write(**attributes))
     assert "film.dcm" in str(refusal.value) and "Doe" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize(("first", "last"), [(4000, None), (0, 7), (7, 0)])
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 2000, "WindowWidth": 1500}])
+def test_padding_is_dark_and_has_no_part_in_the_range(write, photometric, first, last, window):
+    pixels = film() // 2 + 1000
+    padding = np.zeros_like(pixels, bool)
+    padding[:9], padding[:, :7] = True, True
+    pixels[padding] = first
+    limit = {} if last is None else {"PixelPaddingRangeLimit": last}
+    found = read_dicom(write(pixels, PhotometricInterpretation=photometric, PixelPaddingValue=first, **limit, **window))
+    assert (found.pixels[padding] == 0).all()
+    plain = read_dicom(write(pixels[9:, 7:], PhotometricInterpretation=photometric, **window))
+    np.testing.assert_allclose(found.pixels[9:, 7:], plain.pixels, atol=1e-6)
+    assert found.notes == plain.notes
+
+
+def test_signed_padding_of_an_implicit_file(tmp_path):
+    dataset = make(film(12, signed=True), PixelPaddingValue=-2048)
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    found = read_dicom(save(dataset, tmp_path / "film.dcm"))
+    assert (found.pixels[film(12, signed=True) == -2048] == 0).all() and found.pixels.max() == 1
+
+
+def test_a_film_that_is_nothing_but_padding_is_shown(write):
+    assert not read_dicom(write(film() * 0 + 5, PixelPaddingValue=5)).pixels.any()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "note"),
+    [
+        ({"PatientOrientation": ["L", "H"]}, None),
+        ({"PatientOrientation": ["LA", "HR"], "FieldOfViewHorizontalFlip": "YES"}, None),
+        ({"PatientOrientation": ["R", "H"]}, r"PatientOrientation R\H is not that of a posteroanterior hand"),
+        ({"PatientOrientation": ["R", "F"]}, "turned or mirrored, look at the overlay"),
+        ({"PatientOrientation": ["H", "L"]}, "turned or mirrored, look at the overlay"),
+        ({"PatientOrientation": ""}, None),
+        ({"PatientOrientation": ["DOE", "JANE"]}, None),
+        ({"FieldOfViewHorizontalFlip": "YES"}, "turned or mirrored after exposure"),
+        ({"FieldOfViewHorizontalFlip": "NO", "FieldOfViewRotation": 90}, "turned or mirrored after exposure"),
+        ({"FieldOfViewHorizontalFlip": "NO", "FieldOfViewRotation": 0}, None),
+        ({"ViewPosition": "PA"}, None),
+        ({"ViewPosition": "LL"}, "names the view LL"),
+    ],
+)
+def test_another_view_or_orientation_is_said_and_pixels_stay(write, attributes, note):
+    found = read_dicom(write(PixelSpacing=[0.15, 0.15], **attributes))
+    assert any(note in text for text in found.notes) if note else found.notes == ()
+    np.testing.assert_allclose(found.pixels, film() / 4095, atol=1e-6)
 
 
 def test_colour_is_refused(tmp_path):
@@ -329,6 +385,72 @@ def test_patient_data_stay_in_the_header(write):
     assert found.header.PatientName == "Doe^Jane" and "PixelData" not in found.header
     assert "Doe" not in repr(found) and "secret" not in repr(found)
     assert not seen
+
+
+PLANTED = (
+    {"Rows": ("LO", "Doe^Jane")},
+    {"BitsStored": ("LO", "Doe^Jane")},
+    {"RescaleSlope": ("LO", "Doe^Jane"), "RescaleIntercept": ("DS", "0")},
+    {"WindowCenter": ("LO", "Doe^Jane"), "WindowWidth": ("DS", "10")},
+    {"PixelSpacing": ("LO", "Doe^Jane")},
+    {"PixelPaddingValue": ("LO", "Doe^Jane")},
+    {"NumberOfFrames": ("LO", "Doe^Jane")},
+    {"ViewPosition": ("LO", "Doe^Jane"), "PatientOrientation": ("LO", "Doe^Jane")},
+    {"SpecificCharacterSet": ("LO", "Doe^Jane")},
+)
+
+
+@pytest.mark.parametrize("elements", PLANTED, ids=lambda elements: next(iter(elements)))
+def test_neither_errors_nor_notes_quote_what_stands_in_a_wrong_place(tmp_path, elements):
+    dataset = make()
+    for name, (kind, value) in elements.items():
+        dataset[name] = pydicom.DataElement(name, kind, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = save(dataset, tmp_path / "film.dcm")
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        try:
+            said = " ".join(read_dicom(path).notes)
+        except DataError as error:
+            said = str(error)
+    assert "Doe" not in said and "Jane" not in said and not seen
+
+
+def test_the_directory_of_a_disc_is_no_film(tmp_path):
+    save(make(), tmp_path / "IM1")
+    directory = make(SOPClassUID=None)
+    directory.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    save(directory, tmp_path / "DICOMDIR")
+    assert list(find_films([tmp_path])) == [tmp_path / "IM1"]
+    with pytest.raises(DataError, match="DICOMDIR: lists the films of a disc"):
+        load_radiograph(tmp_path / "DICOMDIR")
+
+
+def test_films_of_one_study_are_told_without_their_pixels(tmp_path):
+    study = generate_uid()
+    paths = [save(make(StudyInstanceUID=uid), tmp_path / f"{n}.dcm") for n, uid in enumerate((study, study, "1.2"))]
+    assert [study_of(path) for path in paths] == [study, study, "1.2"] == [load_radiograph(p).study for p in paths]
+    assert study_of(save(make(), tmp_path / "none.dcm")) is None
+    names = [tmp_path / name for name in ("a_L.png", "a_R.bmp", "b_L.png", "c.png", "_L.png")]
+    for name in names:
+        Image.fromarray(film(8)).save(name)
+    studies = [study_of(name) for name in names]
+    assert studies == [load_radiograph(name).study for name in names]
+    assert studies[0] == studies[1] and len(set(studies)) == 4 and studies[3] is None
+    (tmp_path / "broken.dcm").write_bytes(b"none")
+    assert study_of(tmp_path / "broken.dcm") is None
+
+
+def test_a_film_goes_by_another_name(write, tmp_path):
+    path = write()
+    found = load_radiograph(path, name="film-001")
+    assert found.source.name == "film-001" and found.side == "L"
+    path.write_bytes(b"torn")
+    for name in (path, tmp_path / "gone.dcm"):
+        with pytest.raises(DataError, match=r"^film-001: ") as refusal:
+            load_radiograph(name, name="film-001")
+        assert name.name not in str(refusal.value)
 
 
 def test_any_file_is_recognised_by_its_beginning(write, tmp_path):

@@ -20,7 +20,8 @@ from torch import nn
 
 from jointwrist.anatomy import BONES, JOINTS, NOT_SCORED, OVERLAP_PAIRS
 from jointwrist.cli import main
-from jointwrist.data.dicom import STORAGE_CLASSES, load_radiograph
+from jointwrist.data.dicom import load_radiograph
+from jointwrist.data.dicom_header import STORAGE_CLASSES
 from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import unpack_masks
 from jointwrist.engine.checkpoint import save_weights
@@ -77,7 +78,7 @@ def write_film(folder, side, **attributes):
         Manufacturer="M",
         BodyPartExamined="WRIST",
         ViewPosition="PA",
-        PatientOrientation=["L", "F"] if side == "L" else ["R", "F"],
+        PatientOrientation=["L", "H"],
         Laterality=side,
     )
     pixels = (sample.image[0] * 4095).round().astype(np.uint16)
@@ -105,6 +106,43 @@ def test_highdicom_reads_the_masks_back(case):
     assert seg.SegmentationType == "BINARY"
     assert (seg.Rows, seg.Columns) == (source.Rows, source.Columns)
     assert list(seg.PatientOrientation) == list(source.PatientOrientation)
+    assert spacing_of(seg) == list(source.ImagerPixelSpacing) == [0.15, 0.15]
+
+
+def spacing_of(seg):
+    """Pixel spacing that a segmentation states for all frames, or None."""
+    measures = seg.SharedFunctionalGroupsSequence[0].get("PixelMeasuresSequence")
+    return list(measures[0].PixelSpacing) if measures else None
+
+
+@pytest.mark.parametrize(
+    ("attributes", "spacing"),
+    [
+        ({"PixelSpacing": [0.14, 0.14]}, [0.14, 0.14]),
+        ({"ImagerPixelSpacing": None}, None),
+        ({"ImagerPixelSpacing": [0.1, 0.2]}, None),
+    ],
+)
+def test_spacing_is_that_of_the_film(tmp_path, attributes, spacing):
+    path, masks = write_film(tmp_path, "R", **attributes)
+    result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
+    assert spacing_of(pydicom.dcmread(result.save_seg(tmp_path / "seg.dcm"))) == spacing
+    assert_valid([tmp_path / "seg.dcm"])
+
+
+def test_spacing_that_was_asked_for_is_in_the_result(tmp_path):
+    path, masks = write_film(tmp_path, "R", ImagerPixelSpacing=None)
+    film = load_radiograph(path, spacing_mm=0.2)
+    result = Predictor(Recall(masks, "R"), image_size=SIZE).predict([film])[0]
+    assert spacing_of(pydicom.dcmread(result.save_seg(tmp_path / "seg.dcm"))) == [0.2, 0.2]
+
+
+def assert_valid(files):
+    """Let dciodvfy look for errors, where it is installed."""
+    if shutil.which("dciodvfy"):
+        for file in files:
+            verdict = subprocess.run(["dciodvfy", str(file)], capture_output=True, text=True)
+            assert not [line for line in verdict.stderr.splitlines() if line.startswith("Error")], file.name
 
 
 def test_masks_of_a_field_lie_in_the_geometry_of_the_whole_film(case, tmp_path):
@@ -118,8 +156,10 @@ def test_masks_of_a_field_lie_in_the_geometry_of_the_whole_film(case, tmp_path):
     inside[:, top:bottom, left:right] = case.masks[:, top:bottom, left:right]
     result.save_seg(tmp_path / "seg.dcm")
     source = pydicom.dcmread(case.film)
-    pixels = hd.seg.segread(tmp_path / "seg.dcm").get_pixels_by_source_instance([source.SOPInstanceUID])
+    seg = hd.seg.segread(tmp_path / "seg.dcm")
+    pixels = seg.get_pixels_by_source_instance([source.SOPInstanceUID])
     np.testing.assert_array_equal(np.moveaxis(pixels[0], -1, 0), inside)
+    assert spacing_of(seg) == list(source.ImagerPixelSpacing)
     assert (inside != case.masks).any()
     result.save_sr(tmp_path / "sr.dcm")
     groups = hd.sr.srread(tmp_path / "sr.dcm").content.get_planar_roi_measurement_groups()
@@ -225,6 +265,7 @@ def test_nothing_of_the_patient_but_what_dicom_requires(case):
 
 
 def test_dciodvfy_finds_no_error(case):
+    programs.need("dciodvfy", "dicom3tools")
     files = [case.film, *sorted(case.folder.glob("s*_*.dcm"))]
     assert len(files) == 5
     for path in files:
@@ -249,10 +290,7 @@ def test_every_kind_of_radiograph_can_be_the_source(tmp_path, keyword):
     assert (seg.LossyImageCompression, seg.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
     reference = seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0]
     assert reference.ReferencedSOPClassUID == getattr(pydicom.uid, keyword)
-    if shutil.which("dciodvfy"):
-        for file in written:
-            verdict = subprocess.run(["dciodvfy", str(file)], capture_output=True, text=True)
-            assert not [line for line in verdict.stderr.splitlines() if line.startswith("Error")]
+    assert_valid(written)
 
 
 def test_an_unknown_side_is_left_out_and_empty_masks_are_kept(tmp_path):
@@ -264,7 +302,6 @@ def test_an_unknown_side_is_left_out_and_empty_masks_are_kept(tmp_path):
         "SegmentedPropertyTypeModifierCodeSequence" not in seg.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0]
     )
     report = result.save_sr(tmp_path / "sr.dcm")
-    programs.need("dciodvfy", "dicom3tools")
     assert hd.sr.srread(report).content.get_planar_roi_measurement_groups()[0].finding_sites[0].laterality is None
 
 
@@ -309,6 +346,7 @@ def test_predict_writes_dicom_beside_the_rest(tmp_path, capsys):
     command = ["predict", *films, "-w", str(tmp_path / "w.safetensors"), "-o", str(out), "--dicom", "--deidentify"]
     assert main(command) == 2
     assert "film-002: not a DICOM radiograph" in capsys.readouterr().err
+    assert spacing_of(pydicom.dcmread(out / "film-001_seg.dcm")) == [0.15, 0.15]
     assert sorted(file.name for file in out.glob("*.dcm")) == ["film-001_seg.dcm", "film-001_sr.dcm"]
     assert (out / "film-002.json").exists()
     assert hd.seg.segread(out / "film-001_seg.dcm").PatientID == ""

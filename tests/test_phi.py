@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pydicom
 import pytest
 from test_dicom_results import write_film
 
 from jointwrist.cli import main
+from jointwrist.data.dicom import load_radiograph
+from jointwrist.errors import DataError
 
 pytestmark = pytest.mark.trust
 
@@ -70,6 +74,76 @@ def test_a_damaged_film_s_error_does_not_quote_its_header(film, tmp_path, capsys
     (tmp_path / "cut.dcm").write_bytes(content[: len(content) // 2])
     assert main(["predict", str(tmp_path / "cut.dcm"), "-o", str(tmp_path / "out")]) == 2
     assert "SECRET" not in capsys.readouterr().err
+
+
+DAMAGED = {
+    "no image": ("SECRETNAME.png", b"none"),
+    "cut image": ("SECRETNAME.png", b"\x89PNG\r\n\x1a\n" + bytes(40)),
+    "cut array": ("SECRETNAME.npy", b"\x93NUMPY\x01\0"),
+    "no DICOM file": ("SECRETNAME.dcm", b"none"),
+    "cut DICOM file": ("SECRETNAME", bytes(128) + b"DICM" + b"\x02\0\0\0UL"),
+    "nothing": ("SECRETNAME", None),
+    "empty folder": ("SECRETNAME", "folder"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_an_unreadable_film_is_not_named_when_deidentified(kind, tmp_path, capsys):
+    name, content = DAMAGED[kind]
+    if content == "folder":
+        (tmp_path / name).mkdir()
+    elif content is not None:
+        (tmp_path / name).write_bytes(content)
+    out = tmp_path / "out"
+    assert main(["predict", str(tmp_path / name), "-o", str(out), "--deidentify"]) == 2
+    streams = capsys.readouterr()
+    assert "SECRET" not in streams.out + streams.err
+    assert ("film-001: " in streams.err) == (kind not in ("nothing", "empty folder"))
+    assert main(["compare", str(tmp_path / name), str(tmp_path / name), "-o", str(out), "--deidentify"]) == 2
+    streams = capsys.readouterr()
+    assert "SECRET" not in streams.out + streams.err and "baseline: " in streams.err
+
+
+def test_a_film_that_the_system_will_not_read_is_not_named(tmp_path, capsys, monkeypatch):
+    for ending in ("png", "npy", "dcm"):
+        path = tmp_path / f"SECRETNAME.{ending}"
+        path.touch()
+
+        def refuse(*_, path=path, **__):
+            raise PermissionError(13, "Permission denied", str(path))
+
+        for place in ("builtins.open", "io.open", "pathlib.Path.open", "numpy.load", "numpy.lib.format.open_memmap"):
+            monkeypatch.setattr(place, refuse)
+        try:
+            with pytest.raises(DataError, match=r"^film-001: .*Permission denied") as refusal:
+                load_radiograph(path, name="film-001")
+        finally:
+            monkeypatch.undo()
+        assert "SECRET" not in str(refusal.value)
+
+
+def test_faulty_patient_data_are_quoted_nowhere(film, tmp_path, capsys, recwarn):
+    """pydicom warns of values that their representation forbids, and quotes them."""
+    dataset = pydicom.dcmread(film)
+    for name in ("PatientBirthDate", "StudyDate", "StudyTime", "PatientSex"):
+        dataset[name] = pydicom.DataElement(name, "LO", "SECRET/7")
+        dataset[name].VR = {"Date": "DA", "Time": "TM"}.get(name[-4:], "CS")
+    dataset.save_as(film)
+    recwarn.clear()
+    assert main(["predict", str(film), "-o", str(tmp_path / "out"), "--dicom"]) == 0
+    streams = capsys.readouterr()
+    assert "SECRET" not in (streams.out + streams.err).replace("SECRETNAME", "").replace(str(tmp_path), "")
+    assert not [w for w in recwarn if "SECRET" in str(w.message)]
+
+
+def test_two_visits_compared_tell_nothing_of_the_names_when_deidentified(film, tmp_path, capsys):
+    out = tmp_path / "out"
+    follow = film.with_name("SECRETSECOND_L.dcm")
+    follow.write_bytes(film.read_bytes())
+    for extra in ([], ["--json"]):
+        assert main(["compare", str(film), str(follow), "--out", str(out), "--deidentify", *extra]) == 0
+        assert found(out, capsys) == set()
+    assert json.loads((out / "comparison.json").read_text())["followup"] == "followup"
 
 
 def test_two_visits_compared_tell_nothing_of_the_header(film, tmp_path, capsys):

@@ -43,6 +43,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="pixel spacing of films that state none, for lengths in mm; two values where the films differ",
     )
     add_field(parser)
+    parser.add_argument(
+        "--deidentify", action="store_true", help="call the films baseline and followup in place of their names"
+    )
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
     parser.set_defaults(run=compare)
 
@@ -54,9 +57,10 @@ def compare(arguments: argparse.Namespace) -> int:
     from jointwrist.inference.predictor import Predictor, read_film
 
     spaces = [bone_pair(text) for text in arguments.between] if arguments.between else SPACES
+    visits = zip(("baseline", "followup"), two_spacings(arguments.spacing), strict=True)
     films = [
-        read_film(path, arguments.side, spacing)
-        for path, spacing in zip((arguments.baseline, arguments.followup), two_spacings(arguments.spacing), strict=True)
+        read_film(getattr(arguments, visit), arguments.side, spacing, name=visit if arguments.deidentify else None)
+        for visit, spacing in visits
     ]
     predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field)
     films = [one_wrist(predictor.locate(film)) for film in films]

@@ -5,12 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointwrist.commands.shared import UsageError, add_device, add_field, add_side, add_weights, complain, positive
+from jointwrist.commands.shared import (
+    UsageError,
+    add_device,
+    add_field,
+    add_side,
+    add_weights,
+    complain,
+    counted,
+    positive,
+)
 from jointwrist.errors import DataError, require
 
 if TYPE_CHECKING:
@@ -41,6 +49,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--tta", action="store_true", help="average over five views of each film and say how far they lie apart"
     )
     add_field(parser)
+    parser.add_argument(
+        "--window",
+        type=counted,
+        default=0,
+        metavar="N",
+        help="which of several windows or VOI LUTs of a DICOM film, 0 is the first (default: %(default)s)",
+    )
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw all films on one PNG or JPEG")
     parser.add_argument("--json", action="store_true", help="print the results as JSON lines")
     parser.add_argument(
@@ -56,11 +71,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def predict(arguments: argparse.Namespace) -> int:
     """Predict films; one that cannot be read is named, and the others go on."""
-    from jointwrist.data.dicom import find_films
-
-    films = list(dict.fromkeys(find_films(arguments.films)))
+    films = list(dict.fromkeys(given_films(arguments)))
     stems = neutral_stems(films) if arguments.deidentify else output_stems(films)
-    from jointwrist.inference.predictor import Predictor, read_film
+    from jointwrist.inference.predictor import Predictor
     from jointwrist.inference.sheet import draw_tile, picture_format, save_sheet
 
     if arguments.dicom:
@@ -68,23 +81,24 @@ def predict(arguments: argparse.Namespace) -> int:
     if arguments.sheet:
         picture_format(arguments.sheet)
     predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field)
-    failed, tiles = 0, []
-    for start in range(0, len(films), arguments.batch_size):
-        batch = []
-        for path in films[start : start + arguments.batch_size]:
-            try:
-                film = read_film(path, arguments.side)
-                if arguments.deidentify:
-                    film = replace(film, source=Path(stems[path]))
-                batch += predictor.locate(film)
-            except DataError as error:
-                complain(error)
-                failed += 1
-        hands = Counter(film.source for film in batch)
-        for result in predictor.predict(batch, arguments.tta):
-            source = result.film.source
-            stem = stems.get(source, source.name)
-            stem = stem if hands[source] == 1 else f"{stem}_{result.side}"
+    failures, tiles, taken = [], [], set(stems)
+
+    def fail(error: DataError) -> None:
+        complain(error)
+        failures.append(error)
+
+    done = predictor.stream(
+        films,
+        arguments.side,
+        tta=arguments.tta,
+        batch_size=arguments.batch_size,
+        window=arguments.window,
+        names=stems if arguments.deidentify else None,
+        refused=fail,
+    )
+    for index, results in done:
+        for result in results:
+            stem = stems[index] if len(results) == 1 else hand_stem(stems[index], result.side, taken)
             result.save(arguments.out, stem)
             if arguments.sheet:
                 tiles.append(draw_tile(result, SHEET_TILE))
@@ -93,35 +107,62 @@ def predict(arguments: argparse.Namespace) -> int:
                     result.save_seg(arguments.out / f"{stem}_seg.dcm", arguments.deidentify)
                     result.save_sr(arguments.out / f"{stem}_sr.dcm", arguments.deidentify)
                 except DataError as error:
-                    complain(error)
-                    failed += 1
+                    fail(error)
             print(json.dumps(result.to_dict()) if arguments.json else summary(result))
     if tiles:
         save_sheet(tiles, arguments.sheet)
     if not arguments.json:
         print(f"overlays, scores and masks: {arguments.out}")
-    return 2 if failed else 0
+    return 2 if failures else 0
 
 
-def neutral_stems(films: Sequence[Path]) -> dict[Path, str]:
-    """Number the films in their order: file names often hold a patient's name or number."""
-    return {film: f"film-{number:03d}" for number, film in enumerate(films, 1)}
-
-
-def output_stems(films: Sequence[Path]) -> dict[Path, str]:
-    """Name the output of each film after it, with its ending where two differ in nothing else.
+def given_films(arguments: argparse.Namespace) -> Iterator[Path]:
+    """Yield the films that the command line names; its messages number what they must not name.
 
     Raises:
-        UsageError: Two films in different folders have one name.
+        DataError: A path does not exist, or a folder holds no radiographs.
     """
-    counts = Counter(film.stem for film in films)
-    stems = {film: film.stem if counts[film.stem] == 1 else film.name.replace(".", "_") for film in films}
-    for stem, count in Counter(stems.values()).items():
+    from jointwrist.data.dicom import called, find_films
+
+    for number, path in enumerate(arguments.films, 1):
+        with called(path, f"FILE {number} of the command" if arguments.deidentify else None):
+            yield from find_films([path], besides=arguments.out)
+
+
+def neutral_stems(films: Sequence[Path]) -> list[str]:
+    """Number the films in their order: file names often hold a patient's name or number."""
+    return [f"film-{number:03d}" for number, _ in enumerate(films, 1)]
+
+
+def output_stems(films: Sequence[Path]) -> list[str]:
+    """Name the output of each film after it, with its ending and as many of its folders as tell it from the others.
+
+    Raises:
+        UsageError: Two films would have one name all the same.
+    """
+    stems = [film.stem for film in films]
+    for parts in range(1, max((len(film.parts) for film in films), default=0) + 1):
+        counts = Counter(stems)
+        if max(counts.values()) == 1:
+            break
+        stems = [
+            "_".join(part.strip("/\\:").replace(".", "_") for part in film.parts[-parts:]) if counts[stem] > 1 else stem
+            for film, stem in zip(films, stems, strict=True)
+        ]
+    for stem, count in Counter(stems).items():
         if count > 1:
             raise UsageError(
                 f"{count} films would be written as {stem}; predict them one by one, each with its own --out"
             )
     return stems
+
+
+def hand_stem(stem: str, side: str, taken: set[str]) -> str:
+    """Name the output of one of a film's two hands by its side, as no other output is named, and take the name."""
+    while f"{stem}_{side}" in taken:
+        stem += "_both"
+    taken.add(f"{stem}_{side}")
+    return f"{stem}_{side}"
 
 
 def summary(result: WristResult) -> str:

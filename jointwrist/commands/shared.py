@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from jointwrist.text import printable
+
 if TYPE_CHECKING:
     from jointwrist.registry import ModelSpec
 
@@ -17,7 +19,7 @@ class UsageError(ValueError):
 
 def complain(error: Exception | str) -> None:
     """Write one line to the standard error."""
-    print(f"jointwrist: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"jointwrist: {printable(' '.join(str(error).split()))}", file=sys.stderr)
 
 
 def known_model(name: str) -> ModelSpec:
@@ -74,7 +76,16 @@ def add_field(parser: argparse.ArgumentParser) -> None:
 
 def positive(text: str) -> int:
     """Read a number that is at least 1."""
+    return _at_least(1, text)
+
+
+def counted(text: str) -> int:
+    """Read a number that is at least 0."""
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text} is not at least {least}")
     return number

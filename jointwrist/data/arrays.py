@@ -32,7 +32,8 @@ def read_npy(path: str | Path) -> np.ndarray:
             return np.load(path, allow_pickle=False)
     except Exception as error:  # numpy raises several kinds on damaged headers
         kind = "pickled array" if "Python objects" in str(error) else "unreadable array"
-        refuse(Fault(kind, path, f"not a whole, plain npy array ({error}); write it again with numpy.save"))
+        reason = getattr(error, "strerror", None) or error  # the text of a system error repeats the path
+        refuse(Fault(kind, path, f"not a whole, plain npy array ({reason}); write it again with numpy.save"))
     raise DataError(f"{path}: {size:,} bytes are more than the {MAX_ARRAY_BYTES:,} allowed; store uint8")
 
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jointwrist.data.codestream import coded_size
-from jointwrist.data.images import IMAGE_SUFFIXES, MAX_PIXELS, read_image
-from jointwrist.data.tables import SQUARE_TOLERANCE, parse_spacing
+from jointwrist.data.dicom_header import (
+    check_kind,
+    check_pixels,
+    find_side,
+    find_spacing,
+    stated_laterality,
+    unquoted,
+    view_notes,
+)
+from jointwrist.data.images import IMAGE_SUFFIXES, read_image
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,20 +31,8 @@ if TYPE_CHECKING:
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 #: Largest file that is read.
 MAX_FILE_BYTES = 2**29
-#: Modalities of single projections; OT is what converters of film scans write.
-MODALITIES = ("CR", "DX", "RG", "OT")
-#: Storage classes, by pydicom's keyword, of single projections.
-STORAGE_CLASSES = (
-    "ComputedRadiographyImageStorage",
-    "DigitalXRayImageStorageForPresentation",
-    "DigitalXRayImageStorageForProcessing",
-    "SecondaryCaptureImageStorage",
-    "MultiFrameGrayscaleByteSecondaryCaptureImageStorage",
-    "MultiFrameGrayscaleWordSecondaryCaptureImageStorage",
-)
-#: Spacing attributes, the one in the plane of the hand before the one in the plane of the detector.
-_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 _DEFLATED = "1.2.840.10008.1.2.1.99"
+_DIRECTORY = "1.2.840.10008.1.3.10"
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,9 @@ class Radiograph:
         side: "L" or "R", or None if unknown.
         notes: What a person should know of this film, a sentence each; never patient data.
         header: DICOM dataset without its pixels, or None. It holds patient data and is left out of the repr.
-        source: File that it came from, or None.
+        source: File that it came from, or what it is called in its place; None of an array.
+        study: What the films of one study have in common, or None where that is not known. It may name a patient and is
+            left out of the repr.
         field: Left, top, right and bottom of the part in pixels that shows the wrist; None where all of it does.
     """
 
@@ -59,12 +57,18 @@ class Radiograph:
     notes: tuple[str, ...] = ()
     header: Dataset | None = dataclasses.field(default=None, repr=False)
     source: Path | None = None
+    study: str | None = dataclasses.field(default=None, repr=False)
     field: tuple[int, int, int, int] | None = None
 
     @property
     def both_hands(self) -> bool:
         """Whether the header says that both hands are on the film."""
-        return self.side is None and self.header is not None and _laterality(self.header) == "B"
+        return self.side is None and self.header is not None and stated_laterality(self.header) == "B"
+
+    @property
+    def side_stated(self) -> bool:
+        """Whether the header names the hand, over which nobody else has a say."""
+        return self.header is not None and stated_laterality(self.header) in ("L", "R")
 
     @property
     def wrist(self) -> np.ndarray:
@@ -79,7 +83,13 @@ class Radiograph:
         return replace(self, pixels=self.wrist, field=None)
 
 
-def load_radiograph(path: str | Path, side: str | None = None, spacing_mm: float | None = None) -> Radiograph:
+def load_radiograph(
+    path: str | Path,
+    side: str | None = None,
+    spacing_mm: float | None = None,
+    window: int = 0,
+    name: str | None = None,
+) -> Radiograph:
     """Read a radiograph from a DICOM file or a picture; the file's beginning or ending tells which.
 
     Args:
@@ -87,39 +97,86 @@ def load_radiograph(path: str | Path, side: str | None = None, spacing_mm: float
         side: "L" or "R". A picture takes it before its file name, which tells the side by ending in `_L` or `_R`; a
             DICOM file takes it where its header names no side.
         spacing_mm: Pixel spacing of a picture, which states none, or of a DICOM file whose header gives none.
+        window: Which of several VOI LUTs or windows of a DICOM file, from 0.
+        name: What the film and messages call the file, whose own name may be a patient's; None takes its path.
 
     Raises:
         DataError: The file is missing, damaged, or not a single radiograph.
     """
     path = Path(path)
     _check_side(side)
-    if _is_dicom(path):
-        return read_dicom(path, laterality=side, spacing_mm=spacing_mm)
-    named = re.search(r"_([LR])$", path.stem)
-    return Radiograph(read_image(path), spacing_mm, side or (named[1] if named else None), source=path)
+    with called(path, name):
+        if _is_dicom(path):
+            film = read_dicom(path, side, window, spacing_mm)
+        else:
+            study, named = _study_and_side(path)
+            film = Radiograph(read_image(path), spacing_mm, side or named, source=path, study=study)
+    return film if name is None else replace(film, source=Path(name))
 
 
-def find_films(paths: Iterable[str | Path]) -> Iterator[Path]:
-    """Yield files, and the radiographs directly within folders.
+@contextmanager
+def called(path: Path, name: str | None) -> Iterator[None]:
+    """Let data errors call a path by a name, if there is one."""
+    try:
+        yield
+    except DataError as error:
+        if name is None:
+            raise
+        raise DataError(f"{name}{str(error).removeprefix(str(path))}") from None
+
+
+def study_of(path: Path) -> str | None:
+    """Return the `study` of the radiograph in a file without reading its pixels."""
+    import pydicom
+
+    if not _is_dicom(path):
+        return _study_and_side(path)[0]
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
+        return str(header.get("StudyInstanceUID") or "") or None
+    except Exception:  # what is wrong with the file is said when it is read
+        return None
+
+
+def find_films(paths: Iterable[str | Path], besides: str | Path | None = None) -> Iterator[Path]:
+    """Yield files, and the radiographs within folders and their folders.
+
+    Args:
+        paths: Files, which are taken as they are, and folders.
+        besides: Folder within the folders that is not searched, such as that of the results.
 
     Raises:
         DataError: A path does not exist, or a folder holds no radiographs.
     """
-    endings = {"", *IMAGE_SUFFIXES, *DICOM_SUFFIXES}  # DICOM files often have none
     for path in map(Path, paths):
         if not path.is_dir():
             if not path.exists():
                 raise DataError(f"{path}: no such file")
             yield path
             continue
-        within = sorted(
-            file
-            for file in path.iterdir()
-            if file.is_file() and file.suffix.lower() in endings and not file.name.startswith(".")
-        )
+        within = sorted(file for file in _files(path, besides and Path(besides).resolve()) if _may_be_film(file))
         if not within:
             raise DataError(f"{path}: holds no radiographs (BMP, PNG, JPEG, TIFF or DICOM)")
         yield from within
+
+
+def _files(folder: Path, besides: Path | None) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and Path(place, name).resolve() != besides]
+        yield from (Path(place, name) for name in names if not name.startswith("."))
+
+
+def _may_be_film(file: Path) -> bool:
+    """Whether a file in a folder is a picture or a DICOM file other than the directory of a disc."""
+    if file.suffix.lower() in IMAGE_SUFFIXES:
+        return file.is_file()
+    return _is_dicom(file) and file.name.upper() != "DICOMDIR"
+
+
+def _study_and_side(picture: Path) -> tuple[str | None, str | None]:
+    """Return what the name of a picture that ends in `_L` or `_R` says."""
+    sided = re.fullmatch("(.*)_([LR])", picture.stem, re.DOTALL)
+    return (str(picture.with_name(f"{sided[1]}_")), sided[2]) if sided else (None, None)
 
 
 def read_dicom(
@@ -130,7 +187,7 @@ def read_dicom(
     Args:
         path: File.
         laterality: "L" or "R", used where the header names no side or both.
-        window: Which of several VOI LUTs or windows.
+        window: Which of several VOI LUTs or windows, from 0.
         spacing_mm: Pixel spacing, used where the header gives none that can be used.
 
     Raises:
@@ -144,122 +201,49 @@ def read_dicom(
     if path.stat().st_size > MAX_FILE_BYTES:
         raise DataError(f"{path}: larger than {MAX_FILE_BYTES:,} bytes; not a single radiograph")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # pydicom quotes faulty values, which may be patient data
+        with unquoted():
             return _read(path, laterality, window, spacing_mm)
     except DataError:
         raise
-    except Exception as error:  # pydicom and the decoders raise anything on damaged files
-        raise DataError(f"{path}: damaged or unusual DICOM file ({error}); export it again") from error
+    except Exception as error:  # pydicom and the decoders raise anything on damaged files, and quote the header in it
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise DataError(f"{path}: damaged or unusual DICOM file ({reason}); export it again") from error
 
 
 def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | None) -> Radiograph:
     import pydicom
     from pydicom.errors import InvalidDicomError
 
-    from jointwrist.data.grayscale import displayed
+    from jointwrist.data.grayscale import GreyScaleError, displayed
 
     try:
         meta = pydicom.filereader.read_file_meta_info(path)
+        if meta.get("MediaStorageSOPClassUID") == _DIRECTORY:
+            raise DataError(f"{path}: lists the films of a disc; give the folder that it lies in")
         if meta.get("TransferSyntaxUID") == _DEFLATED:
             raise DataError(f"{path}: deflated transfer syntax; convert it to an uncompressed one (dcmconv of DCMTK)")
         dataset = pydicom.dcmread(path)
     except InvalidDicomError:
         raise DataError(f"{path}: not a DICOM file (no DICM prefix); give a picture its own ending") from None
-    notes = _check_kind(path, dataset)
-    _check_pixels(path, dataset)
-    pixels, grey_notes = displayed(pydicom.pixels.pixel_array(dataset), dataset, window)
-    spacing, spacing_note = _spacing(dataset, spacing_mm)
-    side, side_note = _side(dataset, laterality)
+    notes = check_kind(path, dataset)
+    check_pixels(path, dataset)
+    try:
+        pixels, grey_notes = displayed(pydicom.pixels.pixel_array(dataset), dataset, window)
+    except GreyScaleError as error:
+        raise DataError(f"{path}: {error}") from error
+    spacing, spacing_note = find_spacing(dataset, spacing_mm)
+    side, side_note = find_side(dataset, laterality)
     del dataset.PixelData
-    notes = (*notes, *grey_notes, spacing_note, side_note)
-    return Radiograph(pixels, spacing, side, tuple(note for note in notes if note), dataset, path)
-
-
-def _check_kind(path: Path, dataset: Dataset) -> list[str]:
-    """Refuse what is no single grey projection; return notes on what is doubtful."""
-    notes = []
-    storage, modality = dataset.get("SOPClassUID"), dataset.get("Modality")
-    if storage and storage.keyword not in STORAGE_CLASSES:
-        raise DataError(f"{path}: {storage.name} is not a radiograph (CR, DX or secondary capture)")
-    if modality and modality not in MODALITIES:
-        raise DataError(f"{path}: modality {str(modality)[:16]!r} is not a radiograph ({', '.join(MODALITIES)})")
-    if not modality:
-        notes.append("The header names no modality; taken for a radiograph.")
-    if "PixelData" not in dataset:
-        raise DataError(f"{path}: holds no pixels; the file is cut short, or a report")
-    if int(dataset.get("NumberOfFrames") or 1) != 1:
-        raise DataError(f"{path}: {dataset.NumberOfFrames} frames; give a single radiograph")
-    if dataset.SamplesPerPixel != 1 or dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
-        kind = str(dataset.PhotometricInterpretation)[:16]
-        raise DataError(f"{path}: photometric interpretation {kind!r}; give a grey radiograph (MONOCHROME1 or 2)")
-    if dataset.get("PresentationIntentType") == "FOR PROCESSING":
-        notes.append("Raw detector data (FOR PROCESSING): the grey scale differs from that of a finished radiograph.")
-    return notes
-
-
-def _check_pixels(path: Path, dataset: Dataset) -> None:
-    """Refuse sizes out of bounds, before a decoder reserves memory, and what no installed decoder takes."""
-    from pydicom.encaps import get_frame
-    from pydicom.pixels import get_decoder
-    from pydicom.uid import JPEGLSTransferSyntaxes
-
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
-    if rows < 1 or columns < 1:
-        raise DataError(f"{path}: an image of {columns} x {rows} pixels; export it again")
-    if rows * columns > MAX_PIXELS:
-        raise DataError(f"{path}: {columns} x {rows} pixels are more than the {MAX_PIXELS:,} allowed")
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if not syntax.is_compressed:
-        return
-    if not get_decoder(syntax).is_available:
-        raise DataError(
-            f"{path}: no decoder for {syntax.name}; pip install 'jointwrist[dicom]' has JPEG-LS and JPEG 2000,"
-            " 'jointwrist[gpl-codecs]' has lossless JPEG under the GPL"
-        )
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    # without an end of image marker CharLS searches on for half a minute before it gives up
-    if syntax in JPEGLSTransferSyntaxes and not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
-        raise DataError(f"{path}: JPEG-LS image cut short; copy or export it again")
-    size = coded_size(frame)
-    if size is not None and size != (rows, columns, 1):
-        raise DataError(f"{path}: compressed image of {size}, header of {(rows, columns, 1)} (rows, columns, colours)")
-
-
-def _spacing(dataset: Dataset, asked: float | None) -> tuple[float | None, str]:
-    given = []
-    for name in _SPACINGS:
-        if name not in dataset:
-            continue
-        try:
-            value = str(dataset[name].value)
-        except ValueError:
-            value = "not a number"
-        spacing = parse_spacing(value)
-        if spacing is not None:
-            if asked is not None and abs(asked / spacing - 1) > SQUARE_TOLERANCE:
-                return spacing, f"The header gives a pixel spacing of {spacing:g} mm, not {asked:g}; the header stands."
-            at_detector = "The pixel spacing is that at the detector: lengths of the hand come out a little too long."
-            return spacing, at_detector if name == "ImagerPixelSpacing" else ""
-        given.append(f"{name} {value[:40]}")
-    if asked is not None:
-        return asked, ""
-    if given:
-        return None, f"The pixel spacing cannot be used ({', '.join(given)}); lengths are in pixels."
-    return None, "The header gives no pixel spacing; lengths are in pixels."
-
-
-def _laterality(dataset: Dataset) -> str:
-    return str(dataset.get("ImageLaterality") or dataset.get("Laterality") or "").strip().upper()
-
-
-def _side(dataset: Dataset, laterality: str | None) -> tuple[str | None, str]:
-    stated = _laterality(dataset)
-    if stated in ("L", "R"):
-        if laterality in (None, stated):
-            return stated, ""
-        return stated, f"The header names the side {stated}, not {laterality} as asked; the header stands."
-    return laterality, ""
+    notes = (*notes, *view_notes(dataset), *grey_notes, spacing_note, side_note)
+    return Radiograph(
+        pixels,
+        spacing,
+        side,
+        tuple(note for note in notes if note),
+        dataset,
+        path,
+        str(dataset.get("StudyInstanceUID") or "") or None,
+    )
 
 
 def _is_dicom(path: Path) -> bool:
@@ -267,8 +251,11 @@ def _is_dicom(path: Path) -> bool:
         return True
     if not path.is_file():
         return False
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:  # is said when the file is read
+        return False
 
 
 def _check_side(side: str | None) -> None:

@@ -13,11 +13,15 @@ from pydicom import Dataset
 from scipy.special import expit
 
 
+class GreyScaleError(ValueError):
+    """The grey values cannot be displayed; the message repeats no text of the header."""
+
+
 def displayed(stored: np.ndarray, dataset: Dataset, window: int = 0) -> tuple[np.ndarray, tuple[str, ...]]:
     """Turn stored values into grey values as a viewer shows them, bright where the film is bright.
 
     A VOI LUT goes before a window; without either, or where they leave one grey value of many, the full range of the
-    values is used.
+    values is used. Padding (PixelPaddingValue to PixelPaddingRangeLimit) has no part in that range and is dark.
 
     Args:
         stored: (H, W) integer values as decoded.
@@ -28,9 +32,11 @@ def displayed(stored: np.ndarray, dataset: Dataset, window: int = 0) -> tuple[np
         (H, W) float32 in [0, 1], and notes on what the header lacks.
 
     Raises:
-        ValueError: A look-up table is shorter than its descriptor says, or there is no such window.
+        GreyScaleError: A look-up table is shorter than its descriptor says, or there is no such window.
     """
     values, notes = _apply_modality(stored, dataset), []
+    padding = _padding(stored, dataset)
+    shown = ... if padding is None else ~padding
     image = None
     if dataset.get("VOILUTSequence"):
         image = _look_up(values, _choose(dataset.VOILUTSequence, window), dataset, scale=True)
@@ -38,13 +44,26 @@ def displayed(stored: np.ndarray, dataset: Dataset, window: int = 0) -> tuple[np
         image = _apply_window(values, dataset, window)
         if image is None:
             notes.append("The stored window is not valid; the full range of grey values is used.")
-    if image is None or image.min() == image.max():
-        if image is not None and stored.min() < stored.max():
+    if image is None or image[shown].min() == image[shown].max():
+        if image is not None and stored[shown].min() < stored[shown].max():
             notes.append("The stored window shows a single grey value; the full range of grey values is used.")
-        image = _ramp(values, float(values.min()), float(values.max()))
+        image = _ramp(values, float(values[shown].min()), float(values[shown].max()))
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         image = 1 - image
+    if padding is not None:
+        image[padding] = 0
     return image, tuple(notes)
+
+
+def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
+    """Return (H, W) bool, the pixels that only fill the frame (C.7.5.1.1.2); None where none or all of them do."""
+    first = dataset.get("PixelPaddingValue")
+    if first is None:
+        return None
+    last = dataset.get("PixelPaddingRangeLimit")
+    low, high = sorted((int(first), int(first if last is None else last)))
+    padding = (stored >= low) & (stored <= high)
+    return padding if padding.any() and not padding.all() else None
 
 
 def _apply_modality(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
@@ -55,7 +74,7 @@ def _apply_modality(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
         return stored
     slope, intercept = float(slope), float(intercept)
     if not (math.isfinite(slope) and math.isfinite(intercept) and slope != 0):
-        raise ValueError(f"rescale slope {slope} and intercept {intercept} leave no image")
+        raise GreyScaleError(f"rescale slope {slope} and intercept {intercept} leave no image")
     return stored if (slope, intercept) == (1, 0) else stored * np.float32(slope) + np.float32(intercept)
 
 
@@ -70,7 +89,7 @@ def _look_up(values: np.ndarray, item: Dataset, dataset: Dataset, scale: bool) -
     else:
         table = np.atleast_1d(np.asarray(data, np.int64))[:entries]
     if len(table) < entries:
-        raise ValueError(f"look-up table of {len(table)} entries, its descriptor says {entries}")
+        raise GreyScaleError(f"look-up table of {len(table)} entries, its descriptor says {entries}")
     table = (table / (2**bits - 1)).clip(0, 1).astype(np.float32) if scale else table.astype(np.int32)
     index = np.rint(values).astype(np.int32) if values.dtype.kind == "f" else values.astype(np.int32)
     return table[np.clip(index - first, 0, entries - 1)]
@@ -100,7 +119,7 @@ def _ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 def _choose(items: Sequence, window: int) -> object:
     if not 0 <= window < len(items):
-        raise ValueError(f"there is no window {window}; the file has {len(items)}")
+        raise GreyScaleError(f"there is no window {window}; the file has {len(items)}")
     return items[window]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from jointwrist import __version__
 from jointwrist.anatomy import BONES, Bone
+from jointwrist.data.dicom_header import unquoted
 from jointwrist.inference.dicom_source import (
     BONE_CODES,
     PART_CODES,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 SERIES_NUMBER = 7601
 
 
+@unquoted()
 def build_seg(result: WristResult, deidentify: bool = False) -> Segmentation:
     """Make a segmentation object (BINARY) of a prediction.
 

@@ -64,10 +64,10 @@ def laterality(film: Radiograph) -> Code | None:
 def source_dataset(film: Radiograph, deidentify: bool) -> Dataset:
     """Return the part of a film's header that a result must repeat.
 
-    That is the reference to the image, whether it was ever compressed with loss, and the attributes of patient and
-    study without which the result is not filed with it (types 1 and 2 of the Patient and General Study modules);
-    nothing else of the header. De-identified, the latter are empty. The instance UIDs stay: by them the result finds
-    its image, and they name nobody.
+    That is the reference to the image, whether it was ever compressed with loss, the film's pixel spacing, which may be
+    that at the detector, and the attributes of patient and study without which the result is not filed with it (types 1
+    and 2 of the Patient and General Study modules); nothing else of the header. De-identified, the latter are empty.
+    The instance UIDs stay: by them the result finds its image, and they name nobody.
 
     Raises:
         DataError: The film is no DICOM image, or its header lacks what a reference needs.
@@ -90,6 +90,9 @@ def source_dataset(film: Radiograph, deidentify: bool) -> Dataset:
     for name in (*_REFERENCE, *(name for name in _LOSSY if film.header.get(name))):
         setattr(source, name, film.header[name].value)
     source.Modality = film.header.get("Modality") or "OT"
+    if film.spacing_mm is not None:
+        source.PixelSpacing = [film.spacing_mm, film.spacing_mm]
+        source.SliceThickness = film.spacing_mm  # a projection has none, but highdicom reads no measures without one
     for name in (*_STUDY, *_PATIENT):
         setattr(source, name, "" if deidentify else _text(film.header, name))
     return source

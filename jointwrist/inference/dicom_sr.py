@@ -8,6 +8,7 @@ import numpy as np
 
 from jointwrist import __version__
 from jointwrist.anatomy import JOINTS, JointSurface
+from jointwrist.data.dicom_header import unquoted
 from jointwrist.inference.dicom_source import (
     BONE_CODES,
     MANUFACTURER,
@@ -41,6 +42,7 @@ THRESHOLD = ("THRESHOLD", "Probability from which erosion counts as present")
 NOT_ASSESSED = ("NOT_ASSESSED", "Not assessed")
 
 
+@unquoted()
 def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
     """Make a structured report of a prediction.
 

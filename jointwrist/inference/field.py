@@ -213,7 +213,7 @@ class FieldFinder:
     @torch.inference_mode()
     def _masks(self, pixels: np.ndarray, rows: int, columns: int, side: str) -> np.ndarray:
         """Return (14, rows, columns) bool masks, of a left hand mirrored."""
-        turned = np.ascontiguousarray(pixels[:, ::-1] if side == "L" else pixels)
+        turned = pixels[:, ::-1].copy() if side == "L" else pixels
         image = normalise(torch.from_numpy(turned)[None, None].to(self.device))
         image = F.interpolate(image, (rows, columns), mode="bilinear", align_corners=False, antialias=True)
         return (self.model.segment(image)[0] > 0).cpu().numpy()
@@ -281,10 +281,11 @@ def locate(finder: FieldFinder, film: Radiograph) -> list[Radiograph]:
     name = film.source or "this film"
     wrists = finder.find(film)
     if not wrists:
-        raise DataError(
+        message = (
             f"{name}: no wrist was found; posteroanterior views of wrists and hands are understood, fingers upwards"
             " (--field whole takes a film as it is)"
         )
+        raise DataError(". ".join([message, *film.notes]))
     if film.both_hands and len(wrists) < 2:
         raise DataError(f"{name}: shows both hands by its header, and one wrist was found; cut it and name the sides")
     height, width = film.pixels.shape

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +15,13 @@ from torch import Tensor, nn
 
 from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS
 from jointwrist.data.dicom import Radiograph, find_films, load_radiograph
+from jointwrist.data.images import check_size
 from jointwrist.data.preprocess import normalise, prepare_image, resize_image
 from jointwrist.engine.checkpoint import load_weights
 from jointwrist.errors import DataError
 from jointwrist.hub import find_weights
 from jointwrist.inference.field import FieldFinder, locate
+from jointwrist.inference.hands import Source, film_batches, other_wrists
 from jointwrist.inference.onnx_model import OnnxModel
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.tidy import exposed_window, tidy_mask
@@ -65,6 +69,8 @@ class Predictor:
         self.image_size, self.detail_size = image_size, detail_size or image_size
         self.threshold, self.name = threshold, name
         self.raw_output, self.tidy = raw_output, tidy
+        #: Whether the joints look at those of the other hand where both are in a batch.
+        self.pairs_hands = getattr(getattr(model, "erosion", None), "other_embedding", None) is not None
         self.finder = FieldFinder(self.device) if field == "auto" else None
         self.mask_logit = mask_threshold if raw_output else math.log(mask_threshold / (1 - mask_threshold))
 
@@ -109,11 +115,12 @@ class Predictor:
 
     def __call__(
         self,
-        source: str | Path | np.ndarray | Sequence[str | Path | np.ndarray],
+        source: Source | Sequence[Source],
         side: str | None = None,
         *,
         tta: bool = False,
         batch_size: int = 4,
+        window: int = 0,
     ) -> WristResult | list[WristResult]:
         """Predict one radiograph or several.
 
@@ -123,6 +130,7 @@ class Predictor:
             tta: Average over enlarged, reduced and turned views, five times the work; the result's `uncertainty` then
                 says how far they lie apart.
             batch_size: Films that go through the network at once.
+            window: Which of several VOI LUTs or windows of a DICOM file, from 0.
 
         Returns:
             One result; a list for a folder, a list, or a film of two hands.
@@ -130,17 +138,53 @@ class Predictor:
         Raises:
             DataError: A file cannot be read, or shows no wrist; the message names it.
         """
-        if isinstance(source, np.ndarray) or (isinstance(source, (str, Path)) and not Path(source).is_dir()):
-            found = self.predict(self.locate(read_film(source, side)), tta)
-            return found[0] if len(found) == 1 else found
-        sources: list[str | Path | np.ndarray] = []
-        for item in [source] if isinstance(source, (str, Path)) else source:
+        single = isinstance(source, np.ndarray) or (isinstance(source, (str, Path)) and not Path(source).is_dir())
+        sources: list[Source] = []
+        for item in [source] if isinstance(source, (str, Path, np.ndarray)) else source:
             sources += [item] if isinstance(item, np.ndarray) else find_films([item])
-        results = []
-        for start in range(0, len(sources), batch_size):
-            films = [read_film(item, side) for item in sources[start : start + batch_size]]
-            results += self.predict([wrist for film in films for wrist in self.locate(film)], tta)
-        return results
+        done = self.stream(sources, side, tta=tta, batch_size=batch_size, window=window)
+        results = [result for _, found in sorted(done, key=itemgetter(0)) for result in found]
+        return results[0] if single and len(results) == 1 else results
+
+    def stream(
+        self,
+        sources: Sequence[Source],
+        side: str | None = None,
+        *,
+        tta: bool = False,
+        batch_size: int = 4,
+        window: int = 0,
+        names: Sequence[str] | None = None,
+        refused: Callable[[DataError], None] | None = None,
+    ) -> Iterator[tuple[int, list[WristResult]]]:
+        """Predict files or arrays batch by batch; arguments as for a call but for those below.
+
+        The two hands of a study go through the network together where it lets them look at each other. Otherwise the
+        order is that of the sources.
+
+        Args:
+            sources: Files or arrays.
+            names: What results and messages call the sources, whose own names may be patients'.
+            refused: Told of a source that cannot be read or shows no wrist, which is then left out; without it the
+                error is raised.
+
+        Yields:
+            Index of a source, and its results: one, or two of a film of both hands.
+        """
+        for batch in film_batches(sources, batch_size, self.pairs_hands):
+            films: list[tuple[int, Radiograph]] = []
+            for index in batch:
+                try:
+                    film = read_film(sources[index], side, window=window, name=names and names[index])
+                    films += [(index, wrist) for wrist in self.locate(film)]
+                except DataError as error:
+                    if refused is None:
+                        raise
+                    refused(error)
+            results = self.predict([film for _, film in films], tta)
+            done = [(index, result) for (index, _), result in zip(films, results, strict=True)]
+            for index, found in groupby(done, key=itemgetter(0)):
+                yield index, [result for _, result in found]
 
     def locate(self, film: Radiograph) -> list[Radiograph]:
         """Return the film with the `field` of its wrist, twice if it shows two; unchanged if the wrist fills it.
@@ -150,6 +194,7 @@ class Predictor:
         """
         if self.finder is not None:
             return locate(self.finder, film)
+        _refuse_both_hands(film)
         return [film]
 
     @torch.inference_mode()
@@ -162,19 +207,20 @@ class Predictor:
         if not films:
             return []
         for film in films:
-            if film.both_hands:
-                raise DataError(f"{film.source}: shows both hands; cut it to one and name the side")
+            _refuse_both_hands(film)
         detail = torch.stack([_to_square(film, self.detail_size) for film in films]).to(self.device)
-        predictions = [bring_back(self._run(see(detail, view)), view) for view in (VIEWS if tta else VIEWS[:1])]
+        inputs = {"other": torch.tensor(other_wrists(films), device=self.device)} if self.pairs_hands else {}
+        views = VIEWS if tta else VIEWS[:1]
+        predictions = [bring_back(self._run(see(detail, view), inputs), view) for view in views]
         if tta:
             prediction, uncertainty = combine(predictions, self.mask_logit, self.raw_output)
         else:
             prediction, uncertainty = predictions[0][0], [None] * len(films)
         return [self._result(film, prediction, index, uncertainty[index]) for index, film in enumerate(films)]
 
-    def _run(self, detail: Tensor) -> Prediction:
-        image = resize_image(detail, self.image_size)
-        return Prediction.of(self.model(image) if self.detail_size == self.image_size else self.model(image, detail))
+    def _run(self, detail: Tensor, inputs: dict[str, Tensor]) -> Prediction:
+        images = (resize_image(detail, self.image_size), detail)
+        return Prediction.of(self.model(*images[: 1 + (self.detail_size != self.image_size)], **inputs))
 
     def _result(
         self, film: Radiograph, prediction: Prediction, index: int, uncertainty: Uncertainty | None
@@ -238,20 +284,32 @@ def erosion_level(cumulative: np.ndarray, threshold: float) -> int:
     return max(1, int((cumulative >= 0.5).sum())) if cumulative[0] >= threshold else 0
 
 
-def read_film(source: str | Path | np.ndarray, side: str | None = None, spacing_mm: float | None = None) -> Radiograph:
+def read_film(
+    source: Source,
+    side: str | None = None,
+    spacing_mm: float | None = None,
+    window: int = 0,
+    name: str | None = None,
+) -> Radiograph:
     """Read a radiograph from a file, or take an (H, W) array of grey values, bright bone on dark ground.
 
-    Side and pixel spacing are for what the file does not say, as `load_radiograph` has it.
+    Arguments are those of `load_radiograph`.
 
     Raises:
         DataError: The file cannot be read, or the array has another shape.
     """
     if not isinstance(source, np.ndarray):
-        return load_radiograph(Path(source), side, spacing_mm)
+        return load_radiograph(source, side, spacing_mm, window, name)
     if source.ndim != 2 or source.size == 0:
-        raise DataError(f"an array must be a grey image (H, W), not {source.shape}")
+        raise DataError(f"{name or 'an array'}: must be a grey image (H, W), not {source.shape}")
+    check_size(name or "an array", source.shape[1], source.shape[0])
     pixels = normalise(torch.from_numpy(source.astype(np.float32))).numpy()
-    return Radiograph(pixels, spacing_mm, side)
+    return Radiograph(pixels, spacing_mm, side, source=Path(name) if name else None)
+
+
+def _refuse_both_hands(film: Radiograph) -> None:
+    if film.both_hands:
+        raise DataError(f"{film.source}: shows both hands; cut it to one and name the side")
 
 
 def _square(height: int, width: int) -> tuple[int, int, int]:
@@ -262,7 +320,7 @@ def _square(height: int, width: int) -> tuple[int, int, int]:
 
 def _to_square(film: Radiograph, size: int) -> Tensor:
     """Bring a film to (1, size, size) in right-hand orientation, as in training."""
-    pixels = torch.from_numpy(np.ascontiguousarray(film.wrist[:, ::-1] if film.side == "L" else film.wrist))
+    pixels = torch.from_numpy(film.wrist[:, ::-1].copy() if film.side == "L" else film.wrist)
     height, width = pixels.shape
     square, top, left = _square(height, width)
     padding = (left, square - width - left, top, square - height - top)

@@ -13,6 +13,7 @@ from jointwrist import __version__
 from jointwrist.anatomy import BONE_NAMES, BONES, JOINTS, NOT_SCORED, NUM_BONES
 from jointwrist.data.sample import pack_masks
 from jointwrist.files import atomic, write_text
+from jointwrist.text import printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -62,8 +63,8 @@ class WristResult:
 
     @property
     def name(self) -> str:
-        """Return the film's file name without its folders; "wrist" for an array."""
-        return self.film.source.name if self.film.source else "wrist"
+        """Return the film's file name without its folders, control characters escaped; "wrist" for an array."""
+        return printable(self.film.source.name) if self.film.source else "wrist"
 
     @property
     def notes(self) -> tuple[str, ...]:

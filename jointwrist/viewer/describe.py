@@ -14,7 +14,6 @@ from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.registration import Similarity
 from jointwrist.inference.result import NOTICE, WristResult
 from jointwrist.report.svg import outline_path
-from jointwrist.viewer.films import states_side
 
 #: What users of the weights that come with the package must know.
 SHIPPED_CAUTION = (
@@ -53,7 +52,7 @@ def describe_result(result: WristResult) -> dict[str, Any]:
         "maps": maps,
         "film_notes": list(result.film.notes),
         "side_known": result.film.side is not None,
-        "side_stated": states_side(result.film),
+        "side_stated": result.film.side_stated,
     }
 
 

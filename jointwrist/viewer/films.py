@@ -134,7 +134,7 @@ class Films:
         entry = self._entry(key)
         if key not in self._results:
             film = entry.film or load_radiograph(entry.path, side=self.side)
-            wrist = choose_wrist(self.predictor, film, None if states_side(film) else entry.side)
+            wrist = choose_wrist(self.predictor, film, None if film.side_stated else entry.side)
             self._results[key] = self.predictor.predict([wrist], self.tta)[0]
         self._results.move_to_end(key)
         while len(self._results) > KEPT_RESULTS:
@@ -161,14 +161,6 @@ def choose_wrist(predictor: Predictor, film: Radiograph, side: str | None) -> Ra
     return replace(wrist, notes=(f"The film shows both hands; this is the {word} one.", *wrist.notes))
 
 
-def states_side(film: Radiograph) -> bool:
-    """Whether a DICOM header names the hand, over which nobody else has a say."""
-    if film.header is None:
-        return False
-    stated = film.header.get("ImageLaterality") or film.header.get("Laterality")
-    return str(stated).strip().upper() in ("L", "R")
-
-
 def read_upload(name: str, data: bytes, side: str | None = None) -> Radiograph:
     """Read a radiograph from the content of its file.
 
@@ -187,11 +179,7 @@ def read_upload(name: str, data: bytes, side: str | None = None) -> Radiograph:
         # the ending tells the format, and `_L` or `_R` before it the side
         path = Path(folder) / ("film" + re.sub(r"[^\w.-]", "-", name, flags=re.ASCII))
         path.write_bytes(data)
-        try:
-            film = load_radiograph(path, side=side)
-        except DataError as error:
-            raise DataError(str(error).replace(str(path), name)) from None
-    return replace(film, source=Path(name))
+        return load_radiograph(path, side=side, name=name)
 
 
 def plain_name(name: str) -> str:

@@ -7,6 +7,7 @@ import re
 import tempfile
 from io import BytesIO
 
+import bad_files
 import numpy as np
 import pytest
 from PIL import Image
@@ -140,6 +141,17 @@ def test_a_bad_file_gets_a_message_and_the_server_goes_on(client, wrists, name, 
     assert said["error"].startswith(message)
     assert tempfile.gettempdir() not in said["error"]
     assert client.upload("good.png", wrists[1].read_bytes())[0].status == 201
+
+
+def test_a_strip_is_refused_and_the_server_goes_on(client, server, tmp_path):
+    strip = bad_files.png_of_size(1, 20_000_000)
+    reply, said = client.upload("strip.png", strip)
+    assert reply.status == 422 and said["error"].startswith("strip.png: 1 x 20000000 pixels")
+    (tmp_path / "strip.png").write_bytes(strip)
+    (key,) = server.films.add_files([tmp_path / "strip.png"])
+    reply, said = client("GET", f"films/{key}")
+    assert reply.status == 422 and "8,192" in said["error"]
+    assert client.get("films")
 
 
 def test_damage_anywhere_never_stops_the_server(client, wrists):

@@ -1,0 +1,187 @@
+"""What a DICOM header says of a radiograph: kind and size of image, pixel spacing, side, view and orientation.
+
+Messages and notes repeat no text of the header but coded values and numbers: any element may hold patient data.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jointwrist.data.codestream import coded_size
+from jointwrist.data.images import check_size
+from jointwrist.data.tables import SQUARE_TOLERANCE, parse_spacing
+from jointwrist.errors import DataError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+#: Modalities of single projections; OT is what converters of film scans write.
+MODALITIES = ("CR", "DX", "RG", "OT")
+#: Storage classes, by pydicom's keyword, of single projections.
+STORAGE_CLASSES = (
+    "ComputedRadiographyImageStorage",
+    "DigitalXRayImageStorageForPresentation",
+    "DigitalXRayImageStorageForProcessing",
+    "SecondaryCaptureImageStorage",
+    "MultiFrameGrayscaleByteSecondaryCaptureImageStorage",
+    "MultiFrameGrayscaleWordSecondaryCaptureImageStorage",
+)
+#: Attributes without which pixels cannot be decoded.
+_PIXELS = ("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "PixelRepresentation")
+#: Spacing attributes, the one in the plane of the hand before the one in the plane of the detector.
+_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+#: Directions of rows and columns of a posteroanterior hand with the fingers upwards, left or right: they are those of
+#: the standard anatomic position, where the fingers point to the feet and the thumbs outwards (PS3.17, annex A).
+_UPWARDS = "L\\H"
+
+
+@contextmanager
+def unquoted() -> Iterator[None]:
+    """Silence warnings of pydicom and highdicom: they quote values of the header, which may be patient data."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+def check_kind(path: Path, dataset: Dataset) -> list[str]:
+    """Refuse what is no single grey projection; return notes on what is doubtful.
+
+    Raises:
+        DataError: It is none.
+    """
+    notes = []
+    storage, modality = dataset.get("SOPClassUID"), dataset.get("Modality")
+    if storage and storage.keyword not in STORAGE_CLASSES:
+        raise DataError(f"{path}: {storage.name} is not a radiograph (CR, DX or secondary capture)")
+    if modality and modality not in MODALITIES:
+        raise DataError(f"{path}: modality {str(modality)[:16]!r} is not a radiograph ({', '.join(MODALITIES)})")
+    if not modality:
+        notes.append("The header names no modality; taken for a radiograph.")
+    if "PixelData" not in dataset:
+        raise DataError(f"{path}: holds no pixels; the file is cut short, or a report")
+    missing = [name for name in _PIXELS if dataset.get(name) is None]
+    if missing:
+        raise DataError(f"{path}: no {', '.join(missing)} in the header; export it again")
+    if int(dataset.get("NumberOfFrames") or 1) != 1:
+        raise DataError(f"{path}: {dataset.NumberOfFrames} frames; give a single radiograph")
+    if dataset.SamplesPerPixel != 1 or dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
+        kind = str(dataset.PhotometricInterpretation)[:16]
+        raise DataError(f"{path}: photometric interpretation {kind!r}; give a grey radiograph (MONOCHROME1 or 2)")
+    if dataset.get("PresentationIntentType") == "FOR PROCESSING":
+        notes.append("Raw detector data (FOR PROCESSING): the grey scale differs from that of a finished radiograph.")
+    return notes
+
+
+def check_pixels(path: Path, dataset: Dataset) -> None:
+    """Refuse sizes out of bounds, before a decoder reserves memory, and what no installed decoder takes.
+
+    Raises:
+        DataError: The pixels cannot be decoded safely.
+    """
+    from pydicom.encaps import get_frame
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import JPEGLSTransferSyntaxes
+
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    if rows < 1 or columns < 1:
+        raise DataError(f"{path}: an image of {columns} x {rows} pixels; export it again")
+    check_size(path, columns, rows)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_compressed:
+        return
+    if not get_decoder(syntax).is_available:
+        raise DataError(
+            f"{path}: no decoder for {syntax.name}; pip install 'jointwrist[dicom]' has JPEG-LS and JPEG 2000,"
+            " 'jointwrist[gpl-codecs]' has lossless JPEG under the GPL"
+        )
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    # without an end of image marker CharLS searches on for half a minute before it gives up
+    if syntax in JPEGLSTransferSyntaxes and not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
+        raise DataError(f"{path}: JPEG-LS image cut short; copy or export it again")
+    size = coded_size(frame)
+    if size is not None and size != (rows, columns, 1):
+        raise DataError(f"{path}: compressed image of {size}, header of {(rows, columns, 1)} (rows, columns, colours)")
+
+
+def find_spacing(dataset: Dataset, asked: float | None) -> tuple[float | None, str]:
+    """Return the pixel spacing in mm, that of the header before the one asked for, and a note or an empty string."""
+    given = {name: _text(dataset, name) for name in _SPACINGS if name in dataset}
+    for name, value in given.items():
+        spacing = parse_spacing(value)
+        if spacing is None:
+            continue
+        if asked is not None and abs(asked / spacing - 1) > SQUARE_TOLERANCE:
+            return spacing, f"The header gives a pixel spacing of {spacing:g} mm, not {asked:g}; the header stands."
+        at_detector = "The pixel spacing is that at the detector: lengths of the hand come out a little too long."
+        return spacing, at_detector if name == "ImagerPixelSpacing" else ""
+    if asked is not None:
+        return asked, ""
+    if given:
+        unusable = ", ".join(f"{name} {_number(value)}" for name, value in given.items())
+        return None, f"The pixel spacing cannot be used ({unusable}); lengths are in pixels."
+    return None, "The header gives no pixel spacing; lengths are in pixels."
+
+
+def stated_laterality(dataset: Dataset) -> str:
+    """Return what the header says of the side: "L", "R", "B" for both, or anything else for unknown."""
+    return (_text(dataset, "ImageLaterality") or _text(dataset, "Laterality")).upper()
+
+
+def find_side(dataset: Dataset, asked: str | None) -> tuple[str | None, str]:
+    """Return "L", "R" or None, the header's side before the one asked for, and a note or an empty string."""
+    stated = stated_laterality(dataset)
+    if stated in ("L", "R"):
+        if asked in (None, stated):
+            return stated, ""
+        return stated, f"The header names the side {stated}, not {asked} as asked; the header stands."
+    return asked, ""
+
+
+def view_notes(dataset: Dataset) -> list[str]:
+    """Say where the header speaks of another view or orientation than posteroanterior with the fingers upwards.
+
+    Pixels are left as they are: some devices write one that is not that of a hand.
+    """
+    notes = []
+    view = _text(dataset, "ViewPosition")
+    if re.fullmatch("[A-Z]{2,3}", view) and view != "PA":
+        notes.append(f"The header names the view {view}; posteroanterior views are understood.")
+    directions = _text(dataset, "PatientOrientation").upper()
+    if re.fullmatch(r"[ARLPHF]{1,3}\\[ARLPHF]{1,3}", directions):
+        if re.sub("([A-Z])[A-Z]*", r"\1", directions) != _UPWARDS:
+            notes.append(
+                f"PatientOrientation {directions} is not that of a posteroanterior hand with the fingers upwards"
+                f" ({_UPWARDS}): the film may be turned or mirrored, look at the overlay."
+            )
+    elif _text(dataset, "FieldOfViewHorizontalFlip") == "YES" or _turned(_text(dataset, "FieldOfViewRotation")):
+        notes.append(
+            "The header says that the film was turned or mirrored after exposure, and not how the hand lies on it: look"
+            " at the overlay."
+        )
+    return notes
+
+
+def _turned(degrees: str) -> bool:
+    return bool(re.fullmatch(r"\d+(\.\d*)?", degrees)) and float(degrees) % 360 != 0
+
+
+def _number(text: str) -> str:
+    """Return a short text if it is made of numbers."""
+    return text if re.fullmatch(r"[-+\d.eE\\]{1,40}", text) else "not a number"
+
+
+def _text(dataset: Dataset, name: str) -> str:
+    """Return the value of an attribute as DICOM writes it, several separated by a backslash; empty without one."""
+    try:
+        value = dataset.get(name)
+    except ValueError:  # pydicom converts a value when it is asked for
+        return ""
+    if value is None:
+        return ""
+    values = [value] if isinstance(value, (str, bytes, int, float)) else list(value)
+    return "\\".join(str(part) for part in values).strip()

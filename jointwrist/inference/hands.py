@@ -1,0 +1,52 @@
+"""Films in batches that keep the two hands of a study together, and which hand is the other one of which."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jointwrist.data.dicom import Radiograph, study_of
+from jointwrist.data.hands import other_hands
+
+#: A radiograph as a file, or as an (H, W) array.
+Source = str | Path | np.ndarray
+
+
+def film_batches(sources: Sequence[Source], size: int, whole_studies: bool) -> Iterator[list[int]]:
+    """Divide films into batches of their indices.
+
+    Args:
+        sources: Files and arrays.
+        size: Most films of a batch.
+        whole_studies: Let the films of a study follow the first of them, and keep up to two (or `size`) in one batch.
+    """
+    studies: dict[Hashable, list[int]] = {}
+    for index, source in enumerate(sources):
+        study = study_of(Path(source)) if whole_studies and not isinstance(source, np.ndarray) else None
+        studies.setdefault(study or index, []).append(index)
+    most = max(size, 2) if whole_studies else size
+    batch: list[int] = []
+    for study in studies.values():
+        for start in range(0, len(study), most):
+            part = study[start : start + most]
+            if batch and len(batch) + len(part) > size:
+                yield batch
+                batch = []
+            batch += part
+    if batch:
+        yield batch
+
+
+def other_wrists(films: Sequence[Radiograph]) -> list[int]:
+    """Return for each film the index of the same study's other hand, as `data.hands.other_hands` does.
+
+    Two fields of one film, whose pixels they share, are of one study.
+    """
+    return other_hands(
+        [
+            f"{film.study or id(film.pixels)}_{film.side}" if film.side else f"side of {index} unknown"
+            for index, film in enumerate(films)
+        ]
+    )
