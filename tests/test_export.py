@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from test_predictor import film
 from torch import nn
 
 from jointwrist.cli import main
+from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.engine.checkpoint import load_weights, save_weights
 from jointwrist.errors import DataError
 from jointwrist.inference import export
@@ -135,6 +137,47 @@ def test_torch_program(joint_weights, tmp_path, capsys):
         expected, found = model(image, detail), program.module()(image, detail)
     torch.testing.assert_close(found[0], expected.mask_logits, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(found[1], expected.erosion_logits, atol=1e-4, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def phantom():
+    """A left wrist, as a picture shows it."""
+    config = PhantomConfig(size=300)
+    return next(wrist for wrist in (make_wrist(5, index, config) for index in range(9)) if wrist.side == "L").image[0]
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_the_shipped_weights_in_onnx_predict_the_same(tmp_path, phantom):
+    path = tmp_path / "jointwrist_tiny.onnx"
+    assert main(["export", "jointwrist_tiny", "--format", "onnx", str(path)]) == 0
+    program, network = (
+        Predictor.from_pretrained(source, device="cpu")(phantom, side="L") for source in (path, "jointwrist_tiny")
+    )
+    assert len(network.bones) == 14 and network.scored.all()
+    assert (program.masks != network.masks).mean() < 1e-4
+    np.testing.assert_allclose(program.probabilities, network.probabilities, atol=1e-3)
+    np.testing.assert_allclose(program.boxes, network.boxes, atol=0.05)
+    np.testing.assert_array_equal(program.scores, network.scores)
+
+
+@pytest.mark.slow
+def test_the_shipped_weights_as_a_torch_program_predict_the_same(tmp_path, phantom):
+    path = tmp_path / "jointwrist_tiny.pt2"
+    assert main(["export", "jointwrist_tiny", "--format", "torch", str(path)]) == 0
+    predictor, exported = Predictor.from_pretrained("jointwrist_tiny", "cpu"), torch.export.load(path).module()
+
+    class Program(nn.Module):
+        def forward(self, image, detail):
+            return SimpleNamespace(**dict(zip(export.OUTPUTS["joint"], exported(image, detail), strict=True)))
+
+    network = predictor(phantom, side="L")
+    predictor.model = Program()
+    program = predictor(phantom, side="L")
+    assert len(network.bones) == 14 and network.scored.all()
+    assert (program.masks != network.masks).mean() < 1e-4
+    np.testing.assert_allclose(program.probabilities, network.probabilities, atol=1e-3)
+    np.testing.assert_array_equal(program.scores, network.scores)
 
 
 def test_an_erosion_classifier_takes_its_crop_size():
