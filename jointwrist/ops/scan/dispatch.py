@@ -1,19 +1,22 @@
 """One call for every backend.
 
-A backend is a module, imported when first asked for, with two functions:
+A backend is a module, imported when first asked for, with the functions
 
 - `why_not(device, dtype) -> str | None`: why it cannot scan tensors of this device and dtype here, or None if it can;
+- `limits(states, last_gradient) -> str | None`, where it has any: why it cannot scan so many states, or pass a gradient
+  by the last state back;
 - `scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> (y, last_state)`: the whole scan, differentiable.
 
-`scan` gets what `selective_scan` was given, in its dtypes, with B and C always (B, G, N, L), D, z and delta_bias a
-tensor or None, and autocast off. It computes in float32 (float64 if u is float64), and returns y in the dtype of u and
-the last state in the dtype of the computation.
+`scan` gets what `selective_scan` was given, in its dtypes, its shapes checked, with B and C always (B, G, N, L), D, z
+and delta_bias a tensor or None, and autocast off. It computes in float32 (float64 if u is float64), and returns y in
+the dtype of u and the last state in the dtype of the computation.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -29,15 +32,39 @@ _MODULES = {
 _PREFERRED = {"cpu": ("cpu",), "cuda": ("mamba_ssm", "triton")}
 
 
-def why_not(name: str, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> str | None:
-    """Return why a backend cannot scan tensors of this device and dtype here, or None if it can."""
+_imported: dict[str, ModuleType] = {}
+
+
+def _module(name: str) -> ModuleType:
+    if name not in _imported:
+        _imported[name] = importlib.import_module(_MODULES[name])
+    return _imported[name]
+
+
+def why_not(
+    name: str,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    states: int = 1,
+    last_gradient: bool = False,
+) -> str | None:
+    """Return why a backend cannot scan here, or None if it can.
+
+    Args:
+        name: Name of the backend.
+        device: Device of the tensors.
+        dtype: Dtype of u.
+        states: States a channel.
+        last_gradient: A gradient by the last state is to be passed back.
+    """
     if name not in _MODULES:
         return f"there is no such backend; the backends are {', '.join(_MODULES)}"
     try:
-        module = importlib.import_module(_MODULES[name])
+        module = _module(name)
     except ModuleNotFoundError as error:
         return f"the module {error.name} is not installed"
-    return module.why_not(torch.device(device), dtype)
+    reason = module.why_not(torch.device(device), dtype)
+    return reason or (module.limits(states, last_gradient) if hasattr(module, "limits") else None)
 
 
 def available_backends(device: torch.device | str | None = None, dtype: torch.dtype = torch.float32) -> tuple[str, ...]:
@@ -46,8 +73,10 @@ def available_backends(device: torch.device | str | None = None, dtype: torch.dt
     return tuple(name for name in _MODULES if any(why_not(name, place, dtype) is None for place in devices))
 
 
-def choose_backend(backend: str, device: torch.device, dtype: torch.dtype) -> str:
-    """Resolve "auto" and make sure that the backend can run.
+def choose_backend(
+    backend: str, device: torch.device, dtype: torch.dtype, states: int = 1, last_gradient: bool = False
+) -> str:
+    """Resolve "auto" and make sure that the backend can run; the arguments are those of `why_not`.
 
     The environment variable JOINTWRIST_SCAN, where set, takes the place of "auto".
 
@@ -58,12 +87,54 @@ def choose_backend(backend: str, device: torch.device, dtype: torch.dtype) -> st
         return "torch"  # an exported program must run without the kernels of this package
     if backend == "auto":
         backend = os.environ.get("JOINTWRIST_SCAN", "auto")
+    problem = (device, dtype, states, last_gradient)
     if backend == "auto":
         preferred = _PREFERRED.get(device.type, ())
-        return next((name for name in preferred if why_not(name, device, dtype) is None), "torch")
-    if reason := why_not(backend, device, dtype):
+        return next((name for name in preferred if why_not(name, *problem) is None), "torch")
+    if reason := why_not(backend, *problem):
         raise ValueError(f"scan backend {backend!r} is not available here: {reason}")
     return backend
+
+
+# as torch.compiler.assume_constant_result does, without the seconds that importing torch._dynamo takes
+choose_backend._dynamo_marked_constant = True
+
+
+def _checked(u, delta, A, B, C, D, z, delta_bias) -> tuple[Tensor, Tensor]:
+    """Return B and C as (B, G, N, L); kernels get addresses and would read beyond the end of a tensor too small.
+
+    Raises:
+        ValueError: A shape, device or dtype is wrong; the message names the argument.
+    """
+    if u.ndim != 3:
+        raise ValueError(f"u must have the shape (B, D, L), not {tuple(u.shape)}")
+    batch, channels, length = u.shape
+    states = A.shape[-1:]
+    for name, value, shape in (
+        ("u", u, u.shape),
+        ("delta", delta, u.shape),
+        ("A", A, (channels, *states)),
+        ("B", B, (batch, *B.shape[1:-2][:1], *states, length)),
+        ("C", C, (batch, *C.shape[1:-2][:1], *states, length)),
+        ("D", D, (channels,)),
+        ("z", z, u.shape),
+        ("delta_bias", delta_bias, (channels,)),
+    ):
+        if value is None:
+            continue
+        if value.shape != shape:
+            raise ValueError(f"{name} must have the shape {tuple(shape)} beside the others, not {tuple(value.shape)}")
+        if value.device != u.device:
+            raise ValueError(f"{name} is on {value.device}, u on {u.device}")
+        if not value.is_floating_point():
+            raise ValueError(f"{name} must be real and floating point, not {value.dtype}")
+    B, C = (value[:, None] if value.ndim == 3 else value for value in (B, C))
+    groups = B.shape[1]
+    if C.shape[1] != groups:
+        raise ValueError(f"C has {C.shape[1]} groups, B {groups}")
+    if not groups or channels % groups:
+        raise ValueError(f"B has {groups} groups, which {channels} channels cannot be shared among")
+    return B, C
 
 
 def selective_scan(
@@ -98,11 +169,13 @@ def selective_scan(
         (B, D, L) in the dtype of u, and the last state if asked for.
 
     Raises:
-        ValueError: The backend is unknown or cannot run here.
+        ValueError: The backend is unknown or cannot run here, or an argument does not fit the others.
     """
-    name = choose_backend(backend, u.device, u.dtype)
-    inputs, outputs = (m[:, None] if m.ndim == 3 else m for m in (B, C))
+    inputs, outputs = _checked(u, delta, A, B, C, D, z, delta_bias)
+    given = (u, delta, A, B, C, D, z, delta_bias)
+    differentiated = torch.is_grad_enabled() and any(value is not None and value.requires_grad for value in given)
+    last_gradient = return_last_state and differentiated
+    name = choose_backend(backend, u.device, u.dtype, int(A.shape[1]), last_gradient)
     with torch.autocast(u.device.type, enabled=False):
-        module = importlib.import_module(_MODULES[name])
-        y, last = module.scan(u, delta, A, inputs, outputs, D, z, delta_bias, delta_softplus)
+        y, last = _module(name).scan(u, delta, A, inputs, outputs, D, z, delta_bias, delta_softplus)
     return (y, last) if return_last_state else y

@@ -1,45 +1,88 @@
-"""mamba-ssm's CUDA kernel, where it is built (Gu and Dao, arXiv 2312.00752; the extra `cuda`)."""
+"""mamba-ssm's CUDA kernel, where it is built (Gu and Dao, arXiv 2312.00752; the extra `cuda`).
+
+Its extension module is called without the package around it, which imports much else that may be missing or fail.
+"""
 
 from __future__ import annotations
 
+import functools
 import importlib
-from importlib.util import find_spec
+from types import ModuleType
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from jointwrist.ops.scan.elementwise import compute_dtype
 
 #: States a channel that the kernel holds in registers.
 MAX_STATES = 256
+#: Releases after 2.3.2 build the kernel only if asked; it must be built against the PyTorch that is installed.
+REMEDY = "MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-build-isolation mamba-ssm"
 
 
 def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
     """Return why the kernel cannot run, or None; the Python package alone does not mean that it was built."""
-    if find_spec("selective_scan_cuda") is None:
-        return "selective_scan_cuda is not installed; pip install 'jointwrist[cuda]' builds it on a machine with CUDA"
     if device.type != "cuda":
         return f"the tensors are on {device}, not on a GPU"
     if dtype == torch.float64:
         return "it computes in float32; for float64 use backend 'torch' or 'reference'"
+    return _failure(device)
+
+
+def limits(states: int, last_gradient: bool) -> str | None:
+    """Return why the kernel cannot scan so many states, or pass a gradient by the last state back."""
+    if states > MAX_STATES:
+        return f"it takes up to {MAX_STATES} states, not {states}"
+    return "it has no gradient by the last state" if last_gradient else None
+
+
+def _kernel() -> ModuleType:
+    return importlib.import_module("selective_scan_cuda")
+
+
+@functools.cache
+def _failure(device: torch.device) -> str | None:
+    """Try a scan of one step: a kernel may be built for another PyTorch or another GPU."""
+    try:
+        one = torch.ones(1, 1, 1, device=device)
+        _kernel().fwd(one, one, one[0], one[None], one[None], None, None, None, False)
+    except ModuleNotFoundError as error:
+        return f"{error.name} is not installed; on a machine with a CUDA compiler: {REMEDY}"
+    except Exception as error:  # whatever is wrong with it, another backend can scan
+        return f"mamba-ssm's kernel does not work here: {type(error).__name__}: {error}"
     return None
 
 
-def scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> tuple[Tensor, Tensor]:
-    """Scan with mamba-ssm; see `dispatch` for what a backend takes and returns.
+class _Scan(torch.autograd.Function):
+    """The kernel's two passes; sequences in one dtype, weights in float32, the last dimension of all contiguous."""
 
-    Raises:
-        ValueError: There are more states than the kernel holds.
-    """
-    if A.shape[1] > MAX_STATES:
-        raise ValueError(
-            f"mamba_ssm takes up to {MAX_STATES} states, not {A.shape[1]}; use backend 'triton' or 'torch'"
+    @staticmethod
+    def forward(ctx, u, delta, A, B, C, D, z, delta_bias, delta_softplus):
+        """Scan; the kernel's states are (decay, state) pairs at the end of every 2048 steps and of the sequence."""
+        y, states, *gated = _kernel().fwd(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+        ctx.save_for_backward(u, delta, A, B, C, D, z, delta_bias, states, y if gated else None)
+        ctx.delta_softplus = delta_softplus
+        last = states[:, :, -1, 1::2].clone()
+        ctx.mark_non_differentiable(last)
+        return gated[0] if gated else y, last
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, dy, _):
+        """Return the gradients; absent inputs have none."""
+        *inputs, states, y = ctx.saved_tensors
+        du, ddelta, dA, dB, dC, dD, dbias, *dz = _kernel().bwd(
+            *inputs, dy.contiguous(), states, y, None, ctx.delta_softplus, False
         )
-    interface = importlib.import_module("mamba_ssm.ops.selective_scan_interface")
-    # the kernel wants the sequences in one dtype, weights in float32, and the last dimension contiguous
-    delta, B, C = (value.to(u.dtype) for value in (delta, B, C))
-    A, D, delta_bias = (None if value is None else value.float() for value in (A, D, delta_bias))
-    z = None if z is None else z.to(u.dtype)
-    u, delta, B, C, z = (None if value is None else value.contiguous() for value in (u, delta, B, C, z))
-    y, last = interface.selective_scan_fn(
-        u, delta, A, B, C, D, z, delta_bias, delta_softplus=delta_softplus, return_last_state=True
-    )
-    return y, last
+        return du, ddelta, dA, dB, dC, dD, dz[0] if dz else None, dbias, None
+
+
+def scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> tuple[Tensor, Tensor]:
+    """Scan with mamba-ssm; see `dispatch` for what a backend takes and returns."""
+    kinds = {value.dtype for value in (u, delta, B, C, z) if value is not None}
+    kind = u.dtype if len(kinds) == 1 else compute_dtype(u)
+    u_, delta, B, C, z = (None if v is None else v.to(kind).contiguous() for v in (u, delta, B, C, z))
+    A, D, delta_bias = (None if value is None else value.float().contiguous() for value in (A, D, delta_bias))
+    y, last = _Scan.apply(u_, delta, A, B, C, D, z, delta_bias, delta_softplus)
+    return y.to(u.dtype), last
