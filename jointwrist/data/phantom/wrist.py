@@ -39,14 +39,14 @@ def _material(body: Body, rng: np.random.Generator, density: float) -> Material:
 
 
 def _thin_out(material: Material, rng: np.random.Generator, osteopenia: float) -> Material:
-    """Return the material with less spongy bone: patches of loss, coarser trabeculae, a wider canal."""
+    """Return the material with less spongy bone: patches of loss, trabeculae finer or coarser, a wider canal."""
     return replace(
         material,
         canal=material.canal and rng.uniform(material.canal, 0.95),
-        texture=rng.uniform(material.texture, material.texture + 0.5 * osteopenia),
-        scale=material.scale * rng.uniform(1.0, 1 + osteopenia),
+        texture=material.texture + 0.5 * osteopenia * rng.uniform() ** 2,
+        scale=material.scale * rng.uniform(0.6, 1 + osteopenia),
         loss=osteopenia * rng.uniform(0.6, 1.0),
-        patches=(rng.uniform(0, 100), rng.uniform(0, 100), rng.uniform(0.8, 4.0), rng.uniform(-1.5, 3.0)),
+        patches=(rng.uniform(0, 100), rng.uniform(0, 100), rng.uniform(0.8, 4.0), rng.uniform(-1.0, 4.0)),
     )
 
 
