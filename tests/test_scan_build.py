@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from jointwrist.ops.scan import available_backends, build, selective_scan
 
 pytestmark = pytest.mark.trust
 COMPILER = next(filter(None, map(shutil.which, build.COMPILERS)), None)
+ROOT = Path(__file__).parents[1]
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
 
 # only the standard library: a process that builds need not wait for torch
@@ -30,7 +33,10 @@ print(library, ctypes.CDLL(str(library)).jointwrist_lanes())
 
 @pytest.fixture
 def fresh(tmp_path, monkeypatch):
-    """A user without a cache."""
+    """A user without a cache, and a folder for temporary files."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("CXX", raising=False)
     build.load.cache_clear()
@@ -71,13 +77,51 @@ def test_a_failed_build_means_pytorch_said_once(fresh, monkeypatch, caplog, tmp_
     assert_it_works_without(caplog, "this compiler is broken")
 
 
-@needs_compiler
-def test_a_home_that_cannot_be_written_to_does_not_matter(fresh, monkeypatch, caplog, tmp_path):
+@pytest.fixture
+def unwritable(fresh, tmp_path, monkeypatch):
+    """The same user, whose cache cannot be made, under whatever account the tests run; yields the spare folder."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "cache"))
+    return build.spare_folder()
+
+
+@needs_compiler
+def test_a_home_that_cannot_be_written_to_does_not_matter(unwritable, caplog):
     expected = selective_scan(**problem(), backend="reference")
     torch.testing.assert_close(selective_scan(**problem(), backend="cpu"), expected)
     assert not caplog.records
+
+
+@needs_compiler
+def test_without_a_cache_the_temporary_folder_keeps_the_library(unwritable, monkeypatch):
+    library = build.build()
+    assert library.parent == unwritable and os.listdir(unwritable.parent) == [unwritable.name]
+    assert os.listdir(unwritable) == [library.name] and unwritable.stat().st_mode & 0o077 == 0
+    monkeypatch.setattr(build, "_run", lambda command: pytest.fail("built again"))
+    assert build.build() == library
+
+
+@needs_compiler
+def test_a_user_without_a_home_gets_one_too(fresh, monkeypatch):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(build.Path, "home", no_home)
+    assert "cpu" in available_backends("cpu") and build.build().parent == build.spare_folder()
+
+
+@needs_compiler
+@pytest.mark.parametrize("trap", ["writable", "link"])
+def test_a_temporary_folder_that_others_can_write_to_is_not_trusted(unwritable, trap, tmp_path, caplog):
+    folder = tmp_path / "trap" if trap == "link" else unwritable
+    folder.mkdir()
+    folder.chmod(0o700 if trap == "link" else 0o777)
+    (folder / build.name()).write_bytes(b"not to be loaded")
+    if trap == "link":
+        unwritable.symlink_to(folder)
+    assert_it_works_without(caplog, "by this user alone")
+    assert os.listdir(folder) == [build.name()]
 
 
 @needs_compiler
@@ -94,7 +138,46 @@ def test_processes_that_build_at_once_share_one_whole_library(fresh):
 
 
 @needs_compiler
-def test_a_built_library_is_found_again_without_a_build(fresh, monkeypatch):
+def test_a_built_library_is_found_again_without_a_compiler(fresh, monkeypatch):
     library = build.build()
     written = library.stat().st_mtime_ns
+    monkeypatch.setenv("PATH", "")
     assert build.build() == library and library.stat().st_mtime_ns == written
+
+
+def test_another_processor_source_or_compiler_gets_a_library_of_its_own(monkeypatch, tmp_path):
+    names = {build.name()}
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "processor", lambda: "another")
+        names.add(build.name())
+    with monkeypatch.context() as patch:
+        patch.setenv("CXX", "another")
+        names.add(build.name())
+    (tmp_path / "scan_cpu.cpp").write_bytes(build.SOURCE.read_bytes() + b"\n")
+    monkeypatch.setattr(build, "SOURCE", tmp_path / "scan_cpu.cpp")
+    assert len(names | {build.name()}) == 4
+
+
+def test_the_processor_is_known_by_its_instructions():
+    if not sys.platform.startswith("linux"):
+        pytest.skip("read from /proc/cpuinfo")
+    words = build.processor().split()
+    assert len(words) > 5 and words[0] != build.platform.node()
+
+
+@pytest.mark.slow  # the tests of the scan and of what is built on it, twice again
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("lacking", ["compiler", "home"])
+def test_all_that_scans_works_without(lacking, tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name not in ("XDG_CACHE_HOME", "CXX")}
+    (tmp_path / "file").write_text("")
+    (tmp_path / "tmp").mkdir()
+    environment |= {"HOME": str(tmp_path / "file" / "home"), "TMPDIR": str(tmp_path / "tmp")}
+    if lacking == "compiler":
+        environment["PATH"] = str(tmp_path)
+    tests = [f"tests/test_{part}.py" for part in ("scan", "mamba", "encoder", "encoder_export")]
+    command = [sys.executable, "-m", "pytest", "-q", *tests]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1700)
+    assert done.returncode == 0, done.stdout[-3000:]
+    built = list((tmp_path / "tmp").glob("jointwrist-*/*.so"))
+    assert len(built) == (lacking == "home")

@@ -1,4 +1,4 @@
-"""Compiling the CPU kernel at its first use, once for each user, compiler and kind of processor."""
+"""Compiling the CPU kernel at its first use, once for each user and kind of processor."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import ctypes
 import hashlib
 import logging
 import os
+import platform
+import re
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -25,10 +29,40 @@ class BuildError(RuntimeError):
 
 
 def cache_folder() -> Path:
-    """Return the folder of this user for compiled kernels, by the custom of the platform."""
-    if "XDG_CACHE_HOME" in os.environ:
-        return Path(os.environ["XDG_CACHE_HOME"]) / "jointwrist"
+    """Return the folder of this user for compiled kernels, by the custom of the platform.
+
+    Raises:
+        RuntimeError: This user has no home.
+    """
+    if named := os.environ.get("XDG_CACHE_HOME"):
+        return Path(named) / "jointwrist"
     return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "jointwrist"
+
+
+def _user() -> int:
+    return os.getuid() if hasattr(os, "getuid") else 0  # as `stat` says on Windows
+
+
+def spare_folder() -> Path:
+    """Return the folder of this user among the temporary files."""
+    return Path(tempfile.gettempdir()) / f"jointwrist-{_user()}"
+
+
+def _usable(folder: Path) -> bool:
+    """Return whether nobody else can have put a library there; anybody can make a folder among the temporary files."""
+    if folder != spare_folder():
+        return True
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == _user() and not found.st_mode & 0o022
+
+
+def processor() -> str:
+    """Return what decides which instructions the processor has; where that is not told, the name of the machine."""
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.node()
+    return " ".join(sorted(set(re.findall(r"^(?:flags|Features)\s*:\s*(.*)$", told, re.MULTILINE)))) or platform.node()
 
 
 def _run(command: list[str]) -> bytes:
@@ -49,35 +83,49 @@ def _compiler() -> str:
     return found
 
 
-def build() -> Path:
-    """Return the compiled kernel, from the cache or fresh.
+def name() -> str:
+    """Return the file name of the compiled kernel.
 
-    The name holds a hash of source, flags, compiler version and instruction set, so that a home shared by different
-    machines serves each its own. The file appears complete or not at all, whoever else builds at the same time. Where
-    the cache cannot be written, a private temporary folder serves.
+    It holds a hash of source, flags, chosen compiler, C library and instruction set, so that a home shared by different
+    machines serves each its own, and of nothing that it takes a compiler to know.
+    """
+    kind = (*FLAGS, os.environ.get("CXX", ""), platform.machine(), *platform.libc_ver(), processor())
+    key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), *map(os.fsencode, kind)])).hexdigest()[:16]
+    return f"scan_cpu_{key}.so"
+
+
+def build() -> Path:
+    """Return the compiled kernel, from the user's cache or fresh; where that cannot be written, from `spare_folder`.
+
+    The file appears complete or not at all, whoever else builds at the same time.
 
     Raises:
-        BuildError: There is no compiler, or it fails.
+        BuildError: There is no compiler, or it fails, or no folder can be written to.
     """
+    folders = [spare_folder()]
+    with suppress(RuntimeError):
+        folders.insert(0, cache_folder())
+    for folder in folders:
+        library = folder / name()
+        if os.path.isfile(library) and _usable(folder):  # False also where the folder may not be entered
+            return library
     compiler = _compiler()
-    target = _run([compiler, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull])
-    key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), " ".join(FLAGS).encode(), target])).hexdigest()[:16]
-    library = cache_folder() / f"scan_cpu_{key}.so"
-    if library.is_file():
-        return library
-    try:
-        library.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=library.parent, suffix=".so")
-    except OSError:
-        library = Path(tempfile.mkdtemp(prefix="jointwrist-")) / library.name
-        handle, temporary = tempfile.mkstemp(dir=library.parent, suffix=".so")
-    os.close(handle)
-    try:
-        _run([compiler, *FLAGS, str(SOURCE), "-o", temporary])
-        os.replace(temporary, library)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    return library
+    for folder in folders:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not _usable(folder):
+                continue
+            handle, unfinished = tempfile.mkstemp(dir=folder, suffix=".so")
+        except OSError:
+            continue
+        os.close(handle)
+        try:
+            _run([compiler, *FLAGS, str(SOURCE), "-o", unfinished])
+            os.replace(unfinished, folder / name())
+        finally:
+            Path(unfinished).unlink(missing_ok=True)
+        return folder / name()
+    raise BuildError(f"none of these folders can be written to by this user alone: {', '.join(map(str, folders))}")
 
 
 @cache
