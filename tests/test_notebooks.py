@@ -1,4 +1,4 @@
-"""The notebooks run from the first cell to the last, and are kept without outputs."""
+"""The notebooks run from the first cell to the last, draw pictures, and are kept without outputs."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ def test_notebook_runs(name, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
     notebook = nbformat.read(FOLDER / name, as_version=4)
     nbclient.NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert any("image/png" in output.get("data", {}) for output in outputs), "a notebook shows pictures"
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
