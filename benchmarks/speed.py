@@ -1,6 +1,6 @@
 """Speed and memory: `python benchmarks/speed.py PART [options]`, or `all`.
 
-Parts are metrics, phantom, scan, inference, loading, training and memory.
+Parts are metrics, phantom, scan, inference, loading, training, memory and start.
 
 Each part prints what it measured and returns it as rows (name, value, unit); they are kept in one CSV a machine, a
 later run of a part replacing its earlier rows. A row may have a bound; where one is exceeded, the command ends with 1.
@@ -25,7 +25,7 @@ import torch
 from benchmarks.speed_table import speed_table
 from jointwrist.files import atomic
 
-PARTS = ("metrics", "phantom", "scan", "inference", "loading", "training", "memory")
+PARTS = ("metrics", "phantom", "scan", "inference", "loading", "training", "memory", "start")
 
 
 def machine() -> str:
