@@ -14,6 +14,10 @@ class StorageError(OSError):
     """A file cannot be written; the message names the folder and the remedy."""
 
 
+class TrainingError(RuntimeError):
+    """Training cannot go on from here; the message says why and what to do. The last state is saved."""
+
+
 class MissingExtraError(ImportError):
     """An optional dependency is not installed; the message names the extra."""
 

@@ -18,7 +18,7 @@ from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import BEST, STATE, Trainer
-from jointwrist.errors import DataError
+from jointwrist.errors import DataError, TrainingError
 
 ROOT = Path(__file__).parent.parent
 JOINT = {
@@ -78,7 +78,7 @@ def test_loss_that_is_not_finite_names_the_images(release, tmp_path):
     trainer = trainer_for(JOINT, release, tmp_path)
     with torch.no_grad():
         next(trainer.bare.parameters()).fill_(float("nan"))
-    with pytest.raises(FloatingPointError, match="not_finite"):
+    with pytest.raises(TrainingError, match="not_finite"):
         trainer.fit()
     known = {case.identifier for case in release.cases}
     named = (tmp_path / "not_finite.txt").read_text().split()

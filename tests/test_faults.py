@@ -20,9 +20,10 @@ import yaml
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from benchmarks import run_all
+from jointwrist.cli import main
 from jointwrist.engine.checkpoint import load_state, save_state, save_weights
 from jointwrist.engine.tasks import JointTask
-from jointwrist.engine.trainer import STATE, Trainer
+from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
 from jointwrist.files import atomic, check_writable, write_text
 
@@ -102,25 +103,24 @@ def test_what_a_disk_says_becomes_a_remedy(number, remedy, tmp_path):
         raise InterruptedError(errno.EINTR, "another error is not the disk's")
 
 
-def test_a_run_on_a_full_disk_stops_and_goes_on_when_there_is_room(
-    phantom_root, protocol, tmp_path, monkeypatch, capsys
-):
-    assert run_all.main(command(phantom_root, protocol, tmp_path / "unbroken")) == 0
-    arguments = command(phantom_root, protocol, tmp_path / "full")
-    original, saves = Trainer._save, []
+def test_a_run_on_a_full_disk_stops_and_goes_on_when_there_is_room(processes, phantom_root, protocol, tmp_path):
+    """No file may grow beyond 12 MB: there is room for all of the first model, and not for the second one's state."""
+    from tests.killed_run import run
 
-    def save(self):
-        saves.append(self.config.model)
-        if saves.count("jointwrist_tiny") == 2:
-            raise StorageError(f"{self.folder}: cannot be written (No space left on device)")
-        original(self)
+    def run_apart(name: str, largest_file: int | None = None) -> tuple[int, str]:
+        output = tmp_path / "told.txt"
+        arguments = (command(phantom_root, protocol, tmp_path / name), output, largest_file)
+        process = processes.Process(target=run, args=arguments)
+        process.start()
+        process.join(240)
+        return process.exitcode, output.read_text()
 
-    monkeypatch.setattr(Trainer, "_save", save)
-    assert run_all.main(arguments) == 2
-    assert "No space left" in capsys.readouterr().err
+    assert run_apart("unbroken")[0] == 0
+    code, told = run_apart("full", 12_000_000)
+    assert code == 2 and f"{STATE}: cannot be written" in told and "make room" in told and "Traceback" not in told
     assert {model: record["status"] for model, record in records(tmp_path / "full").items()} == {"resnet": "ok"}
-    monkeypatch.undo()
-    assert run_all.main(arguments) == 0
+    assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".tmp")]
+    assert run_apart("full")[0] == 0
     assert rows(tmp_path / "full") == rows(tmp_path / "unbroken") and len(rows(tmp_path / "full")) == 3
 
 
@@ -160,8 +160,9 @@ def test_an_image_that_turns_unreadable_is_named_and_the_run_goes_on_after_it_is
     assert rows(tmp_path / "damaged") == rows(tmp_path / "unbroken")
 
 
-@pytest.mark.timeout(120)
-def test_a_lost_worker_ends_the_training_with_the_remedy(phantom_root, protocol, tmp_path, monkeypatch):
+@pytest.fixture
+def kill_a_worker(monkeypatch):
+    """Within the block, one of the processes that load images is killed after the second step."""
     original = Trainer._step
 
     def step(self, batch, number):
@@ -174,12 +175,22 @@ def test_a_lost_worker_ends_the_training_with_the_remedy(phantom_root, protocol,
             assert workers
             os.kill(workers[0], signal.SIGKILL)
 
-    monkeypatch.setattr(Trainer, "_step", step)
+    @contextmanager
+    def killed():
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "_step", step)
+            yield
+
+    return killed
+
+
+@pytest.mark.timeout(120)
+def test_a_lost_worker_ends_the_training_with_the_remedy(kill_a_worker, phantom_root, protocol, tmp_path):
     arguments = command(phantom_root, protocol, tmp_path, "--models", "jointwrist_tiny", "--set", "workers=2")
-    assert run_all.main(arguments) == 1
+    with kill_a_worker():
+        assert run_all.main(arguments) == 1
     error = records(tmp_path)["jointwrist_tiny"]["error"]
     assert "was lost: DataLoader worker" in error and "workers=1" in error and "same command" in error
-    monkeypatch.undo()
     assert run_all.main([*arguments, "--retry"]) == 0
 
 
@@ -202,20 +213,56 @@ def test_a_worker_lost_while_it_sends_a_batch_is_no_other_fault(error, phantom_r
     assert run_all.main([*arguments, "--retry"]) == 0
 
 
-def test_a_loss_that_is_not_a_number_is_a_row_and_the_others_go_on(phantom_root, protocol, tmp_path, monkeypatch):
-    original = JointTask.losses
+@pytest.fixture
+def nan_at(monkeypatch):
+    """Make the loss of the joint network nan at a step; afterwards says whose images the batch held."""
+    original, seen = JointTask.losses, []
 
-    def losses(self, *arguments):
-        parts = original(self, *arguments)
-        return {**parts, "loss": parts["loss"] * float("nan")}
+    def choose(step):
+        def losses(self, model, batch, progress):
+            seen.append(list(batch["identifier"]))
+            parts = original(self, model, batch, progress)
+            return {**parts, "loss": parts["loss"] * float("nan")} if len(seen) == step + 1 else parts
 
-    monkeypatch.setattr(JointTask, "losses", losses)
-    arguments = command(phantom_root, protocol, tmp_path, "--models", "jointwrist_tiny", "resnet")
-    assert run_all.main(arguments) == 1
+        monkeypatch.setattr(JointTask, "losses", losses)
+        return seen
+
+    return choose
+
+
+@pytest.mark.parametrize("step", [0, 5])
+def test_a_loss_that_is_not_a_number_is_a_row_and_the_others_go_on(step, nan_at, phantom_root, protocol, tmp_path):
+    seen = nan_at(step)
+    assert run_all.main(command(phantom_root, protocol, tmp_path, "--models", "jointwrist_tiny", "resnet")) == 1
     found = records(tmp_path)
-    assert found["resnet"]["status"] == "ok" and "the loss is nan at step 0" in found["jointwrist_tiny"]["error"]
+    assert found["resnet"]["status"] == "ok"
+    assert f"TrainingError: jointwrist_tiny: the loss is nan at step {step}" in found["jointwrist_tiny"]["error"]
     (named,) = tmp_path.glob("*/jobs/*/not_finite.txt")
-    assert len(named.read_text().split()) == 4
+    assert named.read_text().split() == seen[step] and len(seen) == step + 1
+
+
+def train(root: Path, out: Path, *values: str) -> list[str]:
+    small = ("image_size=32", "optim.epochs=2", "optim.batch_size=4", "options.roi_crop=32", "options.encoder=conv")
+    return ["train", "jointwrist_tiny", "--data", str(root), "-o", str(out), "--set", *small, *values]
+
+
+def test_train_says_what_to_do_about_a_loss_that_is_not_a_number(nan_at, phantom_root, tmp_path, capsys):
+    seen = nan_at(3)
+    assert main(train(phantom_root, tmp_path)) == 2
+    told = capsys.readouterr().err
+    assert "the loss is nan at step 3" in told and "lower optim.lr" in told and "Traceback" not in told
+    assert (tmp_path / "not_finite.txt").read_text().split() == seen[3]
+
+
+def test_train_says_what_to_do_about_a_lost_worker(kill_a_worker, phantom_root, tmp_path, capsys):
+    arguments = train(phantom_root, tmp_path, "workers=2", "cache=false")
+    with kill_a_worker():
+        assert main(arguments) == 2
+    told = capsys.readouterr().err
+    assert "jointwrist: a process that loads images was lost" in told and "workers=1" in told
+    assert "Traceback (most recent call last)" not in told
+    assert main(arguments) == 0
+    assert (tmp_path / BEST).is_file()
 
 
 HOLD = """

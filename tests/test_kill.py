@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from jointwrist.engine.trainer import BEST, STATE, Trainer
 
 pytestmark = [pytest.mark.trust, pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")]
 
+ROOT = Path(__file__).parent.parent
 PROTOCOL = {
     "name": "kill",
     "summary": "two small models, a state after every step",
@@ -63,7 +65,7 @@ def start(processes, *arguments):
 def test_killed_ten_times_the_rows_are_those_of_an_unbroken_run(processes, phantom_root, protocol, tmp_path):
     began = time.monotonic()
     unbroken = start(processes, command(phantom_root, protocol, tmp_path / "unbroken"))
-    unbroken.join(240)
+    unbroken.join(600)
     whole = time.monotonic() - began
     assert unbroken.exitcode == 0
     expected = rows(tmp_path / "unbroken")
@@ -83,7 +85,7 @@ def test_killed_ten_times_the_rows_are_those_of_an_unbroken_run(processes, phant
             (tmp_path / "killed").rename(tmp_path / f"done{lives}")
     assert kills == 10
     last = start(processes, command(phantom_root, protocol, tmp_path / "killed"))
-    last.join(240)
+    last.join(600)
     assert last.exitcode == 0
     assert rows(tmp_path / "killed") == expected
     assert not list((tmp_path / "killed").rglob(f"{STATE}")), "states of finished jobs are removed"
@@ -114,6 +116,34 @@ def test_a_signal_saves_the_state_and_the_run_goes_on_where_it_stopped(
     assert run_all.main(arguments) == 0
     assert seen[2] == 2 and json.loads((job / "job.json").read_text())["status"] == "ok"
     assert (job / BEST).is_file() and (tmp_path / "kill-phantom" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_spares_the_workers_until_the_state_is_saved(
+    number, phantom_root, protocol, tmp_path
+):
+    """Schedulers and terminals signal every process of a job, those that load images among them."""
+    more = ("--models", "resnet", "--set", "workers=2", "cache=false", "optim.epochs=4")
+    arguments = [*command(phantom_root, protocol, tmp_path), *more]
+    told, end = tmp_path / "told.txt", time.monotonic() + 240
+    with told.open("w") as output:
+        job = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.run_all", *arguments],
+            cwd=ROOT, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+        while not list(tmp_path.glob(f"*/jobs/*/{STATE}")):
+            assert job.poll() is None and time.monotonic() < end, told.read_text()
+            time.sleep(0.01)
+        os.killpg(job.pid, number)
+        assert job.wait(240) == 128 + number, told.read_text()
+    assert "give the same command again" in told.read_text()
+    with pytest.raises(ProcessLookupError):  # nobody of the group is left
+        while time.monotonic() < end:
+            os.killpg(job.pid, 0)
+            time.sleep(0.05)
+    assert run_all.main(arguments) == 0
+    (record,) = (json.loads(path.read_text()) for path in tmp_path.glob("*/jobs/*/job.json"))
+    assert record["status"] == "ok" and record["epochs"] == 4
 
 
 def test_a_signal_outside_a_step_ends_the_run_at_once():

@@ -21,6 +21,7 @@ from jointwrist.data.samplers import EpochBatches, FreshBatches, ProcessBatches
 from jointwrist.data.stream import PhantomCropStream, PhantomStream
 from jointwrist.engine.config import RunConfig
 from jointwrist.engine.leaks import inherited_records, name_inherited, name_shared, recorded_patients, shared_patients
+from jointwrist.engine.stop import leave_signals_to_parent
 from jointwrist.errors import DataError
 from jointwrist.losses import EROSION_LEVELS, level_log_odds, score_levels
 
@@ -97,7 +98,7 @@ def load_run_data(config: RunConfig, release: Release) -> RunData:
 def train_loader(data: RunData, workers: int, process: int, processes: int) -> DataLoader:
     """Loader over one process's part of the training batches; `loader.batch_sampler.seek` chooses the position."""
     batches = ProcessBatches(data.batches, process, processes)
-    return DataLoader(data.train, batch_sampler=batches, num_workers=workers, persistent_workers=workers > 0)
+    return _loader(data.train, workers, batch_sampler=batches, persistent_workers=workers > 0)
 
 
 def share_loader(
@@ -109,10 +110,12 @@ def share_loader(
     """
     if whole_studies:
         batches = study_batches(_identifiers(dataset), batch_size)
-        return DataLoader(dataset, batch_sampler=batches[process::processes], num_workers=workers)
-    return DataLoader(
-        Subset(dataset, range(process, len(dataset), processes)), batch_size=batch_size, num_workers=workers
-    )
+        return _loader(dataset, workers, batch_sampler=batches[process::processes])
+    return _loader(Subset(dataset, range(process, len(dataset), processes)), workers, batch_size=batch_size)
+
+
+def _loader(dataset: Dataset, workers: int, **options: Any) -> DataLoader:
+    return DataLoader(dataset, num_workers=workers, worker_init_fn=leave_signals_to_parent, **options)
 
 
 def _identifiers(dataset: Dataset) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -40,6 +42,25 @@ class Stop:
 
 
 STOP = Stop()
+
+
+def leave_signals_to_parent(worker: int) -> None:
+    """Let a process that loads images outlive the signals of others; a `worker_init_fn` of PyTorch's loader.
+
+    Schedulers and terminals signal every process of a job. The parent needs its batches until the step is done, and
+    then ends its workers itself, by the same signals.
+    """
+    if not hasattr(signal, "sigwaitinfo"):  # elsewhere than on Linux nothing tells who sent a signal
+        return
+    parent = multiprocessing.parent_process().pid
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+    def wait() -> None:
+        while signal.sigwaitinfo(SIGNALS).si_pid != parent:
+            pass
+        os._exit(0)
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from jointwrist.engine.leaks import patient_record
 from jointwrist.engine.loaders import RunData, train_loader
 from jointwrist.engine.stop import STOP
 from jointwrist.engine.tasks import Task
-from jointwrist.errors import DataError
+from jointwrist.errors import DataError, TrainingError
 from jointwrist.files import write_text
 from jointwrist.models.pretrained import load_pretrained
 from jointwrist.registry import create_model, model_spec
@@ -184,7 +184,7 @@ class Trainer:
             told = torch.tensor([[int(error is not None), number]], device=self.accelerator.device)
             failed, number = self.accelerator.gather(told).amax(0).tolist()
             if failed and error is None:
-                error = RuntimeError("another process failed; its message stands in its own output")
+                error = TrainingError("another process failed; its message stands in its own output")
         if error is not None:
             raise error
         return number
@@ -231,12 +231,12 @@ class Trainer:
             # stays on the device: reading it would wait for the step
             self.sums[name] = self.sums.get(name, 0.0) + value.detach().float()
 
-    def _not_finite(self, loss: torch.Tensor, batch: dict[str, Any], step: int) -> FloatingPointError | None:
+    def _not_finite(self, loss: torch.Tensor, batch: dict[str, Any], step: int) -> TrainingError | None:
         if torch.isfinite(loss):
             return None
         where = self.folder / "not_finite.txt"
         write_text(where, "\n".join(batch["identifier"]) + "\n")
-        return FloatingPointError(
+        return TrainingError(
             f"{self.config.model}: the loss is {loss.item()} at step {step}; the images of the batch are named in"
             f" {where}; lower optim.lr, or set precision to no"
         )
@@ -312,7 +312,7 @@ def _lost_workers_explained(workers: int) -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise RuntimeError(
+        raise TrainingError(
             f"a process that loads images was lost: {str(error).rstrip('. ')}. The same command goes on from the last"
             f" saved state; if memory ran out, with workers={workers // 2}"
         ) from error
