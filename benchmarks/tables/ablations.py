@@ -39,7 +39,7 @@ class Rows:
     """Every run's figures of the test wrists.
 
     Attributes:
-        runs: regime, arm, seed, parameters, seconds and threshold, by run.
+        runs: regime, arm, seed, parameters, seconds, machine and threshold, by run.
         masks: DSC and NSD of every wrist, columns (run, figure), by case; with the patients.
         calls: Probability of every joint surface, a column a run; with patient, joint and score.
         configs: Resolved configuration, by run.
@@ -95,11 +95,12 @@ class Rows:
                     "seed": int(seed),
                     "parameters": record["parameters"],
                     "seconds": record["seconds"],
+                    "machine": record["machine"],
                     "threshold": record["thresholds"]["erosion"],
                     "revision": record["revision"][:12],
                 }
             )
-            configs[folder.name] = record["config"]
+            configs[folder.name] = _portable(record["config"])
             reports = plan.arms[arm].reports if arm in plan.arms else ("erosion",)
             if "segmentation" in reports:
                 rows = pd.read_csv(folder / "segmentation.csv", dtype={"patient": str})
@@ -171,8 +172,9 @@ def arm_table(plan: Any, rows: Rows, resampled: dict[str, dict[str, np.ndarray]]
         if runs:
             told = rows.runs.loc[runs]
             line["minutes"] = f"{told['seconds'].astype(float).mean() / 60:.1f}" if arm in plan.arms else ABSENT
+            line["machine"] = ", ".join(sorted(set(told["machine"])))
             line |= {title: mask_figure(rows, runs, key) for key, title in MASK_FIGURES.items()}
-            line |= {title: call_figure(rows, resampled, runs, key).times(f) for key, (title, f) in EROSION.items()}
+            line |= {title: call_figure(rows, resampled, runs, key, by) for key, (title, by) in EROSION.items()}
         lines.append(line)
     eroded = ""
     if len(rows.calls.columns):
@@ -199,23 +201,16 @@ def mask_figure(rows: Rows, runs: list[str], key: str) -> Figure | str:
     return Figure.over_seeds(values.mean(), low, high)
 
 
-def call_figure(rows: Rows, resampled: dict[str, dict[str, np.ndarray]], runs: list[str], key: str) -> Any:
-    """An erosion figure of an arm."""
+def call_figure(
+    rows: Rows, resampled: dict[str, dict[str, np.ndarray]], runs: list[str], key: str, factor: float = 1.0
+) -> Figure | str:
+    """An erosion figure of an arm, times a factor."""
     if not set(runs) <= set(rows.calls.columns):
-        return _Nothing()
-    values = [rows.call_figures(run)[key] for run in runs]
-    _, low, high = percentile_interval(float(np.mean(values)), np.mean([resampled[run][key] for run in runs], 0))
+        return ABSENT
+    values = [factor * rows.call_figures(run)[key] for run in runs]
+    drawn = np.mean([factor * resampled[run][key] for run in runs], 0)
+    _, low, high = percentile_interval(float(np.mean(values)), drawn)
     return Figure.over_seeds(values, low, high)
-
-
-class _Nothing(str):
-    """A cell of an arm that has no such figure."""
-
-    def __new__(cls) -> _Nothing:
-        return super().__new__(cls, ABSENT)
-
-    def times(self, factor: float) -> _Nothing:
-        return self
 
 
 def difference_table(plan: Any, rows: Rows, resampled: dict[str, dict[str, np.ndarray]]) -> Table:
@@ -307,6 +302,13 @@ def write_picture(plan: Any, rows: Rows, resampled: dict[str, dict[str, np.ndarr
     with atomic(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
     plt.close(figure)
+
+
+def _portable(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without folders of the machine that it ran on."""
+    joint = config["joint"]
+    segmenter = "/".join(Path(joint["segmenter"]).parts[-3:])
+    return {**config, "joint": {**joint, "segmenter": segmenter}}
 
 
 def _table(columns: dict[str, pd.Series], name: str) -> pd.DataFrame:
