@@ -1,4 +1,4 @@
-"""Speed and memory of the selective scan on the CPU: every backend, mambapy's parallel scan and the definition.
+"""Speed and memory of the selective scan: every backend of a device, mambapy's parallel scan and the definition.
 
 All run on the same tensors in turns, so that whatever else the machine does slows all alike. What the machine can do is
 measured in the same run: a scan reads its inputs and writes its outputs no faster than memory moves them, and takes one
@@ -56,7 +56,7 @@ class Problem(NamedTuple):
         return (1 + PASSES.index(which)) * self.batch * self.channels * self.states * self.length
 
 
-def tensors(problem: Problem, channel_last: bool) -> dict[str, Tensor]:
+def tensors(problem: Problem, channel_last: bool, device: str = "cpu") -> dict[str, Tensor]:
     """Inputs of a scan as a Mamba block has them, with gradients."""
     batch, channels, states, length = problem
     generator = torch.Generator().manual_seed(0)
@@ -76,7 +76,7 @@ def tensors(problem: Problem, channel_last: bool) -> dict[str, Tensor]:
         "D": torch.ones(channels),
         "delta_bias": normal(channels) - 4,
     }
-    return {name: value.requires_grad_() for name, value in values.items()}
+    return {name: value.to(device).requires_grad_() for name, value in values.items()}
 
 
 def _parallel(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,15 +110,13 @@ def in_turns(functions: dict[str, Callable[[], Any]], repeats: int, seconds: flo
         for name, function in functions.items():
             if sum(times[name]) > 1000 * seconds:
                 continue
-            start = time.perf_counter()
-            function()
-            times[name].append(1000 * (time.perf_counter() - start))
+            times[name].append(1000 * _seconds(function))
     return {name: float(np.median(values)) for name, values in times.items()}
 
 
-def machine_limits() -> tuple[float, float]:
+def machine_limits(device: str) -> tuple[float, float]:
     """Bytes a second that copying moves (read and written), and exponentials a second within the cache."""
-    large, small = torch.ones(1 << 26), torch.full((1 << 17,), -0.5)
+    large, small = torch.ones(1 << 26, device=device), torch.full((1 << 17,), -0.5, device=device)
     target, result = torch.empty_like(large), torch.empty_like(small)
     target.copy_(large)
     exponentials = 200
@@ -130,9 +128,17 @@ def machine_limits() -> tuple[float, float]:
 
 
 def _seconds(function: Callable[[], Any]) -> float:
+    _wait()
     start = time.perf_counter()
     function()
+    _wait()
     return time.perf_counter() - start
+
+
+def _wait() -> None:
+    """Wait for what a GPU still does."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def extra_memory(name: str, problems: list[Problem], channel_last: bool, threads: int) -> list[float]:
@@ -150,6 +156,15 @@ def extra_memory(name: str, problems: list[Problem], channel_last: bool, threads
     return found
 
 
+def extra_gpu_memory(name: str, problem: Problem, channel_last: bool, device: str) -> float:
+    """Megabytes that a forward and backward pass adds at its peak on a GPU, gradients included."""
+    values = tensors(problem, channel_last, device)
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    run(name, PASSES[1], values)
+    return (torch.cuda.max_memory_allocated() - before) / 1e6
+
+
 def _status(field: str) -> int:
     """Bytes of a field of this process."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
@@ -164,7 +179,11 @@ def _threads(number: int) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def _memory(names: list[str], problems: list[Problem], channel_last: bool, threads: int) -> dict[str, list[float]]:
+def _memory(
+    names: list[str], problems: list[Problem], channel_last: bool, threads: int, device: str
+) -> dict[str, list[float]]:
+    if device != "cpu":
+        return {name: [extra_gpu_memory(name, problem, channel_last, device) for problem in problems] for name in names}
     if sys.platform != "linux":
         return {}
     spawn = multiprocessing.get_context("spawn")
@@ -212,7 +231,10 @@ def benchmark_scan(argv: list[str] | None = None) -> list[dict[str, Any]]:
     parser.add_argument("--batch", type=int, default=2, help="sequences (default: %(default)s)")
     parser.add_argument("--channels", type=int, default=192, help="channels (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="threads (default: %(default)s)")
-    parser.add_argument("--layout", choices=("channel-last", "channel-first"), default="channel-last")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="(default: %(default)s)")
+    parser.add_argument(
+        "--layout", choices=("channel-last", "channel-first"), help="default: the faster, last on a CPU, first on a GPU"
+    )
     parser.add_argument("--repeats", type=int, default=15, help="timings of each at most (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=4.0, help="after which a slow one is not timed again")
     parser.add_argument("--quick", action="store_true", help="two timings, lengths up to 4096")
@@ -220,11 +242,13 @@ def benchmark_scan(argv: list[str] | None = None) -> list[dict[str, Any]]:
     arguments = parser.parse_args(argv)
     repeats = 2 if arguments.quick else arguments.repeats
     lengths = sorted(n for n in arguments.lengths if n <= 4096 or not arguments.quick)
-    channel_last = arguments.layout == "channel-last"
+    device = arguments.device
+    layout = arguments.layout or ("channel-last" if device == "cpu" else "channel-first")
+    channel_last = layout == "channel-last"
 
-    names = [*available_backends("cpu"), MAMBAPY]
+    names = [*available_backends(device), MAMBAPY]
     problems = [Problem(arguments.batch, arguments.channels, n, length) for n in arguments.states for length in lengths]
-    memory = _memory(names, problems, channel_last, arguments.threads)
+    memory = _memory(names, problems, channel_last, arguments.threads, device)
     rows: list[dict[str, Any]] = []
     times: dict[tuple[str, int, str], list[float]] = {}
     bounds: dict[tuple[int, str], list[float]] = {}
@@ -235,12 +259,12 @@ def benchmark_scan(argv: list[str] | None = None) -> list[dict[str, Any]]:
 
     keep_freed_memory()  # as training does
     with _threads(arguments.threads):
-        bandwidth, exponentials = machine_limits()
+        bandwidth, exponentials = machine_limits(device)
         keep("memory bandwidth", bandwidth / 1e9, "GB/s")
         keep("exponentials", exponentials / 1e9, "1e9/s")
         for at, problem in enumerate(problems):
-            values = tensors(problem, channel_last)
-            warm = tensors(problem._replace(length=64), channel_last)
+            values = tensors(problem, channel_last, device)
+            warm = tensors(problem._replace(length=64), channel_last, device)
             for which in PASSES:
                 for name in names:
                     run(name, which, warm)
