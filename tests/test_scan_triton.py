@@ -15,7 +15,7 @@ pytest.importorskip("triton")
 CASES = [
     # length, groups, extras, softplus, states, dtype
     (1, None, False, False, 4, torch.float32),
-    (130, 2, True, True, 16, torch.float32),  # five chunks, the last one not full
+    (50, 2, True, True, 16, torch.float32),
     (7, 1, True, True, 4, torch.float32),
     (63, 4, True, False, 1, torch.float32),
     (64, None, True, True, 3, torch.float32),
@@ -28,8 +28,10 @@ def compare(length, groups, extras, softplus, states, dtype):
     """Return the relative errors of values and of gradients against the loop in float64 on the same rounded inputs."""
     from test_scan import arguments, relative
 
-    from jointwrist.ops.scan import selective_scan
+    from jointwrist.ops.scan import selective_scan, triton_scan
 
+    # the interpreter goes through a tile number by number: small ones, and so several chunks, the last one not full
+    triton_scan.tile = lambda states: triton_scan.Tile(4, 16, 4)
     rounded = arguments(length, groups, extras, dtype=dtype, channels=36, state=states)
     exact = {name: value.detach().double().requires_grad_() for name, value in rounded.items()}
     flags = {"delta_softplus": softplus, "return_last_state": True}
