@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import zlib
 
 import pytest
 import torch
+from torch.nn import functional
 
 
 def seeded(name):
@@ -30,6 +32,27 @@ def rule(name, shape):
     if len(shape) < 2:
         return 1 + 0.1 * r
     return r / math.sqrt(math.prod(shape[1:]))
+
+
+def ruled(model):
+    """A state dict of the model's names with values by `rule`."""
+    return {
+        name: torch.zeros_like(value) if name.endswith("num_batches_tracked") else rule(name, value.shape)
+        for name, value in model.state_dict().items()
+    }
+
+
+def arithmetic():
+    """A digest of how this machine rounds the operations of a transformer in float32."""
+    generator = seeded("arithmetic")
+    digest = hashlib.sha256()
+    for width in (32, 128, 1024, 4096):
+        x, weight = torch.randn(256, width, generator=generator), torch.randn(64, width, generator=generator)
+        y = functional.linear(x, weight, weight[:, 0])
+        parts = (y, functional.gelu(y), y.softmax(-1), functional.layer_norm(y, (64,)), x.norm(dim=-1), x.abs().log())
+        for part in parts:
+            digest.update(part.numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def assert_output_equals(output, expected, atol=1e-4):

@@ -1,72 +1,24 @@
-"""TransUNet, Swin-Unet and U-KAN against sampled outputs of the authors' code, and their parts against references."""
+"""Parts of TransUNet, Swin-Unet and U-KAN against references."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from authors_rule import assert_output_equals, rule, seeded
 from scipy.interpolate import BSpline
 from timm.models.swin_transformer import SwinTransformerBlock
 from torch import nn
 
 from baselines.layers.spline import NUM_BASIS, cubic_basis
-from baselines.official import load_official_state
 from baselines.segmentation.swin_unet import DROP_PATH, SwinBlock, WindowAttention
 from baselines.segmentation.transunet import ResNet
 from baselines.segmentation.ukan import KANLinear
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model, model_spec
 
-#: For each model: an input size, and of the output of the authors' code its shape, mean, deviation and 64 samples, all
-#: parameters being set by `rule`.
-OFFICIAL = json.loads((Path(__file__).parent / "data" / "official_outputs_transformers.json").read_text())
-
-#: Under `rule` Swin-Unet is chaotic: a change of 1e-7 in the image, like the rounding of float32, moves the samples by
-#: up to 0.02. Our float64 result is exact, so that the difference is the authors' rounding alone, 0.011. A mask missing
-#: in one block or a layer norm's epsilon of 1e-6 for 1e-5 makes it 0.06 or more.
-ROUNDING_OF_SWIN_UNET = 0.015
-
 
 def build(name, size):
     return create_model(name, img_size=size if model_spec(name).size_dependent else None)
-
-
-@pytest.mark.parametrize("name", OFFICIAL)
-def test_outputs_equal_the_authors(name):
-    expected = OFFICIAL[name]
-    exact = name == "swin_unet"
-    model = build(name, expected["input"][-1]).eval()
-    state = {
-        name: torch.zeros_like(value) if name.endswith("num_batches_tracked") else rule(name, value.shape)
-        for name, value in model.state_dict().items()
-    }
-    assert load_official_state(model, state) == []
-    image = torch.rand(expected["input"], generator=seeded("input"))
-    with torch.no_grad():
-        output = model.double()(image.double()) if exact else model(image)
-    assert_output_equals(output, expected, atol=ROUNDING_OF_SWIN_UNET if exact else 1e-4)
-
-
-@pytest.mark.parametrize("name", OFFICIAL)
-def test_parameter_count(name):
-    with torch.device("meta"):
-        model = create_model(name)
-    assert sum(parameter.numel() for parameter in model.parameters()) == model_spec(name).parameters
-
-
-@pytest.mark.parametrize("name", OFFICIAL)
-def test_a_gradient_reaches_every_parameter_at_another_size(name):
-    torch.manual_seed(0)
-    model = build(name, 64)
-    output = model(torch.rand(2, 1, 64, 64))
-    assert output.shape == (2, 14, 64, 64)
-    output.square().sum().backward()
-    assert not [key for key, parameter in model.named_parameters() if parameter.grad is None]
-    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("name", ["transunet", "ukan"])
@@ -148,7 +100,7 @@ def test_swin_unet_refuses_sizes_that_its_windows_do_not_fit():
             create_model("swin_unet", img_size=size)
 
 
-@pytest.mark.parametrize("name", [name for name in OFFICIAL if model_spec(name).size_dependent])
+@pytest.mark.parametrize("name", ["swin_unet", "transunet"])
 def test_an_image_of_another_size_is_refused(name):
     with torch.device("meta"):
         model = build(name, 64)

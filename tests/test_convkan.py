@@ -1,52 +1,17 @@
-"""ConvKAN against sampled outputs of the authors' code, and its parts against references."""
+"""Parts of ConvKAN against references."""
 
 from __future__ import annotations
 
 import itertools
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from authors_rule import assert_output_equals, rule, seeded
 from scipy.interpolate import BSpline
 from torch import nn
 from torch.nn import functional
 
 from baselines.classification.convkan import ConvKAN, KANConv
-from baselines.official import load_official_state
-from jointwrist.registry import create_model
-
-#: An input size, and of the output of the authors' code its shape, mean, deviation and samples, all parameters being
-#: set by `rule`.
-OFFICIAL = json.loads((Path(__file__).parent / "data" / "official_outputs_convkan.json").read_text())["convkan"]
-
-#: Tensors of the authors' state dict for one layer.
-LAYER = (
-    "base_conv.0.weight",
-    "spline_conv.0.weight",
-    *(f"layer_norm.0.{part}" for part in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")),
-    "prelus.0.weight",
-)
-
-
-def test_names_are_the_authors():
-    layers = ("layers.0", *(f"layers.{stage}.module" for stage in (1, 2, 3)))
-    expected = {f"{layer}.{tensor}" for layer in layers for tensor in LAYER} | {"output.1.weight", "output.1.bias"}
-    assert set(create_model("convkan").state_dict()) == expected
-
-
-def test_outputs_equal_the_authors():
-    model = create_model("convkan").eval()
-    state = {
-        name: torch.zeros_like(value) if name.endswith("num_batches_tracked") else rule(name, value.shape)
-        for name, value in model.state_dict().items()
-    }
-    assert load_official_state(model, state) == []
-    with torch.no_grad():
-        output = model(torch.rand(OFFICIAL["input"], generator=seeded("input")))
-    assert_output_equals(output, OFFICIAL)
 
 
 def test_every_edge_is_a_gelu_and_a_spline_and_nothing_beyond_the_border():

@@ -12,7 +12,7 @@ from timm.models.swin_transformer import PatchMerging as SwinPatchMerging
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from jointwrist.models.mamba import init_rates, init_step
+from jointwrist.models.mamba import cross_merge, cross_scan, init_rates, init_step
 from jointwrist.ops.scan import selective_scan
 
 DIRECTIONS = 4
@@ -47,9 +47,7 @@ class SS2D(nn.Module):
 
     def scan(self, u: Tensor) -> Tensor:
         """Scan (B, inner, H, W) along rows and columns, both ways, and return the sum in float32."""
-        batch, inner, height, width = u.shape
-        ways = torch.stack((u.flatten(2), u.transpose(2, 3).flatten(2)), dim=1)
-        ways = torch.cat((ways, ways.flip(-1)), dim=1)
+        ways = cross_scan(u)
         low, b, c = torch.einsum("bkdl,kcd->bkcl", ways, self.x_proj_weight).split(self.split, dim=2)
         delta = torch.einsum("bkrl,kdr->bkdl", low, self.dt_projs_weight)
         y = selective_scan(
@@ -61,9 +59,8 @@ class SS2D(nn.Module):
             self.Ds.float(),
             delta_bias=self.dt_projs_bias.flatten().float(),
             delta_softplus=True,
-        ).view(batch, DIRECTIONS, inner, height * width)
-        rows, columns = (y[:, :2] + y[:, 2:].flip(-1)).unbind(1)
-        return rows.view(u.shape) + columns.view(batch, inner, width, height).transpose(2, 3)
+        )
+        return cross_merge(y.unflatten(1, (DIRECTIONS, -1)), *u.shape[2:])
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, H, W, dim) to the same shape."""

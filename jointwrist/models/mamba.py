@@ -73,6 +73,19 @@ class MambaBlock(nn.Module):
         return self.out_proj(rearrange(y, "b c l -> b l c"))
 
 
+def cross_scan(x: Tensor) -> Tensor:
+    """Bring (B, C, H, W) to sequences (B, 4, C, H * W): by rows, by columns and both reversed."""
+    rows, columns = x.flatten(2), x.transpose(2, 3).flatten(2)
+    return torch.stack([rows, columns, rows.flip(-1), columns.flip(-1)], 1)
+
+
+def cross_merge(y: Tensor, height: int, width: int) -> Tensor:
+    """Bring the sequences of `cross_scan` back to (B, C, H, W) and add the four."""
+    rows = y[:, 0] + y[:, 2].flip(-1)
+    columns = y[:, 1] + y[:, 3].flip(-1)
+    return rows.unflatten(-1, (height, width)) + columns.unflatten(-1, (width, height)).transpose(2, 3)
+
+
 class SS2D(nn.Module):
     """Four-way 2-D selective scan of VMamba in its second form (arXiv 2401.10166): no gate, channel last.
 
@@ -103,8 +116,7 @@ class SS2D(nn.Module):
         """Scan (B, H, W, C) by rows, by columns and both reversed, and add the four."""
         height, width = x.shape[1:3]
         x = F.silu(self.conv2d(rearrange(self.in_proj(x), "b h w c -> b c h w")))
-        rows, columns = x.flatten(2), x.transpose(2, 3).flatten(2)
-        sequences = torch.stack([rows, columns, rows.flip(-1), columns.flip(-1)], 1)
+        sequences = cross_scan(x)
         low, inputs, outputs = torch.einsum("b k c l, k r c -> b k r l", sequences, self.x_proj_weight).split(
             [self.rank, self.d_state, self.d_state], 2
         )
@@ -120,10 +132,8 @@ class SS2D(nn.Module):
             delta_softplus=True,
             backend=self.backend,
         ).unflatten(1, (4, -1))
-        rows = y[:, 0] + y[:, 2].flip(-1)
-        columns = (y[:, 1] + y[:, 3].flip(-1)).unflatten(-1, (width, height)).transpose(2, 3).flatten(2)
-        merged = rearrange(rows + columns, "b c (h w) -> b h w c", h=height, w=width)
-        return self.out_proj(self.out_norm(merged))
+        merged = cross_merge(y, height, width)
+        return self.out_proj(self.out_norm(rearrange(merged, "b c h w -> b h w c")))
 
 
 class VSSBlock(nn.Module):
