@@ -19,7 +19,7 @@ from jointwrist.inference.predictor import Predictor
 
 
 def write_plots(folder: Path, jobs: list[Job], release: Release, wrists: int = 4) -> None:
-    """Write `plots/<job>.png` with curves and `overlays/<model>-<case>.png` for networks that draw bones."""
+    """Write `plots/<job>.png` with curves and `overlays/<job>-<case>.png` for joint networks."""
     for job in jobs:
         if not job.done:
             continue
@@ -30,9 +30,9 @@ def write_plots(folder: Path, jobs: list[Job], release: Release, wrists: int = 4
             predictor = Predictor.from_pretrained(job.folder / BEST, field="whole")
             for case in release.segmentation("test")[:wrists]:
                 result = predictor(case.image, side=case.side)
-                path = Path(folder) / "overlays" / f"{job.config.model}-{case.identifier}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                result.plot().save(path)
+                path = Path(folder) / "overlays" / f"{job.folder.name}-{case.identifier}.png"
+                with atomic(path) as temporary:
+                    result.plot().save(temporary, format="png")
 
 
 def write_curves(path: Path, history: pd.DataFrame, title: str) -> None:

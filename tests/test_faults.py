@@ -93,6 +93,15 @@ def test_a_state_that_does_not_fit_leaves_the_one_before(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == [STATE]
 
 
+def test_two_writers_of_one_file_have_a_temporary_file_each(tmp_path):
+    path = tmp_path / "table.csv"
+    with atomic(path) as first:
+        first.write_text("first")
+        with atomic(path) as second:  # a machine with which the folder is shared may give it the same process number
+            second.write_text("second")
+    assert first != second and path.read_text() == "first" and list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize(
     ("number", "remedy"), [(errno.ENOSPC, "make room"), (errno.EDQUOT, "make room"), (errno.EROFS, "choose a folder")]
 )

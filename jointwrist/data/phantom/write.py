@@ -21,6 +21,7 @@ from jointwrist.data.phantom.config import PhantomConfig
 from jointwrist.data.phantom.wrist import make_wrist
 from jointwrist.data.sample import WristSample, unpack_masks
 from jointwrist.errors import DataError
+from jointwrist.files import atomic
 
 SEGMENTATION, LOCATION, SCORING = "BoneSegmentation", "JointLocationDetection", "SvdHBEScoreClassification"
 #: Folder beside the released ones: what only a phantom knows of each radiograph.
@@ -94,12 +95,10 @@ def write_phantom(
 
 def _atomically(path: Path, write: Callable[[io.BytesIO], None]) -> None:
     """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     write(buffer)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(buffer.getvalue())
-    os.replace(partial, path)
+    with atomic(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
 
 
 def _check_recipe(root: Path, seed: int, config: PhantomConfig, parts: Parts | None) -> None:
