@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
-import platform
 import re
 import sys
 from pathlib import Path
@@ -22,20 +20,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import pandas as pd
 import torch
 
+from benchmarks.machine import machine
 from benchmarks.speed_table import speed_table
 from jointwrist.files import atomic
 
 PARTS = ("metrics", "phantom", "scan", "inference", "loading", "training", "memory", "start")
-
-
-def machine() -> str:
-    """Name the processor, and the GPU if there is one."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    information = Path("/proc/cpuinfo")
-    text = information.read_text(encoding="utf-8") if information.is_file() else ""
-    named = re.search(r"model name\s*:\s*(.+)", text)
-    return f"{named.group(1).strip() if named else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
 def keep(part: str, rows: list[dict[str, Any]], folder: Path) -> Path:

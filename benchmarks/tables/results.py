@@ -12,6 +12,7 @@ import pandas as pd
 
 from benchmarks.tables.table import FAILED, NOT_RUN, NoFigure
 from jointwrist.config import digest
+from jointwrist.engine.config import identity
 from jointwrist.errors import DataError
 from jointwrist.registry import list_models, model_spec
 
@@ -68,7 +69,7 @@ def name_runs(records: list[dict[str, Any]]) -> None:
     """Put the name of its run into every record."""
     configurations: dict[str, set[str]] = {}
     for record in records:
-        record["run"] = digest({k: v for k, v in record["config"].items() if k != "seed"})[:6]
+        record["run"] = digest({k: v for k, v in identity(record["config"]).items() if k != "seed"})[:6]
         configurations.setdefault(record["model"], set()).add(record["run"])
     for record in records:
         several = len(configurations[record["model"]]) > 1

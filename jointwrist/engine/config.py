@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from jointwrist.config import to_dict
 
 
 @dataclass(frozen=True)
@@ -233,3 +236,17 @@ class RunConfig:
     autocast_evaluation: bool = True
     workers: int = 0
     cache: bool = True
+
+
+def identity(config: RunConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a configuration that decide what comes out of a run.
+
+    How it is executed is left out: the processes that read, what is kept in memory, how often the state is saved. A run
+    goes on, and a finished one is known again, when these change.
+
+    Args:
+        config: Configuration, or the values of one as they are kept in `job.json`.
+    """
+    values = to_dict(config) if isinstance(config, RunConfig) else dict(config)
+    optim = {key: value for key, value in values.get("optim", {}).items() if key != "save_minutes"}
+    return {key: value for key, value in values.items() if key not in ("workers", "cache")} | {"optim": optim}
