@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import json
-import platform
-import subprocess
+import sys
 import time
 import traceback
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from accelerate import Accelerator
 
+from benchmarks.machine import environment
 from benchmarks.trial import advice, fitting_batch, out_of_memory
-from jointwrist import __version__
 from jointwrist.config import ConfigError, digest, to_dict
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.calibrate import settle
 from jointwrist.engine.checkpoint import save_weights
-from jointwrist.engine.config import RunConfig
+from jointwrist.engine.config import RunConfig, identity
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import RunData, load_run_data
 from jointwrist.engine.session import tracked
 from jointwrist.engine.tasks import Rows, Task, build_task
+from jointwrist.engine.together import all_failed
 from jointwrist.engine.trainer import BEST, STATE, Trainer, build_model
 from jointwrist.errors import StorageError
 from jointwrist.files import atomic, write_text
@@ -75,8 +73,8 @@ def release_digest(release: Release) -> str:
 
 
 def make_job(config: RunConfig, data: str, results: Path) -> Job:
-    """Name a job's folder after model, seed and the digest of its configuration and data."""
-    key = digest({"config": to_dict(config), "data": data})
+    """Name a job's folder after model, seed and the digest of what decides its rows: configuration and data."""
+    key = digest({"config": identity(config), "data": data})
     return Job(config, data, Path(results) / "jobs" / f"{config.model}-seed{config.seed}-{key}")
 
 
@@ -87,8 +85,12 @@ def run_job(accelerator: Accelerator, job: Job, release: Release) -> dict[str, A
 
     Returns:
         The record: status "ok" or "error", seconds, versions, machine, notes; with a traceback if it failed.
+
+    Raises:
+        SystemExit: One of several processes failed alone, out of memory for example. The others wait for it in an
+            exchange that will never be: it leaves the record and ends, which ends them too.
     """
-    start = time.monotonic()
+    start, alone = time.monotonic(), False
     record: dict[str, Any] = {
         "model": job.config.model,
         "seed": job.config.seed,
@@ -105,14 +107,22 @@ def run_job(accelerator: Accelerator, job: Job, release: Release) -> dict[str, A
     except Exception as error:
         told = f"{type(error).__name__}: {error}"
         record |= {"status": "error", "error": told, "traceback": traceback.format_exc()}
+        alone = not all_failed(accelerator)
         if out_of_memory(error):
             error.__traceback__ = None  # it holds the network that did not fit
             record["error"] = f"out of memory: {_what_fits(accelerator, job, release)}"
     record["seconds"] = round(time.monotonic() - start, 1)
-    if accelerator.is_main_process:
+    if accelerator.is_main_process or alone:
         write_text(job.folder / "job.json", json.dumps(record, indent=1, sort_keys=True))
         if record["status"] == "ok":
             (job.folder / STATE).unlink(missing_ok=True)
+    if alone:
+        print(
+            f"{job.folder.name}: process {accelerator.process_index} failed alone ({record['error']}); the run ends"
+            " here, and the same command goes on with the jobs that are left",
+            file=sys.stderr,
+        )
+        raise SystemExit(1)
     accelerator.free_memory()
     accelerator.wait_for_everyone()
     return record
@@ -130,8 +140,6 @@ def _train_and_test(accelerator: Accelerator, job: Job, release: Release) -> dic
     config = job.config
     data = load_run_data(config, release)
     task = build_task(config, data.prior)
-    task.augment.to(accelerator.device)
-
     if config.task == "foundation":
         return _test_as_it_is(accelerator, job, data, task)
     with tracked(accelerator, job.folder.name, config) as log:
@@ -196,19 +204,3 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """Write a table as CSV, atomically."""
     with atomic(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g")
-
-
-def environment(accelerator: Accelerator) -> dict[str, Any]:
-    """Versions, revision and machine, for every job's record."""
-    git = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return {
-        "jointwrist": __version__,
-        "revision": git.stdout.strip() or "unknown",
-        "versions": {name: version(name) for name in ("torch", "timm", "kornia", "accelerate", "numpy")},
-        "python": platform.python_version(),
-        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU",
-        "processes": accelerator.num_processes,
-        "threads": torch.get_num_threads(),
-    }

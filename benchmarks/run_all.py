@@ -26,6 +26,7 @@ from benchmarks.protocol import Protocol, expand_models, load_protocol, protocol
 from benchmarks.trial import advice, fitting_batch, out_of_memory, try_step
 from jointwrist.config import ConfigError, digest, parse_overrides, to_dict
 from jointwrist.data.ram_w600 import Release
+from jointwrist.data.samplers import check_processes
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.stop import graceful_stop
@@ -123,6 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
     for job in mine:
         record = job.record
         say(accelerator, f"  {job.folder.name}: {record['status'] if record else 'to do'}")
+    check_shares(mine, accelerator.num_processes)
     if arguments.dry_run:
         if not arguments.no_measure:
             forecast(accelerator, mine, release)
@@ -143,11 +145,26 @@ def run(arguments: argparse.Namespace) -> int:
             accelerator,
             f"{job.folder.name}: {record['status']} after {record['seconds']:.0f} s {record.get('error', '')}",
         )
+    accelerator.end_training()  # first, so that nobody waits for the tables with a clock running
     if accelerator.is_main_process and any(job.record for job in mine):
         finish(folder, mine, release)
-    accelerator.wait_for_everyone()
-    accelerator.end_training()
     return 0 if all(job.done for job in mine if job not in left) else 1
+
+
+def check_shares(jobs: list[Job], processes: int) -> None:
+    """Make sure that every process gets a part of every batch, before any of them is trained.
+
+    Raises:
+        ConfigError: A job that is not done has smaller batches.
+    """
+    for job in jobs:
+        config = job.config
+        if job.done or config.task == "foundation":
+            continue
+        try:
+            check_processes(config.optim.batch_size, processes, bool(config.options.get("other_hand")))
+        except ConfigError as error:
+            raise ConfigError(f"{config.model}: {error}") from None
 
 
 def forecast(accelerator: Accelerator, jobs: list[Job], release: Release) -> None:
@@ -187,7 +204,7 @@ def finish(folder: Path, jobs: list[Job], release: Release) -> None:
     """Write tables, plots and overlays."""
     print_tables(folder)
     plots.write_plots(folder, jobs, release)
-    write_report(folder, folder / "report.html")
+    write_report(folder, folder / "report.html", release)
     print(f"rows, tables, curves and pictures: {folder}")
 
 

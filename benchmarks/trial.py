@@ -1,9 +1,14 @@
-"""One training step of a run on trial: how long it takes, what it holds in memory, and which batch still fits."""
+"""One training step of a run on trial: how long it takes, what it holds in memory, and which batch still fits.
+
+Where several processes share a batch, the largest part of it is tried, on every GPU; exchanging gradients is not.
+"""
 
 from __future__ import annotations
 
 import gc
+import math
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -19,8 +24,8 @@ from jointwrist.engine.trainer import build_model
 
 #: Words of PyTorch's errors when the memory of a CPU runs out; those of a GPU have a class of their own.
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")
-#: Float32 weights, gradients and the two moments of AdamW.
-_BYTES_A_PARAMETER = 16
+#: Float32 weights and gradients, and the two moments of AdamW.
+_WEIGHTS, _MOMENTS = 8, 8
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,8 @@ class Trial:
 
     Attributes:
         seconds: Time of the step, after one to warm up.
-        megabytes: Weights, gradients, the optimiser's state, and all that the backward pass needs; what libraries take
-            beside that is not in it.
+        megabytes: Of one process: weights, gradients, the optimiser's state, and all that the backward pass needs. On a
+            GPU what PyTorch held at most; on a CPU what libraries take beside is not in it.
     """
 
     seconds: float
@@ -47,9 +52,13 @@ def out_of_memory(error: BaseException) -> bool:
 def try_step(accelerator: Accelerator, config: RunConfig, data: RunData) -> Trial:
     """Train a fresh network for two steps on the first items, the second one measured; nothing is kept."""
     task = build_task(config, data.prior)
-    task.augment.to(accelerator.device)
+    on_gpu = accelerator.device.type == "cuda"
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats(accelerator.device)
+        before = torch.cuda.memory_allocated(accelerator.device)
     model = build_model(config).to(accelerator.device).train()
-    batch = default_collate([data.train[index % len(data.train)] for index in range(config.optim.batch_size)])
+    share = math.ceil(config.optim.batch_size / accelerator.num_processes)
+    batch = default_collate([data.train[index % len(data.train)] for index in range(share)])
     batch = send_to_device(batch, accelerator.device)
     seconds, held = 0.0, {}
 
@@ -57,23 +66,29 @@ def try_step(accelerator: Accelerator, config: RunConfig, data: RunData) -> Tria
         held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
+    noting = nullcontext() if on_gpu else torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
     for _ in range(2):
         began = time.perf_counter()
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor), accelerator.autocast():
+        held.clear()
+        with noting, accelerator.autocast():
             loss = task.losses(model, task.prepare(batch, training=True), 0.5)["loss"]
         loss.backward()
         # reading a gradient waits for the device
         float(sum(p.grad.abs().max() for p in model.parameters() if p.grad is not None))
         seconds = time.perf_counter() - began
     parameters = {p.untyped_storage().data_ptr(): p.numel() for p in model.parameters()}
-    saved = sum(size for place, size in held.items() if place not in parameters)
-    return Trial(seconds, (_BYTES_A_PARAMETER * sum(parameters.values()) + saved / 2) / 1e6)
+    count = sum(parameters.values())
+    if on_gpu:
+        needed = torch.cuda.max_memory_allocated(accelerator.device) - before
+    else:
+        needed = _WEIGHTS * count + sum(size for place, size in held.items() if place not in parameters)
+    return Trial(seconds, (needed + _MOMENTS * count) / 1e6)
 
 
 def fitting_batch(accelerator: Accelerator, config: RunConfig, data: RunData) -> int:
-    """Halve the batch until a step fits; 0 if not even one image does."""
+    """Halve the batch until a step fits; 0 if not even one image a process does."""
     size = config.optim.batch_size // 2
-    while size:
+    while size >= accelerator.num_processes:
         gc.collect()
         accelerator.free_memory()
         try:

@@ -96,7 +96,7 @@ def release(phantom_root):
 def processes():
     """Children of a process that has everything imported and has never computed: a start costs no import."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.killed_run"])
+    context.set_forkserver_preload(["tests.killed_run", "tests.ranks"])
     return context
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import sys
 import time
@@ -10,10 +12,14 @@ from pathlib import Path
 
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
-from accelerate.commands.launch import launch_command_parser
+from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 
+from benchmarks.protocol import expand_models, load_protocol
 from benchmarks.run_all import parse_arguments as run_all_arguments
 from benchmarks.submit import Shard, main, shard_command
+from jointwrist.config import parse_overrides
+from jointwrist.data.samplers import check_processes
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks" / "cluster"
 
@@ -33,6 +39,36 @@ def test_every_example_file_is_explained():
     page = (FOLDER.parent.parent / "docs" / "scaling.md").read_text(encoding="utf-8")
     files = sorted(path.name for path in FOLDER.glob("*.yaml"))
     assert len(files) == 3 and all(f"benchmarks/cluster/{name}" in page for name in files)
+
+
+def documented(page: str) -> list[list[str]]:
+    """Arguments of every launch in the page's blocks of shell."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.replace("\\\n", " ").replace("$i", "1"), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if "accelerate launch" in line]
+    return [shlex.split(line.rstrip("& ").partition("accelerate launch")[2]) for line in lines]
+
+
+def test_documented_launches_have_an_image_for_every_process():
+    launches = documented((FOLDER.parent.parent / "docs" / "scaling.md").read_text(encoding="utf-8"))
+    seen = set()
+    for arguments in launches:
+        launch = launch_command_parser().parse_args(arguments)
+        processes = load_config_from_file(str(FOLDER.parent.parent / launch.config_file)).num_processes
+        run_all = run_all_arguments(launch.training_script_args)
+        protocol, overrides = load_protocol(run_all.protocol), parse_overrides(run_all.set)
+        for model in expand_models(run_all.models or protocol.models):
+            config = protocol.run_config(model, 0, overrides)
+            if config.task != "foundation":
+                check_processes(config.optim.batch_size, processes)
+        seen.add(processes)
+    assert seen == {1, 8, 16}
+
+
+def test_a_process_for_every_gpu_leaves_the_choice_to_the_environment(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
+    arguments = launch_command_parser().parse_args(["--config_file", str(FOLDER / "one_gpu.yaml"), "script.py"])
+    arguments, *_ = _validate_launch_command(arguments)
+    assert prepare_simple_launcher_cmd_env(arguments)[1]["CUDA_VISIBLE_DEVICES"] == "5"
 
 
 @pytest.mark.parametrize(("gpus", "flag"), [(0, "--cpu"), (1, None), (4, "--multi_gpu")])

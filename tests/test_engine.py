@@ -12,6 +12,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from benchmarks.jobs import make_job
 from jointwrist.config import build
 from jointwrist.engine.config import RunConfig
 from jointwrist.engine.evaluate import evaluate
@@ -72,6 +73,18 @@ def test_state_of_another_configuration_is_refused(release, tmp_path):
     assert (tmp_path / STATE).is_file() and (tmp_path / BEST).is_file()
     with pytest.raises(DataError, match="another configuration"):
         trainer_for({**JOINT, "seed": 1}, release, tmp_path)
+
+
+def test_how_a_run_is_executed_may_change_when_it_goes_on(release, tmp_path):
+    optim = {"epochs": 1, "batch_size": 4}
+    trainer_for({**JOINT, "optim": optim}, release, tmp_path).fit()
+    otherwise = {"workers": 2, "cache": False, "optim": {**optim, "save_minutes": 1.0}}
+    assert trainer_for({**JOINT, **otherwise}, release, tmp_path).finished
+    jobs = [
+        make_job(build(RunConfig, {**JOINT, "optim": optim, **values}), "data", tmp_path).folder
+        for values in ({}, otherwise, {"precision": "bf16"}, {"optim": {**optim, "lr": 0.1}})
+    ]
+    assert jobs[0] == jobs[1] and len(set(jobs)) == 3
 
 
 def test_loss_that_is_not_finite_names_the_images(release, tmp_path):
@@ -160,6 +173,7 @@ def test_two_processes_agree_with_one(phantom_root, tmp_path):
         results.append(json.loads((folder / "result.json").read_text()))
     one, two = results
     assert (one["processes"], two["processes"]) == (1, 2)
+    assert one["losses"] == pytest.approx(two["losses"], rel=1e-3)
     assert len(one["rows"]["segmentation"]) == len(two["rows"]["segmentation"])
     for ours, theirs in zip(one["rows"]["segmentation"], two["rows"]["segmentation"], strict=True):
         assert (ours["case"], ours["region"]) == (theirs["case"], theirs["region"])

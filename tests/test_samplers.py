@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
+from jointwrist.config import ConfigError
 from jointwrist.data.samplers import EpochBatches, FreshBatches, ProcessBatches
 
 
@@ -45,13 +48,39 @@ def test_fresh_batches_never_repeat_an_index():
     assert seen == list(range(36))
 
 
-def test_processes_share_every_batch_and_seek_continues_it():
+@pytest.mark.parametrize("processes", [1, 2, 3, 4])
+def test_processes_share_every_batch_and_seek_continues_it(processes):
     whole = list(EpochBatches([False] * 20, 4, seed=2))
-    parts = [ProcessBatches(EpochBatches([False] * 20, 4, seed=2), process, 2) for process in range(2)]
+    parts = [ProcessBatches(EpochBatches([False] * 20, 4, seed=2), process, processes) for process in range(processes)]
     for batch, *shares in zip(whole, *parts, strict=True):
-        assert sorted(batch) == sorted(shares[0] + shares[1])
+        assert batch == [item for share in shares for item in share]
+        assert {len(share) for share in shares} <= {4 // processes, -(-4 // processes)}
     first = list(parts[0])
     parts[0].seek(0, 3)
     assert list(parts[0]) == first[3:] and len(parts[0]) == 2
-    with pytest.raises(ValueError, match="divided"):
-        ProcessBatches(EpochBatches([False] * 20, 5), 0, 2)
+
+
+@pytest.mark.parametrize("processes", [2, 3, 4])
+def test_both_hands_of_a_study_go_to_one_process(processes):
+    partners = [index ^ 1 if index < 16 else -1 for index in range(22)]
+    parts = [
+        list(ProcessBatches(EpochBatches([False] * 22, 8, seed=4, partners=partners), process, processes))
+        for process in range(processes)
+    ]
+    together = 0
+    for batch, *shares in zip(EpochBatches([False] * 22, 8, seed=4, partners=partners), *parts, strict=True):
+        assert batch == [item for share in shares for item in share] and all(shares)
+        for first, second in itertools.pairwise(batch):
+            if partners[first] == second:
+                together += 1
+                assert any(first in share and second in share for share in shares)
+    assert together > 0
+
+
+def test_more_processes_than_images_are_refused_with_the_remedy():
+    with pytest.raises(ConfigError, match=r"at most 4 \(accelerate launch --num_processes 4\).*--shard"):
+        ProcessBatches(EpochBatches([False] * 20, 4), 0, 5)
+    with pytest.raises(ConfigError, match="at most 2"):
+        ProcessBatches(EpochBatches([False] * 20, 4, partners=[-1] * 20), 0, 3)
+    with pytest.raises(ConfigError, match="at most 8"):
+        ProcessBatches(FreshBatches(20, 8), 0, 16)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import nullcontext
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -73,6 +76,16 @@ def test_the_largest_half_that_fits_is_found(hungry, release):
     assert fitting_batch(Accelerator(cpu=True), config, data) == 2
     assert "optim.batch_size=2 optim.accumulate=4" in advice(config, 2)
     assert "single image" in advice(config, 0)
+
+
+def test_processes_that_share_a_batch_each_try_their_part(hungry, release):
+    config = build(RunConfig, VALUES | {"model": hungry})
+    data = load_run_data(config, release)
+    four = SimpleNamespace(device=torch.device("cpu"), num_processes=4, autocast=nullcontext, free_memory=list)
+    assert try_step(four, config, data).seconds > 0
+    large = replace(config, optim=replace(config.optim, batch_size=32))
+    assert fitting_batch(four, large, data) == 8
+    assert fitting_batch(SimpleNamespace(**vars(four) | {"num_processes": 20}), large, data) == 0
 
 
 def protocol(tmp_path, *models):

@@ -58,7 +58,6 @@ def train(arguments: argparse.Namespace) -> int:
     accelerator = open_accelerator(config.precision, arguments.tracker, arguments.out, arguments.deterministic)
     data = load_run_data(config, Release.open(arguments.data))
     task = build_task(config, data.prior)
-    task.augment.to(accelerator.device)
     if accelerator.is_main_process:
         for note in data.notes:
             print(note)

@@ -9,6 +9,28 @@ from itertools import islice
 import numpy as np
 from torch.utils.data import Sampler
 
+from jointwrist.config import ConfigError
+
+
+def check_processes(batch_size: int, processes: int, pairs: bool = False) -> None:
+    """Make sure that every process gets a part of every batch.
+
+    Args:
+        batch_size: Images a step, over all processes.
+        processes: How many share it.
+        pairs: Whether the two hands of a study go to one process.
+
+    Raises:
+        ConfigError: There are more processes than parts.
+    """
+    parts = math.ceil(batch_size / 2) if pairs else batch_size
+    if processes > parts:
+        raise ConfigError(
+            f"a batch of {batch_size} cannot be shared by {processes} processes: start at most {parts} (accelerate"
+            f" launch --num_processes {parts}), give every run a GPU of its own with --shard (docs/scaling.md), or set"
+            " a larger optim.batch_size"
+        )
+
 
 class EpochBatches(Sampler[list[int]]):
     """Shuffled batches, if wanted with a fixed share of one kind of item in every batch.
@@ -84,6 +106,7 @@ class FreshBatches(Sampler[list[int]]):
     def __init__(self, length: int, batch_size: int):
         self.length = length
         self.batch_size = batch_size
+        self.partners: np.ndarray | None = None
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -102,18 +125,19 @@ class FreshBatches(Sampler[list[int]]):
 class ProcessBatches(Sampler[list[int]]):
     """The part of every batch that one of several processes trains on, from any position in any epoch.
 
+    Parts are of equal size or differ by one image, or by one study where batches hold both hands of a study.
+
     Args:
         batches: Batches of all processes together.
         process: Index of this process.
         processes: How many there are.
 
     Raises:
-        ValueError: The batches cannot be divided evenly.
+        ConfigError: There are more processes than images, or studies, in a batch.
     """
 
     def __init__(self, batches: EpochBatches | FreshBatches, process: int, processes: int):
-        if batches.batch_size % processes:
-            raise ValueError(f"a batch of {batches.batch_size} cannot be divided among {processes} processes")
+        check_processes(batches.batch_size, processes, batches.partners is not None)
         self.batches, self.process, self.processes = batches, process, processes
         self.start = 0
 
@@ -127,8 +151,19 @@ class ProcessBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in islice(self.batches, self.start, None):
-            part = len(batch) // self.processes  # neighbours stay together: they may be the two hands of a study
-            yield batch[self.process * part : (self.process + 1) * part]
+            studies = self._studies(batch)
+            mine = np.array_split(np.arange(len(studies)), self.processes)[self.process]
+            yield [item for study in mine for item in studies[study]]
+
+    def _studies(self, batch: list[int]) -> list[list[int]]:
+        """Divide a batch into items, each with its partner where that follows."""
+        partners, studies = self.batches.partners, []
+        for item in batch:
+            if partners is not None and studies and len(studies[-1]) == 1 and partners[studies[-1][0]] == item:
+                studies[-1].append(item)
+            else:
+                studies.append([item])
+        return studies
 
 
 def _passes(items: np.ndarray, rng: np.random.Generator) -> Iterator[int]:

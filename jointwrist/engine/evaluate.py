@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from jointwrist.engine.loaders import share_loader
 from jointwrist.engine.tasks import Rows, Task
+from jointwrist.engine.together import tell
 from jointwrist.metrics.erosion import auroc
 
 #: Columns that tell one row from another.
@@ -39,6 +40,7 @@ def evaluate(
 
     Raises:
         RuntimeError: A case came twice.
+        TrainingError: Another process could not evaluate its part.
     """
     model.eval()
     config = task.config
@@ -52,17 +54,22 @@ def evaluate(
     )
     gathered: list[tuple[str, dict[str, Any]]] = []
     sums: Counter[str] = Counter()
-    for batch in loader:
-        batch = task.prepare(send_to_device(batch, accelerator.device), training=False)
-        with accelerator.autocast() if config.autocast_evaluation else nullcontext():
-            output = task.forward(model, batch)
-            if losses:
-                size = len(batch["identifier"])
-                parts = task.output_losses(output, batch, 1.0)
-                sums.update({name: float(value) * size for name, value in parts.items()})
-                sums["images"] += size
-            for table, rows in task.rows(output, batch).items():
-                gathered += [(table, row) for row in rows]
+    error: Exception | None = None
+    try:
+        for batch in loader:
+            batch = task.prepare(send_to_device(batch, accelerator.device), training=False)
+            with accelerator.autocast() if config.autocast_evaluation else nullcontext():
+                output = task.forward(model, batch)
+                if losses:
+                    size = len(batch["identifier"])
+                    parts = task.output_losses(output, batch, 1.0)
+                    sums.update({name: float(value) * size for name, value in parts.items()})
+                    sums["images"] += size
+                for table, rows in task.rows(output, batch).items():
+                    gathered += [(table, row) for row in rows]
+    except Exception as failed:
+        error = failed
+    tell(accelerator, error)
     if accelerator.num_processes > 1:
         gathered = gather_object(gathered)
         total: Counter[str] = Counter()

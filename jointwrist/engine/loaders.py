@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
+from torch.utils.data import BatchSampler, ConcatDataset, DataLoader, Dataset
 
 from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.config import build
@@ -104,14 +104,16 @@ def train_loader(data: RunData, workers: int, process: int, processes: int) -> D
 def share_loader(
     dataset: Dataset, batch_size: int, workers: int, process: int, processes: int, whole_studies: bool = False
 ) -> DataLoader:
-    """Loader over the part of a dataset that one process evaluates: every item falls to exactly one process.
+    """Loader over the part of a dataset that one process evaluates: every batch falls to exactly one process.
 
-    With `whole_studies`, the two hands of a study come in one batch, however many processes there are.
+    The batches are the same however many processes there are, and so are mean losses, which are means of batches. With
+    `whole_studies`, the two hands of a study come in one batch.
     """
     if whole_studies:
         batches = study_batches(_identifiers(dataset), batch_size)
-        return _loader(dataset, workers, batch_sampler=batches[process::processes])
-    return _loader(Subset(dataset, range(process, len(dataset), processes)), workers, batch_size=batch_size)
+    else:
+        batches = list(BatchSampler(range(len(dataset)), batch_size, drop_last=False))
+    return _loader(dataset, workers, batch_sampler=batches[process::processes])
 
 
 def _loader(dataset: Dataset, workers: int, **options: Any) -> DataLoader:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,14 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from jointwrist.config import ConfigError, to_dict
 from jointwrist.engine.config import RunConfig
+from jointwrist.engine.together import open_meeting
+
+#: How long processes wait for one another: the first one may be making a phantom, or be looking for what fits.
+TIMEOUT = timedelta(hours=2)
 
 
 def open_accelerator(
@@ -42,13 +47,20 @@ def open_accelerator(
         torch.use_deterministic_algorithms(True)
     if not torch.cuda.is_available():
         keep_freed_memory()
-    return Accelerator(
+    accelerator = Accelerator(
         mixed_precision=precision,
-        # several of the paper's networks carry heads that their loss never sees
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        # not told so, accelerate takes every process that a launcher starts without a GPU for the only one
+        cpu="LOCAL_RANK" in os.environ and not torch.cuda.is_available(),
+        kwargs_handlers=[
+            # several of the paper's networks carry heads that their loss never sees
+            DistributedDataParallelKwargs(find_unused_parameters=True),
+            InitProcessGroupKwargs(timeout=TIMEOUT),
+        ],
         log_with=tracker,
         project_dir=str(folder),
     )
+    open_meeting(accelerator)
+    return accelerator
 
 
 def _check_tracker(name: str) -> None:

@@ -21,12 +21,13 @@ from tqdm.auto import tqdm
 
 from jointwrist.config import digest, to_dict
 from jointwrist.engine.checkpoint import load_state, read_weights, save_state, save_weights
-from jointwrist.engine.config import OptimConfig, RunConfig
+from jointwrist.engine.config import OptimConfig, RunConfig, identity
 from jointwrist.engine.evaluate import evaluate, mean_figures, selection_figure
 from jointwrist.engine.leaks import patient_record
 from jointwrist.engine.loaders import RunData, train_loader
 from jointwrist.engine.stop import STOP
 from jointwrist.engine.tasks import Task
+from jointwrist.engine.together import average, tell
 from jointwrist.errors import DataError, TrainingError
 from jointwrist.files import write_text
 from jointwrist.models.pretrained import load_pretrained
@@ -164,7 +165,7 @@ class Trainer:
                 batches = None  # PyTorch would raise the worker's end once more, wherever this process is by then
                 error = RuntimeError(f"DataLoader worker left ({type(cut).__name__})")
             try:
-                number = self._together(error)
+                number = tell(self.accelerator, error, STOP.signal or 0)
             except Exception:
                 self._save()
                 raise
@@ -173,21 +174,6 @@ class Trainer:
             if batch is None:
                 return
             yield batch
-
-    def _together(self, error: Exception | None) -> int:
-        """Raise in every process what went wrong in one, and return the signal that asked any of them to stop, or 0.
-
-        Alone, the others would wait for it in the next step.
-        """
-        number = STOP.signal or 0
-        if self.accelerator.num_processes > 1:
-            told = torch.tensor([[int(error is not None), number]], device=self.accelerator.device)
-            failed, number = self.accelerator.gather(told).amax(0).tolist()
-            if failed and error is None:
-                error = TrainingError("another process failed; its message stands in its own output")
-        if error is not None:
-            raise error
-        return number
 
     def _train_step(self, batch: dict[str, Any]) -> None:
         step = self.epoch * self.steps_per_epoch + self.step_in_epoch
@@ -216,7 +202,7 @@ class Trainer:
         with nullcontext() if last else self.accelerator.no_sync(self.model):
             with self.accelerator.autocast():
                 parts = self.task.losses(self.model, batch, step / self.total_steps)
-            self._together(self._not_finite(parts["loss"], batch, step))
+            tell(self.accelerator, self._not_finite(parts["loss"], batch, step))
             self.accelerator.backward(parts["loss"] / optim.accumulate)
         if last:
             if optim.clip_norm:
@@ -242,7 +228,8 @@ class Trainer:
         )
 
     def _close_epoch(self, bar: tqdm) -> None:
-        means = {f"train_{name}": float(value) / self.steps_per_epoch for name, value in self.sums.items()}
+        sums = average(self.accelerator, self.sums)
+        means = {f"train_{name}": value / self.steps_per_epoch for name, value in sums.items()}
         losses, rows = evaluate(self.accelerator, self.kept, self.data.val, self.task, losses=True)
         figures = {"epoch": self.epoch, "lr": self.optimizer.param_groups[0]["lr"], **means, **losses}
         figures |= mean_figures(rows)
@@ -265,7 +252,7 @@ class Trainer:
     def _save(self) -> None:
         if self.accelerator.is_main_process:
             state = {
-                "config": digest(self.config),
+                "config": digest(identity(self.config)),
                 "processes": self.accelerator.num_processes,
                 "epoch": self.epoch,
                 "step_in_epoch": self.step_in_epoch,
@@ -287,7 +274,7 @@ class Trainer:
         if not path.is_file():
             return
         state = load_state(path)
-        if state["config"] != digest(self.config):
+        if state["config"] != digest(identity(self.config)):
             raise DataError(f"{path}: belongs to another configuration; choose another folder or remove it")
         if state["processes"] != self.accelerator.num_processes:
             raise DataError(

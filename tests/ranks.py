@@ -1,0 +1,110 @@
+"""Processes that train together, as torchrun would start them, but from a process that has everything imported."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+from multiprocessing.context import BaseContext
+from pathlib import Path
+
+import torch
+
+from benchmarks import run_all
+from jointwrist.config import build
+from jointwrist.data.ram_w600 import Release
+from jointwrist.engine import together, trainer
+from jointwrist.engine.config import RunConfig
+from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.session import open_accelerator
+from jointwrist.engine.tasks import build_task
+from jointwrist.registry import ModelSpec, register_model
+
+
+def start(processes: BaseContext, count: int, function: Callable[..., None], *arguments: object) -> list[int | None]:
+    """Run a function of this module in so many processes; return their exit codes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = [processes.Process(target=_rank, args=(rank, count, port, function, *arguments)) for rank in range(count)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(120)
+    for process in ranks:
+        process.kill()
+    return [process.exitcode for process in ranks]
+
+
+def _rank(rank: int, count: int, port: int, function: Callable[..., None], *arguments: object) -> None:
+    torch.set_num_threads(1)
+    if count > 1:
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
+        os.environ.update({key: str(value) for key, value in place.items()}, MASTER_ADDR="127.0.0.1")
+    function(*arguments)
+
+
+class Probe(torch.nn.Module):
+    """A network without batch normalisation: 14 masks, or two logits."""
+
+    def __init__(self, outputs: int):
+        super().__init__()
+        self.first, self.last = torch.nn.Conv2d(1, 8, 3, padding=1), torch.nn.Conv2d(8, outputs, 3, padding=1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return logits."""
+        logits = self.last(torch.tanh(self.first(image)))
+        return logits if logits.shape[1] == 14 else logits.mean((-2, -1))
+
+
+def few_steps(count: int, root: Path, out: Path, runs: dict[str, dict], steps: int) -> None:
+    """Train every run for a few steps of plain gradient descent; keep the weights and the sums of the losses.
+
+    AdamW divides gradients by their own size, so that it follows their rounding errors where they are nearly zero.
+    """
+    for task, outputs in (("segmentation", 14), ("erosion", 2)):
+        spec = ModelSpec(f"probe_{task}", task, None, "none", "none", "tests", 1, 32)
+        register_model(spec)(lambda outputs=outputs, **_: Probe(outputs))
+    trainer._optimizer = lambda model, config: torch.optim.SGD(model.parameters(), config.lr)
+    accelerator = open_accelerator()
+    assert accelerator.num_processes == count
+    for name, values in runs.items():
+        config = build(RunConfig, values)
+        data = load_run_data(config, Release.open(root))
+        made = trainer.Trainer(accelerator, config, data, build_task(config, data.prior), out / name)
+        if hasattr(made.bare, "erosion"):
+            made.bare.erosion.jitter = 0.0
+        made.model.train()
+        for batch, _ in zip(made.loader, range(steps), strict=False):
+            made._train_step(batch)
+        sums = {
+            f"sum of {part}": torch.tensor(value) for part, value in together.average(accelerator, made.sums).items()
+        }
+        if accelerator.is_main_process:
+            torch.save({**made.bare.state_dict(), **sums}, out / f"{name}.pt")
+
+
+def benchmark(arguments: list[str], fault: str = "") -> None:
+    """Run the benchmark; in the second process something happens in the second step of the joint network."""
+    together.WAIT = timedelta(seconds=6)
+    original, seen = trainer.Trainer._step, []
+
+    def step(self: trainer.Trainer, batch: dict, number: int) -> None:
+        seen.append(self.config.model)
+        if os.environ["RANK"] == "1" and seen.count("jointwrist_tiny") == 2:
+            if fault == "signal":
+                os.kill(os.getpid(), signal.SIGTERM)
+            if fault == "memory":
+                backward = self.accelerator.backward
+
+                def fail(loss: torch.Tensor) -> None:
+                    self.accelerator.backward = backward
+                    raise torch.OutOfMemoryError("CUDA out of memory")
+
+                self.accelerator.backward = fail
+        original(self, batch, number)
+
+    trainer.Trainer._step = step
+    raise SystemExit(run_all.main(arguments))
