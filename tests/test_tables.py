@@ -18,7 +18,6 @@ from benchmarks.tables.segmentation import case_means, mean_table
 from benchmarks.tables.table import Figure, PValue, Table
 from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES, OVERLAP_PAIRS
 from jointwrist.errors import DataError
-from jointwrist.metrics.segmentation import case_summary
 from jointwrist.registry import list_models
 
 CASES = [(f"c{i}", f"p{i // 2}", i % 3 == 0) for i in range(24)]
@@ -198,10 +197,11 @@ def test_case_means_follow_the_metrics_of_the_configuration(official, tmp_path):
     means = case_means(read_results(tmp_path), "bone").set_index("case")
     for case in ("c0", "c1", "c2"):
         part = rows[(rows["case"] == case) & (rows["kind"] == "bone")]
-        arrays = {key: part[key].to_numpy() for key in ("dsc", "nsd", "voe", "msd")} | {"ravd": np.zeros(len(part))}
-        expected = case_summary(arrays, official)
-        for key in ("dsc", "nsd", "voe", "missed"):
-            assert means.loc[case, key] == pytest.approx(expected[key], nan_ok=True)
+        for key in ("dsc", "nsd", "voe"):
+            # numpy's mean of an undefined figure is undefined, as in the authors' code
+            expected = part[key].to_numpy().mean() if official else np.nanmean(part[key])
+            assert means.loc[case, key] == pytest.approx(expected, nan_ok=True)
+        assert means.loc[case, "missed"] == (case == "c0")
     missed = rows[(rows["case"] == "c0") & (rows["kind"] == "bone")]["msd"]
     filled = missed[np.isfinite(missed)] if official else missed.replace(np.inf, 128 * np.sqrt(2))
     assert means.loc["c0", "msd"] == pytest.approx(filled.mean())

@@ -39,41 +39,6 @@ def overlap_metrics(pred: np.ndarray, truth: np.ndarray, tolerance_px: float = 2
     return _metrics(((pred[a] & pred[b], truth[a] & truth[b]) for a, b in OVERLAP_PAIRS), tolerance_px)
 
 
-def missed_bones(pred: np.ndarray, truth: np.ndarray) -> int:
-    """Count channels that the truth has and the prediction lacks altogether; a mean of finite MSDs hides them."""
-    return sum(bool(t.any()) and not p.any() for p, t in zip(*_channels(pred, truth), strict=True))
-
-
-def case_summary(metrics: dict[str, np.ndarray], official: bool = True) -> dict[str, float]:
-    """Mean over the bones, or overlap regions, of one case.
-
-    Args:
-        metrics: Result of `case_metrics` or `overlap_metrics`.
-        official: Whether to do as the authors' code did: plain means of DSC, NSD, VOE and RAVD, so that one undefined
-            figure makes that of the case undefined. Otherwise undefined figures are left out, and of RAVD those of
-            regions that the truth lacks, where it is 0 whatever was predicted. MSD is in both a mean over finite
-            values, in which a region that was missed altogether does not count: read it beside `missed`.
-
-    Returns:
-        The means, nan where nothing is defined, and `missed`, the number of regions that the prediction lacks.
-    """
-    present = ~np.isnan(metrics["dsc"])
-    missed = int((present & np.isinf(metrics["msd"])).sum())
-    values = {**metrics, "msd": np.where(np.isinf(metrics["msd"]), np.nan, metrics["msd"])}
-    if not official:
-        values["ravd"] = np.where(present, metrics["ravd"], np.nan)
-    means = {
-        name: float(value.mean()) if official and name != "msd" else _mean_of_defined(value)
-        for name, value in values.items()
-    }
-    return {**means, "missed": missed}
-
-
-def _mean_of_defined(values: np.ndarray) -> float:
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else np.nan
-
-
 def _metrics(masks: Iterable[tuple[np.ndarray, np.ndarray]], tolerance: float) -> dict[str, np.ndarray]:
     if not 0 <= tolerance < np.inf:
         raise ValueError(f"tolerance must be a finite number of pixels, not {tolerance}")
