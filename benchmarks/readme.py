@@ -1,8 +1,10 @@
-"""Tables of the README: of the demonstration, the ablations and the speeds whose rows are kept in the repository.
+"""Tables of the README and of docs/scaling.md, from the rows that are kept in the repository.
 
-python benchmarks/readme.py                  write the tables between the README's markers
+These are rows of the demonstration and of the ablations, and measured speeds.
+
+python benchmarks/readme.py                  write the tables between the pages' markers
 python benchmarks/readme.py --keep RESULTS   take over the rows of a new demonstration first
-python benchmarks/readme.py --check          say whether the README is up to date
+python benchmarks/readme.py --check          say whether the pages are up to date
 """
 
 from __future__ import annotations
@@ -13,22 +15,26 @@ import re
 import shutil
 import sys
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.speed_table import speed_table
+from benchmarks.speed_table import speed_table, training_table
 from benchmarks.tables import Table, make_tables, read_results
 from benchmarks.tables.table import NoFigure
 from jointwrist.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 README, KEPT = ROOT / "README.md", ROOT / "docs" / "demo"
+PAGES = (README, ROOT / "docs" / "scaling.md")
 ABLATIONS = ROOT / "docs" / "ablations" / "ablations_free.md"
 ROWS = ("job.json", "segmentation.csv", "erosion.csv")
+#: Stands among the arms for that of the paper's classifiers which has the highest AUROC of those that were run.
+BEST_CLASSIFIER = "C0-*"
 #: Arms and columns of the ablations that the README shows.
-ARMS = ("S1", "S0", "C2", "C1", "C0-resnet", "T-unetpp", "T-umamba_enc", "C5-moved")
+ARMS = ("S1", "S0", "C2", "C1", BEST_CLASSIFIER, "T-unetpp", "T-umamba_enc", "C5-moved")
 COLUMNS = ("what", "seeds", "DSC %", "NSD %", "AUROC", "BACC %", "F1 %")
 
 
@@ -66,40 +72,42 @@ def joint_table(path: Path = ABLATIONS) -> str:
     cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines if line]
     places = [cells[0].index(name) for name in COLUMNS]
     rows = {row[0].strip("`"): [row[place] for place in places] for row in cells}
+    place = COLUMNS.index("AUROC")
+    run = [arm for arm, row in rows.items() if fnmatch(arm, BEST_CLASSIFIER) and re.match(r"\d", row[place])]
+    rows[BEST_CLASSIFIER] = rows[max(run, key=lambda arm: float(rows[arm][place].split()[0]))]
     chosen = [list(COLUMNS), ["---", *["---:"] * (len(COLUMNS) - 1)], *(rows[arm] for arm in ARMS)]
     return "\n".join([caption, "", *(f"| {' | '.join(row)} |" for row in chosen)])
 
 
-def filled(readme: str, kept: Path = KEPT) -> str:
-    """Return the README with every table between its markers made anew from the kept rows and speeds.
+def filled(page: str, kept: Path = KEPT) -> str:
+    """Return a page with every table between its markers made anew from the kept rows and speeds.
 
     Raises:
-        KeyError: The README has a marker for a table that there is not.
+        KeyError: The page has a marker for a table that there is not.
     """
     tables = {table.name: shown(table).markdown() for table in make_tables(read_results(kept))}
-    tables |= {"speed": speed_table(), "joint": joint_table()}
+    tables |= {"speed": speed_table(), "training": training_table(), "joint": joint_table()}
 
     def block(match: re.Match[str]) -> str:
         return f"{match.group(1)}\n{tables[match.group(2)].strip()}\n<!-- /table -->"
 
-    return re.sub(r"(<!-- table:(\w+) -->).*?<!-- /table -->", block, readme, flags=re.DOTALL)
+    return re.sub(r"(<!-- table:(\w+) -->).*?<!-- /table -->", block, page, flags=re.DOTALL)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Fill or check the README."""
+    """Fill or check the pages; return 1 if one is stale."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, metavar="RESULTS", help="results folder of a demonstration")
-    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if the README is stale")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a page is stale")
     arguments = parser.parse_args(argv)
     if arguments.keep:
         keep(arguments.keep)
-    text = README.read_text(encoding="utf-8")
-    wanted = filled(text)
-    if arguments.check and wanted != text:
-        print("README.md is stale; run: python benchmarks/readme.py")
+    stale = {page: wanted for page in PAGES if (wanted := filled(text := page.read_text(encoding="utf-8"))) != text}
+    if arguments.check and stale:
+        print(f"{', '.join(page.name for page in stale)}: stale; run: python benchmarks/readme.py")
         return 1
-    if wanted != text:
-        write_text(README, wanted)
+    for page, wanted in stale.items():
+        write_text(page, wanted)
     return 0
 
 

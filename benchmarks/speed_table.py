@@ -1,7 +1,9 @@
-"""The few speed figures that the README shows, of every machine that has been measured."""
+"""The few speed figures that README and docs show, of every machine that has been measured."""
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -39,3 +41,29 @@ def speed_table(folder: Path = RESULTS) -> str:
         if set(cells) != {"-"}:
             lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def training_table(folder: Path = RESULTS) -> str:
+    """Markdown table of training steps: their time by size, its growth, and the parts of a step at the largest size."""
+    lines: list[str] = []
+    for path in sorted(folder.glob("speed-*.csv")):
+        rows = pd.read_csv(path).query("part == 'training'")
+        found = dict(zip(rows["name"], rows["value"], strict=True))
+        steps = [(m[1], int(m[2])) for name in found if (m := re.fullmatch(r"(\w+) (\d+) px", name))]
+        if not steps:
+            continue
+        sizes = sorted({size for _, size in steps})
+        told = [name.partition(f"{steps[0][0]} {sizes[-1]} px, ")[2] for name in found]
+        parts = [part for part in told if part and not part.startswith("memory")]
+        growth = list(pairwise(sizes))
+        titles = [*(f"ms at {size} px" for size in sizes), *(f"{small} to {large} px" for small, large in growth)]
+        titles += [f"{part} %" for part in parts]
+        lines += [f"{rows['machine'].iloc[0]}:", "", "| model | " + " | ".join(titles) + " |"]
+        lines += ["| --- |" + " ---: |" * len(titles)]
+        for model in dict.fromkeys(model for model, _ in steps):
+            cells = [f"{found[f'{model} {size} px']:.0f}" for size in sizes]
+            cells += [f"{found[f'{model} {large} px to {small} px']:.1f} ×" for small, large in growth]
+            cells += [f"{100 * found[f'{model} {sizes[-1]} px, {part}']:.1f}" for part in parts]
+            lines.append(f"| `{model}` | {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines).strip() or "Not measured yet."
