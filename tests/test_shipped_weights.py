@@ -1,0 +1,45 @@
+"""The weights that come with the package are those of the recipe beside them, and the card tells of both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jointwrist.config import read_yaml
+from jointwrist.engine.checkpoint import read_weights
+from jointwrist.hub import find_weights
+
+ROOT = Path(__file__).parent.parent
+RECIPE = read_yaml(ROOT / "recipes" / "jointwrist_tiny.yaml")
+
+
+def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten to dotted keys; sequences as lists."""
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat |= leaves(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = list(value) if isinstance(value, list | tuple) else value
+    return flat
+
+
+def test_every_value_of_the_recipe_is_one_the_weights_were_trained_with():
+    _, info = read_weights(find_weights("jointwrist_tiny"))
+    trained, wanted = leaves(info["config"]), leaves(RECIPE)
+    assert {key: trained.get(key) for key in wanted} == wanted
+
+
+def test_the_card_names_what_the_recipe_says():
+    card = " ".join((ROOT / "jointwrist" / "weights" / "README.md").read_text(encoding="utf-8").split())
+    stream, optim = RECIPE["stream"], RECIPE["optim"]
+    low, high = stream["options"]["field_of_view"]
+    wrists = stream["wrists"] * optim["epochs"]
+    assert f"{wrists:,} phantom wrists" in card
+    assert f"Prevalence {stream['options']['prevalence']:.0%}".replace("%", " %") in card
+    assert f"field of view {low:.0f} to {high:.0f} mm" in card
+    assert (
+        f"{wrists // optim['batch_size']:,} steps of {optim['batch_size']} wrists at {RECIPE['image_size']} px" in card
+    )
+    assert f"cut from {RECIPE['detail_size']} px" in card
+    assert f"Seed {RECIPE['seed']}, phantom seed {stream['seed']}" in card
