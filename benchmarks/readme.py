@@ -1,8 +1,6 @@
-"""Tables of the README and of docs/scaling.md, from the rows that are kept in the repository.
+"""Tables of README and documentation: of the demonstration, the ablations and the speeds whose rows are kept here.
 
-These are rows of the demonstration and of the ablations, and measured speeds.
-
-python benchmarks/readme.py                  write the tables between the pages' markers
+python benchmarks/readme.py                  write the tables between the markers of the pages
 python benchmarks/readme.py --keep RESULTS   take over the rows of a new demonstration first
 python benchmarks/readme.py --check          say whether the pages are up to date
 """
@@ -21,14 +19,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.speed_table import speed_table, training_table
+from benchmarks.speed_table import scan_table, speed_table, training_table
 from benchmarks.tables import Table, make_tables, read_results
 from benchmarks.tables.table import NoFigure
 from jointwrist.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 README, KEPT = ROOT / "README.md", ROOT / "docs" / "demo"
-PAGES = (README, ROOT / "docs" / "scaling.md")
+#: Pages with markers.
+PAGES = (README, ROOT / "docs" / "scaling.md", ROOT / "docs" / "explanation" / "selective-scan.md")
 ABLATIONS = ROOT / "docs" / "ablations" / "ablations_free.md"
 ROWS = ("job.json", "segmentation.csv", "erosion.csv")
 #: Stands among the arms for that of the paper's classifiers which has the highest AUROC of those that were run.
@@ -86,7 +85,7 @@ def filled(page: str, kept: Path = KEPT) -> str:
         KeyError: The page has a marker for a table that there is not.
     """
     tables = {table.name: shown(table).markdown() for table in make_tables(read_results(kept))}
-    tables |= {"speed": speed_table(), "training": training_table(), "joint": joint_table()}
+    tables |= {"speed": speed_table(), "scan": scan_table(), "training": training_table(), "joint": joint_table()}
 
     def block(match: re.Match[str]) -> str:
         return f"{match.group(1)}\n{tables[match.group(2)].strip()}\n<!-- /table -->"
@@ -95,20 +94,21 @@ def filled(page: str, kept: Path = KEPT) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Fill or check the pages; return 1 if one is stale."""
+    """Fill or check the pages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, metavar="RESULTS", help="results folder of a demonstration")
     parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a page is stale")
     arguments = parser.parse_args(argv)
     if arguments.keep:
         keep(arguments.keep)
-    stale = {page: wanted for page in PAGES if (wanted := filled(text := page.read_text(encoding="utf-8"))) != text}
-    if arguments.check and stale:
-        print(f"{', '.join(page.name for page in stale)}: stale; run: python benchmarks/readme.py")
-        return 1
+    texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
+    stale = {page: wanted for page, text in texts.items() if (wanted := filled(text)) != text}
     for page, wanted in stale.items():
-        write_text(page, wanted)
-    return 0
+        if arguments.check:
+            print(f"{page.relative_to(ROOT)} is stale; run: python benchmarks/readme.py")
+        else:
+            write_text(page, wanted)
+    return int(arguments.check and bool(stale))
 
 
 if __name__ == "__main__":

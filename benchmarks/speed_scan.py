@@ -32,6 +32,7 @@ from jointwrist.ops.scan.elementwise import whole_scan
 LOOP, MAMBAPY = "reference", "mambapy"
 PASSES = ("forward", "forward+backward")
 FLOAT = 4
+PLOT = Path(__file__).resolve().parent.parent / "docs" / "pictures" / "speed-scan.png"
 
 
 class Problem(NamedTuple):
@@ -238,7 +239,7 @@ def benchmark_scan(argv: list[str] | None = None) -> list[dict[str, Any]]:
     parser.add_argument("--repeats", type=int, default=15, help="timings of each at most (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=4.0, help="after which a slow one is not timed again")
     parser.add_argument("--quick", action="store_true", help="two timings, lengths up to 4096")
-    parser.add_argument("--plot", type=Path, default=Path(__file__).parent / "results" / "speed-scan.png")
+    parser.add_argument("--plot", type=Path, default=PLOT, help="(default: the picture in the documentation)")
     arguments = parser.parse_args(argv)
     repeats = 2 if arguments.quick else arguments.repeats
     lengths = sorted(n for n in arguments.lengths if n <= 4096 or not arguments.quick)

@@ -1,4 +1,4 @@
-"""The few speed figures that README and docs show, of every machine that has been measured."""
+"""The few speed figures that the README and the documentation show, of every machine that has been measured."""
 
 from __future__ import annotations
 
@@ -28,42 +28,85 @@ SHOWN = {
 }
 
 
-def speed_table(folder: Path = RESULTS) -> str:
-    """Markdown table of the rows in `SHOWN`, a column for each machine's CSV; what was not measured is a dash."""
-    machines: dict[str, dict[tuple[str, str], str]] = {}
+LEAST, MOST = "or more", "or less"
+#: Of the scan, forward and backward: the name of a row, what it is, and what was aimed at, with its unit.
+AIMS = {
+    "reference to cpu N=16 L=4096 forward+backward": ("`cpu` against the loop, 16 states, 4,096 steps", 80, "×", LEAST),
+    "mambapy to cpu N=16 L=4096 forward+backward": ("`cpu` against mambapy, the same", 50, "×", LEAST),
+    "reference to torch N=16 L=4096 forward+backward": ("`torch` against the loop, the same", 10, "×", LEAST),
+    "reference to cpu N=1 L=4096 forward+backward": ("`cpu` against the loop, 1 state, 4,096 steps", 40, "×", LEAST),
+    "cpu N=16 L=16384 extra memory": ("Memory of `cpu`, 16 states, 16,384 steps", 150, "MB", MOST),
+    "torch N=16 L=16384 extra memory": ("Memory of `torch`, the same", 300, "MB", MOST),
+}
+#: The share of a time that the machine's bound explains, above 1 where the bound is beaten.
+BOUNDS = {
+    f"cpu N={states} L=4096 forward+backward, bound to time": f"Bound of the machine to the time of `cpu`, {told}"
+    for states, told in ((16, "16 states, 4,096 steps"), (1, "1 state, 4,096 steps"))
+}
+
+
+def measured(folder: Path = RESULTS) -> dict[str, dict[tuple[str, str], tuple[float, str]]]:
+    """Values and units by part and name of the row, for each machine."""
+    machines: dict[str, dict[tuple[str, str], tuple[float, str]]] = {}
     for path in sorted(folder.glob("speed-*.csv")):
         for row in pd.read_csv(path, keep_default_na=False).to_dict("records"):
-            text = f"{float(row['value']):.3g} {row['unit'] or '×'}"
-            machines.setdefault(row["machine"], {})[row["part"], row["name"]] = text
-    lines = ["| | " + " | ".join(machines) + " |", "| --- |" + " ---: |" * len(machines)]
-    for key, title in SHOWN.items():
-        cells = [found.get(key, "-") for found in machines.values()]
-        if set(cells) != {"-"}:
-            lines.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+            machines.setdefault(row["machine"], {})[row["part"], row["name"]] = float(row["value"]), row["unit"] or "×"
+    return machines
+
+
+def _lines(heads: list[str], rows: list[list[str]], wide: int) -> str:
+    """Markdown table; the first `wide` columns say what a row is, and rows of nothing but dashes are left out."""
+    rule = ["---", *["---:"] * (len(heads) - 1)]
+    shown = [heads, rule, *(row for row in rows if set(row[wide:]) != {"-"})]
+    return "\n".join("|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|" for row in shown)
+
+
+def speed_table(folder: Path = RESULTS) -> str:
+    """Markdown table of the rows in `SHOWN`, a column for each machine's CSV; what was not measured is a dash."""
+    machines = measured(folder)
+
+    def cell(found: dict, key: tuple[str, str]) -> str:
+        return "{:.3g} {}".format(*found[key]) if key in found else "-"
+
+    rows = [[title, *(cell(found, key) for found in machines.values())] for key, title in SHOWN.items()]
+    return _lines(["", *machines], rows, wide=1)
+
+
+def scan_table(folder: Path = RESULTS) -> str:
+    """Markdown table of what was aimed at with the scan and, of every machine that scanned on its CPU, was reached."""
+    machines = {machine: found for machine, found in measured(folder).items() if ("scan", next(iter(AIMS))) in found}
+
+    def cell(found: dict, name: str, aim: float = 0.0, sense: str = LEAST) -> str:
+        value, unit = found["scan", name]
+        missed = value < aim if sense == LEAST else value > aim
+        return f"{value:.3g} {unit}{', missed' * missed}"
+
+    rows = [
+        [title, f"{aim} {unit} {sense}", *(cell(found, name, aim, sense) for found in machines.values())]
+        for name, (title, aim, unit, sense) in AIMS.items()
+    ]
+    rows += [[title, "", *(cell(found, name) for found in machines.values())] for name, title in BOUNDS.items()]
+    return _lines(["", "aimed at", *machines], rows, wide=2)
 
 
 def training_table(folder: Path = RESULTS) -> str:
     """Markdown table of training steps: their time by size, its growth, and the parts of a step at the largest size."""
-    lines: list[str] = []
-    for path in sorted(folder.glob("speed-*.csv")):
-        rows = pd.read_csv(path).query("part == 'training'")
-        found = dict(zip(rows["name"], rows["value"], strict=True))
+    tables: list[str] = []
+    for machine, values in measured(folder).items():
+        found = {name: value for (part, name), (value, _) in values.items() if part == "training"}
         steps = [(m[1], int(m[2])) for name in found if (m := re.fullmatch(r"(\w+) (\d+) px", name))]
         if not steps:
             continue
         sizes = sorted({size for _, size in steps})
         told = [name.partition(f"{steps[0][0]} {sizes[-1]} px, ")[2] for name in found]
         parts = [part for part in told if part and not part.startswith("memory")]
-        growth = list(pairwise(sizes))
-        titles = [*(f"ms at {size} px" for size in sizes), *(f"{small} to {large} px" for small, large in growth)]
-        titles += [f"{part} %" for part in parts]
-        lines += [f"{rows['machine'].iloc[0]}:", "", "| model | " + " | ".join(titles) + " |"]
-        lines += ["| --- |" + " ---: |" * len(titles)]
+        heads = ["model", *(f"ms at {size} px" for size in sizes)]
+        heads += [f"{small} to {large} px" for small, large in pairwise(sizes)] + [f"{part} %" for part in parts]
+        rows = []
         for model in dict.fromkeys(model for model, _ in steps):
             cells = [f"{found[f'{model} {size} px']:.0f}" for size in sizes]
-            cells += [f"{found[f'{model} {large} px to {small} px']:.1f} ×" for small, large in growth]
+            cells += [f"{found[f'{model} {large} px to {small} px']:.1f} ×" for small, large in pairwise(sizes)]
             cells += [f"{100 * found[f'{model} {sizes[-1]} px, {part}']:.1f}" for part in parts]
-            lines.append(f"| `{model}` | {' | '.join(cells)} |")
-        lines.append("")
-    return "\n".join(lines).strip() or "Not measured yet."
+            rows.append([f"`{model}`", *cells])
+        tables.append(f"{machine}:\n\n{_lines(heads, rows, wide=1)}")
+    return "\n\n".join(tables) or "Not measured yet."

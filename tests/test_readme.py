@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.readme import ABLATIONS, ARMS, BEST_CLASSIFIER, KEPT, README, filled, keep, main
-from benchmarks.speed_table import RESULTS, speed_table, training_table
+from benchmarks.speed_table import AIMS, BOUNDS, RESULTS, scan_table, speed_table, training_table
 
 TEXT = README.read_text(encoding="utf-8")
 
@@ -57,6 +57,21 @@ def test_what_was_not_measured_is_a_dash(tmp_path):
     assert lines[0].endswith("| 7.25 × | - |") and lines[1].endswith("| - | 7.25 wrists/s/core |")
 
 
+def test_aims_of_the_scan_that_were_missed_are_said_so(tmp_path):
+    rows = [
+        {"name": name, "value": aim * factor, "unit": unit.replace("×", "")}
+        for factor, (name, (_, aim, unit, _)) in zip((1, 0.99, 2, 1, 1, 1.01), AIMS.items(), strict=True)
+    ] + [{"name": name, "value": 0.5, "unit": ""} for name in BOUNDS]
+    kept = pd.DataFrame(rows).assign(part="scan", machine="A", torch="2")
+    kept.to_csv(tmp_path / "speed-A.csv", index=False)
+    elsewhere = kept.assign(machine="B").replace({"name": {name: f"{name} on a GPU" for name in kept["name"]}})
+    elsewhere.to_csv(tmp_path / "speed-B.csv", index=False)
+    header, _, *lines = scan_table(tmp_path).splitlines()
+    assert header == "| | aimed at | A |" and len(lines) == len(AIMS) + len(BOUNDS)
+    assert [line.endswith(", missed |") for line in lines] == [False, True, False, False, False, True, False, False]
+    assert "| 80 × or more | 80 × |" in lines[0] and "| 300 MB or less | 303 MB, missed |" in lines[5]
+
+
 def test_training_steps_are_a_table_of_sizes_growth_and_parts(tmp_path):
     assert training_table(tmp_path) == "Not measured yet."
     rows = {
@@ -64,7 +79,7 @@ def test_training_steps_are_a_table_of_sizes_growth_and_parts(tmp_path):
         "unet 128 px, loading": 0.05, "unet 128 px, forward": 0.95, "unet 128 px to 64 px": 4.2,
         "unet 128 px, memory kept": 3.0,
     }  # fmt: skip
-    frame = pd.DataFrame({"part": "training", "name": rows.keys(), "value": rows.values(), "machine": "A"})
+    frame = pd.DataFrame({"part": "training", "name": rows.keys(), "value": rows.values(), "unit": "", "machine": "A"})
     frame.to_csv(tmp_path / "speed-a.csv", index=False)
     machine, _, header, _, line = training_table(tmp_path).splitlines()
     assert machine == "A:" and header == "| model | ms at 64 px | ms at 128 px | 64 to 128 px | loading % | forward % |"
