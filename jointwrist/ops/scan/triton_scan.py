@@ -49,8 +49,8 @@ def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
 @functools.cache
 def _failure(device: torch.device) -> str | None:
     """Try a scan of one step: Triton needs a C compiler, a cache that it can write to and a GPU that it knows."""
-    one = torch.ones(1, 1, 1, device=device)
     try:
+        one = torch.ones(1, 1, 1, device=device)
         forward(one, one, one[0], one[None], one[None], None, None, None, False, False)
     except Exception as error:  # whatever it lacks, another backend can scan
         return f"Triton does not work here: {type(error).__name__}: {error}"
