@@ -3,7 +3,8 @@
 Parts are metrics, phantom, scan, inference, loading, training, memory and start.
 
 Each part prints what it measured and returns it as rows (name, value, unit); they are kept in one CSV a machine, a
-later run of a part replacing its earlier rows. A row may have a bound; where one is exceeded, the command ends with 1.
+later run of a part replacing its earlier rows. A row may have a `bound` that it must not exceed, or a `least` that it
+must reach; where one does not, the command ends with 1.
 """
 
 from __future__ import annotations
@@ -39,16 +40,20 @@ def keep(part: str, rows: list[dict[str, Any]], folder: Path) -> Path:
 
 
 def exceeded(rows: list[dict[str, Any]]) -> list[str]:
-    """Name the rows whose value is above their bound."""
-    return [
-        f"{row['name']}: {row['value']:.4g} {row['unit']} exceeds the bound of {row['bound']:g}"
-        for row in rows
-        if row.get("bound") is not None and row["value"] > row["bound"]
+    """Name the rows whose value is above their bound, or below what is the least."""
+
+    def told(row: dict[str, Any], what: str) -> str:
+        return f"{row['name']}: {row['value']:.4g} {row['unit']} {what}".replace("  ", " ")
+
+    above = [row for row in rows if row.get("bound") is not None and row["value"] > row["bound"]]
+    below = [row for row in rows if row.get("least") is not None and row["value"] < row["least"]]
+    return [told(row, f"exceeds the bound of {row['bound']:g}") for row in above] + [
+        told(row, f"is below the least, {row['least']:g}") for row in below
     ]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one part or all; return 1 if a bound is exceeded."""
+    """Run one part or all; return 1 if a row is outside its bounds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=(*PARTS, "all"))
     parser.add_argument(

@@ -29,8 +29,7 @@ def test_items_are_the_same_read_anew_and_kept(tmp_path):
         truth = torch.from_numpy(unpack_masks(sample.bones).astype(np.float32))
         for bone, mask in enumerate(unpack_bits(items[0]["bones"][None], 14)[0]):
             assert torch.equal(mask, resize_bits(truth[bone : bone + 1], SIZE)[0])
-    per_pixel = [
-        sum(v.untyped_storage().nbytes() for v in item.values() if isinstance(v, torch.Tensor)) / SIZE**2
-        for item in kept._items
-    ]
-    assert max(per_pixel) < 5.1
+    assert sum(block.nbytes for block in kept._kept._blocks) == 4 * SIZE**2 * len(cases)
+    eroded = [found.untyped_storage() for _, found in kept._kept._known.values()]
+    assert {storage.nbytes() for storage in eroded} == {1, SIZE**2}
+    assert len({storage.data_ptr() for storage in eroded if storage.nbytes() == 1}) == 1

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.speed import keep, main
+from benchmarks.speed import exceeded, keep, main
 from benchmarks.speed_metrics import benchmark_metrics, imperfect
 from benchmarks.speed_phantom import benchmark_phantom
 
@@ -39,6 +39,16 @@ def test_a_later_run_replaces_the_rows_of_its_part(tmp_path):
     frame = pd.read_csv(path)
     assert sorted(zip(frame["part"], frame["value"], strict=True)) == [("metrics", 3.0), ("scan", 1.0)]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_rows_outside_their_bounds_are_named():
+    row = {"name": "ratio", "unit": ""}
+    assert (
+        exceeded([{**row, "value": 8.0, "least": 8.0}, {**row, "value": 0.1, "bound": 0.1}, {**row, "value": 9.0}])
+        == []
+    )
+    found = exceeded([{**row, "value": 7.9, "least": 8.0}, {**row, "value": 0.2, "bound": 0.1, "unit": "MB"}])
+    assert found == ["ratio: 0.2 MB exceeds the bound of 0.1", "ratio: 7.9 is below the least, 8"]
 
 
 def test_options_without_a_part_are_refused():

@@ -11,6 +11,7 @@ import torch
 
 from benchmarks.peak import peak_memory
 from benchmarks.speed_loading import (
+    HOST,
     PACKED,
     WARPS,
     Arrays,
@@ -95,3 +96,10 @@ def test_rows_hold_rates_ratios_and_memory(folder, monkeypatch):
     assert rows["packed, kept, to scipy, read anew"] == pytest.approx(rows["packed, kept"] / rows["scipy, read anew"])
     assert rows["packed, memory of a kept image"] == pytest.approx(0.2)
     assert rows["packed to Pillow, memory of a kept image"] == pytest.approx(0.05)
+    for row in found:
+        bounded = row["name"].startswith(f"{HOST}, kept, to ") or row["name"] == f"{PACKED}, kept, to scipy, read anew"
+        assert row.get("least") == (8.0 if bounded else None), row["name"]
+        small = row["name"].endswith("memory of a kept image") and row["unit"] == ""
+        assert row.get("bound") == (
+            0.1 if small or row["name"] == f"{HOST} to Pillow, 10 images, kept, memory" else None
+        )

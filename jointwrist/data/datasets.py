@@ -26,23 +26,36 @@ def sample_to_item(sample: WristSample, size: int) -> dict[str, object]:
         unknown; scores (6,) int64; has_bones, has_eroded bool; identifier, patient and side.
     """
 
-    def bits(array: np.ndarray | None, dtype: type[np.integer]) -> Tensor:
-        if array is None or not array.any():
-            return torch.from_numpy(np.zeros((1, 1), dtype)).expand(size, size)  # takes no memory
+    def bits(array: np.ndarray | None, dtype: type[np.integer]) -> Tensor | None:
+        if array is None:
+            return None
+        if not array.any():
+            return _nothing(dtype, size)
         return resize_bits(torch.from_numpy(array.astype(dtype, copy=False))[None], size)[0]
 
+    image = prepare_image(torch.from_numpy(sample.image)[None], size)[0]
+    # 14 bones leave the sign of int16 alone
+    return _item(image, bits(sample.bones, np.int16), bits(sample.eroded, np.uint8), sample)
+
+
+def _item(image: Tensor, bones: Tensor | None, eroded: Tensor | None, of: WristSample | Case) -> dict[str, object]:
+    size = image.shape[-1]
     return {
-        "image": prepare_image(torch.from_numpy(sample.image)[None], size)[0],
-        # 14 bones leave the sign of int16 alone
-        "bones": bits(sample.bones, np.int16),
-        "eroded": bits(sample.eroded, np.uint8),
-        "has_bones": torch.tensor(sample.bones is not None),
-        "has_eroded": torch.tensor(sample.eroded is not None),
-        "scores": torch.from_numpy(np.asarray(sample.scores, np.int64)),
-        "identifier": sample.identifier,
-        "patient": sample.patient,
-        "side": sample.side,
+        "image": image,
+        "bones": _nothing(np.int16, size) if bones is None else bones,
+        "eroded": _nothing(np.uint8, size) if eroded is None else eroded,
+        "has_bones": torch.tensor(bones is not None),
+        "has_eroded": torch.tensor(eroded is not None),
+        "scores": torch.from_numpy(np.array(of.scores, np.int64)),
+        "identifier": of.identifier,
+        "patient": of.patient,
+        "side": of.side,
     }
+
+
+def _nothing(dtype: type[np.integer], size: int) -> Tensor:
+    """Return an empty (S, S) bit map that takes no memory."""
+    return torch.from_numpy(np.zeros((1, 1), dtype)).expand(size, size)
 
 
 class WristDataset(Dataset):
@@ -51,25 +64,66 @@ class WristDataset(Dataset):
     Args:
         cases: Cases of the release.
         size: Side of the square image in pixels.
-        cache: Keep items in memory after the first reading: 4 bytes a pixel, 5 with known erosions.
+        cache: Keep items in memory after the first reading: 4 bytes a pixel, 5 where erosions are known.
     """
 
     def __init__(self, cases: Sequence[Case], size: int, cache: bool = True):
         self.cases = list(cases)
         self.size = size
-        self._items: list[dict | None] | None = [None] * len(self.cases) if cache else None
+        self._kept = _Kept(self.cases, size) if cache else None
 
     def __len__(self) -> int:
         return len(self.cases)
 
     def __getitem__(self, index: int) -> dict[str, object]:
-        item = None if self._items is None else self._items[index]
-        if item is None:
-            item = sample_to_item(load_sample(self.cases[index]), self.size)
-            item["image"] = (item["image"] * _GREYS).round().to(torch.uint16)
-            if self._items is not None:
-                self._items[index] = item
-        return {**item, "image": item["image"].float() / _GREYS}
+        if self._kept is not None and index in self._kept:
+            return self._kept[index]
+        item = sample_to_item(load_sample(self.cases[index]), self.size)
+        grey = item["image"].mul_(_GREYS).round_().to(torch.uint16)
+        if self._kept is not None:
+            self._kept.add(index, grey, item)
+        return {**item, "image": _unit(grey)}
+
+
+class _Kept:
+    """Items in blocks of memory, which the system gives to what is written alone.
+
+    Items that were kept one by one, each a few small tensors among what reading takes and frees, would leave holes that
+    nothing fits into, nearly half as much again.
+    """
+
+    def __init__(self, cases: Sequence[Case], size: int):
+        self.cases, self.shape = cases, (len(cases), size, size)
+        self._blocks: tuple[Tensor, Tensor] | None = None
+        #: By index, whether there are masks, and the map of eroded pixels where it is known.
+        self._known: dict[int, tuple[bool, Tensor | None]] = {}
+        self._nothing = _nothing(np.uint8, size)
+
+    def __contains__(self, index: int) -> bool:
+        return index in self._known
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        masked, eroded = self._known[index]
+        images, bones = self._blocks
+        return _item(_unit(images[index, None]), bones[index] if masked else None, eroded, self.cases[index])
+
+    def add(self, index: int, grey: Tensor, item: dict[str, object]) -> None:
+        """Keep an item, whose image comes as (1, S, S) uint16."""
+        if self._blocks is None:  # not before: each process that reads makes its own
+            self._blocks = torch.empty(self.shape, dtype=torch.uint16), torch.empty(self.shape, dtype=torch.int16)
+        images, bones = self._blocks
+        images[index, None] = grey
+        masked, eroded = bool(item["has_bones"]), item["eroded"] if item["has_eroded"] else None
+        if masked:
+            bones[index] = item["bones"]
+        if eroded is not None and eroded.untyped_storage().nbytes() == 1:
+            eroded = self._nothing
+        self._known[index] = masked, eroded
+
+
+def _unit(grey: Tensor) -> Tensor:
+    """Bring uint16 to float32 in [0, 1]."""
+    return grey.float().div_(_GREYS)
 
 
 class CropDataset(Dataset):
