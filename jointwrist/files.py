@@ -16,6 +16,7 @@ from jointwrist.errors import StorageError
 REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR), "choose a folder that can be written to"),
+    errno.ENAMETOOLONG: "choose a shorter name",
 }
 
 

@@ -42,7 +42,7 @@ def array(values: np.ndarray, allow_pickle: bool = False) -> bytes:
 
 
 def dicom(syntax: str = ExplicitVRLittleEndian, **attributes) -> bytes:
-    """A computed radiograph of 12 bits; baseline JPEG has 8."""
+    """A computed radiograph of 12 bits, baseline JPEG of 8; an attribute that is None is removed."""
     bits = 8 if syntax == JPEGBaseline8Bit else 12
     pixels = FILM if bits == 8 else FILM.astype(np.uint16) * 16
     meta = FileMetaDataset()
@@ -61,7 +61,10 @@ def dicom(syntax: str = ExplicitVRLittleEndian, **attributes) -> bytes:
     elif syntax.is_compressed:
         data.compress(syntax)
     for name, value in attributes.items():
-        setattr(data, name, value)
+        if value is None:
+            delattr(data, name)
+        else:
+            setattr(data, name, value)
     buffer = io.BytesIO()
     data.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
@@ -145,23 +148,27 @@ def harm(content: bytes, rng: np.random.Generator) -> bytes:
     return bytes(data)
 
 
-def damaged(name: str, count: int) -> Iterator[bytes]:
-    """Damaged versions of one sound file, the same in every run."""
-    content, rng = SOUND[name](), np.random.default_rng([*name.encode(), 7])
+def damaged(name: str, content: bytes, count: int) -> Iterator[bytes]:
+    """Damaged versions of a sound file, the same in every run."""
+    rng = np.random.default_rng([*name.encode(), 7])
     for _ in range(count):
         harmed = harm(content, rng)
         yield harm(harmed, rng) if harmed and rng.random() < 0.3 else harmed
 
 
-def png_of_size(width: int, height: int) -> bytes:
-    """A PNG whose header claims a size that its few bytes of zeros could fill."""
+def png(width: int, height: int, body: bytes, depth: int = 8, colour: int = 0) -> bytes:
+    """A PNG of some compressed rows, whatever its header claims."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    body = zlib.compress(bytes(2**22), 9)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def png_of_size(width: int, height: int) -> bytes:
+    """A PNG whose header claims a size that its few bytes of zeros could fill."""
+    return png(width, height, zlib.compress(bytes(2**22), 9))
 
 
 def bmp_of_size(width: int, height: int) -> bytes:
@@ -202,19 +209,6 @@ def zip_bomb(member: str, size: int = 2**31) -> bytes:
     with zipfile.ZipFile(buffer, "w", deflated) as archive, archive.open(member, "w", force_zip64=True) as out:
         for _ in range(size // 2**24):
             out.write(bytes(2**24))
-    return buffer.getvalue()
-
-
-def sheet_with(rows: str) -> bytes:
-    """A workbook whose sheet holds the given XML rows."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(workbook())) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            content = old.read(name)
-            if name.startswith("xl/worksheets/sheet"):
-                start, end = content.index(b"<sheetData>") + 11, content.index(b"</sheetData>")
-                content = content[:start] + rows.encode() + content[end:]
-            new.writestr(name, content)
     return buffer.getvalue()
 
 

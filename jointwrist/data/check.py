@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from jointwrist.anatomy import BONES, JOINTS, NOT_SCORED
 from jointwrist.data import layout
+from jointwrist.data.alignment import misplaced
 from jointwrist.data.faults import Fault, FaultError
 from jointwrist.data.images import read_image
 from jointwrist.data.layout import SPLITS, parse_identifier
@@ -138,7 +139,9 @@ def _contents(release: Release) -> list[Fault]:
         size = None if image is None else image.shape
         if case.mask is not None:
             bits = reader.read(case.mask, "unreadable array", read_masks, case.mask, size)
-            reader.faults += [] if bits is None else _empty_bones(case.mask, bits)
+            if bits is not None:
+                reader.faults += _empty_bones(case.mask, bits)
+                reader.faults += [] if image is None or bits.shape != size else _misplaced(case.mask, image, bits)
         if case.truth is not None:
             reader.read(case.truth, "unreadable array", read_truth, case.truth, size)
         for joint, path in case.crops.items():
@@ -184,6 +187,12 @@ def _empty_bones(path: Path, bits: np.ndarray) -> Iterable[Fault]:
     empty = [bone.name for bone in BONES if not present >> bone.index & 1]
     if empty:
         yield Fault("empty mask", path, f"no pixel of {', '.join(empty)}", "warning")
+
+
+def _misplaced(path: Path, image: np.ndarray, bits: np.ndarray) -> Iterable[Fault]:
+    if where := misplaced(image, bits):
+        message = f"the masks {where}; look at them, they may belong to another image or size"
+        yield Fault("misplaced mask", path, message, "warning")
 
 
 def _box_faults(root: Path, case: Case, size: tuple[int, ...]) -> Iterable[Fault]:

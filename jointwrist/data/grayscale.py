@@ -73,9 +73,13 @@ def _apply_modality(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     if slope is None or intercept is None:
         return stored
     slope, intercept = float(slope), float(intercept)
-    if not (math.isfinite(slope) and math.isfinite(intercept) and slope != 0):
+    if (slope, intercept) == (1, 0):
+        return stored
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = stored * np.float32(slope) + np.float32(intercept)
+    if slope == 0 or not np.isfinite(values).all():
         raise GreyScaleError(f"rescale slope {slope} and intercept {intercept} leave no image")
-    return stored if (slope, intercept) == (1, 0) else stored * np.float32(slope) + np.float32(intercept)
+    return values
 
 
 def _look_up(values: np.ndarray, item: Dataset, dataset: Dataset, scale: bool) -> np.ndarray:

@@ -95,7 +95,11 @@ def read_boxes(path: Path, known: Collection[str], report: Report = refuse) -> d
         names = {category["id"]: str(category["name"]) for category in content["categories"]}
         files = {image["id"]: str(image["file_name"]) for image in content["images"]}
         sizes = {image["id"]: _image_size(image) for image in content["images"]}
-        entries = [(entry["image_id"], entry["category_id"], entry["bbox"]) for entry in content["annotations"]]
+        entries = [
+            (entry["image_id"], entry["category_id"], entry["bbox"])
+            for entry in content["annotations"]
+            if entry["image_id"] in files
+        ]
         joints = _match_categories(path, names, {category for _, category, _ in entries}, report)
     except (KeyError, TypeError) as error:
         report(Fault("unreadable table", path, f"is not a COCO file ({error!r}); download it again"))
@@ -107,7 +111,7 @@ def read_boxes(path: Path, known: Collection[str], report: Report = refuse) -> d
             report(Fault("boxes without image", path, message, "warning"))
     found: dict[str, JointBoxes] = {}
     for image, category, box in entries:
-        identifier, joint = identifiers.get(image), joints.get(category)
+        identifier, joint = identifiers[image], joints.get(category)
         if identifier is None or joint is None:
             continue
         empty = JointBoxes(np.full((NUM_JOINTS, 4), np.nan, np.float32), sizes[image])

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -93,7 +94,8 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        raise DataError(f"{path}: the weights do not fit {info['model']}: {error}") from None
+        told = shorten(str(error), 400, placeholder=" ...")  # PyTorch lists every tensor
+        raise DataError(f"{path}: the weights do not fit {info['model']}: {told}") from None
     return model.eval(), info
 
 
