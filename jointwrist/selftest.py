@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -24,6 +25,8 @@ HALF_BOUND = 0.02
 #: Relative difference of a bone's area, and difference of a probability, that another processor's rounding may make.
 AREA_BOUND, PROBABILITY_BOUND = 0.01, 0.01
 GOLDEN = "weights/golden.json"
+#: Length, scale of A and number of states of the scans: weak and strong decay; the networks have one state.
+SCANS = ((1, 1.0, 4), (65, 1.0, 4), (513, 0.01, 4), (513, 300.0, 4), (65, 1.0, 1), (513, 0.01, 1), (513, 300.0, 1))
 
 
 @dataclass(frozen=True)
@@ -76,23 +79,23 @@ def _scan_check(name: str) -> Callable[[torch.device], str]:
 
 
 def check_scan(name: str, device: torch.device) -> str:
-    """Hold values and gradients of a backend against the loop in float64, with weak and with strong decay."""
+    """Hold values and gradients of a backend against the loop in float64, for every case of `SCANS`."""
     from jointwrist.ops.scan import selective_scan
     from jointwrist.ops.scan.dispatch import why_not
 
     if reason := why_not(name, device):
         raise NotRun(reason)
     worst = {"forward": 0.0, "gradients": 0.0}
-    for length, decay in ((1, 1.0), (65, 1.0), (513, 0.01), (513, 300.0)):
+    for length, decay, states in SCANS:
         generator = torch.Generator().manual_seed(length)
 
         def normal(*shape: int, generator: torch.Generator = generator) -> Tensor:
             return torch.randn(shape, generator=generator)
 
         values = {
-            "u": normal(2, 6, length), "delta": normal(2, 6, length), "A": -decay * normal(6, 4).abs(),
-            "B": normal(2, 1, 4, length), "C": normal(2, 1, 4, length), "D": normal(6), "z": normal(2, 6, length),
-            "delta_bias": normal(6),
+            "u": normal(2, 6, length), "delta": normal(2, 6, length), "A": -decay * normal(6, states).abs(),
+            "B": normal(2, 1, states, length), "C": normal(2, 1, states, length), "D": normal(6),
+            "z": normal(2, 6, length), "delta_bias": normal(6),
         }  # fmt: skip
         exact = {key: value.double().requires_grad_() for key, value in values.items()}
         ours = {key: value.to(device).requires_grad_() for key, value in values.items()}
@@ -184,7 +187,7 @@ def check_half(device: torch.device) -> str:
 
     model = load_weights(find_weights("jointwrist_tiny"))[0].to(device)
     image, _ = _batch(device, 128)
-    with torch.no_grad():
+    with torch.no_grad(), full_float32():
         exact = model.segment(image).float().sigmoid()
         with torch.autocast(device.type, torch.bfloat16):
             found = model.segment(image).float().sigmoid()
@@ -195,6 +198,20 @@ def check_half(device: torch.device) -> str:
     return detail
 
 
+@contextmanager
+def full_float32() -> Iterator[None]:
+    """Multiply and convolve with all bits of float32: a GPU's TensorFloat-32 keeps 10 of the 23 behind the point."""
+    parts = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [part.allow_tf32 for part in parts]
+    for part in parts:
+        part.allow_tf32 = False
+    try:
+        yield
+    finally:
+        for part, allowed in zip(parts, before, strict=True):
+            part.allow_tf32 = allowed
+
+
 def golden(device: torch.device) -> dict[str, Any]:
     """What the shipped weights say of a fixed phantom: areas in pixels by bone, probabilities by joint surface."""
     from jointwrist.data.phantom import PhantomConfig, make_wrist
@@ -202,7 +219,8 @@ def golden(device: torch.device) -> dict[str, Any]:
     from jointwrist.inference.predictor import Predictor
 
     wrist = as_right_hand(make_wrist(2026, 3, PhantomConfig(size=256, prevalence=0.5)))
-    result = Predictor.from_pretrained("jointwrist_tiny", device=str(device))(wrist.image[0], side="R")
+    with full_float32():
+        result = Predictor.from_pretrained("jointwrist_tiny", device=str(device))(wrist.image[0], side="R")
     return {
         "phantom_mean": round(float(wrist.image.mean()), 5),
         "areas": [int(mask.sum()) for mask in result.masks],

@@ -10,6 +10,7 @@ import torch
 
 from jointwrist import selftest
 from jointwrist.cli import main
+from jointwrist.inference.predictor import Predictor
 from jointwrist.ops.scan import chunked
 
 pytestmark = pytest.mark.trust
@@ -39,6 +40,43 @@ def test_a_backend_that_is_slightly_wrong_is_named(monkeypatch, capsys):
     told = json.loads(capsys.readouterr().out)
     assert not told["passed"]
     assert [check["name"] for check in told["checks"] if check["verdict"] == "failed"] == ["scan torch"]
+
+
+def test_a_backend_that_is_wrong_with_one_state_alone_is_found(monkeypatch):
+    """The networks have one state, for which backends take ways of their own."""
+    original = chunked.scan
+
+    def wrong(u, delta, A, *rest):
+        y, last = original(u, delta, A, *rest)
+        return (y * (1 + 3e-5) if A.shape[-1] == 1 else y), last
+
+    monkeypatch.setattr(chunked, "scan", wrong)
+    with pytest.raises(selftest.Failed, match="relative error 3e-05"):
+        selftest.check_scan("torch", CPU)
+
+
+@pytest.fixture
+def short_factors():
+    """PyTorch's parts that may shorten float32 on a GPU, allowed to."""
+    parts = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [part.allow_tf32 for part in parts]
+    for part in parts:
+        part.allow_tf32 = True
+    yield parts
+    for part, allowed in zip(parts, before, strict=True):
+        part.allow_tf32 = allowed
+
+
+def test_the_stored_answer_is_held_against_all_bits_of_float32(short_factors, monkeypatch):
+    original, seen = Predictor.__call__, []
+
+    def call(self, *arguments, **options):
+        seen.append([part.allow_tf32 for part in short_factors])
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(Predictor, "__call__", call)
+    selftest.check_golden(CPU)
+    assert seen == [[False, False]] and all(part.allow_tf32 for part in short_factors)
 
 
 def test_wrong_gradients_are_found(monkeypatch):
