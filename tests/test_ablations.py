@@ -55,9 +55,10 @@ def write_run(results, regime, arm, seed, quality, reports, config=None):
         ).to_csv(folder / "segmentation.csv", index=False)
     record = {
         "status": "ok",
-        "config": config or {},
+        "config": config or {"joint": {"segmenter": ""}},
         "parameters": 1,
         "seconds": 60.0,
+        "machine": "a machine",
         "thresholds": {"erosion": 0.5},
         "revision": "abc",
     }
