@@ -10,13 +10,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dicom_files
 import numpy as np
 import pydicom
 from openpyxl import Workbook
 from PIL import Image
-from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import (
-    ComputedRadiographyImageStorage,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -42,32 +41,21 @@ def array(values: np.ndarray, allow_pickle: bool = False) -> bytes:
 
 
 def dicom(syntax: str = ExplicitVRLittleEndian, **attributes) -> bytes:
-    """A computed radiograph of 12 bits, baseline JPEG of 8; an attribute that is None is removed."""
+    """A computed radiograph of 12 bits, baseline JPEG of 8, the same in every run; None removes an attribute."""
     bits = 8 if syntax == JPEGBaseline8Bit else 12
-    pixels = FILM if bits == 8 else FILM.astype(np.uint16) * 16
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = ComputedRadiographyImageStorage, "1.2.3.4"
-    meta.TransferSyntaxUID = ImplicitVRLittleEndian if syntax == ImplicitVRLittleEndian else ExplicitVRLittleEndian
-    data = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
-    data.SOPClassUID, data.SOPInstanceUID, data.Modality = ComputedRadiographyImageStorage, "1.2.3.4", "CR"
-    data.PixelSpacing, data.ImageLaterality, data.WindowCenter, data.WindowWidth = [0.15, 0.15], "L", 2000, 3000
-    data.Rows, data.Columns = pixels.shape
-    data.SamplesPerPixel, data.PhotometricInterpretation, data.PixelRepresentation = 1, "MONOCHROME1", 0
-    data.BitsAllocated, data.BitsStored, data.HighBit = 8 * pixels.itemsize, bits, bits - 1
-    data.PixelData = pixels.tobytes()
+    header = dict(
+        SOPInstanceUID="1.2.3.4", PixelSpacing=[0.15, 0.15], ImageLaterality="L", WindowCenter=2000, WindowWidth=3000,
+        PhotometricInterpretation="MONOCHROME1",
+    )  # fmt: skip
+    data = dicom_files.make(FILM if bits == 8 else FILM.astype(np.uint16) * 16, bits, **(header | attributes))
     if syntax == JPEGBaseline8Bit:
         data.PixelData = pydicom.encaps.encapsulate([picture("JPEG")])
-        meta.TransferSyntaxUID = syntax
+        data.file_meta.TransferSyntaxUID = syntax
     elif syntax.is_compressed:
         data.compress(syntax)
-    for name, value in attributes.items():
-        if value is None:
-            delattr(data, name)
-        else:
-            setattr(data, name, value)
-    buffer = io.BytesIO()
-    data.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
+    else:
+        data.file_meta.TransferSyntaxUID = syntax
+    return dicom_files.content(data)
 
 
 def workbook(spacing: object = 0.15) -> bytes:

@@ -7,15 +7,15 @@ import warnings
 import numpy as np
 import pydicom
 import pytest
+from dicom_files import film, make, save
 from PIL import Image
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
 from pydicom.uid import (
     UID,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     DigitalXRayImageStorageForProcessing,
-    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -31,42 +31,6 @@ from jointwrist.data.dicom import find_films, load_radiograph, read_dicom, study
 from jointwrist.errors import DataError
 
 CR = UID("1.2.840.10008.5.1.4.1.1.1")
-
-
-def film(bits=12, signed=False):
-    """A (72, 64) ramp over all values of a bit depth, with its extremes."""
-    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
-    kind = ("int" if signed else "uint") + ("8" if bits == 8 else "16")
-    return np.linspace(low, high, 72 * 64).round().astype(kind).reshape(72, 64)
-
-
-def make(pixels=None, bits=12, **attributes):
-    """A computed radiograph; an attribute that is None is removed."""
-    pixels = film(bits) if pixels is None else pixels
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CR, generate_uid()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.Modality = CR, meta.MediaStorageSOPInstanceUID, "CR"
-    dataset.PatientName, dataset.PatientID = "Doe^Jane", "secret-17"
-    dataset.ImagerPixelSpacing, dataset.Laterality = [0.15, 0.15], "L"
-    dataset.Rows, dataset.Columns = pixels.shape[:2]
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated = 8 * pixels.dtype.itemsize
-    dataset.BitsStored, dataset.HighBit = bits, bits - 1
-    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
-    dataset.PixelData = pixels.tobytes()
-    for name, value in attributes.items():
-        if value is None:
-            delattr(dataset, name)
-        else:
-            setattr(dataset, name, value)
-    return dataset
-
-
-def save(dataset, path):
-    dataset.save_as(path, enforce_file_format=True)
-    return path
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import programs
 import pydicom
 import pytest
 import torch
+from dicom_files import make, save
 from PIL import Image
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
-from test_dicom import make, save
 from torch import nn
 
 from jointwrist.anatomy import BONES, JOINTS, NOT_SCORED, OVERLAP_PAIRS

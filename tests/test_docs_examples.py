@@ -11,12 +11,14 @@ import shutil
 import webbrowser
 from types import SimpleNamespace
 
+import dicom_files
 import huggingface_hub
 import numpy as np
 import pytest
 import torch
 from docs_pages import PAGES, ROOT, blocks, page_text
 from PIL import Image
+from pydicom.uid import generate_uid
 
 from jointwrist.anatomy import BONE_NAMES
 from jointwrist.cli import build_parser, main
@@ -110,28 +112,13 @@ def write_films(root, cases):
 
 
 def write_dicom(path, pixels):
-    from pydicom import Dataset
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
-
-    film = Dataset()
-    film.file_meta = FileMetaDataset()
-    film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    film.SOPClassUID, film.SOPInstanceUID = ComputedRadiographyImageStorage, generate_uid()
-    film.file_meta.MediaStorageSOPClassUID = film.SOPClassUID
-    film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
-    film.StudyInstanceUID, film.SeriesInstanceUID = generate_uid(), generate_uid()
-    film.PatientName, film.PatientID, film.PatientBirthDate, film.PatientSex = "Doe^Jane", "7", "19500101", "F"
-    film.StudyDate, film.StudyTime, film.StudyID, film.AccessionNumber = "20200131", "1015", "1", "2"
-    film.ReferringPhysicianName, film.Manufacturer, film.Modality = "", "M", "CR"
-    film.SeriesNumber, film.InstanceNumber, film.Laterality = 1, 1, "L"
-    film.BodyPartExamined, film.ViewPosition, film.PatientOrientation = "WRIST", "PA", ["L", "F"]
-    film.PixelSpacing = [0.5, 0.5]
-    film.PhotometricInterpretation, film.SamplesPerPixel, film.PixelRepresentation = "MONOCHROME2", 1, 0
-    film.Rows, film.Columns = pixels.shape
-    film.BitsAllocated, film.BitsStored, film.HighBit = 16, 12, 11
-    film.PixelData = pixels.tobytes()
-    film.save_as(path, enforce_file_format=True)
+    header = dict(
+        StudyInstanceUID=generate_uid(), SeriesInstanceUID=generate_uid(), PatientBirthDate="19500101", PatientSex="F",
+        StudyDate="20200131", StudyTime="1015", StudyID="1", AccessionNumber="2", ReferringPhysicianName="",
+        Manufacturer="M", SeriesNumber=1, InstanceNumber=1, BodyPartExamined="WRIST", ViewPosition="PA",
+        PatientOrientation=["L", "F"], PixelSpacing=[0.5, 0.5], ImagerPixelSpacing=None,
+    )  # fmt: skip
+    dicom_files.save(dicom_files.make(pixels, **header), path)
 
 
 def write_annotations(folder, cases):

@@ -10,9 +10,9 @@ import bad_files
 import numpy as np
 import pytest
 import torch
+from dicom_files import make
+from dicom_files import save as save_dicom
 from PIL import Image
-from test_dicom import make
-from test_dicom import save as save_dicom
 
 from jointwrist.cli import main
 from jointwrist.data.images import write_image

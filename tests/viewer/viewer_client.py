@@ -9,11 +9,10 @@ from contextlib import contextmanager
 from io import BytesIO
 from urllib.parse import quote, urlsplit
 
+import dicom_files
 import numpy as np
-import pydicom
 from PIL import Image
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import DigitalXRayImageStorageForPresentation
 
 from jointwrist.viewer.describe import describe_model
 from jointwrist.viewer.films import Films
@@ -47,7 +46,7 @@ class Client:
         self.host = self.root.netloc
 
     def __call__(self, method, address, body=None, path=None, **headers):
-        connection = http.client.HTTPConnection(self.root.hostname, self.root.port, timeout=30)
+        connection = http.client.HTTPConnection(self.root.hostname, self.root.port, timeout=120)
         sent = {"Host": self.host, "Origin": f"http://{self.host}", **headers}
         sent = {key: value for key, value in sent.items() if value is not None}
         connection.request(method, path or self.root.path + address, body, sent)
@@ -73,29 +72,12 @@ def png(image):
 
 
 def dicom(image, **attributes):
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = (
-        ExplicitVRLittleEndian,
-        DigitalXRayImageStorageForPresentation,
-    )
-    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SOPClassUID, dataset.SOPInstanceUID = DigitalXRayImageStorageForPresentation, generate_uid()
-    dataset.Modality, dataset.PatientName = "DX", "Somebody^Else"
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.Rows, dataset.Columns = image.shape
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
-    dataset.PixelData = np.round(image * 4095).astype("<u2").tobytes()
-    for name, value in attributes.items():
-        setattr(dataset, name, value)
-    stream = BytesIO()
-    pydicom.dcmwrite(stream, dataset, enforce_file_format=True)
-    return stream.getvalue()
-
-
-def pickled():
-    stream = BytesIO()
-    np.save(stream, np.array([{}], object), allow_pickle=True)
-    return stream.getvalue()
+    """A digital radiograph that says neither side nor spacing, unless told to."""
+    header = dict(
+        SOPClassUID=DigitalXRayImageStorageForPresentation, Modality="DX", PatientName="Somebody^Else",
+        Laterality=None, ImagerPixelSpacing=None,
+    )  # fmt: skip
+    return dicom_files.content(dicom_files.make(np.round(image * 4095).astype(np.uint16), **(header | attributes)))
 
 
 def area(path):
