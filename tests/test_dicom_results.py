@@ -344,7 +344,7 @@ def test_predict_writes_dicom_beside_the_rest(tmp_path, capsys):
     out = tmp_path / "out"
     films = [str(path), str(tmp_path / "picture_R.png")]
     command = ["predict", *films, "-w", str(tmp_path / "w.safetensors"), "-o", str(out), "--dicom", "--deidentify"]
-    assert main(command) == 2
+    assert main([*command, "--field", "whole"]) == 2
     assert "film-002: not a DICOM radiograph" in capsys.readouterr().err
     assert spacing_of(pydicom.dcmread(out / "film-001_seg.dcm")) == [0.15, 0.15]
     assert sorted(file.name for file in out.glob("*.dcm")) == ["film-001_seg.dcm", "film-001_sr.dcm"]

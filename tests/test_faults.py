@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import errno
 import json
+import multiprocessing
 import os
 import resource
 import shutil
@@ -177,12 +178,7 @@ def kill_a_worker(monkeypatch):
     def step(self, batch, number):
         original(self, batch, number)
         if number == 1:
-            children = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True, check=False)
-            workers = [
-                int(pid) for pid in children.stdout.split() if b"python" in Path(f"/proc/{pid}/cmdline").read_bytes()
-            ]
-            assert workers
-            os.kill(workers[0], signal.SIGKILL)
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
 
     @contextmanager
     def killed():

@@ -162,7 +162,9 @@ def test_cross_entropy_weighs_eroded_joints_six_times_in_official():
 def test_selection_by_loss_or_by_the_figure_that_counts():
     losses = {"val_loss": 0.7}
     rows = {
-        "segmentation": [{"kind": "bone", "dsc": 0.8}, {"kind": "bone", "dsc": 0.6}, {"kind": "overlap", "dsc": 0.1}],
+        "segmentation": [
+            {"kind": kind, "dsc": dsc, "nsd": 0.5} for kind, dsc in (("bone", 0.8), ("bone", 0.6), ("overlap", 0.1))
+        ],
         "erosion": [{"score": s, "probability": p} for s, p in ((0, 0.1), (0, 0.4), (2, 0.3), (1, 0.9))],
     }
     assert selection_figure(run(OFFICIAL, "unetpp").optim.select, losses, rows) == 0.7
