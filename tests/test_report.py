@@ -211,6 +211,7 @@ def opened(browser, page, tmp_path):
     path = tmp_path / "report.html"
     path.write_text(page, encoding="utf-8")
     tab = browser.new_page()
+    tab.set_default_timeout(120_000)  # ms, for a busy machine
     tab.faults, tab.asked = [], []
     tab.on("pageerror", lambda error: tab.faults.append(str(error)))
     tab.on("console", lambda message: tab.faults.append(message.text))
