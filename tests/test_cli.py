@@ -32,7 +32,9 @@ def test_help_and_version_load_no_library(tmp_path):
 
 
 def test_module_is_the_console_script():
-    done = subprocess.run([sys.executable, "-m", "jointwrist", "--version"], capture_output=True, text=True, timeout=240)
+    done = subprocess.run(
+        [sys.executable, "-m", "jointwrist", "--version"], capture_output=True, text=True, timeout=240
+    )
     assert (done.returncode, done.stdout.strip()) == (0, f"jointwrist {jointwrist.__version__}")
 
 
