@@ -67,6 +67,12 @@ def test_official_has_the_numbers_of_the_authors_code():
         assert (config.augment.zoom_probability, config.augment.zoom) == zoom
 
 
+@pytest.mark.parametrize("protocol", [OFFICIAL, CLEAN], ids=lambda p: p.name)
+def test_the_mask_that_a_foundation_model_chooses_is_named(protocol):
+    chosen = {model: run(protocol, model).options["mask_choice"] for model in ("sam_box", "sam_point", "medsam_box")}
+    assert chosen == {"sam_box": "first", "sam_point": "first", "medsam_box": "single"}
+
+
 def test_metrics_are_the_same_for_every_model_of_a_protocol():
     for protocol in (OFFICIAL, CLEAN):
         assert len({run(protocol, model).metrics for model in expand_models(protocol.models)}) == 1
