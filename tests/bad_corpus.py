@@ -30,7 +30,7 @@ from jointwrist.registry import create_model
 VERSIONS = 10
 #: Largest side of a film that is read.
 SIDE = 8192
-MODEL = "resnet"
+MODEL = "mobilenet"
 
 
 class BadFile(NamedTuple):
@@ -267,7 +267,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "of-nothing.safetensors": lambda: weights("{}"),
     "option.safetensors": lambda: weights(json.dumps({"model": MODEL, "options": {"foreign": 1}})),
     "giant.safetensors": lambda: weights(json.dumps({"model": "jointwrist_tiny", "options": {"roi_dim": 4096}})),
-    "other.safetensors": lambda: weights(json.dumps({"model": "unetpp"})),
+    "other.safetensors": lambda: weights(json.dumps({"model": "ukan"})),
     "header.safetensors": lambda: struct.pack("<Q", 2**60) + b"{}",
     "bomb.pth": lambda: bad_files.zip_bomb("archive/data.pkl", 2**28),
     "lists.pth": lambda: checkpoint(model=[1, 2]),

@@ -26,9 +26,11 @@ from urllib.parse import quote, urlsplit
 
 import bad_corpus
 import bad_files
+import matplotlib.font_manager  # noqa: F401 - its first import lists the system's fonts by a program
 import numpy as np
 from bad_corpus import BadFile
 
+import baselines.convert  # noqa: F401 - not while the files are watched
 from jointwrist.cli import main
 from jointwrist.data.arrays import read_npz
 from jointwrist.data.check import check_release
@@ -149,12 +151,18 @@ def reader(files: list[BadFile], out: Path, watch: Watch) -> None:
                 assert found.pixels.ndim == 2 and np.isfinite(found.pixels).all()
 
 
+def _predictor() -> Predictor:
+    """The shipped network after its first film, for which a scan may have been compiled."""
+    built = Predictor.from_pretrained("jointwrist_tiny", "cpu", "whole")
+    built(bad_files.FILM)
+    return built
+
+
 def predict(files: list[BadFile], out: Path, watch: Watch) -> None:
     """Films by `jointwrist predict`, each as a whole; other files are films by their ending, or none."""
     from jointwrist.inference import predictor
 
-    # built once, as within one command
-    built = Predictor.from_pretrained("jointwrist_tiny", "cpu", "whole")
+    built = _predictor()
     predictor.Predictor.from_pretrained = classmethod(lambda *_: built)
     for file in files:
         with watch.at(file) as told:
@@ -171,7 +179,7 @@ def convert(files: list[BadFile], out: Path, watch: Watch) -> None:
 
 def viewer(files: list[BadFile], out: Path, watch: Watch) -> None:
     """Every file dropped on the page, and looked at where it is taken; links are opened by their path instead."""
-    built = Predictor.from_pretrained("jointwrist_tiny", "cpu", "whole")
+    built = _predictor()
     films = Films(built)
     with ViewerServer(films, describe_model(built, "jointwrist_tiny"), port=0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
