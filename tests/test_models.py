@@ -77,7 +77,8 @@ def assert_shapes(output, expected):
 
 @pytest.mark.parametrize("name", list_models())
 def test_parameter_count(name):
-    with torch.device("meta"):
+    # SAM has no room on a small machine; timm's older ones need numbers
+    with torch.device("meta" if model_spec(name).task == "foundation" else "cpu"):
         model = create_model(name)
     count = sum(parameter.numel() for parameter in model.parameters())
     assert count == model_spec(name).parameters == PARAMETERS.get(name, count)
@@ -138,19 +139,17 @@ def test_training_steps_lower_the_loss(network):
 
 @pytest.mark.parametrize("name", MULTIPLES)
 def test_sides_between_two_multiples_are_refused(name):
-    with torch.device("meta"):
-        model = create_model(name)
+    model = create_model(name)
     multiple = MULTIPLES[name]
     with pytest.raises(DataError, match=f"multiples of {multiple}.*, not 128 x {128 + multiple // 2} pixels"):
-        model(torch.rand(1, 1, 128, 128 + multiple // 2, device="meta"))
+        model(torch.rand(1, 1, 128, 128 + multiple // 2))
 
 
 @pytest.mark.parametrize("name", FIXED)
 def test_a_model_of_one_size_refuses_others(name):
-    with torch.device("meta"):
-        model = create_model(name, img_size=64)
+    model = create_model(name, img_size=64)
     with pytest.raises(DataError, match="built for 64 pixels"):
-        model(torch.rand(1, 1, 64, 96, device="meta"))
+        model(torch.rand(1, 1, 64, 96))
     with pytest.raises(ValueError, match="multiple of"):
         create_model(name, img_size=72)
 

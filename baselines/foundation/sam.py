@@ -53,7 +53,10 @@ def box_prompts(masks: Tensor) -> tuple[Tensor, Tensor]:
         Boxes (B, K, 4) float32 as x1, y1, x2, y2: the indices of the first and last columns and rows inside, zeros for
         an empty mask; and (B, K) bool, False where the mask is empty.
     """
-    return masks_to_boxes(masks.flatten(0, 1)).float().view(*masks.shape[:2], 4), masks.flatten(2).any(-1)
+    there = masks.flatten(2).any(-1)
+    boxes = torch.zeros(*there.shape, 4, device=masks.device)
+    boxes[there] = masks_to_boxes(masks[there])  # before torchvision 0.24 it takes no empty masks
+    return boxes, there
 
 
 def point_prompts(masks: Tensor) -> tuple[Tensor, Tensor]:
