@@ -20,6 +20,9 @@ class PhantomConfig:
         field_of_view: Range of the side of the radiograph in mm.
         variation: Strength of the variation of shape, pose and look; 1 resembles clinical radiographs.
         osteopenia: Largest share of the spongy bone that a wrist lacks in patches, as beside inflamed joints.
+        relief: Probability of each process that the atlas is too smooth for, ulnar styloid, tubercles and condyles, and
+            how full of spongy bone the heads of the metacarpals are.
+        off_centre: How far off the centre the wrist lies, as a factor of what is usual.
     """
 
     size: int = 600
@@ -32,14 +35,18 @@ class PhantomConfig:
     field_of_view: tuple[float, float] = (77.0, 108.0)
     variation: float = 1.0
     osteopenia: float = 0.0
+    relief: float = 0.0
+    off_centre: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse values that no wrist can have."""
         if self.size < 32:
             raise ValueError(f"size must be at least 32 px, not {self.size}")
-        for name in ("prevalence", "left_fraction", "osteopenia"):
+        for name in ("prevalence", "left_fraction", "osteopenia", "relief"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")
+        if not self.off_centre >= 0:
+            raise ValueError(f"off_centre must not be negative, not {self.off_centre}")
         if len(self.severity) != 5 or min(self.severity) < 0 or sum(self.severity) <= 0:
             raise ValueError(f"severity must be five weights of scores 1 to 5, not {self.severity}")
         if not 0 < self.field_of_view[0] <= self.field_of_view[1]:

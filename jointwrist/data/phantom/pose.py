@@ -68,8 +68,10 @@ class Pose:
     shift: np.ndarray
 
 
-def draw_pose(rng: np.random.Generator, variation: float, size_factor: float, narrowing: float) -> Pose:
-    """Draw a pose; `narrowing` in [0, 1] takes that share of the joint spaces away."""
+def draw_pose(
+    rng: np.random.Generator, variation: float, size_factor: float, narrowing: float, off_centre: float
+) -> Pose:
+    """Draw a pose; `narrowing` in [0, 1] takes that share of the joint spaces away, `off_centre` 1 is usual."""
 
     def normal(spread: float, limit: float = 2.2, shape: int | None = None) -> np.ndarray:
         return variation * spread * np.clip(rng.standard_normal(shape), -limit, limit)
@@ -88,7 +90,7 @@ def draw_pose(rng: np.random.Generator, variation: float, size_factor: float, na
         pronation=float(normal(7)),
         turn=float(normal(6, 2.6)),
         scale=size_factor,
-        shift=np.array([rng.normal(0, 4.0), rng.normal(-2.0, 5.5)]),
+        shift=np.array([rng.normal(0, 4.0 * off_centre), rng.normal(-2.0, 5.5 * off_centre)]),
     )
 
 

@@ -51,6 +51,8 @@ class Material:
         kind: Texture tile.
         offset: Offset in the tile, in mm.
         scale: Size of the trabeculae.
+        refill: Share of what the shaft lacks that its far head has.
+        canal_end: Where the head begins to have it, in mm from the joint end.
         loss: Largest share of the spongy bone that is lost in patches; compact bone loses two thirds of it.
         patches: Offset of the patches in their tile, in mm, their size, and how far they spread.
     """
@@ -62,6 +64,8 @@ class Material:
     kind: str
     offset: tuple[float, float]
     scale: float
+    refill: float = 0.0
+    canal_end: float = 0.0
     loss: float = 0.0
     patches: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 0.0)
 
@@ -127,7 +131,10 @@ def _expose(
     turn, bone_bit, joint_bit, attenuation, bones, healthy, eroded,
 ):  # fmt: skip
     height, width = outer_lo.shape
-    cortical, spongy, canal, contrast, scale, offset_u, offset_v, loss, patch_u, patch_v, patch_size, spread = material
+    (
+        cortical, spongy, canal, refill, canal_end, contrast, scale, offset_u, offset_v,
+        loss, patch_u, patch_v, patch_size, spread,
+    ) = material  # fmt: skip
     patches_per_mm = mottle.shape[0] / TILE_MM / patch_size
     per_mm = field.shape[0] / TILE_MM / scale
     cos, sin = turn
@@ -166,7 +173,8 @@ def _expose(
             if canal > 0:
                 along = ((x - base[0]) * axis[0] + (y - base[1]) * axis[1]) / planar
                 t = min(max((along - 6.0) / 30.0, 0.0), 1.0)
-                density -= canal * t * t * (3 - 2 * t)
+                head = min(max((along - canal_end) / 10.0, 0.0), 1.0)
+                density -= canal * t * t * (3 - 2 * t) * (1 - refill * head * head * (3 - 2 * head))
             compact = cortical
             if loss > 0:
                 wave = sample(mottle, x * patches_per_mm + patch_u, y * patches_per_mm + patch_v)
@@ -237,7 +245,8 @@ def expose(
     field, mottle = tile(material.kind, level_for(spacing)), tile("mottle", 3)
     per_mm, patches_per_mm = field.shape[0] / TILE_MM, mottle.shape[0] / TILE_MM
     numbers = (
-        material.cortical, material.spongy, material.canal, material.texture, material.scale,
+        material.cortical, material.spongy, material.canal, material.refill, material.canal_end,
+        material.texture, material.scale,
         material.offset[0] * per_mm, material.offset[1] * per_mm,
         material.loss,
         material.patches[0] * patches_per_mm, material.patches[1] * patches_per_mm, *material.patches[2:],

@@ -13,6 +13,7 @@ from jointwrist.data.phantom.config import PhantomConfig
 from jointwrist.data.phantom.look import develop, draw_centre, finish
 from jointwrist.data.phantom.pose import draw_pose, pose_bodies
 from jointwrist.data.phantom.raster import vertex_normals
+from jointwrist.data.phantom.relief import METACARPALS, draw_relief
 from jointwrist.data.phantom.render import Film, Lesions, Material, expose
 from jointwrist.data.phantom.shape import UNLABELLED, Body, build_bodies, patient_harmonics
 from jointwrist.data.phantom.soft import soft_tissue
@@ -48,6 +49,11 @@ def _thin_out(material: Material, rng: np.random.Generator, osteopenia: float) -
         loss=osteopenia * rng.uniform(0.6, 1.0),
         patches=(rng.uniform(0, 100), rng.uniform(0, 100), rng.uniform(0.8, 4.0), rng.uniform(-1.0, 4.0)),
     )
+
+
+def _fill_head(material: Material, rng: np.random.Generator, length: float, relief: float) -> Material:
+    """Return the material of a metacarpal with spongy bone in its head."""
+    return replace(material, refill=relief * rng.uniform(0.5, 1.0), canal_end=length - rng.uniform(12.0, 24.0))
 
 
 def _socket(bodies: dict[str, Body], gap: float, plate: float) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -149,12 +155,17 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
         else config.prevalence
     )
     bodies = build_bodies(harmonics, patient_rng, _mesh_level(size), variation)
+    # generators of their own: a seed gives the same wrists with and without relief and osteopenia
+    relief_rng = np.random.default_rng([seed, 3, entry.patient_number])
+    bone_rng = np.random.default_rng([seed, 2, index])
+    relief = draw_relief(bodies, config.relief, relief_rng)
 
     narrowing = rng.uniform(0.3, 0.9) if rng.random() < 0.12 else 0.0
     field_of_view = rng.uniform(*config.field_of_view)
     spacing = field_of_view / size
-    pose = draw_pose(rng, variation, hand, narrowing)
-    placed = pose_bodies(bodies, pose, field_of_view)
+    pose = draw_pose(rng, variation, hand, narrowing, config.off_centre)
+    laid = pose_bodies(bodies + relief, pose, field_of_view)
+    placed, processes = laid[: len(bodies)], laid[len(bodies) :]
     for _ in range(rng.poisson(config.osteophyte_rate)):
         k = int(rng.integers(len(placed)))
         placed[k] = erosion.add_osteophyte(placed[k], rng)
@@ -167,15 +178,18 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
     socket = _socket(
         by_name, float(np.clip(rng.normal(1.6, 0.3), 0.7, 2.4)) * (1 - narrowing) + 0.1, rng.uniform(0.6, 1.3)
     )
-    # of its own: without osteopenia, a seed gives the same wrists as with it
-    bone_rng = np.random.default_rng([seed, 2, index])
     osteopenia = config.osteopenia * np.sqrt(bone_rng.uniform())
     for body in placed:
         joint = _JOINT_OF_BONE.get(body.channel)
         material = _material(body, rng, density)
         if osteopenia:
             material = _thin_out(material, bone_rng, osteopenia)
+        if body.name in METACARPALS:
+            material = _fill_head(material, relief_rng, body.along.max(), config.relief)
         expose(film, body, material, lesions[id(body)], joint, socket if body.name == "DistalRadius" else None)
+    for body in processes:
+        material = _material(body, relief_rng, density * relief_rng.uniform(0.3, 1.0))
+        expose(film, body, material, lesions[id(by_name[body.group])], _JOINT_OF_BONE.get(body.channel))
     soft = soft_tissue(placed, rng, size, spacing, hand)
     centre = draw_centre(rng, variation)
     image = develop(film.attenuation, soft, centre, rng, spacing)

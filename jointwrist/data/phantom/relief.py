@@ -1,0 +1,66 @@
+"""What the atlas is too smooth for: ulnar styloid, tubercles at the bases of the metacarpals, condyles of their heads.
+
+Each is an ellipsoid that is part of its bone. Most of them are thin along the ray, and so fainter than the bone's rim.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jointwrist.data.phantom.atlas import icosphere
+from jointwrist.data.phantom.raster import vertex_normals
+from jointwrist.data.phantom.shaft import shaft_frame
+from jointwrist.data.phantom.shape import Body
+
+METACARPALS = ("Metacarpal1st", "Metacarpal2nd", "Metacarpal3rd", "Metacarpal4th", "Metacarpal5th")
+
+
+@dataclass(frozen=True)
+class _Range:
+    """Uniform ranges in mm of centre and half-axes: along the shaft, across it (outwards), along the ray."""
+
+    centre: tuple[tuple[float, float], ...]
+    half: tuple[tuple[float, float], ...]
+
+
+_STYLOID = _Range(((-1.5, 6.0), (3.0, 6.5), (-3.0, 3.0)), ((3.0, 8.0), (1.4, 2.8), (1.0, 3.0)))
+_TUBERCLE = _Range(((-1.0, 7.0), (2.5, 5.5), (-2.0, 2.0)), ((3.0, 6.5), (2.0, 3.5), (0.8, 2.5)))
+_FLANGE = _Range(((0.0, 8.0), (2.5, 4.5), (-2.0, 2.0)), ((2.5, 6.0), (1.5, 2.5), (0.7, 2.0)))
+_CONDYLE = _Range(((-10.0, -5.0), (2.5, 5.5), (-3.0, 3.0)), ((3.0, 5.5), (2.0, 3.5), (1.5, 4.0)))
+
+
+def _process(bone: Body, origin: np.ndarray, where: _Range, side: int, rng: np.random.Generator) -> Body:
+    directions, faces = icosphere(2)
+    across, depth = shaft_frame(bone.axis)
+    frame = np.stack([bone.axis, across * (side if across[0] > 0 else -side), depth])
+    centre = origin + rng.uniform(*np.transpose(where.centre)) @ frame
+    lean = np.radians(rng.normal(0, 12))
+    tilted = np.array([[np.cos(lean), np.sin(lean), 0], [-np.sin(lean), np.cos(lean), 0], [0, 0, 1]]) @ frame
+    points = centre + (directions * rng.uniform(*np.transpose(where.half))) @ tilted
+    if np.linalg.det(tilted) < 0:
+        faces = faces[:, ::-1]
+    marrow = points - rng.uniform(0.1, 0.35) * vertex_normals(points, faces)
+    along = np.zeros(len(points))
+    return Body("Process", bone.channel, points, marrow, faces, along, bone.axis, points.mean(0), bone.name)
+
+
+def draw_relief(bodies: list[Body], strength: float, rng: np.random.Generator) -> list[Body]:
+    """Return processes of the bones of a patient, in the atlas frame.
+
+    Args:
+        bodies: Bones in the atlas frame.
+        strength: Probability of each process.
+        rng: Random numbers of their own.
+    """
+    by_name = {body.name: body for body in bodies}
+    ulna, fifth = by_name["DistalUlna"], by_name["Metacarpal5th"]
+    places = [(ulna, ulna.base, _STYLOID, 1), (fifth, fifth.base, _TUBERCLE, 1)]
+    for name in METACARPALS:
+        bone = by_name[name]
+        head = bone.points[np.argmax(bone.along)]
+        for side in (-1, 1):
+            places += [(bone, bone.base, _FLANGE, side), (bone, head, _CONDYLE, side)]
+    drawn = rng.random(len(places)) < strength
+    return [_process(*place, rng) for place, there in zip(places, drawn, strict=True) if there]
