@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jointwrist.anatomy import JOINTS, NUM_BONES, OVERLAP_PAIRS
+from jointwrist.anatomy import BONES, JOINTS, NUM_BONES, OVERLAP_PAIRS
 from jointwrist.data.phantom import PhantomConfig, make_wrist, write_phantom
 from jointwrist.data.phantom.cohort import cohort_entry
 from jointwrist.data.sample import WristSample, mirror, unpack_masks
@@ -90,6 +90,31 @@ def test_osteopenia_takes_bone_and_changes_nothing_else(cohort: list[WristSample
             np.testing.assert_array_equal(getattr(thin, name), getattr(dense, name))
         assert np.abs(thin.image - dense.image)[0][dense.bones > 0].mean() > 0.01
         assert_same(thin, make_wrist(3, index, replace(ERODED, osteopenia=0.95)))
+
+
+def test_relief_adds_to_its_bones_and_changes_nothing_else(cohort: list[WristSample]) -> None:
+    found = set()
+    for index in range(8):
+        rough, smooth = make_wrist(3, index, replace(ERODED, relief=1.0)), cohort[index]
+        for name in ("scores", "boxes", "side", "spacing_mm"):
+            np.testing.assert_array_equal(getattr(rough, name), getattr(smooth, name))
+        with_it, without = unpack_masks(rough.healthy), unpack_masks(smooth.healthy)
+        assert not (without & ~with_it).any(), "nothing is taken away"
+        found |= {BONES[bone].name for bone in np.flatnonzero((with_it & ~without).any((1, 2)))}
+        assert not (rough.bones & ~rough.healthy).any()
+        assert_same(rough, make_wrist(3, index, replace(ERODED, relief=1.0)))
+    assert {"DistalUlna", "Metacarpal5th"} <= found
+    assert all(name == "DistalUlna" or name.startswith("Metacarpal") for name in found)
+
+
+def test_off_centre_moves_the_wrist_and_not_its_bones(cohort: list[WristSample]) -> None:
+    def capitates(off_centre: float) -> np.ndarray:
+        config = replace(SMALL, off_centre=off_centre)
+        masks = [unpack_masks(make_wrist(3, index, config).healthy)[0] for index in range(16)]
+        return np.array([np.argwhere(mask).mean(0) for mask in masks])
+
+    usual, wide = capitates(1.0).std(0), capitates(2.0).std(0)
+    assert (wide > 1.4 * usual).all()
 
 
 def test_left_hand_is_a_mirrored_right_hand(cohort: list[WristSample]) -> None:
