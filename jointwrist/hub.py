@@ -6,15 +6,14 @@ in it is ever unpickled or run.
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any, Self
 
+from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin
 from torch import nn
 
 from jointwrist.engine.checkpoint import load_weights, save_weights
 from jointwrist.errors import DataError
-from jointwrist.files import write_text
 from jointwrist.registry import ModelSpec, model_spec
 
 #: Weights that come with the package, if any.
@@ -26,8 +25,8 @@ _LICENCES = {"Apache-2.0": "apache-2.0", "BSD-2-Clause": "bsd-2-clause", "MIT": 
 _PIPELINES = {"joint": "image-segmentation", "segmentation": "image-segmentation", "erosion": "image-classification"}
 
 
-class PretrainedMixin:
-    """The three calls of the Hugging Face hub, on this package's weight files.
+class PretrainedMixin(ModelHubMixin):
+    """`huggingface_hub.ModelHubMixin` on this package's weight files; its options work as they do there.
 
     Attributes:
         info: What a weight file says of the network: at least `model`, its registry name, and `options`; sizes and
@@ -37,86 +36,72 @@ class PretrainedMixin:
 
     info: dict[str, Any] | None = None
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make an instance without the mixin's record of its arguments: the weight file holds `info` instead."""
+        return object.__new__(cls)
+
     @classmethod
-    def from_pretrained(cls, source: str | Path) -> Self:
+    def from_pretrained(cls, source: str | Path, **download: Any) -> Self:
         """Load a network, on the CPU and in evaluation mode.
+
+        The mixin's own method would ask the hub for a `config.json` first, whatever the source is.
 
         Args:
             source: As for `find_weights`.
+            **download: `revision`, `token`, `cache_dir`, `force_download` and what else `hf_hub_download` takes.
 
         Raises:
             DataError: There are no such weights, or they are of another kind of network.
         """
-        path = find_weights(source)
+        path = find_weights(source, **download)
         model, info = load_weights(path)
         if not isinstance(model, cls):
             raise DataError(f"{path}: {info['model']} is not a {cls.__name__}; `jointwrist.Predictor` takes it")
         model.info = info
         return model
 
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Write weights and model card into a folder, which is made if it is missing, and return it."""
-        return save_pretrained(folder, self, self._known())
+    def push_to_hub(self, repo_id: str, *, model_card_kwargs: dict[str, Any] | None = None, **options: Any) -> str:
+        """Publish weights and a model card that names the repository; return the address of the commit.
 
-    def push_to_hub(self, repository: str, *, private: bool = False, token: str | None = None) -> str:
-        """Publish weights and model card; see `push_to_hub`."""
-        return push_to_hub(repository, self, self._known(), private=private, token=token)
+        Args:
+            repo_id: Such as "someone/wrist"; made if it is missing.
+            model_card_kwargs: As for `generate_model_card`.
+            **options: Those of `huggingface_hub.ModelHubMixin.push_to_hub`, such as `private`, `token` and `branch`.
+        """
+        return super().push_to_hub(repo_id, model_card_kwargs={"name": repo_id} | (model_card_kwargs or {}), **options)
+
+    def generate_model_card(self, name: str = "path/to/this/folder") -> ModelCard:
+        """Return the model card of weights that `Predictor.from_pretrained` finds under a name."""
+        return ModelCard(model_card(self._known(), name))
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        save_weights(save_directory / WEIGHT_FILES[0], self, self._known())
 
     def _known(self) -> dict[str, Any]:
         if self.info is None:
             raise ValueError("build the network with `jointwrist.create_model`, or set its `info`, to save it")
-        return self.info
+        return {"image_size": model_spec(self.info["model"]).input_size, **self.info}
 
 
-def save_pretrained(folder: str | Path, model: nn.Module, info: dict[str, Any]) -> Path:
-    """Write `model.safetensors` and its model card, `README.md`, into a folder and return it.
+class Published(PretrainedMixin):
+    """Any network of the registry, to call `save_pretrained` and `push_to_hub` on.
 
     Args:
-        folder: Made if it is missing.
-        model: Any network of the registry.
+        model: Network.
         info: What its weight file says of it; at least `model` and `options`.
     """
-    folder = Path(folder)
-    _write(folder, model, info, folder.name)
-    return folder
+
+    def __init__(self, model: nn.Module, info: dict[str, Any]):
+        self.state_dict, self.info = model.state_dict, info
 
 
-def push_to_hub(
-    repository: str, model: nn.Module, info: dict[str, Any], *, private: bool = False, token: str | None = None
-) -> str:
-    """Publish weights and model card on the Hugging Face hub.
-
-    Args:
-        repository: Such as "someone/wrist"; made if it is missing.
-        model: Any network of the registry.
-        info: What its weight file says of it.
-        private: Whether a new repository is private.
-        token: Access token; None takes the one that `hf auth login` stored.
-
-    Returns:
-        Address of the commit.
-    """
-    from huggingface_hub import HfApi
-
-    api = HfApi(token=token)
-    with tempfile.TemporaryDirectory() as folder:
-        _write(Path(folder), model, info, repository)
-        api.create_repo(repository, private=private, exist_ok=True)
-        return str(api.upload_folder(repo_id=repository, folder_path=folder, commit_message=f"{info['model']} weights"))
-
-
-def _write(folder: Path, model: nn.Module, info: dict[str, Any], name: str) -> None:
-    info = {"image_size": model_spec(info["model"]).input_size, **info}
-    save_weights(folder / WEIGHT_FILES[0], model, info)
-    write_text(folder / "README.md", model_card(info, name))
-
-
-def find_weights(source: str | Path) -> Path:
+def find_weights(source: str | Path, **download: Any) -> Path:
     """Find a weight file.
 
     Args:
         source: File; folder of a training run or a published model; name of a model whose weights come with the
             package; or repository on the Hugging Face hub.
+        **download: Options of `hf_hub_download` for a repository.
 
     Raises:
         DataError: There is none; the message says where one could come from.
@@ -127,7 +112,7 @@ def find_weights(source: str | Path) -> Path:
     if found is not None:
         return found
     if path.suffix not in (".safetensors", ".onnx") and len(path.parts) == 2 and not path.parent.exists():
-        return _download(str(source))
+        return _download(str(source), **download)
     shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors"))) or "none"
     raise DataError(
         f"{source}: no weights here; give a .safetensors file or a folder with best.safetensors (`make run` trains"
@@ -135,22 +120,37 @@ def find_weights(source: str | Path) -> Path:
     )
 
 
-def _download(repository: str) -> Path:
+def find_checkpoint(source: str | Path) -> Path:
+    """Find a file of weights that somebody else trained.
+
+    Args:
+        source: File; repository on the Hugging Face hub with `model.safetensors`, such as
+            `timm/swin_tiny_patch4_window7_224.ms_in1k`; or a file of one, `owner/repository/file`.
+
+    Raises:
+        DataError: It is neither a file nor in a repository that can be reached.
+    """
+    path = Path(source)
+    if path.is_file() or len(path.parts) < 2 or Path(path.parts[0]).exists():
+        return path
+    return _download("/".join(path.parts[:2]), "/".join(path.parts[2:]) or WEIGHT_FILES[0])
+
+
+def _download(repository: str, file: str = WEIGHT_FILES[0], **options: Any) -> Path:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.utils import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(hf_hub_download(repository, WEIGHT_FILES[0]))
+        return Path(hf_hub_download(repository, file, **options))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         raise DataError(
-            f"{repository}: neither a file nor a reachable hub repository with model.safetensors"
+            f"{repository}: neither a file nor a reachable hub repository with {file}; check the name and the network,"
+            " or copy the file here"
         ) from error
 
 
 def model_card(info: dict[str, Any], name: str) -> str:
     """Write the model card of a weight file that `Predictor.from_pretrained` finds under a name."""
-    from huggingface_hub import ModelCardData
-
     from jointwrist import __version__
     from jointwrist.inference.result import NOTICE
 

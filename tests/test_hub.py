@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from types import SimpleNamespace
 
 import huggingface_hub
 import numpy as np
@@ -15,7 +16,7 @@ from test_predictor import film
 from jointwrist import hub
 from jointwrist.engine.checkpoint import load_weights, save_weights
 from jointwrist.errors import DataError
-from jointwrist.hub import find_weights, model_card, save_pretrained
+from jointwrist.hub import Published, find_checkpoint, find_weights, model_card
 from jointwrist.inference.predictor import Predictor
 from jointwrist.models.joint import JointWrist
 from jointwrist.registry import create_model, list_models, model_spec
@@ -44,7 +45,7 @@ def front_matter(card):
 
 
 def test_a_saved_network_comes_back_as_it_was(network, tmp_path):
-    assert network.save_pretrained(tmp_path / "wrist") == tmp_path / "wrist"
+    network.save_pretrained(tmp_path / "wrist")
     loaded = JointWrist.from_pretrained(tmp_path / "wrist")
     assert loaded.info["options"] == {"encoder": "conv"}
     assert not loaded.training
@@ -86,9 +87,9 @@ def test_every_model_that_can_be_trained_has_a_valid_card(task):
         huggingface_hub.ModelCard(card)
 
 
-def test_a_baseline_is_saved_by_the_function(tmp_path):
+def test_a_baseline_is_published_as_well(tmp_path):
     model = create_model("mobilenet")
-    save_pretrained(tmp_path, model, {"model": "mobilenet", "options": {}})
+    Published(model, {"model": "mobilenet", "options": {}}).save_pretrained(tmp_path)
     again, info = load_weights(find_weights(tmp_path))
     assert info["image_size"] == 224
     assert all(torch.equal(a, b) for a, b in zip(again.state_dict().values(), model.state_dict().values(), strict=True))
@@ -99,45 +100,81 @@ def test_a_baseline_is_saved_by_the_function(tmp_path):
 def test_a_network_built_by_hand_is_not_saved_without_its_name(tmp_path):
     with pytest.raises(ValueError, match="create_model"):
         JointWrist(encoder="conv").save_pretrained(tmp_path / "x")
-    assert not (tmp_path / "x").exists()
+    assert not list((tmp_path / "x").iterdir())
 
 
 class Hub:
-    """Stands for the hub: repositories are folders."""
+    """Stands for the hub: repositories are folders, and what was asked for is kept."""
 
-    def __init__(self, root):
-        self.root, self.created = root, []
+    def __init__(self, root, monkeypatch):
+        self.root, self.asked = root, []
+        monkeypatch.setattr(huggingface_hub.hub_mixin, "HfApi", self)
+        monkeypatch.setattr(huggingface_hub, "hf_hub_download", self.download)
 
     def __call__(self, token=None):
         self.token = token
         return self
 
-    def create_repo(self, repository, private, exist_ok):
+    def create_repo(self, repo_id, private, exist_ok):
         assert exist_ok
-        self.created.append((repository, private))
+        self.asked.append((repo_id, private))
+        return SimpleNamespace(repo_id=repo_id)
 
-    def upload_folder(self, repo_id, folder_path, commit_message):
+    def upload_folder(self, *, repo_id, folder_path, revision, **_):
         shutil.copytree(folder_path, self.root / repo_id)
-        return f"https://hub/{repo_id}/commit/1"
+        return f"https://hub/{repo_id}/commit/{revision}"
 
-    def download(self, repository, name):
-        if not (self.root / repository).exists():
-            raise huggingface_hub.errors.LocalEntryNotFoundError("offline")
-        return str(self.root / repository / name)
+    def download(self, repository, file, **options):
+        self.asked.append((repository, file, options))
+        if not (self.root / repository / file).exists():
+            raise huggingface_hub.utils.LocalEntryNotFoundError("offline")
+        return str(self.root / repository / file)
 
 
-def test_a_published_network_is_found_by_its_repository(network, tmp_path, monkeypatch):
-    remote = Hub(tmp_path / "hub")
-    monkeypatch.setattr(huggingface_hub, "HfApi", remote)
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", remote.download)
+@pytest.fixture
+def remote(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert network.push_to_hub("someone/wrist-1.0", private=True, token="t").endswith("wrist-1.0/commit/1")
-    assert (remote.created, remote.token) == ([("someone/wrist-1.0", True)], "t")
+    return Hub(tmp_path / "hub", monkeypatch)
+
+
+def test_a_published_network_is_found_by_its_repository(network, remote):
+    address = network.push_to_hub("someone/wrist-1.0", private=True, token="t", branch="b")
+    assert address == "https://hub/someone/wrist-1.0/commit/b"
+    assert (remote.asked, remote.token) == ([("someone/wrist-1.0", True)], "t")
     loaded = JointWrist.from_pretrained("someone/wrist-1.0")
     assert torch.equal(loaded.erosion.joint_bias, network.erosion.joint_bias)
-    assert '"someone/wrist-1.0"' in (remote.root / "someone" / "wrist-1.0" / "README.md").read_text()
+    folder = remote.root / "someone" / "wrist-1.0"
+    assert '"someone/wrist-1.0"' in (folder / "README.md").read_text()
+    assert sorted(file.name for file in folder.iterdir()) == ["README.md", "model.safetensors"]
     with pytest.raises(DataError, match="someone/else: neither a file nor a reachable hub repository"):
         find_weights("someone/else")
+
+
+def test_the_hub_is_asked_as_its_own_mixin_asks_it(network, remote):
+    assert isinstance(network, huggingface_hub.ModelHubMixin)
+    network.save_pretrained(remote.root / "here", push_to_hub=True, repo_id="someone/wrist", create_pr=True)
+    options = {"revision": "v1", "token": "t", "cache_dir": "cache", "local_files_only": True}
+    remote.asked.clear()
+    JointWrist.from_pretrained("someone/wrist", **options)
+    Predictor.from_pretrained("someone/wrist", field="whole", **options)
+    assert remote.asked == [("someone/wrist", "model.safetensors", options)] * 2
+    JointWrist.from_pretrained(remote.root / "here", **options)
+    JointWrist.from_pretrained("jointwrist_tiny", **options)
+    assert len(remote.asked) == 2  # what lies on this machine is not asked for
+
+
+def test_the_weights_of_others_are_files_repositories_or_files_of_these(remote):
+    for name in ("timm/swin/model.safetensors", "lab/vmamba/imagenet/tiny.pth"):
+        (remote.root / name).parent.mkdir(parents=True)
+        (remote.root / name).write_bytes(b"")
+    assert find_checkpoint("timm/swin") == remote.root / "timm/swin/model.safetensors"
+    assert find_checkpoint("lab/vmamba/imagenet/tiny.pth") == remote.root / "lab/vmamba/imagenet/tiny.pth"
+    assert find_checkpoint("hub/lab/vmamba/imagenet/tiny.pth").is_file()
+    remote.asked.clear()
+    assert not find_checkpoint("hub/lab/none.pth").exists()  # its folder is here: a file that is missing
+    assert not remote.asked
+    with pytest.raises(DataError, match=r"lab/vmamba: neither a file nor .* with small\.pth; check the name"):
+        find_checkpoint("lab/vmamba/small.pth")
 
 
 def test_shipped_weights_go_by_their_name(network, tmp_path, monkeypatch):

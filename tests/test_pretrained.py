@@ -111,11 +111,12 @@ def test_one_by_one_convolutions_count_as_linear_layers(vmamba, tmp_path):
     assert torch.equal(encoder.stages[2][3].op.in_proj.weight, vmamba["layers.2.blocks.3.op.in_proj.weight"])
 
 
-def test_swin_blocks_load_from_the_last_of_each_stage(swin, tmp_path):
+def test_swin_blocks_load_from_the_last_of_each_stage(swin, tmp_path, monkeypatch):
     state = swin.state_dict()
-    save_file(state, tmp_path / "swin.safetensors")
+    save_file(state, tmp_path / "model.safetensors")
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda repository, file: tmp_path / file)
     encoder = build_encoder("swin", "base")
-    report = load_pretrained(encoder, tmp_path / "swin.safetensors")
+    report = load_pretrained(encoder, "timm/swin_tiny")
     assert report.source == "Swin" and set(report.loaded) | set(report.unused) == set(state)
     assert report.loaded["layers.2.blocks.0.attn.qkv.weight"] == "stages.2.2.block.attn.qkv.weight"
     assert report.loaded["norm.weight"] == "norms.3.weight"

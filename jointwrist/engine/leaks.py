@@ -11,6 +11,7 @@ from typing import Any
 from jointwrist.data.ram_w600 import Case
 from jointwrist.engine.checkpoint import read_info
 from jointwrist.engine.config import RunConfig
+from jointwrist.hub import find_checkpoint
 
 #: Rounds of the hash: a millisecond a patient, and as much for every identifier that somebody tries.
 ROUNDS = 2000
@@ -63,10 +64,11 @@ def inherited_records(config: RunConfig) -> list[dict[str, Any]]:
     Files without a description, such as weights from ImageNet, name nobody.
 
     Raises:
-        DataError: A weight file cannot be read.
+        DataError: A weight file cannot be read or fetched.
     """
-    files = [*config.joint.pretrained, *([config.joint.segmenter] if config.joint.segmenter else [])]
-    found = [record for file in files for record in records(read_info(Path(file)) or {})]
+    files = [find_checkpoint(source) for source in config.joint.pretrained]
+    files += [Path(config.joint.segmenter)] if config.joint.segmenter else []
+    found = [record for file in files for record in records(read_info(file) or {})]
     return [record for index, record in enumerate(found) if record not in found[:index]]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,7 +77,7 @@ class Predictor:
 
     @classmethod
     def from_pretrained(
-        cls, source: str | Path, device: str | torch.device | None = None, field: str = "auto"
+        cls, source: str | Path, device: str | torch.device | None = None, field: str = "auto", **download: Any
     ) -> Predictor:
         """Load weights together with the sizes and thresholds that belong to them.
 
@@ -85,11 +86,12 @@ class Predictor:
                 whose weights come with the package; or repository on the Hugging Face hub.
             device: Where to run; None takes a GPU if there is one.
             field: "auto" finds the wrist on each film, "whole" takes films as they are.
+            **download: For a repository, `revision`, `token` and what else `huggingface_hub.hf_hub_download` takes.
 
         Raises:
             DataError: There are no such weights, or they are not for whole radiographs.
         """
-        path = find_weights(source)
+        path = find_weights(source, **download)
         if path.suffix == ".onnx":
             model: nn.Module = OnnxModel(path)
             info = model.info

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from jointwrist.engine.checkpoint import read_checkpoint
 from jointwrist.errors import DataError
+from jointwrist.hub import find_checkpoint
 from jointwrist.models.encoder import Encoder
 from jointwrist.models.mamba import VSSBlock
 from jointwrist.models.swin import SwinBlock
@@ -53,7 +54,7 @@ class PretrainedReport:
         )
 
 
-def load_pretrained(encoder: Encoder, path: str | Path) -> PretrainedReport:
+def load_pretrained(encoder: Encoder, source: str | Path) -> PretrainedReport:
     """Load the blocks of a classifier into the blocks of the same kind, in place.
 
     VMamba's blocks are counted from the first of a stage, as its first blocks are Mamba in the hybrid encoder, and
@@ -63,12 +64,13 @@ def load_pretrained(encoder: Encoder, path: str | Path) -> PretrainedReport:
 
     Args:
         encoder: Of size "base" for VMamba-T (`vssm1_tiny_0230s`: one state, ratio 1) and Swin-T or Swin-S.
-        path: Local safetensors or `torch.save` file of a state dict, alone or under "model" or "state_dict".
+        source: Safetensors or `torch.save` file of a state dict, alone or under "model" or "state_dict": a local
+            one, or a repository of the Hugging Face hub or a file of one (see `jointwrist.hub.find_checkpoint`).
 
     Raises:
-        DataError: The file cannot be read, is of neither kind, or none of its blocks fits.
+        DataError: The file cannot be read or fetched, is of neither kind, or none of its blocks fits.
     """
-    path = Path(path)
+    path = find_checkpoint(source)
     state, _ = read_checkpoint(path)
     source = next((s for s, (mark, _) in SOURCES.items() if any(key.endswith(f".{mark}") for key in state)), None)
     if source is None:
