@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_files import make, save
 
 from jointwrist.anatomy import bone_index
 from jointwrist.data.dicom import Radiograph
@@ -235,3 +236,24 @@ def test_command_compares_two_films(tmp_path, capsys):
     for wrong in ("Scaphoid", "Scaphoid:Knee", "Lunate:Lunate"):
         assert main(["compare", *films, "-o", str(out), "--between", wrong]) == 2
         assert wrong in capsys.readouterr().err
+
+
+def test_command_takes_the_window_of_either_film(tmp_path, capsys):
+    from jointwrist.cli import main
+
+    wrist = make_wrist(seed=3, index=0, config=PhantomConfig(size=200))
+    grey = (wrist.image[0] * 4095).astype(np.uint16)
+    good, dark = (2048, 4096), (4000, 100)
+    films = [
+        str(save(make(grey, Laterality=wrist.side, WindowCenter=centres, WindowWidth=widths), tmp_path / name))
+        for name, (centres, widths) in {"a.dcm": good, "b.dcm": map(list, zip(dark, good, strict=True))}.items()
+    ]
+    command = ["compare", *films, "-o", str(tmp_path / "out"), "--turn", "0"]
+    assert main(command) == 2
+    assert "b.dcm: no wrist was found" in capsys.readouterr().err
+    assert main([*command, "--window", "0", "1", "--json"]) == 0
+    assert all(row["change_percent"] in (0, None) for row in json.loads(capsys.readouterr().out)["bone_areas"])
+    assert main([*command, "--window", "1"]) == 2
+    assert "a.dcm: there is no window 1" in capsys.readouterr().err
+    assert main([*command, "--window", "0", "1", "1"]) == 2
+    assert "--window takes one or two values" in capsys.readouterr().err

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jointwrist.commands.shared import UsageError, add_device, add_field, add_side, add_weights, columns
+from jointwrist.commands.shared import (
+    UsageError,
+    add_device,
+    add_field,
+    add_side,
+    add_turn,
+    add_weights,
+    columns,
+    counted,
+)
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
@@ -43,6 +52,16 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="pixel spacing of films that state none, for lengths in mm; two values where the films differ",
     )
     add_field(parser)
+    add_turn(parser)
+    parser.add_argument(
+        "--window",
+        nargs="+",
+        type=counted,
+        default=[0],
+        metavar="N",
+        help="which of several windows or VOI LUTs of the DICOM films, 0 is the first; two values where they differ"
+        " (default: 0)",
+    )
     parser.add_argument(
         "--deidentify", action="store_true", help="call the films baseline and followup in place of their names"
     )
@@ -57,12 +76,14 @@ def compare(arguments: argparse.Namespace) -> int:
     from jointwrist.inference.predictor import Predictor, read_film
 
     spaces = [bone_pair(text) for text in arguments.between] if arguments.between else SPACES
-    visits = zip(("baseline", "followup"), two_spacings(arguments.spacing), strict=True)
+    visits = zip(("baseline", "followup"), two_spacings(arguments.spacing), two_windows(arguments.window), strict=True)
     films = [
-        read_film(getattr(arguments, visit), arguments.side, spacing, name=visit if arguments.deidentify else None)
-        for visit, spacing in visits
+        read_film(
+            getattr(arguments, visit), arguments.side, spacing, window, name=visit if arguments.deidentify else None
+        )
+        for visit, spacing, window in visits
     ]
-    predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field)
+    predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field, arguments.turn)
     films = [one_wrist(predictor.locate(film)) for film in films]
     comparison = compare_visits(*(predictor.predict([film])[0] for film in films), spaces)
     comparison.save(arguments.out)
@@ -98,6 +119,17 @@ def two_spacings(given: Sequence[float] | None) -> tuple[float | None, float | N
     if len(given) > 2 or any(parse_spacing(value) is None for value in given):
         low, high = SPACING_RANGE
         raise UsageError(f"--spacing takes one or two values from {low:g} to {high:g} mm, the baseline's first")
+    return given[0], given[-1]
+
+
+def two_windows(given: Sequence[int]) -> tuple[int, int]:
+    """Return the window of either film from the values of `--window`: one for both, or two.
+
+    Raises:
+        UsageError: There are more.
+    """
+    if len(given) > 2:
+        raise UsageError("--window takes one or two values, the baseline's first")
     return given[0], given[-1]
 
 

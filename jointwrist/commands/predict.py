@@ -14,9 +14,10 @@ from jointwrist.commands.shared import (
     add_device,
     add_field,
     add_side,
+    add_turn,
     add_weights,
+    add_window,
     complain,
-    counted,
     positive,
 )
 from jointwrist.errors import DataError, require
@@ -49,13 +50,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--tta", action="store_true", help="average over five views of each film and say how far they lie apart"
     )
     add_field(parser)
-    parser.add_argument(
-        "--window",
-        type=counted,
-        default=0,
-        metavar="N",
-        help="which of several windows or VOI LUTs of a DICOM film, 0 is the first (default: %(default)s)",
-    )
+    add_turn(parser)
+    add_window(parser)
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw all films on one PNG or JPEG")
     parser.add_argument("--json", action="store_true", help="print the results as JSON lines")
     parser.add_argument(
@@ -80,7 +76,7 @@ def predict(arguments: argparse.Namespace) -> int:
         require("highdicom", "dicom")
     if arguments.sheet:
         picture_format(arguments.sheet)
-    predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field)
+    predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field, arguments.turn)
     failures, tiles, taken = [], [], set(stems)
 
     def fail(error: DataError) -> None:

@@ -74,6 +74,28 @@ def add_field(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_turn(parser: argparse.ArgumentParser) -> None:
+    """Take `--turn`."""
+    parser.add_argument(
+        "--turn",
+        type=_turn,
+        metavar="auto|0|90|180|270",
+        help="degrees clockwise by which the films must be turned for the fingers to point upwards; auto tries the"
+        " others where no wrist is found on a film as it lies (default: auto)",
+    )
+
+
+def add_window(parser: argparse.ArgumentParser) -> None:
+    """Take `--window`."""
+    parser.add_argument(
+        "--window",
+        type=counted,
+        default=0,
+        metavar="N",
+        help="which of several windows or VOI LUTs of a DICOM film, 0 is the first (default: %(default)s)",
+    )
+
+
 def positive(text: str) -> int:
     """Read a number that is at least 1."""
     return _at_least(1, text)
@@ -82,6 +104,12 @@ def positive(text: str) -> int:
 def counted(text: str) -> int:
     """Read a number that is at least 0."""
     return _at_least(0, text)
+
+
+def _turn(text: str) -> int | None:
+    if text not in ("auto", "0", "90", "180", "270"):
+        raise argparse.ArgumentTypeError(f"{text} is not auto, 0, 90, 180 or 270")
+    return None if text == "auto" else int(text)
 
 
 def _at_least(least: int, text: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jointwrist.commands.shared import add_device, add_field, add_side, add_weights, positive
+from jointwrist.commands.shared import add_device, add_field, add_side, add_turn, add_weights, add_window, positive
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -24,6 +24,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     add_device(parser)
     parser.add_argument("--tta", action="store_true", help="average over five views of each film")
     add_field(parser)
+    add_turn(parser)
+    add_window(parser)
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to serve at; others open it to the network (default: %(default)s)"
     )

@@ -49,6 +49,7 @@ class Radiograph:
         study: What the films of one study have in common, or None where that is not known. It may name a patient and is
             left out of the repr.
         field: Left, top, right and bottom of the part in pixels that shows the wrist; None where all of it does.
+        turn: Degrees clockwise, a multiple of 90, by which the film must be turned for the fingers to point upwards.
     """
 
     pixels: np.ndarray = dataclasses.field(repr=False)
@@ -59,6 +60,7 @@ class Radiograph:
     source: Path | None = None
     study: str | None = dataclasses.field(default=None, repr=False)
     field: tuple[int, int, int, int] | None = None
+    turn: int = 0
 
     @property
     def both_hands(self) -> bool:

@@ -149,16 +149,10 @@ class FieldFinder:
         Raises:
             DataError: There are two wrists, and which is the left one cannot be told.
         """
-        height, width = film.pixels.shape
-        whole = (width / 2, height / 2, float(max(height, width)))
-        sides = (film.side,) if film.side else ("R", "L")
-        looks = [self._look(film.pixels, whole, side) for side in sides]
-        seen = [wrist for wrist in looks if wrist and wrist.certainty >= LEAST_CERTAINTY]
-        low, high = (whole[2] * FIELD_MM / mm for mm in WHOLE_MM[::-1])
-        filling = [wrist for wrist in seen if low <= wrist.window[2] <= high]
-        if filling:
-            best = min(filling, key=lambda wrist: wrist.distance)
-            return [replace(best, window=whole)]
+        sides, whole = _sides(film), _whole(film)
+        seen = self._sure(film)
+        if (best := _filling(seen, whole)) is not None:
+            return [best]
         guesses = [wrist.window for wrist in seen]
         seen = []
         for longer in SEARCH_SIDES:
@@ -172,6 +166,15 @@ class FieldFinder:
             guesses = self._guesses(film.pixels, sides, round(SIDE * whole[2] / best.window[2]))
             seen += self._follow(film.pixels, [g for g in guesses if _beside(g, best.window, alike=2.5)], sides)
         return choose(seen, str(film.source or "this film"))
+
+    def filling(self, film: Radiograph) -> Wrist | None:
+        """Return the wrist that fills a film, if one does; a look at the whole film tells."""
+        return _filling(self._sure(film), _whole(film))
+
+    def _sure(self, film: Radiograph) -> list[Wrist]:
+        """Return the wrists that one look at the whole film shows."""
+        looks = [self._look(film.pixels, _whole(film), side) for side in _sides(film)]
+        return [wrist for wrist in looks if wrist and wrist.certainty >= LEAST_CERTAINTY]
 
     def _follow(
         self, pixels: np.ndarray, guesses: list[tuple[float, float, float]], sides: tuple[str, ...]
@@ -235,6 +238,22 @@ class FieldFinder:
         return self.model.segment(image)[0].sigmoid().cpu().numpy()
 
 
+def _sides(film: Radiograph) -> tuple[str, ...]:
+    return (film.side,) if film.side else ("R", "L")
+
+
+def _whole(film: Radiograph) -> tuple[float, float, float]:
+    height, width = film.pixels.shape
+    return (width / 2, height / 2, float(max(height, width)))
+
+
+def _filling(seen: list[Wrist], whole: tuple[float, float, float]) -> Wrist | None:
+    """Return the best of the wrists in whose field the film, looked at as a whole, is about as large."""
+    low, high = (whole[2] * FIELD_MM / mm for mm in WHOLE_MM[::-1])
+    alike = [wrist for wrist in seen if low <= wrist.window[2] <= high]
+    return replace(min(alike, key=lambda wrist: wrist.distance), window=whole) if alike else None
+
+
 def cut(pixels: np.ndarray, window: tuple[float, float, float]) -> np.ndarray:
     """Return a square window of (H, W) pixels; what lies beyond the film is as dark as its darkest pixel within."""
     x, y, length = window
@@ -286,34 +305,3 @@ def _beside(first: tuple[float, float, float], second: tuple[float, float, float
 def _same(first: tuple[float, float, float], second: tuple[float, float, float]) -> bool:
     """Whether two windows are about one place, whatever their size."""
     return max(abs(first[0] - second[0]), abs(first[1] - second[1])) < 0.25 * min(first[2], second[2])
-
-
-def locate(finder: FieldFinder, film: Radiograph) -> list[Radiograph]:
-    """Return the film as it is where one wrist fills it, else once for each wrist, with its `field` and its side.
-
-    Raises:
-        DataError: There is no wrist on the film; or the header speaks of two hands, and only one was found.
-    """
-    name = film.source or "this film"
-    wrists = finder.find(film)
-    if not wrists:
-        message = (
-            f"{name}: no wrist was found; posteroanterior views of wrists and hands are understood, fingers upwards"
-            " (--field whole takes a film as it is)"
-        )
-        raise DataError(". ".join([message, *film.notes]))
-    if film.both_hands and len(wrists) < 2:
-        raise DataError(f"{name}: shows both hands by its header, and one wrist was found; cut it and name the sides")
-    height, width = film.pixels.shape
-    if wrists[0].window[2] == max(height, width):
-        return [film]
-    found = []
-    for wrist in wrists:
-        x, y, length = wrist.window
-        left, top = max(round(x - length / 2), 0), max(round(y - length / 2), 0)
-        right, bottom = min(round(x + length / 2), width), min(round(y + length / 2), height)
-        notes = (f"The wrist was found at x {left} to {right}, y {top} to {bottom}; the rest was not looked at.",)
-        if film.side is None:
-            notes += (f"The side {wrist.side} was told from the bones.",)
-        found.append(replace(film, side=wrist.side, field=(left, top, right, bottom), notes=(*film.notes, *notes)))
-    return found

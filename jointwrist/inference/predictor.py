@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -21,11 +22,13 @@ from jointwrist.data.preprocess import normalise, prepare_image, resize_image
 from jointwrist.engine.checkpoint import load_weights
 from jointwrist.errors import DataError
 from jointwrist.hub import find_weights
-from jointwrist.inference.field import FieldFinder, locate
+from jointwrist.inference.field import FieldFinder
 from jointwrist.inference.hands import Source, film_batches, other_wrists
+from jointwrist.inference.locate import locate
 from jointwrist.inference.onnx_model import OnnxModel
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.tidy import exposed_window, tidy_mask
+from jointwrist.inference.turns import turned, turned_boxes, upright
 from jointwrist.inference.views import VIEWS, Prediction, Uncertainty, bring_back, combine, see
 from jointwrist.registry import model_spec
 
@@ -33,8 +36,8 @@ from jointwrist.registry import model_spec
 class Predictor:
     """Segment the bones and score the joint surfaces of wrist radiographs.
 
-    Left hands are mirrored for the network, which knows right hands only, and mirrored back. Films that are not square
-    are padded, never squeezed.
+    Left hands are mirrored for the network, which knows right hands with the fingers upwards only, and mirrored back;
+    turned films are turned and turned back. Films that are not square are padded, never squeezed.
 
     Args:
         model: Joint network, or a segmentation network (then joints stay without scores).
@@ -49,6 +52,8 @@ class Predictor:
             bar; False shows what the network says.
         field: "whole" takes every film as it is; "auto" finds the wrist on films of a whole hand or of two, and refuses
             films without one. `from_pretrained` chooses "auto".
+        turn: Degrees clockwise by which films must be turned for the fingers to point upwards: 0, 90, 180 or 270. None
+            finds out where no wrist is found on a film as it lies; with "whole", it leaves films as they lie.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Predictor:
         device: str | torch.device | None = None,
         tidy: bool = True,
         field: str = "whole",
+        turn: int | None = None,
     ):
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model = model.to(self.device).eval()
@@ -73,11 +79,17 @@ class Predictor:
         #: Whether the joints look at those of the other hand where both are in a batch.
         self.pairs_hands = getattr(getattr(model, "erosion", None), "other_embedding", None) is not None
         self.finder = FieldFinder(self.device) if field == "auto" else None
+        self.turn = turn
         self.mask_logit = mask_threshold if raw_output else math.log(mask_threshold / (1 - mask_threshold))
 
     @classmethod
     def from_pretrained(
-        cls, source: str | Path, device: str | torch.device | None = None, field: str = "auto", **download: Any
+        cls,
+        source: str | Path,
+        device: str | torch.device | None = None,
+        field: str = "auto",
+        turn: int | None = None,
+        **download: Any,
     ) -> Predictor:
         """Load weights together with the sizes and thresholds that belong to them.
 
@@ -86,6 +98,7 @@ class Predictor:
                 whose weights come with the package; or repository on the Hugging Face hub.
             device: Where to run; None takes a GPU if there is one.
             field: "auto" finds the wrist on each film, "whole" takes films as they are.
+            turn: Degrees clockwise by which films are turned first; None finds out.
             **download: For a repository, `revision`, `token` and what else `huggingface_hub.hf_hub_download` takes.
 
         Raises:
@@ -113,6 +126,7 @@ class Predictor:
             name=info["model"],
             device=device,
             field=field,
+            turn=turn,
         )
 
     def __call__(
@@ -189,19 +203,19 @@ class Predictor:
                 yield index, [result for _, result in found]
 
     def locate(self, film: Radiograph) -> list[Radiograph]:
-        """Return the film with the `field` of its wrist, twice if it shows two; unchanged if the wrist fills it.
+        """Return the film with the `field` of its wrist and its `turn`, twice if it shows two wrists.
 
         Raises:
             DataError: There is no wrist, or the sides of two cannot be told.
         """
         if self.finder is not None:
-            return locate(self.finder, film)
+            return locate(self.finder, film, self.turn)
         _refuse_both_hands(film)
-        return [film]
+        return [replace(film, turn=self.turn or 0)]
 
     @torch.inference_mode()
     def predict(self, films: Sequence[Radiograph], tta: bool = False) -> list[WristResult]:
-        """Predict radiographs as one batch, each within its `field`.
+        """Predict radiographs as one batch, each within its `field` and by its `turn`.
 
         Raises:
             DataError: A film shows both hands by its header, and no field says which one is meant.
@@ -227,14 +241,15 @@ class Predictor:
     def _result(
         self, film: Radiograph, prediction: Prediction, index: int, uncertainty: Uncertainty | None
     ) -> WristResult:
-        wrist = film.cropped()
-        masks = self._masks(wrist, prediction.masks[index])
+        wrist = upright(film)
+        masks = turned(self._masks(wrist, prediction.masks[index]), -film.turn)
         probabilities = np.full(NUM_JOINTS, np.nan, np.float32)
         scores = np.full(NUM_JOINTS, NOT_SCORED, np.int64)
         boxes = np.full((NUM_JOINTS, 4), np.nan, np.float32)
         if prediction.cumulative is not None:
             cumulative = prediction.cumulative[index].cpu().numpy()
             native = self._boxes(wrist, prediction.boxes[index].cpu().numpy())
+            native = turned_boxes(native, -film.turn, wrist.pixels.shape)
             left, top = film.field[:2] if film.field else (0, 0)
             native += np.array([left, top, left, top], np.float32)
             for joint in np.flatnonzero(prediction.valid[index].cpu().numpy()):
@@ -249,11 +264,11 @@ class Predictor:
         maps = None
         if prediction.maps is not None:
             maps = prediction.maps[index].cpu().numpy()
-            maps = np.ascontiguousarray(maps[..., ::-1]) if film.side == "L" else maps
+            maps = turned(maps[..., ::-1] if film.side == "L" else maps, -film.turn)
         return WristResult(film, masks, probabilities, scores, boxes, self.threshold, self.name, uncertainty, maps)
 
     def _masks(self, film: Radiograph, logits: Tensor) -> np.ndarray:
-        """Bring (14, S, S) logits to the film's size and orientation, and threshold them there."""
+        """Bring (14, S, S) logits to the size and side of an upright film, and threshold them there."""
         height, width = film.pixels.shape
         square, top, left = _square(height, width)
         masks = np.zeros((len(logits), height, width), bool)
@@ -265,10 +280,10 @@ class Predictor:
                 masks[bone][shown] = tidy_mask(mask[shown])
             else:
                 masks[bone] = mask
-        return np.ascontiguousarray(masks[..., ::-1]) if film.side == "L" else masks
+        return masks[..., ::-1] if film.side == "L" else masks
 
     def _boxes(self, film: Radiograph, boxes: np.ndarray) -> np.ndarray:
-        """Bring (6, 4) boxes from the network's input to the film."""
+        """Bring (6, 4) boxes from the network's input to an upright film."""
         height, width = film.pixels.shape
         square, top, left = _square(height, width)
         boxes = boxes * (square / self.image_size) - np.array([left, top, left, top], np.float32)
@@ -321,8 +336,9 @@ def _square(height: int, width: int) -> tuple[int, int, int]:
 
 
 def _to_square(film: Radiograph, size: int) -> Tensor:
-    """Bring a film to (1, size, size) in right-hand orientation, as in training."""
-    pixels = torch.from_numpy(film.wrist[:, ::-1].copy() if film.side == "L" else film.wrist)
+    """Bring a film to (1, size, size) in right-hand orientation with the fingers upwards, as in training."""
+    wrist = upright(film).pixels
+    pixels = torch.from_numpy(wrist[:, ::-1].copy() if film.side == "L" else wrist)
     height, width = pixels.shape
     square, top, left = _square(height, width)
     padding = (left, square - width - left, top, square - height - top)

@@ -103,6 +103,7 @@ class WristResult:
             "side": self.side,
             "size": list(self.film.pixels.shape),
             "field": list(self.film.field) if self.film.field else None,
+            "turn": self.film.turn,
             "pixel_spacing_mm": self.film.spacing_mm,
             "bones": [self._bone(index) for index in range(NUM_BONES)],
             "joints": [self._joint(joint.index) for joint in JOINTS],

@@ -58,10 +58,11 @@ class Films:
         predictor: Model.
         side: Hand on films that do not say it, "L" or "R", or None.
         tta: Average over several views of each film.
+        window: Which of several VOI LUTs or windows of a DICOM file, from 0.
     """
 
-    def __init__(self, predictor: Predictor, side: str | None = None, tta: bool = False):
-        self.predictor, self.side, self.tta = predictor, side, tta
+    def __init__(self, predictor: Predictor, side: str | None = None, tta: bool = False, window: int = 0):
+        self.predictor, self.side, self.tta, self.window = predictor, side, tta, window
         self._entries: dict[str, _Entry] = {}
         self._results: OrderedDict[str, WristResult] = OrderedDict()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="predict")
@@ -124,7 +125,7 @@ class Films:
             raise UnknownFilmError(key) from None
 
     def _read_upload(self, name: str, data: bytes) -> str:
-        film = read_upload(name, data, self.side)
+        film = read_upload(name, data, self.side, self.window)
         held = sum(entry.film.pixels.size for entry in self._entries.values() if entry.film is not None)
         if held + film.pixels.size > MAX_HELD_PIXELS:
             raise DataError(f"{film.source}: the page holds as many films as it can; remove some of them first")
@@ -133,7 +134,7 @@ class Films:
     def _result(self, key: str) -> WristResult:
         entry = self._entry(key)
         if key not in self._results:
-            film = entry.film or load_radiograph(entry.path, side=self.side)
+            film = entry.film or load_radiograph(entry.path, side=self.side, window=self.window)
             wrist = choose_wrist(self.predictor, film, None if film.side_stated else entry.side)
             self._results[key] = self.predictor.predict([wrist], self.tta)[0]
         self._results.move_to_end(key)
@@ -161,7 +162,7 @@ def choose_wrist(predictor: Predictor, film: Radiograph, side: str | None) -> Ra
     return replace(wrist, notes=(f"The film shows both hands; this is the {word} one.", *wrist.notes))
 
 
-def read_upload(name: str, data: bytes, side: str | None = None) -> Radiograph:
+def read_upload(name: str, data: bytes, side: str | None = None, window: int = 0) -> Radiograph:
     """Read a radiograph from the content of its file.
 
     The decoders want a file: it lies in a folder of its own, which only this user can read, for as long as they read.
@@ -170,6 +171,7 @@ def read_upload(name: str, data: bytes, side: str | None = None) -> Radiograph:
         name: File name, as the sender calls it; never used as a path.
         data: Content.
         side: As for `load_radiograph`.
+        window: As for `load_radiograph`.
 
     Raises:
         DataError: It is damaged, or no single radiograph; the message calls it by its name.
@@ -179,7 +181,7 @@ def read_upload(name: str, data: bytes, side: str | None = None) -> Radiograph:
         # the ending tells the format, and `_L` or `_R` before it the side
         path = Path(folder) / ("film" + re.sub(r"[^\w.-]", "-", name, flags=re.ASCII))
         path.write_bytes(data)
-        return load_radiograph(path, side=side, name=name)
+        return load_radiograph(path, side=side, window=window, name=name)
 
 
 def plain_name(name: str) -> str:

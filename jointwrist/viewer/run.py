@@ -22,8 +22,8 @@ def view(arguments: argparse.Namespace) -> int:
         OSError: The port is taken.
     """
     paths = list(dict.fromkeys(find_films(arguments.films)))
-    predictor = Predictor.from_pretrained(arguments.weights, device=arguments.device, field=arguments.field)
-    films = Films(predictor, arguments.side, arguments.tta)
+    predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field, arguments.turn)
+    films = Films(predictor, arguments.side, arguments.tta, arguments.window)
     films.add_files(paths)
     facts = describe_model(predictor, arguments.weights)
     with ViewerServer(films, facts, arguments.host, arguments.port, arguments.max_upload * 2**20) as server:

@@ -10,10 +10,12 @@ from io import BytesIO
 import bad_files
 import numpy as np
 import pytest
+from dicom_files import make, save
 from PIL import Image
 from viewer_client import area, dicom, png
 
 from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
+from jointwrist.data.dicom import load_radiograph
 from jointwrist.data.images import read_image
 from jointwrist.errors import DataError
 from jointwrist.inference.compare import compare
@@ -174,6 +176,17 @@ def test_a_file_of_the_command_line_that_went_away_is_named(predictor, tmp_path,
     path.unlink()
     with pytest.raises(DataError, match=r"gone\.png"):
         films.result(key)
+    films.close()
+
+
+def test_the_window_is_that_of_the_command_line(predictor, tmp_path, wrists):
+    grey = (read_image(wrists[0]) * 4095).astype(np.uint16)
+    path = save(make(grey, WindowCenter=[2048, 1900], WindowWidth=[4096, 4000]), tmp_path / "film.dcm")
+    films = Films(predictor, window=1)
+    for key in [*films.add_files([path]), films.add_upload("film.dcm", path.read_bytes())]:
+        shown = films.result(key).film.pixels
+        np.testing.assert_array_equal(shown, load_radiograph(path, window=1).pixels)
+        assert not np.array_equal(shown, load_radiograph(path).pixels)
     films.close()
 
 

@@ -1,0 +1,33 @@
+"""Films in quarter turns: pixels and boxes with the fingers upwards, and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from jointwrist.data.dicom import Radiograph
+
+#: Degrees clockwise by which a film may have to be turned for the fingers to point upwards.
+TURNS = (0, 90, 180, 270)
+
+
+def turned(pixels: np.ndarray, degrees: int) -> np.ndarray:
+    """Turn (..., H, W) pixels clockwise by a multiple of 90 degrees."""
+    return np.ascontiguousarray(np.rot90(pixels, -degrees // 90, axes=(-2, -1)))
+
+
+def turned_boxes(boxes: np.ndarray, degrees: int, shape: tuple[int, int]) -> np.ndarray:
+    """Turn (..., 4) boxes x0, y0, x1, y1 as `turned` does the (H, W) pixels that they lie on."""
+    height, width = shape
+    for _ in range(degrees % 360 // 90):
+        x0, y0, x1, y1 = np.moveaxis(boxes, -1, 0)
+        boxes = np.stack([height - y1, x0, height - y0, x1], axis=-1)
+        height, width = width, height
+    return boxes
+
+
+def upright(film: Radiograph) -> Radiograph:
+    """Return the field of a film with the fingers upwards, as a film of its own."""
+    wrist = film.cropped()
+    return replace(wrist, pixels=turned(wrist.pixels, film.turn), turn=0) if film.turn else wrist

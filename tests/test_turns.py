@@ -1,0 +1,125 @@
+"""A turned film is seen to be turned, an upright one stays as it is, and results lie on the film as it was taken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_predictor import Mapping, film
+
+from benchmarks import turns as benchmark
+from jointwrist.cli import main
+from jointwrist.data.dicom import Radiograph
+from jointwrist.data.images import write_image
+from jointwrist.data.phantom import PhantomConfig, make_wrist
+from jointwrist.errors import DataError
+from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.turns import TURNS, turned, turned_boxes, upright
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return Predictor.from_pretrained("jointwrist_tiny", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def wrist():
+    sample = make_wrist(seed=8, index=1, config=PhantomConfig(size=160))
+    return Radiograph(sample.image[0], side=sample.side)
+
+
+@pytest.mark.parametrize("degrees", TURNS)
+def test_boxes_turn_with_the_pixels(degrees):
+    mask = np.zeros((40, 70), bool)
+    mask[5:17, 30:62] = True
+    rows, columns = np.nonzero(turned(mask, degrees))
+    expected = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    assert turned_boxes(np.array([30, 5, 62, 17]), degrees, mask.shape).tolist() == expected
+    np.testing.assert_array_equal(turned(turned(mask, degrees), -degrees), mask)
+
+
+def test_a_clockwise_turn_brings_the_left_edge_to_the_top():
+    assert turned(np.array([[1, 2], [3, 4]]), 90).tolist() == [[3, 1], [4, 2]]
+
+
+def test_a_field_is_upright_with_the_film():
+    pixels = film(60, 90)
+    part = Radiograph(turned(pixels, -90), turn=90, field=(10, 20, 40, 80))
+    x0, y0, x1, y1 = turned_boxes(np.array(part.field), 90, part.pixels.shape)
+    np.testing.assert_array_equal(upright(part).pixels, pixels[y0:y1, x0:x1])
+    assert (upright(part).turn, upright(part).field) == (0, None)
+
+
+@pytest.mark.parametrize("degrees", TURNS[1:])
+@pytest.mark.parametrize("side", ["L", "R"])
+def test_a_stated_turn_turns_every_result(side, degrees):
+    pixels = film(96, 70)
+    pixels[:, :40] *= 0.5  # so that no box is symmetric
+    straight = Predictor(Mapping(), image_size=96)(pixels, side=side)
+    lying = Radiograph(turned(pixels, -degrees), side=side)
+    predictor = Predictor(Mapping(), image_size=96, turn=degrees)
+    (result,) = predictor.predict(predictor.locate(lying))
+    np.testing.assert_array_equal(result.film.pixels, lying.pixels)
+    np.testing.assert_array_equal(result.masks, turned(straight.masks, -degrees))
+    np.testing.assert_array_equal(result.maps, turned(straight.maps, -degrees))
+    np.testing.assert_array_equal(result.probabilities, straight.probabilities)
+    np.testing.assert_allclose(result.boxes, turned_boxes(straight.boxes, -degrees, pixels.shape), atol=1e-4)
+    assert (result.to_dict()["turn"], result.to_dict()["size"]) == (degrees, list(lying.pixels.shape))
+
+
+@pytest.mark.parametrize("degrees", TURNS[1:])
+def test_a_wrist_that_fills_a_turned_film_is_found(predictor, wrist, degrees):
+    (found,) = predictor.locate(replace(wrist, pixels=turned(wrist.pixels, -degrees)))
+    assert (found.turn, found.field) == (degrees, None)
+    assert f"turned by {degrees} degrees clockwise" in found.notes[0]
+    masks = predictor.predict([wrist])[0].masks
+    np.testing.assert_array_equal(predictor.predict([found])[0].masks, turned(masks, -degrees))
+
+
+def test_the_field_of_a_turned_hand_is_that_of_the_upright_one(predictor):
+    hand = make_wrist(seed=41, index=0, config=PhantomConfig(size=420, field_of_view=(210.0, 210.0)))
+    pixels = hand.image[0][:, 30:]
+    (straight,) = predictor.locate(Radiograph(pixels))
+    (found,) = predictor.locate(Radiograph(turned(pixels, -90)))
+    assert (found.turn, found.side) == (90, hand.side)
+    assert found.field == tuple(turned_boxes(np.array(straight.field), -90, pixels.shape).tolist())
+    first, second = predictor.predict([straight, found])
+    np.testing.assert_array_equal(second.masks, turned(first.masks, -90))
+    left, top, right, bottom = found.field
+    assert f"x {left} to {right}, y {top} to {bottom}" in found.notes[1]
+
+
+def test_an_upright_film_is_looked_at_once(predictor, wrist, monkeypatch):
+    looks, look = [], predictor.finder._look
+    monkeypatch.setattr(predictor.finder, "_look", lambda *given: looks.append(given) or look(*given))
+    assert predictor.locate(wrist) == [wrist]
+    assert len(looks) == 1
+
+
+def test_the_command_takes_a_turn(wrist, tmp_path, capsys):
+    write_image(tmp_path / f"lying_{wrist.side}.png", turned(wrist.pixels, 90))
+    command = ["predict", str(tmp_path / f"lying_{wrist.side}.png"), "-o", str(tmp_path / "out"), "--json"]
+    assert main([*command, "--turn", "0"]) == 2
+    assert "no wrist was found" in capsys.readouterr().err
+    told = []
+    for turn in ("auto", "270"):
+        assert main([*command, "--turn", turn]) == 0
+        told.append(capsys.readouterr().out)
+    assert all('"turn": 270' in line for line in told)
+    assert "look at the overlay" in told[0] and "look at the overlay" not in told[1]  # who says it knows it
+    with pytest.raises(SystemExit):
+        main([*command, "--turn", "45"])
+    assert "45 is not auto, 0, 90, 180 or 270" in capsys.readouterr().err
+
+
+def test_what_the_benchmark_counts(wrist, monkeypatch):
+    for degrees, verdict in ((90, "right"), (0, "wrong"), (None, "wrong")):
+        monkeypatch.setattr(benchmark, "locate", lambda finder, film: [replace(film, turn=90)])
+        assert benchmark.verdict(None, wrist, degrees) == verdict
+
+    def refuse(finder, film):
+        raise DataError("no wrist")
+
+    monkeypatch.setattr(benchmark, "locate", refuse)
+    assert [benchmark.verdict(None, wrist, degrees) for degrees in (90, None)] == ["refused", "right"]
