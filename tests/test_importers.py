@@ -17,7 +17,7 @@ from jointwrist.cli import main
 from jointwrist.data.check import check_release
 from jointwrist.data.importers import read_coco, read_labelme
 from jointwrist.data.importers.film import beneath
-from jointwrist.data.importers.names import ABBREVIATIONS, match_bones
+from jointwrist.data.importers.names import ABBREVIATIONS, match_names
 from jointwrist.data.importers.raster import decode_run_lengths, fill_polygon
 from jointwrist.data.importers.table import entry_of
 from jointwrist.data.importers.write import draw_splits
@@ -92,12 +92,12 @@ def test_damaged_run_lengths_are_refused(damage):
 def test_every_usual_name_of_a_bone_is_known(tmp_path):
     for bone, short in zip(BONES, ABBREVIATIONS, strict=True):
         names = {bone.name, bone.name.upper(), bone.display, *short, *(name.lower() for name in short)}
-        assert set(match_bones(names, {}, tmp_path).values()) == {bone.index}
+        assert set(match_names(names, {}, tmp_path).values()) == {(bone.index, False)}
     with pytest.raises(DataError, match=r"'sesamoid', 'sesamoid 2'.*--map"):
-        match_bones(["Lunate", "sesamoid 2", "sesamoid"], {}, tmp_path)
-    assert match_bones(["sesamoid", "os lunatum"], {"sesamoid": None, "os lunatum": "lun"}, tmp_path) == {
+        match_names(["Lunate", "sesamoid 2", "sesamoid"], {}, tmp_path)
+    assert match_names(["sesamoid", "os lunatum"], {"sesamoid": None, "os lunatum": "lun"}, tmp_path) == {
         "sesamoid": None,
-        "os lunatum": 4,
+        "os lunatum": (4, False),
     }
 
 

@@ -21,6 +21,8 @@ SCORES = CROPS / "JointBE_SvdH_GT.json"
 METADATA = Path("Metadata.xlsx")
 #: Folder that only a phantom has: what is known of each radiograph because it was made.
 TRUTH = Path("PhantomTruth")
+#: Folder that only imported annotations have: the outlined erosions of each radiograph.
+EROSIONS = Path("ErosionMasks")
 SPLITS = ("train", "val", "test")
 
 _IDENTIFIER = re.compile(r"(?P<patient>(EXT_)?[A-Za-z0-9-]+)_(?P<study>[A-Za-z0-9-]+)_(?P<side>[LR])")

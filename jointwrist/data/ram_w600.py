@@ -40,7 +40,7 @@ class Case:
         boxes: (6, 4) float32 joint boxes (x0, y0, x1, y1), nan where a joint has none; or None.
         boxes_size: Height and width of the image that the boxes were drawn on, or None if that is not stated.
         spacing_mm: Pixel spacing in mm, or None if unknown.
-        truth: What a phantom knows of its radiograph, or None.
+        truth: File with the pixels of its erosions, of a phantom or outlined by somebody, or None.
     """
 
     identifier: str
@@ -126,7 +126,11 @@ class _Listing:
         for split in SPLITS:
             self._add_masks(split)
             self._add_crops(split)
-        self.truths = layout.list_files(root / layout.TRUTH, {".npz"}, report)
+        self.truths = {
+            identifier: path
+            for folder in (layout.EROSIONS, layout.TRUTH)
+            for identifier, path in layout.list_files(root / folder, {".npz"}, report).items()
+        }
         self.scores = self._scores()
 
     def cases(self) -> tuple[Case, ...]:
@@ -304,7 +308,7 @@ def film_boxes(case: Case, size: tuple[int, int]) -> np.ndarray | None:
 
 
 def read_truth(path: Path, size: tuple[int, int] | None) -> dict[str, np.ndarray]:
-    """Read what a phantom knows of a radiograph.
+    """Read the pixels of the erosions of a radiograph, and what else a phantom knows of it.
 
     Returns:
         `eroded` (H, W) uint8, bit j for joint surface j, and `healthy` (H, W) uint16, bit b for bone b, if there.
@@ -315,5 +319,11 @@ def read_truth(path: Path, size: tuple[int, int] | None) -> dict[str, np.ndarray
     truth = read_npz(path, ("eroded", "healthy"))
     for name, array in truth.items():
         if size is not None and array.shape != size:
-            refuse(Fault("size mismatch", path, f"{name} is {array.shape}, its image {size}; make the phantom again"))
+            refuse(
+                Fault(
+                    "size mismatch",
+                    path,
+                    f"{name} is {array.shape}, its image {size}; make the phantom or import the annotations again",
+                )
+            )
     return truth

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from jointwrist.data.importers.film import AnnotatedFilm, Region, as_points, beneath, positive_size, read_json
-from jointwrist.data.importers.names import match_bones
+from jointwrist.data.importers.names import match_names, names_erosion
 from jointwrist.data.importers.raster import decode_run_lengths, fill_polygon
 from jointwrist.errors import DataError
 
@@ -22,7 +22,8 @@ def read_coco(
 ) -> list[AnnotatedFilm]:
     """Read a file of instances, as polygons or as run lengths.
 
-    Categories that no annotation uses may have any name. Images without annotations are left out.
+    Categories that no annotation uses may have any name. Images without annotations are left out. Where a category is
+    an erosion, the erosions of all images are known.
 
     Args:
         path: JSON file.
@@ -41,18 +42,20 @@ def read_coco(
         for annotation in content["annotations"]:
             by_image[annotation["image_id"]].append(annotation)
         used = {annotation["category_id"] for annotation in content["annotations"]}
-        bones = match_bones({names[category] for category in used}, mapping or {}, path)
+        meanings = match_names({names[category] for category in used}, mapping or {}, path)
+        tells_erosions = names_erosion(names.values(), mapping or {})
         folder = Path(images) if images else path.parent
         return [
-            AnnotatedFilm(
+            AnnotatedFilm.of(
                 image=_find(folder, str(entries[image]["file_name"]), path),
                 size=positive_size(entries[image].get("height"), entries[image].get("width")),
-                regions=[
-                    (bone, _region(annotation, path))
+                drawn=[
+                    (meaning, _region(annotation, path))
                     for annotation in annotations
-                    if (bone := bones[names[annotation["category_id"]]]) is not None
+                    if (meaning := meanings[names[annotation["category_id"]]]) is not None
                 ],
                 source=path,
+                tells_erosions=tells_erosions,
             )
             for image, annotations in by_image.items()
         ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jointwrist.data.importers.names import Meaning
 from jointwrist.errors import DataError
 
 #: Largest annotation file; labelme keeps a copy of the image in it.
@@ -33,12 +34,30 @@ class AnnotatedFilm:
         size: Height and width of the image that was drawn on, or None if the annotation does not say.
         regions: Pairs of bone and region; several regions of one bone add up, those of two bones may overlap.
         source: The annotation file, for messages.
+        erosions: Pairs of the bone that bears the eroded joint surface, or None where it is not named, and region; or
+            None where nobody looked for erosions.
     """
 
     image: Path
     size: tuple[int, int] | None
     regions: Sequence[tuple[int, Region]]
     source: Path
+    erosions: Sequence[tuple[int | None, Region]] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        image: Path,
+        size: tuple[int, int] | None,
+        drawn: Iterable[tuple[Meaning | None, Region]],
+        source: Path,
+        tells_erosions: bool,
+    ) -> AnnotatedFilm:
+        """Return a film from what was drawn on it, bones and erosions in any order; what means nothing is left out."""
+        known = [(meaning, region) for meaning, region in drawn if meaning is not None]
+        bones = [(meaning.bone, region) for meaning, region in known if not meaning.erosion]
+        erosions = [(meaning.bone, region) for meaning, region in known if meaning.erosion]
+        return cls(image, size, bones, source, erosions if tells_erosions else None)
 
     def bones(self, size: tuple[int, int]) -> np.ndarray:
         """Draw the bones as a (H, W) uint16 bit map, bit b for bone b.

@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from PIL import Image
 
 from jointwrist.data.images import MAX_SIDE
 from jointwrist.data.importers.film import AnnotatedFilm, Region, as_points, beneath, positive_size, read_json
-from jointwrist.data.importers.names import match_bones
+from jointwrist.data.importers.names import match_names, names_erosion
 from jointwrist.data.importers.raster import fill_polygon
 from jointwrist.errors import DataError
 
@@ -27,6 +28,8 @@ def read_labelme(
     source: str | Path, images: str | Path | None = None, mapping: Mapping[str, str | None] | None = None
 ) -> list[AnnotatedFilm]:
     """Read the JSON files of a folder, or one of them; shapes are polygons, rectangles, circles or masks.
+
+    Where one of them has an erosion, the erosions of all are known.
 
     Args:
         source: Folder or file.
@@ -40,7 +43,10 @@ def read_labelme(
     files = sorted(source.glob("*.json")) if source.is_dir() else [source]
     if not files:
         raise DataError(f"{source}: holds no JSON files; give the folder that labelme saved into")
-    return [_read(path, Path(images) if images else None, mapping or {}) for path in files]
+    films = [_read(path, Path(images) if images else None, mapping or {}) for path in files]
+    if all(film.erosions is None for film in films):
+        return films
+    return [replace(film, erosions=film.erosions or ()) for film in films]
 
 
 def _read(path: Path, images: Path | None, mapping: Mapping[str, str | None]) -> AnnotatedFilm:
@@ -48,11 +54,11 @@ def _read(path: Path, images: Path | None, mapping: Mapping[str, str | None]) ->
     try:
         shapes, name = content["shapes"], str(content["imagePath"]).replace("\\", "/")
         labels = [str(shape["label"]) for shape in shapes]
-        bones = match_bones(set(labels), mapping, path)
-        regions = [
-            (bone, _region(shape, f"{path}: shape {number}, {label}"))
+        meanings = match_names(set(labels), mapping, path)
+        drawn = [
+            (meaning, _region(shape, f"{path}: shape {number}, {label}"))
             for number, (shape, label) in enumerate(zip(shapes, labels, strict=True), 1)
-            if (bone := bones[label]) is not None
+            if (meaning := meanings[label]) is not None
         ]
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a labelme file ({error!r}); save it with labelme") from error
@@ -61,7 +67,8 @@ def _read(path: Path, images: Path | None, mapping: Mapping[str, str | None]) ->
         raise DataError(f"{path}: its image {name} is outside of the folder; name the images' folder with --images")
     if not image.is_file():
         raise DataError(f"{path}: its image {image} is missing; copy it there, or name its folder with --images")
-    return AnnotatedFilm(image, positive_size(content.get("imageHeight"), content.get("imageWidth")), regions, path)
+    size = positive_size(content.get("imageHeight"), content.get("imageWidth"))
+    return AnnotatedFilm.of(image, size, drawn, path, names_erosion(labels, mapping))
 
 
 def _region(shape: dict[str, Any], where: str) -> Region:

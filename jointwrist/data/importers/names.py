@@ -1,11 +1,13 @@
-"""What annotators call the bones."""
+"""What annotators call the bones and their erosions."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from jointwrist.anatomy import BONE_NAMES, bone_index
+from jointwrist.anatomy import BONE_NAMES, JOINTS, bone_index
 from jointwrist.config import read_yaml
 from jointwrist.errors import DataError
 
@@ -15,13 +17,27 @@ ABBREVIATIONS: tuple[tuple[str, ...], ...] = (
     ("MC1",), ("MC2",), ("MC3",), ("MC4",), ("MC5",),
 )  # fmt: skip
 _BY_ABBREVIATION = {name.lower(): bone for bone, names in enumerate(ABBREVIATIONS) for name in names}
+_SCORED = {joint.bone for joint in JOINTS}
+_EROSION = re.compile(r"(^|[\s_-])erosions?([\s_-]of)?([\s_-]|$)", re.IGNORECASE)
+
+
+class Meaning(NamedTuple):
+    """What a name stands for.
+
+    Attributes:
+        bone: The bone that is drawn, or whose joint surface is eroded; None of an erosion wherever it lies.
+        erosion: Whether an erosion is drawn and not a bone.
+    """
+
+    bone: int | None
+    erosion: bool
 
 
 def read_map(path: Path) -> dict[str, str | None]:
-    """Read a YAML mapping of annotators' names to bones; null leaves what has that name out.
+    """Read a YAML mapping of annotators' names to bones or erosions; null leaves what has that name out.
 
     Raises:
-        DataError: A value is no bone.
+        DataError: A value is neither.
         ConfigError: The file is missing or no YAML mapping.
     """
     names: dict[str, str | None] = {}
@@ -32,8 +48,10 @@ def read_map(path: Path) -> dict[str, str | None]:
     return names
 
 
-def match_bones(names: Iterable[str], mapping: Mapping[str, str | None], source: Path) -> dict[str, int | None]:
-    """Find the bone of every name: by the mapping, else by the bone's name or abbreviation in any case.
+def match_names(names: Iterable[str], mapping: Mapping[str, str | None], source: Path) -> dict[str, Meaning | None]:
+    """Find what every name stands for: by the mapping, else by the bone's name or abbreviation in any case.
+
+    An erosion is `erosion` before or after the bone that bears the joint surface, or alone.
 
     Args:
         names: Names as they stand in the annotations.
@@ -41,35 +59,53 @@ def match_bones(names: Iterable[str], mapping: Mapping[str, str | None], source:
         source: The annotation file, for messages.
 
     Returns:
-        Bone by name, None for those that the mapping leaves out.
+        Meaning by name, None for those that the mapping leaves out.
 
     Raises:
-        DataError: No bone is known for some names; the message lists all of them.
+        DataError: Some names are of no bone; the message lists all of them.
     """
-    found: dict[str, int | None] = {}
+    found: dict[str, Meaning | None] = {}
     unknown = []
     for name in names:
         target = mapping.get(name, name)
         try:
-            found[name] = None if target is None else _bone(target)
+            found[name] = None if target is None else _meaning(target)
         except KeyError:
             unknown.append(name)
     if unknown:
         raise DataError(
             f"{source}: no bone is known for {', '.join(map(repr, sorted(unknown)))}; name them in a YAML file for"
             f" --map, as in `{sorted(unknown)[0]}: Capitate`, or `null` to leave them out; bones are"
-            f" {', '.join(BONE_NAMES)}"
+            f" {', '.join(BONE_NAMES)}; joint surfaces that may be eroded are"
+            f" {', '.join(joint.name for joint in JOINTS)}"
         )
     return found
 
 
+def names_erosion(names: Iterable[str], mapping: Mapping[str, str | None]) -> bool:
+    """Whether any name is that of an erosion."""
+    return any(_EROSION.search(mapping.get(name, name) or "") for name in names)
+
+
+def _meaning(name: str) -> Meaning:
+    bone, erosions = _EROSION.subn(" ", name)
+    if not erosions:
+        return Meaning(_bone(name), False)
+    if not bone.strip():
+        return Meaning(None, True)
+    meaning = Meaning(_bone(bone), True)
+    if meaning.bone not in _SCORED:
+        raise KeyError(f"no joint surface of {bone.strip()} is scored")
+    return meaning
+
+
 def _bone(name: str) -> int:
     bone = _BY_ABBREVIATION.get(name.strip().lower())
-    return bone_index(name) if bone is None else bone
+    return bone_index(name.strip()) if bone is None else bone
 
 
 def _known(name: str, where: str) -> None:
     try:
-        _bone(name)
+        _meaning(name)
     except KeyError as error:
         raise DataError(f"{where}: {error.args[0]}") from None

@@ -32,5 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
                 print(f"{text}: {', '.join(sorted(found))}")
     if done.missing:
         print("radiographs without a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
+    if done.eroded is not None:
+        elsewhere = f"; {done.elsewhere} erosions at none of the six joint surfaces left out" if done.elsewhere else ""
+        print(f"radiographs with outlined erosions: {done.eroded}{elsewhere}")
     print(f"check it with: jointwrist data check {arguments.out}")
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +19,7 @@ from tqdm import tqdm
 from jointwrist.anatomy import BONE_NAMES, JOINTS, NOT_SCORED, RELEASE_JOINT_NAMES
 from jointwrist.data import layout
 from jointwrist.data.images import IMAGE_SUFFIXES, read_image, write_image
+from jointwrist.data.importers.erosions import draw_erosions
 from jointwrist.data.importers.film import AnnotatedFilm
 from jointwrist.data.importers.table import Entry, entry_of
 from jointwrist.data.layout import SPLITS
@@ -40,12 +41,16 @@ class Imported:
         patients: Number of patients.
         scored: Radiographs with erosion scores.
         missing: Radiographs that lack a bone, by the bone's name; only bones that some lack.
+        eroded: Radiographs with erosions outlined at a joint surface, or None where nobody looked for them.
+        elsewhere: Outlined erosions that lie at none of the six joint surfaces, and were left out.
     """
 
     films: Mapping[str, int]
     patients: int
     scored: int
     missing: Mapping[str, int]
+    eroded: int | None
+    elsewhere: int
 
 
 class FilmBoxes(NamedTuple):
@@ -69,7 +74,7 @@ def write_release(
     shares: Sequence[float] = SHARES,
     seed: int = 0,
 ) -> Imported:
-    """Write radiographs, masks and, where the table has them, scores with joint crops and pixel spacings.
+    """Write radiographs, masks, outlined erosions and, where the table has them, scores with joint crops and spacings.
 
     Images are copied as they are. A patient is in one split only: in that of the table, else in one drawn at random.
     Joint crops are cut round the drawn bones, as the joint network cuts them.
@@ -95,6 +100,7 @@ def write_release(
     splits = draw_splits(entries, shares, seed)
     missing: Counter[int] = Counter()
     boxes: list[FilmBoxes] = []
+    erosions: list[tuple[bool, int]] = []
     with _whole_folder(out) as folder:
         progress = tqdm(films, desc="import", unit="film", disable=None, leave=False)
         for film, entry in zip(progress, entries, strict=True):
@@ -104,6 +110,10 @@ def write_release(
             missing.update(bone for bone, mask in enumerate(masks) if not mask.any())
             copy = _copy_image(film.image, folder / layout.MASK_IMAGES, entry.name)
             _write_masks(folder / layout.MASKS / split / f"{entry.name}.npy", masks)
+            drawn = draw_erosions(film, masks)
+            if drawn is not None:
+                erosions.append((bool(drawn[0].any()), drawn[1]))
+                _write_erosions(folder / layout.EROSIONS / f"{entry.name}.npz", drawn[0])
             if max(entry.scores) != NOT_SCORED:
                 _copy_image(film.image, folder / layout.SCORE_IMAGES, entry.name)
                 boxes.append(FilmBoxes(copy.name, image.shape, _joint_boxes(masks, entry, film.source)))
@@ -116,6 +126,8 @@ def write_release(
         patients=len(splits),
         scored=len(boxes),
         missing={name: missing[bone] for bone, name in enumerate(BONE_NAMES) if missing[bone]},
+        eroded=sum(eroded for eroded, _ in erosions) if erosions else None,
+        elsewhere=sum(elsewhere for _, elsewhere in erosions),
     )
 
 
@@ -162,7 +174,7 @@ def _refuse_duplicates(films: Sequence[AnnotatedFilm], entries: Sequence[Entry])
 @contextmanager
 def _whole_folder(out: Path) -> Iterator[Path]:
     """Yield a folder that becomes `out` when the block ends, and vanishes when it fails."""
-    folder = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    folder = out.with_name(f".{out.name}.{secrets.token_hex(4)}.partial")
     folder.mkdir(parents=True)
     try:
         yield folder
@@ -184,6 +196,11 @@ def _copy_image(source: Path, folder: Path, name: str) -> Path:
 def _write_masks(path: Path, masks: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, masks.astype(np.uint8), allow_pickle=False)
+
+
+def _write_erosions(path: Path, eroded: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, eroded=eroded)
 
 
 def _joint_boxes(masks: np.ndarray, entry: Entry, source: Path) -> np.ndarray:

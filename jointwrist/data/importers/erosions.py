@@ -1,0 +1,47 @@
+"""Erosions as somebody outlined them: which joint surface each belongs to, as a bit map."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from jointwrist.anatomy import JOINTS
+from jointwrist.data.importers.film import AnnotatedFilm
+from jointwrist.ops.roi import joint_regions
+
+_JOINT_OF_BONE = {joint.bone: joint.index for joint in JOINTS}
+
+
+def draw_erosions(film: AnnotatedFilm, masks: np.ndarray) -> tuple[np.ndarray, int] | None:
+    """Draw the erosions of a film.
+
+    One whose bone is not named belongs to the joint surface, or the rim round it, that it covers most of.
+
+    Args:
+        film: What was drawn.
+        masks: (14, H, W) bool, its bones.
+
+    Returns:
+        (H, W) uint8 bit map, bit j for joint surface j, and the number of erosions that lie at none of the six; or
+        None where nobody looked for erosions.
+    """
+    if film.erosions is None:
+        return None
+    size = masks.shape[1:]
+    bits, elsewhere = np.zeros(size, np.uint8), 0
+    places = None
+    for bone, region in film.erosions:
+        drawn = region(size)
+        if bone is None:
+            if places is None:
+                regions = joint_regions(torch.from_numpy(masks)[None].float())
+                places = (regions.surface + regions.ring)[0].numpy()
+            covered = places[:, drawn].sum(1)
+            if not covered.any():
+                elsewhere += 1
+                continue
+            joint = int(covered.argmax())
+        else:
+            joint = _JOINT_OF_BONE[bone]
+        bits |= drawn.astype(np.uint8) << np.uint8(joint)
+    return bits, elsewhere
