@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pydicom
 import pytest
+import torch
+from dicom_files import make, save
+from pydicom.uid import generate_uid
 from test_predictor import Mapping, film
 
 from benchmarks import turns as benchmark
+from jointwrist.anatomy import JOINTS
 from jointwrist.cli import main
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.images import write_image
@@ -41,6 +46,12 @@ def test_boxes_turn_with_the_pixels(degrees):
 
 def test_a_clockwise_turn_brings_the_left_edge_to_the_top():
     assert turned(np.array([[1, 2], [3, 4]]), 90).tolist() == [[3, 1], [4, 2]]
+
+
+@pytest.mark.parametrize("degrees", TURNS)
+def test_a_strip_is_turned_into_what_torch_takes(degrees):
+    strip = turned(np.arange(9.0)[:, None], degrees)
+    assert sorted(torch.from_numpy(strip).flatten().tolist()) == list(range(9))
 
 
 def test_a_field_is_upright_with_the_film():
@@ -111,6 +122,23 @@ def test_the_command_takes_a_turn(wrist, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main([*command, "--turn", "45"])
     assert "45 is not auto, 0, 90, 180 or 270" in capsys.readouterr().err
+
+
+def test_dicom_results_lie_on_the_film_as_it_was_taken(predictor, wrist, tmp_path):
+    grey = (turned(wrist.pixels[10:], 90) * 4095).astype(np.uint16)
+    uids = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid()}
+    path = save(make(grey, Laterality=wrist.side, **uids), tmp_path / "lying.dcm")
+    result = predictor(path)
+    assert result.film.turn == 270
+    seg, sr = (pydicom.dcmread(write(tmp_path / "made.dcm")) for write in (result.save_seg, result.save_sr))
+    np.testing.assert_array_equal(seg.pixel_array, result.masks)
+    regions = [element.value for element in sr.iterall() if element.keyword == "GraphicData"]
+    corners = np.array([[region[0], region[1], region[4], region[5]] for region in regions])
+    height, width = grey.shape
+    np.testing.assert_allclose(corners, np.clip(result.boxes[result.scored], 0, [width, height] * 2), atol=1e-4)
+    for joint in np.flatnonzero(result.scored):  # a joint's bone reaches into its box
+        x0, y0, x1, y1 = np.clip(result.boxes[joint], 0, [width, height] * 2).round().astype(int)
+        assert result.masks[JOINTS[joint].bone, y0:y1, x0:x1].any()
 
 
 def test_what_the_benchmark_counts(wrist, monkeypatch):
