@@ -16,9 +16,7 @@ def turned(pixels: np.ndarray, degrees: int) -> np.ndarray:
     """Turn (..., H, W) pixels clockwise by a multiple of 90 degrees."""
     if degrees % 360 == 0:
         return np.ascontiguousarray(pixels)
-    return np.rot90(
-        pixels, -degrees // 90, axes=(-2, -1)
-    ).copy()  # a strip with negative strides counts as contiguous
+    return np.rot90(pixels, -degrees // 90, axes=(-2, -1)).copy()  # a strip with negative strides counts as contiguous
 
 
 def turned_boxes(boxes: np.ndarray, degrees: int, shape: tuple[int, int]) -> np.ndarray:
