@@ -22,20 +22,31 @@ def _channels(values: Tensor, groups: int) -> Tensor:
     return values.permute(2, 0, 1).reshape(length, batch, groups, 1, channels // groups)
 
 
-def _run(decay: Tensor, drive: Tensor, state: Tensor) -> Tensor:
-    """Turn (T, ...) inputs into states in place, starting from `state`."""
-    for decay_t, drive_t in zip(decay.unbind(0), drive.unbind(0), strict=True):
+class _Buffer:
+    """Room for a chunk of (B, G, N, D/G) values a step, with a view of each step; one for all chunks."""
+
+    def __init__(self, batch: int, rates: Tensor, length: int):
+        self.whole = rates.new_empty(min(CHUNK, length), batch, *rates.shape)
+        self.steps = self.whole.unbind(0)
+
+    def product(self, first: Tensor, second: Tensor) -> Tensor:
+        """Fill in the product of (T, ...) values and return it, which the next product overwrites."""
+        return torch.mul(first, second, out=self.whole[: len(first)])
+
+
+def _run(decay: _Buffer, drive: _Buffer, count: int, state: Tensor) -> Tensor:
+    """Turn inputs into states in place, starting from `state`; return the last."""
+    for decay_t, drive_t in zip(decay.steps[:count], drive.steps, strict=False):
         state = drive_t.addcmul_(decay_t, state)
-    return drive
+    return state
 
 
-def _run_back(decay: Tensor, gradient: Tensor, carry: Tensor) -> Tensor:
-    """Turn (T, ...) gradients by the outputs into those by the states in place; return the one before the first."""
-    decays, gradients = decay.unbind(0), gradient.unbind(0)
-    later = gradients[-1].add_(carry)
-    for t in range(len(gradients) - 2, -1, -1):
-        later = gradients[t].addcmul_(decays[t + 1], later)
-    return later * decays[0]
+def _run_back(decay: _Buffer, gradient: _Buffer, count: int, carry: Tensor) -> Tensor:
+    """Turn gradients by the outputs into those by the states in place; return the one before the first."""
+    later = gradient.steps[count - 1].add_(carry)
+    for t in range(count - 2, -1, -1):
+        later = gradient.steps[t].addcmul_(decay.steps[t + 1], later)
+    return later * decay.steps[0]
 
 
 class ChunkedScan(torch.autograd.Function):
@@ -48,12 +59,13 @@ class ChunkedScan(torch.autograd.Function):
         rates = _rates(A, groups)
         state = u.new_zeros(u.shape[0], *rates.shape)
         starts, ys = [], []
+        decay, drive = (_Buffer(len(u), rates, u.shape[-1]) for _ in range(2))
         for part in _parts(u.shape[-1]):
             starts.append(state)
             steps = _channels(delta[..., part], groups)
-            drive = (steps * _channels(u[..., part], groups)) * _states(B[..., part])
-            states = _run(torch.exp(steps * rates), drive, state)
-            state = states[-1].clone()
+            decay.product(steps, rates).exp_()
+            states = drive.product(steps * _channels(u[..., part], groups), _states(B[..., part]))
+            state = _run(decay, drive, len(steps), state).clone()
             ys.append(states.mul_(_states(C[..., part])).sum(3))
         ctx.save_for_backward(u, delta, A, B, C, *starts)
         return torch.cat(ys).reshape(u.shape[-1], *u.shape[:2]).permute(1, 2, 0), state.mT.flatten(1, 2)
@@ -69,14 +81,17 @@ class ChunkedScan(torch.autograd.Function):
         du, ddelta = torch.empty_like(u), torch.empty_like(delta)
         da, db, dc = torch.zeros_like(rates), torch.empty_like(B), torch.empty_like(C)
         carry = dlast.unflatten(1, (groups, -1)).mT.clone(memory_format=torch.contiguous_format)
+        buffers = [_Buffer(len(u), rates, u.shape[-1]) for _ in range(3)]
         for part, start in reversed(list(zip(_parts(u.shape[-1]), starts, strict=True))):
             steps, x = _channels(delta[..., part], groups), _channels(u[..., part], groups)
             b, c, dy_t = _states(B[..., part]), _states(C[..., part]), _channels(dy[..., part], groups)
-            decay, driven = torch.exp(steps * rates), steps * x
-            states = _run(decay, driven * b, start)
+            driven = steps * x
+            decay = buffers[0].product(steps, rates).exp_()
+            states = buffers[1].product(driven, b)
+            _run(*buffers[:2], len(steps), start)
             dc[..., part] = _over_channels(dy_t, states)
-            gradient = dy_t * c
-            carry = _run_back(decay, gradient, carry)
+            gradient = buffers[2].product(dy_t, c)
+            carry = _run_back(buffers[0], buffers[2], len(steps), carry)
             weighted = (gradient * b).sum(3, keepdim=True)
             db[..., part] = _over_channels(driven, gradient)
             through = decay.mul_(gradient)

@@ -10,8 +10,8 @@ from torch import Tensor
 from jointwrist.ops.scan import operator
 from jointwrist.ops.scan.build import load
 
-#: Steps between the states that are kept.
-CHUNK = 32
+#: Steps between the states that are kept; a multiple of the lanes of every machine, by which gradients are added up.
+CHUNK = 64
 
 
 class _View(ctypes.Structure):

@@ -108,12 +108,6 @@ inline Vec softplus(Vec x, Vec &slope) {
   return (x < 0.f ? fill(0.f) : x) + 2.f * s * p;
 }
 
-inline float sum(Vec v) {
-  float total = 0.f;
-  for (int i = 0; i < W; ++i) total += v[i];
-  return total;
-}
-
 // Denormal numbers cost a hundred cycles each; they are zero here, in our threads and while we run.
 struct FlushDenormals {
 #if defined(__SSE__)
@@ -132,12 +126,13 @@ struct Aligned {
 };
 
 inline Vec load_lanes(const float *p, int64_t stride, int lanes) {
-  Vec v{};
   if (lanes == W && stride == 1) {
+    Vec v;
     std::memcpy(&v, p, sizeof v);
-  } else {
-    for (int i = 0; i < lanes; ++i) v[i] = p[i * stride];
+    return v;
   }
+  Vec v{};
+  for (int i = 0; i < lanes; ++i) v[i] = p[i * stride];
   return v;
 }
 
@@ -167,6 +162,22 @@ inline void transpose(Vec *rows) {
   }
 }
 
+template <int S, int... J>
+inline void fold(Vec *rows, std::integer_sequence<int, J...>) {
+  for (int i = 0; i < S; ++i) {
+    Vec a = rows[i], b = rows[i + S];
+    rows[i] = SHUFFLE(a, b, ((J & S) ? W + J : J)...) + SHUFFLE(a, b, ((J & S) ? W + J - S : J + S)...);
+  }
+}
+
+// The sums over the lanes of W vectors, side by side; the vectors are lost.
+template <int S = W / 2>
+inline Vec sums(Vec *rows) {
+  fold<S>(rows, std::make_integer_sequence<int, W>());
+  if constexpr (S > 1) return sums<S / 2>(rows);
+  return rows[0];
+}
+
 struct View {
   float *data;
   int64_t stride[4];
@@ -179,6 +190,14 @@ struct Block {
 
   float *origin(const View &v) const {
     return v.data + batch * v.stride[0] + channel * v.stride[1] + start * v.stride[2];
+  }
+
+  // Called long before `load`: the steps of a channel are far apart, which no processor foresees.
+  void prefetch(const View &v) const {
+    if (!v.data) return;
+    const int64_t line = 16, wide = v.stride[1] == 1 ? line : 1, far = v.stride[2] == 1 ? line : 1;
+    for (int64_t t = 0; t < steps; t += far)
+      for (int64_t i = 0; i < lanes; i += wide) __builtin_prefetch(origin(v) + i * v.stride[1] + t * v.stride[2]);
   }
 
   void load(const View &v, Vec *out) const {
@@ -240,11 +259,23 @@ struct Task {
             (int)std::min<int64_t>(W, size.channels - index * W)};
   }
 
+  // The block after another one when chunks follow each other by `direction`; empty at the end.
+  Block next(int64_t index, int64_t chunk, int64_t direction) const {
+    if (++index == last) index = first, chunk += direction;
+    Block found = block(index, chunk);
+    if (found.start < 0) found.steps = 0;
+    return found;
+  }
+
   // Rows of B or C over time, states side by side.
   void rows(const View &v, int64_t start, int64_t steps, float *out) const {
     const float *p = v.data + batch * v.stride[0] + group * v.stride[1] + start * v.stride[3];
-    for (int64_t n = 0; n < size.states; ++n)
-      for (int64_t t = 0; t < steps; ++t) out[t * size.states + n] = p[n * v.stride[2] + t * v.stride[3]];
+    for (int64_t t = 0; t < steps; ++t, p += v.stride[3], out += size.states) {
+      if (v.stride[2] == 1)
+        std::copy(p, p + size.states, out);
+      else
+        for (int64_t n = 0; n < size.states; ++n) out[n] = p[n * v.stride[2]];
+    }
   }
 };
 
@@ -322,6 +353,8 @@ void forward_task(const Sizes &size, const Inputs &in, const View &y, const View
     for (int64_t index = task.first; index < task.last; ++index) {
       const Block block = task.block(index, chunk);
       Vec *state = carry + (index - task.first) * N;
+      const Block next = task.next(index, chunk, 1);
+      for (const View *v : {&in.u, &in.delta, &in.z}) next.prefetch(*v);
       block.load(in.u, u);
       const float longest = load_steps(in, size, block, step, slope);
       Vec skip = in.D.data ? load_lanes(in.D.data + block.channel, 1, block.lanes) : fill(0.f);
@@ -378,12 +411,46 @@ void retrace(int64_t steps, int64_t N, const Vec *step, const Vec *x, const floa
   }
 }
 
+// Back through the steps of a chunk with the gradients `g` by the states of NB states of a block of channels.
+template <int NB>
+void sweep(int64_t steps, int64_t N, const float *__restrict b, const float *__restrict c, const Vec *rates,
+           const Vec *__restrict step, const Vec *__restrict u, const Vec *__restrict x, const Vec *__restrict dout,
+           const Vec *__restrict a, const Vec *__restrict h, Vec *carry, Vec *dA, Vec *__restrict du,
+           Vec *__restrict dstep, Vec *__restrict dB, Vec *__restrict dC) {
+  Vec g[NB], rate[NB], drate[NB];
+  for (int i = 0; i < NB; ++i) {
+    g[i] = carry[i];
+    rate[i] = rates[i];
+    drate[i] = dA[i];
+  }
+  for (int64_t t = steps - 1; t >= 0; --t) {
+    const Vec outgoing = dout[t], input = x[t], length = step[t];
+    Vec toward_input = fill(0.f), toward_rate = fill(0.f);
+    for (int i = 0; i < NB; ++i) {
+      dC[t * NB + i] += outgoing * h[(t + 1) * NB + i];
+      g[i] += outgoing * c[t * N + i];
+      dB[t * NB + i] += g[i] * input;
+      toward_input += g[i] * b[t * N + i];
+      g[i] *= a[t * NB + i];
+      Vec through = g[i] * h[t * NB + i];
+      toward_rate += through * rate[i];
+      drate[i] += through * length;
+    }
+    du[t] += toward_input * length;
+    dstep[t] += toward_input * u[t] + toward_rate;
+  }
+  for (int i = 0; i < NB; ++i) {
+    carry[i] = g[i];
+    dA[i] = drate[i];
+  }
+}
+
 template <int NB>
 void backward_task(const Sizes &size, const Inputs &in, const View &states, const View &dy, const View &dlast,
                    const Gradients &grad, const Task &task) {
   const int64_t T = size.chunk, N = size.states, blocks = task.last - task.first;
   std::vector<float> b(T * N), c(T * N);
-  Aligned carry(blocks * N), dA(blocks * N), dD(blocks), dbias(blocks), dB(T * N), dC(T * N);
+  Aligned carry(blocks * N), dA(blocks * N), dD(blocks), dbias(blocks), dB(T * N), dC(T * N);  // [states / NB][T][NB]
   Aligned u(T), step(T), slope(T), x(T), dout(T), gate(T), dgate(T), out(T), du(T), dstep(T), h((T + 1) * NB), a(T * NB);
   if (dlast.data) {
     for (int64_t index = task.first; index < task.last; ++index) {
@@ -398,11 +465,13 @@ void backward_task(const Sizes &size, const Inputs &in, const View &states, cons
     const int64_t start = chunk * T, steps = std::min(T, size.length - start);
     task.rows(in.B, start, steps, b.data());
     task.rows(in.C, start, steps, c.data());
-    std::fill(dB + 0, dB + steps * N, Vec{});
-    std::fill(dC + 0, dC + steps * N, Vec{});
+    std::fill(dB + 0, dB + T * N, Vec{});
+    std::fill(dC + 0, dC + T * N, Vec{});
     for (int64_t index = task.first; index < task.last; ++index) {
       const Block block = task.block(index, chunk);
       const int64_t local = index - task.first;
+      const Block next = task.next(index, chunk, -1);
+      for (const View *v : {&in.u, &in.delta, &in.z, &dy}) next.prefetch(*v);
       block.load(in.u, u);
       block.load(dy, dout);
       const float longest = load_steps(in, size, block, step, slope);
@@ -442,22 +511,8 @@ void backward_task(const Sizes &size, const Inputs &in, const View &states, cons
           for (int64_t t = 0; t < steps; ++t)
             for (int i = 0; i < NB; ++i) out[t] += h[(t + 1) * NB + i] * c[t * N + n + i];
         }
-        for (int64_t t = steps - 1; t >= 0; --t) {
-          const float *bt = b.data() + t * N + n, *ct = c.data() + t * N + n;
-          Vec toward_input = fill(0.f), toward_rate = fill(0.f);
-          for (int i = 0; i < NB; ++i) {
-            dC[t * N + n + i] += dout[t] * h[(t + 1) * NB + i];
-            g[i] += dout[t] * ct[i];
-            dB[t * N + n + i] += g[i] * x[t];
-            toward_input += g[i] * bt[i];
-            g[i] *= a[t * NB + i];
-            Vec through = g[i] * h[t * NB + i];
-            toward_rate += through * rate[i];
-            drate[i] += through * step[t];
-          }
-          du[t] += toward_input * step[t];
-          dstep[t] += toward_input * u[t] + toward_rate;
-        }
+        sweep<NB>(steps, N, b.data() + n, c.data() + n, rate, step, u, x, dout, a, h, g, drate, du, dstep, dB + n * T,
+                  dC + n * T);
         for (int i = 0; i < NB; ++i) {
           carry[local * N + n + i] = g[i];
           dA[local * N + n + i] += drate[i];
@@ -480,8 +535,14 @@ void backward_task(const Sizes &size, const Inputs &in, const View &states, cons
       const View &v = *pair.first;
       float *p = v.data + (task.slice * size.batch + task.batch) * v.stride[0] + task.group * v.stride[1] +
                  start * v.stride[3];
-      for (int64_t n = 0; n < N; ++n)
-        for (int64_t t = 0; t < steps; ++t) p[n * v.stride[2] + t * v.stride[3]] = sum((*pair.second)[t * N + n]);
+      for (int64_t n = 0; n < N; ++n) {
+        for (int64_t t = 0; t < steps; t += W) {
+          Vec rows[W];
+          const Vec *from = *pair.second + n / NB * NB * T + t * NB + n % NB;
+          for (int i = 0; i < W; ++i) rows[i] = from[i * NB];
+          store_lanes(p + n * v.stride[2] + t * v.stride[3], v.stride[3], std::min<int64_t>(W, steps - t), sums(rows));
+        }
+      }
     }
   }
   for (int64_t index = task.first; index < task.last; ++index) {
