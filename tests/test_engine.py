@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from accelerate import Accelerator
 
 from benchmarks.jobs import make_job
 from jointwrist.config import build
-from jointwrist.engine.config import RunConfig
+from jointwrist.engine.config import RunConfig, identity
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.tasks import build_task
@@ -239,3 +240,27 @@ def test_segmentation_from_a_larger_image_is_measured_at_the_network_s_size(rele
     assert item["image"].shape[-1] == 64
     prepared = task.prepare(item, training=False)
     assert prepared["image"].shape == (1, 1, 32, 32) and prepared["masks"].shape == (1, 14, 32, 32)
+
+
+def test_a_run_starts_from_the_weights_that_it_names(release, tmp_path):
+    first = {**JOINT, "optim": {**JOINT["optim"], "epochs": 1}}
+    kept = trainer_for(first, release, tmp_path / "first").fit()
+    again = trainer_for({**first, "seed": 1, "start": str(tmp_path / "first")}, release, tmp_path / "again")
+    torch.testing.assert_close(weights(again.bare), weights(kept), rtol=0, atol=0)
+    torch.testing.assert_close(weights(again.kept), weights(kept), rtol=0, atol=0)
+    assert not torch.equal(weights(trainer_for({**first, "seed": 1}, release, tmp_path / "chance").bare), weights(kept))
+
+    windows = {**first, "options": {"encoder": "swin", "roi_crop": 32}, "start": str(tmp_path / "first")}
+    with pytest.raises(DataError, match=r"best\.safetensors: was trained with options .* give it the same"):
+        trainer_for(windows, release, tmp_path / "windows")
+    other = {"model": "unetpp", "task": "segmentation", "image_size": 32, "start": str(tmp_path / "first")}
+    with pytest.raises(DataError, match="holds jointwrist_tiny, and unetpp cannot start from it"):
+        trainer_for(other, release, tmp_path / "other")
+    with pytest.raises(DataError, match="nowhere: no weights here"):
+        trainer_for({**first, "start": "nowhere"}, release, tmp_path / "none")
+
+
+def test_starting_from_chance_leaves_the_identity_of_a_run_as_it_was():
+    config = build(RunConfig, JOINT)
+    assert "start" not in identity(config)
+    assert identity(config) != identity(replace(config, start="x"))

@@ -155,7 +155,7 @@ def test_whom_an_encoder_s_weights_were_trained_on_is_inherited_and_imagenet_is_
     config = run_config("joint", joint={"pretrained": [str(path) for path in (known, foreign, pickled)]})
     data = load_run_data(config, Release.open(shared))
     assert data.inherited == [record]
-    assert any("WARNING: joint.pretrained" in note and "0172" in note for note in data.notes)
+    assert any("WARNING: start, joint.pretrained" in note and "0172" in note for note in data.notes)
     known.write_bytes(b"cut short")
     with pytest.raises(DataError, match=r"swin\.safetensors"):
         load_run_data(config, Release.open(shared))

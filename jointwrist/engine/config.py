@@ -203,6 +203,8 @@ class RunConfig:
         task: What it is trained for; "foundation" models are tested as they are.
         protocol: Name of the protocol the values come from.
         seed: Seed of weights, order and augmentation.
+        start: Weights of the same model that the run starts from: a file, a folder of a run, a name that comes with the
+            package, or a hub repository; empty starts from chance.
         image_size: Side of the image that segmentation sees and is measured at.
         detail_size: Side of the image that the joint crops are cut from; 0 takes `image_size`.
         options: Options of the model's builder.
@@ -223,6 +225,7 @@ class RunConfig:
     task: Literal["segmentation", "erosion", "joint", "foundation"]
     protocol: str = "custom"
     seed: int = 3407
+    start: str = ""
     image_size: int = 512
     detail_size: int = 0
     options: dict[str, Any] = field(default_factory=dict)
@@ -250,4 +253,6 @@ def identity(config: RunConfig | Mapping[str, Any]) -> dict[str, Any]:
     """
     values = to_dict(config) if isinstance(config, RunConfig) else dict(config)
     optim = {key: value for key, value in values.get("optim", {}).items() if key != "save_minutes"}
-    return {key: value for key, value in values.items() if key not in ("workers", "cache")} | {"optim": optim}
+    # a run that starts from chance has the identity that it had before there was a choice
+    executed = {"workers", "cache"} | ({"start"} if not values.get("start") else set())
+    return {key: value for key, value in values.items() if key not in executed} | {"optim": optim}

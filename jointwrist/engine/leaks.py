@@ -11,7 +11,7 @@ from typing import Any
 from jointwrist.data.ram_w600 import Case
 from jointwrist.engine.checkpoint import read_info
 from jointwrist.engine.config import RunConfig
-from jointwrist.hub import find_checkpoint
+from jointwrist.hub import find_checkpoint, find_weights
 
 #: Rounds of the hash: a millisecond a patient, and as much for every identifier that somebody tries.
 ROUNDS = 2000
@@ -59,7 +59,7 @@ def recorded_patients(found: Iterable[Mapping[str, Any]], patients: Iterable[str
 
 
 def inherited_records(config: RunConfig) -> list[dict[str, Any]]:
-    """Return the records of the networks that a run builds on: what its encoder starts from, and its segmenter.
+    """Return the records of the networks that a run builds on: what it or its encoder starts from, and its segmenter.
 
     Files without a description, such as weights from ImageNet, name nobody.
 
@@ -67,6 +67,7 @@ def inherited_records(config: RunConfig) -> list[dict[str, Any]]:
         DataError: A weight file cannot be read or fetched.
     """
     files = [find_checkpoint(source) for source in config.joint.pretrained]
+    files += [find_weights(config.start)] if config.start else []
     files += [Path(config.joint.segmenter)] if config.joint.segmenter else []
     found = [record for file in files for record in records(read_info(file) or {})]
     return [record for index, record in enumerate(found) if record not in found[:index]]
@@ -74,7 +75,7 @@ def inherited_records(config: RunConfig) -> list[dict[str, Any]]:
 
 def name_inherited(trained: Collection[str]) -> str:
     """Say in words that a network was built on patients who validate or test it."""
-    who = f"joint.pretrained or joint.segmenter were trained on {len(trained)} patients of val and test"
+    who = f"start, joint.pretrained or joint.segmenter were trained on {len(trained)} patients of val and test"
     return _warning(who, trained)
 
 

@@ -30,6 +30,7 @@ from jointwrist.engine.tasks import Task
 from jointwrist.engine.together import average, tell
 from jointwrist.errors import DataError, TrainingError
 from jointwrist.files import write_text
+from jointwrist.hub import find_weights
 from jointwrist.models.pretrained import load_pretrained
 from jointwrist.registry import create_model, model_spec
 
@@ -63,6 +64,8 @@ class Trainer:
         self.log = log
         set_seed(config.seed)
         model = build_model(config)
+        if config.start:
+            _start_from(model, config)
         if config.joint.pretrained:
             reports = [str(load_pretrained(model.encoder, path)) for path in config.joint.pretrained]
             if accelerator.is_main_process:
@@ -315,6 +318,21 @@ def _optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
 def build_model(config: RunConfig) -> nn.Module:
     """Build the model of a run with random weights."""
     return create_model(config.model, **model_options(config))
+
+
+def _start_from(model: nn.Module, config: RunConfig) -> None:
+    path = find_weights(config.start)
+    tensors, info = read_weights(path)
+    if info["model"] != config.model:
+        raise DataError(f"{path}: holds {info['model']}, and {config.model} cannot start from it")
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        differ = "; ".join(str(error).splitlines()[1:3]).strip()
+        raise DataError(
+            f"{path}: was trained with options {info['options']}, this run has {model_options(config)}; give it the"
+            f" same ({differ})"
+        ) from None
 
 
 def model_options(config: RunConfig) -> dict[str, Any]:

@@ -20,8 +20,8 @@ class PhantomConfig:
         field_of_view: Range of the side of the radiograph in mm.
         variation: Strength of the variation of shape, pose and look; 1 resembles clinical radiographs.
         osteopenia: Largest share of the spongy bone that a wrist lacks in patches, as beside inflamed joints.
-        relief: Probability of each process that the atlas is too smooth for, ulnar styloid, tubercles and condyles, and
-            how full of spongy bone the heads of the metacarpals are.
+        relief: How much the metacarpals differ from the atlas in width, density and spongy heads, and how probable each
+            process is that it is too smooth for: ulnar styloid, tubercles, condyles.
         off_centre: How far off the centre the wrist lies, as a factor of what is usual.
     """
 

@@ -1,11 +1,12 @@
-"""What the atlas is too smooth for: ulnar styloid, tubercles at the bases of the metacarpals, condyles of their heads.
+"""What one atlas lacks: processes of the long bones that it is too smooth for, and metacarpals of other widths.
 
-Each is an ellipsoid that is part of its bone. Most of them are thin along the ray, and so fainter than the bone's rim.
+A process (ulnar styloid, tubercle of a base, condyle of a head) is an ellipsoid that is part of its bone. Most of them
+are thin along the ray, and so fainter than the bone's rim.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,9 +27,30 @@ class _Range:
 
 
 _STYLOID = _Range(((-1.5, 6.0), (3.0, 6.5), (-3.0, 3.0)), ((3.0, 8.0), (1.4, 2.8), (1.0, 3.0)))
+_BORDER = _Range(((2.0, 14.0), (4.5, 7.0), (-3.0, 3.0)), ((5.0, 12.0), (1.2, 2.5), (0.6, 2.0)))
 _TUBERCLE = _Range(((-1.0, 7.0), (2.5, 5.5), (-2.0, 2.0)), ((3.0, 6.5), (2.0, 3.5), (0.8, 2.5)))
 _FLANGE = _Range(((0.0, 8.0), (2.5, 4.5), (-2.0, 2.0)), ((2.5, 6.0), (1.5, 2.5), (0.7, 2.0)))
 _CONDYLE = _Range(((-10.0, -5.0), (2.5, 5.5), (-3.0, 3.0)), ((3.0, 5.5), (2.0, 3.5), (1.5, 4.0)))
+
+
+#: Range of the factors by which metacarpals are wider than the atlas; the fifth is seen from its broad side or not.
+_WIDTH, _WIDTH_OF_FIFTH = (0.9, 1.2), (0.9, 1.6)
+
+
+def broaden(body: Body, strength: float, rng: np.random.Generator) -> Body:
+    """Return a metacarpal with other widths at its base and its head, other bones as they are."""
+    if body.name not in METACARPALS or not strength:
+        return body
+    low, high = _WIDTH_OF_FIFTH if body.name == METACARPALS[-1] else _WIDTH
+    base, head = 1 + strength * (rng.uniform(low, high, 2) - 1)
+    across, _ = shaft_frame(body.axis)
+    share = np.clip(body.along / body.along.max(), 0, 1)
+    wider = ((1 - share) * base + share * head - 1)[:, None] * across
+
+    def stretched(points: np.ndarray) -> np.ndarray:
+        return points + ((points - body.base) @ across)[:, None] * wider
+
+    return replace(body, points=stretched(body.points), marrow=stretched(body.marrow))
 
 
 def _process(bone: Body, origin: np.ndarray, where: _Range, side: int, rng: np.random.Generator) -> Body:
@@ -56,7 +78,7 @@ def draw_relief(bodies: list[Body], strength: float, rng: np.random.Generator) -
     """
     by_name = {body.name: body for body in bodies}
     ulna, fifth = by_name["DistalUlna"], by_name["Metacarpal5th"]
-    places = [(ulna, ulna.base, _STYLOID, 1), (fifth, fifth.base, _TUBERCLE, 1)]
+    places = [(ulna, ulna.base, _STYLOID, 1), (ulna, ulna.base, _BORDER, 1), (fifth, fifth.base, _TUBERCLE, 1)]
     for name in METACARPALS:
         bone = by_name[name]
         head = bone.points[np.argmax(bone.along)]

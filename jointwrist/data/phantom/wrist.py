@@ -13,7 +13,7 @@ from jointwrist.data.phantom.config import PhantomConfig
 from jointwrist.data.phantom.look import develop, draw_centre, finish
 from jointwrist.data.phantom.pose import draw_pose, pose_bodies
 from jointwrist.data.phantom.raster import vertex_normals
-from jointwrist.data.phantom.relief import METACARPALS, draw_relief
+from jointwrist.data.phantom.relief import METACARPALS, broaden, draw_relief
 from jointwrist.data.phantom.render import Film, Lesions, Material, expose
 from jointwrist.data.phantom.shape import UNLABELLED, Body, build_bodies, patient_harmonics
 from jointwrist.data.phantom.soft import soft_tissue
@@ -52,8 +52,15 @@ def _thin_out(material: Material, rng: np.random.Generator, osteopenia: float) -
 
 
 def _fill_head(material: Material, rng: np.random.Generator, length: float, relief: float) -> Material:
-    """Return the material of a metacarpal with spongy bone in its head."""
-    return replace(material, refill=relief * rng.uniform(0.5, 1.0), canal_end=length - rng.uniform(12.0, 24.0))
+    """Return the material of a metacarpal with spongy bone in its head, and less bone or as much in all of it."""
+    dense = 1 - 0.7 * relief * rng.uniform()
+    return replace(
+        material,
+        cortical=material.cortical * np.sqrt(dense),
+        spongy=material.spongy * dense,
+        refill=relief * rng.uniform(),
+        canal_end=length - rng.uniform(12.0, 24.0),
+    )
 
 
 def _socket(bodies: dict[str, Body], gap: float, plate: float) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
@@ -158,6 +165,7 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
     # generators of their own: a seed gives the same wrists with and without relief and osteopenia
     relief_rng = np.random.default_rng([seed, 3, entry.patient_number])
     bone_rng = np.random.default_rng([seed, 2, index])
+    bodies = [broaden(body, config.relief, relief_rng) for body in bodies]
     relief = draw_relief(bodies, config.relief, relief_rng)
 
     narrowing = rng.uniform(0.3, 0.9) if rng.random() < 0.12 else 0.0
