@@ -140,7 +140,7 @@ def test_a_broader_metacarpal_is_stretched_across_alone(bodies: list[Body]) -> N
             np.testing.assert_allclose(wide.points @ axis, body.points @ axis, atol=1e-9)
         before, after = (body.points - body.base) @ across, (wide.points - body.base) @ across
         factor = (after / before)[np.abs(before) > 0.5]
-        assert 0.9 - 1e-9 <= factor.min() and factor.max() <= (1.6 if body.name == "Metacarpal5th" else 1.2) + 1e-9
+        assert 0.85 - 1e-9 <= factor.min() and factor.max() <= (1.9 if body.name == "Metacarpal5th" else 1.35) + 1e-9
 
 
 def test_off_centre_moves_the_wrist_and_not_its_bones(cohort: list[WristSample]) -> None:

@@ -10,7 +10,7 @@ from jointwrist.engine.checkpoint import read_weights
 from jointwrist.hub import find_weights
 
 ROOT = Path(__file__).parent.parent
-RECIPE = read_yaml(ROOT / "recipes" / "jointwrist_tiny.yaml")
+FIRST, SECOND = (read_yaml(ROOT / "recipes" / f"{name}.yaml") for name in ("jointwrist_tiny", "jointwrist_tiny_tune"))
 
 
 def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -24,22 +24,26 @@ def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def test_every_value_of_the_recipe_is_one_the_weights_were_trained_with():
+def test_every_value_of_the_second_recipe_is_one_the_weights_were_trained_with():
     _, info = read_weights(find_weights("jointwrist_tiny"))
-    trained, wanted = leaves(info["config"]), leaves(RECIPE)
+    trained, wanted = leaves(info["config"]), leaves(SECOND)
     assert {key: trained.get(key) for key in wanted} == wanted
 
 
 def test_the_card_names_what_the_recipe_says():
     card = " ".join((ROOT / "jointwrist" / "weights" / "README.md").read_text(encoding="utf-8").split())
-    stream, optim = RECIPE["stream"], RECIPE["optim"]
+    assert (
+        FIRST["stream"]["options"] == SECOND["stream"]["options"]
+        and FIRST["stream"]["seed"] != SECOND["stream"]["seed"]
+    )
+    stream = SECOND["stream"]
     low, high = stream["options"]["field_of_view"]
-    wrists = stream["wrists"] * optim["epochs"]
+    seen = [recipe["stream"]["wrists"] * recipe["optim"]["epochs"] for recipe in (FIRST, SECOND)]
+    wrists, steps = sum(seen), sum(count // SECOND["optim"]["batch_size"] for count in seen)
     assert f"{wrists:,} phantom wrists" in card
     assert f"Prevalence {stream['options']['prevalence']:.0%}".replace("%", " %") in card
     assert f"field of view {low:.0f} to {high:.0f} mm" in card
-    assert (
-        f"{wrists // optim['batch_size']:,} steps of {optim['batch_size']} wrists at {RECIPE['image_size']} px" in card
-    )
-    assert f"cut from {RECIPE['detail_size']} px" in card
-    assert f"Seed {RECIPE['seed']}, phantom seed {stream['seed']}" in card
+    assert f"{steps:,} steps of {SECOND['optim']['batch_size']} wrists at {SECOND['image_size']} px" in card
+    assert f"cut from {SECOND['detail_size']} px" in card
+    assert f"Seeds {FIRST['seed']} and {SECOND['seed']}" in card
+    assert f"phantom seeds {FIRST['stream']['seed']} and {SECOND['stream']['seed']}" in card

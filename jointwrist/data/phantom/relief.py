@@ -34,7 +34,7 @@ _CONDYLE = _Range(((-10.0, -5.0), (2.5, 5.5), (-3.0, 3.0)), ((3.0, 5.5), (2.0, 3
 
 
 #: Range of the factors by which metacarpals are wider than the atlas; the fifth is seen from its broad side or not.
-_WIDTH, _WIDTH_OF_FIFTH = (0.9, 1.2), (0.9, 1.6)
+_WIDTH, _WIDTH_OF_FIFTH = (0.85, 1.35), (0.85, 1.9)
 
 
 def broaden(body: Body, strength: float, rng: np.random.Generator) -> Body:

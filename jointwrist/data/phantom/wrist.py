@@ -53,7 +53,7 @@ def _thin_out(material: Material, rng: np.random.Generator, osteopenia: float) -
 
 def _fill_head(material: Material, rng: np.random.Generator, length: float, relief: float) -> Material:
     """Return the material of a metacarpal with spongy bone in its head, and less bone or as much in all of it."""
-    dense = 1 - 0.7 * relief * rng.uniform()
+    dense = 1 - 0.9 * relief * rng.uniform()
     return replace(
         material,
         cortical=material.cortical * np.sqrt(dense),
