@@ -55,7 +55,9 @@ def evaluate(arguments: argparse.Namespace) -> int:
     config = build(RunConfig, merge_trees(info["config"], parse_overrides(arguments.set)))
     accelerator = open_accelerator(config.precision)
     # evaluation is on the folder, also of a model that was trained on phantoms made on the fly
-    config = replace(config, stream=StreamConfig(), cache=False)
+    # what the weights started from is in them, and need not be here
+    joint = replace(config.joint, pretrained=())
+    config = replace(config, start="", joint=joint, stream=StreamConfig(), cache=False)
     data = load_run_data(config, Release.open(arguments.data))
     parts = ("train", "val", "test") if arguments.split == "all" else (arguments.split,)
     cases = ConcatDataset([getattr(data, part) for part in parts])
