@@ -10,7 +10,7 @@ from jointwrist.data.dicom import Radiograph
 from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import unpack_masks
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.tidy import exposed_window, tidy_mask
+from jointwrist.inference.tidy import close_slits, exposed_window, tidy_mask
 
 
 def disc(row, column, radius, size=80):
@@ -30,6 +30,35 @@ def test_true_masks_hardly_change_and_empty_ones_not_at_all():
     for mask in masks:
         assert (tidy_mask(mask) ^ mask).sum() <= 0.03 * mask.sum()
     assert not tidy_mask(np.zeros((8, 8), bool)).any()
+
+
+def test_slits_of_shafts_close_and_nothing_else_changes():
+    masks = unpack_masks(make_wrist(0, 0, PhantomConfig(size=128, prevalence=0.5)).bones)
+    logits = torch.from_numpy(np.where(masks, 3.0, -3.0))
+    shafts = [10, 11, 12, 13]
+    others = [bone for bone in range(14) if bone not in shafts]
+    closed = close_slits(logits)
+    torch.testing.assert_close(closed[others], logits[others], rtol=0, atol=0)
+    for bone in shafts:
+        added = (closed[bone] > 0).numpy() & ~masks[bone]
+        assert (closed[bone] >= logits[bone]).all() and added.sum() <= 0.02 * masks[bone].sum()
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_slit_between_two_cortices_closes_up_to_twice_the_reach(turned):
+    def cortices(gap):
+        image = np.zeros((128, 128), bool)
+        image[:100, 50:53] = image[:100, 53 + gap : 56 + gap] = True  # a shaft that leaves the frame
+        image[95:100, 50 : 56 + gap] = True  # its base
+        return image.T if turned else image
+
+    for gap, closes in ((4, True), (6, True), (7, False), (12, False)):
+        slit = cortices(gap)
+        closed = close_slits(torch.from_numpy(np.where(slit, 3.0, -3.0)).expand(14, -1, -1))[13].numpy() > 0
+        middle = closed.T[:, 53 : 53 + gap] if turned else closed[:, 53 : 53 + gap]
+        assert middle[:90].all() == closes and middle[:80].any() == closes
+        beyond = closed.T[100:] if turned else closed[100:]
+        assert not beyond.any()
 
 
 def test_the_exposed_window_lies_between_bars():

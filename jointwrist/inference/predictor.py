@@ -27,7 +27,7 @@ from jointwrist.inference.hands import Source, film_batches, other_wrists
 from jointwrist.inference.locate import locate
 from jointwrist.inference.onnx_model import OnnxModel
 from jointwrist.inference.result import WristResult
-from jointwrist.inference.tidy import exposed_window, tidy_mask
+from jointwrist.inference.tidy import close_slits, exposed_window, tidy_mask
 from jointwrist.inference.turns import turned, turned_boxes, upright
 from jointwrist.inference.views import VIEWS, Prediction, Uncertainty, bring_back, combine, see
 from jointwrist.registry import model_spec
@@ -48,8 +48,8 @@ class Predictor:
         raw_output: The network was trained without a sigmoid: its outputs are compared with `mask_threshold` directly.
         name: Name of the model, for the record.
         device: Where to run; None takes a GPU if there is one.
-        tidy: Fill the holes of the masks and drop stray islands, for a bone is one piece, and what lies under a black
-            bar; False shows what the network says.
+        tidy: Fill the holes of the masks, close slits along metacarpal shafts and drop stray islands, for a bone is one
+            piece, and what lies under a black bar; False shows what the network says.
         field: "whole" takes every film as it is; "auto" finds the wrist on films of a whole hand or of two, and refuses
             films without one. `from_pretrained` chooses "auto".
         turn: Degrees clockwise by which films must be turned for the fingers to point upwards: 0, 90, 180 or 270. None
@@ -272,6 +272,8 @@ class Predictor:
         height, width = film.pixels.shape
         square, top, left = _square(height, width)
         masks = np.zeros((len(logits), height, width), bool)
+        if self.tidy:
+            logits = close_slits(logits)
         shown = exposed_window(film.pixels[:, ::-1] if film.side == "L" else film.pixels)
         for bone, plane in enumerate(logits):  # one at a time: a whole hand has 14 x 10 million pixels
             full = F.interpolate(plane[None, None], (square, square), mode="bilinear", align_corners=False)[0, 0]
