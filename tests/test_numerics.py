@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from jointwrist.data.phantom import PhantomConfig, make_wrist
-from jointwrist.data.preprocess import resize_image
 from jointwrist.engine.checkpoint import load_weights
 from jointwrist.engine.session import open_accelerator
 from jointwrist.hub import find_weights
@@ -49,18 +48,15 @@ def test_an_operation_that_cannot_be_repeated_stops_a_deterministic_run():
 
 
 def test_bfloat16_changes_the_shipped_weights_answers_within_bounds():
-    """At the sides that they were trained with, as `predict` shows films to them."""
     model = load_weights(find_weights("jointwrist_tiny"))[0]
-    config = PhantomConfig(size=384, prevalence=0.4)
-    detail = torch.from_numpy(np.stack([make_wrist(5, index, config).image for index in range(12)]))
-    image = resize_image(detail, 128)
+    config = PhantomConfig(size=256, prevalence=0.4)
+    image = torch.from_numpy(np.stack([make_wrist(5, index, config).image for index in range(4)]))
     with torch.no_grad():
-        exact = model(image, detail)
+        exact = model(image)
         with torch.autocast("cpu", torch.bfloat16):
-            half = model(image, detail)
+            half = model(image)
     masks, half_masks = (output.mask_logits > 0 for output in (exact, half))
     both = (masks & half_masks).sum((2, 3))
     assert (2 * both / (masks.sum((2, 3)) + half_masks.sum((2, 3)))).min() > 0.97
     erosion, half_erosion = (output.erosion_logits.float().sigmoid() for output in (exact, half))
-    difference = (erosion - half_erosion).abs()
-    assert 0 < difference.mean() < 0.02 and difference.max() < 0.2
+    assert 0 < (erosion - half_erosion).abs().max() < 0.08

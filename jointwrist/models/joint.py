@@ -82,7 +82,19 @@ class JointWrist(PretrainedMixin, nn.Module):
 
     def segment(self, image: Tensor) -> Tensor:
         """Mask logits (B, 14, H, W) of (B, 1, H, W) images, without the erosion head."""
-        return self.decoder(self.encoder(image))[0]
+        return self._decode(image)[0]
+
+    def _decode(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode and decode; the decoder works in float32 at test, also under autocast.
+
+        Where the joint crops lie follows from the masks' thresholds, which rounding to 16 bits would move.
+        """
+        features = self.encoder(image)
+        device = image.device.type
+        if self.training or not torch.is_autocast_enabled(device):
+            return self.decoder(features)
+        with torch.autocast(device, enabled=False):
+            return self.decoder([feature.float() for feature in features])
 
     def forward(
         self,
@@ -102,7 +114,7 @@ class JointWrist(PretrainedMixin, nn.Module):
             other: (B,) index in the batch of the patient's other hand, negative where it is not there; None where no
                 other hand is.
         """
-        mask_logits, distance_logits, features = self.decoder(self.encoder(image))
+        mask_logits, distance_logits, features = self._decode(image)
         masks = mask_logits.float().sigmoid()
         masks = self.lam * masks + (1 - self.lam) * masks.detach() if self.lam else masks.detach()
         if guide is not None:
