@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jointwrist.data.phantom.atlas import icosphere
+from jointwrist.data.phantom.pose import FINGERS
 from jointwrist.data.phantom.raster import vertex_normals
 from jointwrist.data.phantom.shaft import shaft_frame
 from jointwrist.data.phantom.shape import Body
 
-METACARPALS = ("Metacarpal1st", "Metacarpal2nd", "Metacarpal3rd", "Metacarpal4th", "Metacarpal5th")
+METACARPALS = ("Metacarpal1st", *FINGERS)
 
 
 @dataclass(frozen=True)

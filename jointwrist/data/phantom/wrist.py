@@ -162,7 +162,7 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
         else config.prevalence
     )
     bodies = build_bodies(harmonics, patient_rng, _mesh_level(size), variation)
-    # generators of their own: a seed gives the same wrists with and without relief and osteopenia
+    # generators of their own: relief and osteopenia leave all that else is drawn of a seed as it is
     relief_rng = np.random.default_rng([seed, 3, entry.patient_number])
     bone_rng = np.random.default_rng([seed, 2, index])
     bodies = [broaden(body, config.relief, relief_rng) for body in bodies]
