@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from jointwrist.engine.augment import Augment, draw_affine, warp
+from jointwrist.engine.augment import Augment, draw_affine, make_uneven, warp
 from jointwrist.engine.config import AugmentConfig
 
 SIZE = 48
@@ -75,9 +75,30 @@ def test_brightness_and_contrast_stay_within_their_limits():
     assert 0.5 * 0.8 - 0.2 <= float(values.min()) < 0.26 and 0.74 < float(values.max()) <= 0.5 * 1.2 + 0.2
 
 
-@pytest.mark.parametrize("name", ["gamma", "noise"])
-def test_gamma_and_noise_change_the_image_alone(name):
+@pytest.mark.parametrize("name", ["gamma", "noise", "uneven"])
+def test_the_look_changes_the_image_alone(name):
     torch.manual_seed(3)
     image, bits = torch.rand(2, 1, SIZE, SIZE), torch.randint(0, 9, (2, 1, SIZE, SIZE))
     moved, maps = Augment(AugmentConfig(**{**STILL, name: 0.2}))(image, bits)
     assert torch.equal(maps, bits) and not torch.equal(moved, image)
+
+
+def test_uneven_images_keep_within_their_limit_of_brightness_and_vary_in_space():
+    torch.manual_seed(5)
+    flat = torch.full((64, 1, SIZE, SIZE), 0.25)
+    ratio = (make_uneven(flat, 0.7) / flat).log().flatten(1)
+    assert float(ratio.abs().max()) <= 0.7 + 1e-5
+    assert float((ratio.amax(1) - ratio.amin(1)).max()) > 0.7
+    lengths = ratio.abs().amax(1)
+    assert float(lengths.min()) < 0.15 < 0.5 < float(lengths.max())
+
+
+def test_uneven_images_differ_in_contrast_within_its_limit():
+    """Of a pattern as fine as the pixels, neighbours' difference over their sum is local contrast alone."""
+    torch.manual_seed(6)
+    pattern = (torch.arange(192) % 2 * 2 - 1) * 0.05
+    image = (0.3 + pattern).expand(24, 1, 192, 192)
+    seen = make_uneven(image, 0.5)[..., 24:-24, 24:-24]
+    left, right = seen[..., 0::2], seen[..., 1::2]
+    contrast = ((right - left) / (right + left) * 6).log()
+    assert -0.6 < float(contrast.min()) < -0.2 and 0.2 < float(contrast.max()) < 0.6

@@ -262,5 +262,6 @@ def test_a_run_starts_from_the_weights_that_it_names(release, tmp_path):
 
 def test_starting_from_chance_leaves_the_identity_of_a_run_as_it_was():
     config = build(RunConfig, JOINT)
-    assert "start" not in identity(config)
+    assert "start" not in identity(config) and "uneven" not in identity(config)["augment"]
+    assert identity(replace(config, augment=replace(config.augment, uneven=0.1)))["augment"]["uneven"] == 0.1
     assert identity(config) != identity(replace(config, start="x"))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import kornia.augmentation as K
 import torch
+from kornia.contrib import diamond_square
+from kornia.filters import gaussian_blur2d
 from kornia.geometry.transform import warp_affine
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from jointwrist.engine.config import AugmentConfig
 
@@ -32,8 +35,33 @@ def warp(images: Tensor, matrices: Tensor, mode: str = "bilinear") -> Tensor:
     return warp_affine(images, matrices, images.shape[-2:], mode, padding_mode="zeros", align_corners=False)
 
 
+#: Side of the fractal fields in pixels, and width of what counts as local contrast as a share of the image's side.
+FIELD, LOCAL = 64, 1 / 40
+
+
+def make_uneven(images: Tensor, limit: float) -> Tensor:
+    """Change brightness and local contrast from place to place, by fractal fields.
+
+    Args:
+        images: (B, 1, H, W) in [0, 1].
+        limit: Largest change of the logarithm of either; each image draws its own share of it.
+
+    Returns:
+        Images of the same shape, in [0, 1].
+    """
+    sizes, device = images.shape[-2:], images.device
+    fields = diamond_square((len(images), 2, FIELD, FIELD), 0.4, normalize_range=(-1, 1), device=device)
+    strength = limit * torch.rand(len(images), 1, 1, 1, device=device)
+    bright, contrast = (interpolate(fields, sizes, mode="bilinear") * strength).exp().to(images.dtype).split(1, 1)
+    sigma = LOCAL * max(sizes)
+    # three standard deviations, as far as the image goes
+    width = 2 * min(round(3 * sigma), min(sizes) - 1) + 1
+    around = gaussian_blur2d(images, (width, width), (sigma, sigma))
+    return torch.addcmul(around, images - around, contrast).mul_(bright).clamp_(0, 1)
+
+
 class Augment(nn.Module):
-    """Random zoom, shift, scale, rotation, brightness, contrast, gamma and noise.
+    """Random zoom, shift, scale, rotation, uneven look, brightness, contrast, gamma and noise.
 
     Args:
         config: Ranges and probabilities.
@@ -77,6 +105,8 @@ class Augment(nn.Module):
         def draw(limit: float) -> Tensor:
             return (torch.rand(len(image), 1, 1, 1, device=image.device) * 2 - 1) * limit
 
+        if config.uneven > 0:
+            image = make_uneven(image, config.uneven)
         if config.gamma > 0:
             image = image.clamp_min(0).pow(draw(config.gamma).exp())
         if config.intensity_probability > 0:

@@ -25,6 +25,7 @@ class AugmentConfig:
         intensity_probability: Probability of brightness and contrast together.
         gamma: Largest change of the logarithm of gamma; 0 leaves it out.
         noise: Standard deviation of additive noise at most; 0 leaves it out.
+        uneven: Largest change of the logarithm of brightness, and of local contrast, from place to place; 0 for none.
     """
 
     zoom: tuple[float, float] = (1.0, 1.0)
@@ -38,6 +39,7 @@ class AugmentConfig:
     intensity_probability: float = 0.5
     gamma: float = 0.0
     noise: float = 0.0
+    uneven: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -253,6 +255,9 @@ def identity(config: RunConfig | Mapping[str, Any]) -> dict[str, Any]:
     """
     values = to_dict(config) if isinstance(config, RunConfig) else dict(config)
     optim = {key: value for key, value in values.get("optim", {}).items() if key != "save_minutes"}
-    # a run that starts from chance has the identity that it had before there was a choice
+    augment = dict(values.get("augment", {}))
+    # without what later versions added, a run has the identity that it had before there was a choice
     executed = {"workers", "cache"} | ({"start"} if not values.get("start") else set())
-    return {key: value for key, value in values.items() if key not in executed} | {"optim": optim}
+    if not augment.get("uneven"):
+        augment.pop("uneven", None)
+    return {key: value for key, value in values.items() if key not in executed} | {"optim": optim, "augment": augment}
