@@ -40,7 +40,10 @@ def unpack_bits(bits: Tensor, channels: int) -> Tensor:
     """Unpack (B, H, W) integer bit maps into (B, channels, H, W) float32 masks."""
     batch, height, width = bits.shape
     masks = torch.empty(batch, channels, height, width, device=bits.device)
-    # a channel at a time: intermediates of all channels at once cost several times the memory and the time
-    for channel in range(channels):
-        masks[:, channel] = (bits >> channel) & 1
+    # a channel at a time: intermediates of all channels at once cost several times the memory and the time; on a CPU
+    # those of one image stay in its cache
+    together = 1 if bits.device.type == "cpu" else max(batch, 1)
+    for some, unpacked in zip(bits.split(together), masks.split(together), strict=True):
+        for channel in range(channels):
+            unpacked[:, channel] = (some >> channel) & 1
     return masks
