@@ -1,9 +1,9 @@
 """What proves that joint training helps: arms of the joint network, cascades and the paper's models on equal terms.
 
-    python benchmarks/ablations.py                          all that is not done, the most telling runs first
-    python benchmarks/ablations.py --arms S0 S1 --seeds 1   some of it
-    python benchmarks/ablations.py --shard 1/2              half of it; shards may share a results folder
-    python benchmarks/ablations.py --tables                 tables and picture from the rows, nothing trained
+    python benchmarks/ablations.py                             all that is not done, the most telling runs first
+    python benchmarks/ablations.py --arms S0 S1 --seeds 3407   some of it
+    python benchmarks/ablations.py --shard 1/2                 half of it; shards may share a results folder
+    python benchmarks/ablations.py --tables                    tables and picture from the rows, nothing trained
 
 The arms stand in benchmarks/ablations.yaml. Finished runs are skipped, also those whose rows are kept in
 docs/ablations, and a killed one continues, so the table can be made in pieces. About 8 hours of two cores in all.
