@@ -25,15 +25,16 @@ def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-#: What the second recipe is given anew when it is run once more.
-AGAIN = parse_overrides(
-    re.search(r"--set (start=\S+ seed=\S+ stream\.seed=\S+)", (ROOT / "Makefile").read_text())[1].split()
-)
+#: What the second recipe is given anew each time that it is run once more.
+AGAIN = [
+    parse_overrides(values.split())
+    for values in re.findall(r"\$\(TUNE\).* --set (start=.*)", (ROOT / "Makefile").read_text())
+]
 
 
 def test_every_value_of_the_recipe_is_one_the_weights_were_trained_with():
     _, info = read_weights(find_weights("jointwrist_tiny"))
-    trained, wanted = leaves(info["config"]), leaves(merge_trees(SECOND, AGAIN))
+    trained, wanted = leaves(info["config"]), leaves(merge_trees(SECOND, AGAIN[-1]))
     assert {key: trained.get(key) for key in wanted} == wanted
 
 
@@ -45,7 +46,8 @@ def test_the_card_names_what_the_recipe_says():
     )
     stream = SECOND["stream"]
     low, high = stream["options"]["field_of_view"]
-    seen = [recipe["stream"]["wrists"] * recipe["optim"]["epochs"] for recipe in (FIRST, SECOND, SECOND)]
+    parts = [FIRST, SECOND, *[SECOND] * len(AGAIN)]
+    seen = [recipe["stream"]["wrists"] * recipe["optim"]["epochs"] for recipe in parts]
     wrists, steps = sum(seen), sum(count // SECOND["optim"]["batch_size"] for count in seen)
     assert f"{wrists:,} phantom wrists" in card
     assert f"Prevalence {stream['options']['prevalence']:.0%}".replace("%", " %") in card
@@ -53,7 +55,9 @@ def test_the_card_names_what_the_recipe_says():
     assert f"{steps:,} steps of {SECOND['optim']['batch_size']} wrists at {SECOND['image_size']} px" in card
     assert f"cut from {SECOND['detail_size']} px" in card
     for *first, last in (
-        [r["seed"] for r in (FIRST, SECOND, AGAIN)],
-        [r["stream"]["seed"] for r in (FIRST, SECOND, AGAIN)],
+        [r["seed"] for r in (FIRST, SECOND, *AGAIN)],
+        [r["stream"]["seed"] for r in (FIRST, SECOND, *AGAIN)],
     ):
         assert f"eeds {', '.join(map(str, first))} and {last}" in card
+    changes = [values["augment"]["uneven"] for values in AGAIN if "augment" in values]
+    assert f"uneven look {' and '.join(map(str, changes))}" in card

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from jointwrist.anatomy import bone_index
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import unpack_masks
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.tidy import close_slits, exposed_window, tidy_mask
+from jointwrist.inference.tidy import close_slits, exposed_window, smallest_piece, tidy_mask
 
 
 def disc(row, column, radius, size=80):
@@ -25,10 +26,17 @@ def test_holes_close_and_islands_go_but_dents_and_large_pieces_stay():
     np.testing.assert_array_equal(tidy_mask(damaged), bone | second)
 
 
+def test_a_metacarpal_does_not_keep_the_head_of_its_neighbour_and_a_pisiform_stays():
+    bone, head = disc(30, 30, 18), disc(65, 65, 10)
+    both = bone | head
+    np.testing.assert_array_equal(tidy_mask(both, smallest_piece(bone_index("Metacarpal4th"))), bone)
+    np.testing.assert_array_equal(tidy_mask(both, smallest_piece(bone_index("TriquetrumPisiform"))), both)
+
+
 def test_true_masks_hardly_change_and_empty_ones_not_at_all():
     masks = unpack_masks(make_wrist(0, 0, PhantomConfig(size=128, prevalence=0.5)).bones)
-    for mask in masks:
-        assert (tidy_mask(mask) ^ mask).sum() <= 0.03 * mask.sum()
+    for bone, mask in enumerate(masks):
+        assert (tidy_mask(mask, smallest_piece(bone)) ^ mask).sum() <= 0.03 * mask.sum()
     assert not tidy_mask(np.zeros((8, 8), bool)).any()
 
 

@@ -27,7 +27,7 @@ from jointwrist.inference.hands import Source, film_batches, other_wrists
 from jointwrist.inference.locate import locate
 from jointwrist.inference.onnx_model import OnnxModel
 from jointwrist.inference.result import WristResult
-from jointwrist.inference.tidy import close_slits, exposed_window, tidy_mask
+from jointwrist.inference.tidy import close_slits, exposed_window, smallest_piece, tidy_mask
 from jointwrist.inference.turns import turned, turned_boxes, upright
 from jointwrist.inference.views import VIEWS, Prediction, Uncertainty, bring_back, combine, see
 from jointwrist.registry import model_spec
@@ -279,7 +279,7 @@ class Predictor:
             full = F.interpolate(plane[None, None], (square, square), mode="bilinear", align_corners=False)[0, 0]
             mask = (full[top : top + height, left : left + width] > self.mask_logit).cpu().numpy()
             if self.tidy:
-                masks[bone][shown] = tidy_mask(mask[shown])
+                masks[bone][shown] = tidy_mask(mask[shown], smallest_piece(bone))
             else:
                 masks[bone] = mask
         return masks[..., ::-1] if film.side == "L" else masks

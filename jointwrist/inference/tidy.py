@@ -13,6 +13,10 @@ from jointwrist.anatomy import bone_index
 #: Range of grey, of 1, that a row or column of a bar does not exceed.
 FLAT = 0.01
 _SHAFTS = [bone_index(f"Metacarpal{number}") for number in ("2nd", "3rd", "4th", "5th")]
+#: A smaller share of a bone's largest piece is no part of it; a larger one may be a pisiform or a broken styloid.
+_PIECE = 0.1
+#: Bones of one piece, so that none keeps the head of its neighbour.
+_WHOLE = {bone_index("Metacarpal1st"), *_SHAFTS}
 
 
 def exposed_window(pixels: np.ndarray) -> tuple[slice, slice]:
@@ -52,15 +56,19 @@ def _dilated(planes: Tensor, radius: int) -> Tensor:
     return planes
 
 
-def tidy_mask(mask: np.ndarray, smallest: float = 0.1) -> np.ndarray:
+def smallest_piece(bone: int) -> float:
+    """Return below what share of its largest piece another piece is no part of a bone, for `tidy_mask`."""
+    return 1.0 if bone in _WHOLE else _PIECE
+
+
+def tidy_mask(mask: np.ndarray, smallest: float = _PIECE) -> np.ndarray:
     """Fill the holes of a bone's mask and drop stray islands.
 
     The contour stays as it is, so that erosions, which are dents of the contour, are kept.
 
     Args:
         mask: (H, W) bool.
-        smallest: Pieces smaller than this share of the largest one are dropped; a piece that is larger may be the
-            pisiform beside the triquetrum, or a broken styloid.
+        smallest: Pieces smaller than this share of the largest one are dropped.
 
     Returns:
         (H, W) bool.
