@@ -44,9 +44,9 @@ FIELD_MM = 95.0
 WHOLE_MM = (62.0, 138.0)
 #: Mean distance from the points of the mean wrist in mm, and turn in degrees, up to which points are those of a wrist.
 LARGEST_DISTANCE, LARGEST_TURN = 4.2, 40.0
-#: How sure the network must be of its bones. It draws them where no wrist is, too, but less surely: 0.87 in a chest,
-#: where the most deformed of sixteen real wrists has 0.91 and phantoms have 0.96.
-LEAST_CERTAINTY = 0.89
+#: How sure the network must be of its bones. It draws them where no wrist is, too, but less surely: 0.89 in a chest,
+#: where the least sure of sixteen real wrists has 0.95.
+LEAST_CERTAINTY = 0.92
 #: Distance in mm below which a wrist that is not looked for further has been found, or a second one.
 SURE_DISTANCE = 3.2
 #: Mean |log| of the ratio of the carpals' areas to the mean wrist's up to which they are carpals.
