@@ -46,8 +46,7 @@ Epoch = Callable[[], int]
 #: Whose memory stands for all arrays: it takes the least beside them.
 ARRAYS = "Pillow"
 #: What loading must reach against arrays that are read and warped one by one: images a second up to the GPU against all
-#: libraries, with the augmentation on the CPU against SciPy and kornia; and the share of their memory that it may take,
-#: kept.
+#: libraries, with the augmentation on the CPU against SciPy; and the share of their memory, kept, that it may take.
 FASTER, SMALLER = 8.0, 0.1
 
 
@@ -239,7 +238,7 @@ def _measured(arguments: argparse.Namespace, root: str) -> list[dict[str, Any]]:
         keep(f"{kind}, {ways[kept]}", rate, "images/s")
     for library in libraries:
         for kind in (PACKED, HOST):
-            bounds = {"least": FASTER} if kind == HOST or library in ("scipy", "kornia") else {}
+            bounds = {"least": FASTER} if kind == HOST or library == "scipy" else {}
             keep(f"{kind}, kept, to {library}, read anew", found[kind, True] / found[library, False], "", **bounds)
         keep(f"{PACKED} to {library}, both kept", found[PACKED, True] / found[library, True], "")
         keep(f"{PACKED} to {library}, both read anew", found[PACKED, False] / found[library, False], "")

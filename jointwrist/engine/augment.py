@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import kornia.augmentation as K
 import torch
 from kornia.contrib import diamond_square
 from kornia.filters import gaussian_blur2d
-from kornia.geometry.transform import invert_affine_transform
+from kornia.geometry.transform import warp_affine
 from torch import Tensor, nn
-from torch.nn.functional import grid_sample, interpolate
+from torch.nn.functional import interpolate
 
 from jointwrist.engine.config import AugmentConfig
 
@@ -32,32 +30,9 @@ def draw_affine(step: K.RandomAffine, images: Tensor) -> tuple[Tensor, Tensor]:
     return chosen, step.compute_transformation(images[chosen], values, step.flags)[:, :2]
 
 
-def sampling_grid(matrices: Tensor, size: Sequence[int]) -> Tensor:
-    """Return where `grid_sample` finds the pixels of moved images.
-
-    Image and masks share it. `affine_grid` takes ten times as long on a CPU, for it multiplies small matrices.
-
-    Args:
-        matrices: (K, 2, 3) from source to target pixels (x, y).
-        size: Height and width.
-
-    Returns:
-        (K, H, W, 2) coordinates (x, y) from -1 to 1 between the outer edges.
-    """
-    height, width = size
-    back = invert_affine_transform(matrices)[..., None, None]
-    rows = torch.arange(height, device=matrices.device, dtype=matrices.dtype)[:, None]
-    columns = torch.arange(width, device=matrices.device, dtype=matrices.dtype)
-    grid = matrices.new_empty(len(matrices), height, width, 2)
-    for axis, length in enumerate((width, height)):
-        along, down, offset = (back[:, axis] * (2 / length)).unbind(1)
-        torch.add(along * columns, down * rows + (offset + 1 / length - 1), out=grid[..., axis])
-    return grid
-
-
-def warp(images: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
-    """Sample (K, C, H, W) floating-point images at a `sampling_grid`, zeros from beyond the frame."""
-    return grid_sample(images, grid, mode, padding_mode="zeros", align_corners=False)
+def warp(images: Tensor, matrices: Tensor, mode: str = "bilinear") -> Tensor:
+    """Warp (K, C, H, W) floating-point images by the matrices of `draw_affine`, zeros from beyond the frame."""
+    return warp_affine(images, matrices, images.shape[-2:], mode, padding_mode="zeros", align_corners=False)
 
 
 #: Side of the fractal fields in pixels, and width of what counts as local contrast as a share of the image's side.
@@ -117,11 +92,10 @@ class Augment(nn.Module):
             # kornia's own forward warps images that were not chosen too
             chosen, matrices = draw_affine(step, image)
             if len(chosen):
-                grid = sampling_grid(matrices, image.shape[-2:])
-                image = image.index_copy(0, chosen, warp(image[chosen], grid))
+                image = image.index_copy(0, chosen, warp(image[chosen], matrices))
                 if bits is not None:
                     # float32 holds every uint16 exactly
-                    moved = warp(bits[chosen].float(), grid, "nearest")
+                    moved = warp(bits[chosen].float(), matrices, "nearest")
                     bits = bits.index_copy(0, chosen, moved.to(bits.dtype))
         return self._intensity(image), bits
 
