@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from PIL import Image
 from scipy import ndimage
 from torch import Tensor
@@ -39,6 +40,10 @@ from jointwrist.engine.tasks import build_task
 PACKED = "packed"
 #: Up to the batch that goes to a GPU, which augments it.
 HOST = "packed, before augmentation"
+#: With the augmentation on the GPU, where there is one.
+GPU = "packed, augmented on the GPU"
+#: Where each of them augments.
+DEVICES = {PACKED: "cpu", HOST: None, GPU: "cuda"}
 #: Libraries that warp arrays, by the module that they need.
 LIBRARIES = {"scipy": "scipy", "kornia": "kornia", "Pillow": "PIL", "OpenCV": "cv2"}
 #: Runs one pass and returns the number of images; no batch is held while the next is made, as in training.
@@ -146,8 +151,8 @@ class Arrays:
         )
 
 
-def packed_epochs(cases: list[Case], size: int, batch_size: int, keep: bool, prepare: bool = True) -> Epoch:
-    """Return what runs one pass of the trainer's own reader and loader, and unless told not to its augmentation."""
+def packed_epochs(cases: list[Case], size: int, batch_size: int, keep: bool, device: str | None = "cpu") -> Epoch:
+    """Return what runs one pass of the trainer's own reader and loader, and its augmentation on a device if given."""
     optim = OptimConfig(batch_size=batch_size)
     config = RunConfig("unetpp", "segmentation", image_size=size, optim=optim, cache=keep)
     dataset = WristDataset(cases, size, keep)
@@ -156,9 +161,15 @@ def packed_epochs(cases: list[Case], size: int, batch_size: int, keep: bool, pre
     task = build_task(config)
 
     def made(batch: dict[str, Any]) -> int:
-        return len((task.prepare(batch, training=True) if prepare else batch)["image"])
+        return len((task.prepare(send_to_device(batch, device), training=True) if device else batch)["image"])
 
-    return lambda: sum(map(made, loader))
+    def epoch() -> int:
+        images = sum(map(made, loader))
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return images
+
+    return epoch
 
 
 def masked_cases(root: str, images: int) -> list[Case]:
@@ -168,11 +179,11 @@ def masked_cases(root: str, images: int) -> list[Case]:
 
 
 def epochs(kind: str, root: str, images: int, size: int, batch_size: int, keep: bool) -> Epoch:
-    """Return what runs one pass over a folder: `PACKED`, `HOST`, or arrays with a library of `WARPS`."""
+    """Return what runs one pass over a folder: a kind of `DEVICES`, or arrays with a library of `WARPS`."""
     cases = masked_cases(root, images)
-    if kind in (PACKED, HOST):
+    if kind in DEVICES:
         keep_freed_memory()  # as training does
-        return packed_epochs(cases, size, batch_size, keep, kind == PACKED)
+        return packed_epochs(cases, size, batch_size, keep, DEVICES[kind])
     return partial(Arrays(cases, size, kind, keep).epoch, batch_size)
 
 
@@ -229,7 +240,8 @@ def _measured(arguments: argparse.Namespace, root: str) -> list[dict[str, Any]]:
     libraries = [name for name, module in LIBRARIES.items() if find_spec(module)]
     ways = {True: "kept", False: "read anew"}
     options = (arguments.size, arguments.batch)
-    runs = [(kind, kept) for kind in (PACKED, HOST, *libraries) for kept in ways]
+    packed = [PACKED, HOST, *([GPU] if torch.cuda.is_available() else [])]
+    runs = [(kind, kept) for kind in (*packed, *libraries) for kept in ways]
     found = rates(
         {(kind, kept): epochs(kind, root, arguments.images, *options, kept) for kind, kept in runs}, arguments.passes
     )
@@ -237,8 +249,8 @@ def _measured(arguments: argparse.Namespace, root: str) -> list[dict[str, Any]]:
     for (kind, kept), rate in found.items():
         keep(f"{kind}, {ways[kept]}", rate, "images/s")
     for library in libraries:
-        for kind in (PACKED, HOST):
-            bounds = {"least": FASTER} if kind == HOST or library == "scipy" else {}
+        for kind in packed:
+            bounds = {"least": FASTER} if kind != PACKED or library == "scipy" else {}
             keep(f"{kind}, kept, to {library}, read anew", found[kind, True] / found[library, False], "", **bounds)
         keep(f"{PACKED} to {library}, both kept", found[PACKED, True] / found[library, True], "")
         keep(f"{PACKED} to {library}, both read anew", found[PACKED, False] / found[library, False], "")

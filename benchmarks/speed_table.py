@@ -24,6 +24,7 @@ SHOWN = {
         "packed, kept, to scipy, read anew",
     ): "Loading with augmentation on the CPU, the arrays warped by SciPy",
     ("loading", "packed, kept, to Pillow, read anew"): "The same, the arrays warped by Pillow",
+    ("loading", "packed, augmented on the GPU, kept, to Pillow, read anew"): "The same, augmentation on the GPU",
     ("phantom", "make 600 px"): "Phantom radiographs of 600 px, on one core",
 }
 
