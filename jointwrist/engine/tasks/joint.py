@@ -1,8 +1,7 @@
-"""Tasks turn a batch into named losses in training and into per-case rows in evaluation."""
+"""Bones and erosions from one radiograph."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,194 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES, NUM_BONES, NUM_JOINTS, OVERLAP_PAIRS
-from jointwrist.config import ConfigError
+from jointwrist.anatomy import JOINT_NAMES, NUM_BONES, NUM_JOINTS
 from jointwrist.data.hands import other_hands
 from jointwrist.data.preprocess import resize_bits, resize_image, unpack_bits
-from jointwrist.engine.augment import Augment
 from jointwrist.engine.checkpoint import load_weights
 from jointwrist.engine.config import RunConfig
-from jointwrist.losses import (
-    boundary_loss,
-    dice_loss,
-    distance_loss,
-    ordinal_loss,
-    overlap_dice_loss,
-    score_levels,
-)
-from jointwrist.metrics.segmentation import case_metrics, overlap_metrics
-
-Rows = dict[str, list[dict[str, Any]]]
-#: Mean of a count over the processes that train together.
-Across = Callable[[Tensor], Tensor]
-
-OVERLAP_NAMES = tuple(f"{BONE_NAMES[a]}&{BONE_NAMES[b]}" for a, b in OVERLAP_PAIRS)
-
-
-def alone(count: Tensor) -> Tensor:
-    """Mean of a count over one process."""
-    return count
-
-
-class Task:
-    """What a model is trained for.
-
-    Args:
-        config: Resolved configuration of the run.
-    """
-
-    def __init__(self, config: RunConfig):
-        self.config = config
-        self.augment = Augment(config.augment)
-        #: Of the processes that train; the trainer sets it.
-        self.across: Across = alone
-        #: Figures of the epochs so far; the trainer sets it.
-        self.history: list[dict[str, Any]] = []
-
-    def clipped_together(self, model: nn.Module) -> list[list[nn.Parameter]]:
-        """Parameters whose gradient has a norm of its own when it is clipped."""
-        return [list(model.parameters())]
-
-    def prepare(self, batch: dict[str, Any], training: bool) -> dict[str, Any]:
-        """Augment a batch on its device and bring it to the sizes of the network."""
-        raise NotImplementedError
-
-    def forward(self, model: nn.Module, batch: dict[str, Any]) -> Any:
-        """Run a model over a prepared batch as at test."""
-        return model(batch["image"])
-
-    def losses(self, model: nn.Module, batch: dict[str, Any], progress: float) -> dict[str, Tensor]:
-        """Return named losses of a prepared batch; "loss" is minimised. `progress` runs from 0 to 1 over training."""
-        return self.output_losses(self.forward(model, batch), batch, progress, self.across)
-
-    def output_losses(
-        self, output: Any, batch: dict[str, Any], progress: float, across: Across = alone
-    ) -> dict[str, Tensor]:
-        """Return named losses of what `forward` gave.
-
-        Each is a mean over labelled things. Of a batch that several processes share, the sum over those of this process
-        is divided by their mean number `across` processes: the mean over processes, whose gradient distributed training
-        follows, is then the mean over the whole batch, however the labels fall.
-        """
-        raise NotImplementedError
-
-    def rows(self, output: Any, batch: dict[str, Any]) -> Rows:
-        """Return per-case rows of what `forward` gave, by table ("segmentation", "erosion")."""
-        raise NotImplementedError
-
-
-class SegmentationTask(Task):
-    """14 overlapping bone masks from a radiograph."""
-
-    def prepare(self, batch, training):
-        """Augment and bring to the sizes of the network."""
-        image, bits = batch["image"], batch["bones"]
-        if training:
-            image, bits = self.augment(image, bits[:, None])
-            bits = bits[:, 0]
-        size = self.config.image_size
-        masks = unpack_bits(resize_bits(bits, size), NUM_BONES)
-        return {**batch, "image": resize_image(image, size), "masks": masks}
-
-    def output_losses(self, output, batch, progress, across=alone):
-        """Named losses of mask logits."""
-        weight = _weight(torch.full((), len(output), device=output.device), across)
-        return {name: weight * value for name, value in self._mask_losses(output, batch["masks"]).items()}
-
-    def _mask_losses(self, logits: Tensor, masks: Tensor) -> dict[str, Tensor]:
-        config = self.config.segmentation
-        values = logits if config.raw_output else logits.float().sigmoid()
-        parts = {"dice": config.dice * dice_loss(values, masks, config.squared)}
-        if config.bce:
-            parts["bce"] = config.bce * F.binary_cross_entropy_with_logits(logits.float(), masks)
-        if config.overlap:
-            parts["overlap"] = config.overlap * overlap_dice_loss(logits, masks)
-        return {"loss": sum(parts.values()), **parts}
-
-    def rows(self, output, batch):
-        """Rows of mask logits."""
-        return {"segmentation": self.mask_rows(output, batch)}
-
-    def mask_rows(self, logits: Tensor, batch: dict[str, Any]) -> list[dict[str, Any]]:
-        """Compare masks with the truth: one row per case and bone, and per case and overlap pair."""
-        threshold = 0.5 if self.config.segmentation.raw_output else 0.0
-        predicted = (logits.float() > threshold).cpu().numpy()
-        truth = batch["masks"].bool().cpu().numpy()
-        scores = batch["scores"].cpu().numpy()
-        rows = []
-        for i, case in enumerate(batch["identifier"]):
-            scored = scores[i][scores[i] >= 0]
-            eroded = bool((scored > 0).any()) if len(scored) else None
-            common = {"case": case, "patient": batch["patient"][i], "side": batch["side"][i], "eroded": eroded}
-            for kind, names, figures in (
-                ("bone", BONE_NAMES, case_metrics(predicted[i], truth[i])),
-                ("overlap", OVERLAP_NAMES, overlap_metrics(predicted[i], truth[i])),
-            ):
-                for index, name in enumerate(names):
-                    values = {key: float(figure[index]) for key, figure in figures.items()}
-                    rows.append({**common, "kind": kind, "region": name, **values})
-        return rows
-
-
-class FoundationTask(SegmentationTask):
-    """Bones of a promptable model, prompted with the true masks or with those of another network.
-
-    Args:
-        config: Resolved configuration of the run.
-
-    Raises:
-        ConfigError: The prompts are predicted boxes and no network is named that predicts them.
-    """
-
-    def __init__(self, config: RunConfig):
-        super().__init__(config)
-        self.segmenter = None
-        if config.options.get("prompt_source", "").startswith("predicted"):
-            if not config.joint.segmenter:
-                raise ConfigError("prompts from predicted masks need a network: set joint.segmenter to a weight file")
-            self.segmenter = load_weights(Path(config.joint.segmenter))[0]
-
-    def forward(self, model, batch):
-        """Mask logits of the prompted model."""
-        if self.segmenter is None:
-            return model(batch["image"], batch["masks"])
-        network = self.segmenter.to(batch["image"].device)
-        logits = network.segment(batch["image"]) if hasattr(network, "segment") else network(batch["image"])
-        return model(batch["image"], logits > 0)
-
-
-class ErosionTask(Task):
-    """Eroded or not, from one joint crop."""
-
-    def prepare(self, batch, training):
-        """Augment and bring to the sizes of the network."""
-        return {**batch, "image": self.augment(batch["image"])[0]} if training else batch
-
-    def output_losses(self, output, batch, progress, across=alone):
-        """Weighted cross-entropy of two logits a crop."""
-        classes = batch["image"].new_tensor([1.0, self.config.erosion.positive_weight])
-        eroded = (batch["score"] > 0).long()
-        weight = _weight(classes[eroded].sum(), across)
-        return {"loss": weight * F.cross_entropy(output.float(), eroded, classes)}
-
-    def rows(self, output, batch):
-        """Rows of two logits a crop."""
-        probability = output.float().softmax(-1)[:, 1].cpu().numpy()
-        return {
-            "erosion": [
-                {
-                    "case": batch["identifier"][i],
-                    "patient": batch["patient"][i],
-                    "side": batch["side"][i],
-                    "joint": JOINT_NAMES[int(batch["joint"][i])],
-                    "score": int(batch["score"][i]),
-                    "probability": float(probability[i]),
-                    "level": int(probability[i] >= 0.5),
-                    "found": True,
-                }
-                for i in range(len(probability))
-            ]
-        }
+from jointwrist.engine.tasks.base import Across, alone, share
+from jointwrist.engine.tasks.segmentation import SegmentationTask
+from jointwrist.losses import boundary_loss, dice_loss, distance_loss, ordinal_loss, score_levels
 
 
 class JointTask(SegmentationTask):
@@ -295,7 +114,7 @@ class JointTask(SegmentationTask):
             for o in (output.mask_logits, output.distance_logits, output.erosion_logits, output.erosion_maps)
         )
         parts = {"erosion": self._erosion_loss(output, batch, across), "map": self._map_loss(output, batch, across)}
-        weight = _weight(labelled.sum(), across)
+        weight = share(labelled.sum(), across)
         if labelled.any():
             logits, masks = output.mask_logits[labelled], batch["masks"][labelled]
             means = {k: v for k, v in self._mask_losses(logits, masks).items() if k != "loss"}
@@ -328,7 +147,7 @@ class JointTask(SegmentationTask):
     def _erosion_loss(self, output, batch: dict[str, Any], across: Across) -> Tensor:
         prior = None if self.prior is None else self.prior.to(output.erosion_logits.device)
         levels = score_levels(batch["scores"])
-        weight = _weight(((levels >= 0) & output.roi_valid).sum(), across)
+        weight = share(((levels >= 0) & output.roi_valid).sum(), across)
         loss = ordinal_loss(output.erosion_logits, levels, output.roi_valid, prior)
         return self.config.erosion.weight * weight * loss
 
@@ -342,7 +161,7 @@ class JointTask(SegmentationTask):
         scale = truth.shape[-1] / batch["image"].shape[-1]
         target = roi_align(truth, rois, maps.shape[-1], scale, sampling_ratio=2, aligned=True)
         present = known & (target.sum((-3, -2, -1)) > 0)
-        weight = _weight(torch.stack([known.sum(), present.sum()]), across)
+        weight = share(torch.stack([known.sum(), present.sum()]), across)
         loss = maps.sum() * 0.0
         if known.any():
             rarity = maps.new_tensor(10.0)
@@ -382,20 +201,6 @@ class JointTask(SegmentationTask):
         return rows
 
 
-def _weight(count: Tensor, across: Across) -> Tensor:
-    """Weight of a mean over `count` things of this process in the mean over those of all."""
-    count = count.float()
-    return count / across(count).clamp_min(1e-6)
-
-
 def _per_image(chosen: Tensor) -> Tensor:
     """Bring (B,) to (B, 1, 1, 1)."""
     return chosen[:, None, None, None]
-
-
-def build_task(config: RunConfig, prior: Tensor | None = None) -> Task:
-    """Return the task that a configuration names."""
-    if config.task == "joint":
-        return JointTask(config, prior)
-    tasks = {"segmentation": SegmentationTask, "erosion": ErosionTask, "foundation": FoundationTask}
-    return tasks[config.task](config)

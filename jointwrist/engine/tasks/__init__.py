@@ -1,0 +1,21 @@
+"""Tasks turn a batch into named losses in training and into per-case rows in evaluation."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from jointwrist.engine.config import RunConfig
+from jointwrist.engine.tasks.base import Rows, Task
+from jointwrist.engine.tasks.erosion import ErosionTask
+from jointwrist.engine.tasks.joint import JointTask
+from jointwrist.engine.tasks.segmentation import FoundationTask, SegmentationTask
+
+__all__ = ["ErosionTask", "FoundationTask", "JointTask", "Rows", "SegmentationTask", "Task", "build_task"]
+
+
+def build_task(config: RunConfig, prior: Tensor | None = None) -> Task:
+    """Return the task that a configuration names."""
+    if config.task == "joint":
+        return JointTask(config, prior)
+    tasks = {"segmentation": SegmentationTask, "erosion": ErosionTask, "foundation": FoundationTask}
+    return tasks[config.task](config)

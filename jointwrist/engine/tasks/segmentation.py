@@ -1,0 +1,101 @@
+"""Bones from a radiograph, by a network alone or by one that is prompted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jointwrist.anatomy import BONE_NAMES, NUM_BONES, OVERLAP_PAIRS
+from jointwrist.config import ConfigError
+from jointwrist.data.preprocess import resize_bits, resize_image, unpack_bits
+from jointwrist.engine.checkpoint import load_weights
+from jointwrist.engine.config import RunConfig
+from jointwrist.engine.tasks.base import Task, alone, share
+from jointwrist.losses import dice_loss, overlap_dice_loss
+from jointwrist.metrics.segmentation import case_metrics, overlap_metrics
+
+OVERLAP_NAMES = tuple(f"{BONE_NAMES[a]}&{BONE_NAMES[b]}" for a, b in OVERLAP_PAIRS)
+
+
+class SegmentationTask(Task):
+    """14 overlapping bone masks from a radiograph."""
+
+    def prepare(self, batch, training):
+        """Augment and bring to the sizes of the network."""
+        image, bits = batch["image"], batch["bones"]
+        if training:
+            image, bits = self.augment(image, bits[:, None])
+            bits = bits[:, 0]
+        size = self.config.image_size
+        masks = unpack_bits(resize_bits(bits, size), NUM_BONES)
+        return {**batch, "image": resize_image(image, size), "masks": masks}
+
+    def output_losses(self, output, batch, progress, across=alone):
+        """Named losses of mask logits."""
+        weight = share(torch.full((), len(output), device=output.device), across)
+        return {name: weight * value for name, value in self._mask_losses(output, batch["masks"]).items()}
+
+    def _mask_losses(self, logits: Tensor, masks: Tensor) -> dict[str, Tensor]:
+        config = self.config.segmentation
+        values = logits if config.raw_output else logits.float().sigmoid()
+        parts = {"dice": config.dice * dice_loss(values, masks, config.squared)}
+        if config.bce:
+            parts["bce"] = config.bce * F.binary_cross_entropy_with_logits(logits.float(), masks)
+        if config.overlap:
+            parts["overlap"] = config.overlap * overlap_dice_loss(logits, masks)
+        return {"loss": sum(parts.values()), **parts}
+
+    def rows(self, output, batch):
+        """Rows of mask logits."""
+        return {"segmentation": self.mask_rows(output, batch)}
+
+    def mask_rows(self, logits: Tensor, batch: dict[str, Any]) -> list[dict[str, Any]]:
+        """Compare masks with the truth: one row per case and bone, and per case and overlap pair."""
+        threshold = 0.5 if self.config.segmentation.raw_output else 0.0
+        predicted = (logits.float() > threshold).cpu().numpy()
+        truth = batch["masks"].bool().cpu().numpy()
+        scores = batch["scores"].cpu().numpy()
+        rows = []
+        for i, case in enumerate(batch["identifier"]):
+            scored = scores[i][scores[i] >= 0]
+            eroded = bool((scored > 0).any()) if len(scored) else None
+            common = {"case": case, "patient": batch["patient"][i], "side": batch["side"][i], "eroded": eroded}
+            for kind, names, figures in (
+                ("bone", BONE_NAMES, case_metrics(predicted[i], truth[i])),
+                ("overlap", OVERLAP_NAMES, overlap_metrics(predicted[i], truth[i])),
+            ):
+                for index, name in enumerate(names):
+                    values = {key: float(figure[index]) for key, figure in figures.items()}
+                    rows.append({**common, "kind": kind, "region": name, **values})
+        return rows
+
+
+class FoundationTask(SegmentationTask):
+    """Bones of a promptable model, prompted with the true masks or with those of another network.
+
+    Args:
+        config: Resolved configuration of the run.
+
+    Raises:
+        ConfigError: The prompts are predicted boxes and no network is named that predicts them.
+    """
+
+    def __init__(self, config: RunConfig):
+        super().__init__(config)
+        self.segmenter = None
+        if config.options.get("prompt_source", "").startswith("predicted"):
+            if not config.joint.segmenter:
+                raise ConfigError("prompts from predicted masks need a network: set joint.segmenter to a weight file")
+            self.segmenter = load_weights(Path(config.joint.segmenter))[0]
+
+    def forward(self, model, batch):
+        """Mask logits of the prompted model."""
+        if self.segmenter is None:
+            return model(batch["image"], batch["masks"])
+        network = self.segmenter.to(batch["image"].device)
+        logits = network.segment(batch["image"]) if hasattr(network, "segment") else network(batch["image"])
+        return model(batch["image"], logits > 0)
