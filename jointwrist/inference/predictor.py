@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS
 from jointwrist.data.dicom import Radiograph, find_films, load_radiograph
 from jointwrist.data.images import check_size
-from jointwrist.data.preprocess import normalise, prepare_image, resize_image
+from jointwrist.data.preprocess import normalise, resize_image
 from jointwrist.engine.checkpoint import load_weights
 from jointwrist.errors import DataError
 from jointwrist.hub import find_weights
@@ -27,7 +26,7 @@ from jointwrist.inference.hands import Source, film_batches, other_wrists
 from jointwrist.inference.locate import locate
 from jointwrist.inference.onnx_model import OnnxModel
 from jointwrist.inference.result import WristResult
-from jointwrist.inference.tidy import close_slits, exposed_window, smallest_piece, tidy_mask
+from jointwrist.inference.square import boxes_on_film, masks_on_film, to_square
 from jointwrist.inference.turns import turned, turned_boxes, upright
 from jointwrist.inference.views import VIEWS, Prediction, Uncertainty, bring_back, combine, see
 from jointwrist.registry import model_spec
@@ -224,7 +223,7 @@ class Predictor:
             return []
         for film in films:
             _refuse_both_hands(film)
-        detail = torch.stack([_to_square(film, self.detail_size) for film in films]).to(self.device)
+        detail = torch.stack([to_square(film, self.detail_size) for film in films]).to(self.device)
         inputs = {"other": torch.tensor(other_wrists(films), device=self.device)} if self.pairs_hands else {}
         views = VIEWS if tta else VIEWS[:1]
         predictions = [bring_back(self._run(see(detail, view), inputs), view) for view in views]
@@ -242,13 +241,13 @@ class Predictor:
         self, film: Radiograph, prediction: Prediction, index: int, uncertainty: Uncertainty | None
     ) -> WristResult:
         wrist = upright(film)
-        masks = turned(self._masks(wrist, prediction.masks[index]), -film.turn)
+        masks = turned(masks_on_film(wrist, prediction.masks[index], self.mask_logit, self.tidy), -film.turn)
         probabilities = np.full(NUM_JOINTS, np.nan, np.float32)
         scores = np.full(NUM_JOINTS, NOT_SCORED, np.int64)
         boxes = np.full((NUM_JOINTS, 4), np.nan, np.float32)
         if prediction.cumulative is not None:
             cumulative = prediction.cumulative[index].cpu().numpy()
-            native = self._boxes(wrist, prediction.boxes[index].cpu().numpy())
+            native = boxes_on_film(wrist, prediction.boxes[index].cpu().numpy(), self.image_size)
             native = turned_boxes(native, -film.turn, wrist.pixels.shape)
             left, top = film.field[:2] if film.field else (0, 0)
             native += np.array([left, top, left, top], np.float32)
@@ -266,32 +265,6 @@ class Predictor:
             maps = prediction.maps[index].cpu().numpy()
             maps = turned(maps[..., ::-1] if film.side == "L" else maps, -film.turn)
         return WristResult(film, masks, probabilities, scores, boxes, self.threshold, self.name, uncertainty, maps)
-
-    def _masks(self, film: Radiograph, logits: Tensor) -> np.ndarray:
-        """Bring (14, S, S) logits to the size and side of an upright film, and threshold them there."""
-        height, width = film.pixels.shape
-        square, top, left = _square(height, width)
-        masks = np.zeros((len(logits), height, width), bool)
-        if self.tidy:
-            logits = close_slits(logits)
-        shown = exposed_window(film.pixels[:, ::-1] if film.side == "L" else film.pixels)
-        for bone, plane in enumerate(logits):  # one at a time: a whole hand has 14 x 10 million pixels
-            full = F.interpolate(plane[None, None], (square, square), mode="bilinear", align_corners=False)[0, 0]
-            mask = (full[top : top + height, left : left + width] > self.mask_logit).cpu().numpy()
-            if self.tidy:
-                masks[bone][shown] = tidy_mask(mask[shown], smallest_piece(bone))
-            else:
-                masks[bone] = mask
-        return masks[..., ::-1] if film.side == "L" else masks
-
-    def _boxes(self, film: Radiograph, boxes: np.ndarray) -> np.ndarray:
-        """Bring (6, 4) boxes from the network's input to an upright film."""
-        height, width = film.pixels.shape
-        square, top, left = _square(height, width)
-        boxes = boxes * (square / self.image_size) - np.array([left, top, left, top], np.float32)
-        if film.side == "L":
-            boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
-        return boxes
 
 
 def erosion_level(cumulative: np.ndarray, threshold: float) -> int:
@@ -329,19 +302,3 @@ def read_film(
 def _refuse_both_hands(film: Radiograph) -> None:
     if film.both_hands:
         raise DataError(f"{film.source}: shows both hands; cut it to one and name the side")
-
-
-def _square(height: int, width: int) -> tuple[int, int, int]:
-    """Side of the square that holds a film, and the film's place in it from the top and from the left."""
-    square = max(height, width)
-    return square, (square - height) // 2, (square - width) // 2
-
-
-def _to_square(film: Radiograph, size: int) -> Tensor:
-    """Bring a film to (1, size, size) in right-hand orientation with the fingers upwards, as in training."""
-    wrist = upright(film).pixels
-    pixels = torch.from_numpy(wrist[:, ::-1].copy() if film.side == "L" else wrist)
-    height, width = pixels.shape
-    square, top, left = _square(height, width)
-    padding = (left, square - width - left, top, square - height - top)
-    return prepare_image(F.pad(pixels[None, None], padding, value=float(pixels.min())), size)[0]
