@@ -93,6 +93,16 @@ def release(phantom_root):
 
 
 @pytest.fixture(scope="session")
+def masked(release):
+    """Nine films of it with their masks, as they lie on the film."""
+    from jointwrist.data.ram_w600 import load_sample
+    from jointwrist.data.sample import unpack_masks
+
+    cases = [case for case in release.cases if case.mask is not None][:9]
+    return [(case, unpack_masks(load_sample(case, right_hand=False).bones)) for case in cases]
+
+
+@pytest.fixture(scope="session")
 def processes():
     """Children of a process that has everything imported and has never computed: a start costs no import."""
     context = multiprocessing.get_context("forkserver")

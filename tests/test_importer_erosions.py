@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from annotation_files import staircase
 from PIL import Image
 
 from jointwrist.anatomy import BONE_NAMES, JOINTS
@@ -18,7 +19,6 @@ from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.ram_w600 import Release, load_sample
 from jointwrist.data.sample import WristSample, unpack_masks
 from jointwrist.errors import DataError
-from tests.test_importers import staircase
 
 NAMED = [f"{joint.name} erosion" for joint in JOINTS]
 
