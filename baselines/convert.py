@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from baselines.official import load_official_state
+from jointwrist.engine.build import model_options, weight_info
 from jointwrist.engine.checkpoint import read_checkpoint, save_weights
 from jointwrist.engine.config import RunConfig, SegmentationConfig
-from jointwrist.engine.trainer import model_options, weight_info
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model, model_spec
 

@@ -32,8 +32,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 from benchmarks.protocol import load_protocol
+from jointwrist.engine.build import model_options
 from jointwrist.engine.config import RunConfig
-from jointwrist.engine.trainer import model_options
 from jointwrist.files import write_text
 from jointwrist.ops.scan import operator  # registers the operator that is counted  # noqa: F401
 from jointwrist.registry import create_model, model_spec

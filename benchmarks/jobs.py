@@ -17,6 +17,7 @@ from benchmarks.machine import environment
 from benchmarks.trial import advice, fitting_batch, out_of_memory
 from jointwrist.config import ConfigError, digest, to_dict
 from jointwrist.data.ram_w600 import Release
+from jointwrist.engine.build import build_model
 from jointwrist.engine.calibrate import settle
 from jointwrist.engine.checkpoint import save_weights
 from jointwrist.engine.config import RunConfig, identity
@@ -25,7 +26,7 @@ from jointwrist.engine.loaders import RunData, load_run_data
 from jointwrist.engine.session import tracked
 from jointwrist.engine.tasks import Rows, Task, build_task
 from jointwrist.engine.together import all_failed
-from jointwrist.engine.trainer import BEST, STATE, Trainer, build_model
+from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
 from jointwrist.files import atomic, write_text
 

@@ -17,10 +17,10 @@ from accelerate.utils import send_to_device
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from jointwrist.engine.build import build_model
 from jointwrist.engine.config import RunConfig
 from jointwrist.engine.loaders import RunData
 from jointwrist.engine.tasks import build_task
-from jointwrist.engine.trainer import build_model
 
 #: Words of PyTorch's errors when the memory of a CPU runs out; those of a GPU have a class of their own.
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")

@@ -67,7 +67,7 @@ def few_steps(count: int, root: Path, out: Path, runs: dict[str, dict], steps: i
     for task, outputs in (("segmentation", 14), ("erosion", 2)):
         spec = ModelSpec(f"probe_{task}", task, None, "none", "none", "tests", 1, 32)
         register_model(spec)(lambda outputs=outputs, **_: Probe(outputs))
-    trainer._optimizer = lambda model, config: torch.optim.SGD(model.parameters(), config.lr)
+    trainer.build_optimizer = lambda model, config: torch.optim.SGD(model.parameters(), config.lr)
     accelerator = open_accelerator()
     assert accelerator.num_processes == count
     for name, values in runs.items():

@@ -196,7 +196,7 @@ def trainer(protocol, model: str, release, folder: Path, precision: str = "no", 
 
 
 def test_patience_ends_a_run_that_does_not_improve(release, tmp_path, monkeypatch):
-    monkeypatch.setattr("jointwrist.engine.trainer.create_model", lambda *_, **__: Probe())
+    monkeypatch.setattr("jointwrist.engine.build.create_model", lambda *_, **__: Probe())
     stuck = trainer(OFFICIAL, "mobilenet", release, tmp_path, optim={"epochs": 6, "patience": 2})
     stuck.best = -1.0
     stuck.fit()
@@ -229,7 +229,7 @@ class Probe(nn.Module):
 
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_autocast_in_training_only_or_in_evaluation_too(everywhere, release, tmp_path, monkeypatch):
-    monkeypatch.setattr("jointwrist.engine.trainer.create_model", lambda *_, **__: Probe())
+    monkeypatch.setattr("jointwrist.engine.build.create_model", lambda *_, **__: Probe())
     made = trainer(OFFICIAL, "mobilenet", release, tmp_path, "bf16", autocast_evaluation=everywhere)
     made._step(next(iter(made.loader)), 0)
     assert made.bare.seen == [torch.bfloat16]
@@ -239,7 +239,7 @@ def test_autocast_in_training_only_or_in_evaluation_too(everywhere, release, tmp
 
 
 def test_threshold_from_validation_in_clean_alone(release, tmp_path, monkeypatch):
-    monkeypatch.setattr("jointwrist.engine.trainer.create_model", lambda *_, **__: Probe())
+    monkeypatch.setattr("jointwrist.engine.build.create_model", lambda *_, **__: Probe())
     for protocol, decided in ((OFFICIAL, False), (CLEAN, True)):
         made = trainer(protocol, "mobilenet", release, tmp_path / protocol.name)
         thresholds = settle(made.accelerator, made.bare, made.data.train, made.task)

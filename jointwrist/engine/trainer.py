@@ -19,9 +19,10 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from jointwrist.config import digest, to_dict
+from jointwrist.config import digest
+from jointwrist.engine.build import build_model, build_optimizer, start_from, weight_info
 from jointwrist.engine.checkpoint import load_state, read_weights, save_state, save_weights
-from jointwrist.engine.config import OptimConfig, RunConfig, identity
+from jointwrist.engine.config import RunConfig, identity
 from jointwrist.engine.evaluate import evaluate, mean_figures, selection_figure
 from jointwrist.engine.leaks import patient_record
 from jointwrist.engine.loaders import RunData, train_loader
@@ -30,9 +31,7 @@ from jointwrist.engine.tasks import Task
 from jointwrist.engine.together import average, tell
 from jointwrist.errors import DataError, TrainingError
 from jointwrist.files import write_text
-from jointwrist.hub import find_weights
 from jointwrist.models.pretrained import load_pretrained
-from jointwrist.registry import create_model, model_spec
 
 STATE, BEST, LAST = "state.pt", "best.safetensors", "last.safetensors"
 #: What became of every key of the files in `joint.pretrained`.
@@ -65,12 +64,12 @@ class Trainer:
         set_seed(config.seed)
         model = build_model(config)
         if config.start:
-            _start_from(model, config)
+            start_from(model, config)
         if config.joint.pretrained:
             reports = [str(load_pretrained(model.encoder, path)) for path in config.joint.pretrained]
             if accelerator.is_main_process:
                 write_text(self.folder / PRETRAINED, "\n\n".join(reports) + "\n")
-        self.model, self.optimizer = accelerator.prepare(model, _optimizer(model, config.optim))
+        self.model, self.optimizer = accelerator.prepare(model, build_optimizer(model, config.optim))
         # training and evaluation enter autocast themselves; the wrapper would force it on evaluation in float32 too
         accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         decay_rate = config.optim.ema
@@ -306,50 +305,3 @@ def _lost_workers_explained(workers: int) -> Iterator[None]:
             f"a process that loads images was lost: {str(error).rstrip('. ')}. The same command goes on from the last"
             f" saved state; if memory ran out, with workers={workers // 2}"
         ) from error
-
-
-def _optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    decayed = [p for p in model.parameters() if p.ndim > 1 or config.decay_all]
-    rest = [p for p in model.parameters() if not (p.ndim > 1 or config.decay_all)]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.lr)
-
-
-def build_model(config: RunConfig) -> nn.Module:
-    """Build the model of a run with random weights."""
-    return create_model(config.model, **model_options(config))
-
-
-def _start_from(model: nn.Module, config: RunConfig) -> None:
-    path = find_weights(config.start)
-    tensors, info = read_weights(path)
-    if info["model"] != config.model:
-        raise DataError(f"{path}: holds {info['model']}, and {config.model} cannot start from it")
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        differ = "; ".join(str(error).splitlines()[1:3]).strip()
-        raise DataError(
-            f"{path}: was trained with options {info['options']}, this run has {model_options(config)}; give it the"
-            f" same ({differ})"
-        ) from None
-
-
-def model_options(config: RunConfig) -> dict[str, Any]:
-    """Builder options of a run, with the image size for the models whose construction depends on it."""
-    size = config.erosion.crop_size if config.task == "erosion" else config.image_size
-    fixed = {"img_size": size} if model_spec(config.model).size_dependent else {}
-    return {**fixed, **config.options}
-
-
-def weight_info(config: RunConfig, epochs: int, thresholds: dict[str, float] | None = None) -> dict[str, Any]:
-    """What a weight file says of itself; without thresholds, those of an untested model."""
-    return {
-        "model": config.model,
-        "options": model_options(config),
-        "image_size": config.image_size,
-        "detail_size": config.detail_size or config.image_size,
-        "thresholds": thresholds or {"mask": 0.5, "erosion": 0.5},
-        "epochs": epochs,
-        "config": to_dict(config),
-    }

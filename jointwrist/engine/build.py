@@ -1,0 +1,68 @@
+"""What a run begins with, model and optimiser, and what its weight file says of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from jointwrist.config import to_dict
+from jointwrist.engine.checkpoint import read_weights
+from jointwrist.engine.config import OptimConfig, RunConfig
+from jointwrist.errors import DataError
+from jointwrist.hub import find_weights
+from jointwrist.registry import create_model, model_spec
+
+
+def build_model(config: RunConfig) -> nn.Module:
+    """Build the model of a run with random weights."""
+    return create_model(config.model, **model_options(config))
+
+
+def model_options(config: RunConfig) -> dict[str, Any]:
+    """Builder options of a run, with the image size for the models whose construction depends on it."""
+    size = config.erosion.crop_size if config.task == "erosion" else config.image_size
+    fixed = {"img_size": size} if model_spec(config.model).size_dependent else {}
+    return {**fixed, **config.options}
+
+
+def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """AdamW; vectors, such as biases and norms, do not decay unless the configuration says so."""
+    decayed = [p for p in model.parameters() if p.ndim > 1 or config.decay_all]
+    rest = [p for p in model.parameters() if not (p.ndim > 1 or config.decay_all)]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.lr)
+
+
+def start_from(model: nn.Module, config: RunConfig) -> None:
+    """Load the weights that a run starts from.
+
+    Raises:
+        DataError: There are none at `config.start`, or they are of another model or other options.
+    """
+    path = find_weights(config.start)
+    tensors, info = read_weights(path)
+    if info["model"] != config.model:
+        raise DataError(f"{path}: holds {info['model']}, and {config.model} cannot start from it")
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        differ = "; ".join(str(error).splitlines()[1:3]).strip()
+        raise DataError(
+            f"{path}: was trained with options {info['options']}, this run has {model_options(config)}; give it the"
+            f" same ({differ})"
+        ) from None
+
+
+def weight_info(config: RunConfig, epochs: int, thresholds: dict[str, float] | None = None) -> dict[str, Any]:
+    """What a weight file says of itself; without thresholds, those of an untested model."""
+    return {
+        "model": config.model,
+        "options": model_options(config),
+        "image_size": config.image_size,
+        "detail_size": config.detail_size or config.image_size,
+        "thresholds": thresholds or {"mask": 0.5, "erosion": 0.5},
+        "epochs": epochs,
+        "config": to_dict(config),
+    }
