@@ -12,11 +12,12 @@ from jointwrist.anatomy import bone_index
 
 #: Range of grey, of 1, that a row or column of a bar does not exceed.
 FLAT = 0.01
+_THUMB = bone_index("Metacarpal1st")
 _SHAFTS = [bone_index(f"Metacarpal{number}") for number in ("2nd", "3rd", "4th", "5th")]
 #: A smaller share of a bone's largest piece is no part of it; a larger one may be a pisiform or a broken styloid.
 _PIECE = 0.1
 #: Bones of one piece, so that none keeps the head of its neighbour.
-_WHOLE = {bone_index("Metacarpal1st"), *_SHAFTS}
+_WHOLE = {_THUMB, *_SHAFTS}
 
 
 def exposed_window(pixels: np.ndarray) -> tuple[slice, slice]:
@@ -45,6 +46,25 @@ def close_slits(logits: Tensor, reach: float = 0.025) -> Tensor:
     closed = logits.clone()
     closed[_SHAFTS] = -_dilated(-_dilated(logits[_SHAFTS], radius), radius)
     return closed
+
+
+def part_from_sesamoids(logits: Tensor, reach: float = 0.0125) -> Tensor:
+    """Part the first metacarpal from sesamoids and phalanx at its head: a morphological opening of its logits.
+
+    They touch it, and networks join them to it by a neck. An opening takes nothing from the bottom of a dent, so that
+    erosions of its base are kept.
+
+    Args:
+        logits: (14, S, S), higher within the bones.
+        reach: Necks up to twice this share of the side are cut.
+
+    Returns:
+        The same, necks of this bone lowered to what stands on either side.
+    """
+    radius = max(round(reach * logits.shape[-1]), 1)
+    opened = logits.clone()
+    opened[[_THUMB]] = _dilated(-_dilated(-logits[[_THUMB]], radius), radius)
+    return opened
 
 
 def _dilated(planes: Tensor, radius: int) -> Tensor:
