@@ -1,0 +1,82 @@
+"""Compressed DICOM films: what decoders give, what codestreams say of themselves, and what is refused."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pydicom
+import pytest
+from dicom_files import film, make, save
+from PIL import Image
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLossless,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from jointwrist.data.codestream import coded_size
+from jointwrist.data.dicom import read_dicom
+from jointwrist.errors import DataError
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_lossless_compression_changes_nothing(tmp_path, syntax, bits):
+    dataset = make(bits=bits)
+    dataset.compress(syntax)
+    found = read_dicom(save(dataset, tmp_path / "film.dcm"))
+    np.testing.assert_allclose(found.pixels, film(bits) / (2**bits - 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless])
+def test_codestream_states_its_size(syntax):
+    dataset = make()
+    dataset.compress(syntax)
+    assert coded_size(pydicom.encaps.get_frame(dataset.PixelData, 0, number_of_frames=1)) == (72, 64, 1)
+
+
+@pytest.mark.parametrize(("name", "colours"), [("x.jpg", 1), ("x.jpg", 3), ("x.jp2", 1), ("x.jp2", 3)])
+def test_codestream_states_its_size_as_pillow_writes_it(tmp_path, name, colours):
+    shape = (24, 20) if colours == 1 else (24, 20, colours)
+    Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / name)
+    assert coded_size((tmp_path / name).read_bytes()) == (24, 20, colours)
+    assert coded_size(b"\xff\xd8\xff") is None
+
+
+def test_a_decoder_never_gets_another_size_than_the_header_says(tmp_path):
+    dataset = make()
+    dataset.compress(JPEG2000Lossless)
+    dataset.Rows = 71
+    with pytest.raises(DataError, match="header of"):
+        read_dicom(save(dataset, tmp_path / "film.dcm"))
+
+
+def test_a_missing_decoder_is_named_with_its_extra(tmp_path):
+    if pydicom.pixels.get_decoder(JPEGLossless).is_available:
+        pytest.skip("this machine decodes lossless JPEG")
+    dataset = make()
+    dataset.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xd9"])
+    dataset.file_meta.TransferSyntaxUID = JPEGLossless
+    with pytest.raises(DataError, match="gpl-codecs"):
+        read_dicom(save(dataset, tmp_path / "film.dcm"))
+
+
+def test_jpeg_baseline(tmp_path):
+    smooth, buffer = film(8), io.BytesIO()
+    Image.fromarray(smooth).save(buffer, "JPEG", quality=98)
+    dataset = make(smooth, bits=8)
+    dataset.PixelData = pydicom.encaps.encapsulate([buffer.getvalue()])
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    found = read_dicom(save(dataset, tmp_path / "film.dcm"))
+    np.testing.assert_allclose(found.pixels, smooth / 255, atol=0.03)
+
+
+def test_deflated_is_refused(tmp_path):
+    dataset = make()
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    with pytest.raises(DataError, match="deflated"):
+        read_dicom(save(dataset, tmp_path / "film.dcm"))
