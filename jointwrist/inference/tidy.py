@@ -12,12 +12,11 @@ from jointwrist.anatomy import bone_index
 
 #: Range of grey, of 1, that a row or column of a bar does not exceed.
 FLAT = 0.01
-_THUMB = bone_index("Metacarpal1st")
 _SHAFTS = [bone_index(f"Metacarpal{number}") for number in ("2nd", "3rd", "4th", "5th")]
 #: A smaller share of a bone's largest piece is no part of it; a larger one may be a pisiform or a broken styloid.
 _PIECE = 0.1
 #: Bones of one piece, so that none keeps the head of its neighbour.
-_WHOLE = {_THUMB, *_SHAFTS}
+_WHOLE = {bone_index("Metacarpal1st"), *_SHAFTS}
 
 
 def exposed_window(pixels: np.ndarray) -> tuple[slice, slice]:
@@ -48,22 +47,22 @@ def close_slits(logits: Tensor, reach: float = 0.025) -> Tensor:
     return closed
 
 
-def part_from_sesamoids(logits: Tensor, reach: float = 0.0125) -> Tensor:
-    """Part the first metacarpal from sesamoids and phalanx at its head: a morphological opening of its logits.
+def cut_necks(logits: Tensor, reach: float = 0.0125) -> Tensor:
+    """Cut the necks by which metacarpals hang together with what is no part of them: an opening of their logits.
 
-    They touch it, and networks join them to it by a neck. An opening takes nothing from the bottom of a dent, so that
-    erosions of its base are kept.
+    Sesamoids and the phalanx touch the head of the first one, and a strip may run along the edge of the film. An
+    opening takes nothing from the bottom of a dent, so that erosions of their bases are kept.
 
     Args:
         logits: (14, S, S), higher within the bones.
         reach: Necks up to twice this share of the side are cut.
 
     Returns:
-        The same, necks of this bone lowered to what stands on either side.
+        The same, necks of these bones lowered to what stands on either side.
     """
-    radius = max(round(reach * logits.shape[-1]), 1)
+    radius, bones = max(round(reach * logits.shape[-1]), 1), sorted(_WHOLE)
     opened = logits.clone()
-    opened[[_THUMB]] = _dilated(-_dilated(-logits[[_THUMB]], radius), radius)
+    opened[bones] = _dilated(-_dilated(-logits[bones], radius), radius)
     return opened
 
 
