@@ -18,7 +18,7 @@ run: $(VENV)/.installed-run
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(ARGS)
 
-# The weights that come with the package, trained again from nothing: about two hours on two cores.
+# The weights that come with the package, trained again from nothing: about three hours on two cores.
 TUNE := $(BIN)/jointwrist train jointwrist_tiny --config recipes/jointwrist_tiny_tune.yaml --data results/weights/data
 
 weights: $(VENV)/.installed-run
@@ -30,7 +30,10 @@ weights: $(VENV)/.installed-run
 	$(TUNE) --out results/weights/twice --set start=results/weights/tuned seed=3409 stream.seed=20261128
 	$(TUNE) --out results/weights/uneven --set start=results/weights/twice seed=3410 stream.seed=20261129 augment.uneven=0.7
 	$(TUNE) --out results/weights/uneven2 --set start=results/weights/uneven seed=3411 stream.seed=20261130 augment.uneven=1.0
-	cp results/weights/uneven2/best.safetensors jointwrist/weights/jointwrist_tiny.safetensors
+	$(TUNE) --out results/weights/lips --set start=results/weights/uneven2 seed=3412 stream.seed=20261201 augment.uneven=1.0
+	$(TUNE) --out results/weights/pads --set start=results/weights/lips seed=3413 stream.seed=20261202 augment.uneven=1.0
+	$(TUNE) --out results/weights/pads2 --set start=results/weights/pads/last.safetensors seed=3414 stream.seed=20261203 augment.uneven=1.0
+	cp results/weights/pads2/best.safetensors jointwrist/weights/jointwrist_tiny.safetensors
 	$(BIN)/python -m jointwrist.selftest > jointwrist/weights/golden.json
 
 test-trust: $(VENV)/.installed-dev

@@ -1,7 +1,7 @@
 """What one atlas lacks: processes of the long bones that it is too smooth for, and metacarpals of other widths.
 
-A process (ulnar styloid, tubercle of a base, condyle of a head) is an ellipsoid that is part of its bone. Most of them
-are thin along the ray, and so fainter than the bone's rim.
+A process (ulnar styloid, lip of the ulnar notch, tubercle of a base, condyle of a head) is an ellipsoid that is part of
+its bone. Most of them are thin along the ray, and so fainter than the bone's rim.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class _Range:
 
 _STYLOID = _Range(((-1.5, 6.0), (3.0, 6.5), (-3.0, 3.0)), ((3.0, 8.0), (1.4, 2.8), (1.0, 3.0)))
 _BORDER = _Range(((2.0, 14.0), (4.5, 7.0), (-3.0, 3.0)), ((5.0, 12.0), (1.2, 2.5), (0.6, 2.0)))
+_RIM = _Range(((0.0, 10.0), (3.5, 6.5), (-3.0, 3.0)), ((4.0, 10.0), (2.0, 3.5), (0.5, 1.5)))
+_NOTCH = _Range(((6.0, 18.0), (10.5, 13.5), (-4.0, 4.0)), ((4.0, 8.0), (2.5, 4.5), (1.5, 4.5)))
 _TUBERCLE = _Range(((-1.0, 7.0), (2.5, 5.5), (-2.0, 2.0)), ((3.0, 6.5), (2.0, 3.5), (0.8, 2.5)))
 _FLANGE = _Range(((0.0, 8.0), (2.5, 4.5), (-2.0, 2.0)), ((2.5, 6.0), (1.5, 2.5), (0.7, 2.0)))
 _CONDYLE = _Range(((-10.0, -5.0), (2.5, 5.5), (-3.0, 3.0)), ((3.0, 5.5), (2.0, 3.5), (1.5, 4.0)))
@@ -78,8 +80,9 @@ def draw_relief(bodies: list[Body], strength: float, rng: np.random.Generator) -
         rng: Random numbers of their own.
     """
     by_name = {body.name: body for body in bodies}
-    ulna, fifth = by_name["DistalUlna"], by_name["Metacarpal5th"]
-    places = [(ulna, ulna.base, _STYLOID, 1), (ulna, ulna.base, _BORDER, 1), (fifth, fifth.base, _TUBERCLE, 1)]
+    radius, ulna, fifth = by_name["DistalRadius"], by_name["DistalUlna"], by_name["Metacarpal5th"]
+    places = [(ulna, ulna.base, where, 1) for where in (_STYLOID, _BORDER, _RIM)]
+    places += [(radius, radius.base, _NOTCH, 1), (fifth, fifth.base, _TUBERCLE, 1)]
     for name in METACARPALS:
         bone = by_name[name]
         head = bone.points[np.argmax(bone.along)]

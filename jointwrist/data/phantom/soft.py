@@ -58,7 +58,43 @@ def _body(parts: np.ndarray, muscles: np.ndarray, count: int, step: float) -> tu
     return outline, thick
 
 
-def soft_tissue(bodies: list[Body], rng: np.random.Generator, size: int, spacing: float, scale: float) -> np.ndarray:
+#: Where pads of skin and fat lie over one another: the bone, and the range in mm along it.
+_PADS = (
+    ("Metacarpal1st", -25, 5),
+    ("Metacarpal1st", -10, 20),
+    ("DistalRadius", -12, 12),
+    ("Metacarpal5th", -25, 5),
+    ("DistalUlna", -15, 12),
+)
+
+
+def draw_pads(bodies: list[Body], strength: float, scale: float, rng: np.random.Generator) -> np.ndarray:
+    """Return up to five pads of soft tissue at the borders of the wrist, whose edges look like those of thin bone.
+
+    Args:
+        bodies: Bones in the film frame.
+        strength: Probability of each.
+        scale: Size of the hand.
+        rng: Generator of their own.
+
+    Returns:
+        (N, 7) tapered capsules (ax, ay, bx, by, ra, rb, thickness) in mm.
+    """
+    by_name = {body.name: body for body in bodies}
+    pads = []
+    for name, first, last in _PADS:
+        if rng.random() < strength:
+            bone = by_name[name]
+            start = (bone.base + bone.axis * rng.uniform(first, last) * scale)[:2] + rng.normal(0, 5 * scale, 2)
+            angle = rng.uniform(0, 2 * np.pi)
+            end = start + rng.uniform(6, 25) * scale * np.array([np.cos(angle), np.sin(angle)])
+            pads.append([*start, *end, *(rng.uniform(2, 10, 2) * scale), rng.uniform(2, 12)])
+    return np.array(pads).reshape(-1, 7)
+
+
+def soft_tissue(
+    bodies: list[Body], rng: np.random.Generator, size: int, spacing: float, scale: float, pads: np.ndarray
+) -> np.ndarray:
     """Return the attenuation of skin, fat and muscle, (size, size) float32.
 
     The outline is a smooth union of tapered capsules along forearm, palm, fingers and thumb, not a blur of the bones.
@@ -69,6 +105,7 @@ def soft_tissue(bodies: list[Body], rng: np.random.Generator, size: int, spacing
         size: Side of the film in pixels.
         spacing: Pixel spacing in mm.
         scale: Size of the hand.
+        pads: (N, 7) further capsules, of `draw_pads`.
     """
     step = max(1.2 / spacing, 1.0)
     count = int(np.ceil(size / step)) + 2
@@ -113,7 +150,8 @@ def soft_tissue(bodies: list[Body], rng: np.random.Generator, size: int, spacing
             [*along("Metacarpal5th", -4)[:2], *little[:2], 10 * m, 8 * m, rng.uniform(2, 6)],
         ]
     )
-    outline, thick = (enlarge(field, step, size) for field in _body(np.array(parts), muscles, count, step * spacing))
+    fields = _body(np.array(parts), np.concatenate([muscles, pads]), count, step * spacing)
+    outline, thick = (enlarge(field, step, size) for field in fields)
     inside = np.clip(outline, 0, None)
     rounding = rng.uniform(13, 21) * m
     skin = (1 - (1 - np.clip(inside / rounding, 0, 1)) ** 2) ** 0.55
