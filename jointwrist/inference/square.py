@@ -9,7 +9,7 @@ from torch import Tensor
 
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.preprocess import prepare_image
-from jointwrist.inference.tidy import close_slits, cut_necks, exposed_window, smallest_piece, tidy_mask
+from jointwrist.inference.tidy import NECK, close_slits, cut_necks, exposed_window, smallest_piece, tidy_mask
 from jointwrist.inference.turns import upright
 
 
@@ -39,13 +39,14 @@ def masks_on_film(film: Radiograph, logits: Tensor, threshold: float, tidy: bool
     square, top, left = _place(height, width)
     masks = np.zeros((len(logits), height, width), bool)
     if tidy:
-        logits = cut_necks(close_slits(logits))
+        logits = close_slits(logits)
     shown = exposed_window(film.pixels[:, ::-1] if film.side == "L" else film.pixels)
     for bone, plane in enumerate(logits):  # one at a time: a whole hand has 14 x 10 million pixels
         full = F.interpolate(plane[None, None], (square, square), mode="bilinear", align_corners=False)[0, 0]
         mask = (full[top : top + height, left : left + width] > threshold).cpu().numpy()
         if tidy:
-            masks[bone][shown] = tidy_mask(mask[shown], smallest_piece(bone))
+            parted = cut_necks(mask[shown], bone, NECK * square)
+            masks[bone][shown] = tidy_mask(parted, smallest_piece(bone))
         else:
             masks[bone] = mask
     return masks[..., ::-1] if film.side == "L" else masks

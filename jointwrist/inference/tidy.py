@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.ndimage import binary_fill_holes, find_objects, label
+from scipy.ndimage import binary_fill_holes, distance_transform_edt, find_objects, label
 from torch import Tensor
 
 from jointwrist.anatomy import bone_index
@@ -15,6 +15,10 @@ FLAT = 0.01
 _SHAFTS = [bone_index(f"Metacarpal{number}") for number in ("2nd", "3rd", "4th", "5th")]
 #: A smaller share of a bone's largest piece is no part of it; a larger one may be a pisiform or a broken styloid.
 _PIECE = 0.1
+#: Half the width of a neck that is cut, as a share of the side.
+NECK = 0.018
+#: How far a bone is grown again after that, as a factor; what an opening would round off comes back.
+_REGROWN = 1.25
 #: Bones of one piece, so that none keeps the head of its neighbour.
 _WHOLE = {bone_index("Metacarpal1st"), *_SHAFTS}
 
@@ -47,25 +51,6 @@ def close_slits(logits: Tensor, reach: float = 0.025) -> Tensor:
     return closed
 
 
-def cut_necks(logits: Tensor, reach: float = 0.0125) -> Tensor:
-    """Cut the necks by which metacarpals hang together with what is no part of them: an opening of their logits.
-
-    Sesamoids and the phalanx touch the head of the first one, and a strip may run along the edge of the film. An
-    opening takes nothing from the bottom of a dent, so that erosions of their bases are kept.
-
-    Args:
-        logits: (14, S, S), higher within the bones.
-        reach: Necks up to twice this share of the side are cut.
-
-    Returns:
-        The same, necks of these bones lowered to what stands on either side.
-    """
-    radius, bones = max(round(reach * logits.shape[-1]), 1), sorted(_WHOLE)
-    opened = logits.clone()
-    opened[bones] = _dilated(-_dilated(-logits[bones], radius), radius)
-    return opened
-
-
 def _dilated(planes: Tensor, radius: int) -> Tensor:
     """Return the largest value within an octagon of that radius, of (C, H, W)."""
     square = round(0.41 * radius)
@@ -73,6 +58,34 @@ def _dilated(planes: Tensor, radius: int) -> Tensor:
     for _ in range(radius - square):
         planes = torch.maximum(F.max_pool2d(planes, (3, 1), 1, (1, 0)), F.max_pool2d(planes, (1, 3), 1, (0, 1)))
     return planes
+
+
+def cut_necks(mask: np.ndarray, bone: int, radius: float) -> np.ndarray:
+    """Cut off what hangs on a metacarpal by a neck; masks of other bones stay as they are.
+
+    Sesamoids and the phalanx touch the head of the first one, and a strip may run along the edge of the film. What is
+    left of the bone after an erosion by a disc is grown again within the mask, so that corners and dents are kept.
+
+    Args:
+        mask: (H, W) bool.
+        bone: Channel of the bone.
+        radius: Radius of the disc in pixels; necks up to twice as wide are cut.
+
+    Returns:
+        (H, W) bool.
+    """
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if bone not in _WHOLE or not len(rows):
+        return mask
+    # with a margin, but where the bone leaves the film
+    box = (slice(max(rows[0] - 1, 0), rows[-1] + 2), slice(max(columns[0] - 1, 0), columns[-1] + 2))
+    pieces, count = label(distance_transform_edt(mask[box]) > radius)
+    if not count:
+        return mask
+    core = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
+    cut = np.zeros_like(mask)
+    cut[box] = mask[box] & (distance_transform_edt(~core) <= _REGROWN * radius)
+    return cut
 
 
 def smallest_piece(bone: int) -> float:
