@@ -11,9 +11,11 @@ from scipy.spatial import ConvexHull
 from jointwrist.anatomy import BONES, JOINTS, NUM_BONES, OVERLAP_PAIRS
 from jointwrist.data.phantom import PhantomConfig, make_wrist, write_phantom
 from jointwrist.data.phantom.cohort import cohort_entry
+from jointwrist.data.phantom.pose import draw_pose, pose_bodies
 from jointwrist.data.phantom.relief import broaden, draw_relief
 from jointwrist.data.phantom.shaft import shaft_frame
 from jointwrist.data.phantom.shape import Body, build_bodies, patient_harmonics
+from jointwrist.data.phantom.soft import draw_pads, soft_tissue
 from jointwrist.data.sample import WristSample, mirror, unpack_masks
 from jointwrist.errors import DataError
 
@@ -127,6 +129,16 @@ def test_a_process_begins_in_its_bone_and_most_reach_beyond(bodies: list[Body]) 
         beyond.append(share < 1)
     assert np.mean(beyond) > 0.6
     assert not draw_relief(bodies, 0.0, np.random.default_rng(1))
+
+
+def test_pads_thicken_the_soft_tissue_at_the_borders_alone(bodies: list[Body]) -> None:
+    placed = pose_bodies(bodies, draw_pose(np.random.default_rng(4), 1.0, 1.0, 0.0, 1.0), 100.0)
+    none, pads = (draw_pads(placed, strength, 1.0, np.random.default_rng(5)) for strength in (0.0, 1.0))
+    assert none.shape == (0, 7) and pads.shape == (5, 7)
+    thin, thick = (soft_tissue(placed, np.random.default_rng(6), 128, 100 / 128, 1.0, rows) for rows in (none, pads))
+    added = thick - thin
+    assert added.min() > -1e-6 and added.max() > 0.02 * thin.max()
+    assert 0.01 < (added > 1e-4).mean() < 0.5
 
 
 def test_a_broader_metacarpal_is_stretched_across_alone(bodies: list[Body]) -> None:

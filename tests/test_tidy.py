@@ -86,6 +86,12 @@ def test_a_sesamoid_that_hangs_on_a_metacarpal_by_a_neck_is_no_part_of_it():
                 np.testing.assert_array_equal(mask, joined)
 
 
+def test_a_metacarpal_with_a_hollow_shaft_keeps_both_ends():
+    bone = disc(30, 60, 14, 128) | disc(95, 60, 14, 128)
+    bone[30:95, 52:54] = bone[30:95, 66:68] = True
+    np.testing.assert_array_equal(cut_necks(bone, METACARPALS[0], 2.0), bone)
+
+
 def test_cutting_necks_takes_hardly_anything_from_true_masks():
     for index in range(6):
         masks = unpack_masks(make_wrist(0, index, PhantomConfig(size=128, prevalence=0.5)).bones)

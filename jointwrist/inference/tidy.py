@@ -64,7 +64,8 @@ def cut_necks(mask: np.ndarray, bone: int, radius: float) -> np.ndarray:
     """Cut off what hangs on a metacarpal by a neck; masks of other bones stay as they are.
 
     Sesamoids and the phalanx touch the head of the first one, and a strip may run along the edge of the film. What is
-    left of the bone after an erosion by a disc is grown again within the mask, so that corners and dents are kept.
+    left of the bone, holes filled, after an erosion by a disc is grown again within the mask, so that corners and dents
+    are kept.
 
     Args:
         mask: (H, W) bool.
@@ -79,7 +80,7 @@ def cut_necks(mask: np.ndarray, bone: int, radius: float) -> np.ndarray:
         return mask
     # with a margin, but where the bone leaves the film
     box = (slice(max(rows[0] - 1, 0), rows[-1] + 2), slice(max(columns[0] - 1, 0), columns[-1] + 2))
-    pieces, count = label(distance_transform_edt(mask[box]) > radius)
+    pieces, count = label(distance_transform_edt(binary_fill_holes(mask[box])) > radius)
     if not count:
         return mask
     core = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
