@@ -9,17 +9,8 @@ from jointwrist.data.phantom.pose import FINGERS
 from jointwrist.data.phantom.raster import enlarge
 from jointwrist.data.phantom.shaft import smoothstep
 from jointwrist.data.phantom.shape import Body
+from jointwrist.data.phantom.strands import capsule_depth, flank_of, thickness
 from jointwrist.data.phantom.texture import TILE_MM, level_for, tile
-
-
-@numba.njit(cache=True, fastmath=True, inline="always")
-def _capsule_depth(x: float, y: float, part: np.ndarray) -> float:
-    """Return the depth (positive inside) below the surface of a tapered capsule (ax, ay, bx, by, ra, rb)."""
-    dx, dy = part[2] - part[0], part[3] - part[1]
-    t = ((x - part[0]) * dx + (y - part[1]) * dy) / max(dx * dx + dy * dy, 1e-6)
-    t = min(max(t, 0.0), 1.0)
-    u, v = x - part[0] - t * dx, y - part[1] - t * dy
-    return part[4] + t * (part[5] - part[4]) - np.sqrt(u * u + v * v)
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -39,7 +30,7 @@ def _body(parts: np.ndarray, muscles: np.ndarray, count: int, step: float) -> tu
             x, y = (j + 0.5) * step, (i + 0.5) * step
             peak = -1e9
             for k in range(parts.shape[0]):
-                depths[k] = _capsule_depth(x, y, parts[k])
+                depths[k] = capsule_depth(x, y, parts[k])
                 peak = max(peak, depths[k])
             union, total, mean = 0.0, 0.0, 0.0
             for k in range(parts.shape[0]):
@@ -52,48 +43,14 @@ def _body(parts: np.ndarray, muscles: np.ndarray, count: int, step: float) -> tu
             outline[i, j] = peak + 3.0 * (np.log(union) - 0.7)
             bulge = 0.0
             for k in range(muscles.shape[0]):
-                edge = 1 - min(max(_capsule_depth(x, y, muscles[k]) / muscles[k, 4], 0.0), 1.0)
+                edge = 1 - min(max(capsule_depth(x, y, muscles[k]) / muscles[k, 4], 0.0), 1.0)
                 bulge += muscles[k, 6] * np.sqrt(1 - edge * edge)
             thick[i, j] = mean / total + bulge
     return outline, thick
 
 
-#: Where pads of skin and fat lie over one another: the bone, and the range in mm along it.
-_PADS = (
-    ("Metacarpal1st", -25, 5),
-    ("Metacarpal1st", -10, 20),
-    ("DistalRadius", -12, 12),
-    ("Metacarpal5th", -25, 5),
-    ("DistalUlna", -15, 12),
-)
-
-
-def draw_pads(bodies: list[Body], strength: float, scale: float, rng: np.random.Generator) -> np.ndarray:
-    """Return up to five pads of soft tissue at the borders of the wrist, whose edges look like those of thin bone.
-
-    Args:
-        bodies: Bones in the film frame.
-        strength: Probability of each.
-        scale: Size of the hand.
-        rng: Generator of their own.
-
-    Returns:
-        (N, 7) tapered capsules (ax, ay, bx, by, ra, rb, thickness) in mm.
-    """
-    by_name = {body.name: body for body in bodies}
-    pads = []
-    for name, first, last in _PADS:
-        if rng.random() < strength:
-            bone = by_name[name]
-            start = (bone.base + bone.axis * rng.uniform(first, last) * scale)[:2] + rng.normal(0, 5 * scale, 2)
-            angle = rng.uniform(0, 2 * np.pi)
-            end = start + rng.uniform(6, 25) * scale * np.array([np.cos(angle), np.sin(angle)])
-            pads.append([*start, *end, *(rng.uniform(2, 10, 2) * scale), rng.uniform(2, 12)])
-    return np.array(pads).reshape(-1, 7)
-
-
 def soft_tissue(
-    bodies: list[Body], rng: np.random.Generator, size: int, spacing: float, scale: float, pads: np.ndarray
+    bodies: list[Body], rng: np.random.Generator, size: int, spacing: float, scale: float, strands: np.ndarray
 ) -> np.ndarray:
     """Return the attenuation of skin, fat and muscle, (size, size) float32.
 
@@ -105,7 +62,7 @@ def soft_tissue(
         size: Side of the film in pixels.
         spacing: Pixel spacing in mm.
         scale: Size of the hand.
-        pads: (N, 7) further capsules, of `draw_pads`.
+        strands: (N, 7) pads, tendons and planes of fat, of `draw_strands`.
     """
     step = max(1.2 / spacing, 1.0)
     count = int(np.ceil(size / step)) + 2
@@ -119,8 +76,7 @@ def soft_tissue(
     m = scale
     wide = 9.5 + 8 * fat
     radius_end, ulna_end = along("DistalRadius", 6), along("DistalUlna", 2)
-    flank = np.array([*(radius_end - ulna_end)[:2], 0.0])
-    flank /= np.linalg.norm(flank)
+    flank = flank_of(by_name, scale)
     parts: list[list[float]] = []
 
     def add(a: np.ndarray, b: np.ndarray, ra: float, rb: float, thickness: float) -> None:
@@ -150,8 +106,10 @@ def soft_tissue(
             [*along("Metacarpal5th", -4)[:2], *little[:2], 10 * m, 8 * m, rng.uniform(2, 6)],
         ]
     )
-    fields = _body(np.array(parts), np.concatenate([muscles, pads]), count, step * spacing)
+    fields = _body(np.array(parts), muscles, count, step * spacing)
     outline, thick = (enlarge(field, step, size) for field in fields)
+    if len(strands):
+        thick = np.maximum(thick + thickness(strands, size, spacing), 0)
     inside = np.clip(outline, 0, None)
     rounding = rng.uniform(13, 21) * m
     skin = (1 - (1 - np.clip(inside / rounding, 0, 1)) ** 2) ** 0.55

@@ -16,7 +16,8 @@ from jointwrist.data.phantom.raster import vertex_normals
 from jointwrist.data.phantom.relief import METACARPALS, broaden, draw_relief
 from jointwrist.data.phantom.render import Film, Lesions, Material, expose
 from jointwrist.data.phantom.shape import UNLABELLED, Body, build_bodies, patient_harmonics
-from jointwrist.data.phantom.soft import draw_pads, soft_tissue
+from jointwrist.data.phantom.soft import soft_tissue
+from jointwrist.data.phantom.strands import draw_strands
 from jointwrist.data.sample import WristSample, mirror
 
 _JOINT_OF_BONE = {joint.bone: joint.index for joint in JOINTS}
@@ -198,7 +199,7 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
     for body in processes:
         material = _material(body, relief_rng, density * relief_rng.uniform(0.3, 1.0))
         expose(film, body, material, lesions[id(by_name[body.group])], _JOINT_OF_BONE.get(body.channel))
-    soft = soft_tissue(placed, rng, size, spacing, hand, draw_pads(placed, config.relief, hand, relief_rng))
+    soft = soft_tissue(placed, rng, size, spacing, hand, draw_strands(placed, config.relief, hand, relief_rng))
     centre = draw_centre(rng, variation)
     image = develop(film.attenuation, soft, centre, rng, spacing)
     sample = WristSample(
