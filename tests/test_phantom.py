@@ -15,7 +15,8 @@ from jointwrist.data.phantom.pose import draw_pose, pose_bodies
 from jointwrist.data.phantom.relief import broaden, draw_relief
 from jointwrist.data.phantom.shaft import shaft_frame
 from jointwrist.data.phantom.shape import Body, build_bodies, patient_harmonics
-from jointwrist.data.phantom.soft import draw_pads, soft_tissue
+from jointwrist.data.phantom.soft import soft_tissue
+from jointwrist.data.phantom.strands import draw_strands, thickness
 from jointwrist.data.sample import WristSample, mirror, unpack_masks
 from jointwrist.errors import DataError
 
@@ -131,14 +132,32 @@ def test_a_process_begins_in_its_bone_and_most_reach_beyond(bodies: list[Body]) 
     assert not draw_relief(bodies, 0.0, np.random.default_rng(1))
 
 
-def test_pads_thicken_the_soft_tissue_at_the_borders_alone(bodies: list[Body]) -> None:
+def test_pads_and_tendons_thicken_the_soft_tissue_in_places_and_planes_of_fat_thin_it(bodies: list[Body]) -> None:
     placed = pose_bodies(bodies, draw_pose(np.random.default_rng(4), 1.0, 1.0, 0.0, 1.0), 100.0)
-    none, pads = (draw_pads(placed, strength, 1.0, np.random.default_rng(5)) for strength in (0.0, 1.0))
-    assert none.shape == (0, 7) and pads.shape == (5, 7)
-    thin, thick = (soft_tissue(placed, np.random.default_rng(6), 128, 100 / 128, 1.0, rows) for rows in (none, pads))
-    added = thick - thin
-    assert added.min() > -1e-6 and added.max() > 0.02 * thin.max()
+    none, strands = (draw_strands(placed, strength, 1.0, np.random.default_rng(5)) for strength in (0.0, 1.0))
+    assert none.shape == (0, 7) and strands.shape == (12, 7)
+    pads, fat = strands[:5], strands[strands[:, 6] < 0]
+    assert (pads[:, 6] > 0).all() and len(fat) == 3
+    plain, padded, thinned = (
+        soft_tissue(placed, np.random.default_rng(6), 128, 100 / 128, 1.0, rows) for rows in (none, pads, fat)
+    )
+    added, taken = padded - plain, plain - thinned
+    assert added.min() > -1e-6 and added.max() > 0.02 * plain.max()
     assert 0.01 < (added > 1e-4).mean() < 0.5
+    assert taken.min() > -1e-6 and taken.max() > 0.002 * plain.max()
+    assert 0.001 < (taken > 1e-4).mean() < 0.1
+
+
+def test_a_strand_is_a_tapered_cylinder_with_round_ends() -> None:
+    size, spacing = 200, 0.25
+    added = thickness(np.array([[15.0, 25.0, 35.0, 25.0, 4.0, 2.0, 3.0]]), size, spacing)
+    y, x = (np.mgrid[:size, :size] + 0.5) * spacing
+    t = np.clip((x - 15) / 20, 0, 1)
+    assert ((added > 0) == (np.hypot(x - 15 - 20 * t, y - 25) < 4 - 2 * t)).mean() > 0.999
+    assert abs(added.max() - 3.0) < 0.01
+    area = 20 * (4 + 2) + np.pi * (4**2 + 2**2) / 2
+    assert abs((added > 0).sum() * spacing**2 - area) < 0.02 * area
+    assert not thickness(np.zeros((0, 7)), size, spacing).any()
 
 
 def test_a_broader_metacarpal_is_stretched_across_alone(bodies: list[Body]) -> None:

@@ -55,12 +55,13 @@ LARGEST_AREA_RATIO = 0.45
 STEADY = 1.35
 #: Difference of that distance in mm between left and right from which the hand counts as recognised.
 CLEAR_SIDE = 0.4
-#: Bones that a wrist must show, of a pixel count that is more than stray.
-FEWEST_BONES, STRAY = 12, 8
-#: Side in pixels of the network's input, as trained.
-SIDE = 128
-#: Longer sides in pixels at which a film is searched; one of them suits the wrist of any film of up to 430 mm.
-SEARCH_SIDES = (128, 192, 288, 400)
+#: Bones that a wrist must show, of a share of the mask that is more than stray.
+FEWEST_BONES, STRAY = 12, 5e-4
+#: Longer sides at which a film is searched, as factors of the side of the network's input; one of them suits the wrist
+#: of any film of up to 430 mm.
+SEARCH = (1.0, 1.5, 2.25, 3.125)
+#: Half the width of the slits between carpals that count as carpus in a search, as a share of that side.
+SLIT = 1 / 64
 #: Windows that are looked at, best guess first.
 MOST_WINDOWS = 4
 
@@ -85,12 +86,13 @@ class Wrist:
 def landmarks(masks: np.ndarray) -> np.ndarray:
     """Return (14, 2) points x, y in pixels of (14, H, W) masks, nan where a bone is missing."""
     points = np.full((len(BONES), 2), np.nan)
+    stray = STRAY * masks[0].size
     pieces = [np.argwhere(tidy_mask(mask, smallest=1.0))[:, ::-1] for mask in masks]
-    if len(pieces[CAPITATE]) < STRAY:
+    if len(pieces[CAPITATE]) < stray:
         return points
     middle = np.median(pieces[CAPITATE], axis=0)
     for bone, inside in enumerate(pieces):
-        if len(inside) < STRAY:
+        if len(inside) < stray:
             continue
         if bone in CARPALS:
             points[bone] = np.median(inside, axis=0)
@@ -138,7 +140,10 @@ class FieldFinder:
         from jointwrist.hub import find_weights
 
         self.device = torch.device(device)
-        self.model = load_weights(find_weights("jointwrist_tiny"))[0].to(self.device).eval()
+        model, info = load_weights(find_weights("jointwrist_tiny"))
+        self.model = model.to(self.device).eval()
+        #: Side in pixels of the network's input, as trained.
+        self.side: int = info["image_size"]
 
     def find(self, film: Radiograph) -> list[Wrist]:
         """Return the wrists of a film: none, one, or a left and a right one, from left to right on the film.
@@ -155,15 +160,15 @@ class FieldFinder:
             return [best]
         guesses = [wrist.window for wrist in seen]
         seen = []
-        for longer in SEARCH_SIDES:
-            guesses += self._guesses(film.pixels, sides, longer)
+        for factor in SEARCH:
+            guesses += self._guesses(film.pixels, sides, round(factor * self.side))
             seen += self._follow(film.pixels, guesses, sides)
             if any(wrist.distance < SURE_DISTANCE for wrist in seen):
                 break
             guesses = []
         if seen and film.side is None:  # a second hand is of the same size: look at the scale that shows it best
             best = min(seen, key=lambda wrist: wrist.distance)
-            guesses = self._guesses(film.pixels, sides, round(SIDE * whole[2] / best.window[2]))
+            guesses = self._guesses(film.pixels, sides, round(self.side * whole[2] / best.window[2]))
             seen += self._follow(film.pixels, [g for g in guesses if _beside(g, best.window, alike=2.5)], sides)
         return choose(seen, str(film.source or "this film"))
 
@@ -195,16 +200,16 @@ class FieldFinder:
         """Look at a square window as the network was trained to, and say where the wrist in it is."""
         x, y, length = window
         patch = cut(pixels, window)
-        probability = self._probabilities(patch, SIDE, SIDE, side)
+        probability = self._probabilities(patch, self.side, self.side, side)
         found = fit(probability > 0.5)
         if found is None:
             return None
         place, distance = found
-        centre = place(np.zeros((1, 2)))[0] / SIDE
+        centre = place(np.zeros((1, 2)))[0] / self.side
         if side == "L":
             centre[0] = 1 - centre[0]
         left, top = x - length / 2, y - length / 2
-        extent = FIELD_MM * place.scale / SIDE * length
+        extent = FIELD_MM * place.scale / self.side * length
         window = (left + centre[0] * length, top + centre[1] * length, extent)
         return Wrist(window, side, distance, certainty(probability))
 
@@ -216,13 +221,14 @@ class FieldFinder:
         guesses = []
         for side in sides:
             carpus = (self._probabilities(pixels, rows, columns, side)[list(CARPALS)] > 0.5).any(0)
-            pieces, _ = label(binary_closing(carpus[:, ::-1] if side == "L" else carpus, iterations=2))
+            carpus = carpus[:, ::-1] if side == "L" else carpus
+            pieces, _ = label(binary_closing(carpus, iterations=round(SLIT * self.side)))
             for index, box in enumerate(find_objects(pieces)):
                 inside = np.argwhere(pieces[box] == index + 1)
                 extent = FIELD_MM * np.sqrt(len(inside) / CARPUS_MM2)
                 y, x = inside.mean(0) + np.array([box[0].start + 0.5, box[1].start + 0.5])
-                if SIDE / 2.2 < extent < SIDE * 1.8:
-                    guesses.append((abs(np.log(extent / SIDE)), (x / scale, y / scale, extent / scale)))
+                if 1 / 2.2 < extent / self.side < 1.8:
+                    guesses.append((abs(np.log(extent / self.side)), (x / scale, y / scale, extent / scale)))
         chosen: list[tuple[float, float, float]] = []
         for _, window in sorted(guesses):
             if len(chosen) < MOST_WINDOWS and not any(_same(window, other) for other in chosen):

@@ -22,7 +22,7 @@ class PhantomConfig:
         osteopenia: Largest share of the spongy bone that a wrist lacks in patches, as beside inflamed joints.
         relief: How much the metacarpals differ from the atlas in width, density and spongy heads, and how probable each
             process is that it is too smooth for (ulnar styloid, lip of the ulnar notch, tubercles, condyles) and each
-            pad of soft tissue at the borders of the wrist.
+            pad, tendon and plane of fat in the soft tissue.
         off_centre: How far off the centre the wrist lies, as a factor of what is usual.
     """
 
