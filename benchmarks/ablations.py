@@ -25,7 +25,8 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from benchmarks.jobs import Job, release_digest, run_job, write_rows
-from benchmarks.tables.ablations import Rows, write_ablations
+from benchmarks.tables.ablation_rows import Rows
+from benchmarks.tables.ablations import write_ablations
 from jointwrist.config import ConfigError, build, merge_trees, read_yaml, to_dict
 from jointwrist.data.phantom import Parts, PhantomConfig, write_phantom
 from jointwrist.data.ram_w600 import Release

@@ -12,7 +12,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.ablations import Ablations, kept_already, main, run_folder
-from benchmarks.tables.ablations import Rows, difference, filled, write_ablations
+from benchmarks.tables.ablation_rows import Rows
+from benchmarks.tables.ablations import difference, filled, write_ablations
 from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.config import ConfigError, to_dict
 from jointwrist.registry import list_models, model_spec

@@ -1,0 +1,56 @@
+"""Picture of the ablations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.tables.ablation_figures import call_figure, mask_figure, title_of
+from benchmarks.tables.ablation_rows import Rows
+from benchmarks.tables.table import Figure
+from jointwrist.files import atomic
+
+
+def write_picture(plan: Any, rows: Rows, resampled: dict[str, dict[str, np.ndarray]], path: Path) -> None:
+    """Draw erosion AUROC and NSD of every arm, a point a seed and the interval over patients."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    arms = [arm for arm in {**plan.arms, **plan.retests} if any(rows.of(regime, arm) for regime in plan.regimes)]
+    figure, axes = plt.subplots(1, 2, figsize=(10, 0.34 * len(arms) + 1.2), sharey=True, layout="constrained")
+    colours = {"free": "#1b6ca8", "scarce": "#d1495b"}
+    for axis, key in zip(axes, ("AUROC", "nsd"), strict=True):
+        for shift, regime in zip((-0.14, 0.14), plan.regimes, strict=True):
+            for place, arm in enumerate(arms):
+                runs = rows.of(regime, arm)
+                if not runs:
+                    continue
+                if key == "nsd":
+                    found = mask_figure(rows, runs, key)
+                    points = [100 * rows.masks[f"{run} nsd"].mean() for run in runs if isinstance(found, Figure)]
+                else:
+                    found = call_figure(rows, resampled, runs, key)
+                    points = [rows.call_figures(run)[key] for run in runs if isinstance(found, Figure)]
+                if isinstance(found, Figure):
+                    axis.plot([found.low, found.high], [place + shift] * 2, color=colours[regime], lw=2.5, alpha=0.5)
+                    axis.plot(points, [place + shift] * len(points), "o", color=colours[regime], ms=4)
+        axis.set_xlabel("erosion AUROC, from predicted masks" if key == "AUROC" else "NSD % (2 px)")
+        axis.grid(axis="x", alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].axvline(0.5, color="grey", lw=1, ls=":")
+    axes[0].set_yticks(range(len(arms)), [f"{arm}: {_short(title_of(plan, arm))}" for arm in arms])
+    axes[0].invert_yaxis()
+    handles = [plt.Line2D([], [], color=colours[r], marker="o", lw=2.5, label=r) for r in plan.regimes]
+    axes[1].legend(handles=handles, frameon=False)
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+    plt.close(figure)
+
+
+def _short(text: str, longest: int = 52) -> str:
+    text = text.replace("`", "")
+    return text if len(text) <= longest else text[: longest - 1] + "…"
