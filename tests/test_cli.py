@@ -15,6 +15,7 @@ from jointwrist.cli import build_parser, main
 from jointwrist.commands.predict import hand_stem, output_stems
 from jointwrist.commands.shared import UsageError, columns
 from jointwrist.data.dicom import find_films
+from jointwrist.engine.checkpoint import read_weights
 from jointwrist.errors import DataError
 
 
@@ -176,8 +177,13 @@ def test_check_passes_a_phantom_and_names_the_file_of_a_fault(release, tmp_path,
 
 def test_train_evaluate_and_predict(release, tmp_path, capsys):
     run, rows, pictures = tmp_path / "run", tmp_path / "rows", tmp_path / "pictures"
-    settings = ["--set", "image_size=32", "optim.epochs=1", "optim.batch_size=4"]
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("image_size: 48\noptim: {epochs: 3, batch_size: 4}\n")
+    second.write_text("image_size: 32\noptim: {epochs: 2}\n")
+    settings = ["-c", str(first), "--config", str(second), "--set", "optim.epochs=1"]
     assert main(["train", "jointwrist_tiny", "--data", str(release), "-o", str(run), *settings]) == 0
+    trained = read_weights(run / "best.safetensors")[1]["config"]
+    assert (trained["image_size"], trained["optim"]["batch_size"], trained["optim"]["epochs"]) == (32, 4, 1)
     assert main(["evaluate", str(run), "--data", str(release), "-o", str(rows)]) == 0
     assert {path.name for path in rows.iterdir()} == {"segmentation.csv", "erosion.csv"}
     capsys.readouterr()

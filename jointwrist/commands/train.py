@@ -18,7 +18,15 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("model", metavar="MODEL", help="registry name; `jointwrist models list` names all")
     parser.add_argument("--data", type=Path, required=True, metavar="ROOT", help="folder in the released layout")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for weights and states")
-    parser.add_argument("-c", "--config", type=Path, metavar="YAML", help="values of the run")
+    parser.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="YAML",
+        help="values of the run; given again, a file's values win over those of the files before",
+    )
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="values that win over the file's, as optim.epochs=5"
     )
@@ -49,7 +57,7 @@ def train(arguments: argparse.Namespace) -> int:
     if spec.task == "foundation":
         raise UsageError(f"{spec.name} is a foundation model that is evaluated as it is; `evaluate` measures it")
     values = merge_trees(
-        read_yaml(arguments.config) if arguments.config else {},
+        *map(read_yaml, arguments.config),
         parse_overrides(arguments.set),
         {"model": spec.name, "task": spec.task},
     )
