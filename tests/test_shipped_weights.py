@@ -11,7 +11,8 @@ from jointwrist.engine.checkpoint import read_weights
 from jointwrist.hub import find_weights
 
 ROOT = Path(__file__).parent.parent
-FIRST, SECOND = (read_yaml(ROOT / "recipes" / f"{name}.yaml") for name in ("jointwrist_tiny", "jointwrist_tiny_tune"))
+FIRST, SECOND, FINE = (read_yaml(ROOT / "recipes" / f"jointwrist_tiny{part}.yaml") for part in ("", "_tune", "_fine"))
+THIRD = merge_trees(SECOND, FINE)
 
 
 def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -25,39 +26,45 @@ def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-#: What the second recipe is given anew each time that it is run once more.
-AGAIN = [
-    parse_overrides(values.split())
-    for values in re.findall(r"\$\(TUNE\).* --set (start=.*)", (ROOT / "Makefile").read_text())
-]
+def again(variable: str, recipe: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a recipe as often as `make weights` runs it, each time with the values that it is given anew."""
+    lines = re.findall(rf"\$\({variable}\) --out \S+(?: --set (.*))?", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    return [merge_trees(recipe, parse_overrides(values.split())) for values in lines]
+
+
+PARTS = [FIRST, *again("TUNE", SECOND), *again("FINE", THIRD)]
 
 
 def test_every_value_of_the_recipe_is_one_the_weights_were_trained_with():
     _, info = read_weights(find_weights("jointwrist_tiny"))
-    trained, wanted = leaves(info["config"]), leaves(merge_trees(SECOND, AGAIN[-1]))
+    trained, wanted = leaves(info["config"]), leaves(PARTS[-1])
     assert {key: trained.get(key) for key in wanted} == wanted
 
 
 def test_the_card_names_what_the_recipe_says():
-    card = " ".join((ROOT / "jointwrist" / "weights" / "README.md").read_text(encoding="utf-8").split())
-    assert (
-        FIRST["stream"]["options"] == SECOND["stream"]["options"]
-        and FIRST["stream"]["seed"] != SECOND["stream"]["seed"]
-    )
-    stream = SECOND["stream"]
+    text = (ROOT / "jointwrist" / "weights" / "README.md").read_text(encoding="utf-8")
+    card, lines = " ".join(text.split()), text.splitlines()
+    stream = THIRD["stream"]
+    assert all(part["stream"]["options"] == stream["options"] for part in PARTS)
+    assert len({part["stream"]["seed"] for part in PARTS}) == len({part["seed"] for part in PARTS}) == len(PARTS)
     low, high = stream["options"]["field_of_view"]
-    parts = [FIRST, SECOND, *[SECOND] * len(AGAIN)]
-    seen = [recipe["stream"]["wrists"] * recipe["optim"]["epochs"] for recipe in parts]
-    wrists, steps = sum(seen), sum(count // SECOND["optim"]["batch_size"] for count in seen)
-    assert f"{wrists:,} phantom wrists" in card
     assert f"Prevalence {stream['options']['prevalence']:.0%}".replace("%", " %") in card
     assert f"field of view {low:.0f} to {high:.0f} mm" in card
-    assert f"{steps:,} steps of {SECOND['optim']['batch_size']} wrists at {SECOND['image_size']} px" in card
-    assert f"cut from {SECOND['detail_size']} px" in card
-    for *first, last in (
-        [r["seed"] for r in (FIRST, SECOND, *AGAIN)],
-        [r["stream"]["seed"] for r in (FIRST, SECOND, *AGAIN)],
-    ):
-        assert f"eeds {', '.join(map(str, first))} and {last}" in card
-    changes = [values["augment"]["uneven"] for values in AGAIN if "augment" in values]
-    assert f"uneven look {' and '.join(map(str, changes))}" in card
+    seen, steps = 0, 0
+    for number, part in enumerate(PARTS, 1):
+        optim = part["optim"]
+        wrists = part["stream"]["wrists"] * optim["epochs"]
+        values = (
+            f"{part['image_size']} px",
+            f"{wrists // optim['batch_size']:,}",
+            f"{1000 * optim['lr']:g}e-3",
+            f"{part['augment'].get('uneven', 0):g}",
+            part["seed"],
+            part["stream"]["seed"],
+        )
+        assert f"| {number} | " + " | ".join(map(str, values)) + " |" in lines
+        seen, steps = seen + wrists, steps + wrists // optim["batch_size"]
+    assert f"{seen:,} phantom wrists" in card
+    assert f"{steps:,} steps of {THIRD['optim']['batch_size']} wrists" in card
+    assert f"cut from {THIRD['detail_size']} px" in card
+    assert f"Trained at {PARTS[0]['image_size']}, then at {PARTS[-1]['image_size']} px" in card

@@ -13,8 +13,8 @@ from jointwrist.anatomy import bone_index
 #: Range of grey, of 1, that a row or column of a bar does not exceed.
 FLAT = 0.01
 _SHAFTS = [bone_index(f"Metacarpal{number}") for number in ("2nd", "3rd", "4th", "5th")]
-#: A smaller share of a bone's largest piece is no part of it; a larger one may be a pisiform or a broken styloid.
-_PIECE = 0.1
+#: A smaller share of a bone's largest piece is no part of it; a larger one may be a pisiform.
+_PIECE = 0.2
 #: Half the width of a neck that is cut, as a share of the side.
 NECK = 0.018
 #: How far a bone is grown again after that, as a factor; what an opening would round off comes back.
