@@ -19,6 +19,8 @@ from jointwrist.data.dicom import Radiograph
 from jointwrist.data.images import write_image
 from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.errors import DataError
+from jointwrist.inference.field import Wrist
+from jointwrist.inference.locate import locate
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.turns import TURNS, turned, turned_boxes, upright
 
@@ -86,6 +88,33 @@ def test_a_wrist_that_fills_a_turned_film_is_found(predictor, wrist, degrees):
     assert f"turned by {degrees} degrees clockwise" in found.notes[0]
     masks = predictor.predict([wrist])[0].masks
     np.testing.assert_array_equal(predictor.predict([found])[0].masks, turned(masks, -degrees))
+
+
+@pytest.mark.parametrize("index", [3, 7])
+def test_a_wrist_that_looks_like_one_upside_down_is_seen_the_right_way_up(predictor, index):
+    wrist = make_wrist(seed=7000, index=index, config=PhantomConfig(size=256))
+    lying = Radiograph(turned(wrist.image[0], 180), side=wrist.side)
+    assert [found.turn for found in predictor.locate(lying)] == [180]
+
+
+@pytest.mark.parametrize(("upright_mm", "inverted_mm", "turn"), [(3.9, 1.0, 180), (1.0, 1.0, 0), (3.9, None, 0)])
+def test_a_doubtful_wrist_is_held_against_those_of_the_other_turns(upright_mm, inverted_mm, turn):
+    class Finder:
+        """Says how far from the mean wrist it finds one: in films as they lie, and upside down."""
+
+        def find(self, film):
+            return self._seen(film)
+
+        def filling(self, film):
+            return next(iter(self._seen(film)), None)
+
+        def _seen(self, film):
+            distance = {1.0: upright_mm, 4.0: inverted_mm}.get(float(film.pixels[0, 0]))
+            certainty = 0.9 if film.pixels[0, 0] == 1 else 0.95
+            return [] if distance is None else [Wrist((1.0, 1.0, 2.0), "R", distance, certainty)]
+
+    film = Radiograph(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), side="R")
+    assert [found.turn for found in locate(Finder(), film)] == [turn]
 
 
 def test_the_field_of_a_turned_hand_is_that_of_the_upright_one(predictor):

@@ -1,7 +1,7 @@
 """A film once for each of its wrists: where each lies, which side it is, and how the film must be turned to see it.
 
-A film on which no wrist is found as it lies is looked at in its other quarter turns, and the surest of them is taken.
-Films that are found as they lie cost nothing more.
+A film on which no wrist is found as it lies, or one far from the mean wrist, as it may seem upside down, is looked at in
+its other quarter turns, and the surest of them all is taken. Other films cost nothing more.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from jointwrist.data.dicom import Radiograph
 from jointwrist.errors import DataError
-from jointwrist.inference.field import FieldFinder, Wrist
+from jointwrist.inference.field import SURE_DISTANCE, FieldFinder, Wrist
 from jointwrist.inference.turns import TURNS, turned_boxes, upright
 
 
@@ -50,11 +50,12 @@ def locate(finder: FieldFinder, film: Radiograph, turn: int | None = None) -> li
 def _turns(finder: FieldFinder, film: Radiograph, turn: int | None) -> tuple[list[Wrist], int]:
     """Return the wrists of a film and the turn in which they were found, windows in pixels of the turned film."""
     wrists = finder.find(upright(replace(film, turn=turn or 0)))
-    if wrists or turn is not None:
+    if turn is not None or any(wrist.distance < SURE_DISTANCE for wrist in wrists):
         return wrists, turn or 0
     films = {degrees: upright(replace(film, turn=degrees)) for degrees in TURNS[1:]}
     found = {degrees: [wrist] for degrees in films if (wrist := finder.filling(films[degrees]))}
     found = found or {degrees: finder.find(films[degrees]) for degrees in films}
+    found[0] = wrists
     surest = max(found, key=lambda degrees: max((wrist.certainty for wrist in found[degrees]), default=0.0))
     return found[surest], surest
 
