@@ -1,7 +1,7 @@
 """A film once for each of its wrists: where each lies, which side it is, and how the film must be turned to see it.
 
-A film on which no wrist is found as it lies, or one far from the mean wrist, as it may seem upside down, is looked at in
-its other quarter turns, and the surest of them all is taken. Other films cost nothing more.
+A film on which no wrist is found as it lies, or one far from the mean wrist, as it may seem upside down, is looked at
+in its other quarter turns, and the surest of them all is taken. Other films cost nothing more.
 """
 
 from __future__ import annotations
