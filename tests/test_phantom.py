@@ -16,7 +16,7 @@ from jointwrist.data.phantom.relief import broaden, draw_relief
 from jointwrist.data.phantom.shaft import shaft_frame
 from jointwrist.data.phantom.shape import Body, build_bodies, patient_harmonics
 from jointwrist.data.phantom.soft import soft_tissue
-from jointwrist.data.phantom.strands import draw_strands, thickness
+from jointwrist.data.phantom.strands import draw_strands, strand_thickness
 from jointwrist.data.sample import WristSample, mirror, unpack_masks
 from jointwrist.errors import DataError
 
@@ -150,14 +150,14 @@ def test_pads_and_tendons_thicken_the_soft_tissue_in_places_and_planes_of_fat_th
 
 def test_a_strand_is_a_tapered_cylinder_with_round_ends() -> None:
     size, spacing = 200, 0.25
-    added = thickness(np.array([[15.0, 25.0, 35.0, 25.0, 4.0, 2.0, 3.0]]), size, spacing)
+    added = strand_thickness(np.array([[15.0, 25.0, 35.0, 25.0, 4.0, 2.0, 3.0]]), size, spacing)
     y, x = (np.mgrid[:size, :size] + 0.5) * spacing
     t = np.clip((x - 15) / 20, 0, 1)
     assert ((added > 0) == (np.hypot(x - 15 - 20 * t, y - 25) < 4 - 2 * t)).mean() > 0.999
     assert abs(added.max() - 3.0) < 0.01
     area = 20 * (4 + 2) + np.pi * (4**2 + 2**2) / 2
     assert abs((added > 0).sum() * spacing**2 - area) < 0.02 * area
-    assert not thickness(np.zeros((0, 7)), size, spacing).any()
+    assert not strand_thickness(np.zeros((0, 7)), size, spacing).any()
 
 
 def test_a_broader_metacarpal_is_stretched_across_alone(bodies: list[Body]) -> None:

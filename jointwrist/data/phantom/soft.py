@@ -9,7 +9,7 @@ from jointwrist.data.phantom.pose import FINGERS
 from jointwrist.data.phantom.raster import enlarge
 from jointwrist.data.phantom.shaft import smoothstep
 from jointwrist.data.phantom.shape import Body
-from jointwrist.data.phantom.strands import capsule_depth, flank_of, thickness
+from jointwrist.data.phantom.strands import capsule_depth, flank_of, strand_thickness
 from jointwrist.data.phantom.texture import TILE_MM, level_for, tile
 
 
@@ -109,7 +109,7 @@ def soft_tissue(
     fields = _body(np.array(parts), muscles, count, step * spacing)
     outline, thick = (enlarge(field, step, size) for field in fields)
     if len(strands):
-        thick = np.maximum(thick + thickness(strands, size, spacing), 0)
+        thick = np.maximum(thick + strand_thickness(strands, size, spacing), 0)
     inside = np.clip(outline, 0, None)
     rounding = rng.uniform(13, 21) * m
     skin = (1 - (1 - np.clip(inside / rounding, 0, 1)) ** 2) ** 0.55

@@ -107,7 +107,7 @@ def capsule_depth(x: float, y: float, part: np.ndarray) -> float:
 
 
 @numba.njit(cache=True, fastmath=True)
-def thickness(strands: np.ndarray, size: int, spacing: float) -> np.ndarray:
+def strand_thickness(strands: np.ndarray, size: int, spacing: float) -> np.ndarray:
     """Return what the rows of `draw_strands` add to the thickness of the soft tissue, (size, size) float32 in mm."""
     added = np.zeros((size, size), np.float32)
     for k in range(strands.shape[0]):
