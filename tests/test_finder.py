@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import finder as benchmark
+from jointwrist.data.images import write_image
 from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.errors import DataError
 from jointwrist.inference.field import FIELD_MM, Wrist
@@ -72,3 +73,19 @@ def test_wrists_that_fill_the_film_and_films_without_one():
         assert film.dtype == np.float32 and np.isfinite(film).all() and 0 <= film.min() <= film.max() <= 1
         assert benchmark.nothing(Knowing([whole]), film) == "wrong"
         assert benchmark.nothing(Knowing([]), film) == benchmark.nothing(Knowing(DataError("none")), film) == "right"
+
+
+def test_films_of_ones_own(tmp_path, monkeypatch, capsys):
+    seen = [Wrist((64.0, 64.0, 128.0), "R", 2.345, 0.96049), None]
+
+    class First:
+        def filling(self, film):
+            assert film.pixels.shape == (40, 40)
+            return seen.pop(0)
+
+    monkeypatch.setattr(benchmark, "FieldFinder", First)
+    for name in "ab":
+        write_image(tmp_path / f"{name}_R.png", np.linspace(0, 1, 1600).reshape(40, 40))
+    assert benchmark.main([str(tmp_path)]) == 0
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert rows == ["| a_R.png | 0.960 | 2.35 |", "| b_R.png | does not fill the film | - |"] and not seen

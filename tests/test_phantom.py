@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
-from jointwrist.anatomy import BONES, JOINTS, NUM_BONES, OVERLAP_PAIRS
+from jointwrist.anatomy import BONES, JOINTS, NUM_BONES, OVERLAP_PAIRS, bone_index
 from jointwrist.data.phantom import PhantomConfig, make_wrist, write_phantom
+from jointwrist.data.phantom.atlas import load_atlas
 from jointwrist.data.phantom.cohort import cohort_entry
-from jointwrist.data.phantom.pose import draw_pose, pose_bodies
+from jointwrist.data.phantom.pose import FINGERS, draw_pose, malaligned, pose_bodies
 from jointwrist.data.phantom.relief import broaden, draw_relief
 from jointwrist.data.phantom.shaft import shaft_frame
 from jointwrist.data.phantom.shape import Body, build_bodies, patient_harmonics
@@ -174,6 +175,46 @@ def test_a_broader_metacarpal_is_stretched_across_alone(bodies: list[Body]) -> N
         assert 0.85 - 1e-9 <= factor.min() and factor.max() <= (1.9 if body.name == "Metacarpal5th" else 1.35) + 1e-9
 
 
+def turn_between(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Turn (3, 3) that fits two sets of points best (Kabsch 1976)."""
+    u, _, vt = np.linalg.svd((after - after.mean(0)).T @ (before - before.mean(0)))
+    return u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
+
+
+def test_malaligned_carpal_bones_turn_each_on_its_own_and_the_ulna_about_its_shaft(bodies: list[Body]) -> None:
+    rng = np.random.default_rng(7)
+    names = load_atlas().names
+    angles = {name: [] for name in names}
+    for seed in range(12):
+        straight = draw_pose(np.random.default_rng(seed), 0.0, 1.0, 0.0, 0.0)
+        laid = [pose_bodies(bodies, pose, 100.0) for pose in (straight, malaligned(straight, 8.0, rng))]
+        for before, after in zip(*laid, strict=True):
+            if before.name == before.group:
+                turn = turn_between(before.points[:642], after.points[:642])
+                angles[before.name].append(np.degrees(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))))
+                if before.name == "DistalUlna" and angles[before.name][-1] > 5:
+                    about = np.array([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])
+                    assert abs(about[1]) > 0.99 * np.linalg.norm(about)
+    mean = {name: np.mean(found) for name, found in angles.items()}
+    for name in names:
+        if name in ("DistalRadius", "Metacarpal1st"):
+            assert mean[name] < 1.0, name
+        elif name == "DistalUlna":
+            assert mean[name] > 12, name
+        else:
+            assert (3 if name in FINGERS else 7) < mean[name] < 18, name
+
+
+def test_malalignment_changes_no_other_draw(cohort: list[WristSample]) -> None:
+    turned = make_wrist(3, 4, replace(ERODED, malalignment=8.0))
+    for name in ("identifier", "side", "spacing_mm"):
+        assert getattr(turned, name) == getattr(cohort[4], name)
+    a, b = (unpack_masks(sample.healthy)[bone_index("DistalRadius")] for sample in (turned, cohort[4]))
+    assert 2 * (a & b).sum() / (a.sum() + b.sum()) > 0.97
+    assert not np.array_equal(turned.bones, cohort[4].bones)
+    assert_same(turned, make_wrist(3, 4, replace(ERODED, malalignment=8.0)))
+
+
 def test_off_centre_moves_the_wrist_and_not_its_bones(cohort: list[WristSample]) -> None:
     def capitates(off_centre: float) -> np.ndarray:
         config = replace(SMALL, off_centre=off_centre)
@@ -251,7 +292,10 @@ def test_writing_goes_on_where_it_stopped_and_refuses_another_recipe(tmp_path: P
         write_phantom(tmp_path, 5, 64, 5, config=PhantomConfig(osteopenia=0.5), workers=1)
 
 
-@pytest.mark.parametrize("wrong", [{"prevalence": 1.5}, {"size": 8}, {"severity": (1, 1)}, {"field_of_view": (90, 80)}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"prevalence": 1.5}, {"malalignment": -1.0}, {"size": 8}, {"severity": (1, 1)}, {"field_of_view": (90, 80)}],
+)
 def test_config_refuses_what_no_wrist_can_have(wrong: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         PhantomConfig(**wrong)

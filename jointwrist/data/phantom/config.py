@@ -23,6 +23,8 @@ class PhantomConfig:
         relief: How much the metacarpals differ from the atlas in width, density and spongy heads, and how probable each
             process is that it is too smooth for (ulnar styloid, lip of the ulnar notch, tubercles, condyles) and each
             pad, tendon and plane of fat in the soft tissue.
+        malalignment: Standard deviation in degrees of the rotation of each carpal bone on its own (carpal malalignment:
+            DISI, VISI, rotated scaphoid); the ulna turns three times as far about its shaft (forearm rotation).
         off_centre: How far off the centre the wrist lies, as a factor of what is usual.
     """
 
@@ -37,6 +39,7 @@ class PhantomConfig:
     variation: float = 1.0
     osteopenia: float = 0.0
     relief: float = 0.0
+    malalignment: float = 0.0
     off_centre: float = 1.0
 
     def __post_init__(self) -> None:
@@ -46,8 +49,9 @@ class PhantomConfig:
         for name in ("prevalence", "left_fraction", "osteopenia", "relief"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")
-        if not self.off_centre >= 0:
-            raise ValueError(f"off_centre must not be negative, not {self.off_centre}")
+        for name in ("malalignment", "off_centre"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
         if len(self.severity) != 5 or min(self.severity) < 0 or sum(self.severity) <= 0:
             raise ValueError(f"severity must be five weights of scores 1 to 5, not {self.severity}")
         if not 0 < self.field_of_view[0] <= self.field_of_view[1]:

@@ -13,6 +13,14 @@ from jointwrist.data.phantom.shape import COARSE, FOREARM, Body
 FINGERS = ("Metacarpal2nd", "Metacarpal3rd", "Metacarpal4th", "Metacarpal5th")
 #: The atlas has the hand small for its forearm, compared with clinical radiographs.
 HAND_SIZE = 1.03
+#: Shares of `malalignment` about x (flexion), y (the long axis) and z (in the plane of the film).
+_CARPAL = (1.0, 1.0, 0.7)
+_MALALIGNED = {
+    "DistalRadius": (0.0, 0.0, 0.0),
+    "DistalUlna": (0.0, 3.0, 0.0),
+    "Metacarpal1st": (0.0, 0.0, 0.0),
+    **dict.fromkeys(FINGERS, (0.3, 1.0, 0.0)),
+}
 PROXIMAL_ROW = ("Scaphoid", "Lunate", "Triquetrum", "Pisiform")
 
 
@@ -66,6 +74,7 @@ class Pose:
     turn: float
     scale: float
     shift: np.ndarray
+    malalignment: np.ndarray
 
 
 def draw_pose(
@@ -91,14 +100,25 @@ def draw_pose(
         turn=float(normal(6, 2.6)),
         scale=size_factor,
         shift=np.array([rng.normal(0, 4.0 * off_centre), rng.normal(-2.0, 5.5 * off_centre)]),
+        malalignment=np.zeros((len(load_atlas().names), 3)),
     )
+
+
+def malaligned(pose: Pose, degrees: float, rng: np.random.Generator) -> Pose:
+    """Return the pose with each bone of the atlas turned on its own, by angles of `degrees` standard deviation."""
+    share = np.array([_MALALIGNED.get(name, _CARPAL) for name in load_atlas().names])
+    angles = np.clip(rng.standard_normal(share.shape), -2.2, 2.2)
+    return replace(pose, malalignment=degrees * share * angles)
 
 
 def pose_bodies(bodies: list[Body], pose: Pose, field_of_view: float) -> list[Body]:
     """Return the bodies in the film frame: mm, x to the right, y down, z towards the palm, origin at a corner."""
     by_name = {body.name: body for body in bodies}
     names = load_atlas().names
-    motions = {name: _wrist_motion(by_name[name], pose) for name in names}
+    motions = {
+        name: Motion.about(rotation(*angles), by_name[name].base).then(_wrist_motion(by_name[name], pose))
+        for name, angles in zip(names, pose.malalignment, strict=True)
+    }
     coarse = {name: motions[name](by_name[name].points[:COARSE]) for name in names}
     shifts, growth = settle(coarse, pose.gaps, pose.overlap)
     shifts["DistalUlna"] = shifts["DistalRadius"] + pose.ulna

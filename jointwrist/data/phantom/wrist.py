@@ -11,7 +11,7 @@ from jointwrist.data.phantom import erosion
 from jointwrist.data.phantom.cohort import cohort_entry
 from jointwrist.data.phantom.config import PhantomConfig
 from jointwrist.data.phantom.look import develop, draw_centre, finish
-from jointwrist.data.phantom.pose import draw_pose, pose_bodies
+from jointwrist.data.phantom.pose import draw_pose, malaligned, pose_bodies
 from jointwrist.data.phantom.raster import vertex_normals
 from jointwrist.data.phantom.relief import METACARPALS, broaden, draw_relief
 from jointwrist.data.phantom.render import Film, Lesions, Material, expose
@@ -163,7 +163,7 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
         else config.prevalence
     )
     bodies = build_bodies(harmonics, patient_rng, _mesh_level(size), variation)
-    # generators of their own: relief and osteopenia leave all that else is drawn of a seed as it is
+    # generators of their own: relief, osteopenia and malalignment leave all that else is drawn of a seed as it is
     relief_rng = np.random.default_rng([seed, 3, entry.patient_number])
     bone_rng = np.random.default_rng([seed, 2, index])
     bodies = [broaden(body, config.relief, relief_rng) for body in bodies]
@@ -173,6 +173,7 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
     field_of_view = rng.uniform(*config.field_of_view)
     spacing = field_of_view / size
     pose = draw_pose(rng, variation, hand, narrowing, config.off_centre)
+    pose = malaligned(pose, config.malalignment, np.random.default_rng([seed, 4, index]))
     laid = pose_bodies(bodies + relief, pose, field_of_view)
     placed, processes = laid[: len(bodies)], laid[len(bodies) :]
     for _ in range(rng.poisson(config.osteophyte_rate)):
