@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import binary_dilation, binary_erosion
 from torch import nn
 from torchvision.ops import roi_align
 
@@ -100,9 +101,11 @@ def test_maps_lie_in_their_boxes_as_the_film_was_taken(tta):
 
 def test_a_film_of_the_network_size_comes_back_to_the_pixel():
     pixels = film(96, 96)
-    result = Predictor(Brightness(), image_size=96)(pixels, side="L")
+    said, tidied = (Predictor(Brightness(), image_size=96, tidy=tidy)(pixels, side="L").masks for tidy in (False, True))
     for bone in range(14):
-        np.testing.assert_array_equal(result.masks[bone], pixels > (bone + 1) / 16)
+        np.testing.assert_array_equal(said[bone], pixels > (bone + 1) / 16)
+        outline = binary_dilation(said[bone]) & ~binary_erosion(said[bone])
+        assert not ((tidied[bone] ^ said[bone]) & ~outline).any()
 
 
 def test_scores_follow_the_threshold_and_missing_bones_have_none():

@@ -11,7 +11,15 @@ from jointwrist.data.dicom import Radiograph
 from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import unpack_masks
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.tidy import NECK, close_slits, cut_necks, exposed_window, smallest_piece, tidy_mask
+from jointwrist.inference.tidy import (
+    NECK,
+    close_slits,
+    cut_necks,
+    exposed_window,
+    smallest_piece,
+    smooth_outlines,
+    tidy_mask,
+)
 
 
 def disc(row, column, radius, size=80):
@@ -67,6 +75,41 @@ def test_a_slit_between_two_cortices_closes_up_to_twice_the_reach(turned):
         assert middle[:90].all() == closes and middle[:80].any() == closes
         beyond = closed.T[100:] if turned else closed[100:]
         assert not beyond.any()
+
+
+def smoothed(mask, threshold=0.0, strength=9.0):
+    logits = torch.from_numpy(np.where(mask, strength, -strength) + threshold)
+    return (smooth_outlines(logits[None], threshold)[0] > threshold).numpy()
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.7])
+def test_spikes_and_nicks_of_an_outline_go_and_an_erosion_stays(threshold):
+    bone = disc(128, 128, 50, 256)
+    rough = bone.copy()
+    rough[60:80, 128] = True  # a spike, one pixel wide
+    rough[128, 165:180] = False  # a nick
+    assert (rough ^ bone).sum() == 32
+    for strength in (9.0, 90.0):
+        assert (smoothed(rough, threshold, strength) ^ bone).sum() <= 10
+    bite = disc(128, 178, 8, 256)  # an erosion, 5 mm wide in 90
+    kept = smoothed(bone & ~bite, threshold)
+    assert (kept & bite & bone).sum() <= 0.03 * (bite & bone).sum()
+    assert (kept ^ (bone & ~bite)).sum() <= 0.003 * bone.sum()
+
+
+def test_a_straight_edge_and_the_edge_of_the_film_stay_where_they_are():
+    half = np.zeros((64, 64), bool)
+    half[:, :20] = True
+    for edge in (half, half.T, np.ones((64, 64), bool), np.zeros((64, 64), bool)):
+        np.testing.assert_array_equal(smoothed(edge), edge)
+
+
+def test_smoothing_hardly_changes_true_masks():
+    for index in range(4):
+        masks = unpack_masks(make_wrist(0, index, PhantomConfig(size=256, prevalence=0.5)).bones)
+        for bone, mask in enumerate(masks):
+            smooth = smoothed(mask)
+            assert 2 * (smooth & mask).sum() / (smooth.sum() + mask.sum()) > 0.99, bone
 
 
 METACARPALS = [bone_index(f"Metacarpal{number}") for number in ("1st", "2nd", "3rd", "4th", "5th")]

@@ -47,9 +47,9 @@ class Predictor:
         raw_output: The network was trained without a sigmoid: its outputs are compared with `mask_threshold` directly.
         name: Name of the model, for the record.
         device: Where to run; None takes a GPU if there is one.
-        tidy: Fill the holes of the masks, close slits along metacarpal shafts, cut what hangs on metacarpals by a neck,
-            and drop stray islands, for a bone is one piece, and what lies under a black bar; False shows what the
-            network says.
+        tidy: Fill the holes of the masks, smooth their outlines (0.5 mm of 90), close slits along metacarpal shafts,
+            cut what hangs on metacarpals by a neck, and drop stray islands, for a bone is one piece, and what lies
+            under a black bar; False shows what the network says.
         field: "whole" takes every film as it is; "auto" finds the wrist on films of a whole hand or of two, and refuses
             films without one. `from_pretrained` chooses "auto".
         turn: Degrees clockwise by which films must be turned for the fingers to point upwards: 0, 90, 180 or 270. None

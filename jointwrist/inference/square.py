@@ -9,7 +9,15 @@ from torch import Tensor
 
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.preprocess import prepare_image
-from jointwrist.inference.tidy import NECK, close_slits, cut_necks, exposed_window, smallest_piece, tidy_mask
+from jointwrist.inference.tidy import (
+    NECK,
+    close_slits,
+    cut_necks,
+    exposed_window,
+    smallest_piece,
+    smooth_outlines,
+    tidy_mask,
+)
 from jointwrist.inference.turns import upright
 
 
@@ -30,7 +38,7 @@ def masks_on_film(film: Radiograph, logits: Tensor, threshold: float, tidy: bool
         film: Upright film of H x W pixels.
         logits: (14, S, S).
         threshold: Logit above which a pixel belongs to a bone.
-        tidy: Close slits, cut necks, fill holes, drop stray islands and what lies under bars.
+        tidy: Close slits, smooth outlines, cut necks, fill holes, drop stray islands and what lies under bars.
 
     Returns:
         (14, H, W) bool.
@@ -39,7 +47,7 @@ def masks_on_film(film: Radiograph, logits: Tensor, threshold: float, tidy: bool
     square, top, left = _place(height, width)
     masks = np.zeros((len(logits), height, width), bool)
     if tidy:
-        logits = close_slits(logits)
+        logits = smooth_outlines(close_slits(logits), threshold)
     shown = exposed_window(film.pixels[:, ::-1] if film.side == "L" else film.pixels)
     for bone, plane in enumerate(logits):  # one at a time: a whole hand has 14 x 10 million pixels
         full = F.interpolate(plane[None, None], (square, square), mode="bilinear", align_corners=False)[0, 0]
