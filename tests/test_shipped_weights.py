@@ -11,8 +11,11 @@ from jointwrist.engine.checkpoint import read_weights
 from jointwrist.hub import find_weights
 
 ROOT = Path(__file__).parent.parent
-FIRST, SECOND, FINE = (read_yaml(ROOT / "recipes" / f"jointwrist_tiny{part}.yaml") for part in ("", "_tune", "_fine"))
+FIRST, SECOND, FINE, MALALIGNED = (
+    read_yaml(ROOT / "recipes" / f"jointwrist_tiny{part}.yaml") for part in ("", "_tune", "_fine", "_malaligned")
+)
 THIRD = merge_trees(SECOND, FINE)
+FOURTH = merge_trees(THIRD, MALALIGNED)
 
 
 def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -32,7 +35,7 @@ def again(variable: str, recipe: dict[str, Any]) -> list[dict[str, Any]]:
     return [merge_trees(recipe, parse_overrides(values.split())) for values in lines]
 
 
-PARTS = [FIRST, *again("TUNE", SECOND), *again("FINE", THIRD)]
+PARTS = [FIRST, *again("TUNE", SECOND), *again("FINE", THIRD), *again("MALALIGNED", FOURTH)]
 
 
 def test_every_value_of_the_recipe_is_one_the_weights_were_trained_with():
@@ -45,7 +48,9 @@ def test_the_card_names_what_the_recipe_says():
     text = (ROOT / "jointwrist" / "weights" / "README.md").read_text(encoding="utf-8")
     card, lines = " ".join(text.split()), text.splitlines()
     stream = THIRD["stream"]
-    assert all(part["stream"]["options"] == stream["options"] for part in PARTS)
+    assert all(
+        {**part["stream"]["options"], "malalignment": 0} == {**stream["options"], "malalignment": 0} for part in PARTS
+    )
     assert len({part["stream"]["seed"] for part in PARTS}) == len({part["seed"] for part in PARTS}) == len(PARTS)
     low, high = stream["options"]["field_of_view"]
     assert f"Prevalence {stream['options']['prevalence']:.0%}".replace("%", " %") in card
@@ -59,6 +64,7 @@ def test_the_card_names_what_the_recipe_says():
             f"{wrists // optim['batch_size']:,}",
             f"{1000 * optim['lr']:g}e-3",
             f"{part['augment'].get('uneven', 0):g}",
+            f"{part['stream']['options'].get('malalignment', 0):g}°",
             part["seed"],
             part["stream"]["seed"],
         )

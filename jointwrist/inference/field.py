@@ -45,7 +45,7 @@ WHOLE_MM = (62.0, 138.0)
 #: Mean distance from the points of the mean wrist in mm, and turn in degrees, up to which points are those of a wrist.
 LARGEST_DISTANCE, LARGEST_TURN = 4.2, 40.0
 #: How sure the network must be of its bones. It may draw them where no wrist is, too, but less surely: earlier weights
-#: had 0.89 in a chest, where the least sure of sixteen real wrists has 0.957.
+#: had 0.89 in a chest, where the least sure of sixteen real wrists has 0.960.
 LEAST_CERTAINTY = 0.92
 #: Distance in mm below which a wrist that is not looked for further has been found, or a second one.
 SURE_DISTANCE = 3.2
