@@ -90,9 +90,9 @@ class Comparison:
         for (first, second), (before, after) in self.spaces.items():
             row: dict[str, Any] = {"between": [BONES[first].name, BONES[second].name]}
             for key in ("minimum", "mean"):
-                values = [None if space is None else _rounded(getattr(space, key), 3) for space in (before, after)]
-                row |= {f"baseline_{key}": values[0], f"followup_{key}": values[1]}
-                row[f"{key}_change"] = None if None in values else round(values[1] - values[0], 3)
+                widths = [np.nan if space is None else getattr(space, key) for space in (before, after)]
+                row |= {f"baseline_{key}": _rounded(widths[0], 3), f"followup_{key}": _rounded(widths[1], 3)}
+                row[f"{key}_change"] = _rounded(widths[1] - widths[0], 3)
             rows.append(row)
         return rows
 
@@ -204,4 +204,5 @@ def _hand(result: WristResult) -> str:
 
 
 def _rounded(value: float, digits: int = 4) -> float | None:
-    return round(float(value), digits) if np.isfinite(value) else None
+    # plus 0: no -0.0
+    return round(float(value), digits) + 0.0 if np.isfinite(value) else None
