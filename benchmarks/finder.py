@@ -38,10 +38,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     finder = FieldFinder()
     if arguments.films:
-        print("| film | certainty | distance from the mean wrist, mm |\n| --- | ---: | ---: |")
-        for path in find_films(arguments.films):
-            print(f"| {path.name} | {first_look(finder, load_radiograph(path))} |")
-        return 0
+        try:
+            return look_at_films(finder, find_films(arguments.films))
+        except DataError as error:
+            parser.error(str(error))
     hands = [
         make_wrist(arguments.seed, index, PhantomConfig(size=HAND_PX, field_of_view=(HAND_MM, HAND_MM)))
         for index in tqdm(range(arguments.hands), "hands")
@@ -58,6 +58,19 @@ def main(argv: list[str] | None = None) -> int:
     for name, count in counts.items():
         print(f"| {name} | {count.total()} | {count['right']} | {count['refused']} | {count['wrong']} |")
     return 0
+
+
+def look_at_films(finder: FieldFinder, films: list[Path]) -> int:
+    """Print a row for every film; one that cannot be read is named, the others go on, and the exit code is 2."""
+    code = 0
+    print("| film | certainty | distance from the mean wrist, mm |\n| --- | ---: | ---: |")
+    for path in films:
+        try:
+            print(f"| {path.name} | {first_look(finder, load_radiograph(path))} |")
+        except DataError as error:
+            print(error, file=sys.stderr)
+            code = 2
+    return code
 
 
 def first_look(finder: FieldFinder, film: Radiograph) -> str:

@@ -84,8 +84,14 @@ def test_films_of_ones_own(tmp_path, monkeypatch, capsys):
             return seen.pop(0)
 
     monkeypatch.setattr(benchmark, "FieldFinder", First)
-    for name in "ab":
+    for name in "ac":
         write_image(tmp_path / f"{name}_R.png", np.linspace(0, 1, 1600).reshape(40, 40))
-    assert benchmark.main([str(tmp_path)]) == 0
-    rows = capsys.readouterr().out.splitlines()[2:]
-    assert rows == ["| a_R.png | 0.960 | 2.35 |", "| b_R.png | does not fill the film | - |"] and not seen
+    (tmp_path / "b_R.png").write_bytes(b"no picture")
+    assert benchmark.main([str(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert "b_R.png" in printed.err
+    rows = printed.out.splitlines()[2:]
+    assert rows == ["| a_R.png | 0.960 | 2.35 |", "| c_R.png | does not fill the film | - |"] and not seen
+    with pytest.raises(SystemExit):
+        benchmark.main([str(tmp_path / "nothing.png")])
+    assert "nothing.png: no such file" in capsys.readouterr().err
