@@ -9,16 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jointwrist.anatomy import BONE_NAMES, NUM_BONES, OVERLAP_PAIRS
+from jointwrist.anatomy import NUM_BONES
 from jointwrist.config import ConfigError
 from jointwrist.data.preprocess import resize_bits, resize_image, unpack_bits
 from jointwrist.engine.checkpoint import load_weights
 from jointwrist.engine.config import RunConfig
 from jointwrist.engine.tasks.base import Task, alone, share
 from jointwrist.losses import dice_loss, overlap_dice_loss
-from jointwrist.metrics.segmentation import case_metrics, overlap_metrics
-
-OVERLAP_NAMES = tuple(f"{BONE_NAMES[a]}&{BONE_NAMES[b]}" for a, b in OVERLAP_PAIRS)
+from jointwrist.metrics.case_rows import segmentation_rows
 
 
 class SegmentationTask(Task):
@@ -59,19 +57,18 @@ class SegmentationTask(Task):
         predicted = (logits.float() > threshold).cpu().numpy()
         truth = batch["masks"].bool().cpu().numpy()
         scores = batch["scores"].cpu().numpy()
-        rows = []
-        for i, case in enumerate(batch["identifier"]):
-            scored = scores[i][scores[i] >= 0]
-            eroded = bool((scored > 0).any()) if len(scored) else None
-            common = {"case": case, "patient": batch["patient"][i], "side": batch["side"][i], "eroded": eroded}
-            for kind, names, figures in (
-                ("bone", BONE_NAMES, case_metrics(predicted[i], truth[i])),
-                ("overlap", OVERLAP_NAMES, overlap_metrics(predicted[i], truth[i])),
-            ):
-                for index, name in enumerate(names):
-                    values = {key: float(figure[index]) for key, figure in figures.items()}
-                    rows.append({**common, "kind": kind, "region": name, **values})
-        return rows
+        return [
+            row
+            for i, case in enumerate(batch["identifier"])
+            for row in segmentation_rows(
+                case=case,
+                patient=batch["patient"][i],
+                side=batch["side"][i],
+                scores=scores[i],
+                predicted=predicted[i],
+                truth=truth[i],
+            )
+        ]
 
 
 class FoundationTask(SegmentationTask):

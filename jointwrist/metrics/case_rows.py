@@ -1,0 +1,62 @@
+"""The segmentation rows of one wrist: one for every bone and one for every overlap of two bones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jointwrist.anatomy import BONE_NAMES, OVERLAP_PAIRS
+from jointwrist.metrics.segmentation import case_metrics, overlap_metrics
+
+OVERLAP_NAMES = tuple(f"{BONE_NAMES[a]}&{BONE_NAMES[b]}" for a, b in OVERLAP_PAIRS)
+#: Tolerance of `nsd_mm`: two pixels of the 0.15 mm at which most of RAM-W600 was digitised.
+TOLERANCE_MM = 0.3
+
+
+def segmentation_rows(
+    *,
+    case: str,
+    patient: str,
+    side: str,
+    scores: np.ndarray | Sequence[int],
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    tolerance_px: float = 2.0,
+    spacing_mm: float | None = None,
+) -> list[dict[str, Any]]:
+    """Compare predicted masks of one wrist with the truth.
+
+    Args:
+        case: Identifier of the wrist.
+        patient: Identifier of the patient.
+        side: "L" or "R".
+        scores: (6,) erosion scores, `NOT_SCORED` where a joint has none.
+        predicted: (14, H, W) masks, bool or 0/1; or the packed (H, W) bit map.
+        truth: As `predicted`.
+        tolerance_px: Tolerance of `nsd` in pixels of the masks.
+        spacing_mm: Size of these pixels in mm; None leaves the columns in mm out.
+
+    Returns:
+        28 rows: `case`, `patient`, `side`, `eroded` (whether any joint is scored above 0; None without scores), `kind`
+        ("bone" or "overlap"), `region`, and the figures of `case_metrics`. With `spacing_mm` also `nsd_mm`, the NSD at
+        `TOLERANCE_MM`, and `msd_mm`, the MSD in mm.
+
+    Raises:
+        ValueError: The shapes differ, or the values are not 0 and 1.
+    """
+    scored = np.asarray(scores)
+    scored = scored[scored >= 0]
+    eroded = bool((scored > 0).any()) if len(scored) else None
+    common = {"case": case, "patient": patient, "side": side, "eroded": eroded}
+    rows = []
+    for kind, names, compare in (("bone", BONE_NAMES, case_metrics), ("overlap", OVERLAP_NAMES, overlap_metrics)):
+        figures = compare(predicted, truth, tolerance_px)
+        if spacing_mm is not None:
+            figures["nsd_mm"] = compare(predicted, truth, TOLERANCE_MM / spacing_mm)["nsd"]
+            figures["msd_mm"] = figures["msd"] * spacing_mm
+        for index, name in enumerate(names):
+            values = {key: float(figure[index]) for key, figure in figures.items()}
+            rows.append({**common, "kind": kind, "region": name, **values})
+    return rows
