@@ -51,7 +51,8 @@ TEXTS = {
 OPEN = (
     "model.png", "lateral.png", "DUAL.png", "wall.png", "wrist.png", "wrist_lat.png", "radial.png", "l.png",
     "cleft.png", "wright.png", "copyright.png", "handle.png", "mirror.png", "yolov8l.png", "deadbeef-12.png",
-    "1.2.840.1.png", "L12.png", "L12_wrist.png", "L_0001.png", "R2D2.png", "wrist_L12.png", "hand_L001.png", "HandR001.png",
+    "1.2.840.1.png",
+    "L12.png", "L12_wrist.png", "L_0001.png", "R2D2.png", "wrist_L12.png", "hand_L001.png", "HandR001.png",
     "site_R01.png", "study_R_001.png", "patient_L_001.png", "trial_L2.png", "R01-AR.png", "RT_image_001.png",
     "RT_0001.dcm", "DX0001.png", "GRAZPEDWRI-DX_0001.png", "WRI-DX.png", "DX_hand.png", "DR_0001.png",
     "John_R_Smith.png", "J_L_Miller_2019.png", "Smith R.png", "Smith, R.dcm", "A_R_Jones_hand.png", "JD_RT.png",

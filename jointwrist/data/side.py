@@ -41,8 +41,8 @@ _ENDINGS = frozenset("png jpg jpeg bmp tif tiff dcm dicom ima json xml nii gz nr
 #: Other words that name nobody, so that a letter beside them is no initial.
 OTHERS = _ENDINGS | frozenset(
     "pa ap dp dv face profil lat lateral obl oblique view views xr xray ray cr dx dr rx film films img image images im"
-    " scan visit baseline followup up pre post mask masks seg overlay label labels annotated copy kopie crop cropped original orig"
-    " final phantom gt pred rf".split()
+    " scan visit baseline followup up pre post mask masks seg overlay label labels annotated copy kopie crop cropped"
+    " original orig final phantom gt pred rf".split()
 )
 _PIECES = re.compile(r"[^\W\d_]*?[a-zß-ÿ](?=[A-ZÀ-Þ])|[A-Z]+(?=[A-Z][a-z])|[^\W\d_]+")
 
