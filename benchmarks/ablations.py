@@ -90,6 +90,7 @@ class Ablations:
     """The whole plan; see benchmarks/ablations.yaml."""
 
     name: str
+    version: int
     phantom: dict[str, Any]
     seeds: tuple[int, ...]
     defaults: dict[str, Any]
@@ -121,7 +122,8 @@ class Ablations:
             chosen.set,
             cascade if chosen.after else {},
         )
-        identity = {"model": chosen.model, "task": task, "protocol": f"{self.name} {regime}", "seed": seed}
+        protocol = f"{self.name} {regime} v{self.version}"
+        identity = {"model": chosen.model, "task": task, "protocol": protocol, "seed": seed}
         return build(RunConfig, {**values, **identity})
 
     def runs(self, regimes: list[str], arms: list[str], seeds: list[int]) -> list[tuple[str, str, int]]:

@@ -179,3 +179,8 @@ def test_the_page_holds_the_tables_of_the_kept_rows(plan):
                 table = (folder / f"ablations_{regime}.md").read_text(encoding="utf-8")
                 line = next(line for line in table.splitlines() if line.startswith(f"| `{arm}`"))
                 assert f"| {len(runs)} |" in line and f"| {mean:.2f}" in line
+
+
+def test_all_arms_choose_their_weights_by_one_rule(plan, tmp_path):
+    rules = {plan.config(*run, tmp_path).optim.select for run in plan.runs(list(plan.regimes), list(plan.arms), [1])}
+    assert rules == {"last"}

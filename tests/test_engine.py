@@ -15,11 +15,12 @@ from accelerate import Accelerator
 
 from benchmarks.jobs import make_job
 from jointwrist.config import build
+from jointwrist.engine.checkpoint import load_weights
 from jointwrist.engine.config import RunConfig, identity
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.tasks import build_task
-from jointwrist.engine.trainer import BEST, STATE, Trainer
+from jointwrist.engine.trainer import BEST, LAST, STATE, Trainer
 from jointwrist.errors import DataError, TrainingError
 
 ROOT = Path(__file__).parent.parent
@@ -67,6 +68,16 @@ def test_resumed_run_ends_with_the_weights_of_an_unbroken_one(release, tmp_path,
     resumed = trainer_for(JOINT, release, tmp_path / "b")
     assert resumed.step_in_epoch == 2
     assert torch.equal(weights(resumed.fit()), expected)
+
+
+def test_last_weights_are_kept_where_no_validation_figure_is_to_choose(release, tmp_path, monkeypatch):
+    monkeypatch.setattr("jointwrist.engine.trainer.mean_figures", lambda rows: {"val_dsc": 1.0})
+    trainer = trainer_for(JOINT | {"optim": JOINT["optim"] | {"select": "last"}}, release, tmp_path)
+    losses = iter([{"val_loss": 1.0}, {"val_loss": 2.0}])
+    monkeypatch.setattr("jointwrist.engine.trainer.evaluate", lambda *_, **__: (next(losses), {}))
+    best = trainer.fit()
+    assert torch.equal(weights(best), weights(load_weights(tmp_path / LAST)[0]))
+    assert trainer.best == -1.0
 
 
 def test_state_of_another_configuration_is_refused(release, tmp_path):

@@ -60,7 +60,7 @@ class OptimConfig:
             out.
         ema: Decay of the exponential moving average of the weights that is validated and kept; 0 keeps the weights.
         patience: Epochs without improvement before the run stops; 0 never stops early.
-        select: Validation figure that chooses the best weights.
+        select: Validation figure that chooses the best weights; `last` keeps those of the last epoch.
         save_minutes: Longest time between two resumable states.
     """
 
@@ -76,7 +76,7 @@ class OptimConfig:
     clip_norm: float = 0.0
     ema: float = 0.0
     patience: int = 10
-    select: Literal["loss", "dsc", "auroc", "dsc_auroc"] = "loss"
+    select: Literal["loss", "dsc", "auroc", "dsc_auroc", "last"] = "loss"
     save_minutes: float = 10.0
 
 

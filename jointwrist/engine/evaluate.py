@@ -96,10 +96,12 @@ def mean_figures(rows: Rows) -> dict[str, float]:
     return {f"val_{name}": float(np.nanmean([row[name] for row in bones])) for name in ("dsc", "nsd") if bones}
 
 
-def selection_figure(select: str, losses: dict[str, float], rows: Rows) -> float:
+def selection_figure(select: str, losses: dict[str, float], rows: Rows, epoch: int = 0) -> float:
     """Return the figure by which the best epoch is chosen; lower is better."""
     if select == "loss":
         return losses["val_loss"]
+    if select == "last":
+        return -float(epoch)
     figure = 0.0
     if "dsc" in select:
         figure -= mean_figures(rows)["val_dsc"]

@@ -235,7 +235,7 @@ class Trainer:
         losses, rows = evaluate(self.accelerator, self.kept, self.data.val, self.task, losses=True)
         figures = {"epoch": self.epoch, "lr": self.optimizer.param_groups[0]["lr"], **means, **losses}
         figures |= mean_figures(rows)
-        figure = selection_figure(self.config.optim.select, losses, rows)
+        figure = selection_figure(self.config.optim.select, losses, rows, self.epoch)
         figures["selected_by"] = figure
         self.history.append(figures)
         improved = figure < self.best
