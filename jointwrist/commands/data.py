@@ -69,6 +69,13 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the images (default: beside SOURCE)")
     parser.add_argument("--map", type=Path, metavar="YAML", help="category name: bone, or null to leave it out")
     parser.add_argument(
+        "--outline",
+        choices=("auto", "edges", "centres"),
+        default="auto",
+        help="whether polygons run along pixel edges, or through pixel centres as cv2.findContours traces masks; auto"
+        " recognises the latter (default: %(default)s)",
+    )
+    parser.add_argument(
         "--table", type=Path, metavar="CSV", help="file, patient, study, side, split, spacing_mm, score of each joint"
     )
     parser.add_argument(

@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jointwrist.data.importers.film import AnnotatedFilm, Region, as_points, beneath, positive_size, read_json
+from jointwrist.data.importers.film import AnnotatedFilm, as_points, beneath, in_pixels, positive_size, read_json
 from jointwrist.data.importers.names import match_names, names_erosion
-from jointwrist.data.importers.raster import decode_run_lengths, fill_polygon
+from jointwrist.data.importers.outline import Convention
+from jointwrist.data.importers.region import Part, Polygon, Region, Runs
 from jointwrist.errors import DataError
 
 
 def read_coco(
-    path: str | Path, images: str | Path | None = None, mapping: Mapping[str, str | None] | None = None
+    path: str | Path,
+    images: str | Path | None = None,
+    mapping: Mapping[str, str | None] | None = None,
+    outline: str = "auto",
 ) -> list[AnnotatedFilm]:
     """Read a file of instances, as polygons or as run lengths.
 
@@ -29,28 +32,34 @@ def read_coco(
         path: JSON file.
         images: Folder of the images; None takes that of the file.
         mapping: Bones of category names that are none of ours, as from `importers.names.read_map`.
+        outline: How polygons count pixels, one of `importers.outline.CONVENTIONS`.
 
     Raises:
-        DataError: The file is no such file, a category is no bone, or an image is missing.
+        DataError: The file is no such file, an identifier is repeated, a category is no bone, or an image is missing.
     """
     path = Path(path)
     content = read_json(path)
     try:
-        names = {category["id"]: str(category["name"]) for category in content["categories"]}
-        entries = {image["id"]: image for image in content["images"]}
+        names = {key: str(entry["name"]) for key, entry in _by_id(content["categories"], "category", path).items()}
+        entries = _by_id(content["images"], "image", path)
+        annotations = content["annotations"]
+        _by_id([entry for entry in annotations if entry.get("id") is not None], "annotation", path)
         by_image: dict[Any, list[dict]] = defaultdict(list)
-        for annotation in content["annotations"]:
+        for annotation in annotations:
+            _known(annotation, "image_id", entries, path)
+            _known(annotation, "category_id", names, path)
             by_image[annotation["image_id"]].append(annotation)
-        used = {annotation["category_id"] for annotation in content["annotations"]}
+        used = {annotation["category_id"] for annotation in annotations}
         meanings = match_names({names[category] for category in used}, mapping or {}, path)
         tells_erosions = names_erosion(names.values(), mapping or {})
         folder = Path(images) if images else path.parent
+        convention = Convention(outline)
         return [
             AnnotatedFilm.of(
                 image=_find(folder, str(entries[image]["file_name"]), path),
                 size=positive_size(entries[image].get("height"), entries[image].get("width")),
                 drawn=[
-                    (meaning, _region(annotation, path))
+                    (meaning, _region(annotation, names[annotation["category_id"]], path, convention))
                     for annotation in annotations
                     if (meaning := meanings[names[annotation["category_id"]]]) is not None
                 ],
@@ -63,6 +72,39 @@ def read_coco(
         raise DataError(f"{path}: not a COCO file of instances ({error!r}); export it as COCO") from error
 
 
+def _by_id(entries: list[dict[str, Any]], kind: str, path: Path) -> dict[int | str, dict[str, Any]]:
+    """Return entries by their identifiers.
+
+    Raises:
+        DataError: An identifier is neither a whole number nor a text, is repeated, or some are numbers and some texts.
+    """
+    found: dict[int | str, dict[str, Any]] = {}
+    for entry in entries:
+        key = entry["id"]
+        whole = isinstance(key, int) or (isinstance(key, float) and key.is_integer())
+        if isinstance(key, bool) or not (whole or isinstance(key, str)):
+            raise DataError(f"{path}: {kind} id {key!r} is neither a whole number nor a text; number them anew")
+        if key in found:
+            raise DataError(f"{path}: two of its {kind} entries have the id {key!r}; give every {kind} its own id")
+        found[key] = entry
+    for key in found:
+        if isinstance(key, str) != isinstance(next(iter(found)), str):
+            first = next(iter(found))
+            raise DataError(f"{path}: {kind} ids are numbers and texts, as {first!r} and {key!r}; number them anew")
+    return found
+
+
+def _known(annotation: dict[str, Any], key: str, entries: Mapping[Any, Any], path: Path) -> None:
+    """Refuse an annotation whose image or category is not in the file."""
+    kind, value = key.removesuffix("_id"), annotation[key]
+    if isinstance(value, bool) or value not in entries:
+        other = next((known for known in entries if str(known) == str(value)), None)
+        reason = f"{other!r} is there; write both alike" if other is not None else "export the file again"
+        raise DataError(
+            f"{path}: annotation {annotation.get('id')} is of {kind} {value!r}, which is not in it; {reason}"
+        )
+
+
 def _find(folder: Path, name: str, source: Path) -> Path:
     """Find an image by its path in the folder, or by its name alone."""
     for candidate in (beneath(folder, name), beneath(folder, re.split(r"[/\\]", name)[-1])):
@@ -71,32 +113,26 @@ def _find(folder: Path, name: str, source: Path) -> Path:
     raise DataError(f"{source}: its image {name} is not in {folder}; name the folder of the images with --images")
 
 
-def _region(annotation: dict[str, Any], path: Path) -> Region:
-    where = f"{path}: annotation {annotation.get('id')}"
+def _region(annotation: dict[str, Any], name: str, path: Path, convention: Convention) -> Region:
+    where = f"{path}: annotation {annotation.get('id')}, {name}"
     match annotation.get("segmentation"):
-        case [_, *_] as polygons:
-            return partial(_draw_polygons, [_polygon(polygon, where) for polygon in polygons])
+        case [int() | float(), *_] as polygon:
+            return Region(where, _polygons([polygon], where, convention))
+        case list() as polygons:
+            return Region(where, _polygons(polygons, where, convention))
         case {"counts": str() | list() as counts, "size": [height, width]}:
-            return partial(_draw_runs, counts, positive_size(height, width), where)
-    raise DataError(f"{where}: has no outline, neither polygons nor run lengths; a box is no mask")
+            return Region(where, [Runs(counts, positive_size(height, width), where)])
+        case None:
+            return Region(where, [])
+    raise DataError(f"{where}: its outline is neither polygons nor run lengths; export it as COCO instances")
 
 
-def _polygon(flat: Any, where: str) -> np.ndarray:
-    if not isinstance(flat, list) or len(flat) % 2:
-        raise DataError(f"{where}: a polygon must be a list x, y, x, y, ...; export it again")
-    return as_points([flat[i : i + 2] for i in range(0, len(flat), 2)], where, 3)
-
-
-def _draw_polygons(polygons: list[np.ndarray], size: tuple[int, int]) -> np.ndarray:
-    return np.any([fill_polygon(polygon, size) for polygon in polygons], axis=0)
-
-
-def _draw_runs(
-    counts: str | list[int], stated: tuple[int, int] | None, where: str, size: tuple[int, int]
-) -> np.ndarray:
-    if stated != size:
-        raise DataError(f"{where}: its run lengths are of {stated} pixels (height, width), the image has {size}")
-    try:
-        return decode_run_lengths(counts, size)
-    except ValueError as error:
-        raise DataError(f"{where}: {error}; export it again") from error
+def _polygons(polygons: list[Any], where: str, convention: Convention) -> list[Part]:
+    parts: list[Part] = []
+    for number, flat in enumerate(polygons, 1):
+        place = where if len(polygons) == 1 else f"{where}, part {number}"
+        if not isinstance(flat, list) or len(flat) % 2:
+            raise DataError(f"{place}: a polygon must be a list x, y, x, y, ...; export it again")
+        points = as_points([flat[i : i + 2] for i in range(0, len(flat), 2)], place) if flat else np.empty((0, 2))
+        parts.append(Polygon(in_pixels(points, place) if len(points) > 2 else points, convention))
+    return parts

@@ -7,12 +7,13 @@ import torch
 
 from jointwrist.anatomy import JOINTS
 from jointwrist.data.importers.film import AnnotatedFilm
+from jointwrist.data.importers.region import Note, combine
 from jointwrist.ops.roi import joint_regions
 
 _JOINT_OF_BONE = {joint.bone: joint.index for joint in JOINTS}
 
 
-def draw_erosions(film: AnnotatedFilm, masks: np.ndarray) -> tuple[np.ndarray, int] | None:
+def draw_erosions(film: AnnotatedFilm, masks: np.ndarray, note: Note = lambda _: None) -> tuple[np.ndarray, int] | None:
     """Draw the erosions of a film.
 
     One whose bone is not named belongs to the joint surface, or the rim round it, that it covers most of.
@@ -20,10 +21,14 @@ def draw_erosions(film: AnnotatedFilm, masks: np.ndarray) -> tuple[np.ndarray, i
     Args:
         film: What was drawn.
         masks: (14, H, W) bool, its bones.
+        note: Takes a remark on every part that is left out or cut off.
 
     Returns:
         (H, W) uint8 bit map, bit j for joint surface j, and the number of erosions that lie at none of the six; or
         None where nobody looked for erosions.
+
+    Raises:
+        DataError: An erosion covers no pixel, or cannot be drawn.
     """
     if film.erosions is None:
         return None
@@ -31,7 +36,7 @@ def draw_erosions(film: AnnotatedFilm, masks: np.ndarray) -> tuple[np.ndarray, i
     bits, elsewhere = np.zeros(size, np.uint8), 0
     places = None
     for bone, region in film.erosions:
-        drawn = region(size)
+        drawn = combine([region], size, note)
         if bone is None:
             if places is None:
                 regions = joint_regions(torch.from_numpy(masks)[None].float())

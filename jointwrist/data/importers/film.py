@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from jointwrist.data.importers.names import Meaning
+from jointwrist.data.importers.region import Note, Polygon, Region, combine
 from jointwrist.errors import DataError
 
 #: Largest annotation file; labelme keeps a copy of the image in it.
@@ -20,9 +22,6 @@ MAX_JSON_BYTES = 2**28
 
 #: Farthest that a point may lie from the image's corner, in pixels.
 MAX_COORDINATE = 1e6
-
-#: Draws a region as a (H, W) bool mask of a given height and width.
-Region = Callable[[tuple[int, int]], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class AnnotatedFilm:
         source: The annotation file, for messages.
         erosions: Pairs of the bone that bears the eroded joint surface, or None where it is not named, and region; or
             None where nobody looked for erosions.
+        notes: What was left out in reading, a sentence each.
     """
 
     image: Path
@@ -43,6 +43,7 @@ class AnnotatedFilm:
     regions: Sequence[tuple[int, Region]]
     source: Path
     erosions: Sequence[tuple[int | None, Region]] | None = None
+    notes: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -52,30 +53,42 @@ class AnnotatedFilm:
         drawn: Iterable[tuple[Meaning | None, Region]],
         source: Path,
         tells_erosions: bool,
+        notes: Sequence[str] = (),
     ) -> AnnotatedFilm:
         """Return a film from what was drawn on it, bones and erosions in any order; what means nothing is left out."""
         known = [(meaning, region) for meaning, region in drawn if meaning is not None]
         bones = [(meaning.bone, region) for meaning, region in known if not meaning.erosion]
         erosions = [(meaning.bone, region) for meaning, region in known if meaning.erosion]
-        return cls(image, size, bones, source, erosions if tells_erosions else None)
+        return cls(image, size, bones, source, erosions if tells_erosions else None, notes)
 
-    def bones(self, size: tuple[int, int]) -> np.ndarray:
+    @property
+    def outlines(self) -> list[Polygon]:
+        """The polygons among all regions."""
+        regions = [region for _, region in (*self.regions, *(self.erosions or ()))]
+        return [part for region in regions for part in region.parts if isinstance(part, Polygon)]
+
+    def bones(self, size: tuple[int, int], note: Note = lambda _: None) -> np.ndarray:
         """Draw the bones as a (H, W) uint16 bit map, bit b for bone b.
 
         Args:
             size: Height and width of the radiograph.
+            note: Takes a remark on every part that is left out or cut off.
 
         Raises:
-            DataError: The radiograph has another size than the image that was drawn on, or a region cannot be drawn.
+            DataError: The radiograph has another size than the image that was drawn on, a region cannot be drawn, or
+                nothing of what was drawn as a bone covers a pixel.
         """
         if self.size is not None and self.size != size:
             raise DataError(
                 f"{self.image}: {size[1]} x {size[0]} pixels, but {self.source} was drawn on {self.size[1]} x"
                 f" {self.size[0]}; give the image that was annotated"
             )
-        bits = np.zeros(size, np.uint16)
+        by_bone: dict[int, list[Region]] = defaultdict(list)
         for bone, region in self.regions:
-            bits |= region(size).astype(np.uint16) << np.uint16(bone)
+            by_bone[bone].append(region)
+        bits = np.zeros(size, np.uint16)
+        for bone, regions in by_bone.items():
+            bits |= combine(regions, size, note).astype(np.uint16) << np.uint16(bone)
         return bits
 
 
@@ -108,19 +121,29 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def as_points(values: Any, where: str, least: int) -> np.ndarray:
+def as_points(values: Any, where: str) -> np.ndarray:
     """Return [[x, y], ...] as (N, 2) float64.
 
     Raises:
-        DataError: These are not at least `least` pairs of numbers within bounds; the message begins with `where`.
+        DataError: These are not one or more pairs of numbers within bounds; the message begins with `where`.
     """
     try:
         points = np.array(values, np.float64)
     except (TypeError, ValueError):
         points = np.empty(0)
-    pairs = points.ndim == 2 and points.shape[1] == 2 and len(points) >= least
-    if not pairs or not (np.abs(points) <= MAX_COORDINATE).all():  # also true of nan
-        raise DataError(f"{where}: needs at least {least} points of two numbers each; draw it again")
+    if points.ndim != 2 or points.shape[1] != 2 or not (np.abs(points) <= MAX_COORDINATE).all():  # also true of nan
+        raise DataError(f"{where}: its points must be pairs of numbers up to {MAX_COORDINATE:,.0f}; draw it again")
+    return points
+
+
+def in_pixels(points: np.ndarray, where: str) -> np.ndarray:
+    """Return points that outline a region.
+
+    Raises:
+        DataError: They differ, but all lie within the first pixel: shares of the image's sides, no pixels.
+    """
+    if len(points) and points.min() >= 0 and points.max() <= 1 and np.ptp(points, axis=0).any():
+        raise DataError(f"{where}: its coordinates lie between 0 and 1, shares of the image's sides; export pixels")
     return points
 
 

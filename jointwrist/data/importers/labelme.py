@@ -7,7 +7,6 @@ import binascii
 import io
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,79 +14,116 @@ import numpy as np
 from PIL import Image
 
 from jointwrist.data.images import MAX_SIDE
-from jointwrist.data.importers.film import AnnotatedFilm, Region, as_points, beneath, positive_size, read_json
-from jointwrist.data.importers.names import match_names, names_erosion
-from jointwrist.data.importers.raster import fill_polygon
+from jointwrist.data.importers.film import AnnotatedFilm, as_points, beneath, in_pixels, positive_size, read_json
+from jointwrist.data.importers.names import Meaning, match_names, names_erosion
+from jointwrist.data.importers.outline import Convention
+from jointwrist.data.importers.region import Disc, Part, Patch, Polygon, Region
 from jointwrist.errors import DataError
 
-#: Corners of the polygon that a circle becomes.
-_CIRCLE_CORNERS = 180
+#: Shapes without an area: what they mark is no region.
+_MARKS = frozenset(("point", "points", "line", "linestrip"))
 
 
 def read_labelme(
-    source: str | Path, images: str | Path | None = None, mapping: Mapping[str, str | None] | None = None
+    source: str | Path,
+    images: str | Path | None = None,
+    mapping: Mapping[str, str | None] | None = None,
+    outline: str = "auto",
 ) -> list[AnnotatedFilm]:
-    """Read the JSON files of a folder, or one of them; shapes are polygons, rectangles, circles or masks.
+    """Read the JSON files of a folder and the folders in it, or one file, as labelme and X-AnyLabeling write them.
 
-    Where one of them has an erosion, the erosions of all are known.
+    Polygons, rectangles of two or four points, turned ones (`oriented_rectangle`, `rotation`), quadrilaterals, circles
+    and masks are filled as these tools show them. Points and lines are left out with a note, and so are files without
+    any region. Where one file has an erosion, the erosions of all are known.
 
     Args:
         source: Folder or file.
         images: Folder of the images; None takes the path that each file states, which must not lead out of its folder.
         mapping: Bones of labels that are none of ours, as from `importers.names.read_map`.
+        outline: How polygons count pixels, one of `importers.outline.CONVENTIONS`.
 
     Raises:
-        DataError: There are no such files, a label is no bone, a shape has no area, or an image is missing.
+        DataError: There are no such files, a label is no bone, a shape is damaged or unknown, or an image is missing.
     """
     source = Path(source)
-    files = sorted(source.glob("*.json")) if source.is_dir() else [source]
+    files = sorted(source.rglob("*.json")) if source.is_dir() else [source]
     if not files:
         raise DataError(f"{source}: holds no JSON files; give the folder that labelme saved into")
-    films = [_read(path, Path(images) if images else None, mapping or {}) for path in files]
+    convention = Convention(outline)
+    films = [_read(path, Path(images) if images else None, mapping or {}, convention) for path in files]
     if all(film.erosions is None for film in films):
         return films
     return [replace(film, erosions=film.erosions or ()) for film in films]
 
 
-def _read(path: Path, images: Path | None, mapping: Mapping[str, str | None]) -> AnnotatedFilm:
+def _read(path: Path, images: Path | None, mapping: Mapping[str, str | None], convention: Convention) -> AnnotatedFilm:
     content = read_json(path)
+    drawn: list[tuple[Meaning, Region]] = []
+    notes = []
     try:
         shapes, name = content["shapes"], str(content["imagePath"]).replace("\\", "/")
         labels = [str(shape["label"]) for shape in shapes]
         meanings = match_names(set(labels), mapping, path)
-        drawn = [
-            (meaning, _region(shape, f"{path}: shape {number}, {label}"))
-            for number, (shape, label) in enumerate(zip(shapes, labels, strict=True), 1)
-            if (meaning := meanings[label]) is not None
-        ]
+        for number, (shape, label) in enumerate(zip(shapes, labels, strict=True), 1):
+            where, meaning = f"{path}: shape {number}, {label}", meanings[label]
+            if meaning is None:
+                continue
+            if shape.get("shape_type") in _MARKS:
+                notes.append(f"{where}: a {shape['shape_type']} has no area; left out")
+            else:
+                drawn.append((meaning, Region(where, [_part(shape, where, convention)])))
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a labelme file ({error!r}); save it with labelme") from error
-    image = beneath(images, Path(name).name) if images else beneath(path.parent, name)
-    if image is None:
-        raise DataError(f"{path}: its image {name} is outside of the folder; name the images' folder with --images")
-    if not image.is_file():
-        raise DataError(f"{path}: its image {image} is missing; copy it there, or name its folder with --images")
+    if notes and not drawn:
+        raise DataError(f"{notes[0].removesuffix('; left out')}, and nothing else is drawn; draw a polygon")
     size = positive_size(content.get("imageHeight"), content.get("imageWidth"))
-    return AnnotatedFilm.of(image, size, drawn, path, names_erosion(labels, mapping))
+    tells_erosions = names_erosion(labels, mapping)
+    return AnnotatedFilm.of(_find(path, images, name), size, drawn, path, tells_erosions, notes)
 
 
-def _region(shape: dict[str, Any], where: str) -> Region:
-    kind = shape.get("shape_type", "polygon")
-    match kind:
-        case "polygon":
-            return partial(fill_polygon, as_points(shape["points"], where, 3))
-        case "rectangle":
-            (x0, y0), (x1, y1) = as_points(shape["points"], where, 2)[:2]
-            return partial(fill_polygon, np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]))
-        case "circle":
-            centre, edge = as_points(shape["points"], where, 2)[:2]
-            angle = np.linspace(0, 2 * np.pi, _CIRCLE_CORNERS, endpoint=False)
-            unit = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-            return partial(fill_polygon, centre + np.linalg.norm(edge - centre) * unit)
-        case "mask":
-            corner = as_points(shape["points"], where, 1)[0]
-            return partial(_place, _decode(shape["mask"], where), np.round(corner).astype(int), where)
-    raise DataError(f"{where}: a {kind} has no area; draw a polygon")
+def _find(path: Path, images: Path | None, name: str) -> Path:
+    """Find the image of a file in the folder of the images, else where the file states it, or beside the file."""
+    base = Path(name).name
+    stated = [beneath(images, name), beneath(images, base)] if images else [beneath(path.parent, name)]
+    for image in (*stated, path.parent / base if not images else None):
+        if image is not None and image.is_file():
+            return image
+    if stated[-1] is None:
+        raise DataError(f"{path}: its image {name} is outside of the folder; name the images' folder with --images")
+    raise DataError(f"{path}: its image {stated[-1]} is missing; copy it there, or name its folder with --images")
+
+
+def _part(shape: dict[str, Any], where: str, convention: Convention) -> Part:
+    kind = shape.get("shape_type") or "polygon"
+    points = as_points(shape["points"], where)
+    if kind == "mask":
+        if not shape.get("mask"):
+            raise DataError(f"{where}: is a mask without its picture; draw it again")
+        column, row = np.round(points[0]).astype(int).tolist()
+        return Patch(_decode(shape["mask"], where), column, row)
+    if kind != "polygon" or len(points) > 2:
+        in_pixels(points, where)
+    match kind, len(points):
+        case "polygon", _:
+            return Polygon(points, convention)
+        case "rectangle" | "rotation", 2:
+            (x0, y0), (x1, y1) = points
+            return Polygon(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]), Convention("edges"))
+        case "rectangle" | "rotation" | "oriented_rectangle", 4:
+            return Polygon(_ring(points), Convention("edges"))
+        case "quadrilateral", 4:
+            return Polygon(points, Convention("edges"))
+        case "circle", 2:
+            return Disc(points[0], float(np.linalg.norm(points[1] - points[0])))
+        case "rectangle" | "rotation" | "oriented_rectangle" | "quadrilateral" | "circle", count:
+            raise DataError(f"{where}: a {kind} of {count} points; draw it again")
+    raise DataError(f"{where}: shapes of the type {kind!r} are not known; draw a polygon")
+
+
+def _ring(corners: np.ndarray) -> np.ndarray:
+    """Put the corners of a rectangle in an order that goes round it; tools that convert files mix them up."""
+    x, y = (corners - corners.mean(axis=0)).T
+    return corners[np.argsort(np.arctan2(y, x))]
 
 
 def _decode(text: str, where: str) -> np.ndarray:
@@ -99,13 +135,3 @@ def _decode(text: str, where: str) -> np.ndarray:
             return np.asarray(image.convert("L")) > 0
     except (binascii.Error, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{where}: damaged mask ({error}); draw it again") from error
-
-
-def _place(patch: np.ndarray, corner: np.ndarray, where: str, size: tuple[int, int]) -> np.ndarray:
-    x, y = corner.tolist()
-    height, width = patch.shape
-    if x < 0 or y < 0 or x + width > size[1] or y + height > size[0]:
-        raise DataError(f"{where}: the mask reaches beyond the image; draw it again")
-    mask = np.zeros(size, bool)
-    mask[y : y + height, x : x + width] = patch
-    return mask

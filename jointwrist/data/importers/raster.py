@@ -30,6 +30,40 @@ def fill_polygon(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return flips.cumsum(axis=1)[:, :-1] % 2 == 1
 
 
+def fill_through_centres(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Fill an outline whose whole numbers are pixel centres; centres on the outline belong to it.
+
+    This restores what cv2.findContours traced, down to single pixels and lines, and what marching squares
+    (skimage.measure.find_contours) put half way between two centres.
+
+    Args:
+        points: (N, 2) x and y of the corners; at least one.
+        size: Height and width of the mask; what lies beyond is cut off.
+
+    Returns:
+        (H, W) bool.
+    """
+    mask = fill_polygon(points + 0.5, size)
+    for start, end in zip(points, np.roll(points, -1, axis=0), strict=True):
+        # all places on the edge where its longer direction is at a whole number
+        along = int(np.abs(end - start).argmax())
+        low, high = sorted((start[along], end[along]))
+        places = np.arange(max(np.ceil(low), 0), min(np.floor(high), size[1 - along] - 1) + 1)
+        slope = (end - start)[1 - along] / (end - start)[along] if low < high else 0.0
+        across = start[1 - along] + (places - start[along]) * slope
+        near = np.round(across)
+        on = (np.abs(across - near) < 1e-6) & (near >= 0) & (near < size[along])
+        x, y = (places[on], near[on]) if along == 0 else (near[on], places[on])
+        mask[y.astype(int), x.astype(int)] = True
+    return mask
+
+
+def fill_disc(centre: np.ndarray, radius: float, size: tuple[int, int]) -> np.ndarray:
+    """Fill a disc: (H, W) bool, True where a pixel's centre lies inside."""
+    y, x = np.ogrid[: size[0], : size[1]]
+    return (x + 0.5 - centre[0]) ** 2 + (y + 0.5 - centre[1]) ** 2 < radius**2
+
+
 def decode_run_lengths(counts: str | Sequence[int], size: tuple[int, int]) -> np.ndarray:
     """Decode COCO's run lengths: column by column, first the pixels outside; as a list or in COCO's text form.
 

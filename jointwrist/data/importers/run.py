@@ -16,11 +16,14 @@ def run(arguments: argparse.Namespace) -> int:
     mapping = read_map(arguments.map) if arguments.map else None
     table = read_table(arguments.table) if arguments.table else None
     read = _READERS[arguments.format]
-    films = [film for source in arguments.sources for film in read(source, arguments.images, mapping)]
+    films = [
+        film for source in arguments.sources for film in read(source, arguments.images, mapping, arguments.outline)
+    ]
     done = write_release(films, arguments.out, table, arguments.shares, arguments.seed)
     splits = ", ".join(f"{split} {count}" for split, count in done.films.items())
+    films_done = sum(done.films.values())
     print(
-        f"{len(films)} radiographs of {done.patients} patients ({splits}), {done.scored} with scores: {arguments.out}"
+        f"{films_done} radiographs of {done.patients} patients ({splits}), {done.scored} with scores: {arguments.out}"
     )
     if table is not None:
         names = {film.image.name for film in films}
@@ -30,6 +33,10 @@ def run(arguments: argparse.Namespace) -> int:
         ):
             if found:
                 print(f"{text}: {', '.join(sorted(found))}")
+    for note in done.notes:
+        print(f"note: {note}")
+    if done.through_centres:
+        print(f"outlines taken to run through pixel centres: {done.through_centres} of {done.outlines} (--outline)")
     if done.missing:
         print("radiographs without a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
     if done.eroded is not None:

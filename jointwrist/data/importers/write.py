@@ -43,6 +43,9 @@ class Imported:
         missing: Radiographs that lack a bone, by the bone's name; only bones that some lack.
         eroded: Radiographs with erosions outlined at a joint surface, or None where nobody looked for them.
         elsewhere: Outlined erosions that lie at none of the six joint surfaces, and were left out.
+        outlines: Number of polygons.
+        through_centres: How many of them were taken to run through pixel centres.
+        notes: What was left out or cut off, a sentence each.
     """
 
     films: Mapping[str, int]
@@ -51,6 +54,9 @@ class Imported:
     missing: Mapping[str, int]
     eroded: int | None
     elsewhere: int
+    outlines: int
+    through_centres: int
+    notes: Sequence[str]
 
 
 class FilmBoxes(NamedTuple):
@@ -93,6 +99,9 @@ def write_release(
     out, table = Path(out), table or {}
     if out.exists() and any(out.iterdir()):
         raise DataError(f"{out}: is not empty; import into a new folder")
+    notes = [note for film in films for note in film.notes]
+    notes += [f"{film.image}: nothing is drawn on it; left out" for film in films if not _drawn_on(film)]
+    films = [film for film in films if _drawn_on(film)]
     if not films:
         raise DataError(f"{out}: not written, for the annotations describe no radiograph")
     entries = [table.get(film.image.name) or entry_of(film.image) for film in films]
@@ -105,12 +114,12 @@ def write_release(
         progress = tqdm(films, desc="import", unit="film", disable=None, leave=False)
         for film, entry in zip(progress, entries, strict=True):
             image = read_image(film.image)
-            masks = unpack_masks(film.bones(image.shape))
+            masks = unpack_masks(film.bones(image.shape, notes.append))
             split = splits[entry.identifier.patient]
             missing.update(bone for bone, mask in enumerate(masks) if not mask.any())
             copy = _copy_image(film.image, folder / layout.MASK_IMAGES, entry.name)
             _write_masks(folder / layout.MASKS / split / f"{entry.name}.npy", masks)
-            drawn = draw_erosions(film, masks)
+            drawn = draw_erosions(film, masks, notes.append)
             if drawn is not None:
                 erosions.append((bool(drawn[0].any()), drawn[1]))
                 _write_erosions(folder / layout.EROSIONS / f"{entry.name}.npz", drawn[0])
@@ -128,6 +137,9 @@ def write_release(
         missing={name: missing[bone] for bone, name in enumerate(BONE_NAMES) if missing[bone]},
         eroded=sum(eroded for eroded, _ in erosions) if erosions else None,
         elsewhere=sum(elsewhere for _, elsewhere in erosions),
+        outlines=sum(len(film.outlines) for film in films),
+        through_centres=sum(outline.through_centres for film in films for outline in film.outlines),
+        notes=notes,
     )
 
 
@@ -158,6 +170,10 @@ def draw_splits(entries: Sequence[Entry], shares: Sequence[float] = SHARES, seed
             counts[split] += 1
     drawn = np.repeat(SPLITS, counts)
     return chosen | {rest[index]: str(split) for index, split in zip(order, drawn, strict=True)}
+
+
+def _drawn_on(film: AnnotatedFilm) -> bool:
+    return bool(film.regions or film.erosions)
 
 
 def _refuse_duplicates(films: Sequence[AnnotatedFilm], entries: Sequence[Entry]) -> None:

@@ -1,0 +1,82 @@
+"""Whether outlines run along pixel edges or through pixel centres; tools differ, and files do not say."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+CONVENTIONS = ("auto", "edges", "centres")
+#: Corners from which on an outline in the eight directions of a pixel grid is traced and not drawn by hand.
+_TRACED_CORNERS = 9
+
+
+class Convention:
+    """How the outlines of one file, or of one folder of files, count pixels.
+
+    `edges`: whole numbers are pixel edges, and a pixel belongs to an outline that goes round its centre. `centres`:
+    whole numbers are pixel centres, and centres on the outline belong to it, as cv2.findContours traces masks. `auto`
+    decides for every outline; those that may be either follow most of the others.
+
+    Args:
+        choice: One of `CONVENTIONS`.
+    """
+
+    def __init__(self, choice: str = "auto") -> None:
+        if choice not in CONVENTIONS:
+            raise ValueError(f"outlines {choice!r} are unknown; choose one of {', '.join(CONVENTIONS)}")
+        self.choice = choice
+        self._votes: Counter[bool | None] = Counter()
+
+    def count(self, points: np.ndarray) -> None:
+        """Let an outline count among the others."""
+        self._votes[runs_through_centres(points)] += 1
+
+    def through_centres(self, points: np.ndarray) -> bool:
+        """Return whether an outline runs through pixel centres; all others must have been counted."""
+        if self.choice != "auto":
+            return self.choice == "centres"
+        found = runs_through_centres(points)
+        return self._votes[True] > self._votes[False] if found is None else found
+
+
+def runs_through_centres(points: np.ndarray) -> bool | None:
+    """Recognise an outline that a program traced through pixel centres, or half way between them.
+
+    A trace of a mask's border pixels has whole coordinates and goes in the eight directions of the grid; only where it
+    is a rectangle does it never go diagonally. A trace of a mask's edges never does. Marching squares cross the lines
+    between centres half way, so that their straight runs stand at halves; counted from the edges, at whole numbers.
+
+    Args:
+        points: (N, 2) x and y of the corners.
+
+    Returns:
+        True, False, or None for an outline that may be either.
+    """
+    corners = _corners(points)
+    steps = np.abs(np.roll(corners, -1, axis=0) - corners)
+    straight = (steps == 0).any(axis=1)
+    if (corners == np.round(corners)).all():
+        if not (straight | (steps[:, 0] == steps[:, 1])).all():
+            return False
+        if straight.all():
+            return None if len(corners) <= 4 else False
+        return True if len(corners) >= _TRACED_CORNERS or len(points) >= 2 * _TRACED_CORNERS else None
+    halves = corners % 1 == 0.5
+    crossings = (halves.sum(axis=1) == 1) & ((corners % 1 == 0).sum(axis=1) == 1)
+    if len(corners) < _TRACED_CORNERS or not crossings.all() or not straight.any():
+        return False
+    # the coordinate that stays the same along each straight run
+    still = halves[straight][steps[straight] == 0]
+    return bool(still.all())
+
+
+def _corners(points: np.ndarray) -> np.ndarray:
+    """Leave out points that repeat the one before, and those on a straight line between their neighbours."""
+    points = points[np.any(points != np.roll(points, 1, axis=0), axis=1)] if len(points) > 1 else points
+    if len(points) < 3:
+        return points
+    before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
+    cross = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
+    turns = (cross != 0) | ((before * after).sum(axis=1) < 0)
+    return points[turns]
