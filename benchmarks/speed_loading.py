@@ -121,8 +121,8 @@ class Arrays:
         if case.side == "L":
             image, masks = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(masks[:, :, ::-1])
         resized = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-        channels = [np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)) for mask in masks]
-        return resized, np.stack(channels)
+        channels = [np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.BILINEAR)) > 0.5 for mask in masks]
+        return resized, np.stack(channels).astype(np.float32)
 
     def item(self, index: int) -> tuple[Tensor, Tensor]:
         """Return one augmented image (1, S, S) and its masks (14, S, S)."""

@@ -7,7 +7,8 @@ import torch
 
 from jointwrist.data.datasets import WristDataset
 from jointwrist.data.phantom.write import write_phantom
-from jointwrist.data.preprocess import prepare_image, resize_bits, unpack_bits
+from jointwrist.data.mask_resize import resize_bits
+from jointwrist.data.preprocess import prepare_image, unpack_bits
 from jointwrist.data.ram_w600 import Release, load_sample
 from jointwrist.data.sample import unpack_masks
 
@@ -26,9 +27,9 @@ def test_items_are_the_same_read_anew_and_kept(tmp_path):
         sample = load_sample(case)
         exact = prepare_image(torch.from_numpy(sample.image)[None], SIZE)[0]
         assert (items[0]["image"] - exact).abs().max() < 1e-5
-        truth = torch.from_numpy(unpack_masks(sample.bones).astype(np.float32))
+        truth = torch.from_numpy(unpack_masks(sample.bones).astype(np.uint8))
         for bone, mask in enumerate(unpack_bits(items[0]["bones"][None], 14)[0]):
-            assert torch.equal(mask, resize_bits(truth[bone : bone + 1], SIZE)[0])
+            assert torch.equal(mask, resize_bits(truth[bone : bone + 1], SIZE)[0].float())
     assert sum(block.nbytes for block in kept._kept._blocks) == 4 * SIZE**2 * len(cases)
     eroded = [found.untyped_storage() for _, found in kept._kept._known.values()]
     assert {storage.nbytes() for storage in eroded} == {1, SIZE**2}

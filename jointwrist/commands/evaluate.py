@@ -58,7 +58,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     # what the weights started from is in them, and need not be here
     joint = replace(config.joint, pretrained=())
     config = replace(config, start="", joint=joint, stream=StreamConfig(), cache=False)
-    data = load_run_data(config, Release.open(arguments.data))
+    data = load_run_data(config, Release.open(arguments.data), augmented=False)
     parts = ("train", "val", "test") if arguments.split == "all" else (arguments.split,)
     cases = ConcatDataset([getattr(data, part) for part in parts])
     tested = {patient for part in parts for patient in data.patients[part]}

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from jointwrist.anatomy import NUM_JOINTS
-from jointwrist.data.preprocess import prepare_image, resize_bits
+from jointwrist.data.mask_resize import MaskRule, resize_bits
+from jointwrist.data.preprocess import prepare_image
 from jointwrist.data.ram_w600 import Case, load_crop, load_sample
 from jointwrist.data.sample import WristSample
 
@@ -18,34 +19,42 @@ from jointwrist.data.sample import WristSample
 _GREYS = 2**16 - 1
 
 
-def sample_to_item(sample: WristSample, size: int) -> dict[str, object]:
+def sample_to_item(
+    sample: WristSample, size: int, mask_size: int | None = None, rule: MaskRule = "coverage"
+) -> dict[str, object]:
     """Turn a sample in right-hand orientation into the item that batches are made of.
 
+    Args:
+        sample: The wrist.
+        size: Side S of image and eroded pixels.
+        mask_size: Side M of the bones; None takes `size`.
+        rule: How masks are resized; see `resize_bits`.
+
     Returns:
-        image (1, S, S) float32; bones (S, S) int16 bit map, 0 without masks; eroded (S, S) uint8 bit map, 0 where
+        image (1, S, S) float32; bones (M, M) int16 bit map, 0 without masks; eroded (S, S) uint8 bit map, 0 where
         unknown; scores (6,) int64; has_bones, has_eroded bool; identifier, patient and side.
     """
 
-    def bits(array: np.ndarray | None, dtype: type[np.integer]) -> Tensor | None:
-        if array is None:
-            return None
-        if not array.any():
-            return _nothing(dtype, size)
-        return resize_bits(torch.from_numpy(array.astype(dtype, copy=False))[None], size)[0]
+    def bits(array: np.ndarray | None, dtype: type[np.integer], side: int) -> Tensor:
+        if array is None or not array.any():
+            return _nothing(dtype, side)
+        return resize_bits(torch.from_numpy(array.astype(dtype, copy=False))[None], side, rule)[0]
 
     image = prepare_image(torch.from_numpy(sample.image)[None], size)[0]
     # 14 bones leave the sign of int16 alone
-    return _item(image, bits(sample.bones, np.int16), bits(sample.eroded, np.uint8), sample)
+    bones, eroded = bits(sample.bones, np.int16, mask_size or size), bits(sample.eroded, np.uint8, size)
+    return _item(image, bones, eroded, (sample.bones is not None, sample.eroded is not None), sample)
 
 
-def _item(image: Tensor, bones: Tensor | None, eroded: Tensor | None, of: WristSample | Case) -> dict[str, object]:
-    size = image.shape[-1]
+def _item(
+    image: Tensor, bones: Tensor, eroded: Tensor, known: tuple[bool, bool], of: WristSample | Case
+) -> dict[str, object]:
     return {
         "image": image,
-        "bones": _nothing(np.int16, size) if bones is None else bones,
-        "eroded": _nothing(np.uint8, size) if eroded is None else eroded,
-        "has_bones": torch.tensor(bones is not None),
-        "has_eroded": torch.tensor(eroded is not None),
+        "bones": bones,
+        "eroded": eroded,
+        "has_bones": torch.tensor(known[0]),
+        "has_eroded": torch.tensor(known[1]),
         "scores": torch.from_numpy(np.array(of.scores, np.int64)),
         "identifier": of.identifier,
         "patient": of.patient,
@@ -65,12 +74,21 @@ class WristDataset(Dataset):
         cases: Cases of the release.
         size: Side of the square image in pixels.
         cache: Keep items in memory after the first reading: 4 bytes a pixel, 5 where erosions are known.
+        mask_size: Side of the bone masks in pixels; None takes `size`.
+        rule: How masks are resized; see `resize_bits`.
     """
 
-    def __init__(self, cases: Sequence[Case], size: int, cache: bool = True):
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        size: int,
+        cache: bool = True,
+        mask_size: int | None = None,
+        rule: MaskRule = "coverage",
+    ):
         self.cases = list(cases)
-        self.size = size
-        self._kept = _Kept(self.cases, size) if cache else None
+        self.size, self.mask_size, self.rule = size, mask_size or size, rule
+        self._kept = _Kept(self.cases, size, self.mask_size) if cache else None
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -78,7 +96,7 @@ class WristDataset(Dataset):
     def __getitem__(self, index: int) -> dict[str, object]:
         if self._kept is not None and index in self._kept:
             return self._kept[index]
-        item = sample_to_item(load_sample(self.cases[index]), self.size)
+        item = sample_to_item(load_sample(self.cases[index]), self.size, self.mask_size, self.rule)
         grey = item["image"].mul_(_GREYS).round_().to(torch.uint16)
         if self._kept is not None:
             self._kept.add(index, grey, item)
@@ -92,12 +110,12 @@ class _Kept:
     nothing fits into, nearly half as much again.
     """
 
-    def __init__(self, cases: Sequence[Case], size: int):
-        self.cases, self.shape = cases, (len(cases), size, size)
+    def __init__(self, cases: Sequence[Case], size: int, mask_size: int):
+        self.cases, self.size, self.mask_size = cases, size, mask_size
         self._blocks: tuple[Tensor, Tensor] | None = None
         #: By index, whether there are masks, and the map of eroded pixels where it is known.
         self._known: dict[int, tuple[bool, Tensor | None]] = {}
-        self._nothing = _nothing(np.uint8, size)
+        self._no_bones, self._no_erosion = _nothing(np.int16, mask_size), _nothing(np.uint8, size)
 
     def __contains__(self, index: int) -> bool:
         return index in self._known
@@ -105,19 +123,24 @@ class _Kept:
     def __getitem__(self, index: int) -> dict[str, object]:
         masked, eroded = self._known[index]
         images, bones = self._blocks
-        return _item(_unit(images[index, None]), bones[index] if masked else None, eroded, self.cases[index])
+        found = bones[index] if masked else self._no_bones, self._no_erosion if eroded is None else eroded
+        return _item(_unit(images[index, None]), *found, (masked, eroded is not None), self.cases[index])
 
     def add(self, index: int, grey: Tensor, item: dict[str, object]) -> None:
         """Keep an item, whose image comes as (1, S, S) uint16."""
         if self._blocks is None:  # not before: each process that reads makes its own
-            self._blocks = torch.empty(self.shape, dtype=torch.uint16), torch.empty(self.shape, dtype=torch.int16)
+            number, size, mask_size = len(self.cases), self.size, self.mask_size
+            self._blocks = (
+                torch.empty(number, size, size, dtype=torch.uint16),
+                torch.empty(number, mask_size, mask_size, dtype=torch.int16),
+            )
         images, bones = self._blocks
         images[index, None] = grey
         masked, eroded = bool(item["has_bones"]), item["eroded"] if item["has_eroded"] else None
         if masked:
             bones[index] = item["bones"]
         if eroded is not None and eroded.untyped_storage().nbytes() == 1:
-            eroded = self._nothing
+            eroded = self._no_erosion
         self._known[index] = masked, eroded
 
 

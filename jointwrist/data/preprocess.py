@@ -21,16 +21,6 @@ def resize_image(image: Tensor, size: int) -> Tensor:
     return F.interpolate(image, (size, size), mode="bilinear", align_corners=False, antialias=True)
 
 
-def resize_bits(bits: Tensor, size: int) -> Tensor:
-    """Resize (B, H, W) integer bit maps to size x size by the nearest pixel."""
-    if bits.shape[-2:] == (size, size):
-        return bits
-    height, width = bits.shape[-2:]
-    rows = ((torch.arange(size, device=bits.device) + 0.5) * height / size).long().clamp_max(height - 1)
-    columns = ((torch.arange(size, device=bits.device) + 0.5) * width / size).long().clamp_max(width - 1)
-    return bits.index_select(1, rows).index_select(2, columns)
-
-
 def prepare_image(image: Tensor, size: int) -> Tensor:
     """Normalise (B, 1, H, W) images and resize them to size x size."""
     return resize_image(normalise(image), size)

@@ -209,6 +209,9 @@ class RunConfig:
             package, or a hub repository; empty starts from chance.
         image_size: Side of the image that segmentation sees and is measured at.
         detail_size: Side of the image that the joint crops are cut from; 0 takes `image_size`.
+        mask_resize: How masks come to these sizes. "coverage": a pixel belongs to the bones that cover more than half
+            of it, so that mask and image stay aligned. "nearest": by the nearest pixel, as in the authors' code, which
+            moves masks by up to half a pixel.
         options: Options of the model's builder.
         augment: Augmentation.
         optim: Optimisation.
@@ -230,6 +233,7 @@ class RunConfig:
     start: str = ""
     image_size: int = 512
     detail_size: int = 0
+    mask_resize: Literal["coverage", "nearest"] = "coverage"
     options: dict[str, Any] = field(default_factory=dict)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)

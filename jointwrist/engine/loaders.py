@@ -51,8 +51,16 @@ class RunData:
     inherited: Sequence[Mapping[str, Any]] = ()
 
 
-def load_run_data(config: RunConfig, release: Release) -> RunData:
+def load_run_data(config: RunConfig, release: Release, augmented: bool = True) -> RunData:
     """Choose the cases of a run by its task and make datasets of them.
+
+    Masks that networks are measured by come from the released ones to `config.image_size` in one step, whatever the
+    task. Those that are augmented first have the size of the image that they are augmented with.
+
+    Args:
+        config: Resolved configuration of the run.
+        release: The data.
+        augmented: Whether the training items are augmented; False makes them items to measure a network by.
 
     Raises:
         DataError: A split that the run needs is empty, or a patient is in two splits. The official protocol takes the
@@ -78,7 +86,10 @@ def load_run_data(config: RunConfig, release: Release) -> RunData:
             )
         notes += (f"{name_shared(shared)}; the official protocol keeps them",)
     # test is read once: keeping it would take memory for nothing
-    datasets = {name: _dataset(config, chosen, config.cache and name != "test") for name, chosen in cases.items()}
+    datasets = {
+        name: _dataset(config, chosen, config.cache and name != "test", augmented and name == "train")
+        for name, chosen in cases.items()
+    }
     if config.stream.wrists:
         datasets["train"] = _stream(config)
     for name, dataset in datasets.items():
@@ -126,10 +137,11 @@ def _identifiers(dataset: Dataset) -> list[str]:
     return [case.identifier for case in dataset.cases]
 
 
-def _dataset(config: RunConfig, cases: Sequence[Case], cache: bool) -> Dataset:
+def _dataset(config: RunConfig, cases: Sequence[Case], cache: bool, augmented: bool) -> Dataset:
     if config.task == "erosion":
         return CropDataset(cases, config.erosion.crop_size, config.erosion.mirror_left, cache)
-    return WristDataset(cases, config.detail_size or config.image_size, cache)
+    size = config.detail_size or config.image_size
+    return WristDataset(cases, size, cache, size if augmented else config.image_size, config.mask_resize)
 
 
 def _stream(config: RunConfig) -> Dataset:

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from jointwrist.anatomy import JOINT_NAMES, NUM_BONES, NUM_JOINTS
+from jointwrist.anatomy import JOINT_NAMES, NUM_JOINTS
 from jointwrist.data.hands import other_hands
-from jointwrist.data.preprocess import resize_bits, resize_image, unpack_bits
+from jointwrist.data.preprocess import resize_image, unpack_bits
 from jointwrist.engine.checkpoint import load_weights
 from jointwrist.engine.config import RunConfig
 from jointwrist.engine.tasks.base import Across, alone, share
@@ -39,16 +39,16 @@ class JointTask(SegmentationTask):
 
     def prepare(self, batch, training):
         """Augment and bring to the sizes of the network."""
-        detail, bits = batch["image"], torch.stack([batch["bones"], batch["eroded"]], 1)
+        detail, bones, eroded = batch["image"], batch["bones"], batch["eroded"]
         if training:
-            detail, bits = self.augment(detail, bits)
-        size = self.config.image_size
+            detail, bits = self.augment(detail, torch.stack([bones, eroded], 1))
+            bones, eroded = bits.unbind(1)
         return {
             **batch,
-            "image": resize_image(detail, size),
+            "image": resize_image(detail, self.config.image_size),
             "detail": detail,
-            "masks": unpack_bits(resize_bits(bits[:, 0], size), NUM_BONES),
-            "eroded_masks": unpack_bits(bits[:, 1], NUM_JOINTS),
+            "masks": self.resized_masks(bones),
+            "eroded_masks": unpack_bits(eroded, NUM_JOINTS),
             "other": self._other_hands(batch),
         }
 

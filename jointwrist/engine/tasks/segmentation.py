@@ -11,7 +11,8 @@ from torch import Tensor
 
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.config import ConfigError
-from jointwrist.data.preprocess import resize_bits, resize_image, unpack_bits
+from jointwrist.data.mask_resize import resize_bits
+from jointwrist.data.preprocess import resize_image, unpack_bits
 from jointwrist.engine.checkpoint import load_weights
 from jointwrist.engine.config import RunConfig
 from jointwrist.engine.tasks.base import Task, alone, share
@@ -28,9 +29,11 @@ class SegmentationTask(Task):
         if training:
             image, bits = self.augment(image, bits[:, None])
             bits = bits[:, 0]
-        size = self.config.image_size
-        masks = unpack_bits(resize_bits(bits, size), NUM_BONES)
-        return {**batch, "image": resize_image(image, size), "masks": masks}
+        return {**batch, "image": resize_image(image, self.config.image_size), "masks": self.resized_masks(bits)}
+
+    def resized_masks(self, bits: Tensor) -> Tensor:
+        """Masks (B, 14, S, S) at the size of the network; in evaluation the dataset has resized them already."""
+        return unpack_bits(resize_bits(bits, self.config.image_size, self.config.mask_resize), NUM_BONES)
 
     def output_losses(self, output, batch, progress, across=alone):
         """Named losses of mask logits."""
