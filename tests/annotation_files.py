@@ -88,3 +88,18 @@ def write_labelme(folder, masked):
         content = {"imagePath": f"{case.identifier}.png", "imageHeight": height, "imageWidth": width, "shapes": shapes}
         (folder / f"{case.identifier}.json").write_text(json.dumps(content))
     return folder
+
+
+def small_coco(folder, names, segmentations=None, size=64, **image):
+    """Write a COCO file of blank films, on each of which one Capitate is drawn: a square, or what is given."""
+    square = [[10, 10, 30, 10, 30, 30, 10, 30]]
+    images, annotations = [], []
+    for number, (name, segmentation) in enumerate(zip(names, segmentations or [square] * len(names), strict=True)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((size, size), number, np.uint8)).save(folder / name)
+        images.append({"id": number, "file_name": name, **image})
+        annotations.append({"id": number, "image_id": number, "category_id": 1, "segmentation": segmentation})
+    content = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "Capitate"}]}
+    path = folder / "instances.json"
+    path.write_text(json.dumps(content))
+    return path

@@ -14,8 +14,8 @@ from jointwrist.anatomy import BONE_NAMES, BONES
 from jointwrist.cli import main
 from jointwrist.data.check import check_release
 from jointwrist.data.importers import read_labelme
+from jointwrist.data.importers.entries import identify
 from jointwrist.data.importers.names import ABBREVIATIONS, match_names
-from jointwrist.data.importers.table import entry_of
 from jointwrist.data.importers.write import draw_splits
 from jointwrist.data.ram_w600 import Release, load_sample
 from jointwrist.data.sample import unpack_masks
@@ -125,7 +125,9 @@ def test_a_table_gives_patients_sides_splits_spacings_and_scores(masked, tmp_pat
         lines.append(f"{case.identifier}.png,person {number},{case.side},{split},0.17,{number % 6},")
     (tmp_path / "table.csv").write_text("\n".join(lines))
     words = ["data", "import", "coco", str(source), str(tmp_path / "out"), "--table", str(tmp_path / "table.csv")]
-    assert main(words) == 0
+    assert main(words) == 2
+    assert "rows of the table without a radiograph: gone.png" in capsys.readouterr().err
+    assert main([*words, "--allow-partial"]) == 0
     assert "rows of the table without a radiograph: gone.png" in capsys.readouterr().out
     assert not [fault for fault in check_release(tmp_path / "out") if fault.severity == "error"]
     cases = Release.open(tmp_path / "out").cases
@@ -143,7 +145,7 @@ def test_a_table_gives_patients_sides_splits_spacings_and_scores(masked, tmp_pat
 def test_splits_are_by_patient_and_about_the_shares():
 
     names = [f"p{number}_{study}_{side}.png" for number in range(100) for study in "12" for side in "LR"]
-    entries = [entry_of(Path(name)) for name in names]
+    entries = identify([Path(name) for name in names])
     splits = draw_splits(entries, seed=3)
     assert [list(splits.values()).count(split) for split in ("train", "val", "test")] == [70, 10, 20]
     assert splits == draw_splits(entries[::-1], seed=3) != draw_splits(entries, seed=4)

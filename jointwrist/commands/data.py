@@ -76,7 +76,15 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
         " recognises the latter (default: %(default)s)",
     )
     parser.add_argument(
-        "--table", type=Path, metavar="CSV", help="file, patient, study, side, split, spacing_mm, score of each joint"
+        "--table",
+        type=Path,
+        metavar="TABLE",
+        help="CSV file or .xlsx: file, patient, study, side, split, spacing_mm, score of each joint",
+    )
+    parser.add_argument(
+        "--allow-partial",
+        action="store_true",
+        help="accept rows of the table without a radiograph, and radiographs without a row",
     )
     parser.add_argument(
         "--shares", nargs=3, type=float, default=(0.7, 0.1, 0.2), metavar=("TRAIN", "VAL", "TEST"),

@@ -19,20 +19,12 @@ def run(arguments: argparse.Namespace) -> int:
     films = [
         film for source in arguments.sources for film in read(source, arguments.images, mapping, arguments.outline)
     ]
-    done = write_release(films, arguments.out, table, arguments.shares, arguments.seed)
+    done = write_release(films, arguments.out, table, arguments.shares, arguments.seed, arguments.allow_partial)
     splits = ", ".join(f"{split} {count}" for split, count in done.films.items())
     films_done = sum(done.films.values())
     print(
         f"{films_done} radiographs of {done.patients} patients ({splits}), {done.scored} with scores: {arguments.out}"
     )
-    if table is not None:
-        names = {film.image.name for film in films}
-        for text, found in (
-            ("not in the table, told by their names", names - table.keys()),
-            ("rows of the table without a radiograph", table.keys() - names),
-        ):
-            if found:
-                print(f"{text}: {', '.join(sorted(found))}")
     for note in done.notes:
         print(f"note: {note}")
     if done.through_centres:

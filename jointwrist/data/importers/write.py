@@ -19,9 +19,10 @@ from tqdm import tqdm
 from jointwrist.anatomy import BONE_NAMES, JOINTS, NOT_SCORED, RELEASE_JOINT_NAMES
 from jointwrist.data import layout
 from jointwrist.data.images import IMAGE_SUFFIXES, read_image, write_image
+from jointwrist.data.importers.entries import Entry, identify
 from jointwrist.data.importers.erosions import draw_erosions
 from jointwrist.data.importers.film import AnnotatedFilm
-from jointwrist.data.importers.table import Entry, entry_of
+from jointwrist.data.importers.table import Row
 from jointwrist.data.layout import SPLITS
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
@@ -76,9 +77,10 @@ class FilmBoxes(NamedTuple):
 def write_release(
     films: Sequence[AnnotatedFilm],
     out: str | Path,
-    table: Mapping[str, Entry] | None = None,
+    table: Sequence[Row] | None = None,
     shares: Sequence[float] = SHARES,
     seed: int = 0,
+    allow_partial: bool = False,
 ) -> Imported:
     """Write radiographs, masks, outlined erosions and, where the table has them, scores with joint crops and spacings.
 
@@ -88,15 +90,16 @@ def write_release(
     Args:
         films: As from `read_coco` or `read_labelme`; may come from several files.
         out: Folder to write; must be empty or missing.
-        table: As from `importers.table.read_table`; radiographs that it does not name tell patient and side by name.
+        table: As from `importers.table.read_table`; what it leaves empty is told by the names.
         shares: Shares of the patients in train, val and test.
         seed: Seed of the draw.
+        allow_partial: Accept rows without a radiograph, and radiographs without a row.
 
     Raises:
-        DataError: The folder is not empty, two radiographs have one identifier, a patient is in two splits, or a
-            radiograph and its annotation do not fit each other.
+        DataError: The folder is not empty, a patient or a side is not certain, two radiographs have one identifier, a
+            patient is in two splits, or a radiograph and its annotation do not fit each other.
     """
-    out, table = Path(out), table or {}
+    out = Path(out)
     if out.exists() and any(out.iterdir()):
         raise DataError(f"{out}: is not empty; import into a new folder")
     notes = [note for film in films for note in film.notes]
@@ -104,7 +107,7 @@ def write_release(
     films = [film for film in films if _drawn_on(film)]
     if not films:
         raise DataError(f"{out}: not written, for the annotations describe no radiograph")
-    entries = [table.get(film.image.name) or entry_of(film.image) for film in films]
+    entries = identify([film.image for film in films], table, allow_partial, notes.append)
     _refuse_duplicates(films, entries)
     splits = draw_splits(entries, shares, seed)
     missing: Counter[int] = Counter()

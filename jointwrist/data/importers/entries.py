@@ -1,0 +1,182 @@
+"""Patient, study, side and split of every radiograph: from a table, else from the file names."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS
+from jointwrist.data.importers.match import match_rows
+from jointwrist.data.importers.region import Note
+from jointwrist.data.importers.table import COLUMNS, Row
+from jointwrist.data.importers.told import FIRST_STUDY, Told, told_by_names
+from jointwrist.data.layout import Identifier, parse_identifier
+from jointwrist.errors import DataError
+
+#: Longest patient or study in a file name; what is longer is cut and told apart by a hash.
+_LONGEST = 40
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is known of one radiograph besides its bones.
+
+    Attributes:
+        identifier: Patient, study and side.
+        split: "train", "val" or "test", or None to have it drawn.
+        spacing_mm: Pixel spacing in mm, or None.
+        scores: Six erosion scores, `NOT_SCORED` where there is none.
+    """
+
+    identifier: Identifier
+    split: str | None = None
+    spacing_mm: float | None = None
+    scores: tuple[int, ...] = (NOT_SCORED,) * NUM_JOINTS
+
+    @property
+    def name(self) -> str:
+        """Return the identifier as the release writes it."""
+        return f"{self.identifier.stem}_{self.identifier.side}"
+
+
+def identify(
+    images: Sequence[Path],
+    table: Sequence[Row] | None = None,
+    allow_partial: bool = False,
+    note: Note = lambda _: None,
+) -> list[Entry]:
+    """Tell whose radiographs these are.
+
+    Args:
+        images: The radiographs' files.
+        table: As from `importers.table.read_table`; what it leaves empty is told by the names.
+        allow_partial: Accept rows without a radiograph, and radiographs without a row.
+        note: Takes a remark on what the table and the names tell differently, or leave out.
+
+    Raises:
+        DataError: The table and the radiographs do not fit each other, or a patient or a side is not certain.
+    """
+    rows = match_rows(images, table or ())
+    if table is not None:
+        _refuse_partial(images, rows, table, allow_partial, note)
+    told = told_by_names(images)
+    texts = [_texts(*each, note) for each in zip(images, rows, told, strict=True)]
+    _number_studies(images, rows, texts, note)
+    _refuse_alike({patient for patient, _, _ in texts})
+    patients = _slugs(patient for patient, _, _ in texts)
+    studies = defaultdict(set)
+    for patient, study, _ in texts:
+        studies[patient].add(study)
+    entries = []
+    for image, row, (patient, study, side) in zip(images, rows, texts, strict=True):
+        name = f"{patients[patient]}_{_slugs(studies[patient])[study]}_{side}"
+        try:
+            identifier = parse_identifier(name)
+        except DataError as error:
+            raise DataError(f"{image}: {error}") from None
+        known = {} if row is None else {"split": row.split or None, "spacing_mm": row.spacing_mm, "scores": row.scores}
+        entries.append(Entry(identifier, **known))
+    return entries
+
+
+def _texts(image: Path, row: Row | None, told: Told, note: Note) -> tuple[str, str, str]:
+    """Return patient, study and side as texts."""
+    patient, study, side = (row.patient, row.study, row.side) if row else ("", "", "")
+    remedy = f"write a table for --table with the columns {', '.join(COLUMNS)}"
+    if not side and told.side is None:
+        raise DataError(f"{image}: the name tells no side; end it in _L or _R, or {remedy}")
+    if not patient and told.doubt:
+        raise DataError(f"{image}: the name does not tell the patient for certain: {told.doubt}; {remedy}")
+    if side and told.side not in (None, side):
+        note(f"{image}: the name tells the side {told.side}, the table {side}; the table's is taken")
+    named = FIRST_STUDY if told.doubt else told.study
+    return _plain(patient or told.patient), _plain(study or named), side or told.side
+
+
+def _number_studies(
+    images: Sequence[Path], rows: Sequence[Row | None], texts: list[tuple[str, str, str]], note: Note
+) -> None:
+    """Give films of one hand studies of their own where the table names the patient but no study."""
+    taken = set(texts)
+    seen = set()
+    for index, (image, row, text) in enumerate(zip(images, rows, texts, strict=True)):
+        if text in seen and row is not None and row.patient and not row.study:
+            patient, study, side = text
+            number = 2
+            while any((patient, f"{number:04d}", hand) in taken for hand in "LR"):
+                number += 1
+            texts[index] = (patient, f"{number:04d}", side)
+            taken.add(texts[index])
+            note(
+                f"{image}: the table names no study, and {study} of this patient has a film of this hand; taken for"
+                f" study {number:04d}"
+            )
+        seen.add(texts[index])
+
+
+def _plain(text: str) -> str:
+    """Return a text without what nobody sees: kinds of spaces, and two ways to write one letter."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def _refuse_partial(
+    images: Sequence[Path], rows: Sequence[Row | None], table: Sequence[Row], allow_partial: bool, note: Note
+) -> None:
+    found = {row.file for row in rows if row is not None}
+    for text, names in (
+        (
+            "radiographs without a row in the table",
+            [str(i) for i, row in zip(images, rows, strict=True) if row is None],
+        ),
+        ("rows of the table without a radiograph", [row.file for row in table if row.file not in found]),
+    ):
+        if not names:
+            continue
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        message = f"{text}: {', '.join(names[:_SHOWN])}{more}"
+        if not allow_partial:
+            raise DataError(f"{message}; mend the table, or give --allow-partial")
+        note(message)
+
+
+def _refuse_alike(patients: set[str]) -> None:
+    """Refuse texts of one person, perhaps: those that differ in case or in leading zeros alone."""
+    seen: dict[str, str] = {}
+    for patient in sorted(patients):
+        key = patient.lower()
+        key = key.lstrip("0") or "0" if key.isdigit() else key
+        if seen.setdefault(key, patient) != patient:
+            raise DataError(
+                f"patients {seen[key]!r} and {patient!r} differ in case or leading zeros alone; write one person in one"
+                " way, and two persons more clearly apart, in a table for --table"
+            )
+
+
+def _slugs(texts: Iterable[str]) -> dict[str, str]:
+    """Write texts in the letters that identifiers may have; different texts stay different."""
+    plain = {text: _slug(text) for text in set(texts)}
+    groups = defaultdict(list)
+    for text, slug in plain.items():
+        groups[slug.lower()].append(text)
+    return {
+        text: slug if slug and (len(groups[slug.lower()]) == 1 or slug == text) else _numbered(slug, text)
+        for text, slug in plain.items()
+    }
+
+
+def _slug(text: str) -> str:
+    """Leave accents out; what is no letter or digit then becomes a hyphen. Long texts are cut, to be numbered."""
+    body = text.removeprefix("EXT_")
+    letters = "".join(c for c in unicodedata.normalize("NFKD", body) if not unicodedata.combining(c))
+    slug = "-".join(re.findall(r"[A-Za-z0-9-]+", letters))
+    return "" if len(slug) > _LONGEST or not slug else ("EXT_" if body != text else "") + slug
+
+
+def _numbered(slug: str, text: str) -> str:
+    return f"{slug or 'P'}-{sha256(text.encode()).hexdigest()[:8]}"

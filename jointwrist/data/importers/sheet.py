@@ -1,0 +1,155 @@
+"""Rows of a table that people write: CSV in whatever form a spreadsheet saves it, or an Excel workbook."""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from jointwrist.data.tables import MAX_COLUMNS, MAX_ROWS, MAX_TABLE_BYTES
+from jointwrist.errors import DataError
+
+#: Longest text of a field; those of the project are names and numbers.
+MAX_FIELD = 1000
+_DELIMITERS = ",;\t|"
+_BYTE_ORDER_MARKS = (
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+
+
+def read_sheet(path: Path, needed: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield line number and texts by column of every row that is not blank.
+
+    The first row that is not blank names the columns; in any case, and with spaces round them.
+
+    Args:
+        path: CSV file (UTF-8, UTF-16, UTF-32 or cp1252; separated by comma, semicolon, tab or bar) or `.xlsx`.
+        needed: Name of a column that must be there.
+
+    Raises:
+        DataError: The file is missing, too large or no such table, or a row has more fields than there are columns.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    content = path.read_bytes() if path.stat().st_size <= MAX_TABLE_BYTES else b""
+    if not content.strip():
+        raise DataError(f"{path}: is empty, or larger than {MAX_TABLE_BYTES:,} bytes; give a table of the radiographs")
+    if content.startswith(_OLD_EXCEL):
+        raise DataError(
+            f"{path}: is an Excel workbook of the old kind, or an encrypted one; save it as .xlsx or as CSV"
+        )
+    rows = _workbook_rows(content, path, needed) if content.startswith(b"PK\3\4") else _text_rows(content, path, needed)
+    names: list[str] = []
+    for line, fields in rows:
+        texts = [field.strip() for field in fields]
+        if not any(texts):
+            continue
+        if not names:
+            names = _column_names(texts, needed, path)
+            continue
+        if any(texts[len(names) :]):
+            raise DataError(
+                f"{path}: line {line} has more fields than there are columns; put texts with separators in quotes"
+            )
+        if max(map(len, texts)) > MAX_FIELD:
+            raise DataError(f"{path}: line {line} has a field of more than {MAX_FIELD:,} characters; shorten it")
+        yield line, dict(zip(names, [*texts, *[""] * len(names)], strict=False))
+
+
+def _column_names(texts: Sequence[str], needed: str, path: Path) -> list[str]:
+    names = list(texts)
+    while not names[-1]:
+        names.pop()
+    names = [name.lower() if name.lower() == needed else name for name in names]
+    if needed not in names:
+        raise DataError(f"{path}: has no column `{needed}`; its first line names the columns, separated by commas")
+    twice = {name for name in names if [other.lower() for other in names].count(name.lower()) > 1}
+    if twice:
+        raise DataError(f"{path}: has two columns {sorted(twice)[0]!r}; keep one")
+    return names
+
+
+def _text_rows(content: bytes, path: Path, needed: str) -> Iterator[tuple[int, list[str]]]:
+    text = _decode(content, path).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n")
+    first, _, rest = text.partition("\n")
+    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:  # Excel's own way to name a delimiter
+        text, first = rest, rest.partition("\n")[0]
+    limit = csv.field_size_limit(MAX_TABLE_BYTES)
+    try:
+        delimiter = next(
+            (
+                mark
+                for mark in _DELIMITERS
+                if needed in [name.strip().lower() for name in next(csv.reader([first], delimiter=mark), [])]
+            ),
+            ",",
+        )
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise DataError(f"{path}: is no CSV file ({error}); save it as CSV or .xlsx") from error
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _decode(content: bytes, path: Path) -> str:
+    """Decode a text; without a mark and where it is no UTF-8, as the code page of Western Windows."""
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
+    if encoding is None and b"\0" in content:
+        # every second byte of plain letters is 0
+        encoding = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
+    for name in (encoding,) if encoding else ("utf-8-sig", "cp1252"):
+        try:
+            return content.decode(name)
+        except UnicodeDecodeError:
+            continue
+    raise DataError(
+        f"{path}: its text is encoded in none of UTF-8, UTF-16 and cp1252; save it as CSV in UTF-8, or as .xlsx"
+    )
+
+
+def _workbook_rows(content: bytes, path: Path, needed: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of the first sheet that has the column, else those of the first sheet."""
+    from openpyxl import load_workbook
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > MAX_TABLE_BYTES:
+            raise DataError(f"{path}: {size:,} bytes uncompressed are more than {MAX_TABLE_BYTES:,}; save it as CSV")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # styles and extensions that openpyxl does not keep
+            book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
+        sheets = [
+            [
+                [_cell(value) for value in row]
+                for row in sheet.iter_rows(max_row=MAX_ROWS, max_col=MAX_COLUMNS, values_only=True)
+            ]
+            for sheet in book.worksheets
+        ]
+    except DataError:
+        raise
+    except Exception as error:  # a damaged workbook makes openpyxl raise anything
+        raise DataError(f"{path}: damaged workbook ({error!r}); save it again, or as CSV") from error
+    with_column = [rows for rows in sheets if any(needed in [text.strip().lower() for text in row] for row in rows[:1])]
+    yield from enumerate((with_column or sheets or [[]])[0], 1)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime | date):
+        return value.isoformat().removesuffix("T00:00:00")
+    return str(value)

@@ -1,0 +1,133 @@
+"""Whose radiographs these are as far as their file names tell it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jointwrist.data.importers.decoration import label_studio_prefix, looks_random, undecorated
+from jointwrist.data.side import HANDS, OTHERS, side_of_name, without_side
+
+#: Study of a patient with a single one.
+FIRST_STUDY = "0001"
+_PERSON = frozenset("patient patients pat pt case subject subj sub person proband id p".split())
+_PICTURE = HANDS | OTHERS
+#: Names of GRAZPEDWRI-DX (doi:10.1038/s41597-022-01328-z): patient, visit, side and projection, sex and age.
+_GRAZ = re.compile(r"(?P<patient>\d+)_(?P<visit>\d+)_WRI-(?P<side>[LR])(?P<view>\d)_[A-Z]\d{3}")
+
+
+class Told(NamedTuple):
+    """What a name tells.
+
+    Attributes:
+        patient: Any text.
+        study: Any text.
+        side: "L", "R", or None where it is not told.
+        doubt: Why the patient is not certain, or "".
+    """
+
+    patient: str
+    study: str
+    side: str | None
+    doubt: str = ""
+
+
+def told_by_names(images: Sequence[Path]) -> list[Told]:
+    """Tell patient, study and side of radiographs by their names: PATIENT_STUDY_SIDE or PATIENT_SIDE.
+
+    What tools added is left out. A patient is in doubt where names have more parts than these, where what a program
+    made up may be a patient or not, or where the same part stands behind different ones.
+    """
+    stems = [unicodedata.normalize("NFC", image.stem) for image in images]
+    prefixes = [label_studio_prefix(stem) for stem in stems]
+    # where Label Studio renamed the others, a prefix without letters is its as well
+    sure = all(prefixes) and any(undecorated(stem) != stem for stem in stems)
+    told = [_tell(prefix[1] if sure and prefix else stem) for stem, prefix in zip(stems, prefixes, strict=True)]
+    codes = defaultdict(set)
+    for prefix in filter(None, prefixes):
+        codes[prefix[0]].add(prefix[1])
+    for index, prefix in enumerate(prefixes):
+        if prefix and len(codes[prefix[0]]) > 1:
+            told[index] = told[index]._replace(doubt=f"{prefix[0]} may be a patient or a number that a tool added")
+        elif prefix and undecorated(stems[index]) == stems[index] and not sure:
+            told[index] = told[index]._replace(doubt=f"{prefix[0]} may be a patient, or a number of Label Studio")
+    if len({image.parent for image in images}) > 1:
+        told = [_doubt_folder(one, image) for one, image in zip(told, images, strict=True)]
+    return _doubt_uploads(_doubt_shared_parts(told))
+
+
+def _tell(stem: str) -> Told:
+    stem = undecorated(stem)
+    if found := _GRAZ.fullmatch(stem):
+        return Told(found["patient"], f"{found['visit']}-{found['view']}", found["side"])
+    side = side_of_name(stem)
+    rest = without_side(stem) if side else stem
+    parts = [part.strip(" .-") for part in (rest.split("_") if "_" in rest else rest.split())]
+    parts = [part for part in parts if part]
+    if parts[:1] == ["EXT"] and len(parts) > 1:
+        parts[:2] = [f"EXT_{parts[1]}"]
+    named = [part for part in parts if part.casefold() not in _PERSON | _PICTURE] or parts
+    if len(named) > 2:
+        named = [part for part in named if not looks_random(part)]
+    if not named:
+        return Told("", FIRST_STUDY, side, "it names nobody")
+    patient, study = named[0], named[1] if len(named) > 1 else FIRST_STUDY
+    doubt = ""
+    if len(named) > 2:
+        doubt = f"it has {len(named)} parts besides the side, not a patient and a study"
+    elif len(named) == 1 and len(parts) > 1 and parts[0].casefold() in _PICTURE:
+        doubt = f"{patient} may number the patient or the picture"
+    elif "-" in patient and not looks_random(patient) and any(map(looks_random, patient.split("-"))):
+        doubt = f"a part of {patient} looks as if a tool added it"
+    return Told(patient, study, side, doubt)
+
+
+def _doubt_folder(told: Told, image: Path) -> Told:
+    """Doubt a patient of a name without a study where radiographs lie in several folders."""
+    alone = told.study == FIRST_STUDY and not told.doubt
+    return told._replace(doubt=f"its folder {image.parent.name} may be the patient") if alone else told
+
+
+def _doubt_shared_parts(told: list[Told]) -> list[Told]:
+    """Doubt patients that may be one person under two names.
+
+    `a1-0172` beside `b2-0172` or `0172`, for what tools add stands before a name; and `0172-1` beside `0172-2`, which
+    may be visits, where `P-001` and `P-002` are two patients.
+    """
+    parts = {one.patient: re.split(r"[\s._-]+", one.patient) for one in told if not looks_random(one.patient)}
+    sharing = defaultdict(set)
+    for patient, words in parts.items():
+        if len(words) > 1:
+            starts = ("-".join(words[:count]) for count in range(1, len(words)))
+            for key in (words[-1], *(f"{start}-" for start in starts if re.search("[0-9]", start))):
+                sharing[key].add(patient)
+        else:
+            sharing[words[0]].add(patient)
+            sharing[f"{words[0]}-"].add(patient)
+    doubtful = {}
+    for group in sharing.values():
+        first, *others = sorted(group)
+        doubtful |= {first: others[0], **dict.fromkeys(others, first)} if others else {}
+    return [
+        one._replace(doubt=f"{one.patient} and {doubtful[one.patient]} may be one person")
+        if one.patient in doubtful and not one.doubt
+        else one
+        for one in told
+    ]
+
+
+def _doubt_uploads(told: list[Told]) -> list[Told]:
+    """Doubt made-up patients, each of one radiograph alone, if what follows may be the patient: no visit's number."""
+    random = [one for one in told if looks_random(one.patient) and one.study]
+    patients = Counter(one.patient for one in random)
+    visits = all(re.fullmatch("0*[0-9]{1,2}", one.study) for one in random)
+    if len(random) < 2 or max(patients.values()) > 1 or (visits and len({one.study for one in random}) < len(random)):
+        return told
+    return [
+        one._replace(doubt=f"{one.patient} may be a patient or an upload's number") if one in random else one
+        for one in told
+    ]
