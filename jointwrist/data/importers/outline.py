@@ -56,15 +56,16 @@ def runs_through_centres(points: np.ndarray) -> bool | None:
     corners = _corners(points)
     steps = np.abs(np.roll(corners, -1, axis=0) - corners)
     straight = (steps == 0).any(axis=1)
+    traced = len(corners) >= _TRACED_CORNERS or len(points) >= 2 * _TRACED_CORNERS
     if (corners == np.round(corners)).all():
         if not (straight | (steps[:, 0] == steps[:, 1])).all():
             return False
         if straight.all():
             return None if len(corners) <= 4 else False
-        return True if len(corners) >= _TRACED_CORNERS or len(points) >= 2 * _TRACED_CORNERS else None
+        return True if traced else None
     halves = corners % 1 == 0.5
     crossings = (halves.sum(axis=1) == 1) & ((corners % 1 == 0).sum(axis=1) == 1)
-    if len(corners) < _TRACED_CORNERS or not crossings.all() or not straight.any():
+    if not traced or not crossings.all() or not straight.any():
         return False
     # the coordinate that stays the same along each straight run
     still = halves[straight][steps[straight] == 0]
