@@ -14,7 +14,7 @@ import pytest
 import trust_table
 
 # two cores are shared by the test runner and its subprocesses
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def hide_gpu(patch):

@@ -22,6 +22,27 @@ def outlines(mask: np.ndarray) -> list[np.ndarray]:
     return list(contour_generator(z=mask.astype(np.float32)).lines(0.5))
 
 
+def closed_outlines(mask: np.ndarray) -> list[np.ndarray]:
+    """Trace a mask all round, also along the frame that cuts it, without points on straight runs.
+
+    Args:
+        mask: (H, W) bool.
+
+    Returns:
+        One (N, 2) float64 closed line of x, y as `outlines` for every piece and every hole; first and last point agree.
+    """
+    lines = (line - 1 for line in outlines(np.pad(mask, 1)))
+    return [np.concatenate([corners, corners[:1]]) for corners in map(_corners, lines)]
+
+
+def _corners(line: np.ndarray) -> np.ndarray:
+    """Leave out the points of a closed line in which it goes straight on, and its repeated last one."""
+    line = line[:-1]
+    before, after = line - np.roll(line, 1, 0), np.roll(line, -1, 0) - line
+    turns = before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]
+    return line[turns] if turns.sum() >= 3 else line
+
+
 def outline_points(mask: np.ndarray, step: float = 1.0) -> np.ndarray:
     """Return (N, 2) points x, y about `step` pixels apart on the outlines of a mask."""
     parts = [_resample(line, step) for line in outlines(mask)]
