@@ -106,7 +106,7 @@ def masked(release):
 def processes():
     """Children of a process that has everything imported and has never computed: a start costs no import."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.killed_run", "tests.ranks"])
+    context.set_forkserver_preload(["tests.killed_run", "tests.killed_node", "tests.ranks"])
     return context
 
 

@@ -1,0 +1,147 @@
+"""Results on their way to a peer, by C-STORE or by STOW-RS, again and again until the peer has confirmed them."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jointwrist.errors import require
+from jointwrist.node.config import PeerConfig
+from jointwrist.node.receive import tls_context
+from jointwrist.node.store import Store
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+LOG = logging.getLogger("jointwrist.node")
+#: Statuses of C-STORE by which a peer says that it will never take an object (PS3.4, B.2.3).
+_NEVER = (*range(0xA900, 0xAA00), *range(0xC000, 0xD000), 0x0122)
+
+
+class UnreachableError(Exception):
+    """A peer cannot be reached, or takes nothing for now."""
+
+
+class Sender(threading.Thread):
+    """Sends what the outbox holds for one peer.
+
+    Args:
+        peer: Where to.
+        store: Where results wait.
+        called_from: AE title of this node.
+        pause: Shortest and longest pause in seconds after a peer could not be reached; it doubles each time.
+    """
+
+    def __init__(self, peer: PeerConfig, store: Store, called_from: str, pause: tuple[float, float]):
+        super().__init__(name=f"send-{peer.name}", daemon=True)
+        require("dicomweb_client" if peer.url else "pynetdicom", "node")
+        self.peer, self.store, self.called_from, self.pause = peer, store, called_from, pause
+        self.delivered = 0
+        self._stop_asked, self._news = threading.Event(), threading.Event()
+
+    def wake(self) -> None:
+        """Say that there is something to send."""
+        self._news.set()
+
+    def stop(self) -> None:
+        """Finish the object that is being sent, and end."""
+        self._stop_asked.set()
+        self._news.set()
+
+    def run(self) -> None:
+        """Send until stopped."""
+        pause = 0.0
+        while not self._stop_asked.is_set():
+            self._news.clear()
+            try:
+                self.send_all()
+                pause = 0.0
+            except UnreachableError as error:
+                pause = min(max(2 * pause, self.pause[0]), self.pause[1])
+                LOG.warning("%s: %s; tried again in %g s", self.peer.name, error, pause)
+            # new results do not cut the pause of a peer that is away short
+            (self._stop_asked if pause else self._news).wait(pause or 1.0)
+
+    def send_all(self) -> None:
+        """Send all that waits for the peer now.
+
+        Raises:
+            UnreachableError: The peer is away; what it has confirmed is off the outbox.
+        """
+        for files in self.store.deliveries(self.peer.name):
+            sent = _stow(self.peer, files) if self.peer.url else _store(self.peer, files, self.called_from)
+            for file, taken in sent:
+                if taken:
+                    self.store.sent(file)
+                    self.delivered += 1
+                else:
+                    LOG.error("%s refuses %s; it lies under failed", self.peer.name, file.stem)
+                    self.store.refuse(file)
+                if self._stop_asked.is_set():
+                    return
+
+
+def _store(peer: PeerConfig, files: list[Path], called_from: str) -> Iterator[tuple[Path, bool]]:
+    """C-STORE files; yield each that the peer has answered for, and whether it took it."""
+    from pydicom import dcmread
+    from pynetdicom import AE
+
+    entity = AE(ae_title=called_from)
+    # each dataset is read when it is sent: one in memory at a time
+    for storage in dict.fromkeys(_header(file).SOPClassUID for file in files):
+        entity.add_requested_context(storage, ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"])
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 30
+    tls = (tls_context(peer.tls, ssl.Purpose.SERVER_AUTH), None) if peer.tls else None
+    association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=tls)
+    if not association.is_established:
+        raise UnreachableError("refuses the association" if association.is_rejected else "cannot be reached")
+    try:
+        for file in files:
+            try:
+                status = association.send_c_store(dcmread(file)).get("Status")
+            except ValueError:  # the peer accepted no context for this class
+                yield file, False
+                continue
+            if status is None:
+                raise UnreachableError("broke off")
+            if status == 0x0000 or 0xB000 <= status <= 0xBFFF:
+                yield file, True
+            elif status in _NEVER:
+                yield file, False
+            else:
+                raise UnreachableError(f"answers with status 0x{status:04X}")
+    finally:
+        if association.is_established:
+            association.release()
+
+
+def _stow(peer: PeerConfig, files: list[Path]) -> Iterator[tuple[Path, bool]]:
+    """STOW-RS files; yield each that the peer has answered for, and whether it took it."""
+    from dicomweb_client import DICOMwebClient
+    from pydicom import dcmread
+    from requests import HTTPError, RequestException
+
+    client = DICOMwebClient(peer.url)
+    client.set_http_retry_params(retry=False)
+    for file in files:
+        try:
+            answer = client.store_instances([dcmread(file)])
+        except HTTPError as error:
+            status = error.response.status_code if error.response is not None else 0
+            if status not in (400, 409, 415):
+                raise UnreachableError(f"answers with HTTP {status}") from None
+            yield file, False
+        except RequestException:
+            raise UnreachableError("cannot be reached") from None
+        else:
+            yield file, not answer.get("FailedSOPSequence")
+
+
+def _header(file: Path) -> Dataset:
+    from pydicom import dcmread
+
+    return dcmread(file, specific_tags=["SOPClassUID"])

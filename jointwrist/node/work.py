@@ -1,0 +1,89 @@
+"""From a radiograph that waits to results in the outbox."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jointwrist import __version__
+from jointwrist.errors import DataError, StorageError
+from jointwrist.inference.dicom_pr import build_pr
+from jointwrist.inference.dicom_sc import build_sc
+from jointwrist.inference.dicom_seg import build_seg
+from jointwrist.inference.dicom_sr import build_sr
+from jointwrist.node.config import NodeConfig
+from jointwrist.node.store import Store
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from jointwrist.inference.predictor import Predictor
+    from jointwrist.inference.result import WristResult
+
+LOG = logging.getLogger("jointwrist.node")
+BUILDERS: dict[str, Callable[[WristResult], Dataset]] = {
+    "seg": build_seg, "sr": build_sr, "pr": build_pr, "sc": build_sc,
+}  # fmt: skip
+
+
+class Worker:
+    """Predicts radiographs one after the other.
+
+    Args:
+        config: Peers and what each of them gets.
+        store: Where radiographs wait and results go.
+        predictor: Network.
+    """
+
+    def __init__(self, config: NodeConfig, store: Store, predictor: Predictor):
+        self.config, self.store, self.predictor = config, store, predictor
+        self.counts = {"predicted": 0, "noted": 0, "failed": 0}
+
+    def step(self) -> bool:
+        """Work on the next radiograph; return whether there was one.
+
+        Raises:
+            StorageError: The disk takes no more; the radiograph waits on.
+        """
+        with self.store.next_film() as film:
+            if film is None:
+                return False
+            key, path = film
+            began = time.monotonic()
+            record, results = self._predict(key, path)
+            record |= {"seconds": round(time.monotonic() - began, 2), "version": __version__}
+            try:
+                self.store.finish(key, record, results)
+            except OSError as error:
+                raise StorageError(f"{self.store.folder}: cannot be written ({error.strerror}); make room") from error
+        self.counts[record["status"]] += 1
+        LOG.info("%s: %s in %.1f s", key[:8], record["status"], record["seconds"])
+        return True
+
+    def _predict(self, key: str, path: Path) -> tuple[dict[str, Any], dict[str, list[tuple[str, Dataset]]]]:
+        """Return what becomes of a radiograph, and its results by peer; what is no hand is noted."""
+        attempt = self.store.attempt(key)
+        if attempt > self.config.attempts:
+            return {"status": "failed", "reason": f"{attempt - 1} tries ended without a result"}, {}
+        while True:
+            try:
+                ((_, wrists),) = self.predictor.stream([path], names=["radiograph"])
+                return {"status": "predicted", "wrists": len(wrists)}, self._results(wrists)
+            except DataError as error:
+                return {"status": "noted", "reason": str(error)}, {}
+            except Exception as error:  # a fault of ours must not stop the radiographs behind it
+                LOG.exception("%s: try %d failed", key[:8], attempt)
+                attempt = self.store.attempt(key)
+                if attempt > self.config.attempts:
+                    return {"status": "failed", "reason": type(error).__name__}, {}
+
+    def _results(self, wrists: Sequence[WristResult]) -> dict[str, list[tuple[str, Dataset]]]:
+        kinds = dict.fromkeys(kind for peer in self.config.peers for kind in peer.outputs)
+        made = {
+            kind: [(f"{kind}{number}.dcm", BUILDERS[kind](wrist)) for number, wrist in enumerate(wrists, 1)]
+            for kind in kinds
+        }
+        return {peer.name: [item for kind in peer.outputs for item in made[kind]] for peer in self.config.peers}

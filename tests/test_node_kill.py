@@ -1,0 +1,99 @@
+"""A node that is killed again and again, and an archive that comes and goes: all results arrive, none twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+
+import pytest
+from node_peers import Archive, film, free_port, send, wait_for
+
+from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig
+from jointwrist.node.store import Store
+
+pytest.importorskip("pynetdicom", reason="the extra `node` is not installed")
+pytestmark = pytest.mark.trust
+
+
+def start(processes, config):
+    from tests.killed_node import serve
+
+    process = processes.Process(target=serve, args=(config,))
+    process.start()
+    return process
+
+
+def keep_sending(port, films, acknowledged):
+    """Send films until each was acknowledged, as a modality does."""
+    left = list(films)
+    while left:
+        try:
+            statuses = send(port, left[:5])
+        except RuntimeError:
+            statuses = []
+        done = [item for item, status in zip(left, statuses, strict=False) if status == 0]
+        acknowledged.update(item.SOPInstanceUID for item in done)
+        left = [item for item in left if item.SOPInstanceUID not in acknowledged]
+        time.sleep(0.05)
+
+
+def storm(processes, folder, count, senders, kills, stops):
+    """Send films to a node that is killed and an archive that is stopped; return both sides' films."""
+    films = [film(3, size=96) for _ in range(count)]
+    archive, rng = Archive(), random.Random(7)
+    config = NodeConfig(
+        str(folder), (archive.peer,), DicomConfig(port=free_port()), HttpConfig(port=0),
+        retry_s=0.1, longest_retry_s=0.5,
+    )  # fmt: skip
+    acknowledged: set[str] = set()
+    threads = [
+        threading.Thread(target=keep_sending, args=(config.dicom.port, films[part::senders], acknowledged))
+        for part in range(senders)
+    ]
+    node = start(processes, config)
+    for thread in threads:
+        thread.start()
+    for round_ in range(max(kills, stops)):
+        with archive:
+            time.sleep(rng.uniform(0.5, 2.5))
+            if round_ >= stops:
+                os.kill(node.pid, signal.SIGKILL)
+                node.join()
+                node = start(processes, config)
+                continue
+        time.sleep(rng.uniform(0.2, 1.0))  # the archive is away, and the node is killed while it waits
+        if round_ < kills:
+            os.kill(node.pid, signal.SIGKILL)
+            node.join()
+            node = start(processes, config)
+    with archive:
+        for thread in threads:
+            thread.join()
+        store = Store(folder)
+        wait_for(lambda: store.waiting() == 0 and store.unsent()[0] == 0, 60 + 2 * count)
+        os.kill(node.pid, signal.SIGTERM)
+        node.join(60)
+    assert node.exitcode == 0
+    return sorted(item.SOPInstanceUID for item in films), sorted(acknowledged), archive
+
+
+def check(sent, acknowledged, archive):
+    assert acknowledged == sent
+    distinct = {item.SOPInstanceUID: item for item in archive.got}
+    assert sorted(item.Modality for item in distinct.values()) == sorted(["SEG", "PR"] * len(sent))
+    archive.got = list(distinct.values())  # an archive keeps what comes again under the same UID once
+    assert archive.films() == sent
+
+
+@pytest.mark.timeout(300)
+def test_killed_three_times_every_result_arrives_once(processes, tmp_path):
+    check(*storm(processes, tmp_path, count=12, senders=2, kills=3, stops=1))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_five_hundred_films_ten_kills_two_stops(processes, tmp_path):
+    check(*storm(processes, tmp_path, count=500, senders=4, kills=10, stops=2))
