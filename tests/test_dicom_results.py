@@ -348,5 +348,15 @@ def test_predict_writes_dicom_beside_the_rest(tmp_path, capsys):
     assert "film-002: not a DICOM radiograph" in capsys.readouterr().err
     assert spacing_of(pydicom.dcmread(out / "film-001_seg.dcm")) == [0.15, 0.15]
     assert sorted(file.name for file in out.glob("*.dcm")) == ["film-001_seg.dcm", "film-001_sr.dcm"]
+    more = ["predict", "-w", str(tmp_path / "w.safetensors"), "-o", str(tmp_path / "more"), "--field", "whole"]
+    assert main([*more, str(path), "--dicom", "pr, sc"]) == 0
+    assert sorted(file.name for file in (tmp_path / "more").glob("*.dcm")) == ["film_pr.dcm", "film_sc.dcm"]
+    assert main([*more, "--dicom", str(path)]) == 0, "the film follows the option"
+    assert len(list((tmp_path / "more").glob("*.dcm"))) == 4
+    capsys.readouterr()
+    assert main([*more, str(path), "--dicom", "pdf"]) == 2
+    assert "'pdf' is none of seg, sr, pr, sc" in capsys.readouterr().err
+    assert main([*more, "--dicom"]) == 2
+    assert "name at least one film" in capsys.readouterr().err
     assert (out / "film-002.json").exists()
     assert hd.seg.segread(out / "film-001_seg.dcm").PatientID == ""

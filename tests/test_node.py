@@ -9,6 +9,7 @@ import socket
 import urllib.error
 import urllib.request
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from node_peers import Archive, discs, film, free_port, running, send, tree, wait_for
@@ -304,3 +305,7 @@ def test_an_address_in_use_is_named(tmp_path, predictor):
             Node(NodeConfig(str(tmp_path), (peer,), DicomConfig(port=port)), predictor)
         with pytest.raises(DataError, match=f"http: cannot listen on 127.0.0.1:{port}"):
             Node(NodeConfig(str(tmp_path), (peer,), DicomConfig(port=free_port()), HttpConfig(port=port)), predictor)
+
+
+def test_the_configuration_of_the_docs_is_valid():
+    assert read_config(Path(__file__).parent.parent / "docs" / "deploy" / "node.yaml").peers[0].name == "pacs"

@@ -30,7 +30,7 @@ PERMISSIVE = {
     "BSD License", "DFSG approved", "ISC License (ISCL)", "MIT License", "Python Software Foundation License",
 }  # fmt: skip
 #: Copyleft of single files, of a library that is used as it is.
-WEAK = {"tqdm": {"MPL-2.0"}}
+WEAK = {"certifi": {"Mozilla Public License 2.0 (MPL 2.0)"}, "tqdm": {"MPL-2.0"}}
 #: What NVIDIA's own packages say of one licence, by their age.
 NVIDIA = {"LicenseRef-NVIDIA-Proprietary", "NVIDIA Proprietary Software", "Other/Proprietary License"}
 #: Extras that `dev` leaves out: one needs a GPU to be built, one is under the GPL.

@@ -37,7 +37,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         description="Write an overlay, the scores and bones found as JSON, and the masks of every radiograph.",
     )
     parser.add_argument(
-        "films", nargs="+", type=Path, metavar="FILE", help="BMP, PNG, JPEG, TIFF or DICOM, or a folder"
+        "films", nargs="*", type=Path, metavar="FILE", help="BMP, PNG, JPEG, TIFF or DICOM, or a folder"
     )
     add_weights(parser)
     parser.add_argument("-o", "--out", type=Path, default=Path("predictions"), help="folder (default: %(default)s)")
@@ -55,7 +55,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw all films on one PNG or JPEG")
     parser.add_argument("--json", action="store_true", help="print the results as JSON lines")
     parser.add_argument(
-        "--dicom", action="store_true", help="also write a DICOM segmentation and a structured report of DICOM films"
+        "--dicom",
+        nargs="?",
+        const="seg,sr",
+        metavar="KINDS",
+        help="also write DICOM objects of DICOM films, some of seg (segmentation), sr (structured report), pr"
+        " (presentation state) and sc (overlay as a secondary capture), by commas (default: seg,sr)",
     )
     parser.add_argument(
         "--deidentify",
@@ -67,12 +72,15 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def predict(arguments: argparse.Namespace) -> int:
     """Predict films; one that cannot be read is named, and the others go on."""
+    kinds = dicom_kinds(arguments)
     films = list(dict.fromkeys(given_films(arguments)))
     stems = neutral_stems(films) if arguments.deidentify else output_stems(films)
+    from jointwrist.inference.dicom_objects import BUILDERS
+    from jointwrist.inference.dicom_source import save_dataset
     from jointwrist.inference.predictor import Predictor
     from jointwrist.inference.sheet import draw_tile, picture_format, save_sheet
 
-    if arguments.dicom:
+    if kinds:
         require("highdicom", "dicom")
     if arguments.sheet:
         picture_format(arguments.sheet)
@@ -98,18 +106,39 @@ def predict(arguments: argparse.Namespace) -> int:
             result.save(arguments.out, stem)
             if arguments.sheet:
                 tiles.append(draw_tile(result, SHEET_TILE))
-            if arguments.dicom:
-                try:
-                    result.save_seg(arguments.out / f"{stem}_seg.dcm", arguments.deidentify)
-                    result.save_sr(arguments.out / f"{stem}_sr.dcm", arguments.deidentify)
-                except DataError as error:
-                    fail(error)
+            try:
+                for kind in kinds:
+                    dataset = BUILDERS[kind](result, arguments.deidentify)
+                    save_dataset(dataset, arguments.out / f"{stem}_{kind}.dcm")
+            except DataError as error:
+                fail(error)
             print(json.dumps(result.to_dict()) if arguments.json else summary(result))
     if tiles:
         save_sheet(tiles, arguments.sheet)
     if not arguments.json:
         print(f"overlays, scores and masks: {arguments.out}")
     return 2 if failures else 0
+
+
+def dicom_kinds(arguments: argparse.Namespace) -> list[str]:
+    """Return the DICOM objects that `--dicom` asks for; what it took of the films goes back to them.
+
+    Raises:
+        UsageError: A kind is unknown, or there are no films.
+    """
+    from jointwrist.inference.dicom_objects import BUILDERS
+
+    asked = arguments.dicom or ""
+    kinds = [kind.strip() for kind in asked.split(",") if kind.strip()]
+    unknown = [kind for kind in kinds if kind not in BUILDERS]
+    if unknown and Path(asked).exists():  # `--dicom wrist.dcm` names no kinds
+        arguments.films.insert(0, Path(asked))
+        kinds, unknown = ["seg", "sr"], []
+    if unknown:
+        raise UsageError(f"--dicom {asked}: {unknown[0]!r} is none of {', '.join(BUILDERS)}, and no file")
+    if not arguments.films:
+        raise UsageError("name at least one film or folder")
+    return list(dict.fromkeys(kinds))
 
 
 def given_films(arguments: argparse.Namespace) -> Iterator[Path]:

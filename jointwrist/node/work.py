@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jointwrist import __version__
 from jointwrist.errors import DataError, StorageError
-from jointwrist.inference.dicom_pr import build_pr
-from jointwrist.inference.dicom_sc import build_sc
-from jointwrist.inference.dicom_seg import build_seg
-from jointwrist.inference.dicom_sr import build_sr
+from jointwrist.inference.dicom_objects import BUILDERS
 from jointwrist.node.config import NodeConfig
 from jointwrist.node.store import Store
 
@@ -24,9 +21,6 @@ if TYPE_CHECKING:
     from jointwrist.inference.result import WristResult
 
 LOG = logging.getLogger("jointwrist.node")
-BUILDERS: dict[str, Callable[[WristResult], Dataset]] = {
-    "seg": build_seg, "sr": build_sr, "pr": build_pr, "sc": build_sc,
-}  # fmt: skip
 
 
 class Worker:

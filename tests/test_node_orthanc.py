@@ -1,0 +1,108 @@
+"""A real archive on this machine: a film goes in by dcmtk, its results are found in its study and shown."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import urllib.request
+
+import numpy as np
+import programs
+import pytest
+from dicom_files import save
+from node_peers import discs, film, free_port, running, wait_for
+from PIL import Image
+
+from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig, PeerConfig
+
+pytest.importorskip("pynetdicom", reason="the extra `node` is not installed")
+PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+
+
+class Orthanc:
+    """Debian's Orthanc on free ports of this machine."""
+
+    def __init__(self, folder):
+        self.http, self.dicom = free_port(), free_port()
+        settings = {
+            "Name": "test", "StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db"),
+            "HttpPort": self.http, "DicomPort": self.dicom, "DicomAet": "ORTHANC", "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False, "DicomAlwaysAllowEcho": True, "DicomAlwaysAllowStore": True,
+            "DicomAlwaysAllowFind": True, "DicomCheckCalledAet": False, "Plugins": [PLUGIN],
+            "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "Host": f"127.0.0.1:{self.http}", "Ssl": False},
+        }  # fmt: skip
+        (folder / "orthanc.json").write_text(json.dumps(settings))
+        with (folder / "orthanc.log").open("w") as log:
+            self.process = subprocess.Popen(
+                [programs.need("Orthanc", "orthanc"), folder / "orthanc.json"], stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + 60
+        while not self.answers():
+            assert self.process.poll() is None and time.monotonic() < deadline, (folder / "orthanc.log").read_text()
+            time.sleep(0.2)
+
+    def answers(self) -> bool:
+        try:
+            self.get("/system")
+        except OSError:
+            return False
+        return True
+
+    def get(self, path: str, accept: str = "application/json") -> bytes:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.read()
+
+    def instances(self, study_uid: str) -> dict[str, str]:
+        """Orthanc's number of each instance of a study, by its modality."""
+        found = {}
+        for series in json.loads(self.get("/series?expand")):
+            study = json.loads(self.get(f"/studies/{series['ParentStudy']}"))
+            if study["MainDicomTags"]["StudyInstanceUID"] == study_uid:
+                found[series["MainDicomTags"]["Modality"]] = series["Instances"][0]
+        return found
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory):
+    programs.need("Orthanc", "orthanc")
+    archive = Orthanc(tmp_path_factory.mktemp("orthanc"))
+    yield archive
+    archive.process.kill()
+    archive.process.wait()
+
+
+@pytest.fixture(params=["dimse", "stow"])
+def peer(request, orthanc):
+    if request.param == "dimse":
+        return PeerConfig("orthanc", "ORTHANC", "127.0.0.1", orthanc.dicom)
+    return PeerConfig("orthanc", url=f"http://127.0.0.1:{orthanc.http}/dicom-web")
+
+
+def test_results_lie_in_the_films_study_and_are_shown(orthanc, peer, tmp_path):
+    storescu = programs.need("storescu", "dcmtk")
+    source = film(size=128)
+    path = save(source, tmp_path / "film.dcm")
+    config = NodeConfig(str(tmp_path / "node"), (peer,), DicomConfig(port=free_port()), HttpConfig(port=0))
+    with running(config, discs()) as node:
+        for port, title in ((orthanc.dicom, "ORTHANC"), (node.receiver.port, "JOINTWRIST")):
+            subprocess.run([storescu, "-R", "-aec", title, "127.0.0.1", str(port), path], check=True, timeout=60)
+        wait_for(lambda: len(orthanc.instances(source.StudyInstanceUID)) == 5)
+        wait_for(lambda: node.figures()["unsent"] == 0)
+    found = orthanc.instances(source.StudyInstanceUID)
+    assert set(found) == {"CR", "SEG", "SR", "PR", "OT"}
+    picture = tmp_path / "frame.png"
+    picture.write_bytes(orthanc.get(f"/instances/{found['SEG']}/frames/3/rendered", "image/png"))
+    shown = np.asarray(Image.open(picture).convert("L")) > 0
+    y, x = np.mgrid[:128, :128]
+    disc = (x - 64) ** 2 + (y - 64) ** 2 < 32**2
+    assert (shown & disc).sum() / (shown | disc).sum() > 0.95
+    overlay = tmp_path / "overlay.png"
+    overlay.write_bytes(orthanc.get(f"/instances/{found['OT']}/rendered", "image/png"))
+    assert len(np.unique(np.asarray(Image.open(overlay).convert("RGB")).reshape(-1, 3), axis=0)) > 100
+    findscu = programs.need("findscu", "dcmtk")
+    query = ["-k", "QueryRetrieveLevel=SERIES", "-k", f"StudyInstanceUID={source.StudyInstanceUID}", "-k", "Modality"]
+    command = [findscu, "-S", "-v", "-aec", "ORTHANC", *query, "127.0.0.1", str(orthanc.dicom)]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert all(f"CS [{name}" in answer.stdout + answer.stderr for name in ("CR", "SEG", "SR", "PR", "OT"))
