@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import run_all
+from jointwrist import cli
 from jointwrist.config import build
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine import together, trainer
@@ -108,3 +109,8 @@ def benchmark(arguments: list[str], fault: str = "") -> None:
 
     trainer.Trainer._step = step
     raise SystemExit(run_all.main(arguments))
+
+
+def command(arguments: list[str]) -> None:
+    """Run the command line."""
+    raise SystemExit(cli.main(arguments))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointwrist.commands.shared import complain
+from jointwrist.commands.shared import UsageError, add_field, complain, positive
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,6 +28,19 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="values in place of the run's, as image_size=256"
     )
     parser.add_argument("-o", "--out", type=Path, default=Path("evaluation"), help="folder (default: %(default)s)")
+    parser.add_argument(
+        "--grid",
+        choices=("network", "image"),
+        default="network",
+        help="network measures what the network says at its own size, as the paper does; image what `predict` writes,"
+        " on the radiographs' own pixels (default: %(default)s)",
+    )
+    group = parser.add_argument_group("with --grid image")
+    add_field(group)
+    group.add_argument("--raw", action="store_true", help="measure masks without the postprocessing of `predict`")
+    group.add_argument(
+        "--batch-size", type=positive, default=4, metavar="N", help="films at once (default: %(default)s)"
+    )
     parser.set_defaults(run=evaluate)
 
 
@@ -47,7 +60,14 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from jointwrist.engine.tasks import build_task
     from jointwrist.files import atomic
     from jointwrist.hub import find_weights
+    from jointwrist.inference.evaluate import evaluate_films
+    from jointwrist.inference.predictor import Predictor
 
+    on_film = arguments.grid == "image"
+    if arguments.raw and not on_film:
+        raise UsageError("--raw is for --grid image: on the network's grid masks are measured as they are")
+    if arguments.set and on_film:
+        raise UsageError("--set is for --grid network: on the image grid films are predicted as the weights say")
     path = find_weights(arguments.weights)
     model, info = load_weights(path)
     if "config" not in info:
@@ -60,14 +80,25 @@ def evaluate(arguments: argparse.Namespace) -> int:
     config = replace(config, start="", joint=joint, stream=StreamConfig(), cache=False)
     data = load_run_data(config, Release.open(arguments.data), augmented=False)
     parts = ("train", "val", "test") if arguments.split == "all" else (arguments.split,)
-    cases = ConcatDataset([getattr(data, part) for part in parts])
+    datasets = [getattr(data, part) for part in parts]
     tested = {patient for part in parts for patient in data.patients[part]}
     trained = recorded_patients([*records(info), *data.inherited], tested)
     if accelerator.is_main_process and trained:
         complain(name_trained(trained, len(tested)))
-    _, tables = engine.evaluate(accelerator, model.to(accelerator.device), cases, build_task(config, data.prior))
+    if on_film:
+        predictor = Predictor.from_pretrained(path, accelerator.device, arguments.field)
+        predictor.tidy = not arguments.raw
+        cases = [case for dataset in datasets for case in dataset.cases]
+        tables = evaluate_films(accelerator, predictor, cases, arguments.batch_size, complain)
+    else:
+        cases, task = ConcatDataset(datasets), build_task(config, data.prior)
+        _, tables = engine.evaluate(accelerator, model.to(accelerator.device), cases, task)
+    missing = {case.identifier for dataset in datasets for case in dataset.cases} if on_film else set()
+    missing -= {row["case"] for rows in tables.values() for row in rows}
     if not accelerator.is_main_process:
-        return 0
+        return 2 if missing else 0
+    if missing:
+        complain(f"{len(missing)} of {len(cases)} films have no rows, for no wrist was found; --field whole takes all")
     for name, rows in tables.items():
         frame = pd.DataFrame(rows)
         if name == "erosion":
@@ -76,14 +107,19 @@ def evaluate(arguments: argparse.Namespace) -> int:
         with atomic(arguments.out / f"{name}.csv") as temporary:
             frame.to_csv(temporary, index=False, float_format="%.6g")
         print(f"{arguments.out / name}.csv: {frame['case'].nunique()} wrists, {means(name, frame)}")
-    return 0
+    return 2 if missing else 0
 
 
 def means(table: str, frame: DataFrame) -> str:
     """Mean figures of per-case rows, for a person to glance at."""
+    from jointwrist.metrics.case_rows import TOLERANCE_MM
+
     if table == "segmentation":
         bones = frame[frame["kind"] == "bone"]
-        return ", ".join(f"{key.upper()} {100 * bones[key].mean():.2f} %" for key in ("dsc", "nsd", "voe"))
+        figures = [f"{key.upper()} {100 * bones[key].mean():.2f} %" for key in ("dsc", "nsd", "voe")]
+        if "nsd_mm" in bones:
+            figures.append(f"NSD at {TOLERANCE_MM} mm {100 * bones['nsd_mm'].mean():.2f} %")
+        return ", ".join(figures)
     from jointwrist.anatomy import JOINT_NAMES
     from jointwrist.metrics.erosion import calibration_error, erosion_metrics
 

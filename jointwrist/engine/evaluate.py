@@ -69,14 +69,35 @@ def evaluate(
                     gathered += [(table, row) for row in rows]
     except Exception as failed:
         error = failed
-    tell(accelerator, error)
+    tables = collect_rows(accelerator, gathered, error)
     if accelerator.num_processes > 1:
-        gathered = gather_object(gathered)
         total: Counter[str] = Counter()
         for part in gather_object([dict(sums)]):
             total.update(part)
         sums = total
     model.train()
+    images = sums.pop("images", 0)
+    return {f"val_{name}": value / images for name, value in sums.items()} if images else {}, tables
+
+
+def collect_rows(accelerator: Accelerator, gathered: list[tuple[str, dict[str, Any]]], error: Exception | None) -> Rows:
+    """Bring the rows of all processes together; every process calls it, whether or not it could make its own.
+
+    Args:
+        accelerator: Whose processes.
+        gathered: Rows of this process, each with its table.
+        error: What went wrong in this process.
+
+    Returns:
+        Rows by table, sorted by their keys; every process gets all.
+
+    Raises:
+        RuntimeError: A row came twice.
+        TrainingError: Another process has an error; an error of this one is raised itself.
+    """
+    tell(accelerator, error)
+    if accelerator.num_processes > 1:
+        gathered = gather_object(gathered)
     tables: Rows = {}
     for table, row in gathered:
         tables.setdefault(table, []).append(row)
@@ -86,8 +107,7 @@ def evaluate(
         twice = [key for key, count in counts.items() if count > 1]
         if twice:
             raise RuntimeError(f"{len(twice)} {table} rows came twice, first {twice[0]}")
-    images = sums.pop("images", 0)
-    return {f"val_{name}": value / images for name, value in sums.items()} if images else {}, tables
+    return tables
 
 
 def mean_figures(rows: Rows) -> dict[str, float]:

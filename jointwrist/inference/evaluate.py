@@ -1,0 +1,90 @@
+"""Evaluation on the radiograph's own pixels: rows of what `Predictor` says of every film."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from tqdm.auto import tqdm
+
+from jointwrist.anatomy import JOINT_NAMES, NOT_SCORED
+from jointwrist.data.ram_w600 import Case, load_sample
+from jointwrist.engine.evaluate import collect_rows
+from jointwrist.engine.tasks import Rows
+from jointwrist.errors import DataError
+from jointwrist.inference.hands import film_batches
+from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.result import WristResult
+from jointwrist.metrics.case_rows import segmentation_rows
+
+
+def evaluate_films(
+    accelerator: Accelerator,
+    predictor: Predictor,
+    cases: Sequence[Case],
+    batch_size: int = 4,
+    refused: Callable[[DataError], None] | None = None,
+) -> Rows:
+    """Predict the films of cases as `jointwrist predict` does, and measure the results at the films' own size.
+
+    Args:
+        accelerator: Processes share the films; every process gets all rows back.
+        predictor: Its `tidy` decides whether masks are measured with or without postprocessing.
+        cases: Cases with masks, scores or both.
+        batch_size: Films that go through the network at once.
+        refused: Told of a film that shows no wrist, which has no rows then; without it the error is raised.
+
+    Returns:
+        Rows by table, sorted by their keys: "segmentation" as of `segmentation_rows`, in mm too where the spacing is
+        known, and of networks that score joints "erosion". A joint surface whose bone was not found counts as not
+        eroded: its probability and level are 0 and `found` is False.
+
+    Raises:
+        DataError: A film, or its masks, cannot be read.
+        TrainingError: Another process could not evaluate its part.
+    """
+    paths = [case.image for case in cases]
+    batches = list(film_batches(paths, batch_size, predictor.pairs_hands))
+    mine = [cases[i] for batch in batches[accelerator.process_index :: accelerator.num_processes] for i in batch]
+    gathered: list[tuple[str, dict[str, Any]]] = []
+    error: Exception | None = None
+    try:
+        done = predictor.stream([case.image for case in mine], batch_size=batch_size, refused=refused)
+        with tqdm(total=len(mine), desc="films", disable=not accelerator.is_main_process, mininterval=1.0) as bar:
+            for index, results in done:
+                gathered += _rows(mine[index], results)
+                bar.update()
+    except Exception as failed:
+        error = failed
+    return collect_rows(accelerator, gathered, error)
+
+
+def _rows(case: Case, results: Sequence[WristResult]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Rows of one case, each with its table; of a film of both hands, those of the case's hand."""
+    chosen = [result for result in results if result.side == case.side]
+    if len(chosen) != 1:
+        raise DataError(f"{case.image}: shows {len(chosen)} {case.side} hands; cut it to one, or take films whole")
+    result = chosen[0]
+    who = {"case": case.identifier, "patient": case.patient, "side": case.side}
+    if case.mask is not None:
+        truth = load_sample(case, right_hand=False).bones
+        for row in segmentation_rows(
+            **who, scores=case.scores, predicted=result.masks, truth=truth, spacing_mm=case.spacing_mm
+        ):
+            yield "segmentation", row
+    if result.maps is not None:
+        for joint in np.flatnonzero(np.array(case.scores) != NOT_SCORED):
+            found = bool(result.scored[joint])
+            yield (
+                "erosion",
+                {
+                    **who,
+                    "joint": JOINT_NAMES[joint],
+                    "score": int(case.scores[joint]),
+                    "probability": float(result.probabilities[joint]) if found else 0.0,
+                    "level": int(result.scores[joint]) if found else 0,
+                    "found": found,
+                },
+            )
