@@ -165,7 +165,7 @@ def test_side(write):
     assert read_dicom(write(Laterality=None)).side is None
     assert read_dicom(write(Laterality=None), laterality="R").side == "R"
     against = read_dicom(write(), laterality="R")
-    assert against.side == "L" and any("header stands" in note for note in against.notes)
+    assert against.side == "L" and any("Taken for a left hand" in note for note in against.notes)
     assert read_dicom(write(ImageLaterality="B"), laterality="R").side == "R"
     both = read_dicom(write(ImageLaterality="B"))
     assert both.both_hands and both.side is None

@@ -80,7 +80,9 @@ def test_a_wrist_that_fills_its_film_is_left_as_it_is(predictor, stated):
     for index in range(8):
         wrist = make_wrist(seed=8, index=index, config=PhantomConfig(size=200))
         film = Radiograph(wrist.image[0], side=wrist.side if stated else None)
-        assert predictor.locate(film)[0] is film
+        (found,) = predictor.locate(film)
+        assert found.pixels is film.pixels and (found.field, found.turn, found.side) == (None, 0, wrist.side)
+        assert (found is film) is stated
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -135,9 +137,9 @@ def test_the_viewer_shows_the_hand_that_is_chosen(predictor, hands):
     one = Radiograph(left.image[0])
     assert choose_wrist(predictor, one, None).side == "L"
     assert choose_wrist(predictor, replace(one, side="L"), "L").field is not None
-    filling = Radiograph(make_wrist(seed=8, index=0, config=PhantomConfig(size=200)).image[0])
-    assert choose_wrist(predictor, filling, None).side is None
-    assert choose_wrist(predictor, filling, "L").side == "L"
+    wrist = make_wrist(seed=8, index=0, config=PhantomConfig(size=200))
+    filling = Radiograph(wrist.image[0])
+    assert [choose_wrist(predictor, filling, side).side for side in (None, "L", "R")] == [wrist.side, "L", "R"]
 
 
 def test_two_wrists_that_look_alike_are_refused():

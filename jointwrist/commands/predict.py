@@ -191,7 +191,7 @@ def hand_stem(stem: str, side: str, taken: set[str]) -> str:
 
 
 def summary(result: WristResult) -> str:
-    """One line on a result."""
+    """One line on a result, with what puts it in doubt."""
     from jointwrist.anatomy import JOINTS
     from jointwrist.inference.result import LEVEL_LABELS
 
@@ -204,4 +204,6 @@ def summary(result: WristResult) -> str:
             if result.scores[joint.index] > 0
         ]
         text += f", {int(result.scored.sum())} of 6 joint surfaces, eroded: {', '.join(eroded) or 'none'}"
+    for caution in result.cautions:
+        text += f"; {caution[0].lower()}{caution[1:].rstrip('.')}"
     return text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,13 +15,13 @@ import numpy as np
 from jointwrist.data.dicom_header import (
     check_kind,
     check_pixels,
-    find_side,
     find_spacing,
-    stated_laterality,
+    orientation_notes,
     unquoted,
-    view_notes,
 )
+from jointwrist.data.dicom_scope import find_side, scope_cautions, stated_laterality
 from jointwrist.data.images import IMAGE_SUFFIXES, read_image
+from jointwrist.data.side import ASKED, NAME, agree, side_of_name, without_side
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
@@ -50,6 +49,7 @@ class Radiograph:
             left out of the repr.
         field: Left, top, right and bottom of the part in pixels that shows the wrist; None where all of it does.
         turn: Degrees clockwise, a multiple of 90, by which the film must be turned for the fingers to point upwards.
+        cautions: Those of the notes that put all of a result in doubt, such as another view; commands print them.
     """
 
     pixels: np.ndarray = dataclasses.field(repr=False)
@@ -61,6 +61,7 @@ class Radiograph:
     study: str | None = dataclasses.field(default=None, repr=False)
     field: tuple[int, int, int, int] | None = None
     turn: int = 0
+    cautions: tuple[str, ...] = ()
 
     @property
     def both_hands(self) -> bool:
@@ -96,8 +97,8 @@ def load_radiograph(
 
     Args:
         path: File.
-        side: "L" or "R". A picture takes it before its file name, which tells the side by ending in `_L` or `_R`; a
-            DICOM file takes it where its header names no side.
+        side: "L" or "R". It stands over what a file's name and the descriptions in a DICOM header say (`data.side`),
+            but not over a coded laterality.
         spacing_mm: Pixel spacing of a picture, which states none, or of a DICOM file whose header gives none.
         window: Which of several VOI LUTs or windows of a DICOM file, from 0.
         name: What the film and messages call the file, whose own name may be a patient's; None takes its path.
@@ -111,8 +112,8 @@ def load_radiograph(
         if _is_dicom(path):
             film = read_dicom(path, side, window, spacing_mm)
         else:
-            study, named = _study_and_side(path)
-            film = Radiograph(read_image(path), spacing_mm, side or named, source=path, study=study)
+            hand, cautions = agree([(ASKED, side), (NAME, side_of_name(path))])
+            film = Radiograph(read_image(path), spacing_mm, hand, cautions, None, path, _study(path), cautions=cautions)
     return film if name is None else replace(film, source=Path(name))
 
 
@@ -132,7 +133,7 @@ def study_of(path: Path) -> str | None:
     import pydicom
 
     if not _is_dicom(path):
-        return _study_and_side(path)[0]
+        return _study(path)
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
         return str(header.get("StudyInstanceUID") or "") or None
@@ -175,10 +176,9 @@ def _may_be_film(file: Path) -> bool:
     return _is_dicom(file) and file.name.upper() != "DICOMDIR"
 
 
-def _study_and_side(picture: Path) -> tuple[str | None, str | None]:
-    """Return what the name of a picture that ends in `_L` or `_R` says."""
-    sided = re.fullmatch("(.*)_([LR])", picture.stem, re.DOTALL)
-    return (str(picture.with_name(f"{sided[1]}_")), sided[2]) if sided else (None, None)
+def _study(picture: Path) -> str | None:
+    """Return what the names of a study's two hands have in common, of a picture whose name tells its side."""
+    return str(picture.parent / without_side(picture.stem)) if side_of_name(picture) else None
 
 
 def read_dicom(
@@ -188,7 +188,7 @@ def read_dicom(
 
     Args:
         path: File.
-        laterality: "L" or "R", used where the header names no side or both.
+        laterality: "L" or "R", used where the header codes no side, or both.
         window: Which of several VOI LUTs or windows, from 0.
         spacing_mm: Pixel spacing, used where the header gives none that can be used.
 
@@ -234,9 +234,10 @@ def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | N
     except GreyScaleError as error:
         raise DataError(f"{path}: {error}") from error
     spacing, spacing_note = find_spacing(dataset, spacing_mm)
-    side, side_note = find_side(dataset, laterality)
+    side, side_cautions = find_side(dataset, laterality, path.name)
+    cautions = (*side_cautions, *scope_cautions(dataset))
     del dataset.PixelData
-    notes = (*notes, *view_notes(dataset), *grey_notes, spacing_note, side_note)
+    notes = (*notes, *cautions, *orientation_notes(dataset), *grey_notes, spacing_note)
     return Radiograph(
         pixels,
         spacing,
@@ -245,6 +246,7 @@ def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | N
         dataset,
         path,
         str(dataset.get("StudyInstanceUID") or "") or None,
+        cautions=cautions,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a DICOM header says of a radiograph: kind and size of image, pixel spacing, side, view and orientation.
+"""What a DICOM header says of a radiograph: kind and size of image, pixel spacing and orientation.
 
 Messages and notes repeat no text of the header but coded values and numbers: any element may hold patient data.
 """
@@ -127,30 +127,12 @@ def find_spacing(dataset: Dataset, asked: float | None) -> tuple[float | None, s
     return None, "The header gives no pixel spacing; lengths are in pixels."
 
 
-def stated_laterality(dataset: Dataset) -> str:
-    """Return what the header says of the side: "L", "R", "B" for both, or anything else for unknown."""
-    return (_text(dataset, "ImageLaterality") or _text(dataset, "Laterality")).upper()
-
-
-def find_side(dataset: Dataset, asked: str | None) -> tuple[str | None, str]:
-    """Return "L", "R" or None, the header's side before the one asked for, and a note or an empty string."""
-    stated = stated_laterality(dataset)
-    if stated in ("L", "R"):
-        if asked in (None, stated):
-            return stated, ""
-        return stated, f"The header names the side {stated}, not {asked} as asked; the header stands."
-    return asked, ""
-
-
-def view_notes(dataset: Dataset) -> list[str]:
-    """Say where the header speaks of another view or orientation than posteroanterior with the fingers upwards.
+def orientation_notes(dataset: Dataset) -> list[str]:
+    """Say where the header speaks of another orientation than that of a posteroanterior hand with the fingers upwards.
 
     Pixels are left as they are: some devices write one that is not that of a hand.
     """
     notes = []
-    view = _text(dataset, "ViewPosition")
-    if re.fullmatch("[A-Z]{2,3}", view) and view != "PA":
-        notes.append(f"The header names the view {view}; posteroanterior views are understood.")
     directions = _text(dataset, "PatientOrientation").upper()
     if re.fullmatch(r"[ARLPHF]{1,3}\\[ARLPHF]{1,3}", directions):
         if re.sub("([A-Z])[A-Z]*", r"\1", directions) != _UPWARDS:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ HANDS = frozenset(
     " poignets mano manos muneca munecas polso polsi mao maos punho punhos pols handled handleden håndled handledd"
     " håndledd nadgarstek reka dłon кисть кисти запястье finger fingers thumb metacarpal metacarpals forearm".split()
 )
+#: What `agree` calls the user's word and a file's name.
+ASKED, NAME = "what was asked for", "the file's name"
 _ENDINGS = frozenset("png jpg jpeg bmp tif tiff dcm dicom ima json xml nii gz nrrd npy npz".split())
 #: Other words that name nobody, so that a letter beside them is no initial.
 OTHERS = _ENDINGS | frozenset(
@@ -66,6 +69,28 @@ def side_of_text(text: str) -> str | None:
     """Return the side that a text tells, "L" or "R"; None where it tells none, or both."""
     sides = {side for _, _, found in _marks(text) for side in found}
     return sides.pop() if len(sides) == 1 else None
+
+
+def agree(sources: Iterable[tuple[str, str | None]]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the side that the first source names, and a sentence where another one contradicts it.
+
+    Args:
+        sources: What says it, as in "the file's name", and what it says: "L", "R" or None.
+    """
+    told = [(source, side) for source, side in sources if side in ("L", "R")]
+    if not told:
+        return None, ()
+    stands, side = told[0]
+    others = [source for source, other in told if other != side]
+    if not others:
+        return side, ()
+    hand, opposite = ("left", "right") if side == "L" else ("right", "left")
+    return side, (f"Taken for a {hand} hand by {stands}; {others[0]} says {opposite}: look at the overlay.",)
+
+
+def folded_words(text: str) -> list[str]:
+    """Return the words of a text in lower case and without accents."""
+    return [piece.text for piece in _pieces(unicodedata.normalize("NFC", text)) if not piece.code]
 
 
 def without_side(name: str) -> str:
@@ -165,9 +190,9 @@ def _abbreviated(text: str, pieces: list[_Piece], index: int) -> str | None:
     if len(piece.text) > 1:  # RT is radiotherapy as well, LT a rank and initials
         sure = before and (before.code or any(other.text in HANDS for other in pieces))
         return side if sure and _quiet(before) else None
-    if before is None:
-        return side if after and after.text in OTHERS - _ENDINGS else None
-    if _quiet(before) and piece.before != "'":
+    if before is None and after and after.text in OTHERS - _ENDINGS:
+        return side
+    if before and _quiet(before) and piece.before != "'":
         return side
     # PATIENT_L and PATIENT-L, whoever the patient is
     at_end = all(later.text in _ENDINGS for later in pieces[index + 1 :])

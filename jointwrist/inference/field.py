@@ -55,6 +55,12 @@ LARGEST_AREA_RATIO = 0.45
 STEADY = 1.35
 #: Difference of that distance in mm between left and right from which the hand counts as recognised.
 CLEAR_SIDE = 0.4
+#: Difference of certainty between left and right from which a wrist's hand counts as recognised: 0.037 and more on
+#: sixteen real wrists and nineteen phantoms, and never of the wrong sign on those wrists blurred, noisy or turned.
+CLEAR_CERTAINTY = 0.015
+#: Certainty below which a wrist may be a hand that was called by the wrong side: 0.958 and more on the wrists above,
+#: and at most 0.948 the wrong way round.
+SURE_SIDE = 0.955
 #: Bones that a wrist must show, of a share of the mask that is more than stray.
 FEWEST_BONES, STRAY = 12, 5e-4
 #: Longer sides at which a film is searched, as factors of the side of the network's input; one of them suits the wrist
@@ -176,6 +182,21 @@ class FieldFinder:
         """Return the wrist that fills a film, if one does; a look at the whole film tells."""
         return _filling(self._sure(film), _whole(film))
 
+    def tell_side(self, film: Radiograph, window: tuple[float, float, float]) -> str | None:
+        """Return the hand that the bones in a window are of, "L" or "R", or None where they do not tell.
+
+        The network knows right hands: it is surer of a hand seen the right way round, and its points lie nearer to
+        those of the mean wrist.
+        """
+        sure, far = {}, {}
+        for side in ("R", "L"):
+            probability = self._seen(film.pixels, window, side)
+            found = fit(probability > 0.5)
+            sure[side], far[side] = certainty(probability), found[1] if found else np.inf
+        side, other = sorted(sure, key=sure.__getitem__, reverse=True)
+        clear = sure[side] - sure[other] >= CLEAR_CERTAINTY and far[side] - far[other] < CLEAR_SIDE
+        return side if clear and sure[side] >= LEAST_CERTAINTY else None
+
     def _sure(self, film: Radiograph) -> list[Wrist]:
         """Return the wrists that one look at the whole film shows."""
         looks = [self._look(film.pixels, _whole(film), side) for side in _sides(film)]
@@ -199,8 +220,7 @@ class FieldFinder:
     def _look(self, pixels: np.ndarray, window: tuple[float, float, float], side: str) -> Wrist | None:
         """Look at a square window as the network was trained to, and say where the wrist in it is."""
         x, y, length = window
-        patch = cut(pixels, window)
-        probability = self._probabilities(patch, self.side, self.side, side)
+        probability = self._seen(pixels, window, side)
         found = fit(probability > 0.5)
         if found is None:
             return None
@@ -212,6 +232,10 @@ class FieldFinder:
         extent = FIELD_MM * place.scale / self.side * length
         window = (left + centre[0] * length, top + centre[1] * length, extent)
         return Wrist(window, side, distance, certainty(probability))
+
+    def _seen(self, pixels: np.ndarray, window: tuple[float, float, float], side: str) -> np.ndarray:
+        """Return (14, side, side) mask probabilities of a window, of a left hand mirrored."""
+        return self._probabilities(cut(pixels, window), self.side, self.side, side)
 
     def _guesses(self, pixels: np.ndarray, sides: tuple[str, ...], longer: int) -> list[tuple[float, float, float]]:
         """Return windows where the masks of the whole film, its longer side reduced to `longer`, hold a carpus."""

@@ -1,7 +1,8 @@
 """A film once for each of its wrists: where each lies, which side it is, and how the film must be turned to see it.
 
 A film on which no wrist is found as it lies, or one far from the mean wrist, as it may seem upside down, is looked at
-in its other quarter turns, and the surest of them all is taken. Other films cost nothing more.
+in its other quarter turns, and the surest of them all is taken. Where nothing states the side, the bones are looked at
+both ways round. Other films cost nothing more.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 from jointwrist.data.dicom import Radiograph
 from jointwrist.errors import DataError
-from jointwrist.inference.field import SURE_DISTANCE, FieldFinder, Wrist
+from jointwrist.inference.field import SURE_DISTANCE, SURE_SIDE, FieldFinder, Wrist
 from jointwrist.inference.turns import TURNS, turned_boxes, upright
 
 
@@ -30,9 +31,10 @@ def locate(finder: FieldFinder, film: Radiograph, turn: int | None = None) -> li
     name = film.source or "this film"
     wrists, degrees = _turns(finder, film, turn)
     if not wrists:
+        hand = {"L": " as a left hand", "R": " as a right hand", None: ""}[film.side]
         message = (
-            f"{name}: no wrist was found; posteroanterior views of wrists and hands are understood (--field whole takes"
-            " a film as it is)"
+            f"{name}: no wrist was found{hand}; posteroanterior views of wrists and hands are understood (--field whole"
+            " takes a film as it is)"
         )
         raise DataError(". ".join([message, *film.notes]))
     if film.both_hands and len(wrists) < 2:
@@ -42,9 +44,9 @@ def locate(finder: FieldFinder, film: Radiograph, turn: int | None = None) -> li
         film = replace(film, notes=(*film.notes, note))
     if degrees:
         film = replace(film, turn=degrees)
-    if wrists[0].window[2] == max(film.pixels.shape):
-        return [film]
-    return [_cut_out(film, wrist) for wrist in wrists]
+    if wrists[0].window[2] != max(film.pixels.shape):
+        return [_with_side(finder, _cut_out(film, wrist), film, wrist, len(wrists) == 2) for wrist in wrists]
+    return [_with_side(finder, film, film, wrists[0])]
 
 
 def _turns(finder: FieldFinder, film: Radiograph, turn: int | None) -> tuple[list[Wrist], int]:
@@ -67,7 +69,29 @@ def _cut_out(film: Radiograph, wrist: Wrist) -> Radiograph:
     right, bottom = min(round(x + length / 2), width), min(round(y + length / 2), height)
     field = turned_boxes(np.array([left, top, right, bottom]), -film.turn, (height, width))
     left, top, right, bottom = field.tolist()
-    notes = (f"The wrist was found at x {left} to {right}, y {top} to {bottom}; the rest was not looked at.",)
+    note = f"The wrist was found at x {left} to {right}, y {top} to {bottom}; the rest was not looked at."
+    return replace(film, field=(left, top, right, bottom), notes=(*film.notes, note))
+
+
+def _with_side(
+    finder: FieldFinder, shown: Radiograph, film: Radiograph, wrist: Wrist, one_of_two: bool = False
+) -> Radiograph:
+    """Return what is shown of a film with its wrist's side, told from the bones where nothing else says it.
+
+    A side that is stated stands. Only where the bones of that hand are unlikely are they looked at the other way round.
+    """
     if film.side is None:
-        notes += (f"The side {wrist.side} was told from the bones.",)
-    return replace(film, side=wrist.side, field=(left, top, right, bottom), notes=(*film.notes, *notes))
+        side = wrist.side if one_of_two else finder.tell_side(upright(film), wrist.window)
+        return (
+            shown
+            if side is None
+            else _cautioned(replace(shown, side=side), f"The side {side} was told from the bones.")
+        )
+    if wrist.certainty < SURE_SIDE and finder.tell_side(upright(film), wrist.window) not in (None, film.side):
+        hand, opposite = ("left", "right") if film.side == "L" else ("right", "left")
+        return _cautioned(shown, f"Taken for a {hand} hand, but its bones look like those of a {opposite} one.")
+    return shown
+
+
+def _cautioned(film: Radiograph, caution: str) -> Radiograph:
+    return replace(film, notes=(*film.notes, caution), cautions=(*film.cautions, caution))

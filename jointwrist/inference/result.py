@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jointwrist.inference.views import Uncertainty
 
 NOTICE = "Research software, not a medical device: not for diagnosis or treatment."
-UNKNOWN_SIDE = "The side is unknown, a right hand was assumed; say it with --side, or end the file name in _L or _R."
+UNKNOWN_SIDE = "Side not known, taken for a right hand: say it with --side, or end the file name in _L or _R."
 #: Smallest share of the film's field that counts as a bone; in RAM-W600's field of view the smallest bone covers 1 %.
 MIN_BONE_SHARE = 1e-4
 #: How people write the predicted levels: the highest stands for the scores 3 to 5.
@@ -70,6 +70,11 @@ class WristResult:
     def notes(self) -> tuple[str, ...]:
         """Return what a reader of the result should know."""
         return self.film.notes if self.film.side else (*self.film.notes, UNKNOWN_SIDE)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Return those of the notes that put all of the result in doubt."""
+        return self.film.cautions if self.film.side else (*self.film.cautions, UNKNOWN_SIDE)
 
     @property
     def found(self) -> np.ndarray:

@@ -1,0 +1,122 @@
+"""The side of a wrist from stranger's names, headers and, where they say nothing, its bones; what `predict` prints."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from dicom_files import make, save
+
+from jointwrist.cli import main
+from jointwrist.data.dicom import Radiograph
+from jointwrist.data.images import write_image
+from jointwrist.data.phantom import PhantomConfig, make_wrist
+from jointwrist.data.sample import unpack_masks
+from jointwrist.errors import DataError
+from jointwrist.inference.field import FieldFinder
+from jointwrist.inference.locate import locate
+from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.result import read_masks
+
+UNKNOWN = "side not known, taken for a right hand"
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor.from_pretrained("jointwrist_tiny", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def wrists():
+    return [make_wrist(seed=8, index=index, config=PhantomConfig(size=256)) for index in range(4)]
+
+
+@pytest.fixture(scope="module")
+def left(wrists):
+    return next(wrist for wrist in wrists if wrist.side == "L")
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """The sides of all looks of the finder, in order."""
+    seen = []
+    plain = FieldFinder._probabilities
+    monkeypatch.setattr(
+        FieldFinder, "_probabilities", lambda self, *args: (seen.append(args[-1]), plain(self, *args))[1]
+    )
+    return seen
+
+
+def dice(a: np.ndarray, b: np.ndarray) -> float:
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def test_bones_tell_the_side_of_a_wrist_and_of_its_mirror_image(predictor, wrists):
+    assert {wrist.side for wrist in wrists} == {"L", "R"}
+    for wrist in wrists:
+        for pixels, side in ((wrist.image[0], wrist.side), (wrist.image[0][:, ::-1], "LR".replace(wrist.side, ""))):
+            (found,) = predictor.locate(Radiograph(np.ascontiguousarray(pixels)))
+            assert found.side == side and found.field is None
+            assert found.cautions == found.notes == (f"The side {side} was told from the bones.",)
+
+
+def test_a_stated_side_costs_one_look_and_an_unlikely_one_is_remarked_upon(predictor, left, looks):
+    (found,) = predictor.locate(Radiograph(left.image[0], side="L"))
+    assert looks == ["L"] and not found.cautions
+    # a hand called by the wrong side either shows no wrist or gets a caution; it is never taken without a word
+    try:
+        (wrong,) = locate(predictor.finder, Radiograph(left.image[0], side="R"), turn=0)
+    except DataError as error:
+        assert "as a right hand" in str(error)
+    else:
+        assert wrong.side == "R" and "its bones look like those of a left one" in wrong.cautions[-1]
+
+
+FROM_BONES = "the side L was told from the bones"
+#: Films of one left hand: the file's name, the header of a DICOM file, and what `predict` adds to its line.
+FILMS = (
+    ("wrist-L.png", None, ""),
+    ("0001_01_WRI-L1_M014.png", None, ""),
+    ("LHand.png", None, ""),
+    ("model.png", None, FROM_BONES),
+    ("L12.png", None, FROM_BONES),
+    ("a.dcm", {"SeriesDescription": "LT WRIST"}, ""),
+    ("b.dcm", {"StudyDescription": "Handgelenk li."}, ""),
+    ("c.dcm", {}, FROM_BONES),
+    ("child.dcm", {"Laterality": "L", "PatientAge": "006Y"}, "age under 18"),
+    ("chest.dcm", {"Laterality": "L", "BodyPartExamined": "CHEST"}, "another part of the body"),
+    ("lateral.dcm", {"Laterality": "L", "ViewPosition": "LL"}, "names the view LL"),
+    ("said.dcm", {"Laterality": "L", "SeriesDescription": "RT WRIST"}, "says right: look at the overlay"),
+)
+
+
+def test_predict_gets_a_left_hand_right_and_prints_what_puts_it_in_doubt(tmp_path, capsys, left):
+    for name, attributes, _ in FILMS:
+        if attributes is None:
+            write_image(tmp_path / name, left.image[0])
+        else:
+            header = {"Laterality": None} | attributes
+            save(make((left.image[0] * 4095).round().astype(np.uint16), **header), tmp_path / name)
+    out = tmp_path / "out"
+    assert main(["predict", *(str(tmp_path / name) for name, *_ in FILMS), "-o", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for (name, _, added), line in zip(FILMS, lines, strict=False):
+        assert line.startswith(name) and line.count(";") == bool(added) and added in line
+        stem = name.rsplit(".", 1)[0]
+        assert json.loads((out / f"{stem}.json").read_text())["side"] == "L"
+        masks = unpack_masks(read_masks(out / f"{stem}_masks.png"))
+        assert np.mean([dice(*pair) for pair in zip(masks, unpack_masks(left.bones), strict=True)]) > 0.9
+
+
+def test_where_nothing_tells_the_side_the_printed_line_says_so(tmp_path, capsys, left, monkeypatch):
+    write_image(tmp_path / "wrist.png", left.image[0])
+    command = ["predict", str(tmp_path / "wrist.png"), "-o", str(tmp_path / "out")]
+    assert main([*command, "--field", "whole"]) == 0
+    assert UNKNOWN in capsys.readouterr().out
+    monkeypatch.setattr(FieldFinder, "tell_side", lambda *_: None)
+    assert main(command) == 0
+    assert UNKNOWN in capsys.readouterr().out
+    assert any(UNKNOWN in note.lower() for note in json.loads((tmp_path / "out" / "wrist.json").read_text())["notes"])
+    assert main([*command, "--side", "L"]) == 0
+    assert UNKNOWN not in capsys.readouterr().out
