@@ -143,8 +143,8 @@ def test_unknown_side_is_said_and_taken_for_right():
     predictor = Predictor(Brightness(), image_size=64)
     unknown, right = predictor(film(64, 64)), predictor(film(64, 64), side="R")
     assert unknown.side == "R"
-    assert any("right hand was assumed" in note for note in unknown.notes)
-    assert not any("right hand was assumed" in note for note in right.notes)
+    assert any("taken for a right hand" in note for note in unknown.notes)
+    assert not any("taken for a right hand" in note for note in right.notes)
     np.testing.assert_array_equal(unknown.masks, right.masks)
 
 

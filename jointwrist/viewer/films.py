@@ -178,8 +178,8 @@ def read_upload(name: str, data: bytes, side: str | None = None, window: int = 0
     """
     name = plain_name(name)
     with tempfile.TemporaryDirectory(prefix="jointwrist-") as folder:
-        # the ending tells the format, and `_L` or `_R` before it the side
-        path = Path(folder) / ("film" + re.sub(r"[^\w.-]", "-", name, flags=re.ASCII))
+        # the name tells the format and the side; some systems forbid these characters, or more than 255 bytes
+        path = Path(folder) / re.sub(r'[<>:"|?*]', "-", name[-60:])
         path.write_bytes(data)
         return load_radiograph(path, side=side, window=window, name=name)
 

@@ -92,7 +92,8 @@ def test_the_side_can_be_said_where_no_header_says_it(client, predictor, wrists)
     image = read_image(wrists[0])
     key = client.upload("film.png", png(image))[1]["key"]
     film = client.get(f"films/{key}")
-    assert (film["side"], film["side_known"]) == ("R", False)
+    # the bones tell it, which does not count as said
+    assert (film["side"], film["side_known"], film["side_stated"]) == ("L", True, False)
     reply, said = client("POST", f"films/{key}/side?side=L")
     assert reply.status == 200
     assert (said["side"], said["side_known"]) == ("L", True)

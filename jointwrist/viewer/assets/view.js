@@ -243,7 +243,7 @@ function drawFacts() {
       side.append(button, " ");
     }
     block.append(side);
-    const unknown = result.side_known ? [] : ["The side is unknown, a right hand was assumed; choose it above."];
+    const unknown = result.side_known ? [] : ["Side not known, taken for a right hand: choose it above."];
     block.append(...[...unknown, ...result.film_notes].map((note) => make("p", { class: "faint" }, note)));
     return block;
   }));
