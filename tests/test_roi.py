@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
+import torchvision.ops
+from torch import func
+from torch.autograd import forward_ad
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from jointwrist.anatomy import JOINTS, bone_index
-from jointwrist.ops.roi import jitter_boxes, joint_regions, masked_mean, moment_boxes, partner_matrix
+from jointwrist.models.erosion import ErosionHead
+from jointwrist.ops.roi import jitter_boxes, joint_regions, masked_mean, moment_boxes, partner_matrix, roi_align
 
 
 def square(x0: int, y0: int, x1: int, y1: int, size: int = 64) -> torch.Tensor:
@@ -18,7 +24,7 @@ def test_box_of_a_square_is_centred_on_it_and_holds_it():
     boxes, valid = moment_boxes(square(20, 10, 40, 30)[None, None], scale=2.0)
     x0, y0, x1, y1 = boxes[0, 0].tolist()
     assert valid.all()
-    assert (x0 + x1) / 2 == 60 and (y0 + y1) / 2 == 40
+    assert ((x0 + x1) / 2, (y0 + y1) / 2) == pytest.approx((60, 40))
     assert x0 < 40 and x1 > 80 and y0 < 20 and y1 > 60
 
 
@@ -72,3 +78,39 @@ def test_partners_are_those_of_the_anatomy():
     for joint in JOINTS:
         assert matrix[joint.index].nonzero().flatten().tolist() == sorted(joint.partners)
         assert matrix[joint.index, joint.bone] == 0
+
+
+def boxes_within_across_and_outside() -> torch.Tensor:
+    """Twelve boxes on two maps of 17 x 23 at half scale: some beyond the border, one turned over, one without area."""
+    generator = torch.Generator().manual_seed(0)
+    corner, size = torch.rand(2, 12, 2, generator=generator, dtype=torch.float64) * 40 - 8
+    size[10], size[11] = -3, 0
+    return torch.cat([torch.arange(12, dtype=torch.float64)[:, None] % 2, corner, corner + size], 1)
+
+
+def test_forward_derivative_of_a_crop_is_the_crop_of_the_tangent():
+    maps, tangent = torch.randn(2, 2, 3, 17, 23, dtype=torch.float64)
+    rois = boxes_within_across_and_outside()
+    crops, moved = (torchvision.ops.roi_align(v, rois, 8, 0.5, sampling_ratio=2, aligned=True) for v in (maps, tangent))
+    found = func.jvp(lambda maps: roi_align(maps, rois, 8, 0.5), (maps,), (tangent,))
+    torch.testing.assert_close(found, (crops, moved))
+    with forward_ad.dual_level():
+        dual = roi_align(forward_ad.make_dual(maps, tangent), rois, 8, 0.5)
+        torch.testing.assert_close(tuple(forward_ad.unpack_dual(dual)), (crops, moved))
+    torch.testing.assert_close(func.vmap(lambda maps: roi_align(maps, rois, 8, 0.5))(maps[None])[0], crops)
+    assert torch.equal(roi_align(maps, rois, 8, 0.5), crops)
+
+
+def test_forward_derivative_of_the_erosion_head_is_a_finite_difference():
+    torch.manual_seed(0)
+    head = ErosionHead(4, channels=8, crop=16, dim=32).eval()
+    masks, features = torch.rand(1, 14, 32, 32), torch.randn(1, 4, 16, 16)
+    detail, tangent = torch.rand(2, 1, 1, 64, 64)
+
+    def maps(detail):
+        return head(masks, features, detail).maps
+
+    with sdpa_kernel(SDPBackend.MATH):  # PyTorch refuses the forward derivative of its fused attention
+        _, found = func.jvp(maps, (detail,), (tangent,))
+    difference = (maps(detail + 5e-3 * tangent) - maps(detail - 5e-3 * tangent)) / 1e-2
+    assert (found - difference).norm() < 0.05 * difference.norm() and difference.norm() > 0

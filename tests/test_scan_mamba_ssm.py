@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from test_scan import arguments, assert_equals_the_loop, leaves
+from test_scan import arguments, assert_equals_the_loop, leaves, relative
 
 from jointwrist.ops.scan import dispatch, mamba_ssm_scan, selective_scan
 from jointwrist.ops.scan.dispatch import choose_backend, why_not
@@ -92,12 +92,23 @@ def test_steps_in_single_beside_an_input_in_half_keep_their_digits(here, dtype):
     assert_equals_the_loop(values, "mamba_ssm", "cpu", True)
 
 
-def test_gradients_of_gradients_are_refused(here):
-    values = leaves(arguments(5, 1, False), dtype=torch.float32)
-    y = selective_scan(**values, delta_softplus=True, backend="mamba_ssm")
-    (du,) = torch.autograd.grad(y.square().sum(), values["u"], create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        du.sum().backward()
+def test_gradients_of_gradients_and_forward_derivatives_are_those_of_the_loop(here):
+    u, delta, *weights = leaves(arguments(33, 2, True), dtype=torch.float32).values()
+
+    def derivatives(backend):
+        def scan(u):
+            B, C, D, z, bias = weights[1:]
+            return selective_scan(
+                u, delta * u, weights[0], B * u[:, :1, None], C, D, z + u, bias, True, backend=backend
+            )
+
+        values = [u, delta, *weights]
+        first = torch.autograd.grad(scan(u).sin().sum(), values, create_graph=True)
+        second = torch.autograd.grad(sum(gradient.sin().sum() for gradient in first), values)
+        return [*first, *second, torch.func.jvp(scan, (u,), (torch.ones_like(u),))[1]]
+
+    for one, other in zip(derivatives("mamba_ssm"), derivatives("reference"), strict=True):
+        assert relative(one, other.double()) < 1e-4
 
 
 def test_it_says_why_it_cannot_run(kernel):

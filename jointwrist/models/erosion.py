@@ -7,12 +7,11 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import roi_align
 
 from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.losses import EROSION_LEVELS
 from jointwrist.models.blocks import conv_block
-from jointwrist.ops.roi import jitter_boxes, joint_regions, masked_mean, moment_boxes
+from jointwrist.ops.roi import jitter_boxes, joint_regions, masked_mean, moment_boxes, roi_align
 
 #: Channels of a crop beside the image: own mask, partners' masks, joint weight.
 MASK_CHANNELS = 3
@@ -187,7 +186,7 @@ class ErosionHead(nn.Module):
     @staticmethod
     def _cut(source: Tensor, rois: Tensor, scale: float, side: int) -> Tensor:
         # torchvision wants one dtype; boxes lose pixels in half precision
-        return roi_align(source.float(), rois.float(), side, scale, sampling_ratio=2, aligned=True).to(source.dtype)
+        return roi_align(source.float(), rois.float(), side, scale).to(source.dtype)
 
     def _mask_crops(self, regions, rois: Tensor, scale: float) -> Tensor:
         """Cut (B*6, 3, P, P) own surface, partners and contour, each joint's own channel."""

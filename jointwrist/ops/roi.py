@@ -1,4 +1,4 @@
-"""Where the joint surfaces lie under the predicted bone masks: weights, bands and boxes."""
+"""Where the joint surfaces lie under the predicted bone masks: weights, bands, boxes and crops."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+import torchvision.ops
 from torch import Tensor
 
 from jointwrist.anatomy import JOINTS, NUM_BONES
+from jointwrist.ops.derivatives import operators_needed
 
 #: Joints on long bones, which count at their joint end only.
 LONG_BONE_JOINTS = tuple(
@@ -105,6 +107,40 @@ def jitter_boxes(boxes: Tensor, amount: float) -> Tensor:
     centre = centre + noise[..., :2] * amount * size
     half = size / 2 * (1 + noise[..., 2:] * amount)
     return torch.cat([centre - half, centre + half], -1)
+
+
+def roi_align(maps: Tensor, rois: Tensor, side: int, scale: float) -> Tensor:
+    """Cut boxes out of maps (He et al., Mask R-CNN, arXiv 1703.06870, section 3), each pixel the mean of 2 x 2 samples.
+
+    torchvision's kernel has no forward-mode derivative: it gives zero. Where one is asked for, or a transform of
+    `torch.func`, the crops are computed in PyTorch's operators. There is no derivative by the boxes.
+
+    Args:
+        maps: (B, C, h, w).
+        rois: (K, 5) index in the batch, x0, y0, x1, y1, pixel edges at integers; of the same dtype.
+        side: Side of a crop.
+        scale: Pixels of `maps` per pixel of the boxes.
+
+    Returns:
+        (K, C, side, side).
+    """
+    if not operators_needed(maps, rois):
+        return torchvision.ops.roi_align(maps, rois, side, scale, sampling_ratio=2, aligned=True)
+    index, x0, y0, x1, y1 = rois.detach().unbind(-1)
+    rows = _sampling(y0 * scale, y1 * scale, side, maps.shape[-2])
+    columns = _sampling(x0 * scale, x1 * scale, side, maps.shape[-1])
+    return torch.einsum("kyh,kchw,kxw->kcyx", rows, maps[index.long()], columns)
+
+
+def _sampling(start: Tensor, stop: Tensor, side: int, length: int) -> Tensor:
+    """Weights (K, side, length) of pixels along one axis, the mean of two linear interpolations for each pixel cut."""
+    steps = (torch.arange(2 * side, device=start.device, dtype=start.dtype) + 0.5) / (2 * side)
+    at = start[:, None] + (stop - start)[:, None] * steps - 0.5
+    # as torchvision: samples up to a pixel outside repeat the border, further ones are 0
+    inside = (at >= -1) & (at <= length)
+    pixels = torch.arange(length, device=start.device, dtype=start.dtype)
+    weights = (1 - (at.clamp(0, length - 1)[..., None] - pixels).abs()).clamp_min(0) * inside[..., None]
+    return weights.unflatten(1, (side, 2)).mean(2)
 
 
 def masked_mean(features: Tensor, weight: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from jointwrist.ops.derivatives import gradients
 from jointwrist.ops.scan.doubling import recurrence
 from jointwrist.ops.scan.elementwise import whole_scan
 
@@ -72,42 +73,39 @@ class ChunkedScan(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, dy, dlast):
-        """Walk the chunks backwards, recomputing the states of each."""
+        """Return the gradients."""
         u, delta, A, B, C, *starts = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            return tuple(_differentiable(ctx.needs_input_grad, (u, delta, A, B, C), (dy, dlast)))
-        groups = B.shape[1]
-        rates = _rates(A, groups)
-        du, ddelta = torch.empty_like(u), torch.empty_like(delta)
-        da, db, dc = torch.zeros_like(rates), torch.empty_like(B), torch.empty_like(C)
-        carry = dlast.unflatten(1, (groups, -1)).mT.clone(memory_format=torch.contiguous_format)
-        buffers = [_Buffer(len(u), rates, u.shape[-1]) for _ in range(3)]
-        for part, start in reversed(list(zip(_parts(u.shape[-1]), starts, strict=True))):
-            steps, x = _channels(delta[..., part], groups), _channels(u[..., part], groups)
-            b, c, dy_t = _states(B[..., part]), _states(C[..., part]), _channels(dy[..., part], groups)
-            driven = steps * x
-            decay = buffers[0].product(steps, rates).exp_()
-            states = buffers[1].product(driven, b)
-            _run(*buffers[:2], len(steps), start)
-            dc[..., part] = _over_channels(dy_t, states)
-            gradient = buffers[2].product(dy_t, c)
-            carry = _run_back(buffers[0], buffers[2], len(steps), carry)
-            weighted = (gradient * b).sum(3, keepdim=True)
-            db[..., part] = _over_channels(driven, gradient)
-            through = decay.mul_(gradient)
-            through[1:].mul_(states[:-1])
-            through[0].mul_(start)
-            ddelta[..., part] = _back(torch.addcmul((through * rates).sum(3, keepdim=True), weighted, x))
-            du[..., part] = _back(weighted * steps)
-            da += through.mul_(steps).sum((0, 1))
-        return du, ddelta, da.mT.reshape(A.shape), db, dc
+        inputs = u, delta, A, B, C
+        return tuple(gradients(lambda: _walk_back(*inputs, starts, dy, dlast), recurrence, inputs, (dy, dlast)))
 
 
-def _differentiable(needed: tuple[bool, ...], inputs: tuple[Tensor, ...], outgoing: tuple[Tensor, Tensor]) -> list:
-    """Gradients that can be differentiated again, by operators that PyTorch knows; memory grows with L x D x N."""
-    wanted = [value for value, need in zip(inputs, needed, strict=True) if need]
-    found = iter(torch.autograd.grad(recurrence(*inputs), wanted, outgoing, create_graph=True))
-    return [next(found) if need else None for need in needed]
+def _walk_back(u, delta, A, B, C, starts, dy, dlast) -> tuple[Tensor, ...]:
+    """Gradients of the inputs: walk the chunks backwards, recomputing the states of each from those at their starts."""
+    groups = B.shape[1]
+    rates = _rates(A, groups)
+    du, ddelta = torch.empty_like(u), torch.empty_like(delta)
+    da, db, dc = torch.zeros_like(rates), torch.empty_like(B), torch.empty_like(C)
+    carry = dlast.unflatten(1, (groups, -1)).mT.clone(memory_format=torch.contiguous_format)
+    buffers = [_Buffer(len(u), rates, u.shape[-1]) for _ in range(3)]
+    for part, start in reversed(list(zip(_parts(u.shape[-1]), starts, strict=True))):
+        steps, x = _channels(delta[..., part], groups), _channels(u[..., part], groups)
+        b, c, dy_t = _states(B[..., part]), _states(C[..., part]), _channels(dy[..., part], groups)
+        driven = steps * x
+        decay = buffers[0].product(steps, rates).exp_()
+        states = buffers[1].product(driven, b)
+        _run(*buffers[:2], len(steps), start)
+        dc[..., part] = _over_channels(dy_t, states)
+        gradient = buffers[2].product(dy_t, c)
+        carry = _run_back(buffers[0], buffers[2], len(steps), carry)
+        weighted = (gradient * b).sum(3, keepdim=True)
+        db[..., part] = _over_channels(driven, gradient)
+        through = decay.mul_(gradient)
+        through[1:].mul_(states[:-1])
+        through[0].mul_(start)
+        ddelta[..., part] = _back(torch.addcmul((through * rates).sum(3, keepdim=True), weighted, x))
+        du[..., part] = _back(weighted * steps)
+        da += through.mul_(steps).sum((0, 1))
+    return du, ddelta, da.mT.reshape(A.shape), db, dc
 
 
 def _rates(A: Tensor, groups: int) -> Tensor:
@@ -136,5 +134,4 @@ def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
 
 def scan(*problem) -> tuple[Tensor, Tensor]:
     """Scan in PyTorch; see `dispatch` for what a backend takes and returns."""
-    # an exported program has every operator written out: a loop over the steps would make it endless
-    return whole_scan(recurrence if torch.compiler.is_exporting() else ChunkedScan.apply, *problem)
+    return whole_scan(ChunkedScan.apply, *problem)

@@ -21,6 +21,9 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from jointwrist.ops.derivatives import operators_needed
+from jointwrist.ops.scan import doubling
+
 _MODULES = {
     "reference": "jointwrist.ops.scan.reference",
     "torch": "jointwrist.ops.scan.chunked",
@@ -84,7 +87,7 @@ def choose_backend(
         ValueError: The backend is unknown or cannot run here; the message says why.
     """
     if torch.compiler.is_exporting():
-        return "torch"  # an exported program must run without the kernels of this package
+        return "torch"
     if backend == "auto":
         backend = os.environ.get("JOINTWRIST_SCAN", "auto")
     problem = (device, dtype, states, last_gradient)
@@ -176,6 +179,9 @@ def selective_scan(
     differentiated = torch.is_grad_enabled() and any(value is not None and value.requires_grad for value in given)
     last_gradient = return_last_state and differentiated
     name = choose_backend(backend, u.device, u.dtype, int(A.shape[1]), last_gradient)
+    # an exported program must run without the kernels of this package, and a loop over the steps would make it endless
+    plain = torch.compiler.is_exporting() or (name != "reference" and operators_needed(*given))
     with torch.autocast(u.device.type, enabled=False):
-        y, last = _module(name).scan(u, delta, A, inputs, outputs, D, z, delta_bias, delta_softplus)
+        scan = doubling.scan if plain else _module(name).scan
+        y, last = scan(u, delta, A, inputs, outputs, D, z, delta_bias, delta_softplus)
     return (y, last) if return_last_state else y

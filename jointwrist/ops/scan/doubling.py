@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from jointwrist.ops.scan.elementwise import whole_scan
+
 
 def recurrence(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
     """Run the recurrence; arguments and results as `reference.recurrence`."""
@@ -23,3 +25,8 @@ def recurrence(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tup
         shift *= 2
     y = (state * C[:, :, None]).sum(3).flatten(1, 2)
     return y, state[..., -1].flatten(1, 2)
+
+
+def scan(*problem) -> tuple[Tensor, Tensor]:
+    """Scan in operators that PyTorch can take apart; see `dispatch` for what a backend takes and returns."""
+    return whole_scan(recurrence, *problem)

@@ -11,8 +11,9 @@ from types import ModuleType
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from jointwrist.ops import derivatives
+from jointwrist.ops.scan import doubling
 from jointwrist.ops.scan.elementwise import compute_dtype
 
 #: States a channel that the kernel holds in registers.
@@ -68,14 +69,20 @@ class _Scan(torch.autograd.Function):
         return gated[0] if gated else y, last
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, dy, _):
         """Return the gradients; absent inputs have none."""
         *inputs, states, y = ctx.saved_tensors
-        du, ddelta, dA, dB, dC, dD, dbias, *dz = _kernel().bwd(
-            *inputs, dy.contiguous(), states, y, None, ctx.delta_softplus, False
-        )
-        return du, ddelta, dA, dB, dC, dD, dz[0] if dz else None, dbias, None
+
+        def kernel():
+            du, ddelta, dA, dB, dC, dD, dbias, *dz = _kernel().bwd(
+                *inputs, dy.contiguous(), states, y, None, ctx.delta_softplus, False
+            )
+            return du, ddelta, dA, dB, dC, dD, dz[0] if dz else None, dbias
+
+        def scan(*inputs):
+            return doubling.scan(*inputs, ctx.delta_softplus)
+
+        return *derivatives.gradients(kernel, scan, inputs, (dy, None)), None
 
 
 def scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> tuple[Tensor, Tensor]:

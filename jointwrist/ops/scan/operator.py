@@ -16,8 +16,8 @@ import importlib
 import torch
 from torch import Tensor
 
-from jointwrist.ops.scan.doubling import recurrence
-from jointwrist.ops.scan.elementwise import whole_scan
+from jointwrist.ops import derivatives
+from jointwrist.ops.scan import doubling
 
 
 def _kernel(name: str):
@@ -87,21 +87,15 @@ def _gradients(ctx, dy, dlast, _):
     *inputs, states = ctx.saved_tensors
     if dy is None:
         dy = torch.zeros_like(inputs[0])
-    if torch.is_grad_enabled():
-        gradients = _differentiable_gradients(dy, dlast, inputs, ctx.delta_softplus)
-    else:
-        gradients = backward_operator(dy, dlast, states, *inputs, ctx.delta_softplus, ctx.kernel)
-    present = [None if value is None else gradient for value, gradient in zip(inputs, gradients, strict=True)]
-    return *present, None, None, None
 
+    def kernel():
+        found = backward_operator(dy, dlast, states, *inputs, ctx.delta_softplus, ctx.kernel)
+        return [None if value is None else gradient for value, gradient in zip(inputs, found, strict=True)]
 
-def _differentiable_gradients(dy, dlast, inputs, delta_softplus):
-    """Gradients that can be differentiated again, from PyTorch's own operators."""
-    y, last = whole_scan(recurrence, *inputs, delta_softplus)
-    outputs, weights = ([y], [dy]) if dlast is None else ([y, last], [dy, dlast])
-    wanted = [value for value in inputs if value is not None and value.requires_grad]
-    found = iter(torch.autograd.grad(outputs, wanted, weights, create_graph=True, allow_unused=True))
-    return [next(found) if value is not None and value.requires_grad else None for value in inputs]
+    def scan(*inputs):
+        return doubling.scan(*inputs, ctx.delta_softplus)
+
+    return *derivatives.gradients(kernel, scan, inputs, (dy, dlast)), None, None, None
 
 
 forward_operator.register_autograd(_gradients, setup_context=_setup)
