@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from jointwrist.inference.joint_space import joint_space
 from jointwrist.inference.outlines import SignedDistance, outline_points
 from jointwrist.inference.registration import REFERENCE_BONES, Similarity, register
 from jointwrist.inference.result import WristResult
+from jointwrist.viewer.describe import describe_comparison
 
 LUNATE, RADIUS, SCAPHOID = (bone_index(name) for name in ("Lunate", "DistalRadius", "Scaphoid"))
 
@@ -101,6 +103,59 @@ def test_one_bone_that_moved_does_not_drag_the_others(masks):
     found = register(masks, second, 1.0)
     middle = np.array([[150.0, 150.0]])
     np.testing.assert_allclose(found(middle), middle, atol=1.5)
+
+
+def test_points_off_the_first_film_count_neither_for_nor_against_a_place(masks):
+    whole = register(masks, masks, 1.0)
+    assert whole.points[0] == whole.points[1] > 500
+    for motion in (Similarity(1.0, 0.05, np.array([0.0, -60.0])), Similarity(1.0, 0.0, np.array([70.0, 20.0]))):
+        # the first film shows a part of what the second does
+        second = moved(masks, Similarity(1.0, 0.0, np.array([-90.0, -90.0])), (480, 480))
+        found = register(moved(masks, motion), second, 1.0)
+        middle = np.array([[240.0, 240.0]])
+        back = Similarity(1.0, -motion.angle, np.zeros(2))
+        expected = back(middle - 90 - motion.shift)
+        np.testing.assert_allclose(found(middle), expected, atol=1.0)
+        assert found.residual < 0.5 and found.points[0] < found.points[1]
+
+
+def test_what_shares_too_little_is_refused(masks):
+    first, second = np.zeros_like(masks), np.zeros_like(masks)
+    first[:, :, :150], second[:, :, 150:] = masks[:, :, :150], masks[:, :, 150:]
+    with pytest.raises(DataError, match=r"fewer than two|too little"):
+        register(first[:, 100:], second[:, :200], 1.0)
+
+
+def test_the_masks_of_the_other_hand_are_refused(masks):
+    for other in (masks[..., ::-1], moved(masks[..., ::-1], Similarity(1.1, 0.3, np.array([5.0, 9.0])))):
+        with pytest.raises(DataError, match="different hands"):
+            register(masks, other)
+        with pytest.raises(DataError, match="different hands"):
+            compare(result(masks), result(other))
+
+
+def test_films_of_fields_are_compared_within_them(masks):
+    """A whole film on which the wrist was found gives what the part of it gives that the command line cuts out."""
+
+    def on_film(inner, left, top, size=420):
+        whole = np.zeros((14, size, size), bool)
+        whole[:, top : top + 300, left : left + 300] = inner
+        film = replace(result(whole, spacing=0.2).film, field=(left, top, left + 300, top + 300))
+        boxes = np.tile(np.array([left, top, left + 9, top + 9], np.float32), (6, 1))
+        return replace(result(whole, spacing=0.2), film=film, boxes=boxes)
+
+    later = moved(masks, Similarity(1.0, 0.04, np.array([40.0, 8.0])))
+    cut, found = (
+        compare(result(masks, spacing=0.2), result(later, spacing=0.2)),
+        compare(on_film(masks, 30, 100), on_film(later, 90, 7)),
+    )
+    assert found.to_dict() == cut.to_dict() and found.corners == ((30, 100), (90, 7))
+    np.testing.assert_array_equal(found.baseline.boxes, np.tile([0, 0, 9, 9], (6, 1)))
+    x, y = np.array([120.0, 140.0])
+    a, b, c, d, e, f = describe_comparison(found)["matrix"]
+    there = cut.registration(np.array([[x, y]]))[0] + [30, 100]
+    u, v = x + 90 + 0.5, y + 7 + 0.5  # an SVG's pixels begin at their corner
+    np.testing.assert_allclose([a * u + c * v + e - 0.5, b * u + d * v + f - 0.5], there, atol=1e-6)
 
 
 def test_too_few_bones_are_refused(masks):

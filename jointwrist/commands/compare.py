@@ -96,14 +96,14 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 def one_wrist(found: Sequence[Radiograph]) -> Radiograph:
-    """Return the field of a film's only wrist as a film of its own.
+    """Return a film with the field of its only wrist.
 
     Raises:
         DataError: The film shows two.
     """
     if len(found) > 1:
         raise DataError(f"{found[0].source}: shows both hands; say with --side which one to compare")
-    return found[0].cropped()
+    return found[0]
 
 
 def two_spacings(given: Sequence[float] | None) -> tuple[float | None, float | None]:
@@ -151,7 +151,7 @@ def bone_pair(text: str) -> tuple[int, int]:
 
 
 def change_tables(change: dict[str, Any]) -> str:
-    """Set a comparison as three aligned tables and its notes."""
+    """Set a comparison as three aligned tables, between its warnings and its notes."""
 
     def show(value: float | str | None, form: str = "") -> str:
         return "-" if value is None else format(value, form)
@@ -179,6 +179,10 @@ def change_tables(change: dict[str, Any]) -> str:
         ]
         spaces.append((" - ".join(row["between"]), *cells))
     tables = [columns(rows, right=range(1, len(rows[0]))) for rows in (joints, bones, spaces)]
-    residual = change["registration"]["residual_px"]
-    fit = f"median distance between the outlines laid over each other: {residual:.2f} px of the baseline"
-    return "\n\n".join([*tables, "\n".join([fit, *change["notes"], change["notice"]])])
+    laid = change["registration"]
+    fit = (
+        f"median distance between the outlines laid over each other: {laid['residual_px']:.2f} px of the baseline, over"
+        f" the {laid['residual_points']} of {laid['outline_points']} points that lie on it"
+    )
+    warnings = ["\n".join(f"WARNING: {text}" for text in change["warnings"])] if change["warnings"] else []
+    return "\n\n".join([*warnings, *tables, "\n".join([fit, *change["notes"], change["notice"]])])

@@ -88,6 +88,15 @@ def scope_cautions(dataset: Dataset) -> tuple[str, ...]:
     return tuple(cautions)
 
 
+def header_date(dataset: Dataset, name: str) -> date | None:
+    """Return the day that an element names, or None where it is missing or no date."""
+    text = _text(dataset, name)
+    try:
+        return date.fromisoformat(text) if re.fullmatch(r"\d{8}", text) else None
+    except ValueError:
+        return None
+
+
 def _coded_sides(dataset: Dataset) -> Iterator[str]:
     for name in ("ImageLaterality", "Laterality"):
         yield from _side_code(_text(dataset, name))
@@ -133,17 +142,9 @@ def _is_child(dataset: Dataset) -> bool:
     age = re.fullmatch(r"(\d{1,3})([DWMY]?)", _text(dataset, "PatientAge").upper())
     if age:
         return int(age[1]) / _YEARS[age[2] or "Y"] < ADULT
-    born = _day(_text(dataset, "PatientBirthDate"))
-    taken = next(
-        (day for name in ("AcquisitionDate", "ContentDate", "StudyDate") if (day := _day(_text(dataset, name)))), None
-    )
+    born = header_date(dataset, "PatientBirthDate")
+    days = (header_date(dataset, name) for name in ("AcquisitionDate", "ContentDate", "StudyDate"))
+    taken = next((day for day in days if day), None)
     if born is None or taken is None or taken < born:
         return False
     return (taken.year - born.year) - ((taken.month, taken.day) < (born.month, born.day)) < ADULT
-
-
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if re.fullmatch(r"\d{8}", text) else None
-    except ValueError:
-        return None

@@ -196,7 +196,7 @@ def _abbreviated(text: str, pieces: list[_Piece], index: int) -> str | None:
         return side
     # PATIENT_L and PATIENT-L, whoever the patient is
     at_end = all(later.text in _ENDINGS for later in pieces[index + 1 :])
-    return side if at_end and piece.before in ("_", "-") else None
+    return side if at_end and piece.before.endswith(("_", "-")) else None
 
 
 def _quiet(piece: _Piece | None) -> bool:

@@ -16,6 +16,7 @@ from jointwrist.files import atomic, write_text
 from jointwrist.inference.joint_space import SPACES, JointSpace, joint_space
 from jointwrist.inference.registration import Similarity, register
 from jointwrist.inference.result import LEVEL_LABELS, NOTICE, WristResult
+from jointwrist.inference.visits import visit_cautions
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,13 +32,15 @@ class Comparison:
     the registration brings the follow-up.
 
     Attributes:
-        baseline: Earlier result.
-        followup: Later result.
-        registration: From the follow-up to the baseline.
+        baseline: Earlier result, within its field.
+        followup: Later result, within its field.
+        registration: From the follow-up's field to the baseline's.
         unit: "mm" or "px".
         areas: (14, 2) bone areas of baseline and follow-up in unit², within the field that both films show; nan where
             a bone is missing in either.
         spaces: Joint spaces of baseline and follow-up by pair of bones; None where there is none.
+        corners: Left and top of either field on its film, in pixels.
+        warnings: Reasons to doubt that these are two visits of one patient in this order, a sentence each.
     """
 
     baseline: WristResult
@@ -46,6 +49,8 @@ class Comparison:
     unit: str
     areas: np.ndarray
     spaces: dict[tuple[int, int], tuple[JointSpace | None, JointSpace | None]]
+    corners: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
+    warnings: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -110,10 +115,13 @@ class Comparison:
                 "angle_degrees": round(float(np.degrees(self.registration.angle)), 3),
                 "shift_px": [round(float(value), 2) for value in self.registration.shift],
                 "residual_px": round(self.registration.residual, 3),
+                "residual_points": self.registration.points[0],
+                "outline_points": self.registration.points[1],
             },
             "joints": self.joints(),
             "bone_areas": self.bones(),
             "joint_spaces": self.joint_spaces(),
+            "warnings": list(self.warnings),
             "notes": list(self.notes),
         }
 
@@ -131,7 +139,7 @@ class Comparison:
 
 
 def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple[int, int]] = SPACES) -> Comparison:
-    """Compare two visits of one wrist.
+    """Compare two visits of one wrist, each within the field in which its wrist was found.
 
     Args:
         baseline: Earlier result.
@@ -146,6 +154,8 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
             f"{baseline.name} is a {_hand(baseline)} hand and {followup.name} a {_hand(followup)} one; two visits of"
             " one wrist are compared (say the side with --side if a file does not)"
         )
+    corners = tuple(tuple(result.film.field[:2]) if result.film.field else (0, 0) for result in (baseline, followup))
+    baseline, followup = baseline.cropped(), followup.cropped()
     spacings = (baseline.film.spacing_mm, followup.film.spacing_mm)
     known = None not in spacings
     registration = register(baseline.masks, followup.masks, spacings[1] / spacings[0] if known else None)
@@ -158,7 +168,8 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
         for pair in spaces
     }
     areas = bone_areas(baseline, followup, registration) * per_pixel[0] ** 2
-    return Comparison(baseline, followup, registration, "mm" if known else "px", areas, widths)
+    warnings = visit_cautions(baseline.film, followup.film)
+    return Comparison(baseline, followup, registration, "mm" if known else "px", areas, widths, corners, warnings)
 
 
 def bone_areas(baseline: WristResult, followup: WristResult, registration: Similarity) -> np.ndarray:

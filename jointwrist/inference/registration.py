@@ -17,6 +17,10 @@ from jointwrist.inference.outlines import SignedDistance, outline_points
 REFERENCE_BONES = tuple(
     bone_index(name) for name in ("DistalRadius", "Metacarpal2nd", "Metacarpal3rd", "Metacarpal4th", "Metacarpal5th")
 )
+#: Share of the outline points below which two images show too little in common.
+LEAST_SHARED = 0.2
+#: Ratio of the bones' distances, laid over the other image's as they are and mirrored, from which these are two hands.
+MIRRORED = 2.0
 #: Residuals well above this count little: a bone that moved should not drag the others along. In pixels.
 SOFT_LIMIT = 3.0
 
@@ -29,13 +33,16 @@ class Similarity:
         scale: Pixels of the first image per pixel of the second.
         angle: Radians; x runs right and y down, so a positive angle turns clockwise.
         shift: (2,) x, y in pixels of the first image.
-        residual: Median distance of the second image's outlines to those of the first, in pixels of the first.
+        residual: Median distance of the second image's outlines to those of the first, in pixels of the first, over the
+            outline points that lie on the first image.
+        points: Number of these points, and of all.
     """
 
     scale: float
     angle: float
     shift: np.ndarray
     residual: float = float("nan")
+    points: tuple[int, int] = (0, 0)
 
     @property
     def matrix(self) -> np.ndarray:
@@ -72,8 +79,11 @@ def register(
         bones: Bones to go by; those that only one image shows are left out.
 
     Raises:
-        DataError: Fewer than two of the bones are in both images.
+        DataError: Fewer than two of the bones are in both images, one is that of the other hand, or they share too
+            little.
     """
+    if _other_hand(first, second):
+        raise DataError("the two films show different hands, a left and a right one: say which hand each shows")
     shared = [bone for bone in bones if 0 < first[bone].sum() < first[bone].size and second[bone].any()]
     if len(shared) < 2:
         raise DataError(
@@ -95,18 +105,40 @@ def register(
         # the shift is that of the bones' middle, which rotation and scale then leave in place
         return Similarity(factor, turned.angle, start(origin[None])[0] + values[:2] - turned(origin[None])[0])
 
+    outline = np.concatenate(points)
+
+    def on_film(placed: np.ndarray) -> np.ndarray:
+        return np.all((placed >= 0) & (placed <= size - 1), axis=1)
+
     def residuals(values: np.ndarray) -> np.ndarray:
         moved = similarity(values)
-        found = []
-        for distance, outline in zip(distances, points, strict=True):
-            placed = moved(outline)
-            seen = np.all((placed >= 0) & (placed <= size - 1), axis=1)
-            found.append(np.where(seen, distance(placed), 0.0))
-        return np.concatenate(found)
+        found = np.concatenate([distance(moved(part)) for distance, part in zip(distances, points, strict=True)])
+        seen = on_film(moved(outline))
+        # points off the film count as the mean of the others, so that nothing is won by moving them there
+        return np.where(seen, found * np.sqrt(len(seen) / max(seen.sum(), 1)), 0.0 if seen.any() else size.max())
 
     fit = least_squares(residuals, np.zeros(3 if scale is not None else 4), loss="soft_l1", f_scale=SOFT_LIMIT)
     found = similarity(fit.x)
-    return Similarity(found.scale, found.angle, found.shift, float(np.median(np.abs(residuals(fit.x)))))
+    seen = on_film(found(outline))
+    if seen.mean() < LEAST_SHARED:
+        raise DataError("the two films cannot be laid over each other: they show too little of the same bones")
+    apart = np.concatenate([distance(found(part)) for distance, part in zip(distances, points, strict=True)])[seen]
+    return Similarity(
+        found.scale, found.angle, found.shift, float(np.median(np.abs(apart))), (int(seen.sum()), len(seen))
+    )
+
+
+def _other_hand(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether the bones of one image lie as those of the other do in a mirror."""
+    both = [bone for bone in range(len(first)) if first[bone].any() and second[bone].any()]
+    if len(both) < 4:
+        return False
+    ones, others = (np.array([_centroid(masks[bone]) for bone in both]) for masks in (first, second))
+
+    def apart(points: np.ndarray) -> float:
+        return float(np.linalg.norm(umeyama(ones, points, None)(points) - ones, axis=1).mean())
+
+    return apart(others) > MIRRORED * apart(others * [-1, 1])
 
 
 def _centroid(mask: np.ndarray) -> np.ndarray:

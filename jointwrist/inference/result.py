@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +91,14 @@ class WristResult:
     def scored(self) -> np.ndarray:
         """Return (6,) bool, the joint surfaces that have a score."""
         return self.scores != NOT_SCORED
+
+    def cropped(self) -> WristResult:
+        """Return the result of the field alone, as of a film of its own."""
+        if self.film.field is None:
+            return self
+        left, top, right, bottom = self.film.field
+        masks, boxes = self.masks[:, top:bottom, left:right], self.boxes - np.array([left, top, left, top], np.float32)
+        return replace(self, film=self.film.cropped(), masks=masks, boxes=boxes)
 
     def plot(self) -> Image.Image:
         """Draw masks, joint boxes and a legend on the film."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,9 @@ def describe_result(result: WristResult) -> dict[str, Any]:
 
     Returns:
         `WristResult.to_dict` with `paths`, the outlines of the 14 bones as SVG path data in pixels of the film;
-        `maps`, six flat lists of logits, row by row, or None; `film_notes`, what the file itself gives reason to say;
-        `side_known`; and `side_stated`, whether the DICOM header names the hand.
+        `maps`, six flat lists of logits, row by row, or None; `film_notes`, what the file itself gives reason to say,
+        and `film_cautions`, those of them that put all of it in doubt; `side_known`; and `side_stated`, whether the
+        DICOM header names the hand.
     """
     maps = None
     if result.maps is not None:
@@ -51,6 +53,7 @@ def describe_result(result: WristResult) -> dict[str, Any]:
         "paths": [outline_path(mask) if found else "" for mask, found in zip(result.masks, result.found, strict=True)],
         "maps": maps,
         "film_notes": list(result.film.notes),
+        "film_cautions": list(result.film.cautions),
         "side_known": result.film.side is not None,
         "side_stated": result.film.side_stated,
     }
@@ -63,7 +66,9 @@ def film_bytes(result: WristResult) -> bytes:
 
 def describe_comparison(comparison: Comparison) -> dict[str, Any]:
     """Return `Comparison.to_dict` with `matrix`, the SVG matrix that lays follow-up paths on the baseline film."""
-    return {**comparison.to_dict(), "matrix": svg_matrix(comparison.registration)}
+    motion, (first, second) = comparison.registration, np.array(comparison.corners, float)
+    on_films = replace(motion, shift=motion.shift + first - motion.matrix @ second)
+    return {**comparison.to_dict(), "matrix": svg_matrix(on_films)}
 
 
 def svg_matrix(motion: Similarity) -> list[float]:

@@ -15,14 +15,16 @@ from PIL import Image
 from viewer_client import area, dicom, png
 
 from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
+from jointwrist.cli import main
 from jointwrist.data.dicom import load_radiograph
-from jointwrist.data.images import read_image
+from jointwrist.data.images import read_image, write_image
+from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.errors import DataError
 from jointwrist.inference.compare import compare
 from jointwrist.inference.registration import Similarity
 from jointwrist.report.svg import outline_path
 from jointwrist.viewer import films as held
-from jointwrist.viewer.describe import SHIPPED_CAUTION, describe_model, svg_matrix
+from jointwrist.viewer.describe import SHIPPED_CAUTION, describe_comparison, describe_model, svg_matrix
 from jointwrist.viewer.films import Films, plain_name, read_upload
 
 
@@ -102,6 +104,30 @@ def test_the_side_can_be_said_where_no_header_says_it(client, predictor, wrists)
     assert client("POST", f"films/{key}/side?side=X")[0].status == 400
     key = client.upload("film.dcm", dicom(image, ImageLaterality="L"))[1]["key"]
     assert client("POST", f"films/{key}/side?side=R")[1]["side"] == "L"
+
+
+def test_whole_hands_are_compared_as_on_the_command_line(predictor, tmp_path, capsys):
+    hand = make_wrist(seed=41, index=0, config=PhantomConfig(size=280, field_of_view=(210.0, 210.0)))
+    paths = [tmp_path / f"visit{visit}_{hand.side}.png" for visit in (1, 2)]
+    write_image(paths[0], hand.image[0])
+    write_image(paths[1], hand.image[0][20:, 30:-16])
+    films = Films(predictor)
+    said = describe_comparison(films.compare(*films.add_files(paths)))
+    films.close()
+    assert main(["compare", *map(str, paths), "-o", str(tmp_path / "out"), "--json"]) == 0
+    command = json.loads(capsys.readouterr().out)
+    assert {key: said[key] for key in command} == command
+    assert max(abs(bone["change_percent"]) for bone in command["bone_areas"] if bone["change_percent"] is not None) < 10
+    # on the films, the second is moved back by what was cut off
+    a, _, _, d, x, y = said["matrix"]
+    assert (a, d) == pytest.approx((1, 1), abs=0.03) and (x, y) == pytest.approx((30, 20), abs=3)
+
+
+def test_the_name_of_a_dropped_film_tells_its_side_in_any_letters(wrists):
+    data = wrists[0].read_bytes()
+    for name in ("wrist-L.bmp", "WRI-L1.bmp", "wrist (L).bmp", "左手.bmp", "x" * 200 + " left.bmp", "a:b?_L.bmp"):
+        assert read_upload(name, data).side == "L"
+    assert read_upload("film.bmp", data).side is None
 
 
 def test_two_visits_are_compared_as_the_library_does(client, predictor, wrists):

@@ -244,7 +244,10 @@ function drawFacts() {
     }
     block.append(side);
     const unknown = result.side_known ? [] : ["Side not known, taken for a right hand: choose it above."];
-    block.append(...[...unknown, ...result.film_notes].map((note) => make("p", { class: "faint" }, note)));
+    const doubts = [...unknown, ...result.film_cautions];
+    const others = result.film_notes.filter((note) => !doubts.includes(note));
+    block.append(...doubts.map((note) => make("p", { class: "warning" }, note)));
+    block.append(...others.map((note) => make("p", { class: "faint" }, note)));
     return block;
   }));
 }
@@ -288,7 +291,9 @@ function drawChange() {
     row.between.map((name) => display[name]).join(" – "),
     figure(row.baseline_minimum, 2), figure(row.followup_minimum, 2), signed(row.minimum_change, 2), signed(row.mean_change, 2),
   ]);
-  const notes = [`Outlines laid over each other differ by ${change.registration.residual_px.toFixed(2)} px (median).`, ...change.notes];
+  const { residual_px, residual_points, outline_points } = change.registration;
+  const fit = `Outlines laid over each other differ by ${residual_px.toFixed(2)} px (median over the ${residual_points} of ${outline_points} points that lie on the baseline).`;
+  const warnings = change.warnings.map((text) => make("p", { class: "warning" }, text));
   const [left, right] = [make("div"), make("div")];
   left.append(
     table("Erosion", ["joint surface", "score", "then", "change", "p", "then"], joints),
@@ -296,9 +301,9 @@ function drawChange() {
   );
   right.append(
     table(`Bone area, ${change.unit}²`, ["bone", "area", "then", "change"], bones),
-    make("p", { class: "faint" }, notes.join(" ")),
+    make("p", { class: "faint" }, [fit, ...change.notes].join(" ")),
   );
-  $("change").replaceChildren(left, right);
+  $("change").replaceChildren(...warnings, left, right);
 }
 
 // Moving about
