@@ -18,6 +18,7 @@ from jointwrist.data.alignment import misplaced
 from jointwrist.data.faults import Fault, FaultError
 from jointwrist.data.images import read_image
 from jointwrist.data.layout import SPLITS, parse_identifier
+from jointwrist.data.plausible import oddities
 from jointwrist.data.ram_w600 import Case, Release, film_boxes, load_crop, read_masks, read_truth
 from jointwrist.data.tables import read_spacings
 from jointwrist.errors import DataError
@@ -141,6 +142,7 @@ def _contents(release: Release) -> list[Fault]:
             bits = reader.read(case.mask, "unreadable array", read_masks, case.mask, size)
             if bits is not None:
                 reader.faults += _empty_bones(case.mask, bits)
+                reader.faults += [Fault(kind, case.mask, text, "warning") for kind, text in oddities(bits)]
                 reader.faults += [] if image is None or bits.shape != size else _misplaced(case.mask, image, bits)
         if case.truth is not None:
             reader.read(case.truth, "unreadable array", read_truth, case.truth, size)

@@ -1,0 +1,88 @@
+"""Can masks be those of a wrist? Layers that were flattened, bones drawn as one, and crumbs of a slipped pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from jointwrist.anatomy import BONES, NUM_BONES, OVERLAP_PAIRS
+from jointwrist.data.sample import unpack_masks
+
+#: Mean share of a film of 90 mm that a bone covers, of 40 phantoms; in the order of the bones.
+_SHARES = np.array([38, 101, 40, 27, 22, 23, 30, 26, 17, 37, 41, 36, 35, 41]) / 1000
+#: Pairs of bones that lie side by side, whether they overlap or not.
+_NEIGHBOURS = (*OVERLAP_PAIRS, (0, 3), (0, 4), (1, 2), (3, 5), (4, 5), (9, 10), (11, 12), (12, 13))
+_CARPUS = {0, 3, 4, 5, 6, 7, 8}
+#: How much larger than its share among the others a bone may be: the carpus was within 1.37 of it in those phantoms, what is
+#: seen of long bones within 1.76.
+_LARGEST = {bone: 1.3 if bone in _CARPUS else 1.8 for bone in range(NUM_BONES)}
+#: The same for a film without other bones, which may show less than 90 mm.
+_LARGEST_ALONE = 3.0
+#: Bones, and pairs of them, below which nothing is said of their sizes and overlaps.
+_ENOUGH = 3
+#: Pixels, and share of the median bone, below which a bone is a crumb; in those phantoms none was below 0.13.
+_CRUMB, _CRUMB_SHARE = 25, 0.03
+#: Share of a bone within another one from which on they are one region; at most 0.69 in those phantoms.
+_WITHIN = 0.95
+
+
+def oddities(bits: np.ndarray) -> Iterator[tuple[str, str]]:
+    """Yield kind and sentence for everything that the masks of a wrist are not like.
+
+    Args:
+        bits: (H, W) uint16, bit b for bone b.
+    """
+    masks = unpack_masks(bits).reshape(NUM_BONES, -1).astype(np.float32)
+    shared = masks @ masks.T
+    areas = shared.diagonal()
+    yield from _flattened(shared, areas)
+    yield from _drawn_twice(shared, areas)
+    yield from _merged(areas, bits.size)
+    yield from _crumbs(areas)
+
+
+def _flattened(shared: np.ndarray, areas: np.ndarray) -> Iterator[tuple[str, str]]:
+    pairs = [pair for pair in OVERLAP_PAIRS if areas[list(pair)].all()]
+    if len(pairs) >= _ENOUGH and not any(shared[pair] for pair in pairs):
+        message = (
+            f"no pixel belongs to two bones, where {len(pairs)} pairs of the drawn ones overlap in a wrist; was it a"
+            " label map, or were hidden parts cropped? export every bone whole"
+        )
+        yield "no overlap", message
+
+
+def _drawn_twice(shared: np.ndarray, areas: np.ndarray) -> Iterator[tuple[str, str]]:
+    for one in range(NUM_BONES):
+        for other in range(one + 1, NUM_BONES):
+            smaller = min(areas[one], areas[other])
+            if smaller and shared[one, other] >= _WITHIN * smaller:
+                names = f"{BONES[one].name} and {BONES[other].name}"
+                share = shared[one, other] / smaller
+                message = f"{names} are one region: {share:.0%} of the smaller lies within the other; draw them anew"
+                yield "two bones in one region", message
+
+
+def _merged(areas: np.ndarray, pixels: int) -> Iterator[tuple[str, str]]:
+    """A bone that is missing beside one of the size of both."""
+    relative = areas / (_SHARES * pixels)
+    for bone in np.flatnonzero(areas):
+        missing = [a + b - bone for a, b in _NEIGHBOURS if bone in (a, b) and not areas[a + b - bone]]
+        drawn = {int(other) for other in np.flatnonzero(areas)} - {int(bone)}
+        # the edges of films cut long bones, so that they tell less of the size of a wrist
+        others = relative[sorted(drawn & _CARPUS if len(drawn & _CARPUS) >= _ENOUGH else drawn)]
+        enough = len(others) >= _ENOUGH
+        size = relative[bone] / np.median(others) if enough else relative[bone] / _LARGEST_ALONE
+        fitting = [other for other in missing if size > 1 + 0.6 * _SHARES[other] / _SHARES[bone]]
+        if fitting and size > (_LARGEST[bone] if enough else 1):
+            name, lost = BONES[bone].name, " or ".join(BONES[other].name for other in fitting)
+            message = f"{name} is as large as two bones ({areas[bone]:.0f} pixels), and {lost} is missing: they may be"
+            yield "two bones in one region", f"{message} one region; draw them apart"
+
+
+def _crumbs(areas: np.ndarray) -> Iterator[tuple[str, str]]:
+    drawn = areas[areas > 0]
+    least = max(_CRUMB, _CRUMB_SHARE * np.median(drawn) if len(drawn) >= _ENOUGH else 0)
+    small = [f"{BONES[bone].name} {areas[bone]:.0f}" for bone in np.flatnonzero((areas > 0) & (areas < least))]
+    if small:
+        yield "tiny mask", f"a handful of pixels: {', '.join(small)}; draw the bone, or delete what is there"
