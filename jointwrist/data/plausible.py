@@ -14,8 +14,7 @@ _SHARES = np.array([38, 101, 40, 27, 22, 23, 30, 26, 17, 37, 41, 36, 35, 41]) / 
 #: Pairs of bones that lie side by side, whether they overlap or not.
 _NEIGHBOURS = (*OVERLAP_PAIRS, (0, 3), (0, 4), (1, 2), (3, 5), (4, 5), (9, 10), (11, 12), (12, 13))
 _CARPUS = {0, 3, 4, 5, 6, 7, 8}
-#: How much larger than its share among the others a bone may be: the carpus was within 1.37 of it in those phantoms, what is
-#: seen of long bones within 1.76.
+#: How much larger than its share among the others a bone may be where a neighbour is missing.
 _LARGEST = {bone: 1.3 if bone in _CARPUS else 1.8 for bone in range(NUM_BONES)}
 #: The same for a film without other bones, which may show less than 90 mm.
 _LARGEST_ALONE = 3.0
@@ -73,7 +72,7 @@ def _merged(areas: np.ndarray, pixels: int) -> Iterator[tuple[str, str]]:
         others = relative[sorted(drawn & _CARPUS if len(drawn & _CARPUS) >= _ENOUGH else drawn)]
         enough = len(others) >= _ENOUGH
         size = relative[bone] / np.median(others) if enough else relative[bone] / _LARGEST_ALONE
-        fitting = [other for other in missing if size > 1 + 0.6 * _SHARES[other] / _SHARES[bone]]
+        fitting = [other for other in missing if size > 1 + 0.5 * _SHARES[other] / _SHARES[bone]]
         if fitting and size > (_LARGEST[bone] if enough else 1):
             name, lost = BONES[bone].name, " or ".join(BONES[other].name for other in fitting)
             message = f"{name} is as large as two bones ({areas[bone]:.0f} pixels), and {lost} is missing: they may be"
