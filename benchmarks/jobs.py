@@ -28,7 +28,7 @@ from jointwrist.engine.tasks import Rows, Task, build_task
 from jointwrist.engine.together import all_failed
 from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
-from jointwrist.files import atomic, write_text
+from jointwrist.files import write_frame, write_text
 
 
 @dataclass(frozen=True)
@@ -199,9 +199,3 @@ def write_rows(job: Job, rows: Rows, threshold: float) -> None:
         for column, value in reversed(identity.items()):
             frame.insert(0, column, value)
         write_frame(job.folder / f"{table}.csv", frame)
-
-
-def write_frame(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table as CSV, atomically."""
-    with atomic(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.6g")

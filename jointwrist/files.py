@@ -9,8 +9,12 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jointwrist.errors import StorageError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: What a disk says that takes no more, and what to do about it.
 REMEDIES = {
@@ -67,3 +71,13 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table as CSV, atomically.
+
+    Raises:
+        StorageError: The disk is full or the folder cannot be written to.
+    """
+    with atomic(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.6g")

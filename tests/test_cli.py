@@ -184,6 +184,8 @@ def test_train_evaluate_and_predict(release, tmp_path, capsys):
     assert main(["train", "jointwrist_tiny", "--data", str(release), "-o", str(run), *settings]) == 0
     trained = read_weights(run / "best.safetensors")[1]["config"]
     assert (trained["image_size"], trained["optim"]["batch_size"], trained["optim"]["epochs"]) == (32, 4, 1)
+    header, *epochs = (run / "history.csv").read_text().splitlines()
+    assert header.startswith("epoch,lr,train_") and len(epochs) == 1 and epochs[0].startswith("0,")
     assert main(["evaluate", str(run), "--data", str(release), "-o", str(rows)]) == 0
     assert {path.name for path in rows.iterdir()} == {"segmentation.csv", "erosion.csv"}
     capsys.readouterr()

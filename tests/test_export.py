@@ -124,7 +124,7 @@ def test_a_baseline_in_onnx(tmp_path):
 
 def test_torch_program(joint_weights, tmp_path, capsys):
     path = tmp_path / "joint.pt2"
-    assert main(["export", str(joint_weights), str(path), "--format", "torch"]) == 0
+    assert main(["export", str(joint_weights), str(path)]) == 0
     assert "answers as the model" in capsys.readouterr().out
     files = {"jointwrist.json": ""}
     program = torch.export.load(path, extra_files=files)
@@ -150,7 +150,7 @@ def phantom():
 @pytest.mark.slow
 def test_the_shipped_weights_in_onnx_predict_the_same(tmp_path, phantom):
     path = tmp_path / "jointwrist_tiny.onnx"
-    assert main(["export", "jointwrist_tiny", "--format", "onnx", str(path)]) == 0
+    assert main(["export", "jointwrist_tiny", str(path)]) == 0
     program, network = (
         Predictor.from_pretrained(source, device="cpu")(phantom, side="L") for source in (path, "jointwrist_tiny")
     )
@@ -164,7 +164,7 @@ def test_the_shipped_weights_in_onnx_predict_the_same(tmp_path, phantom):
 @pytest.mark.slow
 def test_the_shipped_weights_as_a_torch_program_predict_the_same(tmp_path, phantom):
     path = tmp_path / "jointwrist_tiny.pt2"
-    assert main(["export", "jointwrist_tiny", "--format", "torch", str(path)]) == 0
+    assert main(["export", "jointwrist_tiny", str(path)]) == 0
     predictor, exported = Predictor.from_pretrained("jointwrist_tiny", "cpu"), torch.export.load(path).module()
 
     class Program(nn.Module):
@@ -208,3 +208,18 @@ def test_what_cannot_be_exported_is_said(tmp_path, joint_weights, monkeypatch, c
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert main(["export", str(joint_weights), str(tmp_path / "x.onnx")]) == 2
     assert "jointwrist[export]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["wrist.bin"], "end it in .onnx or .pt2"),
+        (["wrist"], "end it in .onnx or .pt2"),
+        (["wrist.onnx", "--format", "torch"], "--format says torch"),
+        (["wrist.PT2", "--format", "onnx"], "--format says onnx"),
+    ],
+)
+def test_an_ending_that_says_nothing_or_something_else_is_refused(words, message, joint_weights, tmp_path, capsys):
+    assert main(["export", str(joint_weights), str(tmp_path / words[0]), *words[1:]]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / words[0]).exists()

@@ -17,6 +17,7 @@ from jointwrist.data.sample import as_right_hand, unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference import field
 from jointwrist.inference.field import FieldFinder, Wrist, choose, fit, landmarks
+from jointwrist.inference.locate import locate
 from jointwrist.inference.predictor import Predictor
 from jointwrist.viewer.films import choose_wrist
 
@@ -170,7 +171,11 @@ def test_films_without_a_wrist_are_refused(finder, tmp_path, capsys):
     assert finder.find(Radiograph(films["lungs"].astype(np.float32))) == []
     write_image(tmp_path / "lungs_R.png", films["lungs"])
     assert main(["predict", str(tmp_path / "lungs_R.png"), "-o", str(tmp_path / "out")]) == 2
-    assert "lungs_R.png: no wrist was found" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    said = capsys.readouterr()
+    assert "lungs_R.png: no wrist was found" in said.err and not (tmp_path / "out").exists()
+    assert said.out == "", "nothing was written"
+    with pytest.raises(DataError, match=r"takes a film as it is\)\. It is noisy\. It is turned$"):
+        locate(finder, Radiograph(films["noise"].astype(np.float32), notes=("It is noisy.", "It is turned.")))
     assert main(["predict", str(tmp_path / "lungs_R.png"), "-o", str(tmp_path / "out"), "--field", "whole"]) == 0
 
 

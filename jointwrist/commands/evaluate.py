@@ -58,7 +58,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     from jointwrist.engine.loaders import load_run_data
     from jointwrist.engine.session import open_accelerator
     from jointwrist.engine.tasks import build_task
-    from jointwrist.files import atomic
+    from jointwrist.files import write_frame
     from jointwrist.hub import find_weights
     from jointwrist.inference.evaluate import evaluate_films
     from jointwrist.inference.predictor import Predictor
@@ -104,8 +104,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         if name == "erosion":
             threshold = info.get("thresholds", {}).get("erosion", 0.5)
             frame["predicted"] = (frame["probability"] >= threshold).astype(int)
-        with atomic(arguments.out / f"{name}.csv") as temporary:
-            frame.to_csv(temporary, index=False, float_format="%.6g")
+        write_frame(arguments.out / f"{name}.csv", frame)
         print(f"{arguments.out / name}.csv: {frame['case'].nunique()} wrists, {means(name, frame)}")
     return 2 if missing else 0
 

@@ -20,7 +20,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("weights", help="weight file, folder of a training run, name of shipped weights, or repository")
     parser.add_argument("out", type=Path, metavar="OUT", help="file to write: NAME.onnx, or NAME.pt2 for PyTorch")
     parser.add_argument(
-        "--format", choices=tuple(_ENDINGS.values()), help="format of a file with another ending (default: by its ending)"
+        "--format",
+        choices=tuple(_ENDINGS.values()),
+        help="format of a file with another ending (default: by its ending)",
     )
     parser.set_defaults(run=export)
 

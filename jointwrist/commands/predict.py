@@ -85,7 +85,7 @@ def predict(arguments: argparse.Namespace) -> int:
     if arguments.sheet:
         picture_format(arguments.sheet)
     predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field, arguments.turn)
-    failures, tiles, taken = [], [], set(stems)
+    failures, tiles, taken, written = [], [], set(stems), 0
 
     def fail(error: DataError) -> None:
         complain(error)
@@ -104,6 +104,7 @@ def predict(arguments: argparse.Namespace) -> int:
         for result in results:
             stem = stems[index] if len(results) == 1 else hand_stem(stems[index], result.side, taken)
             result.save(arguments.out, stem)
+            written += 1
             if arguments.sheet:
                 tiles.append(draw_tile(result, SHEET_TILE))
             try:
@@ -115,7 +116,7 @@ def predict(arguments: argparse.Namespace) -> int:
             print(json.dumps(result.to_dict()) if arguments.json else summary(result))
     if tiles:
         save_sheet(tiles, arguments.sheet)
-    if not arguments.json:
+    if written and not arguments.json:
         print(f"overlays, scores and masks: {arguments.out}")
     return 2 if failures else 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from jointwrist.commands.shared import UsageError, known_model
 
@@ -41,6 +42,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train one model."""
+    import pandas as pd
+
     from jointwrist.config import build, merge_trees, parse_overrides, read_yaml
     from jointwrist.data.ram_w600 import Release
     from jointwrist.engine.calibrate import settle
@@ -51,7 +54,7 @@ def train(arguments: argparse.Namespace) -> int:
     from jointwrist.engine.stop import graceful_stop
     from jointwrist.engine.tasks import build_task
     from jointwrist.engine.trainer import BEST, Trainer
-    from jointwrist.files import check_writable
+    from jointwrist.files import check_writable, write_frame
 
     spec = known_model(arguments.model)
     if spec.task == "foundation":
@@ -70,12 +73,21 @@ def train(arguments: argparse.Namespace) -> int:
         for note in data.notes:
             print(note)
     with tracked(accelerator, f"{config.model}-seed{config.seed}", config) as log:
-        trainer = Trainer(accelerator, config, data, task, arguments.out, log)
+        trainer, history = Trainer(accelerator, config, data, task, arguments.out), arguments.out / "history.csv"
+
+        def epoch_done(figures: dict[str, Any]) -> None:
+            write_frame(history, pd.DataFrame(trainer.history))
+            if log:
+                log(figures)
+
+        trainer.log = epoch_done
         with graceful_stop():
             model = trainer.fit()
     thresholds = settle(accelerator, model, data.val, task)
     if accelerator.is_main_process:
         save_weights(arguments.out / BEST, model, trainer.info(thresholds))
+        write_frame(history, pd.DataFrame(trainer.history))
+        print(f"figures of every epoch: {history}")
         print(f"best weights: {arguments.out / BEST}")
     accelerator.end_training()
     return 0

@@ -36,7 +36,7 @@ def locate(finder: FieldFinder, film: Radiograph, turn: int | None = None) -> li
             f"{name}: no wrist was found{hand}; posteroanterior views of wrists and hands are understood (--field whole"
             " takes a film as it is)"
         )
-        raise DataError(". ".join([message, *film.notes]))
+        raise DataError(". ".join(text.rstrip(".") for text in (message, *film.notes)))
     if film.both_hands and len(wrists) < 2:
         raise DataError(f"{name}: shows both hands by its header, and one wrist was found; cut it and name the sides")
     if degrees and turn is None:
