@@ -98,7 +98,8 @@ def _doubt_shared_parts(told: list[Told]) -> list[Told]:
     `a1-0172` beside `b2-0172` or `0172`, for what tools add stands before a name; and `0172-1` beside `0172-2`, which
     may be visits, where `P-001` and `P-002` are two patients.
     """
-    parts = {one.patient: re.split(r"[\s._-]+", one.patient) for one in told if not looks_random(one.patient)}
+    names = {one.patient for one in told if not one.patient.startswith("EXT_") and not looks_random(one.patient)}
+    parts = {name: re.split(r"[\s._-]+", name) for name in names}
     sharing = defaultdict(set)
     for patient, words in parts.items():
         if len(words) > 1:
