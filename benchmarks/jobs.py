@@ -14,6 +14,7 @@ import pandas as pd
 from accelerate import Accelerator
 
 from benchmarks.machine import environment
+from benchmarks.tables.results import GRIDS
 from benchmarks.trial import advice, fitting_batch, out_of_memory
 from jointwrist.config import ConfigError, digest, to_dict
 from jointwrist.data.ram_w600 import Release
@@ -184,8 +185,8 @@ def _test_as_it_is(accelerator: Accelerator, job: Job, data: RunData, task: Task
     }
 
 
-def write_rows(job: Job, rows: Rows, threshold: float) -> None:
-    """Write the per-case rows of a job as CSV, one file a table, with the job's identity in every row."""
+def write_rows(job: Job, rows: Rows, threshold: float, grid: str = "network") -> None:
+    """Write the per-case rows of a job as CSV, one file a table and grid, with the job's identity in every row."""
     for table, records in rows.items():
         frame = pd.DataFrame(records)
         if table == "erosion":
@@ -198,4 +199,4 @@ def write_rows(job: Job, rows: Rows, threshold: float) -> None:
         }
         for column, value in reversed(identity.items()):
             frame.insert(0, column, value)
-        write_frame(job.folder / f"{table}.csv", frame)
+        write_frame(job.folder / GRIDS[grid] / f"{table}.csv", frame)

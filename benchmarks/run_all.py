@@ -21,6 +21,7 @@ from accelerate.utils import set_seed
 
 from benchmarks import plots, tables
 from benchmarks.claim import claim
+from benchmarks.image_grid import measure_films
 from benchmarks.jobs import Job, make_job, release_digest, run_job
 from benchmarks.protocol import Protocol, expand_models, load_protocol, protocol_names
 from benchmarks.trial import advice, fitting_batch, out_of_memory, try_step
@@ -83,6 +84,14 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="RESULTS",
         help="rebuild the tables of a finished folder, such as results/demo-phantom, from its rows; run nothing",
     )
+    parser.add_argument(
+        "--grid",
+        choices=("network", "image"),
+        default="network",
+        help="image: also measure the masks on the radiographs' own pixels, as `predict` writes them; tables of their"
+        " own (default: %(default)s)",
+    )
+    parser.add_argument("--raw", action="store_true", help="with --grid image: masks without postprocessing")
     parser.add_argument("--list", action="store_true", help="list protocols and models, run nothing")
     return parser.parse_args(argv)
 
@@ -94,7 +103,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.list:
             return show_list()
         if arguments.tables_only:
-            print_tables(arguments.tables_only)
+            print_tables(arguments.tables_only, wanted_grid(arguments))
             return 0
         with graceful_stop():
             return run(arguments)
@@ -105,6 +114,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the jobs of a protocol, run those that are not done, write tables and pictures."""
+    grid = wanted_grid(arguments)
     protocol = load_protocol(arguments.protocol)
     models = expand_models(arguments.models or protocol.models)
     overrides = parse_overrides(arguments.set)
@@ -145,10 +155,25 @@ def run(arguments: argparse.Namespace) -> int:
             accelerator,
             f"{job.folder.name}: {record['status']} after {record['seconds']:.0f} s {record.get('error', '')}",
         )
+    if grid != "network":
+        measure_films(accelerator, mine, release, grid)
     accelerator.end_training()  # first, so that nobody waits for the tables with a clock running
     if accelerator.is_main_process and any(job.record for job in mine):
         finish(folder, mine, release)
+        if grid != "network":
+            print_tables(folder, grid)
     return 0 if all(job.done for job in mine if job not in left) else 1
+
+
+def wanted_grid(arguments: argparse.Namespace) -> str:
+    """Return the grid of `GRIDS` that the command line asks for.
+
+    Raises:
+        ConfigError: `--raw` without `--grid image`.
+    """
+    if arguments.raw and arguments.grid == "network":
+        raise ConfigError("--raw is for --grid image: on the network's grid masks are measured as they are")
+    return "image-raw" if arguments.raw else arguments.grid
 
 
 def check_shares(jobs: list[Job], processes: int) -> None:
@@ -208,9 +233,9 @@ def finish(folder: Path, jobs: list[Job], release: Release) -> None:
     print(f"rows, tables, curves and pictures: {folder}")
 
 
-def print_tables(folder: Path) -> None:
+def print_tables(folder: Path, grid: str = "network") -> None:
     """Write every table of a results folder, print the paper's two."""
-    for table in tables.write_tables(folder):
+    for table in tables.write_tables(folder, grid):
         if table.name in ("segmentation", "erosion"):
             print(table.markdown())
     print(f"more tables, also as LaTeX and CSV: {folder / 'tables'}")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from benchmarks import run_all
 from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.cli import main
 from jointwrist.config import build, to_dict
@@ -129,7 +130,7 @@ def test_without_a_spacing_there_are_no_figures_in_mm(weights, phantom_root, tmp
     (root / "Metadata.xlsx").unlink()
     assert main(["evaluate", str(weights), "--data", str(root), "-o", str(tmp_path), *WHOLE]) == 0
     assert "mm" not in capsys.readouterr().out
-    assert not [name for name in pd.read_csv(tmp_path / "segmentation.csv") if name.endswith("_mm")]
+    assert not [name for name in pd.read_csv(tmp_path / "segmentation.csv") if "mm" in name]
 
 
 def test_films_without_a_wrist_are_named_and_the_others_measured(weights, phantom_root, tmp_path, capsys, monkeypatch):
@@ -166,3 +167,21 @@ def test_several_processes_share_the_films(weights, phantom_root, processes, tmp
         assert list(one["case"]) == list(two["case"]) and len(set(one["case"])) > 3
         figures = one.select_dtypes(float).columns
         np.testing.assert_allclose(one[figures], two[figures], atol=1e-4)
+
+
+def test_the_benchmark_measures_finished_jobs_on_their_films(phantom_root, tmp_path, capsys):
+    command = ["--data", str(phantom_root), "--results", str(tmp_path), "--protocol", "smoke", "--models", "segresnet"]
+    command += ["--set", "image_size=32", "optim.epochs=1"]
+    assert run_all.main(command) == 0
+    (folder,) = tmp_path.glob("smoke-*")
+    job = next(folder.glob("jobs/*/best.safetensors")).parent
+    for extra, grid in ((["--grid", "image"], "image"), (["--grid", "image", "--raw"], "image-raw")):
+        assert run_all.main([*command, *extra]) == 0
+        assert "own pixels" in capsys.readouterr().out
+        rows = pd.read_csv(job / grid / "segmentation.csv")
+        own = pd.read_csv(job / "segmentation.csv")
+        assert list(rows["case"]) == list(own["case"]) and set(rows["diagonal_px"]) == {np.hypot(128, 128).round(3)}
+        assert (folder / f"tables-{grid}" / "segmentation.md").is_file()
+        written = (job / grid / "segmentation.csv").stat().st_mtime_ns
+        assert run_all.main([*command, *extra]) == 0
+        assert (job / grid / "segmentation.csv").stat().st_mtime_ns == written

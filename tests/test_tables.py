@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +173,41 @@ def test_erosion_figures_are_those_of_sklearn(tables):
     assert line(tables["erosion"], "mobilenet")["AUROC"].mean == pytest.approx(mean)
     assert line(tables["erosion"], "jointwrist_tiny")["p (BACC)"] == "best"
     assert line(tables["erosion"], "mobilenet")["p (BACC)"].value < 0.05
+
+
+def test_tables_of_the_image_grid_stand_apart_with_figures_in_mm_and_of_third_parties(folder, tmp_path):
+    """Of a region that was missed, MSD is the diagonal of its own film."""
+    copy = tmp_path / "results"
+    shutil.copytree(folder, copy)
+    with pytest.raises(DataError, match="image-raw"):
+        write_tables(copy, "image-raw")
+    for model in ("unetpp", "jointwrist_tiny"):
+        for seed in (1, 2):
+            frame = bones(model, seed).assign(model=model, seed=seed, diagonal_px=850.0, spacing_mm=2.0)
+            frame = frame.assign(nsd_mm=frame["nsd"] - 0.1, msd_mm=2 * frame["msd"])
+            lost = (frame["case"] == "c0") & (frame["region"] == "Lunate")
+            frame.loc[lost, ["dsc", "nsd", "nsd_mm"]], frame.loc[lost, ["msd", "msd_mm"]] = 0.0, np.inf
+            job = next(copy.glob(f"jobs/{model}-seed{seed}-*"))
+            (job / "image").mkdir()
+            frame.to_csv(job / "image" / "segmentation.csv", index=False)
+    write_tables(copy)
+    before = (copy / "README.md").read_text()
+    found = {table.name: table for table in write_tables(copy, "image")}
+    assert (copy / "README.md").read_text() == before and "masks measured at this size" in before
+    assert (copy / "README-image.md").is_file() and (copy / "tables-image" / "segmentation.csv").is_file()
+    table = found["segmentation"]
+    assert "radiographs' own pixels" in table.caption and "erosion" not in found
+    row = line(table, "unetpp")
+    rows = pd.concat(bones("unetpp", seed) for seed in (1, 2)).query("kind == 'bone'")
+    msd = rows["msd"].where((rows["case"] != "c0") | (rows["region"] != "Lunate"), 850.0).mean()
+    assert row["MSD px"].mean == pytest.approx(msd) and row["MSD(mm)"].mean == pytest.approx(2 * msd)
+    assert row["MSD(mm)"].low < row["MSD(mm)"].mean < row["MSD(mm)"].high
+    assert row["DSC %"].published_text() == "-"
+    text = table.frame.set_index("Model")
+    assert text.loc["nnU-Net, third party", "published DSC %"] == "97.94"
+    assert not any("sam" in model for model in text.index)
+    assert main(["--tables-only", str(copy), "--grid", "image"]) == 0
+    assert main(["--tables-only", str(copy), "--raw"]) == 2
 
 
 def test_captions_name_data_protocol_prompts_and_seeds(tables):

@@ -25,22 +25,26 @@ def make_tables(results: Results) -> list[Table]:
     return [*tables, job_table(results.records)]
 
 
-def write_tables(folder: Path) -> list[Table]:
+def write_tables(folder: Path, grid: str = "network") -> list[Table]:
     """Write every table of a results folder as Markdown, LaTeX and CSV; return the tables.
 
+    Those of another grid than the network's lie beside them, in a folder and a file that end in its name.
+
     Raises:
-        DataError: The folder has no jobs, or jobs on different data.
+        DataError: The folder has no jobs on this grid, or jobs on different data.
     """
-    results = read_results(folder)
+    results = read_results(folder, grid)
+    if not results.records and grid != "network":
+        raise DataError(f"{folder}: no masks were measured on the grid {grid}; give run_all.py the same options first")
     if not results.records:
         raise DataError(
             f"{folder}: no jobs/*/job.json in it; give a folder that run_all.py has written, such as"
             " results/demo-phantom"
         )
-    tables = make_tables(results)
+    tables, ending = make_tables(results), "" if grid == "network" else f"-{grid}"
     for table in tables:
-        table.write(Path(folder) / "tables")
-    write_text(Path(folder) / "README.md", "\n".join(table.markdown() for table in tables))
+        table.write(Path(folder) / f"tables{ending}")
+    write_text(Path(folder) / f"README{ending}.md", "\n".join(table.markdown() for table in tables))
     return tables
 
 

@@ -16,6 +16,22 @@ from jointwrist.engine.config import identity
 from jointwrist.errors import DataError
 from jointwrist.registry import list_models, model_spec
 
+#: Grids that masks are measured on, and where in a job's folder their rows lie; see `jointwrist.inference.evaluate`.
+GRIDS = {"network": ".", "image": "image", "image-raw": "image-raw"}
+MEASURED = {
+    "network": "masks measured at this size",
+    "image": "masks measured on the radiographs' own pixels as predictions are written",
+    "image-raw": "masks measured on the radiographs' own pixels without postprocessing",
+}
+#: What published figures are, by whether they were measured on the network's grid.
+PAPER = (
+    "Columns marked published: the paper's figure on RAM-W600 at 512 px, in brackets ours minus it; SAM and"
+    " MedSAM there had boxes round the true bones as prompts."
+)
+THIRD_PARTY = (
+    "Columns marked published: what a third party reports of nnU-Net on RAM-W600's test split, on the radiographs' own"
+    " pixels, one run."
+)
 PUBLISHED = Path(__file__).parent.parent / "published.json"
 
 
@@ -30,25 +46,30 @@ class Results:
         records: One for every job, with the name of its run under "run".
         rows: Per-case rows by table ("segmentation", "erosion"), of cases that all runs of the table have in common.
         left_out: By table, cases that only some runs have.
+        grid: Grid of `GRIDS` that the masks were measured on.
     """
 
     records: list[dict[str, Any]]
     rows: dict[str, pd.DataFrame]
     left_out: dict[str, int] = field(default_factory=dict)
+    grid: str = "network"
 
     def record(self, run: str) -> dict[str, Any]:
         """Return a finished job's record of a run."""
         return next(r for r in self.records if r["run"] == run and r["status"] == "ok")
 
 
-def read_results(folder: Path) -> Results:
-    """Read a results folder.
+def read_results(folder: Path, grid: str = "network") -> Results:
+    """Read a results folder: all jobs and rows, or those of masks that were measured on another grid of `GRIDS`.
 
     Raises:
         DataError: Its jobs were tested on different data.
     """
     records, rows = [], {"segmentation": [], "erosion": []}
     paths = sorted(Path(folder).glob("jobs/*/job.json"))
+    if grid != "network":
+        del rows["erosion"]
+        paths = [path for path in paths if (path.parent / GRIDS[grid] / "segmentation.csv").is_file()]
     for path in paths:
         records.append(json.loads(path.read_text(encoding="utf-8")))
     name_runs(records)
@@ -56,13 +77,14 @@ def read_results(folder: Path) -> Results:
         raise DataError(f"{folder}: its jobs were tested on different data; keep a results folder for each")
     for path, record in zip(paths, records, strict=True):
         for table, parts in rows.items():
-            if record["status"] == "ok" and (path.parent / f"{table}.csv").is_file():
-                part = pd.read_csv(path.parent / f"{table}.csv", dtype={"case": str, "patient": str})
+            kept = path.parent / GRIDS[grid] / f"{table}.csv"
+            if record["status"] == "ok" and kept.is_file():
+                part = pd.read_csv(kept, dtype={"case": str, "patient": str})
                 parts.append(part.assign(run=record["run"]))
     frames = {name: pd.concat(parts, ignore_index=True) for name, parts in rows.items() if parts}
     common = {name: common_cases(frame) for name, frame in frames.items()}
     left_out = {name: frames[name]["case"].nunique() - frame["case"].nunique() for name, frame in common.items()}
-    return Results(records, common, left_out)
+    return Results(records, common, left_out, grid)
 
 
 def name_runs(records: list[dict[str, Any]]) -> None:
@@ -102,7 +124,7 @@ def millions(parameters: int) -> str:
 
 
 def published_figures(table: str) -> dict[str, dict[str, float]]:
-    """Figures of the paper's table "segmentation" or "erosion", by its names of the models."""
+    """Figures by model: of the paper's table "segmentation" or "erosion", or of third parties on the "image_grid"."""
     return json.loads(PUBLISHED.read_text(encoding="utf-8"))[table]
 
 
@@ -139,7 +161,8 @@ def caption(what: str, results: Results, table: str, note: str = "", published: 
     parts = [
         f"{what}. Data: {' and '.join(sorted({record['data'] for record in done}))},"
         f" {rows['case'].nunique()} test wrists of {rows['patient'].nunique()} patients;"
-        f" protocol {', '.join(sorted({record['protocol'] for record in done}))}, images {values('image_size')} px;"
+        f" protocol {', '.join(sorted({record['protocol'] for record in done}))}, images {values('image_size')} px"
+        f"{', ' + MEASURED[results.grid] if table == 'segmentation' else ''};"
         f" {prompted}; seeds {', '.join(str(seed) for seed in sorted(rows['seed'].unique()))}.",
         "Mean ± SD over seeds [95 % bootstrap interval over patients].",
     ]
@@ -148,8 +171,5 @@ def caption(what: str, results: Results, table: str, note: str = "", published: 
     if note:
         parts.append(note)
     if published:
-        parts.append(
-            "Columns marked published: the paper's figure on RAM-W600 at 512 px, in brackets ours minus it; SAM and"
-            " MedSAM there had boxes round the true bones as prompts."
-        )
+        parts.append(PAPER if results.grid == "network" else THIRD_PARTY)
     return " ".join(parts)

@@ -16,10 +16,11 @@ from benchmarks.tables.results import (
     ordered,
     published_figures,
 )
-from benchmarks.tables.table import ABSENT, Figure, PValue, Table
+from benchmarks.tables.table import ABSENT, Figure, NoFigure, PValue, Table
 from jointwrist.anatomy import BONE_NAMES
 from jointwrist.config import build
 from jointwrist.engine.config import MetricConfig
+from jointwrist.metrics.case_rows import TOLERANCE_MM
 from jointwrist.metrics.statistics import (
     bootstrap_difference,
     bootstrap_interval,
@@ -34,6 +35,11 @@ METRICS = {
     "nsd": ("NSD %", 100, True),
     "voe": ("VOE %", 100, False),
     "msd": ("MSD px", 1, False),
+}
+#: Further ones of the image grid, where the pixel spacing is known.
+METRICS_MM = {
+    "nsd_mm": (f"NSD({TOLERANCE_MM} mm) %", 100, True),
+    "msd_mm": ("MSD(mm)", 1, False),
 }
 MISSED = "missed: bones, a seed, that a model does not find at all."
 TESTED = (
@@ -54,7 +60,8 @@ def segmentation_tables(results: Results) -> list[Table]:
 
 def mean_table(results: Results, kind: str = "bone") -> Table:
     """Table of the paper over bones, or the same over the 14 overlap regions (`kind="overlap"`)."""
-    published = published_figures("segmentation") if kind == "bone" else {}
+    on_film = results.grid != "network"
+    published = published_figures("image_grid" if on_film else "segmentation") if kind == "bone" else {}
     cases = case_means(results, kind)
     p_values = _against_best(cases, "dsc", larger_is_better=True)
     rows = []
@@ -62,13 +69,16 @@ def mean_table(results: Results, kind: str = "bone") -> Table:
         record, mine = results.record(run), cases[cases["run"] == run]
         figures = published.get(label(run).split(" (`")[0], {})
         cells: dict[str, Any] = {"Model": label(run), "parameters": millions(record["parameters"])}
-        for key, (title, factor, _) in METRICS.items():
+        for key, (title, factor, _) in metrics(results).items():
             cells[title] = seed_figure(mine, key).times(factor).beside(figures.get(title.split()[0]))
         cells["missed"] = f"{mine.groupby('seed')['missed'].sum().mean():.1f}".removesuffix(".0")
         rows.append(cells | {"p (DSC)": p_values[run]})
     if kind == "bone":
-        titles = {title.split()[0]: title for title, _, _ in METRICS.values()} | {"missed": "missed"}
-        rows += absent_rows(results, ("segmentation", "foundation", "joint"), titles, published)
+        titles = {title.split()[0]: title for title, _, _ in metrics(results).values()} | {"missed": "missed"}
+        tasks = ("segmentation", "joint") if on_film else ("segmentation", "foundation", "joint")
+        rows += absent_rows(results, tasks, titles, published)
+        if on_film:
+            rows += [third_party_row(name, titles, figures) for name, figures in published.items()]
     name, what = ("segmentation", "Bones") if kind == "bone" else ("overlap", "Overlap regions of two bones")
     missed = MISSED if kind == "bone" else MISSED.replace("bones", "regions")
     return Table(name, caption(what, results, "segmentation", f"{missed} {TESTED}", bool(published)), rows)
@@ -78,7 +88,7 @@ def comparison_table(results: Results) -> Table:
     """Every model minus the best, by each metric: mean difference with interval, and p after Holm."""
     cases = case_means(results, "bone")
     rows = []
-    for key, (title, factor, more) in METRICS.items():
+    for key, (title, factor, more) in metrics(results).items():
         wide, patients = paired(cases, key)
         best = _best(wide, more)
         others = [run for run in ordered(wide.columns) if run != best]
@@ -135,10 +145,22 @@ def bone_table(results: Results) -> Table:
     for bone in BONE_NAMES:
         for run in ordered(regions["run"].unique()):
             mine = regions[(regions["run"] == run) & (regions["region"] == bone)]
-            cells = {title: seed_figure(mine, key).times(factor) for key, (title, factor, _) in METRICS.items()}
+            cells = {title: seed_figure(mine, key).times(by) for key, (title, by, _) in metrics(results).items()}
             missed = f"{mine.groupby('seed')['missed'].sum().mean():.1f}".removesuffix(".0")
             rows.append({"Bone": bone, "Model": label(run), **cells, "missed": missed})
     return Table("bones", caption("Single bones", results, "segmentation", MISSED), rows)
+
+
+def metrics(results: Results) -> dict[str, tuple[str, int, bool]]:
+    """Metrics of the rows, as `METRICS`: in mm too where they have them."""
+    known = results.rows["segmentation"]
+    return METRICS | {key: how for key, how in METRICS_MM.items() if key in known}
+
+
+def third_party_row(name: str, titles: dict[str, str], figures: dict[str, float]) -> dict[str, Any]:
+    """Row of a model that is not ours to run."""
+    cells = {title: NoFigure(ABSENT, figures.get(key, np.nan)) for key, title in titles.items()}
+    return {"Model": f"{name}, third party", "parameters": ABSENT, **cells}
 
 
 def by_region(results: Results, kind: str) -> pd.DataFrame:
@@ -146,19 +168,28 @@ def by_region(results: Results, kind: str) -> pd.DataFrame:
     rows = results.rows["segmentation"]
     rows = rows[rows["kind"] == kind]
     infinite = np.isinf(rows["msd"])
-    instead = rows["run"].map({run: _missed_msd(results.record(run)) for run in rows["run"].unique()})
-    return rows.assign(missed=infinite & (rows["dsc"] == 0), msd=rows["msd"].where(~infinite, instead))
+    sizes, left_out = {}, {}
+    for run in rows["run"].unique():
+        record = results.record(run)
+        sizes[run] = np.sqrt(2) * record["config"]["image_size"]
+        left_out[run] = _metric_config(record).missed_msd == "left_out"
+    diagonal = rows["run"].map(sizes)
+    if "diagonal_px" in rows:  # older rows have none
+        diagonal = rows["diagonal_px"].fillna(diagonal)
+    msd = rows["msd"].where(~infinite, diagonal.mask(rows["run"].map(left_out)))
+    rows = rows.assign(missed=infinite & (rows["dsc"] == 0), msd=msd)
+    return rows.assign(msd_mm=msd * rows["spacing_mm"]) if "msd_mm" in rows else rows
 
 
 def case_means(results: Results, kind: str) -> pd.DataFrame:
     """Mean over the regions of each case, as the `metrics` of each run's configuration say.
 
     Returns:
-        One row per run, seed and case with patient, eroded, dsc, nsd, voe, msd and `missed`.
+        One row per run, seed and case with patient, eroded, the figures of `metrics` and `missed`.
     """
     rows = by_region(results, kind)
     groups = rows.groupby(["run", "seed", "case"], sort=False)
-    how = dict.fromkeys(METRICS, "mean") | {"missed": "sum", "patient": "first", "eroded": "first"}
+    how = dict.fromkeys(metrics(results), "mean") | {"missed": "sum", "patient": "first", "eroded": "first"}
     means = groups.agg(how).reset_index()
     if kind == "bone":
         counts = groups[["dsc", "nsd", "voe"]].agg(lambda column: column.isna().any()).reset_index()
@@ -201,9 +232,3 @@ def _best(wide: pd.DataFrame, larger_is_better: bool) -> str:
 
 def _metric_config(record: dict[str, Any]) -> MetricConfig:
     return build(MetricConfig, record["config"].get("metrics", {}))
-
-
-def _missed_msd(record: dict[str, Any]) -> float:
-    """MSD that stands for an infinite one: nan, or the diagonal of the image in pixels."""
-    left_out = _metric_config(record).missed_msd == "left_out"
-    return np.nan if left_out else float(np.sqrt(2) * record["config"]["image_size"])

@@ -41,7 +41,7 @@ def segmentation_rows(
     Returns:
         28 rows: `case`, `patient`, `side`, `eroded` (whether any joint is scored above 0; None without scores), `kind`
         ("bone" or "overlap"), `region`, the figures of `case_metrics`, and `diagonal_px` of the masks, which may stand
-        for the MSD of a region that was missed. With `spacing_mm` also `nsd_mm`, the NSD at `TOLERANCE_MM`, and
+        for the MSD of a region that was missed. With `spacing_mm` also that, `nsd_mm`, the NSD at `TOLERANCE_MM`, and
         `msd_mm`, the MSD in mm.
 
     Raises:
@@ -50,7 +50,9 @@ def segmentation_rows(
     scored = np.asarray(scores)
     scored = scored[scored >= 0]
     eroded = bool((scored > 0).any()) if len(scored) else None
-    diagonal = float(np.hypot(*truth.shape[-2:]))
+    grid = {"diagonal_px": float(np.hypot(*truth.shape[-2:]))}
+    if spacing_mm is not None:
+        grid["spacing_mm"] = spacing_mm
     common = {"case": case, "patient": patient, "side": side, "eroded": eroded}
     rows = []
     for kind, names, compare in (("bone", BONE_NAMES, case_metrics), ("overlap", OVERLAP_NAMES, overlap_metrics)):
@@ -60,5 +62,5 @@ def segmentation_rows(
             figures["msd_mm"] = figures["msd"] * spacing_mm
         for index, name in enumerate(names):
             values = {key: float(figure[index]) for key, figure in figures.items()}
-            rows.append({**common, "kind": kind, "region": name, **values, "diagonal_px": diagonal})
+            rows.append({**common, "kind": kind, "region": name, **values, **grid})
     return rows

@@ -1,0 +1,50 @@
+"""Masks of finished jobs, measured on the radiographs' own pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from accelerate import Accelerator
+
+from benchmarks.claim import claim
+from benchmarks.jobs import Job, write_rows
+from benchmarks.tables.results import GRIDS
+from jointwrist.data.ram_w600 import Release
+from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.trainer import BEST
+from jointwrist.inference.evaluate import evaluate_films
+from jointwrist.inference.predictor import Predictor
+
+
+def measure_films(accelerator: Accelerator, jobs: Iterable[Job], release: Release, grid: str) -> None:
+    """Write the rows of the image grid of all jobs that are done, take whole radiographs and have none yet.
+
+    Args:
+        accelerator: Its processes share the films of each job.
+        jobs: Jobs of the benchmark.
+        release: What they were tested on.
+        grid: "image", or "image-raw" for masks without postprocessing.
+
+    Raises:
+        DataError: A film or its masks cannot be read.
+    """
+    for job in jobs:
+        kept = job.done and job.config.task in ("segmentation", "joint") and (job.folder / BEST).is_file()
+        if not kept or (job.folder / GRIDS[grid] / "segmentation.csv").is_file():
+            continue
+        with claim(accelerator, job) as mine_alone:
+            if mine_alone:
+                if accelerator.is_main_process:
+                    print(f"{job.folder.name}: test films on their own pixels", flush=True)
+                _measure(accelerator, job, release, grid)
+
+
+def _measure(accelerator: Accelerator, job: Job, release: Release, grid: str) -> None:
+    """Measure one job's network on its test films, which show a wrist each and are taken whole."""
+    predictor = Predictor.from_pretrained(job.folder / BEST, accelerator.device, field="whole")
+    predictor.tidy = grid == "image"
+    cases = load_run_data(job.config, release).test.cases
+    rows = evaluate_films(accelerator, predictor, cases, job.config.optim.batch_size)
+    if accelerator.is_main_process:
+        write_rows(job, rows, predictor.threshold, grid)
+    accelerator.wait_for_everyone()
