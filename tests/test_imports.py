@@ -10,7 +10,7 @@ import pytest
 OPTIONAL = (
     "monai", "segmentation_models_pytorch", "transformers", "highdicom", "pylibjpeg", "mamba_ssm",
     "selective_scan_cuda", "causal_conv1d", "triton", "onnx", "onnxruntime", "onnxscript", "tensorboard", "submitit",
-    "sklearn", "mambapy",
+    "sklearn", "mambapy", "nibabel", "nrrd", "pycocotools",
 )  # fmt: skip
 #: Ordinary dependencies that prediction with a network needs as little as the extras.
 UNNEEDED = ("pydicom", "matplotlib", "openpyxl", "statsmodels")

@@ -1,4 +1,4 @@
-"""`jointwrist data`: make, check, import or download a data set."""
+"""`jointwrist data`: make, check, import, export or download a data set."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from pathlib import Path
 
 from jointwrist.commands.shared import UsageError, positive
 
+#: Formats that can be exported and imported.
+EXCHANGED = ("coco", "labelme", "nifti", "seg.nrrd")
+
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Say what the verbs take."""
-    data = commands.add_parser("data", help="make, import, check or download a data set")
+    data = commands.add_parser("data", help="make, import, export, check or download a data set")
     verbs = data.add_subparsers(required=True, metavar="VERB")
     _add_phantom(verbs)
     _add_check(verbs)
     _add_import(verbs)
+    _add_export(verbs)
     _add_download(verbs)
 
 
@@ -59,11 +63,11 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "import",
         help="bring annotated radiographs into the released layout",
-        description="Write radiographs annotated with COCO or labelme in the layout of the RAM-W600 release.",
+        description="Write radiographs annotated with another tool in the layout of the RAM-W600 release.",
     )
-    parser.add_argument("format", choices=("coco", "labelme"), help="format of the annotations")
+    parser.add_argument("format", choices=EXCHANGED, help="format of the annotations")
     parser.add_argument(
-        "sources", nargs="+", type=Path, metavar="SOURCE", help="JSON file of instances, or folder of labelme files"
+        "sources", nargs="+", type=Path, metavar="SOURCE", help="JSON file of COCO instances, or folder of annotations"
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the images (default: beside SOURCE)")
@@ -92,6 +96,22 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the splits (default: %(default)s)")
     parser.set_defaults(run=import_data)
+
+
+def _add_export(verbs: argparse._SubParsersAction) -> None:
+    parser = verbs.add_parser(
+        "export",
+        help="bring masks to an annotation tool",
+        description="Write the radiographs of a folder with their masks for an annotation tool, and a table for"
+        " `jointwrist data import --table`, which gives the same masks again.",
+    )
+    parser.add_argument("format", choices=EXCHANGED, help="format of the annotations")
+    parser.add_argument("root", type=Path, metavar="ROOT", help="folder in the released layout")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
+    parser.add_argument(
+        "--split", choices=("train", "val", "test", "all"), default="all", help="radiographs (default: %(default)s)"
+    )
+    parser.set_defaults(run=export_data)
 
 
 def _add_download(verbs: argparse._SubParsersAction) -> None:
@@ -142,6 +162,17 @@ def import_data(arguments: argparse.Namespace) -> int:
     from jointwrist.data.importers.run import run
 
     return run(arguments)
+
+
+def export_data(arguments: argparse.Namespace) -> int:
+    """Export masks to an annotation tool."""
+    from jointwrist.data.export import export_release
+
+    count, left_out = export_release(arguments.root, arguments.out, arguments.format, arguments.split)
+    print(f"{count} radiographs with their masks: {arguments.out}")
+    if left_out:
+        print(f"radiographs without masks, left out: {left_out}")
+    return 0
 
 
 def download_data(arguments: argparse.Namespace) -> int:

@@ -63,6 +63,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         " (presentation state) and sc (overlay as a secondary capture), by commas (default: seg,sr)",
     )
     parser.add_argument(
+        "--for",
+        dest="tool",
+        choices=("coco", "labelme", "nifti", "seg.nrrd"),
+        help="also write films and masks into OUT/TOOL to be corrected by hand, and for `jointwrist data import`",
+    )
+    parser.add_argument(
         "--deidentify",
         action="store_true",
         help="leave patient and study empty in DICOM files, and number the films in place of their names",
@@ -75,6 +81,8 @@ def predict(arguments: argparse.Namespace) -> int:
     kinds = dicom_kinds(arguments)
     films = list(dict.fromkeys(given_films(arguments)))
     stems = neutral_stems(films) if arguments.deidentify else output_stems(films)
+    from jointwrist.data.export import Export
+    from jointwrist.inference.annotation import drawn_result
     from jointwrist.inference.dicom_objects import BUILDERS
     from jointwrist.inference.dicom_source import save_dataset
     from jointwrist.inference.predictor import Predictor
@@ -84,6 +92,7 @@ def predict(arguments: argparse.Namespace) -> int:
         require("highdicom", "dicom")
     if arguments.sheet:
         picture_format(arguments.sheet)
+    export = Export(arguments.out / arguments.tool, arguments.tool) if arguments.tool else None
     predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field, arguments.turn)
     failures, tiles, taken, written = [], [], set(stems), 0
 
@@ -105,6 +114,8 @@ def predict(arguments: argparse.Namespace) -> int:
             stem = stems[index] if len(results) == 1 else hand_stem(stems[index], result.side, taken)
             result.save(arguments.out, stem)
             written += 1
+            if export:
+                export.add(drawn_result(result, stem, arguments.deidentify))
             if arguments.sheet:
                 tiles.append(draw_tile(result, SHEET_TILE))
             try:
@@ -114,10 +125,14 @@ def predict(arguments: argparse.Namespace) -> int:
             except DataError as error:
                 fail(error)
             print(json.dumps(result.to_dict()) if arguments.json else summary(result))
+    if export and written:
+        export.finish()
     if tiles:
         save_sheet(tiles, arguments.sheet)
     if written and not arguments.json:
         print(f"overlays, scores and masks: {arguments.out}")
+        if export:
+            print(f"to be corrected with {arguments.tool}: {export.out}")
     return 2 if failures else 0
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from jointwrist import __version__
 from jointwrist.anatomy import BONE_NAMES, BONES, JOINTS, NOT_SCORED, NUM_BONES
+from jointwrist.data.formats.bit_map import read_bits, write_npz, write_png
 from jointwrist.data.sample import pack_masks
 from jointwrist.files import atomic, write_text
 from jointwrist.text import printable
@@ -144,10 +145,8 @@ class WristResult:
         with atomic(overlay) as temporary:
             self.plot().save(temporary, format="PNG")
         write_text(record, json.dumps(self.to_dict(), indent=2) + "\n")
-        with atomic(picture) as temporary:
-            _write_png16(temporary, bits)
-        with atomic(archive) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, bits=bits, names=np.array(BONE_NAMES))
+        write_png(picture, bits)
+        write_npz(archive, bits)
         return [overlay, record, picture, archive]
 
     def save_seg(self, path: str | Path, deidentify: bool = False) -> Path:
@@ -204,17 +203,4 @@ class WristResult:
 
 def read_masks(path: str | Path) -> np.ndarray:
     """Read the `_masks.png` or `_masks.npz` of `WristResult.save` as a (H, W) uint16 bit map."""
-    path = Path(path)
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            return archive["bits"]
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        return np.asarray(picture).astype(np.uint16)
-
-
-def _write_png16(path: Path, bits: np.ndarray) -> None:
-    from PIL import Image
-
-    Image.fromarray(bits.astype(np.uint16)).save(path, format="PNG")
+    return read_bits(path)

@@ -59,7 +59,7 @@ def read_coco(
                 image=_find(folder, str(entries[image]["file_name"]), path),
                 size=positive_size(entries[image].get("height"), entries[image].get("width")),
                 drawn=[
-                    (meaning, _region(annotation, names[annotation["category_id"]], path, convention))
+                    (meaning, region_of(annotation, names[annotation["category_id"]], path, convention))
                     for annotation in annotations
                     if (meaning := meanings[names[annotation["category_id"]]]) is not None
                 ],
@@ -113,7 +113,18 @@ def _find(folder: Path, name: str, source: Path) -> Path:
     raise DataError(f"{source}: its image {name} is not in {folder}; name the folder of the images with --images")
 
 
-def _region(annotation: dict[str, Any], name: str, path: Path, convention: Convention) -> Region:
+def region_of(annotation: dict[str, Any], name: str, path: Path, convention: Convention) -> Region:
+    """Return what an annotation covers.
+
+    Args:
+        annotation: As it stands in the file.
+        name: Its category's name, for messages.
+        path: The file, for messages.
+        convention: How polygons count pixels.
+
+    Raises:
+        DataError: Its outline is damaged or of an unknown kind.
+    """
     where = f"{path}: annotation {annotation.get('id')}, {name}"
     match annotation.get("segmentation"):
         case [int() | float(), *_] as polygon:

@@ -21,7 +21,7 @@ from jointwrist.data.importers.region import Disc, Part, Patch, Polygon, Region
 from jointwrist.errors import DataError
 
 #: Shapes without an area: what they mark is no region.
-_MARKS = frozenset(("point", "points", "line", "linestrip"))
+MARKS = frozenset(("point", "points", "line", "linestrip"))
 
 
 def read_labelme(
@@ -68,10 +68,10 @@ def _read(path: Path, images: Path | None, mapping: Mapping[str, str | None], co
             where, meaning = f"{path}: shape {number}, {label}", meanings[label]
             if meaning is None:
                 continue
-            if shape.get("shape_type") in _MARKS:
+            if shape.get("shape_type") in MARKS:
                 notes.append(f"{where}: a {shape['shape_type']} has no area; left out")
             else:
-                drawn.append((meaning, Region(where, [_part(shape, where, convention)])))
+                drawn.append((meaning, Region(where, [part_of(shape, where, convention)])))
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a labelme file ({error!r}); save it with labelme") from error
     if notes and not drawn:
@@ -93,7 +93,17 @@ def _find(path: Path, images: Path | None, name: str) -> Path:
     raise DataError(f"{path}: its image {stated[-1]} is missing; copy it there, or name its folder with --images")
 
 
-def _part(shape: dict[str, Any], where: str, convention: Convention) -> Part:
+def part_of(shape: dict[str, Any], where: str, convention: Convention) -> Part:
+    """Return what a shape covers.
+
+    Args:
+        shape: As it stands in the file; none of `MARKS`.
+        where: File and shape, for messages.
+        convention: How polygons count pixels.
+
+    Raises:
+        DataError: The shape is damaged or of an unknown type.
+    """
     kind = shape.get("shape_type") or "polygon"
     points = as_points(shape["points"], where)
     if kind == "mask":

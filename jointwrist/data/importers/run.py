@@ -7,8 +7,9 @@ import argparse
 from jointwrist.data.importers import read_coco, read_labelme, write_release
 from jointwrist.data.importers.names import read_map
 from jointwrist.data.importers.table import read_table
+from jointwrist.data.importers.volumes import read_nifti, read_seg_nrrd
 
-_READERS = {"coco": read_coco, "labelme": read_labelme}
+_READERS = {"coco": read_coco, "labelme": read_labelme, "nifti": read_nifti, "seg.nrrd": read_seg_nrrd}
 
 
 def run(arguments: argparse.Namespace) -> int:

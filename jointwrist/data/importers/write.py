@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import secrets
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +24,7 @@ from jointwrist.data.importers.table import Row
 from jointwrist.data.layout import SPLITS
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
-from jointwrist.files import write_text
+from jointwrist.files import whole_folder, write_text
 from jointwrist.ops.roi import joint_regions, moment_boxes
 
 #: Shares of the patients in train, val and test, about those of RAM-W600.
@@ -113,7 +111,7 @@ def write_release(
     missing: Counter[int] = Counter()
     boxes: list[FilmBoxes] = []
     erosions: list[tuple[bool, int]] = []
-    with _whole_folder(out) as folder:
+    with whole_folder(out) as folder:
         progress = tqdm(films, desc="import", unit="film", disable=None, leave=False)
         for film, entry in zip(progress, entries, strict=True):
             image = read_image(film.image)
@@ -188,20 +186,6 @@ def _refuse_duplicates(films: Sequence[AnnotatedFilm], entries: Sequence[Entry])
                 " in the table"
             )
         first[entry.name] = film.image
-
-
-@contextmanager
-def _whole_folder(out: Path) -> Iterator[Path]:
-    """Yield a folder that becomes `out` when the block ends, and vanishes when it fails."""
-    folder = out.with_name(f".{out.name}.{secrets.token_hex(4)}.partial")
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-        if out.exists():
-            out.rmdir()
-        folder.rename(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _copy_image(source: Path, folder: Path, name: str) -> Path:

@@ -1,0 +1,57 @@
+"""Overlapping masks as `jointwrist` keeps them: bit b of a pixel is bone b, in an npz archive or a 16-bit PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from jointwrist.anatomy import BONE_NAMES, NUM_BONES
+from jointwrist.data.arrays import read_npz
+from jointwrist.data.formats.png import read_png
+from jointwrist.data.ram_w600 import read_masks
+from jointwrist.data.sample import unpack_masks
+from jointwrist.errors import DataError
+from jointwrist.files import atomic
+
+if TYPE_CHECKING:
+    from jointwrist.data.formats.layers import Named
+
+
+def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
+    """Read the masks of an npz archive or a 16-bit PNG by the bones' names."""
+    return list(zip(BONE_NAMES, unpack_masks(read_bits(path)), strict=True))
+
+
+def read_bits(path: str | Path) -> np.ndarray:
+    """Read an npz archive with `bits`, or a 16-bit grey PNG, as a (H, W) uint16 bit map.
+
+    Raises:
+        DataError: The file is damaged, or holds no bit map of 14 bones.
+    """
+    path = Path(path)
+    bits = read_npz(path, ("bits",)).get("bits") if path.suffix.lower() == ".npz" else read_png(path)
+    if bits is None:
+        raise DataError(f"{path}: holds no array `bits`; `jointwrist predict` writes it")
+    if bits.ndim != 2 or bits.dtype.kind not in "iu" or bits.min(initial=0) < 0 or bits.max(initial=0) >> NUM_BONES:
+        raise DataError(f"{path}: not a (height, width) map whose bits 0 to {NUM_BONES - 1} are the bones")
+    return bits.astype(np.uint16)
+
+
+def write_png(path: Path, bits: np.ndarray) -> None:
+    """Write a (H, W) bit map as a 16-bit grey PNG, whole or not at all."""
+    with atomic(path) as temporary:
+        Image.fromarray(bits.astype(np.uint16)).save(temporary, format="PNG")
+
+
+def write_npz(path: Path, bits: np.ndarray) -> None:
+    """Write a (H, W) bit map as `bits`, and the bones in order as `names`, whole or not at all."""
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, bits=bits.astype(np.uint16), names=np.array(BONE_NAMES))
+
+
+def read_stack(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
+    """Read a (14, H, W) npy array of 0 and 1 (or 255) by the bones' names."""
+    return list(zip(BONE_NAMES, unpack_masks(read_masks(path, None)), strict=True))

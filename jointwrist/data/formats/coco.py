@@ -1,0 +1,174 @@
+"""COCO (cocodataset.org): results as detectors write them, and instances with run lengths, which lose no pixel."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jointwrist.anatomy import BONE_NAMES
+from jointwrist.data.formats.label_map import NUMBERS
+from jointwrist.data.formats.layers import PALETTE, Layer, Named, check_fit
+from jointwrist.data.importers.coco import region_of
+from jointwrist.data.importers.film import MAX_JSON_BYTES
+from jointwrist.data.importers.outline import Convention
+from jointwrist.data.importers.region import Region, Runs
+from jointwrist.errors import DataError, require
+from jointwrist.files import write_text
+
+#: Identifier of every category that is written, in the order of the palette.
+CATEGORIES: Mapping[str, int] = {name: number for number, (name, _) in enumerate(PALETTE, 1)}
+
+
+@dataclass(frozen=True)
+class CocoMasks:
+    """Masks of many radiographs in one file.
+
+    Attributes:
+        path: The file.
+        films: By the image's file name, or by its id as text where nothing describes the images: results, each with a
+            category's name, a region and a score or None.
+    """
+
+    path: Path
+    films: Mapping[str, Sequence[tuple[str, Region, float | None]]]
+
+    def read(self, film: str, size: tuple[int, int]) -> list[Named]:
+        """Draw the masks of one radiograph by name; of several scored results of one name, the best counts.
+
+        Raises:
+            DataError: A segmentation is damaged, or has another size than the radiograph.
+        """
+        best: dict[str, tuple[Region, float]] = {}
+        drawn = []
+        for name, region, score in self.films[film]:
+            if score is None:
+                drawn.append((name, region))
+            elif name not in best or score > best[name][1]:
+                best[name] = (region, score)
+        drawn += [(name, region) for name, (region, _) in best.items()]
+        for _, region in drawn:
+            for runs in region.parts:
+                if isinstance(runs, Runs) and runs.size is not None:
+                    check_fit(runs.size, size, self.path)
+        return [(name, region.draw(size).mask) for name, region in drawn]
+
+
+def load(path: Path) -> Any:
+    """Read a JSON file of any content.
+
+    Raises:
+        DataError: It is too large, or no valid JSON.
+    """
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise DataError(f"{path}: larger than the {MAX_JSON_BYTES:,} bytes allowed; write fewer images into one file")
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not valid JSON ({error}); write it again") from error
+
+
+def masks_of(path: Path, content: Any, described: Any = None) -> CocoMasks:
+    """Sort results by radiograph.
+
+    Args:
+        path: The file, for messages.
+        content: What it holds: a list of results, or instances with `images`, `annotations` and `categories`.
+        described: Instances that describe images and categories of a list of results. Without them, `image_id` is the
+            radiograph's identifier or file name, and category b + 1 is bone b.
+
+    Raises:
+        DataError: It holds neither, or results of an unknown image or category, or an id stands for two things.
+    """
+    results = content if isinstance(content, list) else content.get("annotations")
+    described = described if isinstance(content, list) else content
+    try:
+        images = _by_id(described["images"], "file_name", path) if described else None
+        categories = _by_id(described["categories"], "name", path) if described else NUMBERS
+        films: dict[str, list[tuple[str, Region, float | None]]] = defaultdict(list)
+        convention = Convention()
+        for result in results:
+            image, category = result["image_id"], result["category_id"]
+            film = str(image) if images is None else images[image]
+            name = categories[str(category) if categories is NUMBERS else category]
+            score = None if result.get("score") is None else float(result["score"])
+            films[film].append((name, region_of(result, f"{film}, {name}", path, convention), score))
+    except DataError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{path}: not a list of COCO results, or one with unknown images or categories ({error!r}); put the file of"
+            " instances that describes them into the same folder"
+        ) from error
+    return CocoMasks(path, films)
+
+
+class CocoImage(NamedTuple):
+    """An image with what was drawn on it, ready to be written.
+
+    Attributes:
+        file: File name.
+        size: Height and width.
+        regions: Name, segmentation, area and box of every region.
+    """
+
+    file: str
+    size: tuple[int, int]
+    regions: Sequence[dict[str, Any]]
+
+    @classmethod
+    def of(cls, file: str, size: tuple[int, int], layers: Sequence[Layer]) -> CocoImage:
+        """Encode the regions of an image as run lengths.
+
+        Raises:
+            MissingExtraError: pycocotools is not installed.
+        """
+        coco = require("pycocotools.mask", "formats")
+        regions = []
+        for layer in layers:
+            runs = coco.encode(np.asfortranarray(layer.mask, np.uint8))
+            segmentation = {"size": list(size), "counts": runs["counts"].decode("ascii")}
+            box = [float(edge) for edge in coco.toBbox(runs)]
+            area = int(np.count_nonzero(layer.mask))
+            regions.append({"name": layer.name, "segmentation": segmentation, "area": area, "bbox": box})
+        return cls(file, size, regions)
+
+
+def write(path: Path, images: Sequence[CocoImage], erosions: bool = False) -> None:
+    """Write instances, one annotation a region, whole or not at all.
+
+    Args:
+        path: JSON file.
+        images: What was drawn.
+        erosions: Whether somebody looked for erosions on every image. A category of erosions says so; it stands there
+            also where one is drawn.
+    """
+    entries, annotations = [], []
+    for number, image in enumerate(images, 1):
+        height, width = image.size
+        entries.append({"id": number, "file_name": image.file, "height": height, "width": width})
+        for region in image.regions:
+            place = {"id": len(annotations) + 1, "image_id": number, "category_id": CATEGORIES[region["name"]]}
+            drawn = {key: region[key] for key in ("segmentation", "area", "bbox")}
+            annotations.append({**place, **drawn, "iscrowd": 0})
+    used = {region["name"] for image in images for region in image.regions}
+    categories = [
+        {"id": CATEGORIES[name], "name": name, "supercategory": "wrist", "color": list(colour)}
+        for name, colour in PALETTE
+        if name in BONE_NAMES or name in used or erosions
+    ]
+    write_text(path, json.dumps({"images": entries, "annotations": annotations, "categories": categories}))
+
+
+def _by_id(entries: Any, key: str, path: Path) -> dict[Any, str]:
+    found: dict[Any, str] = {}
+    for entry in entries:
+        if entry["id"] in found:
+            raise DataError(f"{path}: the id {entry['id']!r} stands for {found[entry['id']]} and {entry[key]}")
+        found[entry["id"]] = str(entry[key])
+    return found

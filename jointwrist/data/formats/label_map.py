@@ -1,0 +1,53 @@
+"""Exclusive label maps: one number a pixel, 0 for the ground and b + 1 for bone b. Where bones overlap, one is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from jointwrist.anatomy import BONE_NAMES, NUM_BONES
+from jointwrist.data.formats.layers import Named
+from jointwrist.data.formats.png import read_png
+from jointwrist.errors import DataError
+from jointwrist.files import atomic
+
+#: The bone of every number, as text, for `importers.names.match_names`.
+NUMBERS: Mapping[str, str] = {str(bone + 1): name for bone, name in enumerate(BONE_NAMES)}
+
+
+def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
+    """Read a PNG with one channel or a palette; names are the numbers as text."""
+    return by_number(read_png(path), path)
+
+
+def by_number(values: np.ndarray, path: Path) -> list[Named]:
+    """Take a (H, W) label map apart; names are the numbers as text.
+
+    Raises:
+        DataError: The values are no label map: fractions, below 0, or too many different ones.
+    """
+    numbers = np.unique(values)
+    if not np.array_equal(numbers, np.round(numbers)) or numbers[0] < 0 or len(numbers) > 2 * NUM_BONES + 1:
+        raise DataError(f"{path}: {len(numbers)} values from {numbers[0]:g} to {numbers[-1]:g} are no label map")
+    return [(str(int(number)), values == number) for number in numbers if number]
+
+
+def to_label_map(bits: np.ndarray) -> np.ndarray:
+    """Give every pixel of a (H, W) bit map to the smallest of its bones, as a (H, W) uint8 label map.
+
+    A small bone loses more of its Dice coefficient by the same pixels than a large one.
+    """
+    planes = [((bits >> np.uint16(bone)) & 1).astype(bool) for bone in range(NUM_BONES)]
+    labels = np.zeros(bits.shape, np.uint8)
+    for bone in np.argsort([-np.count_nonzero(plane) for plane in planes], kind="stable"):
+        labels[planes[bone]] = bone + 1
+    return labels
+
+
+def write(path: Path, bits: np.ndarray) -> None:
+    """Write a (H, W) bit map as an 8-bit PNG, see `to_label_map`, whole or not at all."""
+    with atomic(path) as temporary:
+        Image.fromarray(to_label_map(bits)).save(temporary, format="PNG")

@@ -1,0 +1,115 @@
+"""The regions of one radiograph as annotation tools know them, and the bit map of the bones among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+import numpy as np
+
+from jointwrist.anatomy import BONE_NAMES, BONES, JOINTS, NUM_BONES
+from jointwrist.data.faults import Fault, refuse
+from jointwrist.data.importers.names import match_names
+from jointwrist.errors import DataError
+
+#: A name and its (H, W) bool mask; several masks of one name add up.
+Named = tuple[str, np.ndarray]
+
+_EROSION_COLOUR = (255, 255, 0)
+
+
+class Layer(NamedTuple):
+    """A region to be written.
+
+    Attributes:
+        name: Bone, or `BONE erosion` for an erosion of the joint surface that the bone bears.
+        colour: RGB, 0 to 255.
+        mask: (H, W) bool, not empty.
+    """
+
+    name: str
+    colour: tuple[int, int, int]
+    mask: np.ndarray
+
+
+#: Name and colour of every region that can be written: 14 bones, then the erosions of six joint surfaces.
+PALETTE: tuple[tuple[str, tuple[int, int, int]], ...] = (
+    *((bone.name, bone.colour) for bone in BONES),
+    *((f"{BONE_NAMES[joint.bone]} erosion", _EROSION_COLOUR) for joint in JOINTS),
+)
+
+
+def layers_of(bones: np.ndarray, eroded: np.ndarray | None = None) -> list[Layer]:
+    """Return the regions of a radiograph, without those that have no pixel.
+
+    Args:
+        bones: (H, W) uint16 bit map, bit b for bone b.
+        eroded: (H, W) uint8 bit map, bit j for joint surface j, or None.
+    """
+    planes = [(bones >> np.uint16(bone)) & 1 for bone in range(NUM_BONES)]
+    if eroded is not None:
+        planes += [(eroded >> np.uint8(joint.index)) & 1 for joint in JOINTS]
+    return [Layer(*PALETTE[index], plane.astype(bool)) for index, plane in enumerate(planes) if plane.any()]
+
+
+def bone_bits(
+    named: Iterable[Named], size: tuple[int, int], mapping: Mapping[str, str | None], path: Path
+) -> np.ndarray:
+    """Join the masks of bones to a (H, W) uint16 bit map; outlined erosions are left out.
+
+    Args:
+        named: Masks by name.
+        size: Height and width of the radiograph.
+        mapping: Bones of names that are none of ours, as from `importers.names.read_map`.
+        path: The file, for messages.
+
+    Raises:
+        DataError: A name is no bone, or a mask has another size than the radiograph.
+    """
+    named = list(named)
+    meanings = match_names({name for name, _ in named}, mapping, path)
+    bits = np.zeros(size, np.uint16)
+    for name, mask in named:
+        check_fit(mask.shape, size, path)
+        meaning = meanings[name]
+        if meaning is not None and not meaning.erosion:
+            bits |= mask.astype(np.uint16) << np.uint16(meaning.bone)
+    return bits
+
+
+def check_fit(found: tuple[int, ...], size: tuple[int, int], path: Path) -> None:
+    """Refuse masks of another size than their radiograph.
+
+    Args:
+        found: Height and width of the masks.
+        size: Height and width of the radiograph.
+        path: The file, for the message.
+
+    Raises:
+        DataError: They differ; where height and width are exchanged, the message says so.
+    """
+    if found == size:
+        return
+    (height, width), (rows, columns) = size, found
+    message = f"masks of {columns} x {rows} pixels, the radiograph has {width} x {height}"
+    if found == size[::-1]:
+        refuse(Fault("transposed", path, f"{message}: they are transposed; exchange x and y when writing them"))
+    refuse(Fault("size mismatch", path, f"{message}; bring them to its size"))
+
+
+def as_binary(values: np.ndarray, name: str, path: Path) -> np.ndarray:
+    """Turn an array of 0 and one other value, 1 or 255, into bool.
+
+    Raises:
+        DataError: There are other values, as in probabilities or a label map.
+    """
+    top = values.max(initial=0)
+    if top not in (0, 1, 255) or not ((values == 0) | (values == top)).all():
+        not_binary(name, path)
+    return values > 0
+
+
+def not_binary(name: str, path: Path) -> NoReturn:
+    """Refuse a mask that has other values than 0 and 1."""
+    raise DataError(f"{path}: {name} has values other than 0 and 1; threshold the masks")

@@ -1,0 +1,131 @@
+"""NIfTI (nifti.nimh.nih.gov): a stack of 14 masks, one file a bone in a folder, or a label map.
+
+The first axis of a NIfTI array is x, the second y, as in nibabel, ITK and MONAI: an array (H, W) from NumPy is stored
+transposed. Rows run down, whatever the affine says; of the affine only the pixel spacing is used, and `write` writes
+the one that ITK gives to a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jointwrist.anatomy import BONE_NAMES, NUM_BONES
+from jointwrist.data.arrays import MAX_ARRAY_BYTES
+from jointwrist.data.formats.label_map import by_number
+from jointwrist.data.formats.layers import Layer, Named, as_binary
+from jointwrist.errors import DataError, require
+from jointwrist.files import atomic
+
+SUFFIXES = (".nii.gz", ".nii")
+#: Name of the radiograph itself in a folder of masks.
+FILM = "film"
+
+
+def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
+    """Read a stack of 14 masks in the order of the bones, a label map, or a folder with one file a bone.
+
+    Args:
+        path: File or folder. In a folder the file names without ending are the bones' names; `film` is left out.
+        size: Not needed; the other formats take it.
+
+    Raises:
+        DataError: The file is damaged, or holds something else; the message names it.
+        MissingExtraError: nibabel is not installed.
+    """
+    if path.is_dir():
+        return [(name, as_binary(_one_plane(file), name, file)) for name, file in bone_files(path).items()]
+    values = _planes(path)
+    if values.ndim == 2:
+        return by_number(values, path)
+    if values.shape[2] != NUM_BONES:
+        raise DataError(f"{path}: {values.shape[2]} masks, not {NUM_BONES}; write those of all bones, empty ones too")
+    return [(name, as_binary(values[..., bone], name, path)) for bone, name in enumerate(BONE_NAMES)]
+
+
+def bone_files(folder: Path) -> dict[str, Path]:
+    """List the NIfTI files of a folder by name without ending, but for the radiograph."""
+    files = sorted(path for path in folder.iterdir() if is_nifti(path))
+    named = {stem(path): path for path in files}
+    if len(named) < len(files):
+        raise DataError(f"{folder}: holds a bone twice, as .nii and as .nii.gz; keep one of the files")
+    return {name: path for name, path in named.items() if name != FILM}
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether a file has an ending of NIfTI."""
+    return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".") and path.is_file()
+
+
+def stem(path: Path) -> str:
+    """Return the name of a file without the endings of NIfTI."""
+    return next(path.name[: -len(suffix)] for suffix in SUFFIXES if path.name.lower().endswith(suffix))
+
+
+def write_stack(path: Path, bits: np.ndarray, spacing_mm: float | None = None) -> None:
+    """Write a (H, W) bit map as a stack (W, H, 1, 14) of 0 and 1 in the order of the bones, whole or not at all."""
+    planes = [(bits >> np.uint16(bone)) & 1 for bone in range(NUM_BONES)]
+    _save(path, np.stack(planes, axis=-1).transpose(1, 0, 2)[:, :, None], spacing_mm)
+
+
+def write_folder(folder: Path, layers: Sequence[Layer], spacing_mm: float | None = None) -> None:
+    """Write one file (W, H, 1) a region into a folder; a bone without pixels has no file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for layer in layers:
+        _save(folder / f"{layer.name}.nii.gz", layer.mask.T[..., None], spacing_mm)
+
+
+def write_film(folder: Path, image: np.ndarray, spacing_mm: float | None = None) -> None:
+    """Write a (H, W) radiograph with values in [0, 1] as 8-bit grey beside the masks of its bones."""
+    _save(folder / f"{FILM}.nii.gz", np.round(image * 255).T[..., None], spacing_mm)
+
+
+def _save(path: Path, values: np.ndarray, spacing_mm: float | None) -> None:
+    nibabel = require("nibabel", "formats")
+    spacing = spacing_mm or 1.0
+    # ITK counts x to the left and y to the back of the patient, NIfTI to the right and to the front
+    affine = np.diag([-spacing, -spacing, 1.0, 1.0])
+    image = nibabel.Nifti1Image(np.ascontiguousarray(values, np.uint8), affine)
+    image.set_qform(affine, code=1)
+    image.set_sform(affine, code=1)
+    image.header.set_xyzt_units("mm")
+    ending = ".nii.gz" if path.name.endswith(".gz") else ".nii"
+    with atomic(path) as temporary:
+        # nibabel chooses compression by the ending
+        whole = temporary.with_name(temporary.name + ending)
+        try:
+            nibabel.save(image, whole)
+            whole.rename(temporary)
+        finally:
+            whole.unlink(missing_ok=True)
+
+
+def _planes(path: Path) -> np.ndarray:
+    """Read (H, W) values, or (H, W, C) of several masks."""
+    nibabel = require("nibabel", "formats")
+    try:
+        image = nibabel.load(path)
+        shape = image.shape
+        if np.prod(shape, dtype=float) * 8 > MAX_ARRAY_BYTES:
+            raise DataError(f"{path}: {' x '.join(map(str, shape))} values are too many; store the masks of one film")
+        values = np.asanyarray(image.dataobj)
+    except DataError:
+        raise
+    except Exception as error:  # nibabel, gzip and zlib raise several kinds on damaged files
+        raise DataError(f"{path}: damaged NIfTI file ({error}); write it again") from error
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{path}: values of type {values.dtype}; store 0 and 1")
+    long = [axis for axis in range(2, values.ndim) if shape[axis] != 1]
+    if values.ndim < 2 or len(long) > 1:
+        raise DataError(f"{path}: an array of {shape} is not (x, y), nor (x, y, {NUM_BONES}) with axes of length 1")
+    values = values.reshape(shape[0], shape[1], *(shape[axis] for axis in long))
+    return values.swapaxes(0, 1)
+
+
+def _one_plane(path: Path) -> np.ndarray:
+    values = _planes(path)
+    if values.ndim != 2:
+        raise DataError(f"{path}: holds {values.shape[2]} planes, not the mask of one bone")
+    return values

@@ -1,0 +1,42 @@
+"""Grey PNG pictures whose values are numbers, not greys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from jointwrist.data.images import MAX_SIDE
+from jointwrist.errors import DataError
+
+#: Bits a pixel by Pillow's mode, of pictures with one channel; a palette's indices are its values.
+_DEPTHS = {"1": 1, "L": 8, "P": 8, "I;16": 16, "I": 16, "I;16B": 16}
+
+
+def depth(path: Path) -> int | None:
+    """Return the bits a pixel (1, 8 or 16) of a PNG with one channel, None of any other file; reads the head only."""
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            return _DEPTHS.get(image.mode)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def read_png(path: Path) -> np.ndarray:
+    """Read the (H, W) values of a PNG with one channel: uint8 of 8 bits or a palette, uint16 of 16.
+
+    Raises:
+        DataError: The file is damaged, has several channels, or is longer than `MAX_SIDE`.
+    """
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            if max(image.size) > MAX_SIDE:
+                raise DataError(f"{path}: {image.size[0]} x {image.size[1]} pixels; a side may have {MAX_SIDE:,}")
+            if image.mode not in _DEPTHS:
+                raise DataError(f"{path}: a picture with channels ({image.mode}), not of numbers; write one channel")
+            return np.asarray(image).astype(np.uint16 if _DEPTHS[image.mode] == 16 else np.uint8)
+    except DataError:
+        raise
+    except Exception as error:  # a damaged file can make a decoder raise anything
+        raise DataError(f"{path}: damaged PNG ({getattr(error, 'strerror', None) or error}); write it again") from error

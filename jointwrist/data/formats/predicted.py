@@ -1,0 +1,192 @@
+"""The masks that any tool left in a folder: which format they are in, and which file is of which radiograph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jointwrist.data.formats import bit_map, coco, label_map, labelme, nifti, png, seg_nrrd
+from jointwrist.data.formats.layers import Named, bone_bits
+from jointwrist.data.layout import identifier_in
+from jointwrist.errors import DataError
+
+Reader = Callable[[Path, tuple[int, int]], list[Named]]
+
+#: Reader of the masks of one radiograph by format; those of COCO are in one file for all radiographs.
+READERS: Mapping[str, Reader] = {
+    "npz": bit_map.read,
+    "png": bit_map.read,
+    "npy": bit_map.read_stack,
+    "nifti": nifti.read,
+    "seg.nrrd": seg_nrrd.read,
+    "labelme": labelme.read,
+    "labels": label_map.read,
+}
+FORMATS = (*READERS, "coco")
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Masks of a folder.
+
+    Attributes:
+        format: One of `FORMATS`.
+        cases: Radiographs that have masks.
+        extra: Files or images of no known radiograph.
+        read: Reads the (H, W) uint16 bit map of a radiograph of known height and width.
+    """
+
+    format: str
+    cases: Collection[str]
+    extra: tuple[str, ...]
+    read: Callable[[str, tuple[int, int]], np.ndarray]
+
+
+def find_masks(
+    folder: Path,
+    known: Collection[str],
+    kind: str | None = None,
+    mapping: Mapping[str, str | None] | None = None,
+    needed: bool = True,
+) -> Predicted | None:
+    """Find the masks of a folder; a file belongs to the radiograph whose identifier its name begins with.
+
+    Args:
+        folder: Folder, or a file of COCO results.
+        known: Identifiers of the radiographs.
+        kind: One of `FORMATS`; None finds out.
+        mapping: Bones of names or numbers that are none of ours, as from `importers.names.read_map`.
+        needed: False returns None where there are no masks.
+
+    Raises:
+        DataError: The folder is missing, holds no masks or masks in several formats, or two files are of one
+            radiograph.
+    """
+    mapping = mapping or {}
+    files = _files(folder)
+    found: dict[str, list[Path]] = {}
+    contents: dict[Path, Any] = {}
+    for path in files:
+        name = _format_of(path, contents)
+        if name is not None:
+            found.setdefault(name, []).append(path)
+    if not found and not needed:
+        return None
+    kind = kind or _only_format(found, folder)
+    if kind not in found:
+        raise DataError(f"{folder}: holds no masks in the format {kind}; what it holds: {', '.join(found) or 'none'}")
+    if kind == "coco":
+        return _find_in_coco(folder, found["coco"], contents, known, mapping)
+    cases, extra = _by_case(found[kind], known)
+    mapping = {**label_map.NUMBERS, **mapping} if kind in ("labels", "nifti") else mapping
+
+    def read(case: str, size: tuple[int, int]) -> np.ndarray:
+        return bone_bits(READERS[kind](cases[case], size), size, mapping, cases[case])
+
+    return Predicted(kind, cases.keys(), extra, read)
+
+
+def _files(folder: Path) -> list[Path]:
+    if folder.is_file():
+        return [folder]
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; give the one that holds the predicted masks")
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _format_of(path: Path, contents: dict[Path, Any]) -> str | None:
+    """Return the format of a file, or None of one that holds no masks; what a JSON file holds is kept."""
+    name = path.name.lower()
+    if path.is_dir():
+        return "nifti" if any(nifti.is_nifti(file) for file in path.iterdir()) else None
+    if name.endswith(seg_nrrd.SUFFIX):
+        return "seg.nrrd"
+    if nifti.is_nifti(path):
+        return "nifti"
+    if name.endswith(".png"):
+        return {16: "png", 8: "labels"}.get(png.depth(path) or 0)
+    if name.endswith(".json"):
+        content = coco.load(path)
+        if isinstance(content, dict) and "shapes" in content:
+            return "labelme"
+        if isinstance(content, list) or (isinstance(content, dict) and "images" in content):
+            contents[path] = content
+            return "coco"
+        return None
+    return name[-3:] if name.endswith((".npz", ".npy")) else None
+
+
+def _only_format(found: Mapping[str, list[Path]], folder: Path) -> str:
+    """Return the only format of masks in a folder.
+
+    8-bit pictures beside masks are radiographs, and `jointwrist predict` writes each bit map twice.
+    """
+    kinds = set(found)
+    if len(kinds) > 1:
+        kinds -= {"labels"}
+    if kinds == {"npz", "png"}:
+        kinds = {"npz"}
+    if not kinds:
+        raise DataError(f"{folder}: holds no masks; formats are {', '.join(FORMATS)}")
+    if len(kinds) > 1:
+        raise DataError(f"{folder}: holds {' and '.join(sorted(kinds))} files; say with --format which are the masks")
+    return kinds.pop()
+
+
+def _by_case(paths: Iterable[Path], known: Collection[str]) -> tuple[dict[str, Path], tuple[str, ...]]:
+    cases: dict[str, Path] = {}
+    extra = []
+    for path in paths:
+        case = identifier_in(path.name, known)
+        if case is None:
+            extra.append(path.name)
+        elif case in cases:
+            raise DataError(f"{path} and {cases[case].name} are both of {case}; keep one of them")
+        else:
+            cases[case] = path
+    return cases, tuple(extra)
+
+
+def _find_in_coco(
+    folder: Path,
+    paths: list[Path],
+    contents: Mapping[Path, Any],
+    known: Collection[str],
+    mapping: Mapping[str, str | None],
+) -> Predicted:
+    """Results where there are some, described by the instances beside them; else the instances."""
+    results = [path for path in paths if isinstance(contents[path], list)]
+    described = [path for path in paths if path not in results]
+    if len(results) > 1 or len(described) > 1:
+        raise DataError(
+            f"{folder}: holds several files of COCO {'results' if len(results) > 1 else 'instances'}; keep one"
+        )
+    path = (results or described)[0]
+    masks = coco.masks_of(path, contents[path], contents[described[0]] if results and described else None)
+    films: dict[str, str] = {}
+    extra = []
+    for film in masks.films:
+        case = identifier_in(Path(film.replace("\\", "/")).name, known)
+        if case is None:
+            extra.append(film)
+        elif case in films:
+            raise DataError(f"{path}: {film} and {films[case]} are both of {case}; keep one of them")
+        else:
+            films[case] = film
+    read = partial(_read_coco, masks, films, {**label_map.NUMBERS, **mapping})
+    return Predicted("coco", films.keys(), tuple(extra), read)
+
+
+def _read_coco(
+    masks: coco.CocoMasks,
+    films: Mapping[str, str],
+    mapping: Mapping[str, str | None],
+    case: str,
+    size: tuple[int, int],
+) -> np.ndarray:
+    return bone_bits(masks.read(films[case], size), size, mapping, masks.path)

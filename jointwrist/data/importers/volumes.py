@@ -1,0 +1,126 @@
+"""Masks in NIfTI files and in segmentations of 3D Slicer, beside the radiographs that they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from jointwrist.data.formats import nifti, seg_nrrd
+from jointwrist.data.formats.label_map import NUMBERS
+from jointwrist.data.formats.predicted import READERS
+from jointwrist.data.images import IMAGE_SUFFIXES
+from jointwrist.data.importers.film import AnnotatedFilm
+from jointwrist.data.importers.names import match_names, names_erosion
+from jointwrist.data.importers.region import Region
+from jointwrist.errors import DataError
+
+
+def read_nifti(
+    source: str | Path, images: str | Path | None = None, mapping: Mapping[str, str | None] | None = None, _: str = ""
+) -> list[AnnotatedFilm]:
+    """Read a folder with a folder of bones, a stack of masks or a label map for each radiograph.
+
+    Names, axes and numbers are those of `formats.nifti`. A radiograph is the picture with the name of the folder or
+    file without its ending. Where one has an erosion, the erosions of all are known.
+
+    Args:
+        source: Folder.
+        images: Folder of the radiographs; None takes `source`.
+        mapping: Bones of names or numbers that are none of ours, as from `importers.names.read_map`.
+
+    Raises:
+        DataError: There are no such files, a name is no bone, or a radiograph is missing.
+        MissingExtraError: nibabel is not installed.
+    """
+    source = Path(source)
+    folders = [
+        path for path in _entries(source) if path.is_dir() and any(nifti.is_nifti(file) for file in path.iterdir())
+    ]
+    files = {nifti.stem(path): path for path in _entries(source) if nifti.is_nifti(path)}
+    cases = {path.name: path for path in folders} | files
+    return _films("nifti", cases, source, images, {**NUMBERS, **(mapping or {})})
+
+
+def read_seg_nrrd(
+    source: str | Path, images: str | Path | None = None, mapping: Mapping[str, str | None] | None = None, _: str = ""
+) -> list[AnnotatedFilm]:
+    """Read the segmentations of 3D Slicer in a folder, named as their radiographs.
+
+    Arguments and errors are those of `read_nifti`; the package is pynrrd.
+    """
+    source = Path(source)
+    cases = {
+        path.name[: -len(seg_nrrd.SUFFIX)]: path
+        for path in _entries(source)
+        if path.name.lower().endswith(seg_nrrd.SUFFIX)
+    }
+    return _films("seg.nrrd", cases, source, images, mapping or {})
+
+
+@dataclass(frozen=True)
+class _StoredMask:
+    """One mask of a file of several, read when it is drawn."""
+
+    format: str
+    path: Path
+    name: str
+    bounds: None = field(default=None, init=False)
+
+    def draw(self, size: tuple[int, int]) -> np.ndarray:
+        """Return the (H, W) bool mask."""
+        return _read(self.format, self.path, size)[self.name]
+
+
+@lru_cache(maxsize=1)
+def _read(kind: str, path: Path, size: tuple[int, int] | None) -> dict[str, np.ndarray]:
+    """Read the masks of a radiograph by name, without empty ones; those of one film are asked for one after another."""
+    masks: dict[str, np.ndarray] = {}
+    for name, mask in READERS[kind](path, size):
+        if mask.any():
+            masks[name] = masks[name] | mask if name in masks else mask
+    return masks
+
+
+def _films(
+    kind: str,
+    cases: Mapping[str, Path],
+    source: Path,
+    images: str | Path | None,
+    mapping: Mapping[str, str | None],
+) -> list[AnnotatedFilm]:
+    if not cases:
+        raise DataError(f"{source}: holds no masks in the format {kind}")
+    folder, films, erosions = Path(images) if images else source, [], False
+    for stem, path in sorted(cases.items()):
+        masks = _read(kind, path, None)
+        meanings = match_names(masks, mapping, path)
+        size = next((mask.shape for mask in masks.values()), None) if kind == "nifti" else None
+        drawn = [
+            (meaning, Region(f"{path}: {name}", [_StoredMask(kind, path, name)])) for name, meaning in meanings.items()
+        ]
+        erosions = erosions or names_erosion(masks, mapping)
+        films.append(AnnotatedFilm.of(_image(folder, stem, path), size, drawn, path, erosions))
+    return [replace(film, erosions=film.erosions or ()) for film in films] if erosions else films
+
+
+def _entries(source: Path) -> Sequence[Path]:
+    if not source.is_dir():
+        raise DataError(f"{source}: no such folder; give the one that holds the masks")
+    return sorted(path for path in source.iterdir() if not path.name.startswith("."))
+
+
+def _image(folder: Path, stem: str, source: Path) -> Path:
+    """Find the picture of a name, whatever its ending."""
+    endings = IMAGE_SUFFIXES - {".npy"}
+    found = [path for path in sorted(folder.glob("*")) if path.stem == stem and path.suffix.lower() in endings]
+    if not found:
+        raise DataError(
+            f"{source}: its radiograph {stem} (.png, .bmp, ...) is not in {folder}; name its folder with --images"
+        )
+    if len(found) > 1:
+        raise DataError(f"{source}: {' and '.join(path.name for path in found)} may be its radiograph; keep one")
+    return found[0]
