@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jointwrist.commands.evaluate_predictions import add_arguments, evaluate_predictions
 from jointwrist.commands.shared import UsageError, add_field, complain, positive
 from jointwrist.errors import DataError
 
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Say what the command takes."""
     parser = commands.add_parser(
-        "evaluate", help="measure trained weights", description="Write one CSV row per case and print the means."
+        "evaluate",
+        help="measure trained weights, or what any tool predicted",
+        description="Write one CSV row per case and print the means.",
     )
-    parser.add_argument("weights", help="weight file or folder of a training run")
+    parser.add_argument("weights", nargs="?", help="weight file or folder of a training run")
     parser.add_argument("--data", type=Path, required=True, metavar="ROOT", help="folder in the released layout")
     parser.add_argument(
         "--split", choices=("train", "val", "test", "all"), default="test", help="cases (default: %(default)s)"
@@ -41,10 +44,18 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     group.add_argument(
         "--batch-size", type=positive, default=4, metavar="N", help="films at once (default: %(default)s)"
     )
+    add_arguments(parser)
     parser.set_defaults(run=evaluate)
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
+    """Measure trained weights, or predictions, on a split."""
+    if (arguments.weights is None) == (arguments.predictions is None):
+        raise UsageError("evaluate takes either a weight file or --predictions")
+    return evaluate_predictions(arguments) if arguments.predictions else evaluate_weights(arguments)
+
+
+def evaluate_weights(arguments: argparse.Namespace) -> int:
     """Measure trained weights on a split."""
     import pandas as pd
     from torch.utils.data import ConcatDataset

@@ -1,0 +1,140 @@
+"""`jointwrist evaluate --predictions`: rows and means of what any tool predicted."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jointwrist.commands.shared import complain
+from jointwrist.errors import DataError
+
+if TYPE_CHECKING:
+    from jointwrist.data.ram_w600 import Case, Release
+
+#: File of erosion probabilities that is looked for among the predictions.
+EROSIONS = "erosion.csv"
+#: Most names of a list that are printed.
+SHOWN = 10
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Take the predictions of any tool in place of weights."""
+    group = parser.add_argument_group("predictions of any tool, in place of weights")
+    group.add_argument(
+        "--predictions",
+        type=Path,
+        metavar="FOLDER",
+        help="masks named after the radiographs, as npz, 16-bit PNG, npy, NIfTI, .seg.nrrd, labelme, COCO results or"
+        " 8-bit label maps; scored on the radiographs' own pixels",
+    )
+    group.add_argument("--format", metavar="FORMAT", help="of the masks, where the folder holds several")
+    group.add_argument("--map", type=Path, metavar="YAML", help="name or number of a mask: bone, or null")
+    group.add_argument(
+        "--erosions",
+        type=Path,
+        metavar="CSV",
+        help=f"erosion probabilities: case, joint, probability and, if wanted, level (default: FOLDER/{EROSIONS})",
+    )
+    group.add_argument(
+        "--threshold",
+        type=float,
+        default=0.5,
+        metavar="P",
+        help="probability from which a joint counts as eroded (default: %(default)s)",
+    )
+    group.add_argument("--name", metavar="MODEL", help="of the model that predicted; first column of the rows")
+
+
+def evaluate_predictions(arguments: argparse.Namespace) -> int:
+    """Score masks and erosion probabilities; what cannot be scored is named, and the exit code is then 2."""
+    from jointwrist.data.ram_w600 import Release
+
+    release = Release.open(arguments.data)
+    path = arguments.erosions or arguments.predictions / EROSIONS
+    erosions = path if arguments.erosions or path.is_file() else None
+    faults = _masks(release, arguments, erosions is None)
+    if erosions is not None:
+        faults += _erosions(release, arguments, erosions)
+    return 2 if faults else 0
+
+
+def _masks(release: Release, arguments: argparse.Namespace, needed: bool) -> int:
+    """Score the masks; return how many radiographs could not be scored."""
+    from jointwrist.data.formats.predicted import find_masks
+    from jointwrist.data.importers.names import read_map
+    from jointwrist.engine.score_masks import label_map_limit, score_masks
+
+    mapping = read_map(arguments.map) if arguments.map else None
+    known = {case.identifier for case in release.cases}
+    predicted = find_masks(arguments.predictions, known, arguments.format, mapping, needed)
+    if predicted is None:
+        return 0
+    cases = [case for case in _chosen(release, arguments, "segmentation_split") if case.mask is not None]
+    done = score_masks(cases, predicted)
+    _name(predicted.extra, "of no radiograph in this folder", arguments.predictions)
+    for fault in done.faults:
+        complain(fault)
+    if not done.rows:
+        raise DataError(f"{arguments.predictions}: none of {len(cases)} radiographs could be scored")
+    text = _write(done.rows, "segmentation", arguments, len(cases))
+    print(f"{text} (masks: {predicted.format})")
+    if done.exclusive:
+        rows, bound = label_map_limit(done.scored)
+        text = _write(rows, "label_map", arguments, len(cases), "segmentation")
+        print("no pixel belongs to two bones, as in a label map, which loses the overlaps of this truth;")
+        print(f"mean DSC that no label map exceeds: {100 * bound:.2f} %")
+        print(f"the truth itself, each overlap given to the smaller bone: {text}")
+    return len(done.faults)
+
+
+def _erosions(release: Release, arguments: argparse.Namespace, path: Path) -> int:
+    """Score the erosion probabilities; return how many radiographs lack some."""
+    from jointwrist.data.ram_w600 import SPLITS
+    from jointwrist.engine.score_erosions import read_probabilities, score_erosions
+
+    found, extra = read_probabilities(path, {case.identifier for case in release.cases})
+    splits = SPLITS if arguments.split == "all" else (arguments.split,)
+    cases = [case for split in splits for case in release.erosion(split)]
+    rows, faults = score_erosions(cases, found, arguments.threshold)
+    _name(extra, "of no radiograph in this folder", path)
+    for fault in faults:
+        complain(fault)
+    if not rows:
+        raise DataError(f"{path}: has none of {len(cases)} scored radiographs")
+    for row in rows:
+        row["predicted"] = int(row["probability"] >= arguments.threshold)
+    print(_write(rows, "erosion", arguments, len(cases)))
+    return len(faults)
+
+
+def _chosen(release: Release, arguments: argparse.Namespace, split: str) -> list[Case]:
+    return [case for case in release.cases if getattr(case, split) and arguments.split in ("all", getattr(case, split))]
+
+
+def _name(names: Sequence[str], what: str, where: Path) -> None:
+    if names:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        complain(f"{where}: {what}: {', '.join(names[:SHOWN])}{more}")
+
+
+def _write(
+    rows: list[dict[str, Any]], name: str, arguments: argparse.Namespace, cases: int, table: str | None = None
+) -> str:
+    """Write rows as CSV, and return a line with their means."""
+    import pandas as pd
+
+    from jointwrist.commands.evaluate import means
+    from jointwrist.engine.evaluate import ROW_KEYS
+    from jointwrist.files import atomic
+
+    frame = pd.DataFrame(rows).sort_values(list(ROW_KEYS[table or name]))
+    if arguments.name:
+        frame.insert(0, "model", arguments.name)
+    path = arguments.out / f"{name}.csv"
+    with atomic(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format="%.6g")
+    count = frame["case"].nunique()
+    of = "" if count == cases else f" of {cases}"
+    return f"{path}: {count}{of} wrists, {means(table or name, frame)}"

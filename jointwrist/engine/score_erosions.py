@@ -1,0 +1,120 @@
+"""Rows of the erosion probabilities that any tool wrote into a CSV file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jointwrist.anatomy import JOINT_NAMES, NOT_SCORED, joint_index
+from jointwrist.data.importers.sheet import read_sheet
+from jointwrist.data.layout import identifier_in
+from jointwrist.data.ram_w600 import Case
+from jointwrist.errors import DataError
+
+#: Highest level; it stands for the scores 3 to 5.
+_TOP_LEVEL = 3
+
+
+class Probability(NamedTuple):
+    """What a tool says of one joint surface.
+
+    Attributes:
+        probability: That it is eroded.
+        level: From 0 to 3, where 3 stands for the scores 3 to 5; None if the tool gives none.
+    """
+
+    probability: float
+    level: int | None
+
+
+def read_probabilities(
+    path: Path, known: Collection[str]
+) -> tuple[dict[tuple[str, int], Probability], tuple[str, ...]]:
+    """Read a table with the columns `case`, `joint`, `probability` and, if wanted, `level`; others are left alone.
+
+    Args:
+        path: CSV file or Excel workbook. `case` is an identifier or a file name that begins with one, `joint` any
+            spelling of a joint surface.
+        known: Identifiers of the radiographs.
+
+    Returns:
+        Probabilities by identifier and index of the joint, and the cases of the file that are no known radiograph.
+
+    Raises:
+        DataError: The file cannot be read, lacks a column, or has a value out of range or a joint twice.
+    """
+    found: dict[tuple[str, int], Probability] = {}
+    extra = []
+    for line, row in read_sheet(path, "case"):
+        where = f"{path}: line {line}"
+        if not {"joint", "probability"} <= row.keys():
+            raise DataError(f"{path}: needs the columns case, joint and probability; it has {', '.join(row)}")
+        case = identifier_in(Path(row["case"]).name, known)
+        if case is None:
+            extra.append(row["case"])
+            continue
+        try:
+            joint = joint_index(row["joint"])
+        except KeyError as error:
+            raise DataError(f"{where}: {error.args[0]}") from None
+        if (case, joint) in found:
+            raise DataError(f"{where}: {case}, {JOINT_NAMES[joint]} stands in two lines; keep one")
+        found[case, joint] = Probability(_probability(row["probability"], where), _level(row.get("level", ""), where))
+    return found, tuple(dict.fromkeys(extra))
+
+
+def score_erosions(
+    cases: Sequence[Case], found: Mapping[tuple[str, int], Probability], threshold: float
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Set probabilities beside the true scores.
+
+    Args:
+        cases: Radiographs with scores.
+        found: As from `read_probabilities`.
+        threshold: Probability from which a joint counts as eroded; it is the level (0 or 1) where a tool gives none.
+
+    Returns:
+        Rows as of our own models, and a sentence for each radiograph with scored joints that have no probability.
+    """
+    rows, faults = [], []
+    for case in sorted(cases, key=lambda case: case.identifier):
+        scored = {joint: score for joint, score in enumerate(case.scores) if score != NOT_SCORED}
+        missing = [JOINT_NAMES[joint] for joint in scored if (case.identifier, joint) not in found]
+        if missing:
+            faults.append(f"{case.identifier}: no probability of {', '.join(missing)}")
+        for joint, score in scored.items():
+            if (case.identifier, joint) not in found:
+                continue
+            probability, level = found[case.identifier, joint]
+            rows.append(
+                {
+                    "case": case.identifier,
+                    "patient": case.patient,
+                    "side": case.side,
+                    "joint": JOINT_NAMES[joint],
+                    "score": score,
+                    "probability": probability,
+                    "level": int(probability >= threshold) if level is None else level,
+                    "found": True,
+                }
+            )
+    return sorted(rows, key=lambda row: (row["case"], row["joint"])), faults
+
+
+def _probability(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value <= 1:
+        raise DataError(f"{where}: {text!r} is no probability from 0 to 1; leave the line out if there is none")
+    return value
+
+
+def _level(text: str, where: str) -> int | None:
+    if not text:
+        return None
+    if text not in map(str, range(_TOP_LEVEL + 1)):
+        raise DataError(f"{where}: level {text!r} is not one of 0 to {_TOP_LEVEL}, which stands for the scores 3 to 5")
+    return int(text)

@@ -1,0 +1,135 @@
+"""Rows of the masks that any tool predicted, on the radiographs' own pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from jointwrist.anatomy import NUM_BONES
+from jointwrist.data.formats.label_map import NUMBERS, by_number, to_label_map
+from jointwrist.data.formats.layers import bone_bits
+from jointwrist.data.formats.predicted import Predicted
+from jointwrist.data.ram_w600 import Case, load_sample
+from jointwrist.errors import DataError
+from jointwrist.metrics.case_rows import segmentation_rows
+from jointwrist.metrics.label_map import dice_bound
+
+#: Ways to lie wrongly on a radiograph.
+_ORIENTATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "are transposed": lambda bits: bits.T,
+    "are mirrored left to right": lambda bits: bits[:, ::-1],
+    "are upside down": lambda bits: bits[::-1],
+    "are turned by 180 degrees": lambda bits: bits[::-1, ::-1],
+    "are turned by 90 degrees": lambda bits: np.rot90(bits),
+    "are turned by 270 degrees": lambda bits: np.rot90(bits, -1),
+    "are transposed and turned by 180 degrees": lambda bits: bits.T[::-1, ::-1],
+}
+#: Mean Dice coefficient of the bones above which masks certainly lie on the right places.
+_RIGHT = 0.5
+
+
+@dataclass
+class ScoredMasks:
+    """What came of the masks of a split.
+
+    Attributes:
+        rows: Rows of `segmentation_rows`.
+        scored: Radiographs that have rows.
+        faults: A sentence for each radiograph that could not be scored.
+        exclusive: Whether no predicted pixel belongs to two bones, although true ones do.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    scored: list[Case] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    exclusive: bool = False
+
+
+def score_masks(cases: Sequence[Case], predicted: Predicted) -> ScoredMasks:
+    """Compare masks with the truth, radiograph by radiograph; those that cannot be compared are named.
+
+    Args:
+        cases: Radiographs with masks.
+        predicted: As from `formats.predicted.find_masks`.
+
+    Raises:
+        DataError: A file of the release is damaged.
+    """
+    done = ScoredMasks()
+    overlaps = np.zeros(2, bool)
+    for case in tqdm(cases, desc="evaluate", unit="film", disable=None, leave=False):
+        if case.identifier not in predicted.cases:
+            done.faults.append(f"{case.identifier}: no masks")
+            continue
+        truth = load_sample(case, right_hand=False).bones
+        try:
+            bits = predicted.read(case.identifier, truth.shape)
+        except DataError as error:
+            done.faults.append(f"{case.identifier}: {error}")
+            continue
+        if wrong := wrong_orientation(bits, truth):
+            done.faults.append(f"{case.identifier}: the masks {wrong}; write them as the radiograph lies")
+            continue
+        overlaps |= [(np.bitwise_count(array) > 1).any() for array in (bits, truth)]
+        done.rows += _rows(case, bits, truth)
+        done.scored.append(case)
+    done.exclusive = bool(overlaps[1] and not overlaps[0])
+    return done
+
+
+def label_map_limit(cases: Sequence[Case]) -> tuple[list[dict[str, Any]], float]:
+    """Say how well exclusive label maps can describe the true masks of radiographs.
+
+    Returns:
+        Rows of the truth as a label map that gives each overlap to the smaller bone, and the mean Dice coefficient of
+        the bones that no exclusive label map exceeds.
+    """
+    rows, total, count = [], 0.0, 0
+    for case in tqdm(cases, desc="label maps", unit="film", disable=None, leave=False):
+        truth = load_sample(case, right_hand=False).bones
+        named = by_number(to_label_map(truth), case.image)
+        rows += _rows(case, bone_bits(named, truth.shape, NUMBERS, case.image), truth)
+        bound, bones = dice_bound(truth)
+        total, count = total + bound, count + bones
+    return rows, total / max(count, 1)
+
+
+def wrong_orientation(bits: np.ndarray, truth: np.ndarray) -> str | None:
+    """Say how masks lie that fit the truth in another orientation, and not as they are; None of all others.
+
+    Args:
+        bits: (H, W) uint16 bit map, predicted.
+        truth: (H, W) uint16 bit map.
+    """
+    if _dice(bits, truth) >= _RIGHT:
+        return None
+    for text, turn in _ORIENTATIONS.items():
+        if (turned := turn(bits)).shape == truth.shape and _dice(turned, truth) >= _RIGHT:
+            return text
+    return None
+
+
+def _dice(bits: np.ndarray, truth: np.ndarray) -> float:
+    """Mean Dice coefficient of the bones of the truth."""
+    figures = []
+    for bone in range(NUM_BONES):
+        mask, true = (bits >> bone) & 1, (truth >> bone) & 1
+        if true.any():
+            figures.append(2 * np.count_nonzero(mask & true) / (np.count_nonzero(mask) + np.count_nonzero(true)))
+    return float(np.mean(figures)) if figures else 0.0
+
+
+def _rows(case: Case, bits: np.ndarray, truth: np.ndarray) -> list[dict[str, Any]]:
+    return segmentation_rows(
+        case=case.identifier,
+        patient=case.patient,
+        side=case.side,
+        scores=case.scores,
+        predicted=bits,
+        truth=truth,
+        spacing_mm=case.spacing_mm,
+    )
