@@ -27,7 +27,8 @@ PERMISSIVE = {
     "0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "CNRI-Python", "ISC", "MIT", "MIT-CMU",
     "LLVM-exception", "PSF-2.0", "Zlib",
     "3-Clause BSD License", "Apache 2.0 License", "Apache License 2.0", "Apache Software License", "BSD",
-    "BSD License", "DFSG approved", "FreeBSD", "ISC License (ISCL)", "MIT License", "Python Software Foundation License",
+    "BSD License", "DFSG approved", "FreeBSD", "ISC License (ISCL)", "MIT License",
+    "Python Software Foundation License",
 }  # fmt: skip
 #: Copyleft of single files, of a library that is used as it is.
 WEAK = {"certifi": {"Mozilla Public License 2.0 (MPL 2.0)"}, "tqdm": {"MPL-2.0"}}
