@@ -79,10 +79,17 @@ class Retest:
 
 @dataclass(frozen=True)
 class Regime:
-    """Where the training wrists come from."""
+    """Where the training wrists come from.
+
+    Attributes:
+        summary: One line for people.
+        set: Values of every run.
+        seeds: How many of the plan's seeds are run; 0 means all.
+    """
 
     summary: str
     set: dict[str, Any]
+    seeds: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,7 @@ class Ablations:
     version: int
     phantom: dict[str, Any]
     seeds: tuple[int, ...]
+    telling: tuple[str, ...]
     defaults: dict[str, Any]
     regimes: dict[str, Any]
     tasks: dict[str, dict[str, Any]]
@@ -127,13 +135,21 @@ class Ablations:
         return build(RunConfig, {**values, **identity})
 
     def runs(self, regimes: list[str], arms: list[str], seeds: list[int]) -> list[tuple[str, str, int]]:
-        """Order of the runs: one seed of everything before the next; arms in the order of the file."""
+        """Order of the runs: telling arms first; of them, one seed before the next; arms in the order of the file."""
+        unused = {
+            (name, seed)
+            for name, regime in self.regimes.items()
+            for seed in (self.seeds[regime.seeds :] if regime.seeds else ())
+        }
         return [
             (regime, arm, seed)
+            for telling in (True, False)
             for seed in seeds
             for regime in regimes
             for arm in arms
-            if regime in (self.arms[arm].regimes or self.regimes)
+            if (arm in self.telling) == telling
+            and regime in (self.arms[arm].regimes or self.regimes)
+            and (regime, seed) not in unused
         ]
 
 

@@ -86,7 +86,8 @@ def run_job(accelerator: Accelerator, job: Job, release: Release) -> dict[str, A
     A disk that takes no more is no error of the job: it ends the run, and the same command goes on from there.
 
     Returns:
-        The record: status "ok" or "error", seconds, versions, machine, notes; with a traceback if it failed.
+        The record: status "ok" or "error", seconds, versions, machine, whether training had the pixel truth of
+        erosions, notes; with a traceback if it failed.
 
     Raises:
         SystemExit: One of several processes failed alone, out of memory for example. The others wait for it in an
@@ -158,6 +159,7 @@ def _train_and_test(accelerator: Accelerator, job: Job, release: Release) -> dic
     return {
         "epochs": trainer.epoch,
         "parameters": parameters,
+        "pixel_truth": data.pixel_truth,
         "thresholds": thresholds,
         "test_seconds": round(time.monotonic() - began, 2),
         "notes": list(data.notes),
@@ -178,6 +180,7 @@ def _test_as_it_is(accelerator: Accelerator, job: Job, data: RunData, task: Task
         write_rows(job, rows, 0.5)
     return {
         "epochs": 0,
+        "pixel_truth": False,
         "parameters": sum(p.numel() for p in model.parameters()),
         "thresholds": {"mask": 0.5, "erosion": 0.5},
         "test_seconds": round(time.monotonic() - began, 2),

@@ -1,6 +1,12 @@
-"""Losses of the two tasks. All take logits, unless a name says otherwise, and average over labelled images only."""
+"""Losses of the two tasks. All take logits, unless a name says otherwise.
+
+Where a batch mixes labelled and unlabelled images, `images` (B,) bool says which count: the mean is over those, and 0
+without any. Nothing is selected by a mask, as a GPU would have to be waited for to know how many there are.
+"""
 
 from __future__ import annotations
+
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +18,17 @@ from jointwrist.anatomy import OVERLAP_PAIRS
 EROSION_LEVELS = 4
 
 
-def dice_loss(values: Tensor, target: Tensor, squared: bool = False, smooth: float = 1e-5) -> Tensor:
+def mean_over(values: Tensor, images: Tensor | None = None) -> Tensor:
+    """Mean of (B, ...) values over the chosen images, or over all."""
+    if images is None:
+        return values.mean()
+    each = values.flatten(1).mean(1)
+    return torch.where(images, each, 0.0).sum() / images.sum().clamp_min(1)
+
+
+def dice_loss(
+    values: Tensor, target: Tensor, squared: bool = False, smooth: float = 1e-5, images: Tensor | None = None
+) -> Tensor:
     """Dice loss, mean over images and channels.
 
     Args:
@@ -20,19 +36,35 @@ def dice_loss(values: Tensor, target: Tensor, squared: bool = False, smooth: flo
         target: (B, C, H, W) masks, 0 or 1.
         squared: Squared terms in the denominator (V-Net, arXiv 1606.04797, equation 2).
         smooth: Added to numerator and denominator.
+        images: Which of them count.
     """
     values = values.float()
     intersection = (values * target).sum((-2, -1))
     power = 2 if squared else 1
     total = values.pow(power).sum((-2, -1)) + target.sum((-2, -1))
-    return (1 - (2 * intersection + smooth) / (total + smooth)).mean()
+    return mean_over(1 - (2 * intersection + smooth) / (total + smooth), images)
 
 
-def overlap_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, target: Tensor, rarity: float = 1.0, images: Tensor | None = None) -> Tensor:
+    """Binary cross-entropy of (B, ...) logits, mean over the images that count; pixels of value 1 weigh `rarity`."""
+    weight = torch.full((), rarity, device=logits.device)
+    each = F.binary_cross_entropy_with_logits(logits.float(), target, pos_weight=weight, reduction="none")
+    return mean_over(each, images)
+
+
+def overlap_dice_loss(logits: Tensor, target: Tensor, images: Tensor | None = None) -> Tensor:
     """Dice loss of the 14 overlap regions: probabilities multiply where masks intersect."""
-    first, second = (torch.tensor(side, device=logits.device) for side in zip(*OVERLAP_PAIRS, strict=True))
+    first, second = _overlap_channels(logits.device)
     probability = logits.float().sigmoid()
-    return dice_loss(probability[:, first] * probability[:, second], target[:, first] * target[:, second], smooth=1.0)
+    found, wanted = (masks[:, first] * masks[:, second] for masks in (probability, target))
+    return dice_loss(found, wanted, smooth=1.0, images=images)
+
+
+@cache
+def _overlap_channels(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Bone channels of the 14 pairs; kept, as sending them would have to wait for a GPU."""
+    first, second = torch.tensor(OVERLAP_PAIRS, device=device).unbind(1)
+    return first, second
 
 
 def signed_distance(mask: Tensor, radius: int = 8) -> Tensor:
@@ -63,24 +95,25 @@ def signed_distance(mask: Tensor, radius: int = 8) -> Tensor:
     return squared_distance(inside).sqrt() - squared_distance(~inside).sqrt()
 
 
-def distance_loss(distance: Tensor, target: Tensor, scale: float = 4.0) -> Tensor:
+def distance_loss(distance: Tensor, target: Tensor, scale: float = 4.0, images: Tensor | None = None) -> Tensor:
     """Smooth L1 between predicted and true tanh(d / scale), d the signed distance in pixels.
 
     Args:
         distance: (B, C, H, W) logits of the clipped distance (tanh is applied here).
         target: (B, C, H, W) masks.
         scale: Pixels at which tanh bends.
+        images: Which of them count.
     """
     with torch.no_grad():
         truth = torch.tanh(signed_distance(target) / scale)
-    return F.smooth_l1_loss(torch.tanh(distance.float()), truth)
+    return mean_over(F.smooth_l1_loss(torch.tanh(distance.float()), truth, reduction="none"), images)
 
 
-def boundary_loss(logits: Tensor, target: Tensor) -> Tensor:
+def boundary_loss(logits: Tensor, target: Tensor, images: Tensor | None = None) -> Tensor:
     """Boundary loss (Kervadec et al., arXiv 1812.07032, equation 5) with the distance clipped and scaled to [-1, 1]."""
     with torch.no_grad():
         distance = signed_distance(target) / 8.0
-    return -(logits.float().sigmoid() * distance).mean()
+    return -mean_over(logits.float().sigmoid() * distance, images)
 
 
 def score_levels(scores: Tensor) -> Tensor:

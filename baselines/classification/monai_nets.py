@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from jointwrist.errors import require
+from jointwrist.models.crop_map import CropOutput, MapHead
 from jointwrist.registry import ModelSpec, register_model
+
+#: Channels of the four stages.
+WIDTHS = [16, 32, 64, 128]
 
 
 @register_model(
@@ -20,16 +24,46 @@ from jointwrist.registry import ModelSpec, register_model
         input_size=224,
     )
 )
-def resnet(in_chans: int = 1, num_classes: int = 2) -> nn.Module:
-    """Build a ResNet-18 of a quarter of the width, whose first convolution keeps the resolution."""
+def resnet(in_chans: int = 1, num_classes: int = 2, map_head: bool = False) -> nn.Module:
+    """Build a ResNet-18 of a quarter of the width, whose first convolution keeps the resolution.
+
+    Args:
+        in_chans: Channels of the image.
+        num_classes: Logits.
+        map_head: Draw a map of the eroded area too, which the score reads; see `jointwrist.models.crop_map`.
+    """
     nets = require("monai.networks.nets", "baselines")
-    return nets.ResNet(
+    network = nets.ResNet(
         "basic",
         layers=[2, 2, 2, 2],
-        block_inplanes=[16, 32, 64, 128],
+        block_inplanes=WIDTHS,
         spatial_dims=2,
         n_input_channels=in_chans,
         conv1_t_size=7,
         conv1_t_stride=1,
         num_classes=num_classes,
     )
+    return MappedResNet(network) if map_head else network
+
+
+class MappedResNet(nn.Module):
+    """A ResNet of MONAI with a map head in place of its classifier.
+
+    Args:
+        network: The ResNet.
+    """
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        network.fc = nn.Identity()
+        self.network, self.head = network, MapHead(WIDTHS)
+
+    def forward(self, image: Tensor) -> CropOutput:
+        """Score (N, C, P, P) crops and draw maps of P/2 pixels."""
+        net = self.network
+        x = net.maxpool(net.act(net.bn1(net.conv1(image))))
+        features = []
+        for layer in (net.layer1, net.layer2, net.layer3, net.layer4):
+            x = layer(x)
+            features.append(x)
+        return self.head(features)

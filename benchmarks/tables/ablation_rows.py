@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.tables.table import ABSENT
 from jointwrist.anatomy import joint_index
 from jointwrist.files import atomic, write_text
 from jointwrist.metrics.erosion import erosion_metrics
@@ -30,7 +31,7 @@ class Rows:
     """Every run's figures of the test wrists.
 
     Attributes:
-        runs: regime, arm, seed, parameters, seconds, machine and threshold, by run.
+        runs: regime, arm, seed, parameters, seconds, machine, threshold and use of pixel truth, by run.
         masks: DSC and NSD of every wrist, columns (run, figure), by case; with the patients.
         calls: Probability of every joint surface, a column a run; with patient, joint and score.
         configs: Resolved configuration, by run.
@@ -88,6 +89,7 @@ class Rows:
                     "seconds": record["seconds"],
                     "machine": record["machine"],
                     "threshold": record["thresholds"]["erosion"],
+                    "pixel_truth": record.get("pixel_truth", ABSENT),
                     "revision": record["revision"][:12],
                 }
             )

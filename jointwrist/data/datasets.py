@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from jointwrist.anatomy import NUM_JOINTS
+from jointwrist.data.crops import crop_map, load_crop_erosion
 from jointwrist.data.mask_resize import MaskRule, resize_bits
 from jointwrist.data.preprocess import prepare_image
 from jointwrist.data.ram_w600 import Case, load_crop, load_sample
@@ -150,7 +151,7 @@ def _unit(grey: Tensor) -> Tensor:
 
 
 class CropDataset(Dataset):
-    """Released joint crops, for the erosion classifiers.
+    """Released joint crops, for the erosion classifiers; with their eroded pixels where cases say them.
 
     Args:
         cases: Cases with scores and crops.
@@ -168,7 +169,7 @@ class CropDataset(Dataset):
             for joint in range(NUM_JOINTS)
             if case.scores is not None and case.scores[joint] >= 0 and joint in case.crops
         ]
-        self._crops: list[Tensor | None] | None = [None] * len(self.index) if cache else None
+        self._crops: list[dict[str, Tensor] | None] | None = [None] * len(self.index) if cache else None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -178,10 +179,13 @@ class CropDataset(Dataset):
         case, joint = self.index[index]
         return case.scores[joint]
 
-    def _crop(self, index: int) -> Tensor:
+    def _crop(self, index: int) -> dict[str, Tensor]:
         case, joint = self.index[index]
-        crop = load_crop(case, joint, mirrored=self.mirror_left and case.side == "L")
-        return prepare_image(torch.from_numpy(np.ascontiguousarray(crop))[None, None], self.size)[0]
+        mirrored = self.mirror_left and case.side == "L"
+        crop = load_crop(case, joint, mirrored)
+        eroded = load_crop_erosion(case, joint, crop.shape, mirrored)
+        image = prepare_image(torch.from_numpy(np.ascontiguousarray(crop))[None, None], self.size)[0]
+        return {"image": image, **crop_map(eroded, self.size)}
 
     def __getitem__(self, index: int) -> dict[str, object]:
         case, joint = self.index[index]
@@ -192,7 +196,7 @@ class CropDataset(Dataset):
                 self._crops[index] = self._crop(index)
             crop = self._crops[index]
         return {
-            "image": crop,
+            **crop,
             "score": torch.tensor(case.scores[joint]),
             "joint": torch.tensor(joint),
             "identifier": case.identifier,

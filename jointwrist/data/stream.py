@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.config import digest
+from jointwrist.data.crops import crop_map
 from jointwrist.data.datasets import sample_to_item
 from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.preprocess import prepare_image
@@ -29,10 +30,11 @@ class PhantomStream(Dataset):
         length: Wrists of one epoch; larger indices are further wrists.
         seed: Seed of the phantoms.
         config: Phantom configuration; its size is the side in pixels.
+        pixel_truth: Whether items say which pixels are eroded.
     """
 
-    def __init__(self, length: int, seed: int, config: PhantomConfig):
-        self.length, self.seed, self.config = length, seed, config
+    def __init__(self, length: int, seed: int, config: PhantomConfig, pixel_truth: bool = False):
+        self.length, self.seed, self.config, self.pixel_truth = length, seed, config, pixel_truth
         kept = os.environ.get(KEEP)
         self.kept = Path(kept) / digest({"seed": seed, **asdict(config)}) if kept else None
 
@@ -49,7 +51,8 @@ class PhantomStream(Dataset):
         return read_wrist(path)
 
     def __getitem__(self, index: int) -> dict[str, object]:
-        return sample_to_item(self.wrist(index), self.config.size)
+        wrist = self.wrist(index)
+        return sample_to_item(wrist if self.pixel_truth else replace(wrist, eroded=None), self.config.size)
 
 
 def write_wrist(path: Path, wrist: WristSample) -> None:
@@ -95,9 +98,11 @@ class PhantomCropStream(Dataset):
         sample = self._held[1]
         side = sample.image.shape[-1]
         x0, y0, x1, y1 = (round(float(v)) for v in sample.boxes[joint])
-        crop = sample.image[:, max(y0, 0) : min(y1, side), max(x0, 0) : min(x1, side)]
+        place = slice(max(y0, 0), min(y1, side)), slice(max(x0, 0), min(x1, side))
+        eroded = (sample.eroded[place] >> joint) & 1 if self.stream.pixel_truth else None
         return {
-            "image": prepare_image(torch.from_numpy(crop.copy())[None], self.size)[0],
+            "image": prepare_image(torch.from_numpy(sample.image[:, *place].copy())[None], self.size)[0],
+            **crop_map(eroded, self.size),
             "score": torch.tensor(int(sample.scores[joint])),
             "joint": torch.tensor(joint),
             "identifier": sample.identifier,

@@ -115,7 +115,10 @@ class ErosionConfig:
         threshold: Where the decision threshold comes from: argmax, or validation by balanced accuracy or F1; where
             from validation, a joint network's probabilities are calibrated there too.
         logit_adjustment: Add the log prior of each level to the logit in training (joint network).
-        map: Weight of the loss on the eroded-pixel map, where such masks exist (joint network).
+        pixel_truth: Learn where erosions are from masks of their pixels, which phantoms and outlined data sets have and
+            RAM-W600 has not: a joint network, and a classifier with the option `map_head`. Without it, such masks are
+            not even read, and training has the scores alone.
+        map: Weight of the loss on the map of eroded pixels, with `pixel_truth`.
         weight: Weight of the whole erosion loss (joint network).
     """
 
@@ -125,6 +128,7 @@ class ErosionConfig:
     positive_share: float = 0.0
     threshold: Literal["argmax", "balanced", "f1"] = "argmax"
     logit_adjustment: bool = True
+    pixel_truth: bool = False
     map: float = 1.0
     weight: float = 1.0
 
@@ -138,8 +142,10 @@ class JointConfig:
         lam_from: Share of the epochs after which `lam` holds; before, the erosion loss does not move the masks.
         lam_stop: Fall of the validation NSD since `lam_from`, in points of 100, at which the masks are left alone
             again.
-        segmentation_only: Share of the epochs at the start that train segmentation and feed the head true masks.
-        guided: Share of the epochs over which the probability of true masks falls from 1 to 0.
+        segmentation_only: Share of the epochs at the start that train the masks alone, without the losses of erosions
+            and of `consistency`.
+        guided: Share of the epochs, from the first on, over which the probability that true masks drive the erosion
+            head falls from 1 to 0.
         masked_share: Share of every batch that carries masks, where both kinds exist.
         consistency: Weight of the agreement with the moving average's masks on images without masks; needs `optim.ema`.
         pretrained: VMamba's or timm's Swin weights that the encoder starts from: local files, hub repositories with
@@ -246,6 +252,12 @@ class RunConfig:
     autocast_evaluation: bool = True
     workers: int = 0
     cache: bool = True
+
+
+def uses_pixel_truth(config: RunConfig) -> bool:
+    """Whether a run learns from the pixels of erosions where they are known."""
+    mapped = config.task == "joint" or bool(config.options.get("map_head"))
+    return mapped and config.erosion.pixel_truth and config.erosion.map > 0
 
 
 def identity(config: RunConfig | Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from jointwrist.data.phantom import PhantomConfig
 from jointwrist.data.ram_w600 import Case, Release
 from jointwrist.data.samplers import EpochBatches, FreshBatches, ProcessBatches
 from jointwrist.data.stream import PhantomCropStream, PhantomStream
-from jointwrist.engine.config import RunConfig
+from jointwrist.engine.config import RunConfig, uses_pixel_truth
 from jointwrist.engine.leaks import inherited_records, name_inherited, name_shared, recorded_patients, shared_patients
 from jointwrist.engine.stop import leave_signals_to_parent
 from jointwrist.errors import DataError
@@ -36,6 +36,7 @@ class RunData:
         val: Validation items.
         test: Test items.
         prior: (6, K) log odds of P(level > k) among the training wrists (joint task), or None.
+        pixel_truth: Whether training learns from the pixels of erosions.
         notes: What was left out and why.
         patients: Who is in each split; nobody is in that of phantoms made on the fly.
         inherited: Whom the networks that the run builds on were trained on; see `jointwrist.engine.leaks`.
@@ -46,6 +47,7 @@ class RunData:
     val: Dataset
     test: Dataset
     prior: Tensor | None
+    pixel_truth: bool
     notes: tuple[str, ...]
     patients: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inherited: Sequence[Mapping[str, Any]] = ()
@@ -85,6 +87,11 @@ def load_run_data(config: RunConfig, release: Release, augmented: bool = True) -
                 f"{release.root}: {name_shared(shared)}; keep each in one; `jointwrist data check` lists the images"
             )
         notes += (f"{name_shared(shared)}; the official protocol keeps them",)
+    known = bool(config.stream.wrists) or any(case.truth is not None for case in cases["train"])
+    if not uses_pixel_truth(config):
+        cases = {name: [replace(case, truth=None) for case in chosen] for name, chosen in cases.items()}
+        if known and config.task == "joint" and config.erosion.map:
+            notes += ("erosions are learned from their scores alone; erosion.pixel_truth=true adds their pixels",)
     # test is read once: keeping it would take memory for nothing
     datasets = {
         name: _dataset(config, chosen, config.cache and name != "test", augmented and name == "train")
@@ -103,7 +110,17 @@ def load_run_data(config: RunConfig, release: Release, augmented: bool = True) -
     inherited = inherited_records(config)
     if trained := recorded_patients(inherited, {*patients["val"], *patients["test"]}):
         notes += (name_inherited(trained),)
-    return RunData(datasets["train"], batches, datasets["val"], datasets["test"], prior, notes, patients, inherited)
+    return RunData(
+        datasets["train"],
+        batches,
+        datasets["val"],
+        datasets["test"],
+        prior,
+        known and uses_pixel_truth(config),
+        notes,
+        patients,
+        inherited,
+    )
 
 
 def train_loader(data: RunData, workers: int, process: int, processes: int) -> DataLoader:
@@ -147,7 +164,7 @@ def _dataset(config: RunConfig, cases: Sequence[Case], cache: bool, augmented: b
 def _stream(config: RunConfig) -> Dataset:
     size = config.detail_size or config.image_size
     phantom = build(PhantomConfig, {"size": size, **config.stream.options})
-    stream = PhantomStream(config.stream.wrists, config.stream.seed, phantom)
+    stream = PhantomStream(config.stream.wrists, config.stream.seed, phantom, uses_pixel_truth(config))
     return PhantomCropStream(stream, config.erosion.crop_size) if config.task == "erosion" else stream
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from jointwrist.engine.augment import Augment
 from jointwrist.engine.config import RunConfig
+from jointwrist.losses import cross_entropy, dice_loss
 
 Rows = dict[str, list[dict[str, Any]]]
 #: Mean of a count over the processes that train together.
@@ -65,6 +67,21 @@ class Task:
     def rows(self, output: Any, batch: dict[str, Any]) -> Rows:
         """Return per-case rows of what `forward` gave, by table ("segmentation", "erosion")."""
         raise NotImplementedError
+
+
+def map_loss(maps: Tensor, target: Tensor, known: Tensor, across: Across) -> Tensor:
+    """Cross-entropy and Dice of the eroded area of crops.
+
+    Args:
+        maps: (N, 1, P, P) logits.
+        target: (N, 1, P, P) eroded share of each pixel.
+        known: (N,) bool, the crops whose eroded pixels are known; Dice is of those with any.
+        across: As for `Task.output_losses`.
+    """
+    present = known & (target.sum((-3, -2, -1)) > 0)
+    weight = share(torch.stack([known.sum(), present.sum()]), across)
+    pixels = cross_entropy(maps, target, rarity=10.0, images=known)
+    return weight[0] * pixels + weight[1] * dice_loss(maps.float().sigmoid(), target, smooth=1.0, images=present)
 
 
 def share(count: Tensor, across: Across) -> Tensor:

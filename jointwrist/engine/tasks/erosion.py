@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 
 from jointwrist.anatomy import JOINT_NAMES
-from jointwrist.engine.tasks.base import Task, alone, share
+from jointwrist.engine.tasks.base import Task, alone, map_loss, share
+from jointwrist.models.crop_map import CropOutput
 
 
 class ErosionTask(Task):
@@ -13,18 +15,28 @@ class ErosionTask(Task):
 
     def prepare(self, batch, training):
         """Augment and bring to the sizes of the network."""
-        return {**batch, "image": self.augment(batch["image"])[0]} if training else batch
+        if not training:
+            return batch
+        image, eroded = self.augment(batch["image"], batch["eroded"][:, None])
+        return {**batch, "image": image, "eroded": eroded[:, 0]}
 
     def output_losses(self, output, batch, progress, across=alone):
-        """Weighted cross-entropy of two logits a crop."""
-        classes = batch["image"].new_tensor([1.0, self.config.erosion.positive_weight])
-        eroded = (batch["score"] > 0).long()
-        weight = share(classes[eroded].sum(), across)
-        return {"loss": weight * F.cross_entropy(output.float(), eroded, classes)}
+        """Weighted cross-entropy of two logits a crop; with a map head, also the joint network's loss of the map."""
+        logits, maps = output if isinstance(output, CropOutput) else (output, None)
+        eroded = batch["score"] > 0
+        weight = torch.where(eroded, self.config.erosion.positive_weight, 1.0)
+        each = F.cross_entropy(logits.float(), eroded.long(), reduction="none")
+        loss = share(weight.sum(), across) * (weight * each).sum() / weight.sum()
+        if maps is None:
+            return {"loss": loss}
+        target = F.adaptive_avg_pool2d(batch["eroded"][:, None].float(), maps.shape[-2:])
+        drawn = self.config.erosion.map * map_loss(maps, target, batch["has_eroded"], across)
+        return {"loss": loss + drawn, "erosion": loss, "map": drawn}
 
     def rows(self, output, batch):
         """Rows of two logits a crop."""
-        probability = output.float().softmax(-1)[:, 1].cpu().numpy()
+        logits = output.logits if isinstance(output, CropOutput) else output
+        probability = logits.float().softmax(-1)[:, 1].cpu().numpy()
         return {
             "erosion": [
                 {

@@ -15,10 +15,10 @@ from jointwrist.anatomy import JOINT_NAMES, NUM_JOINTS
 from jointwrist.data.hands import other_hands
 from jointwrist.data.preprocess import resize_image, unpack_bits
 from jointwrist.engine.checkpoint import load_weights
-from jointwrist.engine.config import RunConfig
-from jointwrist.engine.tasks.base import Across, alone, share
+from jointwrist.engine.config import RunConfig, uses_pixel_truth
+from jointwrist.engine.tasks.base import Across, alone, map_loss, share
 from jointwrist.engine.tasks.segmentation import SegmentationTask
-from jointwrist.losses import boundary_loss, dice_loss, distance_loss, ordinal_loss, score_levels
+from jointwrist.losses import boundary_loss, distance_loss, ordinal_loss, score_levels
 
 
 class JointTask(SegmentationTask):
@@ -32,6 +32,7 @@ class JointTask(SegmentationTask):
     def __init__(self, config: RunConfig, prior: Tensor | None = None):
         super().__init__(config)
         self.prior = prior if config.erosion.logit_adjustment else None
+        self.pixel_truth = uses_pixel_truth(config)
         #: Moving average of the trained network, if there is one; the trainer sets it.
         self.teacher: nn.Module | None = None
         #: Frozen network whose masks drive the erosion head, if the configuration names one.
@@ -43,19 +44,19 @@ class JointTask(SegmentationTask):
         if training:
             detail, bits = self.augment(detail, torch.stack([bones, eroded], 1))
             bones, eroded = bits.unbind(1)
-        return {
+        prepared = {
             **batch,
             "image": resize_image(detail, self.config.image_size),
             "detail": detail,
             "masks": self.resized_masks(bones),
-            "eroded_masks": unpack_bits(eroded, NUM_JOINTS),
             "other": self._other_hands(batch),
         }
+        return prepared | ({"eroded_masks": unpack_bits(eroded, NUM_JOINTS)} if self.pixel_truth else {})
 
     def _other_hands(self, batch: dict[str, Any]) -> Tensor | None:
         if not self.config.options.get("other_hand"):
             return None
-        return torch.tensor(other_hands(batch["identifier"]), device=batch["image"].device)
+        return torch.tensor(other_hands(batch["identifier"])).to(batch["image"].device, non_blocking=True)
 
     def losses(self, model, batch, progress):
         """Named losses of a prepared batch."""
@@ -63,7 +64,7 @@ class JointTask(SegmentationTask):
         warm = progress < schedule.segmentation_only
         bare = model.module if hasattr(model, "module") else model
         bare.lam = 0.0 if progress < schedule.lam_from or self.masks_fell() else schedule.lam
-        guidance = 1.0 if warm else max(0.0, 1 - progress / schedule.guided) if schedule.guided else 0.0
+        guidance = max(0.0, 1 - progress / schedule.guided) if schedule.guided else 0.0
         guided = labelled & (torch.rand(len(labelled), device=labelled.device) < guidance)
         if self.segmenter is None:
             output = model(batch["image"], batch["detail"], batch["masks"], guided, batch.get("other"))
@@ -107,24 +108,31 @@ class JointTask(SegmentationTask):
 
     def output_losses(self, output, batch, progress, across=alone):
         """Named losses of a `JointOutput`; each is a mean over the images that carry its label."""
-        labelled = batch["has_bones"]
         # every output stays in the graph, so that a batch without one kind of label still has all gradients
         connected = sum(
             o.float().sum()
             for o in (output.mask_logits, output.distance_logits, output.erosion_logits, output.erosion_maps)
         )
-        parts = {"erosion": self._erosion_loss(output, batch, across), "map": self._map_loss(output, batch, across)}
-        weight = share(labelled.sum(), across)
-        if labelled.any():
-            logits, masks = output.mask_logits[labelled], batch["masks"][labelled]
-            means = {k: v for k, v in self._mask_losses(logits, masks).items() if k != "loss"}
-            config = self.config.segmentation
-            if config.distance:
-                means["distance"] = config.distance * distance_loss(output.distance_logits[labelled], masks)
-            if config.boundary:
-                means["boundary"] = config.boundary * progress * boundary_loss(logits, masks)
-            parts |= {name: weight * value for name, value in means.items()}
+        parts = self._bone_losses(output, batch, progress, across)
+        if progress >= self.config.joint.segmentation_only:
+            parts |= self._erosion_losses(output, batch, across)
         return {"loss": sum(parts.values()) + 0.0 * connected, **parts}
+
+    def _bone_losses(self, output, batch: dict[str, Any], progress: float, across: Across) -> dict[str, Tensor]:
+        config, logits = self.config.segmentation, output.mask_logits
+        masks, labelled = batch["masks"], batch["has_bones"]
+        means = self._mask_losses(logits, masks, labelled)
+        del means["loss"]
+        if config.distance:
+            means["distance"] = config.distance * distance_loss(output.distance_logits, masks, images=labelled)
+        if config.boundary:
+            means["boundary"] = config.boundary * progress * boundary_loss(logits, masks, labelled)
+        weight = share(labelled.sum(), across)
+        return {name: weight * value for name, value in means.items()}
+
+    def _erosion_losses(self, output, batch: dict[str, Any], across: Across) -> dict[str, Tensor]:
+        parts = {"erosion": self._erosion_loss(output, batch, across)}
+        return parts | ({"map": self._map_loss(output, batch, across)} if self.pixel_truth else {})
 
     def _found_masks(self, image: Tensor) -> Tensor:
         """Mask probabilities (B, 14, H, W) of the frozen segmenter."""
@@ -133,22 +141,19 @@ class JointTask(SegmentationTask):
 
     def _consistency(self, logits: Tensor, image: Tensor, chosen: Tensor) -> Tensor:
         """Cross-entropy to the teacher's masks where it is sure (mean teacher, Tarvainen and Valpola 2017)."""
-        loss, count = logits.sum() * 0.0, logits.new_zeros((), dtype=torch.float32)
-        if chosen.any():
-            self.teacher.eval()  # validation leaves it in training mode
-            with torch.no_grad():
-                probability = self.teacher.segment(image[chosen]).float().sigmoid()
-                sure = ((probability - 0.5).abs() > 0.45).float()
-            found, wanted = logits[chosen].float(), probability.round()
-            loss = F.binary_cross_entropy_with_logits(found, wanted, weight=sure, reduction="sum")
-            count = sure.sum()
-        return self.config.joint.consistency * loss / self.across(count).clamp_min(1.0)
+        with torch.no_grad():
+            probability = self.teacher.eval().segment(image).float().sigmoid()
+            sure = ((probability - 0.5).abs() > 0.45) & _per_image(chosen)
+        wanted, sure = probability.round(), sure.float()
+        loss = F.binary_cross_entropy_with_logits(logits.float(), wanted, weight=sure, reduction="sum")
+        return self.config.joint.consistency * loss / self.across(sure.sum()).clamp_min(1.0)
 
     def _erosion_loss(self, output, batch: dict[str, Any], across: Across) -> Tensor:
-        prior = None if self.prior is None else self.prior.to(output.erosion_logits.device)
+        if self.prior is not None:
+            self.prior = self.prior.to(output.erosion_logits.device)
         levels = score_levels(batch["scores"])
         weight = share(((levels >= 0) & output.roi_valid).sum(), across)
-        loss = ordinal_loss(output.erosion_logits, levels, output.roi_valid, prior)
+        loss = ordinal_loss(output.erosion_logits, levels, output.roi_valid, self.prior)
         return self.config.erosion.weight * weight * loss
 
     def _map_loss(self, output, batch: dict[str, Any], across: Across) -> Tensor:
@@ -160,15 +165,7 @@ class JointTask(SegmentationTask):
         rois = torch.cat([torch.arange(len(boxes), device=boxes.device, dtype=boxes.dtype)[:, None], boxes], 1)
         scale = truth.shape[-1] / batch["image"].shape[-1]
         target = roi_align(truth, rois, maps.shape[-1], scale, sampling_ratio=2, aligned=True)
-        present = known & (target.sum((-3, -2, -1)) > 0)
-        weight = share(torch.stack([known.sum(), present.sum()]), across)
-        loss = maps.sum() * 0.0
-        if known.any():
-            rarity = maps.new_tensor(10.0)
-            loss = loss + weight[0] * F.binary_cross_entropy_with_logits(maps[known], target[known], pos_weight=rarity)
-        if present.any():
-            loss = loss + weight[1] * dice_loss(maps[present].sigmoid(), target[present], smooth=1.0)
-        return self.config.erosion.map * loss
+        return self.config.erosion.map * map_loss(maps, target, known, across)
 
     def rows(self, output, batch):
         """Rows of a `JointOutput`."""

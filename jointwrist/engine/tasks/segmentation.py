@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from jointwrist.anatomy import NUM_BONES
@@ -16,7 +15,7 @@ from jointwrist.data.preprocess import resize_image, unpack_bits
 from jointwrist.engine.checkpoint import load_weights
 from jointwrist.engine.config import RunConfig
 from jointwrist.engine.tasks.base import Task, alone, share
-from jointwrist.losses import dice_loss, overlap_dice_loss
+from jointwrist.losses import cross_entropy, dice_loss, overlap_dice_loss
 from jointwrist.metrics.case_rows import segmentation_rows
 
 
@@ -40,14 +39,14 @@ class SegmentationTask(Task):
         weight = share(torch.full((), len(output), device=output.device), across)
         return {name: weight * value for name, value in self._mask_losses(output, batch["masks"]).items()}
 
-    def _mask_losses(self, logits: Tensor, masks: Tensor) -> dict[str, Tensor]:
+    def _mask_losses(self, logits: Tensor, masks: Tensor, images: Tensor | None = None) -> dict[str, Tensor]:
         config = self.config.segmentation
         values = logits if config.raw_output else logits.float().sigmoid()
-        parts = {"dice": config.dice * dice_loss(values, masks, config.squared)}
+        parts = {"dice": config.dice * dice_loss(values, masks, config.squared, images=images)}
         if config.bce:
-            parts["bce"] = config.bce * F.binary_cross_entropy_with_logits(logits.float(), masks)
+            parts["bce"] = config.bce * cross_entropy(logits, masks, images=images)
         if config.overlap:
-            parts["overlap"] = config.overlap * overlap_dice_loss(logits, masks)
+            parts["overlap"] = config.overlap * overlap_dice_loss(logits, masks, images)
         return {"loss": sum(parts.values()), **parts}
 
     def rows(self, output, batch):
