@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from jointwrist.config import ConfigError, build, merge_trees, read_yaml
+from jointwrist.config import ConfigError, Count, Range, Seed, build, merge_trees, read_yaml
 from jointwrist.engine.config import RunConfig
 from jointwrist.registry import list_models, model_spec
 
@@ -25,9 +25,9 @@ class PhantomData:
         options: Further fields of the phantom's configuration.
     """
 
-    wrists: int = 160
-    size: int = 600
-    seed: int = 0
+    wrists: Count = 160
+    size: Annotated[int, Range(32)] = 600
+    seed: Seed = 0
     options: dict[str, Any] = field(default_factory=dict)
 
 

@@ -95,7 +95,7 @@ def _sections(cls: type, prefix: str) -> Iterator[str]:
 
 def key_table(cls: type, prefix: str) -> str:
     """Return a table of a dataclass's fields: key, type, default and the text of its docstring."""
-    hints, texts = typing.get_type_hints(cls), attribute_texts(cls)
+    hints, texts = typing.get_type_hints(cls, include_extras=True), attribute_texts(cls)
     rows = ["| key | type | default | |", "| --- | --- | --- | --- |"]
     for field in dataclasses.fields(cls):
         if dataclasses.is_dataclass(hints[field.name]):
@@ -115,6 +115,11 @@ def attribute_texts(cls: type) -> dict[str, str]:
 
 
 def _type_name(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Annotated:
+        number, limits = typing.get_args(hint)
+        return f"`{number.__name__}`, {limits}"
+    if typing.get_origin(hint) is tuple:
+        return ", ".join(_type_name(part) for part in typing.get_args(hint) if part is not Ellipsis)
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(f"`{value}`" for value in typing.get_args(hint))
     return f"`{hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)}`".replace(

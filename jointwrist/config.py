@@ -1,16 +1,17 @@
-"""Configuration: frozen dataclasses <- YAML <- command line; an unknown key or a wrong type is an error."""
+"""Configuration: frozen dataclasses <- YAML <- command line; an unknown key, type or range is an error."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union
+from typing import Annotated, Any, Literal, TypeVar, Union
 
 import yaml
 
@@ -19,6 +20,42 @@ T = TypeVar("T")
 
 class ConfigError(ValueError):
     """A configuration value that cannot be used; the message names the key and the remedy."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """Which finite numbers a field takes, written `Annotated[float, Range(0, 1)]`.
+
+    Attributes:
+        low: Smallest one.
+        high: Largest one.
+        open: Ends that do not belong to it: "low" or "high".
+    """
+
+    low: float
+    high: float = math.inf
+    open: Literal["low", "high", ""] = ""
+
+    def __contains__(self, value: float) -> bool:
+        """Whether a value is a finite number of this range."""
+        ends = (self.low if self.open == "low" else None, self.high if self.open == "high" else None)
+        return self.low <= value <= self.high and abs(value) != math.inf and value not in ends
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        above = f"above {self.low:,}" if self.open == "low" else f"at least {self.low:,}"
+        if self.high == math.inf:
+            return above
+        return f"{above} and {'below' if self.open == 'high' else 'at most'} {self.high:,}"
+
+
+Count = Annotated[int, Range(1)]
+CountOrNone = Annotated[int, Range(0)]
+Seed = Annotated[int, Range(0, 2**32 - 1)]
+Positive = Annotated[float, Range(0, open="low")]
+NotNegative = Annotated[float, Range(0)]
+Share = Annotated[float, Range(0, 1)]
+ShareBelowOne = Annotated[float, Range(0, 1, open="high")]
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
@@ -30,9 +67,9 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
         where: Dotted prefix for error messages.
 
     Raises:
-        ConfigError: A key is unknown, or a value has the wrong type.
+        ConfigError: A key is unknown, or a value has the wrong type or lies out of its range.
     """
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     names = [f.name for f in dataclasses.fields(cls)]
     for key in values:
         if key not in names:
@@ -40,6 +77,16 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(names)}"
             raise ConfigError(f"unknown key {where}{key!s}; {hint}")
     return cls(**{key: _convert(hints[key], value, f"{where}{key}") for key, value in values.items()})
+
+
+def check_ranges(config: Any) -> None:
+    """Refuse values of a dataclass that `build` would refuse, where it was made without it.
+
+    Raises:
+        ConfigError: A value has the wrong type or lies out of its range.
+    """
+    for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
+        _convert(hint, getattr(config, name), name)
 
 
 def merge_trees(*trees: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,6 +155,11 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value
+    if origin is Annotated:
+        number, limits = _convert(arguments[0], value, where), arguments[1]
+        if number not in limits:
+            raise ConfigError(f"{where} is {value!r}; it must be {limits}")
+        return number
     if origin in (Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None
@@ -135,12 +187,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where} needs keys and values, not {value!r}")
         return dict(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and isinstance(value, str):
+    if hint is float and isinstance(value, int | str) and not isinstance(value, bool):
         try:  # YAML 1.1 reads 1e-4, without a dot, as text
             return float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise ConfigError(f"{where} needs a number, not {value!r}") from None
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise ConfigError(f"{where} needs {hint.__name__}, not {value!r}")

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+import typing
+
 import pytest
 
+from benchmarks.protocol import PhantomData
 from jointwrist.config import ConfigError, build, digest, merge_trees, parse_overrides, read_yaml, to_dict
+from jointwrist.data.phantom import PhantomConfig
 from jointwrist.engine.config import OptimConfig, RunConfig
 
 
@@ -28,6 +34,44 @@ def test_round_trip_through_plain_values():
 def test_mistakes_are_named(values, message):
     with pytest.raises(ConfigError, match=message):
         build(RunConfig, values)
+
+
+def numbers(cls, prefix=""):
+    """Yield the dotted key, the annotation and the places in a tuple of every numeric field."""
+    for name, hint in typing.get_type_hints(cls, include_extras=True).items():
+        if dataclasses.is_dataclass(hint):
+            yield from numbers(hint, f"{prefix}{name}.")
+        for part in typing.get_args(hint) if typing.get_origin(hint) is tuple else (hint,):
+            bare = typing.get_args(part)[0] if typing.get_origin(part) is typing.Annotated else part
+            if bare in (int, float):
+                yield f"{prefix}{name}", part, len(typing.get_args(hint)) if part is not hint else 0
+
+
+@pytest.mark.parametrize("cls", [RunConfig, PhantomConfig, PhantomData])
+def test_every_number_has_a_range_and_what_lies_out_of_it_is_refused_by_name(cls):
+    needed = {"model": "m", "task": "joint"} if cls is RunConfig else {}
+    keys = list(numbers(cls))
+    assert len(keys) > 2
+    for key, hint, places in keys:
+        kind, limits = typing.get_args(hint)
+        wrong = [limits.low - 1, limits.high + 1 if limits.high < math.inf else -(10**400)]
+        wrong += [math.nan, math.inf, -math.inf] if kind is float else []
+        wrong += {"low": [limits.low], "high": [limits.high]}.get(limits.open, [])
+        for value in wrong:
+            override = f"{key}={[value] * places if places else value}".replace("nan", ".nan").replace("inf", ".inf")
+            with pytest.raises(ConfigError, match=rf"{key} (is .*; it must be|needs)"):
+                build(cls, merge_trees(needed, parse_overrides([override])))
+
+
+@pytest.mark.parametrize("override", ["optim.batch_size=0", "optim.lr=.nan", "optim.ema=1.5", "segmentation.dice=-1"])
+def test_what_cannot_be_trained_with_is_refused(override):
+    with pytest.raises(ConfigError, match=override.partition("=")[0]):
+        build(RunConfig, merge_trees({"model": "m", "task": "joint"}, parse_overrides([override])))
+
+
+def test_a_range_is_said_in_words():
+    with pytest.raises(ConfigError, match=r"^optim\.ema is 1; it must be at least 0 and below 1$"):
+        build(RunConfig, {"model": "m", "task": "joint", "optim": {"ema": 1}})
 
 
 def test_command_line_wins_over_yaml(tmp_path):

@@ -34,6 +34,45 @@ def test_every_batch_has_the_share(share):
         assert chosen[batch].sum() == round(share * 8)
 
 
+@pytest.mark.parametrize(
+    ("items", "chosen", "size", "share"), [(23, 0, 5, 0.0), (9, 3, 4, 0.5), (11, 2, 8, 0.75), (7, 6, 3, 0.3)]
+)
+def test_no_batch_holds_an_item_twice_and_none_is_left_behind(items, chosen, size, share):
+    sampler, seen = EpochBatches(np.arange(items) < chosen, size, share, seed=5), np.zeros(items, int)
+    for epoch in range(40):
+        sampler.set_epoch(epoch)
+        for batch in sampler:
+            assert len(batch) == len(set(batch)) == size
+            seen[batch] += 1
+    assert seen.min() > 0 and (share or np.ptp(seen) <= 40)
+
+
+def test_partners_come_once_too():
+    partners = [index ^ 1 if index < 8 else -1 for index in range(11)]
+    for share in (0.0, 0.5):
+        for batch in EpochBatches(np.arange(11) % 3 == 0, 6, share, seed=2, partners=partners):
+            assert len(set(batch)) == 6
+
+
+def test_fewer_items_than_a_batch_make_batches_of_all_of_them():
+    assert [sorted(batch) for batch in EpochBatches([False] * 3, 8)] == [[0, 1, 2]]
+    with pytest.raises(ConfigError, match="a batch of 3"):
+        ProcessBatches(EpochBatches([False] * 3, 8), 0, 4)
+
+
+@pytest.mark.parametrize(("size", "share"), [(1, 0.5), (5, 0.5), (6, 0.25), (3, 0.9), (8, 0.05)])
+def test_a_share_that_is_no_whole_number_of_items_is_right_on_the_mean(size, share):
+    chosen = np.arange(400) < 100
+    counts = [chosen[batch].sum() for batch in EpochBatches(chosen, size, share, seed=3)]
+    assert set(counts) <= {int(share * size), int(share * size) + 1}
+    assert abs(sum(counts) - len(counts) * share * size) < 1
+
+
+def test_a_share_of_one_leaves_the_other_kind_out():
+    sampler = EpochBatches(np.arange(20) < 7, 4, 1.0, seed=3)
+    assert len(sampler) == 2 and set(np.concatenate(list(sampler))) == set(range(7))
+
+
 def test_share_is_natural_when_only_one_kind_is_there():
     batches = list(EpochBatches([True] * 10, 4, 0.5))
     assert set(np.concatenate(batches)) == set(range(10))

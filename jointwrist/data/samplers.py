@@ -33,17 +33,19 @@ def check_processes(batch_size: int, processes: int, pairs: bool = False) -> Non
 
 
 class EpochBatches(Sampler[list[int]]):
-    """Shuffled batches, if wanted with a fixed share of one kind of item in every batch.
-
-    Args:
-        chosen: For every item whether it is of the kind whose share is fixed.
-        batch_size: Items a batch; every batch is full, the last is filled from the start of the order.
-        share: Share of the chosen kind in every batch; 0 keeps the natural share.
-        seed: Seed of the order.
-        partners: For every item the one that comes with it, or -1; half of a batch is drawn, and brings its partners.
+    """Shuffled batches, if wanted with a fixed share of one kind of item; no batch holds an item twice.
 
     An epoch is as long as one pass over all items. Of each kind, items are drawn in shuffled passes without
     replacement, so a kind that is rare comes round more often.
+
+    Args:
+        chosen: For every item whether it is of the kind whose share is fixed.
+        batch_size: Items a batch; every batch is full, the last with items of a further pass. With fewer items than
+            that, a batch holds all of them.
+        share: Share of the chosen kind. Where it is no whole number of items, batches differ by one and their mean is
+            right. 0 keeps the natural share, and 1 leaves the other kind out; with one kind only it does nothing.
+        seed: Seed of the order.
+        partners: For every item the one that comes with it, whatever its kind, or -1.
     """
 
     def __init__(
@@ -55,15 +57,16 @@ class EpochBatches(Sampler[list[int]]):
         partners: Sequence[int] | None = None,
     ):
         self.chosen = np.asarray(chosen, bool)
-        self.batch_size = batch_size
-        mixed = 0 < share < 1 and self.chosen.any() and not self.chosen.all()
-        self.share = share if mixed else 0.0
+        mixed = self.chosen.any() and not self.chosen.all()
+        self.items = np.flatnonzero(self.chosen) if mixed and share == 1 else np.arange(len(self.chosen))
+        self.share = share if mixed and share < 1 else 0.0
+        self.batch_size = min(batch_size, len(self.items))
         self.seed = seed
         self.partners = None if partners is None else np.asarray(partners)
         self.epoch = 0
 
     def __len__(self) -> int:
-        return math.ceil(len(self.chosen) / self.batch_size)
+        return math.ceil(len(self.items) / self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order the next pass follows."""
@@ -72,27 +75,34 @@ class EpochBatches(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         rng = np.random.default_rng([self.seed, self.epoch])
         if not self.share:
-            stream = _passes(np.arange(len(self.chosen)), rng)
+            items = _Passes(self.items, rng)
             for _ in range(len(self)):
-                yield self._batch(stream, stream, self.batch_size if self.partners is None else self.batch_size // 2)
+                yield self._fill([], items)
             return
-        wanted = min(max(round(self.share * self.batch_size), 1), self.batch_size - 1) if self.batch_size > 1 else 1
-        kind, rest = _passes(np.flatnonzero(self.chosen), rng), _passes(np.flatnonzero(~self.chosen), rng)
-        for _ in range(len(self)):
-            batch = self._batch(kind, rest, wanted)
-            yield batch if self.partners is not None else [batch[i] for i in rng.permutation(self.batch_size)]
+        kind, rest = _Passes(np.flatnonzero(self.chosen), rng), _Passes(np.flatnonzero(~self.chosen), rng)
+        for index in range(len(self)):
+            batch = self._fill([], kind, of_kind=self._due(index + 1) - self._due(index))
+            batch = self._fill(self._fill(batch, rest), kind)
+            yield batch if self.partners is not None else [batch[i] for i in rng.permutation(len(batch))]
 
-    def _batch(self, kind: Iterator[int], rest: Iterator[int], wanted: int) -> list[int]:
-        """Draw `wanted` items of a kind, each followed by its partner where there is one, and fill up with the rest."""
-        batch: list[int] = []
-        for _ in range(wanted):
-            batch.append(next(kind))
-            partner = -1 if self.partners is None else int(self.partners[batch[-1]])
+    def _due(self, batches: int) -> int:
+        """How many items of the kind so many batches hold."""
+        return math.floor(round(batches * self.share * self.batch_size, 6))
+
+    def _fill(self, batch: list[int], items: _Passes, of_kind: int | None = None) -> list[int]:
+        """Draw, each item followed by its partner where there is one, until a batch is full or has so many of the kind.
+
+        Where all of the items are in the batch, it is returned as it is.
+        """
+        while len(batch) < self.batch_size and (of_kind is None or self.chosen[batch].sum() < of_kind):
+            item = items.draw(batch)
+            if item is None:
+                break
+            batch.append(item)
+            partner = -1 if self.partners is None else int(self.partners[item])
             if partner >= 0 and partner not in batch and len(batch) < self.batch_size:
                 batch.append(partner)
-            if len(batch) == self.batch_size:
-                return batch
-        return batch + [next(rest) for _ in range(self.batch_size - len(batch))]
+        return batch
 
 
 class FreshBatches(Sampler[list[int]]):
@@ -166,6 +176,19 @@ class ProcessBatches(Sampler[list[int]]):
         return studies
 
 
-def _passes(items: np.ndarray, rng: np.random.Generator) -> Iterator[int]:
-    while True:
-        yield from rng.permutation(items).tolist()
+class _Passes:
+    """Items in one shuffled pass after the other."""
+
+    def __init__(self, items: np.ndarray, rng: np.random.Generator):
+        self.items, self.rng = items, rng
+        self.queue: list[int] = []
+
+    def draw(self, batch: Sequence[int]) -> int | None:
+        """Take the next item that a batch does not hold; those that it holds wait. None if it holds all."""
+        if np.isin(self.items, batch).all():
+            return None
+        while True:
+            for place, item in enumerate(self.queue):
+                if item not in batch:
+                    return self.queue.pop(place)
+            self.queue += self.rng.permutation(self.items).tolist()

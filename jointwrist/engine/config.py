@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from jointwrist.config import to_dict
+from jointwrist.config import (
+    Count,
+    CountOrNone,
+    NotNegative,
+    Positive,
+    Range,
+    Seed,
+    Share,
+    ShareBelowOne,
+    to_dict,
+)
 
 
 @dataclass(frozen=True)
@@ -28,18 +38,18 @@ class AugmentConfig:
         uneven: Largest change of the logarithm of brightness, and of local contrast, from place to place; 0 for none.
     """
 
-    zoom: tuple[float, float] = (1.0, 1.0)
-    zoom_probability: float = 0.0
-    shift: float = 0.0625
-    scale: float = 0.1
-    rotate: float = 10.0
-    affine_probability: float = 0.5
-    brightness: float = 0.2
-    contrast: float = 0.2
-    intensity_probability: float = 0.5
-    gamma: float = 0.0
-    noise: float = 0.0
-    uneven: float = 0.0
+    zoom: tuple[Positive, Positive] = (1.0, 1.0)
+    zoom_probability: Share = 0.0
+    shift: Share = 0.0625
+    scale: ShareBelowOne = 0.1
+    rotate: Annotated[float, Range(0, 180)] = 10.0
+    affine_probability: Share = 0.5
+    brightness: NotNegative = 0.2
+    contrast: Share = 0.2
+    intensity_probability: Share = 0.5
+    gamma: NotNegative = 0.0
+    noise: NotNegative = 0.0
+    uneven: NotNegative = 0.0
 
 
 @dataclass(frozen=True)
@@ -48,8 +58,9 @@ class OptimConfig:
 
     Attributes:
         epochs: Passes over the training images.
-        batch_size: Images a step, over all processes together.
-        accumulate: Forward and backward passes a step.
+        batch_size: Images of a forward and backward pass, over all processes together.
+        accumulate: Passes whose mean gradient makes a step of the optimiser; they are counted anew every epoch, so the
+            last step of an epoch may have fewer.
         lr: Peak learning rate of AdamW.
         lr_floor: Last learning rate as a fraction of the peak.
         warmup: Share of all steps with a linearly growing learning rate.
@@ -64,20 +75,20 @@ class OptimConfig:
         save_minutes: Longest time between two resumable states.
     """
 
-    epochs: int = 100
-    batch_size: int = 8
-    accumulate: int = 1
-    lr: float = 1e-4
-    lr_floor: float = 0.01
-    warmup: float = 0.0
+    epochs: Count = 100
+    batch_size: Count = 8
+    accumulate: Count = 1
+    lr: Positive = 1e-4
+    lr_floor: Share = 0.01
+    warmup: Share = 0.0
     schedule: Literal["step", "epoch"] = "epoch"
-    weight_decay: float = 1e-2
+    weight_decay: NotNegative = 1e-2
     decay_all: bool = False
-    clip_norm: float = 0.0
-    ema: float = 0.0
-    patience: int = 10
+    clip_norm: NotNegative = 0.0
+    ema: ShareBelowOne = 0.0
+    patience: CountOrNone = 10
     select: Literal["loss", "dsc", "auroc", "dsc_auroc", "last"] = "loss"
-    save_minutes: float = 10.0
+    save_minutes: NotNegative = 10.0
 
 
 @dataclass(frozen=True)
@@ -96,11 +107,11 @@ class SegmentationConfig:
 
     raw_output: bool = False
     squared: bool = False
-    dice: float = 1.0
-    bce: float = 1.0
-    distance: float = 0.0
-    overlap: float = 0.0
-    boundary: float = 0.0
+    dice: NotNegative = 1.0
+    bce: NotNegative = 1.0
+    distance: NotNegative = 0.0
+    overlap: NotNegative = 0.0
+    boundary: NotNegative = 0.0
 
 
 @dataclass(frozen=True)
@@ -111,7 +122,7 @@ class ErosionConfig:
         crop_size: Side of a joint crop in pixels (single-task classifiers).
         mirror_left: Mirror the crops of left hands (the authors' code means to and does not).
         positive_weight: Weight of eroded joints in the cross-entropy (single-task classifiers).
-        positive_share: Share of eroded joints in training batches; 0 keeps the natural share.
+        positive_share: Share of eroded joints in training batches, as `joint.masked_share` of masks.
         threshold: Where the decision threshold comes from: argmax, or validation by balanced accuracy or F1; where
             from validation, a joint network's probabilities are calibrated there too.
         logit_adjustment: Add the log prior of each level to the logit in training (joint network).
@@ -122,15 +133,15 @@ class ErosionConfig:
         weight: Weight of the whole erosion loss (joint network).
     """
 
-    crop_size: int = 224
+    crop_size: Count = 224
     mirror_left: bool = False
-    positive_weight: float = 6.0
-    positive_share: float = 0.0
+    positive_weight: Positive = 6.0
+    positive_share: Share = 0.0
     threshold: Literal["argmax", "balanced", "f1"] = "argmax"
     logit_adjustment: bool = True
     pixel_truth: bool = False
-    map: float = 1.0
-    weight: float = 1.0
+    map: NotNegative = 1.0
+    weight: NotNegative = 1.0
 
 
 @dataclass(frozen=True)
@@ -146,7 +157,8 @@ class JointConfig:
             and of `consistency`.
         guided: Share of the epochs, from the first on, over which the probability that true masks drive the erosion
             head falls from 1 to 0.
-        masked_share: Share of every batch that carries masks, where both kinds exist.
+        masked_share: Share of images with masks in a batch, where both kinds exist; where that is no whole number,
+            batches differ by one. 0 keeps the natural share, 1 leaves images without masks out.
         consistency: Weight of the agreement with the moving average's masks on images without masks; needs `optim.ema`.
         pretrained: VMamba's or timm's Swin weights that the encoder starts from: local files, hub repositories with
             `model.safetensors` such as `timm/swin_tiny_patch4_window7_224.ms_in1k`, or their files as
@@ -159,13 +171,13 @@ class JointConfig:
             prompts, the network that predicts them.
     """
 
-    lam: float = 0.0
-    lam_from: float = 0.7
-    lam_stop: float = 0.2
-    segmentation_only: float = 0.1
-    guided: float = 0.5
-    masked_share: float = 0.5
-    consistency: float = 0.0
+    lam: Share = 0.0
+    lam_from: Share = 0.7
+    lam_stop: NotNegative = 0.2
+    segmentation_only: Share = 0.1
+    guided: NotNegative = 0.5
+    masked_share: Share = 0.5
+    consistency: NotNegative = 0.0
     pretrained: tuple[str, ...] = ()
     test_masks: Literal["predicted", "truth", "moved", "exchanged"] = "predicted"
     doubly_labelled: bool = False
@@ -197,8 +209,8 @@ class StreamConfig:
         options: Fields of the phantom's configuration (prevalence, look-alikes, ...).
     """
 
-    wrists: int = 0
-    seed: int = 1
+    wrists: CountOrNone = 0
+    seed: Seed = 1
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -235,10 +247,10 @@ class RunConfig:
     model: str
     task: Literal["segmentation", "erosion", "joint", "foundation"]
     protocol: str = "custom"
-    seed: int = 3407
+    seed: Seed = 3407
     start: str = ""
-    image_size: int = 512
-    detail_size: int = 0
+    image_size: Count = 512
+    detail_size: CountOrNone = 0
     mask_resize: Literal["coverage", "nearest"] = "coverage"
     options: dict[str, Any] = field(default_factory=dict)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -250,7 +262,7 @@ class RunConfig:
     stream: StreamConfig = field(default_factory=StreamConfig)
     precision: Literal["no", "fp16", "bf16"] = "no"
     autocast_evaluation: bool = True
-    workers: int = 0
+    workers: CountOrNone = 0
     cache: bool = True
 
 

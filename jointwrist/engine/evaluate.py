@@ -30,7 +30,8 @@ def evaluate(
 
     Args:
         accelerator: Processes share the dataset; every process gets all rows back.
-        model: Bare model (no distributed wrapper: processes may have differently many batches).
+        model: Bare model (no distributed wrapper: processes may have differently many batches); it is left in
+            evaluation mode.
         dataset: Items of the task.
         task: Makes rows and losses.
         losses: Whether to average the losses too.
@@ -75,7 +76,6 @@ def evaluate(
         for part in gather_object([dict(sums)]):
             total.update(part)
         sums = total
-    model.train()
     images = sums.pop("images", 0)
     return {f"val_{name}": value / images for name, value in sums.items()} if images else {}, tables
 

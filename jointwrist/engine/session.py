@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,7 @@ from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwar
 
 from jointwrist.config import ConfigError, to_dict
 from jointwrist.engine.config import RunConfig
-from jointwrist.engine.together import open_meeting
-
-#: How long processes wait for one another: the first one may be making a phantom, or be looking for what fits.
-TIMEOUT = timedelta(hours=2)
+from jointwrist.engine.together import TIMEOUT, open_meeting
 
 
 def open_accelerator(

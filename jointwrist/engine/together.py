@@ -15,6 +15,8 @@ from torch.distributed import ProcessGroup
 
 from jointwrist.errors import TrainingError
 
+#: How long processes wait for one another: the first one may be making a phantom, or be looking for what fits.
+TIMEOUT = timedelta(hours=2)
 #: How long a process that failed waits for the others to fail as well.
 WAIT = timedelta(minutes=1)
 
@@ -25,17 +27,19 @@ def tell(accelerator: Accelerator, error: Exception | None, number: int = 0) -> 
     Args:
         accelerator: Whose processes.
         error: What went wrong in this one.
-        number: Number of a signal that this one got, or 0.
+        number: Number of a signal that this one got, or of something else that concerns all, or 0.
 
     Returns:
-        Number of a signal that any process got, or 0.
+        The largest of the numbers.
 
     Raises:
         TrainingError: Another process has an error, named in the message; an error of this one is raised itself.
     """
     if accelerator.num_processes > 1:
-        told = torch.tensor([[int(error is not None), number]], device=accelerator.device)
-        failed, number = accelerator.gather(told).amax(0).tolist()
+        # by the processors: a GPU would have to finish its step first
+        told = torch.tensor([int(error is not None), number])
+        torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX, _talk())
+        failed, number = told.tolist()
         if failed:
             said = gather_object([None if error is None else f"{type(error).__name__}: {error}"])
             first = next(index for index, text in enumerate(said) if text is not None)
@@ -53,8 +57,9 @@ def average(accelerator: Accelerator, figures: Mapping[str, float | Tensor]) -> 
 
 
 def open_meeting(accelerator: Accelerator) -> None:
-    """Make what `all_failed` needs; every process calls it, before anything can fail."""
+    """Make what `tell` and `all_failed` need; every process calls it, before anything can fail."""
     if accelerator.num_processes > 1:
+        _talk()
         _meeting()
 
 
@@ -74,6 +79,11 @@ def all_failed(accelerator: Accelerator) -> bool:
             raise SystemExit(1) from error
         return False
     return True
+
+
+@cache
+def _talk() -> ProcessGroup:
+    return torch.distributed.new_group(backend="gloo", timeout=TIMEOUT)
 
 
 @cache

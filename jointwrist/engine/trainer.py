@@ -34,6 +34,10 @@ from jointwrist.files import write_text
 from jointwrist.models.pretrained import load_pretrained
 
 STATE, BEST, LAST = "state.pt", "best.safetensors", "last.safetensors"
+#: Steps after which their losses are read: reading waits for the device.
+READ_EVERY = 20
+#: What processes tell each other in place of the number of a signal when it is time to save.
+SAVE = 1000
 #: What became of every key of the files in `joint.pretrained`.
 PRETRAINED = "pretrained.txt"
 
@@ -85,7 +89,10 @@ class Trainer:
         self.best = math.inf
         self.history: list[dict[str, Any]] = []
         self.sums: dict[str, float | torch.Tensor] = {}
+        #: Step, loss and images of the steps whose losses have not been read.
+        self.unread: list[tuple[int, torch.Tensor, list[str]]] = []
         self._load()
+        self._begin_group()
 
     @property
     def bare(self) -> nn.Module:
@@ -104,7 +111,7 @@ class Trainer:
         return self.epoch >= optim.epochs or (optim.patience > 0 and self.stale >= optim.patience)
 
     def fit(self) -> nn.Module:
-        """Train until finished; return the kept model with its best weights."""
+        """Train until finished; return the kept model with its best weights, in evaluation mode."""
         with tqdm(
             total=self.total_steps,
             initial=self.epoch * self.steps_per_epoch + self.step_in_epoch,
@@ -117,7 +124,7 @@ class Trainer:
                 self._close_epoch(bar)
         tensors, _ = read_weights(self.folder / BEST)
         self.kept.load_state_dict(tensors)
-        return self.kept
+        return self.kept.eval()
 
     def info(self, thresholds: dict[str, float] | None = None) -> dict[str, Any]:
         """What the weights of this run say of themselves: also whom they, and what they build on, were trained on."""
@@ -139,22 +146,18 @@ class Trainer:
         return optim.lr * (optim.lr_floor + (1 - optim.lr_floor) * (1 + math.cos(math.pi * progress)) / 2)
 
     def _train_epoch(self, bar: tqdm) -> None:
-        saved = time.monotonic()
         self.model.train()
         self.task.history = self.history
         with STOP.waiting(), _lost_workers_explained(self.config.workers):
             for batch in self._batches():
                 self._train_step(batch)
                 bar.update()
-                if time.monotonic() - saved > 60 * self.config.optim.save_minutes:
-                    self._save()
-                    saved = time.monotonic()
 
     def _batches(self) -> Iterator[dict[str, Any]]:
         """Training batches from here to the end of the epoch; if one cannot be had, what was learned is saved first."""
         # not accelerate's loader: it counts epochs itself, from 0 after a restart
         self.loader.batch_sampler.seek(self.epoch, self.step_in_epoch)
-        batches = iter(self.loader)
+        batches, saved = iter(self.loader), time.monotonic()
         while True:
             batch, error = None, None
             try:
@@ -166,12 +169,16 @@ class Trainer:
             except (ConnectionError, EOFError) as cut:  # a worker died while it sent a batch
                 batches = None  # PyTorch would raise the worker's end once more, wherever this process is by then
                 error = RuntimeError(f"DataLoader worker left ({type(cut).__name__})")
+            due = time.monotonic() - saved > 60 * self.config.optim.save_minutes
             try:
-                number = tell(self.accelerator, error, STOP.signal or 0)
+                number = tell(self.accelerator, error, STOP.signal or SAVE * due)
             except Exception:
                 self._save()
                 raise
-            if number:
+            if number == SAVE:
+                self._save()
+                saved = time.monotonic()
+            elif number:
                 self._leave(number)
             if batch is None:
                 return
@@ -183,6 +190,20 @@ class Trainer:
         torch.manual_seed(hash((self.config.seed, step, self.accelerator.process_index)) % 2**63)
         self._step(batch, step)
         self.step_in_epoch += 1
+        if self.step_in_epoch % self.config.optim.accumulate == 0:
+            self._begin_group()
+        if len(self.unread) == READ_EVERY:
+            self._read_losses()
+
+    def _begin_group(self) -> None:
+        """Note where the steps begin whose gradients add up: a state is saved as of here, without half a gradient."""
+        # in between, a forward pass changes buffers alone, such as the statistics of a batch normalisation
+        accumulated = self.config.optim.accumulate > 1
+        self.group = {
+            "step_in_epoch": self.step_in_epoch,
+            "sums": dict(self.sums),
+            "buffers": {k: v.clone() for k, v in self.bare.named_buffers()} if accumulated else {},
+        }
 
     def _leave(self, number: int) -> None:
         """Save and exit, as a signal asked."""
@@ -200,12 +221,14 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(step)
         batch = self.task.prepare(send_to_device(batch, self.accelerator.device), training=True)
-        last = (step + 1) % optim.accumulate == 0 or self.step_in_epoch + 1 == self.steps_per_epoch
+        first = self.step_in_epoch // optim.accumulate * optim.accumulate
+        group = min(optim.accumulate, self.steps_per_epoch - first)  # the last one of an epoch may be short
+        last = self.step_in_epoch + 1 == first + group
         with nullcontext() if last else self.accelerator.no_sync(self.model):
             with self.accelerator.autocast():
                 parts = self.task.losses(self.model, batch, step / self.total_steps)
-            tell(self.accelerator, self._not_finite(parts["loss"], batch, step))
-            self.accelerator.backward(parts["loss"] / optim.accumulate)
+            self.accelerator.backward(parts["loss"] / group)
+        self.unread.append((step, parts["loss"].detach(), batch["identifier"]))
         if last:
             if optim.clip_norm:
                 self.accelerator.unscale_gradients()
@@ -219,17 +242,23 @@ class Trainer:
             # stays on the device: reading it would wait for the step
             self.sums[name] = self.sums.get(name, 0.0) + value.detach().float()
 
-    def _not_finite(self, loss: torch.Tensor, batch: dict[str, Any], step: int) -> TrainingError | None:
-        if torch.isfinite(loss):
-            return None
-        where = self.folder / "not_finite.txt"
-        write_text(where, "\n".join(batch["identifier"]) + "\n")
-        return TrainingError(
-            f"{self.config.model}: the loss is {loss.item()} at step {step}; the images of the batch are named in"
-            f" {where}; lower optim.lr, or set precision to no"
-        )
+    def _read_losses(self) -> None:
+        """Stop at a loss that is not finite; every process calls it at the same step."""
+        error, values = None, torch.stack([loss for _, loss, _ in self.unread]).tolist() if self.unread else []
+        wrong = next((index for index, value in enumerate(values) if not math.isfinite(value)), None)
+        if wrong is not None:
+            step, _, images = self.unread[wrong]
+            where = self.folder / "not_finite.txt"
+            write_text(where, "\n".join(images) + "\n")
+            error = TrainingError(
+                f"{self.config.model}: the loss is {values[wrong]} at step {step}; the images of the batch are named in"
+                f" {where}; lower optim.lr, or set precision to no"
+            )
+        self.unread = []
+        tell(self.accelerator, error)
 
     def _close_epoch(self, bar: tqdm) -> None:
+        self._read_losses()
         sums = average(self.accelerator, self.sums)
         means = {f"train_{name}": value / self.steps_per_epoch for name, value in sums.items()}
         losses, rows = evaluate(self.accelerator, self.kept, self.data.val, self.task, losses=True)
@@ -241,6 +270,7 @@ class Trainer:
         improved = figure < self.best
         self.best, self.stale = (figure, 0) if improved else (self.best, self.stale + 1)
         self.epoch, self.step_in_epoch, self.sums = self.epoch + 1, 0, {}
+        self._begin_group()
         if self.accelerator.is_main_process:
             if improved or not (self.folder / BEST).is_file():
                 save_weights(self.folder / BEST, self.kept, self.info())
@@ -252,17 +282,20 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def _save(self) -> None:
+        self._read_losses()  # weights that a loss of nan has spoilt are not saved
         if self.accelerator.is_main_process:
+            model = self.bare.state_dict()
+            model |= {name: buffer for name, buffer in self.group["buffers"].items() if name in model}
             state = {
                 "config": digest(identity(self.config)),
                 "processes": self.accelerator.num_processes,
                 "epoch": self.epoch,
-                "step_in_epoch": self.step_in_epoch,
+                "step_in_epoch": self.group["step_in_epoch"],
                 "stale": self.stale,
                 "best": self.best,
                 "history": self.history,
-                "sums": {name: float(value) for name, value in self.sums.items()},
-                "model": self.bare.state_dict(),
+                "sums": {name: float(value) for name, value in self.group["sums"].items()},
+                "model": model,
                 "optimizer": self.optimizer.state_dict(),
             }
             if self.ema is not None:

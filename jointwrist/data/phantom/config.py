@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from jointwrist.config import ConfigError, NotNegative, Positive, Range, Share, check_ranges
 
 
 @dataclass(frozen=True)
@@ -28,31 +31,24 @@ class PhantomConfig:
         off_centre: How far off the centre the wrist lies, as a factor of what is usual.
     """
 
-    size: int = 600
-    prevalence: float = 0.063
-    severity: tuple[float, float, float, float, float] = (0.55, 0.25, 0.12, 0.03, 0.05)
-    cyst_rate: float = 0.6
-    osteophyte_rate: float = 0.4
-    notch_rate: float = 0.25
-    left_fraction: float = 0.5
-    field_of_view: tuple[float, float] = (77.0, 108.0)
-    variation: float = 1.0
-    osteopenia: float = 0.0
-    relief: float = 0.0
-    malalignment: float = 0.0
-    off_centre: float = 1.0
+    size: Annotated[int, Range(32)] = 600
+    prevalence: Share = 0.063
+    severity: tuple[NotNegative, NotNegative, NotNegative, NotNegative, NotNegative] = (0.55, 0.25, 0.12, 0.03, 0.05)
+    cyst_rate: NotNegative = 0.6
+    osteophyte_rate: NotNegative = 0.4
+    notch_rate: NotNegative = 0.25
+    left_fraction: Share = 0.5
+    field_of_view: tuple[Positive, Positive] = (77.0, 108.0)
+    variation: NotNegative = 1.0
+    osteopenia: Share = 0.0
+    relief: Share = 0.0
+    malalignment: NotNegative = 0.0
+    off_centre: NotNegative = 1.0
 
     def __post_init__(self) -> None:
         """Refuse values that no wrist can have."""
-        if self.size < 32:
-            raise ValueError(f"size must be at least 32 px, not {self.size}")
-        for name in ("prevalence", "left_fraction", "osteopenia", "relief"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie in [0, 1], not {getattr(self, name)}")
-        for name in ("malalignment", "off_centre"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
-        if len(self.severity) != 5 or min(self.severity) < 0 or sum(self.severity) <= 0:
-            raise ValueError(f"severity must be five weights of scores 1 to 5, not {self.severity}")
-        if not 0 < self.field_of_view[0] <= self.field_of_view[1]:
-            raise ValueError(f"field_of_view must be an increasing range in mm, not {self.field_of_view}")
+        check_ranges(self)
+        if sum(self.severity) <= 0:
+            raise ConfigError(f"severity must have a weight above 0, not {self.severity}")
+        if self.field_of_view[0] > self.field_of_view[1]:
+            raise ConfigError(f"field_of_view must be an increasing range in mm, not {self.field_of_view}")
