@@ -241,7 +241,7 @@ def test_again(accelerator: Accelerator, job: Job, release: Release, retest: Ret
     again = Job(config, job.data, folder)
     model, info = load_weights(job.folder / BEST)
     _, rows = evaluate(
-        accelerator, model.to(accelerator.device), load_run_data(config, release).test, build_task(config)
+        accelerator, model.to(accelerator.device), load_run_data(config, release, ("test",)).test, build_task(config)
     )
     write_rows(again, {"erosion": rows["erosion"]}, info["thresholds"]["erosion"])
     write_text(folder / "job.json", json.dumps({**job.record, "config": to_dict(config), "seconds": 0.0}, indent=1))

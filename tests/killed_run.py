@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
+from accelerate import Accelerator
 
 from benchmarks import run_all
+from jointwrist.config import build
+from jointwrist.data.ram_w600 import Release
+from jointwrist.engine.config import RunConfig
+from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.tasks import build_task
+from jointwrist.engine.trainer import Trainer
 
 
 def run(arguments: list[str], output: Path | None = None, largest_file: int | None = None) -> None:
@@ -25,3 +35,21 @@ def run(arguments: list[str], output: Path | None = None, largest_file: int | No
     if largest_file is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     sys.exit(run_all.main(arguments))
+
+
+def train(root: Path, folder: Path, values: dict[str, Any], kill_at: int | None = None) -> None:
+    """Train a network as a process of its own, which kills itself before a step; a finished one writes its weights."""
+    torch.set_num_threads(1)
+    config = build(RunConfig, values)
+    data = load_run_data(config, Release.open(root), ("train", "val"))
+    trainer = Trainer(Accelerator(cpu=True), config, data, build_task(config, data.prior), folder)
+    original = trainer._step
+
+    def step(batch: dict[str, Any], number: int) -> None:
+        if number == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        original(batch, number)
+
+    trainer._step = step
+    trainer.fit()
+    torch.save(trainer.bare.state_dict(), folder / "weights.pt")

@@ -11,9 +11,12 @@ import hand_made_release as hand_made
 import numpy as np
 import pytest
 
+from jointwrist.cli import main
 from jointwrist.data.alignment import misplaced
-from jointwrist.data.check import check_release
+from jointwrist.data.check import COMMANDS, check_release
 from jointwrist.data.ram_w600 import Release, load_sample
+from jointwrist.engine.config import RunConfig
+from jointwrist.engine.loaders import load_run_data
 from jointwrist.errors import DataError
 
 MASK = "BoneSegmentation/masks/train/0172_0003_L.npy"
@@ -83,8 +86,6 @@ def add_score(name: str, score: object):
 
 #: What to break, and the errors that the checker must find then: kind and file.
 ERRORS = {
-    "mask without image": (lambda root: (root / IMAGE).rename(root / "kept.bmp"), MASK),
-    "image without mask": (lambda root: (root / MASK).unlink(), IMAGE),
     "wrong channel count": (save(MASKS[:13]), MASK),
     "non-binary mask": (save(with_value(0.5)), MASK),
     "truncated image": (lambda root: cut(root / IMAGE, 0.5), IMAGE),
@@ -94,15 +95,11 @@ ERRORS = {
     "patient in two splits": (same_patient_in_val, "BoneSegmentation/masks"),
     "identifier in two splits": (lambda root: shutil.copy(root / MASK, root / MASK.replace("train", "val")), None),
     "size mismatch": (save(MASKS[:, :, 1:]), MASK),
-    "missing crop": (lambda root: (root / CROPS / "Lunate.bmp").unlink(), CROPS),
-    "crop without score": (lambda root: edit(root / SCORES, lambda rows: rows.pop()), None),
     "duplicate identifier": (lambda root: shutil.copy(root / IMAGE, root / IMAGE.replace("bmp", "png")), None),
     "pickled array": (lambda root: np.save(root / MASK, np.array([{}], object), allow_pickle=True), MASK),
     "unreadable array": (lambda root: cut(root / MASK, 0.5), MASK),
     "unreadable image": (lambda root: (root / IMAGE).write_bytes(b"nothing"), IMAGE),
     "unreadable table": (lambda root: cut(root / BOXES, 0.5), BOXES),
-    "unknown split": (lambda root: (root / "BoneSegmentation/masks/valid").mkdir(), "BoneSegmentation/masks/valid"),
-    "broken link": (lambda root: (root / IMAGE).with_name("link").symlink_to("nothing"), None),
     "score without image": (lambda root: (root / SCORE_IMAGE).unlink(), "SvdHBEScoreClassification"),
     "wrong box": (lambda root: edit(root / BOXES, lambda c: c["annotations"][0].update(bbox=[1, 2, 3])), BOXES),
 }
@@ -162,7 +159,7 @@ def test_a_mask_of_a_wrist_with_no_image_at_all(root):
 
 
 def test_faults_do_not_hide_one_another(root):
-    harms = ["wrong channel count", "truncated image", "score out of range", "unknown joint", "missing crop",
+    harms = ["wrong channel count", "truncated image", "score out of range", "unknown joint",
              "patient in two splits", "unreadable table"]  # fmt: skip
     for kind in harms:
         ERRORS[kind][0](root)
@@ -185,6 +182,18 @@ def empty_bone(root: Path) -> None:
 
 
 WARNINGS = {
+    "mask without image": (lambda root: (root / IMAGE).rename(root / "kept.bmp"), MASK),
+    "image without mask": (lambda root: (root / MASK).unlink(), IMAGE),
+    "missing crop": (lambda root: (root / CROPS / "Lunate.bmp").unlink(), CROPS),
+    "crop without score": (
+        lambda root: edit(root / SCORES, lambda rows: rows.pop()),
+        "SvdHBEScoreClassification/test/0302_0001_L",
+    ),
+    "unknown split": (lambda root: (root / "BoneSegmentation/masks/valid").mkdir(), "BoneSegmentation/masks/valid"),
+    "broken link": (
+        lambda root: (root / IMAGE).with_name("link").symlink_to("nothing"),
+        "BoneSegmentation/images/link",
+    ),
     "link out of the folder": (linked_outside, IMAGE),
     "same picture twice": (same_picture, SCORE_IMAGE),
     "empty mask": (empty_bone, MASK),
@@ -220,6 +229,65 @@ def test_the_reader_refuses_what_the_checker_calls_an_error(root, kind):
     case = next(case for case in Release.open(root).cases if case.identifier == "0172_0003_L")
     with pytest.raises(DataError, match=Path(path).name):
         load_sample(case)
+
+
+#: Faults of one split: what to break, and its kind.
+OF_TRAIN = {
+    "wrong channel count": save(MASKS[:13]),
+    "truncated image": lambda root: cut(root / SCORE_IMAGE, 0.5),
+    "unknown joint": lambda root: (root / CROPS / "Lunate.bmp").rename(root / CROPS / "Capitate.bmp"),
+    "mask without image": lambda root: [(root / name).unlink() for name in (IMAGE, COPY)],
+    "duplicate identifier": lambda root: shutil.copy(root / MASK, (root / MASK).with_suffix(".NPY")),
+    "patient in two splits": same_patient_in_val,
+}
+WEIGHTS = {"joint": "jointwrist_tiny", "segmentation": "unet", "erosion": "resnet"}
+
+
+def refused(root: Path, splits: tuple[str, ...]) -> list[str]:
+    """What commands that read these splits say of a folder, whatever they do with it."""
+    told = []
+    for task, model in WEIGHTS.items():
+        config = RunConfig(model, task, image_size=16, detail_size=16, cache=False)
+        try:
+            data = load_run_data(config, Release.open(root, splits=splits), splits)
+            for split in splits:
+                dataset = getattr(data, split)
+                for index in range(len(dataset)):
+                    dataset[index]
+        except DataError as error:
+            told.append(str(error))
+    return told
+
+
+@pytest.mark.parametrize("kind", OF_TRAIN)
+def test_what_is_an_error_for_a_command_is_what_it_refuses(root, kind):
+    OF_TRAIN[kind](root)
+    for command, splits in COMMANDS.items():
+        errors = [fault.kind for fault in check_release(root, command) if fault.severity == "error"]
+        assert bool(refused(root, splits)) == bool(errors) == ("train" in splits)
+    assert kind in {fault.kind for fault in check_release(root, "evaluate")}
+
+
+@pytest.mark.parametrize(("kept", "fitting"), [({"test"}, {"evaluate"}), ({"train", "val"}, {"train"})])
+def test_a_folder_needs_the_splits_that_a_command_reads(root, kept, fitting):
+    for split in {"train", "val", "test"} - kept:
+        for folder in ("BoneSegmentation/masks", "SvdHBEScoreClassification"):
+            for path in (root / folder / split).iterdir():
+                for images in ("BoneSegmentation/images", "JointLocationDetection/images"):
+                    (root / images / f"{path.stem}.bmp").unlink(missing_ok=True)
+            shutil.rmtree(root / folder / split)
+    for command, splits in COMMANDS.items():
+        errors = {fault.kind for fault in check_release(root, command) if fault.severity == "error"}
+        assert (errors == set()) == (refused(root, splits) == []) == (command in fitting)
+        assert errors <= {"empty split", "score without image"}
+
+
+def test_the_command_line_checks_for_a_command(root, capsys):
+    shutil.rmtree(root / "BoneSegmentation/masks/train")
+    shutil.rmtree(root / "SvdHBEScoreClassification/train")
+    assert main(["data", "check", str(root), "--for", "evaluate"]) == 0
+    assert main(["data", "check", str(root), "--for", "train"]) == 1
+    assert "error" in capsys.readouterr().out
 
 
 def test_a_folder_that_is_no_release(tmp_path):

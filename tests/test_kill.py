@@ -12,11 +12,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from benchmarks import run_all
 from jointwrist.engine.stop import STOP, graceful_stop
 from jointwrist.engine.trainer import BEST, STATE, Trainer
+from tests import killed_run
 
 pytestmark = [pytest.mark.trust, pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")]
 
@@ -89,6 +91,44 @@ def test_killed_ten_times_the_rows_are_those_of_an_unbroken_run(processes, phant
     assert last.exitcode == 0
     assert rows(tmp_path / "killed") == expected
     assert not list((tmp_path / "killed").rglob(f"{STATE}")), "states of finished jobs are removed"
+
+
+ACCUMULATED = {
+    # with batch normalisation, whose statistics move between the steps of the optimiser
+    "erosion": {"model": "resnet", "task": "erosion", "erosion": {"crop_size": 32}},
+    "joint": {
+        "model": "jointwrist_tiny",
+        "task": "joint",
+        "image_size": 32,
+        "options": {"encoder": "conv", "roi_crop": 16},
+    },
+}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("task", ACCUMULATED)
+def test_killed_between_accumulated_steps_the_weights_are_those_of_an_unbroken_run(
+    task, processes, phantom_root, tmp_path
+):
+    size = {"erosion": 13, "joint": 3}[task]
+    optim = {"epochs": 2, "batch_size": size, "accumulate": 4, "lr": 1e-2, "ema": 0.5, "save_minutes": 0.0}
+    values = {**ACCUMULATED[task], "optim": {**optim, "clip_norm": 1.0}}
+
+    def run(name, *kill_at):
+        process = processes.Process(target=killed_run.train, args=(phantom_root, tmp_path / name, values, *kill_at))
+        process.start()
+        process.join(300)
+        return process.exitcode
+
+    assert run("unbroken") == 0
+    states = []
+    for kill_at in (2, 6, 7):
+        assert run("killed", kill_at) == -signal.SIGKILL
+        states.append(torch.load(tmp_path / "killed" / STATE)["step_in_epoch"])
+    assert states[:2] == [0, 4]
+    assert run("killed") == 0
+    expected, found = (torch.load(tmp_path / name / "weights.pt") for name in ("unbroken", "killed"))
+    assert expected.keys() == found.keys() and all(torch.equal(expected[key], found[key]) for key in expected)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -10,6 +10,7 @@ import hand_made_release as hand_made
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save
 
@@ -20,7 +21,14 @@ from jointwrist.data.joint_set import joint_split
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.checkpoint import read_info
 from jointwrist.engine.config import RunConfig
-from jointwrist.engine.leaks import name_shared, name_trained, patient_record, recorded_patients, records
+from jointwrist.engine.leaks import (
+    film_prints,
+    name_shared,
+    name_trained,
+    patient_record,
+    recorded_patients,
+    records,
+)
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.trainer import BEST
 from jointwrist.errors import DataError
@@ -104,6 +112,19 @@ def test_records_are_salted_and_match_whole_identifiers_only():
     assert patient_record(["0002", "0001", "0001"], "a") == one
     assert recorded_patients([one, two], ["0001", "00", "0003", "EXT_0001"]) == ["0001"]
     assert records({}) == [] and records({"patients": one, "inherited": [two]}) == [one, two]
+
+
+def test_a_folder_that_numbers_other_people_alike_is_not_confused(shared, tmp_path):
+    other = hand_made.build(tmp_path / "other")
+    for path in other.rglob("*.bmp"):
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    ours, theirs = (film_prints(Release.open(root).cases) for root in (shared, other))
+    record = patient_record(["0172", "0300"], "salt", ours)
+    assert recorded_patients([record], ["0172", "0999"], ours) == ["0172"]
+    assert recorded_patients([record], ["0172"], theirs) == []
+    assert recorded_patients([record], ["0172"], [ours[-1], *theirs]) == ["0172"], "some of the films are enough"
+    assert recorded_patients([patient_record(["0172"], "salt")], ["0172"], theirs) == ["0172"], "an older record"
+    assert not {*ours} & {*record["films"]}
 
 
 def move_to_test(root: Path, patient: str) -> None:

@@ -118,7 +118,7 @@ def test_augmented_masks_stay_aligned_down_to_the_size_of_the_network():
 def truth(protocol: str, model: str, release, split: str, augmented: bool) -> dict[str, torch.Tensor]:
     """Masks (14, S, S) that a model of a protocol is measured by, of up to four wrists."""
     config = load_protocol(protocol).run_config(model, 1, {"precision": "no"})
-    dataset = getattr(load_run_data(config, release, augmented), split)
+    dataset = getattr(load_run_data(config, release, augmented=augmented), split)
     masked = [i for i, case in enumerate(dataset.cases) if case.mask is not None][:4]
     batch = build_task(config).prepare(default_collate([dataset[i] for i in masked]), training=False)
     return dict(zip(batch["identifier"], batch["masks"], strict=True))

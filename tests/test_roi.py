@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from jointwrist.anatomy import JOINTS, bone_index
 from jointwrist.models.erosion import ErosionHead
-from jointwrist.ops.roi import jitter_boxes, joint_regions, masked_mean, moment_boxes, partner_matrix, roi_align
+from jointwrist.ops.roi import LONG_BONE_JOINTS, jitter_boxes, joint_regions, masked_mean, moment_boxes, roi_align
 
 
 def square(x0: int, y0: int, x1: int, y1: int, size: int = 64) -> torch.Tensor:
@@ -74,10 +74,45 @@ def test_jitter_keeps_boxes_square_and_near():
 
 
 def test_partners_are_those_of_the_anatomy():
-    matrix = partner_matrix()
-    for joint in JOINTS:
-        assert matrix[joint.index].nonzero().flatten().tolist() == sorted(joint.partners)
-        assert matrix[joint.index, joint.bone] == 0
+    for bone in range(14):
+        masks = torch.zeros(1, 14, 8, 8)
+        masks[0, bone] = 1
+        regions = joint_regions(masks)
+        assert [joint.index for joint in JOINTS if regions.partners[0, joint.index].all()] == [
+            joint.index for joint in JOINTS if bone in joint.partners
+        ]
+        own = [joint.index for joint in JOINTS if joint.bone == bone and joint.index not in LONG_BONE_JOINTS]
+        assert [joint.index for joint in JOINTS if regions.surface[0, joint.index].any()] == own
+
+
+def test_boxes_and_means_are_those_of_float32_under_autocast():
+    torch.manual_seed(0)
+    masks = torch.rand(3, 14, 48, 48).pow(0.3)
+    masks[..., 30:] *= 0.4
+    features = torch.rand(3, 32, 48, 48).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        regions = joint_regions(masks)
+        boxes, _ = moment_boxes(regions.surface, 8.0)
+        mean = masked_mean(features, regions.surface)
+    exact = joint_regions(masks)
+    assert all(found.dtype == torch.float32 for found in (*regions, boxes, mean))
+    assert (boxes - moment_boxes(exact.surface, 8.0)[0]).abs().max() < 0.01
+    truth = torch.einsum("bchw,bjhw->bjc", features.double(), exact.surface.double())
+    truth = truth / exact.surface.double().sum((-2, -1)).clamp_min(1.0)[..., None]
+    assert (mean - truth).abs().max() < 1e-5
+
+
+def test_the_crops_of_the_erosion_head_lie_where_they_lie_in_float32():
+    torch.manual_seed(0)
+    head = ErosionHead(16, channels=8, crop=16, dim=32).eval()
+    masks, features, detail = torch.rand(2, 14, 64, 64).pow(0.3), torch.rand(2, 16, 32, 32), torch.rand(2, 1, 128, 128)
+    masks[..., 40:] *= 0.4
+    with torch.no_grad():
+        exact = head(masks, features, detail)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = head(masks, features.bfloat16(), detail)
+    assert found.boxes.dtype == torch.float32 and (found.boxes - exact.boxes).abs().max() < 0.01
+    assert torch.equal(found.valid, exact.valid)
 
 
 def boxes_within_across_and_outside() -> torch.Tensor:

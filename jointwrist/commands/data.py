@@ -53,9 +53,16 @@ def _add_check(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "check",
         help="find every fault of a folder",
-        description="List every fault; the exit code is 1 if one is an error.",
+        description="List every fault; the exit code is 1 if one is an error, which is what commands refuse.",
     )
     parser.add_argument("root", type=Path, metavar="ROOT", help="folder in the released layout")
+    parser.add_argument(
+        "--for",
+        dest="command",
+        choices=("train", "evaluate", "run_all"),
+        help="command that the folder is meant for: train reads train and val, evaluate reads test, run_all all three;"
+        " errors are what it refuses (default: whatever is there, read whole)",
+    )
     parser.set_defaults(run=check_data)
 
 
@@ -149,7 +156,7 @@ def check_data(arguments: argparse.Namespace) -> int:
     """List the faults of a release folder."""
     from jointwrist.data.check import check_release
 
-    faults = check_release(arguments.root)
+    faults = check_release(arguments.root, arguments.command)
     for fault in faults:
         print(f"{fault.severity}: {fault.path}: {fault.message}")
     counts = Counter(fault.severity for fault in faults)

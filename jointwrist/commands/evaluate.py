@@ -89,11 +89,11 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
     # what the weights started from is in them, and need not be here
     joint = replace(config.joint, pretrained=())
     config = replace(config, start="", joint=joint, stream=StreamConfig(), cache=False)
-    data = load_run_data(config, Release.open(arguments.data), augmented=False)
     parts = ("train", "val", "test") if arguments.split == "all" else (arguments.split,)
+    data = load_run_data(config, Release.open(arguments.data, splits=parts), parts, augmented=False)
     datasets = [getattr(data, part) for part in parts]
     tested = {patient for part in parts for patient in data.patients[part]}
-    trained = recorded_patients([*records(info), *data.inherited], tested)
+    trained = recorded_patients([*records(info), *data.inherited], tested, data.prints)
     if accelerator.is_main_process and trained:
         complain(name_trained(trained, len(tested)))
     if on_film:

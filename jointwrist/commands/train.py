@@ -67,7 +67,8 @@ def train(arguments: argparse.Namespace) -> int:
     config = build(RunConfig, values)
     check_writable(arguments.out)
     accelerator = open_accelerator(config.precision, arguments.tracker, arguments.out, arguments.deterministic)
-    data = load_run_data(config, Release.open(arguments.data))
+    splits = ("train", "val")
+    data = load_run_data(config, Release.open(arguments.data, splits=splits), splits)
     task = build_task(config, data.prior)
     if accelerator.is_main_process:
         for note in data.notes:

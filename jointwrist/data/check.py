@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -26,27 +27,55 @@ from jointwrist.errors import DataError
 Value = TypeVar("Value")
 
 
-def check_release(root: str | Path) -> list[Fault]:
+#: Splits that a command reads; each has to have a radiograph.
+COMMANDS = {"train": ("train", "val"), "evaluate": ("test",), "run_all": SPLITS}
+
+
+def check_release(root: str | Path, command: str | None = None) -> list[Fault]:
     """Read a whole folder and list what is wrong with it, errors first.
 
-    An error is what the reader refuses, or what would make results wrong; a warning is what a person should know.
-    Faults come in these kinds: those of the tables and of the listing (`duplicate identifier`, `identifier in two
-    splits`, `identifier without side`, `mask without image`, `no pixel spacing`, `score out of range`, `score without
-    image`, `unknown joint`, `unreadable table`, ...), and those found here.
+    An error is what the command refuses; a warning is what a person should know: what is left out, looks wrong, or
+    concerns another command. Faults come in these kinds: those of the tables and of the listing (`duplicate
+    identifier`, `identifier in two splits`, `identifier without side`, `mask without image`, `no pixel spacing`, `score
+    out of range`, `score without image`, `unknown joint`, `unreadable table`, ...), and those found here.
+
+    Args:
+        root: The folder.
+        command: One of `COMMANDS`; None checks whatever is there, and lets splits be empty.
     """
     root = Path(root)
-    faults: list[Fault] = []
+    splits = COMMANDS[command] if command else SPLITS
+    refused: list[Fault] = []
+    found: list[Fault] = []
     try:
-        release = Release.open(root, faults.append)
+        release = Release.open(root, found.append)
+        Release.open(root, refused.append, splits)
     except DataError as error:
-        return [*faults, Fault("no release", root, _message(error, root))]
+        return [*found, Fault("no release", root, _message(error, root))]
+    faults = [fault if fault in refused else _spared(fault) for fault in found]
+    faults += _empty_splits(release, splits) if command else []
     faults += _links(root)
     faults += _unknown_splits(root)
-    faults += _patients_in_two_splits(release)
+    shared = _patients_in_two_splits(release)
+    faults += shared if "train" in splits else map(_spared, shared)
     faults += _missing(release)
     faults += _metadata(release)
-    faults += _contents(release)
+    faults += _contents(release, splits)
     return sorted(faults, key=lambda fault: (fault.severity, str(fault.path), fault.kind, fault.message))
+
+
+def _spared(fault: Fault) -> Fault:
+    """Make a warning of a fault that the command does not meet."""
+    return replace(fault, severity="warning")
+
+
+def _empty_splits(release: Release, splits: Sequence[str]) -> Iterable[Fault]:
+    for split in splits:
+        if not release.segmentation(split) and not release.erosion(split):
+            message = (
+                f"holds no {split} images; put masks into {layout.MASKS / split}, or crops into {layout.CROPS / split}"
+            )
+            yield Fault("empty split", release.root, message)
 
 
 def _message(error: DataError, path: Path) -> str:
@@ -60,7 +89,7 @@ def _links(root: Path) -> Iterable[Fault]:
             if not path.is_symlink():
                 continue
             if not path.exists():
-                yield Fault("broken link", path, "points to nothing; copy the file itself")
+                yield Fault("broken link", path, "points to nothing and is left out; copy the file itself", "warning")
             elif not path.resolve().is_relative_to(inside):
                 message = f"points out of the folder, to {path.resolve()}; copy the file itself"
                 yield Fault("link out of the folder", path, message, "warning")
@@ -70,7 +99,7 @@ def _unknown_splits(root: Path) -> Iterable[Fault]:
     for parent in (layout.MASKS, layout.CROPS):
         for folder in layout.list_folders(root / parent):
             if folder.name not in SPLITS:
-                yield Fault("unknown split", folder, f"is not read; splits are {', '.join(SPLITS)}")
+                yield Fault("unknown split", folder, f"is not read; splits are {', '.join(SPLITS)}", "warning")
 
 
 def _patients_in_two_splits(release: Release) -> Iterable[Fault]:
@@ -94,18 +123,20 @@ def _missing(release: Release) -> Iterable[Fault]:
     for case in release.cases:
         if case.identifier in segmentation_images and case.mask is None:
             message = f"has no mask in {layout.MASKS}; add the mask or remove the image"
-            yield Fault("image without mask", segmentation_images[case.identifier], message)
+            yield Fault("image without mask", segmentation_images[case.identifier], message, "warning")
         if case.mask is not None and case.identifier not in segmentation_images:
             message = f"has no image in {layout.MASK_IMAGES}, only in {layout.SCORE_IMAGES}; copy the image"
-            yield Fault("mask without image", case.mask, message)
+            yield Fault("mask without image", case.mask, message, "warning")
         scored = [joint for joint in JOINTS if case.scores[joint.index] != NOT_SCORED]
         lacking = [joint.name for joint in scored if joint.index not in case.crops]
         if lacking:
             folder = root / layout.CROPS / (case.erosion_split or "") / case.identifier
-            yield Fault("missing crop", folder, f"scored joints without a crop: {', '.join(lacking)}; add the crops")
+            message = f"scored joints without a crop are left out by classifiers: {', '.join(lacking)}; add the crops"
+            yield Fault("missing crop", folder, message, "warning")
         if case.crops and not scored:
             folder = next(iter(case.crops.values())).parent
-            yield Fault("crop without score", folder, f"has no scores in {layout.SCORES.name}; add them")
+            message = f"has no scores in {layout.SCORES.name} and is left out; add them"
+            yield Fault("crop without score", folder, message, "warning")
         elif 0 < len(scored) < len(JOINTS):
             message = f"{case.identifier}: {len(JOINTS) - len(scored)} joints have no score"
             yield Fault("joint without score", root / layout.SCORES, message, "warning")
@@ -124,12 +155,13 @@ def _metadata(release: Release) -> Iterable[Fault]:
             yield Fault("missing metadata", path, f"has no row for study {stem}; add it", "warning")
 
 
-def _contents(release: Release) -> list[Fault]:
-    """Read every image, mask and crop."""
+def _contents(release: Release, splits: Sequence[str]) -> list[Fault]:
+    """Read every image, mask and crop; those of splits that are not needed give warnings."""
     reader = _Reader()
     pictures: dict[bytes, Case] = {}
     score_images = layout.list_images(release.root / layout.SCORE_IMAGES, lambda _: None)
     for case in tqdm(release.cases, desc="check", unit="case", disable=None, leave=False):
+        reader.needed = bool({case.segmentation_split, case.erosion_split} & set(splits))
         image = reader.read(case.image, "unreadable image", read_image, case.image)
         if image is not None:
             reader.faults += _same_picture(case, pictures.setdefault(sha256(image.tobytes()).digest(), case))
@@ -156,15 +188,18 @@ class _Reader:
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
+        #: Whether what is read now has to be right.
+        self.needed = True
 
     def read(self, path: Path, kind: str, function: Callable[..., Value], *arguments: object) -> Value | None:
         """Return what a reader returns, or None with its fault kept; `kind` stands where the reader names none."""
         try:
             return function(*arguments)
         except FaultError as error:
-            self.faults.append(error.fault)
+            fault = error.fault
         except DataError as error:
-            self.faults.append(Fault(kind, path, _message(error, path)))
+            fault = Fault(kind, path, _message(error, path))
+        self.faults.append(fault if self.needed else _spared(fault))
         return None
 
 
@@ -179,7 +214,7 @@ def _other_copy(case: Case, image: np.ndarray | None, path: Path, other: np.ndar
         return
     if image.shape != other.shape:
         message = f"is {other.shape} pixels (height, width), {case.image} is {image.shape}; boxes and masks disagree"
-        yield Fault("size mismatch", path, message)
+        yield Fault("size mismatch", path, message, "warning")
     elif not np.array_equal(image, other):
         yield Fault("different copy", path, f"differs from {case.image}, which is the one that is read", "warning")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,12 +71,14 @@ class Release:
     cases: tuple[Case, ...]
 
     @classmethod
-    def open(cls, root: str | Path, report: Report = refuse) -> Release:
+    def open(cls, root: str | Path, report: Report = refuse, splits: Collection[str] = SPLITS) -> Release:
         """List a folder and read its tables; no image is read. A table that is missing leaves its field empty.
 
         Args:
             root: The folder.
             report: What to do with faults; the default refuses the folder at the first error.
+            splits: Those that are needed. Files of the others are listed, so that their patients are known, and their
+                faults are not reported; neither are scores of radiographs that the folder has not got.
 
         Raises:
             DataError: There is no such folder, it holds no radiographs, or `report` refused a fault.
@@ -84,7 +86,7 @@ class Release:
         root = Path(root)
         if not root.is_dir():
             raise DataError(f"{root}: no such folder; get the data with `jointwrist data download` or `data phantom`")
-        cases = _Listing(root, report).cases()
+        cases = _Listing(root, report, splits).cases()
         if not cases:
             raise DataError(
                 f"{root}: holds no radiographs in {layout.MASK_IMAGES} or {layout.SCORE_IMAGES}; give the folder"
@@ -112,11 +114,15 @@ def _known(split: str) -> str:
     return split
 
 
+def _ignore(fault: Fault) -> None:
+    """Pass over a fault of what is not needed."""
+
+
 class _Listing:
     """All files of a release by identifier."""
 
-    def __init__(self, root: Path, report: Report):
-        self.root, self.report = root, report
+    def __init__(self, root: Path, report: Report, splits: Collection[str]):
+        self.root, self.report, self.needed = root, report, splits
         self.images = self._images(layout.MASK_IMAGES)
         self.score_images = self._images(layout.SCORE_IMAGES)
         self.masks: dict[str, Path] = {}
@@ -164,44 +170,51 @@ class _Listing:
 
     def _images(self, folder: Path) -> dict[str, Path]:
         found = layout.list_images(self.root / folder, self.report)
-        return {identifier: path for identifier, path in found.items() if self._has_side(identifier, path)}
+        return {identifier: path for identifier, path in found.items() if self._has_side(identifier, path, self.report)}
 
-    def _has_side(self, identifier: str, path: Path) -> bool:
+    @staticmethod
+    def _has_side(identifier: str, path: Path, report: Report) -> bool:
         try:
             parse_identifier(identifier)
         except DataError as error:
-            self.report(Fault("identifier without side", path, f"{error}; rename it"))
+            report(Fault("identifier without side", path, f"{error}; rename it"))
             return False
         return True
 
     def _add_masks(self, split: str) -> None:
-        for identifier, path in layout.list_files(self.root / layout.MASKS / split, {".npy"}, self.report).items():
-            if self._is_new(identifier, path, self.mask_splits):
+        report = self._report_of(split)
+        for identifier, path in layout.list_files(self.root / layout.MASKS / split, {".npy"}, report).items():
+            if self._is_new(identifier, path, self.mask_splits, split):
                 self.masks[identifier] = path
                 self.mask_splits[identifier] = split
 
     def _add_crops(self, split: str) -> None:
         for folder in layout.list_folders(self.root / layout.CROPS / split):
-            if self._is_new(folder.name, folder, self.crop_splits):
+            if self._is_new(folder.name, folder, self.crop_splits, split):
                 self.crop_splits[folder.name] = split
-                self.crops[folder.name] = self._joint_crops(folder)
+                self.crops[folder.name] = self._joint_crops(folder, self._report_of(split))
 
-    def _is_new(self, identifier: str, path: Path, splits: dict[str, str]) -> bool:
-        if not self._has_side(identifier, path):
+    def _report_of(self, *splits: str) -> Report:
+        """What to do with a fault that concerns some of the splits."""
+        return self.report if set(splits) & set(self.needed) else _ignore
+
+    def _is_new(self, identifier: str, path: Path, splits: dict[str, str], split: str) -> bool:
+        if not self._has_side(identifier, path, self._report_of(split)):
             return False
         if identifier in splits:
             message = f"is in the {splits[identifier]} split as well; keep it in one"
-            self.report(Fault("identifier in two splits", path, message))
+            self._report_of(split, splits[identifier])(Fault("identifier in two splits", path, message))
             return False
         return True
 
-    def _joint_crops(self, folder: Path) -> dict[int, Path]:
+    @staticmethod
+    def _joint_crops(folder: Path, report: Report) -> dict[int, Path]:
         crops = {}
-        for name, path in layout.list_images(folder, self.report).items():
+        for name, path in layout.list_images(folder, report).items():
             try:
                 crops[joint_index(name)] = path
             except KeyError as error:
-                self.report(Fault("unknown joint", path, f"{error.args[0]}; rename or remove the crop"))
+                report(Fault("unknown joint", path, f"{error.args[0]}; rename or remove the crop"))
         return crops
 
     def _scores(self) -> dict[str, tuple[int, ...]]:
@@ -209,15 +222,21 @@ class _Listing:
         if not path.is_file():
             return {}
         scores = read_scores(path, self.report)
-        return {identifier: values for identifier, values in scores.items() if self._has_side(identifier, path)}
+        return {
+            identifier: values for identifier, values in scores.items() if self._has_side(identifier, path, self.report)
+        }
 
     def _report_missing_images(self, images: Mapping[str, Path]) -> None:
         for identifier in sorted(self.masks.keys() - images.keys()):
             message = f"has no image in {layout.MASK_IMAGES}; add the image or remove the mask"
-            self.report(Fault("mask without image", self.masks[identifier], message))
+            report = self._report_of(self.mask_splits[identifier])
+            report(Fault("mask without image", self.masks[identifier], message))
         for identifier in sorted((self.scores.keys() | self.crops.keys()) - images.keys()):
             message = f"{identifier} has scores or crops but no image in {layout.SCORE_IMAGES}; add the image"
-            self.report(Fault("score without image", self.root / layout.CROPS, message))
+            # scores without crops are in no split: they are missed where all are needed
+            splits = [self.crop_splits[identifier]] if identifier in self.crop_splits else SPLITS
+            if set(splits) <= set(self.needed):
+                self.report(Fault("score without image", self.root / layout.CROPS, message))
 
 
 def load_sample(case: Case, right_hand: bool = True) -> WristSample:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import kornia.augmentation as K
+import numpy as np
 import torch
 from kornia.contrib import diamond_square
 from kornia.filters import gaussian_blur2d
@@ -23,10 +24,15 @@ def draw_affine(step: K.RandomAffine, images: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         (K,) indices of the images to be moved, and (K, 2, 3) matrices from source to target pixels (x, y).
     """
+    # kornia draws on the processor, where the choice can be read; a GPU goes on meanwhile
     drawn = step.forward_parameters(images.shape)
-    chosen = torch.nonzero(drawn["batch_prob"] > 0.5).flatten()
-    values = {name: value[chosen] for name, value in drawn.items() if len(value) == len(images)}
-    chosen = chosen.to(images.device)
+    chosen = torch.from_numpy(np.flatnonzero(drawn["batch_prob"].numpy() > 0.5))
+    values = {
+        name: value[chosen].to(images.device, non_blocking=True)
+        for name, value in drawn.items()
+        if len(value) == len(images)
+    }
+    chosen = chosen.to(images.device, non_blocking=True)
     return chosen, step.compute_transformation(images[chosen], values, step.flags)[:, :2]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from hashlib import pbkdf2_hmac
+from hashlib import pbkdf2_hmac, sha256
+from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,30 @@ def name_shared(shared: Mapping[str, tuple[str, ...]]) -> str:
     return f"patients in more than one split: {_list(some, len(shared))}"
 
 
-def patient_record(patients: Collection[str], salt: str) -> dict[str, Any]:
+def film_prints(cases: Iterable[Case]) -> tuple[str, ...]:
+    """Return what tells the radiographs of a folder from all others: a hash of the middle 4 KB of every file."""
+    prints = set()
+    for case in cases:
+        with case.image.open("rb") as file:
+            size = file.seek(0, SEEK_END)
+            file.seek(max(size // 2 - 2048, 0))
+            prints.add(sha256(b"%d " % size + file.read(4096)).hexdigest()[:24])
+    return tuple(sorted(prints))
+
+
+def patient_record(patients: Collection[str], salt: str, prints: Collection[str] = ()) -> dict[str, Any]:
     """Return what a weight file keeps of its training patients: a salt and a hash of each, in no order of theirs.
 
     Equal identifiers are found again, and a reader of the file sees none. Short numbers can still be found by trying
     them all, so the hash is no anonymisation of identifiers that are secret themselves.
+
+    Args:
+        patients: Identifiers.
+        salt: What makes the hashes those of this record alone.
+        prints: `film_prints` of the data set, by which a folder is known to number the same patients.
     """
-    return {"salt": salt, "hashes": sorted(_hash(patient, salt) for patient in set(patients))}
+    films = {"films": sorted(_film_hash(found, salt) for found in set(prints))} if prints else {}
+    return {"salt": salt, "hashes": sorted(_hash(patient, salt) for patient in set(patients)), **films}
 
 
 def records(info: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -52,10 +70,25 @@ def records(info: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [*own, *info.get("inherited", [])]
 
 
-def recorded_patients(found: Iterable[Mapping[str, Any]], patients: Iterable[str]) -> list[str]:
-    """Return those of the patients whom any of the records holds."""
+def recorded_patients(
+    found: Iterable[Mapping[str, Any]], patients: Iterable[str], prints: Collection[str] | None = None
+) -> list[str]:
+    """Return those of the patients whom any of the records holds.
+
+    Args:
+        found: Records.
+        patients: Identifiers.
+        prints: `film_prints` of their folder. A record of a data set that has no film in common with it numbers other
+            people. None, and records from before films were kept, go by the identifiers alone.
+    """
     asked = set(patients)
-    return sorted({p for record in found for p in asked if _hash(p, record["salt"]) in set(record["hashes"])})
+    same = [record for record in found if prints is None or _same_data(record, prints)]
+    return sorted({p for record in same for p in asked if _hash(p, record["salt"]) in set(record["hashes"])})
+
+
+def _same_data(record: Mapping[str, Any], prints: Collection[str]) -> bool:
+    films = set(record.get("films", ()))
+    return not films or any(_film_hash(found, record["salt"]) in films for found in prints)
 
 
 def inherited_records(config: RunConfig) -> list[dict[str, Any]]:
@@ -89,13 +122,17 @@ def name_trained(trained: Collection[str], tested: int) -> str:
 
 def _warning(who: str, trained: Collection[str]) -> str:
     return (
-        f"WARNING: {who}: {_list(sorted(trained)[:NAMED], len(trained))}. The figures are not those of unseen patients,"
-        " unless this folder gives the same identifiers to other people"
+        f"WARNING: {who}: {_list(sorted(trained)[:NAMED], len(trained))}. The figures are not those of unseen patients"
+        " (weights of earlier versions know identifiers alone, which another folder may give to other people)"
     )
 
 
 def _list(names: list[str], count: int) -> str:
     return ", ".join(names) + (f" and {count - len(names)} more" if count > len(names) else "")
+
+
+def _film_hash(found: str, salt: str) -> str:
+    return sha256(f"{salt} {found}".encode()).hexdigest()[:16]
 
 
 def _hash(patient: str, salt: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,12 +15,20 @@ from jointwrist.config import build
 from jointwrist.data.datasets import CropDataset, WristDataset
 from jointwrist.data.hands import other_hands, study_batches
 from jointwrist.data.joint_set import joint_split
+from jointwrist.data.layout import SPLITS
 from jointwrist.data.phantom import PhantomConfig
 from jointwrist.data.ram_w600 import Case, Release
 from jointwrist.data.samplers import EpochBatches, FreshBatches, ProcessBatches
 from jointwrist.data.stream import PhantomCropStream, PhantomStream
 from jointwrist.engine.config import RunConfig, uses_pixel_truth
-from jointwrist.engine.leaks import inherited_records, name_inherited, name_shared, recorded_patients, shared_patients
+from jointwrist.engine.leaks import (
+    film_prints,
+    inherited_records,
+    name_inherited,
+    name_shared,
+    recorded_patients,
+    shared_patients,
+)
 from jointwrist.engine.stop import leave_signals_to_parent
 from jointwrist.errors import DataError
 from jointwrist.losses import EROSION_LEVELS, level_log_odds, score_levels
@@ -31,29 +39,33 @@ class RunData:
     """Data of one run.
 
     Attributes:
-        train: Training items.
+        train: Training items; like those of other splits, None where the split was not asked for.
         batches: Their order.
         val: Validation items.
         test: Test items.
         prior: (6, K) log odds of P(level > k) among the training wrists (joint task), or None.
-        pixel_truth: Whether training learns from the pixels of erosions.
         notes: What was left out and why.
         patients: Who is in each split; nobody is in that of phantoms made on the fly.
         inherited: Whom the networks that the run builds on were trained on; see `jointwrist.engine.leaks`.
+        prints: What tells the folder's films from all others.
+        pixel_truth: Whether training learns from the pixels of erosions.
     """
 
-    train: Dataset
-    batches: EpochBatches | FreshBatches
-    val: Dataset
-    test: Dataset
+    train: Dataset | None
+    batches: EpochBatches | FreshBatches | None
+    val: Dataset | None
+    test: Dataset | None
     prior: Tensor | None
-    pixel_truth: bool
     notes: tuple[str, ...]
     patients: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inherited: Sequence[Mapping[str, Any]] = ()
+    prints: tuple[str, ...] = ()
+    pixel_truth: bool = False
 
 
-def load_run_data(config: RunConfig, release: Release, augmented: bool = True) -> RunData:
+def load_run_data(
+    config: RunConfig, release: Release, splits: Collection[str] = SPLITS, augmented: bool = True
+) -> RunData:
     """Choose the cases of a run by its task and make datasets of them.
 
     Masks that networks are measured by come from the released ones to `config.image_size` in one step, whatever the
@@ -62,65 +74,75 @@ def load_run_data(config: RunConfig, release: Release, augmented: bool = True) -
     Args:
         config: Resolved configuration of the run.
         release: The data.
+        splits: Those that are needed; the others may be empty.
         augmented: Whether the training items are augmented; False makes them items to measure a network by.
 
     Raises:
-        DataError: A split that the run needs is empty, or a patient is in two splits. The official protocol takes the
-            splits as they are and says so in the notes. Patients of val and test whom a network that the run builds on
-            was trained on are no error, for two folders may number their patients alike: the notes warn of them.
+        DataError: A split that is needed is empty, or a patient is in training and in another split. The official
+            protocol takes the splits as they are and says so in the notes. Patients of val and test whom a network that
+            the run builds on was trained on are no error: the notes warn of them.
     """
-    notes: tuple[str, ...] = ()
-    if config.task == "joint":
-        splits = {name: joint_split(release, name) for name in ("train", "val", "test")}
-        cases = {name: list(split.cases) for name, split in splits.items()}
-        notes = tuple(split.summary() for split in splits.values())
-        if config.joint.doubly_labelled:
-            cases["train"] = [case for case in cases["train"] if case.mask is not None and max(case.scores) >= 0]
-    else:
-        select = release.erosion if config.task == "erosion" else release.segmentation
-        cases = {name: list(select(name)) for name in ("train", "val", "test")}
-    if config.stream.wrists:
-        cases["train"] = []
-    if shared := shared_patients(cases):
+    listed, notes = _listed(config, release, splits)
+    if "train" in splits and (shared := shared_patients(listed)):
         if config.protocol != "official":
             raise DataError(
                 f"{release.root}: {name_shared(shared)}; keep each in one; `jointwrist data check` lists the images"
             )
         notes += (f"{name_shared(shared)}; the official protocol keeps them",)
-    known = bool(config.stream.wrists) or any(case.truth is not None for case in cases["train"])
+    cases = {name: listed[name] for name in SPLITS if name in splits}
+    mapped = bool(config.stream.wrists) or any(case.truth is not None for case in cases.get("train", ()))
     if not uses_pixel_truth(config):
         cases = {name: [replace(case, truth=None) for case in chosen] for name, chosen in cases.items()}
-        if known and config.task == "joint" and config.erosion.map:
+        if mapped and config.task == "joint" and config.erosion.map and "train" in splits:
             notes += ("erosions are learned from their scores alone; erosion.pixel_truth=true adds their pixels",)
     # test is read once: keeping it would take memory for nothing
     datasets = {
         name: _dataset(config, chosen, config.cache and name != "test", augmented and name == "train")
         for name, chosen in cases.items()
     }
-    if config.stream.wrists:
+    if config.stream.wrists and "train" in splits:
         datasets["train"] = _stream(config)
     for name, dataset in datasets.items():
         if len(dataset) == 0:
             raise DataError(
                 f"{release.root}: no {name} images for {config.task}; check the folder with `jointwrist data check`"
             )
-    prior = _prior(config, cases["train"]) if config.task == "joint" else None
-    batches = _batches(config, datasets["train"], cases["train"])
     patients = {name: tuple(sorted({case.patient for case in chosen})) for name, chosen in cases.items()}
-    inherited = inherited_records(config)
-    if trained := recorded_patients(inherited, {*patients["val"], *patients["test"]}):
+    inherited, prints = inherited_records(config), film_prints(release.cases)
+    unseen = {case.patient for name in ("val", "test") for case in listed[name]}
+    if trained := recorded_patients(inherited, unseen, prints):
         notes += (name_inherited(trained),)
+    trains = "train" in splits
     return RunData(
-        datasets["train"],
-        batches,
-        datasets["val"],
-        datasets["test"],
-        prior,
-        known and uses_pixel_truth(config),
+        datasets.get("train"),
+        _batches(config, datasets["train"], cases["train"]) if trains else None,
+        datasets.get("val"),
+        datasets.get("test"),
+        _prior(config, cases["train"]) if trains and config.task == "joint" else None,
         notes,
         patients,
         inherited,
+        prints,
+        trains and mapped and uses_pixel_truth(config),
     )
+
+
+def _listed(
+    config: RunConfig, release: Release, splits: Collection[str]
+) -> tuple[dict[str, list[Case]], tuple[str, ...]]:
+    """Cases of every split for the task of a run, and what is to be said of those that are needed."""
+    if config.task == "joint":
+        joint = {name: joint_split(release, name) for name in SPLITS}
+        listed = {name: list(split.cases) for name, split in joint.items()}
+        if config.joint.doubly_labelled:
+            listed["train"] = [case for case in listed["train"] if case.mask is not None and max(case.scores) >= 0]
+        notes = tuple(joint[name].summary() for name in SPLITS if name in splits)
+    else:
+        select = release.erosion if config.task == "erosion" else release.segmentation
+        listed, notes = {name: select(name) for name in SPLITS}, ()
+    if config.stream.wrists:
+        listed["train"] = []
+    return listed, notes
 
 
 def train_loader(data: RunData, workers: int, process: int, processes: int) -> DataLoader:
@@ -145,7 +167,10 @@ def share_loader(
 
 
 def _loader(dataset: Dataset, workers: int, **options: Any) -> DataLoader:
-    return DataLoader(dataset, num_workers=workers, worker_init_fn=leave_signals_to_parent, **options)
+    pinned = torch.cuda.is_available()  # so that a batch can be sent while the GPU computes
+    return DataLoader(
+        dataset, num_workers=workers, worker_init_fn=leave_signals_to_parent, pin_memory=pinned, **options
+    )
 
 
 def _identifiers(dataset: Dataset) -> list[str]:

@@ -93,7 +93,8 @@ def _plain(value: Any) -> bool:
 def _is_record(record: Any) -> bool:
     match record:
         case {"salt": str(), "hashes": [*hashes]}:
-            return all(isinstance(text, str) for text in hashes)
+            films = record.get("films", [])
+            return isinstance(films, list) and all(isinstance(text, str) for text in [*hashes, *films])
     return False
 
 

@@ -130,7 +130,7 @@ class Trainer:
         """What the weights of this run say of themselves: also whom they, and what they build on, were trained on."""
         info = weight_info(self.config, self.epoch, thresholds)
         if patients := self.data.patients.get("train"):
-            info["patients"] = patient_record(patients, salt=digest(self.config))
+            info["patients"] = patient_record(patients, digest(self.config), self.data.prints)
         if self.data.inherited:
             info["inherited"] = list(self.data.inherited)
         return info
@@ -220,7 +220,7 @@ class Trainer:
         optim = self.config.optim
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(step)
-        batch = self.task.prepare(send_to_device(batch, self.accelerator.device), training=True)
+        batch = self.task.prepare(send_to_device(batch, self.accelerator.device, True), training=True)
         first = self.step_in_epoch // optim.accumulate * optim.accumulate
         group = min(optim.accumulate, self.steps_per_epoch - first)  # the last one of an epoch may be short
         last = self.step_in_epoch + 1 == first + group

@@ -149,10 +149,7 @@ class ErosionHead(nn.Module):
         shapes = self._mask_crops(regions, rois, half.shape[-1] / size)
         described, maps = self.network(torch.cat([standardise(image), shapes.to(image.dtype)], 1), local)
         pooled = torch.cat(
-            [
-                masked_mean(features, region.to(features.dtype))
-                for region in (regions.surface, regions.contour, regions.ring)
-            ],
+            [masked_mean(features, region) for region in (regions.surface, regions.contour, regions.ring)],
             -1,
         )
         if not self.use_masks:

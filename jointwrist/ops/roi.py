@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 import torchvision.ops
 from torch import Tensor
 
-from jointwrist.anatomy import JOINTS, NUM_BONES
+from jointwrist.anatomy import JOINTS
 from jointwrist.ops.derivatives import operators_needed
 
 #: Joints on long bones, which count at their joint end only.
@@ -17,7 +18,6 @@ LONG_BONE_JOINTS = tuple(
     joint.index for joint in JOINTS if joint.name in ("Metacarpal1st", "DistalRadius", "DistalUlna")
 )
 _BONES = [joint.bone for joint in JOINTS]
-_PARTNERS = [[float(bone in joint.partners) for bone in range(NUM_BONES)] for joint in JOINTS]
 
 
 class JointRegions(NamedTuple):
@@ -27,11 +27,6 @@ class JointRegions(NamedTuple):
     partners: Tensor
     contour: Tensor
     ring: Tensor
-
-
-def partner_matrix(device: torch.device | None = None) -> Tensor:
-    """Return (6, 14), 1 where a bone meets the joint surface."""
-    return torch.tensor(_PARTNERS, device=device)
 
 
 def joint_regions(masks: Tensor, reach: float = 0.07) -> JointRegions:
@@ -45,9 +40,10 @@ def joint_regions(masks: Tensor, reach: float = 0.07) -> JointRegions:
         The surface (own mask, near the partners for long bones), the partners, the band on the contour, and the ring
         outside it.
     """
-    own = masks[:, _BONES]
-    partners = torch.einsum("jb,bnhw->njhw", partner_matrix(masks.device).to(masks.dtype), masks.transpose(0, 1))
-    partners = partners.clamp(max=1)
+    # no matrix product: autocast would round it to 16 bits, and the boxes follow from the sums
+    bones = _full(masks).unbind(1)
+    own = torch.stack([bones[bone] for bone in _BONES], 1)
+    partners = torch.stack([sum(bones[bone] for bone in joint.partners) for joint in JOINTS], 1).clamp(max=1)
     radius = max(int(reach * masks.shape[-1]), 1)
     near = torch.ones_like(partners)
     for joint in LONG_BONE_JOINTS:
@@ -96,7 +92,8 @@ def moment_boxes(weight: Tensor, scale: float, extent: float = 2.4, margin: floa
     spread_y = (rows * (y - centre_y[..., None]) ** 2).sum(-1) / count
     half = extent * torch.maximum(spread_x, spread_y).sqrt() + margin * width
     boxes = torch.stack([centre_x - half, centre_y - half, centre_x + half, centre_y + half], -1)
-    whole = boxes.new_tensor([0.0, 0.0, width, height])
+    # filled where it lies: sending it there would wait for a GPU
+    whole = torch.cat([boxes.new_zeros(2), boxes.new_full((1,), width), boxes.new_full((1,), height)])
     return torch.where(valid[..., None], boxes, whole) * scale, valid
 
 
@@ -144,6 +141,16 @@ def _sampling(start: Tensor, stop: Tensor, side: int, length: int) -> Tensor:
 
 
 def masked_mean(features: Tensor, weight: Tensor) -> Tensor:
-    """Mean of (B, C, h, w) features under (B, J, h, w) weights, (B, J, C); weights without mass give 0."""
-    total = torch.einsum("bchw,bjhw->bjc", features, weight)
+    """Mean of (B, C, h, w) features under (B, J, h, w) weights, (B, J, C); weights without mass give 0.
+
+    In float32 also under autocast: sums over thousands of pixels in 16 bits keep two digits.
+    """
+    features, weight, device = _full(features), _full(weight), features.device.type
+    with torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext():
+        total = torch.einsum("bchw,bjhw->bjc", features, weight)
     return total / weight.sum((-2, -1)).clamp_min(1.0)[..., None]
+
+
+def _full(tensor: Tensor) -> Tensor:
+    """Bring 16-bit numbers to float32."""
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor

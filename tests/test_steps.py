@@ -1,0 +1,131 @@
+"""What a training step does: groups of accumulated gradients, no waiting for the device, evaluation mode at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from jointwrist.config import build
+from jointwrist.engine.checkpoint import load_weights
+from jointwrist.engine.config import RunConfig
+from jointwrist.engine.evaluate import evaluate
+from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.tasks import build_task
+from jointwrist.engine.trainer import BEST, READ_EVERY, Trainer
+from jointwrist.errors import TrainingError
+
+SMALL = {"image_size": 32, "optim": {"epochs": 1, "batch_size": 4, "lr": 1e-3}}
+JOINT = {
+    **SMALL,
+    "model": "jointwrist_tiny",
+    "task": "joint",
+    "options": {"encoder": "conv", "roi_crop": 16},
+    "segmentation": {"distance": 0.2, "overlap": 0.2, "boundary": 0.1},
+    "joint": {"segmentation_only": 0.0, "consistency": 0.5},
+    "erosion": {"pixel_truth": True},
+}
+CROPS = {**SMALL, "model": "resnet", "task": "erosion", "options": {"map_head": True}}
+RUNS = {
+    "joint": {**JOINT, "optim": {**SMALL["optim"], "ema": 0.9}},
+    "crops": {**CROPS, "erosion": {"crop_size": 32, "pixel_truth": True, "positive_weight": 3.0}},
+    "masks": {**SMALL, "model": "unet", "task": "segmentation", "segmentation": {"overlap": 0.2}},
+}
+
+
+def trainer_for(values: dict, release, folder: Path) -> Trainer:
+    config = build(RunConfig, values)
+    data = load_run_data(config, release, ("train", "val"))
+    return Trainer(Accelerator(cpu=True), config, data, build_task(config, data.prior), folder)
+
+
+class NoWaiting(TorchDispatchMode):
+    """Refuse what a GPU has to be waited for: values and counts that Python or the next shape depend on."""
+
+    WAITS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::is_nonzero", "aten::unique")
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        """Run an operation unless it waits."""
+        name = function._schema.name
+        assert not name.startswith(self.WAITS), name
+        indices = arguments[1] if name.startswith(("aten::index.", "aten::index_put")) or name == "aten::index" else []
+        assert not any(index is not None and index.dtype in (torch.bool, torch.uint8) for index in indices), name
+        return function(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_step_waits_for_nothing_on_the_device(name, release, tmp_path):
+    trainer = trainer_for(RUNS[name], release, tmp_path)
+    trainer.model.train()
+    batch = next(iter(trainer.loader))
+    with NoWaiting():
+        prepared = trainer.task.prepare(batch, training=True)
+        loss = trainer.task.losses(trainer.model, prepared, 0.5)["loss"]
+        loss.backward()
+    with pytest.raises(AssertionError, match="_local_scalar_dense"), NoWaiting():
+        float(loss)
+    with pytest.raises(AssertionError, match=r"aten::index|aten::nonzero"), NoWaiting():
+        loss[None][torch.tensor([True])]
+
+
+def test_losses_are_read_every_so_many_steps_and_at_the_end(release, tmp_path, monkeypatch):
+    trainer, read = trainer_for({**JOINT, "optim": {**SMALL["optim"], "batch_size": 1}}, release, tmp_path), []
+    original = Trainer._read_losses
+    monkeypatch.setattr(Trainer, "_read_losses", lambda self: (read.append(len(self.unread)), original(self)))
+    trainer.fit()
+    assert READ_EVERY in read and sum(read) == trainer.steps_per_epoch > READ_EVERY
+
+
+def test_a_loss_that_is_not_finite_is_that_of_its_own_step(release, tmp_path, monkeypatch):
+    trainer = trainer_for(JOINT, release, tmp_path)
+    original, images = trainer.task.losses, []
+
+    def losses(model, batch, progress):
+        images.append(batch["identifier"])
+        parts = original(model, batch, progress)
+        return {name: value * (float("nan") if len(images) == 2 else 1.0) for name, value in parts.items()}
+
+    monkeypatch.setattr(trainer.task, "losses", losses)
+    with pytest.raises(TrainingError, match="the loss is nan at step 1;"):
+        trainer.fit()
+    assert len(images) > 2 and (tmp_path / "not_finite.txt").read_text().split() == images[1]
+    assert not (tmp_path / "state.pt").exists(), "weights that it has spoilt are not kept"
+
+
+def test_groups_of_accumulated_steps_begin_anew_each_epoch_and_weigh_their_steps_alike(release, tmp_path, monkeypatch):
+    optim = {"epochs": 2, "batch_size": 4, "accumulate": 3, "lr": 0.1}
+    values = {**RUNS["masks"], "optim": optim, "augment": {"affine_probability": 0.0, "intensity_probability": 0.0}}
+    trainer = trainer_for(values, release, tmp_path)
+    steps, groups, gradients = trainer.steps_per_epoch, [], []
+    original, update = trainer.task.losses, trainer.optimizer.step
+    assert steps % 3, "a short group at the end"
+
+    def losses(model, batch, progress):
+        own = original(model, batch, progress)
+        gradients.append(torch.autograd.grad(own["loss"], list(model.parameters()), retain_graph=True))
+        return own
+
+    def step():
+        mean = [sum(parts) / len(gradients) for parts in zip(*gradients, strict=True)]
+        for parameter, expected in zip(trainer.bare.parameters(), mean, strict=True):
+            torch.testing.assert_close(parameter.grad, expected, rtol=1e-4, atol=1e-6)
+        groups.append(len(gradients))
+        gradients.clear()
+        update()
+
+    monkeypatch.setattr(trainer.task, "losses", losses)
+    monkeypatch.setattr(trainer.optimizer, "step", step)
+    trainer.fit()
+    assert groups == 2 * ([3] * (steps // 3) + [steps % 3])
+
+
+def test_networks_come_back_in_evaluation_mode(release, tmp_path):
+    trainer = trainer_for(RUNS["crops"], release, tmp_path)
+    model = trainer.fit()
+    assert not any(module.training for module in model.modules())
+    assert not any(module.training for module in load_weights(tmp_path / BEST)[0].modules())
+    evaluate(trainer.accelerator, model.train(), trainer.data.val, trainer.task)
+    assert not any(module.training for module in model.modules())
