@@ -6,7 +6,7 @@
     python benchmarks/ablations.py --tables                    tables and picture from the rows, nothing trained
 
 The arms stand in benchmarks/ablations.yaml. Finished runs are skipped, also those whose rows are kept in
-docs/ablations, and a killed one continues, so the table can be made in pieces. About 8 hours of two cores in all.
+docs/ablations, and a killed one continues, so the table can be made in pieces.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 
 from benchmarks.ablations import Ablations
 from jointwrist import create_model
-from jointwrist.config import build
+from jointwrist.config import build, merge_trees
 from jointwrist.data.datasets import CropDataset
 from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.phantom import PhantomConfig
@@ -146,3 +146,18 @@ def test_no_arm_of_the_scarce_regime_has_pixel_truth_and_the_pairs_differ_in_it_
     order = [arm in plan.telling for _, arm, _ in runs]
     assert order == sorted(order, reverse=True)
     assert [seed for _, arm, seed in runs if arm == "S1"][:2] == [plan.seeds[0]] * 2
+
+
+def test_the_placebo_pair_learns_the_same_masks_bit_by_bit(release, tmp_path):
+    plan, small = Ablations.load(), {**JOINT, "detail_size": 32, "optim": {"epochs": 2, "batch_size": 4}}
+    networks = []
+    for arm in ("S0", "S5"):
+        free = merge_trees(plan.defaults, plan.regimes["free"].set, plan.tasks["joint"], plan.arms[arm].set)
+        run = build(RunConfig, merge_trees(free, small, {"stream": {"wrists": 0}}))
+        data = load_run_data(run, release, ("train", "val"))
+        model = Trainer(Accelerator(cpu=True), run, data, build_task(run, data.prior), tmp_path / arm).fit()
+        networks.append(model.state_dict())
+    first, second = networks
+    same = {name for name in first if torch.equal(first[name], second[name])}
+    assert {name for name in first if name.startswith(("encoder.", "decoder."))} <= same
+    assert "erosion.score.weight" not in same
