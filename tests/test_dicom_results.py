@@ -236,6 +236,45 @@ def test_structured_report_holds_the_six_findings(case):
     assert (report.CompletionFlag, report.VerificationFlag) == ("COMPLETE", "UNVERIFIED")
 
 
+def test_the_report_that_people_open_names_every_value(case):
+    program = programs.need("dsr2html", "dcmtk")
+    html = subprocess.run([program, case.folder / "sr_False.dcm"], capture_output=True, text=True, check=True).stdout
+    for name in (
+        "Probability", "Probability from which erosion counts as present", "Bone erosion",
+        "Sharp/van der Heijde erosion score of joint surface", "Image Region",
+    ):  # fmt: skip
+        assert html.count(f"<b>{name}:</b>") == (6 if name == "Bone erosion" else 5), name
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Invalid value:UserWarning", "ignore:The value length:UserWarning", "ignore:The PN:UserWarning"
+)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PatientID", "x" * 65), ("PatientID", "a\\b"), ("AccessionNumber", "1" * 17), ("StudyID", "1" * 17),
+        ("StudyDate", "20201331"), ("StudyDate", "2020.01.31"), ("StudyDate", "31.1.2020"),
+        ("PatientBirthDate", "19500230"), ("StudyTime", "991500"), ("PatientName", "x" * 65), ("PatientSex", "female"),
+        ("ReferringPhysicianName", "x" * 65), ("PatientOrientation", ["LEFTWARDS", "H"]),
+    ],
+)  # fmt: skip
+def test_a_value_that_dicom_forbids_is_not_copied(tmp_path, name, value):
+    path, masks = write_film(tmp_path, "L", **{name: value})
+    result = Predictor(Recall(masks, "L"), image_size=SIZE, name="recall", tidy=False)(path)
+    for kind in ("seg", "sr"):
+        written = getattr(result, f"save_{kind}")(tmp_path / f"{kind}.dcm")
+        assert not pydicom.dcmread(written).get(name)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value:UserWarning", "ignore:The value length:UserWarning")
+def test_an_image_without_a_valid_uid_cannot_be_referred_to(tmp_path):
+    path, masks = write_film(tmp_path, "L", StudyInstanceUID="1." + "2" * 64)
+    result = Predictor(Recall(masks, "L"), image_size=SIZE, name="recall", tidy=False)(path)
+    with pytest.raises(DataError, match="StudyInstanceUID is no UID"):
+        result.save_seg(tmp_path / "seg.dcm")
+    assert not (tmp_path / "seg.dcm").exists()
+
+
 def test_results_belong_to_study_and_image(case):
     source = pydicom.dcmread(case.film)
     seg, report = (pydicom.dcmread(case.folder / name) for name in ("seg_False.dcm", "sr_False.dcm"))

@@ -60,6 +60,13 @@ def test_a_strip_is_refused_and_the_others_go_on(tmp_path, predict):
         assert code == 2 and "strip.png" in said.err and "8,192" in said.err and set(results) == {"film"}
 
 
+def test_nothing_is_said_to_have_been_written_where_nothing_was(tmp_path, predict):
+    (tmp_path / "torn.png").write_bytes(b"torn")
+    code, said, results = predict(tmp_path / "torn.png")
+    assert (code, said.out, results) == (2, "", {}) and "torn.png" in said.err
+    assert "overlays, scores and masks" in predict(tmp_path / "torn.png", film(tmp_path))[1].out
+
+
 def test_the_longest_strip_that_is_allowed_is_predicted(tmp_path, predict):
     long = film(tmp_path, "long.png", np.linspace(0, 1, 8192, dtype=np.float32)[:, None])
     for side in "LR":

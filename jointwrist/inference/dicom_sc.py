@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jointwrist.data.dicom_header import unquoted
-from jointwrist.inference.dicom_source import equipment, mark_deidentified, source_dataset
+from jointwrist.inference.dicom_source import equipment, mark_deidentified, orientation, source_dataset
 from jointwrist.inference.overlay import draw_overlay
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def build_sc(result: WristResult, deidentify: bool = False) -> SCImage:
         specific_character_set="ISO_IR 192",
         **equipment(),
     )
-    capture.PatientOrientation = result.film.header.get("PatientOrientation") or ""
+    capture.PatientOrientation = orientation(result.film.header)
     capture.BurnedInAnnotation = "YES"
     capture.DerivationDescription = "Overlay of bone masks and erosion scores by research software"
     reference = Dataset()

@@ -16,6 +16,7 @@ from jointwrist.inference.dicom_source import (
     equipment,
     laterality,
     mark_deidentified,
+    orientation,
     source_dataset,
 )
 
@@ -62,7 +63,7 @@ def build_seg(result: WristResult, deidentify: bool = False) -> Segmentation:
         specific_character_set="ISO_IR 192",
         **equipment(),
     )
-    seg.PatientOrientation = result.film.header.get("PatientOrientation") or ""  # highdicom leaves it out
+    seg.PatientOrientation = orientation(result.film.header)  # highdicom leaves it out
     if deidentify:
         mark_deidentified(seg)
     return seg

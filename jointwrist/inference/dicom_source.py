@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,13 @@ def source_dataset(film: Radiograph, deidentify: bool) -> Dataset:
         raise DataError(
             f"{film.source or 'header'}: no {', '.join(missing)}; a DICOM result cannot refer to this image"
         )
+    broken = [
+        name
+        for name in _REFERENCE
+        if name.endswith("UID") and not re.fullmatch(r"[\d.]{1,64}", str(film.header[name].value))
+    ]
+    if broken:
+        raise DataError(f"{film.source or 'header'}: {', '.join(broken)} is no UID; a DICOM result cannot refer to it")
     if film.header.SOPClassUID.keyword.startswith("MultiFrame"):
         # highdicom wants the functional groups of enhanced images in every multi-frame source
         raise DataError(f"{film.source}: a multi-frame image; convert it to a single-frame one for DICOM results")
@@ -96,6 +104,13 @@ def source_dataset(film: Radiograph, deidentify: bool) -> Dataset:
     for name in (*_STUDY, *_PATIENT):
         setattr(source, name, "" if deidentify else _text(film.header, name))
     return source
+
+
+def orientation(header: Dataset) -> list[str] | str:
+    """Return the directions of rows and columns that a header states, or an empty text where they are none."""
+    directions = header.get("PatientOrientation") or ()
+    valid = len(directions) == 2 and all(re.fullmatch("[ARLPHF]{1,3}", str(direction)) for direction in directions)
+    return [str(direction) for direction in directions] if valid else ""
 
 
 def mark_deidentified(dataset: Dataset) -> None:
@@ -125,15 +140,19 @@ def equipment() -> dict[str, Any]:
 
 
 def _text(header: Dataset, name: str) -> str:
-    """Return an attribute's text; empty where the header has none, or one that its value representation forbids."""
-    from pydicom.valuerep import DA, TM
+    """Return an element's text; empty where the header has none, or one that its value representation forbids."""
+    from pydicom.config import RAISE
+    from pydicom.datadict import dictionary_VR
+    from pydicom.multival import MultiValue
+    from pydicom.valuerep import DA, TM, validate_value
 
-    value = str(header.get(name) or "").strip()
+    kind = dictionary_VR(name)
+    text = str(header.get(name) or "").strip()
     if name == "PatientSex":
-        return value if value in ("M", "F", "O") else ""
-    parse = DA if name.endswith("Date") else TM if name.endswith("Time") else str
+        return text if text in ("M", "F", "O") else ""
     try:
-        parse(value)
+        validate_value(kind, text, RAISE)  # length and characters
+        {"DA": DA, "TM": TM}.get(kind, str)(text)  # a day and an hour that exist
     except ValueError:
         return ""
-    return value
+    return "" if "\\" in text or isinstance(header.get(name), MultiValue) else text

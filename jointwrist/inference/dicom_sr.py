@@ -81,9 +81,18 @@ def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
         specific_character_set="ISO_IR 192",
         **equipment(),
     )
+    _separate(report)
     if deidentify:
         mark_deidentified(report)
     return report
+
+
+def _separate(item: Dataset) -> None:
+    """Make every item a line of its own: of items in continuous text, programs show the value without its name."""
+    if "ContinuityOfContent" in item:
+        item.ContinuityOfContent = "SEPARATE"
+    for child in item.get("ContentSequence", ()):
+        _separate(child)
 
 
 def _report(result: WristResult, source: Dataset) -> MeasurementReport:
