@@ -93,22 +93,16 @@ def _doubt_folder(told: Told, image: Path) -> Told:
 
 
 def _doubt_shared_parts(told: list[Told]) -> list[Told]:
-    """Doubt patients that may be one person under two names.
+    """Doubt patients that may be one person under two names, for names that tell no study put the visit there.
 
-    `a1-0172` beside `b2-0172` or `0172`, for what tools add stands before a name; and `0172-1` beside `0172-2`, which
-    may be visits, where `P-001` and `P-002` are two patients.
+    `a1-0172` beside `b2-0172` or `0172`, for what tools add stands before a name; and `0172-1` beside `0172-2`, `12a`
+    beside `12b`, or `Smith-1` beside `Smith-2`. `P-001` and `P-002` are two patients.
     """
     names = {one.patient for one in told if not one.patient.startswith("EXT_") and not looks_random(one.patient)}
-    parts = {name: re.split(r"[\s._-]+", name) for name in names}
     sharing = defaultdict(set)
-    for patient, words in parts.items():
-        if len(words) > 1:
-            starts = ("-".join(words[:count]) for count in range(1, len(words)))
-            for key in (words[-1], *(f"{start}-" for start in starts if re.search("[0-9]", start))):
-                sharing[key].add(patient)
-        else:
-            sharing[words[0]].add(patient)
-            sharing[f"{words[0]}-"].add(patient)
+    for name in names:
+        for key in _keys(name):
+            sharing[key].add(name)
     doubtful = {}
     for group in sharing.values():
         first, *others = sorted(group)
@@ -119,6 +113,19 @@ def _doubt_shared_parts(told: list[Told]) -> list[Told]:
         else one
         for one in told
     ]
+
+
+def _keys(patient: str) -> set[str]:
+    """Return what two texts of one person may have in common: an end, and beginnings, which have a hyphen behind."""
+    words = re.split(r"[\s._-]+", patient)
+    keys = {words[-1], f"{patient}-"}
+    for count in range(1, len(words)):
+        start, rest = "-".join(words[:count]), words[count:]
+        numbered = start.casefold() in _PERSON or (not re.search("[0-9]", start) and re.fullmatch("[0-9]{3,}", rest[0]))
+        keys |= set() if numbered else {f"{start}-"}
+    if visit := re.fullmatch(r"(.*?[0-9])[^\W\d_]+[0-9]{0,2}", words[0]):
+        keys.add(f"{visit[1]}-")
+    return keys
 
 
 def _doubt_uploads(told: list[Told]) -> list[Told]:
