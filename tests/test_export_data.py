@@ -78,7 +78,9 @@ def test_names_colours_and_spacings_stand_in_the_files(masked, tmp_path):
     assert image.header.get_zooms()[:2] == pytest.approx((0.15, 0.15))
     assert np.array_equal(np.asarray(image.dataobj)[..., 0], masks[0].T)
     coco.write(tmp_path / "a.json", [coco.CocoImage.of("a.png", (128, 128), layers)])
-    categories = json.loads((tmp_path / "a.json").read_text())["categories"]
+    content = json.loads((tmp_path / "a.json").read_text())
+    assert {drawn["iscrowd"] for drawn in content["annotations"]} == {1}
+    categories = content["categories"]
     assert categories[0] == {"id": 1, "name": "Capitate", "supercategory": "wrist", "color": list(layers[0].colour)}
 
 

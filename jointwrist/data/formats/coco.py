@@ -155,7 +155,8 @@ def write(path: Path, images: Sequence[CocoImage], erosions: bool = False) -> No
         for region in image.regions:
             place = {"id": len(annotations) + 1, "image_id": number, "category_id": CATEGORIES[region["name"]]}
             drawn = {key: region[key] for key in ("segmentation", "area", "bbox")}
-            annotations.append({**place, **drawn, "iscrowd": 0})
+            # run lengths are for crowds in COCO's definition; others become polygons in datumaro, which CVAT uses
+            annotations.append({**place, **drawn, "iscrowd": 1})
     used = {region["name"] for image in images for region in image.regions}
     categories = [
         {"id": CATEGORIES[name], "name": name, "supercategory": "wrist", "color": list(colour)}

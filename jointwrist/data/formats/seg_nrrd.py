@@ -58,16 +58,6 @@ def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
     return named
 
 
-def names(path: Path) -> list[str]:
-    """Return the names of the segments in their order; reads the header only.
-
-    Raises:
-        DataError: The file is damaged, or holds no segments.
-    """
-    with path.open("rb") as stream:
-        return [name for name, _, _ in _segments(_header(path, stream), path)]
-
-
 def write(path: Path, layers: Sequence[Layer], size: tuple[int, int], spacing_mm: float | None = None) -> None:
     """Write regions as segments, each in a layer of its own, whole or not at all.
 
