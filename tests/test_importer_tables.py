@@ -77,7 +77,9 @@ def test_a_table_of_any_form_says_the_same(form, source, tmp_path):
     path = tmp_path / "table.csv"
     path.write_bytes(READ[form])
     images = [source.parent / "0001_0001_L.png", source.parent / "0002_0001_L.png"]
-    entries = identify(images, read_table(path))
+    notes = []
+    entries = identify(images, read_table(path, notes.append))
+    assert any("cp1252" in note for note in notes) == (form in ("cp1252", "latin-1", "semicolon, comma decimals"))
     assert [entry.name for entry in entries] == ["Muller_0001_L", "Moller_0001_R"]
     assert [entry.spacing_mm for entry in entries] == [0.15, 0.2]
 

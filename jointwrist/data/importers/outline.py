@@ -44,8 +44,8 @@ def runs_through_centres(points: np.ndarray) -> bool | None:
     """Recognise an outline that a program traced through pixel centres, or half way between them.
 
     A trace of a mask's border pixels has whole coordinates and goes in the eight directions of the grid; only where it
-    is a rectangle does it never go diagonally. A trace of a mask's edges never does. Marching squares cross the lines
-    between centres half way, so that their straight runs stand at halves; counted from the edges, at whole numbers.
+    is a rectangle does it never go diagonally. A trace of a mask's edges never does. Marching squares cross every line
+    between two centres half way, so that their straight runs stand at halves; counted from the edges, at whole numbers.
 
     Args:
         points: (N, 2) x and y of the corners.
@@ -65,7 +65,8 @@ def runs_through_centres(points: np.ndarray) -> bool | None:
         return True if traced else None
     halves = corners % 1 == 0.5
     crossings = (halves.sum(axis=1) == 1) & ((corners % 1 == 0).sum(axis=1) == 1)
-    if not traced or not crossings.all() or not straight.any():
+    dense = np.abs(np.roll(points, -1, axis=0) - points).max() <= 1
+    if not (traced and dense and crossings.all() and straight.any()):
         return False
     # the coordinate that stays the same along each straight run
     still = halves[straight][steps[straight] == 0]

@@ -15,7 +15,8 @@ _READERS = {"coco": read_coco, "labelme": read_labelme, "nifti": read_nifti, "se
 def run(arguments: argparse.Namespace) -> int:
     """Import annotated radiographs and say what became of them."""
     mapping = read_map(arguments.map) if arguments.map else None
-    table = read_table(arguments.table) if arguments.table else None
+    notes: list[str] = []
+    table = read_table(arguments.table, notes.append) if arguments.table else None
     read = _READERS[arguments.format]
     films = [
         film for source in arguments.sources for film in read(source, arguments.images, mapping, arguments.outline)
@@ -26,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(
         f"{films_done} radiographs of {done.patients} patients ({splits}), {done.scored} with scores: {arguments.out}"
     )
-    for note in done.notes:
+    for note in (*notes, *done.notes):
         print(f"note: {note}")
     if done.through_centres:
         print(f"outlines taken to run through pixel centres: {done.through_centres} of {done.outlines} (--outline)")

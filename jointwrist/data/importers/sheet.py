@@ -11,6 +11,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from jointwrist.data.importers.region import Note
 from jointwrist.data.tables import MAX_COLUMNS, MAX_ROWS, MAX_TABLE_BYTES
 from jointwrist.errors import DataError
 
@@ -26,7 +27,7 @@ _BYTE_ORDER_MARKS = (
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 
 
-def read_sheet(path: Path, needed: str) -> Iterator[tuple[int, dict[str, str]]]:
+def read_sheet(path: Path, needed: str, note: Note = lambda _: None) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield line number and texts by column of every row that is not blank.
 
     The first row that is not blank names the columns; in any case, and with spaces round them.
@@ -34,6 +35,7 @@ def read_sheet(path: Path, needed: str) -> Iterator[tuple[int, dict[str, str]]]:
     Args:
         path: CSV file (UTF-8, UTF-16, UTF-32 or cp1252; separated by comma, semicolon, tab or bar) or `.xlsx`.
         needed: Name of a column that must be there.
+        note: Takes a remark on an encoding that is a guess.
 
     Raises:
         DataError: The file is missing, too large or no such table, or a row has more fields than there are columns.
@@ -47,7 +49,11 @@ def read_sheet(path: Path, needed: str) -> Iterator[tuple[int, dict[str, str]]]:
         raise DataError(
             f"{path}: is an Excel workbook of the old kind, or an encrypted one; save it as .xlsx or as CSV"
         )
-    rows = _workbook_rows(content, path, needed) if content.startswith(b"PK\3\4") else _text_rows(content, path, needed)
+    rows = (
+        _workbook_rows(content, path, needed)
+        if content.startswith(b"PK\3\4")
+        else _text_rows(content, path, needed, note)
+    )
     names: list[str] = []
     for line, fields in rows:
         texts = [field.strip() for field in fields]
@@ -78,8 +84,8 @@ def _column_names(texts: Sequence[str], needed: str, path: Path) -> list[str]:
     return names
 
 
-def _text_rows(content: bytes, path: Path, needed: str) -> Iterator[tuple[int, list[str]]]:
-    text = _decode(content, path).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n")
+def _text_rows(content: bytes, path: Path, needed: str, note: Note) -> Iterator[tuple[int, list[str]]]:
+    text = _decode(content, path, note).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n")
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:  # Excel's own way to name a delimiter
         text, first = rest, rest.partition("\n")[0]
@@ -102,7 +108,7 @@ def _text_rows(content: bytes, path: Path, needed: str) -> Iterator[tuple[int, l
         csv.field_size_limit(limit)
 
 
-def _decode(content: bytes, path: Path) -> str:
+def _decode(content: bytes, path: Path, note: Note) -> str:
     """Decode a text; without a mark and where it is no UTF-8, as the code page of Western Windows."""
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
     if encoding is None and b"\0" in content:
@@ -110,9 +116,12 @@ def _decode(content: bytes, path: Path) -> str:
         encoding = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
     for name in (encoding,) if encoding else ("utf-8-sig", "cp1252"):
         try:
-            return content.decode(name)
+            text = content.decode(name)
         except UnicodeDecodeError:
             continue
+        if name == "cp1252":
+            note(f"{path}: is not UTF-8; taken for cp1252, Western Windows: save it as UTF-8 if letters come out wrong")
+        return text
     raise DataError(
         f"{path}: its text is encoded in none of UTF-8, UTF-16 and cp1252; save it as CSV in UTF-8, or as .xlsx"
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS, SCORES, joint_index
+from jointwrist.data.importers.region import Note
 from jointwrist.data.importers.sheet import read_sheet
 from jointwrist.data.layout import SPLITS
 from jointwrist.data.side import ABBREVIATIONS, WORDS
@@ -42,15 +43,19 @@ class Row:
     scores: tuple[int, ...] = (NOT_SCORED,) * NUM_JOINTS
 
 
-def read_table(path: Path) -> list[Row]:
+def read_table(path: Path, note: Note = lambda _: None) -> list[Row]:
     """Read a CSV file or Excel workbook with the columns `COLUMNS` and, if wanted, the joint surfaces.
+
+    Args:
+        path: The table.
+        note: Takes a remark on an encoding that is a guess.
 
     Raises:
         DataError: The file is missing, a column or a value is unknown, or a file stands in two rows.
     """
     rows: dict[str, Row] = {}
     joints: dict[str, int] | None = None
-    for line, values in read_sheet(path, "file"):
+    for line, values in read_sheet(path, "file", note):
         joints = _joint_columns(path, list(values)) if joints is None else joints
         row = _row(values, joints, f"{path}: line {line}")
         if row.file in rows:
