@@ -248,3 +248,14 @@ def test_repeated_and_mixed_ids_are_refused_by_name(name, tmp_path, capsys):
     source.write_text(json.dumps(content))
     assert main(["data", "import", "coco", str(source), str(tmp_path / "out")]) == 2
     assert IDS[name][1] in capsys.readouterr().err
+
+
+def test_images_without_annotations_and_images_annotated_twice_are_said(tmp_path, capsys):
+    source = small_coco(tmp_path / "in", ["a_L.png"])
+    content = json.loads(source.read_text())
+    content["images"] += [{"id": 1, "file_name": "b_L.png"}]  # need not be there
+    source.write_text(json.dumps(content))
+    assert main(["data", "import", "coco", str(source), str(tmp_path / "out")]) == 0
+    assert "images without annotations left out: b_L.png" in capsys.readouterr().out
+    assert main(["data", "import", "coco", str(source), str(source), str(tmp_path / "twice")]) == 2
+    assert "a_L.png: is annotated twice" in capsys.readouterr().err

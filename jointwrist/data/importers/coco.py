@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from jointwrist.data.importers.outline import Convention
 from jointwrist.data.importers.region import Part, Polygon, Region, Runs
 from jointwrist.errors import DataError
 
+#: Images without annotations that a note names.
+_SHOWN = 5
+
 
 def read_coco(
     path: str | Path,
@@ -25,8 +29,8 @@ def read_coco(
 ) -> list[AnnotatedFilm]:
     """Read a file of instances, as polygons or as run lengths.
 
-    Categories that no annotation uses may have any name. Images without annotations are left out. Where a category is
-    an erosion, the erosions of all images are known.
+    Categories that no annotation uses may have any name. Images without annotations are left out, with a note. Where a
+    category is an erosion, the erosions of all images are known.
 
     Args:
         path: JSON file.
@@ -54,7 +58,7 @@ def read_coco(
         tells_erosions = names_erosion(names.values(), mapping or {})
         folder = Path(images) if images else path.parent
         convention = Convention(outline)
-        return [
+        films = [
             AnnotatedFilm.of(
                 image=_find(folder, str(entries[image]["file_name"]), path),
                 size=positive_size(entries[image].get("height"), entries[image].get("width")),
@@ -68,6 +72,12 @@ def read_coco(
             )
             for image, annotations in by_image.items()
         ]
+        bare = [str(entry["file_name"]) for key, entry in entries.items() if key not in by_image]
+        if films and bare:
+            more = f" and {len(bare) - _SHOWN} more" if len(bare) > _SHOWN else ""
+            note = f"{path}: images without annotations left out: {', '.join(bare[:_SHOWN])}{more}"
+            films[0] = replace(films[0], notes=(note,))
+        return films
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a COCO file of instances ({error!r}); export it as COCO") from error
 

@@ -180,6 +180,8 @@ def _drawn_on(film: AnnotatedFilm) -> bool:
 def _refuse_duplicates(films: Sequence[AnnotatedFilm], entries: Sequence[Entry]) -> None:
     first: dict[str, Path] = {}
     for film, entry in zip(films, entries, strict=True):
+        if first.get(entry.name) == film.image:
+            raise DataError(f"{film.image}: is annotated twice; give one file that holds all of its bones")
         if entry.name in first:
             raise DataError(
                 f"{film.image} and {first[entry.name]} are both {entry.name}; give them different patients or studies"
