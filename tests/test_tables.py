@@ -66,6 +66,7 @@ def write_job(folder: Path, model: str, seed: int, tables: dict[str, pd.DataFram
     (job / "job.json").write_text(json.dumps(record))
     for name, frame in tables.items():
         frame = frame.assign(model=model, protocol="demo", seed=seed)
+        (job / f"{name}.csv").parent.mkdir(exist_ok=True)
         frame.to_csv(job / f"{name}.csv", index=False)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.tables.table import FAILED, NOT_RUN, NoFigure
+from benchmarks.tables.table import ABSENT, FAILED, NOT_RUN, NoFigure
 from jointwrist.config import digest
 from jointwrist.engine.config import identity
 from jointwrist.errors import DataError
@@ -106,21 +106,22 @@ def common_cases(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def ordered(runs: Iterable[str]) -> list[str]:
-    """Baselines by name, then joint networks."""
-    return sorted(runs, key=lambda run: (model_spec(run.split()[0]).task == "joint", run))
+    """Other tools and baselines by name, then joint networks."""
+    joint = set(list_models(task="joint"))
+    return sorted(runs, key=lambda run: (run.split()[0] in joint, run))
 
 
 def label(run: str) -> str:
-    """Name of a run in a table: the paper's, if it has one, and the registry's."""
+    """Name of a run in a table: the paper's, if it has one, and the registry's; of another tool as it was given."""
     model, *configuration = run.split()
-    name = model_spec(model).published_name
+    name = model_spec(model).published_name if model in list_models() else None
     text = f"{name} (`{model}`)" if name else f"`{model}`"
     return " ".join([text, *configuration])
 
 
-def millions(parameters: int) -> str:
-    """Parameter count in millions."""
-    return f"{parameters / 1e6:.2f} M"
+def millions(parameters: int | None) -> str:
+    """Parameter count in millions; of another tool it is not known."""
+    return ABSENT if parameters is None else f"{parameters / 1e6:.2f} M"
 
 
 def published_figures(table: str) -> dict[str, dict[str, float]]:

@@ -1,0 +1,116 @@
+"""Put what another tool predicted beside our models in the tables of a results folder.
+
+python benchmarks/other_tool.py RESULTS SCORES --name NAME
+
+SCORES is the folder that `jointwrist evaluate --predictions` wrote for the same test wrists. Masks are in the tables of
+`run_all.py --tables-only RESULTS --grid image`, for they were measured on the radiographs' own pixels; erosions in all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.tables.results import GRIDS
+from jointwrist.config import digest
+from jointwrist.errors import DataError
+from jointwrist.files import atomic, write_text
+from jointwrist.registry import list_models
+
+#: Where the rows of a table lie in the folder of a job.
+_PLACES = {"segmentation": Path(GRIDS["image"], "segmentation.csv"), "erosion": Path("erosion.csv")}
+
+
+def add_scores(results: Path, scores: Path, name: str, seed: int | None = None) -> Path:
+    """Make a job of the rows of another tool.
+
+    Args:
+        results: Results folder with finished jobs of our models.
+        scores: Folder with `segmentation.csv`, `erosion.csv` or both.
+        name: Name of the model in the tables.
+        seed: Seed of the tool's training; None takes the first of our jobs, for tests pair models by seed.
+
+    Returns:
+        Folder of the job. A job of the same name and seed is replaced.
+
+    Raises:
+        DataError: There are no jobs or no rows, the name is that of a model of ours, or the wrists are others.
+    """
+    ours = _finished(results)
+    if name in list_models() or not name or name.split() != [name]:
+        raise DataError(f"--name {name!r}: must be one word, and no model of ours")
+    first = ours[0]
+    seed = first["seed"] if seed is None else seed
+    config = {key: first["config"].get(key, default) for key, default in (("image_size", 0), ("metrics", {}))}
+    config |= {"model": name, "seed": seed}
+    record = {
+        **{key: first[key] for key in ("protocol", "data", "data_digest")},
+        "model": name,
+        "seed": seed,
+        "config": config,
+        "status": "ok",
+        "parameters": None,
+        "seconds": None,
+        "machine": "another tool",
+    }
+    job = results / "jobs" / f"{name}-seed{seed}-{digest(config)}"
+    found = {table: scores / f"{table}.csv" for table in _PLACES if (scores / f"{table}.csv").is_file()}
+    if not found:
+        raise DataError(
+            f"{scores}: holds no rows; write them with `jointwrist evaluate --predictions ... --out {scores}`"
+        )
+    rows = {table: pd.read_csv(path, dtype={"case": str, "patient": str}) for table, path in found.items()}
+    for table, frame in rows.items():
+        known = _cases(results, table)
+        if foreign := set(frame["case"]) - known:
+            raise DataError(f"{found[table]}: {sorted(foreign)[0]} is no test wrist of {results}")
+    for table, frame in rows.items():
+        columns = {"model": name, "protocol": record["protocol"], "seed": seed}
+        frame = frame.drop(columns=[key for key in columns if key in frame])
+        with atomic(job / _PLACES[table]) as temporary:
+            frame.assign(**columns).to_csv(temporary, index=False, float_format="%.6g")
+    write_text(job / "job.json", json.dumps(record, indent=1, sort_keys=True))
+    return job
+
+
+def _finished(results: Path) -> list[dict[str, Any]]:
+    """Records of our finished jobs."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("jobs/*/job.json"))]
+    done = [record for record in records if record["status"] == "ok" and record["model"] in list_models()]
+    if not done:
+        raise DataError(f"{results}: holds no finished jobs of benchmarks/run_all.py")
+    return done
+
+
+def _cases(results: Path, table: str) -> set[str]:
+    """Test wrists of the jobs."""
+    paths = [*results.glob(f"jobs/*/{table}.csv"), *results.glob(f"jobs/*/*/{table}.csv")]
+    return {case for path in paths for case in pd.read_csv(path, usecols=["case"], dtype=str)["case"]}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Add the rows of another tool to a results folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path, help="results folder of benchmarks/run_all.py")
+    parser.add_argument("scores", type=Path, help="folder that `jointwrist evaluate --predictions` wrote")
+    parser.add_argument("--name", required=True, help="name of the model in the tables, one word")
+    parser.add_argument("--seed", type=int, help="seed of its training (default: the first of our jobs)")
+    arguments = parser.parse_args(argv)
+    try:
+        job = add_scores(arguments.results, arguments.scores, arguments.name, arguments.seed)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{job}; tables: python benchmarks/run_all.py --tables-only {arguments.results} --grid image")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
