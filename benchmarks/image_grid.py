@@ -43,7 +43,7 @@ def _measure(accelerator: Accelerator, job: Job, release: Release, grid: str) ->
     """Measure one job's network on its test films, which show a wrist each and are taken whole."""
     predictor = Predictor.from_pretrained(job.folder / BEST, accelerator.device, field="whole")
     predictor.tidy = grid == "image"
-    cases = load_run_data(job.config, release).test.cases
+    cases = load_run_data(job.config, release, ("test",)).test.cases
     rows = evaluate_films(accelerator, predictor, cases, job.config.optim.batch_size)
     if accelerator.is_main_process:
         write_rows(job, rows, predictor.threshold, grid)
