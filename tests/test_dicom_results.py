@@ -395,7 +395,8 @@ def test_predict_writes_dicom_beside_the_rest(tmp_path, capsys):
     capsys.readouterr()
     assert main([*more, str(path), "--dicom", "pdf"]) == 2
     assert "'pdf' is none of seg, sr, pr, sc" in capsys.readouterr().err
-    assert main([*more, "--dicom"]) == 2
-    assert "name at least one film" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([*more, "--dicom"])
+    assert "name at least one FILE" in capsys.readouterr().err
     assert (out / "film-002.json").exists()
     assert hd.seg.segread(out / "film-001_seg.dcm").PatientID == ""

@@ -73,7 +73,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="leave patient and study empty in DICOM files, and number the films in place of their names",
     )
-    parser.set_defaults(run=predict)
+    parser.set_defaults(run=predict, misused=parser.error)
 
 
 def predict(arguments: argparse.Namespace) -> int:
@@ -140,7 +140,8 @@ def dicom_kinds(arguments: argparse.Namespace) -> list[str]:
     """Return the DICOM objects that `--dicom` asks for; what it took of the films goes back to them.
 
     Raises:
-        UsageError: A kind is unknown, or there are no films.
+        UsageError: A kind is unknown.
+        SystemExit: There are no films.
     """
     from jointwrist.inference.dicom_objects import BUILDERS
 
@@ -153,7 +154,7 @@ def dicom_kinds(arguments: argparse.Namespace) -> list[str]:
     if unknown:
         raise UsageError(f"--dicom {asked}: {unknown[0]!r} is none of {', '.join(BUILDERS)}, and no file")
     if not arguments.films:
-        raise UsageError("name at least one film or folder")
+        arguments.misused("name at least one FILE")
     return list(dict.fromkeys(kinds))
 
 
