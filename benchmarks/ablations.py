@@ -78,6 +78,14 @@ class Retest:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """A difference in the table beside those of S1 from the other arms."""
+
+    arm: str
+    minus: str
+
+
+@dataclass(frozen=True)
 class Regime:
     """Where the training wrists come from.
 
@@ -97,7 +105,7 @@ class Ablations:
     """The whole plan; see benchmarks/ablations.yaml."""
 
     name: str
-    version: int
+    versions: tuple[str, ...]
     phantom: dict[str, Any]
     seeds: tuple[int, ...]
     telling: tuple[str, ...]
@@ -106,6 +114,12 @@ class Ablations:
     tasks: dict[str, dict[str, Any]]
     arms: dict[str, Any]
     retests: dict[str, Any]
+    contrasts: dict[str, Any]
+
+    @property
+    def version(self) -> int:
+        """Number of the last version, counted from 1."""
+        return len(self.versions)
 
     @classmethod
     def load(cls, path: Path = FILE) -> Ablations:
@@ -116,6 +130,7 @@ class Ablations:
             regimes={name: build(Regime, values, f"regimes.{name}.") for name, values in plan.regimes.items()},
             arms={name: build(Arm, values, f"arms.{name}.") for name, values in plan.arms.items()},
             retests={name: build(Retest, values, f"retests.{name}.") for name, values in plan.retests.items()},
+            contrasts={name: build(Contrast, values, f"contrasts.{name}.") for name, values in plan.contrasts.items()},
         )
 
     def config(self, regime: str, arm: str, seed: int, results: Path) -> RunConfig:

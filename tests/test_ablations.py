@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import ttest_1samp
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.ablations import Ablations, kept_already, main, run_folder
+from benchmarks.tables.ablation_figures import FIGURES, Figures
 from benchmarks.tables.ablation_rows import Rows
-from benchmarks.tables.ablations import difference, filled, write_ablations
+from benchmarks.tables.ablations import arm_table, difference, filled, write_ablations
 from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.config import ConfigError, to_dict
 from jointwrist.registry import list_models, model_spec
@@ -120,13 +122,36 @@ def test_figures_are_those_of_the_rows(plan, results):
 
 def test_differences_are_paired_and_have_the_right_sign(plan, results):
     rows = Rows.read(results).with_runs(results, plan)
-    resampled = {run: rows.resampled(run) for run in rows.calls.columns}
-    seeds, found, p = difference(rows, resampled, "free", "C1", "AUROC")
-    assert seeds == 2 and found.low < found.mean < found.high and found.low > 0 and p < 0.01
-    seeds, same, _ = difference(rows, resampled, "free", "S0", "nsd")
-    assert (seeds, same.mean, same.low, same.high) == (2, 0, 0, 0)
-    assert difference(rows, resampled, "free", "S0", "AUROC") is None
-    assert difference(rows, resampled, "scarce", "C1", "AUROC") is None
+    figures = Figures.of(rows)
+    seeds, found, p = difference(rows, figures, "free", "S1", "C1", "AUROC")
+    assert seeds == 2 and found.low < found.mean < found.high and found.mean > 0
+    gaps = [figures.values[f"free-S1-{s}"]["AUROC"] - figures.values[f"free-C1-{s}"]["AUROC"] for s in SEEDS]
+    seeds_alone = ttest_1samp(gaps, 0)
+    assert found.high - found.low > np.ptp(seeds_alone.confidence_interval()) and p > seeds_alone.pvalue
+    seeds, same, p = difference(rows, figures, "free", "S1", "S0", "nsd")
+    assert (seeds, same.mean, same.low, same.high, p) == (2, 0, 0, 0, 1)
+    assert difference(rows, figures, "free", "S1", "S0", "AUROC") is None
+    assert difference(rows, figures, "scarce", "S1", "C1", "AUROC") is None
+
+
+def test_runs_of_different_versions_are_kept_apart(plan, results, tmp_path):
+    newer = {"joint": {"segmenter": ""}, "protocol": "phantom-v1 free v2"}
+    write_run(tmp_path / "new", "free", "S1", 2, 3, plan.arms["S1"].reports, newer)
+    rows = Rows.read(results).with_runs(results, plan).with_runs(tmp_path / "new", plan)
+    assert rows.of("free", "S1") == ["free-S1-2"] and rows.of("free", "C1") == ["free-C1-1", "free-C1-2"]
+    figures = Figures.of(rows)
+    assert difference(rows, figures, "free", "S1", "C1", "AUROC") is None
+    table = arm_table(plan, rows, figures, "free")
+    shown = {line["Arm"]: line.get("version") for line in table.rows}
+    assert (shown["`S1`"], shown["`C1`"], shown["`C2`"]) == (2, 1, None)
+    assert f"Version 1: {plan.versions[0]}" in table.caption and f"Version 2: {plan.versions[1]}" in table.caption
+    assert plan.config("free", "S1", 1, tmp_path).protocol == f"phantom-v1 free v{plan.version}"
+
+
+def test_a_single_seed_is_marked(plan, tmp_path):
+    write_run(tmp_path, "free", "S1", 1, 3, plan.arms["S1"].reports)
+    text = write_ablations(plan, tmp_path, tmp_path / "kept")
+    assert "]†" in next(line for line in text.splitlines() if line.startswith("| `S1`"))
 
 
 def test_tables_are_made_again_from_the_kept_rows_and_further_runs_add_to_them(plan, results, tmp_path):
@@ -178,7 +203,15 @@ def test_the_page_holds_the_tables_of_the_kept_rows(plan):
                 mean = np.mean([rows.call_figures(run)["AUROC"] for run in runs])
                 table = (folder / f"ablations_{regime}.md").read_text(encoding="utf-8")
                 line = next(line for line in table.splitlines() if line.startswith(f"| `{arm}`"))
-                assert f"| {len(runs)} |" in line and f"| {mean:.2f}" in line
+                assert f"| {len(runs)} |" in line and f"| {mean:.{FIGURES['AUROC'][2]}f}" in line
+
+
+def test_arms_that_are_taught_alike_do_not_differ_in_the_kept_rows(plan):
+    """S0 and S5 hand encoder and decoder equal gradients."""
+    table = pd.read_csv(ROOT / "docs" / "ablations" / "ablations_differences.csv")
+    placebo = table[table["arms"].str.contains("placebo")]
+    assert {"DSC %", "NSD %"} == set(placebo["figure"]) and "free" in set(placebo["Regime"])
+    assert (placebo["difference low"] <= 0).all() and (placebo["difference high"] >= 0).all()
 
 
 def test_all_arms_choose_their_weights_by_one_rule(plan, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jointwrist.metrics.erosion import erosion_metrics
-from jointwrist.metrics.erosion_bootstrap import FIGURES, resample_erosion
+from jointwrist.metrics.erosion_bootstrap import FIGURES, resample_erosion, weighted_figures
 from jointwrist.metrics.statistics import resampling_weights
 
 
@@ -27,7 +27,7 @@ def test_equals_metrics_of_repeated_rows(decimals):
             for figure in FIGURES:
                 value = found[group][figure][resample]
                 undefined += np.isnan(value)
-                assert value == pytest.approx(expected.loc[group, figure], abs=1e-5, nan_ok=True), (group, figure)
+                assert value == pytest.approx(expected.loc[group, figure], rel=1e-12, nan_ok=True), (group, figure)
     assert undefined < 12 * 8 * len(FIGURES) / 2
 
 
@@ -36,3 +36,33 @@ def test_a_joint_without_rows_is_undefined():
         np.array([0, 1]), np.array([0.2, 0.9]), np.array([0, 1]), np.array([0, 0]), ["a", "b"], resamples=5
     )
     assert np.isnan(found["Lunate"]["AUROC"]).all() and np.isnan(found["Lunate"]["BACC"]).all()
+
+
+def test_point_and_resample_are_equal_to_the_last_digit():
+    rng = np.random.default_rng(1)
+    eroded, probability = rng.random(200) < 0.3, rng.random(200)
+    point = weighted_figures(eroded, probability, probability > 0.5)
+    drawn = weighted_figures(eroded, probability, probability > 0.5, np.ones((3, 200)))
+    for figure in FIGURES:
+        assert (drawn[figure] == point[figure][0]).all(), figure
+
+
+def test_unscored_joints_are_left_out_and_their_patients_are_none():
+    rng = np.random.default_rng(2)
+    target, probability = rng.integers(0, 3, 60), rng.random(60)
+    joint, patients = np.arange(60) % 6, np.arange(60) // 3
+    expected = resample_erosion(target, probability, probability > 0.5, joint, patients, resamples=20)
+    with_unscored = [
+        np.append(a, b)
+        for a, b in zip((target, probability, probability > 0.5, joint, patients), (-1, 0.2, 0, 3, 99), strict=True)
+    ]
+    found = resample_erosion(*with_unscored, resamples=20)
+    np.testing.assert_array_equal(found["pooled"]["AUROC"], expected["pooled"]["AUROC"])
+
+
+def test_the_odds_ratio_of_a_perfect_classifier_has_an_upper_end():
+    eroded = np.arange(60) % 3 == 0
+    found = resample_erosion(eroded, eroded * 1.0, eroded, np.zeros(60, int), np.arange(60), resamples=200)["pooled"][
+        "DOR"
+    ]
+    assert np.isfinite(found).all() and found.min() < 41 * 21 * 4 < found.max()

@@ -128,6 +128,21 @@ def test_packed_and_integer_masks_give_the_same():
             np.testing.assert_equal(ours[name], values)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int64, np.float32])
+def test_a_label_map_is_no_bit_map(dtype):
+    labels = np.repeat(np.arange(15, dtype=dtype), 4).reshape(6, 10)
+    for call in (case_metrics, overlap_metrics):
+        with pytest.raises(ValueError, match="label map"):
+            call(labels, labels)
+    truth = labels == np.arange(1, 15)[:, None, None]
+    assert (case_metrics(truth, truth)["dsc"] == 1).all()
+
+
+def test_a_bit_map_of_more_than_fourteen_bones_is_refused():
+    with pytest.raises(ValueError, match="16384"):
+        case_metrics(np.full((3, 3), 1 << 14, np.uint16), np.zeros((3, 3), np.uint16))
+
+
 def test_unusable_input_is_refused():
     masks = np.zeros((14, 4, 4))
     with pytest.raises(ValueError, match="differ in shape"):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from jointwrist.metrics.cluster import cluster_robust
 from jointwrist.metrics.statistics import (
     bootstrap_difference,
     bootstrap_interval,
@@ -83,6 +84,17 @@ def test_paired_difference_is_narrower_than_unpaired_intervals_and_false_alarms_
 def test_bootstrap_p_by_hand():
     assert bootstrap_p(np.array([1.0, 2.0, 3.0, -1.0])) == pytest.approx(2 * 2 / 5)
     assert bootstrap_p(np.zeros(9)) == 1.0 and np.isnan(bootstrap_p(np.array([np.nan])))
+    turned = np.repeat([-1.0, 1.0], [24, 975])
+    z = stats.norm.ppf(0.025)
+    assert bootstrap_p(turned, 10) == pytest.approx(2 * stats.t.cdf(z / np.sqrt(10 / 9), 9))
+    assert bootstrap_p(turned, 1) == 1.0
+
+
+def test_the_interval_of_a_mean_of_few_patients_is_that_of_the_t_test():
+    values = np.random.default_rng(8).normal(size=9)
+    ours = bootstrap_interval(values, np.arange(9), resamples=100_000)
+    theirs = stats.ttest_1samp(values, 0).confidence_interval()
+    assert (ours.low, ours.high) == pytest.approx(tuple(theirs), abs=0.06 * (theirs.high - theirs.low))
 
 
 def test_wilcoxon_equals_scipy_on_patient_means():
@@ -101,17 +113,52 @@ def test_holm_by_hand():
     assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0]) and holm([]).shape == (0,)
 
 
-def test_groups_equal_mann_whitney_and_the_difference_of_means():
+def two_wrists(rng: np.random.Generator, by_patient: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Figures that do not depend on the group, which whole patients or single wrists belong to; a third are in it."""
+    patient = np.repeat(np.arange(36), 2)
+    values = rng.normal(size=36)[patient] + rng.normal(0, 0.4, 72)
+    liability = rng.normal(size=36)[patient] + (0 if by_patient else rng.normal(0, 0.5, 72))
+    return values, liability > np.quantile(liability, 0.67), patient
+
+
+@pytest.mark.parametrize("by_patient", [True, False])
+def test_groups_are_compared_by_patient_at_the_level_that_is_said(by_patient):
     rng = np.random.default_rng(5)
+    alarms, of_wrists, missed = 0, 0, 0
+    for _ in range(400):
+        values, group, patient = two_wrists(rng, by_patient)
+        found = compare_groups(values, group, patient)
+        alarms += found.p < 0.05
+        missed += not found.low <= 0 <= found.high
+        of_wrists += stats.mannwhitneyu(values[group], values[~group]).pvalue < 0.05
+    assert alarms == missed and alarms / 400 <= 0.07
+    assert of_wrists / 400 > (0.12 if by_patient else 0.08)
+
+
+def test_groups_of_single_wrists_are_compared_as_by_welch():
+    rng = np.random.default_rng(6)
+    values, group = rng.normal(size=60), np.arange(60) < 30
+    values[group] *= 3
+    found = compare_groups(values, group, np.arange(60))
+    welch = stats.ttest_ind(values[group], values[~group], equal_var=False)
+    variance, freedom = cluster_robust(
+        values - np.where(group, values[group].mean(), values[~group].mean()), group, np.arange(60)
+    )
+    assert found.estimate / np.sqrt(variance) == pytest.approx(welch.statistic)
+    assert freedom == pytest.approx(58)
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(welch.statistic), 58))
+
+
+def test_a_group_difference_is_seen_and_an_empty_side_is_undefined():
+    rng = np.random.default_rng(7)
     values, patient = clustered(rng)
     eroded = rng.random(len(values)) < 0.4
     values[eroded] -= 0.02
     found = compare_groups(values, eroded, patient)
-    expected = stats.mannwhitneyu(values[eroded], values[~eroded], alternative="two-sided").pvalue
-    assert found.p == pytest.approx(expected)
     assert found.estimate == pytest.approx(values[eroded].mean() - values[~eroded].mean())
-    assert found.low < found.estimate < found.high < 0
+    assert found.low < found.estimate < found.high < 0 and found.p < 0.01
     assert np.isnan(compare_groups(values, np.zeros(len(values), bool), patient)).all()
+    assert compare_groups(np.ones(6), np.arange(6) < 2, np.arange(6)) == (0, 0, 0, 1)
 
 
 def test_lengths_that_differ_are_refused():

@@ -1,36 +1,78 @@
-"""An arm's figures: mean and SD over its seeds, 95 % interval over patients."""
+"""Figures of arms and of their differences, with intervals over seeds and patients."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from benchmarks.tables.ablation_rows import Rows
-from benchmarks.tables.table import ABSENT, Figure
-from jointwrist.metrics.statistics import bootstrap_interval, percentile_interval
+from benchmarks.tables.table import Figure
+from jointwrist.metrics.seeds import seeds_and_patients
+from jointwrist.metrics.statistics import Difference, resampling_weights, weighted_mean
+
+#: Title, factor to its unit, and decimals, by figure.
+MASK_FIGURES = {"dsc": ("DSC %", 100, 2), "nsd": ("NSD %", 100, 2)}
+CALL_FIGURES = {"AUROC": ("AUROC", 1, 3), "AUPRC": ("AUPRC", 1, 3), "BACC": ("BACC %", 100, 2), "F1": ("F1 %", 100, 2)}
+FIGURES = MASK_FIGURES | CALL_FIGURES
 
 
-def mask_figure(rows: Rows, runs: list[str], key: str) -> Figure | str:
-    """DSC or NSD of an arm in per cent."""
-    columns = [f"{run} {key}" for run in runs]
-    if not set(columns) <= set(rows.masks.columns):
-        return ABSENT
-    values = 100 * rows.masks[columns]
-    _, low, high = bootstrap_interval(values.mean(axis=1).to_numpy(), values.index.get_level_values("patient"))
-    return Figure.over_seeds(values.mean(), low, high)
+@dataclass(frozen=True)
+class Figures:
+    """Every figure of every run, of the test patients and of resampled ones; the same resamples for all runs.
+
+    Attributes:
+        values: A figure, by run and name.
+        resampled: (R,) figures, by run and name.
+        patients: How many patients were resampled.
+    """
+
+    values: dict[str, dict[str, float]]
+    resampled: dict[str, dict[str, np.ndarray]]
+    patients: int
+
+    @classmethod
+    def of(cls, rows: Rows) -> Figures:
+        """Compute the figures of all kept rows."""
+        values: dict[str, dict[str, float]] = {run: {} for run in rows.runs.index}
+        resampled: dict[str, dict[str, np.ndarray]] = {run: {} for run in rows.runs.index}
+        for column in rows.masks.columns:
+            run, key = column.rsplit(" ", 1)
+            cases = rows.masks[column].to_numpy(float)
+            values[run][key] = float(np.nanmean(cases))
+            weights = resampling_weights(rows.masks.index.get_level_values("patient"))
+            resampled[run][key] = weighted_mean(cases, weights)
+        for run in rows.calls.columns:
+            found, drawn = rows.call_figures(run), rows.resampled(run)
+            values[run] |= {key: found[key] for key in CALL_FIGURES}
+            resampled[run] |= {key: drawn[key] for key in CALL_FIGURES}
+        index = (rows.calls if len(rows.calls.columns) else rows.masks).index
+        return cls(values, resampled, index.get_level_values("patient").nunique())
+
+    def over_seeds(self, runs: list[str], key: str) -> Figure | None:
+        """Mean and SD of an arm over its runs, one a seed, with the interval; None where the arm has no such figure."""
+        if not runs or not all(key in self.values[run] for run in runs):
+            return None
+        values = [self.values[run][key] for run in runs]
+        found = seeds_and_patients(values, [self.resampled[run][key] for run in runs], self.patients, limits=(0, 1))
+        _, factor, digits = FIGURES[key]
+        return Figure.over_seeds(values, found.low, found.high, digits).times(factor)
+
+    def difference(self, first: list[str], second: list[str], key: str) -> tuple[Figure, float] | None:
+        """First minus second arm, runs of equal seeds in equal order, and p; None where one has no such figure."""
+        if not first or not all(key in self.values[run] for run in (*first, *second)):
+            return None
+        pairs = list(zip(first, second, strict=True))
+        values = [self.values[a][key] - self.values[b][key] for a, b in pairs]
+        resampled = [self.resampled[a][key] - self.resampled[b][key] for a, b in pairs]
+        found = seeds_and_patients(values, resampled, self.patients)
+        return difference_figure(found, len(pairs), *FIGURES[key][1:]), found.p
 
 
-def call_figure(
-    rows: Rows, resampled: dict[str, dict[str, np.ndarray]], runs: list[str], key: str, factor: float = 1.0
-) -> Figure | str:
-    """An erosion figure of an arm, times a factor."""
-    if not set(runs) <= set(rows.calls.columns):
-        return ABSENT
-    values = [factor * rows.call_figures(run)[key] for run in runs]
-    drawn = np.mean([factor * resampled[run][key] for run in runs], 0)
-    _, low, high = percentile_interval(float(np.mean(values)), drawn)
-    return Figure.over_seeds(values, low, high)
+def difference_figure(found: Difference, seeds: int, factor: float, digits: int = 2) -> Figure:
+    """Put a difference with its interval into a table, in its unit."""
+    return Figure(found.estimate, np.nan, found.low, found.high, digits=digits, one_seed=seeds == 1).times(factor)
 
 
 def title_of(plan: Any, arm: str) -> str:

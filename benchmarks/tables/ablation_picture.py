@@ -5,16 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks.tables.ablation_figures import call_figure, mask_figure, title_of
+from benchmarks.tables.ablation_figures import FIGURES, Figures, title_of
 from benchmarks.tables.ablation_rows import Rows
-from benchmarks.tables.table import Figure
 from jointwrist.files import atomic
 
 
-def write_picture(plan: Any, rows: Rows, resampled: dict[str, dict[str, np.ndarray]], path: Path) -> None:
-    """Draw erosion AUROC and NSD of every arm, a point a seed and the interval over patients."""
+def write_picture(plan: Any, rows: Rows, figures: Figures, path: Path) -> None:
+    """Draw erosion AUROC and NSD of every arm, a point a seed and the interval over seeds and patients."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -27,15 +24,9 @@ def write_picture(plan: Any, rows: Rows, resampled: dict[str, dict[str, np.ndarr
         for shift, regime in zip((-0.14, 0.14), plan.regimes, strict=True):
             for place, arm in enumerate(arms):
                 runs = rows.of(regime, arm)
-                if not runs:
-                    continue
-                if key == "nsd":
-                    found = mask_figure(rows, runs, key)
-                    points = [100 * rows.masks[f"{run} nsd"].mean() for run in runs if isinstance(found, Figure)]
-                else:
-                    found = call_figure(rows, resampled, runs, key)
-                    points = [rows.call_figures(run)[key] for run in runs if isinstance(found, Figure)]
-                if isinstance(found, Figure):
+                found = figures.over_seeds(runs, key)
+                if found is not None:
+                    points = [FIGURES[key][1] * figures.values[run][key] for run in runs]
                     axis.plot([found.low, found.high], [place + shift] * 2, color=colours[regime], lw=2.5, alpha=0.5)
                     axis.plot(points, [place + shift] * len(points), "o", color=colours[regime], ms=4)
         axis.set_xlabel("erosion AUROC, from predicted masks" if key == "AUROC" else "NSD % (2 px)")

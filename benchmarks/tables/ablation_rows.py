@@ -16,14 +16,13 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.tables.table import ABSENT
-from jointwrist.anatomy import joint_index
 from jointwrist.files import atomic, write_text
-from jointwrist.metrics.erosion import erosion_metrics
-from jointwrist.metrics.erosion_bootstrap import resample_erosion
+from jointwrist.metrics.erosion_bootstrap import weighted_figures
+from jointwrist.metrics.statistics import resampling_weights
 
 MASKS, CALLS = "segmentation.csv.gz", "erosion.csv.gz"
 KEYS = {MASKS: ["case", "patient"], CALLS: ["case", "patient", "joint", "score"]}
-MASK_FIGURES = {"dsc": "DSC %", "nsd": "NSD %"}
+MASKED = ["dsc", "nsd"]
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,8 @@ class Rows:
             reports = plan.arms[arm].reports if arm in plan.arms else ("erosion",)
             if "segmentation" in reports:
                 rows = pd.read_csv(folder / "segmentation.csv", dtype={"patient": str})
-                rows = rows[rows["kind"] == "bone"].groupby(KEYS[MASKS])[list(MASK_FIGURES)].mean()
-                masks |= {f"{folder.name} {figure}": rows[figure] for figure in MASK_FIGURES}
+                rows = rows[rows["kind"] == "bone"].groupby(KEYS[MASKS])[MASKED].mean()
+                masks |= {f"{folder.name} {figure}": rows[figure] for figure in MASKED}
             if "erosion" in reports:
                 rows = pd.read_csv(folder / "erosion.csv", dtype={"patient": str})
                 calls[folder.name] = rows.set_index(KEYS[CALLS])["probability"]
@@ -107,24 +106,28 @@ class Rows:
         )
 
     def of(self, regime: str, arm: str) -> list[str]:
-        """Runs of an arm, one a seed."""
-        chosen = self.runs[(self.runs["regime"] == regime) & (self.runs["arm"] == arm)]
-        return list(chosen.sort_values("seed").index)
+        """Runs of an arm, one a seed, of the newest version of the plan that it was run by."""
+        chosen = self.runs[(self.runs["regime"] == regime) & (self.runs["arm"] == arm)].sort_values("seed").index
+        newest = max(map(self.version, chosen), default=0)
+        return [run for run in chosen if self.version(run) == newest]
+
+    def version(self, run: str) -> int:
+        """Version of the plan that a run was made by; only runs of one version can be compared."""
+        return int(self.configs[run].get("protocol", "").partition(" v")[2] or 1)
 
     def call_figures(self, run: str) -> dict[str, float]:
         """Erosion figures of one run, joints pooled."""
-        return erosion_metrics(*self._columns(run)).loc["pooled"].to_dict()
+        return {name: float(value[0]) for name, value in weighted_figures(*self._columns(run)).items()}
 
     def resampled(self, run: str) -> dict[str, np.ndarray]:
-        """Erosion figures of bootstrap resamples of patients; the same patients for every run."""
-        return resample_erosion(*self._columns(run), self.calls.index.get_level_values("patient"))["pooled"]
+        """Erosion figures of bootstrap resamples of patients, joints pooled; the same patients for every run."""
+        weights = resampling_weights(self.calls.index.get_level_values("patient"))
+        return weighted_figures(*self._columns(run), weights)
 
     def _columns(self, run: str) -> tuple[np.ndarray, ...]:
         probability = self.calls[run].to_numpy(float)
-        index = self.calls.index
-        joints = np.array([joint_index(name) for name in index.get_level_values("joint")])
-        score = index.get_level_values("score").to_numpy()
-        return score, probability, probability >= float(self.runs.loc[run, "threshold"]), joints
+        eroded = self.calls.index.get_level_values("score").to_numpy() > 0
+        return eroded, probability, probability >= float(self.runs.loc[run, "threshold"])
 
 
 def _portable(config: dict[str, Any]) -> dict[str, Any]:

@@ -6,16 +6,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks.tables.ablation_figures import call_figure, mask_figure, title_of
+from benchmarks.tables.ablation_figures import FIGURES, MASK_FIGURES, Figures, title_of
 from benchmarks.tables.ablation_picture import write_picture
-from benchmarks.tables.ablation_rows import MASK_FIGURES, Rows
-from benchmarks.tables.table import ABSENT, NOT_RUN, Figure, PValue, Table
+from benchmarks.tables.ablation_rows import Rows
+from benchmarks.tables.table import ABSENT, NOT_RUN, OVER_SEEDS, Figure, PValue, Table
 from jointwrist.files import write_text
-from jointwrist.metrics.statistics import bootstrap_difference, bootstrap_p, percentile_interval
-
-EROSION = {"AUROC": ("AUROC", 1), "AUPRC": ("AUPRC", 1), "BACC": ("BACC %", 100), "F1": ("F1 %", 100)}
 
 
 def write_ablations(plan: Any, results: Path, out: Path | None = None) -> str:
@@ -25,12 +20,12 @@ def write_ablations(plan: Any, results: Path, out: Path | None = None) -> str:
     if rows.runs.empty:
         return "no run is finished yet"
     rows.write(out)
-    resampled = {run: rows.resampled(run) for run in rows.calls.columns}
-    tables = [arm_table(plan, rows, resampled, regime) for regime in plan.regimes]
-    tables.append(difference_table(plan, rows, resampled))
+    figures = Figures.of(rows)
+    tables = [arm_table(plan, rows, figures, regime) for regime in plan.regimes]
+    tables.append(difference_table(plan, rows, figures))
     for table in tables:
         table.write(out)
-    write_picture(plan, rows, resampled, out / "ablations.png")
+    write_picture(plan, rows, figures, out / "ablations.png")
     text = "\n".join(table.markdown() for table in tables)
     write_text(out / "tables.md", text)
     page = out.with_suffix(".md")
@@ -45,9 +40,9 @@ def filled(page: str, tables: str) -> str:
     return re.sub("<!-- tables -->.*<!-- /tables -->", lambda _: block, page, flags=re.DOTALL)
 
 
-def arm_table(plan: Any, rows: Rows, resampled: dict[str, dict[str, np.ndarray]], regime: str) -> Table:
-    """Every arm of a regime: mean and SD over seeds, 95 % interval over patients."""
-    lines = []
+def arm_table(plan: Any, rows: Rows, figures: Figures, regime: str) -> Table:
+    """Every arm of a regime: mean and SD over seeds, 95 % interval over seeds and patients."""
+    lines, versions = [], set()
     for arm, entry in {**plan.arms, **plan.retests}.items():
         if regime not in (getattr(entry, "regimes", ()) or plan.regimes):
             continue
@@ -55,77 +50,70 @@ def arm_table(plan: Any, rows: Rows, resampled: dict[str, dict[str, np.ndarray]]
         line: dict[str, Any] = {"Arm": f"`{arm}`", "what": title_of(plan, arm), "seeds": len(runs) or NOT_RUN}
         if runs:
             told = rows.runs.loc[runs]
+            line["version"] = rows.version(runs[0])
+            versions.add(line["version"])
             line["minutes"] = f"{told['seconds'].astype(float).mean() / 60:.1f}" if arm in plan.arms else ABSENT
             line["machine"] = ", ".join(sorted(set(told["machine"])))
-            line |= {title: mask_figure(rows, runs, key) for key, title in MASK_FIGURES.items()}
-            line |= {title: call_figure(rows, resampled, runs, key, by) for key, (title, by) in EROSION.items()}
+            line |= {title: figures.over_seeds(runs, key) or ABSENT for key, (title, *_) in FIGURES.items()}
         lines.append(line)
-    eroded = ""
-    if len(rows.calls.columns):
-        share = float((rows.calls.index.get_level_values("score") > 0).mean())
-        eroded = (
-            f" {share:.1%} of the joint surfaces are eroded: calling all of them eroded gives F1"
-            f" {2 * share / (1 + share):.1%}. Erosion: joints pooled; threshold of largest balanced accuracy on"
-            " validation."
-        )
     summary = (
-        f"Ablations, {regime}: {plan.regimes[regime].summary}. Tested on {_count(rows)}.{eroded} Mean ± SD over seeds"
-        " [95 % bootstrap interval over patients]"
+        f"Ablations, {regime}: {plan.regimes[regime].summary}. Tested on {_count(rows)}.{_eroded(rows)}"
+        f" {OVER_SEEDS}. {' '.join(f'Version {v}: {plan.versions[v - 1]}.' for v in sorted(versions))}"
     )
-    return Table(f"ablations_{regime}", summary, lines)
+    return Table(f"ablations_{regime}", summary.strip(), lines)
 
 
-def difference_table(plan: Any, rows: Rows, resampled: dict[str, dict[str, np.ndarray]]) -> Table:
-    """S1 minus every other arm, paired by patient over the seeds that both have."""
+def difference_table(plan: Any, rows: Rows, figures: Figures) -> Table:
+    """The contrasts of the plan, and S1 minus every other arm, paired by seed and patient."""
+    others = [arm for arm in {**plan.arms, **plan.retests} if arm != "S1"]
+    pairs = [(name, contrast.arm, contrast.minus) for name, contrast in plan.contrasts.items()]
     lines = []
     for regime in plan.regimes:
-        for arm in {**plan.arms, **plan.retests}:
-            for figure, title in {**MASK_FIGURES, "AUROC": "AUROC"}.items():
-                found = difference(rows, resampled, regime, arm, figure)
-                if arm != "S1" and found is not None:
+        for name, first, second in [*pairs, *(("", "S1", other) for other in others)]:
+            for key in (*MASK_FIGURES, "AUROC"):
+                found = difference(rows, figures, regime, first, second, key)
+                if found is not None:
                     seeds, estimate, p = found
                     lines.append(
                         {
                             "Regime": regime,
-                            "S1 minus": f"`{arm}`",
-                            "figure": title,
+                            "arms": f"`{first}` - `{second}`" + (f" ({name})" if name else ""),
+                            "figure": FIGURES[key][0],
                             "difference": estimate,
                             "p": PValue(p),
                             "seeds": seeds,
                         }
                     )
     caption = (
-        "The joint network (S1) minus the other arms: means over the seeds that both have, the same patients resampled"
-        " for both, 95 % interval and two-sided p of the bootstrap, not corrected for their number"
+        "Differences of arms: means over the seeds that both have in one version, paired by seed and patient, 95 %"
+        " interval and two-sided p over seeds and patients, not corrected for their number; † one seed: over patients"
+        " alone. The placebo's arms teach the masks by equal gradients: its differences are chance, and smaller ones of"
+        " other arms say nothing"
     )
     return Table("ablations_differences", caption, lines)
 
 
 def difference(
-    rows: Rows, resampled: dict[str, dict[str, np.ndarray]], regime: str, arm: str, figure: str
+    rows: Rows, figures: Figures, regime: str, first: str, second: str, key: str
 ) -> tuple[int, Figure, float] | None:
-    """Number of common seeds, S1 minus an arm with its interval, and p; None where one of them has no such figure."""
-    seeds = {run.rpartition("-")[2] for run in rows.of(regime, "S1")} & {
-        run.rpartition("-")[2] for run in rows.of(regime, arm)
-    }
-    ours, theirs = ([f"{regime}-{name}-{seed}" for seed in sorted(seeds)] for name in ("S1", arm))
-    if not seeds:
+    """Number of common seeds, first minus second arm with its interval, and p; None where they have none in common."""
+    runs = [{run.rpartition("-")[2]: run for run in rows.of(regime, arm)} for arm in (first, second)]
+    seeds = sorted(runs[0].keys() & runs[1].keys())
+    ours, theirs = ([of[seed] for seed in seeds] for of in runs)
+    if not seeds or rows.version(ours[0]) != rows.version(theirs[0]):
         return None
-    if figure in MASK_FIGURES:
-        columns = [[f"{run} {figure}" for run in runs] for runs in (ours, theirs)]
-        if not set(columns[1]) <= set(rows.masks.columns):
-            return None
-        first, second = (100 * rows.masks[chosen].mean(axis=1).to_numpy() for chosen in columns)
-        found = bootstrap_difference(first, second, rows.masks.index.get_level_values("patient"))
-        return len(seeds), Figure(found[0], low=found[1], high=found[2]), found[3]
-    if not set(theirs) <= set(rows.calls.columns):
-        return None
-    mean = np.mean(
-        [rows.call_figures(a)[figure] - rows.call_figures(b)[figure] for a, b in zip(ours, theirs, strict=True)]
+    found = figures.difference(ours, theirs, key)
+    return found and (len(seeds), *found)
+
+
+def _eroded(rows: Rows) -> str:
+    if not len(rows.calls.columns):
+        return ""
+    share = float((rows.calls.index.get_level_values("score") > 0).mean())
+    return (
+        f" {share:.1%} of the joint surfaces are eroded: calling all of them eroded gives F1"
+        f" {2 * share / (1 + share):.1%}. Erosion: joints pooled; threshold of largest balanced accuracy on validation."
     )
-    draws = np.mean([resampled[a][figure] - resampled[b][figure] for a, b in zip(ours, theirs, strict=True)], 0)
-    _, low, high = percentile_interval(float(mean), draws)
-    return len(seeds), Figure(float(mean), low=low, high=high), bootstrap_p(draws)
 
 
 def _count(rows: Rows) -> str:

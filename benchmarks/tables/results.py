@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.tables.table import ABSENT, FAILED, NOT_RUN, NoFigure
+from benchmarks.tables.table import ABSENT, FAILED, NOT_RUN, OVER_SEEDS, NoFigure
 from jointwrist.config import digest
 from jointwrist.engine.config import identity
 from jointwrist.errors import DataError
@@ -165,7 +165,7 @@ def caption(what: str, results: Results, table: str, note: str = "", published: 
         f" protocol {', '.join(sorted({record['protocol'] for record in done}))}, images {values('image_size')} px"
         f"{', ' + MEASURED[results.grid] if table == 'segmentation' else ''};"
         f" {prompted}; seeds {', '.join(str(seed) for seed in sorted(rows['seed'].unique()))}.",
-        "Mean ± SD over seeds [95 % bootstrap interval over patients].",
+        f"{OVER_SEEDS}.",
     ]
     if results.left_out.get(table):
         parts.append(f"{results.left_out[table]} wrists that only some models were tested on are left out.")

@@ -21,12 +21,14 @@ from jointwrist.anatomy import BONE_NAMES
 from jointwrist.config import build
 from jointwrist.engine.config import MetricConfig
 from jointwrist.metrics.case_rows import TOLERANCE_MM
+from jointwrist.metrics.seeds import seeds_and_patients
 from jointwrist.metrics.statistics import (
-    bootstrap_difference,
-    bootstrap_interval,
+    Difference,
     compare_groups,
     holm,
     paired_wilcoxon,
+    resampling_weights,
+    weighted_mean,
 )
 
 #: Title, factor to its unit, and whether more is better, by column of the rows.
@@ -43,7 +45,8 @@ METRICS_MM = {
 }
 MISSED = "missed: bones, a seed, that a model does not find at all."
 TESTED = (
-    "p: Wilcoxon's signed-rank test of the patients' mean DSC against the best model, Holm's correction over models."
+    "p: two-sided test against the best model over the seeds and patients of both; with one seed Wilcoxon's signed-rank"
+    " test of the patients' means; Holm's correction over models."
 )
 
 
@@ -89,17 +92,22 @@ def comparison_table(results: Results) -> Table:
     cases = case_means(results, "bone")
     rows = []
     for key, (title, factor, more) in metrics(results).items():
-        wide, patients = paired(cases, key)
-        best = _best(wide, more)
-        others = [run for run in ordered(wide.columns) if run != best]
-        p_values = holm([paired_wilcoxon(wide[run], wide[best], patients) for run in others])
-        for run, p in zip(others, p_values, strict=True):
-            found = bootstrap_difference(wide[run].to_numpy(), wide[best].to_numpy(), patients)
-            difference = Figure(found.estimate, np.nan, found.low, found.high).times(factor)
+        best = _best(cases, key, more)
+        others = [run for run in ordered(cases["run"].unique()) if run != best]
+        found = {run: difference(cases, run, best, key) for run in others}
+        for run, p in zip(others, holm([found[run][0].p for run in others]), strict=True):
+            gap, seeds = found[run]
+            figure = Figure(gap.estimate, np.nan, gap.low, gap.high, one_seed=seeds == 1)
             rows.append(
-                {"Metric": title, "Model": label(run), "best": label(best), "difference": difference, "p": PValue(p)}
+                {
+                    "Metric": title,
+                    "Model": label(run),
+                    "best": label(best),
+                    "difference": figure.times(factor),
+                    "p": PValue(p),
+                }
             )
-    note = "Difference: model minus best, same wrists. p: Wilcoxon's signed-rank test of patients, Holm over models."
+    note = f"Difference: model minus best, same seeds and wrists. {TESTED}"
     return Table(
         "comparison", caption("Differences from the best model over bones", results, "segmentation", note), rows
     )
@@ -108,31 +116,33 @@ def comparison_table(results: Results) -> Table:
 def erosion_effect_table(results: Results) -> Table:
     """Masks of wrists with an eroded joint against those without, among wrists that carry scores."""
     cases = case_means(results, "bone")
-    cases = cases[cases["eroded"].notna()]
-    rows, tests = [], []
+    cases = cases[cases["eroded"].notna()].assign(eroded=lambda rows: rows["eroded"].astype(bool))
+    rows = []
     for run in ordered(cases["run"].unique()):
         mine = cases[cases["run"] == run]
+        eroded = mine.groupby("case")["eroded"].first()
         for key in ("dsc", "nsd"):
             title, factor, _ = METRICS[key]
-            once = mine.groupby("case").agg({key: "mean", "eroded": "first", "patient": "first"})
-            eroded = once["eroded"].astype(bool)
-            found = compare_groups(once[key].to_numpy(), eroded.to_numpy(), once["patient"].to_numpy())
-            tests.append(found.p)
+            found = erosion_effect(mine, key)
+            effect = Figure(found.estimate, np.nan, found.low, found.high, one_seed=mine["seed"].nunique() == 1)
             rows.append(
                 {
                     "Model": label(run),
                     "Metric": title,
                     "eroded wrists": int(eroded.sum()),
-                    "eroded": seed_figure(mine[mine["eroded"].astype(bool)], key).times(factor),
+                    "eroded": seed_figure(mine[mine["eroded"]], key).times(factor),
                     "other wrists": int((~eroded).sum()),
-                    "not eroded": seed_figure(mine[~mine["eroded"].astype(bool)], key).times(factor),
-                    "difference": Figure(found.estimate, np.nan, found.low, found.high).times(factor),
+                    "not eroded": seed_figure(mine[~mine["eroded"]], key).times(factor),
+                    "difference": effect.times(factor),
                     "p": PValue(found.p),
                 }
             )
-    for row, p in zip(rows, holm(tests), strict=True):
+    for row, p in zip(rows, holm([row["p"].value for row in rows]), strict=True):
         row["p (Holm)"] = PValue(p)
-    note = "Eroded: at least one joint scored above 0. p: Mann-Whitney test of wrists; Holm over all rows."
+    note = (
+        "Eroded: at least one joint scored above 0. p: over seeds and patients; with one seed regression with the"
+        " cluster-robust variance CR2, patients as clusters; Holm over all rows."
+    )
     return Table(
         "eroded_wrists", caption("Masks of wrists with and without erosion", results, "segmentation", note), rows
     )
@@ -202,31 +212,63 @@ def case_means(results: Results, kind: str) -> pd.DataFrame:
 
 
 def seed_figure(cases: pd.DataFrame, key: str) -> Figure:
-    """Mean and SD over seeds of the mean over cases, with the interval over patients of the cases' mean over seeds."""
+    """Mean and SD over seeds of the mean over cases, with the interval over seeds and patients."""
     if not len(cases):
         return Figure()
-    once = cases.groupby("case").agg({key: "mean", "patient": "first"})
-    _, low, high = bootstrap_interval(once[key].to_numpy(), once["patient"].to_numpy())
-    return Figure.over_seeds(cases.groupby("seed")[key].mean(), low, high)
+    wide, patients = by_seed(cases, key)
+    limits = (0, np.inf if key.startswith("msd") else 1)
+    found = seeds_and_patients(wide.mean(), resampled_means(wide, patients), len(set(patients)), limits=limits)
+    return Figure.over_seeds(wide.mean(), found.low, found.high)
 
 
-def paired(cases: pd.DataFrame, key: str) -> tuple[pd.DataFrame, np.ndarray]:
-    """Cases by runs, averaged over seeds, and the patients of the cases."""
-    wide = cases.pivot_table(key, "case", "run", "mean", dropna=False)
+def difference(cases: pd.DataFrame, first: str, second: str, key: str) -> tuple[Difference, int]:
+    """First minus second run over the seeds that both have, paired by seed and patient; and how many these are."""
+    (ours, patients), (theirs, _) = (by_seed(cases[cases["run"] == run], key) for run in (first, second))
+    seeds = ours.columns.intersection(theirs.columns)
+    wide = ours[seeds] - theirs[seeds]
+    found = seeds_and_patients(wide.mean(), resampled_means(wide, patients), len(set(patients)))
+    if len(seeds) == 1:
+        found = found._replace(p=paired_wilcoxon(ours[seeds[0]], theirs[seeds[0]], patients))
+    return found, len(seeds)
+
+
+def erosion_effect(cases: pd.DataFrame, key: str) -> Difference:
+    """Mean over eroded minus mean over other wrists of one run."""
+    wide, patients = by_seed(cases, key)
+    eroded = cases.groupby("case")["eroded"].first().loc[wide.index].to_numpy(bool)
+    if len(wide.columns) == 1 or eroded.all() or not eroded.any():
+        return compare_groups(wide.mean(axis=1).to_numpy(), eroded, patients)
+    weights = resampling_weights(patients)
+    drawn = [
+        weighted_mean(column[eroded], weights[:, eroded]) - weighted_mean(column[~eroded], weights[:, ~eroded])
+        for column in wide.to_numpy().T
+    ]
+    return seeds_and_patients(wide[eroded].mean() - wide[~eroded].mean(), drawn, len(set(patients)))
+
+
+def by_seed(cases: pd.DataFrame, key: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """One run's cases by seeds, and the patients of the cases."""
+    wide = cases.pivot_table(key, "case", "seed", "mean", dropna=False)
     return wide, cases.groupby("case")["patient"].first().loc[wide.index].to_numpy()
 
 
+def resampled_means(wide: pd.DataFrame, patients: np.ndarray) -> np.ndarray:
+    """Mean over resampled cases, (seeds, R); the same resamples for the same patients."""
+    weights = resampling_weights(patients)
+    means = [weighted_mean(wide[seed], weights) for seed in wide.columns]
+    return np.array(means).reshape(len(means), len(weights))
+
+
 def _against_best(cases: pd.DataFrame, key: str, larger_is_better: bool) -> dict[str, PValue | str]:
-    wide, patients = paired(cases, key)
-    best = _best(wide, larger_is_better)
-    others = [run for run in wide.columns if run != best]
-    p_values = holm([paired_wilcoxon(wide[run], wide[best], patients) for run in others])
+    best = _best(cases, key, larger_is_better)
+    others = [run for run in cases["run"].unique() if run != best]
+    p_values = holm([difference(cases, run, best, key)[0].p for run in others])
     tested = {run: PValue(p) for run, p in zip(others, p_values, strict=True)}
     return tested | {best: "best" if others else ABSENT}
 
 
-def _best(wide: pd.DataFrame, larger_is_better: bool) -> str:
-    means = wide.mean()
+def _best(cases: pd.DataFrame, key: str, larger_is_better: bool) -> str:
+    means = cases.groupby(["run", "seed"])[key].mean().groupby("run").mean()
     return str(means.idxmax() if larger_is_better else means.idxmin())
 
 

@@ -14,6 +14,10 @@ import pandas as pd
 from jointwrist.files import atomic, write_text
 
 NOT_RUN, FAILED, ABSENT = "not run", "failed", "-"
+#: Marks an interval that leaves out the chance of the seed, since there is one seed only.
+ONE_SEED = "†"
+#: How figures are to be read, for captions.
+OVER_SEEDS = f"Mean ± SD over seeds [95 % interval over seeds and patients; {ONE_SEED} one seed: over patients alone]"
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class Figure:
         low: Lower end of the 95 % interval; nan without one.
         high: Upper end.
         published: Figure of the paper; nan without one.
+        digits: Decimals that are printed.
+        one_seed: Whether the interval is over patients alone, which is marked.
     """
 
     mean: float = np.nan
@@ -33,19 +39,23 @@ class Figure:
     low: float = np.nan
     high: float = np.nan
     published: float = np.nan
+    digits: int = 2
+    one_seed: bool = False
 
     @classmethod
-    def over_seeds(cls, values: Iterable[float], low: float = np.nan, high: float = np.nan) -> Figure:
+    def over_seeds(cls, values: Iterable[float], low: float = np.nan, high: float = np.nan, digits: int = 2) -> Figure:
         """Summarise one value a seed; undefined ones are left out."""
         values = np.asarray(list(values), float)
         values = values[np.isfinite(values)]
         if len(values) == 0:
             return cls()
-        return cls(float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else np.nan, low, high)
+        sd, one_seed = (float(values.std(ddof=1)), False) if len(values) > 1 else (np.nan, True)
+        return cls(float(values.mean()), sd, low, high, digits=digits, one_seed=one_seed)
 
     def times(self, factor: float) -> Figure:
         """Scale to another unit; the published figure is in that unit already."""
-        return Figure(self.mean * factor, self.sd * factor, self.low * factor, self.high * factor, self.published)
+        numbers = {name: getattr(self, name) * factor for name in ("mean", "sd", "low", "high")}
+        return replace(self, **numbers)
 
     def beside(self, published: float | None) -> Figure:
         """Return the figure with a published one."""
@@ -54,10 +64,9 @@ class Figure:
     def __str__(self) -> str:
         if np.isnan(self.mean):
             return "undefined"
-        text = f"{self.mean:.2f}"
-        if not np.isnan(self.sd):
-            text += f" ± {self.sd:.2f}"
-        return text if np.isnan(self.low) else f"{text} [{self.low:.2f}, {self.high:.2f}]"
+        mean, sd, low, high = (f"{value:.{self.digits}f}" for value in (self.mean, self.sd, self.low, self.high))
+        text = mean if np.isnan(self.sd) else f"{mean} ± {sd}"
+        return text if np.isnan(self.low) else f"{text} [{low}, {high}]{ONE_SEED if self.one_seed else ''}"
 
     def published_text(self) -> str:
         """Published figure, and in brackets ours minus it."""
@@ -74,6 +83,7 @@ class Figure:
             f"{name} sd": self.sd,
             f"{name} low": self.low,
             f"{name} high": self.high,
+            f"{name} interval": np.nan if np.isnan(self.low) else "patients" if self.one_seed else "seeds and patients",
             f"{name} published": self.published,
             f"{name} difference": self.mean - self.published,
         }
@@ -182,4 +192,4 @@ class Table:
 def _escape(text: str) -> str:
     text = re.sub(r"([%_&#$])", r"\\\1", text)
     text = re.sub(r"`(.*?)`", r"\\texttt{\1}", text)
-    return text.replace("±", r"$\pm$").replace("<", "$<$").replace(">", "$>$")
+    return text.replace("±", r"$\pm$").replace(ONE_SEED, r"$\dagger$").replace("<", "$<$").replace(">", "$>$")

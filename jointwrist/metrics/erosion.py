@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-import torch
-from torchmetrics.functional.classification import (
-    binary_auroc,
-    binary_average_precision,
-    binary_calibration_error,
-    binary_stat_scores,
-    multiclass_cohen_kappa,
-)
 
-from jointwrist.anatomy import JOINT_NAMES
+from jointwrist.anatomy import JOINT_NAMES, SCORES
+from jointwrist.metrics.erosion_bootstrap import decisions, weighted_figures
 
 COLUMNS = ("ACC", "PRE", "SEN", "SPC", "F1", "BACC", "DOR", "AUROC", "AUPRC", "QWK")
-_SCORES = 6
 
 
 def erosion_metrics(
@@ -25,6 +17,7 @@ def erosion_metrics(
     predicted: np.ndarray,
     joint: np.ndarray,
     score: np.ndarray | None = None,
+    levels: int = len(SCORES),
 ) -> pd.DataFrame:
     """Compare erosion calls with scores.
 
@@ -34,20 +27,28 @@ def erosion_metrics(
         predicted: (N,) decision, 0 or 1.
         joint: (N,) index of the joint surface.
         score: (N,) predicted score or level, for the quadratic weighted kappa; None leaves it undefined.
+        levels: How many levels `score` tells apart. The highest stands for itself and all scores above, and true
+            scores are cut to it: 4 for the joint networks, whose level 3 means 3 to 5.
 
     Returns:
-        One row for "pooled", "mean over joints" and each joint; columns `COLUMNS`, fractions. What a group cannot
-        define (no eroded joint, no call) is nan, and the mean over joints leaves it out.
+        One row for "pooled", "mean over joints" and each joint; columns `COLUMNS`, fractions. Where a cell of the 2 x 2
+        table is 0, the diagnostic odds ratio (DOR) has 0.5 added to all four (Haldane, Ann. Hum. Genet. 20, 1956;
+        Anscombe, Biometrika 43, 1956; Glas et al., J. Clin. Epidemiol. 56, 2003). What a group cannot define (no
+        eroded joint, no call) is nan, and the mean over joints leaves it out.
+
+    Raises:
+        ValueError: A decision is not 0 or 1, or a predicted score is not one of 0 to `levels` - 1.
     """
     target = np.asarray(target)
     keep = target >= 0
-    columns = [np.asarray(c)[keep] for c in (target, probability, predicted, joint)]
+    columns = [np.asarray(c)[keep] for c in (target, probability, decisions(predicted), joint)]
     target, probability, predicted, joint = columns
-    score = None if score is None else np.asarray(score)[keep]
+    score = None if score is None else _levels(score, levels)[keep]
 
     def figures(chosen: np.ndarray) -> dict[str, float]:
-        level = None if score is None else score[chosen]
-        return _figures(target[chosen], probability[chosen], predicted[chosen], level)
+        one = weighted_figures(target[chosen] > 0, probability[chosen], predicted[chosen])
+        kappa = np.nan if score is None else quadratic_kappa(np.minimum(target, levels - 1)[chosen], score[chosen])
+        return {name: float(value[0]) for name, value in one.items()} | {"QWK": kappa}
 
     rows = {name: figures(joint == index) for index, name in enumerate(JOINT_NAMES)}
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS))
@@ -59,16 +60,43 @@ def erosion_metrics(
 
 def auroc(eroded: np.ndarray, probability: np.ndarray) -> float:
     """Area under the ROC curve; nan with one class only."""
-    eroded = np.asarray(eroded, bool)
-    if len(eroded) == 0 or eroded.all() or not eroded.any():
+    eroded, probability = np.asarray(eroded, bool), np.asarray(probability, float)
+    return float(weighted_figures(eroded, probability, probability >= 0.5)["AUROC"][0])
+
+
+def quadratic_kappa(first: np.ndarray, second: np.ndarray) -> float:
+    """Quadratic weighted kappa of two (N,) rows of scores (Cohen, Psychol. Bull. 70, 1968).
+
+    Scores that nobody gave change nothing. 0 where only one of the rows varies; nan where all scores are the same one.
+    """
+    first, second = np.asarray(first, float), np.asarray(second, float)
+    if len(first) == 0:
         return float("nan")
-    return float(binary_auroc(torch.tensor(np.asarray(probability, np.float32)), torch.tensor(eroded).int()))
+    expected = first.var() + second.var() + (first.mean() - second.mean()) ** 2
+    return float(1 - ((first - second) ** 2).mean() / expected) if expected else float("nan")
 
 
 def calibration_error(eroded: np.ndarray, probability: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error: mean distance of the probabilities from the share of eroded joints in their bin."""
-    values, target = torch.tensor(np.asarray(probability, np.float32)), torch.tensor(np.asarray(eroded, int))
-    return float(binary_calibration_error(values, target, n_bins=bins, norm="l1"))
+    """Expected calibration error: mean distance of the probabilities from the share of eroded joints in their bin.
+
+    Guo et al., On Calibration of Modern Neural Networks, ICML 2017, of the probability of erosion: `bins` of equal
+    width, each with its upper end, the first with 0 too.
+
+    Args:
+        eroded: (N,) bool.
+        probability: (N,) probability of erosion.
+        bins: Number of bins.
+
+    Raises:
+        ValueError: A probability lies outside 0 to 1.
+    """
+    eroded, probability = np.asarray(eroded, float), np.asarray(probability, float)
+    if not ((probability >= 0) & (probability <= 1)).all():
+        raise ValueError("probabilities must lie between 0 and 1; take the sigmoid of logits first")
+    if len(probability) == 0:
+        return float("nan")
+    place = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], probability)
+    return float(np.abs(np.bincount(place, probability - eroded)).sum() / len(probability))
 
 
 def best_balanced_threshold(eroded: np.ndarray, probability: np.ndarray) -> float:
@@ -97,39 +125,8 @@ def _best_threshold(eroded: np.ndarray, probability: np.ndarray, figure) -> floa
     return float(values[0] if best == 0 else (values[best - 1] + values[best]) / 2)
 
 
-def _figures(
-    target: np.ndarray, probability: np.ndarray, predicted: np.ndarray, level: np.ndarray | None
-) -> dict[str, float]:
-    if len(target) == 0:
-        return dict.fromkeys(COLUMNS, np.nan)
-    eroded = torch.tensor(target > 0).int()
-    tp, fp, tn, fn, _ = (float(v) for v in binary_stat_scores(torch.tensor(np.asarray(predicted, int)), eroded))
-    sensitivity, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
-    both = bool(eroded.any()) and not bool(eroded.all())
-    probabilities = torch.tensor(np.asarray(probability, np.float32))
-    return {
-        "ACC": (tp + tn) / len(target),
-        "PRE": _ratio(tp, tp + fp),
-        "SEN": sensitivity,
-        "SPC": specificity,
-        "F1": _ratio(2 * tp, 2 * tp + fp + fn),
-        "BACC": (sensitivity + specificity) / 2,
-        "DOR": _ratio(tp * tn, fp * fn),
-        "AUROC": auroc(target > 0, probability),
-        "AUPRC": float(binary_average_precision(probabilities, eroded)) if both else np.nan,
-        "QWK": np.nan if level is None else _kappa(target, level),
-    }
-
-
-def _kappa(target: np.ndarray, level: np.ndarray) -> float:
-    """Quadratic weighted kappa; nan when truth or calls never vary."""
-    if len(np.unique(target)) < 2 and len(np.unique(level)) < 2:
-        return np.nan
-    kappa = multiclass_cohen_kappa(
-        torch.tensor(np.asarray(level, int)), torch.tensor(np.asarray(target, int)), _SCORES, weights="quadratic"
-    )
-    return float(kappa)
-
-
-def _ratio(above: float, below: float) -> float:
-    return above / below if below else np.nan
+def _levels(score: np.ndarray, levels: int) -> np.ndarray:
+    score = np.asarray(score)
+    if not np.isin(score, np.arange(levels)).all():
+        raise ValueError(f"predicted scores must be whole numbers from 0 to {levels - 1}")
+    return score

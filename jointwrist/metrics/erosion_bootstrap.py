@@ -1,4 +1,4 @@
-"""Erosion metrics of many bootstrap resamples at once."""
+"""Erosion metrics under weights: of the rows as they are, and of many bootstrap resamples at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def resample_erosion(
     """Compute erosion metrics of bootstrap resamples of patients; the same patients and seed give the same resamples.
 
     Args:
-        target: (N,) true scores 0..5.
+        target: (N,) true scores 0..5; -1, not scored, is left out.
         probability: (N,) probability of erosion.
         predicted: (N,) decision, 0 or 1.
         joint: (N,) index of the joint surface.
@@ -35,9 +35,14 @@ def resample_erosion(
     Returns:
         (R,) figures by group ("pooled", "mean over joints" and each joint) and name (`FIGURES`), as `erosion_metrics`
         defines them.
+
+    Raises:
+        ValueError: A decision is not 0 or 1.
     """
-    eroded, predicted = np.asarray(target) > 0, np.asarray(predicted).astype(bool)
-    probability, joint = np.asarray(probability, float), np.asarray(joint)
+    target = np.asarray(target)
+    keep = target >= 0
+    columns = (target > 0, np.asarray(probability, float), decisions(predicted), joint, patients)
+    eroded, probability, predicted, joint, patients = (np.asarray(column)[keep] for column in columns)
     weights = resampling_weights(patients, resamples, seed)
     groups = {
         name: weighted_figures(eroded[chosen], probability[chosen], predicted[chosen], weights[:, chosen])
@@ -47,10 +52,33 @@ def resample_erosion(
     return {"pooled": weighted_figures(eroded, probability, predicted, weights), "mean over joints": mean, **groups}
 
 
+def decisions(predicted: np.ndarray) -> np.ndarray:
+    """Return (N,) decisions as bool.
+
+    Raises:
+        ValueError: One of them is not 0 or 1.
+    """
+    predicted = np.asarray(predicted)
+    if not np.isin(predicted, (0, 1)).all():
+        raise ValueError("predicted must be 0 or 1 everywhere; compare the probabilities with a threshold first")
+    return predicted.astype(bool)
+
+
 def weighted_figures(
-    eroded: np.ndarray, probability: np.ndarray, predicted: np.ndarray, weights: np.ndarray
+    eroded: np.ndarray, probability: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """Erosion metrics of (N,) joints under (R, N) weights: (R,) figures, nan where a resample does not define one."""
+    """Erosion metrics of joints under weights, in float64.
+
+    Args:
+        eroded: (N,) bool.
+        probability: (N,) probability of erosion.
+        predicted: (N,) bool.
+        weights: (R, N) how often each joint counts; None counts each once.
+
+    Returns:
+        (R,) figures by name (`FIGURES`), nan where the weights do not define one; see `erosion_metrics`.
+    """
+    weights = np.ones((1, len(eroded))) if weights is None else weights
     cells = np.stack([eroded & predicted, ~eroded & predicted, ~eroded & ~predicted, eroded & ~predicted], 1)
     tp, fp, tn, fn = (weights @ cells.astype(float)).T
     sensitivity, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
@@ -62,26 +90,30 @@ def weighted_figures(
         "SPC": specificity,
         "F1": _ratio(2 * tp, 2 * tp + fp + fn),
         "BACC": (sensitivity + specificity) / 2,
-        "DOR": _ratio(tp * tn, fp * fn),
+        "DOR": _odds_ratio(tp, fp, tn, fn),
         "AUROC": area,
         "AUPRC": precision,
     }
 
 
+def _odds_ratio(tp: np.ndarray, fp: np.ndarray, tn: np.ndarray, fn: np.ndarray) -> np.ndarray:
+    """Diagnostic odds ratio, 0.5 added to all cells where one is 0; nan where one kind of joint or call is missing."""
+    added = 0.5 * ((tp * fp * tn * fn) == 0)
+    defined = ((tp + fn) * (tn + fp) * (tp + fp) * (tn + fn)) > 0
+    return np.where(defined, _ratio((tp + added) * (tn + added), (fp + added) * (fn + added)), np.nan)
+
+
 def _areas(eroded: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Area under the ROC curve and average precision; equal probabilities are one threshold."""
-    if len(eroded) == 0:
-        return np.full(len(weights), np.nan), np.full(len(weights), np.nan)
-    order = np.argsort(-probability, kind="stable")
-    first = np.flatnonzero(np.diff(probability[order], prepend=np.inf))
-    positive = np.add.reduceat(weights[:, order] * eroded[order], first, 1)
-    negative = np.add.reduceat(weights[:, order] * ~eroded[order], first, 1)
-    above, false_above = positive.cumsum(1), negative.cumsum(1)
-    positives, negatives = above[:, -1], false_above[:, -1]
-    below = negatives[:, None] - false_above
-    area = _ratio((positive * (below + negative / 2)).sum(1), positives * negatives)
+    thresholds, others = probability[eroded], probability[~eroded]
+    positive, negative = weights[:, eroded], weights[:, ~eroded]
+    positives, negatives = positive.sum(1), negative.sum(1)
+    below = negative @ (others[:, None] < thresholds).astype(float)
+    tied = negative @ (others[:, None] == thresholds).astype(float)
+    above = positive @ (thresholds[:, None] >= thresholds).astype(float)
+    area = _ratio((positive * (below + tied / 2)).sum(1), positives * negatives)
     # a threshold that no resampled joint reaches has no precision, and weighs nothing
-    precision = np.nan_to_num(_ratio(above, above + false_above))
+    precision = np.nan_to_num(_ratio(above, above + negatives[:, None] - below))
     average = np.where(negatives > 0, _ratio((positive * precision).sum(1), positives), np.nan)
     return area, average
 

@@ -10,13 +10,15 @@ from jointwrist.anatomy import NUM_BONES, OVERLAP_PAIRS
 from jointwrist.metrics.surface import compare_masks
 
 METRICS = ("dsc", "nsd", "voe", "msd", "ravd")
+LABEL_MAP = "make masks of a label map first: labels == np.arange(1, 15)[:, None, None]"
 
 
 def case_metrics(pred: np.ndarray, truth: np.ndarray, tolerance_px: float = 2.0) -> dict[str, np.ndarray]:
     """Compare the masks of one case channel by channel, equal to MONAI 1.6.
 
     Args:
-        pred: (C, H, W) masks, bool or 0/1; or the packed (H, W) bit map of 14 bones.
+        pred: (C, H, W) masks, bool or 0/1; or the packed (H, W) uint16 bit map of 14 bones
+            (`jointwrist.data.sample.pack_masks`).
         truth: As `pred`.
         tolerance_px: Tolerance of the NSD.
 
@@ -27,7 +29,8 @@ def case_metrics(pred: np.ndarray, truth: np.ndarray, tolerance_px: float = 2.0)
         DSC 0, NSD 0, VOE 1, MSD inf, RAVD 1.
 
     Raises:
-        ValueError: The shapes differ, the values are not 0 and 1, or the tolerance is negative or not finite.
+        ValueError: The shapes differ, the values are not 0 and 1, a (H, W) array is a label map and no bit map, or the
+            tolerance is negative or not finite.
     """
     pred, truth = _channels(pred, truth)
     return _metrics(zip(pred, truth, strict=True), tolerance_px)
@@ -56,15 +59,31 @@ def _channels(pred: np.ndarray, truth: np.ndarray) -> tuple[Sequence[np.ndarray]
 
 
 def _masks(array: np.ndarray) -> Sequence[np.ndarray]:
-    if array.ndim == 2 and array.dtype.kind in "iu":
+    if array.ndim == 2:
+        _check_bit_map(array)
         # a channel at a time stays in the cache, and is five times faster than `unpack_masks`
         return [((array >> channel) & 1).astype(np.uint8) for channel in range(NUM_BONES)]
     if array.ndim != 3:
-        raise ValueError(f"masks must be (C, H, W), or an integer (H, W) bit map, not {array.dtype} {array.shape}")
+        raise ValueError(f"masks must be (C, H, W), or a uint16 (H, W) bit map, not {array.dtype} {array.shape}")
     masks = np.ascontiguousarray(array, bool)
     if array.dtype != bool and not np.array_equal(masks, array):
         raise ValueError("masks must be 0 or 1 everywhere; threshold probabilities and logits first")
     return masks
+
+
+def _check_bit_map(array: np.ndarray) -> None:
+    """Refuse what is no bit map of 14 bones.
+
+    A label map of up to 14 bones holds the numbers 0 to 14 where a bit map with no more than those has the first four
+    bones alone, in few of their combinations.
+    """
+    if array.dtype != np.uint16:
+        raise ValueError(f"a (H, W) array must be a uint16 bit map, bit b for bone b, not {array.dtype}; {LABEL_MAP}")
+    present = np.flatnonzero(np.bincount(array.ravel()))
+    if len(present) and present[-1] >> NUM_BONES:
+        raise ValueError(f"a bit map of {NUM_BONES} bones holds no value as high as {present[-1]}")
+    if len(present) > 9 and present[-1] <= NUM_BONES:
+        raise ValueError(f"a (H, W) array of {len(present)} values up to {present[-1]} is no bit map; {LABEL_MAP}")
 
 
 def _figures(pred: np.ndarray, truth: np.ndarray, tolerance: float) -> tuple[float, ...]:

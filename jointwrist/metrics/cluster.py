@@ -1,0 +1,33 @@
+"""Variance of a difference of groups whose cases belong to patients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def cluster_robust(residuals: np.ndarray, group: np.ndarray, patients: np.ndarray) -> tuple[float, float]:
+    """Variance CR2 of the difference of two means, and its degrees of freedom (Bell and McCaffrey, 2002).
+
+    Args:
+        residuals: (N,) figures minus the mean of their group.
+        group: (N,) bool, both values present.
+        patients: (N,) cluster of each case.
+
+    Returns:
+        Variance of mean inside minus mean outside, and the degrees of freedom of its t statistic under independence.
+    """
+    design = np.stack([np.ones(len(group)), group], 1)
+    bread = np.linalg.inv(design.T @ design)
+    hat = design @ bread @ design.T
+    rest = np.eye(len(group)) - hat
+    scores, rows = [], []
+    for patient in np.unique(patients):
+        own = np.flatnonzero(patients == patient)
+        values, vectors = np.linalg.eigh(rest[np.ix_(own, own)])
+        # a patient who makes up a side alone leaves no residual
+        root = vectors @ np.diag(np.where(values > 1e-9, np.maximum(values, 1e-9) ** -0.5, 0.0)) @ vectors.T
+        weights = root @ design[own] @ bread[1]
+        scores.append(weights @ residuals[own])
+        rows.append(weights @ rest[own])
+    products = np.array(rows) @ np.array(rows).T
+    return float(np.sum(np.square(scores))), float(np.trace(products) ** 2 / np.sum(products**2))

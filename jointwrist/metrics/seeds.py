@@ -1,0 +1,103 @@
+"""Intervals and tests for figures of networks trained from several seeds: over seeds and patients at once.
+
+A network trained again from another seed gives another figure, and so do other patients. Seeds and patients are
+crossed, as readers and cases are in studies of several readers. Three to five seeds are too few to be resampled: the
+interval would be too narrow. Their part therefore comes from Student's t, that of the patients from the bootstrap.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import optimize, special
+
+from jointwrist.metrics.statistics import Difference, bootstrap_p, expanded_tail, percentile_interval
+
+
+def seeds_and_patients(
+    values: np.ndarray,
+    resampled: np.ndarray,
+    patients: int,
+    level: float = 0.95,
+    limits: tuple[float, float] = (-np.inf, np.inf),
+    log: bool = False,
+) -> Difference:
+    """Mean of a figure over seeds, with interval and p value over seeds and patients.
+
+    With estimate m, the ends of the interval are
+
+        m - sqrt(t^2 s^2 / S + k (m - l)^2)  and  m + sqrt(t^2 s^2 / S + k (u - m)^2)
+
+    where s is the standard deviation over the S seeds, t Student's quantile with S - 1 degrees of freedom, and [l, u]
+    the `percentile_interval` of m over resampled patients: squared distances add (Zou and Donner, Stat. Med. 27, 2008).
+    What seed and patient do together is in both parts; k takes it out of the second: the mean covariance of two seeds
+    over the variance of m, both over resampled patients, from 0 to 1 (Obuchowski and Rockette, Commun. Stat. Simul. 24,
+    1995; Hillis, Stat. Med. 26, 2007, with seeds for readers). p is the level at which the interval reaches 0.
+    One seed has no SD: interval and p are then those of patients alone.
+
+    Args:
+        values: (S,) figure of each seed, or difference of two arms at each seed that both have; nan is left out.
+        resampled: (S, R) the same for R resamples of patients, the same patients for all seeds.
+        patients: How many patients were resampled.
+        level: Coverage.
+        limits: Range of the figure; the interval ends there.
+        log: Take distances on a log scale, for a ratio; p is then that of a ratio of 1.
+
+    Returns:
+        Mean over seeds, its interval and the two-sided p value; nan where nothing is defined.
+
+    Raises:
+        ValueError: There is not one row of resamples for each seed.
+    """
+    values, resampled = np.asarray(values, float), np.asarray(resampled, float)
+    if values.ndim != 1 or resampled.ndim != 2 or len(values) != len(resampled):
+        raise ValueError(f"{values.shape} figures and {resampled.shape} resamples are not those of the same seeds")
+    defined = ~np.isnan(values)
+    values, resampled = values[defined], resampled[defined]
+    if len(values) == 0:
+        return Difference(np.nan, np.nan, np.nan, np.nan)
+    estimate = float(values.mean())
+    if log:
+        with np.errstate(divide="ignore"):
+            centre, values, resampled = np.log(estimate), np.log(values), np.log(resampled)
+    else:
+        centre = estimate
+    low, high, p = _interval(centre, values, resampled[:, ~np.isnan(resampled).any(0)], patients, level)
+    if log:
+        low, high = np.exp(low), np.exp(high)
+    return Difference(estimate, max(low, limits[0]), min(high, limits[1]), p)
+
+
+def _interval(
+    centre: float, values: np.ndarray, resampled: np.ndarray, patients: int, level: float
+) -> tuple[float, float, float]:
+    if resampled.shape[1] == 0:
+        return np.nan, np.nan, np.nan
+    means = np.sort(resampled.mean(0))
+    places = np.linspace(0, 1, len(means))
+    seeds = len(values)
+    if seeds == 1:
+        _, low, high = percentile_interval(centre, means, patients, level)
+        return low, high, bootstrap_p(means, patients)
+    variance = values.var(ddof=1) / seeds
+    covariances = np.cov(resampled)
+    shared = max((covariances.sum() - np.trace(covariances)) / (seeds * (seeds - 1)), 0.0)
+    weight = min(shared / means.var(ddof=1), 1.0) if shared > 0 and means.var() > 0 else 0.0
+
+    def distances(alpha: float) -> np.ndarray:
+        """How far the interval of level 1 - alpha reaches below and above the estimate."""
+        tail = expanded_tail(alpha / 2, patients)
+        low, high = np.interp([tail, 1 - tail], places, means)
+        squares = np.maximum([centre - low, high - centre], 0.0) ** 2
+        return np.sqrt(special.stdtrit(seeds - 1, alpha / 2) ** 2 * variance + weight * squares)
+
+    below, above = distances(1 - level)
+    side, least = int(centre < 0), 2 / (len(means) + 1)
+
+    def excess(alpha: float) -> float:
+        return float(distances(alpha)[side] - abs(centre))
+
+    if excess(1.0) >= 0:
+        p = 1.0
+    else:
+        p = least if excess(least) <= 0 else float(optimize.brentq(excess, least, 1.0))
+    return centre - below, centre + above, p
