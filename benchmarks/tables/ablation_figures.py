@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.tables.ablation_rows import Rows
 from benchmarks.tables.table import Figure
 from jointwrist.metrics.seeds import seeds_and_patients
-from jointwrist.metrics.statistics import Difference, resampling_weights, weighted_mean
+from jointwrist.metrics.statistics import resampling_weights, weighted_mean
 
 #: Title, factor to its unit, and decimals, by figure.
 MASK_FIGURES = {"dsc": ("DSC %", 100, 2), "nsd": ("NSD %", 100, 2)}
@@ -60,19 +60,20 @@ class Figures:
         return Figure.over_seeds(values, found.low, found.high, digits).times(factor)
 
     def difference(self, first: list[str], second: list[str], key: str) -> tuple[Figure, float] | None:
-        """First minus second arm, runs of equal seeds in equal order, and p; None where one has no such figure."""
+        """First minus second arm, runs of equal seeds in equal order, and p; None where one has no such figure.
+
+        A single seed gets neither interval nor p: that two trainings differ says nothing of the arms.
+        """
         if not first or not all(key in self.values[run] for run in (*first, *second)):
             return None
         pairs = list(zip(first, second, strict=True))
+        _, factor, digits = FIGURES[key]
         values = [self.values[a][key] - self.values[b][key] for a, b in pairs]
+        if len(values) == 1:
+            return Figure(factor * values[0], digits=digits), np.nan
         resampled = [self.resampled[a][key] - self.resampled[b][key] for a, b in pairs]
         found = seeds_and_patients(values, resampled, self.patients)
-        return difference_figure(found, len(pairs), *FIGURES[key][1:]), found.p
-
-
-def difference_figure(found: Difference, seeds: int, factor: float, digits: int = 2) -> Figure:
-    """Put a difference with its interval into a table, in its unit."""
-    return Figure(found.estimate, np.nan, found.low, found.high, digits=digits, one_seed=seeds == 1).times(factor)
+        return Figure(found.estimate, np.nan, found.low, found.high, digits=digits).times(factor), found.p
 
 
 def title_of(plan: Any, arm: str) -> str:

@@ -86,9 +86,9 @@ def difference_table(plan: Any, rows: Rows, figures: Figures) -> Table:
                     )
     caption = (
         "Differences of arms: means over the seeds that both have in one version, paired by seed and patient, 95 %"
-        " interval and two-sided p over seeds and patients, not corrected for their number; † one seed: over patients"
-        " alone. The placebo's arms teach the masks by equal gradients: its differences are chance, and smaller ones of"
-        " other arms say nothing"
+        " interval and two-sided p over seeds and patients, not corrected for their number; one seed has neither. The"
+        " placebo's arms teach the masks by equal gradients: its differences are chance, and smaller ones of other arms"
+        " say nothing"
     )
     return Table("ablations_differences", caption, lines)
 
