@@ -71,9 +71,10 @@ def interval(
     return low, high
 
 
-def true_figures(seed_sd: float, networks: int = 400, patients: int = 2000) -> dict[str, float]:
+def true_figures(seed_sd: float, blocks: int = 60, networks: int = 10, patients: int = 300) -> dict[str, float]:
     """Figures of an arm over very many seeds and patients."""
-    runs = list(draw(np.random.default_rng(1), networks, patients, seed_sd, 0))
+    rng = np.random.default_rng(1)
+    runs = [run for _ in range(blocks) for run in draw(rng, networks, patients, seed_sd, 0)]
     return {name: float(np.mean([run[name][0] for run in runs])) for name in FIGURES}
 
 

@@ -28,7 +28,7 @@ def found(values: np.ndarray, patient: np.ndarray, **changes):
     )
 
 
-@pytest.mark.parametrize("seed_sd", [0.0, 0.1, 0.3, 1.0])
+@pytest.mark.parametrize("seed_sd", [0.1, 1.0])
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_intervals_hold_what_they_say(seeds, seed_sd):
     """Two arms from one distribution, and one arm whose true mean is known; patients, seeds, and both together."""

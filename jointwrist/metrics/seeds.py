@@ -57,34 +57,28 @@ def seeds_and_patients(
         return Difference(np.nan, np.nan, np.nan, np.nan)
     estimate = float(values.mean())
     if log:
-        with np.errstate(divide="ignore"):
-            centre, values, resampled = np.log(estimate), np.log(values), np.log(resampled)
-    else:
-        centre = estimate
-    low, high, p = _interval(centre, values, resampled[:, ~np.isnan(resampled).any(0)], patients, level)
-    if log:
-        low, high = np.exp(low), np.exp(high)
+        values, resampled = np.log(values), np.log(resampled)
+    below, above, p = _distances(values, resampled[:, ~np.isnan(resampled).any(0)], patients, level)
+    low, high = (estimate * np.exp(-below), estimate * np.exp(above)) if log else (estimate - below, estimate + above)
     return Difference(estimate, max(low, limits[0]), min(high, limits[1]), p)
 
 
-def _interval(
-    centre: float, values: np.ndarray, resampled: np.ndarray, patients: int, level: float
-) -> tuple[float, float, float]:
+def _distances(values: np.ndarray, resampled: np.ndarray, patients: int, level: float) -> tuple[float, float, float]:
+    """How far the interval reaches below and above the mean of the values, and the p value."""
     if resampled.shape[1] == 0:
         return np.nan, np.nan, np.nan
-    means = np.sort(resampled.mean(0))
+    centre, means = values.mean(), np.sort(resampled.mean(0))
     places = np.linspace(0, 1, len(means))
     seeds = len(values)
     if seeds == 1:
         _, low, high = percentile_interval(centre, means, patients, level)
-        return low, high, bootstrap_p(means, patients)
+        return centre - low, high - centre, bootstrap_p(means, patients)
     variance = values.var(ddof=1) / seeds
     covariances = np.cov(resampled)
     shared = max((covariances.sum() - np.trace(covariances)) / (seeds * (seeds - 1)), 0.0)
     weight = min(shared / means.var(ddof=1), 1.0) if shared > 0 and means.var() > 0 else 0.0
 
     def distances(alpha: float) -> np.ndarray:
-        """How far the interval of level 1 - alpha reaches below and above the estimate."""
         tail = expanded_tail(alpha / 2, patients)
         low, high = np.interp([tail, 1 - tail], places, means)
         squares = np.maximum([centre - low, high - centre], 0.0) ** 2
@@ -100,4 +94,4 @@ def _interval(
         p = 1.0
     else:
         p = least if excess(least) <= 0 else float(optimize.brentq(excess, least, 1.0))
-    return centre - below, centre + above, p
+    return below, above, p
