@@ -145,6 +145,9 @@ def test_runs_of_different_versions_are_kept_apart(plan, results, tmp_path):
     table = arm_table(plan, rows, figures, "free")
     shown = {line["Arm"]: line.get("version") for line in table.rows}
     assert (shown["`S1`"], shown["`C1`"], shown["`C2`"]) == (2, 1, None)
+    assert {line.get("pixels of erosions") for line in table.rows} == {"no", None}
+    rows.runs["pixel_truth"] = [run == "free-S1-2" for run in rows.runs.index]
+    assert arm_table(plan, rows, figures, "free").rows[1]["pixels of erosions"] == "yes"
     assert f"Version 1: {plan.versions[0]}" in table.caption and f"Version 2: {plan.versions[1]}" in table.caption
     assert plan.config("free", "S1", 1, tmp_path).protocol == f"phantom-v1 free v{plan.version}"
 

@@ -115,6 +115,14 @@ class Rows:
         """Version of the plan that a run was made by; only runs of one version can be compared."""
         return int(self.configs[run].get("protocol", "").partition(" v")[2] or 1)
 
+    def learned_pixels(self, run: str) -> bool:
+        """Whether a run learned from the pixels of erosions, as joint runs of version 1 with a loss on them did."""
+        known = self.runs.loc[run].get("pixel_truth")
+        if known in (True, False):
+            return bool(known)
+        config = self.configs[run]
+        return config.get("task") == "joint" and config["erosion"]["map"] > 0
+
     def call_figures(self, run: str) -> dict[str, float]:
         """Erosion figures of one run, joints pooled."""
         return {name: float(value[0]) for name, value in weighted_figures(*self._columns(run)).items()}

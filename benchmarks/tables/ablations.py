@@ -52,6 +52,7 @@ def arm_table(plan: Any, rows: Rows, figures: Figures, regime: str) -> Table:
             told = rows.runs.loc[runs]
             line["version"] = rows.version(runs[0])
             versions.add(line["version"])
+            line["pixels of erosions"] = "yes" if rows.learned_pixels(runs[0]) else "no"
             line["minutes"] = f"{told['seconds'].astype(float).mean() / 60:.1f}" if arm in plan.arms else ABSENT
             line["machine"] = ", ".join(sorted(set(told["machine"])))
             line |= {title: figures.over_seeds(runs, key) or ABSENT for key, (title, *_) in FIGURES.items()}
