@@ -112,6 +112,7 @@ def test_masks_of_predict_have_the_rows_of_evaluate_on_the_image_grid(release, p
         assert (tmp_path / "scores" / "segmentation.csv").read_text() == wanted, folder
 
 
+@pytest.mark.filterwarnings("ignore:the (ground truth|prediction) of class", "ignore:monai.metrics.utils")
 def test_monai_agrees_on_the_same_nifti(root, predicted, tmp_path):
     monai_data, metrics = pytest.importorskip("monai.data"), pytest.importorskip("monai.metrics")
     import torch
