@@ -19,9 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from tqdm import tqdm
 
-from jointwrist.data.dicom import Radiograph, find_films, load_radiograph
+from jointwrist.data.dicom import Radiograph, load_radiograph
 from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import WristSample, unpack_masks
+from jointwrist.data.search import find_films
 from jointwrist.errors import DataError
 from jointwrist.inference.field import CARPALS, FieldFinder
 

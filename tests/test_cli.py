@@ -14,7 +14,7 @@ import jointwrist
 from jointwrist.cli import build_parser, main
 from jointwrist.commands.predict import hand_stem, output_stems
 from jointwrist.commands.shared import UsageError, columns
-from jointwrist.data.dicom import find_films
+from jointwrist.data.search import find_films
 from jointwrist.engine.checkpoint import read_weights
 from jointwrist.errors import DataError
 

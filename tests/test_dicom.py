@@ -20,7 +20,8 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from jointwrist.data.dicom import find_films, load_radiograph, read_dicom, study_of
+from jointwrist.data.dicom import load_radiograph, read_dicom, study_of
+from jointwrist.data.search import find_films
 from jointwrist.errors import DataError
 
 CR = UID("1.2.840.10008.5.1.4.1.1.1")
@@ -141,7 +142,7 @@ def test_bits_beyond_the_stored_ones_do_not_count(write):
         ({"PixelSpacing": [0.14, 0.14]}, 0.14, None),
         ({"PixelSpacing": [0, 0]}, 0.15, "at the detector"),
         ({"ImagerPixelSpacing": [0, 0]}, None, "cannot be used"),
-        ({"ImagerPixelSpacing": [0.1, 0.2]}, None, "cannot be used"),
+        ({"ImagerPixelSpacing": [0.1, 0.5]}, None, "cannot be used"),
         ({"ImagerPixelSpacing": None}, None, "no pixel spacing"),
         ({"ImagerPixelSpacing": None, "NominalScannedPixelSpacing": [0.2, 0.2]}, 0.2, None),
     ],
@@ -191,7 +192,7 @@ def test_side(write):
         ({"Rows": None}, "Rows"),
         ({"BitsAllocated": None}, "no BitsAllocated in the header"),
         ({"RescaleSlope": 0, "RescaleIntercept": 0}, "rescale slope"),
-        ({"VOILUTSequence": [lut(4096, 0, 16, range(10))]}, "table of 20 entries"),
+        ({"VOILUTSequence": [lut(4096, 0, 16, range(10))]}, "table of 10 entries"),
     ],
 )
 def test_what_is_no_radiograph_is_refused_by_name(write, attributes, message):
@@ -245,7 +246,7 @@ def test_a_film_that_is_nothing_but_padding_is_shown(write):
     ],
 )
 def test_another_view_or_orientation_is_said_and_pixels_stay(write, attributes, note):
-    found = read_dicom(write(PixelSpacing=[0.15, 0.15], **attributes))
+    found = read_dicom(write(PixelSpacing=[0.14, 0.14], **attributes))
     assert any(note in text for text in found.notes) if note else found.notes == ()
     np.testing.assert_allclose(found.pixels, film() / 4095, atol=1e-6)
 

@@ -18,8 +18,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from jointwrist.data.codestream import coded_size
-from jointwrist.data.dicom import read_dicom
+from jointwrist.data import dicom_file
+from jointwrist.data.codestream import coded_image
+from jointwrist.data.dicom import read_dicom, study_of
 from jointwrist.errors import DataError
 
 
@@ -36,15 +37,15 @@ def test_lossless_compression_changes_nothing(tmp_path, syntax, bits):
 def test_codestream_states_its_size(syntax):
     dataset = make()
     dataset.compress(syntax)
-    assert coded_size(pydicom.encaps.get_frame(dataset.PixelData, 0, number_of_frames=1)) == (72, 64, 1)
+    assert coded_image(pydicom.encaps.get_frame(dataset.PixelData, 0, number_of_frames=1)) == (72, 64, 1, 12)
 
 
 @pytest.mark.parametrize(("name", "colours"), [("x.jpg", 1), ("x.jpg", 3), ("x.jp2", 1), ("x.jp2", 3)])
 def test_codestream_states_its_size_as_pillow_writes_it(tmp_path, name, colours):
     shape = (24, 20) if colours == 1 else (24, 20, colours)
     Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / name)
-    assert coded_size((tmp_path / name).read_bytes()) == (24, 20, colours)
-    assert coded_size(b"\xff\xd8\xff") is None
+    assert coded_image((tmp_path / name).read_bytes()) == (24, 20, colours, 8)
+    assert coded_image(b"\xff\xd8\xff") is None
 
 
 def test_a_decoder_never_gets_another_size_than_the_header_says(tmp_path):
@@ -65,18 +66,26 @@ def test_a_missing_decoder_is_named_with_its_extra(tmp_path):
         read_dicom(save(dataset, tmp_path / "film.dcm"))
 
 
-def test_jpeg_baseline(tmp_path):
+@pytest.mark.parametrize("allocated", [8, 16])
+def test_jpeg_baseline(tmp_path, allocated):
     smooth, buffer = film(8), io.BytesIO()
     Image.fromarray(smooth).save(buffer, "JPEG", quality=98)
-    dataset = make(smooth, bits=8)
+    dataset = make(smooth, bits=8, BitsAllocated=allocated)
     dataset.PixelData = pydicom.encaps.encapsulate([buffer.getvalue()])
     dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
     found = read_dicom(save(dataset, tmp_path / "film.dcm"))
     np.testing.assert_allclose(found.pixels, smooth / 255, atol=0.03)
 
 
-def test_deflated_is_refused(tmp_path):
-    dataset = make()
+def test_a_deflated_file_is_read_within_bounds(tmp_path, monkeypatch):
+    dataset = make(StudyInstanceUID="1.2.3")
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    with pytest.raises(DataError, match="deflated"):
-        read_dicom(save(dataset, tmp_path / "film.dcm"))
+    path = save(dataset, tmp_path / "film.dcm")
+    np.testing.assert_array_equal(read_dicom(path).pixels, read_dicom(save(make(), tmp_path / "plain.dcm")).pixels)
+    assert study_of(path) == "1.2.3"
+    monkeypatch.setattr(dicom_file, "MAX_FILE_BYTES", 4000)
+    with pytest.raises(DataError, match="inflates to more than 4,000 bytes"):
+        read_dicom(path)
+    path.write_bytes(path.read_bytes()[:400] + bytes(99))
+    with pytest.raises(DataError, match=r"film\.dcm: damaged deflated file"):
+        read_dicom(path)

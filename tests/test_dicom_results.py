@@ -120,7 +120,8 @@ def spacing_of(seg):
     [
         ({"PixelSpacing": [0.14, 0.14]}, [0.14, 0.14]),
         ({"ImagerPixelSpacing": None}, None),
-        ({"ImagerPixelSpacing": [0.1, 0.2]}, None),
+        ({"ImagerPixelSpacing": [0.1, 0.2]}, [0.1, 0.2]),
+        ({"ImagerPixelSpacing": [0.1, 0.9]}, None),
     ],
 )
 def test_spacing_is_that_of_the_film(tmp_path, attributes, spacing):

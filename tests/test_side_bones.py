@@ -41,10 +41,8 @@ def left(wrists):
 def looks(monkeypatch):
     """The sides of all looks of the finder, in order."""
     seen = []
-    plain = FieldFinder._probabilities
-    monkeypatch.setattr(
-        FieldFinder, "_probabilities", lambda self, *args: (seen.append(args[-1]), plain(self, *args))[1]
-    )
+    plain = FieldFinder._image
+    monkeypatch.setattr(FieldFinder, "_image", lambda self, *args: (seen.append(args[-1]), plain(self, *args))[1])
     return seen
 
 

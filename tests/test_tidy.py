@@ -8,6 +8,7 @@ import torch
 
 from jointwrist.anatomy import bone_index
 from jointwrist.data.dicom import Radiograph
+from jointwrist.data.exposed import exposed_window
 from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import unpack_masks
 from jointwrist.inference.predictor import Predictor
@@ -15,7 +16,6 @@ from jointwrist.inference.tidy import (
     NECK,
     close_slits,
     cut_necks,
-    exposed_window,
     smallest_piece,
     smooth_outlines,
     tidy_mask,

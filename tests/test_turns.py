@@ -22,7 +22,8 @@ from jointwrist.errors import DataError
 from jointwrist.inference.field import Wrist
 from jointwrist.inference.locate import locate
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.turns import TURNS, turned, turned_boxes, upright
+from jointwrist.inference.turns import TURNS, turned, turned_boxes
+from jointwrist.inference.upright import upright
 
 
 @pytest.fixture(scope="module")

@@ -161,14 +161,22 @@ def dicom_kinds(arguments: argparse.Namespace) -> list[str]:
 def given_films(arguments: argparse.Namespace) -> Iterator[Path]:
     """Yield the films that the command line names; its messages number what they must not name.
 
+    What folders hold besides is said.
+
     Raises:
         DataError: A path does not exist, or a folder holds no radiographs.
     """
-    from jointwrist.data.dicom import called, find_films
+    from jointwrist.data.dicom import called
+    from jointwrist.data.search import describe_left_out, find_films
 
     for number, path in enumerate(arguments.films, 1):
-        with called(path, f"FILE {number} of the command" if arguments.deidentify else None):
-            yield from find_films([path], besides=arguments.out)
+        name = f"FILE {number} of the command" if arguments.deidentify else None
+
+        def tell(folder: Path, others: list[Path], name: str | None = name) -> None:
+            complain(describe_left_out(folder, others, name))
+
+        with called(path, name):
+            yield from find_films([path], arguments.out, tell)
 
 
 def neutral_stems(films: Sequence[Path]) -> list[str]:

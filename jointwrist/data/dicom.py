@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,26 +11,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jointwrist.data.dicom_file import MAX_FILE_BYTES, is_dicom, open_dicom
 from jointwrist.data.dicom_header import (
     check_kind,
     check_pixels,
-    find_spacing,
     orientation_notes,
     unquoted,
 )
 from jointwrist.data.dicom_scope import find_side, scope_cautions, stated_laterality
-from jointwrist.data.images import IMAGE_SUFFIXES, read_image
+from jointwrist.data.geometry import find_pixel
+from jointwrist.data.images import read_image
 from jointwrist.data.side import ASKED, NAME, agree, side_of_name, without_side
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
-#: Largest file that is read.
-MAX_FILE_BYTES = 2**29
-_DEFLATED = "1.2.840.10008.1.2.1.99"
-_DIRECTORY = "1.2.840.10008.1.3.10"
 
 
 @dataclass(frozen=True)
@@ -39,8 +33,8 @@ class Radiograph:
     """One film in its own orientation.
 
     Attributes:
-        pixels: (H, W) float32 in [0, 1], bright bone on dark ground.
-        spacing_mm: Pixel spacing in mm, or None if the file gives none that can be used.
+        pixels: (H, W) float32 in [0, 1], bright bone on dark ground, as they are stored.
+        spacing_mm: Width of a pixel in mm, or None if the file gives none that can be used.
         side: "L" or "R", or None if unknown.
         notes: What a person should know of this film, a sentence each; never patient data.
         header: DICOM dataset without its pixels, or None. It holds patient data and is left out of the repr.
@@ -50,6 +44,7 @@ class Radiograph:
         field: Left, top, right and bottom of the part in pixels that shows the wrist; None where all of it does.
         turn: Degrees clockwise, a multiple of 90, by which the film must be turned for the fingers to point upwards.
         cautions: Those of the notes that put all of a result in doubt, such as another view; commands print them.
+        aspect: Height of a pixel over its width.
     """
 
     pixels: np.ndarray = dataclasses.field(repr=False)
@@ -62,6 +57,12 @@ class Radiograph:
     field: tuple[int, int, int, int] | None = None
     turn: int = 0
     cautions: tuple[str, ...] = ()
+    aspect: float = 1.0
+
+    @property
+    def pixel_mm(self) -> tuple[float, float] | None:
+        """Return height and width of a pixel in mm, or None if they are unknown."""
+        return None if self.spacing_mm is None else (self.spacing_mm * self.aspect, self.spacing_mm)
 
     @property
     def both_hands(self) -> bool:
@@ -109,7 +110,7 @@ def load_radiograph(
     path = Path(path)
     _check_side(side)
     with called(path, name):
-        if _is_dicom(path):
+        if is_dicom(path):
             film = read_dicom(path, side, window, spacing_mm)
         else:
             hand, cautions = agree([(ASKED, side), (NAME, side_of_name(path))])
@@ -130,50 +131,16 @@ def called(path: Path, name: str | None) -> Iterator[None]:
 
 def study_of(path: Path) -> str | None:
     """Return the `study` of the radiograph in a file without reading its pixels."""
-    import pydicom
-
-    if not _is_dicom(path):
+    if not is_dicom(path):
         return _study(path)
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"])
+        with unquoted():
+            header, _ = open_dicom(
+                path, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "SOPClassUID", "Modality"]
+            )
         return str(header.get("StudyInstanceUID") or "") or None
     except Exception:  # what is wrong with the file is said when it is read
         return None
-
-
-def find_films(paths: Iterable[str | Path], besides: str | Path | None = None) -> Iterator[Path]:
-    """Yield files, and the radiographs within folders and their folders.
-
-    Args:
-        paths: Files, which are taken as they are, and folders.
-        besides: Folder within the folders that is not searched, such as that of the results.
-
-    Raises:
-        DataError: A path does not exist, or a folder holds no radiographs.
-    """
-    for path in map(Path, paths):
-        if not path.is_dir():
-            if not path.exists():
-                raise DataError(f"{path}: no such file")
-            yield path
-            continue
-        within = sorted(file for file in _files(path, besides and Path(besides).resolve()) if _may_be_film(file))
-        if not within:
-            raise DataError(f"{path}: holds no radiographs (BMP, PNG, JPEG, TIFF or DICOM)")
-        yield from within
-
-
-def _files(folder: Path, besides: Path | None) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and Path(place, name).resolve() != besides]
-        yield from (Path(place, name) for name in names if not name.startswith("."))
-
-
-def _may_be_film(file: Path) -> bool:
-    """Whether a file in a folder is a picture or a DICOM file other than the directory of a disc."""
-    if file.suffix.lower() in IMAGE_SUFFIXES:
-        return file.is_file()
-    return _is_dicom(file) and file.name.upper() != "DICOMDIR"
 
 
 def _study(picture: Path) -> str | None:
@@ -190,7 +157,7 @@ def read_dicom(
         path: File.
         laterality: "L" or "R", used where the header codes no side, or both.
         window: Which of several VOI LUTs or windows, from 0.
-        spacing_mm: Pixel spacing, used where the header gives none that can be used.
+        spacing_mm: Width of a pixel, used where the header gives no spacing that can be used.
 
     Raises:
         DataError: The file is missing, damaged, compressed in a way that no installed decoder takes, or not a single
@@ -213,53 +180,32 @@ def read_dicom(
 
 
 def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | None) -> Radiograph:
-    import pydicom
-    from pydicom.errors import InvalidDicomError
+    from jointwrist.data.grayscale import displayed
+    from jointwrist.data.stored_values import PixelError, stored_values
 
-    from jointwrist.data.grayscale import GreyScaleError, displayed
-
-    try:
-        meta = pydicom.filereader.read_file_meta_info(path)
-        if meta.get("MediaStorageSOPClassUID") == _DIRECTORY:
-            raise DataError(f"{path}: lists the films of a disc; give the folder that it lies in")
-        if meta.get("TransferSyntaxUID") == _DEFLATED:
-            raise DataError(f"{path}: deflated transfer syntax; convert it to an uncompressed one (dcmconv of DCMTK)")
-        dataset = pydicom.dcmread(path)
-    except InvalidDicomError:
-        raise DataError(f"{path}: not a DICOM file (no DICM prefix); give a picture its own ending") from None
-    notes = check_kind(path, dataset)
+    dataset, file_notes = open_dicom(path)
+    kind_notes = check_kind(path, dataset)
     check_pixels(path, dataset)
     try:
-        pixels, grey_notes = displayed(pydicom.pixels.pixel_array(dataset), dataset, window)
-    except GreyScaleError as error:
+        pixels, grey_notes = displayed(*stored_values(dataset), dataset, window)
+    except PixelError as error:
         raise DataError(f"{path}: {error}") from error
-    spacing, spacing_note = find_spacing(dataset, spacing_mm)
+    pixel = find_pixel(dataset, spacing_mm)
     side, side_cautions = find_side(dataset, laterality, path.name)
     cautions = (*side_cautions, *scope_cautions(dataset))
     del dataset.PixelData
-    notes = (*notes, *cautions, *orientation_notes(dataset), *grey_notes, spacing_note)
+    notes = (*file_notes, *kind_notes, *cautions, *orientation_notes(dataset), *grey_notes, *pixel.notes)
     return Radiograph(
         pixels,
-        spacing,
+        pixel.width_mm,
         side,
         tuple(note for note in notes if note),
         dataset,
         path,
         str(dataset.get("StudyInstanceUID") or "") or None,
         cautions=cautions,
+        aspect=pixel.aspect,
     )
-
-
-def _is_dicom(path: Path) -> bool:
-    if path.suffix.lower() in DICOM_SUFFIXES:
-        return True
-    if not path.is_file():
-        return False
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:  # is said when the file is read
-        return False
 
 
 def _check_side(side: str | None) -> None:

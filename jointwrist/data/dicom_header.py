@@ -1,4 +1,4 @@
-"""What a DICOM header says of a radiograph: kind and size of image, pixel spacing and orientation.
+"""What a DICOM header says of a radiograph: kind and size of image, and orientation.
 
 Messages and notes repeat no text of the header but coded values and numbers: any element may hold patient data.
 """
@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointwrist.data.codestream import coded_size
+from jointwrist.data.codestream import coded_image
+from jointwrist.data.elements import element_text
 from jointwrist.data.images import check_size
-from jointwrist.data.tables import SQUARE_TOLERANCE, parse_spacing
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
@@ -32,9 +32,10 @@ STORAGE_CLASSES = (
     "MultiFrameGrayscaleWordSecondaryCaptureImageStorage",
 )
 #: Attributes without which pixels cannot be decoded.
-_PIXELS = ("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "PixelRepresentation")
-#: Spacing attributes, the one in the plane of the hand before the one in the plane of the detector.
-_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+_PIXELS = (
+    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
+    *("BitsAllocated", "BitsStored", "PixelRepresentation"),
+)
 #: Directions of rows and columns of a posteroanterior hand with the fingers upwards, left or right: they are those of
 #: the standard anatomic position, where the fingers point to the feet and the thumbs outwards (PS3.17, annex A).
 _UPWARDS = "L\\H"
@@ -57,7 +58,8 @@ def check_kind(path: Path, dataset: Dataset) -> list[str]:
     notes = []
     storage, modality = dataset.get("SOPClassUID"), dataset.get("Modality")
     if storage and storage.keyword not in STORAGE_CLASSES:
-        raise DataError(f"{path}: {storage.name} is not a radiograph (CR, DX or secondary capture)")
+        name = storage.name if storage.keyword else "a kind of object that DICOM does not know"
+        raise DataError(f"{path}: {name} is not a radiograph (CR, DX or secondary capture)")
     if modality and modality not in MODALITIES:
         raise DataError(f"{path}: modality {str(modality)[:16]!r} is not a radiograph ({', '.join(MODALITIES)})")
     if not modality:
@@ -94,37 +96,24 @@ def check_pixels(path: Path, dataset: Dataset) -> None:
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_compressed:
         return
-    if not get_decoder(syntax).is_available:
+    try:
+        available = get_decoder(syntax).is_available
+    except NotImplementedError:
+        available = False
+    if not available:
         raise DataError(
             f"{path}: no decoder for {syntax.name}; pip install 'jointwrist[dicom]' has JPEG-LS and JPEG 2000,"
-            " 'jointwrist[gpl-codecs]' has lossless JPEG under the GPL"
+            " 'jointwrist[gpl-codecs]' has lossless JPEG and JPEG of 12 bits under the GPL; or convert it to an"
+            " uncompressed one (dcmdjpeg of DCMTK)"
         )
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     # without an end of image marker CharLS searches on for half a minute before it gives up
     if syntax in JPEGLSTransferSyntaxes and not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
         raise DataError(f"{path}: JPEG-LS image cut short; copy or export it again")
-    size = coded_size(frame)
-    if size is not None and size != (rows, columns, 1):
-        raise DataError(f"{path}: compressed image of {size}, header of {(rows, columns, 1)} (rows, columns, colours)")
-
-
-def find_spacing(dataset: Dataset, asked: float | None) -> tuple[float | None, str]:
-    """Return the pixel spacing in mm, that of the header before the one asked for, and a note or an empty string."""
-    given = {name: _text(dataset, name) for name in _SPACINGS if name in dataset}
-    for name, value in given.items():
-        spacing = parse_spacing(value)
-        if spacing is None:
-            continue
-        if asked is not None and abs(asked / spacing - 1) > SQUARE_TOLERANCE:
-            return spacing, f"The header gives a pixel spacing of {spacing:g} mm, not {asked:g}; the header stands."
-        at_detector = "The pixel spacing is that at the detector: lengths of the hand come out a little too long."
-        return spacing, at_detector if name == "ImagerPixelSpacing" else ""
-    if asked is not None:
-        return asked, ""
-    if given:
-        unusable = ", ".join(f"{name} {_number(value)}" for name, value in given.items())
-        return None, f"The pixel spacing cannot be used ({unusable}); lengths are in pixels."
-    return None, "The header gives no pixel spacing; lengths are in pixels."
+    coded = coded_image(frame)
+    if coded is not None and coded[:3] != (rows, columns, 1):
+        stated = f"header of {(rows, columns, 1)} (rows, columns, colours)"
+        raise DataError(f"{path}: compressed image of {coded[:3]}, {stated}; export it again")
 
 
 def orientation_notes(dataset: Dataset) -> list[str]:
@@ -133,14 +122,16 @@ def orientation_notes(dataset: Dataset) -> list[str]:
     Pixels are left as they are: some devices write one that is not that of a hand.
     """
     notes = []
-    directions = _text(dataset, "PatientOrientation").upper()
+    directions = element_text(dataset, "PatientOrientation").upper()
     if re.fullmatch(r"[ARLPHF]{1,3}\\[ARLPHF]{1,3}", directions):
         if re.sub("([A-Z])[A-Z]*", r"\1", directions) != _UPWARDS:
             notes.append(
                 f"PatientOrientation {directions} is not that of a posteroanterior hand with the fingers upwards"
                 f" ({_UPWARDS}): the film may be turned or mirrored, look at the overlay."
             )
-    elif _text(dataset, "FieldOfViewHorizontalFlip") == "YES" or _turned(_text(dataset, "FieldOfViewRotation")):
+    elif element_text(dataset, "FieldOfViewHorizontalFlip") == "YES" or _turned(
+        element_text(dataset, "FieldOfViewRotation")
+    ):
         notes.append(
             "The header says that the film was turned or mirrored after exposure, and not how the hand lies on it: look"
             " at the overlay."
@@ -150,20 +141,3 @@ def orientation_notes(dataset: Dataset) -> list[str]:
 
 def _turned(degrees: str) -> bool:
     return bool(re.fullmatch(r"\d+(\.\d*)?", degrees)) and float(degrees) % 360 != 0
-
-
-def _number(text: str) -> str:
-    """Return a short text if it is made of numbers."""
-    return text if re.fullmatch(r"[-+\d.eE\\]{1,40}", text) else "not a number"
-
-
-def _text(dataset: Dataset, name: str) -> str:
-    """Return the value of an attribute as DICOM writes it, several separated by a backslash; empty without one."""
-    try:
-        value = dataset.get(name)
-    except ValueError:  # pydicom converts a value when it is asked for
-        return ""
-    if value is None:
-        return ""
-    values = [value] if isinstance(value, (str, bytes, int, float)) else list(value)
-    return "\\".join(str(part) for part in values).strip()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING
 
-from jointwrist.data.dicom_header import _text
+from jointwrist.data.elements import element_text
 from jointwrist.data.side import ASKED, HANDS, NAME, agree, folded_words, side_of_name, side_of_text
 
 if TYPE_CHECKING:
@@ -70,15 +70,15 @@ def scope_cautions(dataset: Dataset) -> tuple[str, ...]:
     cautions = []
     if _is_child(dataset):
         cautions.append("The header gives an age under 18: the network has seen no growing bones.")
-    words = folded_words(_text(dataset, "BodyPartExamined")) or folded_words(
+    words = folded_words(element_text(dataset, "BodyPartExamined")) or folded_words(
         _meaning(dataset, "AnatomicRegionSequence")
     )
     if not set(words) <= _LIMBS and not any(_names_hand(word) for word in words):
         cautions.append("The header names another part of the body than hand or wrist.")
-    view = _text(dataset, "ViewPosition")
+    view = element_text(dataset, "ViewPosition")
     said = set(folded_words(view) or folded_words(_meaning(dataset, "ViewCodeSequence")))
     said = said or {
-        word for name in ("SeriesDescription", "ProtocolName") for word in folded_words(_text(dataset, name))
+        word for name in ("SeriesDescription", "ProtocolName") for word in folded_words(element_text(dataset, name))
     }
     if re.fullmatch("[A-Z]{2,3}", view):
         if not said & _FRONTAL:
@@ -90,7 +90,7 @@ def scope_cautions(dataset: Dataset) -> tuple[str, ...]:
 
 def header_date(dataset: Dataset, name: str) -> date | None:
     """Return the day that an element names, or None where it is missing or no date."""
-    text = _text(dataset, name)
+    text = element_text(dataset, name)
     try:
         return date.fromisoformat(text) if re.fullmatch(r"\d{8}", text) else None
     except ValueError:
@@ -99,19 +99,19 @@ def header_date(dataset: Dataset, name: str) -> date | None:
 
 def _coded_sides(dataset: Dataset) -> Iterator[str]:
     for name in ("ImageLaterality", "Laterality"):
-        yield from _side_code(_text(dataset, name))
+        yield from _side_code(element_text(dataset, name))
     for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         for group in dataset.get(groups) or ():
             for item in group.get("FrameAnatomySequence") or ():
-                yield from _side_code(_text(item, "FrameLaterality"))
+                yield from _side_code(element_text(item, "FrameLaterality"))
     for region, modifiers in (
         ("AnatomicRegionSequence", "AnatomicRegionModifierSequence"),
         ("PrimaryAnatomicStructureSequence", "PrimaryAnatomicStructureModifierSequence"),
     ):
         for item in dataset.get(region) or ():
             for code in item.get(modifiers) or ():
-                known = _CODED_SIDES.get(_text(code, "CodeValue"))
-                side = known or side_of_text(_text(code, "CodeMeaning"))
+                known = _CODED_SIDES.get(element_text(code, "CodeValue"))
+                side = known or side_of_text(element_text(code, "CodeMeaning"))
                 if side:
                     yield side
 
@@ -125,13 +125,13 @@ def _side_code(value: str) -> Iterator[str]:
 
 def _described_sides(dataset: Dataset) -> Iterator[tuple[str, str | None]]:
     for source, names in _TEXTS:
-        yield from ((source, side_of_text(_text(dataset, name))) for name in names)
+        yield from ((source, side_of_text(element_text(dataset, name))) for name in names)
         if source == _TEXTS[0][0]:
             yield from (("the anatomic region in the header", side_of_text(_meaning(dataset, name))) for name in _CODES)
 
 
 def _meaning(dataset: Dataset, sequence: str) -> str:
-    return " ".join(_text(item, "CodeMeaning") for item in dataset.get(sequence) or ())
+    return " ".join(element_text(item, "CodeMeaning") for item in dataset.get(sequence) or ())
 
 
 def _names_hand(word: str) -> bool:
@@ -139,7 +139,7 @@ def _names_hand(word: str) -> bool:
 
 
 def _is_child(dataset: Dataset) -> bool:
-    age = re.fullmatch(r"(\d{1,3})([DWMY]?)", _text(dataset, "PatientAge").upper())
+    age = re.fullmatch(r"(\d{1,3})([DWMY]?)", element_text(dataset, "PatientAge").upper())
     if age:
         return int(age[1]) / _YEARS[age[2] or "Y"] < ADULT
     born = header_date(dataset, "PatientBirthDate")

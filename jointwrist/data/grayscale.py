@@ -1,30 +1,40 @@
-"""From stored DICOM values to grey as displayed: modality LUT, VOI LUT or window, then MONOCHROME1 (PS3.3, C.11).
-
-The look-up is done here because pydicom's wraps around where a table of 8-bit entries has more than 256 of them.
-"""
+"""From stored DICOM values to grey as displayed: modality LUT, VOI LUT or window, then MONOCHROME1 (PS3.3, C.11)."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from pydicom import Dataset
 from scipy.special import expit
 
+from jointwrist.data.elements import element_numbers
+from jointwrist.data.look_up import read_table
+from jointwrist.data.stored_values import PixelError
 
-class GreyScaleError(ValueError):
-    """The grey values cannot be displayed; the message repeats no text of the header."""
+_FULL_RANGE = "the full range of grey values is used."
 
 
-def displayed(stored: np.ndarray, dataset: Dataset, window: int = 0) -> tuple[np.ndarray, tuple[str, ...]]:
+class _Values(NamedTuple):
+    """(H, W) values with the lowest and highest that they can have."""
+
+    pixels: np.ndarray
+    low: float
+    high: float
+
+
+def displayed(
+    stored: np.ndarray, padding: np.ndarray | None, dataset: Dataset, window: int = 0
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Turn stored values into grey values as a viewer shows them, bright where the film is bright.
 
-    A VOI LUT goes before a window; without either, or where they leave one grey value of many, the full range of the
-    values is used. Padding (PixelPaddingValue to PixelPaddingRangeLimit) has no part in that range and is dark.
+    A VOI LUT goes before a window; without either, or where they leave one grey value of many or cannot be used, the
+    full range of the values is used. Padding has no part in that range and is dark.
 
     Args:
-        stored: (H, W) integer values as decoded.
+        stored: (H, W) integer values.
+        padding: (H, W) bool, or None.
         dataset: Header of the image.
         window: Which of several VOI LUTs or windows.
 
@@ -32,22 +42,18 @@ def displayed(stored: np.ndarray, dataset: Dataset, window: int = 0) -> tuple[np
         (H, W) float32 in [0, 1], and notes on what the header lacks.
 
     Raises:
-        GreyScaleError: A look-up table is shorter than its descriptor says, or there is no such window.
+        PixelError: A look-up table is shorter than its descriptor says, the rescaling leaves no image, or there is no
+            such window.
     """
-    values, notes = _apply_modality(stored, dataset), []
-    padding = _padding(stored, dataset)
+    notes: list[str] = []
+    values = _apply_modality(stored, dataset, notes)
     shown = ... if padding is None else ~padding
-    image = None
-    if dataset.get("VOILUTSequence"):
-        image = _look_up(values, _choose(dataset.VOILUTSequence, window), dataset, scale=True)
-    elif dataset.get("WindowWidth") is not None and dataset.get("WindowCenter") is not None:
-        image = _apply_window(values, dataset, window)
-        if image is None:
-            notes.append("The stored window is not valid; the full range of grey values is used.")
+    image = None if values is None else _apply_voi(values, dataset, window, notes)
     if image is None or image[shown].min() == image[shown].max():
         if image is not None and stored[shown].min() < stored[shown].max():
-            notes.append("The stored window shows a single grey value; the full range of grey values is used.")
-        image = _ramp(values, float(values[shown].min()), float(values[shown].max()))
+            notes.append(f"The stored window shows a single grey value; {_FULL_RANGE}")
+        pixels = stored if values is None else values.pixels
+        image = _ramp(pixels, float(pixels[shown].min()), float(pixels[shown].max()))
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         image = 1 - image
     if padding is not None:
@@ -55,56 +61,54 @@ def displayed(stored: np.ndarray, dataset: Dataset, window: int = 0) -> tuple[np
     return image, tuple(notes)
 
 
-def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
-    """Return (H, W) bool, the pixels that only fill the frame (C.7.5.1.1.2); None where none or all of them do."""
-    first = dataset.get("PixelPaddingValue")
-    if first is None:
-        return None
-    last = dataset.get("PixelPaddingRangeLimit")
-    low, high = sorted((int(first), int(first if last is None else last)))
-    padding = (stored >= low) & (stored <= high)
-    return padding if padding.any() and not padding.all() else None
-
-
-def _apply_modality(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+def _apply_modality(stored: np.ndarray, dataset: Dataset, notes: list[str]) -> _Values | None:
+    """Apply the modality LUT or the rescaling; None where the latter is written in a way that is no number."""
+    bits = int(dataset.BitsStored)
+    low = -(2 ** (bits - 1)) if stored.dtype.kind == "i" and int(dataset.PixelRepresentation) == 1 else 0
+    values = _Values(stored, low, low + 2**bits - 1)
     if dataset.get("ModalityLUTSequence"):
-        return _look_up(stored, dataset.ModalityLUTSequence[0], dataset, scale=False)
-    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
+        table = read_table(dataset.ModalityLUTSequence[0], _little_endian(dataset), values.low, values.high)
+        return _Values(table(stored), 0, 65535)
+    slope, intercept = element_numbers(dataset, "RescaleSlope"), element_numbers(dataset, "RescaleIntercept")
     if slope is None or intercept is None:
-        return stored
-    slope, intercept = float(slope), float(intercept)
-    if (slope, intercept) == (1, 0):
-        return stored
+        notes.append(f"Rescale slope or intercept is not a number, so that no window holds; {_FULL_RANGE}")
+        return None
+    if not slope or not intercept or (slope[0], intercept[0]) == (1, 0):
+        return values
+    slope, intercept = slope[0], intercept[0]
     with np.errstate(over="ignore", invalid="ignore"):
-        values = stored * np.float32(slope) + np.float32(intercept)
-    if slope == 0 or not np.isfinite(values).all():
-        raise GreyScaleError(f"rescale slope {slope} and intercept {intercept} leave no image")
-    return values
+        pixels = stored * np.float32(slope) + np.float32(intercept)
+    if slope == 0 or not np.isfinite(pixels).all():
+        raise PixelError(f"rescale slope {slope} and intercept {intercept} leave no image")
+    ends = [end * slope + intercept for end in (values.low, values.high)]
+    return _Values(pixels, min(ends), max(ends))
 
 
-def _look_up(values: np.ndarray, item: Dataset, dataset: Dataset, scale: bool) -> np.ndarray:
-    """Apply the table of a LUT sequence item; values outside take its first or last entry."""
-    entries, first, bits = (int(v) for v in item.LUTDescriptor)
-    entries = entries % 65536 or 65536
-    data = item.LUTData
-    if isinstance(data, bytes):
-        order = "<" if dataset.original_encoding[1] else ">"
-        table = np.frombuffer(data, np.uint8 if len(data) < 2 * entries else f"{order}u2")[:entries]
-    else:
-        table = np.atleast_1d(np.asarray(data, np.int64))[:entries]
-    if len(table) < entries:
-        raise GreyScaleError(f"look-up table of {len(table)} entries, its descriptor says {entries}")
-    table = (table / (2**bits - 1)).clip(0, 1).astype(np.float32) if scale else table.astype(np.int32)
-    index = np.rint(values).astype(np.int32) if values.dtype.kind == "f" else values.astype(np.int32)
-    return table[np.clip(index - first, 0, entries - 1)]
+def _apply_voi(values: _Values, dataset: Dataset, window: int, notes: list[str]) -> np.ndarray | None:
+    """Apply the VOI LUT or window; None where there is none that can be used."""
+    if dataset.get("VOILUTSequence"):
+        item = _choose(dataset.VOILUTSequence, window)
+        table = read_table(item, _little_endian(dataset), values.low, values.high)
+        if table.note:
+            notes.append(table.note)
+        return table.shades(values.pixels)
+    if dataset.get_item("WindowWidth") is None or dataset.get_item("WindowCenter") is None:
+        return None
+    centers, widths = element_numbers(dataset, "WindowCenter"), element_numbers(dataset, "WindowWidth")
+    if centers == [] or widths == []:
+        return None
+    image = None
+    if centers is not None and widths is not None:
+        image = _apply_window(values.pixels, _choose(centers, window), _choose(widths, window), dataset)
+    if image is None:
+        notes.append(f"The stored window is not valid; {_FULL_RANGE}")
+    return image
 
 
-def _apply_window(values: np.ndarray, dataset: Dataset, window: int) -> np.ndarray | None:
+def _apply_window(values: np.ndarray, center: float, width: float, dataset: Dataset) -> np.ndarray | None:
     """Apply a window (C.11.2.1.2 and C.11.2.1.3), or return None if its values are not valid."""
-    center, width = (_choose(_listed(dataset[name].value), window) for name in ("WindowCenter", "WindowWidth"))
-    center, width = float(center), float(width)
     function = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
-    if not (math.isfinite(center) and math.isfinite(width)) or width <= 0 or (function == "LINEAR" and width < 1):
+    if width <= 0 or (function == "LINEAR" and width < 1):
         return None
     if function == "SIGMOID":
         return expit((values - np.float32(center)) * np.float32(4 / width)).astype(np.float32)
@@ -123,9 +127,9 @@ def _ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 def _choose(items: Sequence, window: int) -> object:
     if not 0 <= window < len(items):
-        raise GreyScaleError(f"there is no window {window}; the file has {len(items)}")
+        raise PixelError(f"there is no window {window}; the file has {len(items)}")
     return items[window]
 
 
-def _listed(value: object) -> Sequence:
-    return [value] if isinstance(value, (str, float, int)) else list(value)
+def _little_endian(dataset: Dataset) -> bool:
+    return dataset.file_meta.TransferSyntaxUID.is_little_endian

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image, ImageOps
 
 from jointwrist.data.arrays import read_npy
 from jointwrist.data.faults import Fault, refuse
+from jointwrist.data.tiff import read_grey
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 
@@ -64,17 +66,21 @@ def check_size(name: str | Path, width: int, height: int) -> None:
 
 
 def _decode(path: Path) -> np.ndarray:
-    """Decode an image file into (H, W) bool, uint8, uint16, int32 or float32."""
+    """Decode an image file into (H, W) bool, uint8, uint16, int32, int64 or float32, bright where the film is."""
+    grey = read_grey(path)
+    negative = grey is not None and grey.white_is_zero
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            with Image.open(path, formats=_FORMATS) as image:
+            source = io.BytesIO(grey.black_is_zero(path)) if negative else path
+            with Image.open(source, formats=_FORMATS) as image:
                 check_size(path, *image.size)
                 if image.format in _ONE_PAGE and getattr(image, "n_frames", 1) > 1:
                     raise DataError(f"{path}: holds {image.n_frames} pages; save the radiograph's page alone")
                 image = ImageOps.exif_transpose(image)
                 deep = image.mode.startswith(("I", "F"))
-                return np.asarray(image if deep else image.convert("L"))
+                stored = np.asarray(image if deep else image.convert("L"))
+                return grey.inverted(stored) if negative else stored
     except DataError:
         raise
     except Image.DecompressionBombError:

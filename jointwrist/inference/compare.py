@@ -16,6 +16,7 @@ from jointwrist.files import atomic, write_text
 from jointwrist.inference.joint_space import SPACES, JointSpace, joint_space
 from jointwrist.inference.registration import Similarity, register
 from jointwrist.inference.result import LEVEL_LABELS, NOTICE, WristResult
+from jointwrist.inference.upright import square_result
 from jointwrist.inference.visits import visit_cautions
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
     Raises:
         DataError: The films show different hands, or too few bones for a registration.
     """
+    baseline, followup = square_result(baseline), square_result(followup)
     if baseline.side != followup.side:
         raise DataError(
             f"{baseline.name} is a {_hand(baseline)} hand and {followup.name} a {_hand(followup)} one; two visits of"

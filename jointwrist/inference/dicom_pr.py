@@ -78,7 +78,8 @@ def build_pr(result: WristResult, deidentify: bool = False) -> GrayscaleSoftcopy
     )
     state.Laterality = result.film.side or ""
     _keep_grey_scale(state, result.film.header)
-    _keep_aspect(state, result.film.header)
+    if result.film.aspect != 1:
+        state.DisplayedAreaSelectionSequence[0].PresentationPixelAspectRatio = [round(1000 * result.film.aspect), 1000]
     if deidentify:
         mark_deidentified(state)
     return state
@@ -192,14 +193,3 @@ def _valid_window(header: Dataset) -> bool:
         return bool(widths) and header.get("WindowCenter") is not None and min(float(width) for width in widths) >= 1
     except ValueError:  # pydicom converts a value when it is asked for
         return False
-
-
-def _keep_aspect(state: Dataset, header: Dataset) -> None:
-    """Say how wide the source's pixels are for their height, where they are not square."""
-    for name in ("PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"):
-        value = header.get(name)
-        if value is not None and len(value) == 2:
-            if float(value[0]) != float(value[1]):
-                ratio = float(value[0]) / float(value[1])
-                state.DisplayedAreaSelectionSequence[0].PresentationPixelAspectRatio = [round(1000 * ratio), 1000]
-            return

@@ -64,6 +64,8 @@ def build_seg(result: WristResult, deidentify: bool = False) -> Segmentation:
         **equipment(),
     )
     seg.PatientOrientation = orientation(result.film.header)  # highdicom leaves it out
+    if result.film.pixel_mm is None and result.film.aspect != 1:
+        seg.PixelAspectRatio = result.film.header.PixelAspectRatio
     if deidentify:
         mark_deidentified(seg)
     return seg

@@ -76,6 +76,7 @@ def source_dataset(film: Radiograph, deidentify: bool) -> Dataset:
     """
     require("highdicom", "dicom")
     from pydicom import Dataset
+    from pydicom.valuerep import DSfloat
 
     if film.header is None:
         raise DataError(f"{film.source or 'array'}: not a DICOM radiograph; DICOM results need one to refer to")
@@ -98,9 +99,11 @@ def source_dataset(film: Radiograph, deidentify: bool) -> Dataset:
     for name in (*_REFERENCE, *(name for name in _LOSSY if film.header.get(name))):
         setattr(source, name, film.header[name].value)
     source.Modality = film.header.get("Modality") or "OT"
-    if film.spacing_mm is not None:
-        source.PixelSpacing = [film.spacing_mm, film.spacing_mm]
-        source.SliceThickness = film.spacing_mm  # a projection has none, but highdicom reads no measures without one
+    if film.pixel_mm is not None:
+        source.PixelSpacing = [DSfloat(side, auto_format=True) for side in film.pixel_mm]
+        source.SliceThickness = source.PixelSpacing[
+            1
+        ]  # a projection has none, but highdicom reads no measures without one
     for name in (*_STUDY, *_PATIENT):
         setattr(source, name, "" if deidentify else _text(film.header, name))
     return source

@@ -16,6 +16,7 @@ from scipy.ndimage import binary_closing, find_objects, label
 
 from jointwrist.anatomy import BONES, bone_index
 from jointwrist.data.dicom import Radiograph
+from jointwrist.data.polarity import contrast
 from jointwrist.data.preprocess import normalise
 from jointwrist.errors import DataError
 from jointwrist.inference.registration import Similarity, umeyama
@@ -81,12 +82,14 @@ class Wrist:
         side: "L" or "R", the way round in which it was found.
         distance: Mean distance of its points from the mean wrist in mm.
         certainty: Mean of |2 p - 1| over the pixels of its bones, p their probability.
+        contrast: How much brighter its bones are than what is next to them, of the film's range of grey.
     """
 
     window: tuple[float, float, float]
     side: str
     distance: float
     certainty: float = 1.0
+    contrast: float = 1.0
 
 
 def landmarks(masks: np.ndarray) -> np.ndarray:
@@ -190,7 +193,7 @@ class FieldFinder:
         """
         sure, far = {}, {}
         for side in ("R", "L"):
-            probability = self._seen(film.pixels, window, side)
+            probability = self._probabilities(self._image(cut(film.pixels, window), self.side, self.side, side))
             found = fit(probability > 0.5)
             sure[side], far[side] = certainty(probability), found[1] if found else np.inf
         side, other = sorted(sure, key=sure.__getitem__, reverse=True)
@@ -220,7 +223,8 @@ class FieldFinder:
     def _look(self, pixels: np.ndarray, window: tuple[float, float, float], side: str) -> Wrist | None:
         """Look at a square window as the network was trained to, and say where the wrist in it is."""
         x, y, length = window
-        probability = self._seen(pixels, window, side)
+        image = self._image(cut(pixels, window), self.side, self.side, side)
+        probability = self._probabilities(image)
         found = fit(probability > 0.5)
         if found is None:
             return None
@@ -231,11 +235,9 @@ class FieldFinder:
         left, top = x - length / 2, y - length / 2
         extent = FIELD_MM * place.scale / self.side * length
         window = (left + centre[0] * length, top + centre[1] * length, extent)
-        return Wrist(window, side, distance, certainty(probability))
-
-    def _seen(self, pixels: np.ndarray, window: tuple[float, float, float], side: str) -> np.ndarray:
-        """Return (14, side, side) mask probabilities of a window, of a left hand mirrored."""
-        return self._probabilities(cut(pixels, window), self.side, self.side, side)
+        return Wrist(
+            window, side, distance, certainty(probability), contrast(image[0, 0].cpu().numpy(), probability > 0.5)
+        )
 
     def _guesses(self, pixels: np.ndarray, sides: tuple[str, ...], longer: int) -> list[tuple[float, float, float]]:
         """Return windows where the masks of the whole film, its longer side reduced to `longer`, hold a carpus."""
@@ -244,7 +246,8 @@ class FieldFinder:
         rows, columns = max(round(height * scale), 32), max(round(width * scale), 32)
         guesses = []
         for side in sides:
-            carpus = (self._probabilities(pixels, rows, columns, side)[list(CARPALS)] > 0.5).any(0)
+            probability = self._probabilities(self._image(pixels, rows, columns, side))
+            carpus = (probability[list(CARPALS)] > 0.5).any(0)
             carpus = carpus[:, ::-1] if side == "L" else carpus
             pieces, _ = label(binary_closing(carpus, iterations=round(SLIT * self.side)))
             for index, box in enumerate(find_objects(pieces)):
@@ -259,12 +262,15 @@ class FieldFinder:
                 chosen.append(window)
         return chosen
 
-    @torch.inference_mode()
-    def _probabilities(self, pixels: np.ndarray, rows: int, columns: int, side: str) -> np.ndarray:
-        """Return (14, rows, columns) mask probabilities, of a left hand mirrored."""
+    def _image(self, pixels: np.ndarray, rows: int, columns: int, side: str) -> torch.Tensor:
+        """Return (1, 1, rows, columns) grey in [0, 1] for the network, of a left hand mirrored."""
         turned = pixels[:, ::-1].copy() if side == "L" else pixels
         image = normalise(torch.from_numpy(turned)[None, None].to(self.device))
-        image = F.interpolate(image, (rows, columns), mode="bilinear", align_corners=False, antialias=True)
+        return F.interpolate(image, (rows, columns), mode="bilinear", align_corners=False, antialias=True)
+
+    @torch.inference_mode()
+    def _probabilities(self, image: torch.Tensor) -> np.ndarray:
+        """Return (14, rows, columns) mask probabilities."""
         return self.model.segment(image)[0].sigmoid().cpu().numpy()
 
 

@@ -1,8 +1,9 @@
 """A film once for each of its wrists: where each lies, which side it is, and how the film must be turned to see it.
 
 A film on which no wrist is found as it lies, or one far from the mean wrist, as it may seem upside down, is looked at
-in its other quarter turns, and the surest of them all is taken. Where nothing states the side, the bones are looked at
-both ways round. Other films cost nothing more.
+in its other quarter turns, and the surest of them all is taken. A film with a bright ground, or whose bones are darker
+than what is around them, is looked at with dark and bright exchanged, too. Where nothing states the side, the bones are
+looked at both ways round. Other films cost nothing more.
 """
 
 from __future__ import annotations
@@ -12,9 +13,14 @@ from dataclasses import replace
 import numpy as np
 
 from jointwrist.data.dicom import Radiograph
+from jointwrist.data.polarity import has_bright_ground, negative
 from jointwrist.errors import DataError
 from jointwrist.inference.field import SURE_DISTANCE, SURE_SIDE, FieldFinder, Wrist
-from jointwrist.inference.turns import TURNS, turned_boxes, upright
+from jointwrist.inference.turns import TURNS, turned_boxes
+from jointwrist.inference.upright import scaled_field, squared, upright
+
+NEGATIVE = "A negative, bones dark on a bright ground: dark and bright were exchanged, look at the overlay."
+MAYBE_NEGATIVE = "Perhaps a negative, for bones are expected bright on a dark ground: look at the overlay."
 
 
 def locate(finder: FieldFinder, film: Radiograph, turn: int | None = None) -> list[Radiograph]:
@@ -29,7 +35,7 @@ def locate(finder: FieldFinder, film: Radiograph, turn: int | None = None) -> li
         DataError: There is no wrist on the film; or the header speaks of two hands, and only one was found.
     """
     name = film.source or "this film"
-    wrists, degrees = _turns(finder, film, turn)
+    film, wrists, degrees = _polarities(finder, film, turn)
     if not wrists:
         hand = {"L": " as a left hand", "R": " as a right hand", None: ""}[film.side]
         message = (
@@ -44,9 +50,31 @@ def locate(finder: FieldFinder, film: Radiograph, turn: int | None = None) -> li
         film = replace(film, notes=(*film.notes, note))
     if degrees:
         film = replace(film, turn=degrees)
-    if wrists[0].window[2] != max(film.pixels.shape):
-        return [_with_side(finder, _cut_out(film, wrist), film, wrist, len(wrists) == 2) for wrist in wrists]
+    shape = squared(film).pixels.shape
+    if wrists[0].window[2] != max(shape):
+        return [_with_side(finder, _cut_out(film, wrist, shape), film, wrist, len(wrists) == 2) for wrist in wrists]
     return [_with_side(finder, film, film, wrists[0])]
+
+
+def _polarities(finder: FieldFinder, film: Radiograph, turn: int | None) -> tuple[Radiograph, list[Wrist], int]:
+    """Return the film, as a positive if it is a negative, with the wrists and the turn in which they were found."""
+    doubt = None
+    try:
+        wrists, degrees = _turns(finder, squared(film), turn)
+    except DataError as error:  # what is wrong with a negative need not be wrong with the positive
+        wrists, degrees, doubt = [], 0, error
+    dark = any(wrist.contrast < 0 for wrist in wrists)
+    if dark or has_bright_ground(film.pixels):
+        positive = negative(film)
+        try:
+            others, other_degrees = _turns(finder, squared(positive), turn)
+        except DataError as error:
+            others, doubt = [], doubt or error
+        if _certainty(others) > _certainty(wrists):
+            return cautioned(positive, NEGATIVE), others, other_degrees
+    if doubt is not None and not wrists:
+        raise doubt
+    return cautioned(film, MAYBE_NEGATIVE) if dark else film, wrists, degrees
 
 
 def _turns(finder: FieldFinder, film: Radiograph, turn: int | None) -> tuple[list[Wrist], int]:
@@ -56,19 +84,32 @@ def _turns(finder: FieldFinder, film: Radiograph, turn: int | None) -> tuple[lis
         return wrists, turn or 0
     films = {degrees: upright(replace(film, turn=degrees)) for degrees in TURNS[1:]}
     found = {degrees: [wrist] for degrees in films if (wrist := finder.filling(films[degrees]))}
-    found = found or {degrees: finder.find(films[degrees]) for degrees in films}
+    doubt = None
+    if not found:
+        for degrees, turned_film in films.items():
+            try:
+                found[degrees] = finder.find(turned_film)
+            except DataError as error:  # two wrists in a turn that is no more than a guess
+                doubt = error
     found[0] = wrists
-    surest = max(found, key=lambda degrees: max((wrist.certainty for wrist in found[degrees]), default=0.0))
+    surest = max(found, key=lambda degrees: _certainty(found[degrees]))
+    if doubt is not None and not found[surest]:
+        raise doubt
     return found[surest], surest
 
 
-def _cut_out(film: Radiograph, wrist: Wrist) -> Radiograph:
+def _certainty(wrists: list[Wrist]) -> float:
+    return max((wrist.certainty for wrist in wrists), default=0.0)
+
+
+def _cut_out(film: Radiograph, wrist: Wrist, shape: tuple[int, int]) -> Radiograph:
+    """Return the film with the field of a wrist that was found on it with (H, W) square pixels, and turned."""
     x, y, length = wrist.window
-    height, width = film.pixels.shape[::-1] if film.turn in (90, 270) else film.pixels.shape
+    height, width = shape[::-1] if film.turn in (90, 270) else shape
     left, top = max(round(x - length / 2), 0), max(round(y - length / 2), 0)
     right, bottom = min(round(x + length / 2), width), min(round(y + length / 2), height)
     field = turned_boxes(np.array([left, top, right, bottom]), -film.turn, (height, width))
-    left, top, right, bottom = field.tolist()
+    left, top, right, bottom = scaled_field(field.tolist(), shape, film.pixels.shape)
     note = f"The wrist was found at x {left} to {right}, y {top} to {bottom}; the rest was not looked at."
     return replace(film, field=(left, top, right, bottom), notes=(*film.notes, note))
 
@@ -83,15 +124,14 @@ def _with_side(
     if film.side is None:
         side = wrist.side if one_of_two else finder.tell_side(upright(film), wrist.window)
         return (
-            shown
-            if side is None
-            else _cautioned(replace(shown, side=side), f"The side {side} was told from the bones.")
+            shown if side is None else cautioned(replace(shown, side=side), f"The side {side} was told from the bones.")
         )
     if wrist.certainty < SURE_SIDE and finder.tell_side(upright(film), wrist.window) not in (None, film.side):
         hand, opposite = ("left", "right") if film.side == "L" else ("right", "left")
-        return _cautioned(shown, f"Taken for a {hand} hand, but its bones look like those of a {opposite} one.")
+        return cautioned(shown, f"Taken for a {hand} hand, but its bones look like those of a {opposite} one.")
     return shown
 
 
-def _cautioned(film: Radiograph, caution: str) -> Radiograph:
+def cautioned(film: Radiograph, caution: str) -> Radiograph:
+    """Return a film with a note that commands print."""
     return replace(film, notes=(*film.notes, caution), cautions=(*film.cautions, caution))

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
 from jointwrist.anatomy import BONES, JOINTS
+from jointwrist.data.dicom import Radiograph
 from jointwrist.inference.result import LEVEL_LABELS, NOTICE, WristResult
 
 FILM_SIDE = 960
@@ -30,17 +31,22 @@ def draw_overlay(result: WristResult, side: int = FILM_SIDE) -> Image.Image:
     Returns:
         RGB picture: the film with the bones found in colour and numbered joint boxes; a legend on its right.
     """
-    height, width = result.film.pixels.shape
-    scale = side / max(height, width)
-    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    size = shown_size(result.film, side)
     film = paint_masks(result.film.pixels, result.masks, size)
     picture = Image.fromarray((film * 255 + 0.5).astype(np.uint8))
-    _draw_boxes(picture, result, scale)
+    _draw_boxes(picture, result)
     panel = _draw_panel(result, minimum_height=size[1])
     sheet = Image.new("RGB", (size[0] + PANEL_WIDTH, panel.height), BACKGROUND)
     sheet.paste(picture, (0, (panel.height - size[1]) // 2))
     sheet.paste(panel, (size[0], 0))
     return sheet
+
+
+def shown_size(film: Radiograph, side: int) -> tuple[int, int]:
+    """Return width and height at which a picture of a film whose longer side has `side` pixels shows true shapes."""
+    height, width = film.pixels.shape
+    scale = side / max(height * film.aspect, width)
+    return max(round(width * scale), 1), max(round(height * film.aspect * scale), 1)
 
 
 def paint_masks(
@@ -87,17 +93,18 @@ def _soft_mask(mask: np.ndarray, size: tuple[int, int], smoothing: float, line_w
     return window, np.clip(distance + 0.5, 0, 1), np.clip(line_width / 2 + 0.5 - np.abs(distance), 0, 1)
 
 
-def _draw_boxes(picture: Image.Image, result: WristResult, scale: float) -> None:
+def _draw_boxes(picture: Image.Image, result: WristResult) -> None:
     """Mark the corners of each joint box and number it; drawn at twice the size for smooth edges."""
     layer = Image.new("RGBA", (picture.width * 2, picture.height * 2))
     draw = ImageDraw.Draw(layer)
     font = ImageFont.load_default(26)
+    limits = np.array([*layer.size, *layer.size])
+    scale = limits / np.array(result.film.pixels.shape[::-1] * 2)
     for joint in JOINTS:
         if not result.scored[joint.index]:
             continue
         colour = _joint_colour(result, joint.index)
-        limits = np.array([picture.width, picture.height] * 2) * 2 - 6
-        x0, y0, x1, y1 = np.clip(result.boxes[joint.index] * scale * 2, 6, limits).tolist()
+        x0, y0, x1, y1 = np.clip(result.boxes[joint.index] * scale, 6, limits - 6).tolist()
         arm = min(36.0, (x1 - x0) / 3, (y1 - y0) / 3)
         for x, y, right, down in ((x0, y0, 1, 1), (x1, y0, -1, 1), (x0, y1, 1, -1), (x1, y1, -1, -1)):
             draw.line([(x + right * arm, y), (x, y), (x, y + down * arm)], fill=(*colour, 235), width=4, joint="curve")
@@ -134,8 +141,9 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
 
     line(result.name, large, step=30)
     facts = ["left hand" if result.side == "L" else "right hand", result.model]
-    if result.film.spacing_mm is not None:
-        facts.append(f"{result.film.spacing_mm:.3g} mm/px")
+    if result.film.pixel_mm is not None:
+        sides = dict.fromkeys(f"{side:.3g}" for side in result.film.pixel_mm)
+        facts.append(f"{' x '.join(sides)} mm/px")
     line(", ".join(fact for fact in facts if fact), small, FAINT, step=32)
 
     line(f"Bones found: {len(result.bones)} of {len(BONES)}", normal, step=28)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -15,19 +16,22 @@ import torch
 from torch import Tensor, nn
 
 from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS
-from jointwrist.data.dicom import Radiograph, find_films, load_radiograph
+from jointwrist.data.dicom import Radiograph, load_radiograph
 from jointwrist.data.images import check_size
+from jointwrist.data.polarity import has_bright_ground
 from jointwrist.data.preprocess import normalise, resize_image
+from jointwrist.data.search import describe_left_out, find_films
 from jointwrist.engine.checkpoint import load_weights
 from jointwrist.errors import DataError
 from jointwrist.hub import find_weights
 from jointwrist.inference.field import FieldFinder
 from jointwrist.inference.hands import Source, film_batches, other_wrists
-from jointwrist.inference.locate import locate
+from jointwrist.inference.locate import MAYBE_NEGATIVE, cautioned, locate
 from jointwrist.inference.onnx_model import OnnxModel
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.square import boxes_on_film, masks_on_film, to_square
-from jointwrist.inference.turns import turned, turned_boxes, upright
+from jointwrist.inference.turns import turned
+from jointwrist.inference.upright import as_stored, upright
 from jointwrist.inference.views import VIEWS, Prediction, Uncertainty, bring_back, combine, see
 from jointwrist.registry import model_spec
 
@@ -141,7 +145,8 @@ class Predictor:
         """Predict one radiograph or several.
 
         Args:
-            source: File (BMP, PNG, DICOM ...), (H, W) array, folder, or a list of them.
+            source: File (BMP, PNG, DICOM ...), (H, W) array, folder, or a list of them; a warning names what of a
+                folder is left out.
             side: "L" or "R", the hand on the film; None takes it from the file, and a right hand where it says nothing.
             tta: Average over enlarged, reduced and turned views, five times the work; the result's `uncertainty` then
                 says how far they lie apart.
@@ -157,7 +162,7 @@ class Predictor:
         single = isinstance(source, np.ndarray) or (isinstance(source, (str, Path)) and not Path(source).is_dir())
         sources: list[Source] = []
         for item in [source] if isinstance(source, (str, Path, np.ndarray)) else source:
-            sources += [item] if isinstance(item, np.ndarray) else find_films([item])
+            sources += [item] if isinstance(item, np.ndarray) else find_films([item], left_out=_warn_of)
         done = self.stream(sources, side, tta=tta, batch_size=batch_size, window=window)
         results = [result for _, found in sorted(done, key=itemgetter(0)) for result in found]
         return results[0] if single and len(results) == 1 else results
@@ -211,6 +216,7 @@ class Predictor:
         if self.finder is not None:
             return locate(self.finder, film, self.turn)
         _refuse_both_hands(film)
+        film = cautioned(film, MAYBE_NEGATIVE) if has_bright_ground(film.pixels) else film
         return [replace(film, turn=self.turn or 0)]
 
     @torch.inference_mode()
@@ -242,25 +248,18 @@ class Predictor:
         self, film: Radiograph, prediction: Prediction, index: int, uncertainty: Uncertainty | None
     ) -> WristResult:
         wrist = upright(film)
-        masks = turned(masks_on_film(wrist, prediction.masks[index], self.mask_logit, self.tidy), -film.turn)
         probabilities = np.full(NUM_JOINTS, np.nan, np.float32)
         scores = np.full(NUM_JOINTS, NOT_SCORED, np.int64)
         boxes = np.full((NUM_JOINTS, 4), np.nan, np.float32)
         if prediction.cumulative is not None:
             cumulative = prediction.cumulative[index].cpu().numpy()
-            native = boxes_on_film(wrist, prediction.boxes[index].cpu().numpy(), self.image_size)
-            native = turned_boxes(native, -film.turn, wrist.pixels.shape)
-            left, top = film.field[:2] if film.field else (0, 0)
-            native += np.array([left, top, left, top], np.float32)
+            seen = boxes_on_film(wrist, prediction.boxes[index].cpu().numpy(), self.image_size)
             for joint in np.flatnonzero(prediction.valid[index].cpu().numpy()):
                 probabilities[joint] = cumulative[joint, 0]
                 scores[joint] = erosion_level(cumulative[joint], self.threshold)
-                boxes[joint] = native[joint]
-        if film.field:
-            left, top, right, bottom = film.field
-            on_film = np.zeros((len(masks), *film.pixels.shape), bool)
-            on_film[:, top:bottom, left:right] = masks
-            masks = on_film
+                boxes[joint] = seen[joint]
+        masks = masks_on_film(wrist, prediction.masks[index], self.mask_logit, self.tidy)
+        masks, boxes = as_stored(film, masks, boxes)
         maps = None
         if prediction.maps is not None:
             maps = prediction.maps[index].cpu().numpy()
@@ -293,11 +292,20 @@ def read_film(
     """
     if not isinstance(source, np.ndarray):
         return load_radiograph(source, side, spacing_mm, window, name)
+    called = name or "an array"
     if source.ndim != 2 or source.size == 0:
-        raise DataError(f"{name or 'an array'}: must be a grey image (H, W), not {source.shape}")
-    check_size(name or "an array", source.shape[1], source.shape[0])
-    pixels = normalise(torch.from_numpy(source.astype(np.float32))).numpy()
+        raise DataError(f"{called}: must be a grey image (H, W), not {source.shape}")
+    check_size(called, source.shape[1], source.shape[0])
+    with np.errstate(over="ignore"):
+        grey = source.astype(np.float32) if source.dtype.kind in "biuf" else np.full(1, np.nan)
+    if not np.isfinite(grey).all():
+        raise DataError(f"{called}: holds nan, infinite or complex values, or no numbers; give finite grey values")
+    pixels = normalise(torch.from_numpy(grey)).numpy()
     return Radiograph(pixels, spacing_mm, side, source=Path(name) if name else None)
+
+
+def _warn_of(folder: Path, others: list[Path]) -> None:
+    warnings.warn(describe_left_out(folder, others), stacklevel=4)
 
 
 def _refuse_both_hands(film: Radiograph) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -118,7 +119,8 @@ class WristResult:
             "size": list(self.film.pixels.shape),
             "field": list(self.film.field) if self.film.field else None,
             "turn": self.film.turn,
-            "pixel_spacing_mm": self.film.spacing_mm,
+            "pixel_spacing_mm": self._spacing(),
+            "pixel_aspect": self.film.aspect,
             "bones": [self._bone(index) for index in range(NUM_BONES)],
             "joints": [self._joint(joint.index) for joint in JOINTS],
             "erosion_threshold": self.threshold,
@@ -172,12 +174,18 @@ class WristResult:
 
         return save_dataset(build_sr(self, deidentify), path)
 
+    def _spacing(self) -> float | list[float] | None:
+        """Return side of a pixel in mm, of an oblong one height and width."""
+        if self.film.aspect == 1 or self.film.pixel_mm is None:
+            return self.film.spacing_mm
+        return list(self.film.pixel_mm)
+
     def _bone(self, index: int) -> dict[str, Any]:
         mask, found = self.masks[index], bool(self.found[index])
         area = int(np.count_nonzero(mask))
         entry: dict[str, Any] = {"name": BONES[index].name, "found": found, "area_px": area}
-        if self.film.spacing_mm is not None:
-            entry["area_mm2"] = round(area * self.film.spacing_mm**2, 2)
+        if self.film.pixel_mm is not None:
+            entry["area_mm2"] = round(area * math.prod(self.film.pixel_mm), 2)
         if self.uncertainty is not None and np.isfinite(self.uncertainty.bone_dice[index]):
             entry["dice_between_views"] = round(float(self.uncertainty.bone_dice[index]), 4)
         if found:

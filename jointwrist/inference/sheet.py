@@ -10,15 +10,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
-from jointwrist.inference.overlay import BACKGROUND, TEXT, paint_masks
+from jointwrist.inference.overlay import BACKGROUND, TEXT, paint_masks, shown_size
 from jointwrist.inference.result import WristResult
 
 
 def draw_tile(result: WristResult, side: int) -> Image.Image:
     """Draw film and bones of a prediction in the middle of a square of `side` pixels, with the film's name."""
-    height, width = result.film.pixels.shape
-    scale = side / max(height, width)
-    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    size = shown_size(result.film, side)
     film = paint_masks(result.film.pixels, result.masks, size, line_width=1.4)
     tile = Image.new("RGB", (side, side), BACKGROUND)
     tile.paste(Image.fromarray((film * 255 + 0.5).astype(np.uint8)), ((side - size[0]) // 2, (side - size[1]) // 2))

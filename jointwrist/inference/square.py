@@ -8,17 +8,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jointwrist.data.dicom import Radiograph
+from jointwrist.data.exposed import exposed_window
 from jointwrist.data.preprocess import prepare_image
 from jointwrist.inference.tidy import (
     NECK,
     close_slits,
     cut_necks,
-    exposed_window,
     smallest_piece,
     smooth_outlines,
     tidy_mask,
 )
-from jointwrist.inference.turns import upright
+from jointwrist.inference.upright import upright
 
 
 def to_square(film: Radiograph, size: int) -> Tensor:

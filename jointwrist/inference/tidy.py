@@ -10,8 +10,6 @@ from torch import Tensor
 
 from jointwrist.anatomy import bone_index
 
-#: Range of grey, of 1, that a row or column of a bar does not exceed.
-FLAT = 0.01
 _SHAFTS = [bone_index(f"Metacarpal{number}") for number in ("2nd", "3rd", "4th", "5th")]
 #: A smaller share of a bone's largest piece is no part of it; a larger one may be a pisiform.
 _PIECE = 0.2
@@ -25,15 +23,6 @@ NECK = 0.018
 _REGROWN = 1.25
 #: Bones of one piece, so that none keeps the head of its neighbour.
 _WHOLE = {bone_index("Metacarpal1st"), *_SHAFTS}
-
-
-def exposed_window(pixels: np.ndarray) -> tuple[slice, slice]:
-    """Return the rows and columns of (H, W) pixels that lie between bars: rows and columns of one grey at the edges."""
-    rows = np.flatnonzero(np.ptp(pixels, axis=1) > FLAT)
-    columns = np.flatnonzero(np.ptp(pixels, axis=0) > FLAT)
-    if len(rows) == 0 or len(columns) == 0:
-        return slice(None), slice(None)
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def close_slits(logits: Tensor, reach: float = 0.025) -> Tensor:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-
-from jointwrist.data.dicom import Radiograph
 
 #: Degrees clockwise by which a film may have to be turned for the fingers to point upwards.
 TURNS = (0, 90, 180, 270)
@@ -27,9 +23,3 @@ def turned_boxes(boxes: np.ndarray, degrees: int, shape: tuple[int, int]) -> np.
         boxes = np.stack([height - y1, x0, height - y0, x1], axis=-1)
         height, width = width, height
     return boxes
-
-
-def upright(film: Radiograph) -> Radiograph:
-    """Return the field of a film with the fingers upwards, as a film of its own."""
-    wrist = film.cropped()
-    return replace(wrist, pixels=turned(wrist.pixels, film.turn), turn=0) if film.turn else wrist

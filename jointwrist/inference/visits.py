@@ -6,8 +6,8 @@ import re
 from datetime import date
 
 from jointwrist.data.dicom import Radiograph
-from jointwrist.data.dicom_header import _text as element_text
 from jointwrist.data.dicom_scope import header_date
+from jointwrist.data.elements import element_text
 
 #: Elements that two films of one patient have alike; names are spelt in several ways, so that they are the last resort.
 _PATIENT = ("PatientID", "PatientBirthDate", "PatientSex")

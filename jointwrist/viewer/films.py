@@ -17,6 +17,7 @@ from jointwrist.errors import DataError
 from jointwrist.inference.compare import Comparison, compare
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import WristResult
+from jointwrist.inference.upright import squared
 
 #: Results that are kept; others are predicted again when they are asked for.
 KEPT_RESULTS = 4
@@ -134,7 +135,7 @@ class Films:
     def _result(self, key: str) -> WristResult:
         entry = self._entry(key)
         if key not in self._results:
-            film = entry.film or load_radiograph(entry.path, side=self.side, window=self.window)
+            film = entry.film or squared(load_radiograph(entry.path, side=self.side, window=self.window))
             wrist = choose_wrist(self.predictor, film, None if film.side_stated else entry.side)
             self._results[key] = self.predictor.predict([wrist], self.tta)[0]
         self._results.move_to_end(key)
@@ -181,7 +182,7 @@ def read_upload(name: str, data: bytes, side: str | None = None, window: int = 0
         # the name tells the format and the side; some systems forbid these characters, or more than 255 bytes
         path = Path(folder) / re.sub(r'[<>:"|?*]', "-", name[-60:])
         path.write_bytes(data)
-        return load_radiograph(path, side=side, window=window, name=name)
+        return squared(load_radiograph(path, side=side, window=window, name=name))
 
 
 def plain_name(name: str) -> str:

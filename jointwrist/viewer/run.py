@@ -7,7 +7,8 @@ import sys
 import threading
 import webbrowser
 
-from jointwrist.data.dicom import find_films
+from jointwrist.commands.shared import complain
+from jointwrist.data.search import describe_left_out, find_films
 from jointwrist.inference.predictor import Predictor
 from jointwrist.viewer.describe import describe_model
 from jointwrist.viewer.films import Films
@@ -21,7 +22,8 @@ def view(arguments: argparse.Namespace) -> int:
         DataError: A path does not exist, or there are no such weights.
         OSError: The port is taken.
     """
-    paths = list(dict.fromkeys(find_films(arguments.films)))
+    found = find_films(arguments.films, left_out=lambda *folder: complain(describe_left_out(*folder)))
+    paths = list(dict.fromkeys(found))
     predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field, arguments.turn)
     films = Films(predictor, arguments.side, arguments.tta, arguments.window)
     films.add_files(paths)

@@ -1,0 +1,152 @@
+"""DICOM files opened whatever their beginning: with or without preamble, meta header and transfer syntax."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jointwrist.errors import DataError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+    from pydicom.uid import UID
+
+DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
+#: Largest file that is read, and what a deflated one may inflate to.
+MAX_FILE_BYTES = 2**29
+#: The prefix after a preamble of 128 bytes (PS3.10, 7.1).
+_PREFIX = b"DICM"
+_DATA_SET = 128 + len(_PREFIX)
+#: Where a deflated data set begins, from the length that the first element of the meta header states.
+_AFTER_META = _DATA_SET + 12
+_DIRECTORY = "1.2.840.10008.1.3.10"
+_EXPORT = "export it again"
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is one by its ending or by its beginning."""
+    if path.suffix.lower() in DICOM_SUFFIXES:
+        return True
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(_DATA_SET)
+    except OSError:  # is said when the file is read
+        return False
+    return head[128:] == _PREFIX or _begins_data_set(head)
+
+
+def open_dicom(path: Path, **options) -> tuple[Dataset, tuple[str, ...]]:
+    """Read a data set and find out its transfer syntax.
+
+    A file without preamble, or without a transfer syntax, is read where its pixels are uncompressed: how its elements
+    are written shows in the elements themselves.
+
+    Args:
+        path: File of at most `MAX_FILE_BYTES`.
+        **options: Of `pydicom.dcmread`.
+
+    Returns:
+        The data set, whose `file_meta` has a transfer syntax, and notes on what the file lacks.
+
+    Raises:
+        DataError: It is no DICOM file, or the directory of a disc, or cannot be read without guessing.
+    """
+    import pydicom
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    with path.open("rb") as file:
+        head = file.read(_DATA_SET)
+    whole = head[128:] == _PREFIX
+    if not whole and not _begins_data_set(head):
+        raise DataError(
+            f"{path}: not a DICOM file (no DICM prefix, and no data set without one); give a picture its own ending"
+        )
+    source: Path | io.BytesIO = path
+    if whole:
+        meta = pydicom.filereader.read_file_meta_info(path)
+        if meta.get("MediaStorageSOPClassUID") == _DIRECTORY:
+            raise DataError(f"{path}: lists the films of a disc; give the folder that it lies in")
+        if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            source = _inflated(path, meta)
+    dataset = pydicom.dcmread(source, force=not whole or source is not path, **options)
+    notes = []
+    if not whole:
+        if not (dataset.get("SOPClassUID") or dataset.get("Modality")):
+            raise DataError(f"{path}: neither a DICOM preamble nor the class of an image; {_EXPORT}")
+        notes.append("The file has no DICOM preamble; its data set was read as it stands.")
+    _settle_syntax(path, dataset, inflated=source is not path)
+    return dataset, tuple(notes)
+
+
+def _settle_syntax(path: Path, dataset: Dataset, inflated: bool) -> None:
+    """Give a data set a transfer syntax that agrees with how its pixels are stored.
+
+    Raises:
+        DataError: The two cannot be brought together without guessing.
+    """
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if getattr(dataset, "file_meta", None) is None:
+        dataset.file_meta = FileMetaDataset()
+    syntax = dataset.file_meta.get("TransferSyntaxUID")
+    implicit, little = dataset.original_encoding
+    native = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+    encapsulated = "PixelData" in dataset and dataset["PixelData"].is_undefined_length
+    if not syntax and encapsulated:
+        raise DataError(f"{path}: its pixels are compressed, and no transfer syntax says how; {_EXPORT}")
+    if syntax and _is_compressed(path, syntax) != encapsulated and "PixelData" in dataset:
+        if encapsulated or len(dataset.PixelData) != _native_length(dataset):
+            stored = "compressed" if encapsulated else "uncompressed"
+            raise DataError(f"{path}: its transfer syntax is {syntax.name}, and its pixels are {stored}; {_EXPORT}")
+        syntax = None
+    if not syntax or inflated:
+        dataset.file_meta.TransferSyntaxUID = native
+
+
+def _is_compressed(path: Path, syntax: UID) -> bool:
+    if syntax.is_private or not syntax.is_transfer_syntax:
+        kind = "private" if syntax.is_private else "unknown"
+        raise DataError(f"{path}: {kind} transfer syntax {str(syntax)[:64]}; {_EXPORT} uncompressed")
+    return syntax.is_compressed
+
+
+def _native_length(dataset: Dataset) -> int:
+    """Return the bytes of uncompressed pixels, padded to an even number."""
+    length = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
+    return length + length % 2
+
+
+def _inflated(path: Path, meta: Dataset) -> io.BytesIO:
+    """Return the data set of a deflated file, within bounds."""
+    content = path.read_bytes()
+    start = _AFTER_META + int(meta.get("FileMetaInformationGroupLength") or 0)
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = inflater.decompress(content[start:], MAX_FILE_BYTES)
+    except zlib.error:
+        data = b""
+    if inflater.unconsumed_tail:
+        raise DataError(f"{path}: inflates to more than {MAX_FILE_BYTES:,} bytes; not a single radiograph")
+    if not inflater.eof:
+        raise DataError(f"{path}: damaged deflated file; copy it again or convert it (dcmconv of DCMTK)")
+    return io.BytesIO(data)
+
+
+def _begins_data_set(head: bytes) -> bool:
+    """Whether a file begins with an element of a meta header or of the first group of an image, not with a preamble."""
+    if len(head) < 8:
+        return False
+    for order in "<>":
+        group, element, length = struct.unpack_from(f"{order}HHI", head)
+        if group in (0x0002, 0x0008) and element <= 0x0018:
+            # an explicit element names its representation; an implicit one is as short as a UID or a date
+            return head[4:6] in (b"UL", b"UI", b"CS", b"OB", b"DA", b"TM", b"LO", b"SH") or (
+                order == "<" and length <= 1024
+            )
+    return False

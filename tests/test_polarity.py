@@ -1,0 +1,132 @@
+"""Negatives are recognised, films in a white frame are not taken for one, and no guess refuses a film."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jointwrist.cli import main
+from jointwrist.data.dicom import Radiograph
+from jointwrist.data.phantom import PhantomConfig, make_wrist
+from jointwrist.data.polarity import contrast, has_bright_ground, negative
+from jointwrist.errors import DataError
+from jointwrist.inference.field import Wrist
+from jointwrist.inference.locate import MAYBE_NEGATIVE, NEGATIVE, locate
+from jointwrist.inference.predictor import Predictor, read_film
+from jointwrist.inference.turns import turned
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return Predictor.from_pretrained("jointwrist_tiny", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def wrist():
+    sample = make_wrist(seed=8, index=1, config=PhantomConfig(size=160))
+    assert not has_bright_ground(sample.image[0])
+    return Radiograph(sample.image[0], side=sample.side)
+
+
+def framed(film: Radiograph, grey: float) -> Radiograph:
+    return replace(film, pixels=np.pad(film.pixels, 12, constant_values=np.float32(grey)))
+
+
+def ragged(film: Radiograph) -> Radiograph:
+    """The same with specks on its frame."""
+    pixels = film.pixels.copy()
+    pixels[::9, ::9] *= 0.8
+    return replace(film, pixels=pixels)
+
+
+@pytest.mark.parametrize("degrees", [0, 180])
+def test_a_negative_gives_the_results_of_its_positive(predictor, wrist, degrees):
+    film = replace(wrist, pixels=turned(wrist.pixels, degrees))
+    (found,) = predictor.locate(negative(film))
+    np.testing.assert_allclose(found.pixels, film.pixels, atol=1e-6)
+    assert NEGATIVE in found.notes and NEGATIVE in found.cautions and found.turn == degrees
+    (positive,) = predictor.locate(film)
+    assert not positive.cautions
+    first, second = predictor.predict([positive, found])
+    np.testing.assert_array_equal(second.masks, first.masks)
+
+
+def test_a_white_frame_makes_no_negative_and_a_black_one_hides_none(predictor, wrist):
+    for white in (framed(wrist, 1), ragged(framed(wrist, 1))):
+        (found,) = predictor.locate(white)
+        assert not found.cautions and np.array_equal(found.pixels, white.pixels)
+    assert not has_bright_ground(framed(wrist, 1).pixels) and has_bright_ground(white.pixels)
+    (found,) = predictor.locate(framed(negative(wrist), 0))
+    assert NEGATIVE in found.cautions
+
+
+def test_a_film_that_is_taken_as_it_is_is_remarked_upon(wrist):
+    whole = Predictor.from_pretrained("jointwrist_tiny", device="cpu", field="whole")
+    (found,) = whole.locate(negative(wrist))
+    assert found.cautions == (MAYBE_NEGATIVE,)
+    (found,) = whole.locate(wrist)
+    assert found.cautions == ()
+
+
+def test_the_command_prints_it(wrist, tmp_path, capsys):
+    pixels = (np.clip(negative(wrist).pixels, 0, 1) * 255).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / f"film_{wrist.side}.png")
+    assert main(["predict", str(tmp_path / f"film_{wrist.side}.png"), "-o", str(tmp_path / "out")]) == 0
+    line = capsys.readouterr().out.splitlines()[0]
+    assert "14 of 14 bones" in line and "dark and bright were exchanged" in line
+
+
+def test_contrast_is_that_of_bones_with_what_is_beside_them():
+    masks = np.zeros((2, 64, 64), bool)
+    masks[0, 10:30, 10:30] = masks[1, 40:50, 20:40] = True
+    grey = np.where(masks.any(0), 0.8, 0.3)
+    grey[:, 60:] = 1
+    assert contrast(grey, masks) == pytest.approx(0.5) and contrast(1 - grey, masks) == pytest.approx(-0.5)
+    assert contrast(grey, masks & False) == 0
+
+
+class Guessing:
+    """Finds a wrist on a film as it lies or not, and two whose hands cannot be told in some of its turns."""
+
+    def __init__(self, first: float | None, right: dict[float, float]):
+        self.first, self.right = first, right
+
+    def find(self, film):
+        corner = float(film.pixels[0, 0])
+        if corner == 1:
+            return [] if self.first is None else [Wrist((1.0, 1.0, 2.0), "R", self.first, 0.93)]
+        if corner in self.right:
+            return [Wrist((1.0, 1.0, 2.0), "R", 1.0, self.right[corner])]
+        raise DataError("shows two wrists, and which hand is which cannot be told")
+
+    def filling(self, film):
+        return None
+
+    def tell_side(self, film, window):
+        return None
+
+
+CORNERS = Radiograph(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), side="R")
+
+
+def test_two_wrists_in_a_turn_that_was_a_guess_refuse_no_film():
+    assert locate(Guessing(3.9, {}), CORNERS)[0].turn == 0
+    assert locate(Guessing(3.9, {4.0: 0.99}), CORNERS)[0].turn == 180
+    assert locate(Guessing(None, {4.0: 0.95}), CORNERS)[0].turn == 180
+    with pytest.raises(DataError, match="two wrists"):
+        locate(Guessing(None, {}), CORNERS)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.full((8, 8), np.nan), np.array([[0.0, np.inf]]), np.array([[1e300, 0.0]]), np.zeros((4, 4), complex),
+        np.zeros((4, 4), object), np.full((4, 4), "a"), np.zeros((4, 4), "datetime64[s]"),
+    ],
+)  # fmt: skip
+def test_arrays_without_finite_grey_values_are_refused(array):
+    with pytest.raises(DataError, match="film-1: holds nan, infinite"):
+        read_film(array, name="film-1")

@@ -1,0 +1,80 @@
+"""White-is-zero TIFF files: the same film as their black-is-zero ones, whatever the depth."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jointwrist.data.images import read_image
+
+DEEP = np.random.default_rng(1).integers(0, 65536, (17, 24))
+#: Values, their bits, sample format and white.
+DEPTHS = {
+    "bilevel": (DEEP >> 15, 1, 1, 1),
+    "4 bits": (DEEP >> 12, 4, 1, 15),
+    "8 bits": (DEEP >> 8, 8, 1, 255),
+    "12 bits": (DEEP >> 4, 12, 1, 4095),
+    "16 bits": (DEEP, 16, 1, 65535),
+    "32 bits": (DEEP, 32, 1, 65535),
+    "float": ((DEEP / 65535).astype(np.float32), 32, 3, np.float32(1)),
+}
+
+
+def packed(values: np.ndarray, bits: int, order: str) -> bytes:
+    if bits == 1:
+        return np.packbits(values.astype(bool), axis=1).tobytes()
+    if bits == 4:
+        return (values[:, ::2] << 4 | values[:, 1::2]).astype(np.uint8).tobytes()
+    if bits == 12:
+        first, second = values[:, ::2], values[:, 1::2]
+        return np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], -1).astype(np.uint8).tobytes()
+    kind = "f4" if values.dtype.kind == "f" else f"u{bits // 8}"
+    return values.astype(order + kind).tobytes()
+
+
+def tiff(values: np.ndarray, bits: int, sample_format: int, photometric: int, order: str) -> bytes:
+    """A TIFF file of one strip (TIFF 6.0, section 2)."""
+    data = packed(values, bits, order)
+    height, width = values.shape
+    short, long = 3, 4
+    entries = [
+        (256, short, width), (257, short, height), (258, short, bits), (259, short, 1), (262, short, photometric),
+        (273, long, 8), (277, short, 1), (278, short, height), (279, long, len(data)), (339, short, sample_format),
+    ]  # fmt: skip
+    data += b"\0" * (len(data) % 2)
+    directory = struct.pack(f"{order}H", len(entries))
+    for tag, kind, value in entries:
+        directory += struct.pack(f"{order}HHI", tag, kind, 1)
+        directory += struct.pack(f"{order}HH", value, 0) if kind == short else struct.pack(f"{order}I", value)
+    mark = b"II" if order == "<" else b"MM"
+    return mark + struct.pack(f"{order}HI", 42, 8 + len(data)) + data + directory + bytes(4)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_white_is_zero_is_the_film_of_black_is_zero(tmp_path, depth, order):
+    values, bits, sample_format, white = DEPTHS[depth]
+    if order == ">" and depth in ("12 bits", "32 bits"):
+        pytest.skip("Pillow reads no such file of either kind")
+    films = []
+    for photometric, stored in ((1, values), (0, white - values)):
+        path = tmp_path / f"{photometric}.tif"
+        path.write_bytes(tiff(stored, bits, sample_format, photometric, order))
+        films.append(read_image(path))
+    np.testing.assert_allclose(films[0], values / np.float64(65535 if bits == 12 else white), atol=1e-7)
+    np.testing.assert_allclose(films[1], films[0], atol=1e-7)
+
+
+@pytest.mark.parametrize("compression", ["group4", "tiff_lzw", "packbits", "tiff_adobe_deflate"])
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_compressed_files(tmp_path, compression, photometric):
+    """Pillow writes what it shows: the same picture under either photometric interpretation."""
+    grey = (DEEP >> 8).astype(np.uint8)
+    picture = Image.fromarray(grey > 99) if compression == "group4" else Image.fromarray(grey)
+    picture.save(tmp_path / "film.tif", compression=compression, tiffinfo={262: photometric})
+    np.testing.assert_allclose(
+        read_image(tmp_path / "film.tif"), np.asarray(picture) / (1 if compression == "group4" else 255), atol=1e-7
+    )
