@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -163,7 +164,7 @@ def test_a_window_that_cannot_be_used_is_left_out(tmp_path, window):
 def test_pixels_that_are_not_square_are_shown_so(tmp_path):
     path, masks = write_film(tmp_path, "R")
     result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
-    result.film.header.PixelSpacing = [0.3, 0.15]
+    result = replace(result, film=replace(result.film, aspect=2.0))
     area = build_pr(result).DisplayedAreaSelectionSequence[0]
     assert list(area.PresentationPixelAspectRatio) == [2000, 1000]
 
