@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import finder as benchmark
+from benchmarks import sides
 from jointwrist.data.images import write_image
 from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.errors import DataError
@@ -95,3 +96,20 @@ def test_films_of_ones_own(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         benchmark.main([str(tmp_path / "nothing.png")])
     assert "nothing.png: no such file" in capsys.readouterr().err
+
+
+def test_sides_counts_each_film_and_its_mirror_image(tmp_path, monkeypatch, capsys):
+    class Brightest:
+        """Takes the half with the brightest pixel for the thumb's: left of a right hand."""
+
+        def tell_side(self, film, window):
+            column = film.pixels.max(0).argmax() / film.pixels.shape[1]
+            return None if 0.4 < column < 0.6 else "R" if column < 0.4 else "L"
+
+    monkeypatch.setattr(sides, "FieldFinder", Brightest)
+    for name, column in (("a_L.png", 180), ("b_R.png", 180), ("c_L.png", 100), ("d.png", 10)):
+        pixels = np.zeros((200, 200), np.float32)
+        pixels[100, column] = 1
+        write_image(tmp_path / name, pixels)
+    assert sides.main([str(tmp_path)]) == 0
+    assert "| as it is | 6 | 2 | 2 | 2 |" in capsys.readouterr().out

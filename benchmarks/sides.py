@@ -1,0 +1,72 @@
+"""How often the bones tell which hand a wrist is of: `python benchmarks/sides.py [--wrists 24] [FILM ...]`.
+
+Phantoms that no training has seen, or films of one's own whose names tell their side (or folders of them); each as it
+is and mirrored, which makes it the other hand, and each again turned, noisy, blurred, dark or coarse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, rotate
+from tqdm import tqdm
+
+from jointwrist.data.dicom import Radiograph, find_films, load_radiograph
+from jointwrist.data.phantom import PhantomConfig, make_wrist
+from jointwrist.inference.field import FieldFinder
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print how many sides of every kind of film were right, not told, or wrong."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--wrists", type=int, default=24, metavar="N", help="phantoms (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=6000, help="of the phantoms (default: %(default)s)")
+    parser.add_argument("films", nargs="*", type=Path, metavar="FILM", help="films or folders, in place of phantoms")
+    arguments = parser.parse_args(argv)
+    finder = FieldFinder()
+    if arguments.films:
+        films = [film for film in map(load_radiograph, find_films(arguments.films)) if film.side]
+    else:
+        wrists = (make_wrist(arguments.seed, index, PhantomConfig(size=256)) for index in range(arguments.wrists))
+        films = [Radiograph(wrist.image[0], side=wrist.side) for wrist in wrists]
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for film in tqdm(films, "films"):
+        for kind, pixels in variants(film.pixels):
+            counts[kind][verdict(finder, pixels, film.side)] += 1
+            counts[kind][verdict(finder, pixels[:, ::-1], "LR".replace(film.side, ""))] += 1
+    print("| wrist, and its mirror image | films | right | not told | wrong |\n| --- | ---: | ---: | ---: | ---: |")
+    for kind, count in counts.items():
+        print(f"| {kind} | {count.total()} | {count['right']} | {count['not told']} | {count['wrong']} |")
+    return 0
+
+
+def variants(pixels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield a film as it is, and worse."""
+    size = max(pixels.shape)
+    yield "as it is", pixels
+    for degrees in (-15, 15):
+        yield f"turned by {degrees}°", rotate(pixels, degrees, reshape=False, order=1)
+    noise = np.random.default_rng(0).normal(0, 0.12, pixels.shape)
+    yield "noise of 12 % of the range", np.clip(pixels + noise, 0, 1)
+    yield "blurred by 1 % of the side", gaussian_filter(pixels, size / 100)
+    yield "grey values squared", pixels**2
+    yield "70 pixels wide", pixels[:: max(size // 70, 1), :: max(size // 70, 1)]
+
+
+def verdict(finder: FieldFinder, pixels: np.ndarray, side: str) -> str:
+    """Ask for the side of a wrist that fills its film."""
+    film = Radiograph(np.ascontiguousarray(pixels, np.float32))
+    height, width = film.pixels.shape
+    told = finder.tell_side(film, (width / 2, height / 2, float(max(height, width))))
+    return "not told" if told is None else "right" if told == side else "wrong"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
