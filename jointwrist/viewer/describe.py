@@ -16,6 +16,8 @@ from jointwrist.inference.registration import Similarity
 from jointwrist.inference.result import NOTICE, WristResult
 from jointwrist.report.svg import outline_path
 
+#: What the page says of a hand that nothing tells.
+UNKNOWN_SIDE = "Side not known, taken for a right hand: choose it on the right."
 #: What users of the weights that come with the package must know.
 SHIPPED_CAUTION = (
     "These weights were trained on phantoms alone. Their erosion output has never seen a real erosion: on real"
@@ -41,9 +43,9 @@ def describe_result(result: WristResult) -> dict[str, Any]:
 
     Returns:
         `WristResult.to_dict` with `paths`, the outlines of the 14 bones as SVG path data in pixels of the film;
-        `maps`, six flat lists of logits, row by row, or None; `film_notes`, what the file itself gives reason to say,
-        and `film_cautions`, those of them that put all of it in doubt; `side_known`; and `side_stated`, whether the
-        DICOM header names the hand.
+        `maps`, six flat lists of logits, row by row, or None; `film_notes`, what the file itself gives reason to say;
+        `doubts`, what puts all of the result in doubt; `side_known`; and `side_stated`, whether the DICOM header codes
+        the hand.
     """
     maps = None
     if result.maps is not None:
@@ -53,7 +55,7 @@ def describe_result(result: WristResult) -> dict[str, Any]:
         "paths": [outline_path(mask) if found else "" for mask, found in zip(result.masks, result.found, strict=True)],
         "maps": maps,
         "film_notes": list(result.film.notes),
-        "film_cautions": list(result.film.cautions),
+        "doubts": [*result.film.cautions, *([] if result.film.side else [UNKNOWN_SIDE])],
         "side_known": result.film.side is not None,
         "side_stated": result.film.side_stated,
     }

@@ -96,6 +96,7 @@ def test_the_side_can_be_said_where_no_header_says_it(client, predictor, wrists)
     film = client.get(f"films/{key}")
     # the bones tell it, which does not count as said
     assert (film["side"], film["side_known"], film["side_stated"]) == ("L", True, False)
+    assert film["doubts"] == ["The side L was told from the bones."] and set(film["doubts"]) <= set(film["film_notes"])
     reply, said = client("POST", f"films/{key}/side?side=L")
     assert reply.status == 200
     assert (said["side"], said["side_known"]) == ("L", True)

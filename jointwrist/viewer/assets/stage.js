@@ -54,7 +54,8 @@ export class Stage {
   }
 
   label(visit) {
-    this.caption.replaceChildren(...(visit ? [make("b", {}, visit)] : []), this.result.source);
+    const doubts = this.result.doubts.map((text) => make("span", { class: "warning" }, text));
+    this.caption.replaceChildren(...(visit ? [make("b", {}, visit)] : []), this.result.source, ...doubts);
   }
 
   draw() {

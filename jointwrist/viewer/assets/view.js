@@ -243,10 +243,7 @@ function drawFacts() {
       side.append(button, " ");
     }
     block.append(side);
-    const unknown = result.side_known ? [] : ["Side not known, taken for a right hand: choose it above."];
-    const doubts = [...unknown, ...result.film_cautions];
-    const others = result.film_notes.filter((note) => !doubts.includes(note));
-    block.append(...doubts.map((note) => make("p", { class: "warning" }, note)));
+    const others = result.film_notes.filter((note) => !result.doubts.includes(note));
     block.append(...others.map((note) => make("p", { class: "faint" }, note)));
     return block;
   }));
