@@ -147,7 +147,7 @@ class Predictor:
         Args:
             source: File (BMP, PNG, DICOM ...), (H, W) array, folder, or a list of them; a warning names what of a
                 folder is left out.
-            side: "L" or "R", the hand on the film; None takes it from the file, and a right hand where it says nothing.
+            side: "L" or "R", the hand on the film; None takes it from the file, else from the bones, else a right hand.
             tta: Average over enlarged, reduced and turned views, five times the work; the result's `uncertainty` then
                 says how far they lie apart.
             batch_size: Films that go through the network at once.
