@@ -15,6 +15,7 @@ NAMES = {
         "0001_01_WRI-{}1_M014.png", "0211_1297860395_01_WRI-{}2_F008.png", "WRI-{}1.png", "WRI-{}.png", "WRI{}1.png",
         "{}Hand.png", "Hand{}.png", "{}_wrist.png", "{}-HAND-3.tif", "0012{}.png", "0001_{}_0002.png", "P012_{}_PA.png",
         "wrist_{}_2024-05-01.dcm", "XR_WRIST_{}_PA.dcm", "smith_{}.png", "PATIENT-{}.png", "{}HAND.png", "WRIST{}.png",
+        "ID0001_{}_2.png", "subject-07_side-{}_xray.png", "sub-01_hemi-{}_wrist.nii.gz",
         "visit 2 hand {}.png", "films/{}_hand/0001_WRIST_{}.png", r"C:\films\hand_{}.png",
     ),
     ("l", "r"): ("wrist_{}.png", "wrist-{}.png", "{}hand01.png", "{}wrist.png", "hand-{}-2.png", "0001_{}.png"),

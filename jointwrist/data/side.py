@@ -45,7 +45,7 @@ _ENDINGS = frozenset("png jpg jpeg bmp tif tiff dcm dicom ima json xml nii gz nr
 OTHERS = _ENDINGS | frozenset(
     "pa ap dp dv face profil lat lateral obl oblique view views xr xray ray cr dx dr rx film films img image images im"
     " scan visit baseline followup up pre post mask masks seg overlay label labels annotated copy kopie crop cropped"
-    " original orig final phantom gt pred rf".split()
+    " original orig final phantom gt pred rf side seite lado lato hemi laterality".split()
 )
 _PIECES = re.compile(r"[^\W\d_]*?[a-zß-ÿ](?=[A-ZÀ-Þ])|[A-Z]+(?=[A-Z][a-z])|[^\W\d_]+")
 
@@ -136,13 +136,22 @@ def _pieces(text: str) -> list[_Piece]:
         offset = chunk.start() + (len(word[1]) if word else 0)
         letters = word[2] if word else chunk[0]
         parts = [(offset + m.start(), offset + m.end(), False) for m in _PIECES.finditer(letters)]
-        coded = word and len(word[3]) > 1 and parts[-1][1] - parts[-1][0] == 1
+        # digits beside a word that means nothing make a code of it, as those beside a letter do
+        coded = letters != chunk[0] and (
+            not any(_means(_folded(text[start:end])) for start, end, _ in parts)
+            or (len(word[3]) > 1 and parts[-1][1] - parts[-1][0] == 1)
+        )
         pieces += [(chunk.start(), chunk.end(), True)] if coded else parts
     starts = [0, *(end for _, end, _ in pieces)]
     return [
         _Piece(_folded(text[start:end]), start, end, text[last:start], code)
         for last, (start, end, code) in zip(starts, pieces, strict=False)
     ]
+
+
+def _means(word: str) -> bool:
+    """Whether a folded word is one of side or hand, or one of both written together."""
+    return word in HANDS or word in WORDS or word in ABBREVIATIONS or _split(word) is not None
 
 
 def _folded(word: str) -> str:
@@ -162,11 +171,17 @@ def _in_code(text: str, piece: _Piece, before: _Piece | None, after: _Piece | No
 
 def _glued(piece: _Piece) -> tuple[int, int, str] | None:
     """Read `lhand`, `WRISTL`, `leftwrist` and `linkerhand`."""
+    found = _split(piece.text)
+    return found and (piece.start + found[0], piece.start + found[1], found[2])
+
+
+def _split(text: str) -> tuple[int, int, str] | None:
+    """Return start, end and side of the part of a folded word that stands before or behind one for the hand."""
     for word, side in {**WORDS, **ABBREVIATIONS}.items():
-        if piece.text.startswith(word) and piece.text[len(word) :] in HANDS:
-            return piece.start, piece.start + len(word), side
-        if piece.text.endswith(word) and piece.text[: -len(word)] in HANDS:
-            return piece.end - len(word), piece.end, side
+        if text.startswith(word) and text[len(word) :] in HANDS:
+            return 0, len(word), side
+        if text.endswith(word) and text[: -len(word)] in HANDS:
+            return len(text) - len(word), len(text), side
     return None
 
 
