@@ -15,8 +15,11 @@ endif
 run: $(VENV)/.installed-run
 	$(BIN)/accelerate launch $(LAUNCH_FLAGS) benchmarks/run_all.py $(ARGS)
 
+# Tests run beside each other, a process for each core; more than eight would not be faster.
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 8 ? cores : 8)))
+
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # The weights that come with the package, trained again from nothing: about six hours on two cores.
 TUNE := $(BIN)/jointwrist train jointwrist_tiny --data results/weights/data --config recipes/jointwrist_tiny_tune.yaml

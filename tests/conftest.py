@@ -13,7 +13,7 @@ import programs
 import pytest
 import trust_table
 
-# two cores are shared by the test runner and its subprocesses
+# tests run beside each other, a process for each core
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
