@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import torch
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from jointwrist.anatomy import JOINT_NAMES, SCORES
 from jointwrist.metrics.erosion_bootstrap import decisions, weighted_figures
@@ -65,15 +67,20 @@ def auroc(eroded: np.ndarray, probability: np.ndarray) -> float:
 
 
 def quadratic_kappa(first: np.ndarray, second: np.ndarray) -> float:
-    """Quadratic weighted kappa of two (N,) rows of scores (Cohen, Psychol. Bull. 70, 1968).
+    """Quadratic weighted kappa of two (N,) rows of scores, whole numbers from 0 (Cohen, Psychol. Bull. 70, 1968).
 
     Scores that nobody gave change nothing. 0 where only one of the rows varies; nan where all scores are the same one.
     """
-    first, second = np.asarray(first, float), np.asarray(second, float)
+    first, second = (torch.from_numpy(np.array(scores, np.int64)) for scores in (first, second))
     if len(first) == 0:
         return float("nan")
-    expected = first.var() + second.var() + (first.mean() - second.mean()) ** 2
-    return float(1 - ((first - second) ** 2).mean() / expected) if expected else float("nan")
+    levels = max(int(first.max()), int(second.max()), 1) + 1
+    counts = multiclass_confusion_matrix(second, first, levels).double()
+    level = torch.arange(levels)
+    weights = (level[:, None] - level) ** 2
+    by_chance = counts.sum(1)[:, None] * counts.sum(0) / counts.sum()
+    expected = float((weights * by_chance).sum())
+    return 1 - float((weights * counts).sum()) / expected if expected else float("nan")
 
 
 def calibration_error(eroded: np.ndarray, probability: np.ndarray, bins: int = 15) -> float:
