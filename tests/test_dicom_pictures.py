@@ -117,13 +117,11 @@ def test_holes_pieces_and_frame_are_outlined(monkeypatch):
     assert all((a[-1] == b[0]).all() for a, b in pairwise(parts))
 
 
-LUT = dict(LUTDescriptor=[4096, 0, 12], LUTData=[min(4095, 2 * v) for v in range(4096)])
-
-
-def lut_item():
+def lut_item(first):
+    """A table of 12-bit entries that saturates half-way."""
     item = pydicom.Dataset()
-    item.add_new("LUTDescriptor", "US", LUT["LUTDescriptor"])
-    item.add_new("LUTData", "US", LUT["LUTData"])
+    item.add_new("LUTDescriptor", "SS" if first < 0 else "US", [4096, first, 12])
+    item.add_new("LUTData", "US", [min(4095, 2 * value) for value in range(4096)])
     return item
 
 
@@ -135,13 +133,15 @@ def lut_item():
         {"WindowCenter": 1500, "WindowWidth": 1800, "PhotometricInterpretation": "MONOCHROME1"},
         {"WindowCenter": 400, "WindowWidth": 900, "RescaleSlope": 0.5, "RescaleIntercept": -100},
         {"VOILUTSequence": "lut", "PhotometricInterpretation": "MONOCHROME1"},
+        {"VOILUTSequence": "signed lut", "RescaleSlope": 1, "RescaleIntercept": -2048},
     ],
-    ids=["full", "window", "inverse", "rescaled", "lut"],
+    ids=["full", "window", "inverse", "rescaled", "lut", "signed"],
 )
 def test_the_state_keeps_the_films_grey_scale(tmp_path, attributes):
     program = programs.need("dcmp2pgm", "dcmtk")
     if attributes.get("VOILUTSequence"):
-        attributes = attributes | {"VOILUTSequence": pydicom.Sequence([lut_item()])}
+        first = -2048 if "signed" in attributes["VOILUTSequence"] else 0
+        attributes = attributes | {"VOILUTSequence": pydicom.Sequence([lut_item(first)])}
     path, masks = write_film(tmp_path, "R", **attributes)
     result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
     state = save_dataset(build_pr(result), tmp_path / "pr.dcm")

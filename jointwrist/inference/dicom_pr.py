@@ -10,6 +10,7 @@ import numpy as np
 
 from jointwrist.anatomy import BONES, JOINTS
 from jointwrist.data.dicom_header import unquoted
+from jointwrist.data.look_up import read_table
 from jointwrist.inference.dicom_source import equipment, mark_deidentified, source_dataset
 from jointwrist.inference.outlines import closed_outlines
 from jointwrist.inference.overlay import ERODED, HEALTHY
@@ -177,13 +178,27 @@ def _keep_grey_scale(state: Dataset, header: Dataset) -> None:
         state.RescaleType = "US"
     item = Dataset()
     if header.get("VOILUTSequence"):
-        item["VOILUTSequence"] = deepcopy(header["VOILUTSequence"])
+        item.VOILUTSequence = [_sixteen_bits(table, header) for table in header.VOILUTSequence]
     elif _valid_window(header):
         for name in _WINDOW:
             if header.get(name) is not None:
                 item[name] = deepcopy(header[name])
     if len(item):
         state.SoftcopyVOILUTSequence = [item]
+
+
+def _sixteen_bits(item: Dataset, header: Dataset) -> Dataset:
+    """Return a VOI LUT with entries of 16 bits: images may have 10 to 16, presentation states 8 or 16 (C.11.8)."""
+    from pydicom import Dataset
+
+    signed = header.get("PixelRepresentation") == 1 or float(header.get("RescaleIntercept") or 0) < 0
+    table = read_table(item, header.original_encoding[1] is not False, -32768 if signed else 0, 65535)
+    entries = np.rint(table.entries * (65535 / (2**table.bits - 1))).astype("<u2")
+    result = Dataset()
+    descriptor = np.array([len(entries) % 65536, table.first, 16]).astype(np.int16 if table.first < 0 else np.uint16)
+    result.add_new("LUTDescriptor", "SS" if table.first < 0 else "US", descriptor.tolist())
+    result.add_new("LUTData", "OW", entries.tobytes())
+    return result
 
 
 def _valid_window(header: Dataset) -> bool:
