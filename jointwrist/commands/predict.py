@@ -71,7 +71,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--deidentify",
         action="store_true",
-        help="leave patient and study empty in DICOM files, whose UIDs stay, and number the films in place of their names",
+        help="leave patient and study, not UIDs, empty in DICOM files, and number the films in place of their names",
     )
     parser.set_defaults(run=predict, misused=parser.error)
 
