@@ -212,6 +212,58 @@ def test_numbers_and_names_of_another_tool_are_mapped(root, predicted, tmp_path)
     assert (out / "segmentation.csv").read_text() == wanted
 
 
+def test_a_label_map_of_16_bits_is_no_bit_map(root, predicted, tmp_path, capsys):
+    masks = write("labels", tmp_path / "masks", predicted)
+    _, out = score(masks, root[0])
+    wanted = (out / "segmentation.csv").read_text()
+    for path in masks.iterdir():
+        Image.fromarray(np.asarray(Image.open(path)).astype(np.uint16)).save(path)
+    assert score(masks, root[0])[0] == 2
+    assert "say so with --format labels" in capsys.readouterr().err
+    assert score(masks, root[0], "--format", "labels")[0] == 0
+    assert (out / "segmentation.csv").read_text() == wanted
+
+
+def test_a_label_map_whose_bones_begin_at_0_is_refused(root, predicted, tmp_path, capsys):
+    """A map that leaves the ground out would shift every bone by one."""
+    masks = write("labels", tmp_path / "masks", predicted)
+    for path in masks.iterdir():
+        Image.fromarray(np.asarray(Image.open(path)) - np.uint8(1)).save(path)  # the ground becomes 255
+    (tmp_path / "names.yaml").write_text("255: null\n")
+    assert score(masks, root[0], "--map", str(tmp_path / "names.yaml"))[0] == 2
+    assert "most pixels are 255, where 0 is the ground" in capsys.readouterr().err
+
+
+def test_results_may_name_their_categories_and_must_have_masks(root, predicted, tmp_path, capsys):
+    masks = write("results", tmp_path / "masks", predicted)
+    _, out = score(masks, root[0])
+    wanted = (out / "segmentation.csv").read_text()
+    results = json.loads((masks / "results.json").read_text())
+    for key in ("category_id", "category_name"):
+        named = [{**result, key: BONE_NAMES[result["category_id"] - 1]} for result in results]
+        for result in named if key == "category_name" else ():
+            del result["category_id"]
+        (masks / "results.json").write_text(json.dumps(named))
+        assert score(masks, root[0])[0] == 0
+        assert (out / "segmentation.csv").read_text() == wanted
+    for result in results:
+        result["bbox"] = [1, 1, 9, 9]
+        del result["segmentation"]
+    (masks / "results.json").write_text(json.dumps(results))
+    capsys.readouterr()
+    assert score(masks, root[0])[0] == 2
+    assert "a box is no mask" in capsys.readouterr().err
+
+
+def test_faults_of_other_splits_do_not_matter(root, predicted, tmp_path):
+    folder = shutil.copytree(root[0], tmp_path / "release")
+    masks = folder / "BoneSegmentation" / "masks"
+    (masks / "train" / "no identifier.npy").write_bytes(b"")
+    command = ["evaluate", "--predictions", str(write("npy", tmp_path / "masks", predicted)), "--data", str(folder)]
+    assert main([*command, "--split", "val", "-o", str(tmp_path / "out")]) == 0
+    assert main([*command, "--split", "all", "-o", str(tmp_path / "out")]) == 2
+
+
 def test_the_best_of_several_results_counts(root, predicted, tmp_path):
     folder, _ = root
     _, out = score(write("results", tmp_path / "masks", predicted), folder)
@@ -262,41 +314,3 @@ def test_folders_that_hold_nothing_or_too_much_are_refused(root, predicted, tmp_
     assert score(tmp_path / "none", folder)[0] == 2
     assert "holds no masks" in capsys.readouterr().err
     assert main(["evaluate", "--data", str(folder)]) == 2
-
-
-def test_erosion_probabilities_give_the_rows_they_came_from(release, phantom_root, tmp_path, capsys):
-    random, lines = np.random.default_rng(0), ["case,joint,probability,level,remark"]
-    cases = release.erosion("test")
-    for case in cases:
-        for joint, score_ in zip(("MC1", "Trapzium", "Sc", "Lunate", "Radius", "DU"), case.scores, strict=True):
-            if score_ >= 0:
-                lines.append(f"{case.identifier},{joint},{random.random():.5f},{random.integers(4)},x")
-    table, command = tmp_path / "t.csv", ["evaluate", "--predictions", str(tmp_path), "--data", str(phantom_root)]
-    table.write_text("\n".join(lines))
-    assert main([*command, "--erosions", str(table), "--threshold", "0.3", "-o", str(tmp_path / "a")]) == 0
-    assert "AUROC" in capsys.readouterr().out
-    rows = pd.read_csv(tmp_path / "a" / "erosion.csv")
-    assert len(rows) == len(lines) - 1
-    assert list(rows["predicted"]) == [int(p >= 0.3) for p in rows["probability"]]
-    assert (
-        main(
-            [
-                *command,
-                "--erosions",
-                str(tmp_path / "a" / "erosion.csv"),
-                "--threshold",
-                "0.3",
-                "-o",
-                str(tmp_path / "b"),
-            ]
-        )
-        == 0
-    )
-    assert (tmp_path / "b" / "erosion.csv").read_text() == (tmp_path / "a" / "erosion.csv").read_text()
-    table.write_text("\n".join(lines[:-1]))
-    capsys.readouterr()
-    assert main([*command, "--erosions", str(table), "-o", str(tmp_path / "a")]) == 2
-    assert "no probability of" in capsys.readouterr().err
-    table.write_text("\n".join([lines[0], lines[1].replace("0.", "7.")]))
-    assert main([*command, "--erosions", str(table), "-o", str(tmp_path / "a")]) == 2
-    assert "no probability from 0 to 1" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from annotation_files import OUTLINES, write_coco
 from PIL import Image
@@ -154,6 +155,32 @@ def test_a_damaged_labelme_file_is_refused_by_name(shape, message, tmp_path, cap
     error = capsys.readouterr().err
     assert message in error
     assert "a_L.json" in error
+
+
+def test_a_size_written_as_text_counts(masked, tmp_path, capsys):
+    source = write_coco(tmp_path / "source", masked[:1], OUTLINES["runs"])
+    content = json.loads(source.read_text())
+    image, runs = content["images"][0], content["annotations"][0]["segmentation"]
+    image["width"], runs["size"] = str(image["width"]), [str(side) for side in runs["size"]]
+    source.write_text(json.dumps(content))
+    assert main(["data", "import", "coco", str(source), str(tmp_path / "out")]) == 0
+    image["width"] = "999"
+    source.write_text(json.dumps(content))
+    assert main(["data", "import", "coco", str(source), str(tmp_path / "out 2")]) == 2
+    assert "was drawn on 999 x" in capsys.readouterr().err
+    assert main(["data", "import", "coco", str(source.parent), str(tmp_path / "out 2")]) == 2
+    assert "is a folder; give the JSON file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("other", ["a_L.nii", "a_L/Lunate.nii.gz"])
+def test_two_sources_of_masks_for_one_radiograph_are_refused(other, tmp_path, capsys):
+    nibabel = pytest.importorskip("nibabel")
+    Image.new("L", (10, 10)).save(tmp_path / "a_L.png")
+    for name in ("a_L.nii.gz", other):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        nibabel.save(nibabel.Nifti1Image(np.eye(10, dtype=np.uint8), np.eye(4)), tmp_path / name)
+    assert main(["data", "import", "nifti", str(tmp_path), str(tmp_path / "out")]) == 2
+    assert "hold masks of one radiograph; keep one" in capsys.readouterr().err
 
 
 def test_other_faults_of_a_labelme_folder(tmp_path, capsys):

@@ -31,6 +31,7 @@ TOOLS = {
     "django": lambda stem, n: f"{stem}_x7K2p9{n}.png",
     "uuid": lambda stem, n: f"{UUID.format(n)}-{stem}.png",
     "uuid behind": lambda stem, n: f"{stem}_{UUID.format(n)}.png",
+    "percent signs": lambda stem, n: f"{stem}%20%28{n + 1}%29.png",
     "second ending": lambda stem, n: f"{stem}.dcm.png",
     "label studio of roboflow": lambda stem, n: f"{0x9F8E7D6C + n:08x}-{stem}_png.rf.{HASH}.png",
     "label studio of a copy": lambda stem, n: f"{0x9F8E7D6C + n:08x}-{stem} (1).png",
@@ -85,6 +86,10 @@ def test_plain_names_are_patients_of_their_own(tool):
         ("p1/a_L", "p2/b_L"),
         ("L", "R"),
         ("0172_0001_L (1)", "0172_0001_L"),
+        (f"{HASH}_0172_L", f"{HASH[::-1]}_0172_R"),
+        tuple(f"{HASH[n:]}{HASH[:n]}_00{n // 2 + 10}_{'LR'[n % 2]}" for n in range(6)),
+        ("frame_000000_L", "frame_000001_L"),
+        ("p1/0172_L", "p2/0172_R"),
     ],
 )
 def test_where_it_is_unsure_a_table_is_asked_for(names, tmp_path, capsys):
@@ -129,6 +134,20 @@ def test_a_patient_under_two_prefixes_of_label_studio_is_in_one_split(tmp_path):
     cases = Release.open(tmp_path / "out").cases
     assert len({case.patient for case in cases}) == 10
     assert len({(case.patient, case.segmentation_split) for case in cases}) == 10
+
+
+@pytest.mark.parametrize("end", ["_0001_{}", "_{}"])
+def test_folders_of_splits_are_no_patients(end):
+    """Roboflow's, also where all studies have the number of those that no name tells."""
+    folders = ("train", "train", "valid", "test")
+    names = [f"{folder}/P{1 + n // 2}{end.format('LR'[n % 2])}_png.rf.{HASH}.jpg" for n, folder in enumerate(folders)]
+    told = [entry.name for entry in identify(list(map(Path, names)))]
+    assert told == ["P1_0001_L", "P1_0001_R", "P2_0001_L", "P2_0001_R"]
+
+
+def test_a_study_that_a_name_tells_is_one_in_any_folder():
+    images = [Path("site1/0172_0001_L.png"), Path("site2/0172_0002_L.png")]
+    assert [entry.name for entry in identify(images)] == ["0172_0001_L", "0172_0002_L"]
 
 
 def test_a_table_with_the_names_before_the_tool_fits(tmp_path):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import re
+import zipfile
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +67,9 @@ REFUSED = {
     "row twice in another case": ((PLAIN + "0001_0001_l.png,x,L,\n").encode(), "0001_0001_l.png; mend the table"),
     "patients alike": (PLAIN.replace("Möller", "müller").encode(), "differ in case"),
     "leading zeros": (PLAIN.replace("Möller", "7").replace("Müller", "007").encode(), "leading zeros"),
+    "zeros of a fraction": (PLAIN.replace("Möller", "7.0").replace("Müller", "007").encode(), "or .0 alone"),
+    "formula without a value": (PLAIN.replace("Müller", "#N/A").encode(), "a formula without a value (#N/A)"),
+    "the same in German": (PLAIN.replace("Müller", "#BEZUG!").encode(), "a formula without a value (#BEZUG!)"),
     "two splits": (b"file,patient,split\n0001_0001_L.png,A,train\n0002_0001_L.png,A,test\n", "patient A is in"),
 }
 
@@ -114,6 +121,49 @@ def test_a_workbook_is_read(name, source, tmp_path):
         ("0001_0001_L.png", "17", "2024-05-01", 0.15, 2),
         ("0002_0001_L", "17.5", "", None, -1),
     ]
+
+
+def workbook(path, value, merged=None):
+    book = Workbook()
+    for row in (["file", "patient"], ["a_L.png", value], ["b_L.png", None], ["c_L.png", "B"]):
+        book.active.append(row)
+    if merged:
+        book.active.merge_cells(merged)
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("value", "merged", "message"),
+    [("A", "B2:B3", "the cells B2:B3 are merged"), ('="A"&"B"', None, "never computed"), ("#REF!", None, "(#REF!)")],
+)
+def test_a_cell_of_a_workbook_without_a_value_of_its_own_is_refused(value, merged, message, tmp_path):
+    with pytest.raises(DataError, match=re.escape(message)):
+        read_table(workbook(tmp_path / "table.xlsx", value, merged))
+
+
+def test_a_title_over_columns_and_a_formula_that_gives_nothing_are_no_fault(tmp_path):
+    path = workbook(tmp_path / "table.xlsx", '=IF(1=1,"","A")', "A5:B5")
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            # as Excel and LibreOffice write it
+            content = re.sub(rb'<c r="B2"[^>]*>(<f>.*?</f>)<v */>', rb'<c r="B2" t="str">\1<v></v>', content)
+            archive.writestr(name, content.replace(b"<v></v></v>", b"<v></v>"))
+    assert [(row.file, row.patient) for row in read_table(path)] == [("a_L.png", ""), ("b_L.png", ""), ("c_L.png", "B")]
+
+
+def test_a_patient_named_by_the_table_for_one_film_and_not_for_another_is_refused():
+    """Otherwise the films of one person have two patients, and perhaps two splits."""
+    images = [Path("0001_0001_L.png"), Path("0001_0002_L.png"), Path("0002_0001_L.png")]
+    rows = [Row("", "0001_0001_L.png", "Anna"), Row("", "0001_0002_L.png"), Row("", "0002_0001_L.png")]
+    with pytest.raises(DataError, match=r"0001_0002_L.png: the table names no patient.* Anna; write"):
+        identify(images, rows)
+    with pytest.raises(DataError, match="names no patient"):
+        identify(images, rows[:1], allow_partial=True)
+    rows[1] = replace(rows[1], patient="Anna")
+    assert [entry.identifier.patient for entry in identify(images, rows)] == ["Anna", "Anna", "0002"]
 
 
 def test_paths_tell_films_of_one_name_apart(tmp_path, capsys):

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jointwrist.commands.shared import complain
+from jointwrist.data.layout import SPLITS
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
-    from jointwrist.data.ram_w600 import Case, Release
+    from jointwrist.data.ram_w600 import Release
 
 #: File of erosion probabilities that is looked for among the predictions.
 EROSIONS = "erosion.csv"
@@ -51,7 +52,7 @@ def evaluate_predictions(arguments: argparse.Namespace) -> int:
     """Score masks and erosion probabilities; what cannot be scored is named, and the exit code is then 2."""
     from jointwrist.data.ram_w600 import Release
 
-    release = Release.open(arguments.data)
+    release = Release.open(arguments.data, splits=_splits(arguments))
     path = arguments.erosions or arguments.predictions / EROSIONS
     erosions = path if arguments.erosions or path.is_file() else None
     faults = _masks(release, arguments, erosions is None)
@@ -71,7 +72,7 @@ def _masks(release: Release, arguments: argparse.Namespace, needed: bool) -> int
     predicted = find_masks(arguments.predictions, known, arguments.format, mapping, needed)
     if predicted is None:
         return 0
-    cases = [case for case in _chosen(release, arguments, "segmentation_split") if case.mask is not None]
+    cases = [case for split in _splits(arguments) for case in release.segmentation(split)]
     done = score_masks(cases, predicted)
     _name(predicted.extra, "of no radiograph in this folder", arguments.predictions)
     for fault in done.faults:
@@ -91,12 +92,10 @@ def _masks(release: Release, arguments: argparse.Namespace, needed: bool) -> int
 
 def _erosions(release: Release, arguments: argparse.Namespace, path: Path) -> int:
     """Score the erosion probabilities; return how many radiographs lack some."""
-    from jointwrist.data.ram_w600 import SPLITS
     from jointwrist.engine.score_erosions import read_probabilities, score_erosions
 
     found, extra = read_probabilities(path, {case.identifier for case in release.cases})
-    splits = SPLITS if arguments.split == "all" else (arguments.split,)
-    cases = [case for split in splits for case in release.erosion(split)]
+    cases = [case for split in _splits(arguments) for case in release.erosion(split)]
     rows, faults = score_erosions(cases, found, arguments.threshold)
     _name(extra, "of no radiograph in this folder", path)
     for fault in faults:
@@ -109,8 +108,8 @@ def _erosions(release: Release, arguments: argparse.Namespace, path: Path) -> in
     return len(faults)
 
 
-def _chosen(release: Release, arguments: argparse.Namespace, split: str) -> list[Case]:
-    return [case for case in release.cases if getattr(case, split) and arguments.split in ("all", getattr(case, split))]
+def _splits(arguments: argparse.Namespace) -> tuple[str, ...]:
+    return SPLITS if arguments.split == "all" else (arguments.split,)
 
 
 def _name(names: Sequence[str], what: str, where: Path) -> None:

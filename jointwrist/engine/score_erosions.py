@@ -46,11 +46,11 @@ def read_probabilities(
     """
     found: dict[tuple[str, int], Probability] = {}
     extra = []
-    for line, row in read_sheet(path, "case"):
-        where = f"{path}: line {line}"
+    for line, texts in read_sheet(path, "case"):
+        row, where = {name.lower(): text for name, text in texts.items()}, f"{path}: line {line}"
         if not {"joint", "probability"} <= row.keys():
             raise DataError(f"{path}: needs the columns case, joint and probability; it has {', '.join(row)}")
-        case = identifier_in(Path(row["case"]).name, known)
+        case = identifier_in(row["case"].replace("\\", "/").split("/")[-1], known)
         if case is None:
             extra.append(row["case"])
             continue
@@ -104,7 +104,7 @@ def score_erosions(
 
 def _probability(text: str, where: str) -> float:
     try:
-        value = float(text)
+        value = float(text.replace(",", "."))
     except ValueError:
         value = float("nan")
     if not 0 <= value <= 1:

@@ -19,6 +19,9 @@ from jointwrist.files import atomic
 if TYPE_CHECKING:
     from jointwrist.data.formats.layers import Named
 
+#: Different numbers up to 14 that no bit map has: its bits would be those of four bones in more ways than overlap.
+_LEAST_LABELS = 9
+
 
 def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
     """Read the masks of an npz archive or a 16-bit PNG by the bones' names."""
@@ -37,6 +40,10 @@ def read_bits(path: str | Path) -> np.ndarray:
         raise DataError(f"{path}: holds no array `bits`; `jointwrist predict` writes it")
     if bits.ndim != 2 or bits.dtype.kind not in "iu" or bits.min(initial=0) < 0 or bits.max(initial=0) >> NUM_BONES:
         raise DataError(f"{path}: not a (height, width) map whose bits 0 to {NUM_BONES - 1} are the bones")
+    if len(np.unique(bits)) > _LEAST_LABELS and bits.max() <= NUM_BONES:
+        raise DataError(
+            f"{path}: a label map, 0 to {NUM_BONES}, not a map whose bits are the bones; say so with --format labels"
+        )
     return bits.astype(np.uint16)
 
 

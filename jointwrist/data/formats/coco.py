@@ -42,11 +42,13 @@ class CocoMasks:
         """Draw the masks of one radiograph by name; of several scored results of one name, the best counts.
 
         Raises:
-            DataError: A segmentation is damaged, or has another size than the radiograph.
+            DataError: A segmentation is missing or damaged, or has another size than the radiograph.
         """
         best: dict[str, tuple[Region, float]] = {}
         drawn = []
         for name, region, score in self.films[film]:
+            if not region.parts:
+                raise DataError(f"{self.path}: {region.where}: has no segmentation; a box is no mask")
             if score is None:
                 drawn.append((name, region))
             elif name not in best or score > best[name][1]:
@@ -80,7 +82,7 @@ def masks_of(path: Path, content: Any, described: Any = None) -> CocoMasks:
         path: The file, for messages.
         content: What it holds: a list of results, or instances with `images`, `annotations` and `categories`.
         described: Instances that describe images and categories of a list of results. Without them, `image_id` is the
-            radiograph's identifier or file name, and category b + 1 is bone b.
+            radiograph's identifier or file name, and the category is b + 1 for bone b, or a name.
 
     Raises:
         DataError: It holds neither, or results of an unknown image or category, or an id stands for two things.
@@ -89,13 +91,11 @@ def masks_of(path: Path, content: Any, described: Any = None) -> CocoMasks:
     described = described if isinstance(content, list) else content
     try:
         images = _by_id(described["images"], "file_name", path) if described else None
-        categories = _by_id(described["categories"], "name", path) if described else NUMBERS
+        categories = _by_id(described["categories"], "name", path) if described else None
         films: dict[str, list[tuple[str, Region, float | None]]] = defaultdict(list)
         convention = Convention()
         for result in results:
-            image, category = result["image_id"], result["category_id"]
-            film = str(image) if images is None else images[image]
-            name = categories[str(category) if categories is NUMBERS else category]
+            film, name = _film(result["image_id"], images), _category(result, categories)
             score = None if result.get("score") is None else float(result["score"])
             films[film].append((name, region_of(result, f"{film}, {name}", path, convention), score))
     except DataError:
@@ -164,6 +164,20 @@ def write(path: Path, images: Sequence[CocoImage], erosions: bool = False) -> No
         if name in BONE_NAMES or name in used or erosions
     ]
     write_text(path, json.dumps({"images": entries, "annotations": annotations, "categories": categories}))
+
+
+def _film(image: Any, images: Mapping[Any, str] | None) -> str:
+    return str(image) if images is None else images[image]
+
+
+def _category(result: Mapping[str, Any], categories: Mapping[Any, str] | None) -> str:
+    """Return the name of a result's category; without a description of them, that of its number, or what it states."""
+    if categories is not None:
+        return categories[result["category_id"]]
+    category = result["category_id"] if "category_id" in result else result["category_name"]
+    if isinstance(category, int) and not isinstance(category, bool):
+        return NUMBERS[str(category)]
+    return NUMBERS.get(category, category) if isinstance(category, str) else NUMBERS[category]
 
 
 def _by_id(entries: Any, key: str, path: Path) -> dict[Any, str]:

@@ -17,6 +17,9 @@ from jointwrist.files import atomic
 #: The bone of every number, as text, for `importers.names.match_names`.
 NUMBERS: Mapping[str, str] = {str(bone + 1): name for bone, name in enumerate(BONE_NAMES)}
 
+#: How many times as many pixels as 0 another number may have, for 0 to be the ground.
+_GROUND = 2
+
 
 def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
     """Read a PNG with one channel or a palette; names are the numbers as text."""
@@ -27,11 +30,18 @@ def by_number(values: np.ndarray, path: Path) -> list[Named]:
     """Take a (H, W) label map apart; names are the numbers as text.
 
     Raises:
-        DataError: The values are no label map: fractions, below 0, or too many different ones.
+        DataError: The values are no label map: fractions, below 0, or too many different ones; or 0 is not the ground.
     """
-    numbers = np.unique(values)
+    numbers, counts = np.unique(values, return_counts=True)
     if not np.array_equal(numbers, np.round(numbers)) or numbers[0] < 0 or len(numbers) > 2 * NUM_BONES + 1:
         raise DataError(f"{path}: {len(numbers)} values from {numbers[0]:g} to {numbers[-1]:g} are no label map")
+    ground = counts[0] if numbers[0] == 0 else 0
+    if counts.max() > _GROUND * max(ground, 1):
+        most = int(numbers[counts.argmax()])
+        raise DataError(
+            f"{path}: most pixels are {most}, where 0 is the ground and b + 1 is bone b; number the bones from 1, and"
+            " give 0 to the ground"
+        )
     return [(str(int(number)), values == number) for number in numbers if number]
 
 

@@ -78,6 +78,8 @@ def find_masks(
     if not found and not needed:
         return None
     kind = kind or _only_format(found, folder)
+    if kind == "labels" and kind not in found and "png" in found:  # label maps of 16 bits
+        found[kind] = found["png"]
     if kind not in found:
         raise DataError(f"{folder}: holds no masks in the format {kind}; what it holds: {', '.join(found) or 'none'}")
     if kind == "coco":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import unquote
 
 _ENDING = r"(?:png|jpe?g|bmp|tiff?|dcm|dicom|npy|webp)"
 _COPY = r"(?:copy|kopie|copie|copia|kopia|kopi|cópia)"
@@ -30,8 +31,9 @@ def undecorated(stem: str) -> str:
     """Return a file's stem without what tools added to it, as far as that is certain.
 
     Label Studio's `1a2b3c4d-`, Roboflow's `_png.rf.HASH`, `UUID-`, ` (1)`, `_copy`, ` - Copy (2)`, `Copy of ` and a
-    second ending; a tool may have worked on what another one left.
+    second ending, `%20`; a tool may have worked on what another one left.
     """
+    stem = unquote(stem)
     while True:
         before = stem
         stored = _STORED.fullmatch(stem)

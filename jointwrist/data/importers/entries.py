@@ -66,6 +66,7 @@ def identify(
     if table is not None:
         _refuse_partial(images, rows, table, allow_partial, note)
     told = told_by_names(images)
+    _refuse_half_named(images, rows, told)
     texts = [_texts(*each, note) for each in zip(images, rows, told, strict=True)]
     _number_studies(images, rows, texts, note)
     _refuse_alike({patient for patient, _, _ in texts})
@@ -95,8 +96,24 @@ def _texts(image: Path, row: Row | None, told: Told, note: Note) -> tuple[str, s
         raise DataError(f"{image}: the name does not tell the patient for certain: {told.doubt}; {remedy}")
     if side and told.side not in (None, side):
         note(f"{image}: the name tells the side {told.side}, the table {side}; the table's is taken")
-    named = FIRST_STUDY if told.doubt else told.study
-    return _plain(patient or told.patient), _plain(study or named), side or told.side
+    named = "" if told.doubt else told.study
+    return _plain(patient or told.patient), _plain(study or named or FIRST_STUDY), side or told.side
+
+
+def _refuse_half_named(images: Sequence[Path], rows: Sequence[Row | None], told: Sequence[Told]) -> None:
+    """Refuse a patient whom the table names for one radiograph and leaves to the names for another one."""
+    named = {
+        one.patient: (image, row.patient)
+        for image, row, one in zip(images, rows, told, strict=True)
+        if row and row.patient
+    }
+    for image, row, one in zip(images, rows, told, strict=True):
+        other, patient = named.get(one.patient, (image, one.patient))
+        if not (row and row.patient) and patient != one.patient:
+            raise DataError(
+                f"{image}: the table names no patient; by the names it is of the patient of {other}, whom the table"
+                f" calls {patient}; write the patient of every radiograph"
+            )
 
 
 def _number_studies(
@@ -146,15 +163,15 @@ def _refuse_partial(
 
 
 def _refuse_alike(patients: set[str]) -> None:
-    """Refuse texts of one person, perhaps: those that differ in case or in leading zeros alone."""
+    """Refuse texts of one person, perhaps: those that differ in case, leading zeros or a `.0` alone."""
     seen: dict[str, str] = {}
     for patient in sorted(patients):
-        key = patient.lower()
-        key = key.lstrip("0") or "0" if key.isdigit() else key
+        number = re.fullmatch(r"0*([0-9]+?)(?:\.0+)?", patient)
+        key = number[1] if number else patient.lower()
         if seen.setdefault(key, patient) != patient:
             raise DataError(
-                f"patients {seen[key]!r} and {patient!r} differ in case or leading zeros alone; write one person in one"
-                " way, and two persons more clearly apart, in a table for --table"
+                f"patients {seen[key]!r} and {patient!r} differ in case, leading zeros or .0 alone; write one person in"
+                " one way, and two persons more clearly apart, in a table for --table"
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -108,6 +109,8 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         DataError: The file is missing, too large, no valid JSON, or holds something other than an object.
     """
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; give the JSON file in it")
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     if path.stat().st_size > MAX_JSON_BYTES:
@@ -117,7 +120,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not valid JSON ({error}); export it again") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path}: holds a JSON {type(content).__name__}, not an object; give the annotation file")
+        raise DataError(f"{path}: holds a JSON {type(content).__name__}, not an object; export it as COCO or labelme")
     return content
 
 
@@ -148,8 +151,8 @@ def in_pixels(points: np.ndarray, where: str) -> np.ndarray:
 
 
 def positive_size(height: Any, width: Any) -> tuple[int, int] | None:
-    """Return height and width if both are whole numbers above 0, else None."""
-    numbers = (height, width)
+    """Return height and width if both are whole numbers above 0, also as texts, else None."""
+    numbers = [int(n) if isinstance(n, str) and re.fullmatch(r"\s*[0-9]{1,9}\s*", n) else n for n in (height, width)]
     if any(isinstance(n, bool) or not isinstance(n, (int, float)) or not math.isfinite(n) for n in numbers):
         return None
-    return (int(height), int(width)) if min(numbers) > 0 and all(n == int(n) for n in numbers) else None
+    return (int(numbers[0]), int(numbers[1])) if min(numbers) > 0 and all(n == int(n) for n in numbers) else None

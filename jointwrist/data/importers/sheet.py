@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,10 @@ _BYTE_ORDER_MARKS = (
     (b"\xfe\xff", "utf-16"),
 )
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+#: What spreadsheets show in place of a value, as #N/A and #REF!, in any language.
+_FORMULA_ERROR = re.compile(r"#(N/A|N/D|NV|N/V|[^\W\d_]+(/0)?[!?])")
+#: Cells merged over several rows, of which a workbook keeps the first alone.
+_MERGED = re.compile(rb"""<(?:\w+:)?mergeCell\s[^>]*?ref=["']([A-Z]+(\d+):[A-Z]+(\d+))["']""")
 
 
 def read_sheet(path: Path, needed: str, note: Note = lambda _: None) -> Iterator[tuple[int, dict[str, str]]]:
@@ -38,7 +43,8 @@ def read_sheet(path: Path, needed: str, note: Note = lambda _: None) -> Iterator
         note: Takes a remark on an encoding that is a guess.
 
     Raises:
-        DataError: The file is missing, too large or no such table, or a row has more fields than there are columns.
+        DataError: The file is missing, too large or no such table, a row has more fields than there are columns, or a
+            cell has no value of its own: a formula that was not computed, or cells merged over several rows.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
@@ -66,6 +72,8 @@ def read_sheet(path: Path, needed: str, note: Note = lambda _: None) -> Iterator
             raise DataError(
                 f"{path}: line {line} has more fields than there are columns; put texts with separators in quotes"
             )
+        if broken := next(filter(_FORMULA_ERROR.fullmatch, texts), None):
+            raise DataError(f"{path}: line {line} has a formula without a value ({broken}); write the value itself")
         if max(map(len, texts)) > MAX_FIELD:
             raise DataError(f"{path}: line {line} has a field of more than {MAX_FIELD:,} characters; shorten it")
         yield line, dict(zip(names, [*texts, *[""] * len(names)], strict=False))
@@ -134,24 +142,50 @@ def _workbook_rows(content: bytes, path: Path, needed: str) -> Iterator[tuple[in
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             size = sum(member.file_size for member in archive.infolist())
-        if size > MAX_TABLE_BYTES:
-            raise DataError(f"{path}: {size:,} bytes uncompressed are more than {MAX_TABLE_BYTES:,}; save it as CSV")
+            if size > MAX_TABLE_BYTES:
+                raise DataError(
+                    f"{path}: {size:,} bytes uncompressed are more than {MAX_TABLE_BYTES:,}; save it as CSV"
+                )
+            _refuse_merged(archive, path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # styles and extensions that openpyxl does not keep
-            book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-        sheets = [
-            [
-                [_cell(value) for value in row]
-                for row in sheet.iter_rows(max_row=MAX_ROWS, max_col=MAX_COLUMNS, values_only=True)
+            books = [
+                load_workbook(io.BytesIO(content), read_only=True, data_only=computed) for computed in (True, False)
             ]
-            for sheet in book.worksheets
-        ]
+        sheets = [_sheet_rows(*pair, path) for pair in zip(*(book.worksheets for book in books), strict=True)]
     except DataError:
         raise
     except Exception as error:  # a damaged workbook makes openpyxl raise anything
         raise DataError(f"{path}: damaged workbook ({error!r}); save it again, or as CSV") from error
     with_column = [rows for rows in sheets if any(needed in [text.strip().lower() for text in row] for row in rows[:1])]
     yield from enumerate((with_column or sheets or [[]])[0], 1)
+
+
+def _sheet_rows(computed: Any, written: Any, path: Path) -> list[list[str]]:
+    """Return the texts of a sheet that was opened twice: with the values of its formulas, and with the formulas."""
+    bounds = {"max_row": MAX_ROWS, "max_col": MAX_COLUMNS}
+    rows = []
+    for line, pair in enumerate(zip(computed.iter_rows(**bounds), written.iter_rows(**bounds), strict=True), 1):
+        for cell, formula in zip(*pair, strict=True):
+            # the type "str" without a value is a formula that gives an empty text
+            if cell.value is None and formula.value is not None and cell.data_type != "str":
+                raise DataError(
+                    f"{path}: line {line} has a formula that was never computed; open the file in Excel or LibreOffice"
+                    " and save it again, or write the values themselves"
+                )
+        rows.append([_cell(cell.value) for cell in pair[0]])
+    return rows
+
+
+def _refuse_merged(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse cells merged over several rows: only the first row would have the value that all of them show."""
+    for name in archive.namelist():
+        if name.startswith("xl/worksheets/") and name.endswith(".xml"):
+            for cells, first, last in _MERGED.findall(archive.read(name)):
+                if first != last:
+                    raise DataError(
+                        f"{path}: the cells {cells.decode()} are merged; undo that and write the value into every row"
+                    )
 
 
 def _cell(value: Any) -> str:

@@ -16,6 +16,7 @@ from jointwrist.data.side import HANDS, OTHERS, side_of_name, without_side
 FIRST_STUDY = "0001"
 _PERSON = frozenset("patient patients pat pt case subject subj sub person proband id p".split())
 _PICTURE = HANDS | OTHERS
+_SPLITS = frozenset("train training val valid validation test testing".split())
 #: Names of GRAZPEDWRI-DX (doi:10.1038/s41597-022-01328-z): patient, visit, side and projection, sex and age.
 _GRAZ = re.compile(r"(?P<patient>\d+)_(?P<visit>\d+)_WRI-(?P<side>[LR])(?P<view>\d)_[A-Z]\d{3}")
 
@@ -25,7 +26,7 @@ class Told(NamedTuple):
 
     Attributes:
         patient: Any text.
-        study: Any text.
+        study: Any text, or "" where none is told.
         side: "L", "R", or None where it is not told.
         doubt: Why the patient is not certain, or "".
     """
@@ -55,9 +56,9 @@ def told_by_names(images: Sequence[Path]) -> list[Told]:
             told[index] = told[index]._replace(doubt=f"{prefix[0]} may be a patient or a number that a tool added")
         elif prefix and undecorated(stems[index]) == stems[index] and not sure:
             told[index] = told[index]._replace(doubt=f"{prefix[0]} may be a patient, or a number of Label Studio")
-    if len({image.parent for image in images}) > 1:
+    if not _are_splits({image.parent for image in images}):
         told = [_doubt_folder(one, image) for one, image in zip(told, images, strict=True)]
-    return _doubt_uploads(_doubt_shared_parts(told))
+    return _doubt_uploads(_doubt_shared_parts(_doubt_common_word(told)))
 
 
 def _tell(stem: str) -> Told:
@@ -74,8 +75,8 @@ def _tell(stem: str) -> Told:
     if len(named) > 2:
         named = [part for part in named if not looks_random(part)]
     if not named:
-        return Told("", FIRST_STUDY, side, "it names nobody")
-    patient, study = named[0], named[1] if len(named) > 1 else FIRST_STUDY
+        return Told("", "", side, "it names nobody")
+    patient, study = named[0], named[1] if len(named) > 1 else ""
     doubt = ""
     if len(named) > 2:
         doubt = f"it has {len(named)} parts besides the side, not a patient and a study"
@@ -86,10 +87,27 @@ def _tell(stem: str) -> Told:
     return Told(patient, study, side, doubt)
 
 
+def _are_splits(folders: set[Path]) -> bool:
+    """Whether radiographs lie in one folder, or in the folders of splits in one, as Roboflow's."""
+    same = len({folder.parent for folder in folders}) == 1 and {f.name.casefold() for f in folders} <= _SPLITS
+    return len(folders) == 1 or same
+
+
 def _doubt_folder(told: Told, image: Path) -> Told:
     """Doubt a patient of a name without a study where radiographs lie in several folders."""
-    alone = told.study == FIRST_STUDY and not told.doubt
+    alone = not told.study and not told.doubt
     return told._replace(doubt=f"its folder {image.parent.name} may be the patient") if alone else told
+
+
+def _doubt_common_word(told: list[Told]) -> list[Told]:
+    """Doubt a word that stands before the numbers of all names, as in `frame_000001_L`."""
+    words, numbers = {one.patient for one in told}, {one.study for one in told}
+    word = words.pop()
+    if words or len(numbers) < 2 or re.search("[0-9]", word) or not all(map(str.isdigit, numbers)):
+        return told
+    return [
+        one._replace(doubt=one.doubt or f"{word} stands before all numbers, and may name no patient") for one in told
+    ]
 
 
 def _doubt_shared_parts(told: list[Told]) -> list[Told]:
@@ -132,8 +150,10 @@ def _doubt_uploads(told: list[Told]) -> list[Told]:
     """Doubt made-up patients, each of one radiograph alone, if what follows may be the patient: no visit's number."""
     random = [one for one in told if looks_random(one.patient) and one.study]
     patients = Counter(one.patient for one in random)
+    # numbers of visits and hands repeat; patients and hands do not, but for a few visits
     visits = all(re.fullmatch("0*[0-9]{1,2}", one.study) for one in random)
-    if len(random) < 2 or max(patients.values()) > 1 or (visits and len({one.study for one in random}) < len(random)):
+    repeated = 2 * len({(one.study, one.side) for one in random}) <= len(random)
+    if len(random) < 2 or max(patients.values()) > 1 or (visits and repeated):
         return told
     return [
         one._replace(doubt=f"{one.patient} may be a patient or an upload's number") if one in random else one

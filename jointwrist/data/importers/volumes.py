@@ -40,9 +40,9 @@ def read_nifti(
     folders = [
         path for path in _entries(source) if path.is_dir() and any(nifti.is_nifti(file) for file in path.iterdir())
     ]
-    files = {nifti.stem(path): path for path in _entries(source) if nifti.is_nifti(path)}
-    cases = {path.name: path for path in folders} | files
-    return _films("nifti", cases, source, images, {**NUMBERS, **(mapping or {})})
+    named = [(path.name, path) for path in folders]
+    named += [(nifti.stem(path), path) for path in _entries(source) if nifti.is_nifti(path)]
+    return _films("nifti", named, source, images, {**NUMBERS, **(mapping or {})})
 
 
 def read_seg_nrrd(
@@ -53,12 +53,12 @@ def read_seg_nrrd(
     Arguments and errors are those of `read_nifti`; the package is pynrrd.
     """
     source = Path(source)
-    cases = {
-        path.name[: -len(seg_nrrd.SUFFIX)]: path
+    named = [
+        (path.name[: -len(seg_nrrd.SUFFIX)], path)
         for path in _entries(source)
         if path.name.lower().endswith(seg_nrrd.SUFFIX)
-    }
-    return _films("seg.nrrd", cases, source, images, mapping or {})
+    ]
+    return _films("seg.nrrd", named, source, images, mapping or {})
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,17 @@ def _read(kind: str, path: Path, size: tuple[int, int] | None) -> dict[str, np.n
 
 def _films(
     kind: str,
-    cases: Mapping[str, Path],
+    named: Sequence[tuple[str, Path]],
     source: Path,
     images: str | Path | None,
     mapping: Mapping[str, str | None],
 ) -> list[AnnotatedFilm]:
-    if not cases:
+    if not named:
         raise DataError(f"{source}: holds no masks in the format {kind}")
+    cases: dict[str, Path] = {}
+    for stem, path in named:
+        if cases.setdefault(stem, path) != path:
+            raise DataError(f"{source}: {cases[stem].name} and {path.name} hold masks of one radiograph; keep one")
     folder, films, erosions = Path(images) if images else source, [], False
     for stem, path in sorted(cases.items()):
         masks = _read(kind, path, None)
