@@ -142,3 +142,19 @@ def test_what_is_written_is_read(tmp_path, ending):
     write_image(path, np.array([[-1.0, 0.5, 2.0]]))
     np.testing.assert_allclose(read_image(path), [[0, 128 / 255, 1]], atol=1e-6)
     assert [file.name for file in path.parent.iterdir()] == [path.name], "no temporary file is left"
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif"])
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_what_is_transparent_is_dark(tmp_path, ending, mode):
+    grey = np.arange(1, 241, dtype=np.uint8).reshape(15, 16)
+    alpha = np.full_like(grey, 255)
+    alpha[:5] = 0
+    image = Image.fromarray(np.dstack([grey, alpha])).convert(mode)
+    image.save(tmp_path / f"film{ending}")
+    np.testing.assert_array_equal(
+        read_image(tmp_path / f"film{ending}"), np.where(alpha, grey, 0).astype(np.float32) / np.float32(255)
+    )
+    image.putalpha(0)  # an empty channel says nothing
+    image.save(tmp_path / f"film{ending}")
+    np.testing.assert_array_equal(read_image(tmp_path / f"film{ending}"), grey.astype(np.float32) / np.float32(255))

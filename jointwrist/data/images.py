@@ -28,8 +28,9 @@ _ONE_PAGE = ("PNG", "TIFF")
 def read_image(path: str | Path) -> np.ndarray:
     """Read a BMP, PNG, JPEG, TIFF or NPY file as grey.
 
-    8-bit values are divided by 255 and 16-bit values by 65535. Colour becomes luma, which of three equal channels is
-    the channel itself. Floating point arrays must be within [0, 1] already.
+    8-bit values are divided by 255, 12-bit ones of a TIFF file by 4095 and 16-bit values by 65535. Colour becomes luma
+    of 8 bits, which of three equal channels is the channel itself. What is transparent is dark. Floating point arrays
+    must be within [0, 1] already.
 
     Returns:
         (H, W) float32 in [0, 1].
@@ -40,11 +41,11 @@ def read_image(path: str | Path) -> np.ndarray:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    stored = read_npy(path) if path.suffix.lower() == ".npy" else _decode(path)
+    stored, largest = (read_npy(path), None) if path.suffix.lower() == ".npy" else _decode(path)
     if stored.ndim != 2 or stored.size == 0:
         raise DataError(f"{path}: an image must be grey (H, W) and not empty, this array is {stored.shape}")
     check_size(path, stored.shape[1], stored.shape[0])
-    return _to_unit_range(path, stored)
+    return _to_unit_range(path, stored, largest)
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
@@ -65,42 +66,66 @@ def check_size(name: str | Path, width: int, height: int) -> None:
         raise DataError(f"{name}: {width} x {height} pixels; a side may have {MAX_SIDE:,}, make it smaller")
 
 
-def _decode(path: Path) -> np.ndarray:
-    """Decode an image file into (H, W) bool, uint8, uint16, int32, int64 or float32, bright where the film is."""
+def _decode(path: Path) -> tuple[np.ndarray, int | None]:
+    """Decode an image file into (H, W) bool, 8 to 64-bit integers or float32, bright where the film is.
+
+    Returns:
+        Values, and the largest that they can have where their type does not tell it.
+    """
     grey = read_grey(path)
-    negative = grey is not None and grey.white_is_zero
+    if grey and grey.deep_planes:
+        raise DataError(f"{path}: planes of more than 8 bits, a colour each; save it as grey")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            source = io.BytesIO(grey.black_is_zero(path)) if negative else path
+            # Pillow maps an uncompressed file on the disk into memory, and takes its rows for those of the turned image
+            source = io.BytesIO(grey.content(path)) if grey else path
             with Image.open(source, formats=_FORMATS) as image:
                 check_size(path, *image.size)
                 if image.format in _ONE_PAGE and getattr(image, "n_frames", 1) > 1:
                     raise DataError(f"{path}: holds {image.n_frames} pages; save the radiograph's page alone")
-                image = ImageOps.exif_transpose(image)
-                deep = image.mode.startswith(("I", "F"))
-                stored = np.asarray(image if deep else image.convert("L"))
-                return grey.inverted(stored) if negative else stored
+                stored = _grey(ImageOps.exif_transpose(image))
+                if grey is None:
+                    return stored, None
+                if grey.is_signed and stored.dtype == np.uint8:
+                    stored = stored.view(np.int8)
+                return grey.inverted(stored) if grey.white_is_zero else stored, grey.largest
     except DataError:
         raise
     except Image.DecompressionBombError:
         raise DataError(f"{path}: a side may have {MAX_SIDE:,} pixels; make it smaller") from None
     except Image.UnidentifiedImageError:
-        refuse(Fault("unreadable image", path, "not a BMP, PNG, JPEG or TIFF image; export it again"))
+        reason = "not a BMP, PNG, JPEG or TIFF image; export it again"
+        if grey:
+            reason = "a TIFF image that is damaged or of an unusual kind; export it again, as grey of 8 or 16 bits"
+        refuse(Fault("unreadable image", path, reason))
     except Exception as error:  # a damaged file can make a decoder raise anything
         kind = "truncated image" if "truncated" in str(error) else "unreadable image"
         reason = getattr(error, "strerror", None) or error  # the text of a system error repeats the path
         refuse(Fault(kind, path, f"damaged image ({reason}); copy or export it again"))
 
 
-def _to_unit_range(path: Path, stored: np.ndarray) -> np.ndarray:
+def _grey(image: Image.Image) -> np.ndarray:
+    """Return the (H, W) grey of an image; what is transparent is dark, whatever colour lies there unseen."""
+    if image.mode.startswith(("I", "F")):
+        return np.asarray(image)
+    stored = np.asarray(image.convert("L"))
+    if not image.has_transparency_data:
+        return stored
+    alpha = np.asarray(image.convert("RGBA").getchannel("A")).astype(np.uint16)
+    if not alpha.any():  # written by programs that leave the channel empty
+        return stored
+    return ((stored * alpha + 127) // 255).astype(np.uint8)
+
+
+def _to_unit_range(path: Path, stored: np.ndarray, largest: int | None) -> np.ndarray:
     if stored.dtype == bool:
         return stored.astype(np.float32)
     if stored.dtype.kind in "iu":
         low, high = int(stored.min()), int(stored.max())
         if low < 0 or high > 65535:
             raise DataError(f"{path}: values from {low} to {high}; store 8-bit or unsigned 16-bit values")
-        return stored.astype(np.float32) / np.float32(255 if stored.dtype.itemsize == 1 else 65535)
+        return stored.astype(np.float32) / np.float32(largest or (255 if stored.dtype.itemsize == 1 else 65535))
     if stored.dtype.kind == "f":
         low, high = float(stored.min()), float(stored.max())
         if not (low >= 0 and high <= 1):  # also true of nan

@@ -1,7 +1,8 @@
-"""White-is-zero TIFF files, in which 0 is white whatever the depth.
+"""How TIFF files store grey, where Pillow reads it otherwise.
 
-Pillow inverts some depths of them, leaves others as negatives and refuses the rest. They are therefore handed to it as
-black-is-zero ones, and inverted here.
+Of white-is-zero files, in which 0 is white whatever the depth, Pillow inverts some depths, leaves others as negatives
+and refuses the rest: they are handed to it as black-is-zero ones, and inverted here. It does not tell values of 12 bits
+from those of 16, takes signed bytes for unsigned ones, and mixes up the bytes of planes of more than 8 bits.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
-_SHORT, _WHITE_IS_ZERO, _BLACK_IS_ZERO, _FLOAT = 3, 0, 1, 3
+_BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _SAMPLE_FORMAT = 258, 262, 277, 284, 339
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _SEPARATE, _SIGNED, _FLOAT = 0, 1, 2, 2, 3
+#: Types of whole numbers; writers use any of them where the standard has SHORT.
+_BYTE, _SHORT, _LONG = 1, 3, 4
+_LETTERS = {_BYTE: "B", _SHORT: "H", _LONG: "I"}
 
 
 class Grey(NamedTuple):
@@ -23,20 +27,32 @@ class Grey(NamedTuple):
         white_is_zero: Whether 0 is white.
         bits: Bits of a sample.
         is_float: Whether samples are floating point numbers.
-        place: Offset of the value of PhotometricInterpretation in the file.
+        is_signed: Whether samples are signed whole numbers.
+        deep_planes: Whether the samples of a pixel lie apart, in planes of more than 8 bits.
+        entry: Offset of the entry of PhotometricInterpretation in the file, and that of its value within it.
         order: Byte order, as `struct` has it.
     """
 
     white_is_zero: bool
     bits: int
     is_float: bool
-    place: int
+    is_signed: bool
+    deep_planes: bool
+    entry: tuple[int, int]
     order: str
 
-    def black_is_zero(self, path: Path) -> bytes:
-        """Return the content of the file with the other photometric interpretation."""
+    @property
+    def largest(self) -> int | None:
+        """Return the largest value where the type of decoded samples does not tell it."""
+        return 2**self.bits - 1 if 8 < self.bits < 16 else None
+
+    def content(self, path: Path) -> bytes:
+        """Return the content of the file, as black-is-zero if it is white-is-zero."""
         content = bytearray(path.read_bytes())
-        struct.pack_into(f"{self.order}H", content, self.place, _BLACK_IS_ZERO)
+        if self.white_is_zero:
+            start, value_at = self.entry
+            struct.pack_into(f"{self.order}H", content, start + 2, _SHORT)
+            struct.pack_into(f"{self.order}H", content, start + value_at, _BLACK_IS_ZERO)
         return bytes(content)
 
     def inverted(self, stored: np.ndarray) -> np.ndarray:
@@ -62,17 +78,25 @@ def read_grey(path: Path) -> Grey | None:
             file.seek(start)
             count = struct.unpack(f"{order}{count_as}", file.read(struct.calcsize(count_as)))[0]
             entries = file.read(min(count, 4096) * step)
-        found = {}
-        for offset in range(0, len(entries) - step + 1, step):
-            tag, kind = struct.unpack_from(f"{order}HH", entries, offset)
-            if kind == _SHORT:
-                found.setdefault(tag, (offset, struct.unpack_from(f"{order}H", entries, offset + value_at)[0]))
+            found = {}
+            for offset in range(0, len(entries) - step + 1, step):
+                tag, kind = struct.unpack_from(f"{order}HH", entries, offset)
+                if kind in _LETTERS:
+                    value = struct.unpack_from(f"{order}{_LETTERS[kind]}", entries, offset + value_at)[0]
+                    found.setdefault(tag, (offset, value))
+            samples, bits = found.get(_SAMPLES, (0, 1))[1], found.get(_BITS, (0, 1))[1]
+            if 2 * samples > step - value_at:  # the entry holds the place of its values
+                file.seek(bits)
+                bits = struct.unpack(f"{order}H", file.read(2))[0]
         offset, photometric = found[_PHOTOMETRIC]
+        sample_format = found.get(_SAMPLE_FORMAT, (0, 1))[1]
         return Grey(
             photometric == _WHITE_IS_ZERO,
-            found.get(_BITS, (0, 1))[1],
-            found.get(_SAMPLE_FORMAT, (0, 1))[1] == _FLOAT,
-            start + struct.calcsize(count_as) + offset + value_at,
+            bits,
+            sample_format == _FLOAT,
+            sample_format == _SIGNED,
+            samples > 1 and bits > 8 and found.get(_PLANES, (0, 1))[1] == _SEPARATE,
+            (start + struct.calcsize(count_as) + offset, value_at),
             order,
         )
     except (KeyError, struct.error, OSError):
