@@ -188,7 +188,7 @@ def test_side(write):
         ({"Rows": 0}, "64 x 0 pixels"),
         ({"Rows": 60000, "Columns": 60000}, "a side may have 8,192"),
         ({"Rows": 20000, "Columns": 1}, "1 x 20000 pixels; a side may have 8,192"),
-        ({"Rows": 73}, "damaged"),
+        ({"Rows": 73}, "fewer pixels than"),
         ({"Rows": None}, "Rows"),
         ({"BitsAllocated": None}, "no BitsAllocated in the header"),
         ({"RescaleSlope": 0, "RescaleIntercept": 0}, "rescale slope"),

@@ -51,6 +51,16 @@ def test_a_data_set_without_preamble_is_read(tmp_path, name, meta, syntax):
     assert list(find_films([tmp_path])) == [path] and study_of(path) == "1.2.3"
 
 
+@pytest.mark.parametrize("name", ["film.dcm", "IM0001"])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_prefix_without_preamble_is_read(tmp_path, name, syntax):
+    path = bare(tmp_path / name, syntax, meta=True)
+    path.write_bytes(b"DICM" + path.read_bytes())
+    found = load_radiograph(path)
+    np.testing.assert_array_equal(found.pixels, GREY)
+    assert any(NO_PREAMBLE in note for note in found.notes) and list(find_films([tmp_path])) == [path]
+
+
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 def test_a_file_that_names_no_transfer_syntax_is_read(tmp_path, syntax):
     dataset = make(PixelSpacing=[0.14, 0.14])

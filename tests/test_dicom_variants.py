@@ -260,3 +260,58 @@ def test_short_tables_are_refused(tmp_path, item, message):
         return
     with pytest.raises(DataError, match=message):
         read_dicom(path)
+
+
+def fragments(*parts: bytes) -> bytes:
+    """Encapsulated pixels of fragments without an offset table."""
+    table, end = b"\xfe\xff\x00\xe0" + bytes(4), b"\xfe\xff\xdd\xe0" + bytes(4)
+    return table + b"".join(b"\xfe\xff\x00\xe0" + len(p).to_bytes(4, "little") + p for p in parts) + end
+
+
+@pytest.mark.parametrize("rows", [1, SHAPE[0] - 1])
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, *CODED], ids=lambda uid: uid.keyword)
+def test_more_pixels_than_rows_are_refused(tmp_path, syntax, rows):
+    path = write(tmp_path / "film.dcm", values(12).astype(np.uint16), syntax, 12, Rows=rows)
+    with pytest.raises(DataError, match=r"more pixels than its rows|compressed image of"):
+        read_dicom(path)
+
+
+@pytest.mark.parametrize("table", [False, True])
+@pytest.mark.parametrize("syntax", CODED, ids=lambda uid: uid.keyword)
+def test_a_second_frame_that_the_header_does_not_count_is_refused(tmp_path, syntax, table):
+    path = write(tmp_path / "film.dcm", values(12).astype(np.uint16), syntax, 12)
+    dataset = pydicom.dcmread(path)
+    frame = pydicom.encaps.get_frame(dataset.PixelData, 0, number_of_frames=1)
+    dataset.PixelData = pydicom.encaps.encapsulate([frame, frame]) if table else fragments(frame, frame)
+    with pytest.raises(DataError, match="or than one frame; give a single radiograph"):
+        read_dicom(save(dataset, path))
+    if syntax != RLELossless:  # whose frames are a fragment each
+        middle = len(frame) // 4 * 2
+        dataset.PixelData = fragments(frame[:middle], frame[middle:])
+        np.testing.assert_array_equal(read_dicom(save(dataset, path)).pixels, expected(12, "MONOCHROME2"))
+
+
+def test_bytes_behind_the_pixels(tmp_path):
+    """Zeros fill a file up; anything else is a second frame, or rows that the header does not count."""
+    data = values(12).astype(np.uint16).tobytes()
+    film = write(tmp_path / "film.dcm", values(12).astype(np.uint16), ExplicitVRLittleEndian, 12, PixelData=data * 2)
+    with pytest.raises(DataError, match="more pixels than its rows and columns"):
+        read_dicom(film)
+    write(film, values(12).astype(np.uint16), ExplicitVRLittleEndian, 12, PixelData=data + bytes(512))
+    np.testing.assert_array_equal(read_dicom(film).pixels, expected(12, "MONOCHROME2"))
+    write(film, values(12).astype(np.uint16), ExplicitVRLittleEndian, 12, PixelData=data[:-2])
+    with pytest.raises(DataError, match="fewer pixels than its rows and columns; the file is cut short"):
+        read_dicom(film)
+
+
+@pytest.mark.parametrize("shape", ["IDENTITY", "INVERSE"])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_the_photometric_interpretation_stands(tmp_path, photometric, shape):
+    path = write(
+        tmp_path / "film.dcm", values(12).astype(np.uint16), ExplicitVRLittleEndian, 12,
+        PhotometricInterpretation=photometric, PresentationLUTShape=shape,
+    )  # fmt: skip
+    film = read_dicom(path)
+    np.testing.assert_array_equal(film.pixels, expected(12, photometric))
+    contradicts = (photometric == "MONOCHROME1") != (shape == "INVERSE")
+    assert any(f"PresentationLUTShape {shape} contradicts" in note for note in film.notes) == contradicts

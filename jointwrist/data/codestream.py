@@ -41,3 +41,19 @@ def coded_image(data: bytes) -> CodedImage | None:
     except (struct.error, IndexError):
         return None
     return None
+
+
+def rle_length(frame: bytes) -> int:
+    """Return the decoded bytes of the first segment of an RLE frame (PS3.5, G.3), which are as many as its pixels."""
+    segments, start, second = struct.unpack_from("<3I", frame)
+    segment = frame[start : second if segments > 1 else len(frame)]
+    position = length = 0
+    while position < len(segment) - 1:
+        header = segment[position]
+        if header < 128:
+            length += min(header + 1, len(segment) - position - 1)
+            position += header + 2
+        else:
+            length += 257 - header if header > 128 else 0
+            position += 2 if header > 128 else 1
+    return length

@@ -37,7 +37,7 @@ def is_dicom(path: Path) -> bool:
             head = file.read(_DATA_SET)
     except OSError:  # is said when the file is read
         return False
-    return head[128:] == _PREFIX or _begins_data_set(head)
+    return head[128:] == _PREFIX or _begins_data_set(_without_prefix(head))
 
 
 def open_dicom(path: Path, **options) -> tuple[Dataset, tuple[str, ...]]:
@@ -62,7 +62,7 @@ def open_dicom(path: Path, **options) -> tuple[Dataset, tuple[str, ...]]:
     with path.open("rb") as file:
         head = file.read(_DATA_SET)
     whole = head[128:] == _PREFIX
-    if not whole and not _begins_data_set(head):
+    if not whole and not _begins_data_set(_without_prefix(head)):
         raise DataError(
             f"{path}: not a DICOM file (no DICM prefix, and no data set without one); give a picture its own ending"
         )
@@ -73,13 +73,16 @@ def open_dicom(path: Path, **options) -> tuple[Dataset, tuple[str, ...]]:
             raise DataError(f"{path}: lists the films of a disc; give the folder that it lies in")
         if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
             source = _inflated(path, meta)
-    dataset = pydicom.dcmread(source, force=not whole or source is not path, **options)
+    elif head.startswith(_PREFIX):
+        source = io.BytesIO(path.read_bytes()[len(_PREFIX) :])
+    inflated = whole and source is not path
+    dataset = pydicom.dcmread(source, force=not whole or inflated, **options)
     notes = []
     if not whole:
         if not (dataset.get("SOPClassUID") or dataset.get("Modality")):
             raise DataError(f"{path}: neither a DICOM preamble nor the class of an image; {_EXPORT}")
         notes.append("The file has no DICOM preamble; its data set was read as it stands.")
-    _settle_syntax(path, dataset, inflated=source is not path)
+    _settle_syntax(path, dataset, inflated)
     return dataset, tuple(notes)
 
 
@@ -136,6 +139,11 @@ def _inflated(path: Path, meta: Dataset) -> io.BytesIO:
     if not inflater.eof:
         raise DataError(f"{path}: damaged deflated file; copy it again or convert it (dcmconv of DCMTK)")
     return io.BytesIO(data)
+
+
+def _without_prefix(head: bytes) -> bytes:
+    """Return the beginning of a file without a prefix that no preamble precedes."""
+    return head.removeprefix(_PREFIX)
 
 
 def _begins_data_set(head: bytes) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jointwrist.data.codestream import coded_image
-from jointwrist.data.elements import element_text
+from jointwrist.data.elements import element_numbers, element_text
 from jointwrist.data.images import check_size
 from jointwrist.errors import DataError
 
@@ -36,6 +36,8 @@ _PIXELS = (
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
     *("BitsAllocated", "BitsStored", "PixelRepresentation"),
 )
+#: PresentationLUTShape of MONOCHROME2 and of MONOCHROME1 (PS3.3, C.8.11.3).
+_SHAPES = ("IDENTITY", "INVERSE")
 #: Directions of rows and columns of a posteroanterior hand with the fingers upwards, left or right: they are those of
 #: the standard anatomic position, where the fingers point to the feet and the thumbs outwards (PS3.17, annex A).
 _UPWARDS = "L\\H"
@@ -64,16 +66,27 @@ def check_kind(path: Path, dataset: Dataset) -> list[str]:
         raise DataError(f"{path}: modality {str(modality)[:16]!r} is not a radiograph ({', '.join(MODALITIES)})")
     if not modality:
         notes.append("The header names no modality; taken for a radiograph.")
+    if any(name in dataset for name in ("FloatPixelData", "DoubleFloatPixelData")):
+        raise DataError(f"{path}: holds floating point pixels; export it with whole numbers (PixelData)")
     if "PixelData" not in dataset:
         raise DataError(f"{path}: holds no pixels; the file is cut short, or a report")
     missing = [name for name in _PIXELS if dataset.get(name) is None]
     if missing:
         raise DataError(f"{path}: no {', '.join(missing)} in the header; export it again")
-    if int(dataset.get("NumberOfFrames") or 1) != 1:
-        raise DataError(f"{path}: {dataset.NumberOfFrames} frames; give a single radiograph")
+    frames = element_numbers(dataset, "NumberOfFrames")
+    if frames is None:
+        raise DataError(f"{path}: its number of frames is no number; export it again")
+    if frames and frames[0] not in (0, 1):
+        raise DataError(f"{path}: {frames[0]:g} frames; give a single radiograph")
     if dataset.SamplesPerPixel != 1 or dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
         kind = str(dataset.PhotometricInterpretation)[:16]
         raise DataError(f"{path}: photometric interpretation {kind!r}; give a grey radiograph (MONOCHROME1 or 2)")
+    shape = element_text(dataset, "PresentationLUTShape").upper()
+    if shape in _SHAPES and shape != _SHAPES[dataset.PhotometricInterpretation == "MONOCHROME1"]:
+        notes.append(
+            f"PresentationLUTShape {shape} contradicts {dataset.PhotometricInterpretation}, which stands: look at the"
+            " overlay."
+        )
     if dataset.get("PresentationIntentType") == "FOR PROCESSING":
         notes.append("Raw detector data (FOR PROCESSING): the grey scale differs from that of a finished radiograph.")
     return notes

@@ -62,6 +62,9 @@ def find_pixel(dataset: Dataset, asked: float | None) -> Pixel:
         shape_notes += (_oblong(aspect),)
     magnification, notes = _magnification(dataset, usable, stated)
     width /= magnification
+    passed = [f"{name} {_written(sides)}" for name, sides in stated.items() if not _is_spacing(sides)]
+    if passed:
+        notes = (f"A pixel spacing cannot be used ({', '.join(passed)}); {usable} stands.", *notes)
     if asked is not None and not _alike(asked, width):
         notes = (f"The header gives a pixel spacing of {width:.4g} mm, not {asked:g}; the header stands.", *notes)
     return Pixel(width, aspect, (*notes, *shape_notes))

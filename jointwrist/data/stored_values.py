@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 from pydicom import Dataset
-from pydicom.encaps import get_frame
+from pydicom.encaps import generate_fragments, get_frame, parse_basic_offsets
 from pydicom.pixels import get_decoder
 from pydicom.uid import RLELossless
 
-from jointwrist.data.codestream import coded_image
+from jointwrist.data.codestream import coded_image, rle_length
+
+#: Bytes by which the beginning of a frame is known: the header of RLE, or the first markers of a codestream.
+_BEGINNING = 4
+_MORE = "more pixels than its rows and columns, or than one frame; give a single radiograph, or export it again"
 
 
 class PixelError(ValueError):
@@ -67,13 +71,19 @@ def _words(dataset: Dataset) -> tuple[np.ndarray, int | None]:
         size = int(dataset.BitsAllocated) // 8
         data, length = dataset.PixelData, shape[0] * shape[1] * size
         if len(data) < length:
-            raise ValueError("fewer pixels than rows and columns")
+            raise PixelError("fewer pixels than its rows and columns; the file is cut short, copy or export it again")
+        rest = data[length:]
+        if len(rest) >= shape[1] * size and rest.count(rest[:1]) != len(rest):
+            raise PixelError(_MORE)
         if size == 1 and not syntax.is_little_endian and dataset["PixelData"].VR == "OW":
             data = np.frombuffer(data[: length + length % 2], ">u2").astype("<u2").tobytes()
         order = "<" if syntax.is_little_endian else ">"
         words = np.frombuffer(data[:length], f"{order}u{size}").astype(f"u{size}", copy=False)
         return words.reshape(shape), None
-    coded = None if syntax == RLELossless else coded_image(get_frame(dataset.PixelData, 0, number_of_frames=1))
+    frame = _only_frame(dataset.PixelData)
+    if syntax == RLELossless and rle_length(frame) >= (shape[0] + 1) * shape[1]:
+        raise PixelError(_MORE)
+    coded = None if syntax == RLELossless else coded_image(frame)
     decoder = get_decoder(syntax)
     # Pillow scales some codestreams; the library of OpenJPEG gives them as they are
     plugin = "pylibjpeg" if "pylibjpeg" in decoder.available_plugins else ""
@@ -81,6 +91,19 @@ def _words(dataset: Dataset) -> tuple[np.ndarray, int | None]:
     small = {"bits_allocated": 8, "bits_stored": 8} if coded and coded.precision <= 8 else {}
     buffer, found = decoder.as_buffer(dataset, index=0, decoding_plugin=plugin, **small)
     return np.frombuffer(buffer, f"<u{found['bits_allocated'] // 8}").reshape(shape), coded and coded.precision
+
+
+def _only_frame(data: bytes) -> bytes:
+    """Return the one frame of encapsulated pixels, whatever fragments it lies in.
+
+    Raises:
+        PixelError: There are more: the offset table lists them, or a second fragment begins as the first does.
+    """
+    offsets = parse_basic_offsets(data)
+    first, *others = generate_fragments(data[8 + 4 * len(offsets) :])
+    if len(offsets) > 1 or any(fragment.startswith(first[:_BEGINNING]) for fragment in others):
+        raise PixelError(_MORE)
+    return get_frame(data, 0, number_of_frames=1)
 
 
 def _padding(words: np.ndarray, stored: np.ndarray, dataset: Dataset, signed: bool) -> np.ndarray | None:
