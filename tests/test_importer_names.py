@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -143,6 +144,15 @@ def test_folders_of_splits_are_no_patients(end):
     names = [f"{folder}/P{1 + n // 2}{end.format('LR'[n % 2])}_png.rf.{HASH}.jpg" for n, folder in enumerate(folders)]
     told = [entry.name for entry in identify(list(map(Path, names)))]
     assert told == ["P1_0001_L", "P1_0001_R", "P2_0001_L", "P2_0001_R"]
+
+
+def test_one_picture_under_two_patients_is_said(tmp_path, capsys):
+    source = small_coco(tmp_path / "in", ["0172_0001_L.png", "0173_0001_L.png", "0172_0002_L.png"])
+    for name in ("0173_0001_L", "0172_0002_L"):
+        shutil.copy(tmp_path / "in" / "0172_0001_L.png", tmp_path / "in" / f"{name}.png")
+    assert main(["data", "import", "coco", str(source), str(tmp_path / "out")]) == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if "shows the same picture as" in line]
+    assert len(notes) == 1 and "0173_0001_L.png: shows" in notes[0]
 
 
 def test_a_study_that_a_name_tells_is_one_in_any_folder():

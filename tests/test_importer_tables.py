@@ -47,6 +47,7 @@ READ = {
     "blank rows": (PLAIN + ",,,\n\n ,,\n").encode(),
     "trailing separators": PLAIN.replace("\n", ",,\n").encode(),
     "decomposed letters": PLAIN.replace("ü", "u\u0308").encode(),
+    "digits kept as text": PLAIN.replace("0.2", '"=""0.2"""').encode(),
     "words for sides": PLAIN.replace(",L,", ",links,").replace(",R,", ",Right,").encode(),
 }
 REFUSED = {
@@ -68,6 +69,8 @@ REFUSED = {
     "patients alike": (PLAIN.replace("Möller", "müller").encode(), "differ in case"),
     "leading zeros": (PLAIN.replace("Möller", "7").replace("Müller", "007").encode(), "leading zeros"),
     "zeros of a fraction": (PLAIN.replace("Möller", "7.0").replace("Müller", "007").encode(), "or .0 alone"),
+    "long number": (PLAIN.replace("Müller", "1.23457E+11").encode(), "'1.23457E+11' names no patient"),
+    "missing value": (PLAIN.replace("Müller", "nan").encode(), "'nan' names no patient"),
     "formula without a value": (PLAIN.replace("Müller", "#N/A").encode(), "a formula without a value (#N/A)"),
     "the same in German": (PLAIN.replace("Müller", "#BEZUG!").encode(), "a formula without a value (#BEZUG!)"),
     "two splits": (b"file,patient,split\n0001_0001_L.png,A,train\n0002_0001_L.png,A,test\n", "patient A is in"),
@@ -205,7 +208,16 @@ def test_patients_of_different_texts_stay_different(texts, tmp_path):
     assert alone == identify(images[:1], rows[:1])
 
 
-@pytest.mark.parametrize("texts", [("Müller", "Mu\u0308ller"), ("A 1", "A  1"), ("A 1", " A\u00a01 ")])
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("Müller", "Mu\u0308ller"),
+        ("A 1", "A  1"),
+        ("A 1", " A\u00a01 "),
+        ("A-1", "A\u20111\u200b"),
+        ("12", "\uff11\uff12"),
+    ],
+)
 def test_texts_that_look_the_same_are_one_patient(texts, tmp_path):
     images = [tmp_path / "a_L.png", tmp_path / "b_R.png"]
     rows = [Row("", image.name, patient) for image, patient in zip(images, texts, strict=True)]

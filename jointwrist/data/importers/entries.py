@@ -138,8 +138,9 @@ def _number_studies(
 
 
 def _plain(text: str) -> str:
-    """Return a text without what nobody sees: kinds of spaces, and two ways to write one letter."""
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    """Return a text without what nobody sees: kinds of spaces, dashes and digits, two ways to write one letter."""
+    seen = (c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
+    return " ".join("".join("-" if unicodedata.category(c) == "Pd" else c for c in seen).split())
 
 
 def _refuse_partial(

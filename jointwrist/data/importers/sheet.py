@@ -26,6 +26,8 @@ _BYTE_ORDER_MARKS = (
     (b"\xfe\xff", "utf-16"),
 )
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+#: How people keep a spreadsheet from taking digits for a number.
+_AS_TEXT = re.compile(r'^="([^"]*)"$')
 #: What spreadsheets show in place of a value, as #N/A and #REF!, in any language.
 _FORMULA_ERROR = re.compile(r"#(N/A|N/D|NV|N/V|[^\W\d_]+(/0)?[!?])")
 #: Cells merged over several rows, of which a workbook keeps the first alone.
@@ -62,7 +64,7 @@ def read_sheet(path: Path, needed: str, note: Note = lambda _: None) -> Iterator
     )
     names: list[str] = []
     for line, fields in rows:
-        texts = [field.strip() for field in fields]
+        texts = [_AS_TEXT.sub(r"\1", field.strip()) for field in fields]
         if not any(texts):
             continue
         if not names:

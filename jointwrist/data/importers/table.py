@@ -14,6 +14,8 @@ from jointwrist.data.side import ABBREVIATIONS, WORDS
 from jointwrist.data.tables import parse_spacing
 from jointwrist.errors import DataError
 
+#: What spreadsheets make of a long number, and what programs write in place of a text that they have not got.
+_NO_PATIENT = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]+|nan|none|null|nat|n/a|<na>|unknown|\?+", re.IGNORECASE)
 #: Columns of the table besides one for each scored joint surface, named as the joint; `file` is needed.
 COLUMNS = ("file", "patient", "study", "side", "split", "spacing_mm")
 
@@ -90,6 +92,11 @@ def _row(values: dict[str, str], joints: dict[str, int], where: str) -> Row:
     if not file:
         raise DataError(f"{where} names no file")
     where = f"{where}, {file}"
+    patient = known.get("patient", "")
+    if _NO_PATIENT.fullmatch(patient):
+        raise DataError(
+            f"{where}: {patient!r} names no patient for certain; write every patient's own text, or no text"
+        )
     split = known.get("split", "").lower()
     if split and split not in SPLITS:
         raise DataError(f"{where}: split {split!r} is none of {', '.join(SPLITS)}")
@@ -104,7 +111,7 @@ def _row(values: dict[str, str], joints: dict[str, int], where: str) -> Row:
     return Row(
         where=where,
         file=file,
-        patient=known.get("patient", ""),
+        patient=patient,
         study=known.get("study", ""),
         side=_side(known.get("side", ""), where),
         split=split,

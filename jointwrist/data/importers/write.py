@@ -7,6 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,12 +112,19 @@ def write_release(
     missing: Counter[int] = Counter()
     boxes: list[FilmBoxes] = []
     erosions: list[tuple[bool, int]] = []
+    pictures: dict[bytes, tuple[Path, str]] = {}
     with whole_folder(out) as folder:
         progress = tqdm(films, desc="import", unit="film", disable=None, leave=False)
         for film, entry in zip(progress, entries, strict=True):
             image = read_image(film.image)
+            patient = entry.identifier.patient
+            other = pictures.setdefault(sha256(image.tobytes()).digest(), (film.image, patient))
+            if other[1] != patient:
+                notes.append(
+                    f"{film.image}: shows the same picture as {other[0]}, of another patient; keep one of them"
+                )
             masks = unpack_masks(film.bones(image.shape, notes.append))
-            split = splits[entry.identifier.patient]
+            split = splits[patient]
             missing.update(bone for bone, mask in enumerate(masks) if not mask.any())
             copy = _copy_image(film.image, folder / layout.MASK_IMAGES, entry.name)
             _write_masks(folder / layout.MASKS / split / f"{entry.name}.npy", masks)
