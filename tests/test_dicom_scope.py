@@ -28,6 +28,7 @@ SIDES = (
     ({"ImageLaterality": "R", "Laterality": ""}, "R"),
     ({"ImageLaterality": "U", "Laterality": "R"}, "R"),
     ({"Laterality": "L"}, "L"),
+    ({"ImageLaterality": "RT"}, "R"),
     ({"SharedFunctionalGroupsSequence": items(FrameAnatomySequence={"FrameLaterality": "R"})}, "R"),
     ({"AnatomicRegionSequence": items(**WRIST, AnatomicRegionModifierSequence=LEFT)}, "L"),
     ({"AnatomicRegionSequence": items(**WRIST, AnatomicRegionModifierSequence=RIGHT)}, "R"),
@@ -88,6 +89,19 @@ SCOPE = (
     ({"ViewPosition": "PA"}, None), ({"ViewPosition": "DP"}, None), ({"SeriesDescription": "WRIST PA/LAT"}, None),
     ({"ViewCodeSequence": items(CodeValue="1", CodeMeaning="postero-anterior")}, None),
     ({"ViewPosition": "PA", "SeriesDescription": "lateral wrist"}, None),
+    ({"ViewPosition": "PA OBLIQUE"}, VIEW), ({"ViewPosition": "antero-posterior"}, VIEW),
+    ({"ViewCodeSequence": items(CodeValue="1", CodeMeaning="Anterior posterior")}, VIEW),
+    ({"ViewCodeSequence": items(CodeValue="1", CodeMeaning="axial")}, VIEW),
+    ({"SeriesDescription": "Hand re. seitl."}, VIEW),
+    ({"ViewCodeSequence": items(CodeValue="1", CodeMeaning="posterior-anterior")}, None),
+    ({"PatientAge": "6 years"}, CHILD), ({"PatientAge": "17,5Y"}, CHILD), ({"PatientAge": "6500D"}, CHILD),
+    ({"PatientAge": "18 Jahre"}, None), ({"PatientAge": "900W"}, CHILD), ({"PatientAge": "940W"}, None),
+    ({"PatientBirthDate": "2010.06.01", "StudyDate": "2024.05.31"}, CHILD),
+    ({"PatientBirthDate": "20100601", "AcquisitionDateTime": "20240531121500.00+0100"}, CHILD),
+    ({"PatientBirthDate": "20100601", "SeriesDate": "20240531"}, CHILD),
+    ({"BodyPartExamined": "OBERE EXTREMITÄT", "SpecificCharacterSet": "ISO_IR 192"}, None),
+    ({"AnatomicRegionSequence": items(CodeMeaning="手関節"), "SpecificCharacterSet": "ISO_IR 192"}, None),
+    ({"BodyPartExamined": "UNDEFINED"}, None), ({"BodyPartExamined": "UNTERARM"}, PART),
 )  # fmt: skip
 
 

@@ -31,6 +31,8 @@ PATIENT, ORDER = "different patients", "before the baseline"
         ({"AcquisitionDate": "20200131"}, {"AcquisitionDate": "20200131"}, ()),
         ({"StudyDate": "20180131", "AcquisitionDate": "20200131"}, {"StudyDate": "20190131"}, ()),
         ({"StudyDate": "20200131"}, {"StudyDate": "20191231", "PatientID": "other-9"}, (PATIENT, ORDER)),
+        ({"StudyDate": "2020.01.31"}, {"StudyDate": "2019.01.31"}, (ORDER,)),
+        ({"AcquisitionDateTime": "20200131101500"}, {"AcquisitionDateTime": "20190131101500.5"}, (ORDER,)),
         ({"StudyDate": "20209999"}, {"StudyDate": "20191231"}, ()),
     ],
 )

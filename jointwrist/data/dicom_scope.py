@@ -11,7 +11,16 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from jointwrist.data.elements import element_text
-from jointwrist.data.side import ASKED, HANDS, NAME, agree, folded_words, side_of_name, side_of_text
+from jointwrist.data.side import (
+    ABBREVIATIONS,
+    ASKED,
+    HANDS,
+    NAME,
+    agree,
+    folded_words,
+    side_of_name,
+    side_of_text,
+)
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -34,11 +43,21 @@ _CODES = ("AnatomicRegionSequence", "PrimaryAnatomicStructureSequence", "Procedu
 #: Years below which bones still grow.
 ADULT = 18
 _YEARS = {"D": 365.25, "W": 365.25 / 7, "M": 12, "Y": 1}
+#: Elements that say when a film was taken, the nearest to the exposure first.
+TAKEN = ("AcquisitionDate", "AcquisitionDateTime", "ContentDate", "SeriesDate", "StudyDate")
 #: What a body part may be called besides a hand: the limb that it belongs to, or nothing in particular.
-_LIMBS = frozenset("upper extremity extremities limb skeleton unknown other unspecified up exm".split())
+_LIMBS = frozenset(
+    "upper extremity extremities limb skeleton unknown other unspecified undefined default up exm obere extremitat"
+    " extremidad superior membre superieur arto superiore".split()
+)
+#: What words for hand and wrist hold, the last of them Japanese and Chinese, and Korean.
+_HAND = "hand|wrist|carp|finger|thumb|poignet|muneca|polso|scaphoid|手|腕|손"
 #: Ways to say posteroanterior; DP is dorsopalmar.
-_FRONTAL = frozenset("pa dp dv posteroanterior postero dorsopalmar dorsovolar".split())
-_OBLIQUE = frozenset("lat lateral ll rl oblique obl seitlich schrag profil profile ap anteroposterior".split())
+_FRONTAL = frozenset("pa dp dv posteroanterior postero dorsopalmar dorsovolar dorso".split())
+_OBLIQUE = frozenset(
+    "lat lateral ll rl oblique obl seitl seitlich schrag profil profile ap anteroposterior mediolateral"
+    " lateromedial axial tangential ballcatcher norgaard zitherspieler".split()
+)
 
 
 def stated_laterality(dataset: Dataset) -> str:
@@ -76,23 +95,33 @@ def scope_cautions(dataset: Dataset) -> tuple[str, ...]:
     if not set(words) <= _LIMBS and not any(_names_hand(word) for word in words):
         cautions.append("The header names another part of the body than hand or wrist.")
     view = element_text(dataset, "ViewPosition")
-    said = set(folded_words(view) or folded_words(_meaning(dataset, "ViewCodeSequence")))
+    said = _view_words(view) or _view_words(_meaning(dataset, "ViewCodeSequence"))
+    of_film = bool(said)
     said = said or {
-        word for name in ("SeriesDescription", "ProtocolName") for word in folded_words(element_text(dataset, name))
+        word for name in ("SeriesDescription", "ProtocolName") for word in _view_words(element_text(dataset, name))
     }
     if re.fullmatch("[A-Z]{2,3}", view):
         if not said & _FRONTAL:
             cautions.append(f"The header names the view {view}; posteroanterior views are understood.")
-    elif said & _OBLIQUE and not said & _FRONTAL:
+    # the description of a series may name the views of all its films
+    elif said & _OBLIQUE and (of_film or not said & _FRONTAL):
         cautions.append("The header names another view than posteroanterior, which alone is understood.")
     return tuple(cautions)
 
 
+def _view_words(text: str) -> set[str]:
+    """Return the words of a view; anterior and posterior in either order are those of a projection."""
+    text = re.sub(r"poster\w+[\s-]+anter\w+", "pa", text, flags=re.IGNORECASE)
+    return set(folded_words(re.sub(r"anter\w+[\s-]+poster\w+", "ap", text, flags=re.IGNORECASE)))
+
+
 def header_date(dataset: Dataset, name: str) -> date | None:
     """Return the day that an element names, or None where it is missing or no date."""
+    # the dots are those of ACR-NEMA; a time may follow
     text = element_text(dataset, name)
+    found = re.match(r"(\d{4})(\.?)(\d{2})\2(\d{2})", text)
     try:
-        return date.fromisoformat(text) if re.fullmatch(r"\d{8}", text) else None
+        return date(int(found[1]), int(found[3]), int(found[4])) if found else None
     except ValueError:
         return None
 
@@ -118,7 +147,7 @@ def _coded_sides(dataset: Dataset) -> Iterator[str]:
 
 def _side_code(value: str) -> Iterator[str]:
     """Yield "L", "R" or "B" of a laterality that is one of them, or a word for it; U is that of unpaired organs."""
-    side = value.upper() if value.upper() in ("L", "R", "B") else side_of_text(value)
+    side = "B" if value.upper() == "B" else ABBREVIATIONS.get(value.lower()) or side_of_text(value)
     if side:
         yield side
 
@@ -135,15 +164,16 @@ def _meaning(dataset: Dataset, sequence: str) -> str:
 
 
 def _names_hand(word: str) -> bool:
-    return word in HANDS - {"forearm"} or bool(re.search("hand|wrist|carp|finger|thumb|poignet|muneca|polso", word))
+    return word in HANDS - {"forearm"} or bool(re.search(_HAND, word))
 
 
 def _is_child(dataset: Dataset) -> bool:
-    age = re.fullmatch(r"(\d{1,3})([DWMY]?)", element_text(dataset, "PatientAge").upper())
+    # "018Y" as DICOM writes it, or "18", "6 years", "17,5Y"
+    age = re.fullmatch(r"(\d{1,4})(?:[.,]\d+)?\s*([DWMY]?)[A-Z0-9. ]*", element_text(dataset, "PatientAge").upper())
     if age:
         return int(age[1]) / _YEARS[age[2] or "Y"] < ADULT
     born = header_date(dataset, "PatientBirthDate")
-    days = (header_date(dataset, name) for name in ("AcquisitionDate", "ContentDate", "StudyDate"))
+    days = (header_date(dataset, name) for name in TAKEN)
     taken = next((day for day in days if day), None)
     if born is None or taken is None or taken < born:
         return False

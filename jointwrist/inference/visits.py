@@ -6,12 +6,11 @@ import re
 from datetime import date
 
 from jointwrist.data.dicom import Radiograph
-from jointwrist.data.dicom_scope import header_date
+from jointwrist.data.dicom_scope import TAKEN, header_date
 from jointwrist.data.elements import element_text
 
 #: Elements that two films of one patient have alike; names are spelt in several ways, so that they are the last resort.
 _PATIENT = ("PatientID", "PatientBirthDate", "PatientSex")
-_DATES = ("AcquisitionDate", "ContentDate", "StudyDate", "SeriesDate")
 #: Names of the RAM-W600 release, in which the first part is the patient.
 _RELEASE = re.compile(r"(?P<patient>(EXT_)?\d{4})_\d{4}_[LR]")
 
@@ -45,7 +44,7 @@ def _differing(baseline: Radiograph, followup: Radiograph) -> str:
 def _dates(baseline: Radiograph, followup: Radiograph) -> tuple[date | None, date | None]:
     """Return the days on which two films were taken, by the first element that both have."""
     if baseline.header is not None and followup.header is not None:
-        for name in _DATES:
+        for name in TAKEN:
             days = header_date(baseline.header, name), header_date(followup.header, name)
             if None not in days:
                 return days
