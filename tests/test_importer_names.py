@@ -91,6 +91,10 @@ def test_plain_names_are_patients_of_their_own(tool):
         tuple(f"{HASH[n:]}{HASH[:n]}_00{n // 2 + 10}_{'LR'[n % 2]}" for n in range(6)),
         ("frame_000000_L", "frame_000001_L"),
         ("p1/0172_L", "p2/0172_R"),
+        ("P12_L", "P-12_R"),
+        ("patient12_L", "12_R"),
+        ("S1_P1_L", "S2_P1_R"),
+        ("Smith_John_L", "Smith_Jane_R"),
     ],
 )
 def test_where_it_is_unsure_a_table_is_asked_for(names, tmp_path, capsys):

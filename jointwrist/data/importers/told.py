@@ -15,6 +15,10 @@ from jointwrist.data.side import HANDS, OTHERS, side_of_name, without_side
 #: Study of a patient with a single one.
 FIRST_STUDY = "0001"
 _PERSON = frozenset("patient patients pat pt case subject subj sub person proband id p".split())
+#: A word for a person with a number.
+_CODED = re.compile(
+    rf"(?:{'|'.join(sorted(_PERSON, key=len, reverse=True))})[\s._-]*0*(?P<number>[0-9]+)", re.IGNORECASE
+)
 _PICTURE = HANDS | OTHERS
 _SPLITS = frozenset("train training val valid validation test testing".split())
 #: Names of GRAZPEDWRI-DX (doi:10.1038/s41597-022-01328-z): patient, visit, side and projection, sex and age.
@@ -80,6 +84,10 @@ def _tell(stem: str) -> Told:
     doubt = ""
     if len(named) > 2:
         doubt = f"it has {len(named)} parts besides the side, not a patient and a study"
+    elif _CODED.fullmatch(study) and not _CODED.fullmatch(patient):
+        doubt = f"{study} may be the patient, and {patient} a study"
+    elif study and not re.search("[0-9]", patient + study):
+        doubt = f"{patient} and {study} may be the names of one person"
     elif len(named) == 1 and len(parts) > 1 and parts[0].casefold() in _PICTURE:
         doubt = f"{patient} may number the patient or the picture"
     elif "-" in patient and not looks_random(patient) and any(map(looks_random, patient.split("-"))):
@@ -114,7 +122,7 @@ def _doubt_shared_parts(told: list[Told]) -> list[Told]:
     """Doubt patients that may be one person under two names, for names that tell no study put the visit there.
 
     `a1-0172` beside `b2-0172` or `0172`, for what tools add stands before a name; and `0172-1` beside `0172-2`, `12a`
-    beside `12b`, or `Smith-1` beside `Smith-2`. `P-001` and `P-002` are two patients.
+    beside `12b`, `Smith-1` beside `Smith-2`, or `P12` beside `id-12` or `12`. `P-001` and `P-002` are two patients.
     """
     names = {one.patient for one in told if not one.patient.startswith("EXT_") and not looks_random(one.patient)}
     sharing = defaultdict(set)
@@ -134,9 +142,13 @@ def _doubt_shared_parts(told: list[Told]) -> list[Told]:
 
 
 def _keys(patient: str) -> set[str]:
-    """Return what two texts of one person may have in common: an end, and beginnings, which have a hyphen behind."""
+    """Return what two texts of one person may have in common: an end, a number, and beginnings with a hyphen behind."""
     words = re.split(r"[\s._-]+", patient)
     keys = {words[-1], f"{patient}-"}
+    if coded := _CODED.fullmatch(patient):
+        keys.add(coded["number"])
+    elif patient.isdigit():
+        keys.add(patient.lstrip("0"))
     for count in range(1, len(words)):
         start, rest = "-".join(words[:count]), words[count:]
         numbered = start.casefold() in _PERSON or (not re.search("[0-9]", start) and re.fullmatch("[0-9]{3,}", rest[0]))
