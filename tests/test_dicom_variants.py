@@ -315,3 +315,28 @@ def test_the_photometric_interpretation_stands(tmp_path, photometric, shape):
     np.testing.assert_array_equal(film.pixels, expected(12, photometric))
     contradicts = (photometric == "MONOCHROME1") != (shape == "INVERSE")
     assert any(f"PresentationLUTShape {shape} contradicts" in note for note in film.notes) == contradicts
+
+
+@pytest.mark.parametrize("groups", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
+def test_the_functional_groups_of_a_single_frame(tmp_path, groups):
+    """A multi-frame secondary capture of one frame is the film that says the same in its data set."""
+    elements = {
+        "PixelMeasuresSequence": {"PixelSpacing": [0.2, 0.2]},
+        "PixelValueTransformationSequence": {"RescaleSlope": 2, "RescaleIntercept": -1000, "RescaleType": "US"},
+        "FrameVOILUTSequence": {"WindowCenter": 1024, "WindowWidth": 2048},
+    }
+    group = Dataset()
+    for sequence, values_of in elements.items():
+        item = Dataset()
+        for name, value in values_of.items():
+            setattr(item, name, value)
+        setattr(group, sequence, [item])
+    flat = {name: value for values_of in elements.values() for name, value in values_of.items()}
+    words, plain = values(12).astype(np.uint16), {"ImagerPixelSpacing": None}
+    single = save(make(words, **plain, **flat), tmp_path / "single.dcm")
+    kind = {"SOPClassUID": pydicom.uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage, "Modality": "OT"}
+    multiple = save(make(words, NumberOfFrames=1, **kind, **plain, **{groups: [group]}), tmp_path / "multiple.dcm")
+    films = [read_dicom(path) for path in (single, multiple)]
+    np.testing.assert_array_equal(films[0].pixels, films[1].pixels)
+    assert films[0].spacing_mm == films[1].spacing_mm == 0.2 and films[0].notes == films[1].notes
+    assert 0 < films[0].pixels.mean() < 1 and len(np.unique(films[0].pixels)) > 100

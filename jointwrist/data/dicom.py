@@ -15,6 +15,7 @@ from jointwrist.data.dicom_file import MAX_FILE_BYTES, is_dicom, open_dicom
 from jointwrist.data.dicom_header import (
     check_kind,
     check_pixels,
+    lift_frame,
     orientation_notes,
     unquoted,
 )
@@ -186,6 +187,7 @@ def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | N
     dataset, file_notes = open_dicom(path)
     kind_notes = check_kind(path, dataset)
     check_pixels(path, dataset)
+    lift_frame(dataset)
     try:
         pixels, grey_notes = displayed(*stored_values(dataset), dataset, window)
     except PixelError as error:

@@ -43,6 +43,15 @@ _SHAPES = ("IDENTITY", "INVERSE")
 _UPWARDS = "L\\H"
 
 
+#: Functional groups of a multi-frame image, and those of their elements that other images have in the data set itself.
+_GROUPS = {
+    "PixelMeasuresSequence": ("PixelSpacing",),
+    "PixelValueTransformationSequence": ("RescaleSlope", "RescaleIntercept", "RescaleType"),
+    "FrameVOILUTSequence": ("WindowCenter", "WindowWidth", "VOILUTFunction"),
+    "FrameAnatomySequence": ("AnatomicRegionSequence",),
+}
+
+
 @contextmanager
 def unquoted() -> Iterator[None]:
     """Silence warnings of pydicom and highdicom: they quote values of the header, which may be patient data."""
@@ -90,6 +99,17 @@ def check_kind(path: Path, dataset: Dataset) -> list[str]:
     if dataset.get("PresentationIntentType") == "FOR PROCESSING":
         notes.append("Raw detector data (FOR PROCESSING): the grey scale differs from that of a finished radiograph.")
     return notes
+
+
+def lift_frame(dataset: Dataset) -> None:
+    """Put what the functional groups of a single frame say (PS3.3, C.7.6.16) where other images have it."""
+    for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
+        for group in list(dataset.get(groups) or ())[:1]:
+            for sequence, names in _GROUPS.items():
+                for item in list(group.get(sequence) or ())[:1]:
+                    for name in names:
+                        if name in item and name not in dataset:
+                            dataset.add(item[name])
 
 
 def check_pixels(path: Path, dataset: Dataset) -> None:
