@@ -239,6 +239,10 @@ def test_results_may_name_their_categories_and_must_have_masks(root, predicted, 
     _, out = score(masks, root[0])
     wanted = (out / "segmentation.csv").read_text()
     results = json.loads((masks / "results.json").read_text())
+    numbers = [{**result, "category_id": float(result["category_id"])} for result in results]
+    (masks / "results.json").write_text(json.dumps(numbers))
+    assert score(masks, root[0])[0] == 0
+    assert (out / "segmentation.csv").read_text() == wanted
     for key in ("category_id", "category_name"):
         named = [{**result, key: BONE_NAMES[result["category_id"] - 1]} for result in results]
         for result in named if key == "category_name" else ():

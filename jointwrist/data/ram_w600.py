@@ -299,7 +299,8 @@ def read_masks(path: Path, size: tuple[int, int] | None) -> np.ndarray:
     """
     masks = read_npy(path)
     if masks.ndim != 3 or masks.shape[0] != NUM_BONES:
-        refuse(Fault("wrong channel count", path, f"masks are {masks.shape}, not ({NUM_BONES}, H, W); write all bones"))
+        message = f"masks are {masks.shape}, not ({NUM_BONES}, H, W); write all bones, along the first axis"
+        refuse(Fault("wrong channel count", path, message))
     if size is not None and masks.shape[1:] != size:
         message = f"masks are {masks.shape[1:]} pixels (height, width), their image {size}; write them at its size"
         refuse(Fault("size mismatch", path, message))

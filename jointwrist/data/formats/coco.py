@@ -175,9 +175,9 @@ def _category(result: Mapping[str, Any], categories: Mapping[Any, str] | None) -
     if categories is not None:
         return categories[result["category_id"]]
     category = result["category_id"] if "category_id" in result else result["category_name"]
-    if isinstance(category, int) and not isinstance(category, bool):
-        return NUMBERS[str(category)]
-    return NUMBERS.get(category, category) if isinstance(category, str) else NUMBERS[category]
+    if isinstance(category, str):
+        return NUMBERS.get(category, category)
+    return NUMBERS[f"{category:g}" if isinstance(category, float) else str(category)]
 
 
 def _by_id(entries: Any, key: str, path: Path) -> dict[Any, str]:
