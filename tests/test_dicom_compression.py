@@ -75,6 +75,11 @@ def test_jpeg_baseline(tmp_path, allocated):
     dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
     found = read_dicom(save(dataset, tmp_path / "film.dcm"))
     np.testing.assert_allclose(found.pixels, smooth / 255, atol=0.03)
+    assert not any("has 8 bits" in note for note in found.notes)
+    if allocated == 16:
+        dataset.BitsStored, dataset.HighBit = 12, 11
+        notes = read_dicom(save(dataset, tmp_path / "film.dcm")).notes
+        assert any("has 8 bits, its header says 12: a stored window may not fit" in note for note in notes)
 
 
 def test_a_deflated_file_is_read_within_bounds(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import json
 
 import pydicom
 import pytest
+from dicom_files import make, save
 from PIL import Image
 from test_dicom_results import write_film
 
@@ -159,3 +160,11 @@ def test_two_visits_compared_tell_nothing_of_the_header(film, tmp_path, capsys):
     for text in (streams.out, streams.err, *written):
         text = text.replace("SECRETNAME", "")
         assert "SECRET" not in text and "19011231" not in text
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value:UserWarning")  # said when the test writes it
+@pytest.mark.parametrize("name", ["Modality", "PhotometricInterpretation"])
+def test_a_value_that_is_no_code_is_not_repeated(tmp_path, name):
+    with pytest.raises(DataError) as refusal:
+        load_radiograph(save(make(**{name: "Doe^Jane"}), tmp_path / "film.dcm"))
+    assert "(no code)" in str(refusal.value) and "Doe" not in str(refusal.value)

@@ -185,8 +185,7 @@ def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | N
     from jointwrist.data.stored_values import PixelError, stored_values
 
     dataset, file_notes = open_dicom(path)
-    kind_notes = check_kind(path, dataset)
-    check_pixels(path, dataset)
+    kind_notes = [*check_kind(path, dataset), *check_pixels(path, dataset)]
     lift_frame(dataset)
     try:
         pixels, grey_notes = displayed(*stored_values(dataset), dataset, window)

@@ -72,7 +72,7 @@ def check_kind(path: Path, dataset: Dataset) -> list[str]:
         name = storage.name if storage.keyword else "a kind of object that DICOM does not know"
         raise DataError(f"{path}: {name} is not a radiograph (CR, DX or secondary capture)")
     if modality and modality not in MODALITIES:
-        raise DataError(f"{path}: modality {str(modality)[:16]!r} is not a radiograph ({', '.join(MODALITIES)})")
+        raise DataError(f"{path}: modality {_code(modality)} is not a radiograph ({', '.join(MODALITIES)})")
     if not modality:
         notes.append("The header names no modality; taken for a radiograph.")
     if any(name in dataset for name in ("FloatPixelData", "DoubleFloatPixelData")):
@@ -88,8 +88,8 @@ def check_kind(path: Path, dataset: Dataset) -> list[str]:
     if frames and frames[0] not in (0, 1):
         raise DataError(f"{path}: {frames[0]:g} frames; give a single radiograph")
     if dataset.SamplesPerPixel != 1 or dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
-        kind = str(dataset.PhotometricInterpretation)[:16]
-        raise DataError(f"{path}: photometric interpretation {kind!r}; give a grey radiograph (MONOCHROME1 or 2)")
+        kind = _code(dataset.PhotometricInterpretation)
+        raise DataError(f"{path}: photometric interpretation {kind}; give a grey radiograph (MONOCHROME1 or 2)")
     shape = element_text(dataset, "PresentationLUTShape").upper()
     if shape in _SHAPES and shape != _SHAPES[dataset.PhotometricInterpretation == "MONOCHROME1"]:
         notes.append(
@@ -99,6 +99,12 @@ def check_kind(path: Path, dataset: Dataset) -> list[str]:
     if dataset.get("PresentationIntentType") == "FOR PROCESSING":
         notes.append("Raw detector data (FOR PROCESSING): the grey scale differs from that of a finished radiograph.")
     return notes
+
+
+def _code(value: object) -> str:
+    """Return a coded value in quotes; what is none is not repeated."""
+    text = str(value)
+    return repr(text) if re.fullmatch("[A-Z0-9_ ]{1,16}", text) else "(no code)"
 
 
 def lift_frame(dataset: Dataset) -> None:
@@ -112,8 +118,10 @@ def lift_frame(dataset: Dataset) -> None:
                             dataset.add(item[name])
 
 
-def check_pixels(path: Path, dataset: Dataset) -> None:
+def check_pixels(path: Path, dataset: Dataset) -> list[str]:
     """Refuse sizes out of bounds, before a decoder reserves memory, and what no installed decoder takes.
+
+    Returns notes on what is doubtful.
 
     Raises:
         DataError: The pixels cannot be decoded safely.
@@ -128,7 +136,7 @@ def check_pixels(path: Path, dataset: Dataset) -> None:
     check_size(path, columns, rows)
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_compressed:
-        return
+        return []
     try:
         available = get_decoder(syntax).is_available
     except NotImplementedError:
@@ -147,6 +155,10 @@ def check_pixels(path: Path, dataset: Dataset) -> None:
     if coded is not None and coded[:3] != (rows, columns, 1):
         stated = f"header of {(rows, columns, 1)} (rows, columns, colours)"
         raise DataError(f"{path}: compressed image of {coded[:3]}, {stated}; export it again")
+    if coded is not None and coded.precision < int(dataset.BitsStored):
+        note = f"The compressed image has {coded.precision} bits, its header says {dataset.BitsStored}: a stored window"
+        return [f"{note} may not fit, look at the overlay."]
+    return []
 
 
 def orientation_notes(dataset: Dataset) -> list[str]:

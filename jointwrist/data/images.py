@@ -95,7 +95,7 @@ def _decode(path: Path) -> tuple[np.ndarray, int | None]:
     except Image.DecompressionBombError:
         raise DataError(f"{path}: a side may have {MAX_SIDE:,} pixels; make it smaller") from None
     except Image.UnidentifiedImageError:
-        reason = "not a BMP, PNG, JPEG or TIFF image; export it again"
+        reason = "not a BMP, PNG, JPEG or TIFF image; export it again, or unpack it if it is an archive"
         if grey:
             reason = "a TIFF image that is damaged or of an unusual kind; export it again, as grey of 8 or 16 bits"
         refuse(Fault("unreadable image", path, reason))
