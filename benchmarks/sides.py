@@ -18,8 +18,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, rotate
 from tqdm import tqdm
 
-from jointwrist.data.dicom import Radiograph, find_films, load_radiograph
+from jointwrist.data.dicom import Radiograph, load_radiograph
 from jointwrist.data.phantom import PhantomConfig, make_wrist
+from jointwrist.data.search import find_films
 from jointwrist.inference.field import FieldFinder
 
 

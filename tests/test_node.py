@@ -177,9 +177,14 @@ def test_a_film_that_ends_the_process_is_given_up(tmp_path, predictor):
     store.receive(item.SOPInstanceUID, content(item))
     for _ in range(3):
         store.attempt(key_of(item.SOPInstanceUID))
-    with Archive() as archive, running(config(tmp_path, archive.peer), predictor) as node:
-        wait_for(lambda: node.worker.counts["failed"] == 1)
-    assert archive.got == []
+    behind = film(4)
+    store.receive(behind.SOPInstanceUID, content(behind))
+    with store.next_film() as found:
+        assert found[0] == key_of(behind.SOPInstanceUID), "what was tried before waits for what was not"
+    with Archive() as archive, running(config(tmp_path, archive.peer, attempts=3), predictor) as node:
+        wait_for(lambda: node.worker.counts == {"predicted": 1, "noted": 0, "failed": 1})
+        wait_for(lambda: len(archive.got) == 2)
+    assert archive.films() == [behind.SOPInstanceUID]
 
 
 def test_strangers_leave_it_serving(tmp_path, predictor):
@@ -272,7 +277,7 @@ def test_configuration_is_read_and_checked(tmp_path, capsys):
     [
         ("folder: queue", "folders: queue", "did you mean 'folder'"),
         ("folder: queue", "", "missing.*folder"),
-        ("port: 11113", "port: 111130", r"dicom\.port is 111130; it must be from 0 to 65535"),
+        ("port: 11113", "port: 111130", r"dicom\.port is 111130; it must be at least 0 and at most 65,535"),
         ("port: 11113", "port: .nan", r"dicom\.port"),
         ("folder: queue", "folder: queue\nretry_s: .nan", "retry_s is nan"),
         ("WRIST", "A-TITLE-OF-SEVENTEEN", "1 to 16 ASCII"),

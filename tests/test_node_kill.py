@@ -15,7 +15,6 @@ from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig
 from jointwrist.node.store import Store
 
 pytest.importorskip("pynetdicom", reason="the extra `node` is not installed")
-pytestmark = pytest.mark.trust
 
 
 def start(processes, config):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import types
 import typing
 
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from jointwrist.config import ConfigError, build, digest, parse_overrides, read_yaml, to_dict
+from jointwrist.config import ConfigError, Range, build, digest, parse_overrides, read_yaml, to_dict
 from jointwrist.data.arrays import read_npy
 from jointwrist.data.layout import identifier_in, parse_identifier
 from jointwrist.data.preprocess import unpack_bits
@@ -87,8 +88,10 @@ keys = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
 def values_of(hint) -> st.SearchStrategy:
     """Values of a type that a configuration's field may have."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        return numbers_of(*arguments)
     if dataclasses.is_dataclass(hint):
-        hints = typing.get_type_hints(hint)
+        hints = typing.get_type_hints(hint, include_extras=True)
         return st.builds(hint, **{field.name: values_of(hints[field.name]) for field in dataclasses.fields(hint)})
     if origin is typing.Literal:
         return st.sampled_from(arguments)
@@ -106,6 +109,15 @@ def values_of(hint) -> st.SearchStrategy:
         float: st.floats(allow_nan=False),
         str: st.text(max_size=8),
     }[hint]
+
+
+def numbers_of(kind: type, within: Range) -> st.SearchStrategy:
+    """Numbers of a range."""
+    low, high = within.low, None if within.high == math.inf else within.high
+    if kind is int:
+        return st.integers(int(low) + (within.open == "low"), 2**40 if high is None else high - (within.open == "high"))
+    ends = {"exclude_min": within.open == "low", "exclude_max": within.open == "high"}
+    return st.floats(low, high, allow_nan=False, allow_infinity=False, **ends)
 
 
 configs = values_of(RunConfig)

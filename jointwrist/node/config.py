@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from jointwrist.config import ConfigError, build, read_yaml
+from jointwrist.config import ConfigError, Count, Range, build, read_yaml
 
 #: What can be sent back, by the names of `predict --dicom`.
 Output = Literal["seg", "sr", "pr", "sc"]
+Port = Annotated[int, Range(0, 65535)]
+Pause = Annotated[float, Range(0.1, 86_400)]
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,10 @@ class DicomConfig:
 
     ae_title: str = "JOINTWRIST"
     host: str = "127.0.0.1"
-    port: int = 11112
+    port: Port = 11112
     allowed: tuple[str, ...] = ()
-    associations: int = 8
-    idle_s: float = 60.0
+    associations: Annotated[int, Range(1, 1000)] = 8
+    idle_s: Annotated[float, Range(1, 3600)] = 60.0
     tls: TlsConfig | None = None
 
 
@@ -62,7 +64,7 @@ class HttpConfig:
     """
 
     host: str = "127.0.0.1"
-    port: int = 8042
+    port: Port = 8042
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class PeerConfig:
     name: str
     ae_title: str = ""
     host: str = ""
-    port: int = 104
+    port: Port = 104
     url: str = ""
     outputs: tuple[Output, ...] = ("seg", "sr", "pr", "sc")
     tls: TlsConfig | None = None
@@ -113,25 +115,12 @@ class NodeConfig:
     http: HttpConfig = field(default_factory=HttpConfig)
     weights: str = "jointwrist_tiny"
     device: str = ""
-    object_mb: int = 128
-    queue: int = 10_000
-    attempts: int = 3
-    retry_s: float = 5.0
-    longest_retry_s: float = 600.0
+    object_mb: Annotated[int, Range(1, 2048)] = 128
+    queue: Count = 10_000
+    attempts: Count = 10
+    retry_s: Pause = 5.0
+    longest_retry_s: Pause = 600.0
     keep: bool = False
-
-
-_RANGES = {
-    "dicom.port": (0, 65535),
-    "dicom.associations": (1, 1000),
-    "dicom.idle_s": (1, 3600),
-    "http.port": (0, 65535),
-    "object_mb": (1, 2048),
-    "queue": (1, 10_000_000),
-    "attempts": (1, 100),
-    "retry_s": (0.1, 86_400),
-    "longest_retry_s": (0.1, 86_400),
-}
 
 
 def read_config(path: str | Path) -> NodeConfig:
@@ -161,12 +150,6 @@ def _peers(items: Any) -> list[PeerConfig]:
 
 
 def _check(config: NodeConfig) -> None:
-    for key, (low, high) in _RANGES.items():
-        value: Any = config
-        for part in key.split("."):
-            value = getattr(value, part)
-        if not low <= value <= high:  # nan is in no range
-            raise ConfigError(f"{key} is {value}; it must be from {low} to {high}")
     titles = [config.dicom.ae_title, *config.dicom.allowed]
     for peer in config.peers:
         titles += [peer.ae_title] if peer.ae_title else []
@@ -174,8 +157,6 @@ def _check(config: NodeConfig) -> None:
             raise ConfigError(f"peers.{peer.name}: give either url, or ae_title, host and port")
         if peer.url and urlsplit(peer.url).scheme not in ("http", "https"):
             raise ConfigError(f"peers.{peer.name}.url must begin with http:// or https://")
-        if not 1 <= peer.port <= 65535:
-            raise ConfigError(f"peers.{peer.name}.port is {peer.port}; it must be from 1 to 65535")
         if not peer.outputs:
             raise ConfigError(f"peers.{peer.name}.outputs is empty; name some of seg, sr, pr, sc")
         if not peer.name.replace("-", "").replace("_", "").isalnum() or not peer.name.isascii():

@@ -123,8 +123,14 @@ class Store:
 
     @contextmanager
     def next_film(self) -> Iterator[tuple[str, Path] | None]:
-        """Yield key and file of a radiograph that no other worker has, the one that arrived first; None without one."""
-        entries = sorted(os.scandir(self.folder / "waiting"), key=lambda entry: (_age(entry), entry.name))
+        """Yield key and file of a radiograph that no other worker has; None without one.
+
+        The one that arrived first comes first; those that were tried before come last, so that one that ends the
+        process keeps nothing waiting.
+        """
+        tried = {entry.name for entry in os.scandir(self.folder / "attempts")}
+        waiting = os.scandir(self.folder / "waiting")
+        entries = sorted(waiting, key=lambda entry: (entry.name in tried, _age(entry), entry.name))
         for key in (entry.name for entry in entries):
             with _lock(self.folder / "waiting" / key) as taken:
                 if not taken:

@@ -285,15 +285,15 @@ def test_a_dropped_film_is_opened(page, wrists):
     assert page.locator("#films li").count() == 3
 
 
-def test_the_hand_can_be_chosen_where_nothing_says_it(page, wrists):
+def test_another_hand_can_be_chosen_than_the_bones_tell(page, wrists):
     name = "<img src=x onerror=alert(1)>.png"
     page.locator("#files").set_input_files({"name": name, "mimeType": "image/png", "buffer": wrists[0].read_bytes()})
     page.wait_for_selector(".stage figcaption:has-text('onerror')")
     assert page.locator("#films .open").last.text_content() == name
     assert page.locator("img").count() == 0
-    assert page.locator(".stage .letter").text_content() == "R?"
-    page.get_by_role("button", name="left").click()
-    page.wait_for_selector(".stage .letter:text-is('L')")
+    assert page.locator(".stage .letter").text_content() == "L"
+    page.get_by_role("button", name="right").click()
+    page.wait_for_selector(".stage .letter:text-is('R')")
 
 
 def test_bad_and_large_files_are_named_and_the_page_goes_on(page, wrists):
