@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jointwrist.commands.shared import complain
-from jointwrist.data.layout import SPLITS
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
@@ -109,6 +108,8 @@ def _erosions(release: Release, arguments: argparse.Namespace, path: Path) -> in
 
 
 def _splits(arguments: argparse.Namespace) -> tuple[str, ...]:
+    from jointwrist.data.layout import SPLITS
+
     return SPLITS if arguments.split == "all" else (arguments.split,)
 
 
