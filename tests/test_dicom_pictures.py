@@ -11,10 +11,10 @@ import numpy as np
 import programs
 import pydicom
 import pytest
+from dicom_results import SIZE, Recall, assert_valid, write_film
 from matplotlib.path import Path as Polygon
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
-from test_dicom_results import SIZE, Recall, assert_valid, write_film
 
 from jointwrist.anatomy import BONES
 from jointwrist.inference import dicom_pr

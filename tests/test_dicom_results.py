@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,77 +11,21 @@ import programs
 import pydicom
 import pytest
 import torch
-from dicom_files import make, save
+from dicom_results import BOXES, SIZE, Recall, assert_valid, write_film
 from PIL import Image
 from pydicom.sr.codedict import codes
-from pydicom.uid import generate_uid
-from torch import nn
 
 from jointwrist.anatomy import BONES, JOINTS, NOT_SCORED, OVERLAP_PAIRS
 from jointwrist.cli import main
 from jointwrist.data.dicom import load_radiograph
 from jointwrist.data.dicom_header import STORAGE_CLASSES
-from jointwrist.data.phantom import PhantomConfig, make_wrist
-from jointwrist.data.sample import unpack_masks
 from jointwrist.engine.checkpoint import save_weights
-from jointwrist.errors import DataError
 from jointwrist.inference.dicom_seg import build_seg
 from jointwrist.inference.dicom_source import BONE_CODES
 from jointwrist.inference.predictor import Predictor
 from jointwrist.registry import create_model
 
 hd = pytest.importorskip("highdicom", reason="the extra `dicom` is not installed")
-
-SIZE = 160
-BOXES = torch.tensor([[10.0 * j, 5, 10 * j + 40, 60] for j in range(6)])
-
-
-class Recall(nn.Module):
-    """A network that answers a film with labels it knows by heart, in the right-hand orientation of all networks."""
-
-    def __init__(self, masks: np.ndarray, side: str):
-        super().__init__()
-        self.masks = torch.from_numpy(np.ascontiguousarray(masks[..., ::-1] if side == "L" else masks))
-
-    def forward(self, image: torch.Tensor) -> SimpleNamespace:
-        cumulative = torch.tensor([[0.9, 0.8, 0.7], [0.25, 0.1, 0.05], [0.6, 0.2, 0.1]]).repeat(2, 1)
-        return SimpleNamespace(
-            mask_logits=(20.0 * self.masks - 10)[None],
-            erosion_logits=torch.logit(cumulative)[None],
-            roi_boxes=BOXES[None],
-            roi_valid=torch.tensor([True] * 5 + [False])[None],
-        )
-
-
-def write_film(folder, side, **attributes):
-    """A phantom wrist as a valid CR image, and its masks."""
-    config = PhantomConfig(size=SIZE, field_of_view=(100.0, 100.0))
-    sample = next(s for s in (make_wrist(3, index, config) for index in range(8)) if s.side == side and not s.mirrored)
-    header = dict(
-        StudyInstanceUID=generate_uid(),
-        SeriesInstanceUID=generate_uid(),
-        StudyDate="20200131",
-        StudyTime="1015",
-        StudyID="S1",
-        AccessionNumber="A-77",
-        ReferringPhysicianName="Roe^Richard",
-        PatientBirthDate="19500101",
-        PatientSex="F",
-        PatientAddress="1 Secret Street",
-        PatientAge="070Y",
-        OperatorsName="Poe^Pat",
-        InstitutionName="Secret Hospital",
-        StudyDescription="secret study",
-        SeriesNumber=1,
-        InstanceNumber=1,
-        Manufacturer="M",
-        BodyPartExamined="WRIST",
-        ViewPosition="PA",
-        PatientOrientation=["L", "H"],
-        Laterality=side,
-    )
-    pixels = (sample.image[0] * 4095).round().astype(np.uint16)
-    return save(make(pixels, **(header | attributes)), folder / "film.dcm"), unpack_masks(sample.bones)
 
 
 @pytest.fixture(scope="module", params=["L", "R"])
@@ -136,14 +79,6 @@ def test_spacing_that_was_asked_for_is_in_the_result(tmp_path):
     film = load_radiograph(path, spacing_mm=0.2)
     result = Predictor(Recall(masks, "R"), image_size=SIZE).predict([film])[0]
     assert spacing_of(pydicom.dcmread(result.save_seg(tmp_path / "seg.dcm"))) == [0.2, 0.2]
-
-
-def assert_valid(files):
-    """Let dciodvfy look for errors, where it is installed."""
-    if shutil.which("dciodvfy"):
-        for file in files:
-            verdict = subprocess.run(["dciodvfy", str(file)], capture_output=True, text=True)
-            assert not [line for line in verdict.stderr.splitlines() if line.startswith("Error")], file.name
 
 
 def test_masks_of_a_field_lie_in_the_geometry_of_the_whole_film(case, tmp_path):
@@ -247,35 +182,6 @@ def test_the_report_that_people_open_names_every_value(case):
         assert html.count(f"<b>{name}:</b>") == (6 if name == "Bone erosion" else 5), name
 
 
-@pytest.mark.filterwarnings(
-    "ignore:Invalid value:UserWarning", "ignore:The value length:UserWarning", "ignore:The PN:UserWarning"
-)
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("PatientID", "x" * 65), ("PatientID", "a\\b"), ("AccessionNumber", "1" * 17), ("StudyID", "1" * 17),
-        ("StudyDate", "20201331"), ("StudyDate", "2020.01.31"), ("StudyDate", "31.1.2020"),
-        ("PatientBirthDate", "19500230"), ("StudyTime", "991500"), ("PatientName", "x" * 65), ("PatientSex", "female"),
-        ("ReferringPhysicianName", "x" * 65), ("PatientOrientation", ["LEFTWARDS", "H"]),
-    ],
-)  # fmt: skip
-def test_a_value_that_dicom_forbids_is_not_copied(tmp_path, name, value):
-    path, masks = write_film(tmp_path, "L", **{name: value})
-    result = Predictor(Recall(masks, "L"), image_size=SIZE, name="recall", tidy=False)(path)
-    for kind in ("seg", "sr"):
-        written = getattr(result, f"save_{kind}")(tmp_path / f"{kind}.dcm")
-        assert not pydicom.dcmread(written).get(name)
-
-
-@pytest.mark.filterwarnings("ignore:Invalid value:UserWarning", "ignore:The value length:UserWarning")
-def test_an_image_without_a_valid_uid_cannot_be_referred_to(tmp_path):
-    path, masks = write_film(tmp_path, "L", StudyInstanceUID="1." + "2" * 64)
-    result = Predictor(Recall(masks, "L"), image_size=SIZE, name="recall", tidy=False)(path)
-    with pytest.raises(DataError, match="StudyInstanceUID is no UID"):
-        result.save_seg(tmp_path / "seg.dcm")
-    assert not (tmp_path / "seg.dcm").exists()
-
-
 def test_results_belong_to_study_and_image(case):
     source = pydicom.dcmread(case.film)
     seg, report = (pydicom.dcmread(case.folder / name) for name in ("seg_False.dcm", "sr_False.dcm"))
@@ -343,36 +249,6 @@ def test_an_unknown_side_is_left_out_and_empty_masks_are_kept(tmp_path):
     )
     report = result.save_sr(tmp_path / "sr.dcm")
     assert hd.sr.srread(report).content.get_planar_roi_measurement_groups()[0].finding_sites[0].laterality is None
-
-
-def test_values_that_dicom_forbids_are_left_empty(tmp_path):
-    path, masks = write_film(tmp_path, "R")
-    result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
-    header = result.film.header
-    header["PatientSex"] = pydicom.DataElement("PatientSex", "LO", "unknown")
-    header["StudyDate"] = pydicom.DataElement("StudyDate", "LO", "last week")
-    seg = build_seg(result)
-    assert (seg.PatientSex, seg.StudyDate) == ("", "")
-
-
-def test_names_in_any_script_survive(tmp_path):
-    path, masks = write_film(tmp_path, "R", SpecificCharacterSet="ISO_IR 192", PatientName="Müller^Jürgen=山田^太郎")
-    result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
-    written = pydicom.dcmread(result.save_seg(tmp_path / "seg.dcm"))
-    assert str(written.PatientName) == "Müller^Jürgen=山田^太郎"
-
-
-def test_a_film_without_reference_is_refused_by_name(tmp_path):
-    path, masks = write_film(tmp_path, "R", StudyInstanceUID="")
-    predictor = Predictor(Recall(masks, "R"), image_size=SIZE)
-    with pytest.raises(DataError, match=r"film\.dcm: no StudyInstanceUID"):
-        predictor(path).save_seg(tmp_path / "seg.dcm")
-    write_film(tmp_path, "R", SOPClassUID=pydicom.uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage)
-    with pytest.raises(DataError, match="multi-frame image"):
-        predictor(path).save_seg(tmp_path / "seg.dcm")
-    with pytest.raises(DataError, match="not a DICOM radiograph"):
-        predictor(np.zeros((SIZE, SIZE), np.float32)).save_sr(tmp_path / "sr.dcm")
-    assert sorted(tmp_path.iterdir()) == [path]
 
 
 def test_predict_writes_dicom_beside_the_rest(tmp_path, capsys):

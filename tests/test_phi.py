@@ -7,8 +7,8 @@ import json
 import pydicom
 import pytest
 from dicom_files import make, save
+from dicom_results import write_film
 from PIL import Image
-from test_dicom_results import write_film
 
 from jointwrist.cli import main
 from jointwrist.data.dicom import load_radiograph

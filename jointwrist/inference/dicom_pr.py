@@ -11,7 +11,7 @@ import numpy as np
 from jointwrist.anatomy import BONES, JOINTS
 from jointwrist.data.dicom_header import unquoted
 from jointwrist.data.look_up import read_table
-from jointwrist.inference.dicom_source import equipment, mark_deidentified, source_dataset
+from jointwrist.inference.dicom_source import mark_deidentified, new_instance, source_dataset
 from jointwrist.inference.outlines import closed_outlines
 from jointwrist.inference.overlay import ERODED, HEALTHY
 from jointwrist.inference.result import LEVEL_LABELS, NOTICE
@@ -62,10 +62,6 @@ def build_pr(result: WristResult, deidentify: bool = False) -> GrayscaleSoftcopy
     annotations = list(_annotations(result, source))
     state = hd.pr.GrayscaleSoftcopyPresentationState(
         referenced_images=[source],
-        series_instance_uid=hd.UID(),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=hd.UID(),
-        instance_number=1,
         content_label="WRIST",
         content_description="Research software, not a medical device",
         graphic_annotations=[annotation for _, annotation in annotations],
@@ -73,9 +69,7 @@ def build_pr(result: WristResult, deidentify: bool = False) -> GrayscaleSoftcopy
         presentation_lut_transformation=hd.PresentationLUTTransformation(
             presentation_lut_shape=shapes.INVERSE if inverse else shapes.IDENTITY
         ),
-        series_description="Wrist outlines (jointwrist, research only)",
-        specific_character_set="ISO_IR 192",
-        **equipment(),
+        **new_instance(SERIES_NUMBER, "Wrist outlines"),
     )
     state.Laterality = result.film.side or ""
     _keep_grey_scale(state, result.film.header)

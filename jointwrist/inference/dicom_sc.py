@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jointwrist.data.dicom_header import unquoted
-from jointwrist.inference.dicom_source import equipment, mark_deidentified, orientation, source_dataset
+from jointwrist.inference.dicom_source import mark_deidentified, new_instance, orientation, source_dataset
 from jointwrist.inference.overlay import draw_overlay
 
 if TYPE_CHECKING:
@@ -44,16 +44,10 @@ def build_sc(result: WristResult, deidentify: bool = False) -> SCImage:
         photometric_interpretation=hd.PhotometricInterpretationValues.RGB,
         bits_allocated=8,
         coordinate_system=hd.CoordinateSystemNames.PATIENT,
-        series_instance_uid=hd.UID(),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=hd.UID(),
-        instance_number=1,
         patient_orientation=("L", "H"),  # highdicom takes no empty one; the film's own replaces it below
         laterality=result.film.side,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
-        series_description="Wrist overlay (jointwrist, research only)",
-        specific_character_set="ISO_IR 192",
-        **equipment(),
+        **new_instance(SERIES_NUMBER, "Wrist overlay"),
     )
     capture.PatientOrientation = orientation(result.film.header)
     capture.BurnedInAnnotation = "YES"

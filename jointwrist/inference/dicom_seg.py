@@ -13,9 +13,9 @@ from jointwrist.inference.dicom_source import (
     BONE_CODES,
     PART_CODES,
     code,
-    equipment,
     laterality,
     mark_deidentified,
+    new_instance,
     orientation,
     source_dataset,
 )
@@ -52,16 +52,10 @@ def build_seg(result: WristResult, deidentify: bool = False) -> Segmentation:
         pixel_array=np.moveaxis(result.masks, 0, -1)[None].astype(np.uint8),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_describe(bone, result) for bone in BONES],
-        series_instance_uid=hd.UID(),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=hd.UID(),
-        instance_number=1,
         content_label="WRIST_BONES",
         content_description="Research software, not a medical device",
-        series_description="Wrist bones (jointwrist, research only)",
         omit_empty_frames=False,
-        specific_character_set="ISO_IR 192",
-        **equipment(),
+        **new_instance(SERIES_NUMBER, "Wrist bones"),
     )
     seg.PatientOrientation = orientation(result.film.header)  # highdicom leaves it out
     if result.film.pixel_mm is None and result.film.aspect != 1:

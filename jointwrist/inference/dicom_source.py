@@ -101,9 +101,8 @@ def source_dataset(film: Radiograph, deidentify: bool) -> Dataset:
     source.Modality = film.header.get("Modality") or "OT"
     if film.pixel_mm is not None:
         source.PixelSpacing = [DSfloat(side, auto_format=True) for side in film.pixel_mm]
-        source.SliceThickness = source.PixelSpacing[
-            1
-        ]  # a projection has none, but highdicom reads no measures without one
+        # a projection has no thickness, but highdicom reads no measures without one
+        source.SliceThickness = source.PixelSpacing[1]
     for name in (*_STUDY, *_PATIENT):
         setattr(source, name, "" if deidentify else _text(film.header, name))
     return source
@@ -130,11 +129,24 @@ def save_dataset(dataset: Dataset, path: str | Path) -> Path:
     return path
 
 
-def equipment() -> dict[str, Any]:
-    """Return the keyword arguments by which highdicom objects name this software."""
+def new_instance(series_number: int, series_description: str) -> dict[str, Any]:
+    """Return the keyword arguments that give a highdicom object its UIDs, its series and this software's name.
+
+    Args:
+        series_number: Number of the series.
+        series_description: What the series holds, in a few words.
+    """
+    import highdicom as hd
+
     from jointwrist import __version__
 
     return {
+        "series_instance_uid": hd.UID(),
+        "series_number": series_number,
+        "sop_instance_uid": hd.UID(),
+        "instance_number": 1,
+        "series_description": f"{series_description} (jointwrist, research only)",
+        "specific_character_set": "ISO_IR 192",
         "manufacturer": MANUFACTURER,
         "manufacturer_model_name": "jointwrist",
         "software_versions": __version__,

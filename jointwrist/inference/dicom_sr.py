@@ -14,9 +14,9 @@ from jointwrist.inference.dicom_source import (
     MANUFACTURER,
     PRIVATE_SCHEME,
     code,
-    equipment,
     laterality,
     mark_deidentified,
+    new_instance,
     source_dataset,
 )
 from jointwrist.inference.result import LEVEL_LABELS
@@ -66,20 +66,14 @@ def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
     report = hd.sr.ComprehensiveSR(
         evidence=[source],
         content=_report(result, source),
-        series_instance_uid=hd.UID(),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=hd.UID(),
-        instance_number=1,
         is_complete=True,
         is_verified=False,
-        series_description="Wrist erosion (jointwrist, research only)",
         coding_schemes=[
             CodingSchemeIdentificationItem(
                 designator=PRIVATE_SCHEME, name="jointwrist", version=__version__, responsible_organization=MANUFACTURER
             )
         ],
-        specific_character_set="ISO_IR 192",
-        **equipment(),
+        **new_instance(SERIES_NUMBER, "Wrist erosion"),
     )
     _separate(report)
     if deidentify:

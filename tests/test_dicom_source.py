@@ -1,0 +1,75 @@
+"""What DICOM results take of a film's header: what is valid, in any script, and a reference that can be followed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pydicom
+import pytest
+from dicom_results import SIZE, Recall, write_film
+
+from jointwrist.errors import DataError
+from jointwrist.inference.dicom_objects import BUILDERS
+from jointwrist.inference.dicom_seg import build_seg
+from jointwrist.inference.dicom_source import save_dataset
+from jointwrist.inference.predictor import Predictor
+
+pytest.importorskip("highdicom", reason="the extra `dicom` is not installed")
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Invalid value:UserWarning", "ignore:The value length:UserWarning", "ignore:The PN:UserWarning"
+)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PatientID", "x" * 65), ("PatientID", "a\\b"), ("AccessionNumber", "1" * 17), ("StudyID", "1" * 17),
+        ("StudyDate", "20201331"), ("StudyDate", "2020.01.31"), ("StudyDate", "31.1.2020"),
+        ("PatientBirthDate", "19500230"), ("StudyTime", "991500"), ("PatientName", "x" * 65), ("PatientSex", "female"),
+        ("ReferringPhysicianName", "x" * 65), ("PatientOrientation", ["LEFTWARDS", "H"]),
+    ],
+)  # fmt: skip
+def test_a_value_that_dicom_forbids_is_not_copied(tmp_path, name, value):
+    path, masks = write_film(tmp_path, "L", **{name: value})
+    result = Predictor(Recall(masks, "L"), image_size=SIZE, name="recall", tidy=False)(path)
+    for kind, build in BUILDERS.items():
+        written = save_dataset(build(result), tmp_path / f"{kind}.dcm")
+        assert not pydicom.dcmread(written).get(name), kind
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value:UserWarning", "ignore:The value length:UserWarning")
+def test_an_image_without_a_valid_uid_cannot_be_referred_to(tmp_path):
+    path, masks = write_film(tmp_path, "L", StudyInstanceUID="1." + "2" * 64)
+    result = Predictor(Recall(masks, "L"), image_size=SIZE, name="recall", tidy=False)(path)
+    with pytest.raises(DataError, match="StudyInstanceUID is no UID"):
+        result.save_seg(tmp_path / "seg.dcm")
+    assert not (tmp_path / "seg.dcm").exists()
+
+
+def test_values_that_dicom_forbids_are_left_empty(tmp_path):
+    path, masks = write_film(tmp_path, "R")
+    result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
+    header = result.film.header
+    header["PatientSex"] = pydicom.DataElement("PatientSex", "LO", "unknown")
+    header["StudyDate"] = pydicom.DataElement("StudyDate", "LO", "last week")
+    seg = build_seg(result)
+    assert (seg.PatientSex, seg.StudyDate) == ("", "")
+
+
+def test_names_in_any_script_survive(tmp_path):
+    path, masks = write_film(tmp_path, "R", SpecificCharacterSet="ISO_IR 192", PatientName="Müller^Jürgen=山田^太郎")
+    result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
+    written = pydicom.dcmread(result.save_seg(tmp_path / "seg.dcm"))
+    assert str(written.PatientName) == "Müller^Jürgen=山田^太郎"
+
+
+def test_a_film_without_reference_is_refused_by_name(tmp_path):
+    path, masks = write_film(tmp_path, "R", StudyInstanceUID="")
+    predictor = Predictor(Recall(masks, "R"), image_size=SIZE)
+    with pytest.raises(DataError, match=r"film\.dcm: no StudyInstanceUID"):
+        predictor(path).save_seg(tmp_path / "seg.dcm")
+    write_film(tmp_path, "R", SOPClassUID=pydicom.uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage)
+    with pytest.raises(DataError, match="multi-frame image"):
+        predictor(path).save_seg(tmp_path / "seg.dcm")
+    with pytest.raises(DataError, match="not a DICOM radiograph"):
+        predictor(np.zeros((SIZE, SIZE), np.float32)).save_sr(tmp_path / "sr.dcm")
+    assert sorted(tmp_path.iterdir()) == [path]
