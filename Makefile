@@ -57,7 +57,7 @@ fuzz: $(VENV)/.installed-dev
 
 # The oldest versions that pyproject.toml claims, in an environment of their own.
 OLDEST := .venv-oldest
-OLDEST_TESTS := $(addprefix tests/test_,$(addsuffix .py,bad_files checkpoint cluster config dicom dicom_compression dicom_results encoder_export \
+OLDEST_TESTS := $(addprefix tests/test_,$(addsuffix .py,bad_files checkpoint cluster config dicom dicom_compression dicom_results dicom_source encoder_export \
 	engine export hub images joint losses mamba metrics_erosion oldest phantom predictor properties ram_w600 roi samplers scan \
 	session statistics tables))
 OLDEST_BASELINES := $(addprefix tests/test_,$(addsuffix .py,baselines_readme convert foundation losses metrics_pairs \
