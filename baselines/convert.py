@@ -6,10 +6,10 @@ from pathlib import Path
 
 from baselines.official import load_official_state
 from jointwrist.engine.build import model_options, weight_info
-from jointwrist.engine.checkpoint import read_checkpoint, save_weights
 from jointwrist.engine.config import RunConfig, SegmentationConfig
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model, model_spec
+from jointwrist.weights.checkpoint import read_checkpoint, save_weights
 
 
 def convert_checkpoint(source: str | Path, target: str | Path, model_name: str) -> list[str]:

@@ -28,10 +28,7 @@ from benchmarks.jobs import Job, release_digest, run_job, write_rows
 from benchmarks.tables.ablation_rows import Rows
 from benchmarks.tables.ablations import write_ablations
 from jointwrist.config import ConfigError, build, merge_trees, read_yaml, to_dict
-from jointwrist.data.phantom import Parts, PhantomConfig, write_phantom
 from jointwrist.data.ram_w600 import Release
-from jointwrist.data.stream import KEEP
-from jointwrist.engine.checkpoint import load_weights
 from jointwrist.engine.config import RunConfig
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import load_run_data
@@ -40,7 +37,10 @@ from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import BEST
 from jointwrist.errors import DataError, StorageError
 from jointwrist.files import write_text
+from jointwrist.phantom import Parts, PhantomConfig, write_phantom
+from jointwrist.phantom.stream import KEEP
 from jointwrist.registry import model_spec
+from jointwrist.weights.checkpoint import load_weights
 
 FILE = Path(__file__).with_suffix(".yaml")
 #: Rows of the runs so far; what is there is not run again.

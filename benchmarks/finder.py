@@ -1,10 +1,11 @@
 """How well the wrist is found: `python benchmarks/finder.py [--hands 60]`, on phantoms that no training has seen.
 
-Hands are phantoms of 210 mm, from the forearm to the fingers; two of them side by side are a film of both hands; wrists
-are phantoms of the usual field. A hand counts as found if the middle of the field lies within 15 mm of that of the
-carpus. The seeds are not those that thresholds were chosen on (`--seed` 41 and 8 are).
+Hands are phantoms of 210 mm, from the forearm to the fingers; two of them side by side are a radiograph of both hands;
+wrists are phantoms of the usual field. A hand counts as found if the middle of the field lies within 15 mm of that of
+the carpus. The seeds are not those that thresholds were chosen on (`--seed` 41 and 8 are).
 
-`python benchmarks/finder.py FILM ...` says of films or folders of one's own what the first look at each makes of it.
+`python benchmarks/finder.py RADIOGRAPH ...` says of radiographs or folders of one's own what the first look at each
+makes of it.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ import numpy as np
 from tqdm import tqdm
 
 from jointwrist.data.dicom import Radiograph, load_radiograph
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import WristSample, unpack_masks
-from jointwrist.data.search import find_films
+from jointwrist.data.search import find_radiographs
 from jointwrist.errors import DataError
 from jointwrist.inference.field import CARPALS, FieldFinder
+from jointwrist.phantom import PhantomConfig, make_wrist
 
 #: Side in mm and in pixels of a phantom hand, and the distance in mm up to which it is found.
 HAND_MM, HAND_PX, NEAR_MM = 210.0, 420, 15.0
@@ -35,12 +36,14 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hands", type=int, default=60, metavar="N", help="phantoms (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=5000, help="of the phantoms (default: %(default)s)")
-    parser.add_argument("films", nargs="*", type=Path, metavar="FILM", help="films or folders, in place of phantoms")
+    parser.add_argument(
+        "radiographs", nargs="*", type=Path, metavar="RADIOGRAPH", help="radiographs or folders, in place of phantoms"
+    )
     arguments = parser.parse_args(argv)
     finder = FieldFinder()
-    if arguments.films:
+    if arguments.radiographs:
         try:
-            return look_at_films(finder, find_films(arguments.films))
+            return look_at_radiographs(finder, find_radiographs(arguments.radiographs))
         except DataError as error:
             parser.error(str(error))
     hands = [
@@ -52,20 +55,20 @@ def main(argv: list[str] | None = None) -> int:
         "hand, side stated": Counter(one_hand(finder, hand, hand.side) for hand in tqdm(hands, "side stated")),
         "hand, side not stated": Counter(one_hand(finder, hand, None) for hand in tqdm(hands, "side not stated")),
         "both hands": Counter(both(finder, *pair) for pair in tqdm(pairs(hands), "both hands")),
-        "wrist that fills the film": Counter(filling(finder, wrist) for wrist in tqdm(wrists, "wrists")),
-        "no wrist": Counter(nothing(finder, pixels) for pixels in tqdm(empty_films(arguments.seed), "no wrist")),
+        "wrist that fills the radiograph": Counter(filling(finder, wrist) for wrist in tqdm(wrists, "wrists")),
+        "no wrist": Counter(nothing(finder, pixels) for pixels in tqdm(empty_radiographs(arguments.seed), "no wrist")),
     }
-    print("| film | films | right | refused | wrong |\n| --- | ---: | ---: | ---: | ---: |")
+    print("| radiograph | radiographs | right | refused | wrong |\n| --- | ---: | ---: | ---: | ---: |")
     for name, count in counts.items():
         print(f"| {name} | {count.total()} | {count['right']} | {count['refused']} | {count['wrong']} |")
     return 0
 
 
-def look_at_films(finder: FieldFinder, films: list[Path]) -> int:
-    """Print a row for every film; one that cannot be read is named, the others go on, and the exit code is 2."""
+def look_at_radiographs(finder: FieldFinder, radiographs: list[Path]) -> int:
+    """Print a row for every radiograph; one that cannot be read is named, the others go on, and the exit code is 2."""
     code = 0
-    print("| film | certainty | distance from the mean wrist, mm |\n| --- | ---: | ---: |")
-    for path in films:
+    print("| radiograph | certainty | distance from the mean wrist, mm |\n| --- | ---: | ---: |")
+    for path in radiographs:
         try:
             print(f"| {path.name} | {first_look(finder, load_radiograph(path))} |")
         except DataError as error:
@@ -74,10 +77,10 @@ def look_at_films(finder: FieldFinder, films: list[Path]) -> int:
     return code
 
 
-def first_look(finder: FieldFinder, film: Radiograph) -> str:
-    """Certainty and distance of the wrist that fills a film."""
-    wrist = finder.filling(film)
-    return f"{wrist.certainty:.3f} | {wrist.distance:.2f}" if wrist else "does not fill the film | -"
+def first_look(finder: FieldFinder, radiograph: Radiograph) -> str:
+    """Certainty and distance of the wrist that fills a radiograph."""
+    wrist = finder.filling(radiograph)
+    return f"{wrist.certainty:.3f} | {wrist.distance:.2f}" if wrist else "does not fill the radiograph | -"
 
 
 def middle(hand: WristSample) -> np.ndarray:
@@ -100,7 +103,7 @@ def pairs(hands: list[WristSample]) -> list[tuple[WristSample, WristSample]]:
 
 
 def both(finder: FieldFinder, right: WristSample, left: WristSample) -> str:
-    """Look for both wrists of a film that shows the right hand on its left."""
+    """Look for both wrists of a radiograph that shows the right hand on its left."""
     pixels = np.concatenate([right.image[0], left.image[0]], axis=1)
     try:
         found = finder.find(Radiograph(pixels))
@@ -117,26 +120,34 @@ def both(finder: FieldFinder, right: WristSample, left: WristSample) -> str:
 
 
 def filling(finder: FieldFinder, wrist: WristSample) -> str:
-    """Look at a wrist that fills its film, which is to be taken whole."""
+    """Look at a wrist that fills its radiograph, which is to be taken whole."""
     found = finder.find(Radiograph(wrist.image[0], side=wrist.side))
     if not found:
         return "refused"
     return "right" if found[0].window[2] == max(wrist.image[0].shape) else "wrong"
 
 
-def empty_films(seed: int) -> list[np.ndarray]:
-    """Films without a wrist: empty, noise, clouds, stripes, a bright disc."""
+def empty_radiographs(seed: int) -> list[np.ndarray]:
+    """Radiographs without a wrist: empty, noise, clouds, stripes, a bright disc."""
     chance = np.random.default_rng(seed)
     y, x = np.mgrid[:300, :300] / 300
     clouds = [
         sum(np.sin(2 * np.pi * (a * x + b * y + c)) for a, b, c in chance.uniform(-4, 4, (9, 3))) for _ in range(6)
     ]
-    films = [np.zeros((300, 300)), chance.random((300, 300)), np.sin(40 * x), ((x - 0.5) ** 2 + (y - 0.5) ** 2) < 0.1]
-    return [(film - film.min()) / max(np.ptp(film * 1.0), 1e-6) for film in map(np.float32, films + clouds)]
+    radiographs = [
+        np.zeros((300, 300)),
+        chance.random((300, 300)),
+        np.sin(40 * x),
+        ((x - 0.5) ** 2 + (y - 0.5) ** 2) < 0.1,
+    ]
+    return [
+        (radiograph - radiograph.min()) / max(np.ptp(radiograph * 1.0), 1e-6)
+        for radiograph in map(np.float32, radiographs + clouds)
+    ]
 
 
 def nothing(finder: FieldFinder, pixels: np.ndarray) -> str:
-    """Look at a film that shows no wrist."""
+    """Look at a radiograph that shows no wrist."""
     try:
         return "wrong" if finder.find(Radiograph(pixels.astype(np.float32))) else "right"
     except DataError:

@@ -12,21 +12,21 @@ from benchmarks.tables.results import GRIDS
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.trainer import BEST
-from jointwrist.inference.evaluate import evaluate_films
+from jointwrist.inference.evaluate import evaluate_radiographs
 from jointwrist.inference.predictor import Predictor
 
 
-def measure_films(accelerator: Accelerator, jobs: Iterable[Job], release: Release, grid: str) -> None:
+def measure_radiographs(accelerator: Accelerator, jobs: Iterable[Job], release: Release, grid: str) -> None:
     """Write the rows of the image grid of all jobs that are done, take whole radiographs and have none yet.
 
     Args:
-        accelerator: Its processes share the films of each job.
+        accelerator: Its processes share the radiographs of each job.
         jobs: Jobs of the benchmark.
         release: What they were tested on.
         grid: "image", or "image-raw" for masks without postprocessing.
 
     Raises:
-        DataError: A film or its masks cannot be read.
+        DataError: A radiograph or its masks cannot be read.
     """
     for job in jobs:
         kept = job.done and job.config.task in ("segmentation", "joint") and (job.folder / BEST).is_file()
@@ -35,16 +35,16 @@ def measure_films(accelerator: Accelerator, jobs: Iterable[Job], release: Releas
         with claim(accelerator, job) as mine_alone:
             if mine_alone:
                 if accelerator.is_main_process:
-                    print(f"{job.folder.name}: test films on their own pixels", flush=True)
+                    print(f"{job.folder.name}: test radiographs on their own pixels", flush=True)
                 _measure(accelerator, job, release, grid)
 
 
 def _measure(accelerator: Accelerator, job: Job, release: Release, grid: str) -> None:
-    """Measure one job's network on its test films, which show a wrist each and are taken whole."""
+    """Measure one job's network on its test radiographs, which show a wrist each and are taken whole."""
     predictor = Predictor.from_pretrained(job.folder / BEST, accelerator.device, field="whole")
     predictor.tidy = grid == "image"
     cases = load_run_data(job.config, release, ("test",)).test.cases
-    rows = evaluate_films(accelerator, predictor, cases, job.config.optim.batch_size)
+    rows = evaluate_radiographs(accelerator, predictor, cases, job.config.optim.batch_size)
     if accelerator.is_main_process:
         write_rows(job, rows, predictor.threshold, grid)
     accelerator.wait_for_everyone()

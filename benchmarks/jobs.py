@@ -20,7 +20,6 @@ from jointwrist.config import ConfigError, digest, to_dict
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.build import build_model
 from jointwrist.engine.calibrate import settle
-from jointwrist.engine.checkpoint import save_weights
 from jointwrist.engine.config import RunConfig, identity
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import RunData, load_run_data
@@ -30,6 +29,7 @@ from jointwrist.engine.together import all_failed
 from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
 from jointwrist.files import write_frame, write_text
+from jointwrist.weights.checkpoint import save_weights
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from accelerate.utils import set_seed
 
 from benchmarks import plots, tables
 from benchmarks.claim import claim
-from benchmarks.image_grid import measure_films
+from benchmarks.image_grid import measure_radiographs
 from benchmarks.jobs import Job, make_job, release_digest, run_job
 from benchmarks.protocol import Protocol, expand_models, load_protocol, protocol_names
 from benchmarks.trial import advice, fitting_batch, out_of_memory, try_step
@@ -156,7 +156,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"{job.folder.name}: {record['status']} after {record['seconds']:.0f} s {record.get('error', '')}",
         )
     if grid != "network":
-        measure_films(accelerator, mine, release, grid)
+        measure_radiographs(accelerator, mine, release, grid)
     accelerator.end_training()  # first, so that nobody waits for the tables with a clock running
     if accelerator.is_main_process and any(job.record for job in mine):
         finish(folder, mine, release)
@@ -250,7 +250,7 @@ def open_release(accelerator: Accelerator, arguments: argparse.Namespace, protoc
     """Open the released data set, or make the protocol's phantom on first use."""
     if arguments.data:
         return Release.open(arguments.data)
-    from jointwrist.data.phantom import PhantomConfig, write_phantom
+    from jointwrist.phantom import PhantomConfig, write_phantom
 
     phantom = protocol.phantom
     root = arguments.results / f"phantom-{digest(to_dict(phantom))}"

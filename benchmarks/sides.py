@@ -1,7 +1,7 @@
-"""How often the bones tell which hand a wrist is of: `python benchmarks/sides.py [--wrists 24] [FILM ...]`.
+"""How often the bones tell which hand a wrist is of: `python benchmarks/sides.py [--wrists 24] [RADIOGRAPH ...]`.
 
-Phantoms that no training has seen, or films of one's own whose names tell their side (or folders of them); each as it
-is and mirrored, which makes it the other hand, and each again turned, noisy, blurred, dark or coarse.
+Phantoms that no training has seen, or radiographs of one's own whose names tell their side (or folders of them); each
+as it is and mirrored, which makes it the other hand, and each again turned, noisy, blurred, dark or coarse.
 """
 
 from __future__ import annotations
@@ -19,37 +19,45 @@ from scipy.ndimage import gaussian_filter, rotate
 from tqdm import tqdm
 
 from jointwrist.data.dicom import Radiograph, load_radiograph
-from jointwrist.data.phantom import PhantomConfig, make_wrist
-from jointwrist.data.search import find_films
+from jointwrist.data.search import find_radiographs
 from jointwrist.inference.field import FieldFinder
+from jointwrist.phantom import PhantomConfig, make_wrist
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print how many sides of every kind of film were right, not told, or wrong."""
+    """Print how many sides of every kind of radiograph were right, not told, or wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--wrists", type=int, default=24, metavar="N", help="phantoms (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=6000, help="of the phantoms (default: %(default)s)")
-    parser.add_argument("films", nargs="*", type=Path, metavar="FILM", help="films or folders, in place of phantoms")
+    parser.add_argument(
+        "radiographs", nargs="*", type=Path, metavar="RADIOGRAPH", help="radiographs or folders, in place of phantoms"
+    )
     arguments = parser.parse_args(argv)
     finder = FieldFinder()
-    if arguments.films:
-        films = [film for film in map(load_radiograph, find_films(arguments.films)) if film.side]
+    if arguments.radiographs:
+        radiographs = [
+            radiograph
+            for radiograph in map(load_radiograph, find_radiographs(arguments.radiographs))
+            if radiograph.side
+        ]
     else:
         wrists = (make_wrist(arguments.seed, index, PhantomConfig(size=256)) for index in range(arguments.wrists))
-        films = [Radiograph(wrist.image[0], side=wrist.side) for wrist in wrists]
+        radiographs = [Radiograph(wrist.image[0], side=wrist.side) for wrist in wrists]
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for film in tqdm(films, "films"):
-        for kind, pixels in variants(film.pixels):
-            counts[kind][verdict(finder, pixels, film.side)] += 1
-            counts[kind][verdict(finder, pixels[:, ::-1], "LR".replace(film.side, ""))] += 1
-    print("| wrist, and its mirror image | films | right | not told | wrong |\n| --- | ---: | ---: | ---: | ---: |")
+    for radiograph in tqdm(radiographs, "radiographs"):
+        for kind, pixels in variants(radiograph.pixels):
+            counts[kind][verdict(finder, pixels, radiograph.side)] += 1
+            counts[kind][verdict(finder, pixels[:, ::-1], "LR".replace(radiograph.side, ""))] += 1
+    print(
+        "| wrist, and its mirror image | radiographs | right | not told | wrong |\n| --- | ---: | ---: | ---: | ---: |"
+    )
     for kind, count in counts.items():
         print(f"| {kind} | {count.total()} | {count['right']} | {count['not told']} | {count['wrong']} |")
     return 0
 
 
 def variants(pixels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield a film as it is, and worse."""
+    """Yield a radiograph as it is, and worse."""
     size = max(pixels.shape)
     yield "as it is", pixels
     for degrees in (-15, 15):
@@ -62,10 +70,10 @@ def variants(pixels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def verdict(finder: FieldFinder, pixels: np.ndarray, side: str) -> str:
-    """Ask for the side of a wrist that fills its film."""
-    film = Radiograph(np.ascontiguousarray(pixels, np.float32))
-    height, width = film.pixels.shape
-    told = finder.tell_side(film, (width / 2, height / 2, float(max(height, width))))
+    """Ask for the side of a wrist that fills its radiograph."""
+    radiograph = Radiograph(np.ascontiguousarray(pixels, np.float32))
+    height, width = radiograph.pixels.shape
+    told = finder.tell_side(radiograph, (width / 2, height / 2, float(max(height, width))))
     return "not told" if told is None else "right" if told == side else "wrong"
 
 

@@ -29,13 +29,13 @@ from torch.utils.data import default_collate
 
 from benchmarks.peak import peak_memory
 from jointwrist.data.datasets import WristDataset
-from jointwrist.data.phantom.write import write_phantom
 from jointwrist.data.ram_w600 import Case, Release
 from jointwrist.data.samplers import EpochBatches
 from jointwrist.engine.config import AugmentConfig, OptimConfig, RunConfig
 from jointwrist.engine.loaders import RunData, train_loader
 from jointwrist.engine.session import keep_freed_memory
 from jointwrist.engine.tasks import build_task
+from jointwrist.phantom.write import write_phantom
 
 PACKED = "packed"
 #: Up to the batch that goes to a GPU, which augments it.

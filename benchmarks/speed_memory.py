@@ -19,12 +19,12 @@ from benchmarks.speed_loading import masked_cases
 from benchmarks.speed_training import open_trainer
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.data.datasets import WristDataset
-from jointwrist.data.phantom.write import write_phantom
 from jointwrist.engine.config import OptimConfig, RunConfig
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.tasks import build_task
-from jointwrist.inference.predictor import Predictor, read_film
+from jointwrist.inference.predictor import Predictor, read_radiograph
+from jointwrist.phantom.write import write_phantom
 from jointwrist.registry import create_model
 
 #: Megabytes on a CPU at 512 px with joint crops cut from 1024 px, one image at a time, that must not be exceeded.
@@ -42,10 +42,10 @@ GROWTH_BOUND = 0.5
 
 
 def prediction(model: str, size: int, root: str) -> Callable[[], object]:
-    """Predict one film of 2000 x 2000 pixels."""
+    """Predict one radiograph of 2000 x 2000 pixels."""
     predictor = Predictor(create_model(model), image_size=size, detail_size=2 * size, name=model, device="cpu")
-    film = read_film(np.random.default_rng(0).random((2000, 2000), dtype=np.float32), "R")
-    return lambda: predictor.predict([film])
+    radiograph = read_radiograph(np.random.default_rng(0).random((2000, 2000), dtype=np.float32), "R")
+    return lambda: predictor.predict([radiograph])
 
 
 def training_step(model: str, size: int, root: str) -> Callable[[], object]:

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import unpack_masks
 from jointwrist.metrics.segmentation import case_metrics, overlap_metrics
+from jointwrist.phantom import PhantomConfig, make_wrist
 
 
 def imperfect(masks: np.ndarray, rng: np.random.Generator, pixels: float) -> np.ndarray:

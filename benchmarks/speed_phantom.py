@@ -11,8 +11,8 @@ import numba
 import numpy as np
 import torch
 
-from jointwrist.data.phantom import PhantomConfig, make_wrist
-from jointwrist.data.phantom.write import write_phantom
+from jointwrist.phantom import PhantomConfig, make_wrist
+from jointwrist.phantom.write import write_phantom
 
 
 def benchmark_phantom(argv: list[str] | None = None) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from jointwrist.data.images import write_image
-from jointwrist.data.phantom import PhantomConfig, make_wrist
+from jointwrist.phantom import PhantomConfig, make_wrist
 
 ROOT = Path(__file__).resolve().parent.parent
 THREADS = 2

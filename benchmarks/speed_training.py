@@ -24,12 +24,12 @@ import torch
 from accelerate import Accelerator
 
 from benchmarks.protocol import load_protocol
-from jointwrist.data.phantom.write import write_phantom
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.session import keep_freed_memory
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import Trainer
+from jointwrist.phantom.write import write_phantom
 
 MODELS = ("jointwrist_tiny", "unetpp", "jointwrist_base", "mobilevit")
 PARTS = ("loading", "augmentation", "forward", "backward", "optimiser")

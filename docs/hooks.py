@@ -77,8 +77,8 @@ def _argument_row(action: argparse.Action, parser: argparse.ArgumentParser) -> s
 
 def configuration() -> str:
     """Describe the keys of a run and of the phantom."""
-    from jointwrist.data.phantom import PhantomConfig
     from jointwrist.engine.config import RunConfig
+    from jointwrist.phantom import PhantomConfig
 
     run = "\n\n".join(_sections(RunConfig, ""))
     return f"{run}\n\n## The phantom: `data phantom --set`, `stream.options`\n\n{key_table(PhantomConfig, '')}"

@@ -148,8 +148,8 @@ def _contour(mask: np.ndarray) -> np.ndarray:
 
 def _batch(device: torch.device, size: int = 64) -> tuple[Tensor, Tensor]:
     """Two phantoms: images (2, 1, size, size) and masks (2, 14, size, size)."""
-    from jointwrist.data.phantom import PhantomConfig, make_wrist
     from jointwrist.data.sample import unpack_masks
+    from jointwrist.phantom import PhantomConfig, make_wrist
 
     wrists = [make_wrist(1, index, PhantomConfig(size=size)) for index in range(2)]
     image = torch.from_numpy(np.stack([wrist.image for wrist in wrists]))
@@ -182,8 +182,8 @@ def check_training(device: torch.device) -> str:
 
 def check_half(device: torch.device) -> str:
     """Hold the answers of the shipped weights under bfloat16 against those in float32."""
-    from jointwrist.engine.checkpoint import load_weights
-    from jointwrist.hub import find_weights
+    from jointwrist.weights.checkpoint import load_weights
+    from jointwrist.weights.hub import find_weights
 
     model = load_weights(find_weights("jointwrist_tiny"))[0].to(device)
     image, _ = _batch(device, 256)
@@ -221,9 +221,9 @@ def full_float32() -> Iterator[None]:
 
 def golden(device: torch.device) -> dict[str, Any]:
     """What the shipped weights say of a fixed phantom: areas in pixels by bone, probabilities by joint surface."""
-    from jointwrist.data.phantom import PhantomConfig, make_wrist
     from jointwrist.data.sample import as_right_hand
     from jointwrist.inference.predictor import Predictor
+    from jointwrist.phantom import PhantomConfig, make_wrist
 
     wrist = as_right_hand(make_wrist(2026, 3, PhantomConfig(size=256, prevalence=0.5)))
     with full_float32():

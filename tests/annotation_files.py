@@ -39,7 +39,7 @@ OUTLINES = {
 
 
 def write_coco(folder, masked, outline, categories=BONE_NAMES):
-    """Write films and a COCO file; `outline` turns a mask into a segmentation."""
+    """Write radiographs and a COCO file; `outline` turns a mask into a segmentation."""
     images, annotations = [], []
     (folder / "images").mkdir(parents=True)
     for case, masks in masked:
@@ -61,7 +61,7 @@ def write_coco(folder, masked, outline, categories=BONE_NAMES):
 
 
 def write_labelme(folder, masked):
-    """One file a film; bones by turns as rectangles a row run, as polygons of them and as pictures."""
+    """One file a radiograph; bones by turns as rectangles a row run, as polygons of them and as pictures."""
     folder.mkdir(parents=True)
     for case, masks in masked:
         Image.open(case.image).save(folder / f"{case.identifier}.png")
@@ -91,7 +91,7 @@ def write_labelme(folder, masked):
 
 
 def small_coco(folder, names, segmentations=None, size=64, **image):
-    """Write a COCO file of blank films, on each of which one Capitate is drawn: a square, or what is given."""
+    """Write a COCO file of blank radiographs, on each of which one Capitate is drawn: a square, or what is given."""
     square = [[10, 10, 30, 10, 30, 30, 10, 30]]
     images, annotations = [], []
     for number, (name, segmentation) in enumerate(zip(names, segmentations or [square] * len(names), strict=True)):

@@ -1,6 +1,6 @@
 """Every bad file that the tests try: damage by seed to sound files of each kind, and what somebody hostile would make.
 
-A file's kind says what it would be read as: a film, masks, a phantom's truth, scores, boxes, metadata or weights.
+A file's kind says what it would be read as: a radiograph, masks, a phantom's truth, scores, boxes, metadata or weights.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import bad_files
 import numpy as np
 import torch
-from bad_files import FILM, MASKS, SOUND, array, dicom, picture
+from bad_files import MASKS, RADIOGRAPH, SOUND, array, dicom, picture
 from PIL import Image
 from pydicom.uid import CTImageStorage, ImplicitVRLittleEndian
 from safetensors.torch import save
@@ -28,7 +28,7 @@ from jointwrist.registry import create_model
 
 #: Damaged versions of each sound file.
 VERSIONS = 10
-#: Largest side of a film that is read.
+#: Largest side of a radiograph that is read.
 SIDE = 8192
 MODEL = "mobilenet"
 
@@ -62,20 +62,20 @@ def kind_of(name: str) -> str:
     stems = {"masks": "masks", "truth": "truth", "scores": "scores", "boxes": "boxes", "metadata": "metadata"}
     if name.endswith((".pth", ".safetensors")):
         return "weights"
-    return next((kind for stem, kind in stems.items() if name.startswith(stem)), "film")
+    return next((kind for stem, kind in stems.items() if name.startswith(stem)), "radiograph")
 
 
 def deep_colour_png() -> bytes:
     """Three channels of 16 bits, which Pillow cannot write."""
-    rows = np.stack([FILM.astype(">u2") * 257] * 3, -1)
+    rows = np.stack([RADIOGRAPH.astype(">u2") * 257] * 3, -1)
     lines = b"".join(b"\0" + row.tobytes() for row in rows)
-    return bad_files.png(*FILM.shape[::-1], zlib.compress(lines), depth=16, colour=2)
+    return bad_files.png(*RADIOGRAPH.shape[::-1], zlib.compress(lines), depth=16, colour=2)
 
 
 def deep_colour_tiff() -> bytes:
     """An uncompressed TIFF of three channels of 16 bits."""
-    height, width = FILM.shape
-    pixels = np.stack([FILM.astype("<u2") * 257] * 3, -1).tobytes()
+    height, width = RADIOGRAPH.shape
+    pixels = np.stack([RADIOGRAPH.astype("<u2") * 257] * 3, -1).tobytes()
     tags = [(256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, 134), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 140),
             (277, 3, 1, 3), (278, 3, 1, height), (279, 4, 1, len(pixels)), (284, 3, 1, 1)]  # fmt: skip
     entries = b"".join(struct.pack("<HHII", *tag) for tag in tags)
@@ -130,7 +130,7 @@ def member_outside() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in ("../../eroded.npy", "/eroded.npy", "eroded.npy"):
-            archive.writestr(name, array(FILM))
+            archive.writestr(name, array(RADIOGRAPH))
     return buffer.getvalue()
 
 
@@ -154,7 +154,7 @@ def header_of_npy(header: str) -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + b"\0" * 64
 
 
-def film_of(dtype: str, value: float = 0.0) -> bytes:
+def radiograph_of(dtype: str, value: float = 0.0) -> bytes:
     return array(np.full((72, 64), value).astype(dtype))
 
 
@@ -206,18 +206,18 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "postscript.png": lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(ran) (w) file closefile\n",
     "postscript.tif": lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(ran) (w) file closefile\n",
     "script.png": lambda: b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
-    "pages.tif": lambda: picture("TIFF", save_all=True, append_images=[Image.fromarray(FILM)] * 3),
-    "nan.npy": lambda: film_of("f4", np.nan),
-    "inf.npy": lambda: film_of("f8", np.inf),
-    "negative.npy": lambda: film_of("i2", -5),
-    "complex.npy": lambda: film_of("c8"),
-    "dates.npy": lambda: film_of("M8[s]"),
-    "words.npy": lambda: film_of("U9"),
+    "pages.tif": lambda: picture("TIFF", save_all=True, append_images=[Image.fromarray(RADIOGRAPH)] * 3),
+    "nan.npy": lambda: radiograph_of("f4", np.nan),
+    "inf.npy": lambda: radiograph_of("f8", np.inf),
+    "negative.npy": lambda: radiograph_of("i2", -5),
+    "complex.npy": lambda: radiograph_of("c8"),
+    "dates.npy": lambda: radiograph_of("M8[s]"),
+    "words.npy": lambda: radiograph_of("U9"),
     "records.npy": lambda: array(np.zeros((72, 64), [("a", "u1"), ("b", "f4")])),
     "nothing.npy": lambda: array(np.zeros((0, 64), np.uint8)),
     "expression.npy": lambda: header_of_npy("__import__('os').mkdir('ran')"),
     "nested.npy": lambda: header_of_npy("(" * 60000),
-    "multi-frame.dcm": lambda: dicom(NumberOfFrames=2, PixelData=bytes(2 * 2 * FILM.size)),
+    "multi-frame.dcm": lambda: dicom(NumberOfFrames=2, PixelData=bytes(2 * 2 * RADIOGRAPH.size)),
     "many-frames.dcm": lambda: dicom(NumberOfFrames=2**31 - 1),
     "ct.dcm": lambda: dicom(SOPClassUID=CTImageStorage, Modality="CT"),
     "ct-as-cr.dcm": lambda: dicom(Modality="CT"),
@@ -318,4 +318,7 @@ def found(folder: Path) -> list[BadFile]:
     """List what `write` wrote."""
     contents = [path for path in sorted(folder.iterdir()) if path.is_file()]
     others = [path for name in ("names", "links") for path in sorted((folder / name).iterdir())]
-    return [*(BadFile(path, kind_of(path.name)) for path in contents), *(BadFile(path, "film") for path in others)]
+    return [
+        *(BadFile(path, kind_of(path.name)) for path in contents),
+        *(BadFile(path, "radiograph") for path in others),
+    ]

@@ -24,11 +24,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
-FILM = np.linspace(0, 255, 72 * 64).astype(np.uint8).reshape(72, 64)
-MASKS = np.stack([np.roll(FILM > 128, bone, axis=1) for bone in range(14)]).astype(np.uint8)
+RADIOGRAPH = np.linspace(0, 255, 72 * 64).astype(np.uint8).reshape(72, 64)
+MASKS = np.stack([np.roll(RADIOGRAPH > 128, bone, axis=1) for bone in range(14)]).astype(np.uint8)
 
 
-def picture(kind: str, array: np.ndarray = FILM, **options) -> bytes:
+def picture(kind: str, array: np.ndarray = RADIOGRAPH, **options) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, kind, **options)
     return buffer.getvalue()
@@ -47,7 +47,9 @@ def dicom(syntax: str = ExplicitVRLittleEndian, **attributes) -> bytes:
         SOPInstanceUID="1.2.3.4", PixelSpacing=[0.15, 0.15], ImageLaterality="L", WindowCenter=2000, WindowWidth=3000,
         PhotometricInterpretation="MONOCHROME1",
     )  # fmt: skip
-    data = dicom_files.make(FILM if bits == 8 else FILM.astype(np.uint16) * 16, bits, **(header | attributes))
+    data = dicom_files.make(
+        RADIOGRAPH if bits == 8 else RADIOGRAPH.astype(np.uint16) * 16, bits, **(header | attributes)
+    )
     if syntax == JPEGBaseline8Bit:
         data.PixelData = pydicom.encaps.encapsulate([picture("JPEG")])
         data.file_meta.TransferSyntaxUID = syntax
@@ -82,23 +84,23 @@ def scores() -> bytes:
 
 def truth() -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, eroded=FILM, healthy=FILM.astype(np.uint16))
+    np.savez_compressed(buffer, eroded=RADIOGRAPH, healthy=RADIOGRAPH.astype(np.uint16))
     return buffer.getvalue()
 
 
 #: Sound files by the name that tells a reader what they are.
 SOUND: dict[str, Callable[[], bytes]] = {
     "grey.bmp": lambda: picture("BMP"),
-    "colour.bmp": lambda: picture("BMP", np.stack([FILM] * 3, -1)),
+    "colour.bmp": lambda: picture("BMP", np.stack([RADIOGRAPH] * 3, -1)),
     "grey.png": lambda: picture("PNG"),
-    "deep.png": lambda: picture("PNG", FILM.astype(np.uint16) * 257),
+    "deep.png": lambda: picture("PNG", RADIOGRAPH.astype(np.uint16) * 257),
     "grey.jpg": lambda: picture("JPEG"),
     "progressive.jpg": lambda: picture("JPEG", progressive=True),
     "plain.tif": lambda: picture("TIFF"),
     "lzw.tif": lambda: picture("TIFF", compression="tiff_lzw"),
-    "deflate.tif": lambda: picture("TIFF", FILM.astype(np.uint16) * 257, compression="tiff_adobe_deflate"),
-    "float.tif": lambda: picture("TIFF", FILM.astype(np.float32) / 255),
-    "film.npy": lambda: array(FILM),
+    "deflate.tif": lambda: picture("TIFF", RADIOGRAPH.astype(np.uint16) * 257, compression="tiff_adobe_deflate"),
+    "float.tif": lambda: picture("TIFF", RADIOGRAPH.astype(np.float32) / 255),
+    "radiograph.npy": lambda: array(RADIOGRAPH),
     "masks.npy": lambda: array(MASKS),
     "truth.npz": truth,
     "scores.json": scores,

@@ -38,21 +38,21 @@ from jointwrist.data.dicom import load_radiograph
 from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.data.ram_w600 import read_masks
 from jointwrist.data.tables import read_boxes, read_scores, read_spacings
-from jointwrist.engine.checkpoint import load_weights
 from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
 from jointwrist.text import printable
 from jointwrist.viewer.describe import describe_model
-from jointwrist.viewer.films import Films
+from jointwrist.viewer.radiographs import Radiographs
 from jointwrist.viewer.server import ViewerServer
+from jointwrist.weights.checkpoint import load_weights
 
 #: What runs other programs or foreign code.
 RUNS = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system", "os.startfile", "pty.spawn", "pickle.find_class")
 
 #: How each kind of file is read.
 READERS: dict[str, Callable[[Path], object]] = {
-    "film": load_radiograph,
-    "masks": lambda path: read_masks(path, bad_files.FILM.shape),
+    "radiograph": load_radiograph,
+    "masks": lambda path: read_masks(path, bad_files.RADIOGRAPH.shape),
     "truth": lambda path: read_npz(path, ("eroded", "healthy")),
     "scores": read_scores,
     "boxes": lambda path: read_boxes(path, {"0001_0001_L"}),
@@ -147,19 +147,19 @@ def reader(files: list[BadFile], out: Path, watch: Watch) -> None:
     for file in files:
         with watch.at(file):
             found = READERS[file.kind](file.path)
-            if file.kind == "film":
+            if file.kind == "radiograph":
                 assert found.pixels.ndim == 2 and np.isfinite(found.pixels).all()
 
 
 def _predictor() -> Predictor:
-    """The shipped network after its first film, for which a scan may have been compiled."""
+    """The shipped network after its first radiograph, for which a scan may have been compiled."""
     built = Predictor.from_pretrained("jointwrist_tiny", "cpu", "whole")
-    built(bad_files.FILM)
+    built(bad_files.RADIOGRAPH)
     return built
 
 
 def predict(files: list[BadFile], out: Path, watch: Watch) -> None:
-    """Films by `jointwrist predict`, each as a whole; other files are films by their ending, or none."""
+    """Radiographs by `jointwrist predict`, each as a whole; other files are radiographs by their ending, or none."""
     from jointwrist.inference import predictor
 
     built = _predictor()
@@ -180,8 +180,8 @@ def convert(files: list[BadFile], out: Path, watch: Watch) -> None:
 def viewer(files: list[BadFile], out: Path, watch: Watch) -> None:
     """Every file dropped on the page, and looked at where it is taken; links are opened by their path instead."""
     built = _predictor()
-    films = Films(built)
-    with ViewerServer(films, describe_model(built, "jointwrist_tiny"), port=0) as server:
+    radiographs = Radiographs(built)
+    with ViewerServer(radiographs, describe_model(built, "jointwrist_tiny"), port=0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         root = urlsplit(server.url)
 
@@ -197,18 +197,18 @@ def viewer(files: list[BadFile], out: Path, watch: Watch) -> None:
             with watch.at(file) as told:
                 if file.path.is_file() and not file.path.is_symlink():
                     name = quote(os.fsencode(file.path.name))
-                    status, content = ask("POST", f"films?name={name}", file.path.read_bytes())
+                    status, content = ask("POST", f"radiographs?name={name}", file.path.read_bytes())
                     key = json.loads(content).get("key")
                 else:
-                    (key,), status = films.add_files([file.path]), 201
+                    (key,), status = radiographs.add_files([file.path]), 201
                 if status == 201:
-                    status, content = ask("GET", f"films/{key}")
-                    ask("DELETE", f"films/{key}")
+                    status, content = ask("GET", f"radiographs/{key}")
+                    ask("DELETE", f"radiographs/{key}")
                 if status != 200:
                     told.message = f"{status} {json.loads(content)['error']}"
                     told.outcome = "refused" if status in (413, 422) else "failed"
         server.shutdown()
-    films.close()
+    radiographs.close()
 
 
 def checker(files: list[BadFile], out: Path, watch: Watch) -> None:
@@ -217,21 +217,21 @@ def checker(files: list[BadFile], out: Path, watch: Watch) -> None:
         hostile_name = file.path.parent.name == "names"
         image = file.path.name if hostile_name else f"0001_0001_L{file.path.suffix}"
         place = {
-            "film": f"BoneSegmentation/images/{image}",
+            "radiograph": f"BoneSegmentation/images/{image}",
             "masks": "BoneSegmentation/masks/train/0001_0001_L.npy",
             "truth": "PhantomTruth/0001_0001_L.npz",
             "scores": "SvdHBEScoreClassification/JointBE_SvdH_GT.json",
             "boxes": "JointLocationDetection/Joints.coco.json",
             "metadata": "Metadata.xlsx",
         }.get(file.kind)
-        if place is None or (file.kind == "film" and file.path.suffix not in IMAGE_SUFFIXES - {".npy"}):
+        if place is None or (file.kind == "radiograph" and file.path.suffix not in IMAGE_SUFFIXES - {".npy"}):
             continue
         root = out / f"release-{number}"
         contents = {
             "BoneSegmentation/images/0001_0001_L.bmp": bad_files.picture("BMP"),
             "BoneSegmentation/masks/train/0001_0001_L.npy": bad_files.array(bad_files.MASKS),
         }
-        if file.kind == "film" and not hostile_name:
+        if file.kind == "radiograph" and not hostile_name:
             del contents["BoneSegmentation/images/0001_0001_L.bmp"]
         for name, content in contents.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)

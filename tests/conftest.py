@@ -77,7 +77,7 @@ def no_network():
 @pytest.fixture(scope="session")
 def phantom_root(tmp_path_factory):
     """A released folder of 28 small phantom wrists."""
-    from jointwrist.data.phantom import PhantomConfig, write_phantom
+    from jointwrist.phantom import PhantomConfig, write_phantom
 
     root = tmp_path_factory.mktemp("phantom")
     write_phantom(root, 28, size=128, seed=5, config=PhantomConfig(size=128, prevalence=0.3), workers=1)
@@ -94,7 +94,7 @@ def release(phantom_root):
 
 @pytest.fixture(scope="session")
 def masked(release):
-    """Nine films of it with their masks, as they lie on the film."""
+    """Nine radiographs of it with their masks, as they lie on the radiograph."""
     from jointwrist.data.ram_w600 import load_sample
     from jointwrist.data.sample import unpack_masks
 

@@ -10,7 +10,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
 
-def film(bits: int = 12, signed: bool = False) -> np.ndarray:
+def radiograph(bits: int = 12, signed: bool = False) -> np.ndarray:
     """A (72, 64) ramp over all values of a bit depth, with its extremes."""
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     kind = ("int" if signed else "uint") + ("8" if bits == 8 else "16")
@@ -19,7 +19,7 @@ def film(bits: int = 12, signed: bool = False) -> np.ndarray:
 
 def make(pixels: np.ndarray | None = None, bits: int = 12, **attributes) -> FileDataset:
     """A computed radiograph of a left hand, uncompressed; an attribute that is None is removed."""
-    pixels = film(bits) if pixels is None else pixels
+    pixels = radiograph(bits) if pixels is None else pixels
     meta = FileMetaDataset()
     dataset = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SOPClassUID, dataset.SOPInstanceUID = ComputedRadiographyImageStorage, generate_uid()

@@ -1,4 +1,4 @@
-"""What the tests of DICOM results share: a film, a network that knows its labels, and a validator."""
+"""What the tests of DICOM results share: a radiograph, a network that knows its labels, and a validator."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from dicom_files import make, save
 from pydicom.uid import generate_uid
 from torch import nn
 
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import unpack_masks
+from jointwrist.phantom import PhantomConfig, make_wrist
 
 SIZE = 160
 BOXES = torch.tensor([[10.0 * j, 5, 10 * j + 40, 60] for j in range(6)])
 
 
 class Recall(nn.Module):
-    """A network that answers a film with labels it knows by heart, in the right-hand orientation of all networks."""
+    """A network that answers a image with labels it knows by heart, in the right-hand orientation of all networks."""
 
     def __init__(self, masks: np.ndarray, side: str):
         super().__init__()
@@ -36,7 +36,7 @@ class Recall(nn.Module):
         )
 
 
-def write_film(folder, side, **attributes):
+def write_radiograph(folder, side, **attributes):
     """A phantom wrist as a valid CR image, and its masks."""
     config = PhantomConfig(size=SIZE, field_of_view=(100.0, 100.0))
     sample = next(s for s in (make_wrist(3, index, config) for index in range(8)) if s.side == side and not s.mirrored)
@@ -64,7 +64,7 @@ def write_film(folder, side, **attributes):
         Laterality=side,
     )
     pixels = (sample.image[0] * 4095).round().astype(np.uint16)
-    return save(make(pixels, **(header | attributes)), folder / "film.dcm"), unpack_masks(sample.bones)
+    return save(make(pixels, **(header | attributes)), folder / "radiograph.dcm"), unpack_masks(sample.bones)
 
 
 def assert_valid(files):

@@ -1,7 +1,7 @@
 """Fuzz a reader with atheris: `python tests/fuzz.py dicom --minutes 5`, then the same with `npy`.
 
-What the reader does not answer with a film, an array or a `DataError` that names the file ends the run and stays in
-the folder of findings; so does what takes more than the memory or the time allowed for a file.
+What the reader does not answer with a radiograph, an array or a `DataError` that names the file ends the run and stays
+in the folder of findings; so does what takes more than the memory or the time allowed for a file.
 """
 
 from __future__ import annotations
@@ -23,21 +23,24 @@ with atheris.instrument_imports(include=["jointwrist.data", "pydicom", "numpy.li
     from jointwrist.errors import DataError
 
 
-def read_film(path: Path) -> None:
-    film = load_radiograph(path)
-    assert film.pixels.ndim == 2 and np.isfinite(film.pixels).all()
+def read_radiograph(path: Path) -> None:
+    radiograph = load_radiograph(path)
+    assert radiograph.pixels.ndim == 2 and np.isfinite(radiograph.pixels).all()
 
 
 def read_arrays(path: Path) -> None:
-    """Read an archive of arrays, or a film in an array, as the first bytes tell."""
+    """Read an archive of arrays, or a radiograph in an array, as the first bytes tell."""
     if path.read_bytes()[:2] == b"PK":
         read_npz(path, ("eroded", "healthy"))
     else:
-        read_film(path)
+        read_radiograph(path)
 
 
 #: Reader, name of the file, and endings of the sound files to begin with.
-TARGETS = {"dicom": (read_film, "film.dcm", (".dcm",)), "npy": (read_arrays, "film.npy", (".npy", ".npz"))}
+TARGETS = {
+    "dicom": (read_radiograph, "radiograph.dcm", (".dcm",)),
+    "npy": (read_arrays, "radiograph.npy", (".npy", ".npz")),
+}
 
 
 def main() -> None:

@@ -69,18 +69,23 @@ def build(root: Path) -> Path:
     """Write the folder."""
     rows, images, annotations = [], [], []
     for identifier, (_, colour, mask, erosion_split) in WRISTS.items():
-        film = pixels(identifier)
+        radiograph = pixels(identifier)
         if mask:
-            save_bmp(root / "BoneSegmentation" / "images" / f"{identifier}.bmp", film, colour)
+            save_bmp(root / "BoneSegmentation" / "images" / f"{identifier}.bmp", radiograph, colour)
             save_mask(root, mask[1], identifier, masks(identifier).astype(mask[0]))
         if erosion_split:
-            save_bmp(root / "JointLocationDetection" / "images" / f"{identifier}.bmp", film, colour)
+            save_bmp(root / "JointLocationDetection" / "images" / f"{identifier}.bmp", radiograph, colour)
             for number, name in enumerate(CROPS):
-                crop = film[number : number + 14 + number, 5:25]
+                crop = radiograph[number : number + 14 + number, 5:25]
                 save_bmp(scores_file(root).parent / erosion_split / identifier / f"{name}.bmp", crop, colour)
             rows.append({"identifier": identifier, "joints": SCORED})
             images.append(
-                {"id": len(images), "file_name": f"{identifier}.bmp", "width": len(film), "height": len(film)}
+                {
+                    "id": len(images),
+                    "file_name": f"{identifier}.bmp",
+                    "width": len(radiograph),
+                    "height": len(radiograph),
+                }
             )
             for joint in range(6):
                 annotations.append(

@@ -1,4 +1,4 @@
-"""What stands around a node in the tests: a film to send, and an archive that keeps what it gets."""
+"""What stands around a node in the tests: a radiograph to send, and an archive that keeps what it gets."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from pynetdicom.sop_class import (
 )
 from torch import nn
 
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.inference.predictor import Predictor
 from jointwrist.node.config import NodeConfig, PeerConfig
+from jointwrist.phantom import PhantomConfig, make_wrist
 
 RESULTS = (
     SegmentationStorage,
@@ -65,7 +65,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def film(seed: int = 3, size: int = 128, **attributes) -> pydicom.FileDataset:
+def radiograph(seed: int = 3, size: int = 128, **attributes) -> pydicom.FileDataset:
     """A phantom wrist as a CR image of its own study."""
     sample = make_wrist(seed, 0, PhantomConfig(size=size))
     header = dict(
@@ -76,14 +76,18 @@ def film(seed: int = 3, size: int = 128, **attributes) -> pydicom.FileDataset:
     return make((sample.image[0] * 4095).round().astype(np.uint16), **(header | attributes))
 
 
-def send(port: int, films, called: str = "JOINTWRIST", calling: str = "MODALITY", storage=None) -> list[int | None]:
-    """C-STORE films over one association; return their statuses, None for what got no answer."""
+def send(
+    port: int, radiographs, called: str = "JOINTWRIST", calling: str = "MODALITY", storage=None
+) -> list[int | None]:
+    """C-STORE radiographs over one association; return their statuses, None for what got no answer."""
     entity = AE(ae_title=calling)
     entity.add_requested_context(storage or ComputedRadiographyImageStorage)
     association = entity.associate("127.0.0.1", port, ae_title=called)
     if not association.is_established:
         return []
-    statuses = [association.send_c_store(item).get("Status") if association.is_established else None for item in films]
+    statuses = [
+        association.send_c_store(item).get("Status") if association.is_established else None for item in radiographs
+    ]
     if association.is_established:
         association.release()
     return statuses
@@ -117,8 +121,8 @@ class Archive:
     def uids(self) -> list[str]:
         return sorted(item.SOPInstanceUID for item in self.got)
 
-    def films(self) -> list[str]:
-        """SOP instance UIDs of the films that the segmentations refer to."""
+    def radiographs(self) -> list[str]:
+        """SOP instance UIDs of the radiographs that the segmentations refer to."""
         return sorted(
             item.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID
             for item in self.got
@@ -132,7 +136,7 @@ class Archive:
 
     @property
     def peer(self) -> PeerConfig:
-        """This archive as a peer that gets two results of each film, which takes less time."""
+        """This archive as a peer that gets two results of each radiograph, which takes less time."""
         return replace(self.whole_peer, outputs=("seg", "pr"))
 
 

@@ -1,4 +1,4 @@
-"""A small release whose films are not square and whose masks have holes, several pieces and missing bones."""
+"""A small release whose radiographs are not square and whose masks have holes, several pieces and missing bones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from PIL import Image
 
 from jointwrist.data.images import read_image
 
-#: Height and width of the films.
+#: Height and width of the radiographs.
 SIZE = (120, 97)
 
 
@@ -29,7 +29,7 @@ def odd_masks(masks: np.ndarray, number: int) -> np.ndarray:
 
 
 def write_odd_release(root, masked):
-    """Write films and masks in the released layout; returns the masks by identifier."""
+    """Write radiographs and masks in the released layout; returns the masks by identifier."""
     written = {}
     for number, (case, masks) in enumerate(masked):
         split = ("train", "val", "test")[number % 3]

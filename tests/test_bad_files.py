@@ -85,7 +85,7 @@ def test_every_bad_file_by_every_route(route, corpus, tmp_path, record_property)
     assert done.returncode == 0, (told[-1], done.stderr)
     told = [line for line in told if "outcome" in line]
     record_property("cases", len(told))
-    # the checker knows no weights, and no films in DICOM files or arrays
+    # the checker knows no weights, and no radiographs in DICOM files or arrays
     assert len(told) == len(bad_corpus.found(corpus)) or (route == "checker" and len(told) >= 200)
     assert len(told) >= 200
     assert {line["name"]: line["message"] for line in told if line["outcome"] == "failed"} == {}
@@ -109,11 +109,11 @@ def test_pickles_in_arrays_are_never_loaded(tmp_path):
 
 
 def test_links_are_followed_for_reading_and_never_for_writing(tmp_path):
-    """A folder of links is a folder of films; a link that lies where a result goes is replaced, not written through."""
-    film, folder, out = tmp_path / "film.png", tmp_path / "films", tmp_path / "out"
-    film.write_bytes(bad_files.SOUND["grey.png"]())
+    """A folder of links is a folder of images; a link where a result goes is replaced, not written through."""
+    radiograph, folder, out = tmp_path / "radiograph.png", tmp_path / "radiographs", tmp_path / "out"
+    radiograph.write_bytes(bad_files.SOUND["grey.png"]())
     folder.mkdir()
-    (folder / "linked.png").symlink_to(film)
+    (folder / "linked.png").symlink_to(radiograph)
     command = ["predict", str(folder), "--field", "whole", "-o"]
     assert main([*command, str(tmp_path / "first")]) == 0
     names = [path.name for path in (tmp_path / "first").iterdir()]

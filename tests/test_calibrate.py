@@ -44,8 +44,8 @@ def test_platt_scaling_needs_both_kinds(eroded):
         platt_scaling(eroded, np.full(3, 0.5))
 
 
-class Films(Dataset):
-    """Random films with given scores (8, 6)."""
+class Radiographs(Dataset):
+    """Random radiographs with given scores (8, 6)."""
 
     def __init__(self, scores):
         self.scores = scores
@@ -68,11 +68,13 @@ class Films(Dataset):
         }
 
 
-def probabilities(model, films):
+def probabilities(model, radiographs):
     model.eval()
     with torch.no_grad():
-        logits = torch.cat([model(films[i]["image"][None]).erosion_logits[..., 0] for i in range(len(films))])
-    return films.scores.bool().numpy().flatten(), logits.sigmoid().flatten().double().numpy()
+        logits = torch.cat(
+            [model(radiographs[i]["image"][None]).erosion_logits[..., 0] for i in range(len(radiographs))]
+        )
+    return radiographs.scores.bool().numpy().flatten(), logits.sigmoid().flatten().double().numpy()
 
 
 @pytest.fixture
@@ -81,18 +83,18 @@ def parts():
     config = RunConfig("jointwrist_tiny", "joint", image_size=64, erosion=ErosionConfig(threshold="f1"))
     model = create_model("jointwrist_tiny", encoder="conv").eval()
     torch.nn.init.normal_(model.erosion.score.weight, std=0.3)
-    films = Films(torch.zeros(8, 6, dtype=torch.long))
-    _, probability = probabilities(model, films)
+    radiographs = Radiographs(torch.zeros(8, 6, dtype=torch.long))
+    _, probability = probabilities(model, radiographs)
     rank = np.argsort(np.argsort(probability)) + np.random.default_rng(0).normal(0, 8, 48)
-    films.scores = torch.from_numpy(rank > 30).long().reshape(8, 6)
-    return Accelerator(cpu=True), model, films, config
+    radiographs.scores = torch.from_numpy(rank > 30).long().reshape(8, 6)
+    return Accelerator(cpu=True), model, radiographs, config
 
 
 def test_settled_probabilities_are_calibrated_and_thresholds_the_best(parts):
-    accelerator, model, films, config = parts
-    before = probabilities(model, films)
-    thresholds = settle(accelerator, model, films, JointTask(config))
-    eroded, probability = probabilities(model, films)
+    accelerator, model, radiographs, config = parts
+    before = probabilities(model, radiographs)
+    thresholds = settle(accelerator, model, radiographs, JointTask(config))
+    eroded, probability = probabilities(model, radiographs)
     expected = expit(np.polyval(platt_scaling(*before), logit(before[1])))
     np.testing.assert_allclose(probability, expected, atol=1e-5)
     assert thresholds["erosion"] == thresholds["erosion_f1"]
@@ -106,9 +108,9 @@ def test_settled_probabilities_are_calibrated_and_thresholds_the_best(parts):
 
 
 def test_settling_twice_changes_nothing(parts):
-    accelerator, model, films, config = parts
-    first = settle(accelerator, model, films, JointTask(config)), model.erosion.calibration.clone()
-    second = settle(accelerator, model, films, JointTask(config)), model.erosion.calibration.clone()
+    accelerator, model, radiographs, config = parts
+    first = settle(accelerator, model, radiographs, JointTask(config)), model.erosion.calibration.clone()
+    second = settle(accelerator, model, radiographs, JointTask(config)), model.erosion.calibration.clone()
     assert (
         first[0] == second[0]
         and torch.equal(first[1], second[1])
@@ -117,7 +119,7 @@ def test_settling_twice_changes_nothing(parts):
 
 
 def test_argmax_leaves_the_network_alone(parts):
-    accelerator, model, films, config = parts
+    accelerator, model, radiographs, config = parts
     config = replace(config, erosion=ErosionConfig(threshold="argmax"))
-    assert settle(accelerator, model, films, JointTask(config)) == {"mask": 0.5, "erosion": 0.5}
+    assert settle(accelerator, model, radiographs, JointTask(config)) == {"mask": 0.5, "erosion": 0.5}
     assert model.erosion.calibration.tolist() == [1.0, 0.0]

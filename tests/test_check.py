@@ -26,7 +26,7 @@ SCORE_IMAGE = "JointLocationDetection/images/0301_0001_R.bmp"
 CROPS = "SvdHBEScoreClassification/train/0301_0001_R"
 SCORES = "SvdHBEScoreClassification/JointBE_SvdH_GT.json"
 BOXES = "JointLocationDetection/Joints.coco.json"
-FILM = hand_made.pixels("0172_0003_L")
+RADIOGRAPH = hand_made.pixels("0172_0003_L")
 MASKS = hand_made.masks("0172_0003_L")
 
 
@@ -76,7 +76,7 @@ def move(root: Path, old: str, new: str) -> None:
 
 
 def same_patient_in_val(root: Path) -> None:
-    hand_made.save_bmp(root / "BoneSegmentation/images/0172_0009_R.bmp", FILM.T.copy(), False)
+    hand_made.save_bmp(root / "BoneSegmentation/images/0172_0009_R.bmp", RADIOGRAPH.T.copy(), False)
     hand_made.save_mask(root, "val", "0172_0009_R", MASKS)
 
 
@@ -125,7 +125,7 @@ def test_a_phantom_has_no_errors_and_its_masks_lie_on_its_bones(phantom_root):
     ids=["down and right", "up", "mirrored"],
 )
 def test_masks_beside_their_bones_are_noticed(change, told, release):
-    """Also on films that are inverted; a film without contrast, or a few bones, say nothing."""
+    """Also on radiographs that are inverted; a radiograph without contrast, or a few bones, say nothing."""
     for case in [case for case in release.cases if case.mask is not None][:6]:
         sample = load_sample(case)
         image, bits = sample.image[0], sample.bones
@@ -167,8 +167,8 @@ def test_faults_do_not_hide_one_another(root):
 
 
 def linked_outside(root: Path) -> None:
-    shutil.move(root / IMAGE, root.parent / "film.bmp")
-    (root / IMAGE).symlink_to(root.parent / "film.bmp")
+    shutil.move(root / IMAGE, root.parent / "radiograph.bmp")
+    (root / IMAGE).symlink_to(root.parent / "radiograph.bmp")
 
 
 def same_picture(root: Path) -> None:
@@ -197,7 +197,7 @@ WARNINGS = {
     "link out of the folder": (linked_outside, IMAGE),
     "same picture twice": (same_picture, SCORE_IMAGE),
     "empty mask": (empty_bone, MASK),
-    "different copy": (lambda root: hand_made.save_bmp(root / COPY, 255 - FILM, False), COPY),
+    "different copy": (lambda root: hand_made.save_bmp(root / COPY, 255 - RADIOGRAPH, False), COPY),
     "joint without score": (lambda root: edit(root / SCORES, lambda rows: rows[0]["joints"].pop("Lunate")), SCORES),
     "missing box": (lambda root: edit(root / BOXES, lambda content: content["annotations"].pop()), BOXES),
     "box outside image": (

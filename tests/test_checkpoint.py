@@ -10,9 +10,9 @@ import torch
 from bad_files import Trap
 from safetensors.torch import save
 
-from jointwrist.engine.checkpoint import load_state, load_weights, read_weights, save_state, save_weights
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model, model_spec
+from jointwrist.weights.checkpoint import load_state, load_weights, read_weights, save_state, save_weights
 
 INFO = {"model": "jointwrist_tiny", "options": {"encoder": "conv"}, "image_size": 64}
 

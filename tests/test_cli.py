@@ -14,9 +14,9 @@ import jointwrist
 from jointwrist.cli import build_parser, main
 from jointwrist.commands.predict import hand_stem, output_stems
 from jointwrist.commands.shared import UsageError, columns
-from jointwrist.data.search import find_films
-from jointwrist.engine.checkpoint import read_weights
+from jointwrist.data.search import find_radiographs
 from jointwrist.errors import DataError
+from jointwrist.weights.checkpoint import read_weights
 
 
 def test_help_and_version_load_no_library(tmp_path):
@@ -70,7 +70,7 @@ def test_debug_shows_the_traceback(tmp_path):
         main(["--debug", "predict", str(tmp_path / "missing.png")])
 
 
-def test_films_of_a_folder_and_its_folders_are_found_in_order(tmp_path):
+def test_radiographs_of_a_folder_and_its_folders_are_found_in_order(tmp_path):
     for name in ("b.png", "a.BMP", "c.dcm", "notes.txt", "LICENSE", ".hidden.png", "scores.json", ".git/x.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -79,27 +79,27 @@ def test_films_of_a_folder_and_its_folders_are_found_in_order(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "b_overlay.png").touch()
     (tmp_path / "empty").mkdir()
-    found = [path.relative_to(tmp_path).as_posix() for path in find_films([tmp_path], besides=tmp_path / "out")]
+    found = [path.relative_to(tmp_path).as_posix() for path in find_radiographs([tmp_path], besides=tmp_path / "out")]
     assert found == ["a.BMP", "b.png", "c.dcm", "study/series/IM0001"]
-    assert tmp_path / "out" / "b_overlay.png" in find_films([tmp_path])
-    assert list(find_films([tmp_path / "LICENSE"])) == [tmp_path / "LICENSE"], "who names a file wants it"
+    assert tmp_path / "out" / "b_overlay.png" in find_radiographs([tmp_path])
+    assert list(find_radiographs([tmp_path / "LICENSE"])) == [tmp_path / "LICENSE"], "who names a file wants it"
     with pytest.raises(DataError, match="holds no radiographs"):
-        list(find_films([tmp_path / "empty"]))
+        list(find_radiographs([tmp_path / "empty"]))
     with pytest.raises(DataError, match="no such file"):
-        list(find_films([tmp_path / "d.png"]))
+        list(find_radiographs([tmp_path / "d.png"]))
 
 
 def test_outputs_never_overwrite_one_another():
-    films = [Path("a/1.png"), Path("a/1.dcm"), Path("a/2.png")]
-    assert output_stems(films) == ["1_png", "1_dcm", "2"]
-    assert output_stems([*films, Path("b/1.png")]) == ["a_1_png", "1_dcm", "2", "b_1_png"]
+    radiographs = [Path("a/1.png"), Path("a/1.dcm"), Path("a/2.png")]
+    assert output_stems(radiographs) == ["1_png", "1_dcm", "2"]
+    assert output_stems([*radiographs, Path("b/1.png")]) == ["a_1_png", "1_dcm", "2", "b_1_png"]
     assert output_stems([Path("/x/s1/IM1"), Path("/x/s2/IM1"), Path("/x/IM2")]) == ["s1_IM1", "s2_IM1", "IM2"]
     assert output_stems([]) == []
-    with pytest.raises(UsageError, match="2 films would be written as 1_png"):
+    with pytest.raises(UsageError, match="2 radiographs would be written as 1_png"):
         output_stems([Path("1.png"), Path("1.dcm"), Path("1_png.bmp")])
 
 
-def test_the_two_hands_of_a_film_take_no_other_film_s_name():
+def test_the_two_hands_of_a_radiograph_take_no_other_radiograph_s_name():
     taken = {"both", "both_L", "both_both"}
     assert [hand_stem("both", side, taken) for side in "LR"] == ["both_both_L", "both_R"]
     assert hand_stem("both_both", "L", taken) == "both_both_both_L"
@@ -189,21 +189,22 @@ def test_train_evaluate_and_predict(release, tmp_path, capsys):
     assert main(["evaluate", str(run), "--data", str(release), "-o", str(rows)]) == 0
     assert {path.name for path in rows.iterdir()} == {"segmentation.csv", "erosion.csv"}
     capsys.readouterr()
-    film = min((release / "BoneSegmentation" / "images").iterdir())
+    radiograph = min((release / "BoneSegmentation" / "images").iterdir())
     sheet = tmp_path / "sheets" / "all.png"
     assert (
-        main(["predict", str(film), "--weights", str(run), "-o", str(pictures), "--json", "--sheet", str(sheet)]) == 0
+        main(["predict", str(radiograph), "--weights", str(run), "-o", str(pictures), "--json", "--sheet", str(sheet)])
+        == 0
     )
     assert sheet.read_bytes().startswith(b"\x89PNG")
     printed = json.loads(capsys.readouterr().out)
-    assert printed == json.loads((pictures / f"{film.stem}.json").read_text())
-    assert printed["side"] == film.stem[-1]
+    assert printed == json.loads((pictures / f"{radiograph.stem}.json").read_text())
+    assert printed["side"] == radiograph.stem[-1]
     assert len(list(pictures.iterdir())) == 4
 
 
-def test_a_film_that_cannot_be_read_does_not_stop_the_others(release, tmp_path, capsys):
-    from jointwrist.engine.checkpoint import save_weights
+def test_a_radiograph_that_cannot_be_read_does_not_stop_the_others(release, tmp_path, capsys):
     from jointwrist.registry import create_model
+    from jointwrist.weights.checkpoint import save_weights
 
     weights = tmp_path / "best.safetensors"
     info = {"model": "jointwrist_tiny", "options": {}, "image_size": 32}

@@ -12,14 +12,14 @@ from dicom_files import make, save
 
 from jointwrist.anatomy import bone_index
 from jointwrist.data.dicom import Radiograph
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference.compare import compare
 from jointwrist.inference.joint_space import joint_space
-from jointwrist.inference.outlines import SignedDistance, outline_points
 from jointwrist.inference.registration import REFERENCE_BONES, Similarity, register
 from jointwrist.inference.result import WristResult
+from jointwrist.outputs.outlines import SignedDistance, outline_points
+from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.viewer.describe import describe_comparison
 
 LUNATE, RADIUS, SCAPHOID = (bone_index(name) for name in ("Lunate", "DistalRadius", "Scaphoid"))
@@ -31,9 +31,9 @@ def masks():
 
 
 def result(masks, side="R", spacing=None, name="visit_R.png", probabilities=(0.1,) * 6, scores=(0,) * 6):
-    film = Radiograph(np.full(masks.shape[1:], 0.5, np.float32), spacing_mm=spacing, side=side, source=Path(name))
+    radiograph = Radiograph(np.full(masks.shape[1:], 0.5, np.float32), spacing_mm=spacing, side=side, source=Path(name))
     return WristResult(
-        film,
+        radiograph,
         masks,
         np.array(probabilities, np.float32),
         np.array(scores),
@@ -43,7 +43,7 @@ def result(masks, side="R", spacing=None, name="visit_R.png", probabilities=(0.1
 
 
 def moved(masks, motion: Similarity, shape=None):
-    """Masks as a film shows them that `motion` brings back."""
+    """Masks as a radiograph shows them that `motion` brings back."""
     matrix = np.linalg.inv(motion.matrix)
     inverse = Similarity(1 / motion.scale, -motion.angle, -matrix @ motion.shift)
     shape = shape or masks.shape[1:]
@@ -105,11 +105,11 @@ def test_one_bone_that_moved_does_not_drag_the_others(masks):
     np.testing.assert_allclose(found(middle), middle, atol=1.5)
 
 
-def test_points_off_the_first_film_count_neither_for_nor_against_a_place(masks):
+def test_points_off_the_first_radiograph_count_neither_for_nor_against_a_place(masks):
     whole = register(masks, masks, 1.0)
     assert whole.points[0] == whole.points[1] > 500
     for motion in (Similarity(1.0, 0.05, np.array([0.0, -60.0])), Similarity(1.0, 0.0, np.array([70.0, 20.0]))):
-        # the first film shows a part of what the second does
+        # the first radiograph shows a part of what the second does
         second = moved(masks, Similarity(1.0, 0.0, np.array([-90.0, -90.0])), (480, 480))
         found = register(moved(masks, motion), second, 1.0)
         middle = np.array([[240.0, 240.0]])
@@ -134,20 +134,20 @@ def test_the_masks_of_the_other_hand_are_refused(masks):
             compare(result(masks), result(other))
 
 
-def test_films_of_fields_are_compared_within_them(masks):
-    """A whole film on which the wrist was found gives what the part of it gives that the command line cuts out."""
+def test_radiographs_of_fields_are_compared_within_them(masks):
+    """A whole image on which the wrist was found gives what the part of it gives that the command line cuts out."""
 
-    def on_film(inner, left, top, size=420):
+    def on_radiograph(inner, left, top, size=420):
         whole = np.zeros((14, size, size), bool)
         whole[:, top : top + 300, left : left + 300] = inner
-        film = replace(result(whole, spacing=0.2).film, field=(left, top, left + 300, top + 300))
+        radiograph = replace(result(whole, spacing=0.2).radiograph, field=(left, top, left + 300, top + 300))
         boxes = np.tile(np.array([left, top, left + 9, top + 9], np.float32), (6, 1))
-        return replace(result(whole, spacing=0.2), film=film, boxes=boxes)
+        return replace(result(whole, spacing=0.2), radiograph=radiograph, boxes=boxes)
 
     later = moved(masks, Similarity(1.0, 0.04, np.array([40.0, 8.0])))
     cut, found = (
         compare(result(masks, spacing=0.2), result(later, spacing=0.2)),
-        compare(on_film(masks, 30, 100), on_film(later, 90, 7)),
+        compare(on_radiograph(masks, 30, 100), on_radiograph(later, 90, 7)),
     )
     assert found.to_dict() == cut.to_dict() and found.corners == ((30, 100), (90, 7))
     np.testing.assert_array_equal(found.baseline.boxes, np.tile([0, 0, 9, 9], (6, 1)))
@@ -221,7 +221,7 @@ def test_without_spacing_lengths_are_pixels_of_the_baseline_and_this_is_said(mas
     np.testing.assert_allclose(np.nanmedian(ratios), 1, atol=0.02)
 
 
-def test_area_counts_only_what_both_films_show(masks):
+def test_area_counts_only_what_both_radiographs_show(masks):
     followup = masks[:, :270]  # the radius is cut higher up
     change = compare(result(masks, spacing=0.2), result(followup, spacing=0.2))
     ratios = change.areas[:, 1] / change.areas[:, 0]
@@ -253,24 +253,24 @@ def test_files_are_json_and_a_picture_with_both_outlines(masks, tmp_path):
     assert [255, 140, 80] in pixels
 
 
-def test_command_compares_two_films(tmp_path, capsys):
+def test_command_compares_two_radiographs(tmp_path, capsys):
     from PIL import Image
 
     from jointwrist.cli import main
 
-    films = []
+    radiographs = []
     for visit in (1, 2):
         wrist = make_wrist(seed=3, index=0, config=PhantomConfig(size=200))
-        films.append(str(tmp_path / f"0001_000{visit}_{wrist.side}.png"))
-        Image.fromarray((wrist.image[0] * 255).astype(np.uint8)).save(films[-1])
+        radiographs.append(str(tmp_path / f"0001_000{visit}_{wrist.side}.png"))
+        Image.fromarray((wrist.image[0] * 255).astype(np.uint8)).save(radiographs[-1])
     out = tmp_path / "out"
-    assert main(["compare", *films, "-o", str(out), "--between", "Scaphoid:Lunate"]) == 0
+    assert main(["compare", *radiographs, "-o", str(out), "--between", "Scaphoid:Lunate"]) == 0
     printed = capsys.readouterr().out
     assert "Scaphoid - Lunate" in printed
     assert "not a medical device" in printed
     assert json.loads((out / "comparison.json").read_text())["joint_spaces"][0]["minimum_change"] in (0, None)
     pixels = json.loads((out / "comparison.json").read_text())
-    assert main(["compare", *films, "-o", str(out), "--spacing", "0.4"]) == 0
+    assert main(["compare", *radiographs, "-o", str(out), "--spacing", "0.4"]) == 0
     assert "narrowest mm" in capsys.readouterr().out
     lengths = json.loads((out / "comparison.json").read_text())
     assert (pixels["unit"], lengths["unit"]) == ("px", "mm")
@@ -278,32 +278,32 @@ def test_command_compares_two_films(tmp_path, capsys):
         assert after["baseline"] == pytest.approx(
             0.16 * before["baseline"], rel=0.02
         )  # the frame's rim may fall either way
-    # the same film said to be twice as coarse at the follow-up: everything is twice as long
-    assert main(["compare", *films, "-o", str(out), "--spacing", "0.4", "0.8", "--json"]) == 0
+    # the same radiograph said to be twice as coarse at the follow-up: everything is twice as long
+    assert main(["compare", *radiographs, "-o", str(out), "--spacing", "0.4", "0.8", "--json"]) == 0
     coarse = json.loads(capsys.readouterr().out)
     assert coarse["registration"]["scale"] == 2
     for before, after in zip(lengths["joint_spaces"], coarse["joint_spaces"], strict=True):
         assert before["baseline_mean"] == after["baseline_mean"]
         assert after["followup_mean"] == pytest.approx(2 * before["baseline_mean"], abs=0.01)
     for wrong in (["0"], ["0.1", "0.1", "0.1"], ["nan"]):
-        assert main(["compare", *films, "--spacing", *wrong]) == 2
+        assert main(["compare", *radiographs, "--spacing", *wrong]) == 2
         assert "--spacing" in capsys.readouterr().err
     for wrong in ("Scaphoid", "Scaphoid:Knee", "Lunate:Lunate"):
-        assert main(["compare", *films, "-o", str(out), "--between", wrong]) == 2
+        assert main(["compare", *radiographs, "-o", str(out), "--between", wrong]) == 2
         assert wrong in capsys.readouterr().err
 
 
-def test_command_takes_the_window_of_either_film(tmp_path, capsys):
+def test_command_takes_the_window_of_either_radiograph(tmp_path, capsys):
     from jointwrist.cli import main
 
     wrist = make_wrist(seed=3, index=0, config=PhantomConfig(size=200))
     grey = (wrist.image[0] * 4095).astype(np.uint16)
     good, dark = (2048, 4096), (4000, 100)
-    films = [
+    radiographs = [
         str(save(make(grey, Laterality=wrist.side, WindowCenter=centres, WindowWidth=widths), tmp_path / name))
         for name, (centres, widths) in {"a.dcm": good, "b.dcm": map(list, zip(dark, good, strict=True))}.items()
     ]
-    command = ["compare", *films, "-o", str(tmp_path / "out"), "--turn", "0"]
+    command = ["compare", *radiographs, "-o", str(tmp_path / "out"), "--turn", "0"]
     assert main(command) == 2
     assert "b.dcm: no wrist was found" in capsys.readouterr().err
     assert main([*command, "--window", "0", "1", "--json"]) == 0

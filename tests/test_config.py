@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.protocol import PhantomData
 from jointwrist.config import ConfigError, build, digest, merge_trees, parse_overrides, read_yaml, to_dict
-from jointwrist.data.phantom import PhantomConfig
 from jointwrist.engine.config import OptimConfig, RunConfig
+from jointwrist.phantom import PhantomConfig
 
 
 def test_round_trip_through_plain_values():

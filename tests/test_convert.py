@@ -7,9 +7,9 @@ import torch
 from bad_files import Trap
 
 from baselines.convert import convert_checkpoint
-from jointwrist.engine.checkpoint import load_weights
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model
+from jointwrist.weights.checkpoint import load_weights
 
 NAME = "umamba_bot"
 

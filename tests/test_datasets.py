@@ -7,10 +7,10 @@ import torch
 
 from jointwrist.data.datasets import WristDataset
 from jointwrist.data.mask_resize import resize_bits
-from jointwrist.data.phantom.write import write_phantom
 from jointwrist.data.preprocess import prepare_image, unpack_bits
 from jointwrist.data.ram_w600 import Release, load_sample
 from jointwrist.data.sample import unpack_masks
+from jointwrist.phantom.write import write_phantom
 
 SIZE = 64
 

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import film, make, save
+from dicom_files import make, radiograph, save
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, apply_voi, apply_windowing
@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 
 from jointwrist.data.dicom import load_radiograph, read_dicom, study_of
-from jointwrist.data.search import find_films
+from jointwrist.data.search import find_radiographs
 from jointwrist.errors import DataError
 
 CR = UID("1.2.840.10008.5.1.4.1.1.1")
@@ -29,12 +29,12 @@ CR = UID("1.2.840.10008.5.1.4.1.1.1")
 
 @pytest.fixture
 def write(tmp_path):
-    def write_film(*args, **attributes):
+    def write_radiograph(*args, **attributes):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # some values are wrong on purpose
-            return save(make(*args, **attributes), tmp_path / "film.dcm")
+            return save(make(*args, **attributes), tmp_path / "radiograph.dcm")
 
-    return write_film
+    return write_radiograph
 
 
 def lut(entries, first, bits, values):
@@ -65,7 +65,7 @@ def test_windows_agree_with_pydicom(write, attributes, photometric):
     found = read_dicom(write(PhotometricInterpretation=photometric, **attributes))
     dataset = make(PhotometricInterpretation=photometric, **attributes)
     slope, intercept = attributes.get("RescaleSlope", 1), attributes.get("RescaleIntercept", 0)
-    expected = apply_windowing(apply_modality_lut(film(), dataset), dataset)
+    expected = apply_windowing(apply_modality_lut(radiograph(), dataset), dataset)
     expected = unit(expected, intercept, 4095 * slope + intercept)
     if photometric == "MONOCHROME1":
         expected = 1 - expected
@@ -77,7 +77,7 @@ def test_windows_agree_with_pydicom(write, attributes, photometric):
     ("bits", "signed"), [(8, False), (10, False), (12, False), (16, False), (12, True), (16, True)]
 )
 def test_without_window_the_full_range_is_shown(write, bits, signed):
-    pixels = film(bits, signed)
+    pixels = radiograph(bits, signed)
     found = read_dicom(write(pixels, bits))
     np.testing.assert_allclose(found.pixels, unit(pixels, int(pixels.min()), int(pixels.max())), atol=1e-6)
 
@@ -87,7 +87,7 @@ def test_voi_lut_goes_before_the_window(write, first):
     table = np.sqrt(np.linspace(0, 1, 3000)) * 65535
     attributes = {"VOILUTSequence": [lut(3000, first, 16, table)], "WindowCenter": 5, "WindowWidth": 2}
     found = read_dicom(write(**attributes))
-    np.testing.assert_allclose(found.pixels, apply_voi(film(), make(**attributes)) / 65535, atol=1e-6)
+    np.testing.assert_allclose(found.pixels, apply_voi(radiograph(), make(**attributes)) / 65535, atol=1e-6)
 
 
 def test_eight_bit_lut_of_many_entries_does_not_wrap(write):
@@ -96,23 +96,23 @@ def test_eight_bit_lut_of_many_entries_does_not_wrap(write):
     packed.LUTData = table.astype(np.uint8).tobytes()
     for item in (lut(4096, 0, 8, table), packed):
         found = read_dicom(write(VOILUTSequence=[item]))
-        np.testing.assert_allclose(found.pixels, (film() // 16) / 255, atol=1e-6)
+        np.testing.assert_allclose(found.pixels, (radiograph() // 16) / 255, atol=1e-6)
 
 
 def test_modality_lut_then_window(write):
     inverse = lut(4096, 0, 16, 4095 - np.arange(4096))
     attributes = {"ModalityLUTSequence": [inverse], "WindowCenter": 1000, "WindowWidth": 800}
     found = read_dicom(write(**attributes))
-    np.testing.assert_allclose(found.pixels, np.clip((4095 - film() - 999.5) / 799 + 0.5, 0, 1), atol=1e-6)
+    np.testing.assert_allclose(found.pixels, np.clip((4095 - radiograph() - 999.5) / 799 + 0.5, 0, 1), atol=1e-6)
 
 
 def test_another_window_on_request(tmp_path):
-    path = save(make(WindowCenter=[100, 3000], WindowWidth=[50, 400]), tmp_path / "film.dcm")
+    path = save(make(WindowCenter=[100, 3000], WindowWidth=[50, 400]), tmp_path / "radiograph.dcm")
     np.testing.assert_allclose(
-        read_dicom(path, window=1).pixels, np.clip((film() - 2999.5) / 399 + 0.5, 0, 1), atol=1e-6
+        read_dicom(path, window=1).pixels, np.clip((radiograph() - 2999.5) / 399 + 0.5, 0, 1), atol=1e-6
     )
     np.testing.assert_array_equal(load_radiograph(path, window=1).pixels, read_dicom(path, window=1).pixels)
-    with pytest.raises(DataError, match=r"film\.dcm: there is no window 2; the file has 2"):
+    with pytest.raises(DataError, match=r"radiograph\.dcm: there is no window 2; the file has 2"):
         read_dicom(path, window=2)
 
 
@@ -127,12 +127,12 @@ def test_another_window_on_request(tmp_path):
 def test_useless_windows_are_said(write, attributes, note):
     found = read_dicom(write(**attributes))
     assert any(note in text for text in found.notes)
-    np.testing.assert_allclose(found.pixels, film() / 4095, atol=1e-6)
+    np.testing.assert_allclose(found.pixels, radiograph() / 4095, atol=1e-6)
 
 
 def test_bits_beyond_the_stored_ones_do_not_count(write):
-    found = read_dicom(write(film() | 0xF000))
-    np.testing.assert_allclose(found.pixels, film() / 4095, atol=1e-6)
+    found = read_dicom(write(radiograph() | 0xF000))
+    np.testing.assert_allclose(found.pixels, radiograph() / 4095, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -198,14 +198,14 @@ def test_side(write):
 def test_what_is_no_radiograph_is_refused_by_name(write, attributes, message):
     with pytest.raises(DataError, match=message) as refusal:
         read_dicom(write(**attributes))
-    assert "film.dcm" in str(refusal.value) and "Doe" not in str(refusal.value)
+    assert "radiograph.dcm" in str(refusal.value) and "Doe" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize(("first", "last"), [(4000, None), (0, 7), (7, 0)])
 @pytest.mark.parametrize("window", [{}, {"WindowCenter": 2000, "WindowWidth": 1500}])
 def test_padding_is_dark_and_has_no_part_in_the_range(write, photometric, first, last, window):
-    pixels = film() // 2 + 1000
+    pixels = radiograph() // 2 + 1000
     padding = np.zeros_like(pixels, bool)
     padding[:9], padding[:, :7] = True, True
     pixels[padding] = first
@@ -218,14 +218,14 @@ def test_padding_is_dark_and_has_no_part_in_the_range(write, photometric, first,
 
 
 def test_signed_padding_of_an_implicit_file(tmp_path):
-    dataset = make(film(12, signed=True), PixelPaddingValue=-2048)
+    dataset = make(radiograph(12, signed=True), PixelPaddingValue=-2048)
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    found = read_dicom(save(dataset, tmp_path / "film.dcm"))
-    assert (found.pixels[film(12, signed=True) == -2048] == 0).all() and found.pixels.max() == 1
+    found = read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
+    assert (found.pixels[radiograph(12, signed=True) == -2048] == 0).all() and found.pixels.max() == 1
 
 
-def test_a_film_that_is_nothing_but_padding_is_shown(write):
-    assert not read_dicom(write(film() * 0 + 5, PixelPaddingValue=5)).pixels.any()
+def test_a_radiograph_that_is_nothing_but_padding_is_shown(write):
+    assert not read_dicom(write(radiograph() * 0 + 5, PixelPaddingValue=5)).pixels.any()
 
 
 @pytest.mark.parametrize(
@@ -248,14 +248,14 @@ def test_a_film_that_is_nothing_but_padding_is_shown(write):
 def test_another_view_or_orientation_is_said_and_pixels_stay(write, attributes, note):
     found = read_dicom(write(PixelSpacing=[0.14, 0.14], **attributes))
     assert any(note in text for text in found.notes) if note else found.notes == ()
-    np.testing.assert_allclose(found.pixels, film() / 4095, atol=1e-6)
+    np.testing.assert_allclose(found.pixels, radiograph() / 4095, atol=1e-6)
 
 
 def test_colour_is_refused(tmp_path):
     dataset = make(np.zeros((24, 20, 3), np.uint8), bits=8)
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
     with pytest.raises(DataError, match="'RGB'"):
-        read_dicom(save(dataset, tmp_path / "film.dcm"))
+        read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
 
 
 def test_raw_detector_data_is_said(write):
@@ -304,7 +304,7 @@ def test_neither_errors_nor_notes_quote_what_stands_in_a_wrong_place(tmp_path, e
         dataset[name] = pydicom.DataElement(name, kind, value)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        path = save(dataset, tmp_path / "film.dcm")
+        path = save(dataset, tmp_path / "radiograph.dcm")
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         try:
@@ -314,24 +314,24 @@ def test_neither_errors_nor_notes_quote_what_stands_in_a_wrong_place(tmp_path, e
     assert "Doe" not in said and "Jane" not in said and not seen
 
 
-def test_the_directory_of_a_disc_is_no_film(tmp_path):
+def test_the_directory_of_a_disc_is_no_radiograph(tmp_path):
     save(make(), tmp_path / "IM1")
     directory = make(SOPClassUID=None)
     directory.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
     save(directory, tmp_path / "DICOMDIR")
-    assert list(find_films([tmp_path])) == [tmp_path / "IM1"]
-    with pytest.raises(DataError, match="DICOMDIR: lists the films of a disc"):
+    assert list(find_radiographs([tmp_path])) == [tmp_path / "IM1"]
+    with pytest.raises(DataError, match="DICOMDIR: lists the radiographs of a disc"):
         load_radiograph(tmp_path / "DICOMDIR")
 
 
-def test_films_of_one_study_are_told_without_their_pixels(tmp_path):
+def test_radiographs_of_one_study_are_told_without_their_pixels(tmp_path):
     study = generate_uid()
     paths = [save(make(StudyInstanceUID=uid), tmp_path / f"{n}.dcm") for n, uid in enumerate((study, study, "1.2"))]
     assert [study_of(path) for path in paths] == [study, study, "1.2"] == [load_radiograph(p).study for p in paths]
     assert study_of(save(make(), tmp_path / "none.dcm")) is None
     names = [tmp_path / name for name in ("a_L.png", "a_R.bmp", "b_L.png", "c.png", "_L.png")]
     for name in names:
-        Image.fromarray(film(8)).save(name)
+        Image.fromarray(radiograph(8)).save(name)
     studies = [study_of(name) for name in names]
     assert studies == [load_radiograph(name).study for name in names]
     assert studies[0] == studies[1] and len(set(studies)) == 4 and studies[3] is None
@@ -339,7 +339,7 @@ def test_films_of_one_study_are_told_without_their_pixels(tmp_path):
     assert study_of(tmp_path / "broken.dcm") is None
 
 
-def test_a_film_goes_by_another_name(write, tmp_path):
+def test_a_radiograph_goes_by_another_name(write, tmp_path):
     path = write()
     found = load_radiograph(path, name="film-001")
     assert found.source.name == "film-001" and found.side == "L"
@@ -354,10 +354,10 @@ def test_any_file_is_recognised_by_its_beginning(write, tmp_path):
     path = write()
     bare = path.rename(tmp_path / "IM0001")
     assert load_radiograph(bare).side == "L"
-    Image.fromarray(film(8)).save(tmp_path / "0001_0001_R.png")
+    Image.fromarray(radiograph(8)).save(tmp_path / "0001_0001_R.png")
     picture = load_radiograph(tmp_path / "0001_0001_R.png")
     assert (picture.side, picture.spacing_mm, picture.header) == ("R", None, None)
-    np.testing.assert_allclose(picture.pixels, film(8) / 255, atol=1e-6)
+    np.testing.assert_allclose(picture.pixels, radiograph(8) / 255, atol=1e-6)
     assert load_radiograph(tmp_path / "0001_0001_R.png", side="L").side == "L"
     (tmp_path / "text.dcm").write_text("no DICOM file" * 20)
     with pytest.raises(DataError, match="not a DICOM file"):

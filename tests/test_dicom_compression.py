@@ -1,4 +1,4 @@
-"""Compressed DICOM films: what decoders give, what codestreams say of themselves, and what is refused."""
+"""Compressed DICOM radiographs: what decoders give, what codestreams say of themselves, and what is refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import film, make, save
+from dicom_files import make, radiograph, save
 from PIL import Image
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
@@ -29,8 +29,8 @@ from jointwrist.errors import DataError
 def test_lossless_compression_changes_nothing(tmp_path, syntax, bits):
     dataset = make(bits=bits)
     dataset.compress(syntax)
-    found = read_dicom(save(dataset, tmp_path / "film.dcm"))
-    np.testing.assert_allclose(found.pixels, film(bits) / (2**bits - 1), atol=1e-6)
+    found = read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
+    np.testing.assert_allclose(found.pixels, radiograph(bits) / (2**bits - 1), atol=1e-6)
 
 
 @pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless])
@@ -53,7 +53,7 @@ def test_a_decoder_never_gets_another_size_than_the_header_says(tmp_path):
     dataset.compress(JPEG2000Lossless)
     dataset.Rows = 71
     with pytest.raises(DataError, match="header of"):
-        read_dicom(save(dataset, tmp_path / "film.dcm"))
+        read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
 
 
 def test_a_missing_decoder_is_named_with_its_extra(tmp_path):
@@ -63,34 +63,34 @@ def test_a_missing_decoder_is_named_with_its_extra(tmp_path):
     dataset.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8\xff\xd9"])
     dataset.file_meta.TransferSyntaxUID = JPEGLossless
     with pytest.raises(DataError, match="gpl-codecs"):
-        read_dicom(save(dataset, tmp_path / "film.dcm"))
+        read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
 
 
 @pytest.mark.parametrize("allocated", [8, 16])
 def test_jpeg_baseline(tmp_path, allocated):
-    smooth, buffer = film(8), io.BytesIO()
+    smooth, buffer = radiograph(8), io.BytesIO()
     Image.fromarray(smooth).save(buffer, "JPEG", quality=98)
     dataset = make(smooth, bits=8, BitsAllocated=allocated)
     dataset.PixelData = pydicom.encaps.encapsulate([buffer.getvalue()])
     dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
-    found = read_dicom(save(dataset, tmp_path / "film.dcm"))
+    found = read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
     np.testing.assert_allclose(found.pixels, smooth / 255, atol=0.03)
     assert not any("has 8 bits" in note for note in found.notes)
     if allocated == 16:
         dataset.BitsStored, dataset.HighBit = 12, 11
-        notes = read_dicom(save(dataset, tmp_path / "film.dcm")).notes
+        notes = read_dicom(save(dataset, tmp_path / "radiograph.dcm")).notes
         assert any("has 8 bits, its header says 12: a stored window may not fit" in note for note in notes)
 
 
 def test_a_deflated_file_is_read_within_bounds(tmp_path, monkeypatch):
     dataset = make(StudyInstanceUID="1.2.3")
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    path = save(dataset, tmp_path / "film.dcm")
+    path = save(dataset, tmp_path / "radiograph.dcm")
     np.testing.assert_array_equal(read_dicom(path).pixels, read_dicom(save(make(), tmp_path / "plain.dcm")).pixels)
     assert study_of(path) == "1.2.3"
     monkeypatch.setattr(dicom_file, "MAX_FILE_BYTES", 4000)
     with pytest.raises(DataError, match="inflates to more than 4,000 bytes"):
         read_dicom(path)
     path.write_bytes(path.read_bytes()[:400] + bytes(99))
-    with pytest.raises(DataError, match=r"film\.dcm: damaged deflated file"):
+    with pytest.raises(DataError, match=r"radiograph\.dcm: damaged deflated file"):
         read_dicom(path)

@@ -14,13 +14,13 @@ AT_DETECTOR, DIVIDED, UNUSABLE = "at the detector:", "divided by the header's ma
 
 @pytest.fixture
 def read(tmp_path):
-    def read_film(**attributes):
+    def read_radiograph(**attributes):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # some values are wrong on purpose
             dataset = make(ImagerPixelSpacing=attributes.pop("ImagerPixelSpacing", None), **attributes)
-            return read_dicom(save(dataset, tmp_path / "film.dcm"))
+            return read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
 
-    return read_film
+    return read_radiograph
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_aspect_ratios_that_cannot_be_used_are_said(read, ratio):
 
 
 def test_a_width_that_is_asked_for_keeps_the_stated_shape(tmp_path):
-    path = save(make(ImagerPixelSpacing=None, PixelAspectRatio=[2, 1]), tmp_path / "film.dcm")
+    path = save(make(ImagerPixelSpacing=None, PixelAspectRatio=[2, 1]), tmp_path / "radiograph.dcm")
     assert read_dicom(path, spacing_mm=0.1).pixel_mm == (0.2, 0.1)
 
 

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import film, make, save
+from dicom_files import make, radiograph, save
 from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -16,17 +16,17 @@ from pydicom.uid import (
 )
 
 from jointwrist.data.dicom import load_radiograph, study_of
-from jointwrist.data.search import describe_left_out, find_films
+from jointwrist.data.search import describe_left_out, find_radiographs
 from jointwrist.errors import DataError
 
-GREY = (film() / 4095).astype(np.float32)
+GREY = (radiograph() / 4095).astype(np.float32)
 NO_PREAMBLE = "no DICOM preamble"
 
 
 def bare(path, syntax, meta=False, **attributes):
     """A data set without preamble, with its meta header or without."""
     little = syntax != ExplicitVRBigEndian
-    pixels = film() if little else film().byteswap()
+    pixels = radiograph() if little else radiograph().byteswap()
     dataset = make(pixels, PixelSpacing=[0.14, 0.14], **attributes)
     dataset["PixelData"].VR = "OW"
     dataset.file_meta.TransferSyntaxUID = syntax
@@ -39,7 +39,7 @@ def bare(path, syntax, meta=False, **attributes):
     return path
 
 
-@pytest.mark.parametrize("name", ["film.dcm", "IM0001"])
+@pytest.mark.parametrize("name", ["radiograph.dcm", "IM0001"])
 @pytest.mark.parametrize("meta", [False, True])
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
 def test_a_data_set_without_preamble_is_read(tmp_path, name, meta, syntax):
@@ -48,17 +48,17 @@ def test_a_data_set_without_preamble_is_read(tmp_path, name, meta, syntax):
     found = load_radiograph(path)
     np.testing.assert_array_equal(found.pixels, GREY)
     assert found.side == "L" and any(NO_PREAMBLE in note for note in found.notes)
-    assert list(find_films([tmp_path])) == [path] and study_of(path) == "1.2.3"
+    assert list(find_radiographs([tmp_path])) == [path] and study_of(path) == "1.2.3"
 
 
-@pytest.mark.parametrize("name", ["film.dcm", "IM0001"])
+@pytest.mark.parametrize("name", ["radiograph.dcm", "IM0001"])
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 def test_a_prefix_without_preamble_is_read(tmp_path, name, syntax):
     path = bare(tmp_path / name, syntax, meta=True)
     path.write_bytes(b"DICM" + path.read_bytes())
     found = load_radiograph(path)
     np.testing.assert_array_equal(found.pixels, GREY)
-    assert any(NO_PREAMBLE in note for note in found.notes) and list(find_films([tmp_path])) == [path]
+    assert any(NO_PREAMBLE in note for note in found.notes) and list(find_radiographs([tmp_path])) == [path]
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
@@ -66,7 +66,7 @@ def test_a_file_that_names_no_transfer_syntax_is_read(tmp_path, syntax):
     dataset = make(PixelSpacing=[0.14, 0.14])
     del dataset.file_meta.TransferSyntaxUID
     dataset["PixelData"].VR = "OW"
-    path = tmp_path / "film.dcm"
+    path = tmp_path / "radiograph.dcm"
     pydicom.dcmwrite(
         path, dataset, implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=True, force_encoding=True
     )
@@ -74,7 +74,7 @@ def test_a_file_that_names_no_transfer_syntax_is_read(tmp_path, syntax):
 
 
 def test_uncompressed_pixels_under_the_name_of_a_compression_are_read(tmp_path):
-    path = renamed(save(make(), tmp_path / "film.dcm"), PLAIN, RLE)
+    path = renamed(save(make(), tmp_path / "radiograph.dcm"), PLAIN, RLE)
     np.testing.assert_array_equal(load_radiograph(path).pixels, GREY)
 
 
@@ -140,7 +140,7 @@ def test_decimal_commas_are_read_around_and_said(tmp_path, elements, note):
         warnings.simplefilter("ignore")
         for name, value in elements.items():
             dataset[name] = pydicom.DataElement(name, "LO", value)
-        path = save(dataset, tmp_path / "film.dcm")
+        path = save(dataset, tmp_path / "radiograph.dcm")
     content = path.read_bytes()
     for name in elements:  # the representation of a text, changed where the file is
         group, element = divmod(int(pydicom.datadict.tag_for_keyword(name)), 65536)
@@ -153,21 +153,21 @@ def test_decimal_commas_are_read_around_and_said(tmp_path, elements, note):
 
 
 def test_nothing_of_a_folder_is_left_out_without_a_word(tmp_path):
-    folder = tmp_path / "films"
+    folder = tmp_path / "radiographs"
     (folder / "sub").mkdir(parents=True)
     save(make(), folder / "IM1")
-    for name in ("notes.txt", "sub/report.pdf", ".hidden.png", ".DS_Store", "DICOMDIR", "film.dcm.gz"):
+    for name in ("notes.txt", "sub/report.pdf", ".hidden.png", ".DS_Store", "DICOMDIR", "radiograph.dcm.gz"):
         (folder / name).write_bytes(b"0123")
     (tmp_path / "elsewhere").mkdir()
     (folder / "link").symlink_to(tmp_path / "elsewhere")
     told = []
-    assert list(find_films([folder], left_out=lambda *given: told.append(given))) == [folder / "IM1"]
+    assert list(find_radiographs([folder], left_out=lambda *given: told.append(given))) == [folder / "IM1"]
     ((where, others),) = told
     assert where == folder
     assert [str(path.relative_to(folder)) for path in others] == [
-        ".hidden.png", "film.dcm.gz", "link", "notes.txt", "sub/report.pdf"
+        ".hidden.png", "radiograph.dcm.gz", "link", "notes.txt", "sub/report.pdf"
     ]  # fmt: skip
-    assert describe_left_out(*told[0]).endswith(": .hidden.png, film.dcm.gz, link, notes.txt, sub/report.pdf")
+    assert describe_left_out(*told[0]).endswith(": .hidden.png, radiograph.dcm.gz, link, notes.txt, sub/report.pdf")
     assert "notes" not in describe_left_out(*told[0], "FILE 1") and "left out 5" in describe_left_out(
         *told[0], "FILE 1"
     )

@@ -1,4 +1,4 @@
-"""Presentation state and secondary capture of a phantom wrist: outlines on the masks' edges, the film's own grey."""
+"""Presentation state and secondary capture of a phantom wrist: outlines on the masks' edges, the image's own grey."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ import numpy as np
 import programs
 import pydicom
 import pytest
-from dicom_results import SIZE, Recall, assert_valid, write_film
+from dicom_results import SIZE, Recall, assert_valid, write_radiograph
 from matplotlib.path import Path as Polygon
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
 from jointwrist.anatomy import BONES
-from jointwrist.inference import dicom_pr
-from jointwrist.inference.dicom_pr import build_pr
-from jointwrist.inference.dicom_sc import build_sc
-from jointwrist.inference.dicom_source import save_dataset
-from jointwrist.inference.outlines import closed_outlines
-from jointwrist.inference.overlay import draw_overlay
 from jointwrist.inference.predictor import Predictor
+from jointwrist.outputs import dicom_pr
+from jointwrist.outputs.dicom_pr import build_pr
+from jointwrist.outputs.dicom_sc import build_sc
+from jointwrist.outputs.dicom_source import save_dataset
+from jointwrist.outputs.outlines import closed_outlines
+from jointwrist.outputs.overlay import draw_overlay
 
 pytest.importorskip("highdicom", reason="the extra `dicom` is not installed")
 
 
 @pytest.fixture(scope="module", params=["L", "R"])
 def case(request, tmp_path_factory):
-    """A film, its prediction, and the objects as they are read back from files."""
+    """A radiograph, its prediction, and the objects as they are read back from files."""
     folder = tmp_path_factory.mktemp(f"pictures_{request.param}")
-    path, masks = write_film(folder, request.param)
+    path, masks = write_radiograph(folder, request.param)
     result = Predictor(Recall(masks, request.param), image_size=SIZE, name="recall", tidy=False)(path)
     for name, build in (("pr", build_pr), ("sc", build_sc)):
         for deidentify in (False, True):
             save_dataset(build(result, deidentify), folder / f"{name}_{deidentify}.dcm")
-    return SimpleNamespace(folder=folder, film=path, masks=masks, result=result)
+    return SimpleNamespace(folder=folder, radiograph=path, masks=masks, result=result)
 
 
 def graphics(state):
@@ -137,34 +137,34 @@ def lut_item(first):
     ],
     ids=["full", "window", "inverse", "rescaled", "lut", "signed"],
 )
-def test_the_state_keeps_the_films_grey_scale(tmp_path, attributes):
+def test_the_state_keeps_the_radiographs_grey_scale(tmp_path, attributes):
     program = programs.need("dcmp2pgm", "dcmtk")
     if attributes.get("VOILUTSequence"):
         first = -2048 if "signed" in attributes["VOILUTSequence"] else 0
         attributes = attributes | {"VOILUTSequence": pydicom.Sequence([lut_item(first)])}
-    path, masks = write_film(tmp_path, "R", **attributes)
+    path, masks = write_radiograph(tmp_path, "R", **attributes)
     result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
     state = save_dataset(build_pr(result), tmp_path / "pr.dcm")
     assert_valid([state])
     run = subprocess.run([program, "-p", state, path, tmp_path / "shown.pgm"], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     shown = np.asarray(Image.open(tmp_path / "shown.pgm"), float) / 255
-    np.testing.assert_allclose(shown, result.film.pixels, atol=1.5 / 255)
+    np.testing.assert_allclose(shown, result.radiograph.pixels, atol=1.5 / 255)
 
 
 @pytest.mark.parametrize("window", [{"WindowCenter": "2,5"}, {"WindowWidth": 0, "WindowCenter": 5}, {}])
 def test_a_window_that_cannot_be_used_is_left_out(tmp_path, window):
-    path, masks = write_film(tmp_path, "R")
+    path, masks = write_radiograph(tmp_path, "R")
     result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
     for name, value in window.items():
-        result.film.header[name] = pydicom.DataElement(name, "LO" if isinstance(value, str) else "DS", value)
+        result.radiograph.header[name] = pydicom.DataElement(name, "LO" if isinstance(value, str) else "DS", value)
     assert "SoftcopyVOILUTSequence" not in build_pr(result)
 
 
 def test_pixels_that_are_not_square_are_shown_so(tmp_path):
-    path, masks = write_film(tmp_path, "R")
+    path, masks = write_radiograph(tmp_path, "R")
     result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
-    result = replace(result, film=replace(result.film, aspect=2.0))
+    result = replace(result, radiograph=replace(result.radiograph, aspect=2.0))
     area = build_pr(result).DisplayedAreaSelectionSequence[0]
     assert list(area.PresentationPixelAspectRatio) == [2000, 1000]
 
@@ -172,7 +172,7 @@ def test_pixels_that_are_not_square_are_shown_so(tmp_path):
 def test_the_capture_is_the_overlay(case):
     capture = pydicom.dcmread(case.folder / "sc_False.dcm")
     np.testing.assert_array_equal(capture.pixel_array, np.asarray(draw_overlay(case.result)))
-    source = pydicom.dcmread(case.film)
+    source = pydicom.dcmread(case.radiograph)
     assert capture.SourceImageSequence[0].ReferencedSOPInstanceUID == source.SOPInstanceUID
     assert (capture.BurnedInAnnotation, capture.StudyInstanceUID) == ("YES", source.StudyInstanceUID)
     assert "PixelSpacing" not in capture and "ImagerPixelSpacing" not in capture

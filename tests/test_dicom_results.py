@@ -11,7 +11,7 @@ import programs
 import pydicom
 import pytest
 import torch
-from dicom_results import BOXES, SIZE, Recall, assert_valid, write_film
+from dicom_results import BOXES, SIZE, Recall, assert_valid, write_radiograph
 from PIL import Image
 from pydicom.sr.codedict import codes
 
@@ -19,11 +19,11 @@ from jointwrist.anatomy import BONES, JOINTS, NOT_SCORED, OVERLAP_PAIRS
 from jointwrist.cli import main
 from jointwrist.data.dicom import load_radiograph
 from jointwrist.data.dicom_header import STORAGE_CLASSES
-from jointwrist.engine.checkpoint import save_weights
-from jointwrist.inference.dicom_seg import build_seg
-from jointwrist.inference.dicom_source import BONE_CODES
 from jointwrist.inference.predictor import Predictor
+from jointwrist.outputs.dicom_seg import build_seg
+from jointwrist.outputs.dicom_source import BONE_CODES
 from jointwrist.registry import create_model
+from jointwrist.weights.checkpoint import save_weights
 
 hd = pytest.importorskip("highdicom", reason="the extra `dicom` is not installed")
 
@@ -32,17 +32,17 @@ hd = pytest.importorskip("highdicom", reason="the extra `dicom` is not installed
 def case(request, tmp_path_factory):
     """A prediction, the files written of it, and the masks that must be in them."""
     folder = tmp_path_factory.mktemp(f"dicom_{request.param}")
-    path, masks = write_film(folder, request.param)
+    path, masks = write_radiograph(folder, request.param)
     result = Predictor(Recall(masks, request.param), image_size=SIZE, name="recall", tidy=False)(path)
     for deidentify in (False, True):
         result.save_seg(folder / f"seg_{deidentify}.dcm", deidentify)
         result.save_sr(folder / f"sr_{deidentify}.dcm", deidentify)
-    return SimpleNamespace(folder=folder, film=path, masks=masks, result=result, side=request.param)
+    return SimpleNamespace(folder=folder, radiograph=path, masks=masks, result=result, side=request.param)
 
 
 def test_highdicom_reads_the_masks_back(case):
     seg = hd.seg.segread(case.folder / "seg_False.dcm")
-    source = pydicom.dcmread(case.film)
+    source = pydicom.dcmread(case.radiograph)
     pixels = seg.get_pixels_by_source_instance([source.SOPInstanceUID])
     np.testing.assert_array_equal(np.moveaxis(pixels[0], -1, 0), case.masks)
     assert sum((case.masks[a] & case.masks[b]).any() for a, b in OVERLAP_PAIRS) >= 3, "the phantom must overlap"
@@ -67,22 +67,22 @@ def spacing_of(seg):
         ({"ImagerPixelSpacing": [0.1, 0.9]}, None),
     ],
 )
-def test_spacing_is_that_of_the_film(tmp_path, attributes, spacing):
-    path, masks = write_film(tmp_path, "R", **attributes)
+def test_spacing_is_that_of_the_radiograph(tmp_path, attributes, spacing):
+    path, masks = write_radiograph(tmp_path, "R", **attributes)
     result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
     assert spacing_of(pydicom.dcmread(result.save_seg(tmp_path / "seg.dcm"))) == spacing
     assert_valid([tmp_path / "seg.dcm"])
 
 
 def test_spacing_that_was_asked_for_is_in_the_result(tmp_path):
-    path, masks = write_film(tmp_path, "R", ImagerPixelSpacing=None)
-    film = load_radiograph(path, spacing_mm=0.2)
-    result = Predictor(Recall(masks, "R"), image_size=SIZE).predict([film])[0]
+    path, masks = write_radiograph(tmp_path, "R", ImagerPixelSpacing=None)
+    radiograph = load_radiograph(path, spacing_mm=0.2)
+    result = Predictor(Recall(masks, "R"), image_size=SIZE).predict([radiograph])[0]
     assert spacing_of(pydicom.dcmread(result.save_seg(tmp_path / "seg.dcm"))) == [0.2, 0.2]
 
 
-def test_masks_of_a_field_lie_in_the_geometry_of_the_whole_film(case, tmp_path):
-    whole = load_radiograph(case.film)
+def test_masks_of_a_field_lie_in_the_geometry_of_the_whole_radiograph(case, tmp_path):
+    whole = load_radiograph(case.radiograph)
     left, top, right, bottom = field = (20, 30, 140, 150)
     predictor = Predictor(
         Recall(case.masks[:, top:bottom, left:right], case.side), image_size=120, name="recall", tidy=False
@@ -91,7 +91,7 @@ def test_masks_of_a_field_lie_in_the_geometry_of_the_whole_film(case, tmp_path):
     inside = np.zeros_like(case.masks)
     inside[:, top:bottom, left:right] = case.masks[:, top:bottom, left:right]
     result.save_seg(tmp_path / "seg.dcm")
-    source = pydicom.dcmread(case.film)
+    source = pydicom.dcmread(case.radiograph)
     seg = hd.seg.segread(tmp_path / "seg.dcm")
     pixels = seg.get_pixels_by_source_instance([source.SOPInstanceUID])
     np.testing.assert_array_equal(np.moveaxis(pixels[0], -1, 0), inside)
@@ -183,7 +183,7 @@ def test_the_report_that_people_open_names_every_value(case):
 
 
 def test_results_belong_to_study_and_image(case):
-    source = pydicom.dcmread(case.film)
+    source = pydicom.dcmread(case.radiograph)
     seg, report = (pydicom.dcmread(case.folder / name) for name in ("seg_False.dcm", "sr_False.dcm"))
     for dataset in (seg, report):
         assert dataset.StudyInstanceUID == source.StudyInstanceUID
@@ -212,7 +212,7 @@ def test_nothing_of_the_patient_but_what_dicom_requires(case):
 
 def test_dciodvfy_finds_no_error(case):
     programs.need("dciodvfy", "dicom3tools")
-    files = [case.film, *sorted(case.folder.glob("s*_*.dcm"))]
+    files = [case.radiograph, *sorted(case.folder.glob("s*_*.dcm"))]
     assert len(files) == 5
     for path in files:
         verdict = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True)
@@ -229,7 +229,7 @@ def test_every_kind_of_radiograph_can_be_the_source(tmp_path, keyword):
         "LossyImageCompressionRatio": 8,
         "LossyImageCompressionMethod": "ISO_10918_1",
     }
-    path, masks = write_film(tmp_path, "R", SOPClassUID=getattr(pydicom.uid, keyword), Modality=modality, **lossy)
+    path, masks = write_radiograph(tmp_path, "R", SOPClassUID=getattr(pydicom.uid, keyword), Modality=modality, **lossy)
     result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
     written = [result.save_seg(tmp_path / "seg.dcm"), result.save_sr(tmp_path / "sr.dcm")]
     seg = pydicom.dcmread(written[0])
@@ -240,7 +240,7 @@ def test_every_kind_of_radiograph_can_be_the_source(tmp_path, keyword):
 
 
 def test_an_unknown_side_is_left_out_and_empty_masks_are_kept(tmp_path):
-    path, masks = write_film(tmp_path, "R", Laterality=None)
+    path, masks = write_radiograph(tmp_path, "R", Laterality=None)
     result = Predictor(Recall(np.zeros_like(masks), "R"), image_size=SIZE)(path)
     seg = build_seg(result)
     assert seg.NumberOfFrames == 14 and not seg.pixel_array.any()
@@ -252,22 +252,31 @@ def test_an_unknown_side_is_left_out_and_empty_masks_are_kept(tmp_path):
 
 
 def test_predict_writes_dicom_beside_the_rest(tmp_path, capsys):
-    path, _ = write_film(tmp_path, "L")
+    path, _ = write_radiograph(tmp_path, "L")
     Image.fromarray(np.tile(np.arange(64, dtype=np.uint8), (64, 1))).save(tmp_path / "picture_R.png")
     torch.manual_seed(0)
     info = {"model": "jointwrist_tiny", "options": {}, "image_size": 32}
     save_weights(tmp_path / "w.safetensors", create_model("jointwrist_tiny"), info)
     out = tmp_path / "out"
-    films = [str(path), str(tmp_path / "picture_R.png")]
-    command = ["predict", *films, "-w", str(tmp_path / "w.safetensors"), "-o", str(out), "--dicom", "--deidentify"]
+    radiographs = [str(path), str(tmp_path / "picture_R.png")]
+    command = [
+        "predict",
+        *radiographs,
+        "-w",
+        str(tmp_path / "w.safetensors"),
+        "-o",
+        str(out),
+        "--dicom",
+        "--deidentify",
+    ]
     assert main([*command, "--field", "whole"]) == 2
     assert "film-002: not a DICOM radiograph" in capsys.readouterr().err
     assert spacing_of(pydicom.dcmread(out / "film-001_seg.dcm")) == [0.15, 0.15]
     assert sorted(file.name for file in out.glob("*.dcm")) == ["film-001_seg.dcm", "film-001_sr.dcm"]
     more = ["predict", "-w", str(tmp_path / "w.safetensors"), "-o", str(tmp_path / "more"), "--field", "whole"]
     assert main([*more, str(path), "--dicom", "pr, sc"]) == 0
-    assert sorted(file.name for file in (tmp_path / "more").glob("*.dcm")) == ["film_pr.dcm", "film_sc.dcm"]
-    assert main([*more, "--dicom", str(path)]) == 0, "the film follows the option"
+    assert sorted(file.name for file in (tmp_path / "more").glob("*.dcm")) == ["radiograph_pr.dcm", "radiograph_sc.dcm"]
+    assert main([*more, "--dicom", str(path)]) == 0, "the radiograph follows the option"
     assert len(list((tmp_path / "more").glob("*.dcm"))) == 4
     capsys.readouterr()
     assert main([*more, str(path), "--dicom", "pdf"]) == 2

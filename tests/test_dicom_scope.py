@@ -107,7 +107,7 @@ SCOPE = (
 
 @pytest.fixture
 def read(tmp_path):
-    def read(name="film.dcm", side=None, **attributes):
+    def read(name="radiograph.dcm", side=None, **attributes):
         return load_radiograph(save(make(**{"Laterality": None} | attributes), tmp_path / name), side)
 
     return read
@@ -115,18 +115,18 @@ def read(tmp_path):
 
 @pytest.mark.parametrize(("attributes", "side"), SIDES)
 def test_the_header_tells_the_side(read, attributes, side):
-    film = read(**attributes)
-    assert film.side == side and not any("Taken for" in caution for caution in film.cautions)
+    radiograph = read(**attributes)
+    assert radiograph.side == side and not any("Taken for" in caution for caution in radiograph.cautions)
     assert read("b.dcm", **attributes).side == side and read("w_L.dcm", **attributes).side in (side or "L")
 
 
 @pytest.mark.parametrize(("attributes", "side"), CONTRADICTIONS)
 def test_sources_that_contradict_each_other_are_remarked_upon(read, attributes, side):
-    film = read(**attributes)
+    radiograph = read(**attributes)
     hand, other = ("left", "right") if side == "L" else ("right", "left")
-    (caution,) = film.cautions
-    assert film.side == side and f"Taken for a {hand} hand" in caution and f"says {other}" in caution
-    assert caution in film.notes
+    (caution,) = radiograph.cautions
+    assert radiograph.side == side and f"Taken for a {hand} hand" in caution and f"says {other}" in caution
+    assert caution in radiograph.notes
 
 
 def test_who_has_the_last_word_on_the_side(read, tmp_path):
@@ -146,6 +146,6 @@ def test_who_has_the_last_word_on_the_side(read, tmp_path):
 @pytest.mark.filterwarnings("ignore:Invalid value:UserWarning")  # said when the test writes it
 @pytest.mark.parametrize(("attributes", "caution"), SCOPE)
 def test_what_the_network_was_not_made_for_is_said(read, attributes, caution):
-    film = read(**attributes)
-    assert [caution in said for said in film.cautions] == [True] * (caution is not None), film.cautions
-    assert set(film.cautions) <= set(film.notes)
+    radiograph = read(**attributes)
+    assert [caution in said for said in radiograph.cautions] == [True] * (caution is not None), radiograph.cautions
+    assert set(radiograph.cautions) <= set(radiograph.notes)

@@ -1,17 +1,17 @@
-"""What DICOM results take of a film's header: what is valid, in any script, and a reference that can be followed."""
+"""What DICOM results take of a image's header: what is valid, in any script, and a reference that can be followed."""
 
 from __future__ import annotations
 
 import numpy as np
 import pydicom
 import pytest
-from dicom_results import SIZE, Recall, write_film
+from dicom_results import SIZE, Recall, write_radiograph
 
 from jointwrist.errors import DataError
-from jointwrist.inference.dicom_objects import BUILDERS
-from jointwrist.inference.dicom_seg import build_seg
-from jointwrist.inference.dicom_source import save_dataset
 from jointwrist.inference.predictor import Predictor
+from jointwrist.outputs.dicom_objects import BUILDERS
+from jointwrist.outputs.dicom_seg import build_seg
+from jointwrist.outputs.dicom_source import save_dataset
 
 pytest.importorskip("highdicom", reason="the extra `dicom` is not installed")
 
@@ -29,7 +29,7 @@ pytest.importorskip("highdicom", reason="the extra `dicom` is not installed")
     ],
 )  # fmt: skip
 def test_a_value_that_dicom_forbids_is_not_copied(tmp_path, name, value):
-    path, masks = write_film(tmp_path, "L", **{name: value})
+    path, masks = write_radiograph(tmp_path, "L", **{name: value})
     result = Predictor(Recall(masks, "L"), image_size=SIZE, name="recall", tidy=False)(path)
     for kind, build in BUILDERS.items():
         written = save_dataset(build(result), tmp_path / f"{kind}.dcm")
@@ -38,7 +38,7 @@ def test_a_value_that_dicom_forbids_is_not_copied(tmp_path, name, value):
 
 @pytest.mark.filterwarnings("ignore:Invalid value:UserWarning", "ignore:The value length:UserWarning")
 def test_an_image_without_a_valid_uid_cannot_be_referred_to(tmp_path):
-    path, masks = write_film(tmp_path, "L", StudyInstanceUID="1." + "2" * 64)
+    path, masks = write_radiograph(tmp_path, "L", StudyInstanceUID="1." + "2" * 64)
     result = Predictor(Recall(masks, "L"), image_size=SIZE, name="recall", tidy=False)(path)
     with pytest.raises(DataError, match="StudyInstanceUID is no UID"):
         result.save_seg(tmp_path / "seg.dcm")
@@ -46,9 +46,9 @@ def test_an_image_without_a_valid_uid_cannot_be_referred_to(tmp_path):
 
 
 def test_values_that_dicom_forbids_are_left_empty(tmp_path):
-    path, masks = write_film(tmp_path, "R")
+    path, masks = write_radiograph(tmp_path, "R")
     result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
-    header = result.film.header
+    header = result.radiograph.header
     header["PatientSex"] = pydicom.DataElement("PatientSex", "LO", "unknown")
     header["StudyDate"] = pydicom.DataElement("StudyDate", "LO", "last week")
     seg = build_seg(result)
@@ -56,18 +56,20 @@ def test_values_that_dicom_forbids_are_left_empty(tmp_path):
 
 
 def test_names_in_any_script_survive(tmp_path):
-    path, masks = write_film(tmp_path, "R", SpecificCharacterSet="ISO_IR 192", PatientName="Müller^Jürgen=山田^太郎")
+    path, masks = write_radiograph(
+        tmp_path, "R", SpecificCharacterSet="ISO_IR 192", PatientName="Müller^Jürgen=山田^太郎"
+    )
     result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
     written = pydicom.dcmread(result.save_seg(tmp_path / "seg.dcm"))
     assert str(written.PatientName) == "Müller^Jürgen=山田^太郎"
 
 
-def test_a_film_without_reference_is_refused_by_name(tmp_path):
-    path, masks = write_film(tmp_path, "R", StudyInstanceUID="")
+def test_a_radiograph_without_reference_is_refused_by_name(tmp_path):
+    path, masks = write_radiograph(tmp_path, "R", StudyInstanceUID="")
     predictor = Predictor(Recall(masks, "R"), image_size=SIZE)
-    with pytest.raises(DataError, match=r"film\.dcm: no StudyInstanceUID"):
+    with pytest.raises(DataError, match=r"radiograph\.dcm: no StudyInstanceUID"):
         predictor(path).save_seg(tmp_path / "seg.dcm")
-    write_film(tmp_path, "R", SOPClassUID=pydicom.uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage)
+    write_radiograph(tmp_path, "R", SOPClassUID=pydicom.uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage)
     with pytest.raises(DataError, match="multi-frame image"):
         predictor(path).save_seg(tmp_path / "seg.dcm")
     with pytest.raises(DataError, match="not a DICOM radiograph"):

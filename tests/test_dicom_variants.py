@@ -1,4 +1,4 @@
-"""Odd but valid variants of one film: by whatever route, the same pixels bit by bit, or one stated refusal."""
+"""Odd but valid variants of one radiograph: by whatever route, the same pixels bit by bit, or one stated refusal."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def words_of(stored: np.ndarray, bits: int, shift: int, size: int, fill: str) ->
 
 
 def write(path, words, syntax, precision=None, coded_signed=False, **attributes):
-    """A film of words, coded with a precision where its syntax compresses."""
+    """A radiograph of words, coded with a precision where its syntax compresses."""
     size = 8 * words.itemsize
     dataset = make(words.view(f"i{words.itemsize}") if coded_signed else words, precision or size)
     if syntax.is_compressed:
@@ -84,7 +84,7 @@ def test_stored_values_are_the_same_by_every_route(tmp_path, syntax, signed, bit
                 continue
             found = read_dicom(
                 write(
-                    tmp_path / "film.dcm", words_of(stored, bits, shift, size, fill), syntax, BitsStored=bits,
+                    tmp_path / "radiograph.dcm", words_of(stored, bits, shift, size, fill), syntax, BitsStored=bits,
                     HighBit=bits + shift - 1, PixelRepresentation=int(signed), PhotometricInterpretation=photometric,
                 )
             )  # fmt: skip
@@ -100,7 +100,8 @@ def test_codestreams_of_the_values_alone(tmp_path, syntax, signed, bits):
     for high in {bits - 1, 15}:
         found = read_dicom(
             write(
-                tmp_path / "film.dcm", words_of(stored, bits, 0, 16, "zero"), syntax, precision=bits, BitsStored=bits,
+                tmp_path / "radiograph.dcm", words_of(stored, bits, 0, 16, "zero"), syntax, precision=bits,
+                BitsStored=bits,
                 HighBit=high, PixelRepresentation=int(signed),
             )
         )  # fmt: skip
@@ -113,7 +114,13 @@ def test_signed_codestreams_and_either_decoder(tmp_path, monkeypatch, bits, plug
     stored = values(bits) - 2 ** (bits - 1)
     words = words_of(stored, bits, 0, 16, "sign")
     path = write(
-        tmp_path / "film.dcm", words, JPEG2000Lossless, bits, coded_signed=True, PixelRepresentation=1, HighBit=bits - 1
+        tmp_path / "radiograph.dcm",
+        words,
+        JPEG2000Lossless,
+        bits,
+        coded_signed=True,
+        PixelRepresentation=1,
+        HighBit=bits - 1,
     )
     if plugin == "pillow":
         decoder = stored_values.get_decoder(JPEG2000Lossless)
@@ -122,8 +129,8 @@ def test_signed_codestreams_and_either_decoder(tmp_path, monkeypatch, bits, plug
     np.testing.assert_array_equal(read_dicom(path).pixels, expected(bits, "MONOCHROME2"))
 
 
-def test_a_film_without_highbit_is_right_aligned(tmp_path):
-    path = save(make(values(12).astype(np.uint16), HighBit=None), tmp_path / "film.dcm")
+def test_a_radiograph_without_highbit_is_right_aligned(tmp_path):
+    path = save(make(values(12).astype(np.uint16), HighBit=None), tmp_path / "radiograph.dcm")
     np.testing.assert_array_equal(read_dicom(path).pixels, expected(12, "MONOCHROME2"))
 
 
@@ -139,7 +146,7 @@ def test_a_film_without_highbit_is_right_aligned(tmp_path):
     ],
 )
 def test_bits_that_contradict_each_other_are_refused_by_name(tmp_path, attributes, message):
-    path = save(make(values(12).astype(np.uint16), **attributes), tmp_path / "film.dcm")
+    path = save(make(values(12).astype(np.uint16), **attributes), tmp_path / "radiograph.dcm")
     with pytest.raises(DataError, match=message):
         read_dicom(path)
 
@@ -148,7 +155,7 @@ def test_bits_that_contradict_each_other_are_refused_by_name(tmp_path, attribute
 def test_thirty_two_bits(tmp_path, signed):
     stored = values(32) - (2**31 if signed else 0)
     words = words_of(stored, 32, 0, 32, "zero")
-    path = write(tmp_path / "film.dcm", words, ExplicitVRLittleEndian, PixelRepresentation=int(signed))
+    path = write(tmp_path / "radiograph.dcm", words, ExplicitVRLittleEndian, PixelRepresentation=int(signed))
     np.testing.assert_array_equal(read_dicom(path).pixels, expected(32, "MONOCHROME2"))
 
 
@@ -161,7 +168,7 @@ def test_padding_within_the_stored_bits_or_beyond_them(tmp_path, padding, signed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dataset.add_new("PixelPaddingValue", "SS" if padding < 0 else "US", padding)
-    found = read_dicom(save(dataset, tmp_path / "film.dcm")).pixels
+    found = read_dicom(save(dataset, tmp_path / "radiograph.dcm")).pixels
     assert not found[0].any() and found[1:].max() == 1 and found[1:].min() == 0
 
 
@@ -198,7 +205,7 @@ def test_look_up_tables_whatever_their_first_value_and_data(tmp_path, syntax, ki
     for offset, signed in product((0, -2048), (True, False)):
         item = lut(first if signed else first % 65536, bits, table, kind=kind, signed=signed, order=order)
         path = write(
-            tmp_path / "film.dcm", values(12).astype(np.uint16), syntax, BitsStored=12, HighBit=11,
+            tmp_path / "radiograph.dcm", values(12).astype(np.uint16), syntax, BitsStored=12, HighBit=11,
             VOILUTSequence=[item], RescaleSlope=1, RescaleIntercept=offset,
         )  # fmt: skip
         found = read_dicom(path)
@@ -211,7 +218,7 @@ def test_look_up_tables_whatever_their_first_value_and_data(tmp_path, syntax, ki
 def test_a_descriptor_of_0_means_65536_entries(tmp_path):
     table = curve(65536, 16)
     path = write(
-        tmp_path / "film.dcm", values(16).astype(np.uint16), ImplicitVRLittleEndian,
+        tmp_path / "radiograph.dcm", values(16).astype(np.uint16), ImplicitVRLittleEndian,
         VOILUTSequence=[lut(0, 16, table, count=0)],
     )  # fmt: skip
     np.testing.assert_array_equal(read_dicom(path).pixels, shown(table, 16, values(16)))
@@ -221,7 +228,7 @@ def test_a_descriptor_of_0_means_65536_entries(tmp_path):
 def test_the_bits_of_a_table_are_those_of_its_entries(tmp_path, stated, bits):
     table = curve(4096, bits)
     path = write(
-        tmp_path / "film.dcm", values(12).astype(np.uint16), ExplicitVRLittleEndian, BitsStored=12, HighBit=11,
+        tmp_path / "radiograph.dcm", values(12).astype(np.uint16), ExplicitVRLittleEndian, BitsStored=12, HighBit=11,
         VOILUTSequence=[lut(0, stated, table)],
     )  # fmt: skip
     found = read_dicom(path)
@@ -235,7 +242,7 @@ def test_a_modality_table_of_signed_values(tmp_path, signed, syntax):
     stored = values(12) - (2048 if signed else 0)
     table = 4095 - np.arange(4096)
     path = write(
-        tmp_path / "film.dcm", words_of(stored, 12, 0, 16, "sign"), syntax, BitsStored=12, HighBit=11,
+        tmp_path / "radiograph.dcm", words_of(stored, 12, 0, 16, "sign"), syntax, BitsStored=12, HighBit=11,
         PixelRepresentation=int(signed), ModalityLUTSequence=[lut(stored.min(), 16, table, signed=signed)],
     )  # fmt: skip
     grey = ((4095 - values(12)) / 4095).astype(np.float32)
@@ -252,7 +259,7 @@ def test_a_modality_table_of_signed_values(tmp_path, signed, syntax):
 )
 def test_short_tables_are_refused(tmp_path, item, message):
     path = write(
-        tmp_path / "film.dcm", values(12).astype(np.uint16), ExplicitVRLittleEndian, BitsStored=12, HighBit=11,
+        tmp_path / "radiograph.dcm", values(12).astype(np.uint16), ExplicitVRLittleEndian, BitsStored=12, HighBit=11,
         VOILUTSequence=[item],
     )  # fmt: skip
     if message is None:
@@ -271,7 +278,7 @@ def fragments(*parts: bytes) -> bytes:
 @pytest.mark.parametrize("rows", [1, SHAPE[0] - 1])
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, *CODED], ids=lambda uid: uid.keyword)
 def test_more_pixels_than_rows_are_refused(tmp_path, syntax, rows):
-    path = write(tmp_path / "film.dcm", values(12).astype(np.uint16), syntax, 12, Rows=rows)
+    path = write(tmp_path / "radiograph.dcm", values(12).astype(np.uint16), syntax, 12, Rows=rows)
     with pytest.raises(DataError, match=r"more pixels than its rows|compressed image of"):
         read_dicom(path)
 
@@ -279,7 +286,7 @@ def test_more_pixels_than_rows_are_refused(tmp_path, syntax, rows):
 @pytest.mark.parametrize("table", [False, True])
 @pytest.mark.parametrize("syntax", CODED, ids=lambda uid: uid.keyword)
 def test_a_second_frame_that_the_header_does_not_count_is_refused(tmp_path, syntax, table):
-    path = write(tmp_path / "film.dcm", values(12).astype(np.uint16), syntax, 12)
+    path = write(tmp_path / "radiograph.dcm", values(12).astype(np.uint16), syntax, 12)
     dataset = pydicom.dcmread(path)
     frame = pydicom.encaps.get_frame(dataset.PixelData, 0, number_of_frames=1)
     dataset.PixelData = pydicom.encaps.encapsulate([frame, frame]) if table else fragments(frame, frame)
@@ -294,32 +301,34 @@ def test_a_second_frame_that_the_header_does_not_count_is_refused(tmp_path, synt
 def test_bytes_behind_the_pixels(tmp_path):
     """Zeros fill a file up; anything else is a second frame, or rows that the header does not count."""
     data = values(12).astype(np.uint16).tobytes()
-    film = write(tmp_path / "film.dcm", values(12).astype(np.uint16), ExplicitVRLittleEndian, 12, PixelData=data * 2)
+    radiograph = write(
+        tmp_path / "radiograph.dcm", values(12).astype(np.uint16), ExplicitVRLittleEndian, 12, PixelData=data * 2
+    )
     with pytest.raises(DataError, match="more pixels than its rows and columns"):
-        read_dicom(film)
-    write(film, values(12).astype(np.uint16), ExplicitVRLittleEndian, 12, PixelData=data + bytes(512))
-    np.testing.assert_array_equal(read_dicom(film).pixels, expected(12, "MONOCHROME2"))
-    write(film, values(12).astype(np.uint16), ExplicitVRLittleEndian, 12, PixelData=data[:-2])
+        read_dicom(radiograph)
+    write(radiograph, values(12).astype(np.uint16), ExplicitVRLittleEndian, 12, PixelData=data + bytes(512))
+    np.testing.assert_array_equal(read_dicom(radiograph).pixels, expected(12, "MONOCHROME2"))
+    write(radiograph, values(12).astype(np.uint16), ExplicitVRLittleEndian, 12, PixelData=data[:-2])
     with pytest.raises(DataError, match="fewer pixels than its rows and columns; the file is cut short"):
-        read_dicom(film)
+        read_dicom(radiograph)
 
 
 @pytest.mark.parametrize("shape", ["IDENTITY", "INVERSE"])
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_the_photometric_interpretation_stands(tmp_path, photometric, shape):
     path = write(
-        tmp_path / "film.dcm", values(12).astype(np.uint16), ExplicitVRLittleEndian, 12,
+        tmp_path / "radiograph.dcm", values(12).astype(np.uint16), ExplicitVRLittleEndian, 12,
         PhotometricInterpretation=photometric, PresentationLUTShape=shape,
     )  # fmt: skip
-    film = read_dicom(path)
-    np.testing.assert_array_equal(film.pixels, expected(12, photometric))
+    radiograph = read_dicom(path)
+    np.testing.assert_array_equal(radiograph.pixels, expected(12, photometric))
     contradicts = (photometric == "MONOCHROME1") != (shape == "INVERSE")
-    assert any(f"PresentationLUTShape {shape} contradicts" in note for note in film.notes) == contradicts
+    assert any(f"PresentationLUTShape {shape} contradicts" in note for note in radiograph.notes) == contradicts
 
 
 @pytest.mark.parametrize("groups", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
 def test_the_functional_groups_of_a_single_frame(tmp_path, groups):
-    """A multi-frame secondary capture of one frame is the film that says the same in its data set."""
+    """A multi-frame secondary capture of one frame is the radiograph that says the same in its data set."""
     elements = {
         "PixelMeasuresSequence": {"PixelSpacing": [0.2, 0.2]},
         "PixelValueTransformationSequence": {"RescaleSlope": 2, "RescaleIntercept": -1000, "RescaleType": "US"},
@@ -336,7 +345,9 @@ def test_the_functional_groups_of_a_single_frame(tmp_path, groups):
     single = save(make(words, **plain, **flat), tmp_path / "single.dcm")
     kind = {"SOPClassUID": pydicom.uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage, "Modality": "OT"}
     multiple = save(make(words, NumberOfFrames=1, **kind, **plain, **{groups: [group]}), tmp_path / "multiple.dcm")
-    films = [read_dicom(path) for path in (single, multiple)]
-    np.testing.assert_array_equal(films[0].pixels, films[1].pixels)
-    assert films[0].spacing_mm == films[1].spacing_mm == 0.2 and films[0].notes == films[1].notes
-    assert 0 < films[0].pixels.mean() < 1 and len(np.unique(films[0].pixels)) > 100
+    radiographs = [read_dicom(path) for path in (single, multiple)]
+    np.testing.assert_array_equal(radiographs[0].pixels, radiographs[1].pixels)
+    assert (
+        radiographs[0].spacing_mm == radiographs[1].spacing_mm == 0.2 and radiographs[0].notes == radiographs[1].notes
+    )
+    assert 0 < radiographs[0].pixels.mean() < 1 and len(np.unique(radiographs[0].pixels)) > 100

@@ -81,11 +81,11 @@ def matches(wanted: str, found: str) -> bool:
 
 @pytest.fixture(scope="module")
 def files(phantom_root, tmp_path_factory):
-    """What the examples speak of: films, annotations, a release, a training run, kept results, a checkpoint."""
+    """What the examples speak of: radiographs, annotations, a release, a training run, kept results, a checkpoint."""
     root = tmp_path_factory.mktemp("files")
     shutil.copytree(phantom_root, root / "RAM-W600")
     cases = [case for case in Release.open(phantom_root).cases if case.mask is not None][:9]
-    write_films(root, cases)
+    write_radiographs(root, cases)
     write_annotations(root / "annotated", cases)
     write_labelme(root / "labelme", cases[:3])
     kept = root / "results" / "demo-phantom"
@@ -99,11 +99,11 @@ def files(phantom_root, tmp_path_factory):
     return root
 
 
-def write_films(root, cases):
+def write_radiographs(root, cases):
     left = [case for case in cases if case.side == "L"][:2]
-    (root / "films").mkdir()
+    (root / "radiographs").mkdir()
     for case in left:
-        Image.open(case.image).save(root / "films" / f"{case.identifier}.png")
+        Image.open(case.image).save(root / "radiographs" / f"{case.identifier}.png")
     for name in ("wrist_L.png", "wrist.png", "visit1_L.png"):
         Image.open(left[0].image).save(root / name)
     pixels = np.asarray(Image.open(left[0].image).convert("L"))

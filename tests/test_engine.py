@@ -15,13 +15,13 @@ from accelerate import Accelerator
 
 from benchmarks.jobs import make_job
 from jointwrist.config import build
-from jointwrist.engine.checkpoint import load_weights
 from jointwrist.engine.config import RunConfig, identity
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import BEST, LAST, STATE, Trainer
 from jointwrist.errors import DataError, TrainingError
+from jointwrist.weights.checkpoint import load_weights
 
 ROOT = Path(__file__).parent.parent
 JOINT = {

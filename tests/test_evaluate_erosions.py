@@ -50,7 +50,9 @@ def test_erosion_probabilities_give_the_rows_they_came_from(release, phantom_roo
 def test_a_table_of_probabilities_in_any_usual_form(tmp_path):
     """Capital columns, paths of Windows, semicolons with comma decimals."""
     table, known = tmp_path / "erosion.csv", {"0001_0001_L"}
-    table.write_text("Case;Joint;Probability\nC:\\films\\0001_0001_L.png;lunate;0,25\nfilms/0001_0001_L;MC1;1e-1\n")
+    table.write_text(
+        "Case;Joint;Probability\nC:\\radiographs\\0001_0001_L.png;lunate;0,25\nradiographs/0001_0001_L;MC1;1e-1\n"
+    )
     found, extra = read_probabilities(table, known)
     assert extra == ()
     assert {key: value.probability for key, value in found.items()} == {

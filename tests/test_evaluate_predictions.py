@@ -27,7 +27,7 @@ FORMATS = ("npz", "png", "npy", "stack", "bones", "seg.nrrd", "labelme", "instan
 
 @pytest.fixture(scope="module")
 def root(masked, tmp_path_factory):
-    """Three films that are not square."""
+    """Three radiographs that are not square."""
     folder = tmp_path_factory.mktemp("odd")
     return folder, write_odd_release(folder, masked[:3])
 
@@ -100,8 +100,8 @@ def test_masks_of_predict_have_the_rows_of_evaluate_on_the_image_grid(release, p
     cases = [case for case in release.segmentation("test") if case.mask is not None]
     scores, field = ["--data", str(phantom_root), "--split", "test"], ["--field", "whole"]
     assert main(["evaluate", "jointwrist_tiny", *scores, "--grid", "image", *field, "-o", str(tmp_path / "own")]) == 0
-    films = [str(case.image) for case in cases]
-    assert main(["predict", *films, *field, "--turn", "0", "-o", str(tmp_path / "predictions")]) == 0
+    radiographs = [str(case.image) for case in cases]
+    assert main(["predict", *radiographs, *field, "--turn", "0", "-o", str(tmp_path / "predictions")]) == 0
     wanted = (tmp_path / "own" / "segmentation.csv").read_text()
     bits = {
         case.identifier: bit_map.read_bits(tmp_path / "predictions" / f"{case.identifier}_masks.png") for case in cases
@@ -160,7 +160,7 @@ def test_what_cannot_be_scored_is_named(masked, tmp_path, capsys):
         assert text in printed.err
 
 
-def test_transposed_masks_of_a_square_film_are_recognised(masked, phantom_root, tmp_path, capsys):
+def test_transposed_masks_of_a_square_radiograph_are_recognised(masked, phantom_root, tmp_path, capsys):
     bits = {case.identifier: pack_masks(masks).T for case, masks in masked[:1]}
     assert score(write("stack", tmp_path / "masks", bits), phantom_root)[0] == 2
     assert "the masks are transposed" in capsys.readouterr().err

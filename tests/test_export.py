@@ -9,17 +9,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from test_predictor import film
+from test_predictor import radiograph
 from torch import nn
 
 from jointwrist.cli import main
-from jointwrist.data.phantom import PhantomConfig, make_wrist
-from jointwrist.engine.checkpoint import load_weights, save_weights
 from jointwrist.errors import DataError
 from jointwrist.inference import export
 from jointwrist.inference.predictor import Predictor
 from jointwrist.models.encoder import SIZES, EncoderSize
+from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.registry import create_model
+from jointwrist.weights.checkpoint import load_weights, save_weights
 
 needs_onnx = pytest.mark.skipif(
     any(__import__("importlib.util").util.find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")),
@@ -85,9 +85,9 @@ def test_onnxruntime_alone_predicts_the_same(joint_weights, joint_onnx):
 @needs_onnx
 @pytest.mark.parametrize("side", ["L", "R"])
 def test_the_predictor_takes_an_onnx_program(joint_weights, joint_onnx, side):
-    films = [film(60, 44), film(40, 40)]
+    radiographs = [radiograph(60, 44), radiograph(40, 40)]
     programs, networks = (
-        Predictor.from_pretrained(path, field="whole")(films, side=side) for path in (joint_onnx, joint_weights)
+        Predictor.from_pretrained(path, field="whole")(radiographs, side=side) for path in (joint_onnx, joint_weights)
     )
     for a, b in zip(programs, networks, strict=True):
         assert (a.threshold, a.model) == (b.threshold, b.model) == (0.3, "jointwrist_tiny")
@@ -115,7 +115,7 @@ def test_a_baseline_in_onnx(tmp_path):
     pytest.importorskip("monai", reason="the extra `baselines` is not installed")
     weights = save(tmp_path, "unetpp", {})
     assert export.export_weights(weights, tmp_path / "unetpp.onnx", "onnx") < 1e-4
-    pixels = film(50, 40)
+    pixels = radiograph(50, 40)
     a, b = (
         Predictor.from_pretrained(path, field="whole")(pixels, side="R") for path in (tmp_path / "unetpp.onnx", weights)
     )

@@ -17,7 +17,7 @@ from jointwrist.data.formats.polygon import exact_polygons
 from jointwrist.data.importers.raster import fill_polygon
 from jointwrist.data.ram_w600 import Release, load_sample, read_masks
 from jointwrist.data.sample import pack_masks
-from jointwrist.inference.annotation import drawn_result
+from jointwrist.outputs.annotation import drawn_result
 
 for package in ("nibabel", "nrrd", "pycocotools"):
     pytest.importorskip(package)
@@ -113,14 +113,14 @@ def results(masked):
 def test_predictions_come_home_as_they_were(kind, results, tmp_path):
     export = Export(tmp_path / "tool", kind)
     for result in results:
-        export.add(drawn_result(result, result.film.source.stem))
+        export.add(drawn_result(result, result.radiograph.source.stem))
     export.finish()
     source = tmp_path / "tool" / "instances.json" if kind == "coco" else tmp_path / "tool"
     table = ["--table", str(tmp_path / "tool" / "table.csv")]
     assert main(["data", "import", kind, str(source), str(tmp_path / "back"), *table]) == 0
     for result, case in zip(results, Release.open(tmp_path / "back").cases, strict=True):
         assert np.array_equal(read_masks(case.mask, None), pack_masks(result.masks))
-        assert case.image.read_bytes() == result.film.source.read_bytes()
+        assert case.image.read_bytes() == result.radiograph.source.read_bytes()
 
 
 def test_predict_for_a_tool(masked, tmp_path, capsys):

@@ -22,11 +22,11 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from benchmarks import run_all
 from jointwrist.cli import main
-from jointwrist.engine.checkpoint import load_state, save_state, save_weights
 from jointwrist.engine.tasks import JointTask
 from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
 from jointwrist.files import atomic, check_writable, write_text
+from jointwrist.weights.checkpoint import load_state, save_state, save_weights
 
 pytestmark = [pytest.mark.trust, pytest.mark.skipif(sys.platform == "win32", reason="limits and signals of Unix")]
 PROTOCOL = {

@@ -1,4 +1,4 @@
-"""The wrist is found on films of a whole hand or of two, and films without a wrist are refused."""
+"""The wrist is found on radiographs of a whole hand or of two, and radiographs without a wrist are refused."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from scipy.ndimage import gaussian_filter
 from jointwrist.cli import main
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.images import write_image
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import as_right_hand, unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference import field
 from jointwrist.inference.field import FieldFinder, Wrist, choose, fit, landmarks
 from jointwrist.inference.locate import locate
 from jointwrist.inference.predictor import Predictor
-from jointwrist.viewer.films import choose_wrist
+from jointwrist.phantom import PhantomConfig, make_wrist
+from jointwrist.viewer.radiographs import choose_wrist
 
 HAND_MM = 210.0
 
@@ -77,13 +77,13 @@ def test_landmarks_move_with_the_masks_and_stray_pixels_do_not_count():
 
 
 @pytest.mark.parametrize("stated", [True, False])
-def test_a_wrist_that_fills_its_film_is_left_as_it_is(predictor, stated):
+def test_a_wrist_that_fills_its_radiograph_is_left_as_it_is(predictor, stated):
     for index in range(8):
         wrist = make_wrist(seed=8, index=index, config=PhantomConfig(size=200))
-        film = Radiograph(wrist.image[0], side=wrist.side if stated else None)
-        (found,) = predictor.locate(film)
-        assert found.pixels is film.pixels and (found.field, found.turn, found.side) == (None, 0, wrist.side)
-        assert (found is film) is stated
+        radiograph = Radiograph(wrist.image[0], side=wrist.side if stated else None)
+        (found,) = predictor.locate(radiograph)
+        assert found.pixels is radiograph.pixels and (found.field, found.turn, found.side) == (None, 0, wrist.side)
+        assert (found is radiograph) is stated
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -110,14 +110,14 @@ def test_the_wrist_of_a_whole_hand_is_found(predictor, hands, which, stated):
     assert result.to_dict()["field"] == [left, top, right, bottom]
 
 
-def test_two_hands_on_one_film_are_two_results(predictor, hands, tmp_path, capsys):
+def test_two_hands_on_one_radiograph_are_two_results(predictor, hands, tmp_path, capsys):
     left, right = hands
-    film = np.concatenate([left.image[0][:, 30:-30], right.image[0][:, 30:-30]], axis=1)
-    width = film.shape[1] // 2
-    found = predictor.locate(Radiograph(film))
+    radiograph = np.concatenate([left.image[0][:, 30:-30], right.image[0][:, 30:-30]], axis=1)
+    width = radiograph.shape[1] // 2
+    found = predictor.locate(Radiograph(radiograph))
     assert [wrist.side for wrist in found] == ["L", "R"]
     assert found[0].field[2] < width + 20 and found[1].field[0] > width - 20
-    write_image(tmp_path / "both.png", film)
+    write_image(tmp_path / "both.png", radiograph)
     assert main(["predict", str(tmp_path / "both.png"), "-o", str(tmp_path / "out")]) == 0
     assert "left hand: 1" in capsys.readouterr().out
     for side in "LR":
@@ -156,26 +156,26 @@ def test_two_wrists_that_look_alike_are_refused():
     assert choose([]) == [] and len(choose(clear[:2])) == 1
 
 
-def test_films_without_a_wrist_are_refused(finder, tmp_path, capsys):
+def test_radiographs_without_a_wrist_are_refused(finder, tmp_path, capsys):
     rng = np.random.default_rng(3)
     y, x = np.mgrid[-1:1:160j, -1:1:160j]
     lungs = 0.8 - 0.6 * ((np.abs(x) - 0.4) ** 2 / 0.08 + y**2 / 0.5 < 1) + 0.1 * np.sin(18 * y + 4 * x**2)
-    films = {
+    radiographs = {
         "blank": np.zeros((160, 160)),
         "noise": rng.random((160, 160)),
         "clouds": gaussian_filter(rng.random((160, 160)), 5),
         "lungs": np.clip(lungs, 0, 1),
     }
-    for name, pixels in films.items():
+    for name, pixels in radiographs.items():
         assert finder.find(Radiograph(pixels.astype(np.float32), side="R")) == [], name
-    assert finder.find(Radiograph(films["lungs"].astype(np.float32))) == []
-    write_image(tmp_path / "lungs_R.png", films["lungs"])
+    assert finder.find(Radiograph(radiographs["lungs"].astype(np.float32))) == []
+    write_image(tmp_path / "lungs_R.png", radiographs["lungs"])
     assert main(["predict", str(tmp_path / "lungs_R.png"), "-o", str(tmp_path / "out")]) == 2
     said = capsys.readouterr()
     assert "lungs_R.png: no wrist was found" in said.err and not (tmp_path / "out").exists()
     assert said.out == "", "nothing was written"
-    with pytest.raises(DataError, match=r"takes a film as it is\)\. It is noisy\. It is turned$"):
-        locate(finder, Radiograph(films["noise"].astype(np.float32), notes=("It is noisy.", "It is turned.")))
+    with pytest.raises(DataError, match=r"takes a radiograph as it is\)\. It is noisy\. It is turned$"):
+        locate(finder, Radiograph(radiographs["noise"].astype(np.float32), notes=("It is noisy.", "It is turned.")))
     assert main(["predict", str(tmp_path / "lungs_R.png"), "-o", str(tmp_path / "out"), "--field", "whole"]) == 0
 
 
@@ -184,9 +184,9 @@ def test_a_header_that_speaks_of_two_hands_is_held_to_it(predictor, hands):
 
     header = Dataset()
     header.ImageLaterality = "B"
-    film = Radiograph(hands[0].image[0], header=header)
+    radiograph = Radiograph(hands[0].image[0], header=header)
     with pytest.raises(DataError, match="both hands"):
-        predictor.locate(film)
+        predictor.locate(radiograph)
     with pytest.raises(DataError, match="both hands"):
-        Predictor(predictor.model, image_size=64).predict([film])
-    assert len(predictor.locate(replace(film, side="L"))) == 1
+        Predictor(predictor.model, image_size=64).predict([radiograph])
+    assert len(predictor.locate(replace(radiograph, side="L"))) == 1

@@ -8,9 +8,9 @@ import pytest
 from benchmarks import finder as benchmark
 from benchmarks import sides
 from jointwrist.data.images import write_image
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.errors import DataError
 from jointwrist.inference.field import FIELD_MM, Wrist
+from jointwrist.phantom import PhantomConfig, make_wrist
 
 
 class Knowing:
@@ -19,7 +19,7 @@ class Knowing:
     def __init__(self, answer):
         self.answer = answer
 
-    def find(self, film):
+    def find(self, radiograph):
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -65,23 +65,31 @@ def test_both_hands(hands):
     assert benchmark.pairs([left, right, left]) == [(right, left)]
 
 
-def test_wrists_that_fill_the_film_and_films_without_one():
+def test_wrists_that_fill_the_radiograph_and_radiographs_without_one():
     wrist = make_wrist(8, 0, PhantomConfig(size=128))
     whole, part = (Wrist((64.0, 64.0, side), wrist.side, 1.0) for side in (128.0, 90.0))
     verdicts = [benchmark.filling(Knowing(answer), wrist) for answer in ([whole], [part], [])]
     assert verdicts == ["right", "wrong", "refused"]
-    for film in benchmark.empty_films(0):
-        assert film.dtype == np.float32 and np.isfinite(film).all() and 0 <= film.min() <= film.max() <= 1
-        assert benchmark.nothing(Knowing([whole]), film) == "wrong"
-        assert benchmark.nothing(Knowing([]), film) == benchmark.nothing(Knowing(DataError("none")), film) == "right"
+    for radiograph in benchmark.empty_radiographs(0):
+        assert (
+            radiograph.dtype == np.float32
+            and np.isfinite(radiograph).all()
+            and 0 <= radiograph.min() <= radiograph.max() <= 1
+        )
+        assert benchmark.nothing(Knowing([whole]), radiograph) == "wrong"
+        assert (
+            benchmark.nothing(Knowing([]), radiograph)
+            == benchmark.nothing(Knowing(DataError("none")), radiograph)
+            == "right"
+        )
 
 
-def test_films_of_ones_own(tmp_path, monkeypatch, capsys):
+def test_radiographs_of_ones_own(tmp_path, monkeypatch, capsys):
     seen = [Wrist((64.0, 64.0, 128.0), "R", 2.345, 0.96049), None]
 
     class First:
-        def filling(self, film):
-            assert film.pixels.shape == (40, 40)
+        def filling(self, radiograph):
+            assert radiograph.pixels.shape == (40, 40)
             return seen.pop(0)
 
     monkeypatch.setattr(benchmark, "FieldFinder", First)
@@ -92,18 +100,18 @@ def test_films_of_ones_own(tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr()
     assert "b_R.png" in printed.err
     rows = printed.out.splitlines()[2:]
-    assert rows == ["| a_R.png | 0.960 | 2.35 |", "| c_R.png | does not fill the film | - |"] and not seen
+    assert rows == ["| a_R.png | 0.960 | 2.35 |", "| c_R.png | does not fill the radiograph | - |"] and not seen
     with pytest.raises(SystemExit):
         benchmark.main([str(tmp_path / "nothing.png")])
     assert "nothing.png: no such file" in capsys.readouterr().err
 
 
-def test_sides_counts_each_film_and_its_mirror_image(tmp_path, monkeypatch, capsys):
+def test_sides_counts_each_radiograph_and_its_mirror_image(tmp_path, monkeypatch, capsys):
     class Brightest:
         """Takes the half with the brightest pixel for the thumb's: left of a right hand."""
 
-        def tell_side(self, film, window):
-            column = film.pixels.max(0).argmax() / film.pixels.shape[1]
+        def tell_side(self, radiograph, window):
+            column = radiograph.pixels.max(0).argmax() / radiograph.pixels.shape[1]
             return None if 0.4 < column < 0.6 else "R" if column < 0.4 else "L"
 
     monkeypatch.setattr(sides, "FieldFinder", Brightest)

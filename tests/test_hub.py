@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from test_predictor import film
+from test_predictor import radiograph
 
-from jointwrist import hub
-from jointwrist.engine.checkpoint import load_weights, save_weights
 from jointwrist.errors import DataError
-from jointwrist.hub import Published, find_checkpoint, find_weights, model_card
 from jointwrist.inference.predictor import Predictor
 from jointwrist.models.joint import JointWrist
 from jointwrist.registry import create_model, list_models, model_spec
+from jointwrist.weights import hub
+from jointwrist.weights.checkpoint import load_weights, save_weights
+from jointwrist.weights.hub import Published, find_checkpoint, find_weights, model_card
 
 TRAINED = {
     "model": "jointwrist_tiny",
@@ -61,7 +61,7 @@ def test_training_values_go_along(network, tmp_path):
     assert load_weights(tmp_path / "again" / "model.safetensors")[1] == TRAINED
     first, second = (Predictor.from_pretrained(tmp_path / name, field="whole") for name in ("run", "again"))
     assert (second.image_size, second.detail_size, second.threshold) == (64, 96, 0.3)
-    np.testing.assert_array_equal(first(film(70, 60), side="L").masks, second(film(70, 60), side="L").masks)
+    np.testing.assert_array_equal(first(radiograph(70, 60), side="L").masks, second(radiograph(70, 60), side="L").masks)
 
 
 def test_the_card_says_what_the_weights_are():

@@ -18,7 +18,7 @@ DEEP = np.random.default_rng(1).integers(0, 65536, (17, 23), np.uint16)
 @pytest.mark.parametrize("ending", ["bmp", "png", "tif", "tiff", "BMP"])
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P"])
 def test_eight_bit_grey_comes_back_whatever_its_channels(tmp_path, ending, mode):
-    path = tmp_path / f"film.{ending}"
+    path = tmp_path / f"radiograph.{ending}"
     Image.fromarray(GREY).convert(mode).save(path)
     found = read_image(path)
     assert found.dtype == np.float32 and found.shape == GREY.shape
@@ -27,28 +27,28 @@ def test_eight_bit_grey_comes_back_whatever_its_channels(tmp_path, ending, mode)
 
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_sixteen_bit_grey_keeps_its_depth(tmp_path, ending):
-    path = tmp_path / f"film.{ending}"
+    path = tmp_path / f"radiograph.{ending}"
     Image.fromarray(DEEP).save(path)
     np.testing.assert_allclose(read_image(path), DEEP / 65535, atol=1e-7)
 
 
 def test_a_big_endian_tiff(tmp_path):
-    path = tmp_path / "film.tif"
+    path = tmp_path / "radiograph.tif"
     Image.frombytes("I;16B", (23, 17), DEEP.astype(">u2").tobytes()).save(path)
     np.testing.assert_allclose(read_image(path), DEEP / 65535, atol=1e-7)
 
 
 def test_jpeg_is_close(tmp_path):
     smooth = np.add.outer(np.arange(64), 2 * np.arange(64)).astype(np.uint8)
-    Image.fromarray(smooth).save(tmp_path / "film.jpg", quality=95)
-    np.testing.assert_allclose(read_image(tmp_path / "film.jpg"), smooth / 255, atol=0.05)
+    Image.fromarray(smooth).save(tmp_path / "radiograph.jpg", quality=95)
+    np.testing.assert_allclose(read_image(tmp_path / "radiograph.jpg"), smooth / 255, atol=0.05)
 
 
 def test_a_photograph_is_turned_as_its_exif_says(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees clockwise to show
-    Image.fromarray(GREY).save(tmp_path / "film.png", exif=exif)
-    np.testing.assert_allclose(read_image(tmp_path / "film.png"), np.rot90(GREY, -1) / 255, atol=1e-6)
+    Image.fromarray(GREY).save(tmp_path / "radiograph.png", exif=exif)
+    np.testing.assert_allclose(read_image(tmp_path / "radiograph.png"), np.rot90(GREY, -1) / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_a_photograph_is_turned_as_its_exif_says(tmp_path):
     ],
 )
 def test_arrays(tmp_path, array, expected):
-    np.save(tmp_path / "film.npy", array)
-    found = read_image(tmp_path / "film.npy")
+    np.save(tmp_path / "radiograph.npy", array)
+    found = read_image(tmp_path / "radiograph.npy")
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-7)
 
@@ -89,16 +89,16 @@ def test_arrays(tmp_path, array, expected):
     ],
 )
 def test_arrays_that_are_no_grey_image(tmp_path, array):
-    np.save(tmp_path / "film.npy", array)
-    with pytest.raises(DataError, match=r"film\.npy: "):
-        read_image(tmp_path / "film.npy")
+    np.save(tmp_path / "radiograph.npy", array)
+    with pytest.raises(DataError, match=r"radiograph\.npy: "):
+        read_image(tmp_path / "radiograph.npy")
 
 
 def test_python_objects_are_not_unpickled(tmp_path):
     fired = tmp_path / "fired"
-    np.save(tmp_path / "film.npy", np.array([[bad_files.Trap(fired)]], object), allow_pickle=True)
+    np.save(tmp_path / "radiograph.npy", np.array([[bad_files.Trap(fired)]], object), allow_pickle=True)
     with pytest.raises(DataError, match="plain npy array"):
-        read_image(tmp_path / "film.npy")
+        read_image(tmp_path / "radiograph.npy")
     assert not fired.exists()
 
 
@@ -106,27 +106,27 @@ def test_python_objects_are_not_unpickled(tmp_path):
 def test_a_small_file_of_a_huge_image_is_refused_before_it_is_decoded(tmp_path, monkeypatch, size):
     """A strip is padded to a square, so that its longer side counts."""
     monkeypatch.setattr(Image.Image, "convert", lambda *_: pytest.fail("decoded"))
-    (tmp_path / "film.png").write_bytes(bad_files.png_of_size(*size))
+    (tmp_path / "radiograph.png").write_bytes(bad_files.png_of_size(*size))
     with pytest.raises(DataError, match="a side may have 8,192"):
-        read_image(tmp_path / "film.png")
+        read_image(tmp_path / "radiograph.png")
 
 
 def test_the_limit_holds_for_arrays_too(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "MAX_SIDE", 22)
-    np.save(tmp_path / "film.npy", GREY)
+    np.save(tmp_path / "radiograph.npy", GREY)
     with pytest.raises(DataError, match="23 x 17 pixels"):
-        read_image(tmp_path / "film.npy")
+        read_image(tmp_path / "radiograph.npy")
 
 
 def test_what_cannot_be_an_image_is_refused(tmp_path):
-    (tmp_path / "film.bmp").write_bytes(b"BMnothing of the kind")
-    Image.fromarray(GREY).save(tmp_path / "film.gif")
+    (tmp_path / "radiograph.bmp").write_bytes(b"BMnothing of the kind")
+    Image.fromarray(GREY).save(tmp_path / "radiograph.gif")
     pages = [Image.fromarray(GREY), Image.fromarray(GREY)]
-    pages[0].save(tmp_path / "film.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "radiograph.tif", save_all=True, append_images=pages[1:])
     for name, message in (
-        ("film.bmp", "image"),
-        ("film.gif", "not a BMP, PNG, JPEG or TIFF"),
-        ("film.tif", "2 pages"),
+        ("radiograph.bmp", "image"),
+        ("radiograph.gif", "not a BMP, PNG, JPEG or TIFF"),
+        ("radiograph.tif", "2 pages"),
         ("nothing.png", "no such file"),
         ("", "no such file"),
     ):
@@ -136,7 +136,7 @@ def test_what_cannot_be_an_image_is_refused(tmp_path):
 
 @pytest.mark.parametrize("ending", ["bmp", "png", "tif"])
 def test_what_is_written_is_read(tmp_path, ending):
-    path = tmp_path / "new folder" / f"film.{ending}"
+    path = tmp_path / "new folder" / f"radiograph.{ending}"
     write_image(path, GREY / np.float32(255))
     np.testing.assert_allclose(read_image(path), GREY / 255, atol=1e-6)
     write_image(path, np.array([[-1.0, 0.5, 2.0]]))
@@ -151,10 +151,12 @@ def test_what_is_transparent_is_dark(tmp_path, ending, mode):
     alpha = np.full_like(grey, 255)
     alpha[:5] = 0
     image = Image.fromarray(np.dstack([grey, alpha])).convert(mode)
-    image.save(tmp_path / f"film{ending}")
+    image.save(tmp_path / f"radiograph{ending}")
     np.testing.assert_array_equal(
-        read_image(tmp_path / f"film{ending}"), np.where(alpha, grey, 0).astype(np.float32) / np.float32(255)
+        read_image(tmp_path / f"radiograph{ending}"), np.where(alpha, grey, 0).astype(np.float32) / np.float32(255)
     )
     image.putalpha(0)  # an empty channel says nothing
-    image.save(tmp_path / f"film{ending}")
-    np.testing.assert_array_equal(read_image(tmp_path / f"film{ending}"), grey.astype(np.float32) / np.float32(255))
+    image.save(tmp_path / f"radiograph{ending}")
+    np.testing.assert_array_equal(
+        read_image(tmp_path / f"radiograph{ending}"), grey.astype(np.float32) / np.float32(255)
+    )

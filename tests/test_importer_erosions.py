@@ -15,10 +15,10 @@ from jointwrist.cli import main
 from jointwrist.data.check import check_release
 from jointwrist.data.datasets import WristDataset
 from jointwrist.data.importers.names import match_names
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.ram_w600 import Release, load_sample
 from jointwrist.data.sample import WristSample, unpack_masks
 from jointwrist.errors import DataError
+from jointwrist.phantom import PhantomConfig, make_wrist
 
 NAMED = [f"{joint.name} erosion" for joint in JOINTS]
 
@@ -29,7 +29,7 @@ def wrists() -> list[WristSample]:
 
 
 def write_coco(folder: Path, wrists: list[WristSample], erosions: list[str]) -> Path:
-    """Write films, the bones as they were before they were eroded, and each joint surface's erosion under its name."""
+    """Write images, the bones as they were before they were eroded, and each joint surface's erosion under its name."""
     folder.mkdir()
     names = [*BONE_NAMES, *dict.fromkeys(erosions)]
     images, annotations = [], []
@@ -92,7 +92,7 @@ def test_training_sees_them_and_knows_where_nobody_looked(wrists, tmp_path):
         assert {bool(item["has_eroded"]) for item in items} == {names is not None}
 
 
-def test_labelme_films_without_an_erosion_have_none_where_others_have_one(wrists, tmp_path, capsys):
+def test_labelme_radiographs_without_an_erosion_have_none_where_others_have_one(wrists, tmp_path, capsys):
     square = {"label": "Lunate", "points": [[10, 10], [40, 40]], "shape_type": "rectangle"}
     bite = {"label": "erosion_of_Lunate", "points": [[10, 10], [16, 16]], "shape_type": "rectangle"}
     elsewhere = {"label": "erosion", "points": [[100, 100], [110, 110]], "shape_type": "rectangle"}

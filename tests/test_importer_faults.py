@@ -14,7 +14,7 @@ from PIL import Image
 
 from jointwrist.cli import main
 from jointwrist.data.importers import read_coco, read_labelme
-from jointwrist.data.importers.film import beneath
+from jointwrist.data.importers.radiograph import beneath
 from jointwrist.errors import DataError
 
 
@@ -237,8 +237,8 @@ def test_any_damaged_value_is_read_or_refused_as_bad_data(damage, tmp_path):
         for tree in [content, *changed(content, damage)]:
             path.write_text(json.dumps(tree))
             try:
-                for film in read(path):
-                    film.bones((10, 12))
+                for radiograph in read(path):
+                    radiograph.bones((10, 12))
                 outcomes.append(True)
             except DataError as error:
                 assert "a_L" in str(error)

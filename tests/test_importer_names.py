@@ -17,7 +17,7 @@ from jointwrist.data.ram_w600 import Release
 
 HASH = "0123456789abcdef" * 2
 UUID = "550e8400-e29b-41d4-a716-44665544{:04d}"
-#: What tools make of the name of the film with a number; each must be undone.
+#: What tools make of the name of the radiograph with a number; each must be undone.
 TOOLS = {
     "label studio": lambda stem, n: f"{0x1A2B3C4D + n:08x}-{stem}.png",
     "roboflow": lambda stem, n: f"{stem}_png.rf.{HASH[n:]}{HASH[:n]}.jpg",
@@ -166,20 +166,20 @@ def test_a_study_that_a_name_tells_is_one_in_any_folder():
 
 def test_a_table_with_the_names_before_the_tool_fits(tmp_path):
     tools = [tool for tool in TOOLS if tool not in ("django", "uuid behind")]  # these stand behind a side
-    images = [Path(TOOLS[tool](f"film{number}", number)) for number, tool in enumerate(tools)]
+    images = [Path(TOOLS[tool](f"radiograph{number}", number)) for number, tool in enumerate(tools)]
     numbers = range(len(tools))
-    rows = [Row("", f"FILM{number}.PNG", f"p{number}", side="L") for number in numbers]
+    rows = [Row("", f"RADIOGRAPH{number}.PNG", f"p{number}", side="L") for number in numbers]
     assert [entry.identifier.patient for entry in identify(images, rows)] == [f"p{number}" for number in numbers]
 
 
 def test_labelme_folders_are_read_with_the_folders_in_them(tmp_path):
     for patient in ("p1", "p2"):
-        small_coco(tmp_path / "in" / patient, ["film_L.png"])  # for the image
+        small_coco(tmp_path / "in" / patient, ["radiograph_L.png"])  # for the image
         (tmp_path / "in" / patient / "instances.json").unlink()
         shape = {"label": "Lunate", "points": [[1, 1], [9, 1], [9, 9]]}
-        content = {"imagePath": "film_L.png", "shapes": [shape]}
-        (tmp_path / "in" / patient / "film_L.json").write_text(json.dumps(content))
-    (tmp_path / "table.csv").write_text("file,patient\np1\\film_L.png,A\np2\\film_L.png,B\n")
+        content = {"imagePath": "radiograph_L.png", "shapes": [shape]}
+        (tmp_path / "in" / patient / "radiograph_L.json").write_text(json.dumps(content))
+    (tmp_path / "table.csv").write_text("file,patient\np1\\radiograph_L.png,A\np2\\radiograph_L.png,B\n")
     words = ["data", "import", "labelme", str(tmp_path / "in"), str(tmp_path / "out")]
     assert main(words) == 2
     assert main([*words, "--table", str(tmp_path / "table.csv")]) == 0

@@ -82,9 +82,9 @@ def test_outlines_of_every_convention_come_back_bit_for_bit(form, seed, tmp_path
     trace, through = TRACES[form]
     path = small_coco(tmp_path, ["a_L.png"], [trace(mask)], SIZE[1])
     Image.new("L", SIZE[::-1]).save(tmp_path / "a_L.png")
-    (film,) = read_coco(path)
-    np.testing.assert_array_equal(film.bones(SIZE) == 1, mask)
-    sure = [outline.through_centres for outline in film.outlines if len(outline.points) > 20]
+    (radiograph,) = read_coco(path)
+    np.testing.assert_array_equal(radiograph.bones(SIZE) == 1, mask)
+    sure = [outline.through_centres for outline in radiograph.outlines if len(outline.points) > 20]
     assert set(sure) <= {through}
     if form != "run lengths":
         stated = read_coco(path, outline="centres" if through else "edges")[0]

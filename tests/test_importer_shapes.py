@@ -133,9 +133,9 @@ def labelme(tmp_path):
 
 def lunate(path):
     """Return the Lunate's mask and the notes."""
-    (film,) = read_labelme(path)
-    notes = list(film.notes)
-    return film.bones(SIZE, notes.append) == 1 << 4, notes
+    (radiograph,) = read_labelme(path)
+    notes = list(radiograph.notes)
+    return radiograph.bones(SIZE, notes.append) == 1 << 4, notes
 
 
 def refusal(path, capsys):

@@ -40,7 +40,7 @@ READ = {
     "spaces": PLAIN.replace(",", " , ").encode(),
     "capital columns": PLAIN.replace("file,patient,side,spacing_mm", "File,PATIENT,Side,Spacing mm").encode(),
     "backslashes": PLAIN.replace("000", "images\\000", 1).encode(),
-    "folders": PLAIN.replace("\n0", "\nD:/films/of last year/0").encode(),
+    "folders": PLAIN.replace("\n0", "\nD:/radiographs/of last year/0").encode(),
     "case": PLAIN.replace("_L.png", "_l.PNG").encode(),
     "other ending": PLAIN.replace("_L.png", "_L.dcm").encode(),
     "no ending": PLAIN.replace("_L.png", "_L").encode(),
@@ -63,7 +63,7 @@ REFUSED = {
     "unknown column": (PLAIN.replace("side", "age").encode(), "age"),
     "side": (PLAIN.replace(",R,", ",Lat,").encode(), "neither L nor R"),
     "row too many": ((PLAIN + "0003_0001_L.png,x,L,\n").encode(), "0003_0001_L.png; mend the table"),
-    "film without a row": (PLAIN[: PLAIN.index("0002")].encode(), "0002_0001_L.png; mend the table"),
+    "radiograph without a row": (PLAIN[: PLAIN.index("0002")].encode(), "0002_0001_L.png; mend the table"),
     "row twice": ((PLAIN + "0001_0001_L.png,x,L,\n").encode(), "stands in two rows"),
     "row twice in another case": ((PLAIN + "0001_0001_l.png,x,L,\n").encode(), "0001_0001_l.png; mend the table"),
     "patients alike": (PLAIN.replace("Möller", "müller").encode(), "differ in case"),
@@ -109,14 +109,14 @@ def test_a_table_that_cannot_be_used_is_one_line(case, source, tmp_path, capsys)
 def test_a_workbook_is_read(name, source, tmp_path):
     book = Workbook()
     book.active.append(["remarks"])
-    book.create_sheet("films")
+    book.create_sheet("radiographs")
     for row in (
         ["File", "Patient", "side", "study", "spacing_mm", "Lunate", None],
         ["0001_0001_L.png", 17, "L", datetime.date(2024, 5, 1), 0.15, 2.0, None],
         [None, None],
         ["0002_0001_L", "17.5", "R", None, None, None, None],
     ):
-        book["films"].append(row)
+        book["radiographs"].append(row)
     book.save(tmp_path / "table.xlsx")
     (tmp_path / "table.xlsx").rename(tmp_path / name)
     rows = read_table(tmp_path / name)
@@ -157,8 +157,8 @@ def test_a_title_over_columns_and_a_formula_that_gives_nothing_are_no_fault(tmp_
     assert [(row.file, row.patient) for row in read_table(path)] == [("a_L.png", ""), ("b_L.png", ""), ("c_L.png", "B")]
 
 
-def test_a_patient_named_by_the_table_for_one_film_and_not_for_another_is_refused():
-    """Otherwise the films of one person have two patients, and perhaps two splits."""
+def test_a_patient_named_by_the_table_for_one_radiograph_and_not_for_another_is_refused():
+    """Otherwise the radiographs of one person have two patients, and perhaps two splits."""
     images = [Path("0001_0001_L.png"), Path("0001_0002_L.png"), Path("0002_0001_L.png")]
     rows = [Row("", "0001_0001_L.png", "Anna"), Row("", "0001_0002_L.png"), Row("", "0002_0001_L.png")]
     with pytest.raises(DataError, match=r"0001_0002_L.png: the table names no patient.* Anna; write"):
@@ -169,13 +169,13 @@ def test_a_patient_named_by_the_table_for_one_film_and_not_for_another_is_refuse
     assert [entry.identifier.patient for entry in identify(images, rows)] == ["Anna", "Anna", "0002"]
 
 
-def test_paths_tell_films_of_one_name_apart(tmp_path, capsys):
-    source = small_coco(tmp_path / "in", ["p1/film_L.png", "p2/film_L.png", "p2/other_L.png"])
+def test_paths_tell_radiographs_of_one_name_apart(tmp_path, capsys):
+    source = small_coco(tmp_path / "in", ["p1/radiograph_L.png", "p2/radiograph_L.png", "p2/other_L.png"])
     table = tmp_path / "table.csv"
     words = ["data", "import", "coco", str(source), str(tmp_path / "out"), "--table", str(table)]
-    table.write_text("file,patient\nfilm_L.png,A\nother_L.png,C\n")
+    table.write_text("file,patient\nradiograph_L.png,A\nother_L.png,C\n")
     assert main(words) == 2 and "fits 2 radiographs" in capsys.readouterr().err
-    table.write_text("file,patient\nP2\\Film_L.png,B\np1/film_L.png,A\nother_L.png,C\n")
+    table.write_text("file,patient\nP2\\Radiograph_L.png,B\np1/radiograph_L.png,A\nother_L.png,C\n")
     assert main(words) == 0
     for case in Release.open(tmp_path / "out").cases:
         number = "ABC".index(case.patient)
@@ -224,7 +224,7 @@ def test_texts_that_look_the_same_are_one_patient(texts, tmp_path):
     assert len({entry.identifier.patient for entry in identify(images, rows)}) == 1
 
 
-def test_films_of_one_hand_without_studies_are_numbered_and_a_side_that_differs_is_said(tmp_path):
+def test_radiographs_of_one_hand_without_studies_are_numbered_and_a_side_that_differs_is_said(tmp_path):
     images, notes = [tmp_path / "0001_0001_L.png", tmp_path / "0002_0001_L.png"], []
     rows = [Row("", "0001_0001_L.png", "A", side="R"), Row("", "images/0002_0001_L.png", "A", side="R")]
     assert [entry.name for entry in identify(images, rows, note=notes.append)] == ["A_0001_R", "A_0002_R"]

@@ -94,8 +94,8 @@ def test_a_circle_has_the_area_of_a_circle(tmp_path):
     Image.new("L", (100, 80)).save(tmp_path / "a_L.png")
     shape = {"label": "lunate", "shape_type": "circle", "points": [[50, 40], [50, 60]]}
     (tmp_path / "a_L.json").write_text(json.dumps({"imagePath": "a_L.png", "shapes": [shape]}))
-    (film,) = read_labelme(tmp_path)
-    area = unpack_masks(film.bones((80, 100)))[4].sum()
+    (radiograph,) = read_labelme(tmp_path)
+    area = unpack_masks(radiograph.bones((80, 100)))[4].sum()
     assert abs(area / (np.pi * 20**2) - 1) < 0.01
 
 

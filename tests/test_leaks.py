@@ -19,19 +19,19 @@ from jointwrist.config import build
 from jointwrist.data.check import check_release
 from jointwrist.data.joint_set import joint_split
 from jointwrist.data.ram_w600 import Release
-from jointwrist.engine.checkpoint import read_info
 from jointwrist.engine.config import RunConfig
 from jointwrist.engine.leaks import (
-    film_prints,
     name_shared,
     name_trained,
     patient_record,
+    radiograph_prints,
     recorded_patients,
     records,
 )
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.trainer import BEST
 from jointwrist.errors import DataError
+from jointwrist.weights.checkpoint import read_info
 
 pytestmark = pytest.mark.trust
 
@@ -42,8 +42,8 @@ TINY = ["image_size=32", "optim.epochs=1", "optim.batch_size=4", "options.roi_cr
 def shared(tmp_path):
     """A folder in which patient 0172, in train, has another study in val."""
     root = hand_made.build(tmp_path / "data")
-    film = hand_made.pixels("0172_0003_L").T.copy()
-    hand_made.save_bmp(root / "BoneSegmentation" / "images" / "0172_0009_R.bmp", film, False)
+    radiograph = hand_made.pixels("0172_0003_L").T.copy()
+    hand_made.save_bmp(root / "BoneSegmentation" / "images" / "0172_0009_R.bmp", radiograph, False)
     hand_made.save_mask(root, "val", "0172_0009_R", hand_made.masks("0172_0003_L").astype(np.uint8))
     return root
 
@@ -118,13 +118,13 @@ def test_a_folder_that_numbers_other_people_alike_is_not_confused(shared, tmp_pa
     other = hand_made.build(tmp_path / "other")
     for path in other.rglob("*.bmp"):
         Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
-    ours, theirs = (film_prints(Release.open(root).cases) for root in (shared, other))
+    ours, theirs = (radiograph_prints(Release.open(root).cases) for root in (shared, other))
     record = patient_record(["0172", "0300"], "salt", ours)
     assert recorded_patients([record], ["0172", "0999"], ours) == ["0172"]
     assert recorded_patients([record], ["0172"], theirs) == []
-    assert recorded_patients([record], ["0172"], [ours[-1], *theirs]) == ["0172"], "some of the films are enough"
+    assert recorded_patients([record], ["0172"], [ours[-1], *theirs]) == ["0172"], "some of the radiographs are enough"
     assert recorded_patients([patient_record(["0172"], "salt")], ["0172"], theirs) == ["0172"], "an older record"
-    assert not {*ours} & {*record["films"]}
+    assert not {*ours} & {*record["radiographs"]}
 
 
 def move_to_test(root: Path, patient: str) -> None:

@@ -85,7 +85,7 @@ def test_the_rule_in_whole_numbers_is_the_antialiased_coverage(native, size):
         assert torch.equal(unpack_bits(found, SHAPES).bool()[clear], (share > 0.5)[clear])
 
 
-def test_masks_of_mirrored_and_transposed_films_are_mirrored_and_transposed():
+def test_masks_of_mirrored_and_transposed_radiographs_are_mirrored_and_transposed():
     for native, size in ((96, 48), (96, 64), (96, 45), (600, 512)):
         bits = ellipses(native, seed=1)
         found = resize_bits(bits, size)
@@ -106,8 +106,8 @@ def test_edges_through_the_centres_of_pixels_neither_move_nor_grow():
 def test_augmented_masks_stay_aligned_down_to_the_size_of_the_network():
     torch.manual_seed(0)
     augment = Augment(AugmentConfig(affine_probability=1.0, intensity_probability=0.0))
-    films = unpack_bits(torch.cat([ellipses(192, seed) for seed in range(6)]), SHAPES).flatten(0, 1)[:, None]
-    images, bits = augment(films, films.to(torch.int16))
+    radiographs = unpack_bits(torch.cat([ellipses(192, seed) for seed in range(6)]), SHAPES).flatten(0, 1)[:, None]
+    images, bits = augment(radiographs, radiographs.to(torch.int16))
     whole = F.pad(images[..., 1:-1, 1:-1], (1, 1, 1, 1)).eq(images).flatten(1).all(1)
     assert whole.sum() > 40
     for size in (192, 96, 72):

@@ -13,10 +13,10 @@ from torch.nn import functional
 pytest.importorskip("monai")
 pytest.importorskip("segmentation_models_pytorch")
 
-from jointwrist.engine.checkpoint import load_weights, save_weights
 from jointwrist.errors import DataError
 from jointwrist.models.joint import JointOutput
 from jointwrist.registry import create_model, list_models, model_spec
+from jointwrist.weights.checkpoint import load_weights, save_weights
 
 NAMES = [name for task in ("joint", "segmentation", "erosion") for name in list_models(task=task)]
 

@@ -1,4 +1,4 @@
-"""A DICOM node: films in, results out, each once; whatever comes, it goes on serving."""
+"""A DICOM node: radiographs in, results out, each once; whatever comes, it goes on serving."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from node_peers import Archive, discs, film, free_port, running, send, tree, wait_for
+from node_peers import Archive, discs, free_port, radiograph, running, send, tree, wait_for
 from pydicom.uid import CTImageStorage
 
 from jointwrist.cli import main
@@ -55,47 +55,47 @@ def multipart(*datasets) -> tuple[bytes, str]:
     return b"".join(parts) + b"--frontier--\r\n", 'multipart/related; type="application/dicom"; boundary=frontier'
 
 
-def test_a_film_comes_back_as_four_results_of_its_study(tmp_path, predictor, caplog):
+def test_a_radiograph_comes_back_as_four_results_of_its_study(tmp_path, predictor, caplog):
     caplog.set_level(logging.INFO, "jointwrist.node")
-    source = film(PatientName="Doe^Jane")
+    source = radiograph(PatientName="Doe^Jane")
     with Archive() as archive, running(config(tmp_path, archive.whole_peer), predictor) as node:
         assert send(node.receiver.port, [source]) == [0x0000]
         wait_for(lambda: len(archive.got) == 4)
         assert {item.Modality for item in archive.got} == {"SEG", "SR", "PR", "OT"}
         for item in archive.got:
             assert (item.StudyInstanceUID, item.PatientID) == (source.StudyInstanceUID, source.PatientID)
-        assert archive.films() == [source.SOPInstanceUID]
+        assert archive.radiographs() == [source.SOPInstanceUID]
         wait_for(lambda: node.figures()["delivered"] == 4)
         status, text = ask(node, "/metrics")
         assert status == 200 and b"jointwrist_node_predicted 1\n" in text and b"jointwrist_node_unsent 0\n" in text
         assert json.loads(ask(node, "/health")[1])["status"] == "ok"
         assert ask(node, "/elsewhere")[0] == 404
-    assert tree(tmp_path) == [f"done/{key_of(source.SOPInstanceUID)}.json"], "the film is gone with its results"
+    assert tree(tmp_path) == [f"done/{key_of(source.SOPInstanceUID)}.json"], "the radiograph is gone with its results"
     assert "Doe" not in caplog.text and source.SOPInstanceUID not in caplog.text
 
 
-def test_a_film_sent_twice_is_predicted_once(tmp_path, predictor):
-    source = film()
+def test_a_radiograph_sent_twice_is_predicted_once(tmp_path, predictor):
+    source = radiograph()
     with Archive() as archive, running(config(tmp_path, archive.peer), predictor) as node:
         assert send(node.receiver.port, [source, source]) == [0, 0]
         wait_for(lambda: len(archive.got) == 2)
         assert send(node.receiver.port, [source]) == [0]
         body, kind = multipart(source)
         assert ask(node, "/studies", body, kind)[0] == 200
-        other = film(4)
+        other = radiograph(4)
         assert send(node.receiver.port, [other]) == [0]
         wait_for(lambda: len(archive.got) == 4)
-    assert archive.films() == sorted([source.SOPInstanceUID, other.SOPInstanceUID])
+    assert archive.radiographs() == sorted([source.SOPInstanceUID, other.SOPInstanceUID])
 
 
-def test_films_arrive_by_stow(tmp_path, predictor):
-    films, report = [film(), film(4)], film(5, SOPClassUID=CTImageStorage)
+def test_radiographs_arrive_by_stow(tmp_path, predictor):
+    radiographs, report = [radiograph(), radiograph(4)], radiograph(5, SOPClassUID=CTImageStorage)
     with Archive() as archive, running(config(tmp_path, archive.peer), predictor) as node:
-        body, kind = multipart(*films)
-        status, answer = ask(node, f"/dicom-web/studies/{films[0].StudyInstanceUID}", body, kind)
+        body, kind = multipart(*radiographs)
+        status, answer = ask(node, f"/dicom-web/studies/{radiographs[0].StudyInstanceUID}", body, kind)
         answer = json.loads(answer)
         assert status == 202, "the second belongs to another study"
-        assert answer["00081199"]["Value"][0]["00081155"]["Value"] == [films[0].SOPInstanceUID]
+        assert answer["00081199"]["Value"][0]["00081155"]["Value"] == [radiographs[0].SOPInstanceUID]
         assert answer["00081198"]["Value"][0]["00081197"]["Value"] == [0xC000]
         body, kind = multipart(report)
         assert ask(node, "/studies", body, kind)[0] == 409
@@ -107,7 +107,7 @@ def test_films_arrive_by_stow(tmp_path, predictor):
             assert ask(node, "/studies", body, kind)[0] == code
         assert ask(node, "/instances", b"x")[0] == 404
         wait_for(lambda: len(archive.got) == 2)
-    assert archive.films() == [films[0].SOPInstanceUID]
+    assert archive.radiographs() == [radiographs[0].SOPInstanceUID]
 
 
 def test_results_go_to_a_dicomweb_peer(tmp_path, predictor):
@@ -116,18 +116,18 @@ def test_results_go_to_a_dicomweb_peer(tmp_path, predictor):
     with running(config(second, PeerConfig("nobody", "X", "127.0.0.1", free_port())), predictor) as peer:
         url = f"http://127.0.0.1:{peer.config.http.port}/dicom-web"
         with running(config(first, PeerConfig("web", url=url)), predictor) as node:
-            assert send(node.receiver.port, [film()]) == [0]
+            assert send(node.receiver.port, [radiograph()]) == [0]
             wait_for(lambda: node.figures()["refused_by_peers"] == 3)
             wait_for(lambda: node.figures()["delivered"] == 1)
     assert sorted(name.rpartition("/")[2] for name in tree(first / "failed")) == ["pr1.dcm", "seg1.dcm", "sr1.dcm"]
 
 
 def test_a_peer_that_is_away_gets_everything_later_and_once(tmp_path, predictor):
-    films = [film(seed) for seed in (3, 4)]
+    radiographs = [radiograph(seed) for seed in (3, 4)]
     archive = Archive()
     settings = config(tmp_path, archive.peer)
     with running(settings, predictor) as node:
-        assert send(node.receiver.port, films) == [0, 0]
+        assert send(node.receiver.port, radiographs) == [0, 0]
         wait_for(lambda: node.figures()["unsent"] == 4)
     with archive:
         archive.answer = 0xA700
@@ -138,19 +138,19 @@ def test_a_peer_that_is_away_gets_everything_later_and_once(tmp_path, predictor)
             wait_for(lambda: len(archive.got) == 4)
             wait_for(lambda: node.figures()["unsent"] == 0)
     assert len(set(archive.uids())) == 4
-    assert archive.films() == sorted(item.SOPInstanceUID for item in films)
+    assert archive.radiographs() == sorted(item.SOPInstanceUID for item in radiographs)
 
 
 def test_what_a_peer_refuses_is_put_aside(tmp_path, predictor):
     with Archive(answer=0xC000) as archive, running(config(tmp_path, archive.peer), predictor) as node:
-        assert send(node.receiver.port, [film()]) == [0]
+        assert send(node.receiver.port, [radiograph()]) == [0]
         wait_for(lambda: node.figures()["refused_by_peers"] == 2)
         assert node.figures()["unsent"] == 0
     assert len(tree(tmp_path / "failed")) == 2
 
 
-def test_no_hand_and_faults_are_noted_and_the_next_film_goes_on(tmp_path, predictor, monkeypatch):
-    broken, doomed, good = film(Rows=0), film(4), film(5)
+def test_no_hand_and_faults_are_noted_and_the_next_radiograph_goes_on(tmp_path, predictor, monkeypatch):
+    broken, doomed, good = radiograph(Rows=0), radiograph(4), radiograph(5)
     stream = predictor.stream
 
     def fail(sources, **options):
@@ -162,40 +162,40 @@ def test_no_hand_and_faults_are_noted_and_the_next_film_goes_on(tmp_path, predic
     with Archive() as archive, running(config(tmp_path, archive.peer), predictor) as node:
         assert send(node.receiver.port, [broken, doomed, good]) == [0, 0, 0]
         wait_for(lambda: len(archive.got) == 2)
-        assert archive.films() == [good.SOPInstanceUID]
+        assert archive.radiographs() == [good.SOPInstanceUID]
         assert node.worker.counts == {"predicted": 1, "noted": 1, "failed": 1}
         noted, failed = (node.store.record(key_of(item.SOPInstanceUID)) for item in (broken, doomed))
     assert noted["status"] == "noted" and "radiograph" in noted["reason"]
     assert (failed["status"], failed["reason"]) == ("failed", "MemoryError")
 
 
-def test_a_film_that_ends_the_process_is_given_up(tmp_path, predictor):
+def test_a_radiograph_that_ends_the_process_is_given_up(tmp_path, predictor):
     store = Store(tmp_path)
-    item = film()
+    item = radiograph()
     from dicom_files import content
 
     store.receive(item.SOPInstanceUID, content(item))
     for _ in range(3):
         store.attempt(key_of(item.SOPInstanceUID))
-    behind = film(4)
+    behind = radiograph(4)
     store.receive(behind.SOPInstanceUID, content(behind))
-    with store.next_film() as found:
+    with store.next_radiograph() as found:
         assert found[0] == key_of(behind.SOPInstanceUID), "what was tried before waits for what was not"
     with Archive() as archive, running(config(tmp_path, archive.peer, attempts=3), predictor) as node:
         wait_for(lambda: node.worker.counts == {"predicted": 1, "noted": 0, "failed": 1})
         wait_for(lambda: len(archive.got) == 2)
-    assert archive.films() == [behind.SOPInstanceUID]
+    assert archive.radiographs() == [behind.SOPInstanceUID]
 
 
 def test_strangers_leave_it_serving(tmp_path, predictor):
     settings = config(tmp_path, dicom={"allowed": ("MODALITY",), "associations": 4, "idle_s": 2.0}, object_mb=1)
     with Archive() as archive, running(replace(settings, peers=(archive.peer,)), predictor) as node:
         port = node.receiver.port
-        assert send(port, [film()], calling="STRANGER") == []
-        assert send(port, [film()], called="SOMEONE") == []
+        assert send(port, [radiograph()], calling="STRANGER") == []
+        assert send(port, [radiograph()], called="SOMEONE") == []
         with pytest.raises(ValueError, match="No presentation context"):
-            send(port, [film(SOPClassUID=CTImageStorage)])
-        assert send(port, [film(5, size=1024)])[0] is None, "2 MiB are more than the node takes"
+            send(port, [radiograph(SOPClassUID=CTImageStorage)])
+        assert send(port, [radiograph(5, size=1024)])[0] is None, "2 MiB are more than the node takes"
         for greeting in (b"", b"GET / HTTP/1.1\r\n\r\n", os.urandom(200), b"\x01\x00\xff\xff\xff\xff" + bytes(64)):
             with socket.create_connection(("127.0.0.1", port)) as stranger:
                 stranger.sendall(greeting)
@@ -205,19 +205,19 @@ def test_strangers_leave_it_serving(tmp_path, predictor):
                 b"Content-Length: 4000000000\r\n\r\n"
             )
             assert b"413" in stranger.recv(100)
-        multi = film(6, NumberOfFrames=2)
-        films = [multi, film(7)]
-        wait_for(lambda: send(port, films) == [0, 0])  # closed connections hold their places for a moment
+        multi = radiograph(6, NumberOfFrames=2)
+        radiographs = [multi, radiograph(7)]
+        wait_for(lambda: send(port, radiographs) == [0, 0])  # closed connections hold their places for a moment
         wait_for(lambda: len(archive.got) == 2)
 
 
 def test_two_nodes_share_a_folder(tmp_path, predictor):
-    films = [film(seed) for seed in range(3, 7)]
+    radiographs = [radiograph(seed) for seed in range(3, 7)]
     with Archive() as archive:
         first, second = (config(tmp_path, archive.peer) for _ in range(2))
         with running(first, predictor) as one, running(second, predictor) as two:
-            assert send(one.receiver.port, films) == [0] * 4
-            assert send(two.receiver.port, films) == [0] * 4
+            assert send(one.receiver.port, radiographs) == [0] * 4
+            assert send(two.receiver.port, radiographs) == [0] * 4
             wait_for(lambda: len(archive.got) == 8)
             wait_for(lambda: one.figures()["unsent"] == 0)
             assert one.worker.counts["predicted"] + two.worker.counts["predicted"] == 4
@@ -240,11 +240,11 @@ def test_what_a_killed_node_left_half_done_is_taken_up(tmp_path):
     (tmp_path / "waiting" / key).unlink()  # killed between the two steps of receiving
     store = Store(tmp_path)
     assert store.waiting() == 1
-    with store.next_film() as found:
-        assert found == (key, tmp_path / "films" / f"{key}.dcm")
-        with Store(tmp_path).next_film() as taken:
+    with store.next_radiograph() as found:
+        assert found == (key, tmp_path / "radiographs" / f"{key}.dcm")
+        with Store(tmp_path).next_radiograph() as taken:
             assert taken is None, "another worker has it"
-    dataset = film()
+    dataset = radiograph()
     (tmp_path / "outbox" / key / "archive").mkdir(parents=True)  # killed after the results, before the record
     (tmp_path / "outbox" / key / "archive" / "old.dcm").touch()
     assert list(store.deliveries("archive")) == [], "without a record nothing is sent"

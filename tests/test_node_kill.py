@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from node_peers import Archive, film, free_port, send, wait_for
+from node_peers import Archive, free_port, radiograph, send, wait_for
 
 from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig
 from jointwrist.node.store import Store
@@ -25,9 +25,9 @@ def start(processes, config):
     return process
 
 
-def keep_sending(port, films, acknowledged):
-    """Send films until each was acknowledged, as a modality does."""
-    left = list(films)
+def keep_sending(port, radiographs, acknowledged):
+    """Send radiographs until each was acknowledged, as a modality does."""
+    left = list(radiographs)
     while left:
         try:
             statuses = send(port, left[:5])
@@ -40,8 +40,8 @@ def keep_sending(port, films, acknowledged):
 
 
 def storm(processes, folder, count, senders, kills, stops):
-    """Send films to a node that is killed and an archive that is stopped; return both sides' films."""
-    films = [film(3, size=96) for _ in range(count)]
+    """Send radiographs to a node that is killed and an archive that is stopped; return both sides' radiographs."""
+    radiographs = [radiograph(3, size=96) for _ in range(count)]
     archive, rng = Archive(), random.Random(7)
     config = NodeConfig(
         str(folder), (archive.peer,), DicomConfig(port=free_port()), HttpConfig(port=0),
@@ -49,7 +49,7 @@ def storm(processes, folder, count, senders, kills, stops):
     )  # fmt: skip
     acknowledged: set[str] = set()
     threads = [
-        threading.Thread(target=keep_sending, args=(config.dicom.port, films[part::senders], acknowledged))
+        threading.Thread(target=keep_sending, args=(config.dicom.port, radiographs[part::senders], acknowledged))
         for part in range(senders)
     ]
     node = start(processes, config)
@@ -76,7 +76,7 @@ def storm(processes, folder, count, senders, kills, stops):
         os.kill(node.pid, signal.SIGTERM)
         node.join(60)
     assert node.exitcode == 0
-    return sorted(item.SOPInstanceUID for item in films), sorted(acknowledged), archive
+    return sorted(item.SOPInstanceUID for item in radiographs), sorted(acknowledged), archive
 
 
 def check(sent, acknowledged, archive):
@@ -84,7 +84,7 @@ def check(sent, acknowledged, archive):
     distinct = {item.SOPInstanceUID: item for item in archive.got}
     assert sorted(item.Modality for item in distinct.values()) == sorted(["SEG", "PR"] * len(sent))
     archive.got = list(distinct.values())  # an archive keeps what comes again under the same UID once
-    assert archive.films() == sent
+    assert archive.radiographs() == sent
 
 
 @pytest.mark.timeout(300)
@@ -94,5 +94,5 @@ def test_killed_three_times_every_result_arrives_once(processes, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-def test_five_hundred_films_ten_kills_two_stops(processes, tmp_path):
+def test_five_hundred_radiographs_ten_kills_two_stops(processes, tmp_path):
     check(*storm(processes, tmp_path, count=500, senders=4, kills=10, stops=2))

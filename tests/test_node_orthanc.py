@@ -1,4 +1,4 @@
-"""A real archive on this machine: a film goes in by dcmtk, its results are found in its study and shown."""
+"""A real archive on this machine: a radiograph goes in by dcmtk, its results are found in its study and shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import programs
 import pytest
 from dicom_files import save
-from node_peers import discs, film, free_port, running, wait_for
+from node_peers import discs, free_port, radiograph, running, wait_for
 from PIL import Image
 
 from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig, PeerConfig
@@ -80,10 +80,10 @@ def peer(request, orthanc):
     return PeerConfig("orthanc", url=f"http://127.0.0.1:{orthanc.http}/dicom-web")
 
 
-def test_results_lie_in_the_films_study_and_are_shown(orthanc, peer, tmp_path):
+def test_results_lie_in_the_radiographs_study_and_are_shown(orthanc, peer, tmp_path):
     storescu = programs.need("storescu", "dcmtk")
-    source = film(size=128)
-    path = save(source, tmp_path / "film.dcm")
+    source = radiograph(size=128)
+    path = save(source, tmp_path / "radiograph.dcm")
     config = NodeConfig(str(tmp_path / "node"), (peer,), DicomConfig(port=free_port()), HttpConfig(port=0))
     with running(config, discs()) as node:
         for port, title in ((orthanc.dicom, "ORTHANC"), (node.receiver.port, "JOINTWRIST")):

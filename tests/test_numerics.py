@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from jointwrist.data.phantom import PhantomConfig, make_wrist
-from jointwrist.engine.checkpoint import load_weights
 from jointwrist.engine.session import open_accelerator
-from jointwrist.hub import find_weights
+from jointwrist.phantom import PhantomConfig, make_wrist
+from jointwrist.weights.checkpoint import load_weights
+from jointwrist.weights.hub import find_weights
 
 pytestmark = pytest.mark.trust
 

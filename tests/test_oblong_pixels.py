@@ -1,4 +1,4 @@
-"""Films of oblong pixels: seen with square ones, results on the pixels as they are stored."""
+"""Radiographs of oblong pixels: seen with square ones, results on the pixels as they are stored."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pydicom.uid import generate_uid
 from torch import from_numpy
 
 from jointwrist.data.dicom import Radiograph
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.inference import upright as geometry
 from jointwrist.inference.compare import compare
-from jointwrist.inference.overlay import shown_size
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.turns import turned
 from jointwrist.inference.upright import resampled, square_result, squared, upright
+from jointwrist.outputs.overlay import shown_size
+from jointwrist.phantom import PhantomConfig, make_wrist
 
 SPACING = 0.4
 
@@ -41,10 +41,10 @@ def straight(predictor, wrist):
     return predictor.predict(predictor.locate(wrist))[0]
 
 
-def squeezed(film: Radiograph, down: int, across: int) -> Radiograph:
-    """The film as a scanner with coarser lines, or coarser columns, would have stored it."""
-    pixels = F.avg_pool2d(from_numpy(film.pixels.copy())[None, None], (down, across))[0, 0].numpy()
-    return replace(film, pixels=pixels, spacing_mm=film.spacing_mm * across, aspect=down / across)
+def squeezed(radiograph: Radiograph, down: int, across: int) -> Radiograph:
+    """The radiograph as a scanner with coarser lines, or coarser columns, would have stored it."""
+    pixels = F.avg_pool2d(from_numpy(radiograph.pixels.copy())[None, None], (down, across))[0, 0].numpy()
+    return replace(radiograph, pixels=pixels, spacing_mm=radiograph.spacing_mm * across, aspect=down / across)
 
 
 def dice(a, b):
@@ -53,11 +53,11 @@ def dice(a, b):
 
 @pytest.mark.parametrize(("down", "across"), [(2, 1), (1, 2), (3, 2)])
 def test_results_lie_on_the_stored_pixels(predictor, wrist, straight, down, across):
-    film = squeezed(wrist, down, across)
-    (found,) = predictor.locate(film)
-    assert (found.field, found.turn, found.pixels.shape) == (None, 0, film.pixels.shape)
+    radiograph = squeezed(wrist, down, across)
+    (found,) = predictor.locate(radiograph)
+    assert (found.field, found.turn, found.pixels.shape) == (None, 0, radiograph.pixels.shape)
     (result,) = predictor.predict([found])
-    assert result.masks.shape[1:] == film.pixels.shape and len(result.bones) == 14
+    assert result.masks.shape[1:] == radiograph.pixels.shape and len(result.bones) == 14
     grown = np.repeat(np.repeat(result.masks, down, axis=1), across, axis=2)
     assert dice(grown, straight.masks) > 0.97
     boxes = result.boxes * np.array([across, down] * 2)
@@ -72,9 +72,9 @@ def test_results_lie_on_the_stored_pixels(predictor, wrist, straight, down, acro
 
 def test_a_turned_hand_of_oblong_pixels_is_cut_out_on_its_stored_pixels(predictor):
     hand = make_wrist(seed=41, index=0, config=PhantomConfig(size=420, field_of_view=(210.0, 210.0)))
-    film = Radiograph(turned(hand.image[0], -90), side=hand.side, spacing_mm=0.5)
-    (whole,) = predictor.locate(film)
-    (found,) = predictor.locate(squeezed(film, 2, 1))
+    radiograph = Radiograph(turned(hand.image[0], -90), side=hand.side, spacing_mm=0.5)
+    (whole,) = predictor.locate(radiograph)
+    (found,) = predictor.locate(squeezed(radiograph, 2, 1))
     assert found.turn == whole.turn == 90
     np.testing.assert_allclose(np.array(found.field) * [1, 2, 1, 2], whole.field, atol=16)
     first, second = predictor.predict([whole, found])
@@ -91,15 +91,15 @@ def test_lengths_and_areas_of_a_comparison_are_those_of_square_pixels(predictor,
     assert square_result(straight) is not None and square_result(straight).masks is straight.masks
 
 
-def test_a_film_is_squared_to_its_finer_side_within_bounds(monkeypatch):
-    film = Radiograph(np.zeros((30, 40), np.float32), spacing_mm=0.1, aspect=2.0, field=(4, 10, 20, 20))
-    square = squared(film)
+def test_a_radiograph_is_squared_to_its_finer_side_within_bounds(monkeypatch):
+    radiograph = Radiograph(np.zeros((30, 40), np.float32), spacing_mm=0.1, aspect=2.0, field=(4, 10, 20, 20))
+    square = squared(radiograph)
     assert (square.pixels.shape, square.spacing_mm, square.aspect) == ((60, 40), 0.1, 1)
     assert square.field == (4, 20, 20, 40)
-    assert upright(film).pixels.shape == (20, 16)
-    assert squared(replace(film, aspect=0.5)).pixels.shape == (30, 80)
+    assert upright(radiograph).pixels.shape == (20, 16)
+    assert squared(replace(radiograph, aspect=0.5)).pixels.shape == (30, 80)
     monkeypatch.setattr(geometry, "MAX_SIDE", 30)
-    small = squared(film)
+    small = squared(radiograph)
     assert small.pixels.shape == (30, 20) and small.spacing_mm == pytest.approx(0.2)
 
 
@@ -113,9 +113,9 @@ def test_a_mask_comes_back_from_square_pixels_as_it_was():
 
 
 def test_pictures_show_true_shapes(predictor, wrist):
-    film = squeezed(wrist, 2, 1)
-    assert shown_size(film, 480) == (480, 480) and shown_size(wrist, 480) == (480, 480)
-    (result,) = predictor.predict([film])
+    radiograph = squeezed(wrist, 2, 1)
+    assert shown_size(radiograph, 480) == (480, 480) and shown_size(wrist, 480) == (480, 480)
+    (result,) = predictor.predict([radiograph])
     assert np.asarray(result.plot()).shape[0] >= 960
 
 
@@ -124,7 +124,9 @@ def test_a_segmentation_states_the_shape_of_its_pixels(predictor, wrist, tmp_pat
     pytest.importorskip("highdicom")
     grey = (squeezed(wrist, 2, 1).pixels * 4095).astype(np.uint16)
     uids = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid()}
-    path = save(make(grey, Laterality=wrist.side, ImagerPixelSpacing=None, **uids, **header), tmp_path / "film.dcm")
+    path = save(
+        make(grey, Laterality=wrist.side, ImagerPixelSpacing=None, **uids, **header), tmp_path / "radiograph.dcm"
+    )
     result = predictor(path)
     seg = pydicom.dcmread(result.save_seg(tmp_path / "seg.dcm"))
     np.testing.assert_array_equal(seg.pixel_array, result.masks)

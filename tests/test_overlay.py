@@ -13,9 +13,9 @@ from jointwrist.anatomy import BONES, NOT_SCORED
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.sample import pack_masks
 from jointwrist.errors import DataError
-from jointwrist.inference.overlay import draw_overlay, paint_masks
 from jointwrist.inference.result import WristResult, read_masks
-from jointwrist.inference.sheet import draw_sheet, draw_tile, save_sheet
+from jointwrist.outputs.overlay import draw_overlay, paint_masks
+from jointwrist.outputs.sheet import draw_sheet, draw_tile, save_sheet
 
 
 def make_result(height: int = 120, width: int = 150, **changes) -> WristResult:
@@ -23,14 +23,14 @@ def make_result(height: int = 120, width: int = 150, **changes) -> WristResult:
     masks = np.zeros((14, height, width), bool)
     masks[6, 30:70, 40:90] = True
     masks[4, 50:100, 70:width] = True
-    film = Radiograph(
+    radiograph = Radiograph(
         np.linspace(0, 1, height * width, dtype=np.float32).reshape(height, width),
         spacing_mm=0.2,
         side="L",
         source=Path("folder/0001_0002_L.bmp"),
     )
     values = {
-        "film": film,
+        "radiograph": radiograph,
         "masks": masks,
         "probabilities": np.array([np.nan, np.nan, 0.9, 0.2, np.nan, np.nan], np.float32),
         "scores": np.array([-1, -1, 3, 0, -1, -1]),
@@ -51,7 +51,7 @@ def test_inside_of_a_bone_takes_its_colour_and_the_outside_stays_grey():
 def test_contour_lies_on_the_edge_of_the_mask():
     result = make_result()
     painted = paint_masks(np.zeros((120, 150), np.float32), result.masks, (600, 480), fill=0.0, line_width=3)
-    # row 40 of the film crosses the scaphoid alone, at columns 40 and 90
+    # row 40 of the radiograph crosses the scaphoid alone, at columns 40 and 90
     lit = np.flatnonzero(painted[160, :400].sum(-1) > 0.3)
     left, right = lit[lit < 260], lit[lit > 260]
     assert abs(left.mean() - 160) < 2
@@ -60,19 +60,19 @@ def test_contour_lies_on_the_edge_of_the_mask():
     assert painted[320, 590:].max() < 0.05
 
 
-def test_masks_without_pixels_leave_the_film_as_it_is():
+def test_masks_without_pixels_leave_the_radiograph_as_it_is():
     image = np.random.default_rng(0).random((40, 60), dtype=np.float32)
     painted = paint_masks(image, np.zeros((14, 40, 60), bool), (60, 40))
     np.testing.assert_allclose(painted, np.repeat(image[..., None], 3, 2), atol=1e-6)
 
 
 @pytest.mark.parametrize(("height", "width"), [(120, 150), (150, 120), (30, 300), (64, 64)])
-def test_overlay_holds_the_whole_film_and_a_legend(height, width):
+def test_overlay_holds_the_whole_radiograph_and_a_legend(height, width):
     result = (
         make_result()
         if (height, width) == (120, 150)
         else make_result(
-            film=Radiograph(np.zeros((height, width), np.float32)), masks=np.zeros((14, height, width), bool)
+            radiograph=Radiograph(np.zeros((height, width), np.float32)), masks=np.zeros((14, height, width), bool)
         )
     )
     picture = draw_overlay(result, side=480)
@@ -88,7 +88,7 @@ def test_overlay_of_an_empty_prediction():
         probabilities=nothing,
         scores=np.full(6, NOT_SCORED),
         boxes=np.full((6, 4), np.nan, np.float32),
-        film=Radiograph(np.zeros((120, 150), np.float32)),
+        radiograph=Radiograph(np.zeros((120, 150), np.float32)),
     )
     draw_overlay(result)
     assert result.bones == ()
@@ -118,7 +118,7 @@ def test_files_give_the_prediction_back(tmp_path):
     assert "not a medical device" in written["notice"]
 
 
-def test_sheet_holds_every_film_uncut_in_its_tile():
+def test_sheet_holds_every_radiograph_uncut_in_its_tile():
     tile = draw_tile(make_result(), 120)
     pixels = np.asarray(tile).astype(int)
     assert tile.size == (120, 120)

@@ -9,17 +9,17 @@ import pytest
 from scipy.spatial import ConvexHull
 
 from jointwrist.anatomy import BONES, JOINTS, NUM_BONES, OVERLAP_PAIRS, bone_index
-from jointwrist.data.phantom import PhantomConfig, make_wrist, write_phantom
-from jointwrist.data.phantom.atlas import load_atlas
-from jointwrist.data.phantom.cohort import cohort_entry
-from jointwrist.data.phantom.pose import FINGERS, draw_pose, malaligned, pose_bodies
-from jointwrist.data.phantom.relief import broaden, draw_relief
-from jointwrist.data.phantom.shaft import shaft_frame
-from jointwrist.data.phantom.shape import Body, build_bodies, patient_harmonics
-from jointwrist.data.phantom.soft import soft_tissue
-from jointwrist.data.phantom.strands import draw_strands, strand_thickness
 from jointwrist.data.sample import WristSample, mirror, unpack_masks
 from jointwrist.errors import DataError
+from jointwrist.phantom import PhantomConfig, make_wrist, write_phantom
+from jointwrist.phantom.atlas import load_atlas
+from jointwrist.phantom.cohort import cohort_entry
+from jointwrist.phantom.pose import FINGERS, draw_pose, malaligned, pose_bodies
+from jointwrist.phantom.relief import broaden, draw_relief
+from jointwrist.phantom.shaft import shaft_frame
+from jointwrist.phantom.shape import Body, build_bodies, patient_harmonics
+from jointwrist.phantom.soft import soft_tissue
+from jointwrist.phantom.strands import draw_strands, strand_thickness
 
 SMALL = PhantomConfig(size=128)
 ERODED = replace(SMALL, prevalence=0.5)

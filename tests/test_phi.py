@@ -7,7 +7,7 @@ import json
 import pydicom
 import pytest
 from dicom_files import make, save
-from dicom_results import write_film
+from dicom_results import write_radiograph
 from PIL import Image
 
 from jointwrist.cli import main
@@ -32,10 +32,10 @@ PLANTED = {
 
 
 @pytest.fixture
-def film(tmp_path):
-    folder = tmp_path / "films"
+def radiograph(tmp_path):
+    folder = tmp_path / "radiographs"
     folder.mkdir()
-    path, _ = write_film(folder, "L", **PLANTED, PatientBirthDate="19011231")
+    path, _ = write_radiograph(folder, "L", **PLANTED, PatientBirthDate="19011231")
     assert pydicom.dcmread(path).PatientID == PLANTED["PatientID"]
     return path.rename(folder / "SECRETNAME_L.dcm")
 
@@ -55,26 +55,35 @@ def found(out, capsys) -> set[str]:
     return held | {f"name of {name}" for name in names if "SECRET" in name}
 
 
-def test_nothing_leaks_when_deidentified(film, tmp_path, capsys):
+def test_nothing_leaks_when_deidentified(radiograph, tmp_path, capsys):
     out = tmp_path / "out"
-    arguments = ["predict", str(film), "-o", str(out), "--dicom", "--deidentify", "--sheet", str(out / "sheet.png")]
+    arguments = [
+        "predict",
+        str(radiograph),
+        "-o",
+        str(out),
+        "--dicom",
+        "--deidentify",
+        "--sheet",
+        str(out / "sheet.png"),
+    ]
     assert main(arguments) == 0
     assert len(list(out.iterdir())) >= 5 and found(out, capsys) == set()
     assert main([*arguments, "--json"]) == 0
     assert found(out, capsys) == set()
 
 
-def test_without_the_option_only_dicom_files_and_the_file_s_own_name_tell(film, tmp_path, capsys):
+def test_without_the_option_only_dicom_files_and_the_file_s_own_name_tell(radiograph, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main(["predict", str(film), "-o", str(out), "--dicom"]) == 0
+    assert main(["predict", str(radiograph), "-o", str(out), "--dicom"]) == 0
     capsys.readouterr()
     for path in out.iterdir():
         text = path.read_bytes().decode("latin-1").replace("SECRETNAME", "")
         assert ("SECRET" in text) == (path.suffix == ".dcm"), path.name
 
 
-def test_a_damaged_film_s_error_does_not_quote_its_header(film, tmp_path, capsys):
-    content = film.read_bytes()
+def test_a_damaged_radiograph_s_error_does_not_quote_its_header(radiograph, tmp_path, capsys):
+    content = radiograph.read_bytes()
     (tmp_path / "cut.dcm").write_bytes(content[: len(content) // 2])
     assert main(["predict", str(tmp_path / "cut.dcm"), "-o", str(tmp_path / "out")]) == 2
     assert "SECRET" not in capsys.readouterr().err
@@ -92,7 +101,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
-def test_an_unreadable_film_is_not_named_when_deidentified(kind, tmp_path, capsys):
+def test_an_unreadable_radiograph_is_not_named_when_deidentified(kind, tmp_path, capsys):
     name, content = DAMAGED[kind]
     if content == "folder":
         (tmp_path / name).mkdir()
@@ -108,7 +117,7 @@ def test_an_unreadable_film_is_not_named_when_deidentified(kind, tmp_path, capsy
     assert "SECRET" not in streams.out + streams.err and "baseline: " in streams.err
 
 
-def test_a_film_that_the_system_will_not_read_is_not_named(tmp_path, capsys, monkeypatch):
+def test_a_radiograph_that_the_system_will_not_read_is_not_named(tmp_path, capsys, monkeypatch):
     for ending in ("png", "npy", "dcm"):
         path = tmp_path / f"SECRETNAME.{ending}"
         path.touch()
@@ -126,34 +135,34 @@ def test_a_film_that_the_system_will_not_read_is_not_named(tmp_path, capsys, mon
         assert "SECRET" not in str(refusal.value)
 
 
-def test_faulty_patient_data_are_quoted_nowhere(film, tmp_path, capsys, recwarn):
+def test_faulty_patient_data_are_quoted_nowhere(radiograph, tmp_path, capsys, recwarn):
     """pydicom warns of values that their representation forbids, and quotes them."""
-    dataset = pydicom.dcmread(film)
+    dataset = pydicom.dcmread(radiograph)
     for name in ("PatientBirthDate", "StudyDate", "StudyTime", "PatientSex"):
         dataset[name] = pydicom.DataElement(name, "LO", "SECRET/7")
         dataset[name].VR = {"Date": "DA", "Time": "TM"}.get(name[-4:], "CS")
-    dataset.save_as(film)
+    dataset.save_as(radiograph)
     recwarn.clear()
-    assert main(["predict", str(film), "-o", str(tmp_path / "out"), "--dicom"]) == 0
+    assert main(["predict", str(radiograph), "-o", str(tmp_path / "out"), "--dicom"]) == 0
     streams = capsys.readouterr()
     assert "SECRET" not in (streams.out + streams.err).replace("SECRETNAME", "").replace(str(tmp_path), "")
     assert not [w for w in recwarn if "SECRET" in str(w.message)]
 
 
-def test_two_visits_compared_tell_nothing_of_the_names_when_deidentified(film, tmp_path, capsys):
+def test_two_visits_compared_tell_nothing_of_the_names_when_deidentified(radiograph, tmp_path, capsys):
     out = tmp_path / "out"
-    follow = film.with_name("SECRETSECOND_L.dcm")
-    follow.write_bytes(film.read_bytes())
+    follow = radiograph.with_name("SECRETSECOND_L.dcm")
+    follow.write_bytes(radiograph.read_bytes())
     for extra in ([], ["--json"]):
-        assert main(["compare", str(film), str(follow), "--out", str(out), "--deidentify", *extra]) == 0
+        assert main(["compare", str(radiograph), str(follow), "--out", str(out), "--deidentify", *extra]) == 0
         assert found(out, capsys) == set()
     assert json.loads((out / "comparison.json").read_text())["followup"] == "followup"
 
 
-def test_two_visits_compared_tell_nothing_of_the_header(film, tmp_path, capsys):
-    follow = film.with_name("SECOND_L.dcm")
-    follow.write_bytes(film.read_bytes())
-    assert main(["compare", str(film), str(follow), "--json", "--out", str(tmp_path / "out")]) == 0
+def test_two_visits_compared_tell_nothing_of_the_header(radiograph, tmp_path, capsys):
+    follow = radiograph.with_name("SECOND_L.dcm")
+    follow.write_bytes(radiograph.read_bytes())
+    assert main(["compare", str(radiograph), str(follow), "--json", "--out", str(tmp_path / "out")]) == 0
     streams = capsys.readouterr()
     written = [path.read_bytes().decode("latin-1") for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert written
@@ -166,5 +175,5 @@ def test_two_visits_compared_tell_nothing_of_the_header(film, tmp_path, capsys):
 @pytest.mark.parametrize("name", ["Modality", "PhotometricInterpretation"])
 def test_a_value_that_is_no_code_is_not_repeated(tmp_path, name):
     with pytest.raises(DataError) as refusal:
-        load_radiograph(save(make(**{name: "Doe^Jane"}), tmp_path / "film.dcm"))
+        load_radiograph(save(make(**{name: "Doe^Jane"}), tmp_path / "radiograph.dcm"))
     assert "(no code)" in str(refusal.value) and "Doe" not in str(refusal.value)

@@ -14,14 +14,14 @@ from jointwrist import create_model
 from jointwrist.config import build, merge_trees
 from jointwrist.data.datasets import CropDataset
 from jointwrist.data.mask_resize import resize_bits
-from jointwrist.data.phantom import PhantomConfig
-from jointwrist.data.ram_w600 import Release, film_boxes
-from jointwrist.data.stream import PhantomCropStream, PhantomStream
+from jointwrist.data.ram_w600 import Release, radiograph_boxes
 from jointwrist.engine.config import RunConfig, uses_pixel_truth
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import Trainer
 from jointwrist.errors import DataError
+from jointwrist.phantom import PhantomConfig
+from jointwrist.phantom.stream import PhantomCropStream, PhantomStream
 
 JOINT = {
     "model": "jointwrist_tiny",
@@ -68,9 +68,9 @@ def test_a_crop_comes_with_the_eroded_pixels_that_its_box_cuts_out(release):
     for index, (case, joint) in enumerate(crops.index):
         item = crops[index]
         with np.load(case.truth) as truth:
-            film = truth["eroded"]
-        x0, y0, x1, y1 = np.round(film_boxes(case, film.shape)[joint]).astype(int)
-        expected = (film[y0:y1, x0:x1] >> joint & 1)[:, ::-1].copy()
+            radiograph = truth["eroded"]
+        x0, y0, x1, y1 = np.round(radiograph_boxes(case, radiograph.shape)[joint]).astype(int)
+        expected = (radiograph[y0:y1, x0:x1] >> joint & 1)[:, ::-1].copy()
         assert item["has_eroded"] and torch.equal(item["eroded"], resize_bits(torch.from_numpy(expected)[None], 48)[0])
         eroded += bool(item["eroded"].any())
         assert not (item["score"] == 0 and item["eroded"].any())

@@ -10,9 +10,9 @@ from annotation_files import plain_run_lengths, small_coco
 
 from jointwrist.anatomy import BONE_NAMES, OVERLAP_PAIRS, bone_index
 from jointwrist.cli import main
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.plausible import oddities
 from jointwrist.data.sample import unpack_masks
+from jointwrist.phantom import PhantomConfig, make_wrist
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_crumbs_are_noticed(wrists):
 
 
 def test_the_checker_says_it(tmp_path, capsys):
-    """Two overlapping discs as one region of a film that shows nothing else."""
+    """Two overlapping discs as one region of a radiograph that shows nothing else."""
     y, x = np.ogrid[:64, :64]
     mask = ((y - 32) ** 2 + (x - 26) ** 2 < 13.5**2) | ((y - 30) ** 2 + (x - 38) ** 2 < 12.5**2)
     runs = {"counts": plain_run_lengths(mask), "size": [64, 64]}

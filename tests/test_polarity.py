@@ -1,4 +1,4 @@
-"""Negatives are recognised, films in a white frame are not taken for one, and no guess refuses a film."""
+"""Negatives are recognised, radiographs in a white frame are not taken for one, and no guess refuses a radiograph."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from PIL import Image
 
 from jointwrist.cli import main
 from jointwrist.data.dicom import Radiograph
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.polarity import contrast, has_bright_ground, negative
 from jointwrist.errors import DataError
 from jointwrist.inference.field import Wrist
 from jointwrist.inference.locate import MAYBE_NEGATIVE, NEGATIVE, locate
-from jointwrist.inference.predictor import Predictor, read_film
+from jointwrist.inference.predictor import Predictor, read_radiograph
 from jointwrist.inference.turns import turned
+from jointwrist.phantom import PhantomConfig, make_wrist
 
 
 @pytest.fixture(scope="module")
@@ -31,24 +31,24 @@ def wrist():
     return Radiograph(sample.image[0], side=sample.side)
 
 
-def framed(film: Radiograph, grey: float) -> Radiograph:
-    return replace(film, pixels=np.pad(film.pixels, 12, constant_values=np.float32(grey)))
+def framed(radiograph: Radiograph, grey: float) -> Radiograph:
+    return replace(radiograph, pixels=np.pad(radiograph.pixels, 12, constant_values=np.float32(grey)))
 
 
-def ragged(film: Radiograph) -> Radiograph:
+def ragged(radiograph: Radiograph) -> Radiograph:
     """The same with specks on its frame."""
-    pixels = film.pixels.copy()
+    pixels = radiograph.pixels.copy()
     pixels[::9, ::9] *= 0.8
-    return replace(film, pixels=pixels)
+    return replace(radiograph, pixels=pixels)
 
 
 @pytest.mark.parametrize("degrees", [0, 180])
 def test_a_negative_gives_the_results_of_its_positive(predictor, wrist, degrees):
-    film = replace(wrist, pixels=turned(wrist.pixels, degrees))
-    (found,) = predictor.locate(negative(film))
-    np.testing.assert_allclose(found.pixels, film.pixels, atol=1e-6)
+    radiograph = replace(wrist, pixels=turned(wrist.pixels, degrees))
+    (found,) = predictor.locate(negative(radiograph))
+    np.testing.assert_allclose(found.pixels, radiograph.pixels, atol=1e-6)
     assert NEGATIVE in found.notes and NEGATIVE in found.cautions and found.turn == degrees
-    (positive,) = predictor.locate(film)
+    (positive,) = predictor.locate(radiograph)
     assert not positive.cautions
     first, second = predictor.predict([positive, found])
     np.testing.assert_array_equal(second.masks, first.masks)
@@ -63,7 +63,7 @@ def test_a_white_frame_makes_no_negative_and_a_black_one_hides_none(predictor, w
     assert NEGATIVE in found.cautions
 
 
-def test_a_film_that_is_taken_as_it_is_is_remarked_upon(wrist):
+def test_a_radiograph_that_is_taken_as_it_is_is_remarked_upon(wrist):
     whole = Predictor.from_pretrained("jointwrist_tiny", device="cpu", field="whole")
     (found,) = whole.locate(negative(wrist))
     assert found.cautions == (MAYBE_NEGATIVE,)
@@ -73,8 +73,8 @@ def test_a_film_that_is_taken_as_it_is_is_remarked_upon(wrist):
 
 def test_the_command_prints_it(wrist, tmp_path, capsys):
     pixels = (np.clip(negative(wrist).pixels, 0, 1) * 255).astype(np.uint8)
-    Image.fromarray(pixels).save(tmp_path / f"film_{wrist.side}.png")
-    assert main(["predict", str(tmp_path / f"film_{wrist.side}.png"), "-o", str(tmp_path / "out")]) == 0
+    Image.fromarray(pixels).save(tmp_path / f"radiograph_{wrist.side}.png")
+    assert main(["predict", str(tmp_path / f"radiograph_{wrist.side}.png"), "-o", str(tmp_path / "out")]) == 0
     line = capsys.readouterr().out.splitlines()[0]
     assert "14 of 14 bones" in line and "dark and bright were exchanged" in line
 
@@ -89,30 +89,30 @@ def test_contrast_is_that_of_bones_with_what_is_beside_them():
 
 
 class Guessing:
-    """Finds a wrist on a film as it lies or not, and two whose hands cannot be told in some of its turns."""
+    """Finds a wrist on a radiograph as it lies or not, and two whose hands cannot be told in some of its turns."""
 
     def __init__(self, first: float | None, right: dict[float, float]):
         self.first, self.right = first, right
 
-    def find(self, film):
-        corner = float(film.pixels[0, 0])
+    def find(self, radiograph):
+        corner = float(radiograph.pixels[0, 0])
         if corner == 1:
             return [] if self.first is None else [Wrist((1.0, 1.0, 2.0), "R", self.first, 0.93)]
         if corner in self.right:
             return [Wrist((1.0, 1.0, 2.0), "R", 1.0, self.right[corner])]
         raise DataError("shows two wrists, and which hand is which cannot be told")
 
-    def filling(self, film):
+    def filling(self, radiograph):
         return None
 
-    def tell_side(self, film, window):
+    def tell_side(self, radiograph, window):
         return None
 
 
 CORNERS = Radiograph(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), side="R")
 
 
-def test_two_wrists_in_a_turn_that_was_a_guess_refuse_no_film():
+def test_two_wrists_in_a_turn_that_was_a_guess_refuse_no_radiograph():
     assert locate(Guessing(3.9, {}), CORNERS)[0].turn == 0
     assert locate(Guessing(3.9, {4.0: 0.99}), CORNERS)[0].turn == 180
     assert locate(Guessing(None, {4.0: 0.95}), CORNERS)[0].turn == 180
@@ -128,5 +128,5 @@ def test_two_wrists_in_a_turn_that_was_a_guess_refuse_no_film():
     ],
 )  # fmt: skip
 def test_arrays_without_finite_grey_values_are_refused(array):
-    with pytest.raises(DataError, match="film-1: holds nan, infinite"):
-        read_film(array, name="film-1")
+    with pytest.raises(DataError, match="radiograph-1: holds nan, infinite"):
+        read_radiograph(array, name="radiograph-1")

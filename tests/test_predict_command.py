@@ -1,4 +1,4 @@
-"""`jointwrist predict`: no film stops, overwrites or passes for another one."""
+"""`jointwrist predict`: no radiograph stops, overwrites or passes for another one."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from PIL import Image
 
 from jointwrist.cli import main
 from jointwrist.data.images import write_image
-from jointwrist.data.phantom import PhantomConfig, make_wrist
-from jointwrist.engine.checkpoint import save_weights
+from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.registry import create_model
+from jointwrist.weights.checkpoint import save_weights
 
 BLOTCHES = np.random.default_rng(0).random((48, 40)).astype(np.float32)
 
@@ -36,11 +36,11 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def predict(tmp_path, weights, capsys):
-    """Run the command on films as they are; give its exit code, printed lines and results by their name."""
+    """Run the command on radiographs as they are; give its exit code, printed lines and results by their name."""
 
-    def run(*films, field="whole", extra=()):
+    def run(*radiographs, field="whole", extra=()):
         out = tmp_path / "out"
-        words = ["predict", *map(str, films), "-w", str(weights), "-o", str(out), "--field", field, *extra]
+        words = ["predict", *map(str, radiographs), "-w", str(weights), "-o", str(out), "--field", field, *extra]
         code, said = main(words), capsys.readouterr()
         results = {path.stem: json.loads(path.read_text()) for path in out.glob("*.json")}
         return code, said, results
@@ -48,7 +48,7 @@ def predict(tmp_path, weights, capsys):
     return run
 
 
-def film(folder, name="film.png", pixels=BLOTCHES):
+def radiograph(folder, name="radiograph.png", pixels=BLOTCHES):
     write_image(folder / name, pixels)
     return folder / name
 
@@ -56,45 +56,45 @@ def film(folder, name="film.png", pixels=BLOTCHES):
 def test_a_strip_is_refused_and_the_others_go_on(tmp_path, predict):
     for size in ((1, 20_000_000), (67_000, 1000)):
         (tmp_path / "strip.png").write_bytes(bad_files.png_of_size(*size))
-        code, said, results = predict(tmp_path / "strip.png", film(tmp_path))
-        assert code == 2 and "strip.png" in said.err and "8,192" in said.err and set(results) == {"film"}
+        code, said, results = predict(tmp_path / "strip.png", radiograph(tmp_path))
+        assert code == 2 and "strip.png" in said.err and "8,192" in said.err and set(results) == {"radiograph"}
 
 
 def test_nothing_is_said_to_have_been_written_where_nothing_was(tmp_path, predict):
     (tmp_path / "torn.png").write_bytes(b"torn")
     code, said, results = predict(tmp_path / "torn.png")
     assert (code, said.out, results) == (2, "", {}) and "torn.png" in said.err
-    assert "overlays, scores and masks" in predict(tmp_path / "torn.png", film(tmp_path))[1].out
+    assert "overlays, scores and masks" in predict(tmp_path / "torn.png", radiograph(tmp_path))[1].out
 
 
 def test_the_longest_strip_that_is_allowed_is_predicted(tmp_path, predict):
-    long = film(tmp_path, "long.png", np.linspace(0, 1, 8192, dtype=np.float32)[:, None])
+    long = radiograph(tmp_path, "long.png", np.linspace(0, 1, 8192, dtype=np.float32)[:, None])
     for side in "LR":
         code, _, results = predict(long, extra=["--side", side])
         assert code == 0 and results["long"]["size"] == [8192, 1]
     assert predict(long, field="auto")[0] == 2
 
 
-def test_a_film_of_both_hands_does_not_stop_the_others(tmp_path, predict):
+def test_a_radiograph_of_both_hands_does_not_stop_the_others(tmp_path, predict):
     both = save_dicom(make(Laterality="B"), tmp_path / "both.dcm")
-    code, said, results = predict(both, film(tmp_path))
-    assert code == 2 and "both.dcm: shows both hands" in said.err and set(results) == {"film"}
+    code, said, results = predict(both, radiograph(tmp_path))
+    assert code == 2 and "both.dcm: shows both hands" in said.err and set(results) == {"radiograph"}
 
 
-def test_two_hands_overwrite_no_other_film(tmp_path, predict):
+def test_two_hands_overwrite_no_other_radiograph(tmp_path, predict):
     config = PhantomConfig(size=280, field_of_view=(210.0, 210.0))
     wrists = [make_wrist(seed=41, index=index, config=config) for index in range(4)]
     hands = [next(wrist for wrist in wrists if wrist.side == side).image[0][:, 30:-30] for side in "LR"]
-    both = film(tmp_path, "both.png", np.concatenate(hands, axis=1))
-    one = film(tmp_path, "both_L.png", make_wrist(seed=8, index=0, config=PhantomConfig(size=200)).image[0])
-    for films in ((both, one), (one, both)):
-        code, _, results = predict(*films, field="auto")
+    both = radiograph(tmp_path, "both.png", np.concatenate(hands, axis=1))
+    one = radiograph(tmp_path, "both_L.png", make_wrist(seed=8, index=0, config=PhantomConfig(size=200)).image[0])
+    for radiographs in ((both, one), (one, both)):
+        code, _, results = predict(*radiographs, field="auto")
         sources = {stem: result["source"] for stem, result in results.items()}
         assert code == 0
         assert sources == {"both_L": "both_L.png", "both_both_L": "both.png", "both_R": "both.png"}
 
 
-def test_films_of_one_name_in_several_folders_are_told_apart(tmp_path, predict):
+def test_radiographs_of_one_name_in_several_folders_are_told_apart(tmp_path, predict):
     for series in ("s1", "s2"):
         (tmp_path / "study" / series).mkdir(parents=True)
         save_dicom(make(), tmp_path / "study" / series / "IM0001")
@@ -102,18 +102,18 @@ def test_films_of_one_name_in_several_folders_are_told_apart(tmp_path, predict):
     assert code == 0 and set(results) == {"s1_IM0001", "s2_IM0001"}
 
 
-def test_results_in_the_folder_of_the_films_are_no_films(tmp_path, predict):
-    film(tmp_path)
+def test_results_in_the_folder_of_the_radiographs_are_no_radiographs(tmp_path, predict):
+    radiograph(tmp_path)
     for _ in range(2):
         code, _, results = predict(tmp_path)
-        assert code == 0 and set(results) == {"film"}
+        assert code == 0 and set(results) == {"radiograph"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are text here")
 def test_any_file_name_is_printed_without_harm(tmp_path, predict):
     name = b"M\xfcller \x1b[31m\n.png"
     path = tmp_path / name.decode("utf-8", "surrogateescape")
-    film(tmp_path).rename(path)
+    radiograph(tmp_path).rename(path)
     code, said, results = predict(path, extra=["--sheet", str(tmp_path / "sheet.png")])
     assert code == 0 and len(results) == 1
     line = said.out.splitlines()[0]
@@ -124,7 +124,7 @@ def test_any_file_name_is_printed_without_harm(tmp_path, predict):
 
 
 def test_a_terminal_of_few_characters_is_no_reason_to_stop(tmp_path, weights, monkeypatch):
-    path = film(tmp_path, "Röntgen.png")
+    path = radiograph(tmp_path, "Röntgen.png")
     terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
     monkeypatch.setattr(sys, "stdout", terminal)
     words = ["predict", str(path), "-w", str(weights), "-o", str(tmp_path / "out"), "--field", "whole"]
@@ -135,13 +135,15 @@ def test_a_terminal_of_few_characters_is_no_reason_to_stop(tmp_path, weights, mo
 
 
 def test_the_window_is_chosen(tmp_path, predict):
-    path = save_dicom(make(WindowCenter=[100, 3000], WindowWidth=[50, 400]), tmp_path / "film.dcm")
+    path = save_dicom(make(WindowCenter=[100, 3000], WindowWidth=[50, 400]), tmp_path / "radiograph.dcm")
     shown = []
     for window in ("0", "1"):
         assert predict(path, extra=["--window", window])[0] == 0
-        shown.append(np.asarray(Image.open(tmp_path / "out" / "film_overlay.png"))[:900, :850].astype(float).mean())
+        shown.append(
+            np.asarray(Image.open(tmp_path / "out" / "radiograph_overlay.png"))[:900, :850].astype(float).mean()
+        )
     assert shown[0] > shown[1] + 50, "most values are above 100, few above 3000"
     code, said, _ = predict(path, extra=["--window", "2"])
-    assert code == 2 and "film.dcm: there is no window 2" in said.err
+    assert code == 2 and "radiograph.dcm: there is no window 2" in said.err
     with pytest.raises(SystemExit):
         predict(path, extra=["--window", "-1"])

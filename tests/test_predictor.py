@@ -1,4 +1,4 @@
-"""Prediction keeps the film's size, side and place, whatever the network."""
+"""Prediction keeps the radiograph's size, side and place, whatever the network."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torchvision.ops import roi_align
 
 from jointwrist.anatomy import NOT_SCORED
 from jointwrist.cli import main
-from jointwrist.engine.checkpoint import save_weights
 from jointwrist.errors import DataError
-from jointwrist.hub import find_weights
 from jointwrist.inference.predictor import Predictor, erosion_level
 from jointwrist.registry import create_model
+from jointwrist.weights.checkpoint import save_weights
+from jointwrist.weights.hub import find_weights
 
 
 class Brightness(nn.Module):
@@ -30,8 +30,8 @@ class Brightness(nn.Module):
     def forward(self, image: torch.Tensor, detail: torch.Tensor | None = None) -> SimpleNamespace:
         levels = (torch.arange(14, device=image.device) + 1)[:, None, None] / 16
         boxes = []
-        for film in image[:, 0]:
-            rows, columns = torch.where(film > 0.75)
+        for radiograph in image[:, 0]:
+            rows, columns = torch.where(radiograph > 0.75)
             edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
             boxes.append(torch.stack(edges).float().expand(6, 4))
         cumulative = torch.tensor([[0.9, 0.2, 0.1], [0.6, 0.55, 0.52], [0.1, 0.05, 0.01]]).repeat(2, 1)
@@ -50,7 +50,7 @@ class Segmenter(Brightness):
         return super().forward(image).mask_logits
 
 
-def film(height: int, width: int) -> np.ndarray:
+def radiograph(height: int, width: int) -> np.ndarray:
     """A smooth bright spot off the centre, from exactly 0 to exactly 1."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     side = max(height, width)
@@ -64,8 +64,8 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 
 @pytest.mark.parametrize("side", ["L", "R"])
 @pytest.mark.parametrize("shape", [(96, 96), (200, 200), (150, 97), (91, 160)])
-def test_masks_and_boxes_lie_where_they_are_on_the_film(shape, side):
-    pixels = film(*shape)
+def test_masks_and_boxes_lie_where_they_are_on_the_radiograph(shape, side):
+    pixels = radiograph(*shape)
     result = Predictor(Brightness(), image_size=96)(pixels, side=side)
     assert result.masks.shape == (14, *shape)
     assert result.masks.dtype == bool
@@ -74,7 +74,7 @@ def test_masks_and_boxes_lie_where_they_are_on_the_film(shape, side):
     rows, columns = np.where(pixels > 0.75)
     truth = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
     np.testing.assert_allclose(result.boxes[0], truth, atol=1.5 * max(shape) / 96 + 0.5)
-    np.testing.assert_array_equal(result.film.pixels, pixels)
+    np.testing.assert_array_equal(result.radiograph.pixels, pixels)
 
 
 class Mapping(Brightness):
@@ -88,8 +88,8 @@ class Mapping(Brightness):
 
 
 @pytest.mark.parametrize("tta", [False, True])
-def test_maps_lie_in_their_boxes_as_the_film_was_taken(tta):
-    pixels = film(96, 96)
+def test_maps_lie_in_their_boxes_as_the_radiograph_was_taken(tta):
+    pixels = radiograph(96, 96)
     pixels[:, :50] *= 0.5  # so that no box is symmetric
     for side in ("L", "R"):
         result = Predictor(Mapping(), image_size=96)(pixels, side=side, tta=tta)
@@ -99,8 +99,8 @@ def test_maps_lie_in_their_boxes_as_the_film_was_taken(tta):
     assert Predictor(Brightness(), image_size=96)(pixels).maps is None
 
 
-def test_a_film_of_the_network_size_comes_back_to_the_pixel():
-    pixels = film(96, 96)
+def test_a_radiograph_of_the_network_size_comes_back_to_the_pixel():
+    pixels = radiograph(96, 96)
     said, tidied = (Predictor(Brightness(), image_size=96, tidy=tidy)(pixels, side="L").masks for tidy in (False, True))
     for bone in range(14):
         np.testing.assert_array_equal(said[bone], pixels > (bone + 1) / 16)
@@ -109,12 +109,12 @@ def test_a_film_of_the_network_size_comes_back_to_the_pixel():
 
 
 def test_scores_follow_the_threshold_and_missing_bones_have_none():
-    result = Predictor(Brightness(), image_size=64, threshold=0.7)(film(64, 64), side="R")
+    result = Predictor(Brightness(), image_size=64, threshold=0.7)(radiograph(64, 64), side="R")
     np.testing.assert_allclose(result.probabilities[:4], [0.9, 0.6, 0.1, 0.9], rtol=1e-5)
     assert result.scores.tolist() == [1, 0, 0, 1, NOT_SCORED, NOT_SCORED]
     assert np.isnan(result.probabilities[4:]).all()
     assert np.isnan(result.boxes[4:]).all()
-    lower = Predictor(Brightness(), image_size=64, threshold=0.5)(film(64, 64), side="R")
+    lower = Predictor(Brightness(), image_size=64, threshold=0.5)(radiograph(64, 64), side="R")
     assert lower.scores.tolist()[:4] == [1, 3, 0, 1]
 
 
@@ -127,21 +127,21 @@ def test_erosion_level(cumulative, threshold, level):
 
 
 def test_a_segmentation_network_gives_masks_and_no_scores():
-    result = Predictor(Segmenter(), image_size=64)(film(64, 64), side="R")
+    result = Predictor(Segmenter(), image_size=64)(radiograph(64, 64), side="R")
     assert result.masks[5].any()
     assert not result.scored.any()
     assert result.to_dict()["joints"][0] == {"name": "Metacarpal1st", "found": False}
 
 
 def test_raw_outputs_are_compared_with_the_threshold_itself():
-    pixels = film(64, 64)
+    pixels = radiograph(64, 64)
     result = Predictor(Segmenter(), image_size=64, raw_output=True, mask_threshold=0.5)(pixels, side="R")
     np.testing.assert_array_equal(result.masks[3], 20 * (pixels - 4 / 16) > 0.5)
 
 
 def test_unknown_side_is_said_and_taken_for_right():
     predictor = Predictor(Brightness(), image_size=64)
-    unknown, right = predictor(film(64, 64)), predictor(film(64, 64), side="R")
+    unknown, right = predictor(radiograph(64, 64)), predictor(radiograph(64, 64), side="R")
     assert unknown.side == "R"
     assert any("taken for a right hand" in note for note in unknown.notes)
     assert not any("taken for a right hand" in note for note in right.notes)
@@ -169,7 +169,7 @@ def wrist() -> np.ndarray:
     return image.astype(np.float32)
 
 
-def test_mirrored_film_of_the_other_hand_gives_the_mirrored_masks_exactly(network, wrist):
+def test_mirrored_radiograph_of_the_other_hand_gives_the_mirrored_masks_exactly(network, wrist):
     predictor = Predictor(network, image_size=64, detail_size=96)
     right, left = predictor(wrist, side="R"), predictor(np.ascontiguousarray(wrist[:, ::-1]), side="L")
     np.testing.assert_array_equal(left.masks, right.masks[..., ::-1])
@@ -180,11 +180,11 @@ def test_mirrored_film_of_the_other_hand_gives_the_mirrored_masks_exactly(networ
     np.testing.assert_array_equal(left.boxes[:, [1, 3]], right.boxes[:, [1, 3]])
 
 
-def test_a_batch_equals_its_films_one_by_one(network, wrist):
+def test_a_batch_equals_its_radiographs_one_by_one(network, wrist):
     predictor = Predictor(network, image_size=64)
-    films = [wrist, wrist[10:120], wrist[:, :90]]
-    together, alone = predictor(films, side="R"), [predictor(one, side="R") for one in films]
-    assert [result.masks.shape for result in together] == [(14, *one.shape) for one in films]
+    radiographs = [wrist, wrist[10:120], wrist[:, :90]]
+    together, alone = predictor(radiographs, side="R"), [predictor(one, side="R") for one in radiographs]
+    assert [result.masks.shape for result in together] == [(14, *one.shape) for one in radiographs]
     for a, b in zip(together, alone, strict=True):
         assert (a.masks != b.masks).mean() < 1e-4
         np.testing.assert_allclose(a.probabilities, b.probabilities, atol=1e-4)
@@ -209,7 +209,7 @@ def test_weights_bring_sizes_and_thresholds(network, wrist, tmp_path):
     assert a.model == "jointwrist_tiny"
 
 
-def test_weights_that_are_not_there_or_not_for_films_are_refused(tmp_path):
+def test_weights_that_are_not_there_or_not_for_radiographs_are_refused(tmp_path):
     with pytest.raises(DataError, match="no weights here"):
         find_weights(tmp_path / "none.safetensors")
     classifier = create_model("mobilenet")
@@ -236,8 +236,8 @@ def test_file_names_say_the_side(network, wrist, tmp_path):
 
 
 def test_missing_weights_name_the_remedy(tmp_path, capsys):
-    (tmp_path / "film.png").touch()
-    assert main(["predict", str(tmp_path / "film.png"), "--weights", str(tmp_path / "none.safetensors")]) == 2
+    (tmp_path / "radiograph.png").touch()
+    assert main(["predict", str(tmp_path / "radiograph.png"), "--weights", str(tmp_path / "none.safetensors")]) == 2
     error = capsys.readouterr().err
     assert "none.safetensors" in error
     assert "make run" in error

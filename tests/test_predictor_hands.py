@@ -1,4 +1,4 @@
-"""The predictor gives a network that looks at the other hand both hands of a study, in whatever order films come."""
+"""The predictor gives a network that looks at the other hand both hands of a study, in whatever order images come."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from test_dicom import make, save
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.hands import ALONE
 from jointwrist.data.images import write_image
-from jointwrist.inference.hands import film_batches, other_wrists
+from jointwrist.inference.hands import other_wrists, radiograph_batches
 from jointwrist.inference.predictor import Predictor
 from jointwrist.registry import create_model
 
@@ -31,7 +31,7 @@ def predictor():
     return Predictor(model, image_size=SIZE, device="cpu")
 
 
-def films(count):
+def radiographs(count):
     return [np.random.default_rng(seed).random((SIZE, SIZE)).astype(np.float32) for seed in range(count)]
 
 
@@ -41,7 +41,7 @@ def probabilities(results):
 
 def test_both_hands_of_a_study_are_looked_at_together_in_any_order_and_batch(predictor, tmp_path):
     names = ["a_L.png", "b_L.png", "c_R.png", "a_R.png", "d.png"]
-    for name, pixels in zip(names, films(5), strict=True):
+    for name, pixels in zip(names, radiographs(5), strict=True):
         write_image(tmp_path / name, pixels)
     paths = [tmp_path / name for name in names]
     alone = probabilities([predictor(path) for path in paths])
@@ -49,7 +49,7 @@ def test_both_hands_of_a_study_are_looked_at_together_in_any_order_and_batch(pre
     assert (np.abs(found - alone) > 1e-3)[[0, 3]].any(1).all(), "a_L and a_R saw each other"
     np.testing.assert_allclose(found[[1, 2, 4]], alone[[1, 2, 4]], atol=1e-5)
     # what the network itself says of the two
-    pixels = torch.stack([torch.from_numpy(predictor(paths[i]).film.pixels) for i in (0, 3)])[:, None]
+    pixels = torch.stack([torch.from_numpy(predictor(paths[i]).radiograph.pixels) for i in (0, 3)])[:, None]
     pixels[0] = pixels[0].flip(-1)
     with torch.no_grad():
         expected = predictor.model(pixels, other=torch.tensor([1, 0])).erosion_logits.sigmoid()[..., 0]
@@ -62,8 +62,8 @@ def test_both_hands_of_a_study_are_looked_at_together_in_any_order_and_batch(pre
         np.testing.assert_allclose(probabilities(again)[::-1], found, atol=1e-4)
 
 
-def test_dicom_films_of_one_study_are_looked_at_together(predictor, tmp_path):
-    study, pixels = generate_uid(), [(image * 4095).astype(np.uint16) for image in films(3)]
+def test_dicom_radiographs_of_one_study_are_looked_at_together(predictor, tmp_path):
+    study, pixels = generate_uid(), [(image * 4095).astype(np.uint16) for image in radiographs(3)]
     for name, side, uid, image in zip("xyz", "LRR", (study, generate_uid(), study), pixels, strict=True):
         save(make(image, Laterality=side, StudyInstanceUID=uid), tmp_path / name)
     alone = probabilities([predictor(tmp_path / name) for name in "xyz"])
@@ -72,14 +72,14 @@ def test_dicom_films_of_one_study_are_looked_at_together(predictor, tmp_path):
     assert changed.tolist() == [True, False, True]
 
 
-def test_a_network_without_the_option_gets_films_in_their_order(tmp_path):
+def test_a_network_without_the_option_gets_radiographs_in_their_order(tmp_path):
     paths = [tmp_path / name for name in ("a_L.png", "b_L.png", "a_R.png")]
-    assert list(film_batches(paths, 2, False)) == [[0, 1], [2]]
-    assert list(film_batches(paths, 2, True)) == [[0, 2], [1]]
-    assert list(film_batches(paths, 1, True)) == [[0, 2], [1]]
-    assert list(film_batches([*paths, np.zeros((2, 2))], 4, True)) == [[0, 2, 1, 3]]
-    assert list(film_batches([tmp_path / f"{x}_a_L.png" for x in "abc"], 1, True)) == [[0], [1], [2]]
-    assert list(film_batches([paths[0]] * 5, 2, True)) == [[0, 1], [2, 3], [4]]
+    assert list(radiograph_batches(paths, 2, False)) == [[0, 1], [2]]
+    assert list(radiograph_batches(paths, 2, True)) == [[0, 2], [1]]
+    assert list(radiograph_batches(paths, 1, True)) == [[0, 2], [1]]
+    assert list(radiograph_batches([*paths, np.zeros((2, 2))], 4, True)) == [[0, 2, 1, 3]]
+    assert list(radiograph_batches([tmp_path / f"{x}_a_L.png" for x in "abc"], 1, True)) == [[0], [1], [2]]
+    assert list(radiograph_batches([paths[0]] * 5, 2, True)) == [[0, 1], [2, 3], [4]]
     assert not Predictor(create_model("jointwrist_tiny", encoder="conv"), device="cpu").pairs_hands
 
 
@@ -89,5 +89,5 @@ def test_who_is_whose_other_hand():
     right, unknown, other = replace(left, side="R"), replace(left, side=None), replace(left, side="R", study="t")
     assert other_wrists([left, unknown, other, right]) == [3, ALONE, ALONE, 0]
     fields = [Radiograph(pixels, side=side, field=(0, 0, 2, 2)) for side in "LR"]
-    assert other_wrists(fields) == [1, 0], "two hands on one film"
+    assert other_wrists(fields) == [1, 0], "two hands on one radiograph"
     assert other_wrists([fields[0], Radiograph(pixels.copy(), side="R")]) == [ALONE, ALONE]

@@ -15,7 +15,7 @@ from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import Trainer
 from jointwrist.errors import DataError
 from jointwrist.models.encoder import SIZES, EncoderSize, build_encoder
-from jointwrist.models.pretrained import load_pretrained
+from jointwrist.weights.pretrained import load_pretrained
 
 DIMS, DEPTHS = (96, 192, 384, 768), (2, 2, 8, 2)
 

@@ -22,9 +22,9 @@ from jointwrist.data.arrays import read_npy
 from jointwrist.data.layout import identifier_in, parse_identifier
 from jointwrist.data.preprocess import unpack_bits
 from jointwrist.data.sample import pack_masks, unpack_masks
-from jointwrist.engine.checkpoint import load_state, read_checkpoint
 from jointwrist.engine.config import RunConfig
 from jointwrist.errors import DataError
+from jointwrist.weights.checkpoint import load_state, read_checkpoint
 
 pytestmark = pytest.mark.trust
 
@@ -165,7 +165,7 @@ def trapped(tmp_path_factory):
     torch.save({"model": {"weight": torch.ones(2, 3)}, "epoch": 3}, sound)
     torch.save({"model": {"weight": torch.ones(2, 3)}, "args": trap}, pickled)
     contents = {
-        "film.npy": (read_npy, bad_files.array(objects, allow_pickle=True)),
+        "radiograph.npy": (read_npy, bad_files.array(objects, allow_pickle=True)),
         "state.pt": (load_state, pickled.getvalue()),
         "model.pth": (read_checkpoint, pickled.getvalue()),
         "sound_state.pt": (load_state, sound.getvalue()),
@@ -174,7 +174,7 @@ def trapped(tmp_path_factory):
     return target, contents
 
 
-@pytest.mark.parametrize("name", ["film.npy", "state.pt", "model.pth", "sound_state.pt", "sound_model.pth"])
+@pytest.mark.parametrize("name", ["radiograph.npy", "state.pt", "model.pth", "sound_state.pt", "sound_model.pth"])
 @settings(QUICK, max_examples=80)
 @given(st.data())
 def test_damaged_files_are_never_run(name, trapped, tmp_path, data):
@@ -196,8 +196,8 @@ def test_damaged_files_are_never_run(name, trapped, tmp_path, data):
 
 def test_the_traps_do_spring(trapped, tmp_path):
     target, contents = trapped
-    (tmp_path / "film.npy").write_bytes(contents["film.npy"][1])
-    np.load(tmp_path / "film.npy", allow_pickle=True)
+    (tmp_path / "radiograph.npy").write_bytes(contents["radiograph.npy"][1])
+    np.load(tmp_path / "radiograph.npy", allow_pickle=True)
     assert target.exists()
     target.unlink()
     (tmp_path / "model.pth").write_bytes(contents["model.pth"][1])

@@ -40,7 +40,7 @@ def test_cases_and_splits(release):
 
 
 @pytest.mark.parametrize("identifier", hand_made.WRISTS)
-def test_film_orientation_is_what_was_written(release, identifier):
+def test_radiograph_orientation_is_what_was_written(release, identifier):
     sample = load_sample(case(release, identifier), right_hand=False)
     np.testing.assert_array_equal(np.round(sample.image[0] * 255), hand_made.pixels(identifier))
     assert sample.image.dtype == np.float32 and not sample.mirrored
@@ -57,23 +57,23 @@ def test_film_orientation_is_what_was_written(release, identifier):
 
 @pytest.mark.parametrize("identifier", ["0172_0003_L", "0300_0002_L", "0201_0001_R"])
 def test_left_hands_are_mirrored_and_mirror_back(release, identifier):
-    film, right = (load_sample(case(release, identifier), right_hand) for right_hand in (False, True))
+    radiograph, right = (load_sample(case(release, identifier), right_hand) for right_hand in (False, True))
     assert right.mirrored == (identifier[-1] == "L") and right.side == identifier[-1]
     back = mirror(right) if right.mirrored else right
     for name in ("image", "bones", "boxes"):
-        np.testing.assert_array_equal(getattr(back, name), getattr(film, name))
+        np.testing.assert_array_equal(getattr(back, name), getattr(radiograph, name))
     if right.mirrored:
-        np.testing.assert_array_equal(right.image, film.image[..., ::-1])
-        np.testing.assert_array_equal(right.bones, film.bones[:, ::-1])
+        np.testing.assert_array_equal(right.image, radiograph.image[..., ::-1])
+        np.testing.assert_array_equal(right.bones, radiograph.bones[:, ::-1])
 
 
 def test_crops_belong_to_their_joints(release):
     chosen = case(release, "0172_0003_L")
-    film = hand_made.pixels(chosen.identifier)
+    radiograph = hand_made.pixels(chosen.identifier)
     names = ["Metacarpal1st", "Trapzium", "Scaphoid", "Lunate", "DistalRadius", "DistalUlna"]
     for joint in JOINTS:
         place = hand_made.CROPS.index(names[joint.index])
-        crop = film[place : 2 * place + 14, 5:25]
+        crop = radiograph[place : 2 * place + 14, 5:25]
         np.testing.assert_array_equal(np.round(load_crop(chosen, joint.index) * 255), crop)
         np.testing.assert_array_equal(np.round(load_crop(chosen, joint.index, mirrored=True) * 255), crop[:, ::-1])
     with pytest.raises(DataError, match="no crop of joint 0"):
@@ -104,7 +104,7 @@ def test_file_names_of_annotation_tools_are_matched(tmp_path):
     assert all((c.boxes is not None) == (c.erosion_split is not None) for c in Release.open(root).cases)
 
 
-def test_boxes_drawn_on_a_resized_image_come_to_the_films_size(tmp_path):
+def test_boxes_drawn_on_a_resized_image_come_to_the_radiographs_size(tmp_path):
     root = hand_made.build(tmp_path)
     content = json.loads(hand_made.boxes_file(root).read_text())
     for image in content["images"]:
@@ -140,7 +140,7 @@ def test_a_folder_without_radiographs_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("right_hand", [True, False])
-def test_phantom_truth_turns_with_the_film(phantom_root, right_hand):
+def test_phantom_truth_turns_with_the_radiograph(phantom_root, right_hand):
     release = Release.open(phantom_root)
     assert release.is_phantom
     left = next(c for c in release.cases if c.side == "L" and c.mask)
@@ -173,15 +173,15 @@ LEAKS = [
 @pytest.fixture(scope="module")
 def leaking(tmp_path_factory):
     root = tmp_path_factory.mktemp("leaking")
-    film, rows = np.zeros((8, 8), np.uint8), []
+    radiograph, rows = np.zeros((8, 8), np.uint8), []
     for identifier, segmentation, erosion, _ in LEAKS:
         if segmentation:
-            hand_made.save_bmp(root / "BoneSegmentation" / "images" / f"{identifier}.bmp", film, False)
+            hand_made.save_bmp(root / "BoneSegmentation" / "images" / f"{identifier}.bmp", radiograph, False)
             hand_made.save_mask(root, segmentation, identifier, np.zeros((14, 8, 8), np.uint8))
         if erosion:
-            hand_made.save_bmp(root / "JointLocationDetection" / "images" / f"{identifier}.bmp", film, False)
+            hand_made.save_bmp(root / "JointLocationDetection" / "images" / f"{identifier}.bmp", radiograph, False)
             folder = hand_made.scores_file(root).parent / erosion / identifier
-            hand_made.save_bmp(folder / "Lunate.bmp", film, False)
+            hand_made.save_bmp(folder / "Lunate.bmp", radiograph, False)
             rows.append({"identifier": identifier, "joints": {"Lunate": 1}})
     hand_made.scores_file(root).write_text(json.dumps(rows))
     return Release.open(root)

@@ -13,13 +13,13 @@ import pytest
 from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
 from jointwrist.cli import main
 from jointwrist.data.ram_w600 import Release
-from jointwrist.engine.checkpoint import save_weights
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model
 from jointwrist.report import build_page
 from jointwrist.report.folder import read_jobs, read_tables
 from jointwrist.report.gallery import ranked_cases
 from jointwrist.report.svg import Axis, line_chart
+from jointwrist.weights.checkpoint import save_weights
 
 NASTY = '<script>alert("x")</script>&'
 TABLES = """**Bones. Data: phantom.**

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jointwrist.config import merge_trees, parse_overrides, read_yaml
-from jointwrist.engine.checkpoint import read_weights
-from jointwrist.hub import find_weights
+from jointwrist.weights.checkpoint import read_weights
+from jointwrist.weights.hub import find_weights
 
 ROOT = Path(__file__).parent.parent
 FIRST, SECOND, FINE, MALALIGNED = (

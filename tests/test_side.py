@@ -16,7 +16,7 @@ NAMES = {
         "{}Hand.png", "Hand{}.png", "{}_wrist.png", "{}-HAND-3.tif", "0012{}.png", "0001_{}_0002.png", "P012_{}_PA.png",
         "wrist_{}_2024-05-01.dcm", "XR_WRIST_{}_PA.dcm", "smith_{}.png", "PATIENT-{}.png", "{}HAND.png", "WRIST{}.png",
         "ID0001_{}_2.png", "subject-07_side-{}_xray.png", "sub-01_hemi-{}_wrist.nii.gz",
-        "visit 2 hand {}.png", "films/{}_hand/0001_WRIST_{}.png", r"C:\films\hand_{}.png",
+        "visit 2 hand {}.png", "radiographs/{}_hand/0001_WRIST_{}.png", r"C:\radiographs\hand_{}.png",
     ),
     ("l", "r"): ("wrist_{}.png", "wrist-{}.png", "{}hand01.png", "{}wrist.png", "hand-{}-2.png", "0001_{}.png"),
     ("left", "right"): (
@@ -48,7 +48,7 @@ TEXTS = {
     ("gauche", "droite"): ("main {}", "Poignet {} face"),
     ("G", "D"): ("main {}", "POIGNET {} PROFIL"),
 }
-#: Names and texts that leave it open, or speak of both hands, or of a mirrored film.
+#: Names and texts that leave it open, or speak of both hands, or of a mirrored radiograph.
 OPEN = (
     "model.png", "lateral.png", "DUAL.png", "wall.png", "wrist.png", "wrist_lat.png", "radial.png", "l.png",
     "cleft.png", "wright.png", "copyright.png", "handle.png", "mirror.png", "yolov8l.png", "deadbeef-12.png",

@@ -11,13 +11,13 @@ from dicom_files import make, save
 from jointwrist.cli import main
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.images import write_image
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference.field import FieldFinder
 from jointwrist.inference.locate import locate
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import read_masks
+from jointwrist.phantom import PhantomConfig, make_wrist
 
 UNKNOWN = "side not known, taken for a right hand"
 
@@ -72,8 +72,8 @@ def test_a_stated_side_costs_one_look_and_an_unlikely_one_is_remarked_upon(predi
 
 
 FROM_BONES = "the side L was told from the bones"
-#: Films of one left hand: the file's name, the header of a DICOM file, and what `predict` adds to its line.
-FILMS = (
+#: Radiographs of one left hand: the file's name, the header of a DICOM file, and what `predict` adds to its line.
+RADIOGRAPHS = (
     ("wrist-L.png", None, ""),
     ("0001_01_WRI-L1_M014.png", None, ""),
     ("LHand.png", None, ""),
@@ -90,16 +90,16 @@ FILMS = (
 
 
 def test_predict_gets_a_left_hand_right_and_prints_what_puts_it_in_doubt(tmp_path, capsys, left):
-    for name, attributes, _ in FILMS:
+    for name, attributes, _ in RADIOGRAPHS:
         if attributes is None:
             write_image(tmp_path / name, left.image[0])
         else:
             header = {"Laterality": None} | attributes
             save(make((left.image[0] * 4095).round().astype(np.uint16), **header), tmp_path / name)
     out = tmp_path / "out"
-    assert main(["predict", *(str(tmp_path / name) for name, *_ in FILMS), "-o", str(out)]) == 0
+    assert main(["predict", *(str(tmp_path / name) for name, *_ in RADIOGRAPHS), "-o", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    for (name, _, added), line in zip(FILMS, lines, strict=False):
+    for (name, _, added), line in zip(RADIOGRAPHS, lines, strict=False):
         assert line.startswith(name) and (";" in line) == bool(added) and added in line
         stem = name.rsplit(".", 1)[0]
         assert json.loads((out / f"{stem}.json").read_text())["side"] == "L"

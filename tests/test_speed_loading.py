@@ -20,9 +20,9 @@ from benchmarks.speed_loading import (
     packed_epochs,
     random_affine,
 )
-from jointwrist.data.phantom.write import write_phantom
 from jointwrist.engine.augment import Augment, warp
 from jointwrist.engine.config import AugmentConfig
+from jointwrist.phantom.write import write_phantom
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 

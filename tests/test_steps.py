@@ -10,13 +10,13 @@ from accelerate import Accelerator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from jointwrist.config import build
-from jointwrist.engine.checkpoint import load_weights
 from jointwrist.engine.config import RunConfig
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import BEST, Trainer
 from jointwrist.errors import TrainingError
+from jointwrist.weights.checkpoint import load_weights
 
 SMALL = {"image_size": 32, "optim": {"epochs": 1, "batch_size": 4, "lr": 1e-3}}
 JOINT = {

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from jointwrist.cli import main
-from jointwrist.data.phantom import Parts, PhantomConfig, write_phantom
-from jointwrist.data.phantom.cohort import cohort_entry
 from jointwrist.data.ram_w600 import Release
-from jointwrist.data.stream import KEEP, PhantomCropStream, PhantomStream
 from jointwrist.errors import DataError
+from jointwrist.phantom import Parts, PhantomConfig, write_phantom
+from jointwrist.phantom.cohort import cohort_entry
+from jointwrist.phantom.stream import KEEP, PhantomCropStream, PhantomStream
 
 SMALL = PhantomConfig(size=96, prevalence=0.5)
 
@@ -33,7 +33,7 @@ def test_kept_wrists_are_read_and_not_made_again(tmp_path, monkeypatch):
     monkeypatch.setenv(KEEP, str(tmp_path))
     stream = PhantomStream(1, 3, SMALL)
     first = stream.wrist(0)
-    monkeypatch.setattr("jointwrist.data.stream.make_wrist", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr("jointwrist.phantom.stream.make_wrist", lambda *_: pytest.fail("made again"))
     second = PhantomStream(1, 3, SMALL).wrist(0)
     assert (first.mirrored, first.side, first.spacing_mm) == (second.mirrored, second.side, second.spacing_mm)
     np.testing.assert_array_equal(first.boxes, second.boxes)

@@ -164,21 +164,21 @@ for package in (jointwrist, baselines):
 
 
 @pytest.fixture
-def film(release, tmp_path):
+def radiograph(release, tmp_path):
     case = next(case for case in release.cases if case.side == "L")
     Image.open(case.image).save(tmp_path / "wrist_L.png")
     return tmp_path / "wrist_L.png"
 
 
-def test_prediction_uses_no_network(film, tmp_path):
+def test_prediction_uses_no_network(radiograph, tmp_path):
     code = "from jointwrist.cli import main; sys.exit(main(sys.argv[1:]))"
-    done = run_offline(code, "predict", str(film), "-o", str(tmp_path / "out"), folder=tmp_path)
+    done = run_offline(code, "predict", str(radiograph), "-o", str(tmp_path / "out"), folder=tmp_path)
     assert done.returncode == 0 and "NETWORK" not in done.stderr, done.stderr
     assert "of 14 bones" in done.stdout
 
 
 @pytest.mark.slow
-def test_the_wheel_predicts_outside_the_tree(film, tmp_path):
+def test_the_wheel_predicts_outside_the_tree(radiograph, tmp_path):
     tree, home = tmp_path / "tree", tmp_path / "home"
     tree.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE", "THIRD_PARTY.md"):
@@ -204,7 +204,7 @@ def test_the_wheel_predicts_outside_the_tree(film, tmp_path):
     where = call(home / "bin" / "python", "-c", "import jointwrist, baselines; print(jointwrist.__file__)")
     assert Path(where.strip()).is_relative_to(packages)
     program = home / "bin" / "jointwrist"
-    assert "of 14 bones" in call(program, "predict", film, "-o", tmp_path / "out")
+    assert "of 14 bones" in call(program, "predict", radiograph, "-o", tmp_path / "out")
     assert any((tmp_path / "out").iterdir())
     assert "unetpp" in call(program, "models", "list")
     assert "PASS" in call(program, "selftest", "--device", "cpu")

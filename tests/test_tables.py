@@ -201,7 +201,7 @@ def test_erosion_figures_are_those_of_sklearn(tables):
 
 
 def test_tables_of_the_image_grid_stand_apart_with_figures_in_mm_and_of_third_parties(folder, tmp_path):
-    """Of a region that was missed, MSD is the diagonal of its own film."""
+    """Of a region that was missed, MSD is the diagonal of its own radiograph."""
     copy = tmp_path / "results"
     shutil.copytree(folder, copy)
     with pytest.raises(DataError, match="image-raw"):

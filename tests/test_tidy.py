@@ -9,7 +9,6 @@ import torch
 from jointwrist.anatomy import bone_index
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.exposed import exposed_window
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import unpack_masks
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.tidy import (
@@ -20,6 +19,7 @@ from jointwrist.inference.tidy import (
     smooth_outlines,
     tidy_mask,
 )
+from jointwrist.phantom import PhantomConfig, make_wrist
 
 
 def disc(row, column, radius, size=80):
@@ -97,7 +97,7 @@ def test_spikes_and_nicks_of_an_outline_go_and_an_erosion_stays(threshold):
     assert (kept ^ (bone & ~bite)).sum() <= 0.003 * bone.sum()
 
 
-def test_a_straight_edge_and_the_edge_of_the_film_stay_where_they_are():
+def test_a_straight_edge_and_the_edge_of_the_radiograph_stay_where_they_are():
     half = np.zeros((64, 64), bool)
     half[:, :20] = True
     for edge in (half, half.T, np.ones((64, 64), bool), np.zeros((64, 64), bool)):
@@ -150,7 +150,7 @@ def test_the_exposed_window_lies_between_bars():
     assert exposed_window(pixels) == (slice(0, 40), slice(0, 50))
     pixels[:7], pixels[:, 46:] = 0.0, 0.004
     assert exposed_window(pixels) == (slice(7, 40), slice(0, 46))
-    pixels[20] = 0.0  # a dark row within the film is no bar
+    pixels[20] = 0.0  # a dark row within the radiograph is no bar
     assert exposed_window(pixels) == (slice(7, 40), slice(0, 46))
     assert exposed_window(np.zeros((4, 4))) == (slice(None), slice(None))
 
@@ -163,7 +163,7 @@ def test_no_bone_is_drawn_under_a_bar(side):
 
     pixels = np.random.default_rng(0).random((48, 64), dtype=np.float32)
     pixels[:9], pixels[:, :5] = 0.0, 0.0
-    film = Radiograph(pixels, side=side)
-    masks = Predictor(Everywhere(), image_size=32).predict([film])[0].masks
+    radiograph = Radiograph(pixels, side=side)
+    masks = Predictor(Everywhere(), image_size=32).predict([radiograph])[0].masks
     assert masks[:, 9:, 5:].all() and not masks[:, :9].any() and not masks[:, :, :5].any()
-    assert Predictor(Everywhere(), image_size=32, tidy=False).predict([film])[0].masks.all()
+    assert Predictor(Everywhere(), image_size=32, tidy=False).predict([radiograph])[0].masks.all()

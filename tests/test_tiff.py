@@ -59,40 +59,40 @@ def tiff(
 
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_white_is_zero_is_the_film_of_black_is_zero(tmp_path, depth, order):
+def test_white_is_zero_is_the_radiograph_of_black_is_zero(tmp_path, depth, order):
     values, bits, sample_format, white = DEPTHS[depth]
     if order == ">" and depth in ("12 bits", "32 bits"):
         pytest.skip("Pillow reads no such file of either kind")
-    films = []
+    radiographs = []
     for photometric, stored in ((1, values), (0, white - values)):
         path = tmp_path / f"{photometric}.tif"
         path.write_bytes(tiff(stored, bits, sample_format, photometric, order))
-        films.append(read_image(path))
-    np.testing.assert_allclose(films[0], values / np.float64(white), atol=1e-7)
-    np.testing.assert_allclose(films[1], films[0], atol=1e-7)
+        radiographs.append(read_image(path))
+    np.testing.assert_allclose(radiographs[0], values / np.float64(white), atol=1e-7)
+    np.testing.assert_allclose(radiographs[1], radiographs[0], atol=1e-7)
 
 
 @pytest.mark.parametrize("written_as", [1, 4], ids=["byte", "long"])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_whole_numbers_of_other_types(tmp_path, written_as, order):
-    (tmp_path / "film.tif").write_bytes(tiff(65535 - DEEP, 16, 1, 0, order, written_as))
-    np.testing.assert_allclose(read_image(tmp_path / "film.tif"), DEEP / 65535, atol=1e-7)
+    (tmp_path / "radiograph.tif").write_bytes(tiff(65535 - DEEP, 16, 1, 0, order, written_as))
+    np.testing.assert_allclose(read_image(tmp_path / "radiograph.tif"), DEEP / 65535, atol=1e-7)
 
 
 @pytest.mark.parametrize("compression", [None, "tiff_lzw"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_film_is_turned_upright(tmp_path, compression, orientation):
+def test_a_turned_radiograph_is_turned_upright(tmp_path, compression, orientation):
     grey = (DEEP >> 8).astype(np.uint8)
     upright = {
         1: grey, 2: grey[:, ::-1], 3: grey[::-1, ::-1], 4: grey[::-1],
         5: grey.T, 6: np.rot90(grey, -1), 7: grey[::-1, ::-1].T, 8: np.rot90(grey),
     }  # fmt: skip
-    Image.fromarray(grey).save(tmp_path / "film.tif", compression=compression, tiffinfo={274: orientation})
-    np.testing.assert_array_equal(read_image(tmp_path / "film.tif"), (upright[orientation] / np.float32(255)))
+    Image.fromarray(grey).save(tmp_path / "radiograph.tif", compression=compression, tiffinfo={274: orientation})
+    np.testing.assert_array_equal(read_image(tmp_path / "radiograph.tif"), (upright[orientation] / np.float32(255)))
 
 
 def test_what_pillow_reads_otherwise_is_refused(tmp_path):
-    path = tmp_path / "film.tif"
+    path = tmp_path / "radiograph.tif"
     path.write_bytes(tiff(DEEP >> 8 ^ 128, 8, 2, 1, "<"))
     with pytest.raises(DataError, match="values from -127 to 127"):
         read_image(path)
@@ -114,12 +114,12 @@ def test_colours_in_planes(tmp_path, bits):
     ]  # fmt: skip
     directory = b"".join(struct.pack("<HHII", *entry) for entry in entries)
     content = b"II" + struct.pack("<HI", 42, start + len(lists)) + 3 * plane + lists
-    (tmp_path / "film.tif").write_bytes(content + struct.pack("<H", len(entries)) + directory + bytes(4))
+    (tmp_path / "radiograph.tif").write_bytes(content + struct.pack("<H", len(entries)) + directory + bytes(4))
     if bits == 8:
-        np.testing.assert_allclose(read_image(tmp_path / "film.tif"), (DEEP >> 8) / 255, atol=1e-7)
+        np.testing.assert_allclose(read_image(tmp_path / "radiograph.tif"), (DEEP >> 8) / 255, atol=1e-7)
     else:
         with pytest.raises(DataError, match="planes of more than 8 bits, a colour each; save it as grey"):
-            read_image(tmp_path / "film.tif")
+            read_image(tmp_path / "radiograph.tif")
 
 
 @pytest.mark.parametrize("compression", ["group4", "tiff_lzw", "packbits", "tiff_adobe_deflate"])
@@ -128,7 +128,9 @@ def test_compressed_files(tmp_path, compression, photometric):
     """Pillow writes what it shows: the same picture under either photometric interpretation."""
     grey = (DEEP >> 8).astype(np.uint8)
     picture = Image.fromarray(grey > 99) if compression == "group4" else Image.fromarray(grey)
-    picture.save(tmp_path / "film.tif", compression=compression, tiffinfo={262: photometric})
+    picture.save(tmp_path / "radiograph.tif", compression=compression, tiffinfo={262: photometric})
     np.testing.assert_allclose(
-        read_image(tmp_path / "film.tif"), np.asarray(picture) / (1 if compression == "group4" else 255), atol=1e-7
+        read_image(tmp_path / "radiograph.tif"),
+        np.asarray(picture) / (1 if compression == "group4" else 255),
+        atol=1e-7,
     )

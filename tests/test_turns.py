@@ -1,4 +1,4 @@
-"""A turned film is seen to be turned, an upright one stays as it is, and results lie on the film as it was taken."""
+"""A turned image is seen to be turned, an upright one stays as it is, and results lie on the image as it was taken."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import pytest
 import torch
 from dicom_files import make, save
 from pydicom.uid import generate_uid
-from test_predictor import Mapping, film
+from test_predictor import Mapping, radiograph
 
 from benchmarks import turns as benchmark
 from jointwrist.anatomy import JOINTS
 from jointwrist.cli import main
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.images import write_image
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.errors import DataError
 from jointwrist.inference.field import Wrist
 from jointwrist.inference.locate import locate
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.turns import TURNS, turned, turned_boxes
 from jointwrist.inference.upright import upright
+from jointwrist.phantom import PhantomConfig, make_wrist
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,8 @@ def test_a_strip_is_turned_into_what_torch_takes(degrees):
     assert sorted(torch.from_numpy(strip).flatten().tolist()) == list(range(9))
 
 
-def test_a_field_is_upright_with_the_film():
-    pixels = film(60, 90)
+def test_a_field_is_upright_with_the_radiograph():
+    pixels = radiograph(60, 90)
     part = Radiograph(turned(pixels, -90), turn=90, field=(10, 20, 40, 80))
     x0, y0, x1, y1 = turned_boxes(np.array(part.field), 90, part.pixels.shape)
     np.testing.assert_array_equal(upright(part).pixels, pixels[y0:y1, x0:x1])
@@ -68,13 +68,13 @@ def test_a_field_is_upright_with_the_film():
 @pytest.mark.parametrize("degrees", TURNS[1:])
 @pytest.mark.parametrize("side", ["L", "R"])
 def test_a_stated_turn_turns_every_result(side, degrees):
-    pixels = film(96, 70)
+    pixels = radiograph(96, 70)
     pixels[:, :40] *= 0.5  # so that no box is symmetric
     straight = Predictor(Mapping(), image_size=96)(pixels, side=side)
     lying = Radiograph(turned(pixels, -degrees), side=side)
     predictor = Predictor(Mapping(), image_size=96, turn=degrees)
     (result,) = predictor.predict(predictor.locate(lying))
-    np.testing.assert_array_equal(result.film.pixels, lying.pixels)
+    np.testing.assert_array_equal(result.radiograph.pixels, lying.pixels)
     np.testing.assert_array_equal(result.masks, turned(straight.masks, -degrees))
     np.testing.assert_array_equal(result.maps, turned(straight.maps, -degrees))
     np.testing.assert_array_equal(result.probabilities, straight.probabilities)
@@ -83,7 +83,7 @@ def test_a_stated_turn_turns_every_result(side, degrees):
 
 
 @pytest.mark.parametrize("degrees", TURNS[1:])
-def test_a_wrist_that_fills_a_turned_film_is_found(predictor, wrist, degrees):
+def test_a_wrist_that_fills_a_turned_radiograph_is_found(predictor, wrist, degrees):
     (found,) = predictor.locate(replace(wrist, pixels=turned(wrist.pixels, -degrees)))
     assert (found.turn, found.field) == (degrees, None)
     assert f"turned by {degrees} degrees clockwise" in found.notes[0]
@@ -101,24 +101,24 @@ def test_a_wrist_that_looks_like_one_upside_down_is_seen_the_right_way_up(predic
 @pytest.mark.parametrize(("upright_mm", "inverted_mm", "turn"), [(3.9, 1.0, 180), (1.0, 1.0, 0), (3.9, None, 0)])
 def test_a_doubtful_wrist_is_held_against_those_of_the_other_turns(upright_mm, inverted_mm, turn):
     class Finder:
-        """Says how far from the mean wrist it finds one: in films as they lie, and upside down."""
+        """Says how far from the mean wrist it finds one: in radiographs as they lie, and upside down."""
 
-        def find(self, film):
-            return self._seen(film)
+        def find(self, radiograph):
+            return self._seen(radiograph)
 
-        def filling(self, film):
-            return next(iter(self._seen(film)), None)
+        def filling(self, radiograph):
+            return next(iter(self._seen(radiograph)), None)
 
-        def tell_side(self, film, window):
+        def tell_side(self, radiograph, window):
             return None
 
-        def _seen(self, film):
-            distance = {1.0: upright_mm, 4.0: inverted_mm}.get(float(film.pixels[0, 0]))
-            certainty = 0.9 if film.pixels[0, 0] == 1 else 0.95
+        def _seen(self, radiograph):
+            distance = {1.0: upright_mm, 4.0: inverted_mm}.get(float(radiograph.pixels[0, 0]))
+            certainty = 0.9 if radiograph.pixels[0, 0] == 1 else 0.95
             return [] if distance is None else [Wrist((1.0, 1.0, 2.0), "R", distance, certainty)]
 
-    film = Radiograph(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), side="R")
-    assert [found.turn for found in locate(Finder(), film)] == [turn]
+    radiograph = Radiograph(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), side="R")
+    assert [found.turn for found in locate(Finder(), radiograph)] == [turn]
 
 
 def test_the_field_of_a_turned_hand_is_that_of_the_upright_one(predictor):
@@ -134,7 +134,7 @@ def test_the_field_of_a_turned_hand_is_that_of_the_upright_one(predictor):
     assert f"x {left} to {right}, y {top} to {bottom}" in found.notes[1]
 
 
-def test_an_upright_film_is_looked_at_once(predictor, wrist, monkeypatch):
+def test_an_upright_radiograph_is_looked_at_once(predictor, wrist, monkeypatch):
     looks, look = [], predictor.finder._look
     monkeypatch.setattr(predictor.finder, "_look", lambda *given: looks.append(given) or look(*given))
     assert predictor.locate(wrist) == [wrist]
@@ -157,12 +157,12 @@ def test_the_command_takes_a_turn(wrist, tmp_path, capsys):
     assert "45 is not auto, 0, 90, 180 or 270" in capsys.readouterr().err
 
 
-def test_dicom_results_lie_on_the_film_as_it_was_taken(predictor, wrist, tmp_path):
+def test_dicom_results_lie_on_the_radiograph_as_it_was_taken(predictor, wrist, tmp_path):
     grey = (turned(wrist.pixels[10:], 90) * 4095).astype(np.uint16)
     uids = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid()}
     path = save(make(grey, Laterality=wrist.side, **uids), tmp_path / "lying.dcm")
     result = predictor(path)
-    assert result.film.turn == 270
+    assert result.radiograph.turn == 270
     seg, sr = (pydicom.dcmread(write(tmp_path / "made.dcm")) for write in (result.save_seg, result.save_sr))
     np.testing.assert_array_equal(seg.pixel_array, result.masks)
     regions = [element.value for element in sr.iterall() if element.keyword == "GraphicData"]
@@ -176,10 +176,10 @@ def test_dicom_results_lie_on_the_film_as_it_was_taken(predictor, wrist, tmp_pat
 
 def test_what_the_benchmark_counts(wrist, monkeypatch):
     for degrees, verdict in ((90, "right"), (0, "wrong"), (None, "wrong")):
-        monkeypatch.setattr(benchmark, "locate", lambda finder, film: [replace(film, turn=90)])
+        monkeypatch.setattr(benchmark, "locate", lambda finder, radiograph: [replace(radiograph, turn=90)])
         assert benchmark.verdict(None, wrist, degrees) == verdict
 
-    def refuse(finder, film):
+    def refuse(finder, radiograph):
         raise DataError("no wrist")
 
     monkeypatch.setattr(benchmark, "locate", refuse)

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_predictor import Brightness, Segmenter, dice, film
+from test_predictor import Brightness, Segmenter, dice, radiograph
 from torch import nn
 
 from jointwrist.cli import main
-from jointwrist.engine.checkpoint import save_weights
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.views import VIEWS, Prediction, View, bring_back, see
 from jointwrist.registry import create_model
+from jointwrist.weights.checkpoint import save_weights
 
 
 class Sceptic(Brightness):
@@ -41,7 +41,7 @@ class Sceptic(Brightness):
 
 
 class Stubborn(nn.Module):
-    """Masks that stay in one place, whatever the film shows."""
+    """Masks that stay in one place, whatever the radiograph shows."""
 
     def forward(self, image):
         masks = torch.full((len(image), 14, *image.shape[-2:]), -10.0)
@@ -50,8 +50,8 @@ class Stubborn(nn.Module):
 
 
 @pytest.mark.parametrize("view", [*VIEWS[1:], View(1.1, -8.0), View(0.9, 20.0)])
-def test_a_view_comes_back_to_the_film(view):
-    image = torch.from_numpy(film(128, 128))[None, None]
+def test_a_view_comes_back_to_the_radiograph(view):
+    image = torch.from_numpy(radiograph(128, 128))[None, None]
     seen = see(image, view)
     assert (seen - image).abs().max() > 0.05
     prediction = Prediction(seen.expand(1, 14, -1, -1), None, None, None)
@@ -61,8 +61,8 @@ def test_a_view_comes_back_to_the_film(view):
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_boxes_come_back_to_the_film(view):
-    """A box round a bright disc, found by hand in the view, must come to lie round the disc in the film."""
+def test_boxes_come_back_to_the_radiograph(view):
+    """A box round a bright disc, found by hand in the view, must come to lie round the disc in the radiograph."""
     y, x = torch.meshgrid(torch.arange(128.0), torch.arange(128.0), indexing="ij")
     disc = (((y - 80) ** 2 + (x - 45) ** 2) < 12**2).float()[None, None]
     seen = see(disc, view)[0, 0] > 0.5
@@ -74,8 +74,8 @@ def test_boxes_come_back_to_the_film(view):
 
 
 @pytest.mark.parametrize("side", ["L", "R"])
-def test_views_of_a_network_that_follows_the_film_agree(side):
-    pixels = film(150, 97)
+def test_views_of_a_network_that_follows_the_radiograph_agree(side):
+    pixels = radiograph(150, 97)
     result = Predictor(Brightness(), image_size=96)(pixels, side=side, tta=True)
     for bone in range(1, 13):
         assert dice(result.masks[bone], pixels > (bone + 1) / 16) > 0.95
@@ -87,8 +87,8 @@ def test_views_of_a_network_that_follows_the_film_agree(side):
     np.testing.assert_allclose(result.uncertainty.probability_sd[:4], 0, atol=1e-6)
 
 
-def test_masks_that_do_not_follow_the_film_are_told_by_their_spread():
-    result = Predictor(Stubborn(), image_size=96)(film(96, 96), side="R", tta=True)
+def test_masks_that_do_not_follow_the_radiograph_are_told_by_their_spread():
+    result = Predictor(Stubborn(), image_size=96)(radiograph(96, 96), side="R", tta=True)
     assert (result.uncertainty.bone_dice[:13] < 0.93).all()
     assert np.isnan(result.uncertainty.bone_dice[13])
     assert np.isnan(result.uncertainty.probability_sd).all()
@@ -96,7 +96,7 @@ def test_masks_that_do_not_follow_the_film_are_told_by_their_spread():
 
 def test_probability_is_the_mean_and_its_spread_the_standard_deviation():
     network = Sceptic()
-    result = Predictor(network, image_size=64)(film(64, 64), side="R", tta=True)
+    result = Predictor(network, image_size=64)(radiograph(64, 64), side="R", tta=True)
     assert len(network.seen) == 5 and len(set(network.seen)) > 1
     np.testing.assert_allclose(result.probabilities[:4], np.mean(network.seen), rtol=1e-5)
     np.testing.assert_allclose(result.uncertainty.probability_sd[:4], np.std(network.seen, ddof=1), rtol=1e-4)
@@ -111,13 +111,13 @@ def test_probability_is_the_mean_and_its_spread_the_standard_deviation():
 
 
 def test_raw_outputs_are_averaged_as_they_are():
-    pixels = film(96, 96)
+    pixels = radiograph(96, 96)
     result = Predictor(Segmenter(), image_size=96, raw_output=True)(pixels, side="R", tta=True)
     assert dice(result.masks[3], 20 * (pixels - 4 / 16) > 0.5) > 0.97
 
 
 def test_without_augmentation_there_is_no_spread():
-    result = Predictor(Brightness(), image_size=64)(film(64, 64), side="R")
+    result = Predictor(Brightness(), image_size=64)(radiograph(64, 64), side="R")
     assert result.uncertainty is None
     assert "probability_sd" not in json.dumps(result.to_dict())
 
@@ -125,13 +125,13 @@ def test_without_augmentation_there_is_no_spread():
 def test_a_folder_and_a_batch_size(tmp_path):
     predictor = Predictor(Brightness(), image_size=48)
     for index in range(5):
-        Image.fromarray((film(48 + index, 48) * 255).astype(np.uint8)).save(tmp_path / f"{index}_R.png")
+        Image.fromarray((radiograph(48 + index, 48) * 255).astype(np.uint8)).save(tmp_path / f"{index}_R.png")
     results = predictor(tmp_path, batch_size=2)
     assert [result.name for result in results] == [f"{index}_R.png" for index in range(5)]
-    assert [result.film.pixels.shape[0] for result in results] == [48, 49, 50, 51, 52]
-    mixed = predictor([tmp_path / "3_R.png", film(40, 40), tmp_path], tta=True)
+    assert [result.radiograph.pixels.shape[0] for result in results] == [48, 49, 50, 51, 52]
+    mixed = predictor([tmp_path / "3_R.png", radiograph(40, 40), tmp_path], tta=True)
     assert len(mixed) == 7
-    assert mixed[1].film.pixels.shape == (40, 40)
+    assert mixed[1].radiograph.pixels.shape == (40, 40)
 
 
 def test_predict_prints_the_spread(tmp_path, capsys):
@@ -139,10 +139,10 @@ def test_predict_prints_the_spread(tmp_path, capsys):
     network = create_model("jointwrist_tiny")
     nn.init.zeros_(network.decoder.mask_head.bias)
     save_weights(tmp_path / "w.safetensors", network, {"model": "jointwrist_tiny", "options": {}, "image_size": 64})
-    Image.fromarray((film(64, 64) * 255).astype(np.uint8)).save(tmp_path / "film_R.png")
+    Image.fromarray((radiograph(64, 64) * 255).astype(np.uint8)).save(tmp_path / "radiograph_R.png")
     command = [
         "predict",
-        str(tmp_path / "film_R.png"),
+        str(tmp_path / "radiograph_R.png"),
         "-w",
         str(tmp_path / "w.safetensors"),
         "-o",

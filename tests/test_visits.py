@@ -1,4 +1,4 @@
-"""Two films that are not two visits of one patient in their order: `compare` warns, and names nobody."""
+"""Two radiographs that are not two visits of one patient in their order: `compare` warns, and names nobody."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dicom_files import make, save
 
 from jointwrist.cli import main
 from jointwrist.data.dicom import Radiograph, read_dicom
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.inference.visits import visit_cautions
+from jointwrist.phantom import PhantomConfig, make_wrist
 
 PATIENT, ORDER = "different patients", "before the baseline"
 
@@ -38,8 +38,10 @@ PATIENT, ORDER = "different patients", "before the baseline"
 )
 @pytest.mark.filterwarnings("ignore:Invalid value:UserWarning")  # said when the test writes it
 def test_headers_that_do_not_fit(tmp_path, baseline, followup, said):
-    films = [read_dicom(save(make(**header), tmp_path / f"{n}.dcm")) for n, header in enumerate((baseline, followup))]
-    cautions = visit_cautions(*films)
+    radiographs = [
+        read_dicom(save(make(**header), tmp_path / f"{n}.dcm")) for n, header in enumerate((baseline, followup))
+    ]
+    cautions = visit_cautions(*radiographs)
     assert len(cautions) == len(said)
     for caution, words in zip(cautions, said, strict=True):
         assert words in caution
@@ -60,8 +62,10 @@ def test_compare_prints_the_warnings(tmp_path, capsys):
     wrist = make_wrist(seed=3, index=0, config=PhantomConfig(size=200))
     grey = (wrist.image[0] * 4095).astype(np.uint16)
     headers = {"v1.dcm": {"StudyDate": "20200131"}, "v2.dcm": {"StudyDate": "20190131", "PatientID": "other-9"}}
-    films = [str(save(make(grey, Laterality=wrist.side, **more), tmp_path / name)) for name, more in headers.items()]
-    assert main(["compare", *films, "-o", str(tmp_path / "out")]) == 0
+    radiographs = [
+        str(save(make(grey, Laterality=wrist.side, **more), tmp_path / name)) for name, more in headers.items()
+    ]
+    assert main(["compare", *radiographs, "-o", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     first, second = printed.splitlines()[:2]
     assert first.startswith("WARNING: ") and PATIENT in first and second.startswith("WARNING: ") and ORDER in second

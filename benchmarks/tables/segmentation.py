@@ -63,8 +63,8 @@ def segmentation_tables(results: Results) -> list[Table]:
 
 def mean_table(results: Results, kind: str = "bone") -> Table:
     """Table of the paper over bones, or the same over the 14 overlap regions (`kind="overlap"`)."""
-    on_film = results.grid != "network"
-    published = published_figures("image_grid" if on_film else "segmentation") if kind == "bone" else {}
+    on_radiograph = results.grid != "network"
+    published = published_figures("image_grid" if on_radiograph else "segmentation") if kind == "bone" else {}
     cases = case_means(results, kind)
     p_values = _against_best(cases, "dsc", larger_is_better=True)
     rows = []
@@ -78,9 +78,9 @@ def mean_table(results: Results, kind: str = "bone") -> Table:
         rows.append(cells | {"p (DSC)": p_values[run]})
     if kind == "bone":
         titles = {title.split()[0]: title for title, _, _ in metrics(results).values()} | {"missed": "missed"}
-        tasks = ("segmentation", "joint") if on_film else ("segmentation", "foundation", "joint")
+        tasks = ("segmentation", "joint") if on_radiograph else ("segmentation", "foundation", "joint")
         rows += absent_rows(results, tasks, titles, published)
-        if on_film:
+        if on_radiograph:
             rows += [third_party_row(name, titles, figures) for name, figures in published.items()]
     name, what = ("segmentation", "Bones") if kind == "bone" else ("overlap", "Overlap regions of two bones")
     missed = MISSED if kind == "bone" else MISSED.replace("bones", "regions")

@@ -17,11 +17,11 @@ from playwright.sync_api import Page, sync_playwright
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
-from jointwrist.data.phantom import PhantomConfig, make_wrist
 from jointwrist.data.sample import WristSample
 from jointwrist.inference.predictor import Predictor
+from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.viewer.describe import describe_model
-from jointwrist.viewer.films import Films
+from jointwrist.viewer.radiographs import Radiographs
 from jointwrist.viewer.server import ViewerServer
 
 WEIGHTS = "jointwrist_tiny"
@@ -58,18 +58,18 @@ def main() -> None:
     """Take both pictures."""
     config = PhantomConfig(prevalence=0.3)
     predictor = Predictor.from_pretrained(WEIGHTS)
-    films = Films(predictor)
+    radiographs = Radiographs(predictor)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         paths = [Path(folder) / f"phantom_visit_{number + 1}.dcm" for number in range(len(VISITS))]
         for index, path in zip(VISITS, paths, strict=True):
             write_dicom(make_wrist(SEED, index, config), path)
-        films.add_files(paths)
-        with ViewerServer(films, describe_model(predictor, WEIGHTS), port=0) as server:
+        radiographs.add_files(paths)
+        with ViewerServer(radiographs, describe_model(predictor, WEIGHTS), port=0) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
             page = browser.new_page(viewport=WINDOW)
             page.goto(server.url)
-            rows = page.locator("#films li")
+            rows = page.locator("#radiographs li")
             rows.nth(1).locator(".open").click()
             page.wait_for_selector(".stage figcaption:has-text('visit_2')")
             scaphoid = page.locator('path.bone[data-bone="6"]').bounding_box()
@@ -83,7 +83,7 @@ def main() -> None:
             photograph(page, "viewer_visits.png")
             browser.close()
             server.shutdown()
-    films.close()
+    radiographs.close()
 
 
 if __name__ == "__main__":

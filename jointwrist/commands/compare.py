@@ -32,8 +32,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         description="Lay a follow-up over its baseline by the bones; write what changed in erosion, bone area and joint"
         " space, and a picture of both outlines.",
     )
-    parser.add_argument("baseline", type=Path, metavar="BASELINE", help="earlier film, such as a DICOM or PNG file")
-    parser.add_argument("followup", type=Path, metavar="FOLLOWUP", help="later film of the same wrist")
+    parser.add_argument(
+        "baseline", type=Path, metavar="BASELINE", help="earlier radiograph, such as a DICOM or PNG file"
+    )
+    parser.add_argument("followup", type=Path, metavar="FOLLOWUP", help="later radiograph of the same wrist")
     add_weights(parser)
     parser.add_argument("-o", "--out", type=Path, default=Path("comparison"), help="folder (default: %(default)s)")
     add_side(parser)
@@ -49,7 +51,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         type=float,
         metavar="MM",
-        help="pixel spacing of films that state none, for lengths in mm; two values where the films differ",
+        help="pixel spacing of radiographs that state none, for lengths in mm; two values where the radiographs differ",
     )
     add_field(parser)
     add_turn(parser)
@@ -59,11 +61,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=counted,
         default=[0],
         metavar="N",
-        help="which of several windows or VOI LUTs of the DICOM films, 0 is the first; two values where they differ"
+        help="which of several windows or VOI LUTs of the DICOM images, 0 is the first; two values where they differ"
         " (default: 0)",
     )
     parser.add_argument(
-        "--deidentify", action="store_true", help="call the films baseline and followup in place of their names"
+        "--deidentify", action="store_true", help="call the radiographs baseline and followup in place of their names"
     )
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
     parser.set_defaults(run=compare)
@@ -73,19 +75,19 @@ def compare(arguments: argparse.Namespace) -> int:
     """Compare two visits of one wrist."""
     from jointwrist.inference.compare import compare as compare_visits
     from jointwrist.inference.joint_space import SPACES
-    from jointwrist.inference.predictor import Predictor, read_film
+    from jointwrist.inference.predictor import Predictor, read_radiograph
 
     spaces = [bone_pair(text) for text in arguments.between] if arguments.between else SPACES
     visits = zip(("baseline", "followup"), two_spacings(arguments.spacing), two_windows(arguments.window), strict=True)
-    films = [
-        read_film(
+    radiographs = [
+        read_radiograph(
             getattr(arguments, visit), arguments.side, spacing, window, name=visit if arguments.deidentify else None
         )
         for visit, spacing, window in visits
     ]
     predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field, arguments.turn)
-    films = [one_wrist(predictor.locate(film)) for film in films]
-    comparison = compare_visits(*(predictor.predict([film])[0] for film in films), spaces)
+    radiographs = [one_wrist(predictor.locate(radiograph)) for radiograph in radiographs]
+    comparison = compare_visits(*(predictor.predict([radiograph])[0] for radiograph in radiographs), spaces)
     comparison.save(arguments.out)
     if arguments.json:
         print(json.dumps(comparison.to_dict()))
@@ -96,10 +98,10 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 def one_wrist(found: Sequence[Radiograph]) -> Radiograph:
-    """Return a film with the field of its only wrist.
+    """Return a radiograph with the field of its only wrist.
 
     Raises:
-        DataError: The film shows two.
+        DataError: The radiograph shows two.
     """
     if len(found) > 1:
         raise DataError(f"{found[0].source}: shows both hands; say with --side which one to compare")
@@ -107,7 +109,7 @@ def one_wrist(found: Sequence[Radiograph]) -> Radiograph:
 
 
 def two_spacings(given: Sequence[float] | None) -> tuple[float | None, float | None]:
-    """Return the pixel spacing of either film from the values of `--spacing`: none, one for both, or two.
+    """Return the pixel spacing of either radiograph from the values of `--spacing`: none, one for both, or two.
 
     Raises:
         UsageError: There are more, or one is no pixel spacing in mm.
@@ -123,7 +125,7 @@ def two_spacings(given: Sequence[float] | None) -> tuple[float | None, float | N
 
 
 def two_windows(given: Sequence[int]) -> tuple[int, int]:
-    """Return the window of either film from the values of `--window`: one for both, or two.
+    """Return the window of either radiograph from the values of `--window`: one for both, or two.
 
     Raises:
         UsageError: There are more.

@@ -131,7 +131,7 @@ def _add_download(verbs: argparse._SubParsersAction) -> None:
 def make_phantom(arguments: argparse.Namespace) -> int:
     """Write phantom wrists."""
     from jointwrist.config import build, parse_overrides
-    from jointwrist.data.phantom import Parts, PhantomConfig, write_phantom
+    from jointwrist.phantom import Parts, PhantomConfig, write_phantom
 
     try:
         parts = Parts(*arguments.parts) if arguments.parts else None

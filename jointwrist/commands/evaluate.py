@@ -42,7 +42,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     add_field(group)
     group.add_argument("--raw", action="store_true", help="measure masks without the postprocessing of `predict`")
     group.add_argument(
-        "--batch-size", type=positive, default=4, metavar="N", help="films at once (default: %(default)s)"
+        "--batch-size", type=positive, default=4, metavar="N", help="radiographs at once (default: %(default)s)"
     )
     add_arguments(parser)
     parser.set_defaults(run=evaluate)
@@ -63,22 +63,22 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
     from jointwrist.config import build, merge_trees, parse_overrides
     from jointwrist.data.ram_w600 import Release
     from jointwrist.engine import evaluate as engine
-    from jointwrist.engine.checkpoint import load_weights
     from jointwrist.engine.config import RunConfig, StreamConfig
     from jointwrist.engine.leaks import name_trained, recorded_patients, records
     from jointwrist.engine.loaders import load_run_data
     from jointwrist.engine.session import open_accelerator
     from jointwrist.engine.tasks import build_task
     from jointwrist.files import write_frame
-    from jointwrist.hub import find_weights
-    from jointwrist.inference.evaluate import evaluate_films
+    from jointwrist.inference.evaluate import evaluate_radiographs
     from jointwrist.inference.predictor import Predictor
+    from jointwrist.weights.checkpoint import load_weights
+    from jointwrist.weights.hub import find_weights
 
-    on_film = arguments.grid == "image"
-    if arguments.raw and not on_film:
+    on_radiograph = arguments.grid == "image"
+    if arguments.raw and not on_radiograph:
         raise UsageError("--raw is for --grid image: on the network's grid masks are measured as they are")
-    if arguments.set and on_film:
-        raise UsageError("--set is for --grid network: on the image grid films are predicted as the weights say")
+    if arguments.set and on_radiograph:
+        raise UsageError("--set is for --grid network: on the image grid radiographs are predicted as the weights say")
     path = find_weights(arguments.weights)
     model, info = load_weights(path)
     if "config" not in info:
@@ -96,20 +96,22 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
     trained = recorded_patients([*records(info), *data.inherited], tested, data.prints)
     if accelerator.is_main_process and trained:
         complain(name_trained(trained, len(tested)))
-    if on_film:
+    if on_radiograph:
         predictor = Predictor.from_pretrained(path, accelerator.device, arguments.field)
         predictor.tidy = not arguments.raw
         cases = [case for dataset in datasets for case in dataset.cases]
-        tables = evaluate_films(accelerator, predictor, cases, arguments.batch_size, complain)
+        tables = evaluate_radiographs(accelerator, predictor, cases, arguments.batch_size, complain)
     else:
         cases, task = ConcatDataset(datasets), build_task(config, data.prior)
         _, tables = engine.evaluate(accelerator, model.to(accelerator.device), cases, task)
-    missing = {case.identifier for dataset in datasets for case in dataset.cases} if on_film else set()
+    missing = {case.identifier for dataset in datasets for case in dataset.cases} if on_radiograph else set()
     missing -= {row["case"] for rows in tables.values() for row in rows}
     if not accelerator.is_main_process:
         return 2 if missing else 0
     if missing:
-        complain(f"{len(missing)} of {len(cases)} films have no rows, for no wrist was found; --field whole takes all")
+        complain(
+            f"{len(missing)} of {len(cases)} radiographs have no rows, for no wrist was found; --field whole takes all"
+        )
     for name, rows in tables.items():
         frame = pd.DataFrame(rows)
         if name == "erosion":

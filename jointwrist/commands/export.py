@@ -29,8 +29,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def export(arguments: argparse.Namespace) -> int:
     """Write weights as a program."""
-    from jointwrist.hub import find_weights
     from jointwrist.inference.export import export_weights
+    from jointwrist.weights.hub import find_weights
 
     kind = _format(arguments.out, arguments.format)
     difference = export_weights(find_weights(arguments.weights), arguments.out, kind)

@@ -1,4 +1,4 @@
-"""`jointwrist predict`: films to overlays, scores and masks."""
+"""`jointwrist predict`: radiographs to overlays, scores and masks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from jointwrist.errors import DataError, require
 if TYPE_CHECKING:
     from jointwrist.inference.result import WristResult
 
-#: Side in pixels of a film on the sheet of all predictions.
+#: Side in pixels of a radiograph on the sheet of all predictions.
 SHEET_TILE = 360
 
 
@@ -37,56 +37,56 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         description="Write an overlay, the scores and bones found as JSON, and the masks of every radiograph.",
     )
     parser.add_argument(
-        "films", nargs="*", type=Path, metavar="FILE", help="BMP, PNG, JPEG, TIFF or DICOM, or a folder"
+        "radiographs", nargs="*", type=Path, metavar="FILE", help="BMP, PNG, JPEG, TIFF or DICOM, or a folder"
     )
     add_weights(parser)
     parser.add_argument("-o", "--out", type=Path, default=Path("predictions"), help="folder (default: %(default)s)")
     add_side(parser)
     add_device(parser)
     parser.add_argument(
-        "--batch-size", type=positive, default=4, metavar="N", help="films at once (default: %(default)s)"
+        "--batch-size", type=positive, default=4, metavar="N", help="radiographs at once (default: %(default)s)"
     )
     parser.add_argument(
-        "--tta", action="store_true", help="average over five views of each film and say how far they lie apart"
+        "--tta", action="store_true", help="average over five views of each radiograph and say how far they lie apart"
     )
     add_field(parser)
     add_turn(parser)
     add_window(parser)
-    parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw all films on one PNG or JPEG")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw all radiographs on one PNG or JPEG")
     parser.add_argument("--json", action="store_true", help="print the results as JSON lines")
     parser.add_argument(
         "--dicom",
         nargs="?",
         const="seg,sr",
         metavar="KINDS",
-        help="also write DICOM objects of DICOM films, some of seg (segmentation), sr (structured report), pr"
+        help="also write DICOM objects of DICOM radiographs, some of seg (segmentation), sr (structured report), pr"
         " (presentation state) and sc (overlay as a secondary capture), by commas (default: seg,sr)",
     )
     parser.add_argument(
         "--for",
         dest="tool",
         choices=("coco", "labelme", "nifti", "seg.nrrd"),
-        help="also write films and masks into OUT/TOOL to be corrected by hand, and for `jointwrist data import`",
+        help="also write radiographs and masks into OUT/TOOL to be corrected by hand, and for `jointwrist data import`",
     )
     parser.add_argument(
         "--deidentify",
         action="store_true",
-        help="leave patient and study, not UIDs, empty in DICOM files, and number the films in place of their names",
+        help="leave patient and study, not UIDs, empty in DICOM files, and number the images in place of their names",
     )
     parser.set_defaults(run=predict, misused=parser.error)
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """Predict films; one that cannot be read is named, and the others go on."""
+    """Predict radiographs; one that cannot be read is named, and the others go on."""
     kinds = dicom_kinds(arguments)
-    films = list(dict.fromkeys(given_films(arguments)))
-    stems = neutral_stems(films) if arguments.deidentify else output_stems(films)
+    radiographs = list(dict.fromkeys(given_radiographs(arguments)))
+    stems = neutral_stems(radiographs) if arguments.deidentify else output_stems(radiographs)
     from jointwrist.data.export import Export
-    from jointwrist.inference.annotation import drawn_result
-    from jointwrist.inference.dicom_objects import BUILDERS
-    from jointwrist.inference.dicom_source import save_dataset
     from jointwrist.inference.predictor import Predictor
-    from jointwrist.inference.sheet import draw_tile, picture_format, save_sheet
+    from jointwrist.outputs.annotation import drawn_result
+    from jointwrist.outputs.dicom_objects import BUILDERS
+    from jointwrist.outputs.dicom_source import save_dataset
+    from jointwrist.outputs.sheet import draw_tile, picture_format, save_sheet
 
     if kinds:
         require("highdicom", "dicom")
@@ -101,7 +101,7 @@ def predict(arguments: argparse.Namespace) -> int:
         failures.append(error)
 
     done = predictor.stream(
-        films,
+        radiographs,
         arguments.side,
         tta=arguments.tta,
         batch_size=arguments.batch_size,
@@ -137,29 +137,29 @@ def predict(arguments: argparse.Namespace) -> int:
 
 
 def dicom_kinds(arguments: argparse.Namespace) -> list[str]:
-    """Return the DICOM objects that `--dicom` asks for; what it took of the films goes back to them.
+    """Return the DICOM objects that `--dicom` asks for; what it took of the radiographs goes back to them.
 
     Raises:
         UsageError: A kind is unknown.
-        SystemExit: There are no films.
+        SystemExit: There are no radiographs.
     """
-    from jointwrist.inference.dicom_objects import BUILDERS
+    from jointwrist.outputs.dicom_objects import BUILDERS
 
     asked = arguments.dicom or ""
     kinds = [kind.strip() for kind in asked.split(",") if kind.strip()]
     unknown = [kind for kind in kinds if kind not in BUILDERS]
     if unknown and Path(asked).exists():  # `--dicom wrist.dcm` names no kinds
-        arguments.films.insert(0, Path(asked))
+        arguments.radiographs.insert(0, Path(asked))
         kinds, unknown = ["seg", "sr"], []
     if unknown:
         raise UsageError(f"--dicom {asked}: {unknown[0]!r} is none of {', '.join(BUILDERS)}, and no file")
-    if not arguments.films:
+    if not arguments.radiographs:
         arguments.misused("name at least one FILE")
     return list(dict.fromkeys(kinds))
 
 
-def given_films(arguments: argparse.Namespace) -> Iterator[Path]:
-    """Yield the films that the command line names; its messages number what they must not name.
+def given_radiographs(arguments: argparse.Namespace) -> Iterator[Path]:
+    """Yield the radiographs that the command line names; its messages number what they must not name.
 
     What folders hold besides is said.
 
@@ -167,48 +167,50 @@ def given_films(arguments: argparse.Namespace) -> Iterator[Path]:
         DataError: A path does not exist, or a folder holds no radiographs.
     """
     from jointwrist.data.dicom import called
-    from jointwrist.data.search import describe_left_out, find_films
+    from jointwrist.data.search import describe_left_out, find_radiographs
 
-    for number, path in enumerate(arguments.films, 1):
+    for number, path in enumerate(arguments.radiographs, 1):
         name = f"FILE {number} of the command" if arguments.deidentify else None
 
         def tell(folder: Path, others: list[Path], name: str | None = name) -> None:
             complain(describe_left_out(folder, others, name))
 
         with called(path, name):
-            yield from find_films([path], arguments.out, tell)
+            yield from find_radiographs([path], arguments.out, tell)
 
 
-def neutral_stems(films: Sequence[Path]) -> list[str]:
-    """Number the films in their order: file names often hold a patient's name or number."""
-    return [f"film-{number:03d}" for number, _ in enumerate(films, 1)]
+def neutral_stems(radiographs: Sequence[Path]) -> list[str]:
+    """Number the radiographs in their order: file names often hold a patient's name or number."""
+    return [f"film-{number:03d}" for number, _ in enumerate(radiographs, 1)]
 
 
-def output_stems(films: Sequence[Path]) -> list[str]:
-    """Name the output of each film after it, with its ending and as many of its folders as tell it from the others.
+def output_stems(radiographs: Sequence[Path]) -> list[str]:
+    """Name the output of each image after it, with its ending and as many of its folders as tell it from the others.
 
     Raises:
-        UsageError: Two films would have one name all the same.
+        UsageError: Two radiographs would have one name all the same.
     """
-    stems = [film.stem for film in films]
-    for parts in range(1, max((len(film.parts) for film in films), default=0) + 1):
+    stems = [radiograph.stem for radiograph in radiographs]
+    for parts in range(1, max((len(radiograph.parts) for radiograph in radiographs), default=0) + 1):
         counts = Counter(stems)
         if max(counts.values()) == 1:
             break
         stems = [
-            "_".join(part.strip("/\\:").replace(".", "_") for part in film.parts[-parts:]) if counts[stem] > 1 else stem
-            for film, stem in zip(films, stems, strict=True)
+            "_".join(part.strip("/\\:").replace(".", "_") for part in radiograph.parts[-parts:])
+            if counts[stem] > 1
+            else stem
+            for radiograph, stem in zip(radiographs, stems, strict=True)
         ]
     for stem, count in Counter(stems).items():
         if count > 1:
             raise UsageError(
-                f"{count} films would be written as {stem}; predict them one by one, each with its own --out"
+                f"{count} radiographs would be written as {stem}; predict them one by one, each with its own --out"
             )
     return stems
 
 
 def hand_stem(stem: str, side: str, taken: set[str]) -> str:
-    """Name the output of one of a film's two hands by its side, as no other output is named, and take the name."""
+    """Name the output of one of a image's two hands by its side, as no other output is named, and take the name."""
     while f"{stem}_{side}" in taken:
         stem += "_both"
     taken.add(f"{stem}_{side}")
@@ -220,7 +222,7 @@ def summary(result: WristResult) -> str:
     from jointwrist.anatomy import JOINTS
     from jointwrist.inference.result import LEVEL_LABELS
 
-    hand = {"L": ", left hand", "R": ", right hand"}[result.side] if result.film.field else ""
+    hand = {"L": ", left hand", "R": ", right hand"}[result.side] if result.radiograph.field else ""
     text = f"{result.name}{hand}: {len(result.bones)} of 14 bones"
     if result.scored.any():
         eroded = [

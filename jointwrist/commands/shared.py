@@ -55,7 +55,9 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
 
 def add_side(parser: argparse.ArgumentParser) -> None:
     """Take `--side`."""
-    parser.add_argument("--side", choices=("L", "R"), help="hand on the films; a DICOM header that names one stands")
+    parser.add_argument(
+        "--side", choices=("L", "R"), help="hand on the radiographs; a DICOM header that names one stands"
+    )
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +71,8 @@ def add_field(parser: argparse.ArgumentParser) -> None:
         "--field",
         choices=("auto", "whole"),
         default="auto",
-        help="auto finds the wrist on films of a whole hand or of both, and refuses films without one; whole takes"
-        " every film as it is (default: %(default)s)",
+        help="auto finds the wrist on images of a whole hand or of both, and refuses images without one; whole takes"
+        " every radiograph as it is (default: %(default)s)",
     )
 
 
@@ -80,8 +82,8 @@ def add_turn(parser: argparse.ArgumentParser) -> None:
         "--turn",
         type=_turn,
         metavar="auto|0|90|180|270",
-        help="degrees clockwise by which the films must be turned for the fingers to point upwards; auto tries the"
-        " others where no wrist is found on a film as it lies (default: auto)",
+        help="degrees clockwise by which the images must be turned for the fingers to point upwards; auto tries the"
+        " others where no wrist is found on a radiograph as it lies (default: auto)",
     )
 
 
@@ -92,7 +94,7 @@ def add_window(parser: argparse.ArgumentParser) -> None:
         type=counted,
         default=0,
         metavar="N",
-        help="which of several windows or VOI LUTs of a DICOM film, 0 is the first (default: %(default)s)",
+        help="which of several windows or VOI LUTs of a DICOM radiograph, 0 is the first (default: %(default)s)",
     )
 
 

@@ -47,7 +47,6 @@ def train(arguments: argparse.Namespace) -> int:
     from jointwrist.config import build, merge_trees, parse_overrides, read_yaml
     from jointwrist.data.ram_w600 import Release
     from jointwrist.engine.calibrate import settle
-    from jointwrist.engine.checkpoint import save_weights
     from jointwrist.engine.config import RunConfig
     from jointwrist.engine.loaders import load_run_data
     from jointwrist.engine.session import open_accelerator, tracked
@@ -55,6 +54,7 @@ def train(arguments: argparse.Namespace) -> int:
     from jointwrist.engine.tasks import build_task
     from jointwrist.engine.trainer import BEST, Trainer
     from jointwrist.files import check_writable, write_frame
+    from jointwrist.weights.checkpoint import save_weights
 
     spec = known_model(arguments.model)
     if spec.task == "foundation":

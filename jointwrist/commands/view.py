@@ -1,4 +1,4 @@
-"""`jointwrist view`: films in the browser."""
+"""`jointwrist view`: radiographs in the browser."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         " Files can be dropped on it. It is served on this machine alone, and nothing is kept.",
     )
     parser.add_argument(
-        "films", nargs="*", type=Path, metavar="FILE", help="BMP, PNG, JPEG, TIFF or DICOM, or a folder"
+        "radiographs", nargs="*", type=Path, metavar="FILE", help="BMP, PNG, JPEG, TIFF or DICOM, or a folder"
     )
     add_weights(parser)
     add_side(parser)
     add_device(parser)
-    parser.add_argument("--tta", action="store_true", help="average over five views of each film")
+    parser.add_argument("--tta", action="store_true", help="average over five views of each radiograph")
     add_field(parser)
     add_turn(parser)
     add_window(parser)
@@ -38,7 +38,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def view(arguments: argparse.Namespace) -> int:
-    """Serve a page to look at films."""
+    """Serve a page to look at radiographs."""
     from jointwrist.viewer import run
 
     return run.view(arguments)

@@ -20,7 +20,7 @@ BONES = 10
 def misplaced(image: np.ndarray, bits: np.ndarray) -> str | None:
     """Say how masks would lie better on their image, or None where they lie well, or too few are drawn to tell.
 
-    Bones are brighter than what is round them, or darker on an inverted film. The contrast of all masks together
+    Bones are brighter than what is round them, or darker on an inverted radiograph. The contrast of all masks together
     against a rim round them is taken at every shift up to a quarter of the image at once, by correlation, and of the
     mirrored masks in place. Of 960 phantoms, some of them inverted or osteopenic, none was called misplaced; moved by
     5 % of the side 93 % were, by 12 % all.

@@ -20,7 +20,7 @@ from jointwrist.data.faults import Fault, FaultError
 from jointwrist.data.images import read_image
 from jointwrist.data.layout import SPLITS, parse_identifier
 from jointwrist.data.plausible import oddities
-from jointwrist.data.ram_w600 import Case, Release, film_boxes, load_crop, read_masks, read_truth
+from jointwrist.data.ram_w600 import Case, Release, load_crop, radiograph_boxes, read_masks, read_truth
 from jointwrist.data.tables import read_spacings
 from jointwrist.errors import DataError
 
@@ -233,7 +233,7 @@ def _misplaced(path: Path, image: np.ndarray, bits: np.ndarray) -> Iterable[Faul
 
 
 def _box_faults(root: Path, case: Case, size: tuple[int, ...]) -> Iterable[Fault]:
-    boxes = film_boxes(case, size)
+    boxes = radiograph_boxes(case, size)
     if boxes is None:
         return
     height, width = size

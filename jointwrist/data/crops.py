@@ -9,7 +9,7 @@ from torch import Tensor
 from jointwrist.data.arrays import read_npz
 from jointwrist.data.faults import Fault, refuse
 from jointwrist.data.mask_resize import resize_bits
-from jointwrist.data.ram_w600 import Case, film_boxes
+from jointwrist.data.ram_w600 import Case, radiograph_boxes
 
 
 def load_crop_erosion(case: Case, joint: int, size: tuple[int, int], mirrored: bool = False) -> np.ndarray | None:
@@ -28,7 +28,7 @@ def load_crop_erosion(case: Case, joint: int, size: tuple[int, int], mirrored: b
         DataError: The file is damaged, or the crop is not what the box cuts out.
     """
     eroded = None if case.truth is None else read_npz(case.truth, ("eroded",)).get("eroded")
-    boxes = None if eroded is None else film_boxes(case, eroded.shape)
+    boxes = None if eroded is None else radiograph_boxes(case, eroded.shape)
     if boxes is None or np.isnan(boxes[joint]).any():
         return None
     height, width = eroded.shape

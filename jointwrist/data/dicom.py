@@ -31,19 +31,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Radiograph:
-    """One film in its own orientation.
+    """One radiograph in its own orientation.
 
     Attributes:
         pixels: (H, W) float32 in [0, 1], bright bone on dark ground, as they are stored.
         spacing_mm: Width of a pixel in mm, or None if the file gives none that can be used.
         side: "L" or "R", or None if unknown.
-        notes: What a person should know of this film, a sentence each; never patient data.
+        notes: What a person should know of this radiograph, a sentence each; never patient data.
         header: DICOM dataset without its pixels, or None. It holds patient data and is left out of the repr.
         source: File that it came from, or what it is called in its place; None of an array.
-        study: What the films of one study have in common, or None where that is not known. It may name a patient and is
-            left out of the repr.
+        study: What the radiographs of one study have in common, or None where that is not known. It may name a patient
+            and is left out of the repr.
         field: Left, top, right and bottom of the part in pixels that shows the wrist; None where all of it does.
-        turn: Degrees clockwise, a multiple of 90, by which the film must be turned for the fingers to point upwards.
+        turn: Degrees clockwise, a multiple of 90, by which the radiograph must be turned for the fingers to point
+        upwards.
         cautions: Those of the notes that put all of a result in doubt, such as another view; commands print them.
         aspect: Height of a pixel over its width.
     """
@@ -67,7 +68,7 @@ class Radiograph:
 
     @property
     def both_hands(self) -> bool:
-        """Whether the header says that both hands are on the film."""
+        """Whether the header says that both hands are on the radiograph."""
         return self.side is None and self.header is not None and stated_laterality(self.header) == "B"
 
     @property
@@ -84,7 +85,7 @@ class Radiograph:
         return self.pixels[top:bottom, left:right]
 
     def cropped(self) -> Radiograph:
-        """Return the field as a film of its own."""
+        """Return the field as a radiograph of its own."""
         return replace(self, pixels=self.wrist, field=None)
 
 
@@ -103,7 +104,7 @@ def load_radiograph(
             but not over a coded laterality.
         spacing_mm: Pixel spacing of a picture, which states none, or of a DICOM file whose header gives none.
         window: Which of several VOI LUTs or windows of a DICOM file, from 0.
-        name: What the film and messages call the file, whose own name may be a patient's; None takes its path.
+        name: What the radiograph and messages call the file, whose own name may be a patient's; None takes its path.
 
     Raises:
         DataError: The file is missing, damaged, or not a single radiograph.
@@ -112,11 +113,13 @@ def load_radiograph(
     _check_side(side)
     with called(path, name):
         if is_dicom(path):
-            film = read_dicom(path, side, window, spacing_mm)
+            radiograph = read_dicom(path, side, window, spacing_mm)
         else:
             hand, cautions = agree([(ASKED, side), (NAME, side_of_name(path))])
-            film = Radiograph(read_image(path), spacing_mm, hand, cautions, None, path, _study(path), cautions=cautions)
-    return film if name is None else replace(film, source=Path(name))
+            radiograph = Radiograph(
+                read_image(path), spacing_mm, hand, cautions, None, path, _study(path), cautions=cautions
+            )
+    return radiograph if name is None else replace(radiograph, source=Path(name))
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def open_dicom(path: Path, **options) -> tuple[Dataset, tuple[str, ...]]:
     if whole:
         meta = pydicom.filereader.read_file_meta_info(path)
         if meta.get("MediaStorageSOPClassUID") == _DIRECTORY:
-            raise DataError(f"{path}: lists the films of a disc; give the folder that it lies in")
+            raise DataError(f"{path}: lists the radiographs of a disc; give the folder that it lies in")
         if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
             source = _inflated(path, meta)
     elif head.startswith(_PREFIX):

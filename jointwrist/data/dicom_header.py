@@ -20,7 +20,7 @@ from jointwrist.errors import DataError
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-#: Modalities of single projections; OT is what converters of film scans write.
+#: Modalities of single projections; OT is what converters of radiograph scans write.
 MODALITIES = ("CR", "DX", "RG", "OT")
 #: Storage classes, by pydicom's keyword, of single projections.
 STORAGE_CLASSES = (
@@ -172,13 +172,13 @@ def orientation_notes(dataset: Dataset) -> list[str]:
         if re.sub("([A-Z])[A-Z]*", r"\1", directions) != _UPWARDS:
             notes.append(
                 f"PatientOrientation {directions} is not that of a posteroanterior hand with the fingers upwards"
-                f" ({_UPWARDS}): the film may be turned or mirrored, look at the overlay."
+                f" ({_UPWARDS}): the radiograph may be turned or mirrored, look at the overlay."
             )
     elif element_text(dataset, "FieldOfViewHorizontalFlip") == "YES" or _turned(
         element_text(dataset, "FieldOfViewRotation")
     ):
         notes.append(
-            "The header says that the film was turned or mirrored after exposure, and not how the hand lies on it: look"
+            "The header says that the image was turned or mirrored after exposure, not how the hand lies on it: look"
             " at the overlay."
         )
     return notes

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _CODED_SIDES = {
     "7771000": "L", "24028007": "R", "51440002": "B", "G-A101": "L", "G-A100": "R", "G-A102": "B",
 }  # fmt: skip
-#: Elements whose text may name the hand, the more particular first; those of a study may speak of both films of it.
+#: Elements whose text may name the hand, the more particular first; those of a study may speak of both radiographs of
+#: it.
 _TEXTS = (
     ("the body part in the header", ("BodyPartExamined",)),
     ("the series description", ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")),
@@ -43,7 +44,7 @@ _CODES = ("AnatomicRegionSequence", "PrimaryAnatomicStructureSequence", "Procedu
 #: Years below which bones still grow.
 ADULT = 18
 _YEARS = {"D": 365.25, "W": 365.25 / 7, "M": 12, "Y": 1}
-#: Elements that say when a film was taken, the nearest to the exposure first.
+#: Elements that say when a radiograph was taken, the nearest to the exposure first.
 TAKEN = ("AcquisitionDate", "AcquisitionDateTime", "ContentDate", "SeriesDate", "StudyDate")
 #: What a body part may be called besides a hand: the limb that it belongs to, or nothing in particular.
 _LIMBS = frozenset(
@@ -96,15 +97,15 @@ def scope_cautions(dataset: Dataset) -> tuple[str, ...]:
         cautions.append("The header names another part of the body than hand or wrist.")
     view = element_text(dataset, "ViewPosition")
     said = _view_words(view) or _view_words(_meaning(dataset, "ViewCodeSequence"))
-    of_film = bool(said)
+    of_radiograph = bool(said)
     said = said or {
         word for name in ("SeriesDescription", "ProtocolName") for word in _view_words(element_text(dataset, name))
     }
     if re.fullmatch("[A-Z]{2,3}", view):
         if not said & _FRONTAL:
             cautions.append(f"The header names the view {view}; posteroanterior views are understood.")
-    # the description of a series may name the views of all its films
-    elif said & _OBLIQUE and (of_film or not said & _FRONTAL):
+    # the description of a series may name the views of all its radiographs
+    elif said & _OBLIQUE and (of_radiograph or not said & _FRONTAL):
         cautions.append("The header names another view than posteroanterior, which alone is understood.")
     return tuple(cautions)
 

@@ -29,7 +29,7 @@ INSTANCES = "instances.json"
 
 
 @dataclass(frozen=True)
-class DrawnFilm:
+class DrawnRadiograph:
     """A radiograph and its masks, as it lies.
 
     Attributes:
@@ -80,16 +80,16 @@ class Export:
         #: Whether erosions are known of every radiograph.
         self.erosions = True
 
-    def add(self, film: DrawnFilm) -> None:
+    def add(self, radiograph: DrawnRadiograph) -> None:
         """Write a radiograph and its masks.
 
         Raises:
             MissingExtraError: A package that the format needs is not installed.
         """
-        name = self._copy(film)
-        self._write(self, film, name, layers_of(film.bones, film.eroded))
-        self.erosions &= film.eroded is not None
-        self.rows.append({"file": name, "spacing_mm": film.spacing_mm, **film.row})
+        name = self._copy(radiograph)
+        self._write(self, radiograph, name, layers_of(radiograph.bones, radiograph.eroded))
+        self.erosions &= radiograph.eroded is not None
+        self.rows.append({"file": name, "spacing_mm": radiograph.spacing_mm, **radiograph.row})
 
     def finish(self) -> None:
         """Write the table, and with COCO the file of instances."""
@@ -103,37 +103,37 @@ class Export:
         table.writerows(self.rows)
         write_text(self.out / TABLE, text.getvalue())
 
-    def _copy(self, film: DrawnFilm) -> str:
-        if film.picture is None or film.picture.suffix.lower() not in IMAGE_SUFFIXES - {".npy"}:
-            write_image(self.out / f"{film.stem}.png", film.image)
-            return f"{film.stem}.png"
-        name = f"{film.stem}{film.picture.suffix.lower()}"
+    def _copy(self, radiograph: DrawnRadiograph) -> str:
+        if radiograph.picture is None or radiograph.picture.suffix.lower() not in IMAGE_SUFFIXES - {".npy"}:
+            write_image(self.out / f"{radiograph.stem}.png", radiograph.image)
+            return f"{radiograph.stem}.png"
+        name = f"{radiograph.stem}{radiograph.picture.suffix.lower()}"
         with atomic(self.out / name) as temporary:
-            shutil.copyfile(film.picture, temporary)
+            shutil.copyfile(radiograph.picture, temporary)
         return name
 
 
-def _coco(export: Export, film: DrawnFilm, name: str, layers: Sequence[Layer]) -> None:
-    export.coco.append(coco.CocoImage.of(name, film.bones.shape, layers))
+def _coco(export: Export, radiograph: DrawnRadiograph, name: str, layers: Sequence[Layer]) -> None:
+    export.coco.append(coco.CocoImage.of(name, radiograph.bones.shape, layers))
 
 
-def _labelme(export: Export, film: DrawnFilm, name: str, layers: Sequence[Layer]) -> None:
-    labelme.write(export.out / f"{film.stem}.json", name, layers, film.bones.shape)
+def _labelme(export: Export, radiograph: DrawnRadiograph, name: str, layers: Sequence[Layer]) -> None:
+    labelme.write(export.out / f"{radiograph.stem}.json", name, layers, radiograph.bones.shape)
 
 
-def _nifti(export: Export, film: DrawnFilm, name: str, layers: Sequence[Layer]) -> None:
-    nifti.write_film(export.out / film.stem, film.image, film.spacing_mm)
-    nifti.write_folder(export.out / film.stem, layers, film.spacing_mm)
+def _nifti(export: Export, radiograph: DrawnRadiograph, name: str, layers: Sequence[Layer]) -> None:
+    nifti.write_radiograph(export.out / radiograph.stem, radiograph.image, radiograph.spacing_mm)
+    nifti.write_folder(export.out / radiograph.stem, layers, radiograph.spacing_mm)
 
 
-def _seg_nrrd(export: Export, film: DrawnFilm, name: str, layers: Sequence[Layer]) -> None:
-    seg_nrrd.write_film(export.out / f"{film.stem}.nrrd", film.image, film.spacing_mm)
-    path = export.out / f"{film.stem}{seg_nrrd.SUFFIX}"
-    seg_nrrd.write(path, layers, film.bones.shape, film.spacing_mm)
+def _seg_nrrd(export: Export, radiograph: DrawnRadiograph, name: str, layers: Sequence[Layer]) -> None:
+    seg_nrrd.write_radiograph(export.out / f"{radiograph.stem}.nrrd", radiograph.image, radiograph.spacing_mm)
+    path = export.out / f"{radiograph.stem}{seg_nrrd.SUFFIX}"
+    seg_nrrd.write(path, layers, radiograph.bones.shape, radiograph.spacing_mm)
 
 
 #: Writer of the masks of one radiograph by format.
-FORMATS: Mapping[str, Callable[[Export, DrawnFilm, str, Sequence[Layer]], None]] = {
+FORMATS: Mapping[str, Callable[[Export, DrawnRadiograph, str, Sequence[Layer]], None]] = {
     "coco": _coco,
     "labelme": _labelme,
     "nifti": _nifti,
@@ -141,7 +141,7 @@ FORMATS: Mapping[str, Callable[[Export, DrawnFilm, str, Sequence[Layer]], None]]
 }
 
 
-def drawn_case(case: Case) -> DrawnFilm:
+def drawn_case(case: Case) -> DrawnRadiograph:
     """Read a case of a release that has masks.
 
     Raises:
@@ -151,7 +151,7 @@ def drawn_case(case: Case) -> DrawnFilm:
     size = image.shape
     parts = parse_identifier(case.identifier)
     scores = zip(JOINT_NAMES, case.scores, strict=True)
-    return DrawnFilm(
+    return DrawnRadiograph(
         stem=case.identifier,
         image=image,
         picture=case.image,
@@ -192,7 +192,7 @@ def export_release(root: str | Path, out: str | Path, kind: str, split: str = "a
     check_empty(Path(out))
     with whole_folder(Path(out)) as folder:
         export = Export(folder, kind)
-        for case in tqdm(cases, desc="export", unit="film", disable=None, leave=False):
+        for case in tqdm(cases, desc="export", unit="radiograph", disable=None, leave=False):
             export.add(drawn_case(case))
         export.finish()
     return len(cases), len(chosen) - len(cases)

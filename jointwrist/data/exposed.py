@@ -1,4 +1,4 @@
-"""The part of a film that was exposed: what lies between bars of one grey."""
+"""The part of a radiograph that was exposed: what lies between bars of one grey."""
 
 from __future__ import annotations
 

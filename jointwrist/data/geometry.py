@@ -105,7 +105,7 @@ def _stated_aspect(dataset: Dataset) -> tuple[float, tuple[str, ...]]:
 
 
 def _oblong(aspect: float) -> str:
-    return f"Pixels are {aspect:.4g} times as high as wide; the network sees the film with square ones."
+    return f"Pixels are {aspect:.4g} times as high as wide; the network sees the radiograph with square ones."
 
 
 def _is_spacing(sides: list[float] | None) -> bool:

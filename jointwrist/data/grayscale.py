@@ -27,7 +27,7 @@ class _Values(NamedTuple):
 def displayed(
     stored: np.ndarray, padding: np.ndarray | None, dataset: Dataset, window: int = 0
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Turn stored values into grey values as a viewer shows them, bright where the film is bright.
+    """Turn stored values into grey values as a viewer shows them, bright where the radiograph is bright.
 
     A VOI LUT goes before a window; without either, or where they leave one grey value of many or cannot be used, the
     full range of the values is used. Padding has no part in that range and is dark.

@@ -15,8 +15,8 @@ from jointwrist.data.tiff import read_grey
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 
-#: Longest side of an image that is read, in pixels: 1.9 times that of a 43 x 43 cm detector at 0.1 mm. Films are padded
-#: to a square, so that a long strip costs what the square does. Reading takes at most 16 bytes a pixel.
+#: Longest side of an image that is read, in pixels: 1.9 times that of a 43 x 43 cm detector at 0.1 mm. Radiographs are
+#: padded to a square, so that a long strip costs what the square does. Reading takes at most 16 bytes a pixel.
 MAX_SIDE = 2**13
 #: Endings of the files that `read_image` takes.
 IMAGE_SUFFIXES = frozenset({".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"})
@@ -67,7 +67,7 @@ def check_size(name: str | Path, width: int, height: int) -> None:
 
 
 def _decode(path: Path) -> tuple[np.ndarray, int | None]:
-    """Decode an image file into (H, W) bool, 8 to 64-bit integers or float32, bright where the film is.
+    """Decode an image file into (H, W) bool, 8 to 64-bit integers or float32, bright where the radiograph is.
 
     Returns:
         Values, and the largest that they can have where their type does not tell it.

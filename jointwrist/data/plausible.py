@@ -9,14 +9,14 @@ import numpy as np
 from jointwrist.anatomy import BONES, NUM_BONES, OVERLAP_PAIRS
 from jointwrist.data.sample import unpack_masks
 
-#: Mean share of a film of 90 mm that a bone covers, of 40 phantoms; in the order of the bones.
+#: Mean share of a radiograph of 90 mm that a bone covers, of 40 phantoms; in the order of the bones.
 _SHARES = np.array([38, 101, 40, 27, 22, 23, 30, 26, 17, 37, 41, 36, 35, 41]) / 1000
 #: Pairs of bones that lie side by side, whether they overlap or not.
 _NEIGHBOURS = (*OVERLAP_PAIRS, (0, 3), (0, 4), (1, 2), (3, 5), (4, 5), (9, 10), (11, 12), (12, 13))
 _CARPUS = {0, 3, 4, 5, 6, 7, 8}
 #: How much larger than its share among the others a bone may be where a neighbour is missing.
 _LARGEST = {bone: 1.3 if bone in _CARPUS else 1.8 for bone in range(NUM_BONES)}
-#: The same for a film without other bones, which may show less than 90 mm.
+#: The same for a radiograph without other bones, which may show less than 90 mm.
 _LARGEST_ALONE = 3.0
 #: Bones, and pairs of them, below which nothing is said of their sizes and overlaps.
 _ENOUGH = 3
@@ -68,7 +68,7 @@ def _merged(areas: np.ndarray, pixels: int) -> Iterator[tuple[str, str]]:
     for bone in np.flatnonzero(areas):
         missing = [a + b - bone for a, b in _NEIGHBOURS if bone in (a, b) and not areas[a + b - bone]]
         drawn = {int(other) for other in np.flatnonzero(areas)} - {int(bone)}
-        # the edges of films cut long bones, so that they tell less of the size of a wrist
+        # the edges of radiographs cut long bones, so that they tell less of the size of a wrist
         others = relative[sorted(drawn & _CARPUS if len(drawn & _CARPUS) >= _ENOUGH else drawn)]
         enough = len(others) >= _ENOUGH
         size = relative[bone] / np.median(others) if enough else relative[bone] / _LARGEST_ALONE

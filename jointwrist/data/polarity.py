@@ -1,4 +1,4 @@
-"""Negatives: films whose bones are dark on a bright ground."""
+"""Negatives: radiographs whose bones are dark on a bright ground."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _BRIGHT = 0.8
 def has_bright_ground(pixels: np.ndarray) -> bool:
     """Whether the ground of (H, W) pixels is bright along the left and right edges, or along the upper and lower ones.
 
-    So it is on a negative, but also on a film in a ragged white frame: what bones are darker than tells the two apart.
-    Bars of one grey along the edges have no say.
+    So it is on a negative, but also on a radiograph in a ragged white frame: what bones are darker than tells the two
+    apart. Bars of one grey along the edges have no say.
     """
     pixels = pixels[exposed_window(pixels)]
     low, high = np.percentile(pixels, [1, 99])
@@ -43,6 +43,6 @@ def contrast(pixels: np.ndarray, masks: np.ndarray) -> float:
     return float(pixels[bones].mean() - pixels[beside].mean()) if bones.any() and beside.any() else 0.0
 
 
-def negative(film: Radiograph) -> Radiograph:
-    """Return a film with dark and bright exchanged."""
-    return replace(film, pixels=film.pixels.max() + film.pixels.min() - film.pixels)
+def negative(radiograph: Radiograph) -> Radiograph:
+    """Return a radiograph with dark and bright exchanged."""
+    return replace(radiograph, pixels=radiograph.pixels.max() + radiograph.pixels.min() - radiograph.pixels)

@@ -263,7 +263,7 @@ def load_sample(case: Case, right_hand: bool = True) -> WristSample:
         spacing_mm=case.spacing_mm,
         eroded=truth.get("eroded"),
         healthy=truth.get("healthy"),
-        boxes=film_boxes(case, size),
+        boxes=radiograph_boxes(case, size),
     )
     return as_right_hand(sample) if right_hand else sample
 
@@ -315,8 +315,8 @@ def read_masks(path: Path, size: tuple[int, int] | None) -> np.ndarray:
     return pack_masks(masks)
 
 
-def film_boxes(case: Case, size: tuple[int, int]) -> np.ndarray | None:
-    """Bring the joint boxes of a case to the size (height, width) of its film, which annotation tools may have resized.
+def radiograph_boxes(case: Case, size: tuple[int, int]) -> np.ndarray | None:
+    """Scale the joint boxes of a case to the size (height, width) of its image, which tools may have resized.
 
     Returns:
         (6, 4) float32 (x0, y0, x1, y1) in pixels, nan where a joint has none; or None without boxes.

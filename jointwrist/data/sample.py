@@ -16,7 +16,7 @@ class WristSample:
     Attributes:
         identifier: `PPPP_SSSS_L|R` or `EXT_PPPP_0001_L|R`.
         patient: Patient identifier.
-        side: "L" or "R": the hand on the film, whatever the orientation of the arrays.
+        side: "L" or "R": the hand on the radiograph, whatever the orientation of the arrays.
         image: (1, H, W) float32 in [0, 1].
         bones: (H, W) uint16 bit map of the 14 masks (bit b is bone b), or None without masks.
         scores: (6,) int64 erosion scores, `NOT_SCORED` where a joint has none.
@@ -57,7 +57,7 @@ def unpack_masks(bits: np.ndarray, channels: int = NUM_BONES) -> np.ndarray:
 
 
 def mirror(sample: WristSample) -> WristSample:
-    """Flip a sample left to right, toggling `mirrored`; the side stays that of the film."""
+    """Flip a sample left to right, toggling `mirrored`; the side stays that of the radiograph."""
     width = sample.image.shape[-1]
     boxes = sample.boxes
     if boxes is not None:

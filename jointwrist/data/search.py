@@ -14,7 +14,7 @@ from jointwrist.errors import DataError
 _NAMED = 8
 
 
-def find_films(
+def find_radiographs(
     paths: Iterable[str | Path],
     besides: str | Path | None = None,
     left_out: Callable[[Path, list[Path]], None] | None = None,
@@ -39,12 +39,12 @@ def find_films(
                 raise DataError(f"{path}: no such file")
             yield path
             continue
-        films, others = _sorted_out(path, besides and Path(besides).resolve())
-        if not films:
+        radiographs, others = _sorted_out(path, besides and Path(besides).resolve())
+        if not radiographs:
             raise DataError(f"{path}: holds no radiographs (BMP, PNG, JPEG, TIFF or DICOM)")
         if others and left_out is not None:
             left_out(path, others)
-        yield from films
+        yield from radiographs
 
 
 def describe_left_out(folder: Path, others: list[Path], name: str | None = None) -> str:
@@ -58,8 +58,8 @@ def describe_left_out(folder: Path, others: list[Path], name: str | None = None)
 
 
 def _sorted_out(folder: Path, besides: Path | None) -> tuple[list[Path], list[Path]]:
-    """Return the films of a folder, and what in it is none."""
-    films: list[Path] = []
+    """Return the radiographs of a folder, and what in it is none."""
+    radiographs: list[Path] = []
     others: list[Path] = []
     closed: list[OSError] = []
     for place, folders, names in os.walk(folder, onerror=closed.append):
@@ -69,9 +69,9 @@ def _sorted_out(folder: Path, besides: Path | None) -> tuple[list[Path], list[Pa
             if file.name.startswith("."):
                 others += [file] if file.suffix.lower() in IMAGE_SUFFIXES or is_dicom(file) else []
             elif file.name.upper() != "DICOMDIR":
-                (films if _may_be_film(file) else others).append(file)
-    return sorted(films), sorted([*others, *(Path(error.filename) for error in closed)])
+                (radiographs if _may_be_radiograph(file) else others).append(file)
+    return sorted(radiographs), sorted([*others, *(Path(error.filename) for error in closed)])
 
 
-def _may_be_film(file: Path) -> bool:
+def _may_be_radiograph(file: Path) -> bool:
     return file.is_file() if file.suffix.lower() in IMAGE_SUFFIXES else is_dicom(file)

@@ -1,4 +1,4 @@
-"""Which hand a film shows, by the words that people and programs use for it: file names, and texts of a DICOM header.
+"""Which hand a image shows, by the words that people and programs use for it: file names, and texts of a DICOM header.
 
 One rule for every command. A text tells the side only where it can hardly mean anything else: `wrist-L`, `WRI-L1`,
 `LHand`, `LT WRIST`, `Handgelenk li.`, `main gauche`. A patient's code (`L12`), an initial (`Smith R`) or the end of a
@@ -20,9 +20,9 @@ _WORDS = {
     " hogra højre høyre hojre hoyre prawa prawy prawej prawego правая правый правой правого",
     "LR": "both bilateral bilat bds bde beide beider beidseits mirrored flipped hflip fliplr gespiegelt lr rl",
 }
-#: Sides by the words that mean nothing else; those of "LR" speak of both hands, or say that a film was mirrored.
+#: Sides by the words that mean nothing else; those of "LR" speak of both hands, or say that a radiograph was mirrored.
 WORDS = {word: sides for sides, words in _WORDS.items() for word in words.split()}
-#: What follows a side that is not that of the film.
+#: What follows a side that is not that of the radiograph.
 _DOMINANCE = ("handed", "hander", "dominant")
 #: Abbreviations, which count where their neighbours cannot make a name or a code of them.
 ABBREVIATIONS = {"l": "L", "r": "R", "lt": "L", "rt": "R", "lft": "L", "rgt": "R"}

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from jointwrist.config import to_dict
-from jointwrist.engine.checkpoint import read_weights
 from jointwrist.engine.config import OptimConfig, RunConfig
 from jointwrist.errors import DataError
-from jointwrist.hub import find_weights
 from jointwrist.registry import create_model, model_spec
+from jointwrist.weights.checkpoint import read_weights
+from jointwrist.weights.hub import find_weights
 
 
 def build_model(config: RunConfig) -> nn.Module:

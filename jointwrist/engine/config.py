@@ -162,7 +162,7 @@ class JointConfig:
         consistency: Weight of the agreement with the moving average's masks on images without masks; needs `optim.ema`.
         pretrained: VMamba's or timm's Swin weights that the encoder starts from: local files, hub repositories with
             `model.safetensors` such as `timm/swin_tiny_patch4_window7_224.ms_in1k`, or their files as
-            `owner/repository/file`; see `jointwrist.models.pretrained`.
+            `owner/repository/file`; see `jointwrist.weights.pretrained`.
         test_masks: Masks that drive the erosion head in evaluation: the predicted ones; the true ones; or, to see
             whether the head uses them, the predicted ones moved by a seventh of the image or exchanged among the bones.
         doubly_labelled: Train on radiographs with masks and scores alone.

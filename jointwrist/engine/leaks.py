@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from jointwrist.data.ram_w600 import Case
-from jointwrist.engine.checkpoint import read_info
 from jointwrist.engine.config import RunConfig
-from jointwrist.hub import find_checkpoint, find_weights
+from jointwrist.weights.checkpoint import read_info
+from jointwrist.weights.hub import find_checkpoint, find_weights
 
 #: Rounds of the hash: a millisecond a patient, and as much for every identifier that somebody tries.
 ROUNDS = 2000
@@ -35,7 +35,7 @@ def name_shared(shared: Mapping[str, tuple[str, ...]]) -> str:
     return f"patients in more than one split: {_list(some, len(shared))}"
 
 
-def film_prints(cases: Iterable[Case]) -> tuple[str, ...]:
+def radiograph_prints(cases: Iterable[Case]) -> tuple[str, ...]:
     """Return what tells the radiographs of a folder from all others: a hash of the middle 4 KB of every file."""
     prints = set()
     for case in cases:
@@ -55,10 +55,10 @@ def patient_record(patients: Collection[str], salt: str, prints: Collection[str]
     Args:
         patients: Identifiers.
         salt: What makes the hashes those of this record alone.
-        prints: `film_prints` of the data set, by which a folder is known to number the same patients.
+        prints: `radiograph_prints` of the data set, by which a folder is known to number the same patients.
     """
-    films = {"films": sorted(_film_hash(found, salt) for found in set(prints))} if prints else {}
-    return {"salt": salt, "hashes": sorted(_hash(patient, salt) for patient in set(patients)), **films}
+    radiographs = {"films": sorted(_radiograph_hash(found, salt) for found in set(prints))} if prints else {}
+    return {"salt": salt, "hashes": sorted(_hash(patient, salt) for patient in set(patients)), **radiographs}
 
 
 def records(info: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -78,8 +78,8 @@ def recorded_patients(
     Args:
         found: Records.
         patients: Identifiers.
-        prints: `film_prints` of their folder. A record of a data set that has no film in common with it numbers other
-            people. None, and records from before films were kept, go by the identifiers alone.
+        prints: `radiograph_prints` of their folder. A record of a data set that has no radiograph in common with it
+            numbers other people. None, and records from before radiographs were kept, go by the identifiers alone.
     """
     asked = set(patients)
     same = [record for record in found if prints is None or _same_data(record, prints)]
@@ -87,8 +87,8 @@ def recorded_patients(
 
 
 def _same_data(record: Mapping[str, Any], prints: Collection[str]) -> bool:
-    films = set(record.get("films", ()))
-    return not films or any(_film_hash(found, record["salt"]) in films for found in prints)
+    radiographs = set(record.get("films", ()))
+    return not radiographs or any(_radiograph_hash(found, record["salt"]) in radiographs for found in prints)
 
 
 def inherited_records(config: RunConfig) -> list[dict[str, Any]]:
@@ -131,7 +131,7 @@ def _list(names: list[str], count: int) -> str:
     return ", ".join(names) + (f" and {count - len(names)} more" if count > len(names) else "")
 
 
-def _film_hash(found: str, salt: str) -> str:
+def _radiograph_hash(found: str, salt: str) -> str:
     return sha256(f"{salt} {found}".encode()).hexdigest()[:16]
 
 

@@ -16,22 +16,22 @@ from jointwrist.data.datasets import CropDataset, WristDataset
 from jointwrist.data.hands import other_hands, study_batches
 from jointwrist.data.joint_set import joint_split
 from jointwrist.data.layout import SPLITS
-from jointwrist.data.phantom import PhantomConfig
 from jointwrist.data.ram_w600 import Case, Release
 from jointwrist.data.samplers import EpochBatches, FreshBatches, ProcessBatches
-from jointwrist.data.stream import PhantomCropStream, PhantomStream
 from jointwrist.engine.config import RunConfig, uses_pixel_truth
 from jointwrist.engine.leaks import (
-    film_prints,
     inherited_records,
     name_inherited,
     name_shared,
+    radiograph_prints,
     recorded_patients,
     shared_patients,
 )
 from jointwrist.engine.stop import leave_signals_to_parent
 from jointwrist.errors import DataError
 from jointwrist.losses import EROSION_LEVELS, level_log_odds, score_levels
+from jointwrist.phantom import PhantomConfig
+from jointwrist.phantom.stream import PhantomCropStream, PhantomStream
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class RunData:
         notes: What was left out and why.
         patients: Who is in each split; nobody is in that of phantoms made on the fly.
         inherited: Whom the networks that the run builds on were trained on; see `jointwrist.engine.leaks`.
-        prints: What tells the folder's films from all others.
+        prints: What tells the folder's radiographs from all others.
         pixel_truth: Whether training learns from the pixels of erosions.
     """
 
@@ -108,7 +108,7 @@ def load_run_data(
                 f"{release.root}: no {name} images for {config.task}; check the folder with `jointwrist data check`"
             )
     patients = {name: tuple(sorted({case.patient for case in chosen})) for name, chosen in cases.items()}
-    inherited, prints = inherited_records(config), film_prints(release.cases)
+    inherited, prints = inherited_records(config), radiograph_prints(release.cases)
     unseen = {case.patient for name in ("val", "test") for case in listed[name]}
     if trained := recorded_patients(inherited, unseen, prints):
         notes += (name_inherited(trained),)

@@ -61,7 +61,7 @@ def score_masks(cases: Sequence[Case], predicted: Predicted) -> ScoredMasks:
     """
     done = ScoredMasks()
     overlaps = np.zeros(2, bool)
-    for case in tqdm(cases, desc="evaluate", unit="film", disable=None, leave=False):
+    for case in tqdm(cases, desc="evaluate", unit="radiograph", disable=None, leave=False):
         if case.identifier not in predicted.cases:
             done.faults.append(f"{case.identifier}: no masks")
             continue
@@ -89,7 +89,7 @@ def label_map_limit(cases: Sequence[Case]) -> tuple[list[dict[str, Any]], float]
         the bones that no exclusive label map exceeds.
     """
     rows, total, count = [], 0.0, 0
-    for case in tqdm(cases, desc="label maps", unit="film", disable=None, leave=False):
+    for case in tqdm(cases, desc="label maps", unit="radiograph", disable=None, leave=False):
         truth = load_sample(case, right_hand=False).bones
         named = by_number(to_label_map(truth), case.image)
         rows += _rows(case, bone_bits(named, truth.shape, NUMBERS, case.image), truth)

@@ -21,7 +21,6 @@ from tqdm.auto import tqdm
 
 from jointwrist.config import digest
 from jointwrist.engine.build import build_model, build_optimizer, start_from, weight_info
-from jointwrist.engine.checkpoint import load_state, read_weights, save_state, save_weights
 from jointwrist.engine.config import RunConfig, identity
 from jointwrist.engine.evaluate import evaluate, mean_figures, selection_figure
 from jointwrist.engine.leaks import patient_record
@@ -31,7 +30,8 @@ from jointwrist.engine.tasks import Task
 from jointwrist.engine.together import average, tell
 from jointwrist.errors import DataError, TrainingError
 from jointwrist.files import write_text
-from jointwrist.models.pretrained import load_pretrained
+from jointwrist.weights.checkpoint import load_state, read_weights, save_state, save_weights
+from jointwrist.weights.pretrained import load_pretrained
 
 STATE, BEST, LAST = "state.pt", "best.safetensors", "last.safetensors"
 #: Steps after which their losses are read: reading waits for the device.

@@ -29,18 +29,18 @@ BASELINE_COLOUR, FOLLOWUP_COLOUR = (96, 208, 200), (255, 140, 80)
 class Comparison:
     """A follow-up beside its baseline.
 
-    Lengths are in mm where both films state their pixel spacing, otherwise in pixels of the baseline, to whose scale
-    the registration brings the follow-up.
+    Lengths are in mm where both radiographs state their pixel spacing, otherwise in pixels of the baseline, to whose
+    scale the registration brings the follow-up.
 
     Attributes:
         baseline: Earlier result, within its field.
         followup: Later result, within its field.
         registration: From the follow-up's field to the baseline's.
         unit: "mm" or "px".
-        areas: (14, 2) bone areas of baseline and follow-up in unit², within the field that both films show; nan where
-            a bone is missing in either.
+        areas: (14, 2) bone areas of baseline and follow-up in unit², within the field that both radiographs show; nan
+            where a bone is missing in either.
         spaces: Joint spaces of baseline and follow-up by pair of bones; None where there is none.
-        corners: Left and top of either field on its film, in pixels.
+        corners: Left and top of either field on its radiograph, in pixels.
         warnings: Reasons to doubt that these are two visits of one patient in this order, a sentence each.
     """
 
@@ -59,8 +59,8 @@ class Comparison:
         notes = [*dict.fromkeys((*self.baseline.notes, *self.followup.notes))]
         if self.unit == "px":
             notes.append(
-                "At least one film states no pixel spacing: lengths are in pixels of the baseline, and the scale"
-                " between the films was found from the bones, which hides a change that all bones share."
+                "At least one radiograph states no pixel spacing: lengths are in pixels of the baseline, and the scale"
+                " between the radiographs was found from the bones, which hides a change that all bones share."
             )
         return tuple(notes)
 
@@ -127,7 +127,7 @@ class Comparison:
         }
 
     def plot(self, side: int = 960) -> Image.Image:
-        """Draw the outlines of both visits on the baseline film, the follow-up's moved onto it."""
+        """Draw the outlines of both visits on the baseline radiograph, the follow-up's moved onto it."""
         return draw_comparison(self, side)
 
     def save(self, folder: str | Path) -> list[Path]:
@@ -148,7 +148,7 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
         spaces: Pairs of bones whose joint space is measured, by their indices.
 
     Raises:
-        DataError: The films show different hands, or too few bones for a registration.
+        DataError: The radiographs show different hands, or too few bones for a registration.
     """
     baseline, followup = square_result(baseline), square_result(followup)
     if baseline.side != followup.side:
@@ -156,9 +156,11 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
             f"{baseline.name} is a {_hand(baseline)} hand and {followup.name} a {_hand(followup)} one; two visits of"
             " one wrist are compared (say the side with --side if a file does not)"
         )
-    corners = tuple(tuple(result.film.field[:2]) if result.film.field else (0, 0) for result in (baseline, followup))
+    corners = tuple(
+        tuple(result.radiograph.field[:2]) if result.radiograph.field else (0, 0) for result in (baseline, followup)
+    )
     baseline, followup = baseline.cropped(), followup.cropped()
-    spacings = (baseline.film.spacing_mm, followup.film.spacing_mm)
+    spacings = (baseline.radiograph.spacing_mm, followup.radiograph.spacing_mm)
     known = None not in spacings
     registration = register(baseline.masks, followup.masks, spacings[1] / spacings[0] if known else None)
     per_pixel = spacings if known else (1.0, registration.scale)
@@ -170,14 +172,14 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
         for pair in spaces
     }
     areas = bone_areas(baseline, followup, registration) * per_pixel[0] ** 2
-    warnings = visit_cautions(baseline.film, followup.film)
+    warnings = visit_cautions(baseline.radiograph, followup.radiograph)
     return Comparison(baseline, followup, registration, "mm" if known else "px", areas, widths, corners, warnings)
 
 
 def bone_areas(baseline: WristResult, followup: WristResult, registration: Similarity) -> np.ndarray:
-    """Return (14, 2) areas in pixels of the baseline, within the field that both films show."""
-    shape = baseline.film.pixels.shape
-    shared = registration.warp(np.ones(followup.film.pixels.shape, np.float32), shape)
+    """Return (14, 2) areas in pixels of the baseline, within the field that both radiographs show."""
+    shape = baseline.radiograph.pixels.shape
+    shared = registration.warp(np.ones(followup.radiograph.pixels.shape, np.float32), shape)
     areas = np.full((len(BONES), 2), np.nan)
     for bone in np.flatnonzero(baseline.found & followup.found):
         areas[bone] = (
@@ -188,12 +190,12 @@ def bone_areas(baseline: WristResult, followup: WristResult, registration: Simil
 
 
 def draw_comparison(comparison: Comparison, side: int) -> Image.Image:
-    """Draw the outlines of both visits on the baseline film."""
+    """Draw the outlines of both visits on the baseline radiograph."""
     from PIL import Image, ImageDraw
 
-    from jointwrist.inference.outlines import outlines
+    from jointwrist.outputs.outlines import outlines
 
-    pixels = comparison.baseline.film.pixels
+    pixels = comparison.baseline.radiograph.pixels
     height, width = pixels.shape
     scale = side / max(height, width)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))

@@ -1,4 +1,4 @@
-"""Evaluation on the radiograph's own pixels: rows of what `Predictor` says of every film."""
+"""Evaluation on the radiograph's own pixels: rows of what `Predictor` says of every radiograph."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from jointwrist.data.ram_w600 import Case, load_sample
 from jointwrist.engine.evaluate import collect_rows
 from jointwrist.engine.tasks import Rows
 from jointwrist.errors import DataError
-from jointwrist.inference.hands import film_batches
+from jointwrist.inference.hands import radiograph_batches
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import WristResult
 from jointwrist.metrics.case_rows import segmentation_rows
 
 
-def evaluate_films(
+def evaluate_radiographs(
     accelerator: Accelerator,
     predictor: Predictor,
     cases: Sequence[Case],
     batch_size: int = 4,
     refused: Callable[[DataError], None] | None = None,
 ) -> Rows:
-    """Predict the films of cases as `jointwrist predict` does, and measure the results at the films' own size.
+    """Predict the radiographs of cases as `jointwrist predict` does, and measure the results at the images' own size.
 
     Args:
-        accelerator: Processes share the films; every process gets all rows back.
+        accelerator: Processes share the radiographs; every process gets all rows back.
         predictor: Its `tidy` decides whether masks are measured with or without postprocessing.
         cases: Cases with masks, scores or both.
-        batch_size: Films that go through the network at once.
-        refused: Told of a film that shows no wrist, which has no rows then; without it the error is raised.
+        batch_size: Radiographs that go through the network at once.
+        refused: Told of a radiograph that shows no wrist, which has no rows then; without it the error is raised.
 
     Returns:
         Rows by table, sorted by their keys: "segmentation" as of `segmentation_rows`, in mm too where the spacing is
@@ -42,17 +42,17 @@ def evaluate_films(
         eroded: its probability and level are 0 and `found` is False.
 
     Raises:
-        DataError: A film, or its masks, cannot be read.
+        DataError: A radiograph, or its masks, cannot be read.
         TrainingError: Another process could not evaluate its part.
     """
     paths = [case.image for case in cases]
-    batches = list(film_batches(paths, batch_size, predictor.pairs_hands))
+    batches = list(radiograph_batches(paths, batch_size, predictor.pairs_hands))
     mine = [cases[i] for batch in batches[accelerator.process_index :: accelerator.num_processes] for i in batch]
     gathered: list[tuple[str, dict[str, Any]]] = []
     error: Exception | None = None
     try:
         done = predictor.stream([case.image for case in mine], batch_size=batch_size, refused=refused)
-        with tqdm(total=len(mine), desc="films", disable=not accelerator.is_main_process, mininterval=1.0) as bar:
+        with tqdm(total=len(mine), desc="radiographs", disable=not accelerator.is_main_process, mininterval=1.0) as bar:
             for index, results in done:
                 gathered += _rows(mine[index], results)
                 bar.update()
@@ -62,10 +62,12 @@ def evaluate_films(
 
 
 def _rows(case: Case, results: Sequence[WristResult]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows of one case, each with its table; of a film of both hands, those of the case's hand."""
+    """Rows of one case, each with its table; of a radiograph of both hands, those of the case's hand."""
     chosen = [result for result in results if result.side == case.side]
     if len(chosen) != 1:
-        raise DataError(f"{case.image}: shows {len(chosen)} {case.side} hands; cut it to one, or take films whole")
+        raise DataError(
+            f"{case.image}: shows {len(chosen)} {case.side} hands; cut it to one, or take radiographs whole"
+        )
     result = chosen[0]
     who = {"case": case.identifier, "patient": case.patient, "side": case.side}
     if case.mask is not None:

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
 from jointwrist.data.preprocess import normalise, resize_image
-from jointwrist.engine.checkpoint import load_weights
 from jointwrist.errors import DataError, require
 from jointwrist.files import atomic
 from jointwrist.registry import model_spec
+from jointwrist.weights.checkpoint import load_weights
 
 FORMATS = ("onnx", "torch")
 #: Key of the information on the model in a program's metadata.

@@ -1,8 +1,8 @@
-"""The wrist on a film: one that fills it, one of a whole hand, two of both hands, or none.
+"""The wrist on a radiograph: one that fills it, one of a whole hand, two of both hands, or none.
 
-The network that comes with the package looks at the film at a few sizes. Where its masks hold a carpus, a window is cut
-and looked at again, and fourteen points of the bones are compared with those of a mean wrist: what lies too far from
-them is none.
+The network that comes with the package looks at the radiograph at a few sizes. Where its masks hold a carpus, a window
+is cut and looked at again, and fourteen points of the bones are compared with those of a mean wrist: what lies too far
+from them is none.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CARPALS = tuple(
     for name in ("Capitate", "Hamate", "Lunate", "TriquetrumPisiform", "Scaphoid", "Trapezium", "Trapezoid")
 )
 #: Points of a mean right wrist in mm, x from radial to ulnar and y from distal to proximal, about the middle of the
-#: film: the middle of a carpal bone, and of each other bone the point next to the capitate's. Phantoms' means.
+#: radiograph: the middle of a carpal bone, and of each other bone the point next to the capitate's. Phantoms' means.
 MEAN_WRIST = np.array(
     [
         (-2.7, -7.1), (-9.5, 11.0), (7.9, 17.4), (9.2, -7.4), (-1.7, 10.3), (10.3, 2.8), (-13.6, 2.8),
@@ -41,7 +41,7 @@ CARPAL_MM2 = np.array([311.0, 218.0, 173.0, 186.0, 237.0, 204.0, 137.0])
 CARPUS_MM2 = 1250.0
 #: Side in mm of the window that is cut for the network; it was trained on 72 to 120.
 FIELD_MM = 95.0
-#: Films whose side is within these, as the mean wrist measures them, are taken as they are.
+#: Radiographs whose side is within these, as the mean wrist measures them, are taken as they are.
 WHOLE_MM = (62.0, 138.0)
 #: Mean distance from the points of the mean wrist in mm, and turn in degrees, up to which points are those of a wrist.
 LARGEST_DISTANCE, LARGEST_TURN = 4.2, 40.0
@@ -64,8 +64,8 @@ CLEAR_CERTAINTY = 0.015
 SURE_SIDE = 0.955
 #: Bones that a wrist must show, of a share of the mask that is more than stray.
 FEWEST_BONES, STRAY = 12, 5e-4
-#: Longer sides at which a film is searched, as factors of the side of the network's input; one of them suits the wrist
-#: of any film of up to 430 mm.
+#: Longer sides at which a radiograph is searched, as factors of the side of the network's input; one of them suits the
+#: wrist of any radiograph of up to 430 mm.
 SEARCH = (1.0, 1.5, 2.25, 3.125)
 #: Half the width of the slits between carpals that count as carpus in a search, as a share of that side.
 SLIT = 1 / 64
@@ -78,11 +78,12 @@ class Wrist:
     """A wrist that was found.
 
     Attributes:
-        window: Centre x, y and side of a square in pixels of the film, which may reach beyond it; `FIELD_MM` wide.
+        window: Centre x, y and side of a square in pixels of the radiograph, which may reach beyond it; `FIELD_MM`
+        wide.
         side: "L" or "R", the way round in which it was found.
         distance: Mean distance of its points from the mean wrist in mm.
         certainty: Mean of |2 p - 1| over the pixels of its bones, p their probability.
-        contrast: How much brighter its bones are than what is next to them, of the film's range of grey.
+        contrast: How much brighter its bones are than what is next to them, of the radiograph's range of grey.
     """
 
     window: tuple[float, float, float]
@@ -138,15 +139,15 @@ def certainty(probability: np.ndarray) -> float:
 
 
 class FieldFinder:
-    """Find the wrists of a film with the network that comes with the package.
+    """Find the wrists of a radiograph with the network that comes with the package.
 
     Args:
         device: Where it runs.
     """
 
     def __init__(self, device: str | torch.device = "cpu"):
-        from jointwrist.engine.checkpoint import load_weights
-        from jointwrist.hub import find_weights
+        from jointwrist.weights.checkpoint import load_weights
+        from jointwrist.weights.hub import find_weights
 
         self.device = torch.device(device)
         model, info = load_weights(find_weights("jointwrist_tiny"))
@@ -154,38 +155,38 @@ class FieldFinder:
         #: Side in pixels of the network's input, as trained.
         self.side: int = info["image_size"]
 
-    def find(self, film: Radiograph) -> list[Wrist]:
-        """Return the wrists of a film: none, one, or a left and a right one, from left to right on the film.
+    def find(self, radiograph: Radiograph) -> list[Wrist]:
+        """Return the wrists of a radiograph: none, one, or a left and a right one, from left to right on the image.
 
-        Only the hand that the film states is looked for; both where it states none. The window of a wrist that fills
-        the film is the whole film.
+        Only the hand that the radiograph states is looked for; both where it states none. The window of a wrist that
+        fills the radiograph is the whole radiograph.
 
         Raises:
             DataError: There are two wrists, and which is the left one cannot be told.
         """
-        sides, whole = _sides(film), _whole(film)
-        seen = self._sure(film)
+        sides, whole = _sides(radiograph), _whole(radiograph)
+        seen = self._sure(radiograph)
         if (best := _filling(seen, whole)) is not None:
             return [best]
         guesses = [wrist.window for wrist in seen]
         seen = []
         for factor in SEARCH:
-            guesses += self._guesses(film.pixels, sides, round(factor * self.side))
-            seen += self._follow(film.pixels, guesses, sides)
+            guesses += self._guesses(radiograph.pixels, sides, round(factor * self.side))
+            seen += self._follow(radiograph.pixels, guesses, sides)
             if any(wrist.distance < SURE_DISTANCE for wrist in seen):
                 break
             guesses = []
-        if seen and film.side is None:  # a second hand is of the same size: look at the scale that shows it best
+        if seen and radiograph.side is None:  # a second hand is of the same size: look at the scale that shows it best
             best = min(seen, key=lambda wrist: wrist.distance)
-            guesses = self._guesses(film.pixels, sides, round(self.side * whole[2] / best.window[2]))
-            seen += self._follow(film.pixels, [g for g in guesses if _beside(g, best.window, alike=2.5)], sides)
-        return choose(seen, str(film.source or "this film"))
+            guesses = self._guesses(radiograph.pixels, sides, round(self.side * whole[2] / best.window[2]))
+            seen += self._follow(radiograph.pixels, [g for g in guesses if _beside(g, best.window, alike=2.5)], sides)
+        return choose(seen, str(radiograph.source or "this radiograph"))
 
-    def filling(self, film: Radiograph) -> Wrist | None:
-        """Return the wrist that fills a film, if one does; a look at the whole film tells."""
-        return _filling(self._sure(film), _whole(film))
+    def filling(self, radiograph: Radiograph) -> Wrist | None:
+        """Return the wrist that fills a radiograph, if one does; a look at the whole radiograph tells."""
+        return _filling(self._sure(radiograph), _whole(radiograph))
 
-    def tell_side(self, film: Radiograph, window: tuple[float, float, float]) -> str | None:
+    def tell_side(self, radiograph: Radiograph, window: tuple[float, float, float]) -> str | None:
         """Return the hand that the bones in a window are of, "L" or "R", or None where they do not tell.
 
         The network knows right hands: it is surer of a hand seen the right way round, and its points lie nearer to
@@ -193,16 +194,16 @@ class FieldFinder:
         """
         sure, far = {}, {}
         for side in ("R", "L"):
-            probability = self._probabilities(self._image(cut(film.pixels, window), self.side, self.side, side))
+            probability = self._probabilities(self._image(cut(radiograph.pixels, window), self.side, self.side, side))
             found = fit(probability > 0.5)
             sure[side], far[side] = certainty(probability), found[1] if found else np.inf
         side, other = sorted(sure, key=sure.__getitem__, reverse=True)
         clear = sure[side] - sure[other] >= CLEAR_CERTAINTY and far[side] - far[other] < CLEAR_SIDE
         return side if clear and sure[side] >= LEAST_CERTAINTY else None
 
-    def _sure(self, film: Radiograph) -> list[Wrist]:
-        """Return the wrists that one look at the whole film shows."""
-        looks = [self._look(film.pixels, _whole(film), side) for side in _sides(film)]
+    def _sure(self, radiograph: Radiograph) -> list[Wrist]:
+        """Return the wrists that one look at the whole radiograph shows."""
+        looks = [self._look(radiograph.pixels, _whole(radiograph), side) for side in _sides(radiograph)]
         return [wrist for wrist in looks if wrist and wrist.certainty >= LEAST_CERTAINTY]
 
     def _follow(
@@ -240,7 +241,7 @@ class FieldFinder:
         )
 
     def _guesses(self, pixels: np.ndarray, sides: tuple[str, ...], longer: int) -> list[tuple[float, float, float]]:
-        """Return windows where the masks of the whole film, its longer side reduced to `longer`, hold a carpus."""
+        """Return windows where the masks of the whole image, its longer side reduced to `longer`, hold a carpus."""
         height, width = pixels.shape
         scale = longer / max(height, width)
         rows, columns = max(round(height * scale), 32), max(round(width * scale), 32)
@@ -274,24 +275,24 @@ class FieldFinder:
         return self.model.segment(image)[0].sigmoid().cpu().numpy()
 
 
-def _sides(film: Radiograph) -> tuple[str, ...]:
-    return (film.side,) if film.side else ("R", "L")
+def _sides(radiograph: Radiograph) -> tuple[str, ...]:
+    return (radiograph.side,) if radiograph.side else ("R", "L")
 
 
-def _whole(film: Radiograph) -> tuple[float, float, float]:
-    height, width = film.pixels.shape
+def _whole(radiograph: Radiograph) -> tuple[float, float, float]:
+    height, width = radiograph.pixels.shape
     return (width / 2, height / 2, float(max(height, width)))
 
 
 def _filling(seen: list[Wrist], whole: tuple[float, float, float]) -> Wrist | None:
-    """Return the best of the wrists in whose field the film, looked at as a whole, is about as large."""
+    """Return the best of the wrists in whose field the radiograph, looked at as a whole, is about as large."""
     low, high = (whole[2] * FIELD_MM / mm for mm in WHOLE_MM[::-1])
     alike = [wrist for wrist in seen if low <= wrist.window[2] <= high]
     return replace(min(alike, key=lambda wrist: wrist.distance), window=whole) if alike else None
 
 
 def cut(pixels: np.ndarray, window: tuple[float, float, float]) -> np.ndarray:
-    """Return a square window of (H, W) pixels; what lies beyond the film is as dark as its darkest pixel within."""
+    """Return a square window of (H, W) pixels; what lies beyond the image is as dark as its darkest pixel within."""
     x, y, length = window
     size = max(round(length), 2)
     left, top = round(x - length / 2), round(y - length / 2)
@@ -304,7 +305,7 @@ def cut(pixels: np.ndarray, window: tuple[float, float, float]) -> np.ndarray:
     return patch
 
 
-def choose(seen: list[Wrist], name: str = "this film") -> list[Wrist]:
+def choose(seen: list[Wrist], name: str = "this radiograph") -> list[Wrist]:
     """Choose from what was seen: the nearest to the mean wrist, and one of the other hand elsewhere if it is as good.
 
     Raises:

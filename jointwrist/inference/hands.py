@@ -1,4 +1,4 @@
-"""Films in batches that keep the two hands of a study together, and which hand is the other one of which."""
+"""Radiographs in batches that keep the two hands of a study together, and which hand is the other one of which."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from jointwrist.data.hands import other_hands
 Source = str | Path | np.ndarray
 
 
-def film_batches(sources: Sequence[Source], size: int, whole_studies: bool) -> Iterator[list[int]]:
-    """Divide films into batches of their indices.
+def radiograph_batches(sources: Sequence[Source], size: int, whole_studies: bool) -> Iterator[list[int]]:
+    """Divide radiographs into batches of their indices.
 
     Args:
         sources: Files and arrays.
-        size: Most films of a batch.
-        whole_studies: Let the films of a study follow the first of them, and keep up to two (or `size`) in one batch.
+        size: Most radiographs of a batch.
+        whole_studies: Let the radiographs of a study follow the first of them, and keep up to two (or `size`) in one
+            batch.
     """
     studies: dict[Hashable, list[int]] = {}
     for index, source in enumerate(sources):
@@ -39,14 +40,16 @@ def film_batches(sources: Sequence[Source], size: int, whole_studies: bool) -> I
         yield batch
 
 
-def other_wrists(films: Sequence[Radiograph]) -> list[int]:
-    """Return for each film the index of the same study's other hand, as `data.hands.other_hands` does.
+def other_wrists(radiographs: Sequence[Radiograph]) -> list[int]:
+    """Return for each radiograph the index of the same study's other hand, as `data.hands.other_hands` does.
 
-    Two fields of one film, whose pixels they share, are of one study.
+    Two fields of one radiograph, whose pixels they share, are of one study.
     """
     return other_hands(
         [
-            f"{film.study or id(film.pixels)}_{film.side}" if film.side else f"side of {index} unknown"
-            for index, film in enumerate(films)
+            f"{radiograph.study or id(radiograph.pixels)}_{radiograph.side}"
+            if radiograph.side
+            else f"side of {index} unknown"
+            for index, radiograph in enumerate(radiographs)
         ]
     )

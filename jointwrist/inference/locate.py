@@ -1,9 +1,9 @@
-"""A film once for each of its wrists: where each lies, which side it is, and how the film must be turned to see it.
+"""A image once for each of its wrists: where each lies, which side it is, and how the image must be turned to see it.
 
-A film on which no wrist is found as it lies, or one far from the mean wrist, as it may seem upside down, is looked at
-in its other quarter turns, and the surest of them all is taken. A film with a bright ground, or whose bones are darker
-than what is around them, is looked at with dark and bright exchanged, too. Where nothing states the side, the bones are
-looked at both ways round. Other films cost nothing more.
+A radiograph on which no wrist is found as it lies, or one far from the mean wrist, as it may seem upside down, is
+looked at in its other quarter turns, and the surest of them all is taken. A radiograph with a bright ground, or whose
+bones are darker than what is around them, is looked at with dark and bright exchanged, too. Where nothing states the
+side, the bones are looked at both ways round. Other radiographs cost nothing more.
 """
 
 from __future__ import annotations
@@ -23,49 +23,52 @@ NEGATIVE = "A negative, bones dark on a bright ground: dark and bright were exch
 MAYBE_NEGATIVE = "Perhaps a negative, for bones are expected bright on a dark ground: look at the overlay."
 
 
-def locate(finder: FieldFinder, film: Radiograph, turn: int | None = None) -> list[Radiograph]:
-    """Return the film as it is where one wrist fills it, else once for each wrist, with its `field` and its side.
+def locate(finder: FieldFinder, radiograph: Radiograph, turn: int | None = None) -> list[Radiograph]:
+    """Return the radiograph as it is where one wrist fills it, else once for each wrist, with its `field` and its side.
 
     Args:
         finder: Looks for wrists with the fingers upwards.
-        film: As it was taken.
-        turn: Degrees clockwise by which the film is turned first, one of `TURNS`; None finds out.
+        radiograph: As it was taken.
+        turn: Degrees clockwise by which the radiograph is turned first, one of `TURNS`; None finds out.
 
     Raises:
-        DataError: There is no wrist on the film; or the header speaks of two hands, and only one was found.
+        DataError: There is no wrist on the radiograph; or the header speaks of two hands, and only one was found.
     """
-    name = film.source or "this film"
-    film, wrists, degrees = _polarities(finder, film, turn)
+    name = radiograph.source or "this radiograph"
+    radiograph, wrists, degrees = _polarities(finder, radiograph, turn)
     if not wrists:
-        hand = {"L": " as a left hand", "R": " as a right hand", None: ""}[film.side]
+        hand = {"L": " as a left hand", "R": " as a right hand", None: ""}[radiograph.side]
         message = (
             f"{name}: no wrist was found{hand}; posteroanterior views of wrists and hands are understood (--field whole"
-            " takes a film as it is)"
+            " takes a radiograph as it is)"
         )
-        raise DataError(". ".join(text.rstrip(".") for text in (message, *film.notes)))
-    if film.both_hands and len(wrists) < 2:
+        raise DataError(". ".join(text.rstrip(".") for text in (message, *radiograph.notes)))
+    if radiograph.both_hands and len(wrists) < 2:
         raise DataError(f"{name}: shows both hands by its header, and one wrist was found; cut it and name the sides")
     if degrees and turn is None:
-        note = f"The wrist was found with the film turned by {degrees} degrees clockwise: look at the overlay."
-        film = replace(film, notes=(*film.notes, note))
+        note = f"The wrist was found with the radiograph turned by {degrees} degrees clockwise: look at the overlay."
+        radiograph = replace(radiograph, notes=(*radiograph.notes, note))
     if degrees:
-        film = replace(film, turn=degrees)
-    shape = squared(film).pixels.shape
+        radiograph = replace(radiograph, turn=degrees)
+    shape = squared(radiograph).pixels.shape
     if wrists[0].window[2] != max(shape):
-        return [_with_side(finder, _cut_out(film, wrist, shape), film, wrist, len(wrists) == 2) for wrist in wrists]
-    return [_with_side(finder, film, film, wrists[0])]
+        return [
+            _with_side(finder, _cut_out(radiograph, wrist, shape), radiograph, wrist, len(wrists) == 2)
+            for wrist in wrists
+        ]
+    return [_with_side(finder, radiograph, radiograph, wrists[0])]
 
 
-def _polarities(finder: FieldFinder, film: Radiograph, turn: int | None) -> tuple[Radiograph, list[Wrist], int]:
-    """Return the film, as a positive if it is a negative, with the wrists and the turn in which they were found."""
+def _polarities(finder: FieldFinder, radiograph: Radiograph, turn: int | None) -> tuple[Radiograph, list[Wrist], int]:
+    """Return the image, as a positive if it is a negative, with the wrists and the turn in which they were found."""
     doubt = None
     try:
-        wrists, degrees = _turns(finder, squared(film), turn)
+        wrists, degrees = _turns(finder, squared(radiograph), turn)
     except DataError as error:  # what is wrong with a negative need not be wrong with the positive
         wrists, degrees, doubt = [], 0, error
     dark = any(wrist.contrast < 0 for wrist in wrists)
-    if dark or has_bright_ground(film.pixels):
-        positive = negative(film)
+    if dark or has_bright_ground(radiograph.pixels):
+        positive = negative(radiograph)
         try:
             others, other_degrees = _turns(finder, squared(positive), turn)
         except DataError as error:
@@ -74,21 +77,21 @@ def _polarities(finder: FieldFinder, film: Radiograph, turn: int | None) -> tupl
             return cautioned(positive, NEGATIVE), others, other_degrees
     if doubt is not None and not wrists:
         raise doubt
-    return cautioned(film, MAYBE_NEGATIVE) if dark else film, wrists, degrees
+    return cautioned(radiograph, MAYBE_NEGATIVE) if dark else radiograph, wrists, degrees
 
 
-def _turns(finder: FieldFinder, film: Radiograph, turn: int | None) -> tuple[list[Wrist], int]:
-    """Return the wrists of a film and the turn in which they were found, windows in pixels of the turned film."""
-    wrists = finder.find(upright(replace(film, turn=turn or 0)))
+def _turns(finder: FieldFinder, radiograph: Radiograph, turn: int | None) -> tuple[list[Wrist], int]:
+    """Return the wrists of a image and the turn in which they were found, windows in pixels of the turned image."""
+    wrists = finder.find(upright(replace(radiograph, turn=turn or 0)))
     if turn is not None or any(wrist.distance < SURE_DISTANCE for wrist in wrists):
         return wrists, turn or 0
-    films = {degrees: upright(replace(film, turn=degrees)) for degrees in TURNS[1:]}
-    found = {degrees: [wrist] for degrees in films if (wrist := finder.filling(films[degrees]))}
+    radiographs = {degrees: upright(replace(radiograph, turn=degrees)) for degrees in TURNS[1:]}
+    found = {degrees: [wrist] for degrees in radiographs if (wrist := finder.filling(radiographs[degrees]))}
     doubt = None
     if not found:
-        for degrees, turned_film in films.items():
+        for degrees, turned_radiograph in radiographs.items():
             try:
-                found[degrees] = finder.find(turned_film)
+                found[degrees] = finder.find(turned_radiograph)
             except DataError as error:  # two wrists in a turn that is no more than a guess
                 doubt = error
     found[0] = wrists
@@ -102,36 +105,39 @@ def _certainty(wrists: list[Wrist]) -> float:
     return max((wrist.certainty for wrist in wrists), default=0.0)
 
 
-def _cut_out(film: Radiograph, wrist: Wrist, shape: tuple[int, int]) -> Radiograph:
-    """Return the film with the field of a wrist that was found on it with (H, W) square pixels, and turned."""
+def _cut_out(radiograph: Radiograph, wrist: Wrist, shape: tuple[int, int]) -> Radiograph:
+    """Return the radiograph with the field of a wrist that was found on it with (H, W) square pixels, and turned."""
     x, y, length = wrist.window
-    height, width = shape[::-1] if film.turn in (90, 270) else shape
+    height, width = shape[::-1] if radiograph.turn in (90, 270) else shape
     left, top = max(round(x - length / 2), 0), max(round(y - length / 2), 0)
     right, bottom = min(round(x + length / 2), width), min(round(y + length / 2), height)
-    field = turned_boxes(np.array([left, top, right, bottom]), -film.turn, (height, width))
-    left, top, right, bottom = scaled_field(field.tolist(), shape, film.pixels.shape)
+    field = turned_boxes(np.array([left, top, right, bottom]), -radiograph.turn, (height, width))
+    left, top, right, bottom = scaled_field(field.tolist(), shape, radiograph.pixels.shape)
     note = f"The wrist was found at x {left} to {right}, y {top} to {bottom}; the rest was not looked at."
-    return replace(film, field=(left, top, right, bottom), notes=(*film.notes, note))
+    return replace(radiograph, field=(left, top, right, bottom), notes=(*radiograph.notes, note))
 
 
 def _with_side(
-    finder: FieldFinder, shown: Radiograph, film: Radiograph, wrist: Wrist, one_of_two: bool = False
+    finder: FieldFinder, shown: Radiograph, radiograph: Radiograph, wrist: Wrist, one_of_two: bool = False
 ) -> Radiograph:
-    """Return what is shown of a film with its wrist's side, told from the bones where nothing else says it.
+    """Return what is shown of a radiograph with its wrist's side, told from the bones where nothing else says it.
 
     A side that is stated stands. Only where the bones of that hand are unlikely are they looked at the other way round.
     """
-    if film.side is None:
-        side = wrist.side if one_of_two else finder.tell_side(upright(film), wrist.window)
+    if radiograph.side is None:
+        side = wrist.side if one_of_two else finder.tell_side(upright(radiograph), wrist.window)
         return (
             shown if side is None else cautioned(replace(shown, side=side), f"The side {side} was told from the bones.")
         )
-    if wrist.certainty < SURE_SIDE and finder.tell_side(upright(film), wrist.window) not in (None, film.side):
-        hand, opposite = ("left", "right") if film.side == "L" else ("right", "left")
+    if wrist.certainty < SURE_SIDE and finder.tell_side(upright(radiograph), wrist.window) not in (
+        None,
+        radiograph.side,
+    ):
+        hand, opposite = ("left", "right") if radiograph.side == "L" else ("right", "left")
         return cautioned(shown, f"Taken for a {hand} hand, but its bones look like those of a {opposite} one.")
     return shown
 
 
-def cautioned(film: Radiograph, caution: str) -> Radiograph:
-    """Return a film with a note that commands print."""
-    return replace(film, notes=(*film.notes, caution), cautions=(*film.cautions, caution))
+def cautioned(radiograph: Radiograph, caution: str) -> Radiograph:
+    """Return a radiograph with a note that commands print."""
+    return replace(radiograph, notes=(*radiograph.notes, caution), cautions=(*radiograph.cautions, caution))

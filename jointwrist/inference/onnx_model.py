@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jointwrist.engine.metadata import parse_info
 from jointwrist.errors import DataError, require
+from jointwrist.weights.metadata import parse_info
 
 
 class OnnxModel(nn.Module):

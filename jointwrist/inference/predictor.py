@@ -20,27 +20,27 @@ from jointwrist.data.dicom import Radiograph, load_radiograph
 from jointwrist.data.images import check_size
 from jointwrist.data.polarity import has_bright_ground
 from jointwrist.data.preprocess import normalise, resize_image
-from jointwrist.data.search import describe_left_out, find_films
-from jointwrist.engine.checkpoint import load_weights
+from jointwrist.data.search import describe_left_out, find_radiographs
 from jointwrist.errors import DataError
-from jointwrist.hub import find_weights
 from jointwrist.inference.field import FieldFinder
-from jointwrist.inference.hands import Source, film_batches, other_wrists
+from jointwrist.inference.hands import Source, other_wrists, radiograph_batches
 from jointwrist.inference.locate import MAYBE_NEGATIVE, cautioned, locate
 from jointwrist.inference.onnx_model import OnnxModel
 from jointwrist.inference.result import WristResult
-from jointwrist.inference.square import boxes_on_film, masks_on_film, to_square
+from jointwrist.inference.square import boxes_on_radiograph, masks_on_radiograph, to_square
 from jointwrist.inference.turns import turned
 from jointwrist.inference.upright import as_stored, upright
 from jointwrist.inference.views import VIEWS, Prediction, Uncertainty, bring_back, combine, see
 from jointwrist.registry import model_spec
+from jointwrist.weights.checkpoint import load_weights
+from jointwrist.weights.hub import find_weights
 
 
 class Predictor:
     """Segment the bones and score the joint surfaces of wrist radiographs.
 
     Left hands are mirrored for the network, which knows right hands with the fingers upwards only, and mirrored back;
-    turned films are turned and turned back. Films that are not square are padded, never squeezed.
+    turned radiographs are turned and turned back. Radiographs that are not square are padded, never squeezed.
 
     Args:
         model: Joint network, or a segmentation network (then joints stay without scores).
@@ -54,10 +54,11 @@ class Predictor:
         tidy: Fill the holes of the masks, smooth their outlines (0.5 mm of 90), close slits along metacarpal shafts,
             cut what hangs on metacarpals by a neck, and drop stray islands, for a bone is one piece, and what lies
             under a black bar; False shows what the network says.
-        field: "whole" takes every film as it is; "auto" finds the wrist on films of a whole hand or of two, and refuses
-            films without one. `from_pretrained` chooses "auto".
-        turn: Degrees clockwise by which films must be turned for the fingers to point upwards: 0, 90, 180 or 270. None
-            finds out where no wrist is found on a film as it lies; with "whole", it leaves films as they lie.
+        field: "whole" takes every radiograph as it is; "auto" finds the wrist on radiographs of a whole hand or of two,
+            and refuses radiographs without one. `from_pretrained` chooses "auto".
+        turn: Degrees clockwise by which radiographs must be turned for the fingers to point upwards: 0, 90, 180 or 270.
+            None finds out where no wrist is found on a radiograph as it lies; with "whole", it leaves radiographs as
+            they lie.
     """
 
     def __init__(
@@ -101,8 +102,8 @@ class Predictor:
             source: Weight file; ONNX program of `jointwrist export`; folder with `best.safetensors`; name of a model
                 whose weights come with the package; or repository on the Hugging Face hub.
             device: Where to run; None takes a GPU if there is one.
-            field: "auto" finds the wrist on each film, "whole" takes films as they are.
-            turn: Degrees clockwise by which films are turned first; None finds out.
+            field: "auto" finds the wrist on each radiograph, "whole" takes radiographs as they are.
+            turn: Degrees clockwise by which radiographs are turned first; None finds out.
             **download: For a repository, `revision`, `token` and what else `huggingface_hub.hf_hub_download` takes.
 
         Raises:
@@ -147,14 +148,15 @@ class Predictor:
         Args:
             source: File (BMP, PNG, DICOM ...), (H, W) array, folder, or a list of them; a warning names what of a
                 folder is left out.
-            side: "L" or "R", the hand on the film; None takes it from the file, else from the bones, else a right hand.
+            side: "L" or "R", the hand on the radiograph; None takes it from the file, else from the bones, else a right
+            hand.
             tta: Average over enlarged, reduced and turned views, five times the work; the result's `uncertainty` then
                 says how far they lie apart.
-            batch_size: Films that go through the network at once.
+            batch_size: Radiographs that go through the network at once.
             window: Which of several VOI LUTs or windows of a DICOM file, from 0.
 
         Returns:
-            One result; a list for a folder, a list, or a film of two hands.
+            One result; a list for a folder, a list, or a radiograph of two hands.
 
         Raises:
             DataError: A file cannot be read, or shows no wrist; the message names it.
@@ -162,7 +164,7 @@ class Predictor:
         single = isinstance(source, np.ndarray) or (isinstance(source, (str, Path)) and not Path(source).is_dir())
         sources: list[Source] = []
         for item in [source] if isinstance(source, (str, Path, np.ndarray)) else source:
-            sources += [item] if isinstance(item, np.ndarray) else find_films([item], left_out=_warn_of)
+            sources += [item] if isinstance(item, np.ndarray) else find_radiographs([item], left_out=_warn_of)
         done = self.stream(sources, side, tta=tta, batch_size=batch_size, window=window)
         results = [result for _, found in sorted(done, key=itemgetter(0)) for result in found]
         return results[0] if single and len(results) == 1 else results
@@ -190,81 +192,86 @@ class Predictor:
                 error is raised.
 
         Yields:
-            Index of a source, and its results: one, or two of a film of both hands.
+            Index of a source, and its results: one, or two of a radiograph of both hands.
         """
-        for batch in film_batches(sources, batch_size, self.pairs_hands):
-            films: list[tuple[int, Radiograph]] = []
+        for batch in radiograph_batches(sources, batch_size, self.pairs_hands):
+            radiographs: list[tuple[int, Radiograph]] = []
             for index in batch:
                 try:
-                    film = read_film(sources[index], side, window=window, name=names and names[index])
-                    films += [(index, wrist) for wrist in self.locate(film)]
+                    radiograph = read_radiograph(sources[index], side, window=window, name=names and names[index])
+                    radiographs += [(index, wrist) for wrist in self.locate(radiograph)]
                 except DataError as error:
                     if refused is None:
                         raise
                     refused(error)
-            results = self.predict([film for _, film in films], tta)
-            done = [(index, result) for (index, _), result in zip(films, results, strict=True)]
+            results = self.predict([radiograph for _, radiograph in radiographs], tta)
+            done = [(index, result) for (index, _), result in zip(radiographs, results, strict=True)]
             for index, found in groupby(done, key=itemgetter(0)):
                 yield index, [result for _, result in found]
 
-    def locate(self, film: Radiograph) -> list[Radiograph]:
-        """Return the film with the `field` of its wrist and its `turn`, twice if it shows two wrists.
+    def locate(self, radiograph: Radiograph) -> list[Radiograph]:
+        """Return the radiograph with the `field` of its wrist and its `turn`, twice if it shows two wrists.
 
         Raises:
             DataError: There is no wrist, or the sides of two cannot be told.
         """
         if self.finder is not None:
-            return locate(self.finder, film, self.turn)
-        _refuse_both_hands(film)
-        film = cautioned(film, MAYBE_NEGATIVE) if has_bright_ground(film.pixels) else film
-        return [replace(film, turn=self.turn or 0)]
+            return locate(self.finder, radiograph, self.turn)
+        _refuse_both_hands(radiograph)
+        radiograph = cautioned(radiograph, MAYBE_NEGATIVE) if has_bright_ground(radiograph.pixels) else radiograph
+        return [replace(radiograph, turn=self.turn or 0)]
 
     @torch.inference_mode()
-    def predict(self, films: Sequence[Radiograph], tta: bool = False) -> list[WristResult]:
+    def predict(self, radiographs: Sequence[Radiograph], tta: bool = False) -> list[WristResult]:
         """Predict radiographs as one batch, each within its `field` and by its `turn`.
 
         Raises:
-            DataError: A film shows both hands by its header, and no field says which one is meant.
+            DataError: A radiograph shows both hands by its header, and no field says which one is meant.
         """
-        if not films:
+        if not radiographs:
             return []
-        for film in films:
-            _refuse_both_hands(film)
-        detail = torch.stack([to_square(film, self.detail_size) for film in films]).to(self.device)
-        inputs = {"other": torch.tensor(other_wrists(films), device=self.device)} if self.pairs_hands else {}
+        for radiograph in radiographs:
+            _refuse_both_hands(radiograph)
+        detail = torch.stack([to_square(radiograph, self.detail_size) for radiograph in radiographs]).to(self.device)
+        inputs = {"other": torch.tensor(other_wrists(radiographs), device=self.device)} if self.pairs_hands else {}
         views = VIEWS if tta else VIEWS[:1]
         predictions = [bring_back(self._run(see(detail, view), inputs), view) for view in views]
         if tta:
             prediction, uncertainty = combine(predictions, self.mask_logit, self.raw_output)
         else:
-            prediction, uncertainty = predictions[0][0], [None] * len(films)
-        return [self._result(film, prediction, index, uncertainty[index]) for index, film in enumerate(films)]
+            prediction, uncertainty = predictions[0][0], [None] * len(radiographs)
+        return [
+            self._result(radiograph, prediction, index, uncertainty[index])
+            for index, radiograph in enumerate(radiographs)
+        ]
 
     def _run(self, detail: Tensor, inputs: dict[str, Tensor]) -> Prediction:
         images = (resize_image(detail, self.image_size), detail)
         return Prediction.of(self.model(*images[: 1 + (self.detail_size != self.image_size)], **inputs))
 
     def _result(
-        self, film: Radiograph, prediction: Prediction, index: int, uncertainty: Uncertainty | None
+        self, radiograph: Radiograph, prediction: Prediction, index: int, uncertainty: Uncertainty | None
     ) -> WristResult:
-        wrist = upright(film)
+        wrist = upright(radiograph)
         probabilities = np.full(NUM_JOINTS, np.nan, np.float32)
         scores = np.full(NUM_JOINTS, NOT_SCORED, np.int64)
         boxes = np.full((NUM_JOINTS, 4), np.nan, np.float32)
         if prediction.cumulative is not None:
             cumulative = prediction.cumulative[index].cpu().numpy()
-            seen = boxes_on_film(wrist, prediction.boxes[index].cpu().numpy(), self.image_size)
+            seen = boxes_on_radiograph(wrist, prediction.boxes[index].cpu().numpy(), self.image_size)
             for joint in np.flatnonzero(prediction.valid[index].cpu().numpy()):
                 probabilities[joint] = cumulative[joint, 0]
                 scores[joint] = erosion_level(cumulative[joint], self.threshold)
                 boxes[joint] = seen[joint]
-        masks = masks_on_film(wrist, prediction.masks[index], self.mask_logit, self.tidy)
-        masks, boxes = as_stored(film, masks, boxes)
+        masks = masks_on_radiograph(wrist, prediction.masks[index], self.mask_logit, self.tidy)
+        masks, boxes = as_stored(radiograph, masks, boxes)
         maps = None
         if prediction.maps is not None:
             maps = prediction.maps[index].cpu().numpy()
-            maps = turned(maps[..., ::-1] if film.side == "L" else maps, -film.turn)
-        return WristResult(film, masks, probabilities, scores, boxes, self.threshold, self.name, uncertainty, maps)
+            maps = turned(maps[..., ::-1] if radiograph.side == "L" else maps, -radiograph.turn)
+        return WristResult(
+            radiograph, masks, probabilities, scores, boxes, self.threshold, self.name, uncertainty, maps
+        )
 
 
 def erosion_level(cumulative: np.ndarray, threshold: float) -> int:
@@ -276,7 +283,7 @@ def erosion_level(cumulative: np.ndarray, threshold: float) -> int:
     return max(1, int((cumulative >= 0.5).sum())) if cumulative[0] >= threshold else 0
 
 
-def read_film(
+def read_radiograph(
     source: Source,
     side: str | None = None,
     spacing_mm: float | None = None,
@@ -308,6 +315,6 @@ def _warn_of(folder: Path, others: list[Path]) -> None:
     warnings.warn(describe_left_out(folder, others), stacklevel=4)
 
 
-def _refuse_both_hands(film: Radiograph) -> None:
-    if film.both_hands:
-        raise DataError(f"{film.source}: shows both hands; cut it to one and name the side")
+def _refuse_both_hands(radiograph: Radiograph) -> None:
+    if radiograph.both_hands:
+        raise DataError(f"{radiograph.source}: shows both hands; cut it to one and name the side")

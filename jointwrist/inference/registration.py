@@ -11,9 +11,10 @@ from scipy.optimize import least_squares
 
 from jointwrist.anatomy import bone_index
 from jointwrist.errors import DataError
-from jointwrist.inference.outlines import SignedDistance, outline_points
+from jointwrist.outputs.outlines import SignedDistance, outline_points
 
-#: The forearm and the metacarpals of the fingers; thumb and carpal bones move against them from film to film.
+#: The forearm and the metacarpals of the fingers; thumb and carpal bones move against them from radiograph to
+#: radiograph.
 REFERENCE_BONES = tuple(
     bone_index(name) for name in ("DistalRadius", "Metacarpal2nd", "Metacarpal3rd", "Metacarpal4th", "Metacarpal5th")
 )
@@ -83,11 +84,11 @@ def register(
             little.
     """
     if _other_hand(first, second):
-        raise DataError("the two films show different hands, a left and a right one: say which hand each shows")
+        raise DataError("the two radiographs show different hands, a left and a right one: say which hand each shows")
     shared = [bone for bone in bones if 0 < first[bone].sum() < first[bone].size and second[bone].any()]
     if len(shared) < 2:
         raise DataError(
-            "the two films cannot be laid over each other: fewer than two of radius and 2nd to 5th metacarpal were"
+            "the two images cannot be laid over each other: fewer than two of radius and 2nd to 5th metacarpal were"
             " found in both"
         )
     centres = [np.array([_centroid(masks[bone]) for bone in shared]) for masks in (first, second)]
@@ -107,21 +108,21 @@ def register(
 
     outline = np.concatenate(points)
 
-    def on_film(placed: np.ndarray) -> np.ndarray:
+    def on_radiograph(placed: np.ndarray) -> np.ndarray:
         return np.all((placed >= 0) & (placed <= size - 1), axis=1)
 
     def residuals(values: np.ndarray) -> np.ndarray:
         moved = similarity(values)
         found = np.concatenate([distance(moved(part)) for distance, part in zip(distances, points, strict=True)])
-        seen = on_film(moved(outline))
-        # points off the film count as the mean of the others, so that nothing is won by moving them there
+        seen = on_radiograph(moved(outline))
+        # points off the radiograph count as the mean of the others, so that nothing is won by moving them there
         return np.where(seen, found * np.sqrt(len(seen) / max(seen.sum(), 1)), 0.0 if seen.any() else size.max())
 
     fit = least_squares(residuals, np.zeros(3 if scale is not None else 4), loss="soft_l1", f_scale=SOFT_LIMIT)
     found = similarity(fit.x)
-    seen = on_film(found(outline))
+    seen = on_radiograph(found(outline))
     if seen.mean() < LEAST_SHARED:
-        raise DataError("the two films cannot be laid over each other: they show too little of the same bones")
+        raise DataError("the two radiographs cannot be laid over each other: they show too little of the same bones")
     apart = np.concatenate([distance(found(part)) for distance, part in zip(distances, points, strict=True)])[seen]
     return Similarity(
         found.scale, found.angle, found.shift, float(np.median(np.abs(apart))), (int(seen.sum()), len(seen))

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 NOTICE = "Research software, not a medical device: not for diagnosis or treatment."
 UNKNOWN_SIDE = "Side not known, taken for a right hand: say it with --side, or end the file name in _L or _R."
-#: Smallest share of the film's field that counts as a bone; in RAM-W600's field of view the smallest bone covers 1 %.
+#: Smallest share of the radiograph's field that counts as a bone; in RAM-W600's field of view the smallest bone covers
+#: 1 %.
 MIN_BONE_SHARE = 1e-4
 #: How people write the predicted levels: the highest stands for the scores 3 to 5.
 LEVEL_LABELS = ("0", "1", "2", "3-5")
@@ -33,10 +34,10 @@ LEVEL_LABELS = ("0", "1", "2", "3-5")
 
 @dataclass(frozen=True)
 class WristResult:
-    """Masks and erosion of one wrist radiograph, in film orientation.
+    """Masks and erosion of one wrist radiograph, in radiograph orientation.
 
     Attributes:
-        film: What was predicted.
+        radiograph: What was predicted.
         masks: (14, H, W) bool.
         probabilities: (6,) float32 that the joint surface is eroded; nan where its bone was not found.
         scores: (6,) int64 level 0, 1, 2 or 3 (scores 3 to 5); `NOT_SCORED` where the bone was not found.
@@ -48,7 +49,7 @@ class WristResult:
             pools its features by; None from a model that gives none.
     """
 
-    film: Radiograph
+    radiograph: Radiograph
     masks: np.ndarray
     probabilities: np.ndarray
     scores: np.ndarray
@@ -60,29 +61,29 @@ class WristResult:
 
     @property
     def side(self) -> str:
-        """Return the hand on the film, "L" or "R"; "R" where the film does not say."""
-        return self.film.side or "R"
+        """Return the hand on the radiograph, "L" or "R"; "R" where the radiograph does not say."""
+        return self.radiograph.side or "R"
 
     @property
     def name(self) -> str:
-        """Return the film's file name without its folders, control characters escaped; "wrist" for an array."""
-        return printable(self.film.source.name) if self.film.source else "wrist"
+        """Return the radiograph's file name without its folders, control characters escaped; "wrist" for an array."""
+        return printable(self.radiograph.source.name) if self.radiograph.source else "wrist"
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Return what a reader of the result should know."""
-        return self.film.notes if self.film.side else (*self.film.notes, UNKNOWN_SIDE)
+        return self.radiograph.notes if self.radiograph.side else (*self.radiograph.notes, UNKNOWN_SIDE)
 
     @property
     def cautions(self) -> tuple[str, ...]:
         """Return those of the notes that put all of the result in doubt."""
-        return self.film.cautions if self.film.side else (*self.film.cautions, UNKNOWN_SIDE)
+        return self.radiograph.cautions if self.radiograph.side else (*self.radiograph.cautions, UNKNOWN_SIDE)
 
     @property
     def found(self) -> np.ndarray:
         """Return (14,) bool, the bones whose mask is more than a few stray pixels."""
         areas = np.array([np.count_nonzero(mask) for mask in self.masks])
-        return areas >= MIN_BONE_SHARE * self.film.wrist.size
+        return areas >= MIN_BONE_SHARE * self.radiograph.wrist.size
 
     @property
     def bones(self) -> tuple[str, ...]:
@@ -95,16 +96,16 @@ class WristResult:
         return self.scores != NOT_SCORED
 
     def cropped(self) -> WristResult:
-        """Return the result of the field alone, as of a film of its own."""
-        if self.film.field is None:
+        """Return the result of the field alone, as of a radiograph of its own."""
+        if self.radiograph.field is None:
             return self
-        left, top, right, bottom = self.film.field
+        left, top, right, bottom = self.radiograph.field
         masks, boxes = self.masks[:, top:bottom, left:right], self.boxes - np.array([left, top, left, top], np.float32)
-        return replace(self, film=self.film.cropped(), masks=masks, boxes=boxes)
+        return replace(self, radiograph=self.radiograph.cropped(), masks=masks, boxes=boxes)
 
     def plot(self) -> Image.Image:
-        """Draw masks, joint boxes and a legend on the film."""
-        from jointwrist.inference.overlay import draw_overlay
+        """Draw masks, joint boxes and a legend on the radiograph."""
+        from jointwrist.outputs.overlay import draw_overlay
 
         return draw_overlay(self)
 
@@ -116,11 +117,11 @@ class WristResult:
             "version": __version__,
             "notice": NOTICE,
             "side": self.side,
-            "size": list(self.film.pixels.shape),
-            "field": list(self.film.field) if self.film.field else None,
-            "turn": self.film.turn,
+            "size": list(self.radiograph.pixels.shape),
+            "field": list(self.radiograph.field) if self.radiograph.field else None,
+            "turn": self.radiograph.turn,
             "pixel_spacing_mm": self._spacing(),
-            "pixel_aspect": self.film.aspect,
+            "pixel_aspect": self.radiograph.aspect,
             "bones": [self._bone(index) for index in range(NUM_BONES)],
             "joints": [self._joint(joint.index) for joint in JOINTS],
             "erosion_threshold": self.threshold,
@@ -159,33 +160,33 @@ class WristResult:
             deidentify: Leave the attributes of patient and study empty.
 
         Raises:
-            DataError: The film is no DICOM image.
+            DataError: The radiograph is no DICOM image.
             MissingExtraError: highdicom is not installed.
         """
-        from jointwrist.inference.dicom_seg import build_seg
-        from jointwrist.inference.dicom_source import save_dataset
+        from jointwrist.outputs.dicom_seg import build_seg
+        from jointwrist.outputs.dicom_source import save_dataset
 
         return save_dataset(build_seg(self, deidentify), path)
 
     def save_sr(self, path: str | Path, deidentify: bool = False) -> Path:
         """Write the erosion findings as a DICOM structured report; arguments and errors as for `save_seg`."""
-        from jointwrist.inference.dicom_source import save_dataset
-        from jointwrist.inference.dicom_sr import build_sr
+        from jointwrist.outputs.dicom_source import save_dataset
+        from jointwrist.outputs.dicom_sr import build_sr
 
         return save_dataset(build_sr(self, deidentify), path)
 
     def _spacing(self) -> float | list[float] | None:
         """Return side of a pixel in mm, of an oblong one height and width."""
-        if self.film.aspect == 1 or self.film.pixel_mm is None:
-            return self.film.spacing_mm
-        return list(self.film.pixel_mm)
+        if self.radiograph.aspect == 1 or self.radiograph.pixel_mm is None:
+            return self.radiograph.spacing_mm
+        return list(self.radiograph.pixel_mm)
 
     def _bone(self, index: int) -> dict[str, Any]:
         mask, found = self.masks[index], bool(self.found[index])
         area = int(np.count_nonzero(mask))
         entry: dict[str, Any] = {"name": BONES[index].name, "found": found, "area_px": area}
-        if self.film.pixel_mm is not None:
-            entry["area_mm2"] = round(area * math.prod(self.film.pixel_mm), 2)
+        if self.radiograph.pixel_mm is not None:
+            entry["area_mm2"] = round(area * math.prod(self.radiograph.pixel_mm), 2)
         if self.uncertainty is not None and np.isfinite(self.uncertainty.bone_dice[index]):
             entry["dice_between_views"] = round(float(self.uncertainty.bone_dice[index]), 4)
         if found:

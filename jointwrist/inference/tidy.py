@@ -1,4 +1,4 @@
-"""What anatomy and film say of a mask: a bone is one piece, smooth, without holes and slits, and black bars hide it."""
+"""What anatomy says of a mask: a bone is one piece, smooth, without holes and slits, and black bars hide it."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def _dilated(planes: Tensor, radius: int) -> Tensor:
 def cut_necks(mask: np.ndarray, bone: int, radius: float) -> np.ndarray:
     """Cut off what hangs on a metacarpal by a neck; masks of other bones stay as they are.
 
-    Sesamoids and the phalanx touch the head of the first one, and a strip may run along the edge of the film. What is
-    left of the bone, holes filled, after an erosion by a disc is grown again within the mask, so that corners and dents
-    are kept.
+    Sesamoids and the phalanx touch the head of the first one, and a strip may run along the edge of the radiograph.
+    What is left of the bone, holes filled, after an erosion by a disc is grown again within the mask, so that corners
+    and dents are kept.
 
     Args:
         mask: (H, W) bool.
@@ -91,7 +91,7 @@ def cut_necks(mask: np.ndarray, bone: int, radius: float) -> np.ndarray:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if bone not in _WHOLE or not len(rows):
         return mask
-    # with a margin, but where the bone leaves the film
+    # with a margin, but where the bone leaves the radiograph
     box = (slice(max(rows[0] - 1, 0), rows[-1] + 2), slice(max(columns[0] - 1, 0), columns[-1] + 2))
     pieces, count = label(distance_transform_edt(binary_fill_holes(mask[box])) > radius)
     if not count:

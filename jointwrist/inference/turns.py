@@ -1,10 +1,10 @@
-"""Films in quarter turns: pixels and boxes with the fingers upwards, and back."""
+"""Radiographs in quarter turns: pixels and boxes with the fingers upwards, and back."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: Degrees clockwise by which a film may have to be turned for the fingers to point upwards.
+#: Degrees clockwise by which a radiograph may have to be turned for the fingers to point upwards.
 TURNS = (0, 90, 180, 270)
 
 

@@ -1,4 +1,4 @@
-"""Test-time augmentation: a film seen enlarged, reduced and turned, and what the answers have in common.
+"""Test-time augmentation: a radiograph seen enlarged, reduced and turned, and what the answers have in common.
 
 The views stay within the zoom and rotation of training. None is mirrored: left hands are mirrored before the network
 and in training, so that no network here has ever seen a mirrored wrist.
@@ -18,19 +18,19 @@ from torch import Tensor
 
 
 class View(NamedTuple):
-    """An enlargement, then a rotation in degrees, about the centre of the film."""
+    """An enlargement, then a rotation in degrees, about the centre of the radiograph."""
 
     zoom: float
     degrees: float
 
     def matrix(self, device: torch.device) -> Tensor:
-        """Return (2, 3): where a point of the view lies on the film, both with coordinates from -1 to 1."""
+        """Return (2, 3): where a point of the view lies on the radiograph, both with coordinates from -1 to 1."""
         turn = math.radians(self.degrees)
         rows = [[math.cos(turn), -math.sin(turn), 0.0], [math.sin(turn), math.cos(turn), 0.0]]
         return torch.tensor(rows, device=device) / self.zoom
 
 
-#: The film itself, and four others.
+#: The radiograph itself, and four others.
 VIEWS = (View(1.0, 0.0), View(1.07, 0.0), View(0.93, 0.0), View(1.0, 5.0), View(1.0, -5.0))
 
 
@@ -69,7 +69,7 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """How far the answers to the views of one film lie apart.
+    """How far the answers to the views of one radiograph lie apart.
 
     Attributes:
         views: Number of views.
@@ -84,17 +84,17 @@ class Uncertainty:
 
 
 def see(image: Tensor, view: View) -> Tensor:
-    """Return a view of (B, C, H, W) images; what lies outside the film is 0."""
+    """Return a view of (B, C, H, W) images; what lies outside the radiograph is 0."""
     if view == VIEWS[0]:
         return image
     return _warp(image, view.matrix(image.device))
 
 
 def bring_back(prediction: Prediction, view: View) -> tuple[Prediction, Tensor]:
-    """Bring a prediction on a view to the coordinates of the film.
+    """Bring a prediction on a view to the coordinates of the radiograph.
 
     Returns:
-        The prediction, and (1, 1, S, S) 1 where the view shows the film.
+        The prediction, and (1, 1, S, S) 1 where the view shows the radiograph.
     """
     masks, size = prediction.masks, prediction.masks.shape[-1]
     shown = masks.new_ones(1, 1, size, size)
@@ -117,18 +117,18 @@ def bring_back(prediction: Prediction, view: View) -> tuple[Prediction, Tensor]:
 def combine(
     predictions: list[tuple[Prediction, Tensor]], mask_logit: float, raw_output: bool
 ) -> tuple[Prediction, list[Uncertainty]]:
-    """Average predictions of the same films.
+    """Average predictions of the same radiographs.
 
     Mask probabilities (the outputs themselves with `raw_output`) and cumulative erosion probabilities are averaged; a
-    joint counts as found when most views find it. The maps are those of the film itself.
+    joint counts as found when most views find it. The maps are those of the radiograph itself.
 
     Args:
-        predictions: What `bring_back` returns, one a view; the first shows all of the film.
+        predictions: What `bring_back` returns, one a view; the first shows all of the radiograph.
         mask_logit: Output from which a pixel belongs to a bone.
         raw_output: The network was trained without a sigmoid.
 
     Returns:
-        A prediction, and one uncertainty a film.
+        A prediction, and one uncertainty a radiograph.
     """
     total = sum(
         shown * (prediction.masks if raw_output else prediction.masks.sigmoid()) for prediction, shown in predictions
@@ -153,7 +153,7 @@ def combine(
 
 
 def _mean_dice(predictions: list[tuple[Prediction, Tensor]], mask_logit: float) -> Tensor:
-    """Mean Dice coefficient (B, 14) of all pairs of masks, where every view shows the film."""
+    """Mean Dice coefficient (B, 14) of all pairs of masks, where every view shows the radiograph."""
     everywhere = torch.stack([shown for _, shown in predictions]).amin(0) > 0
     masks = [(prediction.masks > mask_logit) & everywhere for prediction, _ in predictions]
     areas = [mask.sum((-2, -1)) for mask in masks]

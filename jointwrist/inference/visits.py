@@ -1,4 +1,4 @@
-"""Whether two films can be two visits of one patient, by their headers and names, of which nothing is quoted."""
+"""Whether two radiographs can be two visits of one patient, by their headers and names, of which nothing is quoted."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from jointwrist.data.dicom import Radiograph
 from jointwrist.data.dicom_scope import TAKEN, header_date
 from jointwrist.data.elements import element_text
 
-#: Elements that two films of one patient have alike; names are spelt in several ways, so that they are the last resort.
+#: Elements that two radiographs of one patient have alike; names are spelt in several ways, so that they are the last
+#: resort.
 _PATIENT = ("PatientID", "PatientBirthDate", "PatientSex")
 #: Names of the RAM-W600 release, in which the first part is the patient.
 _RELEASE = re.compile(r"(?P<patient>(EXT_)?\d{4})_\d{4}_[LR]")
 
 
 def visit_cautions(baseline: Radiograph, followup: Radiograph) -> tuple[str, ...]:
-    """Say where two films are of different patients, or the follow-up is older than the baseline."""
+    """Say where two radiographs are of different patients, or the follow-up is older than the baseline."""
     cautions = []
     differing = _differing(baseline, followup)
     if differing:
-        cautions.append(f"The two films are of different patients by their {differing}: check the files.")
+        cautions.append(f"The two radiographs are of different patients by their {differing}: check the files.")
     before, after = _dates(baseline, followup)
     if before and after and after < before:
         cautions.append("The follow-up was taken before the baseline by their headers: check the order of the files.")
@@ -30,10 +31,12 @@ def visit_cautions(baseline: Radiograph, followup: Radiograph) -> tuple[str, ...
 def _differing(baseline: Radiograph, followup: Radiograph) -> str:
     """Return what tells two patients apart: elements of the headers, or the files' names; empty where nothing does."""
     if baseline.header is None or followup.header is None:
-        names = [_RELEASE.match(film.source.name) if film.source else None for film in (baseline, followup)]
+        names = [
+            _RELEASE.match(radiograph.source.name) if radiograph.source else None for radiograph in (baseline, followup)
+        ]
         return "names" if all(names) and names[0]["patient"] != names[1]["patient"] else ""
     values = {
-        name: [element_text(film.header, name).upper() for film in (baseline, followup)]
+        name: [element_text(radiograph.header, name).upper() for radiograph in (baseline, followup)]
         for name in (*_PATIENT, "PatientName")
     }
     names = _PATIENT if all(values["PatientID"]) else (*_PATIENT, "PatientName")
@@ -42,7 +45,7 @@ def _differing(baseline: Radiograph, followup: Radiograph) -> str:
 
 
 def _dates(baseline: Radiograph, followup: Radiograph) -> tuple[date | None, date | None]:
-    """Return the days on which two films were taken, by the first element that both have."""
+    """Return the days on which two radiographs were taken, by the first element that both have."""
     if baseline.header is not None and followup.header is not None:
         for name in TAKEN:
             days = header_date(baseline.header, name), header_date(followup.header, name)

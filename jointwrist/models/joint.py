@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from jointwrist.hub import PretrainedMixin
 from jointwrist.models.decoder import Decoder
 from jointwrist.models.encoder import build_encoder
 from jointwrist.models.erosion import ErosionHead
 from jointwrist.registry import ModelSpec, register_model
+from jointwrist.weights.hub import PretrainedMixin
 
 
 class JointOutput(NamedTuple):

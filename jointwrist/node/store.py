@@ -1,6 +1,6 @@
 """The folder of a node: what has arrived, what waits, what is to be sent. A kill loses nothing and doubles nothing.
 
-    films/KEY.dcm            a radiograph, written to disk before it was acknowledged
+    radiographs/KEY.dcm            a radiograph, written to disk before it was acknowledged
     waiting/KEY              it is still to be predicted
     done/KEY.json            what became of it
     outbox/KEY/PEER/*.dcm    results that a peer has not confirmed yet; sent only once done/KEY.json is there
@@ -64,9 +64,9 @@ class Store:
         for path in (self.folder / "arriving").iterdir():
             if time.time() - path.stat().st_mtime > _ABANDONED:
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-        for film in (self.folder / "films").glob("*.dcm"):
-            if not self.record(film.stem):
-                (self.folder / "waiting" / film.stem).touch()
+        for radiograph in (self.folder / "films").glob("*.dcm"):
+            if not self.record(radiograph.stem):
+                (self.folder / "waiting" / radiograph.stem).touch()
 
     def receive(self, sop_instance_uid: str, content: bytes) -> bool:
         """Keep a radiograph; when this returns, it is on the disk.
@@ -79,8 +79,8 @@ class Store:
             OSError: The disk takes no more.
         """
         key = key_of(sop_instance_uid)
-        film = self.folder / "films" / f"{key}.dcm"
-        if self.record(key) or film.exists():
+        radiograph = self.folder / "films" / f"{key}.dcm"
+        if self.record(key) or radiograph.exists():
             if not self.record(key):  # a node was killed before it could queue it
                 (self.folder / "waiting" / key).touch()
             return False
@@ -93,10 +93,10 @@ class Store:
                 file.flush()
                 os.fsync(file.fileno())
             try:
-                os.link(arriving, film)  # fails where another node was faster
+                os.link(arriving, radiograph)  # fails where another node was faster
             except FileExistsError:
                 return False
-            _sync(film.parent)
+            _sync(radiograph.parent)
         finally:
             arriving.unlink(missing_ok=True)
         (self.folder / "waiting" / key).touch()
@@ -122,7 +122,7 @@ class Store:
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     @contextmanager
-    def next_film(self) -> Iterator[tuple[str, Path] | None]:
+    def next_radiograph(self) -> Iterator[tuple[str, Path] | None]:
         """Yield key and file of a radiograph that no other worker has; None without one.
 
         The one that arrived first comes first; those that were tried before come last, so that one that ends the

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from jointwrist import __version__
 from jointwrist.errors import DataError, StorageError
-from jointwrist.inference.dicom_objects import BUILDERS
 from jointwrist.node.config import NodeConfig
 from jointwrist.node.store import Store
+from jointwrist.outputs.dicom_objects import BUILDERS
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -42,10 +42,10 @@ class Worker:
         Raises:
             StorageError: The disk takes no more; the radiograph waits on.
         """
-        with self.store.next_film() as film:
-            if film is None:
+        with self.store.next_radiograph() as radiograph:
+            if radiograph is None:
                 return False
-            key, path = film
+            key, path = radiograph
             began = time.monotonic()
             record, results = self._predict(key, path)
             record |= {"seconds": round(time.monotonic() - began, 2), "version": __version__}

@@ -55,10 +55,10 @@ def gallery(job: Job, release: Release) -> str:
 
 
 def draw_case(case: Case, predictor: Predictor) -> str:
-    """Draw a film with the outlines of its bones, true ones dashed, predicted ones filled."""
+    """Draw a radiograph with the outlines of its bones, true ones dashed, predicted ones filled."""
     result = predictor(case.image, side=case.side)
-    film = result.film.pixels
-    height, width = film.shape
+    radiograph = result.radiograph.pixels
+    height, width = radiograph.shape
     scale = SIDE / max(height, width)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     layers = [_layer("predicted", result.masks, scale)]
@@ -66,14 +66,17 @@ def draw_case(case: Case, predictor: Predictor) -> str:
     if truth is not None:
         layers.append(_layer("true", unpack_masks(truth), scale))
     return (
-        f'<svg class="film" viewBox="0 0 {size[0]} {size[1]}" role="img" aria-label="{escape(case.identifier)}">'
-        f'<image href="{film_address(film, size)}" width="{size[0]}" height="{size[1]}"/>{"".join(layers)}</svg>'
+        f'<svg class="radiograph" viewBox="0 0 {size[0]} {size[1]}" role="img" aria-label="{escape(case.identifier)}">'
+        f'<image href="{radiograph_address(radiograph, size)}" width="{size[0]}" height="{size[1]}"/>'
+        f"{''.join(layers)}</svg>"
     )
 
 
-def film_address(film: np.ndarray, size: tuple[int, int]) -> str:
-    """Return an (H, W) float film in [0, 1] as the address of a JPEG that holds the data itself."""
-    grey = Image.fromarray((np.clip(film, 0, 1) * 255 + 0.5).astype(np.uint8)).resize(size, Image.Resampling.LANCZOS)
+def radiograph_address(radiograph: np.ndarray, size: tuple[int, int]) -> str:
+    """Return an (H, W) float radiograph in [0, 1] as the address of a JPEG that holds the data itself."""
+    grey = Image.fromarray((np.clip(radiograph, 0, 1) * 255 + 0.5).astype(np.uint8)).resize(
+        size, Image.Resampling.LANCZOS
+    )
     stream = BytesIO()
     grey.save(stream, "JPEG", quality=82)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

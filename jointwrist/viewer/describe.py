@@ -9,12 +9,12 @@ import numpy as np
 
 from jointwrist import __version__
 from jointwrist.anatomy import BONES, JOINTS
-from jointwrist.hub import SHIPPED, find_weights
 from jointwrist.inference.compare import Comparison
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.registration import Similarity
 from jointwrist.inference.result import NOTICE, WristResult
 from jointwrist.report.svg import outline_path
+from jointwrist.weights.hub import SHIPPED, find_weights
 
 #: What the page says of a hand that nothing tells.
 UNKNOWN_SIDE = "Side not known, taken for a right hand: choose it on the right."
@@ -26,7 +26,7 @@ SHIPPED_CAUTION = (
 
 
 def describe_model(predictor: Predictor, weights: str) -> dict[str, Any]:
-    """Describe what is the same for all films."""
+    """Describe what is the same for all radiographs."""
     shipped = find_weights(weights).parent == SHIPPED
     return {
         "model": predictor.name,
@@ -42,10 +42,10 @@ def describe_result(result: WristResult) -> dict[str, Any]:
     """Describe a result: its record, and the shapes to draw.
 
     Returns:
-        `WristResult.to_dict` with `paths`, the outlines of the 14 bones as SVG path data in pixels of the film;
-        `maps`, six flat lists of logits, row by row, or None; `film_notes`, what the file itself gives reason to say;
-        `doubts`, what puts all of the result in doubt; `side_known`; and `side_stated`, whether the DICOM header codes
-        the hand.
+        `WristResult.to_dict` with `paths`, the outlines of the 14 bones as SVG path data in pixels of the radiograph;
+        `maps`, six flat lists of logits, row by row, or None; `radiograph_notes`, what the file itself gives reason to
+        say; `doubts`, what puts all of the result in doubt; `side_known`; and `side_stated`, whether the DICOM header
+        codes the hand.
     """
     maps = None
     if result.maps is not None:
@@ -54,23 +54,23 @@ def describe_result(result: WristResult) -> dict[str, Any]:
         **result.to_dict(),
         "paths": [outline_path(mask) if found else "" for mask, found in zip(result.masks, result.found, strict=True)],
         "maps": maps,
-        "film_notes": list(result.film.notes),
-        "doubts": [*result.film.cautions, *([] if result.film.side else [UNKNOWN_SIDE])],
-        "side_known": result.film.side is not None,
-        "side_stated": result.film.side_stated,
+        "radiograph_notes": list(result.radiograph.notes),
+        "doubts": [*result.radiograph.cautions, *([] if result.radiograph.side else [UNKNOWN_SIDE])],
+        "side_known": result.radiograph.side is not None,
+        "side_stated": result.radiograph.side_stated,
     }
 
 
-def film_bytes(result: WristResult) -> bytes:
-    """Return the film's grey values, row by row, as little-endian 16-bit numbers."""
-    return (np.clip(result.film.pixels, 0, 1) * 65535 + 0.5).astype("<u2").tobytes()
+def radiograph_bytes(result: WristResult) -> bytes:
+    """Return the radiograph's grey values, row by row, as little-endian 16-bit numbers."""
+    return (np.clip(result.radiograph.pixels, 0, 1) * 65535 + 0.5).astype("<u2").tobytes()
 
 
 def describe_comparison(comparison: Comparison) -> dict[str, Any]:
-    """Return `Comparison.to_dict` with `matrix`, the SVG matrix that lays follow-up paths on the baseline film."""
+    """Return `Comparison.to_dict` with `matrix`, the SVG matrix that lays follow-up paths on the baseline image."""
     motion, (first, second) = comparison.registration, np.array(comparison.corners, float)
-    on_films = replace(motion, shift=motion.shift + first - motion.matrix @ second)
-    return {**comparison.to_dict(), "matrix": svg_matrix(on_films)}
+    on_radiographs = replace(motion, shift=motion.shift + first - motion.matrix @ second)
+    return {**comparison.to_dict(), "matrix": svg_matrix(on_radiographs)}
 
 
 def svg_matrix(motion: Similarity) -> list[float]:

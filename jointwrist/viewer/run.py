@@ -8,10 +8,10 @@ import threading
 import webbrowser
 
 from jointwrist.commands.shared import complain
-from jointwrist.data.search import describe_left_out, find_films
+from jointwrist.data.search import describe_left_out, find_radiographs
 from jointwrist.inference.predictor import Predictor
 from jointwrist.viewer.describe import describe_model
-from jointwrist.viewer.films import Films
+from jointwrist.viewer.radiographs import Radiographs
 from jointwrist.viewer.server import ViewerServer, is_loopback
 
 
@@ -22,17 +22,17 @@ def view(arguments: argparse.Namespace) -> int:
         DataError: A path does not exist, or there are no such weights.
         OSError: The port is taken.
     """
-    found = find_films(arguments.films, left_out=lambda *folder: complain(describe_left_out(*folder)))
+    found = find_radiographs(arguments.radiographs, left_out=lambda *folder: complain(describe_left_out(*folder)))
     paths = list(dict.fromkeys(found))
     predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field, arguments.turn)
-    films = Films(predictor, arguments.side, arguments.tta, arguments.window)
-    films.add_files(paths)
+    radiographs = Radiographs(predictor, arguments.side, arguments.tta, arguments.window)
+    radiographs.add_files(paths)
     facts = describe_model(predictor, arguments.weights)
-    with ViewerServer(films, facts, arguments.host, arguments.port, arguments.max_upload * 2**20) as server:
+    with ViewerServer(radiographs, facts, arguments.host, arguments.port, arguments.max_upload * 2**20) as server:
         if not is_loopback(arguments.host):
             print(
                 f"jointwrist: WARNING: --host {arguments.host} opens this server to the network. Whoever has the"
-                " address below sees every film, without a password and unencrypted.",
+                " address below sees every radiograph, without a password and unencrypted.",
                 file=sys.stderr,
             )
         print(f"jointwrist view: {server.url} (Ctrl-C ends it)", flush=True)
@@ -42,5 +42,5 @@ def view(arguments: argparse.Namespace) -> int:
             server.serve_forever()
         except KeyboardInterrupt:
             print()
-    films.close()
+    radiographs.close()
     return 0

@@ -24,8 +24,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from jointwrist.errors import DataError
-from jointwrist.viewer.describe import describe_comparison, describe_result, film_bytes
-from jointwrist.viewer.films import Films, UnknownFilmError
+from jointwrist.viewer.describe import describe_comparison, describe_result, radiograph_bytes
+from jointwrist.viewer.radiographs import Radiographs, UnknownRadiographError
 
 #: Files of the page, where they lie, and what they are. Nothing else is ever served.
 PAGE = {
@@ -61,10 +61,10 @@ class RefusedError(Exception):
 
 
 class ViewerServer(ThreadingHTTPServer):
-    """Serve films to a browser.
+    """Serve radiographs to a browser.
 
     Args:
-        films: What to show.
+        radiographs: What to show.
         facts: What `describe_model` says.
         host: Address or name to bind to.
         port: Port; 0 takes a free one.
@@ -77,9 +77,14 @@ class ViewerServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(
-        self, films: Films, facts: Mapping[str, Any], host: str = "127.0.0.1", port: int = 8321, max_upload: int = 2**26
+        self,
+        radiographs: Radiographs,
+        facts: Mapping[str, Any],
+        host: str = "127.0.0.1",
+        port: int = 8321,
+        max_upload: int = 2**26,
     ):
-        self.films, self.max_upload = films, max_upload
+        self.radiographs, self.max_upload = radiographs, max_upload
         self.facts = {**facts, "max_upload": max_upload}
         self.host, self.secret = host, secrets.token_urlsafe(12)
         self.ticket: str | None = None
@@ -174,8 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(error.status, str(error))
         except DataError as error:
             self._fail(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
-        except UnknownFilmError:
-            self._fail(HTTPStatus.NOT_FOUND, "This film is no longer here.")
+        except UnknownRadiographError:
+            self._fail(HTTPStatus.NOT_FOUND, "This radiograph is no longer here.")
         except (ConnectionError, TimeoutError):
             self.close_connection = True
         except Exception:
@@ -204,28 +209,30 @@ class _Handler(BaseHTTPRequestHandler):
         return self._ask(path[len(root) :], {name: values[-1] for name, values in parse_qs(query).items()})
 
     def _ask(self, place: str, query: dict[str, str]) -> tuple[HTTPStatus, str, bytes]:
-        films = self.server.films
+        radiographs = self.server.radiographs
         match self.command, *place.split("/"):
             case "GET", name if name in self.server.page:
                 content, kind = self.server.page[name]
                 return HTTPStatus.OK, kind, content
-            case "GET", "films":
-                listed = [{"key": key, "name": name} for key, name in films.names()]
-                return _json({**self.server.facts, "films": listed})
-            case "GET", "films", key:
-                return _json(describe_result(films.result(key)))
-            case "GET", "films", key, "pixels":
-                return HTTPStatus.OK, "application/octet-stream", film_bytes(films.result(key))
+            case "GET", "radiographs":
+                listed = [{"key": key, "name": name} for key, name in radiographs.names()]
+                return _json({**self.server.facts, "radiographs": listed})
+            case "GET", "radiographs", key:
+                return _json(describe_result(radiographs.result(key)))
+            case "GET", "radiographs", key, "pixels":
+                return HTTPStatus.OK, "application/octet-stream", radiograph_bytes(radiographs.result(key))
             case "GET", "comparison":
-                return _json(describe_comparison(films.compare(query.get("baseline", ""), query.get("followup", ""))))
-            case "POST", "films":
+                return _json(
+                    describe_comparison(radiographs.compare(query.get("baseline", ""), query.get("followup", "")))
+                )
+            case "POST", "radiographs":
                 return _json({"key": self._receive(query.get("name", ""))}, HTTPStatus.CREATED)
-            case "POST", "films", key, "side":
+            case "POST", "radiographs", key, "side":
                 if query.get("side") not in ("L", "R"):
                     raise RefusedError(HTTPStatus.BAD_REQUEST, "A side is L or R.")
-                return _json(describe_result(films.set_side(key, query["side"])))
-            case "DELETE", "films", key:
-                films.remove(key)
+                return _json(describe_result(radiographs.set_side(key, query["side"])))
+            case "DELETE", "radiographs", key:
+                radiographs.remove(key)
                 return _json({})
         raise RefusedError(HTTPStatus.NOT_FOUND, "There is nothing here.")
 
@@ -247,7 +254,7 @@ class _Handler(BaseHTTPRequestHandler):
             data = self.rfile.read(length)
             if len(data) < length:
                 raise ConnectionError("the sender left")
-            return self.server.films.add_upload(name, data)
+            return self.server.radiographs.add_upload(name, data)
         finally:
             self.server.uploads.release()
 

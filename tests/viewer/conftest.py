@@ -1,4 +1,4 @@
-"""A viewer with three films, and one who asks it."""
+"""A viewer with three radiographs, and one who asks it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def predictor():
 
 @pytest.fixture(scope="session")
 def wrists(release):
-    """A left hand, and two films of one patient's other hand."""
+    """A left hand, and two radiographs of one patient's other hand."""
     left = [case.image for case in release.cases if case.side == "L"][:1]
     right = [case.image for case in release.cases if case.side == "R"][:2]
     return [*left, *right]

@@ -1,4 +1,4 @@
-"""The viewer's page in a browser: what it draws, what its controls do, and how it takes films."""
+"""The viewer's page in a browser: what it draws, what its controls do, and how it takes radiographs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def slide(page, name, value):
 
 
 def open_pair(page, first, second):
-    rows = page.locator("#films li")
+    rows = page.locator("#radiographs li")
     rows.nth(first).locator(".open").click()
     page.wait_for_selector(READY.format("baseline"))
     rows.nth(second).hover()
@@ -75,9 +75,9 @@ def open_pair(page, first, second):
     page.wait_for_selector(READY.format("followup"))
 
 
-def test_the_film_is_shown_as_it_was_taken_with_what_was_found(page, predictor, wrists):
+def test_the_radiograph_is_shown_as_it_was_taken_with_what_was_found(page, predictor, wrists):
     result = predictor(wrists[0])
-    assert page.locator("#films .open").all_text_contents() == [path.name for path in wrists]
+    assert page.locator("#radiographs .open").all_text_contents() == [path.name for path in wrists]
     seen = canvas(page, ".stage canvas")
     np.testing.assert_allclose(seen[..., 0], np.round(read_image(wrists[0]) * 255), atol=1)
     assert (seen[..., 3] == 255).all()
@@ -129,9 +129,9 @@ def test_bones_are_switched_one_by_one_and_all(page):
     page.get_by_label("Scaphoid").and_(page.locator("input")).uncheck()
     assert not scaphoid.is_visible()
     assert lunate.is_visible()
-    page.locator("#films .open").nth(1).click()
+    page.locator("#radiographs .open").nth(1).click()
     page.wait_for_selector(READY.format("baseline"))
-    assert not scaphoid.is_visible()  # another film keeps what was switched off
+    assert not scaphoid.is_visible()  # another radiograph keeps what was switched off
     assert page.eval_on_selector("#all", "e => e.indeterminate")
     page.locator("#all").check()
     assert scaphoid.is_visible()
@@ -194,7 +194,7 @@ def test_a_joint_is_looked_at_from_its_card(page):
     assert "lit" in page.locator(".joint").nth(3).get_attribute("class")
 
 
-def test_crops_show_film_and_map(page, predictor, wrists):
+def test_crops_show_radiograph_and_map(page, predictor, wrists):
     result = predictor(wrists[0])
     logits = result.maps[2].ravel().astype(float).tolist()
     for kind, expected in (
@@ -232,22 +232,22 @@ def test_two_visits_stand_side_by_side_with_the_change(page, predictor, wrists):
     page.locator(".stage.baseline").hover()
     page.mouse.wheel(0, -300)
     settle(page)
-    pixels = [predictor(path).film.pixels.shape[1] for path in wrists[1:]]
+    pixels = [predictor(path).radiograph.pixels.shape[1] for path in wrists[1:]]
     zooms = [width_of(page, role) / size for role, size in zip(("baseline", "followup"), pixels, strict=True)]
     assert zooms[1] / zooms[0] == pytest.approx(expected.registration.scale, rel=0.01)
-    # the middle of one film lies where the registration says that it does
+    # the middle of one radiograph lies where the registration says that it does
     middles = []
     for role, size in zip(("baseline", "followup"), pixels, strict=True):
-        stage, film = (page.locator(f".stage.{role}{part}").bounding_box() for part in ("", " canvas"))
-        middle = [stage[k] + stage[side] / 2 - film[k] for k, side in (("x", "width"), ("y", "height"))]
-        middles.append(np.array(middle) / film["width"] * size - 0.5)
+        stage, radiograph = (page.locator(f".stage.{role}{part}").bounding_box() for part in ("", " canvas"))
+        middle = [stage[k] + stage[side] / 2 - radiograph[k] for k, side in (("x", "width"), ("y", "height"))]
+        middles.append(np.array(middle) / radiograph["width"] * size - 0.5)
     np.testing.assert_allclose(expected.registration(middles[1][None])[0], middles[0], atol=0.5)
     page.locator("#linked").uncheck()
     alone = width_of(page, "followup")
     page.mouse.wheel(0, -300)
     settle(page)
     assert width_of(page, "followup") == alone
-    page.locator("#films .open").first.click()
+    page.locator("#radiographs .open").first.click()
     page.wait_for_selector(READY.format("baseline"))
     assert page.locator(".stage").count() == 1
     assert not page.locator("#change").is_visible()
@@ -259,7 +259,7 @@ def test_two_hands_are_no_two_visits(page):
     assert "left" in page.locator("#message").text_content()
     assert not page.locator("#change").is_visible()
     assert page.locator(".stage").count() == 2
-    # two films beside each other, but no change from one to the other
+    # two radiographs beside each other, but no change from one to the other
     assert all("→" not in text and "|" in text for text in page.locator(".joint .said").all_text_contents())
 
 
@@ -272,24 +272,24 @@ def drop(page, name, data):
     page.evaluate(script, [name, list(data)])
 
 
-def test_a_dropped_film_is_opened(page, wrists):
+def test_a_dropped_radiograph_is_opened(page, wrists):
     drop(page, "dropped.dcm", dicom(read_image(wrists[1]), ImageLaterality="R", PixelSpacing=[0.5, 0.5]))
     page.wait_for_selector(".stage figcaption:has-text('dropped.dcm')")
-    assert page.locator("#films .open").last.text_content() == "dropped.dcm"
+    assert page.locator("#radiographs .open").last.text_content() == "dropped.dcm"
     assert "mm" in page.locator(".ruler").text_content()
     assert page.get_by_role("button", name="left").is_disabled()
-    row = page.locator("#films li").last
+    row = page.locator("#radiographs li").last
     row.hover()
     row.locator(".remove").click()
     page.wait_for_selector(".stage", state="detached")
-    assert page.locator("#films li").count() == 3
+    assert page.locator("#radiographs li").count() == 3
 
 
 def test_another_hand_can_be_chosen_than_the_bones_tell(page, wrists):
     name = "<img src=x onerror=alert(1)>.png"
     page.locator("#files").set_input_files({"name": name, "mimeType": "image/png", "buffer": wrists[0].read_bytes()})
     page.wait_for_selector(".stage figcaption:has-text('onerror')")
-    assert page.locator("#films .open").last.text_content() == name
+    assert page.locator("#radiographs .open").last.text_content() == name
     assert page.locator("img").count() == 0
     assert page.locator(".stage .letter").text_content() == "L"
     page.get_by_role("button", name="right").click()
@@ -304,6 +304,6 @@ def test_bad_and_large_files_are_named_and_the_page_goes_on(page, wrists):
     page.wait_for_selector("#message:has-text('large.png')")
     assert "--max-upload" in page.locator("#message").text_content()
     assert not any("large.png" in url for url in page.asked)
-    page.locator("#films .open").nth(1).click()
+    page.locator("#radiographs .open").nth(1).click()
     page.wait_for_selector(f".stage figcaption:has-text('{Path(wrists[1]).name}')")
     assert not page.locator("#message").is_visible()

@@ -14,13 +14,13 @@ from jointwrist.viewer.server import HEADERS, names_this_machine
 
 
 def test_a_fault_of_our_own_is_an_answer_too(client, server, monkeypatch, capsys):
-    monkeypatch.setattr(server.films, "names", lambda: 1 / 0)
-    reply, said = client("GET", "films")
+    monkeypatch.setattr(server.radiographs, "names", lambda: 1 / 0)
+    reply, said = client("GET", "radiographs")
     assert reply.status == 500
     assert "terminal" in said["error"]
     assert "ZeroDivisionError" in capsys.readouterr().err
     monkeypatch.undo()
-    assert client.get("films")
+    assert client.get("radiographs")
 
 
 def test_large_files_are_refused_unread(client, server):
@@ -29,13 +29,15 @@ def test_large_files_are_refused_unread(client, server):
     assert reply.status == 413
     assert "--max-upload" in said["error"]
     # what is announced counts, not what comes
-    assert client("POST", "films?name=x", b"abc", **{"Content-Length": str(10**12)})[0].status == 413
-    assert len(server.films.names()) == 3
+    assert client("POST", "radiographs?name=x", b"abc", **{"Content-Length": str(10**12)})[0].status == 413
+    assert len(server.radiographs.names()) == 3
 
 
 @pytest.mark.parametrize("length", [None, "-1", "ten", "1_0", ""])
 def test_an_upload_says_its_size(client, length):
-    head = f"POST {client.root.path}films?name=x HTTP/1.1\r\nHost: {client.host}\r\nOrigin: http://{client.host}\r\n"
+    head = (
+        f"POST {client.root.path}radiographs?name=x HTTP/1.1\r\nHost: {client.host}\r\nOrigin: http://{client.host}\r\n"
+    )
     if length is not None:
         head += f"Content-Length: {length}\r\n"
     with socket.create_connection((client.root.hostname, client.root.port), timeout=10) as connection:
@@ -44,14 +46,14 @@ def test_an_upload_says_its_size(client, length):
 
 
 def test_a_chunked_upload_is_refused(client):
-    reply, _ = client("POST", "films?name=x", iter([b"abc"]), **{"Transfer-Encoding": "chunked"})
+    reply, _ = client("POST", "radiographs?name=x", iter([b"abc"]), **{"Transfer-Encoding": "chunked"})
     assert reply.status == 411
     assert reply.headers["Connection"] == "close"
 
 
 def test_a_body_that_nobody_reads_is_no_second_request(client, server):
-    inner = f"GET {client.root.path}films HTTP/1.1\r\nHost: {client.host}\r\n\r\n".encode()
-    head = f"GET {client.root.path}films HTTP/1.1\r\nHost: {client.host}\r\nContent-Length: {len(inner)}\r\n\r\n"
+    inner = f"GET {client.root.path}radiographs HTTP/1.1\r\nHost: {client.host}\r\n\r\n".encode()
+    head = f"GET {client.root.path}radiographs HTTP/1.1\r\nHost: {client.host}\r\nContent-Length: {len(inner)}\r\n\r\n"
     with socket.create_connection((client.root.hostname, client.root.port), timeout=10) as connection:
         connection.sendall(head.encode() + inner)
         answer = b""
@@ -64,24 +66,24 @@ def test_too_many_uploads_at_once_are_sent_away(client, server, wrists):
     taken = 0
     while server.uploads.acquire(blocking=False):
         taken += 1
-    assert client.upload("film.png", wrists[1].read_bytes())[0].status == 503
+    assert client.upload("radiograph.png", wrists[1].read_bytes())[0].status == 503
     for _ in range(taken):
         server.uploads.release()
-    assert client.upload("film.png", wrists[1].read_bytes())[0].status == 201
+    assert client.upload("radiograph.png", wrists[1].read_bytes())[0].status == 201
 
 
 def test_a_sender_who_leaves_frees_its_place(client, server):
     head = (
-        f"POST {client.root.path}films?name=x HTTP/1.1\r\nHost: {client.host}\r\n"
+        f"POST {client.root.path}radiographs?name=x HTTP/1.1\r\nHost: {client.host}\r\n"
         f"Origin: http://{client.host}\r\nContent-Length: 1000\r\n\r\nabc"
     )
     for _ in range(6):
         with socket.create_connection((client.root.hostname, client.root.port)) as connection:
             connection.sendall(head.encode())
     end = time.monotonic() + 60
-    while client.upload("film.png", b"x")[0].status == 503:
+    while client.upload("radiograph.png", b"x")[0].status == 503:
         assert time.monotonic() < end
-    assert client.upload("film.png", b"x")[0].status == 422
+    assert client.upload("radiograph.png", b"x")[0].status == 422
 
 
 @pytest.mark.parametrize(
@@ -93,8 +95,8 @@ def test_a_sender_who_leaves_frees_its_place(client, server):
         "/etc/passwd",
         "view.css/",
         "./view.css",
-        "films/../../cli.py",
-        "films/%2e%2e/pixels",
+        "radiographs/../../cli.py",
+        "radiographs/%2e%2e/pixels",
         "server.py",
         "assets/view.js",
         "view.js%00",
@@ -106,7 +108,9 @@ def test_nothing_but_the_page_is_served(client, address):
     assert "error" in said
 
 
-@pytest.mark.parametrize("path", ["/", "/films", "/view.js", "//", "*", "http://[", "/x/films", "/%00", "/etc/passwd"])
+@pytest.mark.parametrize(
+    "path", ["/", "/radiographs", "/view.js", "//", "*", "http://[", "/x/radiographs", "/%00", "/etc/passwd"]
+)
 def test_without_the_secret_there_is_nothing(client, path):
     reply, said = client("GET", "", path=path)
     assert reply.status == 404
@@ -129,7 +133,7 @@ def test_without_the_secret_there_is_nothing(client, path):
     ],
 )
 def test_foreign_names_of_this_machine_are_refused(client, host):
-    for method, address in (("GET", ""), ("GET", "films"), ("POST", "films?name=x")):
+    for method, address in (("GET", ""), ("GET", "radiographs"), ("POST", "radiographs?name=x")):
         reply, _ = client(method, address, Host=host, Origin=f"http://{host}")
         assert reply.status in (400, 421)
 
@@ -137,13 +141,13 @@ def test_foreign_names_of_this_machine_are_refused(client, host):
 def test_own_names_of_this_machine(client):
     port = client.root.port
     for host in (f"127.0.0.1:{port}", f"localhost:{port}", "LOCALHOST", "[::1]:9000", "192.168.1.7:1"):
-        assert client("GET", "films", Host=host)[0].status == 200
+        assert client("GET", "radiographs", Host=host)[0].status == 200
     assert names_this_machine("Wrist-7:80", "wrist-7")
     assert not names_this_machine("wrist-8:80", "wrist-7")
 
 
 def test_two_hosts_are_none(client):
-    head = f"GET {client.root.path}films HTTP/1.1\r\nHost: {client.host}\r\nHost: evil.example\r\n\r\n"
+    head = f"GET {client.root.path}radiographs HTTP/1.1\r\nHost: {client.host}\r\nHost: evil.example\r\n\r\n"
     with socket.create_connection((client.root.hostname, client.root.port), timeout=10) as connection:
         connection.sendall(head.encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 421 ")
@@ -151,18 +155,18 @@ def test_two_hosts_are_none(client):
 
 @pytest.mark.parametrize("origin", [None, "null", "http://evil.example", "http://127.0.0.1:1", "file://", "http://["])
 def test_only_the_page_itself_may_change_anything(client, server, wrists, origin):
-    key = server.films.names()[0][0]
+    key = server.radiographs.names()[0][0]
     for method, address in (
-        ("POST", "films?name=film.png"),
-        ("POST", f"films/{key}/side?side=L"),
-        ("DELETE", f"films/{key}"),
+        ("POST", "radiographs?name=radiograph.png"),
+        ("POST", f"radiographs/{key}/side?side=L"),
+        ("DELETE", f"radiographs/{key}"),
     ):
         assert client(method, address, wrists[0].read_bytes(), Origin=origin)[0].status == 403
-    assert len(server.films.names()) == 3
+    assert len(server.radiographs.names()) == 3
 
 
 def test_answers_are_neither_kept_nor_shown_elsewhere(client):
-    for address in ("", "view.js", "films", "nothing"):
+    for address in ("", "view.js", "radiographs", "nothing"):
         reply, _ = client("GET", address)
         for name, value in HEADERS.items():
             assert reply.headers[name] == value

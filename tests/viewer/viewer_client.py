@@ -15,7 +15,7 @@ from PIL import Image
 from pydicom.uid import DigitalXRayImageStorageForPresentation
 
 from jointwrist.viewer.describe import describe_model
-from jointwrist.viewer.films import Films
+from jointwrist.viewer.radiographs import Radiographs
 from jointwrist.viewer.server import ViewerServer
 
 LIMIT = 200_000
@@ -23,10 +23,10 @@ LIMIT = 200_000
 
 @contextmanager
 def serving(predictor, paths):
-    """A viewer of some films that answers until the block ends."""
-    films = Films(predictor)
-    films.add_files(paths)
-    with ViewerServer(films, describe_model(predictor, "jointwrist_tiny"), port=0, max_upload=LIMIT) as server:
+    """A viewer of some radiographs that answers until the block ends."""
+    radiographs = Radiographs(predictor)
+    radiographs.add_files(paths)
+    with ViewerServer(radiographs, describe_model(predictor, "jointwrist_tiny"), port=0, max_upload=LIMIT) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
@@ -34,7 +34,7 @@ def serving(predictor, paths):
         finally:
             server.shutdown()
             thread.join()
-    films.close()
+    radiographs.close()
 
 
 class Client:
@@ -62,7 +62,7 @@ class Client:
         return content
 
     def upload(self, name, data):
-        return self("POST", f"films?name={quote(name)}", data)
+        return self("POST", f"radiographs?name={quote(name)}", data)
 
 
 def png(image):

@@ -15,8 +15,8 @@ from jointwrist.anatomy import BONE_NAMES
 from jointwrist.data.formats.label_map import NUMBERS
 from jointwrist.data.formats.layers import PALETTE, Layer, Named, check_fit
 from jointwrist.data.importers.coco import region_of
-from jointwrist.data.importers.film import MAX_JSON_BYTES
 from jointwrist.data.importers.outline import Convention
+from jointwrist.data.importers.radiograph import MAX_JSON_BYTES
 from jointwrist.data.importers.region import Region, Runs
 from jointwrist.errors import DataError, require
 from jointwrist.files import write_text
@@ -31,14 +31,14 @@ class CocoMasks:
 
     Attributes:
         path: The file.
-        films: By the image's file name, or by its id as text where nothing describes the images: results, each with a
-            category's name, a region and a score or None.
+        radiographs: By the image's file name, or by its id as text where nothing describes the images: results, each
+            with a category's name, a region and a score or None.
     """
 
     path: Path
-    films: Mapping[str, Sequence[tuple[str, Region, float | None]]]
+    radiographs: Mapping[str, Sequence[tuple[str, Region, float | None]]]
 
-    def read(self, film: str, size: tuple[int, int]) -> list[Named]:
+    def read(self, radiograph: str, size: tuple[int, int]) -> list[Named]:
         """Draw the masks of one radiograph by name; of several scored results of one name, the best counts.
 
         Raises:
@@ -46,7 +46,7 @@ class CocoMasks:
         """
         best: dict[str, tuple[Region, float]] = {}
         drawn = []
-        for name, region, score in self.films[film]:
+        for name, region, score in self.radiographs[radiograph]:
             if not region.parts:
                 raise DataError(f"{self.path}: {region.where}: has no segmentation; a box is no mask")
             if score is None:
@@ -92,12 +92,12 @@ def masks_of(path: Path, content: Any, described: Any = None) -> CocoMasks:
     try:
         images = _by_id(described["images"], "file_name", path) if described else None
         categories = _by_id(described["categories"], "name", path) if described else None
-        films: dict[str, list[tuple[str, Region, float | None]]] = defaultdict(list)
+        radiographs: dict[str, list[tuple[str, Region, float | None]]] = defaultdict(list)
         convention = Convention()
         for result in results:
-            film, name = _film(result["image_id"], images), _category(result, categories)
+            radiograph, name = _radiograph(result["image_id"], images), _category(result, categories)
             score = None if result.get("score") is None else float(result["score"])
-            films[film].append((name, region_of(result, f"{film}, {name}", path, convention), score))
+            radiographs[radiograph].append((name, region_of(result, f"{radiograph}, {name}", path, convention), score))
     except DataError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -105,7 +105,7 @@ def masks_of(path: Path, content: Any, described: Any = None) -> CocoMasks:
             f"{path}: not a list of COCO results, or one with unknown images or categories ({error!r}); put the file of"
             " instances that describes them into the same folder"
         ) from error
-    return CocoMasks(path, films)
+    return CocoMasks(path, radiographs)
 
 
 class CocoImage(NamedTuple):
@@ -166,7 +166,7 @@ def write(path: Path, images: Sequence[CocoImage], erosions: bool = False) -> No
     write_text(path, json.dumps({"images": entries, "annotations": annotations, "categories": categories}))
 
 
-def _film(image: Any, images: Mapping[Any, str] | None) -> str:
+def _radiograph(image: Any, images: Mapping[Any, str] | None) -> str:
     return str(image) if images is None else images[image]
 
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from jointwrist.data.formats.layers import Layer, Named, check_fit
 from jointwrist.data.formats.polygon import exact_polygons
-from jointwrist.data.importers.film import positive_size, read_json
 from jointwrist.data.importers.labelme import MARKS, part_of
 from jointwrist.data.importers.outline import Convention
+from jointwrist.data.importers.radiograph import positive_size, read_json
 from jointwrist.data.importers.region import Region
 from jointwrist.errors import DataError
 from jointwrist.files import write_text

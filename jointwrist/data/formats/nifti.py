@@ -21,14 +21,14 @@ from jointwrist.files import atomic
 
 SUFFIXES = (".nii.gz", ".nii")
 #: Name of the radiograph itself in a folder of masks.
-FILM = "film"
+RADIOGRAPH = "film"
 
 
 def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
     """Read a stack of 14 masks in the order of the bones, a label map, or a folder with one file a bone.
 
     Args:
-        path: File or folder. In a folder the file names without ending are the bones' names; `film` is left out.
+        path: File or folder. In a folder the file names without ending are the bones' names; `radiograph` is left out.
         size: Not needed; the other formats take it.
 
     Raises:
@@ -51,7 +51,7 @@ def bone_files(folder: Path) -> dict[str, Path]:
     named = {stem(path): path for path in files}
     if len(named) < len(files):
         raise DataError(f"{folder}: holds a bone twice, as .nii and as .nii.gz; keep one of the files")
-    return {name: path for name, path in named.items() if name != FILM}
+    return {name: path for name, path in named.items() if name != RADIOGRAPH}
 
 
 def is_nifti(path: Path) -> bool:
@@ -77,9 +77,9 @@ def write_folder(folder: Path, layers: Sequence[Layer], spacing_mm: float | None
         _save(folder / f"{layer.name}.nii.gz", layer.mask.T[..., None], spacing_mm)
 
 
-def write_film(folder: Path, image: np.ndarray, spacing_mm: float | None = None) -> None:
+def write_radiograph(folder: Path, image: np.ndarray, spacing_mm: float | None = None) -> None:
     """Write a (H, W) radiograph with values in [0, 1] as 8-bit grey beside the masks of its bones."""
-    _save(folder / f"{FILM}.nii.gz", np.round(image * 255).T[..., None], spacing_mm)
+    _save(folder / f"{RADIOGRAPH}.nii.gz", np.round(image * 255).T[..., None], spacing_mm)
 
 
 def _save(path: Path, values: np.ndarray, spacing_mm: float | None) -> None:
@@ -109,7 +109,9 @@ def _planes(path: Path) -> np.ndarray:
         image = nibabel.load(path)
         shape = image.shape
         if np.prod(shape, dtype=float) * 8 > MAX_ARRAY_BYTES:
-            raise DataError(f"{path}: {' x '.join(map(str, shape))} values are too many; store the masks of one film")
+            raise DataError(
+                f"{path}: {' x '.join(map(str, shape))} values are too many; store the masks of one radiograph"
+            )
         values = np.asanyarray(image.dataobj)
     except DataError:
         raise

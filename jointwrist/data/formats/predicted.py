@@ -170,25 +170,25 @@ def _find_in_coco(
         )
     path = (results or described)[0]
     masks = coco.masks_of(path, contents[path], contents[described[0]] if results and described else None)
-    films: dict[str, str] = {}
+    radiographs: dict[str, str] = {}
     extra = []
-    for film in masks.films:
-        case = identifier_in(Path(film.replace("\\", "/")).name, known)
+    for radiograph in masks.radiographs:
+        case = identifier_in(Path(radiograph.replace("\\", "/")).name, known)
         if case is None:
-            extra.append(film)
-        elif case in films:
-            raise DataError(f"{path}: {film} and {films[case]} are both of {case}; keep one of them")
+            extra.append(radiograph)
+        elif case in radiographs:
+            raise DataError(f"{path}: {radiograph} and {radiographs[case]} are both of {case}; keep one of them")
         else:
-            films[case] = film
-    read = partial(_read_coco, masks, films, {**label_map.NUMBERS, **mapping})
-    return Predicted("coco", films.keys(), tuple(extra), read)
+            radiographs[case] = radiograph
+    read = partial(_read_coco, masks, radiographs, {**label_map.NUMBERS, **mapping})
+    return Predicted("coco", radiographs.keys(), tuple(extra), read)
 
 
 def _read_coco(
     masks: coco.CocoMasks,
-    films: Mapping[str, str],
+    radiographs: Mapping[str, str],
     mapping: Mapping[str, str | None],
     case: str,
     size: tuple[int, int],
 ) -> np.ndarray:
-    return bone_bits(masks.read(films[case], size), size, mapping, masks.path)
+    return bone_bits(masks.read(radiographs[case], size), size, mapping, masks.path)

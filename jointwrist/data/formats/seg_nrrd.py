@@ -92,7 +92,7 @@ def write(path: Path, layers: Sequence[Layer], size: tuple[int, int], spacing_mm
     _save(path, np.stack(masks).transpose(0, 2, 1)[..., None], header)
 
 
-def write_film(path: Path, image: np.ndarray, spacing_mm: float | None = None) -> None:
+def write_radiograph(path: Path, image: np.ndarray, spacing_mm: float | None = None) -> None:
     """Write a (H, W) radiograph with values in [0, 1] as an 8-bit NRRD that lies where its segmentation lies."""
     _save(path, np.round(image * 255).T[..., None], _geometry(spacing_mm, layered=False))
 

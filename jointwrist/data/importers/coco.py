@@ -11,9 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from jointwrist.data.importers.film import AnnotatedFilm, as_points, beneath, in_pixels, positive_size, read_json
 from jointwrist.data.importers.names import match_names, names_erosion
 from jointwrist.data.importers.outline import Convention
+from jointwrist.data.importers.radiograph import (
+    AnnotatedRadiograph,
+    as_points,
+    beneath,
+    in_pixels,
+    positive_size,
+    read_json,
+)
 from jointwrist.data.importers.region import Part, Polygon, Region, Runs
 from jointwrist.errors import DataError
 
@@ -26,7 +33,7 @@ def read_coco(
     images: str | Path | None = None,
     mapping: Mapping[str, str | None] | None = None,
     outline: str = "auto",
-) -> list[AnnotatedFilm]:
+) -> list[AnnotatedRadiograph]:
     """Read a file of instances, as polygons or as run lengths.
 
     Categories that no annotation uses may have any name. Images without annotations are left out, with a note. Where a
@@ -58,8 +65,8 @@ def read_coco(
         tells_erosions = names_erosion(names.values(), mapping or {})
         folder = Path(images) if images else path.parent
         convention = Convention(outline)
-        films = [
-            AnnotatedFilm.of(
+        radiographs = [
+            AnnotatedRadiograph.of(
                 image=_find(folder, str(entries[image]["file_name"]), path),
                 size=positive_size(entries[image].get("height"), entries[image].get("width")),
                 drawn=[
@@ -73,11 +80,11 @@ def read_coco(
             for image, annotations in by_image.items()
         ]
         bare = [str(entry["file_name"]) for key, entry in entries.items() if key not in by_image]
-        if films and bare:
+        if radiographs and bare:
             more = f" and {len(bare) - _SHOWN} more" if len(bare) > _SHOWN else ""
             note = f"{path}: images without annotations left out: {', '.join(bare[:_SHOWN])}{more}"
-            films[0] = replace(films[0], notes=(note,))
-        return films
+            radiographs[0] = replace(radiographs[0], notes=(note,))
+        return radiographs
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a COCO file of instances ({error!r}); export it as COCO") from error
 

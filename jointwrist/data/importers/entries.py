@@ -119,7 +119,7 @@ def _refuse_half_named(images: Sequence[Path], rows: Sequence[Row | None], told:
 def _number_studies(
     images: Sequence[Path], rows: Sequence[Row | None], texts: list[tuple[str, str, str]], note: Note
 ) -> None:
-    """Give films of one hand studies of their own where the table names the patient but no study."""
+    """Give radiographs of one hand studies of their own where the table names the patient but no study."""
     taken = set(texts)
     seen = set()
     for index, (image, row, text) in enumerate(zip(images, rows, texts, strict=True)):
@@ -131,7 +131,7 @@ def _number_studies(
             texts[index] = (patient, f"{number:04d}", side)
             taken.add(texts[index])
             note(
-                f"{image}: the table names no study, and {study} of this patient has a film of this hand; taken for"
+                f"{image}: the table names no study, and {study} of this patient has a image of this hand; taken for"
                 f" study {number:04d}"
             )
         seen.add(texts[index])

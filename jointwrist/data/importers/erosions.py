@@ -6,20 +6,22 @@ import numpy as np
 import torch
 
 from jointwrist.anatomy import JOINTS
-from jointwrist.data.importers.film import AnnotatedFilm
+from jointwrist.data.importers.radiograph import AnnotatedRadiograph
 from jointwrist.data.importers.region import Note, combine
 from jointwrist.ops.roi import joint_regions
 
 _JOINT_OF_BONE = {joint.bone: joint.index for joint in JOINTS}
 
 
-def draw_erosions(film: AnnotatedFilm, masks: np.ndarray, note: Note = lambda _: None) -> tuple[np.ndarray, int] | None:
-    """Draw the erosions of a film.
+def draw_erosions(
+    radiograph: AnnotatedRadiograph, masks: np.ndarray, note: Note = lambda _: None
+) -> tuple[np.ndarray, int] | None:
+    """Draw the erosions of a radiograph.
 
     One whose bone is not named belongs to the joint surface, or the rim round it, that it covers most of.
 
     Args:
-        film: What was drawn.
+        radiograph: What was drawn.
         masks: (14, H, W) bool, its bones.
         note: Takes a remark on every part that is left out or cut off.
 
@@ -30,12 +32,12 @@ def draw_erosions(film: AnnotatedFilm, masks: np.ndarray, note: Note = lambda _:
     Raises:
         DataError: An erosion covers no pixel, or cannot be drawn.
     """
-    if film.erosions is None:
+    if radiograph.erosions is None:
         return None
     size = masks.shape[1:]
     bits, elsewhere = np.zeros(size, np.uint8), 0
     places = None
-    for bone, region in film.erosions:
+    for bone, region in radiograph.erosions:
         drawn = combine([region], size, note)
         if bone is None:
             if places is None:

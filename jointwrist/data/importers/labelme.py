@@ -14,9 +14,16 @@ import numpy as np
 from PIL import Image
 
 from jointwrist.data.images import MAX_SIDE
-from jointwrist.data.importers.film import AnnotatedFilm, as_points, beneath, in_pixels, positive_size, read_json
 from jointwrist.data.importers.names import Meaning, match_names, names_erosion
 from jointwrist.data.importers.outline import Convention
+from jointwrist.data.importers.radiograph import (
+    AnnotatedRadiograph,
+    as_points,
+    beneath,
+    in_pixels,
+    positive_size,
+    read_json,
+)
 from jointwrist.data.importers.region import Disc, Part, Patch, Polygon, Region
 from jointwrist.errors import DataError
 
@@ -29,7 +36,7 @@ def read_labelme(
     images: str | Path | None = None,
     mapping: Mapping[str, str | None] | None = None,
     outline: str = "auto",
-) -> list[AnnotatedFilm]:
+) -> list[AnnotatedRadiograph]:
     """Read the JSON files of a folder and the folders in it, or one file, as labelme and X-AnyLabeling write them.
 
     Polygons, rectangles of two or four points, turned ones (`oriented_rectangle`, `rotation`), quadrilaterals, circles
@@ -50,13 +57,15 @@ def read_labelme(
     if not files:
         raise DataError(f"{source}: holds no JSON files; give the folder that labelme saved into")
     convention = Convention(outline)
-    films = [_read(path, Path(images) if images else None, mapping or {}, convention) for path in files]
-    if all(film.erosions is None for film in films):
-        return films
-    return [replace(film, erosions=film.erosions or ()) for film in films]
+    radiographs = [_read(path, Path(images) if images else None, mapping or {}, convention) for path in files]
+    if all(radiograph.erosions is None for radiograph in radiographs):
+        return radiographs
+    return [replace(radiograph, erosions=radiograph.erosions or ()) for radiograph in radiographs]
 
 
-def _read(path: Path, images: Path | None, mapping: Mapping[str, str | None], convention: Convention) -> AnnotatedFilm:
+def _read(
+    path: Path, images: Path | None, mapping: Mapping[str, str | None], convention: Convention
+) -> AnnotatedRadiograph:
     content = read_json(path)
     drawn: list[tuple[Meaning, Region]] = []
     notes = []
@@ -78,7 +87,7 @@ def _read(path: Path, images: Path | None, mapping: Mapping[str, str | None], co
         raise DataError(f"{notes[0].removesuffix('; left out')}, and nothing else is drawn; draw a polygon")
     size = positive_size(content.get("imageHeight"), content.get("imageWidth"))
     tells_erosions = names_erosion(labels, mapping)
-    return AnnotatedFilm.of(_find(path, images, name), size, drawn, path, tells_erosions, notes)
+    return AnnotatedRadiograph.of(_find(path, images, name), size, drawn, path, tells_erosions, notes)
 
 
 def _find(path: Path, images: Path | None, name: str) -> Path:

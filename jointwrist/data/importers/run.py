@@ -18,14 +18,16 @@ def run(arguments: argparse.Namespace) -> int:
     notes: list[str] = []
     table = read_table(arguments.table, notes.append) if arguments.table else None
     read = _READERS[arguments.format]
-    films = [
-        film for source in arguments.sources for film in read(source, arguments.images, mapping, arguments.outline)
+    radiographs = [
+        radiograph
+        for source in arguments.sources
+        for radiograph in read(source, arguments.images, mapping, arguments.outline)
     ]
-    done = write_release(films, arguments.out, table, arguments.shares, arguments.seed, arguments.allow_partial)
-    splits = ", ".join(f"{split} {count}" for split, count in done.films.items())
-    films_done = sum(done.films.values())
+    done = write_release(radiographs, arguments.out, table, arguments.shares, arguments.seed, arguments.allow_partial)
+    splits = ", ".join(f"{split} {count}" for split, count in done.radiographs.items())
+    radiographs_done = sum(done.radiographs.values())
     print(
-        f"{films_done} radiographs of {done.patients} patients ({splits}), {done.scored} with scores: {arguments.out}"
+        f"{radiographs_done} images of {done.patients} patients ({splits}), {done.scored} with scores: {arguments.out}"
     )
     for note in (*notes, *done.notes):
         print(f"note: {note}")

@@ -13,15 +13,15 @@ from jointwrist.data.formats import nifti, seg_nrrd
 from jointwrist.data.formats.label_map import NUMBERS
 from jointwrist.data.formats.predicted import READERS
 from jointwrist.data.images import IMAGE_SUFFIXES
-from jointwrist.data.importers.film import AnnotatedFilm
 from jointwrist.data.importers.names import match_names, names_erosion
+from jointwrist.data.importers.radiograph import AnnotatedRadiograph
 from jointwrist.data.importers.region import Region
 from jointwrist.errors import DataError
 
 
 def read_nifti(
     source: str | Path, images: str | Path | None = None, mapping: Mapping[str, str | None] | None = None, _: str = ""
-) -> list[AnnotatedFilm]:
+) -> list[AnnotatedRadiograph]:
     """Read a folder with a folder of bones, a stack of masks or a label map for each radiograph.
 
     Names, axes and numbers are those of `formats.nifti`. A radiograph is the picture with the name of the folder or
@@ -42,12 +42,12 @@ def read_nifti(
     ]
     named = [(path.name, path) for path in folders]
     named += [(nifti.stem(path), path) for path in _entries(source) if nifti.is_nifti(path)]
-    return _films("nifti", named, source, images, {**NUMBERS, **(mapping or {})})
+    return _radiographs("nifti", named, source, images, {**NUMBERS, **(mapping or {})})
 
 
 def read_seg_nrrd(
     source: str | Path, images: str | Path | None = None, mapping: Mapping[str, str | None] | None = None, _: str = ""
-) -> list[AnnotatedFilm]:
+) -> list[AnnotatedRadiograph]:
     """Read the segmentations of 3D Slicer in a folder, named as their radiographs.
 
     Arguments and errors are those of `read_nifti`; the package is pynrrd.
@@ -58,7 +58,7 @@ def read_seg_nrrd(
         for path in _entries(source)
         if path.name.lower().endswith(seg_nrrd.SUFFIX)
     ]
-    return _films("seg.nrrd", named, source, images, mapping or {})
+    return _radiographs("seg.nrrd", named, source, images, mapping or {})
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class _StoredMask:
 
 @lru_cache(maxsize=1)
 def _read(kind: str, path: Path, size: tuple[int, int] | None) -> dict[str, np.ndarray]:
-    """Read the masks of a radiograph by name, without empty ones; those of one film are asked for one after another."""
+    """Read the masks of a image by name, without empty ones; those of one image are asked for one after another."""
     masks: dict[str, np.ndarray] = {}
     for name, mask in READERS[kind](path, size):
         if mask.any():
@@ -85,20 +85,20 @@ def _read(kind: str, path: Path, size: tuple[int, int] | None) -> dict[str, np.n
     return masks
 
 
-def _films(
+def _radiographs(
     kind: str,
     named: Sequence[tuple[str, Path]],
     source: Path,
     images: str | Path | None,
     mapping: Mapping[str, str | None],
-) -> list[AnnotatedFilm]:
+) -> list[AnnotatedRadiograph]:
     if not named:
         raise DataError(f"{source}: holds no masks in the format {kind}")
     cases: dict[str, Path] = {}
     for stem, path in named:
         if cases.setdefault(stem, path) != path:
             raise DataError(f"{source}: {cases[stem].name} and {path.name} hold masks of one radiograph; keep one")
-    folder, films, erosions = Path(images) if images else source, [], False
+    folder, radiographs, erosions = Path(images) if images else source, [], False
     for stem, path in sorted(cases.items()):
         masks = _read(kind, path, None)
         meanings = match_names(masks, mapping, path)
@@ -107,8 +107,12 @@ def _films(
             (meaning, Region(f"{path}: {name}", [_StoredMask(kind, path, name)])) for name, meaning in meanings.items()
         ]
         erosions = erosions or names_erosion(masks, mapping)
-        films.append(AnnotatedFilm.of(_image(folder, stem, path), size, drawn, path, erosions))
-    return [replace(film, erosions=film.erosions or ()) for film in films] if erosions else films
+        radiographs.append(AnnotatedRadiograph.of(_image(folder, stem, path), size, drawn, path, erosions))
+    return (
+        [replace(radiograph, erosions=radiograph.erosions or ()) for radiograph in radiographs]
+        if erosions
+        else radiographs
+    )
 
 
 def _entries(source: Path) -> Sequence[Path]:

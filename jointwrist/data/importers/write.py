@@ -20,7 +20,7 @@ from jointwrist.data import layout
 from jointwrist.data.images import IMAGE_SUFFIXES, read_image, write_image
 from jointwrist.data.importers.entries import Entry, identify
 from jointwrist.data.importers.erosions import draw_erosions
-from jointwrist.data.importers.film import AnnotatedFilm
+from jointwrist.data.importers.radiograph import AnnotatedRadiograph
 from jointwrist.data.importers.table import Row
 from jointwrist.data.layout import SPLITS
 from jointwrist.data.sample import unpack_masks
@@ -37,7 +37,7 @@ class Imported:
     """What was written.
 
     Attributes:
-        films: Radiographs a split.
+        radiographs: Radiographs a split.
         patients: Number of patients.
         scored: Radiographs with erosion scores.
         missing: Radiographs that lack a bone, by the bone's name; only bones that some lack.
@@ -48,7 +48,7 @@ class Imported:
         notes: What was left out or cut off, a sentence each.
     """
 
-    films: Mapping[str, int]
+    radiographs: Mapping[str, int]
     patients: int
     scored: int
     missing: Mapping[str, int]
@@ -59,7 +59,7 @@ class Imported:
     notes: Sequence[str]
 
 
-class FilmBoxes(NamedTuple):
+class RadiographBoxes(NamedTuple):
     """Joint boxes of one radiograph.
 
     Attributes:
@@ -74,7 +74,7 @@ class FilmBoxes(NamedTuple):
 
 
 def write_release(
-    films: Sequence[AnnotatedFilm],
+    radiographs: Sequence[AnnotatedRadiograph],
     out: str | Path,
     table: Sequence[Row] | None = None,
     shares: Sequence[float] = SHARES,
@@ -87,7 +87,7 @@ def write_release(
     Joint crops are cut round the drawn bones, as the joint network cuts them.
 
     Args:
-        films: As from `read_coco` or `read_labelme`; may come from several files.
+        radiographs: As from `read_coco` or `read_labelme`; may come from several files.
         out: Folder to write; must be empty or missing.
         table: As from `importers.table.read_table`; what it leaves empty is told by the names.
         shares: Shares of the patients in train, val and test.
@@ -101,53 +101,57 @@ def write_release(
     out = Path(out)
     if out.exists() and any(out.iterdir()):
         raise DataError(f"{out}: is not empty; import into a new folder")
-    notes = [note for film in films for note in film.notes]
-    notes += [f"{film.image}: nothing is drawn on it; left out" for film in films if not _drawn_on(film)]
-    films = [film for film in films if _drawn_on(film)]
-    if not films:
+    notes = [note for radiograph in radiographs for note in radiograph.notes]
+    notes += [
+        f"{radiograph.image}: nothing is drawn on it; left out"
+        for radiograph in radiographs
+        if not _drawn_on(radiograph)
+    ]
+    radiographs = [radiograph for radiograph in radiographs if _drawn_on(radiograph)]
+    if not radiographs:
         raise DataError(f"{out}: not written, for the annotations describe no radiograph")
-    entries = identify([film.image for film in films], table, allow_partial, notes.append)
-    _refuse_duplicates(films, entries)
+    entries = identify([radiograph.image for radiograph in radiographs], table, allow_partial, notes.append)
+    _refuse_duplicates(radiographs, entries)
     splits = draw_splits(entries, shares, seed)
     missing: Counter[int] = Counter()
-    boxes: list[FilmBoxes] = []
+    boxes: list[RadiographBoxes] = []
     erosions: list[tuple[bool, int]] = []
     pictures: dict[bytes, tuple[Path, str]] = {}
     with whole_folder(out) as folder:
-        progress = tqdm(films, desc="import", unit="film", disable=None, leave=False)
-        for film, entry in zip(progress, entries, strict=True):
-            image = read_image(film.image)
+        progress = tqdm(radiographs, desc="import", unit="radiograph", disable=None, leave=False)
+        for radiograph, entry in zip(progress, entries, strict=True):
+            image = read_image(radiograph.image)
             patient = entry.identifier.patient
-            other = pictures.setdefault(sha256(image.tobytes()).digest(), (film.image, patient))
+            other = pictures.setdefault(sha256(image.tobytes()).digest(), (radiograph.image, patient))
             if other[1] != patient:
                 notes.append(
-                    f"{film.image}: shows the same picture as {other[0]}, of another patient; keep one of them"
+                    f"{radiograph.image}: shows the same picture as {other[0]}, of another patient; keep one of them"
                 )
-            masks = unpack_masks(film.bones(image.shape, notes.append))
+            masks = unpack_masks(radiograph.bones(image.shape, notes.append))
             split = splits[patient]
             missing.update(bone for bone, mask in enumerate(masks) if not mask.any())
-            copy = _copy_image(film.image, folder / layout.MASK_IMAGES, entry.name)
+            copy = _copy_image(radiograph.image, folder / layout.MASK_IMAGES, entry.name)
             _write_masks(folder / layout.MASKS / split / f"{entry.name}.npy", masks)
-            drawn = draw_erosions(film, masks, notes.append)
+            drawn = draw_erosions(radiograph, masks, notes.append)
             if drawn is not None:
                 erosions.append((bool(drawn[0].any()), drawn[1]))
                 _write_erosions(folder / layout.EROSIONS / f"{entry.name}.npz", drawn[0])
             if max(entry.scores) != NOT_SCORED:
-                _copy_image(film.image, folder / layout.SCORE_IMAGES, entry.name)
-                boxes.append(FilmBoxes(copy.name, image.shape, _joint_boxes(masks, entry, film.source)))
+                _copy_image(radiograph.image, folder / layout.SCORE_IMAGES, entry.name)
+                boxes.append(RadiographBoxes(copy.name, image.shape, _joint_boxes(masks, entry, radiograph.source)))
                 _write_crops(folder / layout.CROPS / split / entry.name, image, boxes[-1].corners, entry.scores)
         _write_spacings(folder / layout.METADATA, entries)
         _write_scores(folder / layout.SCORES, entries)
         _write_boxes(folder / layout.BOXES, boxes)
     return Imported(
-        films={split: sum(splits[entry.identifier.patient] == split for entry in entries) for split in SPLITS},
+        radiographs={split: sum(splits[entry.identifier.patient] == split for entry in entries) for split in SPLITS},
         patients=len(splits),
         scored=len(boxes),
         missing={name: missing[bone] for bone, name in enumerate(BONE_NAMES) if missing[bone]},
         eroded=sum(eroded for eroded, _ in erosions) if erosions else None,
         elsewhere=sum(elsewhere for _, elsewhere in erosions),
-        outlines=sum(len(film.outlines) for film in films),
-        through_centres=sum(outline.through_centres for film in films for outline in film.outlines),
+        outlines=sum(len(radiograph.outlines) for radiograph in radiographs),
+        through_centres=sum(outline.through_centres for radiograph in radiographs for outline in radiograph.outlines),
         notes=notes,
     )
 
@@ -181,21 +185,21 @@ def draw_splits(entries: Sequence[Entry], shares: Sequence[float] = SHARES, seed
     return chosen | {rest[index]: str(split) for index, split in zip(order, drawn, strict=True)}
 
 
-def _drawn_on(film: AnnotatedFilm) -> bool:
-    return bool(film.regions or film.erosions)
+def _drawn_on(radiograph: AnnotatedRadiograph) -> bool:
+    return bool(radiograph.regions or radiograph.erosions)
 
 
-def _refuse_duplicates(films: Sequence[AnnotatedFilm], entries: Sequence[Entry]) -> None:
+def _refuse_duplicates(radiographs: Sequence[AnnotatedRadiograph], entries: Sequence[Entry]) -> None:
     first: dict[str, Path] = {}
-    for film, entry in zip(films, entries, strict=True):
-        if first.get(entry.name) == film.image:
-            raise DataError(f"{film.image}: is annotated twice; give one file that holds all of its bones")
+    for radiograph, entry in zip(radiographs, entries, strict=True):
+        if first.get(entry.name) == radiograph.image:
+            raise DataError(f"{radiograph.image}: is annotated twice; give one file that holds all of its bones")
         if entry.name in first:
             raise DataError(
-                f"{film.image} and {first[entry.name]} are both {entry.name}; give them different patients or studies"
+                f"{radiograph.image} and {first[entry.name]} are both {entry.name}; give them other patients or studies"
                 " in the table"
             )
-        first[entry.name] = film.image
+        first[entry.name] = radiograph.image
 
 
 def _copy_image(source: Path, folder: Path, name: str) -> Path:
@@ -249,7 +253,7 @@ def _write_scores(path: Path, entries: Sequence[Entry]) -> None:
         write_text(path, json.dumps(rows, indent=1))
 
 
-def _write_boxes(path: Path, boxes: Sequence[FilmBoxes]) -> None:
+def _write_boxes(path: Path, boxes: Sequence[RadiographBoxes]) -> None:
     images, annotations = [], []
     for image, (name, (height, width), corners) in enumerate(boxes, 1):
         images.append({"id": image, "file_name": name, "width": width, "height": height})

@@ -12,11 +12,11 @@ from jointwrist.anatomy import NUM_BONES
 from jointwrist.config import ConfigError
 from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.preprocess import resize_image, unpack_bits
-from jointwrist.engine.checkpoint import load_weights
 from jointwrist.engine.config import RunConfig
 from jointwrist.engine.tasks.base import Task, alone, share
 from jointwrist.losses import cross_entropy, dice_loss, overlap_dice_loss
 from jointwrist.metrics.case_rows import segmentation_rows
+from jointwrist.weights.checkpoint import load_weights
 
 
 class SegmentationTask(Task):

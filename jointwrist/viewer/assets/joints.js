@@ -1,4 +1,4 @@
-// The joint surfaces: crop of the film, what the erosion head looked at, probability and score.
+// The joint surfaces: crop of the radiograph, what the erosion head looked at, probability and score.
 
 import { make } from "./stage.js";
 
@@ -40,7 +40,7 @@ function crop(stage, index, kind) {
   return canvas;
 }
 
-// Probability and score; `between` stands between those of two films.
+// Probability and score; `between` stands between those of two radiographs.
 function said(joints, between) {
   const line = make("div", { class: "said" });
   const probability = ({ found, probability, probability_sd: spread }) =>

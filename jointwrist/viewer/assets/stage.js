@@ -1,4 +1,4 @@
-// One film on the page: its grey values on a canvas, bones and joint boxes as SVG over it, zoom and pan.
+// One radiograph on the page: its grey values on a canvas, bones and joint boxes as SVG over it, zoom and pan.
 
 const SVG = "http://www.w3.org/2000/svg";
 const MIN_SIDE = 40;
@@ -83,7 +83,7 @@ export class Stage {
     this.svg.replaceChildren(bones, this.other, boxes);
   }
 
-  // The other visit's outlines, laid on this film by an SVG matrix.
+  // The other visit's outlines, laid on this radiograph by an SVG matrix.
   overlay(paths, matrix) {
     this.other.setAttribute("transform", `matrix(${matrix.join(" ")})`);
     this.other.replaceChildren(
@@ -131,13 +131,13 @@ export class Stage {
     this.place();
   }
 
-  // Bring a box of the film into the middle.
+  // Bring a box of the radiograph into the middle.
   lookAt([x0, y0, x1, y1]) {
     const zoom = Math.min((0.6 * Math.min(this.size.across, this.size.down)) / (x1 - x0), MAX_ZOOM);
     this.view = { x: (x0 + x1) / 2, y: (y0 + y1) / 2, zoom };
   }
 
-  // The point of the film in the middle of the stage, and the zoom.
+  // The point of the radiograph in the middle of the stage, and the zoom.
   get view() {
     const { across, down } = this.drawn;
     return { x: (across / 2 - this.left) / this.zoom, y: (down / 2 - this.top) / this.zoom, zoom: this.zoom };

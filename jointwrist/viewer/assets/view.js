@@ -1,4 +1,4 @@
-// The page: films, one or two stages, and the panel that goes with them.
+// The page: radiographs, one or two stages, and the panel that goes with them.
 
 import { drawJoints } from "./joints.js";
 import { make, Stage } from "./stage.js";
@@ -6,7 +6,7 @@ import { make, Stage } from "./stage.js";
 const $ = (id) => document.getElementById(id);
 const LABELS = { baseline: "baseline", followup: "follow-up" };
 
-const state = { facts: null, films: [], stages: {}, keys: {}, comparison: null, joint: null, turn: 0 };
+const state = { facts: null, radiographs: [], stages: {}, keys: {}, comparison: null, joint: null, turn: 0 };
 
 async function ask(address, options) {
   let reply;
@@ -25,33 +25,33 @@ function complain(text) {
   $("message").classList.toggle("hidden", !text);
 }
 
-// Films
+// Radiographs
 
-function listFilms() {
-  $("films").replaceChildren(...state.films.map((film) => {
-    const role = Object.keys(state.keys).find((name) => state.keys[name] === film.key);
-    const row = make("li", { class: [role, film.broken && "broken"].filter(Boolean).join(" ") });
-    const open = make("button", { type: "button", class: "open", title: film.name }, film.name);
-    open.addEventListener("click", () => openFilm(film.key));
+function listRadiographs() {
+  $("radiographs").replaceChildren(...state.radiographs.map((radiograph) => {
+    const role = Object.keys(state.keys).find((name) => state.keys[name] === radiograph.key);
+    const row = make("li", { class: [role, radiograph.broken && "broken"].filter(Boolean).join(" ") });
+    const open = make("button", { type: "button", class: "open", title: radiograph.name }, radiograph.name);
+    open.addEventListener("click", () => openRadiograph(radiograph.key));
     row.append(open);
     if (state.keys.baseline && role === undefined) {
       const second = make("button", { type: "button", class: "small compare", title: "Show as a later visit" }, "compare");
-      second.addEventListener("click", () => openFilm(film.key, "followup"));
+      second.addEventListener("click", () => openRadiograph(radiograph.key, "followup"));
       row.append(second);
     }
-    const drop = make("button", { type: "button", class: "small remove", title: `Remove ${film.name}` }, "×");
-    drop.addEventListener("click", () => removeFilm(film.key));
+    const drop = make("button", { type: "button", class: "small remove", title: `Remove ${radiograph.name}` }, "×");
+    drop.addEventListener("click", () => removeRadiograph(radiograph.key));
     row.append(drop);
     return row;
   }));
 }
 
-async function removeFilm(key) {
-  await ask(`films/${key}`, { method: "DELETE" }).catch((error) => complain(error.message));
-  state.films = state.films.filter((film) => film.key !== key);
+async function removeRadiograph(key) {
+  await ask(`radiographs/${key}`, { method: "DELETE" }).catch((error) => complain(error.message));
+  state.radiographs = state.radiographs.filter((radiograph) => radiograph.key !== key);
   if (state.keys.baseline === key) closeStages();
   else if (state.keys.followup === key) closeStage("followup");
-  listFilms();
+  listRadiographs();
 }
 
 function closeStage(role) {
@@ -68,8 +68,8 @@ function closeStages() {
   state.joint = null;
 }
 
-// Show a film as the only one, or as the follow-up of the one that is open.
-async function openFilm(key, role = "baseline") {
+// Show a radiograph as the only one, or as the follow-up of the one that is open.
+async function openRadiograph(key, role = "baseline") {
   const turn = ++state.turn;
   complain("");
   if (role === "baseline") closeStages();
@@ -78,19 +78,19 @@ async function openFilm(key, role = "baseline") {
   state.stages[role] = stage;
   state.keys[role] = key;
   $("stages").append(stage.element);
-  listFilms();
-  const film = state.films.find((entry) => entry.key === key);
+  listRadiographs();
+  const radiograph = state.radiographs.find((entry) => entry.key === key);
   try {
-    const result = await (await ask(`films/${key}`)).json();
-    const grey = new Uint16Array(await (await ask(`films/${key}/pixels`)).arrayBuffer());
+    const result = await (await ask(`radiographs/${key}`)).json();
+    const grey = new Uint16Array(await (await ask(`radiographs/${key}/pixels`)).arrayBuffer());
     if (turn !== state.turn) return;
-    film.broken = false;
+    radiograph.broken = false;
     stage.show(result, grey);
     redraw();
     if (role === "followup") await pair();
   } catch (error) {
     if (turn !== state.turn) return;
-    film.broken = !stage.result;
+    radiograph.broken = !stage.result;
     if (!stage.result) closeStage(role);
     complain(error.message);
   }
@@ -111,7 +111,7 @@ async function pair() {
   fitBoth();
 }
 
-// Show both films whole, at one scale if they move together.
+// Show both radiographs whole, at one scale if they move together.
 function fitBoth() {
   const { baseline, followup } = state.stages;
   for (const stage of openStages()) stage.fit();
@@ -127,7 +127,7 @@ async function setSide(role, side) {
   const stage = state.stages[role];
   stage.element.classList.add("busy");
   try {
-    const result = await (await ask(`films/${state.keys[role]}/side?side=${side}`, { method: "POST" })).json();
+    const result = await (await ask(`radiographs/${state.keys[role]}/side?side=${side}`, { method: "POST" })).json();
     stage.show(result, stage.grey);
     redraw();
     if (state.stages.followup) await pair();
@@ -150,16 +150,16 @@ async function upload(files) {
       continue;
     }
     try {
-      const reply = await ask(`films?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
+      const reply = await ask(`radiographs?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
       const { key } = await reply.json();
-      state.films.push({ key, name: file.name });
+      state.radiographs.push({ key, name: file.name });
       first ??= key;
     } catch (error) {
       faults.push(error.message);
     }
   }
-  listFilms();
-  if (first) await openFilm(first);
+  listRadiographs();
+  if (first) await openRadiograph(first);
   if (faults.length) complain(faults.join(" "));
 }
 
@@ -174,7 +174,7 @@ function redraw() {
   const paired = stages.length === 2;
   for (const part of document.querySelectorAll(".paired")) part.classList.toggle("hidden", !paired);
   $("panel").classList.toggle("hidden", stages.length === 0);
-  listFilms();
+  listRadiographs();
   if (stages.length) {
     paint();
     drawFacts();
@@ -243,7 +243,7 @@ function drawFacts() {
       side.append(button, " ");
     }
     block.append(side);
-    const others = result.film_notes.filter((note) => !result.doubts.includes(note));
+    const others = result.radiograph_notes.filter((note) => !result.doubts.includes(note));
     block.append(...others.map((note) => make("p", { class: "faint" }, note)));
     return block;
   }));
@@ -400,15 +400,15 @@ function listen() {
 }
 
 async function start() {
-  const facts = await (await ask("films")).json();
+  const facts = await (await ask("radiographs")).json();
   state.facts = facts;
-  state.films = facts.films;
+  state.radiographs = facts.radiographs;
   $("notice").textContent = facts.notice;
   $("caution").textContent = facts.caution ?? "";
   drawSwitches();
   listen();
   redraw();
-  if (state.films.length) await openFilm(state.films[0].key);
+  if (state.radiographs.length) await openRadiograph(state.radiographs[0].key);
 }
 
 start().catch((error) => complain(error.message));

@@ -1,0 +1,207 @@
+"""Outlines, names and erosion calls as a DICOM grayscale softcopy presentation state, drawn on the source image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jointwrist.anatomy import BONES, JOINTS
+from jointwrist.data.dicom_header import unquoted
+from jointwrist.data.look_up import read_table
+from jointwrist.inference.result import LEVEL_LABELS, NOTICE
+from jointwrist.outputs.dicom_source import mark_deidentified, new_instance, source_dataset
+from jointwrist.outputs.outlines import closed_outlines
+from jointwrist.outputs.overlay import ERODED, HEALTHY
+
+if TYPE_CHECKING:
+    from highdicom.pr import (
+        GraphicAnnotation,
+        GraphicLayer,
+        GraphicObject,
+        GrayscaleSoftcopyPresentationState,
+        TextObject,
+    )
+    from pydicom import Dataset
+
+    from jointwrist.inference.result import WristResult
+
+SERIES_NUMBER = 7603
+#: Points of one polyline: GraphicData of an explicit transfer syntax holds 64 KiB of 4-byte coordinates.
+MAX_POINTS = 8000
+#: Modules of the source that decide its grey scale; without them a viewer would show the radiograph in another one.
+_MODALITY = ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept", "RescaleType")
+_WINDOW = ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
+
+
+@unquoted()
+def build_pr(result: WristResult, deidentify: bool = False) -> GrayscaleSoftcopyPresentationState:
+    """Make a presentation state (GSPS) that draws a prediction on the radiograph.
+
+    Each bone found has a graphic layer in its colour with the outline of its mask and its name; each scored joint
+    surface has its box, score and probability in a layer for eroded or for healthy surfaces. Outlines run half-way
+    between the pixels of the mask and their neighbours, in pixels from the upper left corner of the image (PS3.3
+    C.10.5). The grey scale is that of the source; MONOCHROME1 stays so by an inverse presentation look-up table.
+
+    Args:
+        result: Prediction of a DICOM radiograph.
+        deidentify: Leave the attributes of patient and study empty.
+
+    Raises:
+        DataError: The prediction is not of a DICOM image.
+        MissingExtraError: highdicom is not installed.
+    """
+    source = source_dataset(result.radiograph, deidentify)
+    import highdicom as hd
+
+    source.SamplesPerPixel = 1
+    inverse = result.radiograph.header.get("PhotometricInterpretation") == "MONOCHROME1"
+    shapes = hd.PresentationLUTShapeValues
+    annotations = list(_annotations(result, source))
+    state = hd.pr.GrayscaleSoftcopyPresentationState(
+        referenced_images=[source],
+        content_label="WRIST",
+        content_description="Research software, not a medical device",
+        graphic_annotations=[annotation for _, annotation in annotations],
+        graphic_layers=[layer for layer, _ in annotations],
+        presentation_lut_transformation=hd.PresentationLUTTransformation(
+            presentation_lut_shape=shapes.INVERSE if inverse else shapes.IDENTITY
+        ),
+        **new_instance(SERIES_NUMBER, "Wrist outlines"),
+    )
+    state.Laterality = result.radiograph.side or ""
+    _keep_grey_scale(state, result.radiograph.header)
+    if result.radiograph.aspect != 1:
+        state.DisplayedAreaSelectionSequence[0].PresentationPixelAspectRatio = [
+            round(1000 * result.radiograph.aspect),
+            1000,
+        ]
+    if deidentify:
+        mark_deidentified(state)
+    return state
+
+
+def _annotations(result: WristResult, source: Dataset) -> Iterator[tuple[GraphicLayer, GraphicAnnotation]]:
+    import highdicom as hd
+
+    def layer(order: int, name: str, description: str, colour: tuple[int, int, int]) -> GraphicLayer:
+        return hd.pr.GraphicLayer(name, order, description, hd.color.CIELabColor.from_rgb(*colour))
+
+    def annotation(
+        on: GraphicLayer, objects: Iterable[GraphicObject], texts: Iterable[TextObject]
+    ) -> tuple[GraphicLayer, GraphicAnnotation]:
+        return on, hd.pr.GraphicAnnotation([source], on, graphic_objects=[*objects] or None, text_objects=[*texts])
+
+    for bone, found in zip(BONES, result.found, strict=True):
+        if found:
+            mask = result.masks[bone.index]
+            lines = [_polyline(part) for outline in closed_outlines(mask) for part in _parts(outline + 0.5)]
+            on = layer(bone.index + 1, f"BONE {bone.index + 1}", bone.display, bone.colour)
+            yield annotation(on, lines, [_text(bone.display, *_inside(mask), result)])
+    eroded = result.probabilities >= result.threshold
+    for order, chosen, name, colour in ((21, eroded, "ERODED", ERODED), (22, ~eroded, "HEALTHY", HEALTHY)):
+        joints = [joint for joint in JOINTS if result.scored[joint.index] and chosen[joint.index]]
+        if joints:
+            boxes = [_box(result, joint.index) for joint in joints]
+            texts = [
+                _text(
+                    f"{joint.display} {LEVEL_LABELS[result.scores[joint.index]]}"
+                    f" (p {result.probabilities[joint.index]:.2f})",
+                    *box[0],
+                    result,
+                )
+                for joint, box in zip(joints, boxes, strict=True)
+            ]
+            yield annotation(
+                layer(order, name, f"{name.capitalize()} joint surfaces", colour), map(_polyline, boxes), texts
+            )
+    yield annotation(layer(30, "NOTICE", "What this is", (200, 200, 200)), (), [_notice()])
+
+
+def _polyline(points: np.ndarray) -> GraphicObject:
+    import highdicom as hd
+
+    return hd.pr.GraphicObject(hd.pr.GraphicTypeValues.POLYLINE, points, hd.pr.AnnotationUnitsValues.PIXEL)
+
+
+def _parts(points: np.ndarray) -> Iterator[np.ndarray]:
+    """Cut a line into parts that one graphic object can hold; each begins where the one before ends."""
+    for start in range(0, len(points) - 1, MAX_POINTS - 1):
+        yield points[start : start + MAX_POINTS]
+
+
+def _box(result: WristResult, joint: int) -> np.ndarray:
+    height, width = result.radiograph.pixels.shape
+    x0, y0, x1, y1 = np.clip(result.boxes[joint], 0, [width, height, width, height]).astype(float)
+    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]])
+
+
+def _inside(mask: np.ndarray) -> tuple[float, float]:
+    """Return the x and y of a pixel deep inside a mask, counted from the corner of the image."""
+    from scipy.ndimage import distance_transform_edt
+
+    y, x = np.unravel_index(distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1].argmax(), mask.shape)
+    return x + 0.5, y + 0.5
+
+
+def _text(text: str, x: float, y: float, result: WristResult) -> TextObject:
+    import highdicom as hd
+
+    height, width = result.radiograph.pixels.shape
+    # viewers count the anchor from 1 up to the image's size
+    anchor = (float(np.clip(x, 1, width)), float(np.clip(y, 1, height)))
+    return hd.pr.TextObject(text, hd.pr.AnnotationUnitsValues.PIXEL, anchor_point=anchor, anchor_point_visible=False)
+
+
+def _notice() -> TextObject:
+    import highdicom as hd
+
+    return hd.pr.TextObject(
+        NOTICE, hd.pr.AnnotationUnitsValues.DISPLAY, bounding_box=(0.01, 0.95, 0.99, 0.99),
+        text_justification=hd.pr.TextJustificationValues.LEFT,
+    )  # fmt: skip
+
+
+def _keep_grey_scale(state: Dataset, header: Dataset) -> None:
+    """Give the state the look-up tables or windows of the source."""
+    from pydicom import Dataset
+
+    for name in _MODALITY:
+        if header.get(name) is not None and not (name.startswith("Rescale") and "ModalityLUTSequence" in header):
+            state[name] = deepcopy(header[name])
+    if "RescaleSlope" in state and "RescaleType" not in state:
+        state.RescaleType = "US"
+    item = Dataset()
+    if header.get("VOILUTSequence"):
+        item.VOILUTSequence = [_sixteen_bits(table, header) for table in header.VOILUTSequence]
+    elif _valid_window(header):
+        for name in _WINDOW:
+            if header.get(name) is not None:
+                item[name] = deepcopy(header[name])
+    if len(item):
+        state.SoftcopyVOILUTSequence = [item]
+
+
+def _sixteen_bits(item: Dataset, header: Dataset) -> Dataset:
+    """Return a VOI LUT with entries of 16 bits: images may have 10 to 16, presentation states 8 or 16 (C.11.8)."""
+    from pydicom import Dataset
+
+    signed = header.get("PixelRepresentation") == 1 or float(header.get("RescaleIntercept") or 0) < 0
+    table = read_table(item, header.original_encoding[1] is not False, -32768 if signed else 0, 65535)
+    entries = np.rint(table.entries * (65535 / (2**table.bits - 1))).astype("<u2")
+    result = Dataset()
+    descriptor = np.array([len(entries) % 65536, table.first, 16]).astype(np.int16 if table.first < 0 else np.uint16)
+    result.add_new("LUTDescriptor", "SS" if table.first < 0 else "US", descriptor.tolist())
+    result.add_new("LUTData", "OW", entries.tobytes())
+    return result
+
+
+def _valid_window(header: Dataset) -> bool:
+    try:
+        widths = header.get("WindowWidth")
+        widths = [widths] if isinstance(widths, (int, float)) else list(widths or ())
+        return bool(widths) and header.get("WindowCenter") is not None and min(float(width) for width in widths) >= 1
+    except ValueError:  # pydicom converts a value when it is asked for
+        return False

@@ -1,0 +1,64 @@
+"""The overlay of a prediction as a DICOM secondary capture: a colour picture that every viewer shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jointwrist.data.dicom_header import unquoted
+from jointwrist.outputs.dicom_source import mark_deidentified, new_instance, orientation, source_dataset
+from jointwrist.outputs.overlay import draw_overlay
+
+if TYPE_CHECKING:
+    from highdicom.sc import SCImage
+
+    from jointwrist.inference.result import WristResult
+
+SERIES_NUMBER = 7604
+
+
+@unquoted()
+def build_sc(result: WristResult, deidentify: bool = False) -> SCImage:
+    """Make a secondary capture of the overlay with its legend.
+
+    It is a picture of the result and no image to measure on: it states no pixel spacing, says that annotations are
+    burned in, and names the radiograph that it was made from.
+
+    Args:
+        result: Prediction of a DICOM radiograph.
+        deidentify: Leave the attributes of patient and study empty.
+
+    Raises:
+        DataError: The prediction is not of a DICOM image.
+        MissingExtraError: highdicom is not installed.
+    """
+    source = source_dataset(result.radiograph, deidentify)
+    import highdicom as hd
+    from pydicom import Dataset
+    from pydicom.sr.codedict import codes
+
+    capture = hd.sc.SCImage.from_ref_dataset(
+        source,
+        pixel_array=np.asarray(draw_overlay(result)),
+        photometric_interpretation=hd.PhotometricInterpretationValues.RGB,
+        bits_allocated=8,
+        coordinate_system=hd.CoordinateSystemNames.PATIENT,
+        patient_orientation=("L", "H"),  # highdicom takes no empty one; the radiograph's own replaces it below
+        laterality=result.radiograph.side,
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        **new_instance(SERIES_NUMBER, "Wrist overlay"),
+    )
+    capture.PatientOrientation = orientation(result.radiograph.header)
+    capture.BurnedInAnnotation = "YES"
+    capture.DerivationDescription = "Overlay of bone masks and erosion scores by research software"
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = source.SOPClassUID
+    reference.ReferencedSOPInstanceUID = source.SOPInstanceUID
+    reference.PurposeOfReferenceCodeSequence = [
+        hd.sr.CodedConcept.from_code(codes.DCM.SourceImageForImageProcessingOperation)
+    ]
+    capture.SourceImageSequence = [reference]
+    if deidentify:
+        mark_deidentified(capture)
+    return capture

@@ -1,0 +1,90 @@
+"""Masks as a DICOM segmentation object: one overlapping binary segment a bone, on the source's own pixel grid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jointwrist import __version__
+from jointwrist.anatomy import BONES, Bone
+from jointwrist.data.dicom_header import unquoted
+from jointwrist.outputs.dicom_source import (
+    BONE_CODES,
+    PART_CODES,
+    code,
+    laterality,
+    mark_deidentified,
+    new_instance,
+    orientation,
+    source_dataset,
+)
+
+if TYPE_CHECKING:
+    from highdicom.seg import Segmentation, SegmentDescription
+
+    from jointwrist.inference.result import WristResult
+
+SERIES_NUMBER = 7601
+
+
+@unquoted()
+def build_seg(result: WristResult, deidentify: bool = False) -> Segmentation:
+    """Make a segmentation object (BINARY) of a prediction.
+
+    It has 14 frames of the source's rows and columns in the order of `anatomy.BONES`, segment number = channel + 1,
+    also for bones that were not found (their frames are empty). A radiograph has no frame of reference, so each frame
+    names the source image, on whose pixel grid, spacing and orientation it lies (PS3.3 A.51.5).
+
+    Args:
+        result: Prediction of a DICOM radiograph.
+        deidentify: Leave the attributes of patient and study empty.
+
+    Raises:
+        DataError: The prediction is not of a DICOM image.
+        MissingExtraError: highdicom is not installed.
+    """
+    source = source_dataset(result.radiograph, deidentify)
+    import highdicom as hd
+
+    seg = hd.seg.Segmentation(
+        source_images=[source],
+        pixel_array=np.moveaxis(result.masks, 0, -1)[None].astype(np.uint8),
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[_describe(bone, result) for bone in BONES],
+        content_label="WRIST_BONES",
+        content_description="Research software, not a medical device",
+        omit_empty_frames=False,
+        **new_instance(SERIES_NUMBER, "Wrist bones"),
+    )
+    seg.PatientOrientation = orientation(result.radiograph.header)  # highdicom leaves it out
+    if result.radiograph.pixel_mm is None and result.radiograph.aspect != 1:
+        seg.PixelAspectRatio = result.radiograph.header.PixelAspectRatio
+    if deidentify:
+        mark_deidentified(seg)
+    return seg
+
+
+def _describe(bone: Bone, result: WristResult) -> SegmentDescription:
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+
+    item = hd.seg.SegmentDescription(
+        segment_number=bone.index + 1,
+        segment_label=bone.display,
+        segmented_property_category=codes.SCT.AnatomicalStructure,
+        segmented_property_type=code(*BONE_CODES[bone.index]),
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=hd.AlgorithmIdentificationSequence(
+            name=result.model or "jointwrist", version=__version__, family=codes.cid7162.ArtificialIntelligence
+        ),
+        anatomic_regions=[codes.SCT.WristJoint],
+        primary_anatomic_structures=[code(*part) for part in PART_CODES.get(bone.index, ())] or None,
+        display_color=hd.color.CIELabColor.from_rgb(*bone.colour),
+    )
+    side = laterality(result.radiograph)
+    if side is not None:
+        modifier = hd.sr.CodedConcept.from_code(side)
+        item.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [modifier]
+        item.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [modifier]
+    return item

@@ -1,0 +1,175 @@
+"""What DICOM results share: coded terms, and what they take from the radiograph that they belong to."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jointwrist.errors import DataError, require
+from jointwrist.files import atomic
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+    from pydicom.sr.coding import Code
+
+    from jointwrist.data.dicom import Radiograph
+
+#: Designator of the codes that no public scheme has; DICOM keeps names that begin with 99 for such schemes.
+PRIVATE_SCHEME = "99JOINTWRIST"
+MANUFACTURER = "jointwrist"
+
+#: (scheme, value, meaning) of each mask channel: SNOMED CT where DICOM itself publishes the concept (PS3.16, free for
+#: use in DICOM), else the Foundational Model of Anatomy, whose terms are public.
+BONE_CODES: tuple[tuple[str, str, str], ...] = (
+    ("FMA", "23727", "Capitate bone"),
+    ("SCT", "75129005", "Distal Radius"),
+    ("SCT", "91238003", "Distal Ulna"),
+    ("FMA", "23730", "Hamate bone"),
+    ("FMA", "23712", "Lunate bone"),
+    ("SCT", "24097009", "Hand bone"),
+    ("SCT", "30518006", "Scaphoid"),
+    ("FMA", "23721", "Trapezium bone"),
+    ("FMA", "23724", "Trapezoid bone"),
+    ("FMA", "23899", "First metacarpal bone"),
+    ("FMA", "23900", "Second metacarpal bone"),
+    ("FMA", "23901", "Third metacarpal bone"),
+    ("FMA", "23902", "Fourth metacarpal bone"),
+    ("FMA", "23903", "Fifth metacarpal bone"),
+)
+#: Parts of the channels that hold more than one bone; such a channel's own code is the more general term.
+PART_CODES: dict[int, tuple[tuple[str, str, str], ...]] = {
+    5: (("FMA", "23715", "Triquetral bone"), ("FMA", "23718", "Pisiform bone"))
+}
+
+_REFERENCE = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
+_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+_STUDY = ("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyID")
+_PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
+
+
+def code(scheme: str, value: str, meaning: str) -> Code:
+    """Return a coded term."""
+    from pydicom.sr.coding import Code
+
+    return Code(value, scheme, meaning)
+
+
+def laterality(radiograph: Radiograph) -> Code | None:
+    """Return the coded side of a radiograph, or None where nobody said it."""
+    from pydicom.sr.codedict import codes
+
+    return {"L": codes.SCT.Left, "R": codes.SCT.Right, None: None}[radiograph.side]
+
+
+def source_dataset(radiograph: Radiograph, deidentify: bool) -> Dataset:
+    """Return the part of a radiograph's header that a result must repeat.
+
+    That is the reference to the image, whether it was ever compressed with loss, the radiograph's pixel spacing, which
+    may be that at the detector, and the attributes of patient and study without which the result is not filed with it
+    (types 1 and 2 of the Patient and General Study modules); nothing else of the header. De-identified, the latter are
+    empty. The instance UIDs stay: by them the result finds its image, and they name nobody.
+
+    Raises:
+        DataError: The radiograph is no DICOM image, or its header lacks what a reference needs.
+        MissingExtraError: highdicom is not installed.
+    """
+    require("highdicom", "dicom")
+    from pydicom import Dataset
+    from pydicom.valuerep import DSfloat
+
+    if radiograph.header is None:
+        raise DataError(f"{radiograph.source or 'array'}: not a DICOM radiograph; DICOM results need one to refer to")
+    missing = [name for name in _REFERENCE if not radiograph.header.get(name)]
+    if missing:
+        raise DataError(
+            f"{radiograph.source or 'header'}: no {', '.join(missing)}; a DICOM result cannot refer to this image"
+        )
+    broken = [
+        name
+        for name in _REFERENCE
+        if name.endswith("UID") and not re.fullmatch(r"[\d.]{1,64}", str(radiograph.header[name].value))
+    ]
+    if broken:
+        raise DataError(
+            f"{radiograph.source or 'header'}: {', '.join(broken)} is no UID; a DICOM result cannot refer to it"
+        )
+    if radiograph.header.SOPClassUID.keyword.startswith("MultiFrame"):
+        # highdicom wants the functional groups of enhanced images in every multi-frame source
+        raise DataError(f"{radiograph.source}: a multi-frame image; convert it to a single-frame one for DICOM results")
+    source = Dataset()
+    for name in (*_REFERENCE, *(name for name in _LOSSY if radiograph.header.get(name))):
+        setattr(source, name, radiograph.header[name].value)
+    source.Modality = radiograph.header.get("Modality") or "OT"
+    if radiograph.pixel_mm is not None:
+        source.PixelSpacing = [DSfloat(side, auto_format=True) for side in radiograph.pixel_mm]
+        # a projection has no thickness, but highdicom reads no measures without one
+        source.SliceThickness = source.PixelSpacing[1]
+    for name in (*_STUDY, *_PATIENT):
+        setattr(source, name, "" if deidentify else _text(radiograph.header, name))
+    return source
+
+
+def orientation(header: Dataset) -> list[str] | str:
+    """Return the directions of rows and columns that a header states, or an empty text where they are none."""
+    directions = header.get("PatientOrientation") or ()
+    valid = len(directions) == 2 and all(re.fullmatch("[ARLPHF]{1,3}", str(direction)) for direction in directions)
+    return [str(direction) for direction in directions] if valid else ""
+
+
+def mark_deidentified(dataset: Dataset) -> None:
+    """Say in a result that patient and study are left out of it."""
+    dataset.PatientIdentityRemoved = "YES"
+    dataset.DeidentificationMethod = "patient and study attributes left empty; instance UIDs kept"
+
+
+def save_dataset(dataset: Dataset, path: str | Path) -> Path:
+    """Write a DICOM file atomically and return its path."""
+    path = Path(path)
+    with atomic(path) as temporary:
+        dataset.save_as(temporary, enforce_file_format=True)
+    return path
+
+
+def new_instance(series_number: int, series_description: str) -> dict[str, Any]:
+    """Return the keyword arguments that give a highdicom object its UIDs, its series and this software's name.
+
+    Args:
+        series_number: Number of the series.
+        series_description: What the series holds, in a few words.
+    """
+    import highdicom as hd
+
+    from jointwrist import __version__
+
+    return {
+        "series_instance_uid": hd.UID(),
+        "series_number": series_number,
+        "sop_instance_uid": hd.UID(),
+        "instance_number": 1,
+        "series_description": f"{series_description} (jointwrist, research only)",
+        "specific_character_set": "ISO_IR 192",
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": "jointwrist",
+        "software_versions": __version__,
+        "device_serial_number": __version__,
+    }
+
+
+def _text(header: Dataset, name: str) -> str:
+    """Return an element's text; empty where the header has none, or one that its value representation forbids."""
+    from pydicom.config import RAISE
+    from pydicom.datadict import dictionary_VR
+    from pydicom.multival import MultiValue
+    from pydicom.valuerep import DA, TM, validate_value
+
+    kind = dictionary_VR(name)
+    text = str(header.get(name) or "").strip()
+    if name == "PatientSex":
+        return text if text in ("M", "F", "O") else ""
+    try:
+        validate_value(kind, text, RAISE)  # length and characters
+        {"DA": DA, "TM": TM}.get(kind, str)(text)  # a day and an hour that exist
+    except ValueError:
+        return ""
+    return "" if "\\" in text or isinstance(header.get(name), MultiValue) else text

@@ -1,0 +1,171 @@
+"""Erosion findings as a DICOM structured report after TID 1500 (PS3.16), one measurement group a joint surface."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jointwrist import __version__
+from jointwrist.anatomy import JOINTS, JointSurface
+from jointwrist.data.dicom_header import unquoted
+from jointwrist.inference.result import LEVEL_LABELS
+from jointwrist.outputs.dicom_source import (
+    BONE_CODES,
+    MANUFACTURER,
+    PRIVATE_SCHEME,
+    code,
+    laterality,
+    mark_deidentified,
+    new_instance,
+    source_dataset,
+)
+
+if TYPE_CHECKING:
+    from highdicom.sr import (
+        ComprehensiveSR,
+        ImageRegion,
+        MeasurementReport,
+        MeasurementsAndQualitativeEvaluations,
+        ObservationContext,
+        PlanarROIMeasurementsAndQualitativeEvaluations,
+    )
+    from pydicom import Dataset
+
+    from jointwrist.inference.result import WristResult
+
+SERIES_NUMBER = 7602
+#: (value, meaning) in the private scheme.
+EROSION = ("EROSION", "Bone erosion")
+SCORE = ("SVH_EROSION", "Sharp/van der Heijde erosion score of joint surface")
+THRESHOLD = ("THRESHOLD", "Probability from which erosion counts as present")
+NOT_ASSESSED = ("NOT_ASSESSED", "Not assessed")
+
+
+@unquoted()
+def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
+    """Make a structured report of a prediction.
+
+    Each of the six joint surfaces is a measurement group with its bone and side as the finding site; the probability
+    of erosion (0 to 1); erosion as present or absent at the model's threshold; the score level; and the joint box as a
+    region of the source image. A surface without a score is said to be not assessed. The report is complete
+    but unverified.
+
+    Args:
+        result: Prediction of a DICOM radiograph by a joint network.
+        deidentify: Leave the attributes of patient and study empty.
+
+    Raises:
+        DataError: The prediction is not of a DICOM image.
+        MissingExtraError: highdicom is not installed.
+    """
+    source = source_dataset(result.radiograph, deidentify)
+    import highdicom as hd
+    from highdicom.coding_schemes import CodingSchemeIdentificationItem
+
+    report = hd.sr.ComprehensiveSR(
+        evidence=[source],
+        content=_report(result, source),
+        is_complete=True,
+        is_verified=False,
+        coding_schemes=[
+            CodingSchemeIdentificationItem(
+                designator=PRIVATE_SCHEME, name="jointwrist", version=__version__, responsible_organization=MANUFACTURER
+            )
+        ],
+        **new_instance(SERIES_NUMBER, "Wrist erosion"),
+    )
+    _separate(report)
+    if deidentify:
+        mark_deidentified(report)
+    return report
+
+
+def _separate(item: Dataset) -> None:
+    """Make every item a line of its own: of items in continuous text, programs show the value without its name."""
+    if "ContinuityOfContent" in item:
+        item.ContinuityOfContent = "SEPARATE"
+    for child in item.get("ContentSequence", ()):
+        _separate(child)
+
+
+def _report(result: WristResult, source: Dataset) -> MeasurementReport:
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+
+    return hd.sr.MeasurementReport(
+        observation_context=_observer(),
+        procedure_reported=codes.LN.XRUnspecifiedBodyRegion,
+        imaging_measurements=[_group(joint, result, source) for joint in JOINTS],
+        title=codes.DCM.ImagingMeasurementReport,
+    )
+
+
+def _observer() -> ObservationContext:
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+    from pydicom.uid import generate_uid
+
+    return hd.sr.ObservationContext(
+        observer_device_context=hd.sr.ObserverContext(
+            observer_type=codes.DCM.Device,
+            observer_identifying_attributes=hd.sr.DeviceObserverIdentifyingAttributes(
+                uid=generate_uid(entropy_srcs=["jointwrist", __version__]),
+                name="jointwrist",
+                manufacturer_name=MANUFACTURER,
+                model_name="jointwrist",
+            ),
+        )
+    )
+
+
+def _group(
+    joint: JointSurface, result: WristResult, source: Dataset
+) -> PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations:
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+
+    erosion = code(PRIVATE_SCHEME, *EROSION)
+    common = {
+        "tracking_identifier": hd.sr.TrackingIdentifier(uid=hd.UID(), identifier=joint.name),
+        "finding_type": erosion,
+        "finding_sites": [hd.sr.FindingSite(code(*BONE_CODES[joint.bone]), laterality=laterality(result.radiograph))],
+        "algorithm_id": hd.sr.AlgorithmIdentification(name=result.model or "jointwrist", version=__version__),
+    }
+    if not result.scored[joint.index]:
+        not_assessed = hd.sr.QualitativeEvaluation(erosion, code(PRIVATE_SCHEME, *NOT_ASSESSED))
+        image = hd.sr.SourceImageForMeasurementGroup.from_source_image(source)
+        return hd.sr.MeasurementsAndQualitativeEvaluations(
+            qualitative_evaluations=[not_assessed], source_images=[image], **common
+        )
+    level, probability = int(result.scores[joint.index]), float(result.probabilities[joint.index])
+    label = LEVEL_LABELS[level]
+    return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        referenced_region=_region(result.boxes[joint.index], result.radiograph.pixels.shape, source),
+        measurements=[
+            hd.sr.Measurement(codes.DCM.Probability, round(probability, 6), codes.UCUM.NoUnits),
+            hd.sr.Measurement(code(PRIVATE_SCHEME, *THRESHOLD), float(result.threshold), codes.UCUM.NoUnits),
+        ],
+        qualitative_evaluations=[
+            hd.sr.QualitativeEvaluation(
+                erosion, codes.SCT.Present if probability >= result.threshold else codes.SCT.Absent
+            ),
+            hd.sr.QualitativeEvaluation(
+                code(PRIVATE_SCHEME, *SCORE), code(PRIVATE_SCHEME, f"SVH_{label.replace('-', '_')}", f"Score {label}")
+            ),
+        ],
+        **common,
+    )
+
+
+def _region(box: np.ndarray, shape: tuple[int, int], source: Dataset) -> ImageRegion:
+    """Return a box as a closed polyline within the image; coordinates from 0 at the image's upper left edge."""
+    import highdicom as hd
+
+    height, width = shape
+    x0, y0, x1, y1 = np.clip(box, 0, [width, height, width, height]).astype(float).tolist()
+    return hd.sr.ImageRegion(
+        graphic_type=hd.sr.GraphicTypeValues.POLYLINE,
+        graphic_data=np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]),
+        source_image=hd.sr.SourceImageForRegion.from_source_image(source),
+    )

@@ -1,0 +1,194 @@
+"""The picture of a prediction: bones in colour on the radiograph, joint boxes, and a legend beside it."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import gaussian_filter
+
+from jointwrist.anatomy import BONES, JOINTS
+from jointwrist.data.dicom import Radiograph
+from jointwrist.inference.result import LEVEL_LABELS, NOTICE, WristResult
+
+RADIOGRAPH_SIDE = 960
+PANEL_WIDTH = 360
+MARGIN = 24
+FILL = 0.28
+LINE_WIDTH = 2.2
+BACKGROUND, TEXT, FAINT = (20, 22, 27), (236, 238, 242), (128, 134, 146)
+HEALTHY, ERODED = (120, 200, 190), (255, 112, 92)
+
+
+def draw_overlay(result: WristResult, side: int = RADIOGRAPH_SIDE) -> Image.Image:
+    """Draw a prediction.
+
+    Args:
+        result: Prediction in radiograph orientation.
+        side: Longer side of the radiograph in the picture, in pixels.
+
+    Returns:
+        RGB picture: the radiograph with the bones found in colour and numbered joint boxes; a legend on its right.
+    """
+    size = shown_size(result.radiograph, side)
+    radiograph = paint_masks(result.radiograph.pixels, result.masks, size)
+    picture = Image.fromarray((radiograph * 255 + 0.5).astype(np.uint8))
+    _draw_boxes(picture, result)
+    panel = _draw_panel(result, minimum_height=size[1])
+    sheet = Image.new("RGB", (size[0] + PANEL_WIDTH, panel.height), BACKGROUND)
+    sheet.paste(picture, (0, (panel.height - size[1]) // 2))
+    sheet.paste(panel, (size[0], 0))
+    return sheet
+
+
+def shown_size(radiograph: Radiograph, side: int) -> tuple[int, int]:
+    """Return width and height at which a picture of a image whose longer side has `side` pixels shows true shapes."""
+    height, width = radiograph.pixels.shape
+    scale = side / max(height * radiograph.aspect, width)
+    return max(round(width * scale), 1), max(round(height * radiograph.aspect * scale), 1)
+
+
+def paint_masks(
+    image: np.ndarray, masks: np.ndarray, size: tuple[int, int], fill: float = FILL, line_width: float = LINE_WIDTH
+) -> np.ndarray:
+    """Colour the bones on a radiograph.
+
+    Args:
+        image: (H, W) float in [0, 1].
+        masks: (14, H, W) bool.
+        size: Width and height of the picture in pixels.
+        fill: Opacity inside a bone.
+        line_width: Width of the contours in pixels of the picture.
+
+    Returns:
+        (height, width, 3) float32 in [0, 1].
+    """
+    grey = Image.fromarray(image.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
+    canvas = np.repeat(np.clip(np.asarray(grey), 0, 1)[..., None], 3, axis=2)
+    smoothing = max(1.2, 0.8 * size[0] / image.shape[1])
+    for bone in BONES:
+        window, inside, line = _soft_mask(masks[bone.index], size, smoothing, line_width)
+        if window is None:
+            continue
+        colour = np.asarray(bone.colour, np.float32) / 255
+        region = canvas[window]
+        for opacity in (fill * inside, 0.9 * line):
+            region += opacity[..., None] * (colour - region)
+    return canvas
+
+
+def _soft_mask(mask: np.ndarray, size: tuple[int, int], smoothing: float, line_width: float):
+    """Antialiased inside and contour of a mask at the picture's size, within the window that holds them."""
+    enlarged = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR))
+    rows, columns = np.flatnonzero(enlarged.any(1)), np.flatnonzero(enlarged.any(0))
+    if len(rows) == 0 or len(columns) == 0:
+        return None, None, None
+    pad = int(4 * smoothing) + 2
+    window = (slice(max(rows[0] - pad, 0), rows[-1] + pad), slice(max(columns[0] - pad, 0), columns[-1] + pad))
+    level = gaussian_filter(enlarged[window].astype(np.float32) / 255, smoothing, mode="nearest")
+    # first-order distance to the half level, in pixels of the picture
+    slope = np.hypot(*np.gradient(level)) if min(level.shape) > 1 else np.zeros_like(level)
+    distance = (level - 0.5) / np.maximum(slope, 1e-4)
+    return window, np.clip(distance + 0.5, 0, 1), np.clip(line_width / 2 + 0.5 - np.abs(distance), 0, 1)
+
+
+def _draw_boxes(picture: Image.Image, result: WristResult) -> None:
+    """Mark the corners of each joint box and number it; drawn at twice the size for smooth edges."""
+    layer = Image.new("RGBA", (picture.width * 2, picture.height * 2))
+    draw = ImageDraw.Draw(layer)
+    font = ImageFont.load_default(26)
+    limits = np.array([*layer.size, *layer.size])
+    scale = limits / np.array(result.radiograph.pixels.shape[::-1] * 2)
+    for joint in JOINTS:
+        if not result.scored[joint.index]:
+            continue
+        colour = _joint_colour(result, joint.index)
+        x0, y0, x1, y1 = np.clip(result.boxes[joint.index] * scale, 6, limits - 6).tolist()
+        arm = min(36.0, (x1 - x0) / 3, (y1 - y0) / 3)
+        for x, y, right, down in ((x0, y0, 1, 1), (x1, y0, -1, 1), (x0, y1, 1, -1), (x1, y1, -1, -1)):
+            draw.line([(x + right * arm, y), (x, y), (x, y + down * arm)], fill=(*colour, 235), width=4, joint="curve")
+        x, y = max(x0, 20), max(y0, 20)
+        draw.ellipse([x - 18, y - 18, x + 18, y + 18], fill=(*BACKGROUND, 230), outline=(*colour, 255), width=3)
+        draw.text((x, y), str(joint.index + 1), fill=(*TEXT, 255), font=font, anchor="mm")
+    layer = layer.resize(picture.size, Image.Resampling.BOX)
+    picture.paste(layer, (0, 0), layer)
+
+
+def _with_spread(result: WristResult, joint: int) -> str:
+    """Probability, with its standard deviation over views where there is one."""
+    text = f"{result.probabilities[joint]:.2f}"
+    if result.uncertainty is None or np.isnan(result.uncertainty.probability_sd[joint]):
+        return text
+    return f"{text} ± {result.uncertainty.probability_sd[joint]:.2f}"
+
+
+def _joint_colour(result: WristResult, joint: int) -> tuple[int, int, int]:
+    return ERODED if result.probabilities[joint] >= result.threshold else HEALTHY
+
+
+def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
+    large, normal, small = (ImageFont.load_default(points) for points in (20, 16, 13))
+    panel = Image.new("RGB", (PANEL_WIDTH, 2 * minimum_height + 2000), BACKGROUND)
+    draw = ImageDraw.Draw(panel)
+    right = PANEL_WIDTH - MARGIN
+    y = MARGIN
+
+    def line(text: str, font: ImageFont.FreeTypeFont, colour: tuple[int, int, int] = TEXT, step: int = 24) -> None:
+        nonlocal y
+        draw.text((MARGIN, y), _fit(text, font, right - MARGIN), fill=colour, font=font)
+        y += step
+
+    line(result.name, large, step=30)
+    facts = ["left hand" if result.side == "L" else "right hand", result.model]
+    if result.radiograph.pixel_mm is not None:
+        sides = dict.fromkeys(f"{side:.3g}" for side in result.radiograph.pixel_mm)
+        facts.append(f"{' x '.join(sides)} mm/px")
+    line(", ".join(fact for fact in facts if fact), small, FAINT, step=32)
+
+    line(f"Bones found: {len(result.bones)} of {len(BONES)}", normal, step=28)
+    for bone, found in zip(BONES, result.found, strict=True):
+        box = [MARGIN, y + 3, MARGIN + 16, y + 15]
+        draw.rectangle(box, fill=bone.colour if found else None, outline=bone.colour)
+        text = bone.display if found else f"{bone.display} (not found)"
+        draw.text((MARGIN + 28, y), text, fill=TEXT if found else FAINT, font=normal)
+        y += 23
+    y += 18
+
+    if result.scored.any():
+        line("Erosion, probability and score", normal, step=30)
+        for joint in JOINTS:
+            name = f"{joint.index + 1}  {joint.display}"
+            if not result.scored[joint.index]:
+                draw.text((MARGIN, y), f"{name} (not found)", fill=FAINT, font=normal)
+                y += 38
+                continue
+            probability, colour = float(result.probabilities[joint.index]), _joint_colour(result, joint.index)
+            draw.text((MARGIN, y), name, fill=TEXT, font=normal)
+            value = f"{_with_spread(result, joint.index)}   score {LEVEL_LABELS[result.scores[joint.index]]}"
+            draw.text((right, y), value, fill=colour, font=normal, anchor="ra")
+            bar = [MARGIN, y + 23, right, y + 27]
+            draw.rounded_rectangle(bar, 2, fill=(52, 56, 66))
+            end = MARGIN + max(4, round((right - MARGIN) * probability))
+            draw.rounded_rectangle([MARGIN, y + 23, end, y + 27], 2, fill=colour)
+            mark = MARGIN + round((right - MARGIN) * result.threshold)
+            draw.line([mark, y + 20, mark, y + 30], fill=TEXT, width=1)
+            y += 38
+        y += 8
+
+    for note in (*result.notes, NOTICE):
+        for part in textwrap.wrap(note, 50):
+            line(part, small, FAINT, step=17)
+        y += 5
+    return panel.crop((0, 0, PANEL_WIDTH, max(y + MARGIN, minimum_height)))
+
+
+def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """Shorten a text in its middle until it fits."""
+    if font.getlength(text) <= width:
+        return text
+    for kept in range(len(text) - 1, 1, -1):
+        head, tail = text[: (kept + 1) // 2], text[len(text) - kept // 2 :]
+        if font.getlength(f"{head}...{tail}") <= width:
+            return f"{head}...{tail}"
+    return text[:1]

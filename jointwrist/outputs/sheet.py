@@ -1,0 +1,65 @@
+"""Many predictions on one picture, to judge a network at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from jointwrist.errors import DataError
+from jointwrist.files import atomic
+from jointwrist.inference.result import WristResult
+from jointwrist.outputs.overlay import BACKGROUND, TEXT, paint_masks, shown_size
+
+
+def draw_tile(result: WristResult, side: int) -> Image.Image:
+    """Draw radiograph and bones of a prediction in the middle of a square of `side` pixels, with the image's name."""
+    size = shown_size(result.radiograph, side)
+    radiograph = paint_masks(result.radiograph.pixels, result.masks, size, line_width=1.4)
+    tile = Image.new("RGB", (side, side), BACKGROUND)
+    tile.paste(
+        Image.fromarray((radiograph * 255 + 0.5).astype(np.uint8)), ((side - size[0]) // 2, (side - size[1]) // 2)
+    )
+    found = f"{result.name}  {len(result.bones)}/14"
+    ImageDraw.Draw(tile).text(
+        (6, side - 6), found, fill=TEXT, font=ImageFont.load_default(12), anchor="ls", stroke_width=2,
+        stroke_fill=BACKGROUND,
+    )  # fmt: skip
+    return tile
+
+
+def draw_sheet(tiles: Sequence[Image.Image], columns: int = 4) -> Image.Image:
+    """Lay square tiles of one size side by side, row by row.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if not tiles:
+        raise ValueError("a sheet needs at least one tile")
+    side = tiles[0].width
+    columns = min(columns, len(tiles))
+    sheet = Image.new("RGB", (columns * side, -(-len(tiles) // columns) * side), BACKGROUND)
+    for index, tile in enumerate(tiles):
+        sheet.paste(tile, (index % columns * side, index // columns * side))
+    return sheet
+
+
+def picture_format(path: Path) -> str:
+    """Return the format that the ending of a picture names.
+
+    Raises:
+        DataError: It names neither PNG nor JPEG.
+    """
+    try:
+        return {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}[path.suffix.lower()]
+    except KeyError:
+        raise DataError(f"{path}: a picture ends in .png or .jpg") from None
+
+
+def save_sheet(tiles: Sequence[Image.Image], path: Path) -> None:
+    """Write the sheet as PNG or, an eighth of the size, as JPEG; the ending of the path says which."""
+    kind = picture_format(path)
+    with atomic(path) as temporary:
+        draw_sheet(tiles).save(temporary, format=kind, **({"quality": 88} if kind == "JPEG" else {}))

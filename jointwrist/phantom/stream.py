@@ -1,0 +1,111 @@
+"""Phantom wrists made on the fly, as the datasets of a task: wrist i of seed s, whoever makes it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from jointwrist.anatomy import NUM_JOINTS
+from jointwrist.config import digest
+from jointwrist.data.crops import crop_map
+from jointwrist.data.datasets import sample_to_item
+from jointwrist.data.preprocess import prepare_image
+from jointwrist.data.sample import WristSample, as_right_hand
+from jointwrist.files import atomic
+from jointwrist.phantom import PhantomConfig, make_wrist
+
+#: Names a folder that keeps the wrists of streams, for runs that share them; without it, wrists are made and forgotten.
+KEEP = "JOINTWRIST_STREAM_FOLDER"
+
+
+class PhantomStream(Dataset):
+    """Whole phantom radiographs in right-hand orientation.
+
+    Args:
+        length: Wrists of one epoch; larger indices are further wrists.
+        seed: Seed of the phantoms.
+        config: Phantom configuration; its size is the side in pixels.
+        pixel_truth: Whether items say which pixels are eroded.
+    """
+
+    def __init__(self, length: int, seed: int, config: PhantomConfig, pixel_truth: bool = False):
+        self.length, self.seed, self.config, self.pixel_truth = length, seed, config, pixel_truth
+        kept = os.environ.get(KEEP)
+        self.kept = Path(kept) / digest({"seed": seed, **asdict(config)}) if kept else None
+
+    def __len__(self) -> int:
+        return self.length
+
+    def wrist(self, index: int) -> WristSample:
+        """Make one wrist in right-hand orientation, or read it where wrists are kept."""
+        if self.kept is None:
+            return as_right_hand(make_wrist(self.seed, index, self.config))
+        path = self.kept / f"{index:06d}.npz"
+        if not path.is_file():
+            write_wrist(path, as_right_hand(make_wrist(self.seed, index, self.config)))
+        return read_wrist(path)
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        wrist = self.wrist(index)
+        return sample_to_item(wrist if self.pixel_truth else replace(wrist, eroded=None), self.config.size)
+
+
+def write_wrist(path: Path, wrist: WristSample) -> None:
+    """Write a phantom wrist, all but its healthy bones, without loss: phantoms have 256 grey levels."""
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(
+            file, image=np.round(wrist.image * 255).astype(np.uint8), bones=wrist.bones, eroded=wrist.eroded,
+            scores=wrist.scores, boxes=wrist.boxes, spacing_mm=np.float64(wrist.spacing_mm),
+            who=np.array([wrist.identifier, wrist.patient, wrist.side]), mirrored=np.bool_(wrist.mirrored),
+        )  # fmt: skip
+
+
+def read_wrist(path: Path) -> WristSample:
+    """Read what `write_wrist` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        identifier, patient, side = file["who"].tolist()
+        return WristSample(
+            image=(file["image"] / 255).astype(np.float32), bones=file["bones"], eroded=file["eroded"],
+            scores=file["scores"], boxes=file["boxes"], spacing_mm=float(file["spacing_mm"]),
+            identifier=identifier, patient=patient, side=side, mirrored=bool(file["mirrored"]),
+        )  # fmt: skip
+
+
+class PhantomCropStream(Dataset):
+    """Joint crops of phantom radiographs: six consecutive indices share a wrist.
+
+    Args:
+        stream: Where the wrists come from.
+        size: Side of the square crop in pixels.
+    """
+
+    def __init__(self, stream: PhantomStream, size: int):
+        self.stream, self.size = stream, size
+        self._held: tuple[int, WristSample] | None = None
+
+    def __len__(self) -> int:
+        return len(self.stream) * NUM_JOINTS
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        wrist, joint = divmod(index, NUM_JOINTS)
+        if self._held is None or self._held[0] != wrist:
+            self._held = (wrist, self.stream.wrist(wrist))
+        sample = self._held[1]
+        side = sample.image.shape[-1]
+        x0, y0, x1, y1 = (round(float(v)) for v in sample.boxes[joint])
+        place = slice(max(y0, 0), min(y1, side)), slice(max(x0, 0), min(x1, side))
+        eroded = (sample.eroded[place] >> joint) & 1 if self.stream.pixel_truth else None
+        return {
+            "image": prepare_image(torch.from_numpy(sample.image[:, *place].copy())[None], self.size)[0],
+            **crop_map(eroded, self.size),
+            "score": torch.tensor(int(sample.scores[joint])),
+            "joint": torch.tensor(joint),
+            "identifier": sample.identifier,
+            "patient": sample.patient,
+            "side": sample.side,
+        }

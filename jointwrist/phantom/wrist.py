@@ -1,0 +1,222 @@
+"""One phantom wrist, a pure function of seed, index and configuration."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from jointwrist.anatomy import BONES, JOINTS, NUM_JOINTS, JointSurface
+from jointwrist.data.sample import WristSample, mirror
+from jointwrist.phantom import erosion
+from jointwrist.phantom.cohort import cohort_entry
+from jointwrist.phantom.config import PhantomConfig
+from jointwrist.phantom.look import develop, draw_centre, finish
+from jointwrist.phantom.pose import draw_pose, malaligned, pose_bodies
+from jointwrist.phantom.raster import vertex_normals
+from jointwrist.phantom.relief import METACARPALS, broaden, draw_relief
+from jointwrist.phantom.render import Lesions, Material, Radiograph, expose
+from jointwrist.phantom.shape import UNLABELLED, Body, build_bodies, patient_harmonics
+from jointwrist.phantom.soft import soft_tissue
+from jointwrist.phantom.strands import draw_strands
+
+_JOINT_OF_BONE = {joint.bone: joint.index for joint in JOINTS}
+
+
+def _mesh_level(size: int) -> int:
+    return 3 if size <= 200 else 4
+
+
+def _material(body: Body, rng: np.random.Generator, density: float) -> Material:
+    long = body.has_shaft
+    return Material(
+        cortical=(rng.uniform(0.0, 0.04) if body.name == "Hook" else 0.08) * density,
+        spongy=0.0 if body.name == "Hook" else rng.uniform(0.024, 0.031) * density,
+        canal=rng.uniform(0.45, 0.85) if long else 0.0,
+        texture=rng.uniform(0.12, 0.2),
+        kind="struts" if long else "network",
+        offset=(rng.uniform(0, 100), rng.uniform(0, 100)),
+        scale=rng.uniform(0.65, 0.95),
+    )
+
+
+def _thin_out(material: Material, rng: np.random.Generator, osteopenia: float) -> Material:
+    """Return the material with less spongy bone: patches of loss, trabeculae finer or coarser, a wider canal."""
+    return replace(
+        material,
+        canal=material.canal and rng.uniform(material.canal, 0.95),
+        texture=material.texture + 0.5 * osteopenia * rng.uniform() ** 2,
+        scale=material.scale * rng.uniform(0.6, 1 + osteopenia),
+        loss=osteopenia * rng.uniform(0.6, 1.0),
+        patches=(rng.uniform(0, 100), rng.uniform(0, 100), rng.uniform(0.8, 4.0), rng.uniform(-1.0, 4.0)),
+    )
+
+
+def _fill_head(material: Material, rng: np.random.Generator, length: float, relief: float) -> Material:
+    """Return the material of a metacarpal with spongy bone in its head, and less bone or as much in all of it."""
+    dense = 1 - 0.9 * relief * rng.uniform()
+    return replace(
+        material,
+        cortical=material.cortical * np.sqrt(dense),
+        spongy=material.spongy * dense,
+        refill=relief * rng.uniform(),
+        canal_end=length - rng.uniform(12.0, 24.0),
+    )
+
+
+def _socket(bodies: dict[str, Body], gap: float, plate: float) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return scaphoid and lunate inflated by the joint space, and by the subchondral plate of the radius as well."""
+    hollow = []
+    for name in ("Scaphoid", "Lunate"):
+        body = bodies[name]
+        normals = vertex_normals(body.points, body.faces)
+        hollow.append((body.points + gap * normals, body.points + (gap + plate) * normals, body.faces))
+    return hollow
+
+
+def _boxes(bodies: dict[str, Body], rng: np.random.Generator, spacing: float, size: int) -> np.ndarray:
+    """Return square boxes (x0, y0, x1, y1) in pixels round the joint surfaces."""
+    boxes = np.empty((NUM_JOINTS, 4), np.float32)
+    for joint in JOINTS:
+        body = bodies[BONES[joint.bone].atlas[0]]
+        reach = {"DistalRadius": 16.0, "DistalUlna": 12.0}.get(body.name, 12.0)
+        points = body.points[body.along < reach, :2] if body.has_shaft else body.points[:, :2]
+        low, high = points.min(0), points.max(0)
+        half = 0.5 * max(high - low) * rng.uniform(1.15, 1.45)
+        # of a joint beyond the frame the box stays on its edge
+        centre = np.clip(0.5 * (low + high) + rng.normal(0, 0.6, 2), -0.5 * half, size * spacing + 0.5 * half)
+        boxes[joint.index] = np.concatenate([centre - half, centre + half]) / spacing
+    return np.clip(boxes, 0, size)
+
+
+def _surface(bodies: list[Body], joint: JointSurface, field_of_view: float) -> tuple[Body, erosion.Surface]:
+    """Return the bone that bears a joint surface and the surface's visible contour."""
+    body = next(b for b in bodies if b.channel == joint.bone)
+    others = [b for b in bodies if b.group != body.group]
+    partners = [b for b in others if b.channel in joint.partners and b.name == b.group]
+    return body, erosion.joint_surface(body, partners, others, field_of_view)
+
+
+def _erode(
+    bodies: list[Body],
+    lesions: dict[int, Lesions],
+    proneness: float,
+    rng: np.random.Generator,
+    config: PhantomConfig,
+    field_of_view: float,
+) -> np.ndarray:
+    """Add bites to the joint surfaces, each eroded with probability `proneness`; return the scores (6,)."""
+    scores = np.zeros(NUM_JOINTS, np.int64)
+    severity = np.array(config.severity) / np.sum(config.severity)
+    for joint in JOINTS:
+        if rng.random() >= proneness:
+            continue
+        body, surface = _surface(bodies, joint, field_of_view)
+        bites, score = erosion.draw_bites(surface, 1 + int(rng.choice(5, p=severity)), rng)
+        if score:
+            lesions[id(body)].bites, scores[joint.index] = bites, score
+    return scores
+
+
+def _add_look_alikes(
+    bodies: list[Body],
+    lesions: dict[int, Lesions],
+    rng: np.random.Generator,
+    config: PhantomConfig,
+    field_of_view: float,
+) -> None:
+    """Add cysts inside bones, and notches in their sides away from the joint surfaces."""
+    labelled = [body for body in bodies if body.channel != UNLABELLED]
+    for _ in range(rng.poisson(config.cyst_rate)):
+        body = labelled[int(rng.integers(len(labelled)))]
+        lesions[id(body)].cysts = np.vstack([lesions[id(body)].cysts, erosion.draw_cyst(body, rng)])
+    for _ in range(rng.poisson(config.notch_rate)):
+        body = labelled[int(rng.integers(len(labelled)))]
+        joint = _JOINT_OF_BONE.get(body.channel)
+        surface = None if joint is None else _surface(bodies, JOINTS[joint], field_of_view)[1]
+        lesions[id(body)].notches = np.vstack([lesions[id(body)].notches, erosion.draw_notch(body, surface, rng)])
+
+
+def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -> WristSample:  # noqa: B008
+    """Make wrist `index` of the phantom cohort `seed`, radiograph orientation: a left hand is a left hand.
+
+    The result depends on nothing else: not on how many wrists are made, nor in which order, nor by how many processes.
+
+    Args:
+        seed: Seed of the cohort.
+        index: Number of the wrist, from 0; patient, study and side follow from it.
+        config: Distribution that the wrist is drawn from.
+
+    Returns:
+        A sample with masks, scores, eroded and healthy bit maps and joint boxes.
+    """
+    entry = cohort_entry(index, config.left_fraction)
+    patient_rng = np.random.default_rng([seed, 1, entry.patient_number])
+    rng = np.random.default_rng([seed, 0, index])
+    size, variation = config.size, config.variation
+    harmonics = patient_harmonics(patient_rng, variation)
+    hand = float(np.clip(patient_rng.normal(1.0, 0.06 * variation), 0.85, 1.15))
+    density = float(np.clip(patient_rng.normal(1.0, 0.16 * variation), 0.6, 1.4))
+    proneness = (
+        patient_rng.beta(1.5 * config.prevalence, 1.5 * (1 - config.prevalence))
+        if 0 < config.prevalence < 1
+        else config.prevalence
+    )
+    bodies = build_bodies(harmonics, patient_rng, _mesh_level(size), variation)
+    # generators of their own: relief, osteopenia and malalignment leave all that else is drawn of a seed as it is
+    relief_rng = np.random.default_rng([seed, 3, entry.patient_number])
+    bone_rng = np.random.default_rng([seed, 2, index])
+    bodies = [broaden(body, config.relief, relief_rng) for body in bodies]
+    relief = draw_relief(bodies, config.relief, relief_rng)
+
+    narrowing = rng.uniform(0.3, 0.9) if rng.random() < 0.12 else 0.0
+    field_of_view = rng.uniform(*config.field_of_view)
+    spacing = field_of_view / size
+    pose = draw_pose(rng, variation, hand, narrowing, config.off_centre)
+    pose = malaligned(pose, config.malalignment, np.random.default_rng([seed, 4, index]))
+    laid = pose_bodies(bodies + relief, pose, field_of_view)
+    placed, processes = laid[: len(bodies)], laid[len(bodies) :]
+    for _ in range(rng.poisson(config.osteophyte_rate)):
+        k = int(rng.integers(len(placed)))
+        placed[k] = erosion.add_osteophyte(placed[k], rng)
+    by_name = {body.name: body for body in placed}
+    lesions = {id(body): Lesions.none() for body in placed}
+    scores = _erode(placed, lesions, proneness, rng, config, field_of_view)
+    _add_look_alikes(placed, lesions, rng, config, field_of_view)
+
+    radiograph = Radiograph.blank(size, field_of_view)
+    socket = _socket(
+        by_name, float(np.clip(rng.normal(1.6, 0.3), 0.7, 2.4)) * (1 - narrowing) + 0.1, rng.uniform(0.6, 1.3)
+    )
+    osteopenia = config.osteopenia * np.sqrt(bone_rng.uniform())
+    for body in placed:
+        joint = _JOINT_OF_BONE.get(body.channel)
+        material = _material(body, rng, density)
+        if osteopenia:
+            material = _thin_out(material, bone_rng, osteopenia)
+        if body.name in METACARPALS:
+            material = _fill_head(material, relief_rng, body.along.max(), config.relief)
+        expose(radiograph, body, material, lesions[id(body)], joint, socket if body.name == "DistalRadius" else None)
+    for body in processes:
+        material = _material(body, relief_rng, density * relief_rng.uniform(0.3, 1.0))
+        expose(radiograph, body, material, lesions[id(by_name[body.group])], _JOINT_OF_BONE.get(body.channel))
+    soft = soft_tissue(placed, rng, size, spacing, hand, draw_strands(placed, config.relief, hand, relief_rng))
+    centre = draw_centre(rng, variation)
+    image = develop(radiograph.attenuation, soft, centre, rng, spacing)
+    sample = WristSample(
+        identifier=entry.identifier,
+        patient=entry.patient,
+        side=entry.side,
+        image=image[None],
+        bones=radiograph.bones,
+        scores=scores,
+        spacing_mm=spacing,
+        mirrored=True,
+        eroded=radiograph.eroded,
+        healthy=radiograph.healthy,
+        boxes=_boxes(by_name, rng, spacing, size),
+    )
+    if entry.side == "L":
+        sample = mirror(sample)
+    image = finish(sample.image[0], centre, rng, spacing, entry.side)
+    return WristSample(**{**sample.__dict__, "image": image[None], "mirrored": False})

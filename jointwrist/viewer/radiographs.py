@@ -1,0 +1,194 @@
+"""The radiographs that a viewer shows, read and predicted when they are asked for, and held in memory alone."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from jointwrist.data.dicom import Radiograph, load_radiograph
+from jointwrist.errors import DataError
+from jointwrist.inference.compare import Comparison, compare
+from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.result import WristResult
+from jointwrist.inference.upright import squared
+
+#: Results that are kept; others are predicted again when they are asked for.
+KEPT_RESULTS = 4
+#: Pixels of all dropped radiographs together: a gigabyte.
+MAX_HELD_PIXELS = 2**28
+#: Longest name of a dropped radiograph.
+MAX_NAME = 120
+
+T = TypeVar("T")
+
+
+class UnknownRadiographError(KeyError):
+    """No radiograph has this key."""
+
+
+@dataclass
+class _Entry:
+    """A radiograph by its file, or by its pixels where it was dropped on the page.
+
+    Attributes:
+        name: File name without folders.
+        path: File on this machine, or None.
+        radiograph: What was dropped, or None.
+        side: Side chosen on the page, or None.
+    """
+
+    name: str
+    path: Path | None = None
+    radiograph: Radiograph | None = None
+    side: str | None = None
+
+
+class Radiographs:
+    """Radiographs and results by key.
+
+    Everything that takes time or memory happens on one thread, one radiograph after another.
+
+    Args:
+        predictor: Model.
+        side: Hand on radiographs that do not say it, "L" or "R", or None.
+        tta: Average over several views of each radiograph.
+        window: Which of several VOI LUTs or windows of a DICOM file, from 0.
+    """
+
+    def __init__(self, predictor: Predictor, side: str | None = None, tta: bool = False, window: int = 0):
+        self.predictor, self.side, self.tta, self.window = predictor, side, tta, window
+        self._entries: dict[str, _Entry] = {}
+        self._results: OrderedDict[str, WristResult] = OrderedDict()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="predict")
+
+    def names(self) -> list[tuple[str, str]]:
+        """Return key and name of every radiograph."""
+        return [(key, entry.name) for key, entry in list(self._entries.items())]
+
+    def add_files(self, paths: Iterable[Path]) -> list[str]:
+        """Add files of this machine, which are read when they are asked for, and return their keys."""
+        return [self._add(_Entry(path.name, path=path)) for path in paths]
+
+    def add_upload(self, name: str, data: bytes) -> str:
+        """Add a radiograph by the content of its file and return its key.
+
+        Raises:
+            DataError: It cannot be read, or there are too many already.
+        """
+        return self._in_turn(lambda: self._read_upload(name, data))
+
+    def result(self, key: str) -> WristResult:
+        """Return what the model says of a radiograph.
+
+        Raises:
+            UnknownRadiographError: There is no such radiograph.
+            DataError: It cannot be read.
+        """
+        return self._in_turn(lambda: self._result(key))
+
+    def compare(self, baseline: str, followup: str) -> Comparison:
+        """Compare two radiographs; errors as for `result`, and those of `compare`."""
+        return self._in_turn(lambda: compare(self._result(baseline), self._result(followup)))
+
+    def set_side(self, key: str, side: str) -> WristResult:
+        """Say which hand a radiograph shows, and return the result; a DICOM header that names a side stands."""
+        return self._in_turn(lambda: self._set_side(key, side))
+
+    def remove(self, key: str) -> None:
+        """Forget a radiograph."""
+        self._in_turn(lambda: (self._entry(key), self._entries.pop(key), self._results.pop(key, None)))
+
+    def close(self) -> None:
+        """Wait for the radiograph at work and forget everything."""
+        self._worker.shutdown(cancel_futures=True)
+        self._entries.clear()
+        self._results.clear()
+
+    def _in_turn(self, work: Callable[[], T]) -> T:
+        return self._worker.submit(work).result()
+
+    def _add(self, entry: _Entry) -> str:
+        key = secrets.token_urlsafe(9)
+        self._entries[key] = entry
+        return key
+
+    def _entry(self, key: str) -> _Entry:
+        try:
+            return self._entries[key]
+        except KeyError:
+            raise UnknownRadiographError(key) from None
+
+    def _read_upload(self, name: str, data: bytes) -> str:
+        radiograph = read_upload(name, data, self.side, self.window)
+        held = sum(entry.radiograph.pixels.size for entry in self._entries.values() if entry.radiograph is not None)
+        if held + radiograph.pixels.size > MAX_HELD_PIXELS:
+            raise DataError(
+                f"{radiograph.source}: the page holds as many radiographs as it can; remove some of them first"
+            )
+        return self._add(_Entry(radiograph.source.name, radiograph=radiograph))
+
+    def _result(self, key: str) -> WristResult:
+        entry = self._entry(key)
+        if key not in self._results:
+            radiograph = entry.radiograph or squared(load_radiograph(entry.path, side=self.side, window=self.window))
+            wrist = choose_wrist(self.predictor, radiograph, None if radiograph.side_stated else entry.side)
+            self._results[key] = self.predictor.predict([wrist], self.tta)[0]
+        self._results.move_to_end(key)
+        while len(self._results) > KEPT_RESULTS:
+            self._results.popitem(last=False)
+        return self._results[key]
+
+    def _set_side(self, key: str, side: str) -> WristResult:
+        self._entry(key).side = side
+        self._results.pop(key, None)
+        return self._result(key)
+
+
+def choose_wrist(predictor: Predictor, radiograph: Radiograph, side: str | None) -> Radiograph:
+    """Return the one wrist of a radiograph to show: of both hands that of the chosen side, or the right one.
+
+    Raises:
+        DataError: There is no wrist, or the sides of two cannot be told.
+    """
+    wrists = predictor.locate(radiograph)
+    if len(wrists) == 1:
+        return wrists[0] if side in (None, wrists[0].side) else predictor.locate(replace(radiograph, side=side))[0]
+    wrist = next(wrist for wrist in wrists if wrist.side == (side or "R"))
+    word = {"L": "left", "R": "right"}[wrist.side]
+    return replace(wrist, notes=(f"The radiograph shows both hands; this is the {word} one.", *wrist.notes))
+
+
+def read_upload(name: str, data: bytes, side: str | None = None, window: int = 0) -> Radiograph:
+    """Read a radiograph from the content of its file.
+
+    The decoders want a file: it lies in a folder of its own, which only this user can read, for as long as they read.
+
+    Args:
+        name: File name, as the sender calls it; never used as a path.
+        data: Content.
+        side: As for `load_radiograph`.
+        window: As for `load_radiograph`.
+
+    Raises:
+        DataError: It is damaged, or no single radiograph; the message calls it by its name.
+    """
+    name = plain_name(name)
+    with tempfile.TemporaryDirectory(prefix="jointwrist-") as folder:
+        # the name tells the format and the side; some systems forbid these characters, or more than 255 bytes
+        path = Path(folder) / re.sub(r'[<>:"|?*]', "-", name[-60:])
+        path.write_bytes(data)
+        return squared(load_radiograph(path, side=side, window=window, name=name))
+
+
+def plain_name(name: str) -> str:
+    """Return a file name without folders and control characters, at most `MAX_NAME` characters long."""
+    last = re.split(r"[/\\]", name)[-1]
+    printable = "".join(character for character in last if character.isprintable())
+    return printable[-MAX_NAME:].strip(". ") or "radiograph"

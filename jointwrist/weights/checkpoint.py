@@ -1,0 +1,166 @@
+"""Weights in safetensors with the configuration that made them, and resumable training states."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from jointwrist.errors import DataError
+from jointwrist.files import atomic
+from jointwrist.weights.metadata import build_described, parse_info
+
+# Files are written by Python: the libraries' own writers report a full disk as an error of the format.
+
+#: Keys under which a checkpoint may hold the state dict.
+STATE_KEYS = ("model", "state_dict", "model_state_dict")
+
+
+def save_weights(path: Path, model: nn.Module, info: dict[str, Any]) -> None:
+    """Write the weights of a model with what is needed to build and use it again.
+
+    Args:
+        path: Safetensors file.
+        model: Model whose state dict is written.
+        info: JSON values; at least `model` (registry name) and `options` (of the builder).
+    """
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    content = save(tensors, metadata={"jointwrist": json.dumps(info, sort_keys=True)})
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read tensors and info of a weight file.
+
+    Raises:
+        DataError: The file is missing, damaged, was not written by `save_weights`, or says of itself what cannot be
+            (see `parse_info`).
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        info = _description(path, file)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    if info is None:
+        raise DataError(f"{path}: holds no jointwrist model; convert it with `jointwrist models convert`")
+    return tensors, info
+
+
+def read_info(path: Path) -> dict[str, Any] | None:
+    """Read what a weight file says of itself, without its tensors; None of a file that `save_weights` did not write.
+
+    Raises:
+        DataError: A safetensors file is missing, damaged, or says of itself what cannot be.
+    """
+    if path.suffix != ".safetensors":
+        return None
+    with _opened(path) as file:
+        return _description(path, file)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[safe_open]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such weight file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise DataError(f"{path}: not a complete safetensors file ({error}); copy or train it again") from None
+
+
+def _description(path: Path, file: safe_open) -> dict[str, Any] | None:
+    text = (file.metadata() or {}).get("jointwrist")
+    return None if text is None else parse_info(path, text)
+
+
+def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Build the model of a weight file and load it, on the CPU and in evaluation mode.
+
+    Raises:
+        DataError: The file cannot be read, or does not fit the model that it names.
+    """
+    tensors, info = read_weights(path)
+    model = build_described(path, info, tensors)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        told = shorten(str(error), 400, placeholder=" ...")  # PyTorch lists every tensor
+        raise DataError(f"{path}: the weights do not fit {info['model']}: {told}") from None
+    return model.eval(), info
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a resumable training state: tensors, numbers, text and containers of them."""
+    content = io.BytesIO()
+    torch.save(state, content)
+    with atomic(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a training state without unpickling anything but tensors and plain values.
+
+    Raises:
+        DataError: The file is damaged or holds something else.
+    """
+    try:
+        return _load_plain(path)
+    except _Unreadable as error:
+        raise DataError(f"{path}: not a readable training state ({error}); remove it to start the run again") from None
+
+
+class _Unreadable(Exception):
+    """A file holds something else than tensors and plain values, or is damaged."""
+
+
+def _load_plain(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # the unpickler of a damaged file fails in every way that Python knows
+        raise _Unreadable(str(error).partition("\n")[0] or type(error).__name__) from error
+
+
+def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], int]:
+    """Read a state dict without unpickling anything but tensors and plain values.
+
+    Args:
+        path: Safetensors file, or file of `torch.save`: a state dict, or a dict that holds one (see `STATE_KEYS`) and
+            perhaps the epoch.
+
+    Returns:
+        State dict, without the prefix of `DataParallel`, and the number of epochs trained, 0 where it is not told.
+
+    Raises:
+        DataError: The file is missing, damaged, holds objects other than tensors, or no state dict.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such checkpoint")
+    try:
+        if path.suffix == ".safetensors":
+            content = load_file(path)
+        else:
+            content = _load_plain(path)
+    except (SafetensorError, _Unreadable) as error:
+        raise DataError(
+            f"{path}: not a checkpoint of plain tensors ({error}); save the state dict alone with"
+            " torch.save(model.state_dict(), ...) where it was trained"
+        ) from error
+    epochs = 0
+    if isinstance(content, dict):
+        epochs = content["epoch"] + 1 if isinstance(content.get("epoch"), int) else 0
+        content = next((content[key] for key in STATE_KEYS if isinstance(content.get(key), dict)), content)
+    if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
+        raise DataError(f"{path}: holds no state dict, neither alone nor under {', '.join(STATE_KEYS)}")
+    return {str(name).removeprefix("module."): value for name, value in content.items()}, epochs

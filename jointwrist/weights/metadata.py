@@ -1,0 +1,143 @@
+"""What a weight file says of itself, checked before anything is built of it: the file may come from anybody."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+
+from jointwrist.errors import DataError, MissingExtraError
+from jointwrist.registry import create_model, model_spec
+
+#: Largest sides of the inputs in pixels: they decide the memory of a prediction.
+MAX_SIDES = {"image_size": 2048, "detail_size": 4096}
+#: Largest whole number among a builder's options.
+MAX_OPTION = 4096
+#: Builder options that name where training started: other files or downloads, which the file's own tensors replace.
+STARTS = frozenset({"checkpoint_path", "encoder_weights", "pretrained", "weights"})
+#: How many times the tensors of its file a network may need while it is built: some builders make parts anew.
+SLACK = 2
+
+
+def parse_info(path: Path, text: str) -> dict[str, Any]:
+    """Read what a weight file says of itself.
+
+    Args:
+        path: The file, for the message.
+        text: JSON of `save_weights`: at least `model`.
+
+    Returns:
+        What it says; options and the side of the input are those of the published model where it says nothing.
+
+    Raises:
+        DataError: It is no such JSON, names no known model, or holds values of another kind or out of bounds.
+    """
+    try:
+        info = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: its description is no JSON ({error}); copy or export the weights again") from None
+    if fault := _fault(info):
+        raise DataError(f"{path}: its description is damaged: {fault}; copy or export the weights again")
+    return {"options": {}, "image_size": model_spec(info["model"]).input_size, **info}
+
+
+def _fault(info: Any) -> str | None:
+    """Say what is wrong with an info, if anything."""
+    match info:
+        case {"model": str(name)}:
+            try:
+                model_spec(name)
+            except ValueError as error:
+                return str(error)
+        case _:
+            return "it names no model"
+    options = info.get("options", {})
+    if not isinstance(options, dict) or not all(map(_option, options.values())):
+        return f"options must be names with numbers up to {MAX_OPTION}, words, or lists of these"
+    for name, most in MAX_SIDES.items():
+        if name in info and not (type(info[name]) is int and 0 < info[name] <= most):
+            return f"{name} must be a number of pixels up to {most}"
+    config = info.get("config", {})
+    if not isinstance(config, dict) or not isinstance(config.get("segmentation", {}), dict):
+        return "config must hold a run's values by their names"
+    thresholds = info.get("thresholds", {})
+    if not isinstance(thresholds, dict) or not all(map(_finite, thresholds.values())):
+        return "thresholds must be numbers by their names"
+    if not config.get("segmentation", {}).get("raw_output") and not 0 < thresholds.get("mask", 0.5) < 1:
+        return "the threshold of masks must lie between 0 and 1"
+    inherited = info.get("inherited", [])
+    records = [*inherited, info.get("patients", {"salt": "", "hashes": []})] if isinstance(inherited, list) else [None]
+    return None if all(map(_is_record, records)) else "the record of its patients must hold a salt and hashes"
+
+
+def _finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _option(value: Any) -> bool:
+    return all(map(_plain, value)) if isinstance(value, list) else _plain(value)
+
+
+def _plain(value: Any) -> bool:
+    if type(value) is int:
+        return abs(value) <= MAX_OPTION
+    return value is None or isinstance(value, (bool, str)) or _finite(value)
+
+
+def _is_record(record: Any) -> bool:
+    match record:
+        case {"salt": str(), "hashes": [*hashes]}:
+            radiographs = record.get("films", [])
+            return isinstance(radiographs, list) and all(isinstance(text, str) for text in [*hashes, *radiographs])
+    return False
+
+
+def build_described(path: Path, info: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
+    """Build the model that a file describes, with random weights, without a download and without foreign files.
+
+    Args:
+        path: The file, for the message.
+        info: As from `parse_info`.
+        tensors: The file's tensors, which bound the size of the model.
+
+    Raises:
+        DataError: The model does not take the options, or becomes far larger than the file.
+        MissingExtraError: The model stands on a library that is not installed.
+    """
+    options = {name: value for name, value in info["options"].items() if name not in STARTS}
+    try:
+        with _bounded(tensors):
+            return create_model(info["model"], **options)
+    except MissingExtraError:
+        raise
+    except Exception as error:  # builders meet foreign values with errors of every kind
+        raise DataError(
+            f"{path}: {info['model']} cannot be built with the options {options} ({error}); copy or export the weights"
+            " again"
+        ) from error
+
+
+@contextmanager
+def _bounded(tensors: Mapping[str, Tensor]) -> Iterator[None]:
+    """Stop the building of a network that has more parameters than the tensors of its file could fill."""
+    tensors_left = SLACK * len(tensors) + 1000
+    numbers_left = SLACK * sum(tensor.numel() for tensor in tensors.values()) + 2**20
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal tensors_left, numbers_left
+        if parameter is not None:
+            tensors_left, numbers_left = tensors_left - 1, numbers_left - parameter.numel()
+        if min(tensors_left, numbers_left) < 0:
+            raise ValueError("the network would be far larger than its file")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,141 @@
+"""Published ImageNet weights for the stages of an encoder: VMamba (arXiv 2401.10166) and timm's Swin Transformer."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from timm.layers import resize_rel_pos_bias_table
+from torch import Tensor
+
+from jointwrist.errors import DataError
+from jointwrist.models.encoder import Encoder
+from jointwrist.models.mamba import VSSBlock
+from jointwrist.models.swin import SwinBlock
+from jointwrist.weights.checkpoint import read_checkpoint
+from jointwrist.weights.hub import find_checkpoint
+
+#: What tells the two kinds of file apart, and the block of ours that each fills.
+SOURCES = {"VMamba": ("op.x_proj_weight", VSSBlock), "Swin": ("attn.qkv.weight", SwinBlock)}
+_BLOCK = re.compile(r"layers\.(\d+)\.blocks\.(\d+)\.(.+)")
+_DOWNSAMPLE = re.compile(r"layers\.(\d+)\.downsample\.([13])\.(weight|bias)")
+
+
+@dataclass(frozen=True)
+class PretrainedReport:
+    """What became of every key of a file, and of every parameter of the encoder.
+
+    Attributes:
+        path: The file.
+        source: "VMamba" or "Swin".
+        loaded: Key in the file -> name in the encoder.
+        unused: Key in the file -> why it was not used.
+        untouched: Names in the encoder that kept their values.
+    """
+
+    path: Path
+    source: str
+    loaded: dict[str, str]
+    unused: dict[str, str]
+    untouched: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """List all of it."""
+        return "\n".join(
+            [
+                f"{self.path}: {len(self.loaded)} keys of {self.source} loaded, {len(self.unused)} unused,"
+                f" {len(self.untouched)} tensors of the encoder as they were",
+                *(f"loaded     {key} -> {name}" for key, name in self.loaded.items()),
+                *(f"unused     {key}: {why}" for key, why in self.unused.items()),
+                *(f"untouched  {name}" for name in self.untouched),
+            ]
+        )
+
+
+def load_pretrained(encoder: Encoder, source: str | Path) -> PretrainedReport:
+    """Load the blocks of a classifier into the blocks of the same kind, in place.
+
+    VMamba's blocks are counted from the first of a stage, as its first blocks are Mamba in the hybrid encoder, and
+    Swin's from the last, as its last blocks are attention; so one file of each fills a hybrid encoder. VMamba's
+    convolutions between stages load too. The stems do not: they reduce a colour image at once to stride 2 or 4, ours
+    starts at full resolution. Tables of relative positions are interpolated to our window.
+
+    Args:
+        encoder: Of size "base" for VMamba-T (`vssm1_tiny_0230s`: one state, ratio 1) and Swin-T or Swin-S.
+        source: Safetensors or `torch.save` file of a state dict, alone or under "model" or "state_dict": a local
+            one, or a repository of the Hugging Face hub or a file of one (see
+            `jointwrist.weights.hub.find_checkpoint`).
+
+    Raises:
+        DataError: The file cannot be read or fetched, is of neither kind, or none of its blocks fits.
+    """
+    path = find_checkpoint(source)
+    state, _ = read_checkpoint(path)
+    source = next((s for s, (mark, _) in SOURCES.items() if any(key.endswith(f".{mark}") for key in state)), None)
+    if source is None:
+        raise DataError(f"{path}: neither weights of VMamba nor of timm's Swin; no key ends in those of their blocks")
+    own, depths = encoder.state_dict(), _depths(state)
+    loaded: dict[str, str] = {}
+    unused: dict[str, str] = {}
+    values: dict[str, Tensor] = {}
+    for key, value in state.items():
+        name, why = _place(key, source, encoder, depths)
+        if name is None or name not in own:
+            unused[key] = why
+            continue
+        value = _fit(name, value, own[name])
+        if value.shape == own[name].shape:
+            loaded[key], values[name] = name, value
+        else:
+            unused[key] = f"shape {tuple(value.shape)} does not fit {tuple(own[name].shape)} of {name}"
+    if not any(_BLOCK.fullmatch(key) for key in loaded):
+        reasons = "; ".join(sorted({why for key, why in unused.items() if _BLOCK.fullmatch(key)})[:3])
+        raise DataError(f"{path}: no block of {source} fits this encoder ({reasons}); take one of size base")
+    encoder.load_state_dict(values, strict=False)
+    return PretrainedReport(path, source, loaded, unused, tuple(name for name in own if name not in values))
+
+
+def _depths(state: dict[str, Tensor]) -> dict[int, int]:
+    """Blocks of each stage."""
+    depths: dict[int, int] = {}
+    for match in filter(None, map(_BLOCK.fullmatch, state)):
+        stage, block = int(match[1]), int(match[2])
+        depths[stage] = max(depths.get(stage, 0), block + 1)
+    return depths
+
+
+def _place(key: str, source: str, encoder: Encoder, depths: dict[int, int]) -> tuple[str | None, str]:
+    """Name in the encoder, or None; and why there is none should it not exist."""
+    if match := _BLOCK.fullmatch(key):
+        stage, block, rest = int(match[1]), int(match[2]), match[3]
+        blocks = encoder.stages[stage] if stage < len(encoder.stages) else []
+        index = block if source == "VMamba" else block + len(blocks) - depths[stage]
+        if not (0 <= index < len(blocks) and isinstance(blocks[index], SOURCES[source][1])):
+            return None, f"the encoder has no such block of {source}"
+        if source == "Swin":
+            return f"stages.{stage}.{index}.block.{rest}", "derived from the size of the window"
+        return f"stages.{stage}.{index}.{rest.replace('fc1', '0').replace('fc2', '2')}", "the block has no such tensor"
+    if source == "VMamba" and (match := _DOWNSAMPLE.fullmatch(key)):
+        part = {"1": "0", "3": "1"}[match[2]]
+        return f"down.{int(match[1]) + 1}.{part}.{match[3]}", "the encoder has no such stage"
+    if ".downsample." in key:
+        return None, "merges patches with a norm first; the encoder's convolutions have theirs last"
+    if key.startswith("patch_embed."):
+        return None, "the encoder has a stem of its own"
+    if match := re.fullmatch(r"(?:classifier\.)?norm\.(weight|bias)", key):
+        if isinstance(encoder.stages[-1][-1], SOURCES[source][1]):
+            return f"norms.{len(encoder.stages) - 1}.{match[1]}", "the encoder has no such norm"
+        return None, f"the last block of the encoder is not of {source}"
+    return None, "belongs to the classifier" if "head" in key else "the encoder has no counterpart"
+
+
+def _fit(name: str, value: Tensor, own: Tensor) -> Tensor:
+    """Undo what differs in form alone: 1 x 1 convolutions for linear layers, another window."""
+    if value.ndim == 4 and own.ndim == 2 and value.shape[2:] == (1, 1):
+        return value.flatten(1)
+    if name.endswith("relative_position_bias_table") and math.isqrt(len(value)) ** 2 == len(value):
+        window = (math.isqrt(len(own)) + 1) // 2
+        return resize_rel_pos_bias_table(value, (window, window), (len(own), value.shape[1]))
+    return value
