@@ -29,9 +29,9 @@ from benchmarks.tables.ablation_rows import Rows
 from benchmarks.tables.ablations import write_ablations
 from jointwrist.config import ConfigError, build, merge_trees, read_yaml, to_dict
 from jointwrist.data.ram_w600 import Release
-from jointwrist.engine.config import RunConfig
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import BEST

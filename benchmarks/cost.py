@@ -33,7 +33,7 @@ from torch.utils.flop_counter import flop_registry, register_flop_formula
 
 from benchmarks.protocol import load_protocol
 from jointwrist.engine.build import model_options
-from jointwrist.engine.config import RunConfig
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.files import write_text
 from jointwrist.ops.scan import operator  # registers the operator that is counted  # noqa: F401
 from jointwrist.registry import create_model, model_spec

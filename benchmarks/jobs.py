@@ -20,9 +20,9 @@ from jointwrist.config import ConfigError, digest, to_dict
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.build import build_model
 from jointwrist.engine.calibrate import settle
-from jointwrist.engine.config import RunConfig, identity
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import RunData, load_run_data
+from jointwrist.engine.run_config import RunConfig, identity
 from jointwrist.engine.session import tracked
 from jointwrist.engine.tasks import Rows, Task, build_task
 from jointwrist.engine.together import all_failed

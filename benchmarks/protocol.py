@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from jointwrist.config import ConfigError, Count, Range, Seed, build, merge_trees, read_yaml
-from jointwrist.engine.config import RunConfig
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.registry import list_models, model_spec
 
 FOLDER = Path(__file__).parent / "protocols"

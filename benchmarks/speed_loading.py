@@ -31,8 +31,8 @@ from benchmarks.peak import peak_memory
 from jointwrist.data.datasets import WristDataset
 from jointwrist.data.ram_w600 import Case, Release
 from jointwrist.data.samplers import EpochBatches
-from jointwrist.engine.config import AugmentConfig, OptimConfig, RunConfig
 from jointwrist.engine.loaders import RunData, train_loader
+from jointwrist.engine.run_config import AugmentConfig, OptimConfig, RunConfig
 from jointwrist.engine.session import keep_freed_memory
 from jointwrist.engine.tasks import build_task
 from jointwrist.phantom.write import write_phantom

@@ -19,8 +19,8 @@ from benchmarks.speed_loading import masked_cases
 from benchmarks.speed_training import open_trainer
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.data.datasets import WristDataset
-from jointwrist.engine.config import OptimConfig, RunConfig
 from jointwrist.engine.evaluate import evaluate
+from jointwrist.engine.run_config import OptimConfig, RunConfig
 from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.tasks import build_task
 from jointwrist.inference.predictor import Predictor, read_radiograph

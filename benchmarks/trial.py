@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from jointwrist.engine.build import build_model
-from jointwrist.engine.config import RunConfig
 from jointwrist.engine.loaders import RunData
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks import build_task
 
 #: Words of PyTorch's errors when the memory of a CPU runs out; those of a GPU have a class of their own.

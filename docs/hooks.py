@@ -77,7 +77,7 @@ def _argument_row(action: argparse.Action, parser: argparse.ArgumentParser) -> s
 
 def configuration() -> str:
     """Describe the keys of a run and of the phantom."""
-    from jointwrist.engine.config import RunConfig
+    from jointwrist.engine.run_config import RunConfig
     from jointwrist.phantom import PhantomConfig
 
     run = "\n\n".join(_sections(RunConfig, ""))

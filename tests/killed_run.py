@@ -15,8 +15,8 @@ from accelerate import Accelerator
 from benchmarks import run_all
 from jointwrist.config import build
 from jointwrist.data.ram_w600 import Release
-from jointwrist.engine.config import RunConfig
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import Trainer
 

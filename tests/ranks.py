@@ -17,8 +17,8 @@ from jointwrist import cli
 from jointwrist.config import build
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine import together, trainer
-from jointwrist.engine.config import RunConfig
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.tasks import build_task
 from jointwrist.registry import ModelSpec, register_model

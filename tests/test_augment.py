@@ -9,7 +9,7 @@ import torch
 from scipy import ndimage
 
 from jointwrist.engine.augment import Augment, draw_affine, make_uneven, warp
-from jointwrist.engine.config import AugmentConfig
+from jointwrist.engine.run_config import AugmentConfig
 
 SIZE = 48
 STILL = {"zoom_probability": 0.0, "affine_probability": 0.0, "intensity_probability": 0.0}

@@ -14,7 +14,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from torch.utils.data import Dataset
 
 from jointwrist.engine.calibrate import platt_scaling, settle
-from jointwrist.engine.config import ErosionConfig, RunConfig
+from jointwrist.engine.run_config import ErosionConfig, RunConfig
 from jointwrist.engine.tasks import JointTask
 from jointwrist.metrics.erosion import best_balanced_threshold, best_f1_threshold
 from jointwrist.registry import create_model

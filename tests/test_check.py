@@ -15,8 +15,8 @@ from jointwrist.cli import main
 from jointwrist.data.alignment import misplaced
 from jointwrist.data.check import COMMANDS, check_release
 from jointwrist.data.ram_w600 import Release, load_sample
-from jointwrist.engine.config import RunConfig
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.errors import DataError
 
 MASK = "BoneSegmentation/masks/train/0172_0003_L.npy"

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.protocol import PhantomData
 from jointwrist.config import ConfigError, build, digest, merge_trees, parse_overrides, read_yaml, to_dict
-from jointwrist.engine.config import OptimConfig, RunConfig
+from jointwrist.engine.run_config import OptimConfig, RunConfig
 from jointwrist.phantom import PhantomConfig
 
 

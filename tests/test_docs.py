@@ -14,7 +14,7 @@ import yaml
 from docs_pages import DOCS, PAGES, ROOT, page_text, without_code
 
 from jointwrist.data.dicom import Radiograph
-from jointwrist.engine.config import RunConfig
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.views import Uncertainty
 

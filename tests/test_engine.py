@@ -15,9 +15,9 @@ from accelerate import Accelerator
 
 from benchmarks.jobs import make_job
 from jointwrist.config import build
-from jointwrist.engine.config import RunConfig, identity
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.run_config import RunConfig, identity
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import BEST, LAST, STATE, Trainer
 from jointwrist.errors import DataError, TrainingError
@@ -151,7 +151,7 @@ from pathlib import Path
 from accelerate import Accelerator
 from jointwrist.config import build
 from jointwrist.data.ram_w600 import Release
-from jointwrist.engine.config import RunConfig
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.tasks import build_task

@@ -16,7 +16,7 @@ from jointwrist.cli import main
 from jointwrist.config import build, to_dict
 from jointwrist.data.preprocess import resize_image
 from jointwrist.data.ram_w600 import load_sample
-from jointwrist.engine.config import RunConfig
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.errors import DataError
 from jointwrist.inference.evaluate import evaluate_radiographs
 from jointwrist.inference.predictor import Predictor

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from jointwrist.config import build
 from jointwrist.data.hands import ALONE, other_hands, study_batches
 from jointwrist.data.samplers import EpochBatches, ProcessBatches
-from jointwrist.engine.config import RunConfig
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import load_run_data, share_loader
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks import build_task
 from jointwrist.registry import create_model
 

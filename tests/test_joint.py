@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from jointwrist import create_model, list_models
-from jointwrist.engine.config import JointConfig, RunConfig
+from jointwrist.engine.run_config import JointConfig, RunConfig
 from jointwrist.engine.tasks import JointTask
 from jointwrist.registry import model_spec
 

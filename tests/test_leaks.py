@@ -19,7 +19,6 @@ from jointwrist.config import build
 from jointwrist.data.check import check_release
 from jointwrist.data.joint_set import joint_split
 from jointwrist.data.ram_w600 import Release
-from jointwrist.engine.config import RunConfig
 from jointwrist.engine.leaks import (
     name_shared,
     name_trained,
@@ -29,6 +28,7 @@ from jointwrist.engine.leaks import (
     records,
 )
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.trainer import BEST
 from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import read_info

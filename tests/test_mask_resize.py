@@ -15,8 +15,8 @@ from jointwrist.data.mask_resize import _covered_by_float, resize_bits
 from jointwrist.data.preprocess import resize_image, unpack_bits
 from jointwrist.data.sample import pack_masks
 from jointwrist.engine.augment import Augment
-from jointwrist.engine.config import AugmentConfig
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.run_config import AugmentConfig
 from jointwrist.engine.tasks import build_task
 from jointwrist.metrics.segmentation import case_metrics
 

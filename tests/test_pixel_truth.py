@@ -15,8 +15,8 @@ from jointwrist.config import build, merge_trees
 from jointwrist.data.datasets import CropDataset
 from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.ram_w600 import Release, radiograph_boxes
-from jointwrist.engine.config import RunConfig, uses_pixel_truth
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import Trainer
 from jointwrist.errors import DataError

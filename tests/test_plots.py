@@ -10,7 +10,7 @@ from PIL import Image
 from benchmarks.jobs import make_job
 from benchmarks.plots import write_plots
 from jointwrist.config import build
-from jointwrist.engine.config import RunConfig
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.inference.predictor import Predictor
 
 

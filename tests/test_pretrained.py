@@ -9,8 +9,8 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 
 from jointwrist.config import build
-from jointwrist.engine.config import RunConfig
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import Trainer
 from jointwrist.errors import DataError

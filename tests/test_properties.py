@@ -22,7 +22,7 @@ from jointwrist.data.arrays import read_npy
 from jointwrist.data.layout import identifier_in, parse_identifier
 from jointwrist.data.preprocess import unpack_bits
 from jointwrist.data.sample import pack_masks, unpack_masks
-from jointwrist.engine.config import RunConfig
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import load_state, read_checkpoint
 

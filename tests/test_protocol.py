@@ -19,9 +19,9 @@ from jointwrist.data.preprocess import prepare_image
 from jointwrist.data.ram_w600 import load_crop
 from jointwrist.engine.augment import Augment
 from jointwrist.engine.calibrate import settle
-from jointwrist.engine.config import AugmentConfig, RunConfig
 from jointwrist.engine.evaluate import evaluate, selection_figure
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.run_config import AugmentConfig, RunConfig
 from jointwrist.engine.tasks import ErosionTask, SegmentationTask, build_task
 from jointwrist.engine.trainer import Trainer
 from jointwrist.registry import list_models, model_spec

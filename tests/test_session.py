@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from jointwrist.config import ConfigError, build
-from jointwrist.engine.config import RunConfig
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.session import open_accelerator, tracked
 
 CONFIG = build(RunConfig, {"model": "jointwrist_tiny", "task": "joint"})

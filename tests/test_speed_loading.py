@@ -21,7 +21,7 @@ from benchmarks.speed_loading import (
     random_affine,
 )
 from jointwrist.engine.augment import Augment, warp
-from jointwrist.engine.config import AugmentConfig
+from jointwrist.engine.run_config import AugmentConfig
 from jointwrist.phantom.write import write_phantom
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")

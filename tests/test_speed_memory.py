@@ -17,9 +17,9 @@ from benchmarks.speed_loading import masked_cases
 from benchmarks.speed_memory import BOUNDS, GROWTH_BOUND, WORK, benchmark_memory, growth
 from jointwrist.data.datasets import WristDataset
 from jointwrist.data.ram_w600 import Release
-from jointwrist.engine.config import OptimConfig, RunConfig
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.run_config import OptimConfig, RunConfig
 from jointwrist.engine.tasks import build_task
 from jointwrist.phantom.write import write_phantom
 

@@ -10,9 +10,9 @@ from accelerate import Accelerator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from jointwrist.config import build
-from jointwrist.engine.config import RunConfig
 from jointwrist.engine.evaluate import evaluate
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import BEST, Trainer
 from jointwrist.errors import TrainingError

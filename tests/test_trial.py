@@ -18,8 +18,8 @@ from benchmarks import run_all
 from benchmarks.trial import advice, fitting_batch, out_of_memory, try_step
 from jointwrist import registry
 from jointwrist.config import build
-from jointwrist.engine.config import RunConfig
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.registry import ModelSpec, register_model
 
 VALUES = {"model": "unet", "task": "segmentation", "image_size": 32, "optim": {"epochs": 1, "batch_size": 8}}

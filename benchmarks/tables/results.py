@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmarks.tables.table import ABSENT, FAILED, NOT_RUN, OVER_SEEDS, NoFigure
 from jointwrist.config import digest
-from jointwrist.engine.config import identity
+from jointwrist.engine.run_config import identity
 from jointwrist.errors import DataError
 from jointwrist.registry import list_models, model_spec
 

@@ -19,7 +19,7 @@ from benchmarks.tables.results import (
 from benchmarks.tables.table import ABSENT, Figure, NoFigure, PValue, Table
 from jointwrist.anatomy import BONE_NAMES
 from jointwrist.config import build
-from jointwrist.engine.config import MetricConfig
+from jointwrist.engine.run_config import MetricConfig
 from jointwrist.metrics.case_rows import TOLERANCE_MM
 from jointwrist.metrics.seeds import seeds_and_patients
 from jointwrist.metrics.statistics import (

@@ -63,9 +63,9 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
     from jointwrist.config import build, merge_trees, parse_overrides
     from jointwrist.data.ram_w600 import Release
     from jointwrist.engine import evaluate as engine
-    from jointwrist.engine.config import RunConfig, StreamConfig
     from jointwrist.engine.leaks import name_trained, recorded_patients, records
     from jointwrist.engine.loaders import load_run_data
+    from jointwrist.engine.run_config import RunConfig, StreamConfig
     from jointwrist.engine.session import open_accelerator
     from jointwrist.engine.tasks import build_task
     from jointwrist.files import write_frame

@@ -47,8 +47,8 @@ def train(arguments: argparse.Namespace) -> int:
     from jointwrist.config import build, merge_trees, parse_overrides, read_yaml
     from jointwrist.data.ram_w600 import Release
     from jointwrist.engine.calibrate import settle
-    from jointwrist.engine.config import RunConfig
     from jointwrist.engine.loaders import load_run_data
+    from jointwrist.engine.run_config import RunConfig
     from jointwrist.engine.session import open_accelerator, tracked
     from jointwrist.engine.stop import graceful_stop
     from jointwrist.engine.tasks import build_task

@@ -11,7 +11,7 @@ from kornia.geometry.transform import warp_affine
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from jointwrist.engine.config import AugmentConfig
+from jointwrist.engine.run_config import AugmentConfig
 
 
 def draw_affine(step: K.RandomAffine, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from jointwrist.config import to_dict
-from jointwrist.engine.config import OptimConfig, RunConfig
+from jointwrist.engine.run_config import OptimConfig, RunConfig
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model, model_spec
 from jointwrist.weights.checkpoint import read_weights

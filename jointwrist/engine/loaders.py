@@ -18,7 +18,6 @@ from jointwrist.data.joint_set import joint_split
 from jointwrist.data.layout import SPLITS
 from jointwrist.data.ram_w600 import Case, Release
 from jointwrist.data.samplers import EpochBatches, FreshBatches, ProcessBatches
-from jointwrist.engine.config import RunConfig, uses_pixel_truth
 from jointwrist.engine.leaks import (
     inherited_records,
     name_inherited,
@@ -27,6 +26,7 @@ from jointwrist.engine.leaks import (
     recorded_patients,
     shared_patients,
 )
+from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.stop import leave_signals_to_parent
 from jointwrist.errors import DataError
 from jointwrist.losses import EROSION_LEVELS, level_log_odds, score_levels

@@ -21,10 +21,10 @@ from tqdm.auto import tqdm
 
 from jointwrist.config import digest
 from jointwrist.engine.build import build_model, build_optimizer, start_from, weight_info
-from jointwrist.engine.config import RunConfig, identity
 from jointwrist.engine.evaluate import evaluate, mean_figures, selection_figure
 from jointwrist.engine.leaks import patient_record
 from jointwrist.engine.loaders import RunData, train_loader
+from jointwrist.engine.run_config import RunConfig, identity
 from jointwrist.engine.stop import STOP
 from jointwrist.engine.tasks import Task
 from jointwrist.engine.together import average, tell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from jointwrist.engine.config import RunConfig
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks.base import Rows, Task
 from jointwrist.engine.tasks.erosion import ErosionTask
 from jointwrist.engine.tasks.joint import JointTask

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from jointwrist.engine.augment import Augment
-from jointwrist.engine.config import RunConfig
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.losses import cross_entropy, dice_loss
 
 Rows = dict[str, list[dict[str, Any]]]

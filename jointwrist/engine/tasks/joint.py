@@ -14,7 +14,7 @@ from torchvision.ops import roi_align
 from jointwrist.anatomy import JOINT_NAMES, NUM_JOINTS
 from jointwrist.data.hands import other_hands
 from jointwrist.data.preprocess import resize_image, unpack_bits
-from jointwrist.engine.config import RunConfig, uses_pixel_truth
+from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.tasks.base import Across, alone, map_loss, share
 from jointwrist.engine.tasks.segmentation import SegmentationTask
 from jointwrist.losses import boundary_loss, distance_loss, ordinal_loss, score_levels

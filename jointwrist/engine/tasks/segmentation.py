@@ -12,7 +12,7 @@ from jointwrist.anatomy import NUM_BONES
 from jointwrist.config import ConfigError
 from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.preprocess import resize_image, unpack_bits
-from jointwrist.engine.config import RunConfig
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks.base import Task, alone, share
 from jointwrist.losses import cross_entropy, dice_loss, overlap_dice_loss
 from jointwrist.metrics.case_rows import segmentation_rows
