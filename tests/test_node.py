@@ -241,7 +241,7 @@ def test_what_a_killed_node_left_half_done_is_taken_up(tmp_path):
     store = Store(tmp_path)
     assert store.waiting() == 1
     with store.next_radiograph() as found:
-        assert found == (key, tmp_path / "radiographs" / f"{key}.dcm")
+        assert found == (key, tmp_path / "films" / f"{key}.dcm")
         with Store(tmp_path).next_radiograph() as taken:
             assert taken is None, "another worker has it"
     dataset = radiograph()

@@ -1,6 +1,6 @@
 """The folder of a node: what has arrived, what waits, what is to be sent. A kill loses nothing and doubles nothing.
 
-    radiographs/KEY.dcm            a radiograph, written to disk before it was acknowledged
+    films/KEY.dcm            a radiograph, written to disk before it was acknowledged
     waiting/KEY              it is still to be predicted
     done/KEY.json            what became of it
     outbox/KEY/PEER/*.dcm    results that a peer has not confirmed yet; sent only once done/KEY.json is there
