@@ -24,7 +24,7 @@ from jointwrist.data.dicom import Radiograph, load_radiograph
 from jointwrist.data.sample import WristSample, unpack_masks
 from jointwrist.data.search import find_radiographs
 from jointwrist.errors import DataError
-from jointwrist.inference.field import CARPALS, FieldFinder
+from jointwrist.inference.localiser import CARPALS, Localiser
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 #: Side in mm and in pixels of a phantom hand, and the distance in mm up to which it is found.
@@ -40,10 +40,10 @@ def main(argv: list[str] | None = None) -> int:
         "radiographs", nargs="*", type=Path, metavar="RADIOGRAPH", help="radiographs or folders, in place of phantoms"
     )
     arguments = parser.parse_args(argv)
-    finder = FieldFinder()
+    localiser = Localiser()
     if arguments.radiographs:
         try:
-            return look_at_radiographs(finder, find_radiographs(arguments.radiographs))
+            return look_at_radiographs(localiser, find_radiographs(arguments.radiographs))
         except DataError as error:
             parser.error(str(error))
     hands = [
@@ -52,11 +52,13 @@ def main(argv: list[str] | None = None) -> int:
     ]
     wrists = [make_wrist(arguments.seed + 1, index, PhantomConfig(size=256)) for index in range(arguments.hands)]
     counts = {
-        "hand, side stated": Counter(one_hand(finder, hand, hand.side) for hand in tqdm(hands, "side stated")),
-        "hand, side not stated": Counter(one_hand(finder, hand, None) for hand in tqdm(hands, "side not stated")),
-        "both hands": Counter(both(finder, *pair) for pair in tqdm(pairs(hands), "both hands")),
-        "wrist that fills the radiograph": Counter(filling(finder, wrist) for wrist in tqdm(wrists, "wrists")),
-        "no wrist": Counter(nothing(finder, pixels) for pixels in tqdm(empty_radiographs(arguments.seed), "no wrist")),
+        "hand, side stated": Counter(one_hand(localiser, hand, hand.side) for hand in tqdm(hands, "side stated")),
+        "hand, side not stated": Counter(one_hand(localiser, hand, None) for hand in tqdm(hands, "side not stated")),
+        "both hands": Counter(both(localiser, *pair) for pair in tqdm(pairs(hands), "both hands")),
+        "wrist that fills the radiograph": Counter(filling(localiser, wrist) for wrist in tqdm(wrists, "wrists")),
+        "no wrist": Counter(
+            nothing(localiser, pixels) for pixels in tqdm(empty_radiographs(arguments.seed), "no wrist")
+        ),
     }
     print("| radiograph | radiographs | right | refused | wrong |\n| --- | ---: | ---: | ---: | ---: |")
     for name, count in counts.items():
@@ -64,22 +66,22 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def look_at_radiographs(finder: FieldFinder, radiographs: list[Path]) -> int:
+def look_at_radiographs(localiser: Localiser, radiographs: list[Path]) -> int:
     """Print a row for every radiograph; one that cannot be read is named, the others go on, and the exit code is 2."""
     code = 0
     print("| radiograph | certainty | distance from the mean wrist, mm |\n| --- | ---: | ---: |")
     for path in radiographs:
         try:
-            print(f"| {path.name} | {first_look(finder, load_radiograph(path))} |")
+            print(f"| {path.name} | {first_look(localiser, load_radiograph(path))} |")
         except DataError as error:
             print(error, file=sys.stderr)
             code = 2
     return code
 
 
-def first_look(finder: FieldFinder, radiograph: Radiograph) -> str:
+def first_look(localiser: Localiser, radiograph: Radiograph) -> str:
     """Certainty and distance of the wrist that fills a radiograph."""
-    wrist = finder.filling(radiograph)
+    wrist = localiser.filling(radiograph)
     return f"{wrist.certainty:.3f} | {wrist.distance:.2f}" if wrist else "does not fill the radiograph | -"
 
 
@@ -88,9 +90,9 @@ def middle(hand: WristSample) -> np.ndarray:
     return np.argwhere(unpack_masks(hand.bones)[list(CARPALS)].any(0)).mean(0)[::-1]
 
 
-def one_hand(finder: FieldFinder, hand: WristSample, side: str | None) -> str:
+def one_hand(localiser: Localiser, hand: WristSample, side: str | None) -> str:
     """Look for the wrist of a hand, whose side is stated or not."""
-    found = finder.find(Radiograph(hand.image[0], side=side))
+    found = localiser.find(Radiograph(hand.image[0], side=side))
     if not found:
         return "refused"
     off = np.linalg.norm(np.array(found[0].window[:2]) - middle(hand)) * hand.spacing_mm
@@ -102,11 +104,11 @@ def pairs(hands: list[WristSample]) -> list[tuple[WristSample, WristSample]]:
     return list(zip(*([hand for hand in hands if hand.side == side] for side in "RL"), strict=False))
 
 
-def both(finder: FieldFinder, right: WristSample, left: WristSample) -> str:
+def both(localiser: Localiser, right: WristSample, left: WristSample) -> str:
     """Look for both wrists of a radiograph that shows the right hand on its left."""
     pixels = np.concatenate([right.image[0], left.image[0]], axis=1)
     try:
-        found = finder.find(Radiograph(pixels))
+        found = localiser.find(Radiograph(pixels))
     except DataError:
         return "refused"
     if len(found) < 2:
@@ -119,9 +121,9 @@ def both(finder: FieldFinder, right: WristSample, left: WristSample) -> str:
     return "right"
 
 
-def filling(finder: FieldFinder, wrist: WristSample) -> str:
+def filling(localiser: Localiser, wrist: WristSample) -> str:
     """Look at a wrist that fills its radiograph, which is to be taken whole."""
-    found = finder.find(Radiograph(wrist.image[0], side=wrist.side))
+    found = localiser.find(Radiograph(wrist.image[0], side=wrist.side))
     if not found:
         return "refused"
     return "right" if found[0].window[2] == max(wrist.image[0].shape) else "wrong"
@@ -146,10 +148,10 @@ def empty_radiographs(seed: int) -> list[np.ndarray]:
     ]
 
 
-def nothing(finder: FieldFinder, pixels: np.ndarray) -> str:
+def nothing(localiser: Localiser, pixels: np.ndarray) -> str:
     """Look at a radiograph that shows no wrist."""
     try:
-        return "wrong" if finder.find(Radiograph(pixels.astype(np.float32))) else "right"
+        return "wrong" if localiser.find(Radiograph(pixels.astype(np.float32))) else "right"
     except DataError:
         return "right"
 

@@ -12,8 +12,8 @@ from benchmarks.tables.results import GRIDS
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.trainer import BEST
-from jointwrist.inference.evaluate import evaluate_radiographs
 from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.radiograph_evaluation import evaluate_radiographs
 
 
 def measure_radiographs(accelerator: Accelerator, jobs: Iterable[Job], release: Release, grid: str) -> None:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from jointwrist.data.dicom import Radiograph, load_radiograph
 from jointwrist.data.search import find_radiographs
-from jointwrist.inference.field import FieldFinder
+from jointwrist.inference.localiser import Localiser
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
         "radiographs", nargs="*", type=Path, metavar="RADIOGRAPH", help="radiographs or folders, in place of phantoms"
     )
     arguments = parser.parse_args(argv)
-    finder = FieldFinder()
+    localiser = Localiser()
     if arguments.radiographs:
         radiographs = [
             radiograph
@@ -46,8 +46,8 @@ def main(argv: list[str] | None = None) -> int:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for radiograph in tqdm(radiographs, "radiographs"):
         for kind, pixels in variants(radiograph.pixels):
-            counts[kind][verdict(finder, pixels, radiograph.side)] += 1
-            counts[kind][verdict(finder, pixels[:, ::-1], "LR".replace(radiograph.side, ""))] += 1
+            counts[kind][verdict(localiser, pixels, radiograph.side)] += 1
+            counts[kind][verdict(localiser, pixels[:, ::-1], "LR".replace(radiograph.side, ""))] += 1
     print(
         "| wrist, and its mirror image | radiographs | right | not told | wrong |\n| --- | ---: | ---: | ---: | ---: |"
     )
@@ -69,11 +69,11 @@ def variants(pixels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     yield "70 pixels wide", pixels[:: max(size // 70, 1), :: max(size // 70, 1)]
 
 
-def verdict(finder: FieldFinder, pixels: np.ndarray, side: str) -> str:
+def verdict(localiser: Localiser, pixels: np.ndarray, side: str) -> str:
     """Ask for the side of a wrist that fills its radiograph."""
     radiograph = Radiograph(np.ascontiguousarray(pixels, np.float32))
     height, width = radiograph.pixels.shape
-    told = finder.tell_side(radiograph, (width / 2, height / 2, float(max(height, width))))
+    told = localiser.tell_side(radiograph, (width / 2, height / 2, float(max(height, width))))
     return "not told" if told is None else "right" if told == side else "wrong"
 
 

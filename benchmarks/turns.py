@@ -23,9 +23,9 @@ from tqdm import tqdm
 from benchmarks.finder import HAND_MM, HAND_PX, empty_radiographs
 from jointwrist.data.dicom import Radiograph
 from jointwrist.errors import DataError
-from jointwrist.inference.field import FieldFinder
+from jointwrist.inference.localiser import Localiser
 from jointwrist.inference.locate import locate
-from jointwrist.inference.turns import TURNS, turned
+from jointwrist.inference.rotation import ROTATIONS, rotated
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, default=7000, help="of the phantoms (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    finder = FieldFinder()
+    localiser = Localiser()
     print("| radiograph | turned by | right | refused | wrong | seconds |\n| --- | ---: | ---: | ---: | ---: | ---: |")
     for kind, config in (
         ("wrist", PhantomConfig(size=256)),
@@ -48,28 +48,28 @@ def main(argv: list[str] | None = None) -> int:
         for stated in (True, False):
             name = f"{kind}, side {'' if stated else 'not '}stated"
             asked = radiographs if stated else [replace(radiograph, side=None) for radiograph in radiographs]
-            for degrees in TURNS:
-                lying = [replace(radiograph, pixels=turned(radiograph.pixels, degrees)) for radiograph in asked]
-                report(finder, f"{name} | {degrees}°", lying, -degrees % 360)
-    report(finder, "no wrist | -", map(Radiograph, empty_radiographs(arguments.seed)), None)
+            for degrees in ROTATIONS:
+                lying = [replace(radiograph, pixels=rotated(radiograph.pixels, degrees)) for radiograph in asked]
+                report(localiser, f"{name} | {degrees}°", lying, -degrees % 360)
+    report(localiser, "no wrist | -", map(Radiograph, empty_radiographs(arguments.seed)), None)
     return 0
 
 
-def report(finder: FieldFinder, name: str, radiographs: Iterable[Radiograph], degrees: int | None) -> None:
+def report(localiser: Localiser, name: str, radiographs: Iterable[Radiograph], degrees: int | None) -> None:
     """Print what becomes of radiographs that must be turned by some degrees, or None if they show no wrist."""
     seconds, verdicts = [], Counter()
     for radiograph in tqdm(radiographs, name, leave=False):
         start = time.perf_counter()
-        verdicts[verdict(finder, radiograph, degrees)] += 1
+        verdicts[verdict(localiser, radiograph, degrees)] += 1
         seconds.append(time.perf_counter() - start)
     counts = (verdicts[kind] for kind in ("right", "refused", "wrong"))
     print(f"| {name} | {' | '.join(map(str, counts))} | {np.median(seconds):.2f} |", flush=True)
 
 
-def verdict(finder: FieldFinder, radiograph: Radiograph, degrees: int | None) -> str:
+def verdict(localiser: Localiser, radiograph: Radiograph, degrees: int | None) -> str:
     """Locate the wrist of a radiograph and compare its turn with that which is known."""
     try:
-        found = locate(finder, radiograph)
+        found = locate(localiser, radiograph)
     except DataError:
         return "right" if degrees is None else "refused"
     return "right" if [wrist.turn for wrist in found] == [degrees] else "wrong"

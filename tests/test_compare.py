@@ -14,11 +14,11 @@ from jointwrist.anatomy import bone_index
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
-from jointwrist.inference.compare import compare
+from jointwrist.inference.comparison import compare
 from jointwrist.inference.joint_space import joint_space
 from jointwrist.inference.registration import REFERENCE_BONES, Similarity, register
 from jointwrist.inference.result import WristResult
-from jointwrist.outputs.outlines import SignedDistance, outline_points
+from jointwrist.ops.outlines import SignedDistance, outline_points
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.viewer.describe import describe_comparison
 

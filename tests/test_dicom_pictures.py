@@ -18,11 +18,11 @@ from scipy.ndimage import distance_transform_edt
 
 from jointwrist.anatomy import BONES
 from jointwrist.inference.predictor import Predictor
+from jointwrist.ops.outlines import closed_outlines
 from jointwrist.outputs import dicom_pr
 from jointwrist.outputs.dicom_pr import build_pr
 from jointwrist.outputs.dicom_sc import build_sc
 from jointwrist.outputs.dicom_source import save_dataset
-from jointwrist.outputs.outlines import closed_outlines
 from jointwrist.outputs.overlay import draw_overlay
 
 pytest.importorskip("highdicom", reason="the extra `dicom` is not installed")

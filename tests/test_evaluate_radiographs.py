@@ -18,8 +18,8 @@ from jointwrist.data.preprocess import resize_image
 from jointwrist.data.ram_w600 import load_sample
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.errors import DataError
-from jointwrist.inference.evaluate import evaluate_radiographs
 from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.radiograph_evaluation import evaluate_radiographs
 from jointwrist.inference.result import read_masks
 from jointwrist.metrics.case_rows import segmentation_rows
 from jointwrist.registry import create_model
@@ -143,7 +143,7 @@ def test_radiographs_without_a_wrist_are_named_and_the_others_measured(
         if not lost or radiograph.source.name == lost[0]:
             lost.append(radiograph.source.name)
             raise DataError(f"{radiograph.source}: no wrist was found")
-        self.finder = None
+        self.localiser = None
         return locate(self, radiograph)
 
     monkeypatch.setattr(Predictor, "locate", find)

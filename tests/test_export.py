@@ -14,7 +14,7 @@ from torch import nn
 
 from jointwrist.cli import main
 from jointwrist.errors import DataError
-from jointwrist.inference import export
+from jointwrist.inference import model_export
 from jointwrist.inference.predictor import Predictor
 from jointwrist.models.encoder import SIZES, EncoderSize
 from jointwrist.phantom import PhantomConfig, make_wrist
@@ -114,7 +114,7 @@ def test_a_program_carries_what_is_needed_to_use_it(joint_onnx):
 def test_a_baseline_in_onnx(tmp_path):
     pytest.importorskip("monai", reason="the extra `baselines` is not installed")
     weights = save(tmp_path, "unetpp", {})
-    assert export.export_weights(weights, tmp_path / "unetpp.onnx", "onnx") < 1e-4
+    assert model_export.export_weights(weights, tmp_path / "unetpp.onnx", "onnx") < 1e-4
     pixels = radiograph(50, 40)
     a, b = (
         Predictor.from_pretrained(path, field="whole")(pixels, side="R") for path in (tmp_path / "unetpp.onnx", weights)
@@ -169,7 +169,7 @@ def test_the_shipped_weights_as_a_torch_program_predict_the_same(tmp_path, phant
 
     class Program(nn.Module):
         def forward(self, image, detail):
-            return SimpleNamespace(**dict(zip(export.OUTPUTS["joint"], exported(image, detail), strict=True)))
+            return SimpleNamespace(**dict(zip(model_export.OUTPUTS["joint"], exported(image, detail), strict=True)))
 
     network = predictor(phantom, side="L")
     predictor.model = Program()
@@ -181,8 +181,10 @@ def test_the_shipped_weights_as_a_torch_program_predict_the_same(tmp_path, phant
 
 
 def test_an_erosion_classifier_takes_its_crop_size():
-    assert export._input_sizes({"model": "mobilenet", "config": {"erosion": {"crop_size": 64}}}, "erosion") == (64,)
-    assert export._input_sizes({"model": "mobilenet"}, "erosion") == (224,)
+    assert model_export._input_sizes({"model": "mobilenet", "config": {"erosion": {"crop_size": 64}}}, "erosion") == (
+        64,
+    )
+    assert model_export._input_sizes({"model": "mobilenet"}, "erosion") == (224,)
 
 
 class Unsteady(nn.Module):
@@ -192,9 +194,9 @@ class Unsteady(nn.Module):
 
 def test_a_program_that_answers_otherwise_is_not_written(tmp_path, monkeypatch):
     info = {"model": "unetpp", "image_size": SIZE}
-    monkeypatch.setattr(export, "load_weights", lambda path: (Unsteady(), info))
+    monkeypatch.setattr(model_export, "load_weights", lambda path: (Unsteady(), info))
     with pytest.raises(DataError, match="differ from the model"):
-        export.export_weights(tmp_path / "w.safetensors", tmp_path / "x.pt2", "torch")
+        model_export.export_weights(tmp_path / "w.safetensors", tmp_path / "x.pt2", "torch")
     assert not list(tmp_path.iterdir())
 
 
@@ -204,7 +206,7 @@ def test_what_cannot_be_exported_is_said(tmp_path, joint_weights, monkeypatch, c
     with pytest.raises(DataError, match=r"other\.onnx: not an ONNX program"):
         Predictor.from_pretrained(tmp_path / "other.onnx")
     with pytest.raises(ValueError, match="formats are onnx, torch"):
-        export.export_weights(joint_weights, tmp_path / "x", "tflite")
+        model_export.export_weights(joint_weights, tmp_path / "x", "tflite")
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert main(["export", str(joint_weights), str(tmp_path / "x.onnx")]) == 2
     assert "jointwrist[export]" in capsys.readouterr().err

@@ -14,9 +14,10 @@ from jointwrist.data.dicom import Radiograph
 from jointwrist.data.images import write_image
 from jointwrist.data.sample import as_right_hand, unpack_masks
 from jointwrist.errors import DataError
-from jointwrist.inference import field
-from jointwrist.inference.field import FieldFinder, Wrist, choose, fit, landmarks
+from jointwrist.inference.candidates import Candidate, choose_wrists
+from jointwrist.inference.localiser import FIELD_MM, Localiser
 from jointwrist.inference.locate import locate
+from jointwrist.inference.mean_wrist import CARPALS, fit_mean_wrist, landmarks
 from jointwrist.inference.predictor import Predictor
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.viewer.radiographs import choose_wrist
@@ -25,8 +26,8 @@ HAND_MM = 210.0
 
 
 @pytest.fixture(scope="module")
-def finder() -> FieldFinder:
-    return FieldFinder()
+def localiser() -> Localiser:
+    return Localiser()
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def hands():
 
 def truth(wrist) -> tuple[float, float]:
     """Middle of the carpal bones, x and y in pixels."""
-    rows, columns = np.nonzero(unpack_masks(wrist.bones)[list(field.CARPALS)].any(0))
+    rows, columns = np.nonzero(unpack_masks(wrist.bones)[list(CARPALS)].any(0))
     return columns.mean(), rows.mean()
 
 
@@ -56,8 +57,8 @@ def test_the_mean_wrist_is_that_of_phantoms():
     distances = []
     for index in range(6):
         wrist = as_right_hand(make_wrist(seed=77, index=index, config=PhantomConfig(size=128)))
-        place, distance = fit(unpack_masks(wrist.bones))
-        assert 1 / place.scale == pytest.approx(wrist.spacing_mm, rel=0.2)
+        to_pixels, distance = fit_mean_wrist(unpack_masks(wrist.bones))
+        assert 1 / to_pixels.scale == pytest.approx(wrist.spacing_mm, rel=0.2)
         distances.append(distance)
     assert max(distances) < 3 and np.mean(distances) < 1.8
 
@@ -73,7 +74,7 @@ def test_landmarks_move_with_the_masks_and_stray_pixels_do_not_count():
     strewn = masks.copy()
     strewn[:, 0, 0] = True
     np.testing.assert_array_equal(landmarks(strewn), points)
-    assert np.isnan(landmarks(np.zeros_like(masks))).all() and fit(np.zeros_like(masks)) is None
+    assert np.isnan(landmarks(np.zeros_like(masks))).all() and fit_mean_wrist(np.zeros_like(masks)) is None
 
 
 @pytest.mark.parametrize("stated", [True, False])
@@ -95,7 +96,7 @@ def test_the_wrist_of_a_whole_hand_is_found(predictor, hands, which, stated):
     assert found.side == hand.side
     middle = np.array([(left + right) / 2, (top + bottom) / 2])
     assert np.linalg.norm(middle - truth(hand)) * hand.spacing_mm < 20
-    assert (bottom - top) * hand.spacing_mm == pytest.approx(field.FIELD_MM, rel=0.25)
+    assert (bottom - top) * hand.spacing_mm == pytest.approx(FIELD_MM, rel=0.25)
     assert any("not looked at" in note for note in found.notes)
     assert any("told from the bones" in note for note in found.notes) is not stated
     result = predictor.predict([found])[0]
@@ -104,7 +105,7 @@ def test_the_wrist_of_a_whole_hand_is_found(predictor, hands, which, stated):
     outside[top:bottom, left:right] = False
     assert not (result.masks & outside).any()
     true = unpack_masks(hand.bones)
-    assert np.mean([dice(result.masks[bone], true[bone]) for bone in field.CARPALS]) > 0.85
+    assert np.mean([dice(result.masks[bone], true[bone]) for bone in CARPALS]) > 0.85
     joints = result.boxes[result.scored]
     assert (joints[:, 0] >= left - 1).all() and (joints[:, 3] <= bottom + 1).all()
     assert result.to_dict()["field"] == [left, top, right, bottom]
@@ -144,19 +145,19 @@ def test_the_viewer_shows_the_hand_that_is_chosen(predictor, hands):
 
 
 def test_two_wrists_that_look_alike_are_refused():
-    def seen(x: float, side: str, distance: float) -> Wrist:
-        return Wrist((x, 100.0, 90.0), side, distance)
+    def seen(x: float, side: str, distance: float) -> Candidate:
+        return Candidate((x, 100.0, 90.0), side, distance)
 
     clear = [seen(100, "L", 1.0), seen(100, "R", 3.0), seen(300, "L", 2.5), seen(300, "R", 1.2)]
-    assert [wrist.side for wrist in choose(clear)] == ["L", "R"]
-    with pytest.raises(DataError, match="which hand is which"):
-        choose([seen(100, "L", 1.0), seen(100, "R", 1.1), seen(300, "L", 1.0), seen(300, "R", 1.1)])
-    with pytest.raises(DataError, match="which hand is which"):
-        choose([seen(100, "L", 1.0), seen(300, "L", 1.0)])
-    assert choose([]) == [] and len(choose(clear[:2])) == 1
+    assert [wrist.side for wrist in choose_wrists(clear)] == ["L", "R"]
+    with pytest.raises(DataError, match="which is the left one"):
+        choose_wrists([seen(100, "L", 1.0), seen(100, "R", 1.1), seen(300, "L", 1.0), seen(300, "R", 1.1)])
+    with pytest.raises(DataError, match="which is the left one"):
+        choose_wrists([seen(100, "L", 1.0), seen(300, "L", 1.0)])
+    assert choose_wrists([]) == [] and len(choose_wrists(clear[:2])) == 1
 
 
-def test_radiographs_without_a_wrist_are_refused(finder, tmp_path, capsys):
+def test_radiographs_without_a_wrist_are_refused(localiser, tmp_path, capsys):
     rng = np.random.default_rng(3)
     y, x = np.mgrid[-1:1:160j, -1:1:160j]
     lungs = 0.8 - 0.6 * ((np.abs(x) - 0.4) ** 2 / 0.08 + y**2 / 0.5 < 1) + 0.1 * np.sin(18 * y + 4 * x**2)
@@ -167,15 +168,15 @@ def test_radiographs_without_a_wrist_are_refused(finder, tmp_path, capsys):
         "lungs": np.clip(lungs, 0, 1),
     }
     for name, pixels in radiographs.items():
-        assert finder.find(Radiograph(pixels.astype(np.float32), side="R")) == [], name
-    assert finder.find(Radiograph(radiographs["lungs"].astype(np.float32))) == []
+        assert localiser.find(Radiograph(pixels.astype(np.float32), side="R")) == [], name
+    assert localiser.find(Radiograph(radiographs["lungs"].astype(np.float32))) == []
     write_image(tmp_path / "lungs_R.png", radiographs["lungs"])
     assert main(["predict", str(tmp_path / "lungs_R.png"), "-o", str(tmp_path / "out")]) == 2
     said = capsys.readouterr()
     assert "lungs_R.png: no wrist was found" in said.err and not (tmp_path / "out").exists()
     assert said.out == "", "nothing was written"
     with pytest.raises(DataError, match=r"takes a radiograph as it is\)\. It is noisy\. It is turned$"):
-        locate(finder, Radiograph(radiographs["noise"].astype(np.float32), notes=("It is noisy.", "It is turned.")))
+        locate(localiser, Radiograph(radiographs["noise"].astype(np.float32), notes=("It is noisy.", "It is turned.")))
     assert main(["predict", str(tmp_path / "lungs_R.png"), "-o", str(tmp_path / "out"), "--field", "whole"]) == 0
 
 

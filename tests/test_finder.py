@@ -9,7 +9,8 @@ from benchmarks import finder as benchmark
 from benchmarks import sides
 from jointwrist.data.images import write_image
 from jointwrist.errors import DataError
-from jointwrist.inference.field import FIELD_MM, Wrist
+from jointwrist.inference.candidates import Candidate
+from jointwrist.inference.localiser import FIELD_MM
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 
@@ -35,7 +36,7 @@ def hands():
 
 def found(hand, off_mm=0.0, shift=0.0, side=None):
     x, y = benchmark.middle(hand)
-    return Wrist((x + shift + off_mm / hand.spacing_mm, y, FIELD_MM / hand.spacing_mm), side or hand.side, 1.0)
+    return Candidate((x + shift + off_mm / hand.spacing_mm, y, FIELD_MM / hand.spacing_mm), side or hand.side, 1.0)
 
 
 def test_one_hand(hands):
@@ -67,7 +68,7 @@ def test_both_hands(hands):
 
 def test_wrists_that_fill_the_radiograph_and_radiographs_without_one():
     wrist = make_wrist(8, 0, PhantomConfig(size=128))
-    whole, part = (Wrist((64.0, 64.0, side), wrist.side, 1.0) for side in (128.0, 90.0))
+    whole, part = (Candidate((64.0, 64.0, side), wrist.side, 1.0) for side in (128.0, 90.0))
     verdicts = [benchmark.filling(Knowing(answer), wrist) for answer in ([whole], [part], [])]
     assert verdicts == ["right", "wrong", "refused"]
     for radiograph in benchmark.empty_radiographs(0):
@@ -85,14 +86,14 @@ def test_wrists_that_fill_the_radiograph_and_radiographs_without_one():
 
 
 def test_radiographs_of_ones_own(tmp_path, monkeypatch, capsys):
-    seen = [Wrist((64.0, 64.0, 128.0), "R", 2.345, 0.96049), None]
+    seen = [Candidate((64.0, 64.0, 128.0), "R", 2.345, 0.96049), None]
 
     class First:
         def filling(self, radiograph):
             assert radiograph.pixels.shape == (40, 40)
             return seen.pop(0)
 
-    monkeypatch.setattr(benchmark, "FieldFinder", First)
+    monkeypatch.setattr(benchmark, "Localiser", First)
     for name in "ac":
         write_image(tmp_path / f"{name}_R.png", np.linspace(0, 1, 1600).reshape(40, 40))
     (tmp_path / "b_R.png").write_bytes(b"no picture")
@@ -114,7 +115,7 @@ def test_sides_counts_each_radiograph_and_its_mirror_image(tmp_path, monkeypatch
             column = radiograph.pixels.max(0).argmax() / radiograph.pixels.shape[1]
             return None if 0.4 < column < 0.6 else "R" if column < 0.4 else "L"
 
-    monkeypatch.setattr(sides, "FieldFinder", Brightest)
+    monkeypatch.setattr(sides, "Localiser", Brightest)
     for name, column in (("a_L.png", 180), ("b_R.png", 180), ("c_L.png", 100), ("d.png", 10)):
         pixels = np.zeros((200, 200), np.float32)
         pixels[100, column] = 1

@@ -15,9 +15,9 @@ from torch import from_numpy
 
 from jointwrist.data.dicom import Radiograph
 from jointwrist.inference import upright as geometry
-from jointwrist.inference.compare import compare
+from jointwrist.inference.comparison import compare
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.turns import turned
+from jointwrist.inference.rotation import rotated
 from jointwrist.inference.upright import resampled, square_result, squared, upright
 from jointwrist.outputs.overlay import shown_size
 from jointwrist.phantom import PhantomConfig, make_wrist
@@ -72,7 +72,7 @@ def test_results_lie_on_the_stored_pixels(predictor, wrist, straight, down, acro
 
 def test_a_turned_hand_of_oblong_pixels_is_cut_out_on_its_stored_pixels(predictor):
     hand = make_wrist(seed=41, index=0, config=PhantomConfig(size=420, field_of_view=(210.0, 210.0)))
-    radiograph = Radiograph(turned(hand.image[0], -90), side=hand.side, spacing_mm=0.5)
+    radiograph = Radiograph(rotated(hand.image[0], -90), side=hand.side, spacing_mm=0.5)
     (whole,) = predictor.locate(radiograph)
     (found,) = predictor.locate(squeezed(radiograph, 2, 1))
     assert found.turn == whole.turn == 90

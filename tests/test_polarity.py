@@ -12,10 +12,10 @@ from jointwrist.cli import main
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.polarity import contrast, has_bright_ground, negative
 from jointwrist.errors import DataError
-from jointwrist.inference.field import Wrist
+from jointwrist.inference.candidates import Candidate
 from jointwrist.inference.locate import MAYBE_NEGATIVE, NEGATIVE, locate
 from jointwrist.inference.predictor import Predictor, read_radiograph
-from jointwrist.inference.turns import turned
+from jointwrist.inference.rotation import rotated
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 
@@ -44,7 +44,7 @@ def ragged(radiograph: Radiograph) -> Radiograph:
 
 @pytest.mark.parametrize("degrees", [0, 180])
 def test_a_negative_gives_the_results_of_its_positive(predictor, wrist, degrees):
-    radiograph = replace(wrist, pixels=turned(wrist.pixels, degrees))
+    radiograph = replace(wrist, pixels=rotated(wrist.pixels, degrees))
     (found,) = predictor.locate(negative(radiograph))
     np.testing.assert_allclose(found.pixels, radiograph.pixels, atol=1e-6)
     assert NEGATIVE in found.notes and NEGATIVE in found.cautions and found.turn == degrees
@@ -97,9 +97,9 @@ class Guessing:
     def find(self, radiograph):
         corner = float(radiograph.pixels[0, 0])
         if corner == 1:
-            return [] if self.first is None else [Wrist((1.0, 1.0, 2.0), "R", self.first, 0.93)]
+            return [] if self.first is None else [Candidate((1.0, 1.0, 2.0), "R", self.first, 0.93)]
         if corner in self.right:
-            return [Wrist((1.0, 1.0, 2.0), "R", 1.0, self.right[corner])]
+            return [Candidate((1.0, 1.0, 2.0), "R", 1.0, self.right[corner])]
         raise DataError("shows two wrists, and which hand is which cannot be told")
 
     def filling(self, radiograph):

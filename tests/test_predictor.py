@@ -95,8 +95,8 @@ def test_maps_lie_in_their_boxes_as_the_radiograph_was_taken(tta):
         result = Predictor(Mapping(), image_size=96)(pixels, side=side, tta=tta)
         box = torch.from_numpy(Predictor(Mapping(), image_size=96)(pixels, side=side).boxes[:1])
         there = roi_align(torch.from_numpy(pixels)[None, None], [box], 8, aligned=True)[0, 0].numpy()
-        np.testing.assert_allclose(result.maps[0], there, atol=1e-5)
-    assert Predictor(Brightness(), image_size=96)(pixels).maps is None
+        np.testing.assert_allclose(result.heat_maps[0], there, atol=1e-5)
+    assert Predictor(Brightness(), image_size=96)(pixels).heat_maps is None
 
 
 def test_a_radiograph_of_the_network_size_comes_back_to_the_pixel():

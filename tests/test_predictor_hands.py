@@ -13,7 +13,7 @@ from test_dicom import make, save
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.hands import ALONE
 from jointwrist.data.images import write_image
-from jointwrist.inference.hands import other_wrists, radiograph_batches
+from jointwrist.inference.batches import other_wrists, radiograph_batches
 from jointwrist.inference.predictor import Predictor
 from jointwrist.registry import create_model
 

@@ -13,7 +13,7 @@ from jointwrist.data.dicom import Radiograph
 from jointwrist.data.images import write_image
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
-from jointwrist.inference.field import FieldFinder
+from jointwrist.inference.localiser import Localiser
 from jointwrist.inference.locate import locate
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import read_masks
@@ -39,10 +39,10 @@ def left(wrists):
 
 @pytest.fixture
 def looks(monkeypatch):
-    """The sides of all looks of the finder, in order."""
+    """The sides of all looks of the localiser, in order."""
     seen = []
-    plain = FieldFinder._image
-    monkeypatch.setattr(FieldFinder, "_image", lambda self, *args: (seen.append(args[-1]), plain(self, *args))[1])
+    plain = Localiser._image
+    monkeypatch.setattr(Localiser, "_image", lambda self, *args: (seen.append(args[-1]), plain(self, *args))[1])
     return seen
 
 
@@ -64,7 +64,7 @@ def test_a_stated_side_costs_one_look_and_an_unlikely_one_is_remarked_upon(predi
     assert looks == ["L"] and not found.cautions
     # a hand called by the wrong side either shows no wrist or gets a caution; it is never taken without a word
     try:
-        (wrong,) = locate(predictor.finder, Radiograph(left.image[0], side="R"), turn=0)
+        (wrong,) = locate(predictor.localiser, Radiograph(left.image[0], side="R"), turn=0)
     except DataError as error:
         assert "as a right hand" in str(error)
     else:
@@ -112,7 +112,7 @@ def test_where_nothing_tells_the_side_the_printed_line_says_so(tmp_path, capsys,
     command = ["predict", str(tmp_path / "wrist.png"), "-o", str(tmp_path / "out")]
     assert main([*command, "--field", "whole"]) == 0
     assert UNKNOWN in capsys.readouterr().out
-    monkeypatch.setattr(FieldFinder, "tell_side", lambda *_: None)
+    monkeypatch.setattr(Localiser, "tell_side", lambda *_: None)
     assert main(command) == 0
     assert UNKNOWN in capsys.readouterr().out
     assert any(UNKNOWN in note.lower() for note in json.loads((tmp_path / "out" / "wrist.json").read_text())["notes"])

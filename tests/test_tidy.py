@@ -10,15 +10,15 @@ from jointwrist.anatomy import bone_index
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.exposed import exposed_window
 from jointwrist.data.sample import unpack_masks
-from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.tidy import (
+from jointwrist.inference.postprocess import (
     NECK,
+    clean_mask,
     close_slits,
     cut_necks,
     smallest_piece,
     smooth_outlines,
-    tidy_mask,
 )
+from jointwrist.inference.predictor import Predictor
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 
@@ -31,21 +31,21 @@ def test_holes_close_and_islands_go_but_dents_and_large_pieces_stay():
     bone = disc(30, 30, 18) & ~disc(30, 49, 6)
     second = disc(65, 65, 8)
     damaged = (bone & ~disc(26, 26, 4)) | second | disc(5, 70, 2)
-    np.testing.assert_array_equal(tidy_mask(damaged), bone | second)
+    np.testing.assert_array_equal(clean_mask(damaged), bone | second)
 
 
 def test_a_metacarpal_does_not_keep_the_head_of_its_neighbour_and_a_pisiform_stays():
     bone, head = disc(30, 30, 18), disc(65, 65, 10)
     both = bone | head
-    np.testing.assert_array_equal(tidy_mask(both, smallest_piece(bone_index("Metacarpal4th"))), bone)
-    np.testing.assert_array_equal(tidy_mask(both, smallest_piece(bone_index("TriquetrumPisiform"))), both)
+    np.testing.assert_array_equal(clean_mask(both, smallest_piece(bone_index("Metacarpal4th"))), bone)
+    np.testing.assert_array_equal(clean_mask(both, smallest_piece(bone_index("TriquetrumPisiform"))), both)
 
 
 def test_true_masks_hardly_change_and_empty_ones_not_at_all():
     masks = unpack_masks(make_wrist(0, 0, PhantomConfig(size=128, prevalence=0.5)).bones)
     for bone, mask in enumerate(masks):
-        assert (tidy_mask(mask, smallest_piece(bone)) ^ mask).sum() <= 0.03 * mask.sum()
-    assert not tidy_mask(np.zeros((8, 8), bool)).any()
+        assert (clean_mask(mask, smallest_piece(bone)) ^ mask).sum() <= 0.03 * mask.sum()
+    assert not clean_mask(np.zeros((8, 8), bool)).any()
 
 
 def test_slits_of_shafts_close_and_nothing_else_changes():

@@ -18,10 +18,10 @@ from jointwrist.cli import main
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.images import write_image
 from jointwrist.errors import DataError
-from jointwrist.inference.field import Wrist
+from jointwrist.inference.candidates import Candidate
 from jointwrist.inference.locate import locate
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.turns import TURNS, turned, turned_boxes
+from jointwrist.inference.rotation import ROTATIONS, rotated, rotated_boxes
 from jointwrist.inference.upright import upright
 from jointwrist.phantom import PhantomConfig, make_wrist
 
@@ -37,64 +37,64 @@ def wrist():
     return Radiograph(sample.image[0], side=sample.side)
 
 
-@pytest.mark.parametrize("degrees", TURNS)
+@pytest.mark.parametrize("degrees", ROTATIONS)
 def test_boxes_turn_with_the_pixels(degrees):
     mask = np.zeros((40, 70), bool)
     mask[5:17, 30:62] = True
-    rows, columns = np.nonzero(turned(mask, degrees))
+    rows, columns = np.nonzero(rotated(mask, degrees))
     expected = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
-    assert turned_boxes(np.array([30, 5, 62, 17]), degrees, mask.shape).tolist() == expected
-    np.testing.assert_array_equal(turned(turned(mask, degrees), -degrees), mask)
+    assert rotated_boxes(np.array([30, 5, 62, 17]), degrees, mask.shape).tolist() == expected
+    np.testing.assert_array_equal(rotated(rotated(mask, degrees), -degrees), mask)
 
 
 def test_a_clockwise_turn_brings_the_left_edge_to_the_top():
-    assert turned(np.array([[1, 2], [3, 4]]), 90).tolist() == [[3, 1], [4, 2]]
+    assert rotated(np.array([[1, 2], [3, 4]]), 90).tolist() == [[3, 1], [4, 2]]
 
 
-@pytest.mark.parametrize("degrees", TURNS)
+@pytest.mark.parametrize("degrees", ROTATIONS)
 def test_a_strip_is_turned_into_what_torch_takes(degrees):
-    strip = turned(np.arange(9.0)[:, None], degrees)
+    strip = rotated(np.arange(9.0)[:, None], degrees)
     assert sorted(torch.from_numpy(strip).flatten().tolist()) == list(range(9))
 
 
 def test_a_field_is_upright_with_the_radiograph():
     pixels = radiograph(60, 90)
-    part = Radiograph(turned(pixels, -90), turn=90, field=(10, 20, 40, 80))
-    x0, y0, x1, y1 = turned_boxes(np.array(part.field), 90, part.pixels.shape)
+    part = Radiograph(rotated(pixels, -90), turn=90, field=(10, 20, 40, 80))
+    x0, y0, x1, y1 = rotated_boxes(np.array(part.field), 90, part.pixels.shape)
     np.testing.assert_array_equal(upright(part).pixels, pixels[y0:y1, x0:x1])
     assert (upright(part).turn, upright(part).field) == (0, None)
 
 
-@pytest.mark.parametrize("degrees", TURNS[1:])
+@pytest.mark.parametrize("degrees", ROTATIONS[1:])
 @pytest.mark.parametrize("side", ["L", "R"])
 def test_a_stated_turn_turns_every_result(side, degrees):
     pixels = radiograph(96, 70)
     pixels[:, :40] *= 0.5  # so that no box is symmetric
     straight = Predictor(Mapping(), image_size=96)(pixels, side=side)
-    lying = Radiograph(turned(pixels, -degrees), side=side)
+    lying = Radiograph(rotated(pixels, -degrees), side=side)
     predictor = Predictor(Mapping(), image_size=96, turn=degrees)
     (result,) = predictor.predict(predictor.locate(lying))
     np.testing.assert_array_equal(result.radiograph.pixels, lying.pixels)
-    np.testing.assert_array_equal(result.masks, turned(straight.masks, -degrees))
-    np.testing.assert_array_equal(result.maps, turned(straight.maps, -degrees))
+    np.testing.assert_array_equal(result.masks, rotated(straight.masks, -degrees))
+    np.testing.assert_array_equal(result.heat_maps, rotated(straight.heat_maps, -degrees))
     np.testing.assert_array_equal(result.probabilities, straight.probabilities)
-    np.testing.assert_allclose(result.boxes, turned_boxes(straight.boxes, -degrees, pixels.shape), atol=1e-4)
+    np.testing.assert_allclose(result.boxes, rotated_boxes(straight.boxes, -degrees, pixels.shape), atol=1e-4)
     assert (result.to_dict()["turn"], result.to_dict()["size"]) == (degrees, list(lying.pixels.shape))
 
 
-@pytest.mark.parametrize("degrees", TURNS[1:])
+@pytest.mark.parametrize("degrees", ROTATIONS[1:])
 def test_a_wrist_that_fills_a_turned_radiograph_is_found(predictor, wrist, degrees):
-    (found,) = predictor.locate(replace(wrist, pixels=turned(wrist.pixels, -degrees)))
+    (found,) = predictor.locate(replace(wrist, pixels=rotated(wrist.pixels, -degrees)))
     assert (found.turn, found.field) == (degrees, None)
     assert f"turned by {degrees} degrees clockwise" in found.notes[0]
     masks = predictor.predict([wrist])[0].masks
-    np.testing.assert_array_equal(predictor.predict([found])[0].masks, turned(masks, -degrees))
+    np.testing.assert_array_equal(predictor.predict([found])[0].masks, rotated(masks, -degrees))
 
 
 @pytest.mark.parametrize("index", [3, 7])
 def test_a_wrist_that_looks_like_one_upside_down_is_seen_the_right_way_up(predictor, index):
     wrist = make_wrist(seed=7000, index=index, config=PhantomConfig(size=256))
-    lying = Radiograph(turned(wrist.image[0], 180), side=wrist.side)
+    lying = Radiograph(rotated(wrist.image[0], 180), side=wrist.side)
     assert [found.turn for found in predictor.locate(lying)] == [180]
 
 
@@ -115,7 +115,7 @@ def test_a_doubtful_wrist_is_held_against_those_of_the_other_turns(upright_mm, i
         def _seen(self, radiograph):
             distance = {1.0: upright_mm, 4.0: inverted_mm}.get(float(radiograph.pixels[0, 0]))
             certainty = 0.9 if radiograph.pixels[0, 0] == 1 else 0.95
-            return [] if distance is None else [Wrist((1.0, 1.0, 2.0), "R", distance, certainty)]
+            return [] if distance is None else [Candidate((1.0, 1.0, 2.0), "R", distance, certainty)]
 
     radiograph = Radiograph(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), side="R")
     assert [found.turn for found in locate(Finder(), radiograph)] == [turn]
@@ -125,24 +125,24 @@ def test_the_field_of_a_turned_hand_is_that_of_the_upright_one(predictor):
     hand = make_wrist(seed=41, index=0, config=PhantomConfig(size=420, field_of_view=(210.0, 210.0)))
     pixels = hand.image[0][:, 30:]
     (straight,) = predictor.locate(Radiograph(pixels))
-    (found,) = predictor.locate(Radiograph(turned(pixels, -90)))
+    (found,) = predictor.locate(Radiograph(rotated(pixels, -90)))
     assert (found.turn, found.side) == (90, hand.side)
-    assert found.field == tuple(turned_boxes(np.array(straight.field), -90, pixels.shape).tolist())
+    assert found.field == tuple(rotated_boxes(np.array(straight.field), -90, pixels.shape).tolist())
     first, second = predictor.predict([straight, found])
-    np.testing.assert_array_equal(second.masks, turned(first.masks, -90))
+    np.testing.assert_array_equal(second.masks, rotated(first.masks, -90))
     left, top, right, bottom = found.field
     assert f"x {left} to {right}, y {top} to {bottom}" in found.notes[1]
 
 
 def test_an_upright_radiograph_is_looked_at_once(predictor, wrist, monkeypatch):
-    looks, look = [], predictor.finder._look
-    monkeypatch.setattr(predictor.finder, "_look", lambda *given: looks.append(given) or look(*given))
+    looks, look = [], predictor.localiser._look
+    monkeypatch.setattr(predictor.localiser, "_look", lambda *given: looks.append(given) or look(*given))
     assert predictor.locate(wrist) == [wrist]
     assert len(looks) == 1
 
 
 def test_the_command_takes_a_turn(wrist, tmp_path, capsys):
-    write_image(tmp_path / f"lying_{wrist.side}.png", turned(wrist.pixels, 90))
+    write_image(tmp_path / f"lying_{wrist.side}.png", rotated(wrist.pixels, 90))
     command = ["predict", str(tmp_path / f"lying_{wrist.side}.png"), "-o", str(tmp_path / "out"), "--json"]
     assert main([*command, "--turn", "0"]) == 2
     assert "no wrist was found" in capsys.readouterr().err
@@ -158,7 +158,7 @@ def test_the_command_takes_a_turn(wrist, tmp_path, capsys):
 
 
 def test_dicom_results_lie_on_the_radiograph_as_it_was_taken(predictor, wrist, tmp_path):
-    grey = (turned(wrist.pixels[10:], 90) * 4095).astype(np.uint16)
+    grey = (rotated(wrist.pixels[10:], 90) * 4095).astype(np.uint16)
     uids = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid()}
     path = save(make(grey, Laterality=wrist.side, **uids), tmp_path / "lying.dcm")
     result = predictor(path)
@@ -176,10 +176,10 @@ def test_dicom_results_lie_on_the_radiograph_as_it_was_taken(predictor, wrist, t
 
 def test_what_the_benchmark_counts(wrist, monkeypatch):
     for degrees, verdict in ((90, "right"), (0, "wrong"), (None, "wrong")):
-        monkeypatch.setattr(benchmark, "locate", lambda finder, radiograph: [replace(radiograph, turn=90)])
+        monkeypatch.setattr(benchmark, "locate", lambda localiser, radiograph: [replace(radiograph, turn=90)])
         assert benchmark.verdict(None, wrist, degrees) == verdict
 
-    def refuse(finder, radiograph):
+    def refuse(localiser, radiograph):
         raise DataError("no wrist")
 
     monkeypatch.setattr(benchmark, "locate", refuse)

@@ -16,7 +16,8 @@ from jointwrist.engine.run_config import identity
 from jointwrist.errors import DataError
 from jointwrist.registry import list_models, model_spec
 
-#: Grids that masks are measured on, and where in a job's folder their rows lie; see `jointwrist.inference.evaluate`.
+#: Grids that masks are measured on, and where in a job's folder their rows lie; see
+#: `jointwrist.inference.radiograph_evaluation`.
 GRIDS = {"network": ".", "image": "image", "image-raw": "image-raw"}
 MEASURED = {
     "network": "masks measured at this size",

@@ -73,7 +73,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Compare two visits of one wrist."""
-    from jointwrist.inference.compare import compare as compare_visits
+    from jointwrist.inference.comparison import compare as compare_visits
     from jointwrist.inference.joint_space import SPACES
     from jointwrist.inference.predictor import Predictor, read_radiograph
 

@@ -69,8 +69,8 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
     from jointwrist.engine.session import open_accelerator
     from jointwrist.engine.tasks import build_task
     from jointwrist.files import write_frame
-    from jointwrist.inference.evaluate import evaluate_radiographs
     from jointwrist.inference.predictor import Predictor
+    from jointwrist.inference.radiograph_evaluation import evaluate_radiographs
     from jointwrist.weights.checkpoint import load_weights
     from jointwrist.weights.hub import find_weights
 

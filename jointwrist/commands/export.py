@@ -29,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def export(arguments: argparse.Namespace) -> int:
     """Write weights as a program."""
-    from jointwrist.inference.export import export_weights
+    from jointwrist.inference.model_export import export_weights
     from jointwrist.weights.hub import find_weights
 
     kind = _format(arguments.out, arguments.format)

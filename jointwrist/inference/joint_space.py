@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from jointwrist.anatomy import bone_index
-from jointwrist.outputs.outlines import SignedDistance, outline_points
+from jointwrist.ops.outlines import SignedDistance, outline_points
 
 #: Joint spaces of the wrist that the Sharp/van der Heijde score reads for narrowing, as pairs of bones.
 SPACES: tuple[tuple[int, int], ...] = tuple(

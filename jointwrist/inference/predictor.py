@@ -22,15 +22,15 @@ from jointwrist.data.polarity import has_bright_ground
 from jointwrist.data.preprocess import normalise, resize_image
 from jointwrist.data.search import describe_left_out, find_radiographs
 from jointwrist.errors import DataError
-from jointwrist.inference.field import FieldFinder
-from jointwrist.inference.hands import Source, other_wrists, radiograph_batches
+from jointwrist.inference.batches import Source, other_wrists, radiograph_batches
+from jointwrist.inference.localiser import Localiser
 from jointwrist.inference.locate import MAYBE_NEGATIVE, cautioned, locate
 from jointwrist.inference.onnx_model import OnnxModel
 from jointwrist.inference.result import WristResult
+from jointwrist.inference.rotation import rotated
 from jointwrist.inference.square import boxes_on_radiograph, masks_on_radiograph, to_square
-from jointwrist.inference.turns import turned
 from jointwrist.inference.upright import as_stored, upright
-from jointwrist.inference.views import VIEWS, Prediction, Uncertainty, bring_back, combine, see
+from jointwrist.inference.views import VIEWS, Prediction, Uncertainty, invert, merge, transform
 from jointwrist.registry import model_spec
 from jointwrist.weights.checkpoint import load_weights
 from jointwrist.weights.hub import find_weights
@@ -83,7 +83,7 @@ class Predictor:
         self.raw_output, self.tidy = raw_output, tidy
         #: Whether the joints look at those of the other hand where both are in a batch.
         self.pairs_hands = getattr(getattr(model, "erosion", None), "other_embedding", None) is not None
-        self.finder = FieldFinder(self.device) if field == "auto" else None
+        self.localiser = Localiser(self.device) if field == "auto" else None
         self.turn = turn
         self.mask_logit = mask_threshold if raw_output else math.log(mask_threshold / (1 - mask_threshold))
 
@@ -215,8 +215,8 @@ class Predictor:
         Raises:
             DataError: There is no wrist, or the sides of two cannot be told.
         """
-        if self.finder is not None:
-            return locate(self.finder, radiograph, self.turn)
+        if self.localiser is not None:
+            return locate(self.localiser, radiograph, self.turn)
         _refuse_both_hands(radiograph)
         radiograph = cautioned(radiograph, MAYBE_NEGATIVE) if has_bright_ground(radiograph.pixels) else radiograph
         return [replace(radiograph, turn=self.turn or 0)]
@@ -235,9 +235,9 @@ class Predictor:
         detail = torch.stack([to_square(radiograph, self.detail_size) for radiograph in radiographs]).to(self.device)
         inputs = {"other": torch.tensor(other_wrists(radiographs), device=self.device)} if self.pairs_hands else {}
         views = VIEWS if tta else VIEWS[:1]
-        predictions = [bring_back(self._run(see(detail, view), inputs), view) for view in views]
+        predictions = [invert(self._run(transform(detail, view), inputs), view) for view in views]
         if tta:
-            prediction, uncertainty = combine(predictions, self.mask_logit, self.raw_output)
+            prediction, uncertainty = merge(predictions, self.mask_logit, self.raw_output)
         else:
             prediction, uncertainty = predictions[0][0], [None] * len(radiographs)
         return [
@@ -266,9 +266,9 @@ class Predictor:
         masks = masks_on_radiograph(wrist, prediction.masks[index], self.mask_logit, self.tidy)
         masks, boxes = as_stored(radiograph, masks, boxes)
         maps = None
-        if prediction.maps is not None:
-            maps = prediction.maps[index].cpu().numpy()
-            maps = turned(maps[..., ::-1] if radiograph.side == "L" else maps, -radiograph.turn)
+        if prediction.heat_maps is not None:
+            maps = prediction.heat_maps[index].cpu().numpy()
+            maps = rotated(maps[..., ::-1] if radiograph.side == "L" else maps, -radiograph.turn)
         return WristResult(
             radiograph, masks, probabilities, scores, boxes, self.threshold, self.name, uncertainty, maps
         )

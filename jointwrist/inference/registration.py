@@ -11,7 +11,7 @@ from scipy.optimize import least_squares
 
 from jointwrist.anatomy import bone_index
 from jointwrist.errors import DataError
-from jointwrist.outputs.outlines import SignedDistance, outline_points
+from jointwrist.ops.outlines import SignedDistance, outline_points
 
 #: The forearm and the metacarpals of the fingers; thumb and carpal bones move against them from radiograph to
 #: radiograph.

@@ -45,8 +45,8 @@ class WristResult:
         threshold: Probability from which a joint surface counts as eroded.
         model: Name of the model.
         uncertainty: Spread over the views of test-time augmentation, or None without it.
-        maps: (6, M, M) float32 logits of the eroded area in the joint boxes, whose softmax is what the erosion head
-            pools its features by; None from a model that gives none.
+        heat_maps: (6, M, M) float32 logits of the eroded area in the joint boxes; the erosion head pools its features
+            by their softmax. None from a model that gives none.
     """
 
     radiograph: Radiograph
@@ -57,7 +57,7 @@ class WristResult:
     threshold: float = 0.5
     model: str = ""
     uncertainty: Uncertainty | None = None
-    maps: np.ndarray | None = None
+    heat_maps: np.ndarray | None = None
 
     @property
     def side(self) -> str:

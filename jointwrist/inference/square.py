@@ -10,13 +10,13 @@ from torch import Tensor
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.exposed import exposed_window
 from jointwrist.data.preprocess import prepare_image
-from jointwrist.inference.tidy import (
+from jointwrist.inference.postprocess import (
     NECK,
+    clean_mask,
     close_slits,
     cut_necks,
     smallest_piece,
     smooth_outlines,
-    tidy_mask,
 )
 from jointwrist.inference.upright import upright
 
@@ -54,7 +54,7 @@ def masks_on_radiograph(radiograph: Radiograph, logits: Tensor, threshold: float
         mask = (full[top : top + height, left : left + width] > threshold).cpu().numpy()
         if tidy:
             parted = cut_necks(mask[shown], bone, NECK * square)
-            masks[bone][shown] = tidy_mask(parted, smallest_piece(bone))
+            masks[bone][shown] = clean_mask(parted, smallest_piece(bone))
         else:
             masks[bone] = mask
     return masks[..., ::-1] if radiograph.side == "L" else masks

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from jointwrist.data.dicom import Radiograph
 from jointwrist.data.images import MAX_SIDE
-from jointwrist.inference.turns import turned, turned_boxes
+from jointwrist.inference.rotation import rotated, rotated_boxes
 
 if TYPE_CHECKING:
     from jointwrist.inference.result import WristResult
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def upright(radiograph: Radiograph) -> Radiograph:
     """Return the field of a radiograph with square pixels and the fingers upwards, as a radiograph of its own."""
     wrist = squared(radiograph.cropped())
-    return replace(wrist, pixels=turned(wrist.pixels, radiograph.turn), turn=0) if radiograph.turn else wrist
+    return replace(wrist, pixels=rotated(wrist.pixels, radiograph.turn), turn=0) if radiograph.turn else wrist
 
 
 def squared(radiograph: Radiograph) -> Radiograph:
@@ -71,8 +71,8 @@ def as_stored(radiograph: Radiograph, masks: np.ndarray, boxes: np.ndarray) -> t
     Returns:
         (14, H, W) bool and (6, 4) boxes on the radiograph.
     """
-    boxes = turned_boxes(boxes, -radiograph.turn, masks.shape[1:])
-    masks, boxes = resampled(turned(masks, -radiograph.turn), boxes, radiograph.wrist.shape)
+    boxes = rotated_boxes(boxes, -radiograph.turn, masks.shape[1:])
+    masks, boxes = resampled(rotated(masks, -radiograph.turn), boxes, radiograph.wrist.shape)
     if radiograph.field:
         left, top, right, bottom = radiograph.field
         within = masks

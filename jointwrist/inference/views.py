@@ -42,14 +42,14 @@ class Prediction(NamedTuple):
         cumulative: (B, 6, K) probabilities P(level > k), or None from a segmentation network.
         boxes: (B, 6, 4) joint boxes in input pixels, or None.
         valid: (B, 6) bool, False where the bone was not found, or None.
-        maps: (B, 6, M, M) logits of the eroded area in the boxes, or None where the network gives none.
+        heat_maps: (B, 6, M, M) logits of the eroded area in the boxes, or None where the network gives none.
     """
 
     masks: Tensor
     cumulative: Tensor | None
     boxes: Tensor | None
     valid: Tensor | None
-    maps: Tensor | None = None
+    heat_maps: Tensor | None = None
 
     @classmethod
     def of(cls, output: Any) -> Prediction:
@@ -83,14 +83,14 @@ class Uncertainty:
     probability_sd: np.ndarray
 
 
-def see(image: Tensor, view: View) -> Tensor:
+def transform(image: Tensor, view: View) -> Tensor:
     """Return a view of (B, C, H, W) images; what lies outside the radiograph is 0."""
     if view == VIEWS[0]:
         return image
     return _warp(image, view.matrix(image.device))
 
 
-def bring_back(prediction: Prediction, view: View) -> tuple[Prediction, Tensor]:
+def invert(prediction: Prediction, view: View) -> tuple[Prediction, Tensor]:
     """Bring a prediction on a view to the coordinates of the radiograph.
 
     Returns:
@@ -114,16 +114,16 @@ def bring_back(prediction: Prediction, view: View) -> tuple[Prediction, Tensor]:
     return prediction._replace(masks=_warp(masks, back), boxes=boxes), shown
 
 
-def combine(
+def merge(
     predictions: list[tuple[Prediction, Tensor]], mask_logit: float, raw_output: bool
 ) -> tuple[Prediction, list[Uncertainty]]:
     """Average predictions of the same radiographs.
 
     Mask probabilities (the outputs themselves with `raw_output`) and cumulative erosion probabilities are averaged; a
-    joint counts as found when most views find it. The maps are those of the radiograph itself.
+    joint counts as found when most views find it. The heat maps are those of the radiograph itself.
 
     Args:
-        predictions: What `bring_back` returns, one a view; the first shows all of the radiograph.
+        predictions: What `invert` returns, one a view; the first shows all of the radiograph.
         mask_logit: Output from which a pixel belongs to a bone.
         raw_output: The network was trained without a sigmoid.
 
@@ -149,7 +149,7 @@ def combine(
     spread = _spread(eroded, valid).cpu().numpy()
     found = valid.sum(0) * 2 > count
     uncertainty = [Uncertainty(count, row, sd) for row, sd in zip(dice, spread, strict=True)]
-    return Prediction(masks, cumulative, boxes, found, first.maps), uncertainty
+    return Prediction(masks, cumulative, boxes, found, first.heat_maps), uncertainty
 
 
 def _mean_dice(predictions: list[tuple[Prediction, Tensor]], mask_logit: float) -> Tensor:

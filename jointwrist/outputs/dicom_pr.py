@@ -12,8 +12,8 @@ from jointwrist.anatomy import BONES, JOINTS
 from jointwrist.data.dicom_header import unquoted
 from jointwrist.data.look_up import read_table
 from jointwrist.inference.result import LEVEL_LABELS, NOTICE
+from jointwrist.ops.outlines import closed_outlines
 from jointwrist.outputs.dicom_source import mark_deidentified, new_instance, source_dataset
-from jointwrist.outputs.outlines import closed_outlines
 from jointwrist.outputs.overlay import ERODED, HEALTHY
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-from jointwrist.outputs.outlines import outlines
+from jointwrist.ops.outlines import outlines
 
 #: Colours of the series; distinguishable without red and green (Okabe and Ito).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8a8a8a")

@@ -9,7 +9,7 @@ import numpy as np
 
 from jointwrist import __version__
 from jointwrist.anatomy import BONES, JOINTS
-from jointwrist.inference.compare import Comparison
+from jointwrist.inference.comparison import Comparison
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.registration import Similarity
 from jointwrist.inference.result import NOTICE, WristResult
@@ -48,8 +48,8 @@ def describe_result(result: WristResult) -> dict[str, Any]:
         codes the hand.
     """
     maps = None
-    if result.maps is not None:
-        maps = [np.round(plane.ravel().astype(float), 2).tolist() for plane in result.maps]
+    if result.heat_maps is not None:
+        maps = [np.round(plane.ravel().astype(float), 2).tolist() for plane in result.heat_maps]
     return {
         **result.to_dict(),
         "paths": [outline_path(mask) if found else "" for mask, found in zip(result.masks, result.found, strict=True)],

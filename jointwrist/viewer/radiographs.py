@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from jointwrist.data.dicom import Radiograph, load_radiograph
 from jointwrist.errors import DataError
-from jointwrist.inference.compare import Comparison, compare
+from jointwrist.inference.comparison import Comparison, compare
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.upright import squared

@@ -15,7 +15,7 @@ from viewer_client import LIMIT, dicom, serving
 
 from jointwrist.anatomy import BONES, JOINTS
 from jointwrist.data.images import read_image
-from jointwrist.inference.compare import compare
+from jointwrist.inference.comparison import compare
 from jointwrist.viewer.describe import SHIPPED_CAUTION
 
 #: Milliseconds for what a busy machine takes longer for.
@@ -196,7 +196,7 @@ def test_a_joint_is_looked_at_from_its_card(page):
 
 def test_crops_show_radiograph_and_map(page, predictor, wrists):
     result = predictor(wrists[0])
-    logits = result.maps[2].ravel().astype(float).tolist()
+    logits = result.heat_maps[2].ravel().astype(float).tolist()
     for kind, expected in (
         ("attention", np.exp(logits) / np.exp(logits).sum()),
         ("eroded", 1 / (1 + np.exp(-np.array(logits)))),
@@ -214,8 +214,8 @@ def test_crops_show_radiograph_and_map(page, predictor, wrists):
     # the strongest colour lies where the map is highest
     colour = looked[..., 0] - looked[..., 2]
     place = np.unravel_index(colour.argmax(), colour.shape)
-    side = result.maps.shape[-1]
-    highest = np.unravel_index(result.maps[2].argmax(), (side, side))
+    side = result.heat_maps.shape[-1]
+    highest = np.unravel_index(result.heat_maps[2].argmax(), (side, side))
     np.testing.assert_allclose(np.array(place) / len(colour), (np.array(highest) + 0.5) / side, atol=2 / side)
 
 

@@ -19,7 +19,7 @@ from jointwrist.cli import main
 from jointwrist.data.dicom import load_radiograph
 from jointwrist.data.images import read_image, write_image
 from jointwrist.errors import DataError
-from jointwrist.inference.compare import compare
+from jointwrist.inference.comparison import compare
 from jointwrist.inference.registration import Similarity
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.report.svg import outline_path
@@ -39,7 +39,9 @@ def test_the_page_gets_what_the_predictor_says(client, predictor, wrists):
         for outline, mask, found in zip(said["paths"], result.masks, result.found, strict=True):
             # an outline cuts the corners of pixels: at most half a pixel for each of its length
             assert area(outline) == pytest.approx(mask.sum() if found else 0, abs=2 + 2 * np.sqrt(mask.sum()))
-        np.testing.assert_allclose(np.array(said["maps"]).reshape(result.maps.shape), result.maps, atol=0.0051)
+        np.testing.assert_allclose(
+            np.array(said["maps"]).reshape(result.heat_maps.shape), result.heat_maps, atol=0.0051
+        )
         grey = np.frombuffer(client.get(f"radiographs/{radiograph['key']}/pixels"), "<u2").reshape(
             result.radiograph.pixels.shape
         )

@@ -14,7 +14,7 @@ from jointwrist.data.ram_w600 import Case, load_sample
 from jointwrist.engine.evaluate import collect_rows
 from jointwrist.engine.tasks import Rows
 from jointwrist.errors import DataError
-from jointwrist.inference.hands import radiograph_batches
+from jointwrist.inference.batches import radiograph_batches
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import WristResult
 from jointwrist.metrics.case_rows import segmentation_rows
@@ -76,7 +76,7 @@ def _rows(case: Case, results: Sequence[WristResult]) -> Iterator[tuple[str, dic
             **who, scores=case.scores, predicted=result.masks, truth=truth, spacing_mm=case.spacing_mm
         ):
             yield "segmentation", row
-    if result.maps is not None:
+    if result.heat_maps is not None:
         for joint in np.flatnonzero(np.array(case.scores) != NOT_SCORED):
             found = bool(result.scored[joint])
             yield (

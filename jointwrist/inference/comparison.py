@@ -193,7 +193,7 @@ def draw_comparison(comparison: Comparison, side: int) -> Image.Image:
     """Draw the outlines of both visits on the baseline radiograph."""
     from PIL import Image, ImageDraw
 
-    from jointwrist.outputs.outlines import outlines
+    from jointwrist.ops.outlines import outlines
 
     pixels = comparison.baseline.radiograph.pixels
     height, width = pixels.shape

@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 #: Degrees clockwise by which a radiograph may have to be turned for the fingers to point upwards.
-TURNS = (0, 90, 180, 270)
+ROTATIONS = (0, 90, 180, 270)
 
 
-def turned(pixels: np.ndarray, degrees: int) -> np.ndarray:
+def rotated(pixels: np.ndarray, degrees: int) -> np.ndarray:
     """Turn (..., H, W) pixels clockwise by a multiple of 90 degrees."""
     if degrees % 360 == 0:
         return np.ascontiguousarray(pixels)
     return np.rot90(pixels, -degrees // 90, axes=(-2, -1)).copy()  # a strip with negative strides counts as contiguous
 
 
-def turned_boxes(boxes: np.ndarray, degrees: int, shape: tuple[int, int]) -> np.ndarray:
-    """Turn (..., 4) boxes x0, y0, x1, y1 as `turned` does the (H, W) pixels that they lie on."""
+def rotated_boxes(boxes: np.ndarray, degrees: int, shape: tuple[int, int]) -> np.ndarray:
+    """Turn (..., 4) boxes x0, y0, x1, y1 as `rotated` does the (H, W) pixels that they lie on."""
     height, width = shape
     for _ in range(degrees % 360 // 90):
         x0, y0, x1, y1 = np.moveaxis(boxes, -1, 0)

@@ -103,11 +103,11 @@ def cut_necks(mask: np.ndarray, bone: int, radius: float) -> np.ndarray:
 
 
 def smallest_piece(bone: int) -> float:
-    """Return below what share of its largest piece another piece is no part of a bone, for `tidy_mask`."""
+    """Return below what share of its largest piece another piece is no part of a bone, for `clean_mask`."""
     return 1.0 if bone in _WHOLE else _PIECE
 
 
-def tidy_mask(mask: np.ndarray, smallest: float = _PIECE) -> np.ndarray:
+def clean_mask(mask: np.ndarray, smallest: float = _PIECE) -> np.ndarray:
     """Fill the holes of a bone's mask and drop stray islands.
 
     The contour stays as it is, so that erosions, which are dents of the contour, are kept.
