@@ -29,7 +29,7 @@ from benchmarks.tables.ablation_rows import Rows
 from benchmarks.tables.ablations import write_ablations
 from jointwrist.config import ConfigError, build, merge_trees, read_yaml, to_dict
 from jointwrist.data.ram_w600 import Release
-from jointwrist.engine.evaluate import evaluate
+from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.session import open_accelerator
@@ -255,7 +255,7 @@ def test_again(accelerator: Accelerator, job: Job, release: Release, retest: Ret
     config = replace(job.config, joint=replace(job.config.joint, test_masks=retest.test_masks))
     again = Job(config, job.data, folder)
     model, info = load_weights(job.folder / BEST)
-    _, rows = evaluate(
+    _, rows = evaluate_model(
         accelerator, model.to(accelerator.device), load_run_data(config, release, ("test",)).test, build_task(config)
     )
     write_rows(again, {"erosion": rows["erosion"]}, info["thresholds"]["erosion"])

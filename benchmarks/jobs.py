@@ -19,13 +19,14 @@ from benchmarks.trial import advice, fitting_batch, out_of_memory
 from jointwrist.config import ConfigError, digest, to_dict
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.build import build_model
-from jointwrist.engine.calibrate import settle
-from jointwrist.engine.evaluate import evaluate
+from jointwrist.engine.calibration import calibrate
+from jointwrist.engine.case_results import CaseResults
+from jointwrist.engine.distributed import all_failed
+from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import RunData, load_run_data
-from jointwrist.engine.run_config import RunConfig, identity
+from jointwrist.engine.run_config import RunConfig, hashed_values
 from jointwrist.engine.session import tracked
-from jointwrist.engine.tasks import Rows, Task, build_task
-from jointwrist.engine.together import all_failed
+from jointwrist.engine.tasks import Task, build_task
 from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
 from jointwrist.files import write_frame, write_text
@@ -76,7 +77,7 @@ def release_digest(release: Release) -> str:
 
 def make_job(config: RunConfig, data: str, results: Path) -> Job:
     """Name a job's folder after model, seed and the digest of what decides its rows: configuration and data."""
-    key = digest({"config": identity(config), "data": data})
+    key = digest({"config": hashed_values(config), "data": data})
     return Job(config, data, Path(results) / "jobs" / f"{config.model}-seed{config.seed}-{key}")
 
 
@@ -147,11 +148,11 @@ def _train_and_test(accelerator: Accelerator, job: Job, release: Release) -> dic
         return _test_as_it_is(accelerator, job, data, task)
     with tracked(accelerator, job.folder.name, config) as log:
         trainer = Trainer(accelerator, config, data, task, job.folder, log)
-        parameters = sum(p.numel() for p in trainer.bare.parameters())
+        parameters = sum(p.numel() for p in trainer.unwrapped.parameters())
         model = trainer.fit()
-    thresholds = settle(accelerator, model, data.val, task)
+    thresholds = calibrate(accelerator, model, data.val, task)
     began = time.monotonic()
-    _, rows = evaluate(accelerator, model, data.test, task)
+    _, rows = evaluate_model(accelerator, model, data.test, task)
     if accelerator.is_main_process:
         save_weights(job.folder / BEST, model, trainer.info(thresholds))
         write_rows(job, rows, thresholds["erosion"])
@@ -175,7 +176,7 @@ def _test_as_it_is(accelerator: Accelerator, job: Job, data: RunData, task: Task
         )
     model = build_model(job.config).to(accelerator.device).eval()
     began = time.monotonic()
-    _, rows = evaluate(accelerator, model, data.test, task)
+    _, rows = evaluate_model(accelerator, model, data.test, task)
     if accelerator.is_main_process:
         write_rows(job, rows, 0.5)
     return {
@@ -188,7 +189,7 @@ def _test_as_it_is(accelerator: Accelerator, job: Job, data: RunData, task: Task
     }
 
 
-def write_rows(job: Job, rows: Rows, threshold: float, grid: str = "network") -> None:
+def write_rows(job: Job, rows: CaseResults, threshold: float, grid: str = "network") -> None:
     """Write the per-case rows of a job as CSV, one file a table and grid, with the job's identity in every row."""
     for table, records in rows.items():
         frame = pd.DataFrame(records)

@@ -19,7 +19,7 @@ from benchmarks.speed_loading import masked_cases
 from benchmarks.speed_training import open_trainer
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.data.datasets import WristDataset
-from jointwrist.engine.evaluate import evaluate
+from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.run_config import OptimConfig, RunConfig
 from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.tasks import build_task
@@ -60,7 +60,7 @@ def evaluation(model: str, size: int, root: str) -> Callable[[], object]:
     """Evaluate two wrists, one at a time, as the trainer does."""
     trainer = open_trainer(model, size, 1, root, tempfile.mkdtemp())
     cases = WristDataset(masked_cases(root, 2), 2 * size, cache=False)
-    return lambda: evaluate(trainer.accelerator, trainer.bare, cases, trainer.task, losses=True)
+    return lambda: evaluate_model(trainer.accelerator, trainer.unwrapped, cases, trainer.task, losses=True)
 
 
 WORK = {"predict": prediction, "training step": training_step, "evaluation": evaluation}
@@ -71,9 +71,9 @@ def many_wrists(number: int, size: int, root: str) -> Callable[[], object]:
     accelerator = open_accelerator()
     config = RunConfig("unetpp", "segmentation", image_size=size, optim=OptimConfig(batch_size=4))
     model, task = nn.Conv2d(1, NUM_BONES, 1), build_task(config)
-    evaluate(accelerator, model, WristDataset(masked_cases(root, 4), size, cache=False), task)
+    evaluate_model(accelerator, model, WristDataset(masked_cases(root, 4), size, cache=False), task)
     cases = WristDataset(masked_cases(root, number), size, cache=False)
-    return lambda: evaluate(accelerator, model, cases, task)
+    return lambda: evaluate_model(accelerator, model, cases, task)
 
 
 def growth(few: int, many: int, size: int, root: str) -> tuple[float, float, float]:

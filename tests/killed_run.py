@@ -52,4 +52,4 @@ def train(root: Path, folder: Path, values: dict[str, Any], kill_at: int | None 
 
     trainer._step = step
     trainer.fit()
-    torch.save(trainer.bare.state_dict(), folder / "weights.pt")
+    torch.save(trainer.unwrapped.state_dict(), folder / "weights.pt")

@@ -16,7 +16,7 @@ from benchmarks import run_all
 from jointwrist import cli
 from jointwrist.config import build
 from jointwrist.data.ram_w600 import Release
-from jointwrist.engine import together, trainer
+from jointwrist.engine import distributed, trainer
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.session import open_accelerator
@@ -75,21 +75,22 @@ def few_steps(count: int, root: Path, out: Path, runs: dict[str, dict], steps: i
         config = build(RunConfig, values)
         data = load_run_data(config, Release.open(root))
         made = trainer.Trainer(accelerator, config, data, build_task(config, data.prior), out / name)
-        if hasattr(made.bare, "erosion"):
-            made.bare.erosion.jitter = 0.0
+        if hasattr(made.unwrapped, "erosion"):
+            made.unwrapped.erosion.jitter = 0.0
         made.model.train()
         for batch, _ in zip(made.loader, range(steps), strict=False):
             made._train_step(batch)
         sums = {
-            f"sum of {part}": torch.tensor(value) for part, value in together.average(accelerator, made.sums).items()
+            f"sum of {part}": torch.tensor(value)
+            for part, value in distributed.average_over_processes(accelerator, made.sums).items()
         }
         if accelerator.is_main_process:
-            torch.save({**made.bare.state_dict(), **sums}, out / f"{name}.pt")
+            torch.save({**made.unwrapped.state_dict(), **sums}, out / f"{name}.pt")
 
 
 def benchmark(arguments: list[str], fault: str = "") -> None:
     """Run the benchmark; in the second process something happens in the second step of the joint network."""
-    together.WAIT = timedelta(seconds=6)
+    distributed.WAIT = timedelta(seconds=6)
     original, seen = trainer.Trainer._step, []
 
     def step(self: trainer.Trainer, batch: dict, number: int) -> None:

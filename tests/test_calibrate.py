@@ -13,7 +13,7 @@ from sklearn.calibration import _SigmoidCalibration
 from sklearn.metrics import balanced_accuracy_score, f1_score
 from torch.utils.data import Dataset
 
-from jointwrist.engine.calibrate import platt_scaling, settle
+from jointwrist.engine.calibration import calibrate, platt_scaling
 from jointwrist.engine.run_config import ErosionConfig, RunConfig
 from jointwrist.engine.tasks import JointTask
 from jointwrist.metrics.erosion import best_balanced_threshold, best_f1_threshold
@@ -93,7 +93,7 @@ def parts():
 def test_settled_probabilities_are_calibrated_and_thresholds_the_best(parts):
     accelerator, model, radiographs, config = parts
     before = probabilities(model, radiographs)
-    thresholds = settle(accelerator, model, radiographs, JointTask(config))
+    thresholds = calibrate(accelerator, model, radiographs, JointTask(config))
     eroded, probability = probabilities(model, radiographs)
     expected = expit(np.polyval(platt_scaling(*before), logit(before[1])))
     np.testing.assert_allclose(probability, expected, atol=1e-5)
@@ -109,8 +109,8 @@ def test_settled_probabilities_are_calibrated_and_thresholds_the_best(parts):
 
 def test_settling_twice_changes_nothing(parts):
     accelerator, model, radiographs, config = parts
-    first = settle(accelerator, model, radiographs, JointTask(config)), model.erosion.calibration.clone()
-    second = settle(accelerator, model, radiographs, JointTask(config)), model.erosion.calibration.clone()
+    first = calibrate(accelerator, model, radiographs, JointTask(config)), model.erosion.calibration.clone()
+    second = calibrate(accelerator, model, radiographs, JointTask(config)), model.erosion.calibration.clone()
     assert (
         first[0] == second[0]
         and torch.equal(first[1], second[1])
@@ -121,5 +121,5 @@ def test_settling_twice_changes_nothing(parts):
 def test_argmax_leaves_the_network_alone(parts):
     accelerator, model, radiographs, config = parts
     config = replace(config, erosion=ErosionConfig(threshold="argmax"))
-    assert settle(accelerator, model, radiographs, JointTask(config)) == {"mask": 0.5, "erosion": 0.5}
+    assert calibrate(accelerator, model, radiographs, JointTask(config)) == {"mask": 0.5, "erosion": 0.5}
     assert model.erosion.calibration.tolist() == [1.0, 0.0]

@@ -15,9 +15,9 @@ from accelerate import Accelerator
 
 from benchmarks.jobs import make_job
 from jointwrist.config import build
-from jointwrist.engine.evaluate import evaluate
+from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import RunConfig, identity
+from jointwrist.engine.run_config import RunConfig, config_hash, hashed_values
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import BEST, LAST, STATE, Trainer
 from jointwrist.errors import DataError, TrainingError
@@ -74,7 +74,7 @@ def test_last_weights_are_kept_where_no_validation_figure_is_to_choose(release, 
     monkeypatch.setattr("jointwrist.engine.trainer.mean_figures", lambda rows: {"val_dsc": 1.0})
     trainer = trainer_for(JOINT | {"optim": JOINT["optim"] | {"select": "last"}}, release, tmp_path)
     losses = iter([{"val_loss": 1.0}, {"val_loss": 2.0}])
-    monkeypatch.setattr("jointwrist.engine.trainer.evaluate", lambda *_, **__: (next(losses), {}))
+    monkeypatch.setattr("jointwrist.engine.trainer.evaluate_model", lambda *_, **__: (next(losses), {}))
     best = trainer.fit()
     assert torch.equal(weights(best), weights(load_weights(tmp_path / LAST)[0]))
     assert trainer.best == -1.0
@@ -102,7 +102,7 @@ def test_how_a_run_is_executed_may_change_when_it_goes_on(release, tmp_path):
 def test_loss_that_is_not_finite_names_the_images(release, tmp_path):
     trainer = trainer_for(JOINT, release, tmp_path)
     with torch.no_grad():
-        next(trainer.bare.parameters()).fill_(float("nan"))
+        next(trainer.unwrapped.parameters()).fill_(float("nan"))
     with pytest.raises(TrainingError, match="not_finite"):
         trainer.fit()
     known = {case.identifier for case in release.cases}
@@ -113,8 +113,8 @@ def test_loss_that_is_not_finite_names_the_images(release, tmp_path):
 def test_evaluation_has_every_case_once(release, tmp_path):
     config = build(RunConfig, JOINT)
     data = load_run_data(config, release)
-    model = trainer_for(JOINT, release, tmp_path).bare
-    _, rows = evaluate(Accelerator(cpu=True), model, data.test, build_task(config, data.prior))
+    model = trainer_for(JOINT, release, tmp_path).unwrapped
+    _, rows = evaluate_model(Accelerator(cpu=True), model, data.test, build_task(config, data.prior))
     masked = {c.identifier for c in release.segmentation("test")}
     scored = {c.identifier for c in release.erosion("test")}
     assert {r["case"] for r in rows["segmentation"]} >= masked
@@ -129,11 +129,11 @@ def test_batch_without_masks_and_batch_without_scores_have_all_gradients(release
         {"has_bones": torch.zeros_like(batch["has_bones"]), "has_eroded": torch.zeros_like(batch["has_eroded"])},
         {"scores": torch.full_like(batch["scores"], -1)},
     ):
-        trainer.bare.zero_grad()
+        trainer.unwrapped.zero_grad()
         loss = trainer.task.losses(trainer.model, {**batch, **changes}, 0.5)["loss"]
         loss.backward()
         assert loss.isfinite()
-        assert all(p.grad is not None for p in trainer.bare.parameters())
+        assert all(p.grad is not None for p in trainer.unwrapped.parameters())
 
 
 def test_learning_rate_warms_up_and_falls_to_the_floor(release, tmp_path):
@@ -152,7 +152,7 @@ from accelerate import Accelerator
 from jointwrist.config import build
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.evaluate import evaluate
+from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import Trainer
@@ -162,7 +162,7 @@ accelerator = Accelerator(cpu=True)
 data = load_run_data(config, Release.open(Path(root)))
 task = build_task(config, data.prior)
 trainer = Trainer(accelerator, config, data, task, Path(folder))
-losses, rows = evaluate(accelerator, trainer.kept, data.test, task, losses=True)
+losses, rows = evaluate_model(accelerator, trainer.eval_model, data.test, task, losses=True)
 trainer.fit()
 if accelerator.is_main_process:
     result = {"processes": accelerator.num_processes, "losses": losses, "rows": rows}
@@ -206,7 +206,7 @@ def test_teacher_is_followed_where_it_is_sure(release, tmp_path):
     own = torch.nn.functional.binary_cross_entropy_with_logits(logits[sure], (logits[sure] > 0).float())
     assert sure.any() and torch.allclose(same, own, rtol=1e-4)
     with torch.no_grad():
-        for parameter in trainer.bare.decoder.parameters():
+        for parameter in trainer.unwrapped.decoder.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
     assert trainer.task.losses(trainer.model, batch, 0.5)["consistency"] > same
 
@@ -222,7 +222,7 @@ def test_masks_of_a_frozen_segmenter_drive_the_erosion_head(release, tmp_path):
             parameter.add_(torch.randn_like(parameter))
     before = weights(segmenter)
     batch = task.prepare(next(iter(cascade.loader)), training=False)
-    model = cascade.bare.eval()
+    model = cascade.unwrapped.eval()
     with torch.no_grad():
         found = segmenter.segment(batch["image"]).sigmoid()
         expected = model(batch["image"], batch["detail"], found)
@@ -257,9 +257,11 @@ def test_a_run_starts_from_the_weights_that_it_names(release, tmp_path):
     first = {**JOINT, "optim": {**JOINT["optim"], "epochs": 1}}
     kept = trainer_for(first, release, tmp_path / "first").fit()
     again = trainer_for({**first, "seed": 1, "start": str(tmp_path / "first")}, release, tmp_path / "again")
-    torch.testing.assert_close(weights(again.bare), weights(kept), rtol=0, atol=0)
-    torch.testing.assert_close(weights(again.kept), weights(kept), rtol=0, atol=0)
-    assert not torch.equal(weights(trainer_for({**first, "seed": 1}, release, tmp_path / "chance").bare), weights(kept))
+    torch.testing.assert_close(weights(again.unwrapped), weights(kept), rtol=0, atol=0)
+    torch.testing.assert_close(weights(again.eval_model), weights(kept), rtol=0, atol=0)
+    assert not torch.equal(
+        weights(trainer_for({**first, "seed": 1}, release, tmp_path / "chance").unwrapped), weights(kept)
+    )
 
     windows = {**first, "options": {"encoder": "swin", "roi_crop": 32}, "start": str(tmp_path / "first")}
     with pytest.raises(DataError, match=r"best\.safetensors: was trained with options .* give it the same"):
@@ -271,8 +273,8 @@ def test_a_run_starts_from_the_weights_that_it_names(release, tmp_path):
         trainer_for({**first, "start": "nowhere"}, release, tmp_path / "none")
 
 
-def test_starting_from_chance_leaves_the_identity_of_a_run_as_it_was():
+def test_starting_from_chance_leaves_the_hash_of_a_run_as_it_was():
     config = build(RunConfig, JOINT)
-    assert "start" not in identity(config) and "uneven" not in identity(config)["augment"]
-    assert identity(replace(config, augment=replace(config.augment, uneven=0.1)))["augment"]["uneven"] == 0.1
-    assert identity(config) != identity(replace(config, start="x"))
+    assert "start" not in hashed_values(config) and "uneven" not in hashed_values(config)["augment"]
+    assert hashed_values(replace(config, augment=replace(config.augment, uneven=0.1)))["augment"]["uneven"] == 0.1
+    assert config_hash(config) != config_hash(replace(config, start="x"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jointwrist.config import build
 from jointwrist.data.hands import ALONE, other_hands, study_batches
 from jointwrist.data.samplers import EpochBatches, ProcessBatches
-from jointwrist.engine.evaluate import evaluate
+from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data, share_loader
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks import build_task
@@ -104,7 +104,7 @@ def test_evaluation_does_not_depend_on_batches_or_processes(model, release):
     rows = []
     for size in (2, 3, 16):
         data, task = load_run_data(config(size), release), build_task(config(size))
-        rows.append(evaluate(Accelerator(cpu=True), model, data.test, task)[1]["erosion"])
+        rows.append(evaluate_model(Accelerator(cpu=True), model, data.test, task)[1]["erosion"])
     model.eval()
     for found in rows[1:]:
         assert [row["case"] for row in found] == [row["case"] for row in rows[0]]

@@ -212,7 +212,7 @@ def test_training_starts_from_the_files_of_the_configuration(vmamba, release, tm
     )
     data = load_run_data(config, release)
     trainer = Trainer(Accelerator(cpu=True), config, data, build_task(config, data.prior), tmp_path / "run")
-    loaded = trainer.bare.encoder.stages[0][0].op.in_proj.weight
+    loaded = trainer.unwrapped.encoder.stages[0][0].op.in_proj.weight
     assert torch.equal(loaded.cpu(), vmamba["layers.0.blocks.0.op.in_proj.weight"])
     report = (tmp_path / "run" / "pretrained.txt").read_text(encoding="utf-8")
     assert all(key in report for key in vmamba)

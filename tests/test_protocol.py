@@ -18,8 +18,9 @@ from jointwrist.data.datasets import CropDataset
 from jointwrist.data.preprocess import prepare_image
 from jointwrist.data.ram_w600 import load_crop
 from jointwrist.engine.augment import Augment
-from jointwrist.engine.calibrate import settle
-from jointwrist.engine.evaluate import evaluate, selection_figure
+from jointwrist.engine.calibration import calibrate
+from jointwrist.engine.case_results import selection_figure
+from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import AugmentConfig, RunConfig
 from jointwrist.engine.tasks import ErosionTask, SegmentationTask, build_task
@@ -124,7 +125,7 @@ def test_masks_are_raw_outputs_above_one_half_or_probabilities_above_one_half(pr
         "patient": ["a", "b", "c"],
         "side": ["R"] * 3,
     }
-    rows = SegmentationTask(run(protocol, "unetpp")).mask_rows(raw, batch)
+    rows = SegmentationTask(run(protocol, "unetpp")).mask_results(raw, batch)
     assert all(row["dsc"] == 1.0 for row in rows if row["kind"] == "bone")
 
 
@@ -207,10 +208,10 @@ def test_patience_ends_a_run_that_does_not_improve(release, tmp_path, monkeypatc
 def test_weight_decay_spares_biases_and_norms_in_clean_alone(protocol, share, release, tmp_path):
     made = trainer(protocol, "mobilenet", release, tmp_path)
     decays = {id(p): group["weight_decay"] for group in made.optimizer.param_groups for p in group["params"]}
-    thin = [p for p in made.bare.parameters() if p.ndim <= 1]
-    assert len(decays) == len(list(made.bare.parameters()))
+    thin = [p for p in made.unwrapped.parameters() if p.ndim <= 1]
+    assert len(decays) == len(list(made.unwrapped.parameters()))
     assert all(decays[id(p)] == (0.01 if share == 0.0 else 0.0) for p in thin)
-    assert all(decays[id(p)] == 0.01 for p in made.bare.parameters() if p.ndim > 1)
+    assert all(decays[id(p)] == 0.01 for p in made.unwrapped.parameters() if p.ndim > 1)
 
 
 class Probe(nn.Module):
@@ -232,17 +233,17 @@ def test_autocast_in_training_only_or_in_evaluation_too(everywhere, release, tmp
     monkeypatch.setattr("jointwrist.engine.build.create_model", lambda *_, **__: Probe())
     made = trainer(OFFICIAL, "mobilenet", release, tmp_path, "bf16", autocast_evaluation=everywhere)
     made._step(next(iter(made.loader)), 0)
-    assert made.bare.seen == [torch.bfloat16]
-    made.bare.seen.clear()
-    evaluate(made.accelerator, made.bare, made.data.val, made.task)
-    assert set(made.bare.seen) == {torch.bfloat16 if everywhere else torch.float32}
+    assert made.unwrapped.seen == [torch.bfloat16]
+    made.unwrapped.seen.clear()
+    evaluate_model(made.accelerator, made.unwrapped, made.data.val, made.task)
+    assert set(made.unwrapped.seen) == {torch.bfloat16 if everywhere else torch.float32}
 
 
 def test_threshold_from_validation_in_clean_alone(release, tmp_path, monkeypatch):
     monkeypatch.setattr("jointwrist.engine.build.create_model", lambda *_, **__: Probe())
     for protocol, decided in ((OFFICIAL, False), (CLEAN, True)):
         made = trainer(protocol, "mobilenet", release, tmp_path / protocol.name)
-        thresholds = settle(made.accelerator, made.bare, made.data.train, made.task)
+        thresholds = calibrate(made.accelerator, made.unwrapped, made.data.train, made.task)
         assert ("erosion_balanced" in thresholds) == decided
         assert (thresholds["erosion"] == 0.5) == (not decided)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from jointwrist.config import build
-from jointwrist.engine.evaluate import mean_figures
+from jointwrist.engine.case_results import mean_figures
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks import build_task
 from jointwrist.registry import create_model

@@ -17,7 +17,7 @@ from benchmarks.speed_loading import masked_cases
 from benchmarks.speed_memory import BOUNDS, GROWTH_BOUND, WORK, benchmark_memory, growth
 from jointwrist.data.datasets import WristDataset
 from jointwrist.data.ram_w600 import Release
-from jointwrist.engine.evaluate import evaluate
+from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import OptimConfig, RunConfig
 from jointwrist.engine.tasks import build_task
@@ -50,7 +50,7 @@ def test_evaluation_holds_no_more_images_of_many_wrists_than_of_few(folder):
     most = []
     for number in (4, 24):
         watched = Watched(WristDataset(masked_cases(folder, number), 32, cache=False))
-        _, rows = evaluate(Accelerator(), nn.Conv2d(1, 14, 1), watched, build_task(config), losses=True)
+        _, rows = evaluate_model(Accelerator(), nn.Conv2d(1, 14, 1), watched, build_task(config), losses=True)
         assert len({row["case"] for row in rows["segmentation"]}) == number
         most.append(watched.most)
     assert most[0] == most[1] <= 2 * config.optim.batch_size

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from jointwrist.config import build
-from jointwrist.engine.evaluate import evaluate
+from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks import build_task
@@ -111,7 +111,7 @@ def test_groups_of_accumulated_steps_begin_anew_each_epoch_and_weigh_their_steps
 
     def step():
         mean = [sum(parts) / len(gradients) for parts in zip(*gradients, strict=True)]
-        for parameter, expected in zip(trainer.bare.parameters(), mean, strict=True):
+        for parameter, expected in zip(trainer.unwrapped.parameters(), mean, strict=True):
             torch.testing.assert_close(parameter.grad, expected, rtol=1e-4, atol=1e-6)
         groups.append(len(gradients))
         gradients.clear()
@@ -128,5 +128,5 @@ def test_networks_come_back_in_evaluation_mode(release, tmp_path):
     model = trainer.fit()
     assert not any(module.training for module in model.modules())
     assert not any(module.training for module in load_weights(tmp_path / BEST)[0].modules())
-    evaluate(trainer.accelerator, model.train(), trainer.data.val, trainer.task)
+    evaluate_model(trainer.accelerator, model.train(), trainer.data.val, trainer.task)
     assert not any(module.training for module in model.modules())

@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmarks.tables.table import ABSENT, FAILED, NOT_RUN, OVER_SEEDS, NoFigure
 from jointwrist.config import digest
-from jointwrist.engine.run_config import identity
+from jointwrist.engine.run_config import hashed_values
 from jointwrist.errors import DataError
 from jointwrist.registry import list_models, model_spec
 
@@ -92,7 +92,7 @@ def name_runs(records: list[dict[str, Any]]) -> None:
     """Put the name of its run into every record."""
     configurations: dict[str, set[str]] = {}
     for record in records:
-        record["run"] = digest({k: v for k, v in identity(record["config"]).items() if k != "seed"})[:6]
+        record["run"] = digest({k: v for k, v in hashed_values(record["config"]).items() if k != "seed"})[:6]
         configurations.setdefault(record["model"], set()).add(record["run"])
     for record in records:
         several = len(configurations[record["model"]]) > 1

@@ -62,7 +62,7 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
 
     from jointwrist.config import build, merge_trees, parse_overrides
     from jointwrist.data.ram_w600 import Release
-    from jointwrist.engine import evaluate as engine
+    from jointwrist.engine import evaluation as engine
     from jointwrist.engine.leaks import name_trained, recorded_patients, records
     from jointwrist.engine.loaders import load_run_data
     from jointwrist.engine.run_config import RunConfig, StreamConfig
@@ -103,7 +103,7 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
         tables = evaluate_radiographs(accelerator, predictor, cases, arguments.batch_size, complain)
     else:
         cases, task = ConcatDataset(datasets), build_task(config, data.prior)
-        _, tables = engine.evaluate(accelerator, model.to(accelerator.device), cases, task)
+        _, tables = engine.evaluate_model(accelerator, model.to(accelerator.device), cases, task)
     missing = {case.identifier for dataset in datasets for case in dataset.cases} if on_radiograph else set()
     missing -= {row["case"] for rows in tables.values() for row in rows}
     if not accelerator.is_main_process:

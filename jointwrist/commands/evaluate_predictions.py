@@ -126,10 +126,10 @@ def _write(
     import pandas as pd
 
     from jointwrist.commands.evaluate import means
-    from jointwrist.engine.evaluate import ROW_KEYS
+    from jointwrist.engine.case_results import CASE_KEYS
     from jointwrist.files import atomic
 
-    frame = pd.DataFrame(rows).sort_values(list(ROW_KEYS[table or name]))
+    frame = pd.DataFrame(rows).sort_values(list(CASE_KEYS[table or name]))
     if arguments.name:
         frame.insert(0, "model", arguments.name)
     path = arguments.out / f"{name}.csv"

@@ -46,7 +46,7 @@ def train(arguments: argparse.Namespace) -> int:
 
     from jointwrist.config import build, merge_trees, parse_overrides, read_yaml
     from jointwrist.data.ram_w600 import Release
-    from jointwrist.engine.calibrate import settle
+    from jointwrist.engine.calibration import calibrate
     from jointwrist.engine.loaders import load_run_data
     from jointwrist.engine.run_config import RunConfig
     from jointwrist.engine.session import open_accelerator, tracked
@@ -84,7 +84,7 @@ def train(arguments: argparse.Namespace) -> int:
         trainer.log = epoch_done
         with graceful_stop():
             model = trainer.fit()
-    thresholds = settle(accelerator, model, data.val, task)
+    thresholds = calibrate(accelerator, model, data.val, task)
     if accelerator.is_main_process:
         save_weights(arguments.out / BEST, model, trainer.info(thresholds))
         write_frame(history, pd.DataFrame(trainer.history))

@@ -15,6 +15,7 @@ from jointwrist.config import (
     Seed,
     Share,
     ShareBelowOne,
+    digest,
     to_dict,
 )
 
@@ -272,19 +273,24 @@ def uses_pixel_truth(config: RunConfig) -> bool:
     return mapped and config.erosion.pixel_truth and config.erosion.map > 0
 
 
-def identity(config: RunConfig | Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a configuration that decide what comes out of a run.
+def config_hash(config: RunConfig | Mapping[str, Any]) -> str:
+    """Return the 12 hexadecimal digits that identify a run by the values that decide its result."""
+    return digest(hashed_values(config))
 
-    How it is executed is left out: the processes that read, what is kept in memory, how often the state is saved. A run
-    goes on, and a finished one is known again, when these change.
+
+def hashed_values(config: RunConfig | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a configuration that decide the result of a run.
+
+    How it is executed is left out: loader processes, cache, how often the state is saved. An interrupted run continues,
+    and a finished one is recognised, when these change.
 
     Args:
-        config: Configuration, or the values of one as they are kept in `job.json`.
+        config: Configuration, or the values of one as stored in `job.json`.
     """
     values = to_dict(config) if isinstance(config, RunConfig) else dict(config)
     optim = {key: value for key, value in values.get("optim", {}).items() if key != "save_minutes"}
     augment = dict(values.get("augment", {}))
-    # without what later versions added, a run has the identity that it had before there was a choice
+    # values that later versions added are left out at their defaults, so that earlier runs keep their hash
     executed = {"workers", "cache"} | ({"start"} if not values.get("start") else set())
     if not augment.get("uneven"):
         augment.pop("uneven", None)

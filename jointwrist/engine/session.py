@@ -17,8 +17,8 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from jointwrist.config import ConfigError, to_dict
+from jointwrist.engine.distributed import TIMEOUT, open_process_groups
 from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.together import TIMEOUT, open_meeting
 
 
 def open_accelerator(
@@ -55,7 +55,7 @@ def open_accelerator(
         log_with=tracker,
         project_dir=str(folder),
     )
-    open_meeting(accelerator)
+    open_process_groups(accelerator)
     return accelerator
 
 

@@ -21,13 +21,14 @@ from tqdm.auto import tqdm
 
 from jointwrist.config import digest
 from jointwrist.engine.build import build_model, build_optimizer, start_from, weight_info
-from jointwrist.engine.evaluate import evaluate, mean_figures, selection_figure
+from jointwrist.engine.case_results import mean_figures, selection_figure
+from jointwrist.engine.distributed import average_over_processes, sync_errors
+from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.leaks import patient_record
 from jointwrist.engine.loaders import RunData, train_loader
-from jointwrist.engine.run_config import RunConfig, identity
+from jointwrist.engine.run_config import RunConfig, config_hash
 from jointwrist.engine.stop import STOP
 from jointwrist.engine.tasks import Task
-from jointwrist.engine.together import average, tell
 from jointwrist.errors import DataError, TrainingError
 from jointwrist.files import write_text
 from jointwrist.weights.checkpoint import load_state, read_weights, save_state, save_weights
@@ -77,7 +78,7 @@ class Trainer:
         # training and evaluation enter autocast themselves; the wrapper would force it on evaluation in float32 too
         accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         decay_rate = config.optim.ema
-        self.ema = AveragedModel(self.bare, multi_avg_fn=get_ema_multi_avg_fn(decay_rate)) if decay_rate else None
+        self.ema = AveragedModel(self.unwrapped, multi_avg_fn=get_ema_multi_avg_fn(decay_rate)) if decay_rate else None
         if self.ema is not None:
             task.teacher = self.ema.module
         if accelerator.num_processes > 1:
@@ -85,7 +86,7 @@ class Trainer:
         self.loader = train_loader(data, config.workers, accelerator.process_index, accelerator.num_processes)
         self.steps_per_epoch = len(data.batches)
         self.total_steps = max(self.steps_per_epoch * config.optim.epochs, 1)
-        self.epoch, self.step_in_epoch, self.stale = 0, 0, 0
+        self.epoch, self.step_in_epoch, self.epochs_without_improvement = 0, 0, 0
         self.best = math.inf
         self.history: list[dict[str, Any]] = []
         self.sums: dict[str, float | torch.Tensor] = {}
@@ -95,20 +96,20 @@ class Trainer:
         self._begin_group()
 
     @property
-    def bare(self) -> nn.Module:
+    def unwrapped(self) -> nn.Module:
         """The model without the wrappers of distributed training."""
         return self.accelerator.unwrap_model(self.model)
 
     @property
-    def kept(self) -> nn.Module:
+    def eval_model(self) -> nn.Module:
         """The model that is validated and kept: the moving average if there is one."""
-        return self.bare if self.ema is None else self.ema.module
+        return self.unwrapped if self.ema is None else self.ema.module
 
     @property
     def finished(self) -> bool:
         """Whether all epochs are done or patience is at its end."""
         optim = self.config.optim
-        return self.epoch >= optim.epochs or (optim.patience > 0 and self.stale >= optim.patience)
+        return self.epoch >= optim.epochs or (optim.patience > 0 and self.epochs_without_improvement >= optim.patience)
 
     def fit(self) -> nn.Module:
         """Train until finished; return the kept model with its best weights, in evaluation mode."""
@@ -123,8 +124,8 @@ class Trainer:
                 self._train_epoch(bar)
                 self._close_epoch(bar)
         tensors, _ = read_weights(self.folder / BEST)
-        self.kept.load_state_dict(tensors)
-        return self.kept.eval()
+        self.eval_model.load_state_dict(tensors)
+        return self.eval_model.eval()
 
     def info(self, thresholds: dict[str, float] | None = None) -> dict[str, Any]:
         """What the weights of this run say of themselves: also whom they, and what they build on, were trained on."""
@@ -171,7 +172,7 @@ class Trainer:
                 error = RuntimeError(f"DataLoader worker left ({type(cut).__name__})")
             due = time.monotonic() - saved > 60 * self.config.optim.save_minutes
             try:
-                number = tell(self.accelerator, error, STOP.signal or SAVE * due)
+                number = sync_errors(self.accelerator, error, STOP.signal or SAVE * due)
             except Exception:
                 self._save()
                 raise
@@ -202,7 +203,7 @@ class Trainer:
         self.group = {
             "step_in_epoch": self.step_in_epoch,
             "sums": dict(self.sums),
-            "buffers": {k: v.clone() for k, v in self.bare.named_buffers()} if accumulated else {},
+            "buffers": {k: v.clone() for k, v in self.unwrapped.named_buffers()} if accumulated else {},
         }
 
     def _leave(self, number: int) -> None:
@@ -232,12 +233,12 @@ class Trainer:
         if last:
             if optim.clip_norm:
                 self.accelerator.unscale_gradients()
-                for parameters in self.task.clipped_together(self.bare):
+                for parameters in self.task.clipped_together(self.unwrapped):
                     nn.utils.clip_grad_norm_(parameters, optim.clip_norm)
             self.optimizer.step()
             self.optimizer.zero_grad()
             if self.ema is not None:
-                self.ema.update_parameters(self.bare)
+                self.ema.update_parameters(self.unwrapped)
         for name, value in parts.items():
             # stays on the device: reading it would wait for the step
             self.sums[name] = self.sums.get(name, 0.0) + value.detach().float()
@@ -255,26 +256,29 @@ class Trainer:
                 f" {where}; lower optim.lr, or set precision to no"
             )
         self.unread = []
-        tell(self.accelerator, error)
+        sync_errors(self.accelerator, error)
 
     def _close_epoch(self, bar: tqdm) -> None:
         self._read_losses()
-        sums = average(self.accelerator, self.sums)
+        sums = average_over_processes(self.accelerator, self.sums)
         means = {f"train_{name}": value / self.steps_per_epoch for name, value in sums.items()}
-        losses, rows = evaluate(self.accelerator, self.kept, self.data.val, self.task, losses=True)
+        losses, rows = evaluate_model(self.accelerator, self.eval_model, self.data.val, self.task, losses=True)
         figures = {"epoch": self.epoch, "lr": self.optimizer.param_groups[0]["lr"], **means, **losses}
         figures |= mean_figures(rows)
         figure = selection_figure(self.config.optim.select, losses, rows, self.epoch)
         figures["selected_by"] = figure
         self.history.append(figures)
         improved = figure < self.best
-        self.best, self.stale = (figure, 0) if improved else (self.best, self.stale + 1)
+        if improved:
+            self.best, self.epochs_without_improvement = figure, 0
+        else:
+            self.epochs_without_improvement += 1
         self.epoch, self.step_in_epoch, self.sums = self.epoch + 1, 0, {}
         self._begin_group()
         if self.accelerator.is_main_process:
             if improved or not (self.folder / BEST).is_file():
-                save_weights(self.folder / BEST, self.kept, self.info())
-            save_weights(self.folder / LAST, self.kept, self.info())
+                save_weights(self.folder / BEST, self.eval_model, self.info())
+            save_weights(self.folder / LAST, self.eval_model, self.info())
             bar.set_postfix_str(f"epoch {self.epoch}, val {figure:.4f}, best {self.best:.4f}")
             if self.log:
                 self.log(figures)
@@ -284,14 +288,14 @@ class Trainer:
     def _save(self) -> None:
         self._read_losses()  # weights that a loss of nan has spoilt are not saved
         if self.accelerator.is_main_process:
-            model = self.bare.state_dict()
+            model = self.unwrapped.state_dict()
             model |= {name: buffer for name, buffer in self.group["buffers"].items() if name in model}
             state = {
-                "config": digest(identity(self.config)),
+                "config": config_hash(self.config),
                 "processes": self.accelerator.num_processes,
                 "epoch": self.epoch,
                 "step_in_epoch": self.group["step_in_epoch"],
-                "stale": self.stale,
+                "stale": self.epochs_without_improvement,
                 "best": self.best,
                 "history": self.history,
                 "sums": {name: float(value) for name, value in self.group["sums"].items()},
@@ -309,21 +313,22 @@ class Trainer:
         if not path.is_file():
             return
         state = load_state(path)
-        if state["config"] != digest(identity(self.config)):
+        if state["config"] != config_hash(self.config):
             raise DataError(f"{path}: belongs to another configuration; choose another folder or remove it")
         if state["processes"] != self.accelerator.num_processes:
             raise DataError(
                 f"{path}: was saved by {state['processes']} processes and cannot be continued by"
                 f" {self.accelerator.num_processes}; start as many again, or remove it"
             )
-        self.bare.load_state_dict(state["model"])
+        self.unwrapped.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
         if "scaler" in state and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        for name in ("epoch", "step_in_epoch", "stale", "best", "history", "sums"):
+        for name in ("epoch", "step_in_epoch", "best", "history", "sums"):
             setattr(self, name, state[name])
+        self.epochs_without_improvement = state["stale"]
 
 
 @contextmanager

@@ -11,8 +11,7 @@ from tqdm.auto import tqdm
 
 from jointwrist.anatomy import JOINT_NAMES, NOT_SCORED
 from jointwrist.data.ram_w600 import Case, load_sample
-from jointwrist.engine.evaluate import collect_rows
-from jointwrist.engine.tasks import Rows
+from jointwrist.engine.case_results import CaseResults, gather_case_results
 from jointwrist.errors import DataError
 from jointwrist.inference.batches import radiograph_batches
 from jointwrist.inference.predictor import Predictor
@@ -26,7 +25,7 @@ def evaluate_radiographs(
     cases: Sequence[Case],
     batch_size: int = 4,
     refused: Callable[[DataError], None] | None = None,
-) -> Rows:
+) -> CaseResults:
     """Predict the radiographs of cases as `jointwrist predict` does, and measure the results at the images' own size.
 
     Args:
@@ -58,7 +57,7 @@ def evaluate_radiographs(
                 bar.update()
     except Exception as failed:
         error = failed
-    return collect_rows(accelerator, gathered, error)
+    return gather_case_results(accelerator, gathered, error)
 
 
 def _rows(case: Case, results: Sequence[WristResult]) -> Iterator[tuple[str, dict[str, Any]]]:

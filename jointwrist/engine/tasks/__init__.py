@@ -5,12 +5,12 @@ from __future__ import annotations
 from torch import Tensor
 
 from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.tasks.base import Rows, Task
-from jointwrist.engine.tasks.erosion import ErosionTask
+from jointwrist.engine.tasks.base import Task
+from jointwrist.engine.tasks.crop_classification import ErosionTask
 from jointwrist.engine.tasks.joint import JointTask
 from jointwrist.engine.tasks.segmentation import FoundationTask, SegmentationTask
 
-__all__ = ["ErosionTask", "FoundationTask", "JointTask", "Rows", "SegmentationTask", "Task", "build_task"]
+__all__ = ["ErosionTask", "FoundationTask", "JointTask", "SegmentationTask", "Task", "build_task"]
 
 
 def build_task(config: RunConfig, prior: Tensor | None = None) -> Task:

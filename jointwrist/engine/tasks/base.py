@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from jointwrist.engine.augment import Augment
+from jointwrist.engine.case_results import CaseResults
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.losses import cross_entropy, dice_loss
 
-Rows = dict[str, list[dict[str, Any]]]
 #: Mean of a count over the processes that train together.
 Across = Callable[[Tensor], Tensor]
 
@@ -64,7 +64,7 @@ class Task:
         """
         raise NotImplementedError
 
-    def rows(self, output: Any, batch: dict[str, Any]) -> Rows:
+    def case_results(self, output: Any, batch: dict[str, Any]) -> CaseResults:
         """Return per-case rows of what `forward` gave, by table ("segmentation", "erosion")."""
         raise NotImplementedError
 

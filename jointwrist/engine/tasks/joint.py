@@ -167,17 +167,17 @@ class JointTask(SegmentationTask):
         target = roi_align(truth, rois, maps.shape[-1], scale, sampling_ratio=2, aligned=True)
         return self.config.erosion.map * map_loss(maps, target, known, across)
 
-    def rows(self, output, batch):
+    def case_results(self, output, batch):
         """Rows of a `JointOutput`."""
         keep = batch["has_bones"].cpu()
         chosen = torch.nonzero(keep).flatten().tolist()
         masked = {key: [batch[key][i] for i in chosen] for key in ("identifier", "patient", "side")}
         masked |= {key: batch[key][keep.to(batch[key].device)] for key in ("masks", "scores")}
         logits = output.mask_logits[keep.to(output.mask_logits.device)]
-        return {"segmentation": self.mask_rows(logits, masked), "erosion": self._joint_rows(output, batch)}
+        return {"segmentation": self.mask_results(logits, masked), "erosion": self._joint_results(output, batch)}
 
     @staticmethod
-    def _joint_rows(output, batch: dict[str, Any]) -> list[dict[str, Any]]:
+    def _joint_results(output, batch: dict[str, Any]) -> list[dict[str, Any]]:
         cumulative = output.erosion_logits.float().sigmoid().cpu().numpy()
         found, scores = output.roi_valid.cpu().numpy(), batch["scores"].cpu().numpy()
         rows = []

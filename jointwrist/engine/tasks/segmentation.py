@@ -49,11 +49,11 @@ class SegmentationTask(Task):
             parts["overlap"] = config.overlap * overlap_dice_loss(logits, masks, images)
         return {"loss": sum(parts.values()), **parts}
 
-    def rows(self, output, batch):
+    def case_results(self, output, batch):
         """Rows of mask logits."""
-        return {"segmentation": self.mask_rows(output, batch)}
+        return {"segmentation": self.mask_results(output, batch)}
 
-    def mask_rows(self, logits: Tensor, batch: dict[str, Any]) -> list[dict[str, Any]]:
+    def mask_results(self, logits: Tensor, batch: dict[str, Any]) -> list[dict[str, Any]]:
         """Compare masks with the truth: one row per case and bone, and per case and overlap pair."""
         threshold = 0.5 if self.config.segmentation.raw_output else 0.0
         predicted = (logits.float() > threshold).cpu().numpy()

@@ -21,7 +21,7 @@ TIMEOUT = timedelta(hours=2)
 WAIT = timedelta(minutes=1)
 
 
-def tell(accelerator: Accelerator, error: Exception | None, number: int = 0) -> int:
+def sync_errors(accelerator: Accelerator, error: Exception | None, number: int = 0) -> int:
     """Exchange what went wrong; every process calls it at the same place, whether or not something did.
 
     Args:
@@ -49,15 +49,15 @@ def tell(accelerator: Accelerator, error: Exception | None, number: int = 0) -> 
     return number
 
 
-def average(accelerator: Accelerator, figures: Mapping[str, float | Tensor]) -> dict[str, float]:
+def average_over_processes(accelerator: Accelerator, figures: Mapping[str, float | Tensor]) -> dict[str, float]:
     """Mean over processes of figures by name; a process without one counts as 0."""
     told = gather_object([{name: float(value) for name, value in figures.items()}])
     names = {name: None for part in told for name in part}
     return {name: sum(part.get(name, 0.0) for part in told) / len(told) for name in names}
 
 
-def open_meeting(accelerator: Accelerator) -> None:
-    """Make what `tell` and `all_failed` need; every process calls it, before anything can fail."""
+def open_process_groups(accelerator: Accelerator) -> None:
+    """Make what `sync_errors` and `all_failed` need; every process calls it, before anything can fail."""
     if accelerator.num_processes > 1:
         _talk()
         _meeting()

@@ -33,7 +33,7 @@ class ErosionTask(Task):
         drawn = self.config.erosion.map * map_loss(maps, target, batch["has_eroded"], across)
         return {"loss": loss + drawn, "erosion": loss, "map": drawn}
 
-    def rows(self, output, batch):
+    def case_results(self, output, batch):
         """Rows of two logits a crop."""
         logits = output.logits if isinstance(output, CropOutput) else output
         probability = logits.float().softmax(-1)[:, 1].cpu().numpy()

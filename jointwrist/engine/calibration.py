@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 from torch import nn
 from torch.utils.data import Dataset
 
-from jointwrist.engine.evaluate import evaluate
+from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.tasks import Task
 from jointwrist.metrics.erosion import best_balanced_threshold, best_f1_threshold
 
@@ -45,7 +45,7 @@ def platt_scaling(eroded: np.ndarray, probability: np.ndarray) -> tuple[float, f
     return float(found.x[0]), float(found.x[1])
 
 
-def settle(accelerator: Accelerator, model: nn.Module, validation: Dataset, task: Task) -> dict[str, float]:
+def calibrate(accelerator: Accelerator, model: nn.Module, validation: Dataset, task: Task) -> dict[str, float]:
     """Calibrate a joint network on validation, and choose the thresholds of the erosion call.
 
     Args:
@@ -64,7 +64,7 @@ def settle(accelerator: Accelerator, model: nn.Module, validation: Dataset, task
         return thresholds
     if config.task == "joint":
         model.erosion.calibration.copy_(model.erosion.calibration.new_tensor([1.0, 0.0]))
-    _, rows = evaluate(accelerator, model, validation, task)
+    _, rows = evaluate_model(accelerator, model, validation, task)
     eroded = np.array([row["score"] > 0 for row in rows["erosion"]])
     probability = np.array([row["probability"] for row in rows["erosion"]])
     if eroded.all() or not eroded.any():

@@ -1,0 +1,75 @@
+"""Evaluate a model over a dataset: per-case results, every case exactly once, on any number of processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object, send_to_device
+from torch import nn
+from torch.utils.data import Dataset
+
+from jointwrist.engine.case_results import CaseResults, gather_case_results
+from jointwrist.engine.loaders import share_loader
+from jointwrist.engine.tasks import Task
+
+
+@torch.no_grad()
+def evaluate_model(
+    accelerator: Accelerator, model: nn.Module, dataset: Dataset, task: Task, losses: bool = False
+) -> tuple[dict[str, float], CaseResults]:
+    """Run a model over a dataset.
+
+    Args:
+        accelerator: Processes share the dataset; every process returns all results.
+        model: Model without a distributed wrapper, because processes may have different numbers of batches. It is left
+            in evaluation mode.
+        dataset: Items of the task.
+        task: Computes per-case results and losses.
+        losses: Whether to average the losses too.
+
+    Returns:
+        Mean losses as `val_<name>` (empty without `losses`), and per-case results.
+
+    Raises:
+        RuntimeError: A case was evaluated twice.
+        TrainingError: Another process failed to evaluate its part.
+    """
+    model.eval()
+    config = task.config
+    loader = share_loader(
+        dataset,
+        config.optim.batch_size,
+        config.workers,
+        accelerator.process_index,
+        accelerator.num_processes,
+        whole_studies=bool(config.options.get("other_hand")),
+    )
+    gathered: list[tuple[str, dict[str, Any]]] = []
+    sums: Counter[str] = Counter()
+    error: Exception | None = None
+    try:
+        for batch in loader:
+            batch = task.prepare(send_to_device(batch, accelerator.device), training=False)
+            with accelerator.autocast() if config.autocast_evaluation else nullcontext():
+                output = task.forward(model, batch)
+                if losses:
+                    size = len(batch["identifier"])
+                    parts = task.output_losses(output, batch, 1.0)
+                    sums.update({name: float(value) * size for name, value in parts.items()})
+                    sums["images"] += size
+                for table, rows in task.case_results(output, batch).items():
+                    gathered += [(table, row) for row in rows]
+    except Exception as failed:
+        error = failed
+    results = gather_case_results(accelerator, gathered, error)
+    if accelerator.num_processes > 1:
+        total: Counter[str] = Counter()
+        for part in gather_object([dict(sums)]):
+            total.update(part)
+        sums = total
+    images = sums.pop("images", 0)
+    return {f"val_{name}": value / images for name, value in sums.items()} if images else {}, results
