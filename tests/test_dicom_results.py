@@ -210,6 +210,44 @@ def test_nothing_of_the_patient_but_what_dicom_requires(case):
         assert pydicom.dcmread(case.folder / f"{name}_True.dcm").PatientIdentityRemoved == "YES"
 
 
+def test_deidentified_results_have_new_uids_that_agree(case):
+    source = pydicom.dcmread(case.radiograph)
+    seg, report = (pydicom.dcmread(case.folder / f"{name}_True.dcm") for name in ("seg", "sr"))
+    for file in ("seg_True.dcm", "sr_True.dcm"):
+        for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            assert source[name].value.encode() not in (case.folder / file).read_bytes()
+    assert seg.StudyInstanceUID == report.StudyInstanceUID
+    series = seg.ReferencedSeriesSequence[0]
+    evidence = report.CurrentRequestedProcedureEvidenceSequence[0]
+    assert evidence.StudyInstanceUID == seg.StudyInstanceUID
+    assert evidence.ReferencedSeriesSequence[0].SeriesInstanceUID == series.SeriesInstanceUID
+    assert (
+        evidence.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        == series.ReferencedInstanceSequence[0].ReferencedSOPInstanceUID
+    )
+
+
+def test_each_probability_names_the_box_that_it_was_inferred_from(case):
+    """Cornerstone's adapter looks for the coordinates in the group's first number, highdicom in the group itself."""
+    report = pydicom.dcmread(case.folder / "sr_False.dcm")
+    groups = [item for item in findings(report) if item.ValueType == "CONTAINER"]
+    assert len(groups) == 6
+    for group in groups[:5]:
+        items = {item.ValueType: item for item in reversed(group.ContentSequence)}  # the first of each type
+        (coordinates,) = items["NUM"].ContentSequence
+        assert coordinates.RelationshipType == "INFERRED FROM"
+        assert (coordinates.GraphicType, coordinates.GraphicData) == (
+            items["SCOORD"].GraphicType,
+            items["SCOORD"].GraphicData,
+        )
+
+
+def findings(report):
+    """Items of a report's Imaging Measurements."""
+    named = {item.ConceptNameCodeSequence[0].CodeMeaning: item for item in report.ContentSequence}
+    return named["Imaging Measurements"].ContentSequence
+
+
 def test_dciodvfy_finds_no_error(case):
     programs.need("dciodvfy", "dicom3tools")
     files = [case.radiograph, *sorted(case.folder.glob("s*_*.dcm"))]

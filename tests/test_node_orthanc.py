@@ -9,12 +9,16 @@ import urllib.request
 
 import numpy as np
 import programs
+import pydicom
 import pytest
 from dicom_files import save
 from node_peers import discs, free_port, radiograph, running, wait_for
 from PIL import Image
 
+from jointwrist.data.dicom import load_radiograph
 from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig, PeerConfig
+from jointwrist.outputs.dicom_objects import BUILDERS
+from jointwrist.outputs.dicom_source import save_dataset
 
 pytest.importorskip("pynetdicom", reason="the extra `node` is not installed")
 PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
@@ -106,3 +110,19 @@ def test_results_lie_in_the_radiographs_study_and_are_shown(orthanc, peer, tmp_p
     command = [findscu, "-S", "-v", "-aec", "ORTHANC", *query, "127.0.0.1", str(orthanc.dicom)]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert all(f"CS [{name}" in answer.stdout + answer.stderr for name in ("CR", "SEG", "SR", "PR", "OT"))
+
+
+def test_deidentified_results_lie_beside_the_identified_study(orthanc, tmp_path):
+    """One study under two patients is not found by WADO-RS any more."""
+    storescu = programs.need("storescu", "dcmtk")
+    source = radiograph(size=128)
+    path = save(source, tmp_path / "radiograph.dcm")
+    (result,) = discs().predict([load_radiograph(path)])
+    files = [save_dataset(build(result, True), tmp_path / f"{kind}.dcm") for kind, build in BUILDERS.items()]
+    to = ["-aec", "ORTHANC", "127.0.0.1", str(orthanc.dicom)]
+    subprocess.run([storescu, "-R", *to, path, *files], check=True, timeout=60)
+    hidden = pydicom.dcmread(files[0]).StudyInstanceUID
+    assert set(orthanc.instances(source.StudyInstanceUID)) == {"CR"}
+    assert set(orthanc.instances(hidden)) == {"SEG", "SR", "PR", "OT"}
+    for uid in (source.StudyInstanceUID, hidden):
+        assert orthanc.get(f"/dicom-web/studies/{uid}", 'multipart/related; type="application/dicom"')

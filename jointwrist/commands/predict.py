@@ -71,7 +71,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--deidentify",
         action="store_true",
-        help="leave patient and study, not UIDs, empty in DICOM files, and number the images in place of their names",
+        help="leave patient and study empty and replace the UIDs in DICOM files; number the images in place of their"
+        " names",
     )
     parser.set_defaults(run=predict, misused=parser.error)
 

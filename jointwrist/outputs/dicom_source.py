@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ PART_CODES: dict[int, tuple[tuple[str, str, str], ...]] = {
 _REFERENCE = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 _STUDY = ("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyID")
+#: Part of every new UID, drawn once per process and never stored.
+_SECRET = secrets.token_hex(32)
 _PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
 
 
@@ -65,10 +68,13 @@ def laterality(radiograph: Radiograph) -> Code | None:
 def source_dataset(radiograph: Radiograph, deidentify: bool) -> Dataset:
     """Return the part of a radiograph's header that a result must repeat.
 
-    That is the reference to the image, whether it was ever compressed with loss, the radiograph's pixel spacing, which
+    This is the reference to the image, whether it was ever compressed with loss, the radiograph's pixel spacing, which
     may be that at the detector, and the attributes of patient and study without which the result is not filed with it
-    (types 1 and 2 of the Patient and General Study modules); nothing else of the header. De-identified, the latter are
-    empty. The instance UIDs stay: by them the result finds its image, and they name nobody.
+    (types 1 and 2 of the Patient and General Study modules); nothing else of the header.
+
+    De-identified, the attributes of patient and study are empty, and the UIDs of study, series and image are replaced
+    (PS3.15, annex E). All results of one process get the same new UID for the same old one, so that results of one
+    study stay together; the old UIDs cannot be computed from the new ones.
 
     Raises:
         DataError: The radiograph is no DICOM image, or its header lacks what a reference needs.
@@ -76,6 +82,7 @@ def source_dataset(radiograph: Radiograph, deidentify: bool) -> Dataset:
     """
     require("highdicom", "dicom")
     from pydicom import Dataset
+    from pydicom.uid import generate_uid
     from pydicom.valuerep import DSfloat
 
     if radiograph.header is None:
@@ -107,6 +114,9 @@ def source_dataset(radiograph: Radiograph, deidentify: bool) -> Dataset:
         source.SliceThickness = source.PixelSpacing[1]
     for name in (*_STUDY, *_PATIENT):
         setattr(source, name, "" if deidentify else _text(radiograph.header, name))
+    if deidentify:
+        for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            setattr(source, name, generate_uid(entropy_srcs=[_SECRET, source[name].value]))
     return source
 
 
@@ -120,7 +130,7 @@ def orientation(header: Dataset) -> list[str] | str:
 def mark_deidentified(dataset: Dataset) -> None:
     """Say in a result that patient and study are left out of it."""
     dataset.PatientIdentityRemoved = "YES"
-    dataset.DeidentificationMethod = "patient and study attributes left empty; instance UIDs kept"
+    dataset.DeidentificationMethod = "patient and study attributes left empty; UIDs replaced"
 
 
 def save_dataset(dataset: Dataset, path: str | Path) -> Path:

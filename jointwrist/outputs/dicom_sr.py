@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,6 @@ from jointwrist.outputs.dicom_source import (
 if TYPE_CHECKING:
     from highdicom.sr import (
         ComprehensiveSR,
-        ImageRegion,
         MeasurementReport,
         MeasurementsAndQualitativeEvaluations,
         ObservationContext,
@@ -48,7 +47,8 @@ def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
 
     Each of the six joint surfaces is a measurement group with its bone and side as the finding site; the probability
     of erosion (0 to 1); erosion as present or absent at the model's threshold; the score level; and the joint box as a
-    region of the source image. A surface without a score is said to be not assessed. The report is complete
+    region of the source image. The probability names the box once more as what it was inferred from, which Cornerstone
+    (OHIF) needs to make a rectangle of it. A surface without a score is said to be not assessed. The report is complete
     but unverified.
 
     Args:
@@ -140,8 +140,9 @@ def _group(
         )
     level, probability = int(result.scores[joint.index]), float(result.probabilities[joint.index])
     label = LEVEL_LABELS[level]
-    return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-        referenced_region=_region(result.boxes[joint.index], result.radiograph.pixels.shape, source),
+    box = _rectangle(result.boxes[joint.index], result.radiograph.pixels.shape)
+    group = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        referenced_region=hd.sr.ImageRegion(source_image=hd.sr.SourceImageForRegion.from_source_image(source), **box),
         measurements=[
             hd.sr.Measurement(codes.DCM.Probability, round(probability, 6), codes.UCUM.NoUnits),
             hd.sr.Measurement(code(PRIVATE_SCHEME, *THRESHOLD), float(result.threshold), codes.UCUM.NoUnits),
@@ -156,16 +157,19 @@ def _group(
         ],
         **common,
     )
+    number = next(item for item in group[0].ContentSequence if item.ValueType == "NUM")
+    origin = hd.sr.SourceImageForRegion.from_source_image(source)
+    number.ContentSequence = [hd.sr.CoordinatesForMeasurement(source_image=origin, **box)]
+    return group
 
 
-def _region(box: np.ndarray, shape: tuple[int, int], source: Dataset) -> ImageRegion:
+def _rectangle(box: np.ndarray, shape: tuple[int, int]) -> dict[str, Any]:
     """Return a box as a closed polyline within the image; coordinates from 0 at the image's upper left edge."""
     import highdicom as hd
 
     height, width = shape
     x0, y0, x1, y1 = np.clip(box, 0, [width, height, width, height]).astype(float).tolist()
-    return hd.sr.ImageRegion(
-        graphic_type=hd.sr.GraphicTypeValues.POLYLINE,
-        graphic_data=np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]),
-        source_image=hd.sr.SourceImageForRegion.from_source_image(source),
-    )
+    return {
+        "graphic_type": hd.sr.GraphicTypeValues.POLYLINE,
+        "graphic_data": np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]),
+    }
