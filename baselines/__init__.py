@@ -1,12 +1,15 @@
-"""The models of the RAM-W600 benchmark; importing this package enters them into the registry."""
+"""The single-task models of the RAM-W600 benchmark, installed as `jointwrist_baselines`.
+
+Importing the package enters them into the registry of jointwrist, which finds it by its entry point in
+`pyproject.toml`.
+"""
 
 from __future__ import annotations
 
 import importlib
 
-from baselines.official import load_official_state
-
-__all__ = ["load_official_state"]
+if __name__ != "jointwrist_baselines":
+    raise ImportError("import jointwrist_baselines: the folder `baselines` is installed under that name")
 
 MODULES = (
     "segmentation.monai_nets",
@@ -24,4 +27,4 @@ MODULES = (
 )
 
 for _module in MODULES:
-    importlib.import_module(f"baselines.{_module}")
+    importlib.import_module(f".{_module}", __name__)

@@ -1,47 +1,26 @@
 """The table of models in this package's README, generated from the registry.
 
-`python -m baselines.readme --write` brings the README up to date; `--check` fails when it is not.
+`python -m jointwrist_baselines.readme --write` brings the README up to date; `--check` fails when it is not.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
-from jointwrist.registry import TASKS, ModelSpec, list_models, model_spec
+from jointwrist.commands.models import HEADER, NUMBERS, table_rows
+from jointwrist.registry import TASKS, list_models, model_spec
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- models: begin -->", "<!-- models: end -->"
-
-HEADER = ("model", "task", "row in the paper", "parameters", "input", "licence of the original", "code", "architecture")
-#: Columns of numbers.
-NUMBERS = (3, 4)
-
-
-def rows(specs: Iterable[ModelSpec]) -> list[tuple[str, ...]]:
-    """Return what the registry knows of each model, a text for each column of `HEADER`."""
-    return [
-        (
-            spec.name,
-            spec.task,
-            spec.published_name or "-",
-            f"{spec.parameters:,}",
-            str(spec.input_size),
-            spec.licence,
-            spec.code,
-            spec.paper,
-        )
-        for spec in specs
-    ]
 
 
 def table() -> str:
     """Return all models as a Markdown table, task by task."""
     specs = [model_spec(name) for task in TASKS for name in list_models(task=task)]
     rule = ("--:" if column in NUMBERS else "---" for column in range(len(HEADER)))
-    return "\n".join(f"| {' | '.join(row)} |" for row in (HEADER, tuple(rule), *rows(specs)))
+    return "\n".join(f"| {' | '.join(row)} |" for row in (HEADER, tuple(rule), *table_rows(specs)))
 
 
 def filled(text: str) -> str:
@@ -58,7 +37,9 @@ def filled(text: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write or check the README; return 1 if the check fails."""
-    parser = argparse.ArgumentParser(prog="python -m baselines.readme", description="table of models in the README")
+    parser = argparse.ArgumentParser(
+        prog="python -m jointwrist_baselines.readme", description="table of models in the README"
+    )
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--write", action="store_true", help="bring the table up to date")
     mode.add_argument("--check", action="store_true", help="fail if the table is not up to date")
@@ -67,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     if text == filled(text):
         return 0
     if not write:
-        print(f"{README.name} is stale; run: python -m baselines.readme --write", file=sys.stderr)
+        print(f"{README.name} is stale; run: python -m jointwrist_baselines.readme --write", file=sys.stderr)
         return 1
     README.write_text(filled(text), encoding="utf-8")
     return 0

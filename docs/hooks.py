@@ -135,11 +135,11 @@ def _default(field: dataclasses.Field) -> str:
 
 def models() -> str:
     """Return the table of the models."""
-    from baselines import readme
+    from jointwrist.commands.models import HEADER, NUMBERS, table_rows
     from jointwrist.registry import list_models, model_spec
 
-    header, rows = readme.HEADER, readme.rows([model_spec(name) for name in list_models()])
-    lines = [header, ["---:" if i in readme.NUMBERS else "---" for i in range(len(header))], *rows]
+    rows = table_rows([model_spec(name) for name in list_models()])
+    lines = [HEADER, ["---:" if i in NUMBERS else "---" for i in range(len(HEADER))], *rows]
     return "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import fnmatch
 import importlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from importlib.metadata import entry_points
 from typing import Any
 
 from torch import nn
 
-#: Modules whose import fills the registry; each imports its optional dependencies only inside its builders.
-_MODEL_MODULES = ("jointwrist.models.joint", "baselines")
+#: Group of the entry points that name modules whose import registers models. The baselines come this way, as the
+#: models of any other package do.
+ENTRY_POINTS = "jointwrist.models"
+#: The module that registers this package's own models.
+_OWN_MODELS = "jointwrist.models.joint"
 
 TASKS = ("joint", "segmentation", "erosion", "foundation")
 
@@ -71,8 +76,17 @@ def register_model(spec: ModelSpec) -> Callable[[Callable[..., nn.Module]], Call
 def _fill() -> None:
     global _filled
     if not _filled:
-        for module in _MODEL_MODULES:
-            importlib.import_module(module)
+        importlib.import_module(_OWN_MODELS)
+        # ours first, so that a name taken twice is the other package's fault
+        for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.dist.name != "jointwrist"):
+            try:
+                point.load()
+            except Exception as error:  # code of another package, whose fault must not stop the models of this one
+                warnings.warn(
+                    f"the models of {point.value} are missing: {type(error).__name__}: {error}; update or uninstall"
+                    f" {point.dist.name}",
+                    stacklevel=3,
+                )
         _filled = True
 
 

@@ -8,10 +8,10 @@ from torch import nn
 
 pytest.importorskip("monai")
 
-from baselines.classification.medmamba import MedMamba
-from baselines.layers.ss2d_v1 import SS2D, PatchMerging
-from baselines.segmentation.swin_umamba import SwinUMamba
-from baselines.segmentation.umamba import UMambaEnc
+from jointwrist_baselines.classification.medmamba import MedMamba
+from jointwrist_baselines.layers.ss2d_v1 import SS2D, PatchMerging
+from jointwrist_baselines.segmentation.swin_umamba import SwinUMamba
+from jointwrist_baselines.segmentation.umamba import UMambaEnc
 
 
 @torch.no_grad()

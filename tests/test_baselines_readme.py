@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from baselines import readme
 from jointwrist.registry import list_models, model_spec
+from jointwrist_baselines import readme
 
 
 def test_readme_is_up_to_date():
-    assert readme.main(["--check"]) == 0, "run: python -m baselines.readme --write"
+    assert readme.main(["--check"]) == 0, "run: python -m jointwrist_baselines.readme --write"
 
 
 def test_a_row_for_every_model_and_a_cell_for_every_column():

@@ -9,12 +9,12 @@ from scipy.interpolate import BSpline
 from timm.models.swin_transformer import SwinTransformerBlock
 from torch import nn
 
-from baselines.layers.spline import NUM_BASIS, cubic_basis
-from baselines.segmentation.swin_unet import DROP_PATH, SwinBlock, WindowAttention
-from baselines.segmentation.transunet import ResNet
-from baselines.segmentation.ukan import KANLinear
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model, model_spec
+from jointwrist_baselines.layers.spline import NUM_BASIS, cubic_basis
+from jointwrist_baselines.segmentation.swin_unet import DROP_PATH, SwinBlock, WindowAttention
+from jointwrist_baselines.segmentation.transunet import ResNet
+from jointwrist_baselines.segmentation.ukan import KANLinear
 
 
 def build(name, size):

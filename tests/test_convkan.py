@@ -11,7 +11,7 @@ from scipy.interpolate import BSpline
 from torch import nn
 from torch.nn import functional
 
-from baselines.classification.convkan import ConvKAN, KANConv
+from jointwrist_baselines.classification.convkan import ConvKAN, KANConv
 
 
 def test_every_edge_is_a_gelu_and_a_spline_and_nothing_beyond_the_border():

@@ -20,7 +20,7 @@ from jointwrist.weights.checkpoint import save_weights
 transformers = pytest.importorskip("transformers")
 ndimage = pytest.importorskip("scipy.ndimage")
 
-from baselines.foundation import sam as foundation  # noqa: E402
+from jointwrist_baselines.foundation import sam as foundation  # noqa: E402
 
 SIDE = 48
 

@@ -13,11 +13,11 @@ pytest.importorskip("monai")
 
 from authors_rule import arithmetic, assert_output_equals, ruled, seeded
 
-from baselines.official import load_official_state
-from baselines.segmentation.umamba import UMambaBot, UMambaEnc
 from jointwrist.cli import main
 from jointwrist.registry import create_model, model_spec
 from jointwrist.weights.checkpoint import load_weights
+from jointwrist.weights.official import load_official_state
+from jointwrist_baselines.segmentation.umamba import UMambaBot, UMambaEnc
 
 #: Of the authors' code: number of tensors in the state dict and a digest of their names and shapes; the same of the
 #: second names it has for some tensors; the buffers that are ours to compute. Then an input size, and of the output the

@@ -9,12 +9,12 @@ from torch import func
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
-from baselines.classification.medmamba import Block
-from baselines.layers.ss2d_v1 import SS2D as FirstSS2D
-from baselines.segmentation.swin_umamba import VSSBlock as SwinUMambaBlock
-from baselines.segmentation.umamba import MambaLayer
 from jointwrist.models.mamba import SS2D, MambaBlock, VSSBlock
 from jointwrist.ops.scan import selective_scan
+from jointwrist_baselines.classification.medmamba import Block
+from jointwrist_baselines.layers.ss2d_v1 import SS2D as FirstSS2D
+from jointwrist_baselines.segmentation.swin_umamba import VSSBlock as SwinUMambaBlock
+from jointwrist_baselines.segmentation.umamba import MambaLayer
 
 CHANNELS, STATES = 4, 2
 

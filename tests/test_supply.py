@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -151,8 +152,8 @@ def test_the_refusal_of_the_network_works(tmp_path):
 
 def test_no_module_uses_the_network_when_imported(tmp_path):
     code = """
-import importlib, pkgutil, baselines, jointwrist
-for package in (jointwrist, baselines):
+import importlib, pkgutil, jointwrist, jointwrist_baselines
+for package in (jointwrist, jointwrist_baselines):
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         if not module.name.endswith(("__main__", "triton_kernels")):
             importlib.import_module(module.name)
@@ -177,11 +178,16 @@ def test_prediction_uses_no_network(radiograph, tmp_path):
     assert "of 14 bones" in done.stdout
 
 
+def wheel_files(wheel: Path) -> list[Path]:
+    with zipfile.ZipFile(wheel) as archive:
+        return [Path(name) for name in archive.namelist()]
+
+
 @pytest.mark.slow
 def test_the_wheel_predicts_outside_the_tree(radiograph, tmp_path):
     tree, home = tmp_path / "tree", tmp_path / "home"
     tree.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE", "THIRD_PARTY.md"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "THIRD_PARTY.md"):
         shutil.copy(ROOT / name, tree)
     for name in ("jointwrist", "baselines"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -201,8 +207,13 @@ def test_the_wheel_predicts_outside_the_tree(radiograph, tmp_path):
     # the dependencies come from here, after the wheel's own packages
     (packages,) = home.glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(str(Path(pytest.__file__).parent.parent))
-    where = call(home / "bin" / "python", "-c", "import jointwrist, baselines; print(jointwrist.__file__)")
-    assert Path(where.strip()).is_relative_to(packages)
+    assert {path.parts[0] for path in wheel_files(wheel) if path.suffix == ".py"} == {
+        "jointwrist",
+        "jointwrist_baselines",
+    }
+    code = "import jointwrist as a, jointwrist_baselines as b; print(a.__file__, b.__file__)"
+    where = call(home / "bin" / "python", "-c", code)
+    assert all(Path(file).is_relative_to(packages) for file in where.split())
     program = home / "bin" / "jointwrist"
     assert "of 14 bones" in call(program, "predict", radiograph, "-o", tmp_path / "out")
     assert any((tmp_path / "out").iterdir())

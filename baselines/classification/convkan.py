@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.layers.spline import NUM_BASIS, cubic_basis
 from jointwrist.registry import ModelSpec, register_model
+
+from ..layers.spline import NUM_BASIS, cubic_basis
 
 WIDTHS = (32, 64, 128, 256)
 STRIDES = (1, 2, 2, 1)
@@ -82,7 +83,7 @@ register_model(
         published_name="ConvKAN",
         paper="Drokin, Kolmogorov-Arnold Convolutions, arXiv 2407.01092",
         licence="MIT",
-        code="baselines.classification.convkan",
+        code="jointwrist_baselines.classification.convkan",
         parameters=3_487_718,
         input_size=224,
     )

@@ -10,9 +10,10 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from baselines.layers.sides import check_sides
-from baselines.layers.ss2d_v1 import SS2D, PatchEmbed, PatchMerging
 from jointwrist.registry import ModelSpec, register_model
+
+from ..layers.sides import check_sides
+from ..layers.ss2d_v1 import SS2D, PatchEmbed, PatchMerging
 
 WIDTHS = (96, 192, 384, 768)
 DEPTHS = (2, 2, 4, 2)
@@ -98,7 +99,7 @@ register_model(
         published_name="MedMamba",
         paper="Yue and Li, MedMamba, arXiv 2403.03849",
         licence="not stated",
-        code="baselines.classification.medmamba",
+        code="jointwrist_baselines.classification.medmamba",
         parameters=14_451_074,
         input_size=224,
     )

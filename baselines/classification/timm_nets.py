@@ -5,8 +5,9 @@ from __future__ import annotations
 import timm
 from torch import nn
 
-from baselines.layers.sides import check_size, with_check
 from jointwrist.registry import ModelSpec, register_model
+
+from ..layers.sides import check_size, with_check
 
 
 def _register(

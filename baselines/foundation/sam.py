@@ -233,7 +233,7 @@ def _register(
         published_name=published_name,
         paper=paper,
         licence="Apache-2.0",
-        code="transformers.SamModel, prompted by baselines.foundation.sam",
+        code="transformers.SamModel, prompted by jointwrist_baselines.foundation.sam",
         parameters=parameters,
         input_size=512,
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
-from baselines.layers.sides import check_sides, with_check
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.errors import require
 from jointwrist.registry import ModelSpec, register_model
+
+from ..layers.sides import check_sides, with_check
 
 
 def _register(

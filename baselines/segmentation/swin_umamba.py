@@ -10,11 +10,12 @@ import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from baselines.layers.sides import check_sides
-from baselines.layers.ss2d_v1 import SS2D, PatchEmbed, PatchMerging
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.errors import require
 from jointwrist.registry import ModelSpec, register_model
+
+from ..layers.sides import check_sides
+from ..layers.ss2d_v1 import SS2D, PatchEmbed, PatchMerging
 
 WIDTHS = (48, 96, 192, 384, 768)
 DEPTHS = (2, 2, 9, 2)
@@ -130,7 +131,7 @@ register_model(
         published_name="SwinUMamba",
         paper="Liu et al., Swin-UMamba, arXiv 2402.03302",
         licence="Apache-2.0",
-        code="baselines.segmentation.swin_umamba",
+        code="jointwrist_baselines.segmentation.swin_umamba",
         parameters=59_889_368,
         input_size=512,
     )

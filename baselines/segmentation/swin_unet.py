@@ -15,9 +15,10 @@ from timm.layers import DropPath, Mlp, PatchEmbed
 from timm.models.swin_transformer import PatchMerging, window_partition, window_reverse
 from torch import Tensor, nn
 
-from baselines.layers.sides import check_size
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.registry import ModelSpec, register_model
+
+from ..layers.sides import check_size
 
 PATCH = 4
 WINDOW = 8
@@ -215,7 +216,7 @@ register_model(
         published_name="SwinUnet",
         paper="Cao et al., Swin-Unet, arXiv 2105.05537",
         licence="not stated",
-        code="baselines.segmentation.swin_unet",
+        code="jointwrist_baselines.segmentation.swin_unet",
         parameters=152_136_084,
         input_size=512,
         size_dependent=True,

@@ -15,9 +15,10 @@ from timm.layers import Mlp, StdConv2d
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines.layers.sides import check_size
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.registry import ModelSpec, register_model
+
+from ..layers.sides import check_size
 
 STEM_WIDTH = 64
 STAGE_WIDTHS = (256, 512, 1024)
@@ -233,7 +234,7 @@ register_model(
         published_name="TransUnet",
         paper="Chen et al., TransUNet, arXiv 2102.04306",
         licence="Apache-2.0",
-        code="baselines.segmentation.transunet",
+        code="jointwrist_baselines.segmentation.transunet",
         parameters=105_913_710,
         input_size=512,
         size_dependent=True,

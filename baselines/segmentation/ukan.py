@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines.layers.sides import check_sides
-from baselines.layers.spline import NUM_BASIS, cubic_basis
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.registry import ModelSpec, register_model
+
+from ..layers.sides import check_sides
+from ..layers.spline import NUM_BASIS, cubic_basis
 
 CONV_WIDTHS = (16, 32, 128)
 KAN_WIDTHS = (160, 256)
@@ -170,7 +171,7 @@ register_model(
         published_name="UKAN",
         paper="Li et al., U-KAN, arXiv 2406.02918",
         licence="not stated",
-        code="baselines.segmentation.ukan",
+        code="jointwrist_baselines.segmentation.ukan",
         parameters=6_356_910,
         input_size=512,
     )

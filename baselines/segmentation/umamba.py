@@ -11,10 +11,11 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from baselines.layers.sides import check_sides
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.models.mamba import MambaBlock
 from jointwrist.registry import ModelSpec, register_model
+
+from ..layers.sides import check_sides
 
 WIDTHS = (32, 64, 128, 256)
 STRIDES = (1, 2, 2, 2)
@@ -176,7 +177,7 @@ def _spec(name: str, published_name: str, parameters: int) -> ModelSpec:
         published_name=published_name,
         paper="Ma et al., U-Mamba, arXiv 2401.04722",
         licence="Apache-2.0",
-        code="baselines.segmentation.umamba",
+        code="jointwrist_baselines.segmentation.umamba",
         parameters=parameters,
         input_size=512,
     )

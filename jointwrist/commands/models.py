@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jointwrist.commands.shared import UsageError, columns, known_model
+
+if TYPE_CHECKING:
+    from jointwrist.registry import ModelSpec
+
+HEADER = ("model", "task", "row in the paper", "parameters", "input", "licence of the original", "code", "architecture")
+#: Columns of numbers.
+NUMBERS = (3, 4)
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -27,11 +36,27 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     convert.set_defaults(run=convert_weights)
 
 
+def table_rows(specs: Iterable[ModelSpec]) -> list[tuple[str, ...]]:
+    """Return what the registry knows of each model, a text for each column of `HEADER`."""
+    return [
+        (
+            spec.name,
+            spec.task,
+            spec.published_name or "-",
+            f"{spec.parameters:,}",
+            str(spec.input_size),
+            spec.licence,
+            spec.code,
+            spec.paper,
+        )
+        for spec in specs
+    ]
+
+
 def list_models(arguments: argparse.Namespace) -> int:
     """List models of the registry."""
     from dataclasses import asdict
 
-    from baselines import readme
     from jointwrist import registry
 
     specs = [registry.model_spec(name) for name in registry.list_models(arguments.pattern, arguments.task)]
@@ -40,13 +65,13 @@ def list_models(arguments: argparse.Namespace) -> int:
         return 0
     if not specs:
         raise UsageError(f"no model matches {arguments.pattern!r}")
-    print(columns([readme.HEADER, *readme.rows(specs)], right=readme.NUMBERS))
+    print(columns([HEADER, *table_rows(specs)], right=NUMBERS))
     return 0
 
 
 def convert_weights(arguments: argparse.Namespace) -> int:
     """Convert a checkpoint of the authors' code."""
-    from baselines.convert import convert_checkpoint
+    from jointwrist.engine.convert import convert_checkpoint
 
     known_model(arguments.model)
     unplaced = convert_checkpoint(arguments.source, arguments.target, arguments.model)

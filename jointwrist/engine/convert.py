@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from baselines.official import load_official_state
 from jointwrist.engine.build import model_options, weight_info
 from jointwrist.engine.run_config import RunConfig, SegmentationConfig
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model, model_spec
 from jointwrist.weights.checkpoint import read_checkpoint, save_weights
+from jointwrist.weights.official import load_official_state
 
 
 def convert_checkpoint(source: str | Path, target: str | Path, model_name: str) -> list[str]:

@@ -1,0 +1,78 @@
+"""Models of other packages: found by their entry points, the baselines of this repository among them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PLUGIN = """
+from torch import nn
+from jointwrist.registry import ModelSpec, register_model
+
+@register_model(ModelSpec(name="{model}", task="segmentation", published_name=None, paper="made up", licence="MIT",
+                          code="{model}_package", parameters=140, input_size=64))
+def build(in_channels=1, classes=14):
+    return nn.Conv2d(in_channels, classes, 3, padding=1, bias=True)
+"""
+
+
+def write_distribution(folder: Path, name: str, code: str) -> None:
+    """Write what an installer leaves: a module, and the record that names its entry point."""
+    (folder / f"{name}_package.py").write_text(code)
+    record = folder / f"{name}-1.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (record / "entry_points.txt").write_text(f"[jointwrist.models]\nanything = {name}_package\n")
+
+
+def run(code: str, *folders: Path) -> subprocess.CompletedProcess[str]:
+    code = f"import sys; sys.path += {list(map(str, folders))}\n{code}"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, cwd=ROOT)
+
+
+def test_a_model_of_another_package_is_listed_and_built(tmp_path):
+    write_distribution(tmp_path, "mine", PLUGIN.format(model="mine"))
+    code = """
+import jointwrist
+names = jointwrist.list_models()
+model = jointwrist.create_model("mine")
+print("mine" in names, "unetpp" in names, sum(p.numel() for p in model.parameters()))
+"""
+    done = run(code, tmp_path)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    assert done.stdout.split() == ["True", "True", "140"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("raise OSError('no such library')", "OSError: no such library"),
+        (PLUGIN.format(model="unetpp"), "'unetpp' is registered twice"),
+    ],
+    ids=["broken", "name taken"],
+)
+def test_a_faulty_package_is_named_and_stops_nobody_else(tmp_path, fault, message):
+    write_distribution(tmp_path, "other", fault)
+    done = run("import jointwrist; print('jointwrist_tiny' in jointwrist.list_models())", tmp_path)
+    assert done.returncode == 0 and done.stdout.split() == ["True"]
+    assert "models of other_package are missing" in done.stderr and message in done.stderr
+
+
+def test_the_baselines_have_one_name_alone():
+    done = run("import baselines")
+    assert done.returncode == 1 and "import jointwrist_baselines" in done.stderr
+
+
+def test_the_core_works_without_the_baselines():
+    code = """
+from importlib import metadata
+import jointwrist.registry
+jointwrist.registry.entry_points = lambda group: ()
+print(*jointwrist.list_models(), *(name for name in sys.modules if "baselines" in name))
+"""
+    done = run(code)
+    assert done.stdout.split() == ["jointwrist_base", "jointwrist_tiny"], done.stderr
