@@ -232,22 +232,39 @@ class Predictor:
             return []
         for radiograph in radiographs:
             _refuse_both_hands(radiograph)
-        detail = torch.stack([to_square(radiograph, self.detail_size) for radiograph in radiographs]).to(self.device)
+        detail = self.inputs(radiographs)
         inputs = {"other": torch.tensor(other_wrists(radiographs), device=self.device)} if self.pairs_hands else {}
         views = VIEWS if tta else VIEWS[:1]
         predictions = [invert(self._run(transform(detail, view), inputs), view) for view in views]
         if tta:
             prediction, uncertainty = merge(predictions, self.mask_logit, self.raw_output)
         else:
-            prediction, uncertainty = predictions[0][0], [None] * len(radiographs)
+            prediction, uncertainty = predictions[0][0], None
+        return self.results(radiographs, prediction, uncertainty)
+
+    def inputs(self, radiographs: Sequence[Radiograph]) -> Tensor:
+        """Return (N, 1, D, D) squares from 0 to 1, right hands with the fingers upwards; D is `detail_size`."""
+        return torch.stack([to_square(radiograph, self.detail_size) for radiograph in radiographs]).to(self.device)
+
+    def results(
+        self,
+        radiographs: Sequence[Radiograph],
+        prediction: Prediction,
+        uncertainty: Sequence[Uncertainty] | None = None,
+    ) -> list[WristResult]:
+        """Bring what the network says of `inputs` back to the radiographs."""
         return [
-            self._result(radiograph, prediction, index, uncertainty[index])
+            self._result(radiograph, prediction, index, uncertainty and uncertainty[index])
             for index, radiograph in enumerate(radiographs)
         ]
 
     def _run(self, detail: Tensor, inputs: dict[str, Tensor]) -> Prediction:
+        return Prediction.of(self.model(*self.images(detail), **inputs))
+
+    def images(self, detail: Tensor) -> tuple[Tensor, ...]:
+        """Return the arguments of the network: the squares at `image_size`, and as they are where they are larger."""
         images = (resize_image(detail, self.image_size), detail)
-        return Prediction.of(self.model(*images[: 1 + (self.detail_size != self.image_size)], **inputs))
+        return images[: 1 + (self.detail_size != self.image_size)]
 
     def _result(
         self, radiograph: Radiograph, prediction: Prediction, index: int, uncertainty: Uncertainty | None
