@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from benchmarks.jobs import Job, release_digest, run_job, write_rows
-from benchmarks.tables.ablation_rows import Rows
-from benchmarks.tables.ablations import write_ablations
+from jointwrist.benchmark.ablations.rows import Rows
+from jointwrist.benchmark.ablations.tables import write_ablations
+from jointwrist.benchmark.jobs import Job, release_digest, run_job, write_rows
 from jointwrist.config import ConfigError, build, merge_trees, read_yaml, to_dict
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.evaluation import evaluate_model

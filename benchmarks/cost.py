@@ -31,7 +31,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, register_flop_formula
 
-from benchmarks.protocol import load_protocol
+from jointwrist.benchmark.protocol import load_protocol
 from jointwrist.engine.build import model_options
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.files import write_text

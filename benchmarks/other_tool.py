@@ -18,7 +18,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.tables.results import GRIDS
+from jointwrist.benchmark.tables.results import GRIDS
 from jointwrist.config import digest
 from jointwrist.errors import DataError
 from jointwrist.files import atomic, write_text

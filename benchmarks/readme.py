@@ -20,8 +20,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.speed_table import scan_table, speed_table, training_table
-from benchmarks.tables import Table, make_tables, read_results
-from benchmarks.tables.table import NoFigure
+from jointwrist.benchmark.tables import Table, make_tables, read_results
+from jointwrist.benchmark.tables.table import NoFigure
 from jointwrist.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent

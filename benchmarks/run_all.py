@@ -19,12 +19,13 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
-from benchmarks import plots, tables
-from benchmarks.claim import claim
-from benchmarks.image_grid import measure_radiographs
-from benchmarks.jobs import Job, make_job, release_digest, run_job
-from benchmarks.protocol import Protocol, expand_models, load_protocol, protocol_names
-from benchmarks.trial import advice, fitting_batch, out_of_memory, try_step
+from jointwrist.benchmark import plots, tables
+from jointwrist.benchmark.image_grid import measure_radiographs
+from jointwrist.benchmark.job_lock import claim
+from jointwrist.benchmark.jobs import Job, make_job, release_digest, run_job
+from jointwrist.benchmark.profile_step import advice, fitting_batch, out_of_memory, try_step
+from jointwrist.benchmark.protocol import Protocol, expand_models, load_protocol, protocol_names
+from jointwrist.benchmark.report import write_report
 from jointwrist.config import ConfigError, digest, parse_overrides, to_dict
 from jointwrist.data.ram_w600 import Release
 from jointwrist.data.samplers import check_processes
@@ -34,7 +35,6 @@ from jointwrist.engine.stop import graceful_stop
 from jointwrist.errors import DataError, StorageError
 from jointwrist.files import check_writable
 from jointwrist.registry import list_models, model_spec
-from jointwrist.report import write_report
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import pandas as pd
 import torch
 
-from benchmarks.machine import machine
 from benchmarks.speed_table import speed_table
+from jointwrist.benchmark.machine import machine
 from jointwrist.files import atomic
 
 PARTS = ("metrics", "phantom", "scan", "inference", "loading", "training", "memory", "start")

@@ -27,7 +27,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from benchmarks.peak import peak_memory
+from jointwrist.benchmark.peak_memory import peak_memory
 from jointwrist.data.datasets import WristDataset
 from jointwrist.data.ram_w600 import Case, Release
 from jointwrist.data.samplers import EpochBatches

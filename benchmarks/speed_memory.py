@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from benchmarks.peak import peak_memory
 from benchmarks.speed_loading import masked_cases
 from benchmarks.speed_training import open_trainer
 from jointwrist.anatomy import NUM_BONES
+from jointwrist.benchmark.peak_memory import peak_memory
 from jointwrist.data.datasets import WristDataset
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.run_config import OptimConfig, RunConfig

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from benchmarks.protocol import load_protocol
+from jointwrist.benchmark.protocol import load_protocol
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.session import keep_freed_memory

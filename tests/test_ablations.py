@@ -13,10 +13,10 @@ from scipy.stats import ttest_1samp
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.ablations import Ablations, kept_already, main, run_folder
-from benchmarks.tables.ablation_figures import FIGURES, Figures
-from benchmarks.tables.ablation_rows import Rows
-from benchmarks.tables.ablations import arm_table, difference, filled, write_ablations
 from jointwrist.anatomy import JOINT_NAMES
+from jointwrist.benchmark.ablations.figures import FIGURES, Figures
+from jointwrist.benchmark.ablations.rows import Rows
+from jointwrist.benchmark.ablations.tables import arm_table, difference, filled, write_ablations
 from jointwrist.config import ConfigError, to_dict
 from jointwrist.registry import list_models, model_spec
 

@@ -15,9 +15,9 @@ from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 from accelerate.utils.launch import prepare_simple_launcher_cmd_env
 
-from benchmarks.protocol import expand_models, load_protocol
 from benchmarks.run_all import parse_arguments as run_all_arguments
 from benchmarks.submit import Shard, main, shard_command
+from jointwrist.benchmark.protocol import expand_models, load_protocol
 from jointwrist.config import parse_overrides
 from jointwrist.data.samplers import check_processes
 

@@ -8,7 +8,7 @@ import typing
 
 import pytest
 
-from benchmarks.protocol import PhantomData
+from jointwrist.benchmark.protocol import PhantomData
 from jointwrist.config import ConfigError, build, digest, merge_trees, parse_overrides, read_yaml, to_dict
 from jointwrist.engine.run_config import OptimConfig, RunConfig
 from jointwrist.phantom import PhantomConfig

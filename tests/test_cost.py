@@ -25,7 +25,7 @@ from benchmarks.cost import (
     step_seconds,
     table,
 )
-from benchmarks.protocol import load_protocol
+from jointwrist.benchmark.protocol import load_protocol
 from jointwrist.engine.run_config import OptimConfig, RunConfig
 from jointwrist.registry import create_model, model_spec
 

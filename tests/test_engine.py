@@ -13,7 +13,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from benchmarks.jobs import make_job
+from jointwrist.benchmark.jobs import make_job
 from jointwrist.config import build
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 from accelerate import Accelerator
 
-from benchmarks.machine import environment, machine, revision
+from jointwrist.benchmark.machine import environment, machine, revision
 from jointwrist.ops.scan.dispatch import available_backends
 
 
@@ -20,7 +20,7 @@ def test_a_record_names_machine_versions_and_scan():
 
 
 def test_packages_that_are_not_installed_are_left_out(monkeypatch):
-    monkeypatch.setattr("benchmarks.machine.PACKAGES", ("numpy", "no-such-package"))
+    monkeypatch.setattr("jointwrist.benchmark.machine.PACKAGES", ("numpy", "no-such-package"))
     assert set(environment(Accelerator(cpu=True))["versions"]) == {"numpy"}
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import default_collate
 
-from benchmarks.protocol import load_protocol
+from jointwrist.benchmark.protocol import load_protocol
 from jointwrist.data.mask_resize import _covered_by_float, resize_bits
 from jointwrist.data.preprocess import resize_image, unpack_bits
 from jointwrist.data.sample import pack_masks

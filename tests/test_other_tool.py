@@ -8,7 +8,7 @@ import pytest
 from test_tables import bones, calls, line, write_job
 
 from benchmarks.other_tool import main
-from benchmarks.tables import make_tables, read_results
+from jointwrist.benchmark.tables import make_tables, read_results
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import json
 import pandas as pd
 from PIL import Image
 
-from benchmarks.jobs import make_job
-from benchmarks.plots import write_plots
+from jointwrist.benchmark.jobs import make_job
+from jointwrist.benchmark.plots import write_plots
 from jointwrist.config import build
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.inference.predictor import Predictor

@@ -11,8 +11,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import nn
 
-from benchmarks.protocol import expand_models, load_protocol, protocol_names
 from benchmarks.run_all import runnable_precision
+from jointwrist.benchmark.protocol import expand_models, load_protocol, protocol_names
 from jointwrist.config import build
 from jointwrist.data.datasets import CropDataset
 from jointwrist.data.preprocess import prepare_image

@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 
 from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
+from jointwrist.benchmark.report import build_page
+from jointwrist.benchmark.report.folder import read_jobs, read_tables
+from jointwrist.benchmark.report.gallery import ranked_cases
+from jointwrist.benchmark.report.svg import Axis, line_chart
 from jointwrist.cli import main
 from jointwrist.data.ram_w600 import Release
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model
-from jointwrist.report import build_page
-from jointwrist.report.folder import read_jobs, read_tables
-from jointwrist.report.gallery import ranked_cases
-from jointwrist.report.svg import Axis, line_chart
 from jointwrist.weights.checkpoint import save_weights
 
 NASTY = '<script>alert("x")</script>&'

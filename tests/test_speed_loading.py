@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.peak import peak_memory
 from benchmarks.speed_loading import (
     HOST,
     PACKED,
@@ -20,6 +19,7 @@ from benchmarks.speed_loading import (
     packed_epochs,
     random_affine,
 )
+from jointwrist.benchmark.peak_memory import peak_memory
 from jointwrist.engine.augment import Augment, warp
 from jointwrist.engine.run_config import AugmentConfig
 from jointwrist.phantom.write import write_phantom

@@ -10,11 +10,11 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from benchmarks import speed_memory
-from benchmarks.peak import Peak
 from benchmarks.speed import exceeded
 from benchmarks.speed import main as speed
 from benchmarks.speed_loading import masked_cases
 from benchmarks.speed_memory import BOUNDS, GROWTH_BOUND, WORK, benchmark_memory, growth
+from jointwrist.benchmark.peak_memory import Peak
 from jointwrist.data.datasets import WristDataset
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.evaluation import evaluate_model

@@ -13,11 +13,11 @@ import pytest
 from scipy import stats
 
 from benchmarks.run_all import main
-from benchmarks.tables import make_tables, read_results, write_tables
-from benchmarks.tables.results import common_cases
-from benchmarks.tables.segmentation import case_means, mean_table
-from benchmarks.tables.table import Figure, PValue, Table
 from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES, OVERLAP_PAIRS
+from jointwrist.benchmark.tables import make_tables, read_results, write_tables
+from jointwrist.benchmark.tables.results import common_cases
+from jointwrist.benchmark.tables.segmentation import case_means, mean_table
+from jointwrist.benchmark.tables.table import Figure, PValue, Table
 from jointwrist.errors import DataError
 from jointwrist.registry import list_models
 

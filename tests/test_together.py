@@ -15,9 +15,9 @@ import torch
 import yaml
 
 from benchmarks import run_all
-from benchmarks.jobs import make_job
-from benchmarks.protocol import load_protocol
 from jointwrist.anatomy import NUM_JOINTS
+from jointwrist.benchmark.jobs import make_job
+from jointwrist.benchmark.protocol import load_protocol
 from jointwrist.config import ConfigError
 from jointwrist.engine.trainer import STATE
 from tests import ranks

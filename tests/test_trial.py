@@ -15,8 +15,8 @@ from accelerate import Accelerator
 from torch import nn
 
 from benchmarks import run_all
-from benchmarks.trial import advice, fitting_batch, out_of_memory, try_step
 from jointwrist import registry
+from jointwrist.benchmark.profile_step import advice, fitting_batch, out_of_memory, try_step
 from jointwrist.config import build
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig

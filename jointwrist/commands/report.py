@@ -21,8 +21,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def report(arguments: argparse.Namespace) -> int:
     """Write the page of a results folder."""
+    from jointwrist.benchmark.report import write_report
     from jointwrist.data.ram_w600 import Release
-    from jointwrist.report import write_report
 
     release = Release.open(arguments.data) if arguments.data else None
     print(f"report: {write_report(arguments.results, arguments.out, release)}")

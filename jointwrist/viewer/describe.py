@@ -13,7 +13,7 @@ from jointwrist.inference.comparison import Comparison
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.registration import Similarity
 from jointwrist.inference.result import NOTICE, WristResult
-from jointwrist.report.svg import outline_path
+from jointwrist.outputs.svg import outline_path
 from jointwrist.weights.hub import SHIPPED, find_weights
 
 #: What the page says of a hand that nothing tells.

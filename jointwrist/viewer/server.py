@@ -30,9 +30,9 @@ from jointwrist.viewer.radiographs import Radiographs, UnknownRadiographError
 #: Files of the page, where they lie, and what they are. Nothing else is ever served.
 PAGE = {
     "": ("viewer", "view.html", "text/html; charset=utf-8"),
-    "shared.css": ("report", "shared.css", "text/css; charset=utf-8"),
+    "shared.css": ("benchmark.report", "shared.css", "text/css; charset=utf-8"),
     "view.css": ("viewer", "view.css", "text/css; charset=utf-8"),
-    "switches.js": ("report", "switches.js", "text/javascript; charset=utf-8"),
+    "switches.js": ("benchmark.report", "switches.js", "text/javascript; charset=utf-8"),
     "stage.js": ("viewer", "stage.js", "text/javascript; charset=utf-8"),
     "joints.js": ("viewer", "joints.js", "text/javascript; charset=utf-8"),
     "view.js": ("viewer", "view.js", "text/javascript; charset=utf-8"),

@@ -21,8 +21,8 @@ from jointwrist.data.images import read_image, write_image
 from jointwrist.errors import DataError
 from jointwrist.inference.comparison import compare
 from jointwrist.inference.registration import Similarity
+from jointwrist.outputs.svg import outline_path
 from jointwrist.phantom import PhantomConfig, make_wrist
-from jointwrist.report.svg import outline_path
 from jointwrist.viewer import radiographs as held
 from jointwrist.viewer.describe import SHIPPED_CAUTION, describe_comparison, describe_model, svg_matrix
 from jointwrist.viewer.radiographs import Radiographs, plain_name, read_upload

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.tables.table import ABSENT, FAILED, NOT_RUN, OVER_SEEDS, NoFigure
+from jointwrist.benchmark.tables.table import ABSENT, FAILED, NOT_RUN, OVER_SEEDS, NoFigure
 from jointwrist.config import digest
 from jointwrist.engine.run_config import hashed_values
 from jointwrist.errors import DataError

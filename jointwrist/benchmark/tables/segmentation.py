@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.tables.results import (
+from jointwrist.anatomy import BONE_NAMES
+from jointwrist.benchmark.tables.results import (
     Results,
     absent_rows,
     caption,
@@ -16,8 +17,7 @@ from benchmarks.tables.results import (
     ordered,
     published_figures,
 )
-from benchmarks.tables.table import ABSENT, Figure, NoFigure, PValue, Table
-from jointwrist.anatomy import BONE_NAMES
+from jointwrist.benchmark.tables.table import ABSENT, Figure, NoFigure, PValue, Table
 from jointwrist.config import build
 from jointwrist.engine.run_config import MetricConfig
 from jointwrist.metrics.case_rows import TOLERANCE_MM

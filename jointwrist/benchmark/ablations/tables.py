@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables.ablation_figures import FIGURES, MASK_FIGURES, Figures, title_of
-from benchmarks.tables.ablation_picture import write_picture
-from benchmarks.tables.ablation_rows import Rows
-from benchmarks.tables.table import ABSENT, NOT_RUN, OVER_SEEDS, Figure, PValue, Table
+from jointwrist.benchmark.ablations.figures import FIGURES, MASK_FIGURES, Figures, title_of
+from jointwrist.benchmark.ablations.picture import write_picture
+from jointwrist.benchmark.ablations.rows import Rows
+from jointwrist.benchmark.tables.table import ABSENT, NOT_RUN, OVER_SEEDS, Figure, PValue, Table
 from jointwrist.files import write_text
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables.erosion import erosion_tables
-from benchmarks.tables.results import Results, read_results
-from benchmarks.tables.segmentation import segmentation_tables
-from benchmarks.tables.table import Table
+from jointwrist.benchmark.tables.erosion import erosion_tables
+from jointwrist.benchmark.tables.results import Results, read_results
+from jointwrist.benchmark.tables.segmentation import segmentation_tables
+from jointwrist.benchmark.tables.table import Table
 from jointwrist.errors import DataError
 from jointwrist.files import write_text
 

@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 from accelerate import Accelerator
 
-from benchmarks.machine import environment
-from benchmarks.tables.results import GRIDS
-from benchmarks.trial import advice, fitting_batch, out_of_memory
+from jointwrist.benchmark.machine import environment
+from jointwrist.benchmark.profile_step import advice, fitting_batch, out_of_memory
+from jointwrist.benchmark.tables.results import GRIDS
 from jointwrist.config import ConfigError, digest, to_dict
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.build import build_model
@@ -172,7 +172,7 @@ def _test_as_it_is(accelerator: Accelerator, job: Job, data: RunData, task: Task
     if "weights" not in job.config.options:
         raise ConfigError(
             f"{job.config.model} has no weights: give a folder or hub name as options.weights, as in"
-            " benchmarks/protocols/clean.yaml"
+            " jointwrist/benchmark/protocols/clean.yaml"
         )
     model = build_model(job.config).to(accelerator.device).eval()
     began = time.monotonic()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables.ablation_figures import FIGURES, Figures, title_of
-from benchmarks.tables.ablation_rows import Rows
+from jointwrist.benchmark.ablations.figures import FIGURES, Figures, title_of
+from jointwrist.benchmark.ablations.rows import Rows
 from jointwrist.files import atomic
 
 

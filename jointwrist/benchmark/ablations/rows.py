@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.tables.table import ABSENT
+from jointwrist.benchmark.tables.table import ABSENT
 from jointwrist.files import atomic, write_text
 from jointwrist.metrics.erosion_bootstrap import weighted_figures
 from jointwrist.metrics.statistics import resampling_weights

@@ -12,12 +12,12 @@ import pandas as pd
 from PIL import Image
 
 from jointwrist.anatomy import BONES, JOINTS
+from jointwrist.benchmark.report.folder import Job
 from jointwrist.data.ram_w600 import Case, Release, load_sample
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
-from jointwrist.report.folder import Job
-from jointwrist.report.svg import outline_path
+from jointwrist.outputs.svg import outline_path
 
 SIDE = 420
 

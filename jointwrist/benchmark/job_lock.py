@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from filelock import FileLock, Timeout
 
-from benchmarks.jobs import Job
+from jointwrist.benchmark.jobs import Job
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from accelerate import Accelerator
 
-from benchmarks.claim import claim
-from benchmarks.jobs import Job, write_rows
-from benchmarks.tables.results import GRIDS
+from jointwrist.benchmark.job_lock import claim
+from jointwrist.benchmark.jobs import Job, write_rows
+from jointwrist.benchmark.tables.results import GRIDS
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.trainer import BEST

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from jointwrist.report.page import build_page, write_report
+from jointwrist.benchmark.report.page import build_page, write_report
 
 __all__ = ["build_page", "write_report"]

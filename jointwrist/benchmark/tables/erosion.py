@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.tables.results import (
+from jointwrist.anatomy import JOINT_NAMES, joint_index
+from jointwrist.benchmark.tables.results import (
     Results,
     absent_rows,
     caption,
@@ -17,8 +18,7 @@ from benchmarks.tables.results import (
     ordered,
     published_figures,
 )
-from benchmarks.tables.table import ABSENT, Figure, PValue, Table
-from jointwrist.anatomy import JOINT_NAMES, joint_index
+from jointwrist.benchmark.tables.table import ABSENT, Figure, PValue, Table
 from jointwrist.metrics.erosion import erosion_metrics
 from jointwrist.metrics.erosion_bootstrap import resample_erosion
 from jointwrist.metrics.seeds import seeds_and_patients

@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from benchmarks.jobs import Job
+from jointwrist.benchmark.jobs import Job
 from jointwrist.data.ram_w600 import Release
 from jointwrist.engine.trainer import BEST
 from jointwrist.files import atomic

@@ -14,12 +14,12 @@ import numpy as np
 
 from jointwrist import __version__
 from jointwrist.anatomy import BONES, JOINTS
+from jointwrist.benchmark.report.folder import Job, TextTable, read_jobs, read_tables
+from jointwrist.benchmark.report.gallery import gallery
+from jointwrist.benchmark.report.svg import colour, line_chart, quartile_chart, strip_chart
 from jointwrist.data.ram_w600 import Release
 from jointwrist.files import write_text
 from jointwrist.inference.result import NOTICE
-from jointwrist.report.folder import Job, TextTable, read_jobs, read_tables
-from jointwrist.report.gallery import gallery
-from jointwrist.report.svg import colour, line_chart, quartile_chart, strip_chart
 
 #: Quantities of the per-bone charts: column, title, factor.
 BONE_FIGURES = (("dsc", "DSC %", 100), ("nsd", "NSD %", 100), ("msd", "MSD px", 1))
@@ -48,7 +48,7 @@ def build_page(results: Path, release: Release | None = None) -> str:
     """Return the page of a results folder; arguments and errors as for `write_report`."""
     jobs, tables = read_jobs(results), read_tables(results)
     done = [job for job in jobs if job.done]
-    assets = files("jointwrist.report") / "assets"
+    assets = files("jointwrist.benchmark.report") / "assets"
     return Template((assets / "page.html").read_text(encoding="utf-8")).substitute(
         title=escape(f"{results.resolve().name}: wrist bones and erosion"),
         style=_joined(assets, "shared.css", "page.css"),

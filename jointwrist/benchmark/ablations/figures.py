@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.tables.ablation_rows import Rows
-from benchmarks.tables.table import Figure
+from jointwrist.benchmark.ablations.rows import Rows
+from jointwrist.benchmark.tables.table import Figure
 from jointwrist.metrics.seeds import seeds_and_patients
 from jointwrist.metrics.statistics import resampling_weights, weighted_mean
 
