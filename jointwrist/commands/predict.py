@@ -63,6 +63,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         " (presentation state) and sc (overlay as a secondary capture), by commas (default: seg,sr)",
     )
     parser.add_argument(
+        "--also",
+        type=mask_files,
+        default=(),
+        metavar="KINDS",
+        help="also write the masks of every radiograph as nrrd (3D Slicer), nifti, or both by commas",
+    )
+    parser.add_argument(
         "--for",
         dest="tool",
         choices=("coco", "labelme", "nifti", "seg.nrrd"),
@@ -87,10 +94,13 @@ def predict(arguments: argparse.Namespace) -> int:
     from jointwrist.outputs.annotation import drawn_result
     from jointwrist.outputs.dicom_objects import BUILDERS
     from jointwrist.outputs.dicom_source import save_dataset
+    from jointwrist.outputs.mask_files import MASK_FILES
     from jointwrist.outputs.sheet import draw_tile, picture_format, save_sheet
 
     if kinds:
         require("highdicom", "dicom")
+    for kind in arguments.also:
+        require(MASK_FILES[kind].package, "formats")
     if arguments.sheet:
         picture_format(arguments.sheet)
     export = Export(arguments.out / arguments.tool, arguments.tool) if arguments.tool else None
@@ -115,6 +125,8 @@ def predict(arguments: argparse.Namespace) -> int:
             stem = stems[index] if len(results) == 1 else hand_stem(stems[index], result.side, taken)
             result.save(arguments.out, stem)
             written += 1
+            for kind in arguments.also:
+                MASK_FILES[kind].save(result, arguments.out / f"{stem}{MASK_FILES[kind].ending}")
             if export:
                 export.add(drawn_result(result, stem, arguments.deidentify))
             if arguments.sheet:
@@ -135,6 +147,17 @@ def predict(arguments: argparse.Namespace) -> int:
         if export:
             print(f"to be corrected with {arguments.tool}: {export.out}")
     return 2 if failures else 0
+
+
+def mask_files(text: str) -> tuple[str, ...]:
+    """Return the kinds of mask files that a text names, by commas."""
+    from jointwrist.outputs.mask_files import MASK_FILES
+
+    kinds = tuple(dict.fromkeys(kind.strip() for kind in text.split(",")))
+    for kind in kinds:
+        if kind not in MASK_FILES:
+            raise argparse.ArgumentTypeError(f"{kind!r} is none of {', '.join(MASK_FILES)}")
+    return kinds
 
 
 def dicom_kinds(arguments: argparse.Namespace) -> list[str]:

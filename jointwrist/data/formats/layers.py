@@ -15,6 +15,8 @@ from jointwrist.errors import DataError
 
 #: A name and its (H, W) bool mask; several masks of one name add up.
 Named = tuple[str, np.ndarray]
+#: Side of a square pixel in mm, or height and width of an oblong one.
+Spacing = float | tuple[float, float]
 
 _EROSION_COLOUR = (255, 255, 0)
 
@@ -51,6 +53,11 @@ def layers_of(bones: np.ndarray, eroded: np.ndarray | None = None) -> list[Layer
     if eroded is not None:
         planes += [(eroded >> np.uint8(joint.index)) & 1 for joint in JOINTS]
     return [Layer(*PALETTE[index], plane.astype(bool)) for index, plane in enumerate(planes) if plane.any()]
+
+
+def pixel_size(spacing_mm: Spacing | None) -> tuple[float, float]:
+    """Return height and width of a pixel in mm; 1 mm where they are unknown."""
+    return spacing_mm if isinstance(spacing_mm, tuple) else (spacing_mm or 1.0, spacing_mm or 1.0)
 
 
 def bone_bits(

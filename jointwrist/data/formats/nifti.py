@@ -15,7 +15,7 @@ import numpy as np
 from jointwrist.anatomy import BONE_NAMES, NUM_BONES
 from jointwrist.data.arrays import MAX_ARRAY_BYTES
 from jointwrist.data.formats.label_map import by_number
-from jointwrist.data.formats.layers import Layer, Named, as_binary
+from jointwrist.data.formats.layers import Layer, Named, Spacing, as_binary, pixel_size
 from jointwrist.errors import DataError, require
 from jointwrist.files import atomic
 
@@ -64,29 +64,29 @@ def stem(path: Path) -> str:
     return next(path.name[: -len(suffix)] for suffix in SUFFIXES if path.name.lower().endswith(suffix))
 
 
-def write_stack(path: Path, bits: np.ndarray, spacing_mm: float | None = None) -> None:
+def write_stack(path: Path, bits: np.ndarray, spacing_mm: Spacing | None = None) -> None:
     """Write a (H, W) bit map as a stack (W, H, 1, 14) of 0 and 1 in the order of the bones, whole or not at all."""
     planes = [(bits >> np.uint16(bone)) & 1 for bone in range(NUM_BONES)]
     _save(path, np.stack(planes, axis=-1).transpose(1, 0, 2)[:, :, None], spacing_mm)
 
 
-def write_folder(folder: Path, layers: Sequence[Layer], spacing_mm: float | None = None) -> None:
+def write_folder(folder: Path, layers: Sequence[Layer], spacing_mm: Spacing | None = None) -> None:
     """Write one file (W, H, 1) a region into a folder; a bone without pixels has no file."""
     folder.mkdir(parents=True, exist_ok=True)
     for layer in layers:
         _save(folder / f"{layer.name}.nii.gz", layer.mask.T[..., None], spacing_mm)
 
 
-def write_radiograph(folder: Path, image: np.ndarray, spacing_mm: float | None = None) -> None:
+def write_radiograph(folder: Path, image: np.ndarray, spacing_mm: Spacing | None = None) -> None:
     """Write a (H, W) radiograph with values in [0, 1] as 8-bit grey beside the masks of its bones."""
     _save(folder / f"{RADIOGRAPH}.nii.gz", np.round(image * 255).T[..., None], spacing_mm)
 
 
-def _save(path: Path, values: np.ndarray, spacing_mm: float | None) -> None:
+def _save(path: Path, values: np.ndarray, spacing_mm: Spacing | None) -> None:
     nibabel = require("nibabel", "formats")
-    spacing = spacing_mm or 1.0
+    height, width = pixel_size(spacing_mm)
     # ITK counts x to the left and y to the back of the patient, NIfTI to the right and to the front
-    affine = np.diag([-spacing, -spacing, 1.0, 1.0])
+    affine = np.diag([-width, -height, 1.0, 1.0])
     image = nibabel.Nifti1Image(np.ascontiguousarray(values, np.uint8), affine)
     image.set_qform(affine, code=1)
     image.set_sform(affine, code=1)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from jointwrist.data.arrays import MAX_ARRAY_BYTES
-from jointwrist.data.formats.layers import Layer, Named, check_fit
+from jointwrist.data.formats.layers import Layer, Named, Spacing, check_fit, pixel_size
 from jointwrist.errors import DataError, require
 from jointwrist.files import atomic
 
@@ -58,14 +58,14 @@ def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
     return named
 
 
-def write(path: Path, layers: Sequence[Layer], size: tuple[int, int], spacing_mm: float | None = None) -> None:
+def write(path: Path, layers: Sequence[Layer], size: tuple[int, int], spacing_mm: Spacing | None = None) -> None:
     """Write regions as segments, each in a layer of its own, whole or not at all.
 
     Args:
         path: File, with the ending `.seg.nrrd`.
         layers: Regions with name and colour.
         size: Height and width of the radiograph.
-        spacing_mm: Pixel spacing; None takes 1 mm, as Slicer does for pictures.
+        spacing_mm: Side of a pixel, or its height and width; None takes 1 mm, as Slicer does for pictures.
 
     Raises:
         MissingExtraError: pynrrd is not installed.
@@ -92,14 +92,14 @@ def write(path: Path, layers: Sequence[Layer], size: tuple[int, int], spacing_mm
     _save(path, np.stack(masks).transpose(0, 2, 1)[..., None], header)
 
 
-def write_radiograph(path: Path, image: np.ndarray, spacing_mm: float | None = None) -> None:
+def write_radiograph(path: Path, image: np.ndarray, spacing_mm: Spacing | None = None) -> None:
     """Write a (H, W) radiograph with values in [0, 1] as an 8-bit NRRD that lies where its segmentation lies."""
     _save(path, np.round(image * 255).T[..., None], _geometry(spacing_mm, layered=False))
 
 
-def _geometry(spacing_mm: float | None, layered: bool) -> dict[str, Any]:
-    spacing = spacing_mm or 1.0
-    directions = [[spacing, 0.0, 0.0], [0.0, spacing, 0.0], [0.0, 0.0, 1.0]]
+def _geometry(spacing_mm: Spacing | None, layered: bool) -> dict[str, Any]:
+    height, width = pixel_size(spacing_mm)
+    directions = [[width, 0.0, 0.0], [0.0, height, 0.0], [0.0, 0.0, 1.0]]
     return {
         "space": "left-posterior-superior",
         "kinds": ["list"] * layered + ["domain"] * 3,

@@ -1,0 +1,50 @@
+"""Masks of a prediction in the files of other programs, beside its other results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from jointwrist.data.formats import nifti, seg_nrrd
+from jointwrist.data.formats.layers import layers_of
+from jointwrist.data.sample import pack_masks
+
+if TYPE_CHECKING:
+    from jointwrist.inference.result import WristResult
+
+
+class MaskFile(NamedTuple):
+    """A file that masks can be written to.
+
+    Attributes:
+        ending: What follows the name of the result.
+        package: What must be installed, by the name under which Python imports it.
+        save: Writes the masks of a result to a path.
+    """
+
+    ending: str
+    package: str
+    save: Callable[[WristResult, Path], None]
+
+
+def save_seg_nrrd(result: WristResult, path: Path) -> None:
+    """Write the bones found as a 3D Slicer segmentation, a layer each, with names, colours and pixel spacing."""
+    seg_nrrd.write(path, layers_of(pack_masks(result.masks)), result.masks.shape[1:], _pixel_size(result))
+
+
+def save_nifti(result: WristResult, path: Path) -> None:
+    """Write the masks as a NIfTI stack (W, H, 1, 14) in the order of `anatomy.BONES`, with the pixel spacing."""
+    nifti.write_stack(path, pack_masks(result.masks), _pixel_size(result))
+
+
+def _pixel_size(result: WristResult) -> tuple[float, float]:
+    """Return height and width of a pixel in mm; where they are unknown, the width counts as 1."""
+    return result.radiograph.pixel_mm or (result.radiograph.aspect, 1.0)
+
+
+#: By the names that `jointwrist predict --also` takes.
+MASK_FILES = {
+    "nrrd": MaskFile("_masks.seg.nrrd", "nrrd", save_seg_nrrd),
+    "nifti": MaskFile("_masks.nii.gz", "nibabel", save_nifti),
+}
