@@ -62,13 +62,15 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     """Make a (nested) frozen dataclass from plain values.
 
     Args:
-        cls: Dataclass to make.
+        cls: Dataclass to make. If it has a static method `current_keys`, that renames old keys of the values first.
         values: Field values; nested mappings for nested dataclasses.
         where: Dotted prefix for error messages.
 
     Raises:
         ConfigError: A key is unknown, or a value has the wrong type or lies out of its range.
     """
+    if hasattr(cls, "current_keys"):
+        values = cls.current_keys(values)
     hints = typing.get_type_hints(cls, include_extras=True)
     names = [f.name for f in dataclasses.fields(cls)]
     for key in values:

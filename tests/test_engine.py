@@ -18,6 +18,7 @@ from jointwrist.config import build
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig, config_hash, hashed_values
+from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import BEST, LAST, STATE, Trainer
 from jointwrist.errors import DataError, TrainingError
@@ -130,7 +131,7 @@ def test_batch_without_masks_and_batch_without_scores_have_all_gradients(release
         {"scores": torch.full_like(batch["scores"], -1)},
     ):
         trainer.unwrapped.zero_grad()
-        loss = trainer.task.losses(trainer.model, {**batch, **changes}, 0.5)["loss"]
+        loss = trainer.task.losses(trainer.model, {**batch, **changes}, StepContext(0.5))["loss"]
         loss.backward()
         assert loss.isfinite()
         assert all(p.grad is not None for p in trainer.unwrapped.parameters())
@@ -195,26 +196,27 @@ def test_two_processes_agree_with_one(phantom_root, tmp_path):
 
 
 def test_teacher_is_followed_where_it_is_sure(release, tmp_path):
-    values = {**JOINT, "joint": {"consistency": 1.0, "segmentation_only": 0.0}}
+    values = {**JOINT, "joint": {"consistency": 1.0, "segmentation_warmup": 0.0}}
     trainer = trainer_for(values, release, tmp_path)
     batch = trainer.task.prepare(next(iter(trainer.loader)), training=False)
     batch |= {"has_bones": torch.zeros_like(batch["has_bones"]), "has_eroded": torch.zeros_like(batch["has_eroded"])}
     trainer.model.eval()
-    same = trainer.task.losses(trainer.model, batch, 0.5)["consistency"]
-    logits = trainer.task.teacher.segment(batch["image"])
+    context = StepContext(0.5, mean_teacher=trainer.ema.module)
+    same = trainer.task.losses(trainer.model, batch, context)["consistency"]
+    logits = trainer.ema.module.segment(batch["image"])
     sure = (logits.sigmoid() - 0.5).abs() > 0.45
     own = torch.nn.functional.binary_cross_entropy_with_logits(logits[sure], (logits[sure] > 0).float())
     assert sure.any() and torch.allclose(same, own, rtol=1e-4)
     with torch.no_grad():
         for parameter in trainer.unwrapped.decoder.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    assert trainer.task.losses(trainer.model, batch, 0.5)["consistency"] > same
+    assert trainer.task.losses(trainer.model, batch, context)["consistency"] > same
 
 
 def test_masks_of_a_frozen_segmenter_drive_the_erosion_head(release, tmp_path):
     first = trainer_for(JOINT | {"optim": JOINT["optim"] | {"epochs": 1}}, release, tmp_path / "segmenter")
     first.fit()
-    values = JOINT | {"joint": {"segmenter": str(tmp_path / "segmenter" / BEST), "guided": 0.0}}
+    values = JOINT | {"joint": {"segmenter": str(tmp_path / "segmenter" / BEST), "teacher_forcing": 0.0}}
     cascade = trainer_for(values, release, tmp_path / "cascade")
     segmenter, task = cascade.task.segmenter, cascade.task
     with torch.no_grad():

@@ -73,13 +73,13 @@ def test_training_batches_bring_the_other_hand(share):
 
 def test_joints_look_at_the_other_hand_where_there_is_one(model):
     image, detail = torch.rand(4, 1, 32, 32), torch.rand(4, 1, 64, 64)
-    guide = torch.zeros(4, 14, 32, 32)
-    guide[:, :, 8:24, 8:24] = 1
+    masks = torch.zeros(4, 14, 32, 32)
+    masks[:, :, 8:24, 8:24] = 1
     other = torch.tensor([1, 0, -1, -1])
 
     def logits(image, detail, other):
         with torch.no_grad():
-            return model(image, detail, guide, other=other).erosion_logits
+            return model(image, detail, masks, other=other).erosion_logits
 
     together, alone = logits(image, detail, other), logits(image, detail, None)
     assert not torch.allclose(together[:2], alone[:2], atol=1e-3)
@@ -93,9 +93,9 @@ def test_joints_look_at_the_other_hand_where_there_is_one(model):
 
 def test_a_gradient_reaches_the_other_hand():
     model = create_model("jointwrist_tiny", **OPTIONS)
-    guide = torch.zeros(2, 14, 32, 32)
-    guide[:, :, 8:24, 8:24] = 1
-    output = model(torch.rand(2, 1, 32, 32), None, guide, other=torch.tensor([1, 0]))
+    masks = torch.zeros(2, 14, 32, 32)
+    masks[:, :, 8:24, 8:24] = 1
+    output = model(torch.rand(2, 1, 32, 32), None, masks, other=torch.tensor([1, 0]))
     output.erosion_logits.sum().backward()
     assert model.erosion.other_embedding.grad.abs().sum() > 0
 

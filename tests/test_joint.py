@@ -51,21 +51,20 @@ def test_cumulative_probabilities_fall(network):
     assert (probability[..., :-1] >= probability[..., 1:]).all()
 
 
-@pytest.mark.parametrize("lam", [0.0, 0.1])
-def test_erosion_gradient_reaches_the_masks_only_with_lam(lam):
+@pytest.mark.parametrize("scale", [0.0, 0.1])
+def test_erosion_gradient_reaches_the_masks_only_with_a_scale_above_0(scale):
     torch.manual_seed(0)
     model = create_model("jointwrist_tiny", encoder="conv")
-    model.lam = lam
     torch.nn.init.constant_(model.decoder.mask_head.bias, 1.0)
-    model(torch.rand(2, 1, 64, 64)).erosion_logits.sum().backward()
+    model(torch.rand(2, 1, 64, 64), mask_grad_scale=scale).erosion_logits.sum().backward()
     gradient = model.decoder.mask_head.weight.grad
-    assert (gradient is not None and gradient.abs().sum() > 0) == (lam > 0)
+    assert (gradient is not None and gradient.abs().sum() > 0) == (scale > 0)
     assert model.encoder.parameters().__next__().grad.abs().sum() > 0
 
 
-def test_guide_masks_drive_the_boxes(network):
-    image, guide = torch.rand(2, 1, 64, 64), boxes_of_bones()
-    output = network(image, guide=guide)
+def test_forced_masks_drive_the_boxes(network):
+    image, bones = torch.rand(2, 1, 64, 64), boxes_of_bones()
+    output = network(image, forced_masks=bones)
     # in the grid the first metacarpal is far from the trapezium, so it has no joint end
     assert output.roi_valid[0].tolist() == [False, True, True, True, True, True]
     # lunate is bone 4: row 1, column 0 of the grid
@@ -74,21 +73,20 @@ def test_guide_masks_drive_the_boxes(network):
 
 
 def test_other_masks_give_other_erosion_logits(network):
-    image, guide = torch.rand(2, 1, 64, 64), boxes_of_bones()
-    assert not torch.allclose(
-        network(image, guide=guide).erosion_logits, network(image, guide=guide.flip(-1)).erosion_logits, atol=1e-4
-    )
+    image, bones = torch.rand(2, 1, 64, 64), boxes_of_bones()
+    logits, mirrored = (network(image, forced_masks=masks).erosion_logits for masks in (bones, bones.flip(-1)))
+    assert not torch.allclose(logits, mirrored, atol=1e-4)
 
 
 def test_images_without_bones_are_not_valid(network):
-    output = network(torch.rand(1, 1, 64, 64), guide=torch.zeros(1, 14, 64, 64))
+    output = network(torch.rand(1, 1, 64, 64), forced_masks=torch.zeros(1, 14, 64, 64))
     assert not output.roi_valid.any() and output.erosion_logits.isfinite().all()
 
 
 def test_detail_image_of_another_size_is_the_same_field_of_view(network):
-    image, guide = torch.rand(2, 1, 64, 64), boxes_of_bones()
+    image, bones = torch.rand(2, 1, 64, 64), boxes_of_bones()
     fine = torch.nn.functional.interpolate(image, scale_factor=2, mode="nearest")
-    coarse, detailed = network(image, guide=guide), network(image, fine, guide=guide)
+    coarse, detailed = network(image, forced_masks=bones), network(image, fine, forced_masks=bones)
     assert torch.equal(coarse.roi_boxes, detailed.roi_boxes)
     assert (coarse.crops - detailed.crops).abs().mean() < 0.15 < image.std()
 
@@ -96,12 +94,12 @@ def test_detail_image_of_another_size_is_the_same_field_of_view(network):
 def test_without_mask_channels_only_boxes_matter():
     torch.manual_seed(0)
     model = create_model("jointwrist_tiny", encoder="conv", use_masks=False).eval()
-    image, guide = torch.rand(1, 1, 64, 64), boxes_of_bones()[:1]
-    partners_gone = guide.clone()
+    image, bones = torch.rand(1, 1, 64, 64), boxes_of_bones()[:1]
+    partners_gone = bones.clone()
     partners_gone[:, 0] = 0
     assert torch.allclose(
-        model(image, guide=guide).erosion_logits[:, 3],
-        model(image, guide=partners_gone).erosion_logits[:, 3],
+        model(image, forced_masks=bones).erosion_logits[:, 3],
+        model(image, forced_masks=partners_gone).erosion_logits[:, 3],
         atol=1e-5,
     )
 
@@ -121,9 +119,9 @@ def test_masks_of_the_test_drive_the_head():
     with torch.no_grad():
         own = network(image).roi_boxes
         segmented = network.segment(image).sigmoid()
-        moved = network(image, guide=segmented.roll((9, 9), (-2, -1))).roi_boxes
-        exchanged = network(image, guide=segmented[:, [13, *range(13)]]).roi_boxes
-        true = network(image, guide=masks).roi_boxes
+        moved = network(image, forced_masks=segmented.roll((9, 9), (-2, -1))).roi_boxes
+        exchanged = network(image, forced_masks=segmented[:, [13, *range(13)]]).roi_boxes
+        true = network(image, forced_masks=masks).roi_boxes
     assert not any(torch.allclose(own, other, atol=1.0) for other in (moved, exchanged, true))
     torch.testing.assert_close(boxes("predicted"), own)
     torch.testing.assert_close(boxes("truth"), torch.stack([true[0], own[1]]))

@@ -17,6 +17,7 @@ from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.ram_w600 import Release, radiograph_boxes
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
+from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import Trainer
 from jointwrist.errors import DataError
@@ -112,7 +113,9 @@ def test_a_map_head_learns_where_the_erosion_is_and_the_score_reads_it():
     batch = {"image": image, "score": torch.tensor([2] * 8 + [0] * 8), "eroded": eroded}
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(25):
-        losses = task.output_losses(model(image), batch | {"has_eroded": torch.ones(16, dtype=torch.bool)}, 0.5)
+        losses = task.output_losses(
+            model(image), batch | {"has_eroded": torch.ones(16, dtype=torch.bool)}, StepContext()
+        )
         optimizer.zero_grad()
         losses["loss"].backward()
         optimizer.step()
@@ -129,7 +132,7 @@ def test_where_no_pixels_are_known_the_map_has_no_loss():
     task, model = build_task(config(MAPPED)), create_model("resnet", map_head=True)
     image, score = torch.rand(4, 1, 32, 32), torch.tensor([0, 1, 0, 2])
     nothing = {"eroded": torch.ones(4, 32, 32, dtype=torch.uint8), "has_eroded": torch.zeros(4, dtype=torch.bool)}
-    parts = task.output_losses(model(image), {"image": image, "score": score, **nothing}, 0.5)
+    parts = task.output_losses(model(image), {"image": image, "score": score, **nothing}, StepContext())
     assert parts["map"] == 0 and parts["loss"] == parts["erosion"] > 0
 
 

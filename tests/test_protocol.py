@@ -23,6 +23,7 @@ from jointwrist.engine.case_results import selection_figure
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import AugmentConfig, RunConfig
+from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks import ErosionTask, SegmentationTask, build_task
 from jointwrist.engine.trainer import Trainer
 from jointwrist.registry import list_models, model_spec
@@ -95,7 +96,7 @@ def masks_and_outputs() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_official_dice_is_on_raw_outputs_with_squares_and_without_cross_entropy():
     masks, raw = masks_and_outputs()
-    parts = SegmentationTask(run(OFFICIAL, "unetpp")).output_losses(raw, {"masks": masks}, 0.0)
+    parts = SegmentationTask(run(OFFICIAL, "unetpp")).output_losses(raw, {"masks": masks}, StepContext())
     g, p = masks.numpy().astype(float), raw.numpy().astype(float)
     by_hand = [
         1 - (2 * (p[i, b] * g[i, b]).sum() + 1e-5) / ((p[i, b] ** 2).sum() + (g[i, b] ** 2).sum() + 1e-5)
@@ -108,7 +109,7 @@ def test_official_dice_is_on_raw_outputs_with_squares_and_without_cross_entropy(
 
 def test_clean_dice_is_on_probabilities_with_cross_entropy():
     masks, raw = masks_and_outputs()
-    parts = SegmentationTask(run(CLEAN, "unetpp")).output_losses(raw, {"masks": masks}, 0.0)
+    parts = SegmentationTask(run(CLEAN, "unetpp")).output_losses(raw, {"masks": masks}, StepContext())
     g, p = masks.numpy().astype(float), 1 / (1 + np.exp(-raw.numpy().astype(float)))
     dice = 1 - (2 * (p * g).sum((2, 3)) + 1e-5) / (p.sum((2, 3)) + g.sum((2, 3)) + 1e-5)
     entropy = -(g * np.log(p) + (1 - g) * np.log(1 - p)).mean()
@@ -162,7 +163,7 @@ def test_cross_entropy_weighs_eroded_joints_six_times_in_official():
     log_p = torch.log_softmax(logits, 1)[torch.arange(4), (score > 0).long()]
     for protocol, weight in ((OFFICIAL, 6.0), (CLEAN, 1.0)):
         weights = torch.where(score > 0, weight, 1.0)
-        loss = ErosionTask(run(protocol, "mobilenet")).output_losses(logits, batch, 0.0)["loss"]
+        loss = ErosionTask(run(protocol, "mobilenet")).output_losses(logits, batch, StepContext())["loss"]
         assert float(loss) == pytest.approx(float(-(weights * log_p).sum() / weights.sum()), rel=1e-5)
 
 

@@ -8,6 +8,7 @@ import torch
 from jointwrist.config import build
 from jointwrist.engine.case_results import mean_figures
 from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks import build_task
 from jointwrist.registry import create_model
 
@@ -15,7 +16,7 @@ MICRO = {"encoder": "conv", "widths": (8, 8, 8, 8, 8), "roi_channels": 4, "roi_c
 
 
 def task_for(**joint):
-    schedule = {"lam": 0.1, "lam_from": 0.5, "segmentation_only": 0.0, **joint}
+    schedule = {"mask_grad_scale": 0.1, "mask_grad_start": 0.5, "segmentation_warmup": 0.0, **joint}
     values = {"model": "jointwrist_tiny", "task": "joint", "image_size": 32, "joint": schedule, "optim": {"epochs": 4}}
     return build_task(build(RunConfig, values))
 
@@ -31,25 +32,30 @@ def batch():
     }  # fmt: skip
 
 
+def scale_of_step(context: StepContext) -> float:
+    """The share that the task gives the network in a step."""
+    task, model, seen = task_for(teacher_forcing=0.0), create_model("jointwrist_tiny", **MICRO), []
+    model.register_forward_pre_hook(lambda _, __, named: seen.append(named["mask_grad_scale"]), with_kwargs=True)
+    task.losses(model, batch(), context)
+    return seen[0]
+
+
 @pytest.mark.parametrize("progress, expected", [(0.0, 0.0), (0.49, 0.0), (0.5, 0.1), (0.99, 0.1)])
 def test_the_erosion_loss_moves_the_masks_in_the_last_phase(progress, expected):
-    task, model = task_for(guided=0.0), create_model("jointwrist_tiny", **MICRO)
-    task.losses(model, batch(), progress)
-    assert model.lam == expected
+    assert scale_of_step(StepContext(progress)) == expected
 
 
-def mask_gradient(lam: float) -> torch.Tensor:
+def mask_gradient(scale: float) -> torch.Tensor:
     """Gradient of the erosion loss at the mask head's weights."""
     torch.manual_seed(0)
     task, model = task_for(), create_model("jointwrist_tiny", **MICRO)
-    model.lam = lam
     model.decoder.mask_head.bias.data.fill_(1.0)  # bones are found
     data = batch()
-    loss = task._erosion_loss(model(data["image"], data["detail"]), data, task.across)
+    loss = task._erosion_loss(model(data["image"], data["detail"], mask_grad_scale=scale), data, StepContext())
     return torch.autograd.grad(loss, model.decoder.mask_head.weight, allow_unused=True)[0]
 
 
-def test_without_lam_no_gradient_of_the_erosion_loss_reaches_the_mask_head():
+def test_at_scale_0_no_gradient_of_the_erosion_loss_reaches_the_mask_head():
     assert mask_gradient(0.0) is None
     whole, tenth = mask_gradient(1.0), mask_gradient(0.1)
     assert whole.abs().max() > 0
@@ -60,10 +66,8 @@ def test_without_lam_no_gradient_of_the_erosion_loss_reaches_the_mask_head():
     "after, fell", [([], False), ([0.93], False), ([0.9285], False), ([0.927], True), ([0.927, 0.95], True)]
 )
 def test_masks_that_get_worse_are_left_alone_again(after, fell):
-    task, model = task_for(guided=0.0), create_model("jointwrist_tiny", **MICRO)
-    task.history = [{"epoch": i, "val_nsd": nsd} for i, nsd in enumerate([0.90, 0.93, *after])]
-    task.losses(model, batch(), 0.9)
-    assert model.lam == (0.0 if fell else 0.1)
+    history = [{"epoch": i, "val_nsd": nsd} for i, nsd in enumerate([0.90, 0.93, *after])]
+    assert scale_of_step(StepContext(0.9, history=history)) == (0.0 if fell else 0.1)
 
 
 def test_gradients_of_masks_and_erosions_are_clipped_apart():

@@ -25,7 +25,7 @@ JOINT = {
     "task": "joint",
     "options": {"encoder": "conv", "roi_crop": 16},
     "segmentation": {"distance": 0.2, "overlap": 0.2, "boundary": 0.1},
-    "joint": {"segmentation_only": 0.0, "consistency": 0.5},
+    "joint": {"segmentation_warmup": 0.0, "consistency": 0.5},
     "erosion": {"pixel_truth": True},
 }
 CROPS = {**SMALL, "model": "resnet", "task": "erosion", "options": {"map_head": True}}
@@ -63,7 +63,7 @@ def test_a_step_waits_for_nothing_on_the_device(name, release, tmp_path):
     batch = next(iter(trainer.loader))
     with NoWaiting():
         prepared = trainer.task.prepare(batch, training=True)
-        loss = trainer.task.losses(trainer.model, prepared, 0.5)["loss"]
+        loss = trainer.task.losses(trainer.model, prepared, trainer.context(0))["loss"]
         loss.backward()
     with pytest.raises(AssertionError, match="_local_scalar_dense"), NoWaiting():
         loss.detach().item()

@@ -39,7 +39,7 @@ RUNS = {
         "optim": {**OPTIM, "ema": 0.5, "lr": 0.01, "clip_norm": 5.0},
         "segmentation": {"distance": 0.2, "overlap": 0.2, "boundary": 0.1},
         # all that have masks give them to the head, whatever is drawn
-        "joint": {"segmentation_only": 0.0, "guided": 1e9, "consistency": 1.0, "masked_share": 0.4},
+        "joint": {"segmentation_warmup": 0.0, "teacher_forcing": 1e9, "consistency": 1.0, "masked_share": 0.4},
     },
 }
 

@@ -20,6 +20,7 @@ from torch.utils.data import default_collate
 from jointwrist.engine.build import build_model
 from jointwrist.engine.loaders import RunData
 from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks import build_task
 
 #: Words of PyTorch's errors when the memory of a CPU runs out; those of a GPU have a class of their own.
@@ -71,7 +72,7 @@ def try_step(accelerator: Accelerator, config: RunConfig, data: RunData) -> Tria
         began = time.perf_counter()
         held.clear()
         with noting, accelerator.autocast():
-            loss = task.losses(model, task.prepare(batch, training=True), 0.5)["loss"]
+            loss = task.losses(model, task.prepare(batch, training=True), StepContext(0.5))["loss"]
         loss.backward()
         # reading a gradient waits for the device
         float(sum(p.grad.abs().max() for p in model.parameters() if p.grad is not None))

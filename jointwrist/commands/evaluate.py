@@ -65,6 +65,7 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
     from jointwrist.engine import evaluation as engine
     from jointwrist.engine.leaks import name_trained, recorded_patients, records
     from jointwrist.engine.loaders import load_run_data
+    from jointwrist.engine.renamed_keys import current_keys
     from jointwrist.engine.run_config import RunConfig, StreamConfig
     from jointwrist.engine.session import open_accelerator
     from jointwrist.engine.tasks import build_task
@@ -83,7 +84,8 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
     model, info = load_weights(path)
     if "config" not in info:
         raise DataError(f"{path}: does not say how it was trained; `jointwrist train` and the benchmark write that")
-    config = build(RunConfig, merge_trees(info["config"], parse_overrides(arguments.set)))
+    overrides = current_keys(parse_overrides(arguments.set), "--set")
+    config = build(RunConfig, merge_trees(current_keys(info["config"]), overrides))
     accelerator = open_accelerator(config.precision)
     # evaluation is on the folder, also of a model that was trained on phantoms made on the fly
     # what the weights started from is in them, and need not be here

@@ -48,6 +48,7 @@ def train(arguments: argparse.Namespace) -> int:
     from jointwrist.data.ram_w600 import Release
     from jointwrist.engine.calibration import calibrate
     from jointwrist.engine.loaders import load_run_data
+    from jointwrist.engine.renamed_keys import current_keys
     from jointwrist.engine.run_config import RunConfig
     from jointwrist.engine.session import open_accelerator, tracked
     from jointwrist.engine.stop import graceful_stop
@@ -60,8 +61,8 @@ def train(arguments: argparse.Namespace) -> int:
     if spec.task == "foundation":
         raise UsageError(f"{spec.name} is a foundation model that is evaluated as it is; `evaluate` measures it")
     values = merge_trees(
-        *map(read_yaml, arguments.config),
-        parse_overrides(arguments.set),
+        *(current_keys(read_yaml(path), str(path)) for path in arguments.config),
+        current_keys(parse_overrides(arguments.set), "--set"),
         {"model": spec.name, "task": spec.task},
     )
     config = build(RunConfig, values)

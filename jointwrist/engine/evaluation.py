@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from jointwrist.engine.case_results import CaseResults, gather_case_results
 from jointwrist.engine.loaders import share_loader
+from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks import Task
 
 
@@ -58,7 +59,7 @@ def evaluate_model(
                 output = task.forward(model, batch)
                 if losses:
                     size = len(batch["identifier"])
-                    parts = task.output_losses(output, batch, 1.0)
+                    parts = task.output_losses(output, batch, StepContext())
                     sums.update({name: float(value) * size for name, value in parts.items()})
                     sums["images"] += size
                 for table, rows in task.case_results(output, batch).items():

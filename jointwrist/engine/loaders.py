@@ -93,7 +93,7 @@ def load_run_data(
     mapped = bool(config.stream.wrists) or any(case.truth is not None for case in cases.get("train", ()))
     if not uses_pixel_truth(config):
         cases = {name: [replace(case, truth=None) for case in chosen] for name, chosen in cases.items()}
-        if mapped and config.task == "joint" and config.erosion.map and "train" in splits:
+        if mapped and config.task == "joint" and config.erosion.heat_map and "train" in splits:
             notes += ("erosions are learned from their scores alone; erosion.pixel_truth=true adds their pixels",)
     # test is read once: keeping it would take memory for nothing
     datasets = {

@@ -18,6 +18,7 @@ from jointwrist.config import (
     digest,
     to_dict,
 )
+from jointwrist.engine.renamed_keys import current_keys, first_keys
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ class ErosionConfig:
         pixel_truth: Learn where erosions are from masks of their pixels, which phantoms and outlined data sets have and
             RAM-W600 has not: a joint network, and a classifier with the option `map_head`. Without it, such masks are
             not even read, and training has the scores alone.
-        map: Weight of the loss on the map of eroded pixels, with `pixel_truth`.
+        heat_map: Weight of the heat map loss, with `pixel_truth`.
         weight: Weight of the whole erosion loss (joint network).
     """
 
@@ -141,7 +142,7 @@ class ErosionConfig:
     threshold: Literal["argmax", "balanced", "f1"] = "argmax"
     logit_adjustment: bool = True
     pixel_truth: bool = False
-    map: NotNegative = 1.0
+    heat_map: NotNegative = 1.0
     weight: NotNegative = 1.0
 
 
@@ -150,14 +151,14 @@ class JointConfig:
     """Joint training.
 
     Attributes:
-        lam: Share of the erosion gradient that reaches the masks, from `lam_from` on.
-        lam_from: Share of the epochs after which `lam` holds; before, the erosion loss does not move the masks.
-        lam_stop: Fall of the validation NSD since `lam_from`, in points of 100, at which the masks are left alone
-            again.
-        segmentation_only: Share of the epochs at the start that train the masks alone, without the losses of erosions
+        mask_grad_scale: Share of the erosion gradient that reaches the masks, from `mask_grad_start` on.
+        mask_grad_start: Share of the epochs before which the erosion gradient does not reach the masks.
+        mask_grad_nsd_drop: Fall of the validation NSD since `mask_grad_start`, in points of 100, after which the
+            erosion gradient no longer reaches the masks.
+        segmentation_warmup: Share of the epochs at the start that train the masks alone, without the losses of erosions
             and of `consistency`.
-        guided: Share of the epochs, from the first on, over which the probability that true masks drive the erosion
-            head falls from 1 to 0.
+        teacher_forcing: Share of the epochs over which the probability that true masks drive the erosion head falls
+            linearly from 1 to 0. 0 leaves teacher forcing out.
         masked_share: Share of images with masks in a batch, where both kinds exist; where that is no whole number,
             batches differ by one. 0 keeps the natural share, 1 leaves images without masks out.
         consistency: Weight of the agreement with the moving average's masks on images without masks; needs `optim.ema`.
@@ -172,11 +173,11 @@ class JointConfig:
             prompts, the network that predicts them.
     """
 
-    lam: Share = 0.0
-    lam_from: Share = 0.7
-    lam_stop: NotNegative = 0.2
-    segmentation_only: Share = 0.1
-    guided: NotNegative = 0.5
+    mask_grad_scale: Share = 0.0
+    mask_grad_start: Share = 0.7
+    mask_grad_nsd_drop: NotNegative = 0.2
+    segmentation_warmup: Share = 0.1
+    teacher_forcing: NotNegative = 0.5
     masked_share: Share = 0.5
     consistency: NotNegative = 0.0
     pretrained: tuple[str, ...] = ()
@@ -266,11 +267,16 @@ class RunConfig:
     workers: CountOrNone = 0
     cache: bool = True
 
+    @staticmethod
+    def current_keys(values: Mapping[str, Any]) -> dict[str, Any]:
+        """Rename the old keys of stored values; `jointwrist.config.build` calls it."""
+        return current_keys(values)
+
 
 def uses_pixel_truth(config: RunConfig) -> bool:
     """Whether a run learns from the pixels of erosions where they are known."""
     mapped = config.task == "joint" or bool(config.options.get("map_head"))
-    return mapped and config.erosion.pixel_truth and config.erosion.map > 0
+    return mapped and config.erosion.pixel_truth and config.erosion.heat_map > 0
 
 
 def config_hash(config: RunConfig | Mapping[str, Any]) -> str:
@@ -287,7 +293,7 @@ def hashed_values(config: RunConfig | Mapping[str, Any]) -> dict[str, Any]:
     Args:
         config: Configuration, or the values of one as stored in `job.json`.
     """
-    values = to_dict(config) if isinstance(config, RunConfig) else dict(config)
+    values = first_keys(to_dict(config) if isinstance(config, RunConfig) else current_keys(config))
     optim = {key: value for key, value in values.get("optim", {}).items() if key != "save_minutes"}
     augment = dict(values.get("augment", {}))
     # values that later versions added are left out at their defaults, so that earlier runs keep their hash

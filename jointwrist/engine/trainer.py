@@ -27,6 +27,7 @@ from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.leaks import patient_record
 from jointwrist.engine.loaders import RunData, train_loader
 from jointwrist.engine.run_config import RunConfig, config_hash
+from jointwrist.engine.step_context import StepContext, single_process
 from jointwrist.engine.stop import STOP
 from jointwrist.engine.tasks import Task
 from jointwrist.errors import DataError, TrainingError
@@ -79,10 +80,8 @@ class Trainer:
         accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         decay_rate = config.optim.ema
         self.ema = AveragedModel(self.unwrapped, multi_avg_fn=get_ema_multi_avg_fn(decay_rate)) if decay_rate else None
-        if self.ema is not None:
-            task.teacher = self.ema.module
-        if accelerator.num_processes > 1:
-            task.across = partial(accelerator.reduce, reduction="mean")
+        several = accelerator.num_processes > 1
+        self.process_mean = partial(accelerator.reduce, reduction="mean") if several else single_process
         self.loader = train_loader(data, config.workers, accelerator.process_index, accelerator.num_processes)
         self.steps_per_epoch = len(data.batches)
         self.total_steps = max(self.steps_per_epoch * config.optim.epochs, 1)
@@ -136,6 +135,11 @@ class Trainer:
             info["inherited"] = list(self.data.inherited)
         return info
 
+    def context(self, step: int) -> StepContext:
+        """Return the state of the training at a step."""
+        teacher = None if self.ema is None else self.ema.module
+        return StepContext(step / self.total_steps, self.process_mean, self.history, teacher)
+
     def learning_rate(self, step: int) -> float:
         """Learning rate at an optimiser step: linear warm-up, then cosine to the floor."""
         optim = self.config.optim
@@ -148,7 +152,6 @@ class Trainer:
 
     def _train_epoch(self, bar: tqdm) -> None:
         self.model.train()
-        self.task.history = self.history
         with STOP.waiting(), _lost_workers_explained(self.config.workers):
             for batch in self._batches():
                 self._train_step(batch)
@@ -227,7 +230,7 @@ class Trainer:
         last = self.step_in_epoch + 1 == first + group
         with nullcontext() if last else self.accelerator.no_sync(self.model):
             with self.accelerator.autocast():
-                parts = self.task.losses(self.model, batch, step / self.total_steps)
+                parts = self.task.losses(self.model, batch, self.context(step))
             self.accelerator.backward(parts["loss"] / group)
         self.unread.append((step, parts["loss"].detach(), batch["identifier"]))
         if last:

@@ -77,8 +77,6 @@ class JointWrist(PretrainedMixin, nn.Module):
         self.erosion = ErosionHead(
             widths[-2], roi_channels, roi_crop, roi_dim, use_masks, feature_gradient, other_hand=other_hand
         )
-        #: Share of the erosion gradient that reaches the masks; the trainer's schedule sets it.
-        self.lam = 0.0
 
     def segment(self, image: Tensor) -> Tensor:
         """Mask logits (B, 14, H, W) of (B, 1, H, W) images, without the erosion head."""
@@ -100,26 +98,30 @@ class JointWrist(PretrainedMixin, nn.Module):
         self,
         image: Tensor,
         detail: Tensor | None = None,
-        guide: Tensor | None = None,
-        guided: Tensor | None = None,
+        forced_masks: Tensor | None = None,
+        forced: Tensor | None = None,
         other: Tensor | None = None,
+        mask_grad_scale: float = 0.0,
     ) -> JointOutput:
         """Segment and score.
 
         Args:
             image: (B, 1, H, W) in [0, 1].
             detail: (B, 1, H', W') the same field of view for the joint crops; None takes `image`.
-            guide: (B, 14, H, W) masks that drive the erosion head in place of the predicted ones.
-            guided: (B,) bool, the images that use `guide`; None means all.
-            other: (B,) index in the batch of the patient's other hand, negative where it is not there; None where no
-                other hand is.
+            forced_masks: (B, 14, H, W) masks that drive the erosion head in place of the predicted ones, in training
+                the true ones (teacher forcing).
+            forced: (B,) bool, the images that use `forced_masks`; None means all.
+            other: (B,) index in the batch of the patient's other hand, negative where it is not in the batch; None if
+                no other hand is.
+            mask_grad_scale: Share of the erosion gradient that reaches the predicted masks.
         """
         mask_logits, distance_logits, features = self._decode(image)
         masks = mask_logits.float().sigmoid()
-        masks = self.lam * masks + (1 - self.lam) * masks.detach() if self.lam else masks.detach()
-        if guide is not None:
-            chosen = torch.ones(len(image), dtype=torch.bool, device=image.device) if guided is None else guided
-            masks = torch.where(chosen[:, None, None, None], guide.to(masks.dtype), masks)
+        detached = masks.detach()
+        masks = mask_grad_scale * masks + (1 - mask_grad_scale) * detached if mask_grad_scale else detached
+        if forced_masks is not None:
+            chosen = torch.ones(len(image), dtype=torch.bool, device=image.device) if forced is None else forced
+            masks = torch.where(chosen[:, None, None, None], forced_masks.to(masks.dtype), masks)
         erosion = self.erosion(masks, features, image if detail is None else detail, other)
         return JointOutput(
             mask_logits, distance_logits, erosion.logits, erosion.boxes, erosion.valid, erosion.maps, erosion.crops

@@ -1,4 +1,4 @@
-"""Tasks turn a batch into named losses in training and into per-case rows in evaluation."""
+"""Tasks turn a batch into named losses in training, and into per-case results in evaluation."""
 
 from __future__ import annotations
 

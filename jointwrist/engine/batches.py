@@ -1,0 +1,128 @@
+"""Schema of the batches that tasks see: what each holds, with shapes, dtypes, ranges, and what may be absent.
+
+A dataset item has the same keys without the leading batch dimension; PyTorch's default collation stacks tensors and
+lists strings. `Task.prepare` turns the batch of a loader into the batch that a network sees.
+
+Sizes: B images or crops; S x S pixels of a loaded image (`detail_size`, or `image_size` if that is 0); M x M of loaded
+masks (S in training, `image_size` in evaluation); N x N of the network (`image_size`); P x P of a crop
+(`erosion.crop_size`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, NotRequired, TypedDict
+
+import torch
+from torch import Tensor
+
+from jointwrist.anatomy import NUM_BONES, NUM_JOINTS
+
+#: Highest Sharp/van der Heijde erosion score.
+_HIGHEST_SCORE = 5
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """What a tensor of a batch looks like, written `Annotated[Tensor, TensorSpec(...)]`.
+
+    Attributes:
+        shape: Sizes; a letter stands for the same size wherever it occurs in a batch.
+        dtype: Data type.
+        low: Smallest value.
+        high: Largest value.
+    """
+
+    shape: tuple[int | str, ...]
+    dtype: torch.dtype
+    low: float
+    high: float
+
+
+_Flag = Annotated[Tensor, TensorSpec(("B",), torch.bool, 0, 1)]
+
+
+class CaseBatch(TypedDict):
+    """Whose radiographs a batch holds.
+
+    Attributes:
+        identifier: Case identifiers, `PPPP_SSSS_L|R` in RAM-W600.
+        patient: Patient identifiers.
+        side: "L" or "R", the hand on the radiograph; images are in right-hand orientation whatever it is.
+    """
+
+    identifier: list[str]
+    patient: list[str]
+    side: list[str]
+
+
+class WristBatch(CaseBatch):
+    """Whole radiographs, as the loaders of segmentation, foundation and joint tasks give them.
+
+    Attributes:
+        image: Radiographs, each stretched to [0, 1] by its own minimum and maximum.
+        bones: Bone masks as a bit map (bit b is bone b); 0 where `has_bones` is False.
+        eroded: Eroded pixels as a bit map (bit j is joint surface j); 0 where `has_eroded` is False.
+        scores: Erosion scores; -1 where a joint has none.
+        has_bones: Whether the masks are known.
+        has_eroded: Whether the eroded pixels are known.
+    """
+
+    image: Annotated[Tensor, TensorSpec(("B", 1, "S", "S"), torch.float32, 0, 1)]
+    bones: Annotated[Tensor, TensorSpec(("B", "M", "M"), torch.int16, 0, 2**NUM_BONES - 1)]
+    eroded: Annotated[Tensor, TensorSpec(("B", "S", "S"), torch.uint8, 0, 2**NUM_JOINTS - 1)]
+    scores: Annotated[Tensor, TensorSpec(("B", NUM_JOINTS), torch.int64, -1, _HIGHEST_SCORE)]
+    has_bones: _Flag
+    has_eroded: _Flag
+
+
+class SegmentationBatch(CaseBatch):
+    """What a segmentation network sees; `bones`, `eroded` and the flags of `WristBatch` are still there.
+
+    Attributes:
+        image: Radiographs at the network's size; augmentation may leave [0, 1] by its noise.
+        masks: Bone masks, 0 or 1; all 0 where `has_bones` is False.
+        scores: As in `WristBatch`.
+        has_bones: As in `WristBatch`.
+    """
+
+    image: Annotated[Tensor, TensorSpec(("B", 1, "N", "N"), torch.float32, -1, 2)]
+    masks: Annotated[Tensor, TensorSpec(("B", NUM_BONES, "N", "N"), torch.float32, 0, 1)]
+    scores: Annotated[Tensor, TensorSpec(("B", NUM_JOINTS), torch.int64, -1, _HIGHEST_SCORE)]
+    has_bones: _Flag
+
+
+class JointBatch(SegmentationBatch):
+    """What the joint network sees.
+
+    Attributes:
+        detail: The same radiographs at the size that joint crops are cut from.
+        other: Index in the batch of the patient's other hand, -1 where it is not in the batch; None unless the network
+            has the option `other_hand`.
+        has_eroded: As in `WristBatch`.
+        eroded_masks: Eroded pixels of each joint surface, 0 or 1; all 0 where `has_eroded` is False. Absent unless the
+            run learns from them (`erosion.pixel_truth`).
+    """
+
+    detail: Annotated[Tensor, TensorSpec(("B", 1, "S", "S"), torch.float32, -1, 2)]
+    other: Annotated[Tensor, TensorSpec(("B",), torch.int64, -1, float("inf"))] | None
+    has_eroded: _Flag
+    eroded_masks: NotRequired[Annotated[Tensor, TensorSpec(("B", NUM_JOINTS, "S", "S"), torch.float32, 0, 1)]]
+
+
+class CropBatch(CaseBatch):
+    """Joint crops, as the loaders of the erosion task give them and as a classifier sees them.
+
+    Attributes:
+        image: Crops, each stretched to [0, 1]; augmentation may leave the range by its noise.
+        eroded: Eroded pixels, 0 or 1; 0 where `has_eroded` is False.
+        has_eroded: Whether the eroded pixels are known.
+        score: Erosion score; joints without one are not in the dataset.
+        joint: Index of the joint surface.
+    """
+
+    image: Annotated[Tensor, TensorSpec(("B", 1, "P", "P"), torch.float32, -1, 2)]
+    eroded: Annotated[Tensor, TensorSpec(("B", "P", "P"), torch.uint8, 0, 1)]
+    has_eroded: _Flag
+    score: Annotated[Tensor, TensorSpec(("B",), torch.int64, 0, _HIGHEST_SCORE)]
+    joint: Annotated[Tensor, TensorSpec(("B",), torch.int64, 0, NUM_JOINTS - 1)]
