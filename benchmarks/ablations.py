@@ -26,9 +26,9 @@ from accelerate.utils import set_seed
 
 from jointwrist.benchmark.ablations.rows import Rows
 from jointwrist.benchmark.ablations.tables import write_ablations
-from jointwrist.benchmark.jobs import Job, release_digest, run_job, write_rows
+from jointwrist.benchmark.jobs import Job, dataset_digest, run_job, write_rows
 from jointwrist.config import ConfigError, build, merge_trees, read_yaml, to_dict
-from jointwrist.data.ram_w600 import Release
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig
@@ -192,9 +192,9 @@ def main(argv: list[str] | None = None) -> int:
 def run(plan: Ablations, arguments: argparse.Namespace) -> bool:
     """Train and test the chosen runs; return whether one failed."""
     accelerator = open_accelerator("no", None, arguments.results)
-    release = open_phantom(plan, arguments.results)
+    dataset = open_phantom(plan, arguments.results)
     os.environ.setdefault(KEEP, str(arguments.results / "stream"))
-    data, failed = release_digest(release), False
+    data, failed = dataset_digest(dataset), False
     first, count = (int(part) for part in arguments.shard.split("/"))
     chosen = plan.runs(
         arguments.regimes or list(plan.regimes), arguments.arms or list(plan.arms), arguments.seeds or list(plan.seeds)
@@ -214,7 +214,7 @@ def run(plan: Ablations, arguments: argparse.Namespace) -> bool:
             continue
         if record is None or (record["status"] != "ok" and arguments.retry):
             set_seed(seed)
-            record = run_job(accelerator, job, release)
+            record = run_job(accelerator, job, dataset)
             say = f"{record['status']} after {record['seconds']:.0f} s {record.get('error', '')}"
             print(f"{regime} {arm} seed {seed}: {say}", flush=True)
         elif build(RunConfig, record["config"]) != job.config:
@@ -224,7 +224,7 @@ def run(plan: Ablations, arguments: argparse.Namespace) -> bool:
         failed |= record["status"] != "ok"
         for name, retest in plan.retests.items():
             if retest.of == arm and record["status"] == "ok":
-                test_again(accelerator, job, release, retest, run_folder(arguments.results, regime, name, seed))
+                test_again(accelerator, job, dataset, retest, run_folder(arguments.results, regime, name, seed))
     return failed
 
 
@@ -248,7 +248,7 @@ def kept_already(
     return same(*run) and all(same(regime, name, seed) for name in followers)
 
 
-def test_again(accelerator: Accelerator, job: Job, release: Release, retest: Retest, folder: Path) -> None:
+def test_again(accelerator: Accelerator, job: Job, dataset: RamW600, retest: Retest, folder: Path) -> None:
     """Test a trained network with other masks for the erosion head, at the threshold that it has."""
     if (folder / "job.json").is_file():
         return
@@ -256,19 +256,19 @@ def test_again(accelerator: Accelerator, job: Job, release: Release, retest: Ret
     again = Job(config, job.data, folder)
     model, info = load_weights(job.folder / BEST)
     _, rows = evaluate_model(
-        accelerator, model.to(accelerator.device), load_run_data(config, release, ("test",)).test, build_task(config)
+        accelerator, model.to(accelerator.device), load_run_data(config, dataset, ("test",)).test, build_task(config)
     )
     write_rows(again, {"erosion": rows["erosion"]}, info["thresholds"]["erosion"])
     write_text(folder / "job.json", json.dumps({**job.record, "config": to_dict(config), "seconds": 0.0}, indent=1))
 
 
-def open_phantom(plan: Ablations, results: Path) -> Release:
+def open_phantom(plan: Ablations, results: Path) -> RamW600:
     """Open the fixed phantom, made at first use."""
     values = dict(plan.phantom)
     parts, size, seed = Parts(*values.pop("parts")), values.pop("size"), values.pop("seed")
     root = results / plan.name
     write_phantom(root, parts.wrists, size=size, seed=seed, config=build(PhantomConfig, values), parts=parts)
-    return Release.open(root)
+    return RamW600.open(root)
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:

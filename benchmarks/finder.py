@@ -20,9 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from tqdm import tqdm
 
-from jointwrist.data.dicom import Radiograph, load_radiograph
+from jointwrist.data.find_radiographs import find_radiographs
+from jointwrist.data.load import load_radiograph
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import WristSample, unpack_masks
-from jointwrist.data.search import find_radiographs
 from jointwrist.errors import DataError
 from jointwrist.inference.localiser import CARPALS, Localiser
 from jointwrist.phantom import PhantomConfig, make_wrist

@@ -22,13 +22,13 @@ from accelerate.utils import set_seed
 from jointwrist.benchmark import plots, tables
 from jointwrist.benchmark.image_grid import measure_radiographs
 from jointwrist.benchmark.job_lock import claim
-from jointwrist.benchmark.jobs import Job, make_job, release_digest, run_job
+from jointwrist.benchmark.jobs import Job, dataset_digest, make_job, run_job
 from jointwrist.benchmark.profile_step import advice, fitting_batch, out_of_memory, try_step
 from jointwrist.benchmark.protocol import Protocol, expand_models, load_protocol, protocol_names
 from jointwrist.benchmark.report import write_report
 from jointwrist.config import ConfigError, digest, parse_overrides, to_dict
-from jointwrist.data.ram_w600 import Release
-from jointwrist.data.samplers import check_processes
+from jointwrist.data.batches.samplers import check_processes
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.stop import graceful_stop
@@ -121,9 +121,9 @@ def run(arguments: argparse.Namespace) -> int:
     overrides["precision"] = runnable_precision(protocol.run_config(models[0], 0, overrides).precision)
     check_writable(arguments.results)
     accelerator = open_accelerator(overrides["precision"], arguments.tracker, arguments.results)
-    release = open_release(accelerator, arguments, protocol)
-    folder = arguments.results / f"{protocol.name}-{'phantom' if release.is_phantom else 'ram_w600'}"
-    data = release_digest(release)
+    dataset = open_dataset(accelerator, arguments, protocol)
+    folder = arguments.results / f"{protocol.name}-{'phantom' if dataset.is_phantom else 'ram_w600'}"
+    data = dataset_digest(dataset)
     jobs = [
         make_job(protocol.run_config(model, seed, overrides), data, folder)
         for seed in arguments.seeds or protocol.seeds
@@ -137,7 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_shares(mine, accelerator.num_processes)
     if arguments.dry_run:
         if not arguments.no_measure:
-            forecast(accelerator, mine, release)
+            forecast(accelerator, mine, dataset)
         return 0
     left: list[Job] = []
     for job in mine:
@@ -150,16 +150,16 @@ def run(arguments: argparse.Namespace) -> int:
             if record and (record["status"] == "ok" or not arguments.retry):
                 continue
             set_seed(job.config.seed)
-            record = run_job(accelerator, job, release)
+            record = run_job(accelerator, job, dataset)
         say(
             accelerator,
             f"{job.folder.name}: {record['status']} after {record['seconds']:.0f} s {record.get('error', '')}",
         )
     if grid != "network":
-        measure_radiographs(accelerator, mine, release, grid)
+        measure_radiographs(accelerator, mine, dataset, grid)
     accelerator.end_training()  # first, so that nobody waits for the tables with a clock running
     if accelerator.is_main_process and any(job.record for job in mine):
-        finish(folder, mine, release)
+        finish(folder, mine, dataset)
         if grid != "network":
             print_tables(folder, grid)
     return 0 if all(job.done for job in mine if job not in left) else 1
@@ -192,7 +192,7 @@ def check_shares(jobs: list[Job], processes: int) -> None:
             raise ConfigError(f"{config.model}: {error}") from None
 
 
-def forecast(accelerator: Accelerator, jobs: list[Job], release: Release) -> None:
+def forecast(accelerator: Accelerator, jobs: list[Job], dataset: RamW600) -> None:
     """Say how long the jobs that are not done will take and what a step holds in memory.
 
     A job whose model has a finished one takes as long; of the others a training step is measured. Validation, the test
@@ -208,7 +208,7 @@ def forecast(accelerator: Accelerator, jobs: list[Job], release: Release) -> Non
         if config.model in finished:
             measured[config.model] = (finished[config.model], "as long as its finished job")
         elif config.model not in measured:
-            data = load_run_data(config, release)
+            data = load_run_data(config, dataset)
             try:
                 trial = try_step(accelerator, config, data)
             except Exception as error:
@@ -225,11 +225,11 @@ def forecast(accelerator: Accelerator, jobs: list[Job], release: Release) -> Non
     say(accelerator, f"in all about {total / 3600:.1f} hours, validation and test not counted")
 
 
-def finish(folder: Path, jobs: list[Job], release: Release) -> None:
+def finish(folder: Path, jobs: list[Job], dataset: RamW600) -> None:
     """Write tables, plots and overlays."""
     print_tables(folder)
-    plots.write_plots(folder, jobs, release)
-    write_report(folder, folder / "report.html", release)
+    plots.write_plots(folder, jobs, dataset)
+    write_report(folder, folder / "report.html", dataset)
     print(f"rows, tables, curves and pictures: {folder}")
 
 
@@ -246,10 +246,10 @@ def runnable_precision(wanted: str) -> str:
     return "no" if wanted == "fp16" and not torch.cuda.is_available() else wanted
 
 
-def open_release(accelerator: Accelerator, arguments: argparse.Namespace, protocol: Protocol) -> Release:
+def open_dataset(accelerator: Accelerator, arguments: argparse.Namespace, protocol: Protocol) -> RamW600:
     """Open the released data set, or make the protocol's phantom on first use."""
     if arguments.data:
-        return Release.open(arguments.data)
+        return RamW600.open(arguments.data)
     from jointwrist.phantom import PhantomConfig, write_phantom
 
     phantom = protocol.phantom
@@ -259,7 +259,7 @@ def open_release(accelerator: Accelerator, arguments: argparse.Namespace, protoc
         config = PhantomConfig(size=phantom.size, **phantom.options)
         write_phantom(root, phantom.wrists, size=phantom.size, seed=phantom.seed, config=config)
     accelerator.wait_for_everyone()
-    return Release.open(root)
+    return RamW600.open(root)
 
 
 def shard(jobs: list[Job], text: str) -> list[Job]:

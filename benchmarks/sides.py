@@ -18,8 +18,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, rotate
 from tqdm import tqdm
 
-from jointwrist.data.dicom import Radiograph, load_radiograph
-from jointwrist.data.search import find_radiographs
+from jointwrist.data.find_radiographs import find_radiographs
+from jointwrist.data.load import load_radiograph
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference.localiser import Localiser
 from jointwrist.phantom import PhantomConfig, make_wrist
 

@@ -28,14 +28,15 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from jointwrist.benchmark.peak_memory import peak_memory
-from jointwrist.data.datasets import WristDataset
-from jointwrist.data.ram_w600 import Case, Release
-from jointwrist.data.samplers import EpochBatches
+from jointwrist.data.batches.samplers import EpochBatches
+from jointwrist.data.batches.torch_datasets import WristDataset
+from jointwrist.data.dataset.case import Case
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.loaders import RunData, train_loader
 from jointwrist.engine.run_config import AugmentConfig, OptimConfig, RunConfig
 from jointwrist.engine.session import keep_freed_memory
 from jointwrist.engine.tasks import build_task
-from jointwrist.phantom.write import write_phantom
+from jointwrist.phantom.phantom_dataset import write_phantom
 
 PACKED = "packed"
 #: Up to the batch that goes to a GPU, which augments it.
@@ -174,7 +175,7 @@ def packed_epochs(cases: list[Case], size: int, batch_size: int, keep: bool, dev
 
 def masked_cases(root: str, images: int) -> list[Case]:
     """Cases with masks of a folder, repeated under other names until there are so many."""
-    cases = [case for case in Release.open(root).cases if case.mask]
+    cases = [case for case in RamW600.open(root).cases if case.mask]
     return [replace(cases[i % len(cases)], identifier=str(i)) for i in range(images)]
 
 

@@ -18,13 +18,13 @@ from benchmarks.speed_loading import masked_cases
 from benchmarks.speed_training import open_trainer
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.benchmark.peak_memory import peak_memory
-from jointwrist.data.datasets import WristDataset
+from jointwrist.data.batches.torch_datasets import WristDataset
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.run_config import OptimConfig, RunConfig
 from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.tasks import build_task
 from jointwrist.inference.predictor import Predictor, read_radiograph
-from jointwrist.phantom.write import write_phantom
+from jointwrist.phantom.phantom_dataset import write_phantom
 from jointwrist.registry import create_model
 
 #: Megabytes on a CPU at 512 px with joint crops cut from 1024 px, one image at a time, that must not be exceeded.

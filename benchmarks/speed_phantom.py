@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from jointwrist.phantom import PhantomConfig, make_wrist
-from jointwrist.phantom.write import write_phantom
+from jointwrist.phantom.phantom_dataset import write_phantom
 
 
 def benchmark_phantom(argv: list[str] | None = None) -> list[dict[str, Any]]:

@@ -24,12 +24,12 @@ import torch
 from accelerate import Accelerator
 
 from jointwrist.benchmark.protocol import load_protocol
-from jointwrist.data.ram_w600 import Release
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.session import keep_freed_memory
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import Trainer
-from jointwrist.phantom.write import write_phantom
+from jointwrist.phantom.phantom_dataset import write_phantom
 
 MODELS = ("jointwrist_tiny", "unetpp", "jointwrist_base", "mobilevit")
 PARTS = ("loading", "augmentation", "forward", "backward", "optimiser")
@@ -50,7 +50,7 @@ def open_trainer(model: str, size: int, batch_size: int, root: str, folder: str)
     sizes = {"image_size": size, "detail_size": 2 * size, "erosion": {"crop_size": size}}
     values = {**sizes, "precision": "no", "optim": {"batch_size": batch_size}}
     config = load_protocol("clean").run_config(model, 0, values)
-    data = load_run_data(config, Release.open(root))
+    data = load_run_data(config, RamW600.open(root))
     return Trainer(Accelerator(), config, data, build_task(config, data.prior), Path(folder))
 
 

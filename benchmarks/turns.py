@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.finder import HAND_MM, HAND_PX, empty_radiographs
-from jointwrist.data.dicom import Radiograph
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.localiser import Localiser
 from jointwrist.inference.locate import locate

@@ -32,12 +32,12 @@ from bad_corpus import BadFile
 
 import jointwrist.engine.convert  # noqa: F401 - not while the files are watched
 from jointwrist.cli import main
-from jointwrist.data.arrays import read_npz
-from jointwrist.data.check import check_release
-from jointwrist.data.dicom import load_radiograph
+from jointwrist.data.dataset.check import check_dataset
+from jointwrist.data.dataset.label_files import read_masks
+from jointwrist.data.dataset.tables import read_boxes, read_scores, read_spacings
 from jointwrist.data.images import IMAGE_SUFFIXES
-from jointwrist.data.ram_w600 import read_masks
-from jointwrist.data.tables import read_boxes, read_scores, read_spacings
+from jointwrist.data.load import load_radiograph
+from jointwrist.data.numpy_files import read_npz
 from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
 from jointwrist.text import printable
@@ -245,7 +245,7 @@ def checker(files: list[BadFile], out: Path, watch: Watch) -> None:
         else:
             os.mkfifo(root / place)
         with watch.at(file) as told:
-            faults = [fault for fault in check_release(root) if fault.severity == "error"]
+            faults = [fault for fault in check_dataset(root) if fault.severity == "error"]
             told.message = "; ".join(f"{fault.path}: {fault.message}" for fault in faults)
             told.outcome = "refused" if faults else "read"
             if not faults:

@@ -85,20 +85,20 @@ def phantom_root(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def release(phantom_root):
+def dataset(phantom_root):
     """The same folder, opened."""
-    from jointwrist.data.ram_w600 import Release
+    from jointwrist.data.dataset.ram_w600 import RamW600
 
-    return Release.open(phantom_root)
+    return RamW600.open(phantom_root)
 
 
 @pytest.fixture(scope="session")
-def masked(release):
+def masked(dataset):
     """Nine radiographs of it with their masks, as they lie on the radiograph."""
-    from jointwrist.data.ram_w600 import load_sample
+    from jointwrist.data.dataset.case import load_sample
     from jointwrist.data.sample import unpack_masks
 
-    cases = [case for case in release.cases if case.mask is not None][:9]
+    cases = [case for case in dataset.cases if case.mask is not None][:9]
     return [(case, unpack_masks(load_sample(case, right_hand=False).bones)) for case in cases]
 
 

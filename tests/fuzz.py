@@ -18,8 +18,8 @@ with atheris.instrument_imports(include=["jointwrist.data", "pydicom", "numpy.li
     import bad_files
     import numpy as np
 
-    from jointwrist.data.arrays import read_npz
-    from jointwrist.data.dicom import load_radiograph
+    from jointwrist.data.load import load_radiograph
+    from jointwrist.data.numpy_files import read_npz
     from jointwrist.errors import DataError
 
 

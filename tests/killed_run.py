@@ -14,7 +14,7 @@ from accelerate import Accelerator
 
 from benchmarks import run_all
 from jointwrist.config import build
-from jointwrist.data.ram_w600 import Release
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks import build_task
@@ -41,7 +41,7 @@ def train(root: Path, folder: Path, values: dict[str, Any], kill_at: int | None 
     """Train a network as a process of its own, which kills itself before a step; a finished one writes its weights."""
     torch.set_num_threads(1)
     config = build(RunConfig, values)
-    data = load_run_data(config, Release.open(root), ("train", "val"))
+    data = load_run_data(config, RamW600.open(root), ("train", "val"))
     trainer = Trainer(Accelerator(cpu=True), config, data, build_task(config, data.prior), folder)
     original = trainer._step
 

@@ -15,7 +15,7 @@ import torch
 from benchmarks import run_all
 from jointwrist import cli
 from jointwrist.config import build
-from jointwrist.data.ram_w600 import Release
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine import distributed, trainer
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig
@@ -73,7 +73,7 @@ def few_steps(count: int, root: Path, out: Path, runs: dict[str, dict], steps: i
     assert accelerator.num_processes == count
     for name, values in runs.items():
         config = build(RunConfig, values)
-        data = load_run_data(config, Release.open(root))
+        data = load_run_data(config, RamW600.open(root))
         made = trainer.Trainer(accelerator, config, data, build_task(config, data.prior), out / name)
         if hasattr(made.unwrapped, "erosion"):
             made.unwrapped.erosion.jitter = 0.0

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from jointwrist.cli import main
-from jointwrist.data.dicom import load_radiograph
+from jointwrist.data.load import load_radiograph
 from jointwrist.errors import DataError
 
 pytestmark = pytest.mark.trust

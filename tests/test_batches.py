@@ -59,10 +59,10 @@ def check(batch: dict, schema: type, exact: bool) -> None:
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("name", RUNS)
-def test_real_batches_match_their_schema(name, training, release):
+def test_real_batches_match_their_schema(name, training, dataset):
     values, loaded, prepared = RUNS[name]
     config = build(RunConfig, {**values, **AUGMENT})
-    data = load_run_data(config, release, ("train", "val"), training)
+    data = load_run_data(config, dataset, ("train", "val"), training)
     dataset, task = data.train if training else data.val, build_task(config)
     batch = default_collate([dataset[index] for index in range(min(4, len(dataset)))])
     check(batch, loaded, exact=True)

@@ -7,14 +7,15 @@ import re
 import shutil
 from pathlib import Path
 
-import hand_made_release as hand_made
+import hand_made_dataset as hand_made
 import numpy as np
 import pytest
 
 from jointwrist.cli import main
-from jointwrist.data.alignment import misplaced
-from jointwrist.data.check import COMMANDS, check_release
-from jointwrist.data.ram_w600 import Release, load_sample
+from jointwrist.data.dataset.case import load_sample
+from jointwrist.data.dataset.check import COMMANDS, check_dataset
+from jointwrist.data.dataset.mask_alignment import misplaced
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.errors import DataError
@@ -45,7 +46,7 @@ def root(sound, tmp_path):
 def faults_of(root: Path, severity: str | None = "error") -> set[tuple[str, str]]:
     return {
         (fault.kind, fault.path.relative_to(root).as_posix())
-        for fault in check_release(root)
+        for fault in check_dataset(root)
         if severity in (None, fault.severity)
     }
 
@@ -111,7 +112,7 @@ def test_a_sound_folder_has_no_faults(sound):
 
 
 def test_a_phantom_has_no_errors_and_its_masks_lie_on_its_bones(phantom_root):
-    faults = check_release(phantom_root)
+    faults = check_dataset(phantom_root)
     assert [fault for fault in faults if fault.severity == "error" or fault.kind == "misplaced mask"] == []
 
 
@@ -124,9 +125,9 @@ def test_a_phantom_has_no_errors_and_its_masks_lie_on_its_bones(phantom_root):
     ],
     ids=["down and right", "up", "mirrored"],
 )
-def test_masks_beside_their_bones_are_noticed(change, told, release):
+def test_masks_beside_their_bones_are_noticed(change, told, dataset):
     """Also on radiographs that are inverted; a radiograph without contrast, or a few bones, say nothing."""
-    for case in [case for case in release.cases if case.mask is not None][:6]:
+    for case in [case for case in dataset.cases if case.mask is not None][:6]:
         sample = load_sample(case)
         image, bits = sample.image[0], sample.bones
         assert misplaced(image, bits) is None and misplaced(1 - image, bits) is None
@@ -226,7 +227,7 @@ def test_warnings_are_named_with_their_file(root, kind):
 def test_the_reader_refuses_what_the_checker_calls_an_error(root, kind):
     harm, path = ERRORS[kind]
     harm(root)
-    case = next(case for case in Release.open(root).cases if case.identifier == "0172_0003_L")
+    case = next(case for case in RamW600.open(root).cases if case.identifier == "0172_0003_L")
     with pytest.raises(DataError, match=Path(path).name):
         load_sample(case)
 
@@ -249,7 +250,7 @@ def refused(root: Path, splits: tuple[str, ...]) -> list[str]:
     for task, model in WEIGHTS.items():
         config = RunConfig(model, task, image_size=16, detail_size=16, cache=False)
         try:
-            data = load_run_data(config, Release.open(root, splits=splits), splits)
+            data = load_run_data(config, RamW600.open(root, splits=splits), splits)
             for split in splits:
                 dataset = getattr(data, split)
                 for index in range(len(dataset)):
@@ -263,9 +264,9 @@ def refused(root: Path, splits: tuple[str, ...]) -> list[str]:
 def test_what_is_an_error_for_a_command_is_what_it_refuses(root, kind):
     OF_TRAIN[kind](root)
     for command, splits in COMMANDS.items():
-        errors = [fault.kind for fault in check_release(root, command) if fault.severity == "error"]
+        errors = [fault.kind for fault in check_dataset(root, command) if fault.severity == "error"]
         assert bool(refused(root, splits)) == bool(errors) == ("train" in splits)
-    assert kind in {fault.kind for fault in check_release(root, "evaluate")}
+    assert kind in {fault.kind for fault in check_dataset(root, "evaluate")}
 
 
 @pytest.mark.parametrize(("kept", "fitting"), [({"test"}, {"evaluate"}), ({"train", "val"}, {"train"})])
@@ -277,7 +278,7 @@ def test_a_folder_needs_the_splits_that_a_command_reads(root, kept, fitting):
                     (root / images / f"{path.stem}.bmp").unlink(missing_ok=True)
             shutil.rmtree(root / folder / split)
     for command, splits in COMMANDS.items():
-        errors = {fault.kind for fault in check_release(root, command) if fault.severity == "error"}
+        errors = {fault.kind for fault in check_dataset(root, command) if fault.severity == "error"}
         assert (errors == set()) == (refused(root, splits) == []) == (command in fitting)
         assert errors <= {"empty split", "score without image"}
 
@@ -291,5 +292,5 @@ def test_the_command_line_checks_for_a_command(root, capsys):
 
 
 def test_a_folder_that_is_no_release(tmp_path):
-    assert [fault.kind for fault in check_release(tmp_path)] == ["no release"]
-    assert [fault.kind for fault in check_release(tmp_path / "nowhere")] == ["no release"]
+    assert [fault.kind for fault in check_dataset(tmp_path)] == ["no dataset"]
+    assert [fault.kind for fault in check_dataset(tmp_path / "nowhere")] == ["no dataset"]

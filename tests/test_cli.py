@@ -14,7 +14,7 @@ import jointwrist
 from jointwrist.cli import build_parser, main
 from jointwrist.commands.predict import hand_stem, output_stems
 from jointwrist.commands.shared import UsageError, columns
-from jointwrist.data.search import find_radiographs
+from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import read_weights
 
@@ -148,7 +148,7 @@ def test_console_script_is_declared():
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory) -> Path:
+def dataset(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("release")
     words = ["data", "phantom", str(root), "--wrists", "9", "--size", "96", "--workers", "1", "--set", "prevalence=0.5"]
     assert main(words) == 0
@@ -162,10 +162,10 @@ def test_phantom_settings_that_do_not_exist_are_named(tmp_path, capsys):
     assert "size" in capsys.readouterr().err
 
 
-def test_check_passes_a_phantom_and_names_the_file_of_a_fault(release, tmp_path, capsys):
-    assert main(["data", "check", str(release)]) == 0
+def test_check_passes_a_phantom_and_names_the_file_of_a_fault(dataset, tmp_path, capsys):
+    assert main(["data", "check", str(dataset)]) == 0
     broken = tmp_path / "broken"
-    shutil.copytree(release, broken)
+    shutil.copytree(dataset, broken)
     mask = min(broken.glob("BoneSegmentation/masks/*/*.npy"))
     mask.write_bytes(mask.read_bytes()[:100])
     capsys.readouterr()
@@ -175,21 +175,21 @@ def test_check_passes_a_phantom_and_names_the_file_of_a_fault(release, tmp_path,
     assert main(["data", "check", str(tmp_path / "nothing")]) == 1
 
 
-def test_train_evaluate_and_predict(release, tmp_path, capsys):
+def test_train_evaluate_and_predict(dataset, tmp_path, capsys):
     run, rows, pictures = tmp_path / "run", tmp_path / "rows", tmp_path / "pictures"
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
     first.write_text("image_size: 48\noptim: {epochs: 3, batch_size: 4}\n")
     second.write_text("image_size: 32\noptim: {epochs: 2}\n")
     settings = ["-c", str(first), "--config", str(second), "--set", "optim.epochs=1"]
-    assert main(["train", "jointwrist_tiny", "--data", str(release), "-o", str(run), *settings]) == 0
+    assert main(["train", "jointwrist_tiny", "--data", str(dataset), "-o", str(run), *settings]) == 0
     trained = read_weights(run / "best.safetensors")[1]["config"]
     assert (trained["image_size"], trained["optim"]["batch_size"], trained["optim"]["epochs"]) == (32, 4, 1)
     header, *epochs = (run / "history.csv").read_text().splitlines()
     assert header.startswith("epoch,lr,train_") and len(epochs) == 1 and epochs[0].startswith("0,")
-    assert main(["evaluate", str(run), "--data", str(release), "-o", str(rows)]) == 0
+    assert main(["evaluate", str(run), "--data", str(dataset), "-o", str(rows)]) == 0
     assert {path.name for path in rows.iterdir()} == {"segmentation.csv", "erosion.csv"}
     capsys.readouterr()
-    radiograph = min((release / "BoneSegmentation" / "images").iterdir())
+    radiograph = min((dataset / "BoneSegmentation" / "images").iterdir())
     sheet = tmp_path / "sheets" / "all.png"
     assert (
         main(["predict", str(radiograph), "--weights", str(run), "-o", str(pictures), "--json", "--sheet", str(sheet)])
@@ -202,14 +202,14 @@ def test_train_evaluate_and_predict(release, tmp_path, capsys):
     assert len(list(pictures.iterdir())) == 4
 
 
-def test_a_radiograph_that_cannot_be_read_does_not_stop_the_others(release, tmp_path, capsys):
+def test_a_radiograph_that_cannot_be_read_does_not_stop_the_others(dataset, tmp_path, capsys):
     from jointwrist.registry import create_model
     from jointwrist.weights.checkpoint import save_weights
 
     weights = tmp_path / "best.safetensors"
     info = {"model": "jointwrist_tiny", "options": {}, "image_size": 32}
     save_weights(weights, create_model("jointwrist_tiny"), info)
-    good = min((release / "BoneSegmentation" / "images").iterdir())
+    good = min((dataset / "BoneSegmentation" / "images").iterdir())
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
     out = tmp_path / "out"

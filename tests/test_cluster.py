@@ -19,7 +19,7 @@ from benchmarks.run_all import parse_arguments as run_all_arguments
 from benchmarks.submit import Shard, main, shard_command
 from jointwrist.benchmark.protocol import expand_models, load_protocol
 from jointwrist.config import parse_overrides
-from jointwrist.data.samplers import check_processes
+from jointwrist.data.batches.samplers import check_processes
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks" / "cluster"
 

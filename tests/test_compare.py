@@ -11,7 +11,7 @@ import pytest
 from dicom_files import make, save
 
 from jointwrist.anatomy import bone_index
-from jointwrist.data.dicom import Radiograph
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference.comparison import compare

@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from jointwrist.data.datasets import WristDataset
+from jointwrist.data.batches.torch_datasets import WristDataset
+from jointwrist.data.dataset.case import load_sample
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.preprocess import prepare_image, unpack_bits
-from jointwrist.data.ram_w600 import Release, load_sample
 from jointwrist.data.sample import unpack_masks
-from jointwrist.phantom.write import write_phantom
+from jointwrist.phantom.phantom_dataset import write_phantom
 
 SIZE = 64
 
 
 def test_items_are_the_same_read_anew_and_kept(tmp_path):
-    cases = [case for case in Release.open(write_phantom(tmp_path, 9, size=80, seed=2, workers=1)).cases if case.mask]
+    cases = [case for case in RamW600.open(write_phantom(tmp_path, 9, size=80, seed=2, workers=1)).cases if case.mask]
     kept, anew = WristDataset(cases, SIZE, cache=True), WristDataset(cases, SIZE, cache=False)
     for index, case in enumerate(cases):
         items = [kept[index], kept[index], anew[index]]

@@ -20,8 +20,9 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from jointwrist.data.dicom import load_radiograph, read_dicom, study_of
-from jointwrist.data.search import find_radiographs
+from jointwrist.data.dicom.read import read_dicom
+from jointwrist.data.find_radiographs import find_radiographs
+from jointwrist.data.load import load_radiograph, study_of
 from jointwrist.errors import DataError
 
 CR = UID("1.2.840.10008.5.1.4.1.1.1")

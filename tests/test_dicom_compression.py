@@ -18,9 +18,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from jointwrist.data import dicom_file
-from jointwrist.data.codestream import coded_image
-from jointwrist.data.dicom import read_dicom, study_of
+from jointwrist.data.dicom import file as dicom_file
+from jointwrist.data.dicom.codestream import coded_image
+from jointwrist.data.dicom.read import read_dicom
+from jointwrist.data.load import study_of
 from jointwrist.errors import DataError
 
 

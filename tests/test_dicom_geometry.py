@@ -7,7 +7,7 @@ import warnings
 import pytest
 from dicom_files import make, save
 
-from jointwrist.data.dicom import read_dicom
+from jointwrist.data.dicom.read import read_dicom
 
 AT_DETECTOR, DIVIDED, UNUSABLE = "at the detector:", "divided by the header's magnification", "cannot be used"
 

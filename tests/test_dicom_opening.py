@@ -15,8 +15,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from jointwrist.data.dicom import load_radiograph, study_of
-from jointwrist.data.search import describe_left_out, find_radiographs
+from jointwrist.data.find_radiographs import describe_left_out, find_radiographs
+from jointwrist.data.load import load_radiograph, study_of
 from jointwrist.errors import DataError
 
 GREY = (radiograph() / 4095).astype(np.float32)
@@ -165,9 +165,9 @@ def test_nothing_of_a_folder_is_left_out_without_a_word(tmp_path):
     ((where, others),) = told
     assert where == folder
     assert [str(path.relative_to(folder)) for path in others] == [
-        ".hidden.png", "radiograph.dcm.gz", "link", "notes.txt", "sub/report.pdf"
+        ".hidden.png", "link", "notes.txt", "radiograph.dcm.gz", "sub/report.pdf"
     ]  # fmt: skip
-    assert describe_left_out(*told[0]).endswith(": .hidden.png, radiograph.dcm.gz, link, notes.txt, sub/report.pdf")
+    assert describe_left_out(*told[0]).endswith(": .hidden.png, link, notes.txt, radiograph.dcm.gz, sub/report.pdf")
     assert "notes" not in describe_left_out(*told[0], "FILE 1") and "left out 5" in describe_left_out(
         *told[0], "FILE 1"
     )

@@ -17,8 +17,8 @@ from pydicom.sr.codedict import codes
 
 from jointwrist.anatomy import BONES, JOINTS, NOT_SCORED, OVERLAP_PAIRS
 from jointwrist.cli import main
-from jointwrist.data.dicom import load_radiograph
-from jointwrist.data.dicom_header import STORAGE_CLASSES
+from jointwrist.data.dicom.header import STORAGE_CLASSES
+from jointwrist.data.load import load_radiograph
 from jointwrist.inference.predictor import Predictor
 from jointwrist.outputs.dicom_seg import build_seg
 from jointwrist.outputs.dicom_source import BONE_CODES

@@ -7,7 +7,7 @@ from dicom_files import make, save
 from PIL import Image
 from pydicom import Dataset
 
-from jointwrist.data.dicom import load_radiograph
+from jointwrist.data.load import load_radiograph
 
 
 def items(**elements) -> list[Dataset]:

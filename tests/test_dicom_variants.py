@@ -20,8 +20,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from jointwrist.data import stored_values
-from jointwrist.data.dicom import read_dicom
+from jointwrist.data.dicom import stored_values
+from jointwrist.data.dicom.read import read_dicom
 from jointwrist.errors import DataError
 
 NATIVE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from docs_pages import DOCS, PAGES, ROOT, page_text, without_code
 
-from jointwrist.data.dicom import Radiograph
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.views import Uncertainty

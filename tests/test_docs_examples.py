@@ -22,8 +22,9 @@ from pydicom.uid import generate_uid
 
 from jointwrist.anatomy import BONE_NAMES
 from jointwrist.cli import build_parser, main
+from jointwrist.data.dataset.case import load_sample
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.images import read_image
-from jointwrist.data.ram_w600 import Release, load_sample
 from jointwrist.data.sample import unpack_masks
 from jointwrist.registry import create_model
 from jointwrist.viewer.server import ViewerServer
@@ -84,7 +85,7 @@ def files(phantom_root, tmp_path_factory):
     """What the examples speak of: radiographs, annotations, a release, a training run, kept results, a checkpoint."""
     root = tmp_path_factory.mktemp("files")
     shutil.copytree(phantom_root, root / "RAM-W600")
-    cases = [case for case in Release.open(phantom_root).cases if case.mask is not None][:9]
+    cases = [case for case in RamW600.open(phantom_root).cases if case.mask is not None][:9]
     write_radiographs(root, cases)
     write_annotations(root / "annotated", cases)
     write_labelme(root / "labelme", cases[:3])

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import huggingface_hub
 import pytest
 
-from jointwrist.data.download import REPOSITORY, download_release
+from jointwrist.data.dataset.download import REPOSITORY, download_dataset
 from jointwrist.errors import DataError
 
 
@@ -20,7 +20,7 @@ def test_the_commit_that_the_hub_names_is_downloaded(monkeypatch, tmp_path):
 
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *args, **kwargs: calls.append((args, kwargs)))
-    assert download_release(tmp_path, revision="main") == tmp_path
+    assert download_dataset(tmp_path, revision="main") == tmp_path
     assert calls == [((REPOSITORY,), {"repo_type": "dataset", "revision": "c0ffee", "local_dir": tmp_path})]
 
 
@@ -29,4 +29,4 @@ def test_without_a_network_a_folder_that_is_there_is_not_taken_for_the_release(m
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(DataError, match="check the network"):
-        download_release(tmp_path)
+        download_dataset(tmp_path)

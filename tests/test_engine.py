@@ -35,9 +35,9 @@ JOINT = {
 }
 
 
-def trainer_for(values: dict, release, folder: Path) -> Trainer:
+def trainer_for(values: dict, dataset, folder: Path) -> Trainer:
     config = build(RunConfig, values)
-    data = load_run_data(config, release)
+    data = load_run_data(config, dataset)
     return Trainer(Accelerator(cpu=True), config, data, build_task(config, data.prior), folder)
 
 
@@ -49,11 +49,11 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-def test_resumed_run_ends_with_the_weights_of_an_unbroken_one(release, tmp_path, monkeypatch):
-    unbroken = trainer_for(JOINT, release, tmp_path / "a")
+def test_resumed_run_ends_with_the_weights_of_an_unbroken_one(dataset, tmp_path, monkeypatch):
+    unbroken = trainer_for(JOINT, dataset, tmp_path / "a")
     expected = weights(unbroken.fit())
 
-    killed = trainer_for(JOINT, release, tmp_path / "b")
+    killed = trainer_for(JOINT, dataset, tmp_path / "b")
     original, calls = Trainer._step, []
 
     def step(self, batch, number):
@@ -66,14 +66,14 @@ def test_resumed_run_ends_with_the_weights_of_an_unbroken_one(release, tmp_path,
     with pytest.raises(Killed):
         killed.fit()
     monkeypatch.undo()
-    resumed = trainer_for(JOINT, release, tmp_path / "b")
+    resumed = trainer_for(JOINT, dataset, tmp_path / "b")
     assert resumed.step_in_epoch == 2
     assert torch.equal(weights(resumed.fit()), expected)
 
 
-def test_last_weights_are_kept_where_no_validation_figure_is_to_choose(release, tmp_path, monkeypatch):
+def test_last_weights_are_kept_where_no_validation_figure_is_to_choose(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr("jointwrist.engine.trainer.mean_figures", lambda rows: {"val_dsc": 1.0})
-    trainer = trainer_for(JOINT | {"optim": JOINT["optim"] | {"select": "last"}}, release, tmp_path)
+    trainer = trainer_for(JOINT | {"optim": JOINT["optim"] | {"select": "last"}}, dataset, tmp_path)
     losses = iter([{"val_loss": 1.0}, {"val_loss": 2.0}])
     monkeypatch.setattr("jointwrist.engine.trainer.evaluate_model", lambda *_, **__: (next(losses), {}))
     best = trainer.fit()
@@ -81,18 +81,18 @@ def test_last_weights_are_kept_where_no_validation_figure_is_to_choose(release, 
     assert trainer.best == -1.0
 
 
-def test_state_of_another_configuration_is_refused(release, tmp_path):
-    trainer_for({**JOINT, "optim": {"epochs": 1, "batch_size": 4}}, release, tmp_path).fit()
+def test_state_of_another_configuration_is_refused(dataset, tmp_path):
+    trainer_for({**JOINT, "optim": {"epochs": 1, "batch_size": 4}}, dataset, tmp_path).fit()
     assert (tmp_path / STATE).is_file() and (tmp_path / BEST).is_file()
     with pytest.raises(DataError, match="another configuration"):
-        trainer_for({**JOINT, "seed": 1}, release, tmp_path)
+        trainer_for({**JOINT, "seed": 1}, dataset, tmp_path)
 
 
-def test_how_a_run_is_executed_may_change_when_it_goes_on(release, tmp_path):
+def test_how_a_run_is_executed_may_change_when_it_goes_on(dataset, tmp_path):
     optim = {"epochs": 1, "batch_size": 4}
-    trainer_for({**JOINT, "optim": optim}, release, tmp_path).fit()
+    trainer_for({**JOINT, "optim": optim}, dataset, tmp_path).fit()
     otherwise = {"workers": 2, "cache": False, "optim": {**optim, "save_minutes": 1.0}}
-    assert trainer_for({**JOINT, **otherwise}, release, tmp_path).finished
+    assert trainer_for({**JOINT, **otherwise}, dataset, tmp_path).finished
     jobs = [
         make_job(build(RunConfig, {**JOINT, "optim": optim, **values}), "data", tmp_path).folder
         for values in ({}, otherwise, {"precision": "bf16"}, {"optim": {**optim, "lr": 0.1}})
@@ -100,31 +100,31 @@ def test_how_a_run_is_executed_may_change_when_it_goes_on(release, tmp_path):
     assert jobs[0] == jobs[1] and len(set(jobs)) == 3
 
 
-def test_loss_that_is_not_finite_names_the_images(release, tmp_path):
-    trainer = trainer_for(JOINT, release, tmp_path)
+def test_loss_that_is_not_finite_names_the_images(dataset, tmp_path):
+    trainer = trainer_for(JOINT, dataset, tmp_path)
     with torch.no_grad():
         next(trainer.unwrapped.parameters()).fill_(float("nan"))
     with pytest.raises(TrainingError, match="not_finite"):
         trainer.fit()
-    known = {case.identifier for case in release.cases}
+    known = {case.identifier for case in dataset.cases}
     named = (tmp_path / "not_finite.txt").read_text().split()
     assert named and set(named) <= known
 
 
-def test_evaluation_has_every_case_once(release, tmp_path):
+def test_evaluation_has_every_case_once(dataset, tmp_path):
     config = build(RunConfig, JOINT)
-    data = load_run_data(config, release)
-    model = trainer_for(JOINT, release, tmp_path).unwrapped
+    data = load_run_data(config, dataset)
+    model = trainer_for(JOINT, dataset, tmp_path).unwrapped
     _, rows = evaluate_model(Accelerator(cpu=True), model, data.test, build_task(config, data.prior))
-    masked = {c.identifier for c in release.segmentation("test")}
-    scored = {c.identifier for c in release.erosion("test")}
+    masked = {c.identifier for c in dataset.segmentation("test")}
+    scored = {c.identifier for c in dataset.erosion("test")}
     assert {r["case"] for r in rows["segmentation"]} >= masked
     assert {r["case"] for r in rows["erosion"]} >= scored
     assert len(rows["segmentation"]) == (14 + 14) * len({r["case"] for r in rows["segmentation"]})
 
 
-def test_batch_without_masks_and_batch_without_scores_have_all_gradients(release, tmp_path):
-    trainer = trainer_for(JOINT, release, tmp_path)
+def test_batch_without_masks_and_batch_without_scores_have_all_gradients(dataset, tmp_path):
+    trainer = trainer_for(JOINT, dataset, tmp_path)
     batch = trainer.task.prepare(next(iter(trainer.loader)), training=True)
     for changes in (
         {"has_bones": torch.zeros_like(batch["has_bones"]), "has_eroded": torch.zeros_like(batch["has_eroded"])},
@@ -137,9 +137,9 @@ def test_batch_without_masks_and_batch_without_scores_have_all_gradients(release
         assert all(p.grad is not None for p in trainer.unwrapped.parameters())
 
 
-def test_learning_rate_warms_up_and_falls_to_the_floor(release, tmp_path):
+def test_learning_rate_warms_up_and_falls_to_the_floor(dataset, tmp_path):
     values = {**JOINT, "optim": {**JOINT["optim"], "epochs": 20, "warmup": 0.1, "schedule": "step", "lr_floor": 0.01}}
-    trainer = trainer_for(values, release, tmp_path)
+    trainer = trainer_for(values, dataset, tmp_path)
     rates = [trainer.learning_rate(step) for step in range(trainer.total_steps + 1)]
     peak = rates.index(max(rates))
     assert rates[:peak] == sorted(rates[:peak]) and rates[peak:] == sorted(rates[peak:], reverse=True)
@@ -151,7 +151,7 @@ import json, sys
 from pathlib import Path
 from accelerate import Accelerator
 from jointwrist.config import build
-from jointwrist.data.ram_w600 import Release
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data
@@ -160,7 +160,7 @@ from jointwrist.engine.trainer import Trainer
 root, folder, values = sys.argv[1:]
 config = build(RunConfig, json.loads(values))
 accelerator = Accelerator(cpu=True)
-data = load_run_data(config, Release.open(Path(root)))
+data = load_run_data(config, RamW600.open(Path(root)))
 task = build_task(config, data.prior)
 trainer = Trainer(accelerator, config, data, task, Path(folder))
 losses, rows = evaluate_model(accelerator, trainer.eval_model, data.test, task, losses=True)
@@ -195,9 +195,9 @@ def test_two_processes_agree_with_one(phantom_root, tmp_path):
         assert ours["probability"] == pytest.approx(theirs["probability"], abs=1e-4)
 
 
-def test_teacher_is_followed_where_it_is_sure(release, tmp_path):
+def test_teacher_is_followed_where_it_is_sure(dataset, tmp_path):
     values = {**JOINT, "joint": {"consistency": 1.0, "segmentation_warmup": 0.0}}
-    trainer = trainer_for(values, release, tmp_path)
+    trainer = trainer_for(values, dataset, tmp_path)
     batch = trainer.task.prepare(next(iter(trainer.loader)), training=False)
     batch |= {"has_bones": torch.zeros_like(batch["has_bones"]), "has_eroded": torch.zeros_like(batch["has_eroded"])}
     trainer.model.eval()
@@ -213,11 +213,11 @@ def test_teacher_is_followed_where_it_is_sure(release, tmp_path):
     assert trainer.task.losses(trainer.model, batch, context)["consistency"] > same
 
 
-def test_masks_of_a_frozen_segmenter_drive_the_erosion_head(release, tmp_path):
-    first = trainer_for(JOINT | {"optim": JOINT["optim"] | {"epochs": 1}}, release, tmp_path / "segmenter")
+def test_masks_of_a_frozen_segmenter_drive_the_erosion_head(dataset, tmp_path):
+    first = trainer_for(JOINT | {"optim": JOINT["optim"] | {"epochs": 1}}, dataset, tmp_path / "segmenter")
     first.fit()
     values = JOINT | {"joint": {"segmenter": str(tmp_path / "segmenter" / BEST), "teacher_forcing": 0.0}}
-    cascade = trainer_for(values, release, tmp_path / "cascade")
+    cascade = trainer_for(values, dataset, tmp_path / "cascade")
     segmenter, task = cascade.task.segmenter, cascade.task
     with torch.no_grad():
         for parameter in segmenter.decoder.parameters():
@@ -236,43 +236,43 @@ def test_masks_of_a_frozen_segmenter_drive_the_erosion_head(release, tmp_path):
     assert torch.equal(weights(segmenter), before)
 
 
-def test_doubly_labelled_training_leaves_out_the_rest(release):
+def test_doubly_labelled_training_leaves_out_the_rest(dataset):
     def cases(**joint):
-        return load_run_data(build(RunConfig, JOINT | {"joint": joint}), release).train.cases
+        return load_run_data(build(RunConfig, JOINT | {"joint": joint}), dataset).train.cases
 
     everything, both = cases(), cases(doubly_labelled=True)
     expected = [c.identifier for c in everything if c.mask is not None and max(c.scores) >= 0]
     assert [case.identifier for case in both] == expected and 0 < len(both) < len(everything)
 
 
-def test_segmentation_from_a_larger_image_is_measured_at_the_network_s_size(release):
+def test_segmentation_from_a_larger_image_is_measured_at_the_network_s_size(dataset):
     values = {"model": "unet", "task": "segmentation", "image_size": 32, "detail_size": 64}
     config = build(RunConfig, values)
-    data, task = load_run_data(config, release), build_task(config)
+    data, task = load_run_data(config, dataset), build_task(config)
     item = {key: torch.stack([value]) for key, value in data.val[0].items() if isinstance(value, torch.Tensor)}
     assert item["image"].shape[-1] == 64
     prepared = task.prepare(item, training=False)
     assert prepared["image"].shape == (1, 1, 32, 32) and prepared["masks"].shape == (1, 14, 32, 32)
 
 
-def test_a_run_starts_from_the_weights_that_it_names(release, tmp_path):
+def test_a_run_starts_from_the_weights_that_it_names(dataset, tmp_path):
     first = {**JOINT, "optim": {**JOINT["optim"], "epochs": 1}}
-    kept = trainer_for(first, release, tmp_path / "first").fit()
-    again = trainer_for({**first, "seed": 1, "start": str(tmp_path / "first")}, release, tmp_path / "again")
+    kept = trainer_for(first, dataset, tmp_path / "first").fit()
+    again = trainer_for({**first, "seed": 1, "start": str(tmp_path / "first")}, dataset, tmp_path / "again")
     torch.testing.assert_close(weights(again.unwrapped), weights(kept), rtol=0, atol=0)
     torch.testing.assert_close(weights(again.eval_model), weights(kept), rtol=0, atol=0)
     assert not torch.equal(
-        weights(trainer_for({**first, "seed": 1}, release, tmp_path / "chance").unwrapped), weights(kept)
+        weights(trainer_for({**first, "seed": 1}, dataset, tmp_path / "chance").unwrapped), weights(kept)
     )
 
     windows = {**first, "options": {"encoder": "swin", "roi_crop": 32}, "start": str(tmp_path / "first")}
     with pytest.raises(DataError, match=r"best\.safetensors: was trained with options .* give it the same"):
-        trainer_for(windows, release, tmp_path / "windows")
+        trainer_for(windows, dataset, tmp_path / "windows")
     other = {"model": "unetpp", "task": "segmentation", "image_size": 32, "start": str(tmp_path / "first")}
     with pytest.raises(DataError, match="holds jointwrist_tiny, and unetpp cannot start from it"):
-        trainer_for(other, release, tmp_path / "other")
+        trainer_for(other, dataset, tmp_path / "other")
     with pytest.raises(DataError, match="nowhere: no weights here"):
-        trainer_for({**first, "start": "nowhere"}, release, tmp_path / "none")
+        trainer_for({**first, "start": "nowhere"}, dataset, tmp_path / "none")
 
 
 def test_starting_from_chance_leaves_the_hash_of_a_run_as_it_was():

@@ -9,9 +9,9 @@ from jointwrist.cli import main
 from jointwrist.engine.score_erosions import read_probabilities
 
 
-def test_erosion_probabilities_give_the_rows_they_came_from(release, phantom_root, tmp_path, capsys):
+def test_erosion_probabilities_give_the_rows_they_came_from(dataset, phantom_root, tmp_path, capsys):
     random, lines = np.random.default_rng(0), ["case,joint,probability,level,remark"]
-    cases = release.erosion("test")
+    cases = dataset.erosion("test")
     for case in cases:
         for joint, score_ in zip(("MC1", "Trapzium", "Sc", "Lunate", "Radius", "DU"), case.scores, strict=True):
             if score_ >= 0:

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from odd_release import write_odd_release, write_results
+from odd_dataset import write_odd_dataset, write_results
 from PIL import Image
 
 from jointwrist.anatomy import BONE_NAMES
@@ -29,7 +29,7 @@ FORMATS = ("npz", "png", "npy", "stack", "bones", "seg.nrrd", "labelme", "instan
 def root(masked, tmp_path_factory):
     """Three radiographs that are not square."""
     folder = tmp_path_factory.mktemp("odd")
-    return folder, write_odd_release(folder, masked[:3])
+    return folder, write_odd_dataset(folder, masked[:3])
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +95,9 @@ def test_every_format_gives_the_figures_of_the_masks(kind, root, predicted, tmp_
             assert np.allclose(found[key], figures, atol=1e-6, rtol=1e-5, equal_nan=True), key
 
 
-def test_masks_of_predict_have_the_rows_of_evaluate_on_the_image_grid(release, phantom_root, tmp_path):
+def test_masks_of_predict_have_the_rows_of_evaluate_on_the_image_grid(dataset, phantom_root, tmp_path):
     """From every format, digit for digit."""
-    cases = [case for case in release.segmentation("test") if case.mask is not None]
+    cases = [case for case in dataset.segmentation("test") if case.mask is not None]
     scores, field = ["--data", str(phantom_root), "--split", "test"], ["--field", "whole"]
     assert main(["evaluate", "jointwrist_tiny", *scores, "--grid", "image", *field, "-o", str(tmp_path / "own")]) == 0
     radiographs = [str(case.image) for case in cases]
@@ -135,7 +135,7 @@ def test_monai_agrees_on_the_same_nifti(root, predicted, tmp_path):
 
 
 def test_what_cannot_be_scored_is_named(masked, tmp_path, capsys):
-    truths = write_odd_release(tmp_path / "root", masked[:6])
+    truths = write_odd_dataset(tmp_path / "root", masked[:6])
     bits = {name: pack_masks(masks) for name, masks in truths.items()}
     missing, small, transposed, mirrored, turned, right = bits
     del bits[missing]

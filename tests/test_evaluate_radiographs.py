@@ -14,8 +14,8 @@ from benchmarks import run_all
 from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.cli import main
 from jointwrist.config import build, to_dict
+from jointwrist.data.dataset.case import load_sample
 from jointwrist.data.preprocess import resize_image
-from jointwrist.data.ram_w600 import load_sample
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
@@ -31,11 +31,11 @@ WHOLE = ["--grid", "image", "--field", "whole"]
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory, release):
+def weights(tmp_path_factory, dataset):
     """Random weights of a small network whose detail image is larger than what it sees; half of all pixels are bone."""
     torch.manual_seed(0)
     network = create_model("jointwrist_tiny", **OPTIONS).eval()
-    image = torch.from_numpy(load_sample(release.cases[0]).image)[None]
+    image = torch.from_numpy(load_sample(dataset.cases[0]).image)[None]
     with torch.no_grad():
         half = float(network.segment(resize_image(image, 48)).sigmoid().median())
     path = tmp_path_factory.mktemp("weights") / "best.safetensors"
@@ -56,8 +56,8 @@ def weights(tmp_path_factory, release):
 
 
 @pytest.fixture
-def cases(release):
-    chosen = [case for case in release.cases if case.mask is not None and max(case.scores) >= 0][:5]
+def cases(dataset):
+    chosen = [case for case in dataset.cases if case.mask is not None and max(case.scores) >= 0][:5]
     assert {case.side for case in chosen} == {"L", "R"}
     return chosen
 
@@ -96,12 +96,12 @@ def test_postprocessing_is_part_of_what_is_measured(weights, cases):
     assert not tables[0]["dsc"].equals(tables[1]["dsc"])
 
 
-def test_the_command_gives_the_rows_of_the_masks_that_predict_writes(weights, phantom_root, release, tmp_path, capsys):
+def test_the_command_gives_the_rows_of_the_masks_that_predict_writes(weights, phantom_root, dataset, tmp_path, capsys):
     rows, masks = tmp_path / "rows", tmp_path / "masks"
     assert main(["evaluate", str(weights), "--data", str(phantom_root), "-o", str(rows), *WHOLE]) == 0
     assert "NSD at 0.3 mm" in capsys.readouterr().out
     measured = pd.read_csv(rows / "segmentation.csv", dtype={"patient": str})
-    tested = [case for case in release.cases if case.identifier in set(measured["case"])]
+    tested = [case for case in dataset.cases if case.identifier in set(measured["case"])]
     radiographs = [str(case.image) for case in tested]
     assert main(["predict", *radiographs, "-w", str(weights), "-o", str(masks), "--field", "whole"]) == 0
     expected = [

@@ -7,16 +7,18 @@ import shutil
 
 import numpy as np
 import pytest
-from odd_release import SIZE, write_odd_release
+from odd_dataset import SIZE, write_odd_dataset
 
 from jointwrist.cli import main
-from jointwrist.data.export import FORMATS, Export
+from jointwrist.data.dataset.case import load_sample
+from jointwrist.data.dataset.label_files import read_masks
+from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.data.export_dataset import FORMATS, Export
 from jointwrist.data.formats import coco, labelme, nifti, seg_nrrd
 from jointwrist.data.formats.layers import layers_of
-from jointwrist.data.formats.polygon import exact_polygons
-from jointwrist.data.importers.raster import fill_polygon
-from jointwrist.data.ram_w600 import Release, load_sample, read_masks
 from jointwrist.data.sample import pack_masks
+from jointwrist.data.shapes.fill import fill_polygon
+from jointwrist.data.shapes.trace import exact_polygons
 from jointwrist.outputs.annotation import drawn_result
 
 for package in ("nibabel", "nrrd", "pycocotools"):
@@ -34,9 +36,9 @@ def round_trip(kind, root, tmp_path, *options):
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_odd_masks_come_back_bit_for_bit(kind, masked, tmp_path, capsys):
-    wanted = write_odd_release(tmp_path / "root", masked[:4])
+    wanted = write_odd_dataset(tmp_path / "root", masked[:4])
     _, back = round_trip(kind, tmp_path / "root", tmp_path)
-    first, second = Release.open(tmp_path / "root"), Release.open(back)
+    first, second = RamW600.open(tmp_path / "root"), RamW600.open(back)
     assert [case.identifier for case in second.cases] == [case.identifier for case in first.cases] == sorted(wanted)
     assert {case.side for case in first.cases} == {"L", "R"}
     for before, after in zip(first.cases, second.cases, strict=True):
@@ -47,10 +49,10 @@ def test_odd_masks_come_back_bit_for_bit(kind, masked, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_erosions_scores_and_spacings_come_back(kind, release, phantom_root, tmp_path):
+def test_erosions_scores_and_spacings_come_back(kind, dataset, phantom_root, tmp_path):
     _, back = round_trip(kind, phantom_root, tmp_path)
-    before = {case.identifier: case for case in release.cases if case.mask is not None}
-    after = {case.identifier: case for case in Release.open(back).cases}
+    before = {case.identifier: case for case in dataset.cases if case.mask is not None}
+    after = {case.identifier: case for case in RamW600.open(back).cases}
     assert after.keys() == before.keys()
     assert any(load_sample(case, right_hand=False).eroded.any() for case in after.values())
     for name, case in after.items():
@@ -118,7 +120,7 @@ def test_predictions_come_home_as_they_were(kind, results, tmp_path):
     source = tmp_path / "tool" / "instances.json" if kind == "coco" else tmp_path / "tool"
     table = ["--table", str(tmp_path / "tool" / "table.csv")]
     assert main(["data", "import", kind, str(source), str(tmp_path / "back"), *table]) == 0
-    for result, case in zip(results, Release.open(tmp_path / "back").cases, strict=True):
+    for result, case in zip(results, RamW600.open(tmp_path / "back").cases, strict=True):
         assert np.array_equal(read_masks(case.mask, None), pack_masks(result.masks))
         assert case.image.read_bytes() == result.radiograph.source.read_bytes()
 
@@ -130,7 +132,7 @@ def test_predict_for_a_tool(masked, tmp_path, capsys):
     assert "to be corrected with labelme" in capsys.readouterr().out
     assert main(["data", "import", "labelme", str(tmp_path / "labelme"), str(tmp_path / "back")]) == 0
     predicted = np.load(tmp_path / f"{case.identifier}_masks.npz")["bits"]
-    assert np.array_equal(read_masks(Release.open(tmp_path / "back").cases[0].mask, None), predicted)
+    assert np.array_equal(read_masks(RamW600.open(tmp_path / "back").cases[0].mask, None), predicted)
     assert main(command) == 2
     assert "may hold corrected masks" in capsys.readouterr().err
 

@@ -10,8 +10,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from jointwrist.cli import main
-from jointwrist.data.dicom import Radiograph
 from jointwrist.data.images import write_image
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import as_right_hand, unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference.candidates import Candidate, choose_wrists

@@ -7,14 +7,15 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from odd_release import SIZE, odd_masks
+from odd_dataset import SIZE, odd_masks
 from PIL import Image
 
 from jointwrist.anatomy import BONE_NAMES
 from jointwrist.cli import main
+from jointwrist.data.dataset.label_files import read_masks
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.formats import label_map, nifti, seg_nrrd
 from jointwrist.data.formats.layers import bone_bits
-from jointwrist.data.ram_w600 import Release, read_masks
 from jointwrist.data.sample import pack_masks
 from jointwrist.errors import DataError
 
@@ -173,7 +174,7 @@ def test_stacks_and_label_maps_are_imported(kind, masks, tmp_path):
         nibabel.save(nibabel.Nifti1Image(labels.T, np.eye(4)), source / "0001_0001_L.nii.gz")
         wanted = sum((labels == bone + 1).astype(np.uint16) << bone for bone in range(14))
     assert main(["data", "import", "nifti", str(source), str(tmp_path / "out")]) == 0
-    assert np.array_equal(read_masks(Release.open(tmp_path / "out").cases[0].mask, SIZE), wanted)
+    assert np.array_equal(read_masks(RamW600.open(tmp_path / "out").cases[0].mask, SIZE), wanted)
 
 
 def test_imports_name_what_is_missing(masks, tmp_path, capsys):

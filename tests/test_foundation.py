@@ -244,7 +244,7 @@ def test_without_weights_the_benchmark_has_an_error_row_and_goes_on(folder, tmp_
     assert "options.weights" in next(record["error"] for record in records if record["model"] == "sam_point")
 
 
-def test_boxes_round_the_masks_of_another_network(folder, tmp_path, release):
+def test_boxes_round_the_masks_of_another_network(folder, tmp_path, dataset):
     torch.manual_seed(0)
     network = create_model("unet")
     save_weights(tmp_path / "unet.safetensors", network, {"model": "unet", "options": {}})
@@ -254,7 +254,7 @@ def test_boxes_round_the_masks_of_another_network(folder, tmp_path, release):
         build_task(build(RunConfig, values | {"options": options}))
     joint = {"segmenter": str(tmp_path / "unet.safetensors")}
     config = build(RunConfig, values | {"options": options, "joint": joint})
-    task, data = build_task(config), load_run_data(config, release)
+    task, data = build_task(config), load_run_data(config, dataset)
     item = {key: torch.stack([value]) for key, value in data.test[0].items() if isinstance(value, torch.Tensor)}
     batch = task.prepare(item, training=False)
     model = build_model(config).eval()

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jointwrist.config import build
-from jointwrist.data.hands import ALONE, other_hands, study_batches
-from jointwrist.data.samplers import EpochBatches, ProcessBatches
+from jointwrist.data.batches.hand_pairs import ALONE, other_hands, study_batches
+from jointwrist.data.batches.samplers import EpochBatches, ProcessBatches
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data, share_loader
 from jointwrist.engine.run_config import RunConfig
@@ -100,17 +100,17 @@ def test_a_gradient_reaches_the_other_hand():
     assert model.erosion.other_embedding.grad.abs().sum() > 0
 
 
-def test_evaluation_does_not_depend_on_batches_or_processes(model, release):
+def test_evaluation_does_not_depend_on_batches_or_processes(model, dataset):
     rows = []
     for size in (2, 3, 16):
-        data, task = load_run_data(config(size), release), build_task(config(size))
+        data, task = load_run_data(config(size), dataset), build_task(config(size))
         rows.append(evaluate_model(Accelerator(cpu=True), model, data.test, task)[1]["erosion"])
     model.eval()
     for found in rows[1:]:
         assert [row["case"] for row in found] == [row["case"] for row in rows[0]]
         values = [[row["probability"] for row in part] for part in (found, rows[0])]
         np.testing.assert_allclose(*values, atol=1e-4)
-    test = load_run_data(config(), release).test
+    test = load_run_data(config(), dataset).test
     seen = [
         name
         for process in range(2)

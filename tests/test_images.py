@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jointwrist.data import images
+from jointwrist.data.images import read as reader
 from jointwrist.data.images import read_image, write_image
 from jointwrist.errors import DataError
 
@@ -112,7 +112,7 @@ def test_a_small_file_of_a_huge_image_is_refused_before_it_is_decoded(tmp_path, 
 
 
 def test_the_limit_holds_for_arrays_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(images, "MAX_SIDE", 22)
+    monkeypatch.setattr(reader, "MAX_SIDE", 22)
     np.save(tmp_path / "radiograph.npy", GREY)
     with pytest.raises(DataError, match="23 x 17 pixels"):
         read_image(tmp_path / "radiograph.npy")

@@ -12,11 +12,12 @@ from PIL import Image
 
 from jointwrist.anatomy import BONE_NAMES, JOINTS
 from jointwrist.cli import main
-from jointwrist.data.check import check_release
-from jointwrist.data.datasets import WristDataset
-from jointwrist.data.importers.names import match_names
-from jointwrist.data.ram_w600 import Release, load_sample
+from jointwrist.data.batches.torch_datasets import WristDataset
+from jointwrist.data.dataset.case import load_sample
+from jointwrist.data.dataset.check import check_dataset
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.sample import WristSample, unpack_masks
+from jointwrist.data.shapes.label_names import match_names
 from jointwrist.errors import DataError
 from jointwrist.phantom import PhantomConfig, make_wrist
 
@@ -51,8 +52,8 @@ def write_coco(folder: Path, wrists: list[WristSample], erosions: list[str]) -> 
 
 
 def imported(root: Path) -> dict[str, WristSample]:
-    assert not [fault for fault in check_release(root) if fault.severity == "error"]
-    return {case.identifier: load_sample(case, right_hand=False) for case in Release.open(root).cases}
+    assert not [fault for fault in check_dataset(root) if fault.severity == "error"]
+    return {case.identifier: load_sample(case, right_hand=False) for case in RamW600.open(root).cases}
 
 
 def test_named_erosions_come_back_pixel_by_pixel(wrists, tmp_path, capsys):
@@ -63,7 +64,7 @@ def test_named_erosions_come_back_pixel_by_pixel(wrists, tmp_path, capsys):
     found = imported(tmp_path / "out")
     for wrist in wrists:
         np.testing.assert_array_equal(found[wrist.identifier].eroded, wrist.eroded)
-    assert not Release.open(tmp_path / "out").is_phantom
+    assert not RamW600.open(tmp_path / "out").is_phantom
 
 
 def test_erosions_without_a_bone_go_to_the_joint_surface_that_they_cover(wrists, tmp_path):
@@ -88,7 +89,7 @@ def test_training_sees_them_and_knows_where_nobody_looked(wrists, tmp_path):
             content["annotations"] = [a for a in content["annotations"] if a["category_id"] in bones]
             source.write_text(json.dumps(content))
         assert main(["data", "import", "coco", str(source), str(tmp_path / f"{folder}-out")]) == 0
-        items = [*WristDataset(list(Release.open(tmp_path / f"{folder}-out").cases), 64, cache=False)]
+        items = [*WristDataset(list(RamW600.open(tmp_path / f"{folder}-out").cases), 64, cache=False)]
         assert {bool(item["has_eroded"]) for item in items} == {names is not None}
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from jointwrist.cli import main
 from jointwrist.data.importers import read_coco, read_labelme
-from jointwrist.data.importers.radiograph import beneath
+from jointwrist.data.shapes.annotation_json import beneath
 from jointwrist.errors import DataError
 
 

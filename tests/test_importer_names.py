@@ -11,9 +11,9 @@ import pytest
 from annotation_files import small_coco
 
 from jointwrist.cli import main
-from jointwrist.data.importers.entries import identify
-from jointwrist.data.importers.table import Row
-from jointwrist.data.ram_w600 import Release
+from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.data.importers.identify import identify
+from jointwrist.data.importers.patient_table import Row
 
 HASH = "0123456789abcdef" * 2
 UUID = "550e8400-e29b-41d4-a716-44665544{:04d}"
@@ -136,7 +136,7 @@ def test_a_patient_under_two_prefixes_of_label_studio_is_in_one_split(tmp_path):
     names = [f"images/{0x1A2B3C4D + n:08x}-{n // 2:04d}_000{n % 2}_L.png" for n in range(20)]
     source = small_coco(tmp_path / "in", names)
     assert main(["data", "import", "coco", str(source), str(tmp_path / "out")]) == 0
-    cases = Release.open(tmp_path / "out").cases
+    cases = RamW600.open(tmp_path / "out").cases
     assert len({case.patient for case in cases}) == 10
     assert len({(case.patient, case.segmentation_split) for case in cases}) == 10
 
@@ -183,4 +183,4 @@ def test_labelme_folders_are_read_with_the_folders_in_them(tmp_path):
     words = ["data", "import", "labelme", str(tmp_path / "in"), str(tmp_path / "out")]
     assert main(words) == 2
     assert main([*words, "--table", str(tmp_path / "table.csv")]) == 0
-    assert {case.patient for case in Release.open(tmp_path / "out").cases} == {"A", "B"}
+    assert {case.patient for case in RamW600.open(tmp_path / "out").cases} == {"A", "B"}

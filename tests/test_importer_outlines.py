@@ -9,8 +9,8 @@ from PIL import Image
 from scipy.ndimage import binary_fill_holes, label
 
 from jointwrist.data.importers import read_coco
-from jointwrist.data.importers.outline import Convention, runs_through_centres
-from jointwrist.data.importers.raster import fill_through_centres
+from jointwrist.data.shapes.fill import fill_through_centres
+from jointwrist.data.shapes.outline_convention import Convention, runs_through_centres
 
 SIZE = (48, 64)
 SQUARE = [[5, 5], [20, 5], [20, 20], [5, 20]]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.path import Path as Outline
 
-from jointwrist.data.importers.raster import decode_run_lengths, fill_polygon
+from jointwrist.data.shapes.fill import decode_run_lengths, fill_polygon
 
 ARRAY_WARNING = pytest.mark.filterwarnings("ignore:__array__ implementation")
 

@@ -15,9 +15,9 @@ from openpyxl import Workbook
 from PIL import Image
 
 from jointwrist.cli import main
-from jointwrist.data.importers.entries import identify
-from jointwrist.data.importers.table import Row, read_table
-from jointwrist.data.ram_w600 import Release
+from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.data.importers.identify import identify
+from jointwrist.data.importers.patient_table import Row, read_table
 from jointwrist.errors import DataError
 
 PLAIN = "file,patient,side,spacing_mm\n0001_0001_L.png,Müller,L,0.15\n0002_0001_L.png,Möller,R,0.2\n"
@@ -177,7 +177,7 @@ def test_paths_tell_radiographs_of_one_name_apart(tmp_path, capsys):
     assert main(words) == 2 and "fits 2 radiographs" in capsys.readouterr().err
     table.write_text("file,patient\nP2\\Radiograph_L.png,B\np1/radiograph_L.png,A\nother_L.png,C\n")
     assert main(words) == 0
-    for case in Release.open(tmp_path / "out").cases:
+    for case in RamW600.open(tmp_path / "out").cases:
         number = "ABC".index(case.patient)
         assert (np.asarray(Image.open(case.image)) == number).all()
 
@@ -190,7 +190,7 @@ def test_partial_tables_are_allowed_where_asked_for(source, tmp_path, capsys):
     assert (
         "radiographs without a row in the table: " in out and "rows of the table without a radiograph: gone.png" in out
     )
-    assert {case.patient for case in Release.open(tmp_path / "out").cases} == {"A", "0002"}
+    assert {case.patient for case in RamW600.open(tmp_path / "out").cases} == {"A", "0002"}
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,14 @@ from PIL import Image
 
 from jointwrist.anatomy import BONE_NAMES, BONES
 from jointwrist.cli import main
-from jointwrist.data.check import check_release
+from jointwrist.data.dataset.case import load_sample
+from jointwrist.data.dataset.check import check_dataset
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.importers import read_labelme
-from jointwrist.data.importers.entries import identify
-from jointwrist.data.importers.names import ABBREVIATIONS, match_names
-from jointwrist.data.importers.write import draw_splits
-from jointwrist.data.ram_w600 import Release, load_sample
+from jointwrist.data.importers.annotated_dataset import draw_splits
+from jointwrist.data.importers.identify import identify
 from jointwrist.data.sample import unpack_masks
+from jointwrist.data.shapes.label_names import ABBREVIATIONS, match_names
 from jointwrist.errors import DataError
 
 ARRAY_WARNING = pytest.mark.filterwarnings("ignore:__array__ implementation")
@@ -73,11 +74,11 @@ def test_outlines_of_another_tool_overlap_the_masks_they_were_drawn_round(masked
 
 
 def assert_same_masks(root, masked):
-    assert not [fault for fault in check_release(root) if fault.severity == "error"]
-    release = Release.open(root)
-    assert [case.identifier for case in release.cases] == sorted(case.identifier for case, _ in masked)
+    assert not [fault for fault in check_dataset(root) if fault.severity == "error"]
+    dataset = RamW600.open(root)
+    assert [case.identifier for case in dataset.cases] == sorted(case.identifier for case, _ in masked)
     for case, masks in masked:
-        imported = next(found for found in release.cases if found.identifier == case.identifier)
+        imported = next(found for found in dataset.cases if found.identifier == case.identifier)
         sample = load_sample(imported, right_hand=False)
         assert (unpack_masks(sample.bones) == masks).all()
         assert (sample.image == load_sample(case, right_hand=False).image).all()
@@ -129,8 +130,8 @@ def test_a_table_gives_patients_sides_splits_spacings_and_scores(masked, tmp_pat
     assert "rows of the table without a radiograph: gone.png" in capsys.readouterr().err
     assert main([*words, "--allow-partial"]) == 0
     assert "rows of the table without a radiograph: gone.png" in capsys.readouterr().out
-    assert not [fault for fault in check_release(tmp_path / "out") if fault.severity == "error"]
-    cases = Release.open(tmp_path / "out").cases
+    assert not [fault for fault in check_dataset(tmp_path / "out") if fault.severity == "error"]
+    cases = RamW600.open(tmp_path / "out").cases
     assert [case.patient for case in cases] == [f"person-{number}" for number in range(9)]
     assert [case.side for case in cases] == [case.side for case, _ in masked]
     assert [case.segmentation_split for case in cases] == ["train", "train", "val", "test"] * 2 + ["train"]

@@ -6,7 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
-import hand_made_release as hand_made
+import hand_made_dataset as hand_made
 import numpy as np
 import pytest
 import torch
@@ -16,9 +16,9 @@ from safetensors.torch import save
 
 from jointwrist.cli import main
 from jointwrist.config import build
-from jointwrist.data.check import check_release
-from jointwrist.data.joint_set import joint_split
-from jointwrist.data.ram_w600 import Release
+from jointwrist.data.dataset.check import check_dataset
+from jointwrist.data.dataset.joint_split import joint_split
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.leaks import (
     name_shared,
     name_trained,
@@ -54,25 +54,25 @@ def run_config(task: str, **values) -> RunConfig:
 
 
 def test_the_checker_and_training_name_a_patient_in_two_splits(shared):
-    found = [fault for fault in check_release(shared) if fault.kind == "patient in two splits"]
+    found = [fault for fault in check_dataset(shared) if fault.kind == "patient in two splits"]
     assert len(found) == 1 and "0172" in found[0].message and found[0].severity == "error"
     with pytest.raises(DataError, match=r"0172 \(train and val\).*jointwrist data check"):
-        load_run_data(run_config("segmentation"), Release.open(shared))
+        load_run_data(run_config("segmentation"), RamW600.open(shared))
 
 
 def test_the_tasks_splits_may_differ_and_the_joint_set_settles_them(shared):
-    data = load_run_data(run_config("joint"), Release.open(shared))
+    data = load_run_data(run_config("joint"), RamW600.open(shared))
     assert "0172" not in data.patients["train"] and "0172" in data.patients["val"]
-    assert "0172" in load_run_data(run_config("erosion"), Release.open(shared)).patients["train"]
+    assert "0172" in load_run_data(run_config("erosion"), RamW600.open(shared)).patients["train"]
 
 
 def test_the_official_protocol_keeps_the_released_splits_and_says_so(shared):
-    data = load_run_data(run_config("segmentation", protocol="official"), Release.open(shared))
+    data = load_run_data(run_config("segmentation", protocol="official"), RamW600.open(shared))
     assert any("0172 (train and val)" in note for note in data.notes)
 
 
 def test_phantoms_made_on_the_fly_are_nobody(shared):
-    data = load_run_data(run_config("segmentation", stream={"wrists": 4}), Release.open(shared))
+    data = load_run_data(run_config("segmentation", stream={"wrists": 4}), RamW600.open(shared))
     assert data.patients["train"] == ()
 
 
@@ -85,7 +85,7 @@ def test_training_ends_with_the_message_and_code_2(shared, tmp_path, capsys):
 def test_weights_know_their_patients_and_do_not_name_them(phantom_root, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["train", "jointwrist_tiny", "--data", str(phantom_root), "-o", str(run), "--set", *TINY]) == 0
-    opened = Release.open(phantom_root)
+    opened = RamW600.open(phantom_root)
     patients = {split: {case.patient for case in joint_split(opened, split).cases} for split in ("train", "test")}
     for name in ("best", "last"):
         with safe_open(run / f"{name}.safetensors", framework="pt") as file:
@@ -118,13 +118,13 @@ def test_a_folder_that_numbers_other_people_alike_is_not_confused(shared, tmp_pa
     other = hand_made.build(tmp_path / "other")
     for path in other.rglob("*.bmp"):
         Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
-    ours, theirs = (radiograph_prints(Release.open(root).cases) for root in (shared, other))
+    ours, theirs = (radiograph_prints(RamW600.open(root).cases) for root in (shared, other))
     record = patient_record(["0172", "0300"], "salt", ours)
     assert recorded_patients([record], ["0172", "0999"], ours) == ["0172"]
     assert recorded_patients([record], ["0172"], theirs) == []
     assert recorded_patients([record], ["0172"], [ours[-1], *theirs]) == ["0172"], "some of the radiographs are enough"
     assert recorded_patients([patient_record(["0172"], "salt")], ["0172"], theirs) == ["0172"], "an older record"
-    assert not {*ours} & {*record["radiographs"]}
+    assert not {*ours} & {*record["films"]}
 
 
 def move_to_test(root: Path, patient: str) -> None:
@@ -140,7 +140,7 @@ def patients_of(weights: Path, patients) -> list[str]:
 
 def test_whom_a_segmenter_was_trained_on_goes_down_the_chain(phantom_root, tmp_path, capsys):
     """A cascade on a cascade: the last weights still know the first one's patients, who are tested by then."""
-    everybody = {case.patient for case in Release.open(phantom_root).cases}
+    everybody = {case.patient for case in RamW600.open(phantom_root).cases}
     first, second, third = (tmp_path / name for name in ("first", "second", "third"))
     command = ["train", "jointwrist_tiny", "--data", str(phantom_root)]
     assert main([*command, "-o", str(first), "--set", *TINY]) == 0
@@ -175,12 +175,12 @@ def test_whom_an_encoder_s_weights_were_trained_on_is_inherited_and_imagenet_is_
     foreign.write_bytes(save({"w": torch.zeros(1)}))
     torch.save({"w": torch.zeros(1)}, pickled)
     config = run_config("joint", joint={"pretrained": [str(path) for path in (known, foreign, pickled)]})
-    data = load_run_data(config, Release.open(shared))
+    data = load_run_data(config, RamW600.open(shared))
     assert data.inherited == [record]
     assert any("WARNING: start, joint.pretrained" in note and "0172" in note for note in data.notes)
     known.write_bytes(b"cut short")
     with pytest.raises(DataError, match=r"swin\.safetensors"):
-        load_run_data(config, Release.open(shared))
+        load_run_data(config, RamW600.open(shared))
 
 
 def test_long_lists_are_cut():

@@ -115,19 +115,19 @@ def test_augmented_masks_stay_aligned_down_to_the_size_of_the_network():
         assert np.abs(offset(image, mask)).max() < 0.03
 
 
-def truth(protocol: str, model: str, release, split: str, augmented: bool) -> dict[str, torch.Tensor]:
+def truth(protocol: str, model: str, dataset, split: str, augmented: bool) -> dict[str, torch.Tensor]:
     """Masks (14, S, S) that a model of a protocol is measured by, of up to four wrists."""
     config = load_protocol(protocol).run_config(model, 1, {"precision": "no"})
-    dataset = getattr(load_run_data(config, release, augmented=augmented), split)
-    masked = [i for i, case in enumerate(dataset.cases) if case.mask is not None][:4]
-    batch = build_task(config).prepare(default_collate([dataset[i] for i in masked]), training=False)
+    items = getattr(load_run_data(config, dataset, augmented=augmented), split)
+    masked = [i for i, case in enumerate(items.cases) if case.mask is not None][:4]
+    batch = build_task(config).prepare(default_collate([items[i] for i in masked]), training=False)
     return dict(zip(batch["identifier"], batch["masks"], strict=True))
 
 
 @pytest.mark.parametrize("protocol", ["clean", "demo", "smoke", "official"])
-def test_joint_network_and_baselines_have_one_truth(protocol, release):
+def test_joint_network_and_baselines_have_one_truth(protocol, dataset):
     for split, augmented in (("val", True), ("test", True), ("train", False)):
-        baseline, joint = (truth(protocol, name, release, split, augmented) for name in ("unetpp", "jointwrist_tiny"))
+        baseline, joint = (truth(protocol, name, dataset, split, augmented) for name in ("unetpp", "jointwrist_tiny"))
         shared = baseline.keys() & joint.keys()
         assert shared and all(torch.equal(baseline[case], joint[case]) for case in shared)
         figures = [case_metrics(joint[case].numpy(), baseline[case].numpy()) for case in shared]

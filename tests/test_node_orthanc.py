@@ -15,7 +15,7 @@ from dicom_files import save
 from node_peers import discs, free_port, radiograph, running, wait_for
 from PIL import Image
 
-from jointwrist.data.dicom import load_radiograph
+from jointwrist.data.load import load_radiograph
 from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig, PeerConfig
 from jointwrist.outputs.dicom_objects import BUILDERS
 from jointwrist.outputs.dicom_source import save_dataset

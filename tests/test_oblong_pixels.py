@@ -13,7 +13,7 @@ from PIL import Image
 from pydicom.uid import generate_uid
 from torch import from_numpy
 
-from jointwrist.data.dicom import Radiograph
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference import upright as geometry
 from jointwrist.inference.comparison import compare
 from jointwrist.inference.predictor import Predictor

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from jointwrist.anatomy import BONES, NOT_SCORED
-from jointwrist.data.dicom import Radiograph
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import pack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference.result import WristResult, read_masks

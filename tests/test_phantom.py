@@ -13,12 +13,12 @@ from jointwrist.data.sample import WristSample, mirror, unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.phantom import PhantomConfig, make_wrist, write_phantom
 from jointwrist.phantom.atlas import load_atlas
+from jointwrist.phantom.bone_shape import Body, build_bodies, patient_harmonics
 from jointwrist.phantom.cohort import cohort_entry
 from jointwrist.phantom.pose import FINGERS, draw_pose, malaligned, pose_bodies
 from jointwrist.phantom.relief import broaden, draw_relief
 from jointwrist.phantom.shaft import shaft_frame
-from jointwrist.phantom.shape import Body, build_bodies, patient_harmonics
-from jointwrist.phantom.soft import soft_tissue
+from jointwrist.phantom.soft_tissue import soft_tissue
 from jointwrist.phantom.strands import draw_strands, strand_thickness
 
 SMALL = PhantomConfig(size=128)

@@ -11,7 +11,7 @@ from dicom_results import write_radiograph
 from PIL import Image
 
 from jointwrist.cli import main
-from jointwrist.data.dicom import load_radiograph
+from jointwrist.data.load import load_radiograph
 from jointwrist.errors import DataError
 
 pytestmark = pytest.mark.trust

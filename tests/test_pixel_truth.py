@@ -12,9 +12,10 @@ from accelerate import Accelerator
 from benchmarks.ablations import Ablations
 from jointwrist import create_model
 from jointwrist.config import build, merge_trees
-from jointwrist.data.datasets import CropDataset
+from jointwrist.data.batches.torch_datasets import CropDataset
+from jointwrist.data.dataset.case import radiograph_boxes
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.mask_resize import resize_bits
-from jointwrist.data.ram_w600 import Release, radiograph_boxes
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.step_context import StepContext
@@ -40,31 +41,31 @@ def config(values, **erosion) -> RunConfig:
 
 
 def trained(run: RunConfig, root, folder) -> torch.Tensor:
-    data = load_run_data(run, Release.open(root))
+    data = load_run_data(run, RamW600.open(root))
     model = Trainer(Accelerator(cpu=True), run, data, build_task(run, data.prior), folder).fit()
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
 def test_weights_are_those_of_a_folder_without_pixel_truth_unless_it_is_asked_for(phantom_root, tmp_path):
     bare = shutil.copytree(phantom_root, tmp_path / "bare", ignore=shutil.ignore_patterns("*.npz"))
-    assert all(case.truth is None for case in Release.open(bare).cases)
+    assert all(case.truth is None for case in RamW600.open(bare).cases)
     without, same = (trained(config(JOINT), root, tmp_path / root.name) for root in (bare, phantom_root))
     assert torch.equal(without, same)
     assert not torch.equal(without, trained(config(JOINT, pixel_truth=True), phantom_root, tmp_path / "asked"))
 
 
 @pytest.mark.parametrize("stream", [0, 8])
-def test_a_run_says_whether_it_had_pixel_truth(release, stream):
+def test_a_run_says_whether_it_had_pixel_truth(dataset, stream):
     def had(values, **erosion):
-        return load_run_data(config({**values, "stream": {"wrists": stream}}, **erosion), release).pixel_truth
+        return load_run_data(config({**values, "stream": {"wrists": stream}}, **erosion), dataset).pixel_truth
 
     assert not had(JOINT) and had(JOINT, pixel_truth=True)
     assert not had(JOINT, pixel_truth=True, map=0.0)
     assert not had(CROPS, pixel_truth=True) and had(MAPPED)
 
 
-def test_a_crop_comes_with_the_eroded_pixels_that_its_box_cuts_out(release):
-    cases = [case for case in release.erosion("train") if case.side == "L"]
+def test_a_crop_comes_with_the_eroded_pixels_that_its_box_cuts_out(dataset):
+    cases = [case for case in dataset.erosion("train") if case.side == "L"]
     crops, eroded = CropDataset(cases, 48, mirror_left=True), 0
     for index, (case, joint) in enumerate(crops.index):
         item = crops[index]
@@ -78,10 +79,10 @@ def test_a_crop_comes_with_the_eroded_pixels_that_its_box_cuts_out(release):
     assert eroded > 3
 
 
-def test_crops_of_the_stream_and_of_its_release_have_the_same_eroded_pixels(release, phantom_root):
+def test_crops_of_the_stream_and_of_its_release_have_the_same_eroded_pixels(dataset, phantom_root):
     stream = PhantomCropStream(PhantomStream(28, 5, PhantomConfig(size=128, prevalence=0.3), pixel_truth=True), 40)
     made = {(item["identifier"], int(item["joint"])): item for item in (stream[index] for index in range(8 * 6))}
-    crops, compared = CropDataset(release.cases, 40, mirror_left=True), 0
+    crops, compared = CropDataset(dataset.cases, 40, mirror_left=True), 0
     for index, (case, joint) in enumerate(crops.index):
         item = made.get((case.identifier, joint))
         if item is not None:
@@ -90,11 +91,11 @@ def test_crops_of_the_stream_and_of_its_release_have_the_same_eroded_pixels(rele
     assert compared >= 3
 
 
-def test_a_crop_of_another_size_than_its_box_is_named(release, phantom_root, tmp_path):
+def test_a_crop_of_another_size_than_its_box_is_named(dataset, phantom_root, tmp_path):
     from PIL import Image
 
     root = shutil.copytree(phantom_root, tmp_path / "data")
-    case = Release.open(root).erosion("train")[0]
+    case = RamW600.open(root).erosion("train")[0]
     joint, path = next(iter(case.crops.items()))
     with Image.open(path) as image:
         cut = image.crop((0, 0, 9, 9))
@@ -151,13 +152,13 @@ def test_no_arm_of_the_scarce_regime_has_pixel_truth_and_the_pairs_differ_in_it_
     assert [seed for _, arm, seed in runs if arm == "S1"][:2] == [plan.seeds[0]] * 2
 
 
-def test_the_placebo_pair_learns_the_same_masks_bit_by_bit(release, tmp_path):
+def test_the_placebo_pair_learns_the_same_masks_bit_by_bit(dataset, tmp_path):
     plan, small = Ablations.load(), {**JOINT, "detail_size": 32, "optim": {"epochs": 2, "batch_size": 4}}
     networks = []
     for arm in ("S0", "S5"):
         free = merge_trees(plan.defaults, plan.regimes["free"].set, plan.tasks["joint"], plan.arms[arm].set)
         run = build(RunConfig, merge_trees(free, small, {"stream": {"wrists": 0}}))
-        data = load_run_data(run, release, ("train", "val"))
+        data = load_run_data(run, dataset, ("train", "val"))
         model = Trainer(Accelerator(cpu=True), run, data, build_task(run, data.prior), tmp_path / arm).fit()
         networks.append(model.state_dict())
     first, second = networks

@@ -10,7 +10,7 @@ from annotation_files import plain_run_lengths, small_coco
 
 from jointwrist.anatomy import BONE_NAMES, OVERLAP_PAIRS, bone_index
 from jointwrist.cli import main
-from jointwrist.data.plausible import oddities
+from jointwrist.data.dataset.mask_plausibility import oddities
 from jointwrist.data.sample import unpack_masks
 from jointwrist.phantom import PhantomConfig, make_wrist
 

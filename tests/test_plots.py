@@ -21,7 +21,7 @@ class Drawn:
         return Image.new("RGB", (4, 4))
 
 
-def test_seeds_of_a_model_do_not_overwrite_each_other(release, tmp_path, monkeypatch):
+def test_seeds_of_a_model_do_not_overwrite_each_other(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(Predictor, "from_pretrained", lambda *_, **__: lambda *_, **__: Drawn())
     jobs = []
     for seed in (1, 2):
@@ -31,8 +31,8 @@ def test_seeds_of_a_model_do_not_overwrite_each_other(release, tmp_path, monkeyp
         (jobs[-1].folder / "job.json").write_text(json.dumps({"status": "ok"}))
         history = {"epoch": [0, 1], "train_loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}
         pd.DataFrame(history).to_csv(jobs[-1].folder / "history.csv", index=False)
-    write_plots(tmp_path, jobs, release, wrists=2)
-    cases = [case.identifier for case in release.segmentation("test")[:2]]
+    write_plots(tmp_path, jobs, dataset, wrists=2)
+    cases = [case.identifier for case in dataset.segmentation("test")[:2]]
     overlays = {f"{job.folder.name}-{case}.png" for job in jobs for case in cases}
     assert {path.name for path in (tmp_path / "overlays").iterdir()} == overlays and len(overlays) == 4
     assert {path.name for path in (tmp_path / "plots").iterdir()} == {f"{job.folder.name}.png" for job in jobs}

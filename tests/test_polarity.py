@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from jointwrist.cli import main
-from jointwrist.data.dicom import Radiograph
 from jointwrist.data.polarity import contrast, has_bright_ground, negative
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.candidates import Candidate
 from jointwrist.inference.locate import MAYBE_NEGATIVE, NEGATIVE, locate

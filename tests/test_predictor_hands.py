@@ -10,9 +10,9 @@ import torch
 from pydicom.uid import generate_uid
 from test_dicom import make, save
 
-from jointwrist.data.dicom import Radiograph
-from jointwrist.data.hands import ALONE
+from jointwrist.data.batches.hand_pairs import ALONE
 from jointwrist.data.images import write_image
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference.batches import other_wrists, radiograph_batches
 from jointwrist.inference.predictor import Predictor
 from jointwrist.registry import create_model

@@ -196,7 +196,7 @@ def test_files_that_fill_nothing_are_refused_and_change_nothing(vmamba, tmp_path
         load_pretrained(build_encoder("conv", "base"), tmp_path / "vmamba.pth")
 
 
-def test_training_starts_from_the_files_of_the_configuration(vmamba, release, tmp_path, monkeypatch):
+def test_training_starts_from_the_files_of_the_configuration(vmamba, dataset, tmp_path, monkeypatch):
     monkeypatch.setitem(SIZES, "narrow", EncoderSize(16, (96, 16, 16, 16), (1, 1, 1, 1), (0, 0, 0, 0), 16, 4.0))
     torch.save(vmamba, tmp_path / "vmamba.pth")
     config = build(
@@ -210,7 +210,7 @@ def test_training_starts_from_the_files_of_the_configuration(vmamba, release, tm
             "joint": {"pretrained": [str(tmp_path / "vmamba.pth")]},
         },
     )
-    data = load_run_data(config, release)
+    data = load_run_data(config, dataset)
     trainer = Trainer(Accelerator(cpu=True), config, data, build_task(config, data.prior), tmp_path / "run")
     loaded = trainer.unwrapped.encoder.stages[0][0].op.in_proj.weight
     assert torch.equal(loaded.cpu(), vmamba["layers.0.blocks.0.op.in_proj.weight"])

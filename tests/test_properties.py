@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from jointwrist.config import ConfigError, Range, build, digest, parse_overrides, read_yaml, to_dict
-from jointwrist.data.arrays import read_npy
-from jointwrist.data.layout import identifier_in, parse_identifier
+from jointwrist.data.dataset.layout import identifier_in, parse_identifier
+from jointwrist.data.numpy_files import read_npy
 from jointwrist.data.preprocess import unpack_bits
 from jointwrist.data.sample import pack_masks, unpack_masks
 from jointwrist.engine.run_config import RunConfig

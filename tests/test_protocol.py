@@ -14,9 +14,9 @@ from torch import nn
 from benchmarks.run_all import runnable_precision
 from jointwrist.benchmark.protocol import expand_models, load_protocol, protocol_names
 from jointwrist.config import build
-from jointwrist.data.datasets import CropDataset
+from jointwrist.data.batches.torch_datasets import CropDataset
+from jointwrist.data.dataset.case import load_crop
 from jointwrist.data.preprocess import prepare_image
-from jointwrist.data.ram_w600 import load_crop
 from jointwrist.engine.augment import Augment
 from jointwrist.engine.calibration import calibrate
 from jointwrist.engine.case_results import selection_figure
@@ -146,10 +146,10 @@ def test_official_zoom_doubles_what_is_seen():
 
 
 @pytest.mark.parametrize(("protocol", "mirrored"), [(OFFICIAL, False), (CLEAN, True)], ids=["official", "clean"])
-def test_crops_of_left_hands_are_mirrored_in_clean_alone(protocol, mirrored, release):
+def test_crops_of_left_hands_are_mirrored_in_clean_alone(protocol, mirrored, dataset):
     config = run(protocol, "mobilenet").erosion
     assert config.mirror_left == mirrored
-    case = next(c for c in release.erosion("train") if c.side == "L")
+    case = next(c for c in dataset.erosion("train") if c.side == "L")
     item = CropDataset([case], config.crop_size, config.mirror_left)[0]["image"]
     stored = torch.from_numpy(load_crop(case, 0, mirrored=False).copy())[None, None]
     expected = prepare_image(stored.flip(-1) if mirrored else stored, config.crop_size)[0]
@@ -190,24 +190,24 @@ def no_precision_left_behind():
 TINY = {"image_size": 64, "erosion": {"crop_size": 32}, "optim": {"epochs": 4, "patience": 2, "batch_size": 4}}
 
 
-def trainer(protocol, model: str, release, folder: Path, precision: str = "no", **overrides) -> Trainer:
+def trainer(protocol, model: str, dataset, folder: Path, precision: str = "no", **overrides) -> Trainer:
     AcceleratorState._reset_state(reset_partial_state=True)
     config = run(protocol, model, **{**TINY, **overrides, "precision": precision})
-    data = load_run_data(config, release)
+    data = load_run_data(config, dataset)
     return Trainer(Accelerator(cpu=True, mixed_precision=precision), config, data, build_task(config), folder)
 
 
-def test_patience_ends_a_run_that_does_not_improve(release, tmp_path, monkeypatch):
+def test_patience_ends_a_run_that_does_not_improve(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr("jointwrist.engine.build.create_model", lambda *_, **__: Probe())
-    stuck = trainer(OFFICIAL, "mobilenet", release, tmp_path, optim={"epochs": 6, "patience": 2})
+    stuck = trainer(OFFICIAL, "mobilenet", dataset, tmp_path, optim={"epochs": 6, "patience": 2})
     stuck.best = -1.0
     stuck.fit()
     assert stuck.epoch == 2
 
 
 @pytest.mark.parametrize(("protocol", "share"), [(OFFICIAL, 0.0), (CLEAN, 1.0)], ids=["official", "clean"])
-def test_weight_decay_spares_biases_and_norms_in_clean_alone(protocol, share, release, tmp_path):
-    made = trainer(protocol, "mobilenet", release, tmp_path)
+def test_weight_decay_spares_biases_and_norms_in_clean_alone(protocol, share, dataset, tmp_path):
+    made = trainer(protocol, "mobilenet", dataset, tmp_path)
     decays = {id(p): group["weight_decay"] for group in made.optimizer.param_groups for p in group["params"]}
     thin = [p for p in made.unwrapped.parameters() if p.ndim <= 1]
     assert len(decays) == len(list(made.unwrapped.parameters()))
@@ -230,9 +230,9 @@ class Probe(nn.Module):
 
 
 @pytest.mark.parametrize("everywhere", [False, True])
-def test_autocast_in_training_only_or_in_evaluation_too(everywhere, release, tmp_path, monkeypatch):
+def test_autocast_in_training_only_or_in_evaluation_too(everywhere, dataset, tmp_path, monkeypatch):
     monkeypatch.setattr("jointwrist.engine.build.create_model", lambda *_, **__: Probe())
-    made = trainer(OFFICIAL, "mobilenet", release, tmp_path, "bf16", autocast_evaluation=everywhere)
+    made = trainer(OFFICIAL, "mobilenet", dataset, tmp_path, "bf16", autocast_evaluation=everywhere)
     made._step(next(iter(made.loader)), 0)
     assert made.unwrapped.seen == [torch.bfloat16]
     made.unwrapped.seen.clear()
@@ -240,10 +240,10 @@ def test_autocast_in_training_only_or_in_evaluation_too(everywhere, release, tmp
     assert set(made.unwrapped.seen) == {torch.bfloat16 if everywhere else torch.float32}
 
 
-def test_threshold_from_validation_in_clean_alone(release, tmp_path, monkeypatch):
+def test_threshold_from_validation_in_clean_alone(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr("jointwrist.engine.build.create_model", lambda *_, **__: Probe())
     for protocol, decided in ((OFFICIAL, False), (CLEAN, True)):
-        made = trainer(protocol, "mobilenet", release, tmp_path / protocol.name)
+        made = trainer(protocol, "mobilenet", dataset, tmp_path / protocol.name)
         thresholds = calibrate(made.accelerator, made.unwrapped, made.data.train, made.task)
         assert ("erosion_balanced" in thresholds) == decided
         assert (thresholds["erosion"] == 0.5) == (not decided)

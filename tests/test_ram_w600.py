@@ -4,44 +4,46 @@ from __future__ import annotations
 
 import json
 
-import hand_made_release as hand_made
+import hand_made_dataset as hand_made
 import numpy as np
 import pytest
 
 from jointwrist.anatomy import JOINTS
-from jointwrist.data.joint_set import joint_split
-from jointwrist.data.ram_w600 import Release, load_crop, load_sample, parse_identifier
+from jointwrist.data.dataset.case import load_crop, load_sample
+from jointwrist.data.dataset.joint_split import joint_split
+from jointwrist.data.dataset.layout import parse_identifier
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.sample import mirror, unpack_masks
 from jointwrist.errors import DataError
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory):
-    return Release.open(hand_made.build(tmp_path_factory.mktemp("release")))
+def dataset(tmp_path_factory):
+    return RamW600.open(hand_made.build(tmp_path_factory.mktemp("release")))
 
 
-def case(release, identifier):
-    return next(c for c in release.cases if c.identifier == identifier)
+def case(dataset, identifier):
+    return next(c for c in dataset.cases if c.identifier == identifier)
 
 
-def test_cases_and_splits(release):
-    assert [c.identifier for c in release.cases] == sorted(hand_made.WRISTS)
-    assert not release.is_phantom
+def test_cases_and_splits(dataset):
+    assert [c.identifier for c in dataset.cases] == sorted(hand_made.WRISTS)
+    assert not dataset.is_phantom
     for split in ("train", "val", "test"):
         masked = [i for i, wrist in hand_made.WRISTS.items() if wrist[2] and wrist[2][1] == split]
-        assert [c.identifier for c in release.segmentation(split)] == sorted(masked)
+        assert [c.identifier for c in dataset.segmentation(split)] == sorted(masked)
         scored = [i for i, wrist in hand_made.WRISTS.items() if wrist[3] == split]
-        assert [c.identifier for c in release.erosion(split)] == sorted(scored)
-    external = case(release, "EXT_0009_0001_L")
+        assert [c.identifier for c in dataset.erosion(split)] == sorted(scored)
+    external = case(dataset, "EXT_0009_0001_L")
     assert (external.patient, external.side, external.erosion_split) == ("EXT_0009", "L", None)
     assert set(external.scores) == {-1} and not external.crops and external.boxes is None
     with pytest.raises(ValueError, match="unknown split 'tests'"):
-        release.segmentation("tests")
+        dataset.segmentation("tests")
 
 
 @pytest.mark.parametrize("identifier", hand_made.WRISTS)
-def test_radiograph_orientation_is_what_was_written(release, identifier):
-    sample = load_sample(case(release, identifier), right_hand=False)
+def test_radiograph_orientation_is_what_was_written(dataset, identifier):
+    sample = load_sample(case(dataset, identifier), right_hand=False)
     np.testing.assert_array_equal(np.round(sample.image[0] * 255), hand_made.pixels(identifier))
     assert sample.image.dtype == np.float32 and not sample.mirrored
     if hand_made.WRISTS[identifier][2]:
@@ -56,8 +58,8 @@ def test_radiograph_orientation_is_what_was_written(release, identifier):
 
 
 @pytest.mark.parametrize("identifier", ["0172_0003_L", "0300_0002_L", "0201_0001_R"])
-def test_left_hands_are_mirrored_and_mirror_back(release, identifier):
-    radiograph, right = (load_sample(case(release, identifier), right_hand) for right_hand in (False, True))
+def test_left_hands_are_mirrored_and_mirror_back(dataset, identifier):
+    radiograph, right = (load_sample(case(dataset, identifier), right_hand) for right_hand in (False, True))
     assert right.mirrored == (identifier[-1] == "L") and right.side == identifier[-1]
     back = mirror(right) if right.mirrored else right
     for name in ("image", "bones", "boxes"):
@@ -67,8 +69,8 @@ def test_left_hands_are_mirrored_and_mirror_back(release, identifier):
         np.testing.assert_array_equal(right.bones, radiograph.bones[:, ::-1])
 
 
-def test_crops_belong_to_their_joints(release):
-    chosen = case(release, "0172_0003_L")
+def test_crops_belong_to_their_joints(dataset):
+    chosen = case(dataset, "0172_0003_L")
     radiograph = hand_made.pixels(chosen.identifier)
     names = ["Metacarpal1st", "Trapzium", "Scaphoid", "Lunate", "DistalRadius", "DistalUlna"]
     for joint in JOINTS:
@@ -77,11 +79,11 @@ def test_crops_belong_to_their_joints(release):
         np.testing.assert_array_equal(np.round(load_crop(chosen, joint.index) * 255), crop)
         np.testing.assert_array_equal(np.round(load_crop(chosen, joint.index, mirrored=True) * 255), crop[:, ::-1])
     with pytest.raises(DataError, match="no crop of joint 0"):
-        load_crop(case(release, "EXT_0009_0001_L"), 0)
+        load_crop(case(dataset, "EXT_0009_0001_L"), 0)
 
 
-def test_spacing_is_found_by_study(release):
-    found = {c.identifier: c.spacing_mm for c in release.cases}
+def test_spacing_is_found_by_study(dataset):
+    found = {c.identifier: c.spacing_mm for c in dataset.cases}
     assert found["0172_0003_L"] == found["0172_0003_R"] == 0.15
     assert (found["0201_0001_R"], found["0300_0002_L"]) == (0.175, 0.2)
     assert found["0301_0001_R"] is found["0302_0001_L"] is found["EXT_0009_0001_L"] is None
@@ -91,7 +93,7 @@ def test_missing_tables_leave_their_fields_empty(tmp_path):
     root = hand_made.build(tmp_path)
     for path in (root / "Metadata.xlsx", hand_made.boxes_file(root), hand_made.scores_file(root)):
         path.unlink()
-    for found in Release.open(root).cases:
+    for found in RamW600.open(root).cases:
         assert found.spacing_mm is None and found.boxes is None and set(found.scores) == {-1}
 
 
@@ -101,7 +103,7 @@ def test_file_names_of_annotation_tools_are_matched(tmp_path):
     for image in content["images"]:
         image["file_name"] = image["file_name"].replace(".bmp", "_bmp.rf.0a1b2c.jpg")
     hand_made.boxes_file(root).write_text(json.dumps(content))
-    assert all((c.boxes is not None) == (c.erosion_split is not None) for c in Release.open(root).cases)
+    assert all((c.boxes is not None) == (c.erosion_split is not None) for c in RamW600.open(root).cases)
 
 
 def test_boxes_drawn_on_a_resized_image_come_to_the_radiographs_size(tmp_path):
@@ -110,7 +112,7 @@ def test_boxes_drawn_on_a_resized_image_come_to_the_radiographs_size(tmp_path):
     for image in content["images"]:
         image.update(width=2 * image["width"], height=3 * image["height"])
     hand_made.boxes_file(root).write_text(json.dumps(content))
-    sample = load_sample(case(Release.open(root), "0201_0001_R"))
+    sample = load_sample(case(RamW600.open(root), "0201_0001_R"))
     x, y, width, height = hand_made.box(2)
     np.testing.assert_allclose(sample.boxes[2], [x / 2, y / 3, (x + width) / 2, (y + height) / 3], rtol=1e-6)
 
@@ -134,16 +136,16 @@ def test_identifiers_without_side_or_sense(text):
 
 def test_a_folder_without_radiographs_is_refused(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
-        Release.open(tmp_path / "nothing")
+        RamW600.open(tmp_path / "nothing")
     with pytest.raises(DataError, match="holds no radiographs"):
-        Release.open(tmp_path)
+        RamW600.open(tmp_path)
 
 
 @pytest.mark.parametrize("right_hand", [True, False])
 def test_phantom_truth_turns_with_the_radiograph(phantom_root, right_hand):
-    release = Release.open(phantom_root)
-    assert release.is_phantom
-    left = next(c for c in release.cases if c.side == "L" and c.mask)
+    dataset = RamW600.open(phantom_root)
+    assert dataset.is_phantom
+    left = next(c for c in dataset.cases if c.side == "L" and c.mask)
     sample = load_sample(left, right_hand)
     with np.load(left.truth, allow_pickle=False) as truth:
         for name in ("eroded", "healthy"):
@@ -184,7 +186,7 @@ def leaking(tmp_path_factory):
             hand_made.save_bmp(folder / "Lunate.bmp", radiograph, False)
             rows.append({"identifier": identifier, "joints": {"Lunate": 1}})
     hand_made.scores_file(root).write_text(json.dumps(rows))
-    return Release.open(root)
+    return RamW600.open(root)
 
 
 def test_joint_splits_do_not_leak(leaking):

@@ -16,7 +16,7 @@ from jointwrist.benchmark.report.folder import read_jobs, read_tables
 from jointwrist.benchmark.report.gallery import ranked_cases
 from jointwrist.benchmark.report.svg import Axis, line_chart
 from jointwrist.cli import main
-from jointwrist.data.ram_w600 import Release
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import save_weights
@@ -66,10 +66,10 @@ def add_job(results, name, **record):
 
 
 @pytest.fixture(scope="module")
-def results(release, tmp_path_factory):
+def results(dataset, tmp_path_factory):
     """A joint job with weights and rows, a job of erosion alone, and one that failed with a hostile message."""
     results = tmp_path_factory.mktemp("results")
-    cases = release.segmentation("test")[:3]
+    cases = dataset.segmentation("test")[:3]
     joint = add_job(results, "jointwrist_tiny-seed1-abc", model="jointwrist_tiny", thresholds={"erosion": 0.4})
     info = {"model": "jointwrist_tiny", "options": {}, "image_size": 32, "thresholds": {"erosion": 0.4}}
     save_weights(joint / "best.safetensors", create_model("jointwrist_tiny"), info)
@@ -99,8 +99,8 @@ def results(release, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(results, release):
-    return build_page(results, release)
+def page(results, dataset):
+    return build_page(results, dataset)
 
 
 def test_page_is_self_contained(page):
@@ -137,10 +137,10 @@ def test_tables_are_complete(results):
     assert jobs.rows == [["x", "<i>odd</i>"]]
 
 
-def test_gallery_shows_best_median_and_worst_with_both_layers(page, release):
+def test_gallery_shows_best_median_and_worst_with_both_layers(page, dataset):
     parsed = Page(page)
     titles = [attributes.get("aria-label") for attributes in parsed.attributes("svg")]
-    for case in release.segmentation("test")[:3]:
+    for case in dataset.segmentation("test")[:3]:
         assert titles.count(case.identifier) == 1
     layers = [attributes["data-layer"] for attributes in parsed.attributes("g") if "data-layer" in attributes]
     assert layers.count("predicted") == layers.count("true") == 3
@@ -167,7 +167,7 @@ def test_two_jobs_of_one_model_and_seed_have_two_names(tmp_path):
     assert [job.name for job in read_jobs(tmp_path)] == ["unetpp, seed 1, aaaaaa", "unetpp, seed 1, bbbbbb"]
 
 
-def test_faults_are_named(results, release, tmp_path):
+def test_faults_are_named(results, dataset, tmp_path):
     with pytest.raises(DataError, match="run_all"):
         build_page(tmp_path)
     add_job(tmp_path, "unetpp-seed1-abc", model="unetpp")
@@ -177,12 +177,12 @@ def test_faults_are_named(results, release, tmp_path):
     with pytest.raises(DataError, match=r"job\.json"):
         build_page(tmp_path)
     other = tmp_path / "other"
-    shutil.copytree(release.root, other)
-    tested = release.segmentation("test")[0]
+    shutil.copytree(dataset.root, other)
+    tested = dataset.segmentation("test")[0]
     for path in other.rglob(f"{tested.identifier}*"):
         path.unlink() if path.is_file() else shutil.rmtree(path)
     with pytest.raises(DataError, match=tested.identifier):
-        build_page(results, Release.open(other, report=lambda fault: None))
+        build_page(results, RamW600.open(other, report=lambda fault: None))
 
 
 def test_axis_maps_linearly_and_ticks_are_round():
@@ -198,7 +198,7 @@ def test_a_curve_leaves_out_what_is_not_finite():
     assert chart.split('class="line"')[1].split(' d="')[1].split('"')[0].count("L") == 1
 
 
-def test_command_writes_the_page(results, release, tmp_path, capsys):
+def test_command_writes_the_page(results, dataset, tmp_path, capsys):
     out = tmp_path / "deeper" / "page.html"
     assert main(["report", str(results), "-o", str(out)]) == 0
     assert str(out) in capsys.readouterr().out

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jointwrist.config import ConfigError
-from jointwrist.data.samplers import EpochBatches, FreshBatches, ProcessBatches
+from jointwrist.data.batches.samplers import EpochBatches, FreshBatches, ProcessBatches
 
 
 def test_one_epoch_covers_every_item():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jointwrist.data.side import side_of_name, side_of_text, without_side
+from jointwrist.data.side_from_text import side_of_name, side_of_text, without_side
 
 #: How the two hands are written, and where.
 NAMES = {

@@ -9,8 +9,8 @@ import pytest
 from dicom_files import make, save
 
 from jointwrist.cli import main
-from jointwrist.data.dicom import Radiograph
 from jointwrist.data.images import write_image
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference.localiser import Localiser

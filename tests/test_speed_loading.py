@@ -22,7 +22,7 @@ from benchmarks.speed_loading import (
 from jointwrist.benchmark.peak_memory import peak_memory
 from jointwrist.engine.augment import Augment, warp
 from jointwrist.engine.run_config import AugmentConfig
-from jointwrist.phantom.write import write_phantom
+from jointwrist.phantom.phantom_dataset import write_phantom
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 

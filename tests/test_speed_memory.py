@@ -15,13 +15,13 @@ from benchmarks.speed import main as speed
 from benchmarks.speed_loading import masked_cases
 from benchmarks.speed_memory import BOUNDS, GROWTH_BOUND, WORK, benchmark_memory, growth
 from jointwrist.benchmark.peak_memory import Peak
-from jointwrist.data.datasets import WristDataset
-from jointwrist.data.ram_w600 import Release
+from jointwrist.data.batches.torch_datasets import WristDataset
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import OptimConfig, RunConfig
 from jointwrist.engine.tasks import build_task
-from jointwrist.phantom.write import write_phantom
+from jointwrist.phantom.phantom_dataset import write_phantom
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_growth_is_what_a_further_wrist_adds(monkeypatch):
 
 
 def test_training_and_validation_are_kept_and_the_test_split_is_not(folder):
-    data = load_run_data(RunConfig("unetpp", "segmentation", image_size=32), Release.open(folder))
+    data = load_run_data(RunConfig("unetpp", "segmentation", image_size=32), RamW600.open(folder))
     for split, kept in ((data.train, True), (data.val, True), (data.test, False)):
         assert (split[0]["image"].shape == (1, 32, 32)) and (split._kept is not None) == kept
 

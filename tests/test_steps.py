@@ -36,9 +36,9 @@ RUNS = {
 }
 
 
-def trainer_for(values: dict, release, folder: Path) -> Trainer:
+def trainer_for(values: dict, dataset, folder: Path) -> Trainer:
     config = build(RunConfig, values)
-    data = load_run_data(config, release, ("train", "val"))
+    data = load_run_data(config, dataset, ("train", "val"))
     return Trainer(Accelerator(cpu=True), config, data, build_task(config, data.prior), folder)
 
 
@@ -57,8 +57,8 @@ class NoWaiting(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_step_waits_for_nothing_on_the_device(name, release, tmp_path):
-    trainer = trainer_for(RUNS[name], release, tmp_path)
+def test_a_step_waits_for_nothing_on_the_device(name, dataset, tmp_path):
+    trainer = trainer_for(RUNS[name], dataset, tmp_path)
     trainer.model.train()
     batch = next(iter(trainer.loader))
     with NoWaiting():
@@ -71,8 +71,8 @@ def test_a_step_waits_for_nothing_on_the_device(name, release, tmp_path):
         loss[None][torch.tensor([True])]
 
 
-def test_losses_are_read_every_so_many_steps_and_at_the_end(release, tmp_path, monkeypatch):
-    trainer, read = trainer_for(JOINT, release, tmp_path), []
+def test_losses_are_read_every_so_many_steps_and_at_the_end(dataset, tmp_path, monkeypatch):
+    trainer, read = trainer_for(JOINT, dataset, tmp_path), []
     original = Trainer._read_losses
     monkeypatch.setattr("jointwrist.engine.trainer.READ_EVERY", 2)
     monkeypatch.setattr(Trainer, "_read_losses", lambda self: (read.append(len(self.unread)), original(self)))
@@ -80,8 +80,8 @@ def test_losses_are_read_every_so_many_steps_and_at_the_end(release, tmp_path, m
     assert read[:2] == [2, 2] and sum(read) == trainer.steps_per_epoch > 2
 
 
-def test_a_loss_that_is_not_finite_is_that_of_its_own_step(release, tmp_path, monkeypatch):
-    trainer = trainer_for(JOINT, release, tmp_path)
+def test_a_loss_that_is_not_finite_is_that_of_its_own_step(dataset, tmp_path, monkeypatch):
+    trainer = trainer_for(JOINT, dataset, tmp_path)
     original, images = trainer.task.losses, []
 
     def losses(model, batch, progress):
@@ -96,10 +96,10 @@ def test_a_loss_that_is_not_finite_is_that_of_its_own_step(release, tmp_path, mo
     assert not (tmp_path / "state.pt").exists(), "weights that it has spoilt are not kept"
 
 
-def test_groups_of_accumulated_steps_begin_anew_each_epoch_and_weigh_their_steps_alike(release, tmp_path, monkeypatch):
+def test_groups_of_accumulated_steps_begin_anew_each_epoch_and_weigh_their_steps_alike(dataset, tmp_path, monkeypatch):
     optim = {"epochs": 2, "batch_size": 4, "accumulate": 2, "lr": 0.1}
     values = {**RUNS["masks"], "optim": optim, "augment": {"affine_probability": 0.0, "intensity_probability": 0.0}}
-    trainer = trainer_for(values, release, tmp_path)
+    trainer = trainer_for(values, dataset, tmp_path)
     steps, groups, gradients = trainer.steps_per_epoch, [], []
     original, update = trainer.task.losses, trainer.optimizer.step
     assert steps % 2, "a short group at the end"
@@ -123,8 +123,8 @@ def test_groups_of_accumulated_steps_begin_anew_each_epoch_and_weigh_their_steps
     assert groups == 2 * ([2] * (steps // 2) + [1])
 
 
-def test_networks_come_back_in_evaluation_mode(release, tmp_path):
-    trainer = trainer_for(RUNS["crops"], release, tmp_path)
+def test_networks_come_back_in_evaluation_mode(dataset, tmp_path):
+    trainer = trainer_for(RUNS["crops"], dataset, tmp_path)
     model = trainer.fit()
     assert not any(module.training for module in model.modules())
     assert not any(module.training for module in load_weights(tmp_path / BEST)[0].modules())

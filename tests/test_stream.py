@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from jointwrist.cli import main
-from jointwrist.data.ram_w600 import Release
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.errors import DataError
 from jointwrist.phantom import Parts, PhantomConfig, write_phantom
 from jointwrist.phantom.cohort import cohort_entry
@@ -51,16 +51,16 @@ def test_streams_of_other_seeds_and_settings_are_kept_apart(tmp_path, monkeypatc
 def test_parts_have_their_size_all_labels_and_no_common_patient(tmp_path):
     parts = Parts(16, 16, 32)
     write_phantom(tmp_path, 64, size=64, seed=1, workers=1, parts=parts)
-    release = Release.open(tmp_path)
+    dataset = RamW600.open(tmp_path)
     patients = {}
     for split, number in (("train", 16), ("val", 16), ("test", 32)):
-        cases = [c for c in release.cases if split in (c.segmentation_split, c.erosion_split)]
+        cases = [c for c in dataset.cases if split in (c.segmentation_split, c.erosion_split)]
         assert len(cases) == number
         patients[split] = {case.patient for case in cases}
         if split != "train":
-            assert len(release.segmentation(split)) == len(release.erosion(split)) == number
+            assert len(dataset.segmentation(split)) == len(dataset.erosion(split)) == number
     assert not patients["train"] & patients["test"] and not patients["val"] & (patients["train"] | patients["test"])
-    assert 0 < len(release.segmentation("train")) < 16 and 0 < len(release.erosion("train")) < 16
+    assert 0 < len(dataset.segmentation("train")) < 16 and 0 < len(dataset.erosion("train")) < 16
     with pytest.raises(DataError, match="another phantom"):
         write_phantom(tmp_path, 64, size=64, seed=1, workers=1)
 
@@ -85,4 +85,4 @@ def test_parts_that_would_divide_a_patient_are_refused(sizes, tmp_path, capsys):
 def test_command_line_makes_parts(tmp_path, capsys):
     assert main(["data", "phantom", str(tmp_path), "--size", "64", "--parts", "16", "16", "16", "--workers", "1"]) == 0
     assert "48 phantom wrists" in capsys.readouterr().out
-    assert len(Release.open(tmp_path).erosion("test")) == 16
+    assert len(RamW600.open(tmp_path).erosion("test")) == 16

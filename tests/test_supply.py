@@ -165,8 +165,8 @@ for package in (jointwrist, jointwrist_baselines):
 
 
 @pytest.fixture
-def radiograph(release, tmp_path):
-    case = next(case for case in release.cases if case.side == "L")
+def radiograph(dataset, tmp_path):
+    case = next(case for case in dataset.cases if case.side == "L")
     Image.open(case.image).save(tmp_path / "wrist_L.png")
     return tmp_path / "wrist_L.png"
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from jointwrist.anatomy import bone_index
-from jointwrist.data.dicom import Radiograph
-from jointwrist.data.exposed import exposed_window
+from jointwrist.data.collimation import exposed_window
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import unpack_masks
 from jointwrist.inference.postprocess import (
     NECK,

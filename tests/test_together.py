@@ -107,11 +107,11 @@ def test_a_process_that_fails_alone_leaves_a_record_and_the_rest_goes_on(process
 
 
 def test_an_image_that_one_process_cannot_read_is_named_and_the_rest_goes_on(
-    processes, phantom_root, release, protocol, tmp_path
+    processes, phantom_root, dataset, protocol, tmp_path
 ):
     root = Path(shutil.copytree(phantom_root, tmp_path / "data"))
     # of three batches, the second process tests the middle one
-    damaged = [case for case in release.segmentation("test")][1]
+    damaged = [case for case in dataset.segmentation("test")][1]
     (root / damaged.image.relative_to(phantom_root)).write_bytes(b"no image")
     arguments = command(root, protocol, tmp_path / "results", "--models", "jointwrist_tiny", "mobilenet")
     assert ranks.start(processes, 2, ranks.benchmark, arguments) == [1, 1]
@@ -135,7 +135,7 @@ sys.exit(run_all.main())
 
 
 @pytest.mark.timeout(660)
-def test_two_processes_of_torchrun_write_every_case_once(phantom_root, release, protocol, tmp_path):
+def test_two_processes_of_torchrun_write_every_case_once(phantom_root, dataset, protocol, tmp_path):
     script, log, results = tmp_path / "script.py", tmp_path / "log", tmp_path / "results"
     script.write_text(WRITES)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
@@ -159,9 +159,9 @@ def test_two_processes_of_torchrun_write_every_case_once(phantom_root, release, 
         for name in ("segmentation", "erosion")
     )
     assert not masks.duplicated(["case", "kind", "region"]).any() and not calls.duplicated(["case", "joint"]).any()
-    tested = {case.identifier for case in release.segmentation("test")}
+    tested = {case.identifier for case in dataset.segmentation("test")}
     assert set(masks["case"]) == tested and len(masks) == 28 * len(tested)
-    scored = [case for case in release.erosion("test") for joint in range(NUM_JOINTS) if case.scores[joint] >= 0]
+    scored = [case for case in dataset.erosion("test") for joint in range(NUM_JOINTS) if case.scores[joint] >= 0]
     assert sorted(calls["case"]) == sorted(case.identifier for case in scored)
     page = (results / "together-phantom" / "report.html").read_text(encoding="utf-8")
     assert 'class="gallery"' in page and "data:image/jpeg" in page

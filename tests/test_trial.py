@@ -65,10 +65,10 @@ def alike(device: str = "cpu", processes: int = 1) -> SimpleNamespace:
 
 
 @pytest.mark.parametrize("device", DEVICES, indirect=True)
-def test_a_larger_batch_holds_more_and_parameters_count_four_times(device, release):
+def test_a_larger_batch_holds_more_and_parameters_count_four_times(device, dataset):
     def trial(size):
         config = build(RunConfig, VALUES | {"optim": {"batch_size": size}})
-        return try_step(alike(device), config, load_run_data(config, release))
+        return try_step(alike(device), config, load_run_data(config, dataset))
 
     small, large = trial(2), trial(8)
     weights = 16 * registry.model_spec("unet").parameters / 1e6
@@ -79,17 +79,17 @@ def test_a_larger_batch_holds_more_and_parameters_count_four_times(device, relea
     assert small.seconds > 0
 
 
-def test_the_largest_half_that_fits_is_found(hungry, release):
+def test_the_largest_half_that_fits_is_found(hungry, dataset):
     config = build(RunConfig, VALUES | {"model": hungry})
-    data = load_run_data(config, release)
+    data = load_run_data(config, dataset)
     assert fitting_batch(Accelerator(cpu=True), config, data) == 2
     assert "optim.batch_size=2 optim.accumulate=4" in advice(config, 2)
     assert "single image" in advice(config, 0)
 
 
-def test_processes_that_share_a_batch_each_try_their_part(hungry, release):
+def test_processes_that_share_a_batch_each_try_their_part(hungry, dataset):
     config = build(RunConfig, VALUES | {"model": hungry})
-    data = load_run_data(config, release)
+    data = load_run_data(config, dataset)
     assert try_step(alike(processes=4), config, data).seconds > 0
     large = replace(config, optim=replace(config.optim, batch_size=32))
     assert fitting_batch(alike(processes=4), large, data) == 8

@@ -15,8 +15,8 @@ from test_predictor import Mapping, radiograph
 from benchmarks import turns as benchmark
 from jointwrist.anatomy import JOINTS
 from jointwrist.cli import main
-from jointwrist.data.dicom import Radiograph
 from jointwrist.data.images import write_image
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.candidates import Candidate
 from jointwrist.inference.locate import locate

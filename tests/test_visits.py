@@ -9,7 +9,8 @@ import pytest
 from dicom_files import make, save
 
 from jointwrist.cli import main
-from jointwrist.data.dicom import Radiograph, read_dicom
+from jointwrist.data.dicom.read import read_dicom
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference.visits import visit_cautions
 from jointwrist.phantom import PhantomConfig, make_wrist
 

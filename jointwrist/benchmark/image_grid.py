@@ -9,20 +9,20 @@ from accelerate import Accelerator
 from jointwrist.benchmark.job_lock import claim
 from jointwrist.benchmark.jobs import Job, write_rows
 from jointwrist.benchmark.tables.results import GRIDS
-from jointwrist.data.ram_w600 import Release
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.trainer import BEST
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.radiograph_evaluation import evaluate_radiographs
 
 
-def measure_radiographs(accelerator: Accelerator, jobs: Iterable[Job], release: Release, grid: str) -> None:
+def measure_radiographs(accelerator: Accelerator, jobs: Iterable[Job], dataset: RamW600, grid: str) -> None:
     """Write the rows of the image grid of all jobs that are done, take whole radiographs and have none yet.
 
     Args:
         accelerator: Its processes share the radiographs of each job.
         jobs: Jobs of the benchmark.
-        release: What they were tested on.
+        dataset: What they were tested on.
         grid: "image", or "image-raw" for masks without postprocessing.
 
     Raises:
@@ -36,14 +36,14 @@ def measure_radiographs(accelerator: Accelerator, jobs: Iterable[Job], release: 
             if mine_alone:
                 if accelerator.is_main_process:
                     print(f"{job.folder.name}: test radiographs on their own pixels", flush=True)
-                _measure(accelerator, job, release, grid)
+                _measure(accelerator, job, dataset, grid)
 
 
-def _measure(accelerator: Accelerator, job: Job, release: Release, grid: str) -> None:
+def _measure(accelerator: Accelerator, job: Job, dataset: RamW600, grid: str) -> None:
     """Measure one job's network on its test radiographs, which show a wrist each and are taken whole."""
     predictor = Predictor.from_pretrained(job.folder / BEST, accelerator.device, field="whole")
     predictor.tidy = grid == "image"
-    cases = load_run_data(job.config, release, ("test",)).test.cases
+    cases = load_run_data(job.config, dataset, ("test",)).test.cases
     rows = evaluate_radiographs(accelerator, predictor, cases, job.config.optim.batch_size)
     if accelerator.is_main_process:
         write_rows(job, rows, predictor.threshold, grid)

@@ -17,7 +17,7 @@ from jointwrist.benchmark.machine import environment
 from jointwrist.benchmark.profile_step import advice, fitting_batch, out_of_memory
 from jointwrist.benchmark.tables.results import GRIDS
 from jointwrist.config import ConfigError, digest, to_dict
-from jointwrist.data.ram_w600 import Release
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.build import build_model
 from jointwrist.engine.calibration import calibrate
 from jointwrist.engine.case_results import CaseResults
@@ -59,7 +59,7 @@ class Job:
         return (self.record or {}).get("status") == "ok"
 
 
-def release_digest(release: Release) -> str:
+def dataset_digest(dataset: RamW600) -> str:
     """Identify a release by its cases, splits and scores, wherever its folder lies."""
     return digest(
         [
@@ -70,7 +70,7 @@ def release_digest(release: Release) -> str:
                 c.mask is not None,
                 list(c.scores) if c.scores else None,
             ]
-            for c in release.cases
+            for c in dataset.cases
         ]
     )
 
@@ -81,7 +81,7 @@ def make_job(config: RunConfig, data: str, results: Path) -> Job:
     return Job(config, data, Path(results) / "jobs" / f"{config.model}-seed{config.seed}-{key}")
 
 
-def run_job(accelerator: Accelerator, job: Job, release: Release) -> dict[str, Any]:
+def run_job(accelerator: Accelerator, job: Job, dataset: RamW600) -> dict[str, Any]:
     """Train, evaluate and write rows; an error becomes the job's record and the others go on.
 
     A disk that takes no more is no error of the job: it ends the run, and the same command goes on from there.
@@ -99,13 +99,13 @@ def run_job(accelerator: Accelerator, job: Job, release: Release) -> dict[str, A
         "model": job.config.model,
         "seed": job.config.seed,
         "protocol": job.config.protocol,
-        "data": "phantom" if release.is_phantom else "RAM-W600",
+        "data": "phantom" if dataset.is_phantom else "RAM-W600",
         "data_digest": job.data,
         "config": to_dict(job.config),
         **environment(accelerator),
     }
     try:
-        record |= {"status": "ok", **_train_and_test(accelerator, job, release)}
+        record |= {"status": "ok", **_train_and_test(accelerator, job, dataset)}
     except (KeyboardInterrupt, SystemExit, StorageError):
         raise
     except Exception as error:
@@ -114,7 +114,7 @@ def run_job(accelerator: Accelerator, job: Job, release: Release) -> dict[str, A
         alone = not all_failed(accelerator)
         if out_of_memory(error):
             error.__traceback__ = None  # it holds the network that did not fit
-            record["error"] = f"out of memory: {_what_fits(accelerator, job, release)}"
+            record["error"] = f"out of memory: {_what_fits(accelerator, job, dataset)}"
     record["seconds"] = round(time.monotonic() - start, 1)
     if accelerator.is_main_process or alone:
         write_text(job.folder / "job.json", json.dumps(record, indent=1, sort_keys=True))
@@ -132,17 +132,17 @@ def run_job(accelerator: Accelerator, job: Job, release: Release) -> dict[str, A
     return record
 
 
-def _what_fits(accelerator: Accelerator, job: Job, release: Release) -> str:
+def _what_fits(accelerator: Accelerator, job: Job, dataset: RamW600) -> str:
     """Say which batch fits, or why that could not be found out."""
     try:
-        return advice(job.config, fitting_batch(accelerator, job.config, load_run_data(job.config, release)))
+        return advice(job.config, fitting_batch(accelerator, job.config, load_run_data(job.config, dataset)))
     except Exception as error:  # finding out is an extra: its failure must not hide the first error
         return f"which batch fits could not be tried ({type(error).__name__}: {error})"
 
 
-def _train_and_test(accelerator: Accelerator, job: Job, release: Release) -> dict[str, Any]:
+def _train_and_test(accelerator: Accelerator, job: Job, dataset: RamW600) -> dict[str, Any]:
     config = job.config
-    data = load_run_data(config, release)
+    data = load_run_data(config, dataset)
     task = build_task(config, data.prior)
     if config.task == "foundation":
         return _test_as_it_is(accelerator, job, data, task)

@@ -12,13 +12,13 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from jointwrist.benchmark.jobs import Job
-from jointwrist.data.ram_w600 import Release
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.trainer import BEST
 from jointwrist.files import atomic
 from jointwrist.inference.predictor import Predictor
 
 
-def write_plots(folder: Path, jobs: list[Job], release: Release, wrists: int = 4) -> None:
+def write_plots(folder: Path, jobs: list[Job], dataset: RamW600, wrists: int = 4) -> None:
     """Write `plots/<job>.png` with curves and `overlays/<job>-<case>.png` for joint networks."""
     for job in jobs:
         if not job.done:
@@ -28,7 +28,7 @@ def write_plots(folder: Path, jobs: list[Job], release: Release, wrists: int = 4
             write_curves(Path(folder) / "plots" / f"{job.folder.name}.png", pd.read_csv(history), job.config.model)
         if job.config.task == "joint":
             predictor = Predictor.from_pretrained(job.folder / BEST, field="whole")
-            for case in release.segmentation("test")[:wrists]:
+            for case in dataset.segmentation("test")[:wrists]:
                 result = predictor(case.image, side=case.side)
                 path = Path(folder) / "overlays" / f"{job.folder.name}-{case.identifier}.png"
                 with atomic(path) as temporary:

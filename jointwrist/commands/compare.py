@@ -21,7 +21,7 @@ from jointwrist.commands.shared import (
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
-    from jointwrist.data.dicom import Radiograph
+    from jointwrist.data.radiograph import Radiograph
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -114,7 +114,7 @@ def two_spacings(given: Sequence[float] | None) -> tuple[float | None, float | N
     Raises:
         UsageError: There are more, or one is no pixel spacing in mm.
     """
-    from jointwrist.data.tables import SPACING_RANGE, parse_spacing
+    from jointwrist.data.dataset.tables import SPACING_RANGE, parse_spacing
 
     if not given:
         return None, None

@@ -154,9 +154,9 @@ def make_phantom(arguments: argparse.Namespace) -> int:
 
 def check_data(arguments: argparse.Namespace) -> int:
     """List the faults of a release folder."""
-    from jointwrist.data.check import check_release
+    from jointwrist.data.dataset.check import check_dataset
 
-    faults = check_release(arguments.root, arguments.command)
+    faults = check_dataset(arguments.root, arguments.command)
     for fault in faults:
         print(f"{fault.severity}: {fault.path}: {fault.message}")
     counts = Counter(fault.severity for fault in faults)
@@ -166,16 +166,16 @@ def check_data(arguments: argparse.Namespace) -> int:
 
 def import_data(arguments: argparse.Namespace) -> int:
     """Import annotated radiographs."""
-    from jointwrist.data.importers.run import run
+    from jointwrist.data.importers.import_command import run
 
     return run(arguments)
 
 
 def export_data(arguments: argparse.Namespace) -> int:
     """Export masks to an annotation tool."""
-    from jointwrist.data.export import export_release
+    from jointwrist.data.export_dataset import export_dataset
 
-    count, left_out = export_release(arguments.root, arguments.out, arguments.format, arguments.split)
+    count, left_out = export_dataset(arguments.root, arguments.out, arguments.format, arguments.split)
     print(f"{count} radiographs with their masks: {arguments.out}")
     if left_out:
         print(f"radiographs without masks, left out: {left_out}")
@@ -184,8 +184,8 @@ def export_data(arguments: argparse.Namespace) -> int:
 
 def download_data(arguments: argparse.Namespace) -> int:
     """Download the release."""
-    from jointwrist.data.download import download_release
+    from jointwrist.data.dataset.download import download_dataset
 
-    download_release(arguments.root, revision=arguments.revision)
+    download_dataset(arguments.root, revision=arguments.revision)
     print(f"RAM-W600 (CC BY 4.0): {arguments.root}; check it with: jointwrist data check {arguments.root}")
     return 0

@@ -61,7 +61,7 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
     from torch.utils.data import ConcatDataset
 
     from jointwrist.config import build, merge_trees, parse_overrides
-    from jointwrist.data.ram_w600 import Release
+    from jointwrist.data.dataset.ram_w600 import RamW600
     from jointwrist.engine import evaluation as engine
     from jointwrist.engine.leaks import name_trained, recorded_patients, records
     from jointwrist.engine.loaders import load_run_data
@@ -92,7 +92,7 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
     joint = replace(config.joint, pretrained=())
     config = replace(config, start="", joint=joint, stream=StreamConfig(), cache=False)
     parts = ("train", "val", "test") if arguments.split == "all" else (arguments.split,)
-    data = load_run_data(config, Release.open(arguments.data, splits=parts), parts, augmented=False)
+    data = load_run_data(config, RamW600.open(arguments.data, splits=parts), parts, augmented=False)
     datasets = [getattr(data, part) for part in parts]
     tested = {patient for part in parts for patient in data.patients[part]}
     trained = recorded_patients([*records(info), *data.inherited], tested, data.prints)

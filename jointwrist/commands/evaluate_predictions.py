@@ -11,7 +11,7 @@ from jointwrist.commands.shared import complain
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
-    from jointwrist.data.ram_w600 import Release
+    from jointwrist.data.dataset.ram_w600 import RamW600
 
 #: File of erosion probabilities that is looked for among the predictions.
 EROSIONS = "erosion.csv"
@@ -49,29 +49,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def evaluate_predictions(arguments: argparse.Namespace) -> int:
     """Score masks and erosion probabilities; what cannot be scored is named, and the exit code is then 2."""
-    from jointwrist.data.ram_w600 import Release
+    from jointwrist.data.dataset.ram_w600 import RamW600
 
-    release = Release.open(arguments.data, splits=_splits(arguments))
+    dataset = RamW600.open(arguments.data, splits=_splits(arguments))
     path = arguments.erosions or arguments.predictions / EROSIONS
     erosions = path if arguments.erosions or path.is_file() else None
-    faults = _masks(release, arguments, erosions is None)
+    faults = _masks(dataset, arguments, erosions is None)
     if erosions is not None:
-        faults += _erosions(release, arguments, erosions)
+        faults += _erosions(dataset, arguments, erosions)
     return 2 if faults else 0
 
 
-def _masks(release: Release, arguments: argparse.Namespace, needed: bool) -> int:
+def _masks(dataset: RamW600, arguments: argparse.Namespace, needed: bool) -> int:
     """Score the masks; return how many radiographs could not be scored."""
     from jointwrist.data.formats.predicted import find_masks
-    from jointwrist.data.importers.names import read_map
+    from jointwrist.data.shapes.label_names import read_map
     from jointwrist.engine.score_masks import label_map_limit, score_masks
 
     mapping = read_map(arguments.map) if arguments.map else None
-    known = {case.identifier for case in release.cases}
+    known = {case.identifier for case in dataset.cases}
     predicted = find_masks(arguments.predictions, known, arguments.format, mapping, needed)
     if predicted is None:
         return 0
-    cases = [case for split in _splits(arguments) for case in release.segmentation(split)]
+    cases = [case for split in _splits(arguments) for case in dataset.segmentation(split)]
     done = score_masks(cases, predicted)
     _name(predicted.extra, "of no radiograph in this folder", arguments.predictions)
     for fault in done.faults:
@@ -89,12 +89,12 @@ def _masks(release: Release, arguments: argparse.Namespace, needed: bool) -> int
     return len(done.faults)
 
 
-def _erosions(release: Release, arguments: argparse.Namespace, path: Path) -> int:
+def _erosions(dataset: RamW600, arguments: argparse.Namespace, path: Path) -> int:
     """Score the erosion probabilities; return how many radiographs lack some."""
     from jointwrist.engine.score_erosions import read_probabilities, score_erosions
 
-    found, extra = read_probabilities(path, {case.identifier for case in release.cases})
-    cases = [case for split in _splits(arguments) for case in release.erosion(split)]
+    found, extra = read_probabilities(path, {case.identifier for case in dataset.cases})
+    cases = [case for split in _splits(arguments) for case in dataset.erosion(split)]
     rows, faults = score_erosions(cases, found, arguments.threshold)
     _name(extra, "of no radiograph in this folder", path)
     for fault in faults:
@@ -108,7 +108,7 @@ def _erosions(release: Release, arguments: argparse.Namespace, path: Path) -> in
 
 
 def _splits(arguments: argparse.Namespace) -> tuple[str, ...]:
-    from jointwrist.data.layout import SPLITS
+    from jointwrist.data.dataset.layout import SPLITS
 
     return SPLITS if arguments.split == "all" else (arguments.split,)
 

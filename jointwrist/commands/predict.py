@@ -89,7 +89,7 @@ def predict(arguments: argparse.Namespace) -> int:
     kinds = dicom_kinds(arguments)
     radiographs = list(dict.fromkeys(given_radiographs(arguments)))
     stems = neutral_stems(radiographs) if arguments.deidentify else output_stems(radiographs)
-    from jointwrist.data.export import Export
+    from jointwrist.data.export_dataset import Export
     from jointwrist.inference.predictor import Predictor
     from jointwrist.outputs.annotation import drawn_result
     from jointwrist.outputs.dicom_objects import BUILDERS
@@ -190,8 +190,8 @@ def given_radiographs(arguments: argparse.Namespace) -> Iterator[Path]:
     Raises:
         DataError: A path does not exist, or a folder holds no radiographs.
     """
-    from jointwrist.data.dicom import called
-    from jointwrist.data.search import describe_left_out, find_radiographs
+    from jointwrist.data.find_radiographs import describe_left_out, find_radiographs
+    from jointwrist.data.load import name_in_errors
 
     for number, path in enumerate(arguments.radiographs, 1):
         name = f"FILE {number} of the command" if arguments.deidentify else None
@@ -199,7 +199,7 @@ def given_radiographs(arguments: argparse.Namespace) -> Iterator[Path]:
         def tell(folder: Path, others: list[Path], name: str | None = name) -> None:
             complain(describe_left_out(folder, others, name))
 
-        with called(path, name):
+        with name_in_errors(path, name):
             yield from find_radiographs([path], arguments.out, tell)
 
 

@@ -22,8 +22,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def report(arguments: argparse.Namespace) -> int:
     """Write the page of a results folder."""
     from jointwrist.benchmark.report import write_report
-    from jointwrist.data.ram_w600 import Release
+    from jointwrist.data.dataset.ram_w600 import RamW600
 
-    release = Release.open(arguments.data) if arguments.data else None
-    print(f"report: {write_report(arguments.results, arguments.out, release)}")
+    dataset = RamW600.open(arguments.data) if arguments.data else None
+    print(f"report: {write_report(arguments.results, arguments.out, dataset)}")
     return 0

@@ -45,7 +45,7 @@ def train(arguments: argparse.Namespace) -> int:
     import pandas as pd
 
     from jointwrist.config import build, merge_trees, parse_overrides, read_yaml
-    from jointwrist.data.ram_w600 import Release
+    from jointwrist.data.dataset.ram_w600 import RamW600
     from jointwrist.engine.calibration import calibrate
     from jointwrist.engine.loaders import load_run_data
     from jointwrist.engine.renamed_keys import current_keys
@@ -69,7 +69,7 @@ def train(arguments: argparse.Namespace) -> int:
     check_writable(arguments.out)
     accelerator = open_accelerator(config.precision, arguments.tracker, arguments.out, arguments.deterministic)
     splits = ("train", "val")
-    data = load_run_data(config, Release.open(arguments.data, splits=splits), splits)
+    data = load_run_data(config, RamW600.open(arguments.data, splits=splits), splits)
     task = build_task(config, data.prior)
     if accelerator.is_main_process:
         for note in data.notes:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import binary_dilation
 
-from jointwrist.data.dicom import Radiograph
-from jointwrist.data.exposed import exposed_window
+from jointwrist.data.collimation import exposed_window
+from jointwrist.data.radiograph import Radiograph
 
 #: Width of the strips along the edges, as a share of the sides.
 _STRIP = 1 / 32

@@ -9,7 +9,7 @@ from os import SEEK_END
 from pathlib import Path
 from typing import Any
 
-from jointwrist.data.ram_w600 import Case
+from jointwrist.data.dataset.case import Case
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.weights.checkpoint import read_info
 from jointwrist.weights.hub import find_checkpoint, find_weights

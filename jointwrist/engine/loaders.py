@@ -12,12 +12,13 @@ from torch.utils.data import BatchSampler, ConcatDataset, DataLoader, Dataset
 
 from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.config import build
-from jointwrist.data.datasets import CropDataset, WristDataset
-from jointwrist.data.hands import other_hands, study_batches
-from jointwrist.data.joint_set import joint_split
-from jointwrist.data.layout import SPLITS
-from jointwrist.data.ram_w600 import Case, Release
-from jointwrist.data.samplers import EpochBatches, FreshBatches, ProcessBatches
+from jointwrist.data.batches.hand_pairs import other_hands, study_batches
+from jointwrist.data.batches.samplers import EpochBatches, FreshBatches, ProcessBatches
+from jointwrist.data.batches.torch_datasets import CropDataset, WristDataset
+from jointwrist.data.dataset.case import Case
+from jointwrist.data.dataset.joint_split import joint_split
+from jointwrist.data.dataset.layout import SPLITS
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.leaks import (
     inherited_records,
     name_inherited,
@@ -64,7 +65,7 @@ class RunData:
 
 
 def load_run_data(
-    config: RunConfig, release: Release, splits: Collection[str] = SPLITS, augmented: bool = True
+    config: RunConfig, dataset: RamW600, splits: Collection[str] = SPLITS, augmented: bool = True
 ) -> RunData:
     """Choose the cases of a run by its task and make datasets of them.
 
@@ -73,7 +74,7 @@ def load_run_data(
 
     Args:
         config: Resolved configuration of the run.
-        release: The data.
+        dataset: The data.
         splits: Those that are needed; the others may be empty.
         augmented: Whether the training items are augmented; False makes them items to measure a network by.
 
@@ -82,11 +83,11 @@ def load_run_data(
             protocol takes the splits as they are and says so in the notes. Patients of val and test whom a network that
             the run builds on was trained on are no error: the notes warn of them.
     """
-    listed, notes = _listed(config, release, splits)
+    listed, notes = _listed(config, dataset, splits)
     if "train" in splits and (shared := shared_patients(listed)):
         if config.protocol != "official":
             raise DataError(
-                f"{release.root}: {name_shared(shared)}; keep each in one; `jointwrist data check` lists the images"
+                f"{dataset.root}: {name_shared(shared)}; keep each in one; `jointwrist data check` lists the images"
             )
         notes += (f"{name_shared(shared)}; the official protocol keeps them",)
     cases = {name: listed[name] for name in SPLITS if name in splits}
@@ -102,13 +103,13 @@ def load_run_data(
     }
     if config.stream.wrists and "train" in splits:
         datasets["train"] = _stream(config)
-    for name, dataset in datasets.items():
-        if len(dataset) == 0:
+    for name, items in datasets.items():
+        if len(items) == 0:
             raise DataError(
-                f"{release.root}: no {name} images for {config.task}; check the folder with `jointwrist data check`"
+                f"{dataset.root}: no {name} images for {config.task}; check the folder with `jointwrist data check`"
             )
     patients = {name: tuple(sorted({case.patient for case in chosen})) for name, chosen in cases.items()}
-    inherited, prints = inherited_records(config), radiograph_prints(release.cases)
+    inherited, prints = inherited_records(config), radiograph_prints(dataset.cases)
     unseen = {case.patient for name in ("val", "test") for case in listed[name]}
     if trained := recorded_patients(inherited, unseen, prints):
         notes += (name_inherited(trained),)
@@ -128,17 +129,17 @@ def load_run_data(
 
 
 def _listed(
-    config: RunConfig, release: Release, splits: Collection[str]
+    config: RunConfig, dataset: RamW600, splits: Collection[str]
 ) -> tuple[dict[str, list[Case]], tuple[str, ...]]:
     """Cases of every split for the task of a run, and what is to be said of those that are needed."""
     if config.task == "joint":
-        joint = {name: joint_split(release, name) for name in SPLITS}
+        joint = {name: joint_split(dataset, name) for name in SPLITS}
         listed = {name: list(split.cases) for name, split in joint.items()}
         if config.joint.doubly_labelled:
             listed["train"] = [case for case in listed["train"] if case.mask is not None and max(case.scores) >= 0]
         notes = tuple(joint[name].summary() for name in SPLITS if name in splits)
     else:
-        select = release.erosion if config.task == "erosion" else release.segmentation
+        select = dataset.erosion if config.task == "erosion" else dataset.segmentation
         listed, notes = {name: select(name) for name in SPLITS}, ()
     if config.stream.wrists:
         listed["train"] = []

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jointwrist.anatomy import JOINT_NAMES, NOT_SCORED, joint_index
-from jointwrist.data.importers.sheet import read_sheet
-from jointwrist.data.layout import identifier_in
-from jointwrist.data.ram_w600 import Case
+from jointwrist.data.dataset.case import Case
+from jointwrist.data.dataset.layout import identifier_in
+from jointwrist.data.importers.spreadsheet import read_sheet
 from jointwrist.errors import DataError
 
 #: Highest level; it stands for the scores 3 to 5.

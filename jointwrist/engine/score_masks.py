@@ -10,10 +10,10 @@ import numpy as np
 from tqdm import tqdm
 
 from jointwrist.anatomy import NUM_BONES
+from jointwrist.data.dataset.case import Case, load_sample
 from jointwrist.data.formats.label_map import NUMBERS, by_number, to_label_map
 from jointwrist.data.formats.layers import bone_bits
 from jointwrist.data.formats.predicted import Predicted
-from jointwrist.data.ram_w600 import Case, load_sample
 from jointwrist.errors import DataError
 from jointwrist.metrics.case_rows import segmentation_rows
 from jointwrist.metrics.label_map import dice_bound

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jointwrist.data.dicom import Radiograph, study_of
-from jointwrist.data.hands import other_hands
+from jointwrist.data.batches.hand_pairs import other_hands
+from jointwrist.data.load import study_of
+from jointwrist.data.radiograph import Radiograph
 
 #: A radiograph as a file, or as an (H, W) array.
 Source = str | Path | np.ndarray

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from scipy.ndimage import binary_closing, find_objects, label
 
-from jointwrist.data.dicom import Radiograph
 from jointwrist.data.polarity import contrast
 from jointwrist.data.preprocess import normalise
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference.candidates import (
     CLEAR_SIDE,
     SURE_DISTANCE,

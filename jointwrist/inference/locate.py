@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from jointwrist.data.dicom import Radiograph
 from jointwrist.data.polarity import has_bright_ground, negative
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.candidates import SURE_DISTANCE, Candidate
 from jointwrist.inference.localiser import SURE_SIDE, Localiser

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS
-from jointwrist.data.dicom import Radiograph, load_radiograph
+from jointwrist.data.find_radiographs import describe_left_out, find_radiographs
 from jointwrist.data.images import check_size
+from jointwrist.data.load import load_radiograph
 from jointwrist.data.polarity import has_bright_ground
 from jointwrist.data.preprocess import normalise, resize_image
-from jointwrist.data.search import describe_left_out, find_radiographs
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.batches import Source, other_wrists, radiograph_batches
 from jointwrist.inference.localiser import Localiser
@@ -188,7 +189,7 @@ class Predictor:
         Args:
             sources: Files or arrays.
             names: What results and messages call the sources, whose own names may be patients'.
-            refused: Told of a source that cannot be read or shows no wrist, which is then left out; without it the
+            refused: Called with a source that cannot be read or shows no wrist, which is then left out; without it the
                 error is raised.
 
         Yields:

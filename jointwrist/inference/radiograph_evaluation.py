@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from tqdm.auto import tqdm
 
 from jointwrist.anatomy import JOINT_NAMES, NOT_SCORED
-from jointwrist.data.ram_w600 import Case, load_sample
+from jointwrist.data.dataset.case import Case, load_sample
 from jointwrist.engine.case_results import CaseResults, gather_case_results
 from jointwrist.errors import DataError
 from jointwrist.inference.batches import radiograph_batches

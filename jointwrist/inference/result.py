@@ -20,7 +20,7 @@ from jointwrist.text import printable
 if TYPE_CHECKING:
     from PIL import Image
 
-    from jointwrist.data.dicom import Radiograph
+    from jointwrist.data.radiograph import Radiograph
     from jointwrist.inference.views import Uncertainty
 
 NOTICE = "Research software, not a medical device: not for diagnosis or treatment."

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jointwrist.data.dicom import Radiograph
-from jointwrist.data.exposed import exposed_window
+from jointwrist.data.collimation import exposed_window
 from jointwrist.data.preprocess import prepare_image
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference.postprocess import (
     NECK,
     clean_mask,

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from jointwrist.data.dicom import Radiograph
 from jointwrist.data.images import MAX_SIDE
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference.rotation import rotated, rotated_boxes
 
 if TYPE_CHECKING:

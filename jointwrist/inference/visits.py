@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from jointwrist.data.dicom import Radiograph
-from jointwrist.data.dicom_scope import TAKEN, header_date
-from jointwrist.data.elements import element_text
+from jointwrist.data.dicom.elements import TAKEN, element_date, element_text
+from jointwrist.data.radiograph import Radiograph
 
 #: Elements that two radiographs of one patient have alike; names are spelt in several ways, so that they are the last
 #: resort.
@@ -48,7 +47,7 @@ def _dates(baseline: Radiograph, followup: Radiograph) -> tuple[date | None, dat
     """Return the days on which two radiographs were taken, by the first element that both have."""
     if baseline.header is not None and followup.header is not None:
         for name in TAKEN:
-            days = header_date(baseline.header, name), header_date(followup.header, name)
+            days = element_date(baseline.header, name), element_date(followup.header, name)
             if None not in days:
                 return days
     return None, None

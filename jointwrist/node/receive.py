@@ -6,7 +6,7 @@ import logging
 import ssl
 from typing import TYPE_CHECKING
 
-from jointwrist.data.dicom_header import STORAGE_CLASSES
+from jointwrist.data.dicom.header import STORAGE_CLASSES
 from jointwrist.errors import DataError, require
 from jointwrist.node.config import DicomConfig, TlsConfig
 from jointwrist.node.store import FullError, Store

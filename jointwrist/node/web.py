@@ -16,7 +16,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
-from jointwrist.data.dicom_header import STORAGE_CLASSES
+from jointwrist.data.dicom.header import STORAGE_CLASSES
 from jointwrist.node.config import HttpConfig
 from jointwrist.node.store import FullError, Store
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jointwrist.data.export import DrawnRadiograph
+from jointwrist.data.export_dataset import DrawnRadiograph
 from jointwrist.data.sample import pack_masks
 from jointwrist.inference.result import WristResult
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jointwrist.anatomy import BONES, JOINTS
-from jointwrist.data.dicom_header import unquoted
-from jointwrist.data.look_up import read_table
+from jointwrist.data.dicom.header import silence_header_warnings
+from jointwrist.data.dicom.lut import read_table
 from jointwrist.inference.result import LEVEL_LABELS, NOTICE
 from jointwrist.ops.outlines import closed_outlines
 from jointwrist.outputs.dicom_source import mark_deidentified, new_instance, source_dataset
@@ -36,7 +36,7 @@ _MODALITY = ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept", "Rescale
 _WINDOW = ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
 
 
-@unquoted()
+@silence_header_warnings()
 def build_pr(result: WristResult, deidentify: bool = False) -> GrayscaleSoftcopyPresentationState:
     """Make a presentation state (GSPS) that draws a prediction on the radiograph.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jointwrist.data.dicom_header import unquoted
+from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.outputs.dicom_source import mark_deidentified, new_instance, orientation, source_dataset
 from jointwrist.outputs.overlay import draw_overlay
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SERIES_NUMBER = 7604
 
 
-@unquoted()
+@silence_header_warnings()
 def build_sc(result: WristResult, deidentify: bool = False) -> SCImage:
     """Make a secondary capture of the overlay with its legend.
 

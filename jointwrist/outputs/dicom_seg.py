@@ -8,7 +8,7 @@ import numpy as np
 
 from jointwrist import __version__
 from jointwrist.anatomy import BONES, Bone
-from jointwrist.data.dicom_header import unquoted
+from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.outputs.dicom_source import (
     BONE_CODES,
     PART_CODES,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SERIES_NUMBER = 7601
 
 
-@unquoted()
+@silence_header_warnings()
 def build_seg(result: WristResult, deidentify: bool = False) -> Segmentation:
     """Make a segmentation object (BINARY) of a prediction.
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.sr.coding import Code
 
-    from jointwrist.data.dicom import Radiograph
+    from jointwrist.data.radiograph import Radiograph
 
 #: Designator of the codes that no public scheme has; DICOM keeps names that begin with 99 for such schemes.
 PRIVATE_SCHEME = "99JOINTWRIST"

@@ -8,7 +8,7 @@ import numpy as np
 
 from jointwrist import __version__
 from jointwrist.anatomy import JOINTS, JointSurface
-from jointwrist.data.dicom_header import unquoted
+from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.inference.result import LEVEL_LABELS
 from jointwrist.outputs.dicom_source import (
     BONE_CODES,
@@ -41,7 +41,7 @@ THRESHOLD = ("THRESHOLD", "Probability from which erosion counts as present")
 NOT_ASSESSED = ("NOT_ASSESSED", "Not assessed")
 
 
-@unquoted()
+@silence_header_warnings()
 def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
     """Make a structured report of a prediction.
 

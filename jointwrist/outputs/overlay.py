@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
 from jointwrist.anatomy import BONES, JOINTS
-from jointwrist.data.dicom import Radiograph
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference.result import LEVEL_LABELS, NOTICE, WristResult
 
 RADIOGRAPH_SIDE = 960

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jointwrist.phantom.cohort import Parts
-from jointwrist.phantom.config import PhantomConfig
+from jointwrist.phantom.phantom_config import PhantomConfig
+from jointwrist.phantom.phantom_dataset import write_phantom
 from jointwrist.phantom.wrist import make_wrist
-from jointwrist.phantom.write import write_phantom
 
 __all__ = ["Parts", "PhantomConfig", "make_wrist", "write_phantom"]

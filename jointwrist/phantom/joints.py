@@ -9,8 +9,8 @@ import numba
 import numpy as np
 
 from jointwrist.phantom.atlas import icosphere, load_atlas, parents, surfaces
-from jointwrist.phantom.raster import vertex_normals
-from jointwrist.phantom.shape import COARSE, Body, outward_faces
+from jointwrist.phantom.bone_shape import COARSE, Body, outward_faces
+from jointwrist.phantom.ray_depths import vertex_normals
 
 #: Neighbours in 3-D whose joint space is set.
 ARTICULATIONS = (

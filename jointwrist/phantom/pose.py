@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jointwrist.phantom.atlas import load_atlas
+from jointwrist.phantom.bone_shape import COARSE, FOREARM, Body
 from jointwrist.phantom.joints import ARTICULATIONS, grown, settle
-from jointwrist.phantom.shape import COARSE, FOREARM, Body
 
 FINGERS = ("Metacarpal2nd", "Metacarpal3rd", "Metacarpal4th", "Metacarpal5th")
 #: The atlas has the hand small for its forearm, compared with clinical radiographs.

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from jointwrist.phantom.atlas import icosphere
+from jointwrist.phantom.bone_shape import Body
 from jointwrist.phantom.pose import FINGERS
-from jointwrist.phantom.raster import vertex_normals
+from jointwrist.phantom.ray_depths import vertex_normals
 from jointwrist.phantom.shaft import shaft_frame
-from jointwrist.phantom.shape import Body
 
 METACARPALS = ("Metacarpal1st", *FINGERS)
 

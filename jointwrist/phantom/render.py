@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from jointwrist.phantom.raster import FAR, depths, window
-from jointwrist.phantom.shape import UNLABELLED, Body
+from jointwrist.phantom.bone_shape import UNLABELLED, Body
+from jointwrist.phantom.ray_depths import FAR, depths, window
 from jointwrist.phantom.texture import TILE_MM, level_for, sample, tile
 
 #: Bone thinner than this, in mm along the ray, is not outlined.

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from jointwrist.phantom.raster import vertex_normals
+from jointwrist.phantom.ray_depths import vertex_normals
 
 RING = 40
 #: Sections are fitted to the vertices of the level-4 icosphere, whatever the level of the mesh.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from jointwrist.phantom.shape import Body
+from jointwrist.phantom.bone_shape import Body
 
 #: Where pads of skin and fat lie over one another: the bone, and the range in mm along it.
 _PADS = (

@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 
 from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.config import digest
-from jointwrist.data.crops import crop_map
-from jointwrist.data.datasets import sample_to_item
+from jointwrist.data.batches.crop_erosions import crop_map
+from jointwrist.data.batches.torch_datasets import sample_to_item
 from jointwrist.data.preprocess import prepare_image
 from jointwrist.data.sample import WristSample, as_right_hand
 from jointwrist.files import atomic

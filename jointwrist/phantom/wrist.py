@@ -8,16 +8,16 @@ import numpy as np
 
 from jointwrist.anatomy import BONES, JOINTS, NUM_JOINTS, JointSurface
 from jointwrist.data.sample import WristSample, mirror
-from jointwrist.phantom import erosion
+from jointwrist.phantom import carve_erosions as erosion
+from jointwrist.phantom.appearance import develop, draw_centre, finish
+from jointwrist.phantom.bone_shape import UNLABELLED, Body, build_bodies, patient_harmonics
 from jointwrist.phantom.cohort import cohort_entry
-from jointwrist.phantom.config import PhantomConfig
-from jointwrist.phantom.look import develop, draw_centre, finish
+from jointwrist.phantom.phantom_config import PhantomConfig
 from jointwrist.phantom.pose import draw_pose, malaligned, pose_bodies
-from jointwrist.phantom.raster import vertex_normals
+from jointwrist.phantom.ray_depths import vertex_normals
 from jointwrist.phantom.relief import METACARPALS, broaden, draw_relief
 from jointwrist.phantom.render import Lesions, Material, Radiograph, expose
-from jointwrist.phantom.shape import UNLABELLED, Body, build_bodies, patient_harmonics
-from jointwrist.phantom.soft import soft_tissue
+from jointwrist.phantom.soft_tissue import soft_tissue
 from jointwrist.phantom.strands import draw_strands
 
 _JOINT_OF_BONE = {joint.bone: joint.index for joint in JOINTS}

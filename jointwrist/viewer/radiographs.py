@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from jointwrist.data.dicom import Radiograph, load_radiograph
+from jointwrist.data.load import load_radiograph
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.comparison import Comparison, compare
 from jointwrist.inference.predictor import Predictor

@@ -8,7 +8,7 @@ import threading
 import webbrowser
 
 from jointwrist.commands.shared import complain
-from jointwrist.data.search import describe_left_out, find_radiographs
+from jointwrist.data.find_radiographs import describe_left_out, find_radiographs
 from jointwrist.inference.predictor import Predictor
 from jointwrist.viewer.describe import describe_model
 from jointwrist.viewer.radiographs import Radiographs

@@ -14,10 +14,10 @@ def predictor():
 
 
 @pytest.fixture(scope="session")
-def wrists(release):
+def wrists(dataset):
     """A left hand, and two radiographs of one patient's other hand."""
-    left = [case.image for case in release.cases if case.side == "L"][:1]
-    right = [case.image for case in release.cases if case.side == "R"][:2]
+    left = [case.image for case in dataset.cases if case.side == "L"][:1]
+    right = [case.image for case in dataset.cases if case.side == "R"][:2]
     return [*left, *right]
 
 

@@ -16,8 +16,8 @@ from viewer_client import area, dicom, png
 
 from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
 from jointwrist.cli import main
-from jointwrist.data.dicom import load_radiograph
 from jointwrist.data.images import read_image, write_image
+from jointwrist.data.load import load_radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.comparison import compare
 from jointwrist.inference.registration import Similarity

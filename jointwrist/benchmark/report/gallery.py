@@ -13,7 +13,8 @@ from PIL import Image
 
 from jointwrist.anatomy import BONES, JOINTS
 from jointwrist.benchmark.report.folder import Job
-from jointwrist.data.ram_w600 import Case, Release, load_sample
+from jointwrist.data.dataset.case import Case, load_sample
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
@@ -32,19 +33,19 @@ def ranked_cases(rows: pd.DataFrame) -> dict[str, tuple[str, float]]:
     return picked
 
 
-def gallery(job: Job, release: Release) -> str:
+def gallery(job: Job, dataset: RamW600) -> str:
     """Draw three wrists of a finished segmentation or joint job.
 
     Raises:
         DataError: The release does not hold the wrists that the job was tested on, or the weights cannot be read.
     """
-    cases = {case.identifier: case for case in release.cases}
+    cases = {case.identifier: case for case in dataset.cases}
     predictor = Predictor.from_pretrained(job.folder, field="whole")
     erosion = job.rows("erosion")
     figures = []
     for title, (identifier, dsc) in ranked_cases(job.rows("segmentation")).items():
         if identifier not in cases:
-            raise DataError(f"{release.root}: has no wrist {identifier}, on which {job.name} was tested; give its data")
+            raise DataError(f"{dataset.root}: has no wrist {identifier}, on which {job.name} was tested; give its data")
         case = cases[identifier]
         calls = erosion_calls(erosion[erosion["case"] == identifier]) if erosion is not None else ""
         figures.append(

@@ -17,7 +17,7 @@ from jointwrist.anatomy import BONES, JOINTS
 from jointwrist.benchmark.report.folder import Job, TextTable, read_jobs, read_tables
 from jointwrist.benchmark.report.gallery import gallery
 from jointwrist.benchmark.report.svg import colour, line_chart, quartile_chart, strip_chart
-from jointwrist.data.ram_w600 import Release
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.files import write_text
 from jointwrist.inference.result import NOTICE
 
@@ -25,13 +25,13 @@ from jointwrist.inference.result import NOTICE
 BONE_FIGURES = (("dsc", "DSC %", 100), ("nsd", "NSD %", 100), ("msd", "MSD px", 1))
 
 
-def write_report(results: str | Path, out: str | Path | None = None, release: Release | None = None) -> Path:
+def write_report(results: str | Path, out: str | Path | None = None, dataset: RamW600 | None = None) -> Path:
     """Write the page of a results folder.
 
     Args:
         results: Folder that `benchmarks/run_all.py` wrote.
         out: File; None writes `report.html` into the folder.
-        release: Radiographs that the jobs were tested on, for the gallery; None leaves it out.
+        dataset: Radiographs that the jobs were tested on, for the gallery; None leaves it out.
 
     Returns:
         The file.
@@ -40,11 +40,11 @@ def write_report(results: str | Path, out: str | Path | None = None, release: Re
         DataError: The folder holds no jobs or no tables, or the release is another one.
     """
     path = Path(out) if out else Path(results) / "report.html"
-    write_text(path, build_page(Path(results), release))
+    write_text(path, build_page(Path(results), dataset))
     return path
 
 
-def build_page(results: Path, release: Release | None = None) -> str:
+def build_page(results: Path, dataset: RamW600 | None = None) -> str:
     """Return the page of a results folder; arguments and errors as for `write_report`."""
     jobs, tables = read_jobs(results), read_tables(results)
     done = [job for job in jobs if job.done]
@@ -60,7 +60,7 @@ def build_page(results: Path, release: Release | None = None) -> str:
         curves="".join(_curves(job) for job in done) or _absent("No finished job has a history."),
         bones=_bones(done),
         erosion="".join(_erosion(job) for job in done) or _absent("No finished job scores erosion."),
-        gallery=_gallery(done, release),
+        gallery=_gallery(done, dataset),
         failures=_failures(jobs),
     )
 
@@ -155,8 +155,8 @@ def _erosion(job: Job) -> str:
     return strip_chart(job.name, groups, job.record.get("thresholds", {}).get("erosion"))
 
 
-def _gallery(jobs: Sequence[Job], release: Release | None) -> str:
-    if release is None:
+def _gallery(jobs: Sequence[Job], dataset: RamW600 | None) -> str:
+    if dataset is None:
         return _absent("No radiographs were given; `jointwrist report RESULTS --data ROOT` adds the pictures.")
     drawn = [
         job for job in jobs if job.rows("segmentation") is not None and (job.folder / "best.safetensors").is_file()
@@ -173,7 +173,7 @@ def _gallery(jobs: Sequence[Job], release: Release | None) -> str:
         for kind in ("predicted", "true")
     )
     panel = f'<div class="switches"><div>{layers}</div><div>{switches}</div></div>'
-    return panel + "".join(gallery(job, release) for job in drawn)
+    return panel + "".join(gallery(job, dataset) for job in drawn)
 
 
 def _failures(jobs: Sequence[Job]) -> str:

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from jointwrist.anatomy import BONE_NAMES, NUM_BONES
-from jointwrist.data.arrays import read_npz
+from jointwrist.data.dataset.label_files import read_masks
 from jointwrist.data.formats.png import read_png
-from jointwrist.data.ram_w600 import read_masks
+from jointwrist.data.numpy_files import read_npz
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.files import atomic

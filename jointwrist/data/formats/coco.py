@@ -14,10 +14,9 @@ import numpy as np
 from jointwrist.anatomy import BONE_NAMES
 from jointwrist.data.formats.label_map import NUMBERS
 from jointwrist.data.formats.layers import PALETTE, Layer, Named, check_fit
-from jointwrist.data.importers.coco import region_of
-from jointwrist.data.importers.outline import Convention
-from jointwrist.data.importers.radiograph import MAX_JSON_BYTES
-from jointwrist.data.importers.region import Region, Runs
+from jointwrist.data.shapes.annotation_json import MAX_JSON_BYTES, as_points, in_pixels, positive_size
+from jointwrist.data.shapes.outline_convention import Convention
+from jointwrist.data.shapes.region import Part, Polygon, Region, Runs
 from jointwrist.errors import DataError, require
 from jointwrist.files import write_text
 
@@ -164,6 +163,42 @@ def write(path: Path, images: Sequence[CocoImage], erosions: bool = False) -> No
         if name in BONE_NAMES or name in used or erosions
     ]
     write_text(path, json.dumps({"images": entries, "annotations": annotations, "categories": categories}))
+
+
+def region_of(annotation: dict[str, Any], name: str, path: Path, convention: Convention) -> Region:
+    """Return what an annotation covers.
+
+    Args:
+        annotation: As it stands in the file.
+        name: Its category's name, for messages.
+        path: The file, for messages.
+        convention: How polygons count pixels.
+
+    Raises:
+        DataError: Its outline is damaged or of an unknown kind.
+    """
+    where = f"{path}: annotation {annotation.get('id')}, {name}"
+    match annotation.get("segmentation"):
+        case [int() | float(), *_] as polygon:
+            return Region(where, _polygons([polygon], where, convention))
+        case list() as polygons:
+            return Region(where, _polygons(polygons, where, convention))
+        case {"counts": str() | list() as counts, "size": [height, width]}:
+            return Region(where, [Runs(counts, positive_size(height, width), where)])
+        case None:
+            return Region(where, [])
+    raise DataError(f"{where}: its outline is neither polygons nor run lengths; export it as COCO instances")
+
+
+def _polygons(polygons: list[Any], where: str, convention: Convention) -> list[Part]:
+    parts: list[Part] = []
+    for number, flat in enumerate(polygons, 1):
+        place = where if len(polygons) == 1 else f"{where}, part {number}"
+        if not isinstance(flat, list) or len(flat) % 2:
+            raise DataError(f"{place}: a polygon must be a list x, y, x, y, ...; export it again")
+        points = as_points([flat[i : i + 2] for i in range(0, len(flat), 2)], place) if flat else np.empty((0, 2))
+        parts.append(Polygon(in_pixels(points, place) if len(points) > 2 else points, convention))
+    return parts
 
 
 def _radiograph(image: Any, images: Mapping[Any, str] | None) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from jointwrist.anatomy import BONE_NAMES, BONES, JOINTS, NUM_BONES
 from jointwrist.data.faults import Fault, refuse
-from jointwrist.data.importers.names import match_names
+from jointwrist.data.shapes.label_names import match_names
 from jointwrist.errors import DataError
 
 #: A name and its (H, W) bool mask; several masks of one name add up.

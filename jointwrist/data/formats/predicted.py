@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from jointwrist.data.dataset.layout import identifier_in
 from jointwrist.data.formats import bit_map, coco, label_map, labelme, nifti, png, seg_nrrd
 from jointwrist.data.formats.layers import Named, bone_bits
-from jointwrist.data.layout import identifier_in
 from jointwrist.errors import DataError
 
 Reader = Callable[[Path, tuple[int, int]], list[Named]]

@@ -9,19 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from jointwrist.data.importers.names import match_names, names_erosion
-from jointwrist.data.importers.outline import Convention
-from jointwrist.data.importers.radiograph import (
-    AnnotatedRadiograph,
-    as_points,
-    beneath,
-    in_pixels,
-    positive_size,
-    read_json,
-)
-from jointwrist.data.importers.region import Part, Polygon, Region, Runs
+from jointwrist.data.formats.coco import region_of
+from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
+from jointwrist.data.shapes.annotation_json import beneath, positive_size, read_json
+from jointwrist.data.shapes.label_names import match_names, names_erosion
+from jointwrist.data.shapes.outline_convention import Convention
 from jointwrist.errors import DataError
 
 #: Images without annotations that a note names.
@@ -128,39 +120,3 @@ def _find(folder: Path, name: str, source: Path) -> Path:
         if candidate is not None and candidate.is_file():
             return candidate
     raise DataError(f"{source}: its image {name} is not in {folder}; name the folder of the images with --images")
-
-
-def region_of(annotation: dict[str, Any], name: str, path: Path, convention: Convention) -> Region:
-    """Return what an annotation covers.
-
-    Args:
-        annotation: As it stands in the file.
-        name: Its category's name, for messages.
-        path: The file, for messages.
-        convention: How polygons count pixels.
-
-    Raises:
-        DataError: Its outline is damaged or of an unknown kind.
-    """
-    where = f"{path}: annotation {annotation.get('id')}, {name}"
-    match annotation.get("segmentation"):
-        case [int() | float(), *_] as polygon:
-            return Region(where, _polygons([polygon], where, convention))
-        case list() as polygons:
-            return Region(where, _polygons(polygons, where, convention))
-        case {"counts": str() | list() as counts, "size": [height, width]}:
-            return Region(where, [Runs(counts, positive_size(height, width), where)])
-        case None:
-            return Region(where, [])
-    raise DataError(f"{where}: its outline is neither polygons nor run lengths; export it as COCO instances")
-
-
-def _polygons(polygons: list[Any], where: str, convention: Convention) -> list[Part]:
-    parts: list[Part] = []
-    for number, flat in enumerate(polygons, 1):
-        place = where if len(polygons) == 1 else f"{where}, part {number}"
-        if not isinstance(flat, list) or len(flat) % 2:
-            raise DataError(f"{place}: a polygon must be a list x, y, x, y, ...; export it again")
-        points = as_points([flat[i : i + 2] for i in range(0, len(flat), 2)], place) if flat else np.empty((0, 2))
-        parts.append(Polygon(in_pixels(points, place) if len(points) > 2 else points, convention))
-    return parts

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from jointwrist.data.images import MAX_SIDE
-from jointwrist.data.importers.names import Meaning, match_names, names_erosion
-from jointwrist.data.importers.outline import Convention
-from jointwrist.data.importers.radiograph import (
-    AnnotatedRadiograph,
-    as_points,
-    beneath,
-    in_pixels,
-    positive_size,
-    read_json,
-)
-from jointwrist.data.importers.region import Disc, Part, Patch, Polygon, Region
+from jointwrist.data.formats.labelme import MARKS, part_of
+from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
+from jointwrist.data.shapes.annotation_json import beneath, positive_size, read_json
+from jointwrist.data.shapes.label_names import Meaning, match_names, names_erosion
+from jointwrist.data.shapes.outline_convention import Convention
+from jointwrist.data.shapes.region import Region
 from jointwrist.errors import DataError
-
-#: Shapes without an area: what they mark is no region.
-MARKS = frozenset(("point", "points", "line", "linestrip"))
 
 
 def read_labelme(
@@ -100,57 +84,3 @@ def _find(path: Path, images: Path | None, name: str) -> Path:
     if stated[-1] is None:
         raise DataError(f"{path}: its image {name} is outside of the folder; name the images' folder with --images")
     raise DataError(f"{path}: its image {stated[-1]} is missing; copy it there, or name its folder with --images")
-
-
-def part_of(shape: dict[str, Any], where: str, convention: Convention) -> Part:
-    """Return what a shape covers.
-
-    Args:
-        shape: As it stands in the file; none of `MARKS`.
-        where: File and shape, for messages.
-        convention: How polygons count pixels.
-
-    Raises:
-        DataError: The shape is damaged or of an unknown type.
-    """
-    kind = shape.get("shape_type") or "polygon"
-    points = as_points(shape["points"], where)
-    if kind == "mask":
-        if not shape.get("mask"):
-            raise DataError(f"{where}: is a mask without its picture; draw it again")
-        column, row = np.round(points[0]).astype(int).tolist()
-        return Patch(_decode(shape["mask"], where), column, row)
-    if kind != "polygon" or len(points) > 2:
-        in_pixels(points, where)
-    match kind, len(points):
-        case "polygon", _:
-            return Polygon(points, convention)
-        case "rectangle" | "rotation", 2:
-            (x0, y0), (x1, y1) = points
-            return Polygon(np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]]), Convention("edges"))
-        case "rectangle" | "rotation" | "oriented_rectangle", 4:
-            return Polygon(_ring(points), Convention("edges"))
-        case "quadrilateral", 4:
-            return Polygon(points, Convention("edges"))
-        case "circle", 2:
-            return Disc(points[0], float(np.linalg.norm(points[1] - points[0])))
-        case "rectangle" | "rotation" | "oriented_rectangle" | "quadrilateral" | "circle", count:
-            raise DataError(f"{where}: a {kind} of {count} points; draw it again")
-    raise DataError(f"{where}: shapes of the type {kind!r} are not known; draw a polygon")
-
-
-def _ring(corners: np.ndarray) -> np.ndarray:
-    """Put the corners of a rectangle in an order that goes round it; tools that convert files mix them up."""
-    x, y = (corners - corners.mean(axis=0)).T
-    return corners[np.argsort(np.arctan2(y, x))]
-
-
-def _decode(text: str, where: str) -> np.ndarray:
-    """Decode the PNG picture that a mask is kept as."""
-    try:
-        with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=("PNG",)) as image:
-            if max(image.size) > MAX_SIDE:
-                raise ValueError(f"more than {MAX_SIDE:,} pixels a side")
-            return np.asarray(image.convert("L")) > 0
-    except (binascii.Error, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{where}: damaged mask ({error}); draw it again") from error

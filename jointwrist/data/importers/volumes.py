@@ -13,9 +13,9 @@ from jointwrist.data.formats import nifti, seg_nrrd
 from jointwrist.data.formats.label_map import NUMBERS
 from jointwrist.data.formats.predicted import READERS
 from jointwrist.data.images import IMAGE_SUFFIXES
-from jointwrist.data.importers.names import match_names, names_erosion
-from jointwrist.data.importers.radiograph import AnnotatedRadiograph
-from jointwrist.data.importers.region import Region
+from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
+from jointwrist.data.shapes.label_names import match_names, names_erosion
+from jointwrist.data.shapes.region import Region
 from jointwrist.errors import DataError
 
 

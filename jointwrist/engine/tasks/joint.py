@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align
 
 from jointwrist.anatomy import JOINT_NAMES, NUM_JOINTS
-from jointwrist.data.hands import other_hands
+from jointwrist.data.batches.hand_pairs import other_hands
 from jointwrist.data.preprocess import resize_image, unpack_bits
 from jointwrist.engine.batches import JointBatch, WristBatch
 from jointwrist.engine.case_results import CaseResults

@@ -1,0 +1,1 @@
+"""Datasets in the layout in which RAM-W600 was released."""

@@ -1,0 +1,114 @@
+"""One radiograph of a dataset: where its files lie and what the tables say of it, and the reading of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS
+from jointwrist.data.dataset.label_files import read_masks, read_truth
+from jointwrist.data.images import read_image
+from jointwrist.data.sample import WristSample, as_right_hand
+from jointwrist.errors import DataError
+
+#: Scores of a radiograph that nobody scored.
+UNSCORED = (NOT_SCORED,) * NUM_JOINTS
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a release has of one radiograph; nothing of it has been read but the tables.
+
+    Attributes:
+        identifier: `PPPP_SSSS_L|R` or `EXT_PPPP_0001_L|R`.
+        patient: Patient, with `EXT_` in front for images from outside the cohorts.
+        side: "L" or "R".
+        image: The radiograph.
+        mask: Bone masks, or None.
+        segmentation_split: Split of the segmentation task, or None if the radiograph is not in it.
+        scores: Six erosion scores, `NOT_SCORED` where there is none.
+        erosion_split: Split of the erosion task, or None if the radiograph is not in it.
+        crops: Joint crops by joint index.
+        boxes: (6, 4) float32 joint boxes (x0, y0, x1, y1), nan where a joint has none; or None.
+        boxes_size: Height and width of the image that the boxes were drawn on, or None if that is not stated.
+        spacing_mm: Pixel spacing in mm, or None if unknown.
+        truth: File with the pixels of its erosions, of a phantom or outlined by somebody, or None.
+    """
+
+    identifier: str
+    patient: str
+    side: str
+    image: Path
+    mask: Path | None
+    segmentation_split: str | None
+    scores: tuple[int, ...]
+    erosion_split: str | None
+    crops: Mapping[int, Path]
+    boxes: np.ndarray | None
+    boxes_size: tuple[int, int] | None
+    spacing_mm: float | None
+    truth: Path | None
+
+
+def load_sample(case: Case, right_hand: bool = True) -> WristSample:
+    """Read a case at the size of its radiograph.
+
+    Args:
+        case: A case of `RamW600`.
+        right_hand: Mirror left hands.
+
+    Raises:
+        DataError: A file is damaged, or masks and image do not fit each other; the message names the file.
+    """
+    image = read_image(case.image)
+    size = image.shape
+    bones = None if case.mask is None else read_masks(case.mask, size)
+    truth = {} if case.truth is None else read_truth(case.truth, size)
+    sample = WristSample(
+        identifier=case.identifier,
+        patient=case.patient,
+        side=case.side,
+        image=image[None],
+        bones=bones,
+        scores=np.array(case.scores, np.int64),
+        spacing_mm=case.spacing_mm,
+        eroded=truth.get("eroded"),
+        healthy=truth.get("healthy"),
+        boxes=radiograph_boxes(case, size),
+    )
+    return as_right_hand(sample) if right_hand else sample
+
+
+def load_crop(case: Case, joint: int, mirrored: bool = False) -> np.ndarray:
+    """Read the released crop of one joint.
+
+    Args:
+        case: A case of `RamW600`.
+        joint: Joint index.
+        mirrored: Flip the crop left to right.
+
+    Returns:
+        (H, W) float32 in [0, 1].
+
+    Raises:
+        DataError: The joint has no crop, or the file is damaged.
+    """
+    if joint not in case.crops:
+        raise DataError(f"{case.identifier}: no crop of joint {joint}; check the folder with `jointwrist data check`")
+    crop = read_image(case.crops[joint])
+    return np.ascontiguousarray(crop[:, ::-1]) if mirrored else crop
+
+
+def radiograph_boxes(case: Case, size: tuple[int, int]) -> np.ndarray | None:
+    """Scale the joint boxes of a case to the size (height, width) of its image, which tools may have resized.
+
+    Returns:
+        (6, 4) float32 (x0, y0, x1, y1) in pixels, nan where a joint has none; or None without boxes.
+    """
+    if case.boxes is None or case.boxes_size is None:
+        return case.boxes
+    height, width = np.divide(size, case.boxes_size)
+    return (case.boxes * [width, height, width, height]).astype(np.float32)

@@ -1,0 +1,74 @@
+"""The set for joint training: radiographs with masks, scores or both, without leaks between the tasks' splits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jointwrist.data.dataset.case import Case
+from jointwrist.data.dataset.layout import SPLITS
+
+#: Of a radiograph or patient in several splits, the one latest in this order decides.
+from jointwrist.data.dataset.ram_w600 import RamW600
+
+#: Of a radiograph or patient in several splits, the one latest in this order decides.
+_RANK = {split: rank for rank, split in enumerate(SPLITS)}
+
+
+@dataclass(frozen=True)
+class JointSplit:
+    """One split of the joint set.
+
+    Attributes:
+        split: "train", "val" or "test".
+        cases: Its radiographs.
+        left_out: Identifiers that one of the tasks has in this split and the joint set has not, by reason.
+    """
+
+    split: str
+    cases: tuple[Case, ...]
+    left_out: Mapping[str, tuple[str, ...]]
+
+    def summary(self) -> str:
+        """One sentence on what is in and what was left out."""
+        masked = sum(case.mask is not None for case in self.cases)
+        scored = sum(max(case.scores) >= 0 for case in self.cases)
+        both = sum(case.mask is not None and max(case.scores) >= 0 for case in self.cases)
+        text = f"joint {self.split}: {len(self.cases)} radiographs, masks {masked}, scores {scored}, both {both}"
+        reasons = "; ".join(f"{len(found)} {reason}" for reason, found in sorted(self.left_out.items()))
+        return f"{text}; left out: {reasons}" if reasons else text
+
+
+def joint_split(dataset: RamW600, split: str) -> JointSplit:
+    """Choose the radiographs of one split for a network that learns both tasks.
+
+    The two tasks of the release have their own splits, so a radiograph, or another one of the same patient, can be in
+    training for one task and in the test of the other. Here test holds the test radiographs of either task; val those
+    of either task without any of a patient in test; train those of either task without any of a patient in val or
+    test. A network trained on such a train split has seen no patient of either task's validation or test split.
+
+    Raises:
+        ValueError: The split is unknown.
+    """
+    if split not in _RANK:
+        raise ValueError(f"unknown split {split!r}; splits are {', '.join(SPLITS)}")
+    patient_rank: dict[str, int] = defaultdict(int)
+    for case in dataset.cases:
+        patient_rank[case.patient] = max(patient_rank[case.patient], _case_rank(case))
+    chosen: list[Case] = []
+    left_out: dict[str, list[str]] = defaultdict(list)
+    for case in dataset.cases:
+        if split not in (case.segmentation_split, case.erosion_split):
+            continue
+        if _case_rank(case) > _RANK[split]:
+            left_out[f"{SPLITS[_case_rank(case)]} radiographs of the other task"].append(case.identifier)
+        elif patient_rank[case.patient] > _RANK[split]:
+            left_out[f"with a patient in {SPLITS[patient_rank[case.patient]]}"].append(case.identifier)
+        else:
+            chosen.append(case)
+    return JointSplit(split, tuple(chosen), {reason: tuple(found) for reason, found in left_out.items()})
+
+
+def _case_rank(case: Case) -> int:
+    return max((_RANK[split] for split in (case.segmentation_split, case.erosion_split) if split), default=0)

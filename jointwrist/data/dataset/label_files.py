@@ -1,0 +1,61 @@
+"""Label files of a radiograph: its bone masks, and the pixels of its erosions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from jointwrist.anatomy import BONE_NAMES, NUM_BONES
+from jointwrist.data.faults import Fault, refuse
+from jointwrist.data.numpy_files import read_npy, read_npz
+from jointwrist.data.sample import pack_masks
+
+
+def read_masks(path: Path, size: tuple[int, int] | None) -> np.ndarray:
+    """Read (14, H, W) bone masks of any type; set pixels are 1 or 255. `size` None takes any height and width.
+
+    Returns:
+        (H, W) uint16 bit map, bit b for bone b.
+
+    Raises:
+        DataError: The file is damaged, has another shape than 14 masks of the image's size, or other values.
+    """
+    masks = read_npy(path)
+    if masks.ndim != 3 or masks.shape[0] != NUM_BONES:
+        message = f"masks are {masks.shape}, not ({NUM_BONES}, H, W); write all bones, along the first axis"
+        refuse(Fault("wrong channel count", path, message))
+    if size is not None and masks.shape[1:] != size:
+        message = f"masks are {masks.shape[1:]} pixels (height, width), their image {size}; write them at its size"
+        refuse(Fault("size mismatch", path, message))
+    if masks.dtype.kind not in "buif":
+        refuse(Fault("non-binary mask", path, f"values of type {masks.dtype}; store 0 and 1"))
+    for bone, mask in zip(BONE_NAMES, masks, strict=True):
+        top = mask.max()
+        # unsigned values up to 1 are 0 and 1
+        binary = (top <= 1 and mask.dtype.kind in "bu") or ((mask == 0) | (mask == top)).all()
+        if top not in (0, 1, 255) or not binary:
+            refuse(Fault("non-binary mask", path, f"{bone} has values other than 0 and 1; threshold the masks"))
+    return pack_masks(masks)
+
+
+def read_truth(path: Path, size: tuple[int, int] | None) -> dict[str, np.ndarray]:
+    """Read the pixels of the erosions of a radiograph, and what else a phantom knows of it.
+
+    Returns:
+        `eroded` (H, W) uint8, bit j for joint surface j, and `healthy` (H, W) uint16, bit b for bone b, if there.
+
+    Raises:
+        DataError: The file is damaged, or an array has another size than the image; `size` None takes any.
+    """
+    truth = read_npz(path, ("eroded", "healthy"))
+    for name, array in truth.items():
+        if size is not None and array.shape != size:
+            refuse(
+                Fault(
+                    "size mismatch",
+                    path,
+                    f"{name} is {array.shape}, its image {size}; make the phantom or import the annotations again",
+                )
+            )
+    return truth

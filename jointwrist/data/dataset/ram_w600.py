@@ -1,0 +1,70 @@
+"""Reader of the RAM-W600 release as it is published (arXiv 2507.05193), and of folders in the same layout."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from jointwrist.data.dataset import layout
+from jointwrist.data.dataset.case import UNSCORED, Case
+from jointwrist.data.dataset.layout import SPLITS
+from jointwrist.data.dataset.listing import list_cases
+from jointwrist.data.faults import Report, refuse
+from jointwrist.errors import DataError
+
+
+@dataclass(frozen=True)
+class RamW600:
+    """A folder in the released layout.
+
+    Attributes:
+        root: The folder.
+        cases: All radiographs, sorted by identifier.
+    """
+
+    root: Path
+    cases: tuple[Case, ...]
+
+    @classmethod
+    def open(cls, root: str | Path, report: Report = refuse, splits: Collection[str] = SPLITS) -> RamW600:
+        """List a folder and read its tables; no image is read. A table that is missing leaves its field empty.
+
+        Args:
+            root: The folder.
+            report: What to do with faults; the default refuses the folder at the first error.
+            splits: Those that are needed. Files of the others are listed, so that their patients are known, and their
+                faults are not reported; neither are scores of radiographs that the folder has not got.
+
+        Raises:
+            DataError: There is no such folder, it holds no radiographs, or `report` refused a fault.
+        """
+        root = Path(root)
+        if not root.is_dir():
+            raise DataError(f"{root}: no such folder; get the data with `jointwrist data download` or `data phantom`")
+        cases = list_cases(root, report, splits)
+        if not cases:
+            raise DataError(
+                f"{root}: holds no radiographs in {layout.MASK_IMAGES} or {layout.SCORE_IMAGES}; give the folder"
+                " that holds BoneSegmentation"
+            )
+        return cls(root, cases)
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether the radiographs are synthetic."""
+        return (self.root / layout.TRUTH).is_dir()
+
+    def segmentation(self, split: str) -> list[Case]:
+        """Cases of one split of the segmentation task."""
+        return [case for case in self.cases if case.segmentation_split == _known(split)]
+
+    def erosion(self, split: str) -> list[Case]:
+        """Scored cases of one split of the erosion task."""
+        return [case for case in self.cases if case.erosion_split == _known(split) and case.scores != UNSCORED]
+
+
+def _known(split: str) -> str:
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}; splits are {', '.join(SPLITS)}")
+    return split

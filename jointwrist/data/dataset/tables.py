@@ -1,0 +1,233 @@
+"""The three tables of the release: erosion scores, joint boxes and metadata."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import warnings
+import zipfile
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS, SCORES, joint_index
+from jointwrist.data.dataset.layout import identifier_in
+from jointwrist.data.faults import Fault, Report, refuse
+
+#: Bounds on what a table may take; the released ones have about 2 MB and 611 rows of 30 columns.
+MAX_TABLE_BYTES = 2**25
+MAX_ROWS, MAX_COLUMNS = 100_000, 256
+#: Pixel spacings of radiographs in mm; anything else is an error of unit or entry.
+SPACING_RANGE = (0.01, 2.0)
+#: Largest relative difference of row and column spacing that still counts as square pixels.
+SQUARE_TOLERANCE = 0.01
+
+
+def read_scores(path: Path, report: Report = refuse) -> dict[str, tuple[int, ...]]:
+    """Read `JointBE_SvdH_GT.json`: `[{"identifier": ..., "joints": {name: score}}]`.
+
+    Returns:
+        Six scores by identifier, `NOT_SCORED` for a joint that has none.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for number, row in enumerate(_read_json(path, list, report) or ()):
+        match row:
+            case {"identifier": str(identifier), "joints": dict(joints)}:
+                if identifier in found:
+                    report(Fault("duplicate identifier", path, f"{identifier} is scored twice; keep one entry"))
+                    continue
+                found[identifier] = _joint_scores(path, identifier, joints, report)
+            case _:
+                message = f"entry {number} has no identifier and joints; mend or remove it"
+                report(Fault("unreadable table", path, message))
+    return found
+
+
+def _joint_scores(path: Path, identifier: str, joints: dict[str, Any], report: Report) -> tuple[int, ...]:
+    scores = [NOT_SCORED] * NUM_JOINTS
+    for name, score in joints.items():
+        try:
+            joint = joint_index(name)
+        except KeyError as error:
+            report(Fault("unknown joint", path, f"{identifier}: {error.args[0]}"))
+            continue
+        if score is None:
+            continue
+        if isinstance(score, bool) or score not in SCORES:
+            message = f"{identifier}, {name}: score {score!r} is not one of 0 to 5"
+            report(Fault("score out of range", path, message))
+            continue
+        if scores[joint] != NOT_SCORED:
+            report(Fault("unknown joint", path, f"{identifier}: {name} is scored under two spellings; keep one"))
+            continue
+        scores[joint] = int(score)
+    return tuple(scores)
+
+
+class JointBoxes(NamedTuple):
+    """Boxes of one radiograph.
+
+    Attributes:
+        corners: (6, 4) float32 (x0, y0, x1, y1) in pixels, nan for a joint without a box.
+        size: Height and width of the image that the boxes were drawn on, or None if the file does not say.
+    """
+
+    corners: np.ndarray
+    size: tuple[int, int] | None
+
+
+def read_boxes(path: Path, known: Collection[str], report: Report = refuse) -> dict[str, JointBoxes]:
+    """Read the joint boxes from a COCO file.
+
+    Categories are matched by any spelling of a joint; those that no box uses may be anything. Images that are not
+    among the known identifiers are reported as warnings.
+
+    Returns:
+        Boxes by identifier.
+    """
+    content = _read_json(path, dict, report)
+    if content is None:
+        return {}
+    try:
+        names = {category["id"]: str(category["name"]) for category in content["categories"]}
+        files = {image["id"]: str(image["file_name"]) for image in content["images"]}
+        sizes = {image["id"]: _image_size(image) for image in content["images"]}
+        entries = [
+            (entry["image_id"], entry["category_id"], entry["bbox"])
+            for entry in content["annotations"]
+            if entry["image_id"] in files
+        ]
+        joints = _match_categories(path, names, {category for _, category, _ in entries}, report)
+    except (KeyError, TypeError) as error:
+        report(Fault("unreadable table", path, f"is not a COCO file ({error!r}); download it again"))
+        return {}
+    identifiers = {image: identifier_in(name, known) for image, name in files.items()}
+    for image, identifier in identifiers.items():
+        if identifier is None:
+            message = f"describes {files[image]}, which is not in the folder"
+            report(Fault("boxes without image", path, message, "warning"))
+    found: dict[str, JointBoxes] = {}
+    for image, category, box in entries:
+        identifier, joint = identifiers[image], joints.get(category)
+        if identifier is None or joint is None:
+            continue
+        empty = JointBoxes(np.full((NUM_JOINTS, 4), np.nan, np.float32), sizes[image])
+        boxes = found.setdefault(identifier, empty).corners
+        corners = _corners(box)
+        if corners is None:
+            report(Fault("wrong box", path, f"{identifier}: box {box!r} is not x, y, width, height; correct it"))
+        elif not np.isnan(boxes[joint, 0]):
+            message = f"{identifier}: two boxes for {names[category]}; the first is used"
+            report(Fault("duplicate box", path, message, "warning"))
+        else:
+            boxes[joint] = corners
+    return found
+
+
+def _match_categories(path: Path, names: dict[Any, str], used: set[Any], report: Report) -> dict[Any, int]:
+    joints = {}
+    for category in sorted(used, key=str):
+        try:
+            joints[category] = joint_index(names[category])
+        except KeyError as error:
+            report(Fault("unknown joint", path, f"category {category!r}: {error.args[0]}; rename it"))
+    return joints
+
+
+def _image_size(image: dict[str, Any]) -> tuple[int, int] | None:
+    match image:
+        case {"height": int(height), "width": int(width)} if height > 0 and width > 0:
+            return height, width
+    return None
+
+
+def _corners(box: Any) -> list[float] | None:
+    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, (int, float)) for v in box):
+        return None
+    x, y, width, height = (float(v) for v in box)
+    if not all(map(math.isfinite, (x, y, width, height))) or width <= 0 or height <= 0:
+        return None
+    return [x, y, x + width, y + height]
+
+
+def read_spacings(path: Path, report: Report = refuse) -> dict[str, float | None]:
+    """Read the pixel spacings of `Metadata.xlsx`.
+
+    Returns:
+        Spacing in mm by `Mapped Image Stem` (an identifier without its side), None where the row gives none.
+    """
+    try:
+        rows = list(_read_rows(path, report))
+    except Exception as error:  # a damaged workbook makes openpyxl raise anything
+        report(Fault("unreadable table", path, f"damaged workbook ({error!r}); download it again"))
+        return {}
+    if not rows:
+        return {}
+    names = [str(name).strip() for name in rows[0]]
+    missing = [name for name in ("Mapped Image Stem", "PixelSpacing") if name not in names]
+    if missing:
+        report(Fault("unreadable table", path, f"has no column {' and '.join(missing)} in its first row"))
+        return {}
+    stem_column, spacing_column = names.index("Mapped Image Stem"), names.index("PixelSpacing")
+    found: dict[str, float | None] = {}
+    for row in rows[1:]:
+        stem = str(row[stem_column] or "").strip()
+        if not stem:
+            continue
+        if stem in found:
+            report(Fault("duplicate identifier", path, f"two rows for {stem}; the first is used", "warning"))
+            continue
+        found[stem] = parse_spacing(row[spacing_column])
+        if found[stem] is None:
+            message = f"{stem}: PixelSpacing {row[spacing_column]!r} is no spacing in mm of square pixels"
+            report(Fault("no pixel spacing", path, message, "warning"))
+    return found
+
+
+def parse_spacing(value: Any) -> float | None:
+    """Parse a pixel spacing in mm, written as a number, `0.15`, `[0.15, 0.15]` or similar.
+
+    Returns:
+        The spacing, or None if there is none, it is outside `SPACING_RANGE`, or the pixels are not square.
+    """
+    numbers = [float(text) for text in re.findall(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", str(value)[:100])]
+    if not 1 <= len(numbers) <= 2 or not all(SPACING_RANGE[0] <= n <= SPACING_RANGE[1] for n in numbers):
+        return None
+    return numbers[0] if max(numbers) - min(numbers) <= SQUARE_TOLERANCE * max(numbers) else None
+
+
+def _read_json(path: Path, kind: type, report: Report) -> Any:
+    """Read a list or dict, or report what is wrong and return None."""
+    problem = f"is larger than {MAX_TABLE_BYTES:,} bytes"
+    try:
+        if path.stat().st_size <= MAX_TABLE_BYTES:
+            content = json.loads(path.read_text(encoding="utf-8-sig"))
+            if isinstance(content, kind):
+                return content
+            problem = f"holds no JSON {kind.__name__}"
+    except (OSError, ValueError, RecursionError) as error:
+        problem = f"is not valid JSON ({error})"
+    report(Fault("unreadable table", path, f"{problem}; download it again"))
+    return None
+
+
+def _read_rows(path: Path, report: Report) -> Iterator[tuple]:
+    """Yield the rows of the first sheet, if the workbook keeps within the bounds."""
+    from openpyxl import load_workbook
+
+    with zipfile.ZipFile(path) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > MAX_TABLE_BYTES:
+        message = f"{size:,} bytes uncompressed are more than the {MAX_TABLE_BYTES:,} allowed; download it again"
+        report(Fault("unreadable table", path, message))
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # styles and extensions that openpyxl does not keep
+        book = load_workbook(path, read_only=True, data_only=True)
+    try:
+        yield from book.worksheets[0].iter_rows(max_row=MAX_ROWS, max_col=MAX_COLUMNS, values_only=True)
+    finally:
+        book.close()

@@ -1,0 +1,1 @@
+"""Radiographs in DICOM files."""

@@ -1,0 +1,135 @@
+"""From stored DICOM values to grey as displayed: modality LUT, VOI LUT or window, then MONOCHROME1 (PS3.3, C.11)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from pydicom import Dataset
+from scipy.special import expit
+
+from jointwrist.data.dicom.elements import element_numbers
+from jointwrist.data.dicom.lut import read_table
+from jointwrist.data.dicom.stored_values import PixelError
+
+_FULL_RANGE = "the full range of grey values is used."
+
+
+class _Values(NamedTuple):
+    """(H, W) values with the lowest and highest that they can have."""
+
+    pixels: np.ndarray
+    low: float
+    high: float
+
+
+def displayed(
+    stored: np.ndarray, padding: np.ndarray | None, dataset: Dataset, window: int = 0
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Turn stored values into grey values as a viewer shows them, bright where the radiograph is bright.
+
+    A VOI LUT goes before a window; without either, or where they leave one grey value of many or cannot be used, the
+    full range of the values is used. Padding has no part in that range and is dark.
+
+    Args:
+        stored: (H, W) integer values.
+        padding: (H, W) bool, or None.
+        dataset: Header of the image.
+        window: Which of several VOI LUTs or windows.
+
+    Returns:
+        (H, W) float32 in [0, 1], and notes on what the header lacks.
+
+    Raises:
+        PixelError: A look-up table is shorter than its descriptor says, the rescaling leaves no image, or there is no
+            such window.
+    """
+    notes: list[str] = []
+    values = _apply_modality(stored, dataset, notes)
+    shown = ... if padding is None else ~padding
+    image = None if values is None else _apply_voi(values, dataset, window, notes)
+    if image is None or image[shown].min() == image[shown].max():
+        if image is not None and stored[shown].min() < stored[shown].max():
+            notes.append(f"The stored window shows a single grey value; {_FULL_RANGE}")
+        pixels = stored if values is None else values.pixels
+        image = _ramp(pixels, float(pixels[shown].min()), float(pixels[shown].max()))
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        image = 1 - image
+    if padding is not None:
+        image[padding] = 0
+    return image, tuple(notes)
+
+
+def _apply_modality(stored: np.ndarray, dataset: Dataset, notes: list[str]) -> _Values | None:
+    """Apply the modality LUT or the rescaling; None where the latter is written in a way that is no number."""
+    bits = int(dataset.BitsStored)
+    low = -(2 ** (bits - 1)) if stored.dtype.kind == "i" and int(dataset.PixelRepresentation) == 1 else 0
+    values = _Values(stored, low, low + 2**bits - 1)
+    if dataset.get("ModalityLUTSequence"):
+        table = read_table(dataset.ModalityLUTSequence[0], _little_endian(dataset), values.low, values.high)
+        return _Values(table(stored), 0, 65535)
+    slope, intercept = element_numbers(dataset, "RescaleSlope"), element_numbers(dataset, "RescaleIntercept")
+    if slope is None or intercept is None:
+        notes.append(f"Rescale slope or intercept is not a number, so that no window holds; {_FULL_RANGE}")
+        return None
+    if not slope or not intercept or (slope[0], intercept[0]) == (1, 0):
+        return values
+    slope, intercept = slope[0], intercept[0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        pixels = stored * np.float32(slope) + np.float32(intercept)
+    if slope == 0 or not np.isfinite(pixels).all():
+        raise PixelError(f"rescale slope {slope} and intercept {intercept} leave no image")
+    ends = [end * slope + intercept for end in (values.low, values.high)]
+    return _Values(pixels, min(ends), max(ends))
+
+
+def _apply_voi(values: _Values, dataset: Dataset, window: int, notes: list[str]) -> np.ndarray | None:
+    """Apply the VOI LUT or window; None where there is none that can be used."""
+    if dataset.get("VOILUTSequence"):
+        item = _choose(dataset.VOILUTSequence, window)
+        table = read_table(item, _little_endian(dataset), values.low, values.high)
+        if table.note:
+            notes.append(table.note)
+        return table.shades(values.pixels)
+    if dataset.get_item("WindowWidth") is None or dataset.get_item("WindowCenter") is None:
+        return None
+    centers, widths = element_numbers(dataset, "WindowCenter"), element_numbers(dataset, "WindowWidth")
+    if centers == [] or widths == []:
+        return None
+    image = None
+    if centers is not None and widths is not None:
+        image = _apply_window(values.pixels, _choose(centers, window), _choose(widths, window), dataset)
+    if image is None:
+        notes.append(f"The stored window is not valid; {_FULL_RANGE}")
+    return image
+
+
+def _apply_window(values: np.ndarray, center: float, width: float, dataset: Dataset) -> np.ndarray | None:
+    """Apply a window (C.11.2.1.2 and C.11.2.1.3), or return None if its values are not valid."""
+    function = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
+    if width <= 0 or (function == "LINEAR" and width < 1):
+        return None
+    if function == "SIGMOID":
+        return expit((values - np.float32(center)) * np.float32(4 / width)).astype(np.float32)
+    if function == "LINEAR":
+        center, width = center - 0.5, width - 1
+    elif function != "LINEAR_EXACT":
+        return None
+    return _ramp(values, center - width / 2, center + width / 2)
+
+
+def _ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Map low to 0 and high to 1, and clip."""
+    span = max(high - low, float(np.finfo(np.float32).tiny))
+    return np.clip((values.astype(np.float64) - low) / span, 0, 1).astype(np.float32)
+
+
+def _choose(items: Sequence, window: int) -> object:
+    if not 0 <= window < len(items):
+        raise PixelError(f"there is no window {window}; the file has {len(items)}")
+    return items[window]
+
+
+def _little_endian(dataset: Dataset) -> bool:
+    return dataset.file_meta.TransferSyntaxUID.is_little_endian

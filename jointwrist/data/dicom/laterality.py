@@ -1,0 +1,87 @@
+"""Which hand a DICOM header says is on the radiograph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from jointwrist.data.dicom.elements import code_meaning, element_text
+from jointwrist.data.side_from_text import ABBREVIATIONS, ASKED, NAME, agree, side_of_name, side_of_text
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+#: Codes of the concepts left, right, and right and left: SNOMED CT, and SNOMED RT as older files have it.
+_CODED_SIDES = {
+    "7771000": "L", "24028007": "R", "51440002": "B", "G-A101": "L", "G-A100": "R", "G-A102": "B",
+}  # fmt: skip
+#: Elements whose text may name the hand, the more particular first; those of a study may speak of both radiographs of
+#: it.
+_TEXTS = (
+    ("the body part in the header", ("BodyPartExamined",)),
+    ("the series description", ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")),
+    (
+        "the study description",
+        ("PerformedProcedureStepDescription", "RequestedProcedureDescription", "StudyDescription"),
+    ),
+)
+#: Sequences of codes whose meaning may name the hand.
+_CODES = ("AnatomicRegionSequence", "PrimaryAnatomicStructureSequence", "ProcedureCodeSequence")
+
+
+def stated_laterality(dataset: Dataset) -> str:
+    """Return the hand that a coded element of the header names: "L", "R", "B" for both, or an empty string.
+
+    In order: ImageLaterality, Laterality, FrameLaterality, then the modifiers of anatomic region and structure.
+    """
+    return next(_coded_sides(dataset), "")
+
+
+def find_side(dataset: Dataset, asked: str | None, name: str = "") -> tuple[str | None, tuple[str, ...]]:
+    """Return the hand on a radiograph, "L", "R" or None, and sentences on sources that contradict each other.
+
+    A coded element stands over the side that was asked for, and this over descriptions and the file's name.
+
+    Args:
+        dataset: Header.
+        asked: Side that the user said.
+        name: File's name.
+    """
+    coded = [("the header's laterality", side) for side in _coded_sides(dataset)]
+    if coded and coded[0][1] == "B":
+        return agree([(ASKED, asked)])
+    return agree([*coded, (ASKED, asked), *_described_sides(dataset), (NAME, side_of_name(name))])
+
+
+def _coded_sides(dataset: Dataset) -> Iterator[str]:
+    for name in ("ImageLaterality", "Laterality"):
+        yield from _side_code(element_text(dataset, name))
+    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in dataset.get(groups) or ():
+            for item in group.get("FrameAnatomySequence") or ():
+                yield from _side_code(element_text(item, "FrameLaterality"))
+    for region, modifiers in (
+        ("AnatomicRegionSequence", "AnatomicRegionModifierSequence"),
+        ("PrimaryAnatomicStructureSequence", "PrimaryAnatomicStructureModifierSequence"),
+    ):
+        for item in dataset.get(region) or ():
+            for code in item.get(modifiers) or ():
+                known = _CODED_SIDES.get(element_text(code, "CodeValue"))
+                side = known or side_of_text(element_text(code, "CodeMeaning"))
+                if side:
+                    yield side
+
+
+def _side_code(value: str) -> Iterator[str]:
+    """Yield "L", "R" or "B" of a laterality that is one of them, or a word for it; U is that of unpaired organs."""
+    side = "B" if value.upper() == "B" else ABBREVIATIONS.get(value.lower()) or side_of_text(value)
+    if side:
+        yield side
+
+
+def _described_sides(dataset: Dataset) -> Iterator[tuple[str, str | None]]:
+    for source, names in _TEXTS:
+        yield from ((source, side_of_text(element_text(dataset, name))) for name in names)
+        if source == _TEXTS[0][0]:
+            for name in _CODES:
+                yield "the anatomic region in the header", side_of_text(code_meaning(dataset, name))

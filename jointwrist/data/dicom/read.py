@@ -1,0 +1,80 @@
+"""A radiograph from a DICOM file: one function that shows the way from the file to grey pixels in [0, 1]."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jointwrist.data.dicom.file import MAX_FILE_BYTES, open_dicom
+from jointwrist.data.dicom.header import (
+    check_kind,
+    check_pixels,
+    lift_frame,
+    orientation_notes,
+    silence_header_warnings,
+)
+from jointwrist.data.dicom.laterality import find_side
+from jointwrist.data.dicom.pixel_spacing import find_pixel
+from jointwrist.data.dicom.suitability import scope_cautions
+from jointwrist.data.radiograph import Radiograph
+from jointwrist.data.side_from_text import check_side
+from jointwrist.errors import DataError
+
+
+def read_dicom(
+    path: str | Path, laterality: str | None = None, window: int = 0, spacing_mm: float | None = None
+) -> Radiograph:
+    """Read a single-frame radiograph (CR, DX, secondary capture) from a DICOM file.
+
+    Args:
+        path: File.
+        laterality: "L" or "R", used where the header codes no side, or both.
+        window: Which of several VOI LUTs or windows, from 0.
+        spacing_mm: Width of a pixel, used where the header gives no spacing that can be used.
+
+    Raises:
+        DataError: The file is missing, damaged, compressed in a way that no installed decoder takes, or not a single
+            grey projection.
+    """
+    path = Path(path)
+    check_side(laterality)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise DataError(f"{path}: larger than {MAX_FILE_BYTES:,} bytes; not a single radiograph")
+    try:
+        with silence_header_warnings():
+            return _read(path, laterality, window, spacing_mm)
+    except DataError:
+        raise
+    except Exception as error:  # pydicom and the decoders raise anything on damaged files, and quote the header in it
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise DataError(f"{path}: damaged or unusual DICOM file ({reason}); export it again") from error
+
+
+def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | None) -> Radiograph:
+    from jointwrist.data.dicom.grayscale import displayed
+    from jointwrist.data.dicom.stored_values import PixelError, stored_values
+
+    dataset, file_notes = open_dicom(path)
+    kind_notes = [*check_kind(path, dataset), *check_pixels(path, dataset)]
+    lift_frame(dataset)
+    try:
+        pixels, grey_notes = displayed(*stored_values(dataset), dataset, window)
+    except PixelError as error:
+        raise DataError(f"{path}: {error}") from error
+    pixel = find_pixel(dataset, spacing_mm)
+    side, side_cautions = find_side(dataset, laterality, path.name)
+    cautions = (*side_cautions, *scope_cautions(dataset))
+    del dataset.PixelData
+    notes = (*file_notes, *kind_notes, *cautions, *orientation_notes(dataset), *grey_notes, *pixel.notes)
+    return Radiograph(
+        pixels,
+        pixel.width_mm,
+        side,
+        tuple(note for note in notes if note),
+        dataset,
+        path,
+        str(dataset.get("StudyInstanceUID") or "") or None,
+        cautions=cautions,
+        aspect=pixel.aspect,
+    )

@@ -1,0 +1,83 @@
+"""Which hand a DICOM header speaks of, and whether it speaks of what the network was made for: adults' wrists, seen PA.
+
+Notes repeat no text of the header but coded values: any element may hold patient data.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from jointwrist.data.dicom.elements import TAKEN, code_meaning, element_date, element_text
+from jointwrist.data.side_from_text import (
+    HANDS,
+    folded_words,
+)
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+#: Years below which bones still grow.
+ADULT = 18
+_YEARS = {"D": 365.25, "W": 365.25 / 7, "M": 12, "Y": 1}
+#: What a body part may be called besides a hand: the limb that it belongs to, or nothing in particular.
+_LIMBS = frozenset(
+    "upper extremity extremities limb skeleton unknown other unspecified undefined default up exm obere extremitat"
+    " extremidad superior membre superieur arto superiore".split()
+)
+#: What words for hand and wrist hold, the last of them Japanese and Chinese, and Korean.
+_HAND = "hand|wrist|carp|finger|thumb|poignet|muneca|polso|scaphoid|手|腕|손"
+#: Ways to say posteroanterior; DP is dorsopalmar.
+_FRONTAL = frozenset("pa dp dv posteroanterior postero dorsopalmar dorsovolar dorso".split())
+_OBLIQUE = frozenset(
+    "lat lateral ll rl oblique obl seitl seitlich schrag profil profile ap anteroposterior mediolateral"
+    " lateromedial axial tangential ballcatcher norgaard zitherspieler".split()
+)
+
+
+def scope_cautions(dataset: Dataset) -> tuple[str, ...]:
+    """Say where the header speaks of a child, of another part of the body, or of another view."""
+    cautions = []
+    if _is_child(dataset):
+        cautions.append("The header gives an age under 18: the network has seen no growing bones.")
+    words = folded_words(element_text(dataset, "BodyPartExamined")) or folded_words(
+        code_meaning(dataset, "AnatomicRegionSequence")
+    )
+    if not set(words) <= _LIMBS and not any(_names_hand(word) for word in words):
+        cautions.append("The header names another part of the body than hand or wrist.")
+    view = element_text(dataset, "ViewPosition")
+    said = _view_words(view) or _view_words(code_meaning(dataset, "ViewCodeSequence"))
+    of_radiograph = bool(said)
+    said = said or {
+        word for name in ("SeriesDescription", "ProtocolName") for word in _view_words(element_text(dataset, name))
+    }
+    if re.fullmatch("[A-Z]{2,3}", view):
+        if not said & _FRONTAL:
+            cautions.append(f"The header names the view {view}; posteroanterior views are understood.")
+    # the description of a series may name the views of all its radiographs
+    elif said & _OBLIQUE and (of_radiograph or not said & _FRONTAL):
+        cautions.append("The header names another view than posteroanterior, which alone is understood.")
+    return tuple(cautions)
+
+
+def _view_words(text: str) -> set[str]:
+    """Return the words of a view; anterior and posterior in either order are those of a projection."""
+    text = re.sub(r"poster\w+[\s-]+anter\w+", "pa", text, flags=re.IGNORECASE)
+    return set(folded_words(re.sub(r"anter\w+[\s-]+poster\w+", "ap", text, flags=re.IGNORECASE)))
+
+
+def _names_hand(word: str) -> bool:
+    return word in HANDS - {"forearm"} or bool(re.search(_HAND, word))
+
+
+def _is_child(dataset: Dataset) -> bool:
+    # "018Y" as DICOM writes it, or "18", "6 years", "17,5Y"
+    age = re.fullmatch(r"(\d{1,4})(?:[.,]\d+)?\s*([DWMY]?)[A-Z0-9. ]*", element_text(dataset, "PatientAge").upper())
+    if age:
+        return int(age[1]) / _YEARS[age[2] or "Y"] < ADULT
+    born = element_date(dataset, "PatientBirthDate")
+    days = (element_date(dataset, name) for name in TAKEN)
+    taken = next((day for day in days if day), None)
+    if born is None or taken is None or taken < born:
+        return False
+    return (taken.year - born.year) - ((taken.month, taken.day) < (born.month, born.day)) < ADULT

@@ -1,0 +1,134 @@
+"""The table of patients, sides, splits, pixel spacings and scores that a user writes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS, SCORES, joint_index
+from jointwrist.data.dataset.layout import SPLITS
+from jointwrist.data.dataset.tables import parse_spacing
+from jointwrist.data.importers.spreadsheet import read_sheet
+from jointwrist.data.shapes.region import Note
+from jointwrist.data.side_from_text import ABBREVIATIONS, WORDS
+from jointwrist.errors import DataError
+
+#: What spreadsheets make of a long number, and what programs write in place of a text that they have not got.
+_NO_PATIENT = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]+|nan|none|null|nat|n/a|<na>|unknown|\?+", re.IGNORECASE)
+#: Columns of the table besides one for each scored joint surface, named as the joint; `file` is needed.
+COLUMNS = ("file", "patient", "study", "side", "split", "spacing_mm")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a table says of one radiograph; texts are empty where it says nothing.
+
+    Attributes:
+        where: Table and line, for messages.
+        file: Path or name of the image, parts separated by `/`.
+        patient: Any text.
+        study: Any text.
+        side: "L", "R" or "".
+        split: "train", "val", "test" or "".
+        spacing_mm: Pixel spacing in mm, or None.
+        scores: Six erosion scores, `NOT_SCORED` where there is none.
+    """
+
+    where: str
+    file: str
+    patient: str = ""
+    study: str = ""
+    side: str = ""
+    split: str = ""
+    spacing_mm: float | None = None
+    scores: tuple[int, ...] = (NOT_SCORED,) * NUM_JOINTS
+
+
+def read_table(path: Path, note: Note = lambda _: None) -> list[Row]:
+    """Read a CSV file or Excel workbook with the columns `COLUMNS` and, if wanted, the joint surfaces.
+
+    Args:
+        path: The table.
+        note: Takes a remark on an encoding that is a guess.
+
+    Raises:
+        DataError: The file is missing, a column or a value is unknown, or a file stands in two rows.
+    """
+    rows: dict[str, Row] = {}
+    joints: dict[str, int] | None = None
+    for line, values in read_sheet(path, "file", note):
+        joints = _joint_columns(path, list(values)) if joints is None else joints
+        row = _row(values, joints, f"{path}: line {line}")
+        if row.file in rows:
+            raise DataError(f"{path}: {row.file} stands in two rows; keep one")
+        rows[row.file] = row
+    return list(rows.values())
+
+
+def _column(name: str) -> str:
+    return name.lower().replace(" ", "_")
+
+
+def _joint_columns(path: Path, names: list[str]) -> dict[str, int]:
+    joints = {}
+    for name in names:
+        if _column(name) in COLUMNS or not name:
+            continue
+        try:
+            joints[name] = joint_index(name)
+        except KeyError as error:
+            raise DataError(
+                f"{path}: column {name!r} is none of {', '.join(COLUMNS)} and no joint surface: {error.args[0]}"
+            ) from None
+    if len(set(joints.values())) < len(joints):
+        raise DataError(f"{path}: two columns are of one joint surface; keep one")
+    return joints
+
+
+def _row(values: dict[str, str], joints: dict[str, int], where: str) -> Row:
+    known = {_column(name): text for name, text in values.items() if _column(name) in COLUMNS}
+    file = re.sub(r"^(\./)+|(?<=/)/+", "", known["file"].replace("\\", "/"))
+    if not file:
+        raise DataError(f"{where} names no file")
+    where = f"{where}, {file}"
+    patient = known.get("patient", "")
+    if _NO_PATIENT.fullmatch(patient):
+        raise DataError(
+            f"{where}: {patient!r} names no patient for certain; write every patient's own text, or no text"
+        )
+    split = known.get("split", "").lower()
+    if split and split not in SPLITS:
+        raise DataError(f"{where}: split {split!r} is none of {', '.join(SPLITS)}")
+    text = re.sub(r"(?<=\d),(?=\d)", ".", known.get("spacing_mm", ""))
+    spacing = parse_spacing(text) if text else None
+    if text and spacing is None:
+        raise DataError(f"{where}: {text!r} is no pixel spacing in mm, such as 0.15")
+    scores = [NOT_SCORED] * NUM_JOINTS
+    for name, joint in joints.items():
+        if values[name]:
+            scores[joint] = _score(values[name], f"{where}, {name}")
+    return Row(
+        where=where,
+        file=file,
+        patient=patient,
+        study=known.get("study", ""),
+        side=_side(known.get("side", ""), where),
+        split=split,
+        spacing_mm=spacing,
+        scores=tuple(scores),
+    )
+
+
+def _side(text: str, where: str) -> str:
+    word = text.lower()
+    side = {"": "", "li": "L", "re": "R"}.get(word, WORDS.get(word, ABBREVIATIONS.get(word)))
+    if side not in ("", "L", "R"):
+        raise DataError(f"{where}: side {text!r} is neither L nor R")
+    return side
+
+
+def _score(text: str, where: str) -> int:
+    if text not in map(str, SCORES):
+        raise DataError(f"{where}: score {text!r} is not one of 0 to 5; leave it empty if it was not read")
+    return int(text)

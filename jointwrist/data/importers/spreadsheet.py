@@ -1,0 +1,200 @@
+"""Rows of a table that people write: CSV in whatever form a spreadsheet saves it, or an Excel workbook."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from jointwrist.data.dataset.tables import MAX_COLUMNS, MAX_ROWS, MAX_TABLE_BYTES
+from jointwrist.data.shapes.region import Note
+from jointwrist.errors import DataError
+
+#: Longest text of a field; those of the project are names and numbers.
+MAX_FIELD = 1000
+_DELIMITERS = ",;\t|"
+_BYTE_ORDER_MARKS = (
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_OLD_EXCEL = b"\xd0\xcf\x11\xe0"
+#: How people keep a spreadsheet from taking digits for a number.
+_AS_TEXT = re.compile(r'^="([^"]*)"$')
+#: What spreadsheets show in place of a value, as #N/A and #REF!, in any language.
+_FORMULA_ERROR = re.compile(r"#(N/A|N/D|NV|N/V|[^\W\d_]+(/0)?[!?])")
+#: Cells merged over several rows, of which a workbook keeps the first alone.
+_MERGED = re.compile(rb"""<(?:\w+:)?mergeCell\s[^>]*?ref=["']([A-Z]+(\d+):[A-Z]+(\d+))["']""")
+
+
+def read_sheet(path: Path, needed: str, note: Note = lambda _: None) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield line number and texts by column of every row that is not blank.
+
+    The first row that is not blank names the columns; in any case, and with spaces round them.
+
+    Args:
+        path: CSV file (UTF-8, UTF-16, UTF-32 or cp1252; separated by comma, semicolon, tab or bar) or `.xlsx`.
+        needed: Name of a column that must be there.
+        note: Takes a remark on an encoding that is a guess.
+
+    Raises:
+        DataError: The file is missing, too large or no such table, a row has more fields than there are columns, or a
+            cell has no value of its own: a formula that was not computed, or cells merged over several rows.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    content = path.read_bytes() if path.stat().st_size <= MAX_TABLE_BYTES else b""
+    if not content.strip():
+        raise DataError(f"{path}: is empty, or larger than {MAX_TABLE_BYTES:,} bytes; give a table of the radiographs")
+    if content.startswith(_OLD_EXCEL):
+        raise DataError(
+            f"{path}: is an Excel workbook of the old kind, or an encrypted one; save it as .xlsx or as CSV"
+        )
+    rows = (
+        _workbook_rows(content, path, needed)
+        if content.startswith(b"PK\3\4")
+        else _text_rows(content, path, needed, note)
+    )
+    names: list[str] = []
+    for line, fields in rows:
+        texts = [_AS_TEXT.sub(r"\1", field.strip()) for field in fields]
+        if not any(texts):
+            continue
+        if not names:
+            names = _column_names(texts, needed, path)
+            continue
+        if any(texts[len(names) :]):
+            raise DataError(
+                f"{path}: line {line} has more fields than there are columns; put texts with separators in quotes"
+            )
+        if broken := next(filter(_FORMULA_ERROR.fullmatch, texts), None):
+            raise DataError(f"{path}: line {line} has a formula without a value ({broken}); write the value itself")
+        if max(map(len, texts)) > MAX_FIELD:
+            raise DataError(f"{path}: line {line} has a field of more than {MAX_FIELD:,} characters; shorten it")
+        yield line, dict(zip(names, [*texts, *[""] * len(names)], strict=False))
+
+
+def _column_names(texts: Sequence[str], needed: str, path: Path) -> list[str]:
+    names = list(texts)
+    while not names[-1]:
+        names.pop()
+    names = [name.lower() if name.lower() == needed else name for name in names]
+    if needed not in names:
+        raise DataError(f"{path}: has no column `{needed}`; its first line names the columns, separated by commas")
+    twice = {name for name in names if [other.lower() for other in names].count(name.lower()) > 1}
+    if twice:
+        raise DataError(f"{path}: has two columns {sorted(twice)[0]!r}; keep one")
+    return names
+
+
+def _text_rows(content: bytes, path: Path, needed: str, note: Note) -> Iterator[tuple[int, list[str]]]:
+    text = _decode(content, path, note).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n")
+    first, _, rest = text.partition("\n")
+    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:  # Excel's own way to name a delimiter
+        text, first = rest, rest.partition("\n")[0]
+    limit = csv.field_size_limit(MAX_TABLE_BYTES)
+    try:
+        delimiter = next(
+            (
+                mark
+                for mark in _DELIMITERS
+                if needed in [name.strip().lower() for name in next(csv.reader([first], delimiter=mark), [])]
+            ),
+            ",",
+        )
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise DataError(f"{path}: is no CSV file ({error}); save it as CSV or .xlsx") from error
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _decode(content: bytes, path: Path, note: Note) -> str:
+    """Decode a text; without a mark and where it is no UTF-8, as the code page of Western Windows."""
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
+    if encoding is None and b"\0" in content:
+        # every second byte of plain letters is 0
+        encoding = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
+    for name in (encoding,) if encoding else ("utf-8-sig", "cp1252"):
+        try:
+            text = content.decode(name)
+        except UnicodeDecodeError:
+            continue
+        if name == "cp1252":
+            note(f"{path}: is not UTF-8; taken for cp1252, Western Windows: save it as UTF-8 if letters come out wrong")
+        return text
+    raise DataError(
+        f"{path}: its text is encoded in none of UTF-8, UTF-16 and cp1252; save it as CSV in UTF-8, or as .xlsx"
+    )
+
+
+def _workbook_rows(content: bytes, path: Path, needed: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of the first sheet that has the column, else those of the first sheet."""
+    from openpyxl import load_workbook
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+            if size > MAX_TABLE_BYTES:
+                raise DataError(
+                    f"{path}: {size:,} bytes uncompressed are more than {MAX_TABLE_BYTES:,}; save it as CSV"
+                )
+            _refuse_merged(archive, path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # styles and extensions that openpyxl does not keep
+            books = [
+                load_workbook(io.BytesIO(content), read_only=True, data_only=computed) for computed in (True, False)
+            ]
+        sheets = [_sheet_rows(*pair, path) for pair in zip(*(book.worksheets for book in books), strict=True)]
+    except DataError:
+        raise
+    except Exception as error:  # a damaged workbook makes openpyxl raise anything
+        raise DataError(f"{path}: damaged workbook ({error!r}); save it again, or as CSV") from error
+    with_column = [rows for rows in sheets if any(needed in [text.strip().lower() for text in row] for row in rows[:1])]
+    yield from enumerate((with_column or sheets or [[]])[0], 1)
+
+
+def _sheet_rows(computed: Any, written: Any, path: Path) -> list[list[str]]:
+    """Return the texts of a sheet that was opened twice: with the values of its formulas, and with the formulas."""
+    bounds = {"max_row": MAX_ROWS, "max_col": MAX_COLUMNS}
+    rows = []
+    for line, pair in enumerate(zip(computed.iter_rows(**bounds), written.iter_rows(**bounds), strict=True), 1):
+        for cell, formula in zip(*pair, strict=True):
+            # the type "str" without a value is a formula that gives an empty text
+            if cell.value is None and formula.value is not None and cell.data_type != "str":
+                raise DataError(
+                    f"{path}: line {line} has a formula that was never computed; open the file in Excel or LibreOffice"
+                    " and save it again, or write the values themselves"
+                )
+        rows.append([_cell(cell.value) for cell in pair[0]])
+    return rows
+
+
+def _refuse_merged(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse cells merged over several rows: only the first row would have the value that all of them show."""
+    for name in archive.namelist():
+        if name.startswith("xl/worksheets/") and name.endswith(".xml"):
+            for cells, first, last in _MERGED.findall(archive.read(name)):
+                if first != last:
+                    raise DataError(
+                        f"{path}: the cells {cells.decode()} are merged; undo that and write the value into every row"
+                    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime | date):
+        return value.isoformat().removesuffix("T00:00:00")
+    return str(value)

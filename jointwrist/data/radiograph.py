@@ -1,0 +1,75 @@
+"""A radiograph in its own orientation, with what its file says of side and pixel size."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jointwrist.data.dicom.laterality import stated_laterality
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+
+@dataclass(frozen=True)
+class Radiograph:
+    """One radiograph in its own orientation.
+
+    Attributes:
+        pixels: (H, W) float32 in [0, 1], bright bone on dark ground, as they are stored.
+        spacing_mm: Width of a pixel in mm, or None if the file gives none that can be used.
+        side: "L" or "R", or None if unknown.
+        notes: What a person should know of this radiograph, a sentence each; never patient data.
+        header: DICOM dataset without its pixels, or None. It holds patient data and is left out of the repr.
+        source: File that it came from, or what it is called in its place; None of an array.
+        study: What the radiographs of one study have in common, or None where that is not known. It may name a patient
+            and is left out of the repr.
+        field: Left, top, right and bottom of the part in pixels that shows the wrist; None where all of it does.
+        turn: Degrees clockwise, a multiple of 90, by which the radiograph must be turned for the fingers to point
+        upwards.
+        cautions: Those of the notes that put all of a result in doubt, such as another view; commands print them.
+        aspect: Height of a pixel over its width.
+    """
+
+    pixels: np.ndarray = dataclasses.field(repr=False)
+    spacing_mm: float | None = None
+    side: str | None = None
+    notes: tuple[str, ...] = ()
+    header: Dataset | None = dataclasses.field(default=None, repr=False)
+    source: Path | None = None
+    study: str | None = dataclasses.field(default=None, repr=False)
+    field: tuple[int, int, int, int] | None = None
+    turn: int = 0
+    cautions: tuple[str, ...] = ()
+    aspect: float = 1.0
+
+    @property
+    def pixel_mm(self) -> tuple[float, float] | None:
+        """Return height and width of a pixel in mm, or None if they are unknown."""
+        return None if self.spacing_mm is None else (self.spacing_mm * self.aspect, self.spacing_mm)
+
+    @property
+    def both_hands(self) -> bool:
+        """Whether the header says that both hands are on the radiograph."""
+        return self.side is None and self.header is not None and stated_laterality(self.header) == "B"
+
+    @property
+    def side_stated(self) -> bool:
+        """Whether the header names the hand, over which nobody else has a say."""
+        return self.header is not None and stated_laterality(self.header) in ("L", "R")
+
+    @property
+    def wrist(self) -> np.ndarray:
+        """Return the (h, w) pixels of the field."""
+        if self.field is None:
+            return self.pixels
+        left, top, right, bottom = self.field
+        return self.pixels[top:bottom, left:right]
+
+    def cropped(self) -> Radiograph:
+        """Return the field as a radiograph of its own."""
+        return replace(self, pixels=self.wrist, field=None)

@@ -1,0 +1,1 @@
+"""Outlines and regions that people draw."""

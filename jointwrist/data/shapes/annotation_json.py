@@ -1,0 +1,85 @@
+"""Reading of annotation files in JSON, and checks of the paths, points and sizes in them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jointwrist.errors import DataError
+
+#: Largest annotation file; labelme keeps a copy of the image in it.
+MAX_JSON_BYTES = 2**28
+
+#: Farthest that a point may lie from the image's corner, in pixels.
+MAX_COORDINATE = 1e6
+
+
+def beneath(folder: Path, name: str) -> Path | None:
+    """Return the path of a file in a folder, or None where an annotation's name leads out of it.
+
+    An annotation file may come from anyone: what it names must not be read from, and copied out of, any other place.
+    """
+    path = Path(os.path.abspath(folder / name.replace("\\", "/")))
+    root = Path(os.path.abspath(folder))
+    return folder / path.relative_to(root) if path.is_relative_to(root) else None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read an annotation file.
+
+    Raises:
+        DataError: The file is missing, too large, no valid JSON, or holds something other than an object.
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; give the JSON file in it")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise DataError(f"{path}: larger than the {MAX_JSON_BYTES:,} bytes allowed; export fewer images into one file")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not valid JSON ({error}); export it again") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: holds a JSON {type(content).__name__}, not an object; export it as COCO or labelme")
+    return content
+
+
+def as_points(values: Any, where: str) -> np.ndarray:
+    """Return [[x, y], ...] as (N, 2) float64.
+
+    Raises:
+        DataError: These are not one or more pairs of numbers within bounds; the message begins with `where`.
+    """
+    try:
+        points = np.array(values, np.float64)
+    except (TypeError, ValueError):
+        points = np.empty(0)
+    if points.ndim != 2 or points.shape[1] != 2 or not (np.abs(points) <= MAX_COORDINATE).all():  # also true of nan
+        raise DataError(f"{where}: its points must be pairs of numbers up to {MAX_COORDINATE:,.0f}; draw it again")
+    return points
+
+
+def in_pixels(points: np.ndarray, where: str) -> np.ndarray:
+    """Return points that outline a region.
+
+    Raises:
+        DataError: They differ, but all lie within the first pixel: shares of the image's sides, no pixels.
+    """
+    if len(points) and points.min() >= 0 and points.max() <= 1 and np.ptp(points, axis=0).any():
+        raise DataError(f"{where}: its coordinates lie between 0 and 1, shares of the image's sides; export pixels")
+    return points
+
+
+def positive_size(height: Any, width: Any) -> tuple[int, int] | None:
+    """Return height and width if both are whole numbers above 0, also as texts, else None."""
+    numbers = [int(n) if isinstance(n, str) and re.fullmatch(r"\s*[0-9]{1,9}\s*", n) else n for n in (height, width)]
+    if any(isinstance(n, bool) or not isinstance(n, (int, float)) or not math.isfinite(n) for n in numbers):
+        return None
+    return (int(numbers[0]), int(numbers[1])) if min(numbers) > 0 and all(n == int(n) for n in numbers) else None

@@ -1,0 +1,205 @@
+"""Regions that somebody drew, and what they cover of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from jointwrist.data.shapes.fill import decode_run_lengths, fill_disc, fill_polygon, fill_through_centres
+from jointwrist.data.shapes.outline_convention import Convention
+from jointwrist.errors import DataError
+
+Size = tuple[int, int]
+#: Takes a remark for the user.
+Note = Callable[[str], None]
+#: How far a region may reach beyond its image without a remark, in pixels: tools let go of the pointer there.
+_MARGIN = 1.0
+
+
+class Part(Protocol):
+    """One piece of a region."""
+
+    #: Leftmost and topmost, rightmost and bottommost x and y in pixels, or None where it covers none.
+    bounds: np.ndarray | None
+
+    def draw(self, size: Size) -> np.ndarray:
+        """Return the (H, W) bool mask of an image of this height and width."""
+
+
+@dataclass(frozen=True)
+class Polygon:
+    """A closed outline: (N, 2) x and y of its corners."""
+
+    points: np.ndarray
+    convention: Convention
+
+    def __post_init__(self) -> None:
+        self.convention.count(self.points)
+
+    @property
+    def through_centres(self) -> bool:
+        """Whether the outline runs through pixel centres."""
+        return self.convention.through_centres(self.points)
+
+    @property
+    def bounds(self) -> np.ndarray | None:
+        """The corners' bounds, or None where they enclose nothing."""
+        encloses = len(self.points) > 2 and (np.ptp(self.points, axis=0) > 0).all()
+        return _bounds(self.points) if encloses or (len(self.points) and self.through_centres) else None
+
+    def draw(self, size: Size) -> np.ndarray:
+        """Fill the outline."""
+        return (fill_through_centres if self.through_centres else fill_polygon)(self.points, size)
+
+
+@dataclass(frozen=True)
+class Disc:
+    """A disc: x and y of its centre, and its radius."""
+
+    centre: np.ndarray
+    radius: float
+
+    @property
+    def bounds(self) -> np.ndarray | None:
+        """The square round the disc."""
+        return np.stack([self.centre - self.radius, self.centre + self.radius]) if self.radius else None
+
+    def draw(self, size: Size) -> np.ndarray:
+        """Fill the disc."""
+        return fill_disc(self.centre, self.radius, size)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A mask of a part of the image, whose upper left pixel lies at a column and a row of it."""
+
+    mask: np.ndarray
+    column: int
+    row: int
+
+    @property
+    def bounds(self) -> np.ndarray | None:
+        """Bounds of the pixels that are set."""
+        y, x = np.nonzero(self.mask)
+        origin = np.array([self.column, self.row])
+        return _bounds(np.stack([x, y], axis=1)) + origin + [[0, 0], [1, 1]] if len(y) else None
+
+    def draw(self, size: Size) -> np.ndarray:
+        """Lay the patch on the image; what lies beyond is cut off."""
+        whole = np.zeros(size, bool)
+        (height, width), (row, column) = self.mask.shape, (self.row, self.column)
+        top, bottom = np.clip([row, row + height], 0, size[0])
+        left, right = np.clip([column, column + width], 0, size[1])
+        whole[top:bottom, left:right] = self.mask[top - row : bottom - row, left - column : right - column]
+        return whole
+
+
+@dataclass(frozen=True)
+class Runs:
+    """COCO's run lengths, of an image of a height and a width."""
+
+    counts: str | list[int]
+    size: Size | None
+    where: str
+    bounds: None = field(default=None, init=False)
+
+    def draw(self, size: Size) -> np.ndarray:
+        """Decode the runs.
+
+        Raises:
+            DataError: They are damaged, or of another size.
+        """
+        if self.size != size:
+            raise DataError(
+                f"{self.where}: its run lengths are of {self.size} pixels (height, width), the image has {size}"
+            )
+        try:
+            return decode_run_lengths(self.counts, size)
+        except ValueError as error:
+            raise DataError(f"{self.where}: {error}; export it again") from error
+
+
+class Drawing(NamedTuple):
+    """What a region covers.
+
+    Attributes:
+        mask: (H, W) bool.
+        lacking: A sentence for each part that covers nothing.
+        remarks: A sentence for each part that was cut off.
+    """
+
+    mask: np.ndarray
+    lacking: list[str]
+    remarks: list[str]
+
+
+@dataclass(frozen=True)
+class Region:
+    """One or several parts that add up; `where` names file and annotation in messages."""
+
+    where: str
+    parts: Sequence[Part]
+
+    def draw(self, size: Size) -> Drawing:
+        """Draw all parts on an image of a height and a width.
+
+        Raises:
+            DataError: A part cannot be drawn.
+        """
+        drawing = Drawing(np.zeros(size, bool), [], [])
+        if not self.parts:
+            drawing.lacking.append(f"{self.where}: has no outline, neither polygons nor run lengths; a box is no mask")
+        for number, part in enumerate(self.parts, 1):
+            where = self.where if len(self.parts) == 1 else f"{self.where}, part {number}"
+            mask, bounds = part.draw(size), part.bounds
+            drawing.mask[mask] = True
+            if not mask.any():
+                drawing.lacking.append(f"{where}: {_why_empty(part, size)}")
+            elif bounds is not None and (beyond := _beyond(bounds, size)) > _MARGIN:
+                drawing.remarks.append(f"{where}: reaches {beyond:.0f} pixels beyond the image; cut off")
+        return drawing
+
+
+def combine(regions: Sequence[Region], size: Size, note: Note) -> np.ndarray:
+    """Draw regions that add up: (H, W) bool.
+
+    A part that covers nothing is left out with a note if another one covers something.
+
+    Raises:
+        DataError: Nothing is covered, or a region cannot be drawn.
+    """
+    drawings = [region.draw(size) for region in regions]
+    mask = np.any([drawing.mask for drawing in drawings], axis=0)
+    lacking = [sentence for drawing in drawings for sentence in drawing.lacking]
+    if not mask.any():
+        raise DataError(f"{lacking[0]}; draw it again, or delete it")
+    for sentence in lacking:
+        note(f"{sentence}; left out")
+    for drawing in drawings:
+        for sentence in drawing.remarks:
+            note(sentence)
+    return mask
+
+
+def _bounds(points: np.ndarray) -> np.ndarray:
+    return np.stack([points.min(axis=0), points.max(axis=0)])
+
+
+def _beyond(bounds: np.ndarray, size: Size) -> float:
+    return float(max((-bounds[0]).max(), (bounds[1] - size[::-1]).max()))
+
+
+def _why_empty(part: Part, size: Size) -> str:
+    if isinstance(part, Runs | Patch) and part.bounds is None:
+        return "no pixel of the mask is set"
+    if part.bounds is None:
+        return "has no area; an outline needs at least 3 points that are not on one line"
+    (x0, y0), (x1, y1) = part.bounds
+    if x1 <= 0 or y1 <= 0 or x0 >= size[1] or y0 >= size[0]:
+        return (
+            f"lies outside of the image: x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f} of {size[1]} x {size[0]} pixels"
+        )
+    return "is too small to cover the centre of a pixel"

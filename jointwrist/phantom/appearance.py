@@ -1,0 +1,125 @@
+"""From attenuation to a radiograph: scatter, noise, detector, and the looks of several centres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from jointwrist.phantom.ray_depths import enlarge
+
+
+@dataclass(frozen=True)
+class Centre:
+    """How one centre exposes and shows a wrist.
+
+    Attributes:
+        dose: Photons a pixel of 0.15 mm in air.
+        scatter: Scattered share of the primary beam.
+        blur: Detector blur in mm.
+        air: Grey of bare film.
+        soft: Grey of soft tissue.
+        bone: Grey of dense bone; the sigmoid look-up table runs through both.
+        detail: Strength of edge enhancement.
+        compression: Strength of the removal of slow trends.
+        gamma: Exponent of the display.
+        inverted: Bones dark.
+        bars: Black bars (top, bottom, left, right) in mm.
+        marker: Whether a side marker lies on the radiograph.
+    """
+
+    dose: float
+    scatter: float
+    blur: float
+    air: float
+    soft: float
+    bone: float
+    detail: float
+    compression: float
+    gamma: float
+    inverted: bool
+    bars: tuple[float, float, float, float]
+    marker: bool
+
+
+def draw_centre(rng: np.random.Generator, variation: float) -> Centre:
+    """Draw a look."""
+    v = variation
+    top = rng.uniform(1, 9) if rng.random() < 0.25 * v else 0.0
+    others = [rng.uniform(1, 6) if rng.random() < 0.03 * v else 0.0 for _ in range(3)]
+    return Centre(
+        dose=float(np.exp(rng.normal(np.log(2500), 0.5 * v))),
+        scatter=rng.uniform(0.02, 0.12),
+        blur=rng.uniform(0.06, 0.16),
+        air=rng.uniform(0.0, 0.12),
+        soft=float(np.clip(rng.normal(0.47, 0.05 * v), 0.28, 0.66)),
+        bone=float(np.clip(rng.normal(0.87, 0.035 * v), 0.74, 0.95)),
+        detail=rng.uniform(0.2, 1.0),
+        compression=rng.uniform(0.0, 0.3),
+        gamma=float(np.exp(rng.normal(0, 0.12 * v))),
+        inverted=bool(rng.random() < 0.02 * v),
+        bars=(top, *others),
+        marker=bool(rng.random() < 0.06 * v),
+    )
+
+
+def _smooth(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Return a wide Gaussian blur, computed on a grid as coarse as the blur allows."""
+    factor = int(max(sigma / 2.5, 1))
+    if factor == 1:
+        return gaussian_filter(image, sigma, mode="nearest", truncate=3)
+    height, width = image.shape
+    padded = np.pad(image, ((0, -height % factor), (0, -width % factor)), mode="edge")
+    coarse = padded.reshape(padded.shape[0] // factor, factor, -1, factor).mean((1, 3))
+    coarse = gaussian_filter(coarse, sigma / factor, mode="nearest", truncate=3)
+    return enlarge(coarse, factor, height)
+
+
+def develop(
+    bones: np.ndarray, soft: np.ndarray, centre: Centre, rng: np.random.Generator, spacing: float
+) -> np.ndarray:
+    """Return the radiograph, float32 in [0, 1], of bones and soft tissue given as attenuation maps (H, W)."""
+    primary = np.exp(-(bones + soft))
+    signal = primary + centre.scatter * _smooth(primary, 12 / spacing)
+    photons = centre.dose * (spacing / 0.15) ** 2
+    signal = signal + np.sqrt(signal / photons) * rng.standard_normal(signal.shape, dtype=np.float32)
+    if centre.blur > 0.3 * spacing:
+        signal = gaussian_filter(signal, centre.blur / spacing, mode="nearest", truncate=2.5)
+    shown = -np.log(np.clip(signal, 0.01, None))
+    shown += centre.detail * (shown - _smooth(shown, 1.2 / spacing))
+    slow = _smooth(shown, 10 / spacing)
+    shown += centre.compression * np.where(slow > 0.4, 0.9 - slow, 0)
+    some = (slice(None, None, 4), slice(None, None, 4))
+    bone, tissue, values = bones[some] > 0.1, soft[some] > 0.3, shown[some]
+    dark = np.median(values[tissue & ~bone]) if (tissue & ~bone).any() else 0.8
+    bright = np.percentile(values[bone], 90) if bone.any() else 1.4
+    low, high = (np.log(grey / (1 - grey)) for grey in (centre.soft, centre.bone))
+    slope = (high - low) / max(bright - dark, 0.2)
+    image = 1 / (1 + np.exp(-(low + (shown - dark) * slope)))
+    bare = 1 / (1 + np.exp(-(low - (np.log1p(centre.scatter) + dark) * slope)))
+    image = centre.air + (1 - centre.air) * np.clip((image - bare) / (1 - bare), 0, 1)
+    return (image**centre.gamma).astype(np.float32)
+
+
+_GLYPHS = {"L": ("100", "100", "100", "100", "111"), "R": ("110", "101", "110", "101", "101")}
+
+
+def finish(image: np.ndarray, centre: Centre, rng: np.random.Generator, spacing: float, side: str) -> np.ndarray:
+    """Lay bars and marker over the radiograph, in radiograph orientation, and quantise it to 8 bits."""
+    size = image.shape[0]
+    if centre.marker:
+        cell = max(round(rng.uniform(0.7, 1.3) / spacing), 1)
+        glyph = np.kron(np.array([[c == "1" for c in row] for row in _GLYPHS[side]]), np.ones((cell, cell), bool))
+        y = int(rng.uniform(0.03, 0.9) * size)
+        x = int((rng.uniform(0.02, 0.1) if rng.random() < 0.5 else rng.uniform(0.85, 0.93)) * size)
+        patch = image[y : y + glyph.shape[0], x : x + glyph.shape[1]]
+        patch[glyph[: patch.shape[0], : patch.shape[1]]] = rng.uniform(0.85, 1.0)
+    if centre.inverted:
+        image = 1 - image
+    top, bottom, left, right = (round(bar / spacing) for bar in centre.bars)
+    image[:top] = 0
+    image[size - bottom :] = 0
+    image[:, :left] = 0
+    image[:, size - right :] = 0
+    return (np.round(image * 255) / 255).astype(np.float32)
