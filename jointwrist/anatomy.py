@@ -1,4 +1,4 @@
-"""Bones, joint surfaces and overlap pairs of RAM-W600: the single source of names, order and colours.
+"""Bones, joint surfaces, overlap pairs and erosion levels of RAM-W600: the single source of names, order and colours.
 
 Order, overlap pairs and spellings are those of the released data set (RAM-W600, arXiv 2507.05193, and its public code).
 """
@@ -39,7 +39,7 @@ class JointSurface:
         display: Name for people.
         spellings: Spellings met in the released folders, score file, COCO boxes and Metadata columns.
         bone: Index of the bone that bears the surface.
-        partners: Indices of the bones that it meets.
+        articulating_bones: Indices of the bones that it articulates with.
     """
 
     index: int
@@ -47,7 +47,7 @@ class JointSurface:
     display: str
     spellings: tuple[str, ...]
     bone: int
-    partners: tuple[int, ...]
+    articulating_bones: tuple[int, ...]
 
 
 BONES: tuple[Bone, ...] = (
@@ -83,6 +83,11 @@ JOINTS: tuple[JointSurface, ...] = (
     JointSurface(5, "DistalUlna", "Distal ulna", ("DU", "Ulna"), 2, (4, 1, 5)),
 )
 
+#: Joints on long bones, whose joint region is limited to the end near the articulating bones.
+LONG_BONE_JOINTS = tuple(
+    joint.index for joint in JOINTS if joint.name in ("Metacarpal1st", "DistalRadius", "DistalUlna")
+)
+
 #: Pairs of bones whose projections overlap, in the order of the release's evaluation code.
 OVERLAP_PAIRS: tuple[tuple[int, int], ...] = (
     (1, 6), (1, 4), (6, 7), (0, 6), (7, 9), (0, 11), (3, 12),
@@ -96,6 +101,10 @@ JOINT_NAMES: tuple[str, ...] = tuple(joint.name for joint in JOINTS)
 #: Sharp/van der Heijde erosion scores of one joint surface.
 SCORES: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
 NOT_SCORED = -1
+#: Levels of the ordinal erosion output: scores 0, 1, 2, and 3 to 5 together, for 3 and 5 are nearly absent in RAM-W600.
+EROSION_LEVELS = 4
+#: How the levels are written for people.
+LEVEL_LABELS: tuple[str, ...] = ("0", "1", "2", "3-5")
 #: Joint names as the release spells them in its score file and crop names.
 RELEASE_JOINT_NAMES: tuple[str, ...] = ("Metacarpal1st", "Trapzium", "Scaphoid", "Lunate", "DistalRadius", "DistalUlna")
 #: Metadata.xlsx columns of the joint scores, without the side suffix "_L" or "_R".

@@ -12,10 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jointwrist.anatomy import OVERLAP_PAIRS
-
-#: Levels of the ordinal erosion output: scores 0, 1, 2 and 3 to 5 (3 and 5 are nearly absent in RAM-W600).
-EROSION_LEVELS = 4
+from jointwrist.anatomy import EROSION_LEVELS, OVERLAP_PAIRS
 
 
 def mean_over(values: Tensor, images: Tensor | None = None) -> Tensor:

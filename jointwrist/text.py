@@ -1,10 +1,12 @@
-"""Text from elsewhere, such as the names of files, for people to read."""
+"""Text for people to read: the notice on every result, and file names made printable."""
 
 from __future__ import annotations
 
+NOTICE = "Research software, not a medical device: not for diagnosis or treatment."
+
 
 def printable(text: str) -> str:
-    """Escape what a terminal would obey, such as ESC, and bytes of a file name that are no characters."""
+    """Escape control characters, such as ESC, and bytes of a file name that are not valid text."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode("ascii")
         for character in text

@@ -19,7 +19,8 @@ from jointwrist.models.joint import JointWrist
 from jointwrist.registry import create_model, list_models, model_spec
 from jointwrist.weights import hub
 from jointwrist.weights.checkpoint import load_weights, save_weights
-from jointwrist.weights.hub import Published, find_checkpoint, find_weights, model_card
+from jointwrist.weights.hub import Published, find_checkpoint, find_weights
+from jointwrist.weights.model_card import model_card
 
 TRAINED = {
     "model": "jointwrist_tiny",

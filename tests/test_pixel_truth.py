@@ -121,11 +121,11 @@ def test_a_map_head_learns_where_the_erosion_is_and_the_score_reads_it():
         losses["loss"].backward()
         optimizer.step()
     output = model(image)
-    found = output.maps[:8, 0] > 0
+    found = output.heat_maps[:8, 0] > 0
     true = eroded[:8, ::2, ::2] > 0
     assert (found & true).sum() / (found | true).sum() > 0.8
     assert (output.logits[:8, 1] > output.logits[:8, 0]).all() and (output.logits[8:, 0] > output.logits[8:, 1]).all()
-    peak = torch.autograd.grad(output.logits[:, 1].sum(), output.maps if output.maps.requires_grad else image)
+    peak = torch.autograd.grad(output.logits[:, 1].sum(), output.heat_maps if output.heat_maps.requires_grad else image)
     assert peak[0].abs().sum() > 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torchvision.ops
@@ -9,9 +10,10 @@ from torch import func
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from jointwrist.anatomy import JOINTS, bone_index
-from jointwrist.models.erosion import ErosionHead
-from jointwrist.ops.roi import LONG_BONE_JOINTS, jitter_boxes, joint_regions, masked_mean, moment_boxes, roi_align
+from jointwrist.anatomy import JOINTS, LONG_BONE_JOINTS, bone_index
+from jointwrist.models.erosion_head import ErosionHead
+from jointwrist.ops.drawn_roi import drawn_boxes, drawn_regions
+from jointwrist.ops.roi import jitter_boxes, joint_regions, masked_mean, moment_boxes, roi_align
 
 
 def square(x0: int, y0: int, x1: int, y1: int, size: int = 64) -> torch.Tensor:
@@ -40,22 +42,22 @@ def test_empty_mask_is_invalid_and_gives_the_whole_image():
     assert not valid.any() and torch.equal(boxes[0, 0], torch.tensor([0.0, 0.0, 128.0, 128.0]))
 
 
-def test_long_bone_counts_only_near_its_partner():
+def test_long_bone_counts_only_near_its_articulating_bones():
     masks = torch.zeros(1, 14, 64, 64)
     radius, scaphoid = bone_index("DistalRadius"), bone_index("Scaphoid")
     masks[0, radius] = square(20, 30, 44, 64)
     masks[0, scaphoid] = square(24, 18, 36, 30)
-    surface = joint_regions(masks).surface[0, 4]
+    surface = joint_regions(masks).joint[0, 4]
     assert surface[31, 30] > 0.9 and surface[60, 30] == 0
 
 
-def test_contour_band_lies_on_the_contour_and_ring_outside():
+def test_the_boundary_band_lies_on_the_boundary_and_the_outer_band_outside():
     masks = torch.zeros(1, 14, 64, 64)
     lunate = square(20, 20, 40, 40)
     masks[0, bone_index("Lunate")] = lunate
     regions = joint_regions(masks)
-    assert regions.contour[0, 3, 20, 30] == 1 and regions.contour[0, 3, 30, 30] == 0
-    assert (regions.ring[0, 3] * lunate).sum() == 0 and regions.ring[0, 3].sum() > 0
+    assert regions.boundary_band[0, 3, 20, 30] == 1 and regions.boundary_band[0, 3, 30, 30] == 0
+    assert (regions.outer_band[0, 3] * lunate).sum() == 0 and regions.outer_band[0, 3].sum() > 0
 
 
 def test_masked_mean_of_a_constant_is_the_constant():
@@ -73,16 +75,16 @@ def test_jitter_keeps_boxes_square_and_near():
     assert torch.allclose(side[..., 0], side[..., 1]) and ((moved - boxes).abs() <= 8).all()
 
 
-def test_partners_are_those_of_the_anatomy():
+def test_articulating_bones_are_those_of_the_anatomy():
     for bone in range(14):
         masks = torch.zeros(1, 14, 8, 8)
         masks[0, bone] = 1
         regions = joint_regions(masks)
-        assert [joint.index for joint in JOINTS if regions.partners[0, joint.index].all()] == [
-            joint.index for joint in JOINTS if bone in joint.partners
+        assert [joint.index for joint in JOINTS if regions.articulating_bones[0, joint.index].all()] == [
+            joint.index for joint in JOINTS if bone in joint.articulating_bones
         ]
         own = [joint.index for joint in JOINTS if joint.bone == bone and joint.index not in LONG_BONE_JOINTS]
-        assert [joint.index for joint in JOINTS if regions.surface[0, joint.index].any()] == own
+        assert [joint.index for joint in JOINTS if regions.joint[0, joint.index].any()] == own
 
 
 def test_boxes_and_means_are_those_of_float32_under_autocast():
@@ -92,13 +94,13 @@ def test_boxes_and_means_are_those_of_float32_under_autocast():
     features = torch.rand(3, 32, 48, 48).bfloat16()
     with torch.autocast("cpu", torch.bfloat16):
         regions = joint_regions(masks)
-        boxes, _ = moment_boxes(regions.surface, 8.0)
-        mean = masked_mean(features, regions.surface)
+        boxes, _ = moment_boxes(regions.joint, 8.0)
+        mean = masked_mean(features, regions.joint)
     exact = joint_regions(masks)
     assert all(found.dtype == torch.float32 for found in (*regions, boxes, mean))
-    assert (boxes - moment_boxes(exact.surface, 8.0)[0]).abs().max() < 0.01
-    truth = torch.einsum("bchw,bjhw->bjc", features.double(), exact.surface.double())
-    truth = truth / exact.surface.double().sum((-2, -1)).clamp_min(1.0)[..., None]
+    assert (boxes - moment_boxes(exact.joint, 8.0)[0]).abs().max() < 0.01
+    truth = torch.einsum("bchw,bjhw->bjc", features.double(), exact.joint.double())
+    truth = truth / exact.joint.double().sum((-2, -1)).clamp_min(1.0)[..., None]
     assert (mean - truth).abs().max() < 1e-5
 
 
@@ -143,9 +145,26 @@ def test_forward_derivative_of_the_erosion_head_is_a_finite_difference():
     detail, tangent = torch.rand(2, 1, 1, 64, 64)
 
     def maps(detail):
-        return head(masks, features, detail).maps
+        return head(masks, features, detail).heat_maps
 
     with sdpa_kernel(SDPBackend.MATH):  # PyTorch refuses the forward derivative of its fused attention
         _, found = func.jvp(maps, (detail,), (tangent,))
     difference = (maps(detail + 5e-3 * tangent) - maps(detail - 5e-3 * tangent)) / 1e-2
     assert (found - difference).norm() < 0.05 * difference.norm() and difference.norm() > 0
+
+
+def test_regions_and_boxes_of_drawn_masks_are_those_of_probabilities_0_and_1():
+    generator = np.random.default_rng(3)
+    masks = np.zeros((14, 90, 120), bool)
+    for bone in range(12):  # the last two bones are not there
+        y, x = generator.integers(0, 60, 2)
+        masks[bone, y : y + 40, x : x + 30] = generator.random((min(40, 90 - y), 30)) < 0.9
+    expected = joint_regions(torch.from_numpy(masks)[None].float())
+    found = drawn_regions(masks)
+    np.testing.assert_allclose(found.joint, expected.joint[0], atol=1e-6)
+    np.testing.assert_allclose(found.outer_band, expected.outer_band[0], atol=1e-6)
+    found.joint[3] = 0
+    boxes, valid = drawn_boxes(found.joint)
+    expected_boxes, expected_valid = moment_boxes(torch.from_numpy(found.joint)[None], 1.0)
+    assert valid.tolist() == expected_valid[0].tolist() and 0 < valid.sum() < 6
+    np.testing.assert_allclose(boxes, expected_boxes[0], rtol=1e-5)

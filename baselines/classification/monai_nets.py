@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from jointwrist.errors import require
-from jointwrist.models.crop_map import CropOutput, MapHead
+from jointwrist.models.crop_heat_map import CropOutput, HeatMapHead
 from jointwrist.registry import ModelSpec, register_model
 
 #: Channels of the four stages.
@@ -30,7 +30,7 @@ def resnet(in_chans: int = 1, num_classes: int = 2, map_head: bool = False) -> n
     Args:
         in_chans: Channels of the image.
         num_classes: Logits.
-        map_head: Draw a map of the eroded area too, which the score reads; see `jointwrist.models.crop_map`.
+        map_head: Add a heat map of the eroded area, on which the score depends; see `jointwrist.models.crop_heat_map`.
     """
     nets = require("monai.networks.nets", "baselines")
     network = nets.ResNet(
@@ -56,7 +56,7 @@ class MappedResNet(nn.Module):
     def __init__(self, network: nn.Module):
         super().__init__()
         network.fc = nn.Identity()
-        self.network, self.head = network, MapHead(WIDTHS)
+        self.network, self.head = network, HeatMapHead(WIDTHS)
 
     def forward(self, image: Tensor) -> CropOutput:
         """Score (N, C, P, P) crops and draw maps of P/2 pixels."""

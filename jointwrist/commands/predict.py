@@ -243,8 +243,7 @@ def hand_stem(stem: str, side: str, taken: set[str]) -> str:
 
 def summary(result: WristResult) -> str:
     """One line on a result, with what puts it in doubt."""
-    from jointwrist.anatomy import JOINTS
-    from jointwrist.inference.result import LEVEL_LABELS
+    from jointwrist.anatomy import JOINTS, LEVEL_LABELS
 
     hand = {"L": ", left hand", "R": ", right hand"}[result.side] if result.radiograph.field else ""
     text = f"{result.name}{hand}: {len(result.bones)} of 14 bones"

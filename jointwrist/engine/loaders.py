@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, ConcatDataset, DataLoader, Dataset
 
-from jointwrist.anatomy import NUM_JOINTS
+from jointwrist.anatomy import EROSION_LEVELS, NUM_JOINTS
 from jointwrist.config import build
 from jointwrist.data.batches.hand_pairs import other_hands, study_batches
 from jointwrist.data.batches.samplers import EpochBatches, FreshBatches, ProcessBatches
@@ -30,7 +30,7 @@ from jointwrist.engine.leaks import (
 from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.stop import leave_signals_to_parent
 from jointwrist.errors import DataError
-from jointwrist.losses import EROSION_LEVELS, level_log_odds, score_levels
+from jointwrist.losses import level_log_odds, score_levels
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.stream import PhantomCropStream, PhantomStream
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jointwrist.anatomy import BONES, JOINTS
+from jointwrist.anatomy import BONES, JOINTS, LEVEL_LABELS
 from jointwrist.errors import DataError
 from jointwrist.files import atomic, write_text
 from jointwrist.inference.joint_space import SPACES, JointSpace, joint_space
 from jointwrist.inference.registration import Similarity, register
-from jointwrist.inference.result import LEVEL_LABELS, NOTICE, WristResult
+from jointwrist.inference.result import WristResult
 from jointwrist.inference.upright import square_result
 from jointwrist.inference.visits import visit_cautions
+from jointwrist.text import NOTICE
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jointwrist import __version__
-from jointwrist.anatomy import BONE_NAMES, BONES, JOINTS, NOT_SCORED, NUM_BONES
+from jointwrist.anatomy import BONE_NAMES, BONES, JOINTS, LEVEL_LABELS, NOT_SCORED, NUM_BONES
 from jointwrist.data.formats.bit_map import read_bits, write_npz, write_png
 from jointwrist.data.sample import pack_masks
 from jointwrist.files import atomic, write_text
-from jointwrist.text import printable
+from jointwrist.text import NOTICE, printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,13 +23,10 @@ if TYPE_CHECKING:
     from jointwrist.data.radiograph import Radiograph
     from jointwrist.inference.views import Uncertainty
 
-NOTICE = "Research software, not a medical device: not for diagnosis or treatment."
 UNKNOWN_SIDE = "Side not known, taken for a right hand: say it with --side, or end the file name in _L or _R."
 #: Smallest share of the radiograph's field that counts as a bone; in RAM-W600's field of view the smallest bone covers
 #: 1 %.
 MIN_BONE_SHARE = 1e-4
-#: How people write the predicted levels: the highest stands for the scores 3 to 5.
-LEVEL_LABELS = ("0", "1", "2", "3-5")
 
 
 @dataclass(frozen=True)

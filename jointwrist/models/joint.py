@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from jointwrist.hub_mixin import PretrainedMixin
 from jointwrist.models.decoder import Decoder
 from jointwrist.models.encoder import build_encoder
-from jointwrist.models.erosion import ErosionHead
+from jointwrist.models.erosion_head import ErosionHead
 from jointwrist.registry import ModelSpec, register_model
-from jointwrist.weights.hub import PretrainedMixin
 
 
 class JointOutput(NamedTuple):
@@ -124,7 +124,7 @@ class JointWrist(PretrainedMixin, nn.Module):
             masks = torch.where(chosen[:, None, None, None], forced_masks.to(masks.dtype), masks)
         erosion = self.erosion(masks, features, image if detail is None else detail, other)
         return JointOutput(
-            mask_logits, distance_logits, erosion.logits, erosion.boxes, erosion.valid, erosion.maps, erosion.crops
+            mask_logits, distance_logits, erosion.logits, erosion.boxes, erosion.valid, erosion.heat_maps, erosion.crops
         )
 
 

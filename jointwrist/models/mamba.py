@@ -139,6 +139,9 @@ class SS2D(nn.Module):
 class VSSBlock(nn.Module):
     """Pre-norm residual pair of SS2D and an MLP, on (B, H, W, C)."""
 
+    #: Published weights that fit this block; see `jointwrist.weights.pretrained`.
+    pretrained_kind = "VMamba"
+
     def __init__(self, dim: int, drop_path: float = 0.0, mlp_ratio: float = 4.0, backend: str = "auto"):
         super().__init__()
         self.norm = nn.LayerNorm(dim)

@@ -18,6 +18,9 @@ class SwinBlock(nn.Module):
         drop_path: Stochastic depth.
     """
 
+    #: Published weights that fit this block; see `jointwrist.weights.pretrained`.
+    pretrained_kind = "Swin"
+
     def __init__(self, dim: int, heads: int, window: int = 8, shifted: bool = False, drop_path: float = 0.0):
         super().__init__()
         self.block = SwinTransformerBlock(

@@ -1,4 +1,7 @@
-"""Where the joint surfaces lie under the predicted bone masks: weights, bands, boxes and crops."""
+"""Regions of interest (ROIs) of the six joints, computed from predicted bone masks: soft regions, boxes and crops.
+
+`jointwrist.ops.drawn_roi` computes the same regions and boxes of drawn masks without PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -10,54 +13,55 @@ import torch.nn.functional as F
 import torchvision.ops
 from torch import Tensor
 
-from jointwrist.anatomy import JOINTS
+from jointwrist.anatomy import JOINTS, LONG_BONE_JOINTS
 from jointwrist.ops.derivatives import operators_needed
 
-#: Joints on long bones, which count at their joint end only.
-LONG_BONE_JOINTS = tuple(
-    joint.index for joint in JOINTS if joint.name in ("Metacarpal1st", "DistalRadius", "DistalUlna")
-)
 _BONES = [joint.bone for joint in JOINTS]
 
 
 class JointRegions(NamedTuple):
-    """Soft regions of the six joint surfaces at one resolution, each (B, 6, h, w) in [0, 1]."""
+    """Soft regions of the six joints at one resolution, each (B, 6, h, w) in [0, 1].
 
-    surface: Tensor
-    partners: Tensor
-    contour: Tensor
-    ring: Tensor
+    Attributes:
+        joint: Mask of the bone that bears the joint surface; of a long bone, its end near the articulating bones.
+        articulating_bones: Masks of the bones that it articulates with.
+        boundary_band: Band of pixels on both sides of the boundary of that bone, within reach of the joint.
+        outer_band: Band of pixels just outside that boundary, within reach of the joint.
+    """
+
+    joint: Tensor
+    articulating_bones: Tensor
+    boundary_band: Tensor
+    outer_band: Tensor
 
 
 def joint_regions(masks: Tensor, reach: float = 0.07) -> JointRegions:
-    """Weigh every pixel by how much it belongs to each joint surface.
+    """Compute the soft regions of each joint from bone masks.
 
     Args:
         masks: (B, 14, h, w) mask probabilities; differentiable.
-        reach: How far from its partners a long bone still counts, as a fraction of the side.
-
-    Returns:
-        The surface (own mask, near the partners for long bones), the partners, the band on the contour, and the ring
-        outside it.
+        reach: Distance from the articulating bones up to which a long bone belongs to the joint, as a fraction of the
+            image side.
     """
     # no matrix product: autocast would round it to 16 bits, and the boxes follow from the sums
     bones = _full(masks).unbind(1)
     own = torch.stack([bones[bone] for bone in _BONES], 1)
-    partners = torch.stack([sum(bones[bone] for bone in joint.partners) for joint in JOINTS], 1).clamp(max=1)
+    articulating = [sum(bones[bone] for bone in joint.articulating_bones) for joint in JOINTS]
+    articulating = torch.stack(articulating, 1).clamp(max=1)
     radius = max(int(reach * masks.shape[-1]), 1)
-    near = torch.ones_like(partners)
+    near = torch.ones_like(articulating)
     for joint in LONG_BONE_JOINTS:
-        near[:, joint] = _nearness(partners[:, joint], radius)
+        near[:, joint] = _nearness(articulating[:, joint], radius)
     outer = F.max_pool2d(own, 3, 1, 1)
     inner = -F.max_pool2d(-own, 3, 1, 1)
     wide = F.max_pool2d(outer, 3, 1, 1)
-    return JointRegions(own * near, partners, (outer - inner) * near, (wide - own) * near)
+    return JointRegions(own * near, articulating, (outer - inner) * near, (wide - own) * near)
 
 
-def _nearness(partners: Tensor, radius: int) -> Tensor:
-    """How near (B, h, w) pixels are to the partners: 1 up to about `radius` pixels away, then falling to 0."""
-    near = partners[:, None]
-    # a large window is a row of windows in a column of them
+def _nearness(masks: Tensor, radius: int) -> Tensor:
+    """Nearness of each pixel to (B, h, w) masks: 1 up to about `radius` pixels away, then falling to 0."""
+    near = masks[:, None]
+    # a square window is separable into a column and a row
     for kernel in ((2 * radius + 1, 1), (1, 2 * radius + 1)):
         near = F.max_pool2d(near, kernel, 1, (kernel[0] // 2, kernel[1] // 2))
     return F.avg_pool2d(near, 2 * (radius // 2) + 1, 1, radius // 2)[:, 0]
@@ -65,9 +69,9 @@ def _nearness(partners: Tensor, radius: int) -> Tensor:
 
 @torch.no_grad()
 def moment_boxes(weight: Tensor, scale: float, extent: float = 2.4, margin: float = 0.02) -> tuple[Tensor, Tensor]:
-    """Square boxes round thresholded weights, from their first and second moments.
+    """Compute square boxes around thresholded weights, from their first and second moments.
 
-    Thresholding matters: moments of the raw probabilities let far, faint pixels blow the box up.
+    Thresholding matters: with raw probabilities, faint pixels far away would enlarge the box.
 
     Args:
         weight: (B, J, h, w) in [0, 1].
@@ -77,7 +81,7 @@ def moment_boxes(weight: Tensor, scale: float, extent: float = 2.4, margin: floa
 
     Returns:
         Boxes (B, J, 4) float32 as x0, y0, x1, y1, pixel edges at integers; and (B, J) bool, False where fewer than
-        four pixels stand above the threshold: those boxes are the whole image.
+        four pixels exceed the threshold; those boxes are the whole image.
     """
     height, width = weight.shape[-2:]
     inside = (weight > 0.5).float()
@@ -92,7 +96,7 @@ def moment_boxes(weight: Tensor, scale: float, extent: float = 2.4, margin: floa
     spread_y = (rows * (y - centre_y[..., None]) ** 2).sum(-1) / count
     half = extent * torch.maximum(spread_x, spread_y).sqrt() + margin * width
     boxes = torch.stack([centre_x - half, centre_y - half, centre_x + half, centre_y + half], -1)
-    # filled where it lies: sending it there would wait for a GPU
+    # filled on the device: a copy to a GPU would wait for it
     whole = torch.cat([boxes.new_zeros(2), boxes.new_full((1,), width), boxes.new_full((1,), height)])
     return torch.where(valid[..., None], boxes, whole) * scale, valid
 
@@ -107,14 +111,14 @@ def jitter_boxes(boxes: Tensor, amount: float) -> Tensor:
 
 
 def roi_align(maps: Tensor, rois: Tensor, side: int, scale: float) -> Tensor:
-    """Cut boxes out of maps (He et al., Mask R-CNN, arXiv 1703.06870, section 3), each pixel the mean of 2 x 2 samples.
+    """Crop boxes from feature maps by ROIAlign (Mask R-CNN, arXiv 1703.06870, section 3), 2 x 2 samples per pixel.
 
-    torchvision's kernel has no forward-mode derivative: it gives zero. Where one is asked for, or a transform of
-    `torch.func`, the crops are computed in PyTorch's operators. There is no derivative by the boxes.
+    torchvision's kernel returns zero as its forward-mode derivative. Where one is needed, or under a transform of
+    `torch.func`, the crops are computed with PyTorch's operators. There is no derivative with respect to the boxes.
 
     Args:
         maps: (B, C, h, w).
-        rois: (K, 5) index in the batch, x0, y0, x1, y1, pixel edges at integers; of the same dtype.
+        rois: (K, 5) batch index, x0, y0, x1, y1, pixel edges at integers; same dtype as `maps`.
         side: Side of a crop.
         scale: Pixels of `maps` per pixel of the boxes.
 
@@ -130,10 +134,10 @@ def roi_align(maps: Tensor, rois: Tensor, side: int, scale: float) -> Tensor:
 
 
 def _sampling(start: Tensor, stop: Tensor, side: int, length: int) -> Tensor:
-    """Weights (K, side, length) of pixels along one axis, the mean of two linear interpolations for each pixel cut."""
+    """Weights (K, side, length) of the pixels along one axis: the mean of two linear interpolations per crop pixel."""
     steps = (torch.arange(2 * side, device=start.device, dtype=start.dtype) + 0.5) / (2 * side)
     at = start[:, None] + (stop - start)[:, None] * steps - 0.5
-    # as torchvision: samples up to a pixel outside repeat the border, further ones are 0
+    # as torchvision: samples up to one pixel outside repeat the border, those further away are 0
     inside = (at >= -1) & (at <= length)
     pixels = torch.arange(length, device=start.device, dtype=start.dtype)
     weights = (1 - (at.clamp(0, length - 1)[..., None] - pixels).abs()).clamp_min(0) * inside[..., None]
@@ -141,9 +145,9 @@ def _sampling(start: Tensor, stop: Tensor, side: int, length: int) -> Tensor:
 
 
 def masked_mean(features: Tensor, weight: Tensor) -> Tensor:
-    """Mean of (B, C, h, w) features under (B, J, h, w) weights, (B, J, C); weights without mass give 0.
+    """Weighted mean of (B, C, h, w) features with (B, J, h, w) weights: (B, J, C), 0 where the weights are 0.
 
-    In float32 also under autocast: sums over thousands of pixels in 16 bits keep two digits.
+    Computed in float32 also under autocast, since 16-bit sums over thousands of pixels keep only two digits.
     """
     features, weight, device = _full(features), _full(weight), features.device.type
     with torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext():
@@ -152,5 +156,5 @@ def masked_mean(features: Tensor, weight: Tensor) -> Tensor:
 
 
 def _full(tensor: Tensor) -> Tensor:
-    """Bring 16-bit numbers to float32."""
+    """Convert 16-bit floats to float32."""
     return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jointwrist.anatomy import BONES, JOINTS
+from jointwrist.anatomy import BONES, JOINTS, LEVEL_LABELS
 from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.data.dicom.lut import read_table
-from jointwrist.inference.result import LEVEL_LABELS, NOTICE
 from jointwrist.ops.outlines import closed_outlines
 from jointwrist.outputs.dicom_source import mark_deidentified, new_instance, source_dataset
 from jointwrist.outputs.overlay import ERODED, HEALTHY
+from jointwrist.text import NOTICE
 
 if TYPE_CHECKING:
     from highdicom.pr import (

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jointwrist import __version__
-from jointwrist.anatomy import JOINTS, JointSurface
+from jointwrist.anatomy import JOINTS, LEVEL_LABELS, JointSurface
 from jointwrist.data.dicom.header import silence_header_warnings
-from jointwrist.inference.result import LEVEL_LABELS
 from jointwrist.outputs.dicom_source import (
     BONE_CODES,
     MANUFACTURER,

@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
-from jointwrist.anatomy import BONES, JOINTS
+from jointwrist.anatomy import BONES, JOINTS, LEVEL_LABELS
 from jointwrist.data.radiograph import Radiograph
-from jointwrist.inference.result import LEVEL_LABELS, NOTICE, WristResult
+from jointwrist.inference.result import WristResult
+from jointwrist.text import NOTICE
 
 RADIOGRAPH_SIDE = 960
 PANEL_WIDTH = 360

@@ -93,7 +93,7 @@ def _surface(bodies: list[Body], joint: JointSurface, field_of_view: float) -> t
     """Return the bone that bears a joint surface and the surface's visible contour."""
     body = next(b for b in bodies if b.channel == joint.bone)
     others = [b for b in bodies if b.group != body.group]
-    partners = [b for b in others if b.channel in joint.partners and b.name == b.group]
+    partners = [b for b in others if b.channel in joint.articulating_bones and b.name == b.group]
     return body, erosion.joint_surface(body, partners, others, field_of_view)
 
 

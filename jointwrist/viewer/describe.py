@@ -12,8 +12,9 @@ from jointwrist.anatomy import BONES, JOINTS
 from jointwrist.inference.comparison import Comparison
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.registration import Similarity
-from jointwrist.inference.result import NOTICE, WristResult
+from jointwrist.inference.result import WristResult
 from jointwrist.outputs.svg import outline_path
+from jointwrist.text import NOTICE
 from jointwrist.weights.hub import SHIPPED, find_weights
 
 #: What the page says of a hand that nothing tells.

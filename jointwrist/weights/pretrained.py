@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from timm.layers import resize_rel_pos_bias_table
-from torch import Tensor
+from torch import Tensor, nn
 
 from jointwrist.errors import DataError
-from jointwrist.models.encoder import Encoder
-from jointwrist.models.mamba import VSSBlock
-from jointwrist.models.swin import SwinBlock
 from jointwrist.weights.checkpoint import read_checkpoint
 from jointwrist.weights.hub import find_checkpoint
 
-#: What tells the two kinds of file apart, and the block of ours that each fills.
-SOURCES = {"VMamba": ("op.x_proj_weight", VSSBlock), "Swin": ("attn.qkv.weight", SwinBlock)}
+#: End of the keys by which each kind of file is recognised. A block of the encoder names the kind that fits it in its
+#: attribute `pretrained_kind`.
+SOURCES = {"VMamba": "op.x_proj_weight", "Swin": "attn.qkv.weight"}
 _BLOCK = re.compile(r"layers\.(\d+)\.blocks\.(\d+)\.(.+)")
 _DOWNSAMPLE = re.compile(r"layers\.(\d+)\.downsample\.([13])\.(weight|bias)")
 
@@ -54,7 +52,7 @@ class PretrainedReport:
         )
 
 
-def load_pretrained(encoder: Encoder, source: str | Path) -> PretrainedReport:
+def load_pretrained(encoder: nn.Module, source: str | Path) -> PretrainedReport:
     """Load the blocks of a classifier into the blocks of the same kind, in place.
 
     VMamba's blocks are counted from the first of a stage, as its first blocks are Mamba in the hybrid encoder, and
@@ -63,7 +61,8 @@ def load_pretrained(encoder: Encoder, source: str | Path) -> PretrainedReport:
     starts at full resolution. Tables of relative positions are interpolated to our window.
 
     Args:
-        encoder: Of size "base" for VMamba-T (`vssm1_tiny_0230s`: one state, ratio 1) and Swin-T or Swin-S.
+        encoder: `jointwrist.models.encoder.Encoder`, of size "base" for VMamba-T (`vssm1_tiny_0230s`: one state,
+            ratio 1) and Swin-T or Swin-S.
         source: Safetensors or `torch.save` file of a state dict, alone or under "model" or "state_dict": a local
             one, or a repository of the Hugging Face hub or a file of one (see
             `jointwrist.weights.hub.find_checkpoint`).
@@ -73,7 +72,7 @@ def load_pretrained(encoder: Encoder, source: str | Path) -> PretrainedReport:
     """
     path = find_checkpoint(source)
     state, _ = read_checkpoint(path)
-    source = next((s for s, (mark, _) in SOURCES.items() if any(key.endswith(f".{mark}") for key in state)), None)
+    source = next((s for s, mark in SOURCES.items() if any(key.endswith(f".{mark}") for key in state)), None)
     if source is None:
         raise DataError(f"{path}: neither weights of VMamba nor of timm's Swin; no key ends in those of their blocks")
     own, depths = encoder.state_dict(), _depths(state)
@@ -106,13 +105,13 @@ def _depths(state: dict[str, Tensor]) -> dict[int, int]:
     return depths
 
 
-def _place(key: str, source: str, encoder: Encoder, depths: dict[int, int]) -> tuple[str | None, str]:
+def _place(key: str, source: str, encoder: nn.Module, depths: dict[int, int]) -> tuple[str | None, str]:
     """Name in the encoder, or None; and why there is none should it not exist."""
     if match := _BLOCK.fullmatch(key):
         stage, block, rest = int(match[1]), int(match[2]), match[3]
         blocks = encoder.stages[stage] if stage < len(encoder.stages) else []
         index = block if source == "VMamba" else block + len(blocks) - depths[stage]
-        if not (0 <= index < len(blocks) and isinstance(blocks[index], SOURCES[source][1])):
+        if not (0 <= index < len(blocks) and _fits(blocks[index], source)):
             return None, f"the encoder has no such block of {source}"
         if source == "Swin":
             return f"stages.{stage}.{index}.block.{rest}", "derived from the size of the window"
@@ -125,10 +124,14 @@ def _place(key: str, source: str, encoder: Encoder, depths: dict[int, int]) -> t
     if key.startswith("patch_embed."):
         return None, "the encoder has a stem of its own"
     if match := re.fullmatch(r"(?:classifier\.)?norm\.(weight|bias)", key):
-        if isinstance(encoder.stages[-1][-1], SOURCES[source][1]):
+        if _fits(encoder.stages[-1][-1], source):
             return f"norms.{len(encoder.stages) - 1}.{match[1]}", "the encoder has no such norm"
         return None, f"the last block of the encoder is not of {source}"
     return None, "belongs to the classifier" if "head" in key else "the encoder has no counterpart"
+
+
+def _fits(block: nn.Module, source: str) -> bool:
+    return getattr(block, "pretrained_kind", None) == source
 
 
 def _fit(name: str, value: Tensor, own: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from jointwrist.benchmark.report.gallery import gallery
 from jointwrist.benchmark.report.svg import colour, line_chart, quartile_chart, strip_chart
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.files import write_text
-from jointwrist.inference.result import NOTICE
+from jointwrist.text import NOTICE
 
 #: Quantities of the per-bone charts: column, title, factor.
 BONE_FIGURES = (("dsc", "DSC %", 100), ("nsd", "NSD %", 100), ("msd", "MSD px", 1))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from jointwrist.anatomy import BONE_NAMES, JOINTS, NOT_SCORED, RELEASE_JOINT_NAMES
@@ -26,7 +25,7 @@ from jointwrist.data.importers.patient_table import Row
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.files import whole_folder, write_text
-from jointwrist.ops.roi import joint_regions, moment_boxes
+from jointwrist.ops.drawn_roi import drawn_boxes, drawn_regions
 
 #: Shares of the patients in train, val and test, about those of RAM-W600.
 SHARES = (0.7, 0.1, 0.2)
@@ -223,8 +222,7 @@ def _write_erosions(path: Path, eroded: np.ndarray) -> None:
 def _joint_boxes(masks: np.ndarray, entry: Entry, source: Path) -> np.ndarray:
     """Return (6, 4) whole-number boxes x0, y0, x1, y1 within the image, nan round joints whose bone was not drawn."""
     height, width = masks.shape[1:]
-    surface = joint_regions(torch.from_numpy(masks)[None].float()).surface
-    boxes, valid = (tensor[0].numpy() for tensor in moment_boxes(surface, 1.0))
+    boxes, valid = drawn_boxes(drawn_regions(masks).joint)
     for joint in JOINTS:
         if entry.scores[joint.index] != NOT_SCORED and not valid[joint.index]:
             raise DataError(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from jointwrist.anatomy import JOINTS
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.shapes.region import Note, combine
-from jointwrist.ops.roi import joint_regions
+from jointwrist.ops.drawn_roi import drawn_regions
 
 _JOINT_OF_BONE = {joint.bone: joint.index for joint in JOINTS}
 
@@ -41,8 +40,8 @@ def draw_erosions(
         drawn = combine([region], size, note)
         if bone is None:
             if places is None:
-                regions = joint_regions(torch.from_numpy(masks)[None].float())
-                places = (regions.surface + regions.ring)[0].numpy()
+                regions = drawn_regions(masks)
+                places = regions.joint + regions.outer_band
             covered = places[:, drawn].sum(1)
             if not covered.any():
                 elsewhere += 1

@@ -11,7 +11,7 @@ from jointwrist.engine.batches import CropBatch
 from jointwrist.engine.case_results import CaseResults
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks.base import Losses, Task, heat_map_loss, process_weight
-from jointwrist.models.crop_map import CropOutput
+from jointwrist.models.crop_heat_map import CropOutput
 
 
 class ErosionTask(Task[CropBatch, CropBatch, Tensor | CropOutput]):

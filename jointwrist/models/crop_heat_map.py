@@ -1,4 +1,4 @@
-"""A map of the eroded area on the features of a crop classifier, as the joint network's erosion head draws one."""
+"""Erosion heat map head of a crop classifier, the counterpart of that of the joint network's erosion head."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from jointwrist.models.blocks import conv_block
 
 
 class CropOutput(NamedTuple):
-    """Output of a classifier with a map head.
+    """Output of a classifier with a heat map head.
 
     Attributes:
         logits: (N, 2), healthy and eroded.
-        maps: (N, 1, h, w) logits of the eroded area in the crop.
+        heat_maps: (N, 1, h, w) logits of erosion at each pixel of the crop.
     """
 
     logits: Tensor
-    maps: Tensor
+    heat_maps: Tensor
 
 
-class MapHead(nn.Module):
-    """Decoder from a classifier's features to a map of the eroded area, and the score that reads the map.
+class HeatMapHead(nn.Module):
+    """Heat map decoder on a classifier's features, and a score that uses the heat map.
 
-    The decoder is a feature pyramid (Lin et al., arXiv 1612.03144). The score takes what the joint network's takes:
-    the mean of the coarsest features, the finest ones where the map is high, and the mean of the map's highest pixels.
+    The decoder is a feature pyramid (Lin et al., arXiv 1612.03144). As in the joint network, the score depends on the
+    mean of the coarsest features, the finest features weighted by the heat map, and the mean of its highest pixels.
 
     Args:
-        channels: Channels of the features, from fine to coarse.
+        channels: Channels of the feature maps, from fine to coarse.
         width: Channels of the decoder.
-        top: Highest pixels of the map whose mean joins the score.
+        top: Number of highest heat map pixels whose mean enters the score.
     """
 
     def __init__(self, channels: Sequence[int], width: int = 32, top: int = 25):
@@ -47,12 +47,12 @@ class MapHead(nn.Module):
         self.gain = nn.Parameter(torch.tensor(0.3))
 
     def forward(self, features: Sequence[Tensor]) -> CropOutput:
-        """Score and draw, from (N, C_i, h_i, w_i) features; the map has the size of the finest."""
+        """Compute scores and heat maps from (N, C_i, h_i, w_i) features; heat maps have the size of the finest."""
         up = self.narrow[-1](features[-1])
         for feature, narrow, smooth in zip(features[-2::-1], self.narrow[-2::-1], self.smooth[::-1], strict=True):
             up = smooth(narrow(feature) + F.interpolate(up, feature.shape[-2:], mode="bilinear"))
-        maps = self.draw(up)
-        attended = (up.flatten(2) * maps.flatten(2).softmax(-1)).sum(-1)
-        peak = maps.flatten(1).topk(min(self.top, maps[0].numel()), 1).values.mean(1, keepdim=True)
+        heat_maps = self.draw(up)
+        attended = (up.flatten(2) * heat_maps.flatten(2).softmax(-1)).sum(-1)
+        highest = heat_maps.flatten(1).topk(min(self.top, heat_maps[0].numel()), 1).values
         logits = self.score(torch.cat([features[-1].mean((-2, -1)), attended], 1))
-        return CropOutput(logits + F.pad(self.gain * peak, (1, 0)), maps)
+        return CropOutput(logits + F.pad(self.gain * highest.mean(1, keepdim=True), (1, 0)), heat_maps)

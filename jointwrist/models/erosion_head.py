@@ -1,4 +1,4 @@
-"""The erosion head: six joint surfaces, found and described by the predicted bone masks."""
+"""The erosion head: an ordinal erosion level of six joint surfaces, from ROIs of the predicted bone masks."""
 
 from __future__ import annotations
 
@@ -8,40 +8,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jointwrist.anatomy import NUM_JOINTS
-from jointwrist.losses import EROSION_LEVELS
+from jointwrist.anatomy import EROSION_LEVELS, NUM_JOINTS
 from jointwrist.models.blocks import conv_block
 from jointwrist.ops.roi import jitter_boxes, joint_regions, masked_mean, moment_boxes, roi_align
 
-#: Channels of a crop beside the image: own mask, partners' masks, joint weight.
+#: Mask channels of a crop: joint region, articulating bones, boundary band.
 MASK_CHANNELS = 3
 
 
 class ErosionOutput(NamedTuple):
-    """What the head says of six joint surfaces.
+    """Output of the erosion head, for six joint surfaces.
 
     Attributes:
         logits: (B, 6, K) logits of P(level > k), K = 3.
-        boxes: (B, 6, 4) crops in input pixels.
+        boxes: (B, 6, 4) boxes of the crops in input pixels.
         valid: (B, 6) bool, False where the bone was not found.
-        maps: (B, 6, P/2, P/2) logits of the eroded area in the crop.
+        heat_maps: (B, 6, P/2, P/2) logits of erosion at each pixel of the crop.
         crops: (B, 6, P, P) image crops, for display.
     """
 
     logits: Tensor
     boxes: Tensor
     valid: Tensor
-    maps: Tensor
+    heat_maps: Tensor
     crops: Tensor
 
 
 class CropNetwork(nn.Module):
-    """Small U-shaped network over one joint crop: a descriptor and a map of the eroded area.
+    """Small U-shaped network on one joint crop, with a descriptor and an erosion heat map as output.
 
     Args:
         in_channels: Channels of the crop.
-        feature_channels: Channels of decoder features that join at half the crop's side.
-        width: Channels of the first stage; doubled at every further one.
+        feature_channels: Channels of the decoder features, concatenated at half the crop's side.
+        width: Channels of the first stage; each further stage has twice as many.
     """
 
     def __init__(self, in_channels: int, feature_channels: int, width: int):
@@ -57,7 +56,12 @@ class CropNetwork(nn.Module):
         self.out_channels = 4 * width + width
 
     def forward(self, crop: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Describe (N, in_channels, P, P) crops with (N, F, P/2, P/2) features: (N, out_channels), (N, 1, P/2, P/2)."""
+        """Compute descriptors (N, out_channels) and heat maps (N, 1, P/2, P/2).
+
+        Args:
+            crop: (N, in_channels, P, P).
+            features: (N, feature_channels, P/2, P/2).
+        """
         first = self.level1(torch.cat([self.stem(crop), features], 1))
         second = self.level2(first)
         third = self.level3(second)
@@ -70,19 +74,19 @@ class CropNetwork(nn.Module):
 
 
 class ErosionHead(nn.Module):
-    """From masks, decoder features and the image to an ordinal erosion level of each joint surface.
+    """Ordinal erosion level of each joint surface, from bone masks, decoder features and the image.
 
     Args:
         feature_channels: Channels of the decoder features at stride 2.
         channels: First width of the crop network.
         crop: Side of a crop in pixels.
         dim: Width of a joint's token.
-        use_masks: Give the head mask channels and mask pooling; without, it sees boxes alone.
-        feature_gradient: Share of the gradient that reaches the decoder features; pooled features are divided by
-            small areas, and unscaled they would drown the segmentation gradient.
-        jitter: Largest shift and scale of the boxes in training, as a fraction of their side.
-        top: Highest pixels of the eroded map whose mean joins the token.
-        other_hand: Let the joints look at those of the patient's other hand where it is in the batch.
+        use_masks: Use mask channels and mask pooling. False leaves only the boxes, which follow from the masks.
+        feature_grad_scale: Factor of the gradient that reaches the decoder features. Pooling divides by small areas,
+            so that the unscaled gradient would dominate that of segmentation.
+        jitter: Largest random shift and scaling of the boxes in training, as a fraction of their side.
+        top: Number of highest heat map pixels whose mean enters the token.
+        other_hand: Let the joints attend to those of the patient's other hand, where it is in the batch.
     """
 
     def __init__(
@@ -92,14 +96,14 @@ class ErosionHead(nn.Module):
         crop: int = 64,
         dim: int = 96,
         use_masks: bool = True,
-        feature_gradient: float = 0.1,
+        feature_grad_scale: float = 0.1,
         jitter: float = 0.1,
         top: int = 25,
         other_hand: bool = False,
     ):
         super().__init__()
         self.crop, self.jitter, self.top, self.use_masks = crop, jitter, top, use_masks
-        self.feature_gradient = feature_gradient
+        self.feature_grad_scale = feature_grad_scale
         self.squeeze = nn.Conv2d(feature_channels, channels // 2, 1)
         self.network = CropNetwork(1 + MASK_CHANNELS, channels // 2, channels)
         self.token = nn.Linear(self.network.out_channels + 3 * feature_channels + 1, dim)
@@ -115,13 +119,13 @@ class ErosionHead(nn.Module):
         self.map_gain = nn.Parameter(torch.tensor(0.3))
         self.first_cut = nn.Parameter(torch.zeros(()))
         self.cut_steps = nn.Parameter(torch.zeros(EROSION_LEVELS - 2))
-        #: Scale and shift of the logits at test, fitted on validation after training.
+        #: Scale and shift of the logits in evaluation mode, fitted on the validation split after training.
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
 
     def cuts(self) -> Tensor:
         """Ordered thresholds c_0 < c_1 < ... of the ordinal output."""
         steps = F.softplus(self.cut_steps)
-        # a sum, as CUDA's cumsum has no form that can be repeated bit by bit
+        # not cumsum, which is not deterministic on CUDA
         sums = (steps * torch.ones(len(steps), len(steps), device=steps.device).tril()).sum(1)
         return torch.cat([self.first_cut[None], self.first_cut + sums])
 
@@ -131,14 +135,14 @@ class ErosionHead(nn.Module):
         Args:
             masks: (B, 14, H, W) probabilities at the network's input size.
             features: (B, C, H/2, W/2) decoder features.
-            detail: (B, 1, H', W') image that the crops are cut from, of the same field of view.
-            other: (B,) index in the batch of the patient's other hand, negative where it is not there.
+            detail: (B, 1, H', W') image that the crops are taken from, with the same field of view.
+            other: (B,) batch index of the patient's other hand, negative where it is not in the batch.
         """
         batch, size = len(masks), masks.shape[-1]
-        features = self.feature_gradient * features + (1 - self.feature_gradient) * features.detach()
+        features = self.feature_grad_scale * features + (1 - self.feature_grad_scale) * features.detach()
         half = F.avg_pool2d(masks, 2, ceil_mode=True)
         regions = joint_regions(half)
-        boxes, valid = moment_boxes(regions.surface, size / half.shape[-1])
+        boxes, valid = moment_boxes(regions.joint, size / half.shape[-1])
         view = jitter_boxes(boxes, self.jitter) if self.training else boxes
         rois = torch.cat(
             [torch.arange(batch, device=view.device).repeat_interleave(NUM_JOINTS)[:, None], view.flatten(0, 1)], 1
@@ -147,14 +151,14 @@ class ErosionHead(nn.Module):
         image = self._cut(detail, rois, detail.shape[-1] / size, self.crop)
         local = self._cut(self.squeeze(features), rois, features.shape[-1] / size, self.crop // 2)
         shapes = self._mask_crops(regions, rois, half.shape[-1] / size)
-        described, maps = self.network(torch.cat([standardise(image), shapes.to(image.dtype)], 1), local)
+        described, heat_maps = self.network(torch.cat([standardise(image), shapes.to(image.dtype)], 1), local)
         pooled = torch.cat(
-            [masked_mean(features, region) for region in (regions.surface, regions.contour, regions.ring)],
+            [masked_mean(features, region) for region in (regions.joint, regions.boundary_band, regions.outer_band)],
             -1,
         )
         if not self.use_masks:
             pooled = torch.zeros_like(pooled)
-        peak = maps.flatten(1).topk(self.top, 1).values.mean(1, keepdim=True)
+        peak = heat_maps.flatten(1).topk(self.top, 1).values.mean(1, keepdim=True)
         token = self.token(
             torch.cat([described, pooled.flatten(0, 1).to(described.dtype), peak.to(described.dtype)], 1)
         )
@@ -168,12 +172,12 @@ class ErosionHead(nn.Module):
             logits,
             view,
             valid,
-            maps.unflatten(0, (batch, NUM_JOINTS)).squeeze(2),
+            heat_maps.unflatten(0, (batch, NUM_JOINTS)).squeeze(2),
             image.unflatten(0, (batch, NUM_JOINTS)).squeeze(2),
         )
 
     def _mix(self, token: Tensor, other: Tensor | None) -> Tensor:
-        """Let the (B, 6, dim) tokens of a wrist look at each other, and at those of the other hand."""
+        """Mix the (B, 6, dim) tokens of a wrist by attention, with those of the other hand where there is one."""
         if self.other_embedding is None or other is None:
             return self.mixer(token)
         absent = (other < 0)[:, None].expand(-1, NUM_JOINTS)
@@ -182,19 +186,19 @@ class ErosionHead(nn.Module):
 
     @staticmethod
     def _cut(source: Tensor, rois: Tensor, scale: float, side: int) -> Tensor:
-        # torchvision wants one dtype; boxes lose pixels in half precision
+        # torchvision needs one dtype, and half precision would move boxes by pixels
         return roi_align(source.float(), rois.float(), side, scale).to(source.dtype)
 
     def _mask_crops(self, regions, rois: Tensor, scale: float) -> Tensor:
-        """Cut (B*6, 3, P, P) own surface, partners and contour, each joint's own channel."""
+        """Crop (B*6, 3, P, P) joint region, articulating bones and boundary band of each joint."""
         if not self.use_masks:
             return rois.new_zeros(len(rois), MASK_CHANNELS, self.crop, self.crop)
-        stack = torch.stack([regions.surface, regions.partners, regions.contour], 2).flatten(0, 1)
+        stack = torch.stack([regions.joint, regions.articulating_bones, regions.boundary_band], 2).flatten(0, 1)
         own = torch.cat([torch.arange(len(rois), device=rois.device, dtype=rois.dtype)[:, None], rois[:, 1:]], 1)
         return self._cut(stack, own, scale, self.crop)
 
 
 def standardise(crop: Tensor) -> Tensor:
-    """Bring each (N, 1, P, P) crop to mean 0 and standard deviation 1; a flat crop becomes 0."""
+    """Standardise each (N, 1, P, P) crop to mean 0 and standard deviation 1; a constant crop becomes 0."""
     mean, deviation = crop.mean((-2, -1), keepdim=True), crop.std((-2, -1), keepdim=True)
     return (crop - mean) / (deviation + 1e-3)

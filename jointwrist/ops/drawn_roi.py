@@ -1,0 +1,61 @@
+"""Regions and boxes of the six joints from drawn bone masks: `jointwrist.ops.roi` for labels, in NumPy."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from jointwrist.anatomy import JOINTS, LONG_BONE_JOINTS
+
+
+class DrawnRegions(NamedTuple):
+    """Regions of the six joints, each (6, H, W) float32 in [0, 1]; see `jointwrist.ops.roi.JointRegions`."""
+
+    joint: np.ndarray
+    outer_band: np.ndarray
+
+
+def drawn_regions(masks: np.ndarray, reach: float = 0.07) -> DrawnRegions:
+    """Compute the regions of each joint as `jointwrist.ops.roi.joint_regions` does.
+
+    Args:
+        masks: (14, H, W) bool.
+        reach: Distance from the articulating bones up to which a long bone belongs to the joint, as a fraction of the
+            image width.
+    """
+    radius = max(int(reach * masks.shape[-1]), 1)
+    regions = []
+    for joint in JOINTS:
+        bone = masks[joint.bone]
+        outer = ndimage.maximum_filter(bone, 5) & ~bone
+        near = np.ones(bone.shape)
+        if joint.index in LONG_BONE_JOINTS:
+            articulating = masks[list(joint.articulating_bones)].any(0)
+            near = ndimage.maximum_filter(articulating, 2 * radius + 1).astype(float)
+            near = ndimage.uniform_filter(near, 2 * (radius // 2) + 1, mode="constant")
+        regions.append((bone * near, outer * near))
+    return DrawnRegions(*(np.array(part, np.float32) for part in zip(*regions, strict=True)))
+
+
+def drawn_boxes(joints: np.ndarray, extent: float = 2.4, margin: float = 0.02) -> tuple[np.ndarray, np.ndarray]:
+    """Compute square boxes around joint regions as `jointwrist.ops.roi.moment_boxes` does.
+
+    Args:
+        joints: (6, H, W) joint regions of `drawn_regions`.
+        extent: Half side in standard deviations of the longer axis.
+        margin: Added to the half side, as a fraction of the image width.
+
+    Returns:
+        Boxes (6, 4) as x0, y0, x1, y1, pixel edges at integers; and (6,) bool, False where fewer than four pixels
+        exceed 0.5; those boxes are the whole image.
+    """
+    height, width = joints.shape[-2:]
+    boxes, valid = np.tile(np.array([0.0, 0.0, width, height]), (len(joints), 1)), np.zeros(len(joints), bool)
+    for index, region in enumerate(joints):
+        points = np.argwhere(region > 0.5)[:, ::-1] + 0.5
+        if len(points) >= 4:
+            centre, half = points.mean(0), extent * points.std(0).max() + margin * width
+            boxes[index], valid[index] = [*(centre - half), *(centre + half)], True
+    return boxes, valid
