@@ -27,13 +27,13 @@ ROWS = (
     ("inference",),
     ("outputs",),
     ("benchmark",),
-    ("report", "node", "viewer", "selftest"),
+    ("node", "viewer", "selftest"),
     ("commands",),
     ("cli",),
     ("__main__",),
 )
 #: Rooms of one row that one may import from another of the same row.
-SAME_ROW = {("files", "errors"), ("report", "viewer"), ("viewer", "report")}
+SAME_ROW = {("files", "errors")}
 #: Rooms that may import from less than all the rows below.
 ONLY = {
     "models": {"errors", "anatomy", "ops", "registry", "hub_mixin"},
