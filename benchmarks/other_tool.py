@@ -18,6 +18,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from jointwrist.benchmark.records import RECORD, read_records
 from jointwrist.benchmark.tables.results import GRIDS
 from jointwrist.config import digest
 from jointwrist.errors import DataError
@@ -76,13 +77,13 @@ def add_scores(results: Path, scores: Path, name: str, seed: int | None = None) 
         frame = frame.drop(columns=[key for key in columns if key in frame])
         with atomic(job / _PLACES[table]) as temporary:
             frame.assign(**columns).to_csv(temporary, index=False, float_format="%.6g")
-    write_text(job / "job.json", json.dumps(record, indent=1, sort_keys=True))
+    write_text(job / RECORD, json.dumps(record, indent=1, sort_keys=True))
     return job
 
 
 def _finished(results: Path) -> list[dict[str, Any]]:
     """Records of our finished jobs."""
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("jobs/*/job.json"))]
+    records = [record for _, record in read_records(results)]
     done = [record for record in records if record["status"] == "ok" and record["model"] in list_models()]
     if not done:
         raise DataError(f"{results}: holds no finished jobs of benchmarks/run_all.py")

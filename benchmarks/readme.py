@@ -21,14 +21,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.speed_table import scan_table, speed_table, training_table
 from jointwrist.benchmark.tables import Table, make_tables, read_results
-from jointwrist.benchmark.tables.table import NoFigure
+from jointwrist.benchmark.tables.cells import ABSENT, Figure, NoFigure
+from jointwrist.benchmark.tables.table import load_tables
 from jointwrist.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 README, KEPT = ROOT / "README.md", ROOT / "docs" / "demo"
 #: Pages with markers.
 PAGES = (README, ROOT / "docs" / "scaling.md", ROOT / "docs" / "explanation" / "selective-scan.md")
-ABLATIONS = ROOT / "docs" / "ablations" / "ablations_free.md"
+ABLATIONS = ROOT / "docs" / "ablations"
 ROWS = ("job.json", "segmentation.csv", "erosion.csv")
 #: Stands among the arms for that of the paper's classifiers which has the highest AUROC of those that were run.
 BEST_CLASSIFIER = "C0-*"
@@ -65,17 +66,14 @@ def shown(table: Table) -> Table:
     return replace(table, rows=[row for row in table.rows if told(row)])
 
 
-def joint_table(path: Path = ABLATIONS) -> str:
-    """Return the caption, and the arms and columns that the README shows, of the table of the free regime."""
-    caption, _, *lines = path.read_text(encoding="utf-8").splitlines()
-    cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines if line]
-    places = [cells[0].index(name) for name in COLUMNS]
-    rows = {row[0].strip("`"): [row[place] for place in places] for row in cells}
-    place = COLUMNS.index("AUROC")
-    run = [arm for arm, row in rows.items() if fnmatch(arm, BEST_CLASSIFIER) and re.match(r"\d", row[place])]
-    rows[BEST_CLASSIFIER] = rows[max(run, key=lambda arm: float(rows[arm][place].split()[0]))]
-    chosen = [list(COLUMNS), ["---", *["---:"] * (len(COLUMNS) - 1)], *(rows[arm] for arm in ARMS)]
-    return "\n".join([caption, "", *(f"| {' | '.join(row)} |" for row in chosen)])
+def joint_table(folder: Path = ABLATIONS) -> Table:
+    """Return the arms and columns that the README shows of the table of the free regime."""
+    table = next(table for table in load_tables(folder) if table.name == "ablations_free")
+    rows = {row["Arm"].strip("`"): row for row in table.rows}
+    ran = [arm for arm, row in rows.items() if fnmatch(arm, BEST_CLASSIFIER) and isinstance(row.get("AUROC"), Figure)]
+    rows[BEST_CLASSIFIER] = rows[max(ran, key=lambda arm: rows[arm]["AUROC"].mean)]
+    shown = [{column: rows[arm].get(column, ABSENT) for column in COLUMNS} for arm in ARMS]
+    return replace(table, rows=shown)
 
 
 def filled(page: str, kept: Path = KEPT) -> str:
@@ -85,7 +83,12 @@ def filled(page: str, kept: Path = KEPT) -> str:
         KeyError: The page has a marker for a table that there is not.
     """
     tables = {table.name: shown(table).markdown() for table in make_tables(read_results(kept))}
-    tables |= {"speed": speed_table(), "scan": scan_table(), "training": training_table(), "joint": joint_table()}
+    tables |= {
+        "speed": speed_table(),
+        "scan": scan_table(),
+        "training": training_table(),
+        "joint": joint_table().markdown(),
+    }
 
     def block(match: re.Match[str]) -> str:
         return f"{match.group(1)}\n{tables[match.group(2)].strip()}\n<!-- /table -->"

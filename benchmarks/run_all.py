@@ -22,7 +22,7 @@ from accelerate.utils import set_seed
 from jointwrist.benchmark import plots, tables
 from jointwrist.benchmark.image_grid import measure_radiographs
 from jointwrist.benchmark.job_lock import claim
-from jointwrist.benchmark.jobs import Job, dataset_digest, make_job, run_job
+from jointwrist.benchmark.jobs import Job, dataset_digest, make_job, run_job, shard
 from jointwrist.benchmark.profile_step import advice, fitting_batch, out_of_memory, try_step
 from jointwrist.benchmark.protocol import Protocol, expand_models, load_protocol, protocol_names
 from jointwrist.benchmark.report import write_report
@@ -260,18 +260,6 @@ def open_dataset(accelerator: Accelerator, arguments: argparse.Namespace, protoc
         write_phantom(root, phantom.wrists, size=phantom.size, seed=phantom.seed, config=config)
     accelerator.wait_for_everyone()
     return RamW600.open(root)
-
-
-def shard(jobs: list[Job], text: str) -> list[Job]:
-    """Choose the jobs of shard I/N.
-
-    Raises:
-        ConfigError: The text is not I/N with 1 <= I <= N.
-    """
-    first, separator, count = text.partition("/")
-    if not (separator and first.isdigit() and count.isdigit() and 1 <= int(first) <= int(count)):
-        raise ConfigError(f"--shard {text!r} is not I/N with 1 <= I <= N")
-    return jobs[int(first) - 1 :: int(count)]
 
 
 def show_list() -> int:

@@ -12,11 +12,15 @@ import pytest
 from scipy.stats import ttest_1samp
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.ablations import Ablations, kept_already, main, run_folder
+from benchmarks.ablations import FILE, main
 from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.benchmark.ablations.figures import FIGURES, Figures
+from jointwrist.benchmark.ablations.plan import Ablations, run_folder
 from jointwrist.benchmark.ablations.rows import Rows
-from jointwrist.benchmark.ablations.tables import arm_table, difference, filled, write_ablations
+from jointwrist.benchmark.ablations.runs import kept_already
+from jointwrist.benchmark.ablations.tables import difference, filled, write_ablations
+from jointwrist.benchmark.ablations.versions import progress, shown_version
+from jointwrist.benchmark.tables.table import load_tables
 from jointwrist.config import ConfigError, to_dict
 from jointwrist.registry import list_models, model_spec
 
@@ -27,7 +31,7 @@ CASES = [f"{patient:04d}_0001_{side}" for patient in range(40) for side in "LR"]
 
 @pytest.fixture(scope="module")
 def plan():
-    return Ablations.load()
+    return Ablations.load(FILE)
 
 
 def write_run(results, regime, arm, seed, quality, reports, config=None):
@@ -58,6 +62,8 @@ def write_run(results, regime, arm, seed, quality, reports, config=None):
         ).to_csv(folder / "segmentation.csv", index=False)
     record = {
         "status": "ok",
+        "model": "a model",
+        "seed": seed,
         "config": config or {"joint": {"segmenter": ""}},
         "parameters": 1,
         "seconds": 60.0,
@@ -135,20 +141,73 @@ def test_differences_are_paired_and_have_the_right_sign(plan, results):
     assert difference(rows, figures, "scarce", "S1", "C1", "AUROC") is None
 
 
-def test_runs_of_different_versions_are_kept_apart(plan, results, tmp_path):
-    newer = {"joint": {"segmenter": ""}, "protocol": "phantom-v1 free v2"}
-    write_run(tmp_path / "new", "free", "S1", 2, 3, plan.arms["S1"].reports, newer)
-    rows = Rows.read(results).with_runs(results, plan).with_runs(tmp_path / "new", plan)
-    assert rows.of("free", "S1") == ["free-S1-2"] and rows.of("free", "C1") == ["free-C1-1", "free-C1-2"]
-    figures = Figures.of(rows)
-    assert difference(rows, figures, "free", "S1", "C1", "AUROC") is None
-    table = arm_table(plan, rows, figures, "free")
-    shown = {line["Arm"]: line.get("version") for line in table.rows}
-    assert (shown["`S1`"], shown["`C1`"], shown["`C2`"]) == (2, 1, None)
-    assert {line.get("pixels of erosions") for line in table.rows} == {"no", None}
+NEWER = {"joint": {"segmenter": ""}, "protocol": "phantom-v1 free v2"}
+
+
+@pytest.fixture
+def small(plan):
+    """The plan with two telling arms and two seeds, and its version 2."""
+    return replace(plan, telling=("S0", "S1"), seeds=SEEDS, versions=("the first.", "the second."))
+
+
+def test_a_new_version_replaces_the_old_one_when_its_telling_runs_are_complete(small, results, tmp_path):
+    kept, new = tmp_path / "kept", tmp_path / "new"
+    old = write_ablations(small, results, kept)
+    for n, (arm, seed) in enumerate((arm, seed) for seed in SEEDS for arm in ("S0", "S1")):
+        before = Rows.read(kept)
+        write_run(new, "free", arm, seed, 2, small.arms[arm].reports, NEWER)
+        text = write_ablations(small, new, kept)
+        rows, free = Rows.read(kept), load_tables(kept)[0]
+        assert set(before.runs.index) < set(rows.runs.index)  # nothing that was kept is lost
+        versions = {row["Arm"].strip("`"): row["version"] for row in free.rows if "version" in row}
+        if n < 3:
+            assert versions == {"S0": 1, "S1": 1, "C1": 1, "C5-moved": 1}
+            assert f"Version 2: {n + 1} of" in free.note and f", {n + 1} of the 4 that" in free.note
+            assert text.replace(f"{free.note}\n\n", "") == old.replace(f"{free.note}\n\n", "")
+            assert free.note in (kept / "ablations_free.tex").read_text()
+    assert versions == {"S0": 2, "S1": 2} and not free.note
+    assert "Version 2: the second." in free.caption and "Version 1" not in free.caption
+    # C1 of version 1 is kept, but S1 of version 2 is not compared with it
+    assert "free-C1-1" in rows.runs.index
+    assert {row["arms"] for row in load_tables(kept)[2].rows} == {"`S1` - `S0`"}
+
+
+def test_versions_of_a_run_are_kept_side_by_side(plan, results, tmp_path):
+    write_run(tmp_path / "new", "free", "S1", 2, 0, plan.arms["S1"].reports, NEWER)
+    old = Rows.read(results).with_runs(results, plan)
+    rows = old.with_runs(tmp_path / "new", plan)
+    assert rows.of("free", "S1") == ["free-S1-1", "free-S1-2", "free-S1-2-v2"]
+    assert rows.of_versions({"free": 2}).of("free", "S1") == ["free-S1-2-v2"]
+    assert rows.call_figures("free-S1-2-v2")["AUROC"] < 0.7 < rows.call_figures("free-S1-2")["AUROC"]
+    pd.testing.assert_frame_equal(rows.of_versions({"free": 1}).calls, old.calls)
+
+
+def test_the_earlier_version_with_most_telling_runs_is_shown_until_the_new_one_is_complete(small, results, tmp_path):
+    third = replace(small, versions=(*small.versions, "the third."))
+    rows = Rows.read(results).with_runs(results, third)
+    write_run(tmp_path / "2", "free", "S1", 2, 0, third.arms["S1"].reports, NEWER)
+    rows = rows.with_runs(tmp_path / "2", third)
+    assert shown_version(third, rows, "free") == 1
+    assert progress(third, rows, "free", 1) == ""  # version 2 is given up, version 3 has no run yet
+    assert shown_version(third, rows, "scarce") == 3
+
+
+def test_the_first_runs_of_a_plan_are_shown_at_once(small, tmp_path):
+    write_run(tmp_path, "free", "S1", 1, 3, small.arms["S1"].reports, NEWER)
+    write_ablations(small, tmp_path, tmp_path / "kept")
+    table = load_tables(tmp_path / "kept")[0]
+    assert [row["version"] for row in table.rows if "version" in row] == [2] and not table.note
+
+
+def test_pixels_of_erosions_are_told_by_the_records(plan, results, tmp_path):
+    write_ablations(plan, results, tmp_path / "kept")
+    rows = Rows.read(tmp_path / "kept")
+    assert not any(rows.learned_pixels(run) for run in rows.runs.index)
     rows.runs["pixel_truth"] = [run == "free-S1-2" for run in rows.runs.index]
-    assert arm_table(plan, rows, figures, "free").rows[1]["pixels of erosions"] == "yes"
-    assert f"Version 1: {plan.versions[0]}" in table.caption and f"Version 2: {plan.versions[1]}" in table.caption
+    assert [run for run in rows.runs.index if rows.learned_pixels(run)] == ["free-S1-2"]
+
+
+def test_runs_belong_to_the_newest_version_of_the_plan(plan, tmp_path):
     assert plan.config("free", "S1", 1, tmp_path).protocol == f"phantom-v1 free v{plan.version}"
 
 
@@ -200,6 +259,7 @@ def test_the_page_holds_the_tables_of_the_kept_rows(plan):
     page = (ROOT / "docs" / "ablations.md").read_text(encoding="utf-8")
     assert filled(page, (folder / "tables.md").read_text(encoding="utf-8")) == page
     rows = Rows.read(folder)
+    rows = rows.of_versions({regime: shown_version(plan, rows, regime) for regime in plan.regimes})
     for regime in plan.regimes:
         for arm in plan.arms:
             runs = [run for run in rows.of(regime, arm) if run in rows.calls.columns]

@@ -21,6 +21,8 @@ from PIL import Image
 from pydicom.uid import generate_uid
 
 from jointwrist.anatomy import BONE_NAMES
+from jointwrist.benchmark.tables.cells import Figure
+from jointwrist.benchmark.tables.table import Table, save_tables
 from jointwrist.cli import build_parser, main
 from jointwrist.data.dataset.case import load_sample
 from jointwrist.data.dataset.ram_w600 import RamW600
@@ -91,7 +93,7 @@ def files(phantom_root, tmp_path_factory):
     write_labelme(root / "labelme", cases[:3])
     kept = root / "results" / "demo-phantom"
     shutil.copytree(ROOT / "docs" / "demo" / "jobs", kept / "jobs")
-    (kept / "README.md").write_text("**Bones.**\n\n| Model | DSC % |\n| --- | ---: |\n| `a` | 71.83 |\n")
+    save_tables(kept / "tables", [Table("segmentation", "Bones.", [{"Model": "`a`", "DSC %": Figure(71.83)}])])
     torch.save(create_model("umamba_bot").state_dict(), root / "unet_official.pth")
     # an encoder without scans, which take long to export
     settings = ["image_size=32", "optim.epochs=1", "optim.batch_size=4", "options.roi_crop=32", "options.encoder=conv"]

@@ -9,8 +9,9 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from benchmarks.ablations import Ablations
+from benchmarks.ablations import FILE
 from jointwrist import create_model
+from jointwrist.benchmark.ablations.plan import Ablations
 from jointwrist.config import build, merge_trees
 from jointwrist.data.batches.torch_datasets import CropDataset
 from jointwrist.data.dataset.case import radiograph_boxes
@@ -138,7 +139,7 @@ def test_where_no_pixels_are_known_the_map_has_no_loss():
 
 
 def test_no_arm_of_the_scarce_regime_has_pixel_truth_and_the_pairs_differ_in_it_alone(tmp_path):
-    plan = Ablations.load()
+    plan = Ablations.load(FILE)
     runs = plan.runs(list(plan.regimes), list(plan.arms), list(plan.seeds))
     had = {run: uses_pixel_truth(plan.config(*run, tmp_path)) for run in runs}
     assert not any(value for (regime, _, _), value in had.items() if regime == "scarce")
@@ -153,7 +154,7 @@ def test_no_arm_of_the_scarce_regime_has_pixel_truth_and_the_pairs_differ_in_it_
 
 
 def test_the_placebo_pair_learns_the_same_masks_bit_by_bit(dataset, tmp_path):
-    plan, small = Ablations.load(), {**JOINT, "detail_size": 32, "optim": {"epochs": 2, "batch_size": 4}}
+    plan, small = Ablations.load(FILE), {**JOINT, "detail_size": 32, "optim": {"epochs": 2, "batch_size": 4}}
     networks = []
     for arm in ("S0", "S5"):
         free = merge_trees(plan.defaults, plan.regimes["free"].set, plan.tasks["joint"], plan.arms[arm].set)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,27 +16,29 @@ from jointwrist.benchmark.report import build_page
 from jointwrist.benchmark.report.folder import read_jobs, read_tables
 from jointwrist.benchmark.report.gallery import ranked_cases
 from jointwrist.benchmark.report.svg import Axis, line_chart
+from jointwrist.benchmark.tables.cells import Figure, NoFigure, PValue
+from jointwrist.benchmark.tables.table import Table, save_tables
 from jointwrist.cli import main
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import save_weights
 
+ROOT = Path(__file__).resolve().parent.parent
 NASTY = '<script>alert("x")</script>&'
-TABLES = """**Bones. Data: phantom.**
-
-| Model | DSC % | p |
-| --- | ---: | ---: |
-| `b` | 9.50 ± 0.10 | 0.020 |
-| `a` | 71.83 | < 0.001 |
-| c | not run | - |
-
-**Jobs**
-
-| Job | status |
-| --- | ---: |
-| x | <i>odd</i> |
-"""
+TABLES = [
+    Table(
+        "segmentation",
+        "Bones. Data: phantom.",
+        [
+            {"Model": "`b`", "DSC %": Figure(9.5, 0.1), "p": PValue(0.02)},
+            {"Model": "`a`", "DSC %": Figure(71.834), "p": PValue(1e-5)},
+            {"Model": "c", "DSC %": NoFigure("not run"), "p": PValue(np.nan)},
+        ],
+        note="One model was not run.",
+    ),
+    Table("jobs", "Jobs", [{"Job": "x", "status": "<i>odd</i>"}]),
+]
 
 
 class Page(HTMLParser):
@@ -94,7 +97,7 @@ def results(dataset, tmp_path_factory):
     )
     rows.to_csv(add_job(results, "mobilenet-seed1-abc", model="mobilenet") / "erosion.csv", index=False)
     add_job(results, "unetpp-seed1-abc", model="unetpp", status="error", error=NASTY, traceback=NASTY)
-    (results / "README.md").write_text(TABLES)
+    save_tables(results / "tables", TABLES)
     return results
 
 
@@ -128,13 +131,18 @@ def test_what_users_wrote_is_text_and_never_markup(page):
     assert "".join(parsed.texts).count(NASTY) == 2
 
 
-def test_tables_are_complete(results):
-    bones, jobs = read_tables(results)
-    assert bones.caption == "Bones. Data: phantom."
-    assert bones.columns == ["Model", "DSC %", "p"]
-    assert bones.rows[0] == ["`b`", "9.50 ± 0.10", "0.020"]
-    assert len(bones.rows) == 3
-    assert jobs.rows == [["x", "<i>odd</i>"]]
+def test_tables_are_complete(results, page):
+    assert read_tables(results) == TABLES
+    texts = Page(page).texts
+    first = texts.index("9.50 ± 0.10")
+    assert texts[first - 1 : first + 8] == ["b", "9.50 ± 0.10", "0.020", "a", "71.83", "< 0.001", "c", "not run", "-"]
+    assert "One model was not run." in texts
+
+
+def test_tables_are_made_from_the_rows_where_an_earlier_version_wrote_them(tmp_path):
+    (job,) = (ROOT / "docs" / "demo" / "jobs").glob("mobilenet-*")
+    shutil.copytree(job, tmp_path / "jobs" / job.name)
+    assert [table.name for table in read_tables(tmp_path)] == ["erosion", "erosion_pooled", "joints", "jobs"]
 
 
 def test_gallery_shows_best_median_and_worst_with_both_layers(page, dataset):
@@ -171,7 +179,9 @@ def test_faults_are_named(results, dataset, tmp_path):
     with pytest.raises(DataError, match="run_all"):
         build_page(tmp_path)
     add_job(tmp_path, "unetpp-seed1-abc", model="unetpp")
-    with pytest.raises(DataError, match="tables-only"):
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "tables.json").write_text('[{"name": "x"}]')
+    with pytest.raises(DataError, match=r"tables\.json: damaged"):
         build_page(tmp_path)
     (tmp_path / "jobs" / "unetpp-seed1-abc" / "job.json").write_text("{")
     with pytest.raises(DataError, match=r"job\.json"):

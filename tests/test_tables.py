@@ -15,9 +15,10 @@ from scipy import stats
 from benchmarks.run_all import main
 from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES, OVERLAP_PAIRS
 from jointwrist.benchmark.tables import make_tables, read_results, write_tables
+from jointwrist.benchmark.tables.cells import Figure, PValue
 from jointwrist.benchmark.tables.results import common_cases
 from jointwrist.benchmark.tables.segmentation import case_means, mean_table
-from jointwrist.benchmark.tables.table import Figure, PValue, Table
+from jointwrist.benchmark.tables.table import Table
 from jointwrist.errors import DataError
 from jointwrist.registry import list_models
 

@@ -8,13 +8,14 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from accelerate import Accelerator
 
 from jointwrist.benchmark.machine import environment
 from jointwrist.benchmark.profile_step import advice, fitting_batch, out_of_memory
+from jointwrist.benchmark.records import RECORD, read_record
 from jointwrist.benchmark.tables.results import GRIDS
 from jointwrist.config import ConfigError, digest, to_dict
 from jointwrist.data.dataset.ram_w600 import RamW600
@@ -31,6 +32,9 @@ from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
 from jointwrist.files import write_frame, write_text
 from jointwrist.weights.checkpoint import save_weights
+
+#: Whatever stands for a run in a list.
+Run = TypeVar("Run")
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,7 @@ class Job:
     @property
     def record(self) -> dict[str, Any] | None:
         """What `run_job` wrote at the end, or None before that."""
-        path = self.folder / "job.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        return read_record(self.folder) if (self.folder / RECORD).is_file() else None
 
     @property
     def done(self) -> bool:
@@ -79,6 +82,22 @@ def make_job(config: RunConfig, data: str, results: Path) -> Job:
     """Name a job's folder after model, seed and the digest of what decides its rows: configuration and data."""
     key = digest({"config": hashed_values(config), "data": data})
     return Job(config, data, Path(results) / "jobs" / f"{config.model}-seed{config.seed}-{key}")
+
+
+def shard(runs: list[Run], text: str) -> list[Run]:
+    """Return every N-th run, from the I-th.
+
+    Args:
+        runs: All runs, in the same order on every machine.
+        text: "I/N".
+
+    Raises:
+        ConfigError: The text is not I/N with 1 <= I <= N.
+    """
+    first, separator, count = text.partition("/")
+    if not (separator and first.isdigit() and count.isdigit() and 1 <= int(first) <= int(count)):
+        raise ConfigError(f"--shard {text!r} is not I/N with 1 <= I <= N")
+    return runs[int(first) - 1 :: int(count)]
 
 
 def run_job(accelerator: Accelerator, job: Job, dataset: RamW600) -> dict[str, Any]:
@@ -117,7 +136,7 @@ def run_job(accelerator: Accelerator, job: Job, dataset: RamW600) -> dict[str, A
             record["error"] = f"out of memory: {_what_fits(accelerator, job, dataset)}"
     record["seconds"] = round(time.monotonic() - start, 1)
     if accelerator.is_main_process or alone:
-        write_text(job.folder / "job.json", json.dumps(record, indent=1, sort_keys=True))
+        write_text(job.folder / RECORD, json.dumps(record, indent=1, sort_keys=True))
         if record["status"] == "ok":
             (job.folder / STATE).unlink(missing_ok=True)
     if alone:

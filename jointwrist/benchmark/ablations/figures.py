@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from jointwrist.benchmark.ablations.rows import Rows
-from jointwrist.benchmark.tables.table import Figure
+from jointwrist.benchmark.tables.cells import Figure
 from jointwrist.metrics.seeds import seeds_and_patients
 from jointwrist.metrics.statistics import resampling_weights, weighted_mean
 
@@ -20,12 +19,12 @@ FIGURES = MASK_FIGURES | CALL_FIGURES
 
 @dataclass(frozen=True)
 class Figures:
-    """Every figure of every run, of the test patients and of resampled ones; the same resamples for all runs.
+    """Figures of every run on the test patients and on resampled ones; the resamples are the same for all runs.
 
     Attributes:
         values: A figure, by run and name.
         resampled: (R,) figures, by run and name.
-        patients: How many patients were resampled.
+        patients: Number of test patients.
     """
 
     values: dict[str, dict[str, float]]
@@ -34,7 +33,7 @@ class Figures:
 
     @classmethod
     def of(cls, rows: Rows) -> Figures:
-        """Compute the figures of all kept rows."""
+        """Compute the figures of all runs."""
         values: dict[str, dict[str, float]] = {run: {} for run in rows.runs.index}
         resampled: dict[str, dict[str, np.ndarray]] = {run: {} for run in rows.runs.index}
         for column in rows.masks.columns:
@@ -51,7 +50,7 @@ class Figures:
         return cls(values, resampled, index.get_level_values("patient").nunique())
 
     def over_seeds(self, runs: list[str], key: str) -> Figure | None:
-        """Mean and SD of an arm over its runs, one a seed, with the interval; None where the arm has no such figure."""
+        """Mean and SD of an arm over its runs, one per seed, with interval; None if the arm has no such figure."""
         if not runs or not all(key in self.values[run] for run in runs):
             return None
         values = [self.values[run][key] for run in runs]
@@ -60,9 +59,14 @@ class Figures:
         return Figure.over_seeds(values, found.low, found.high, digits).times(factor)
 
     def difference(self, first: list[str], second: list[str], key: str) -> tuple[Figure, float] | None:
-        """First minus second arm, runs of equal seeds in equal order, and p; None where one has no such figure.
+        """First minus second arm, and p; None where one of them has no such figure.
 
-        A single seed gets neither interval nor p: that two trainings differ says nothing of the arms.
+        A single seed gets neither interval nor p: a difference between two trainings says nothing about the arms.
+
+        Args:
+            first: Runs of an arm, one per seed.
+            second: Runs of the other arm, in the same order of seeds.
+            key: Figure of `FIGURES`.
         """
         if not first or not all(key in self.values[run] for run in (*first, *second)):
             return None
@@ -74,13 +78,3 @@ class Figures:
         resampled = [self.resampled[a][key] - self.resampled[b][key] for a, b in pairs]
         found = seeds_and_patients(values, resampled, self.patients)
         return Figure(found.estimate, np.nan, found.low, found.high, digits=digits).times(factor), found.p
-
-
-def title_of(plan: Any, arm: str) -> str:
-    """What an arm is, with its model unless that is the joint network."""
-    entry = {**plan.arms, **plan.retests}[arm]
-    return (
-        f"{entry.title}, `{entry.model}`"
-        if getattr(entry, "model", "jointwrist_tiny") != "jointwrist_tiny"
-        else entry.title
-    )

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from jointwrist.benchmark.ablations.figures import FIGURES, Figures, title_of
+from jointwrist.benchmark.ablations.figures import FIGURES, Figures
+from jointwrist.benchmark.ablations.plan import Ablations, title_of
 from jointwrist.benchmark.ablations.rows import Rows
 from jointwrist.files import atomic
 
 
-def write_picture(plan: Any, rows: Rows, figures: Figures, path: Path) -> None:
-    """Draw erosion AUROC and NSD of every arm, a point a seed and the interval over seeds and patients."""
+def write_picture(plan: Ablations, rows: Rows, figures: Figures, path: Path) -> None:
+    """Draw erosion AUROC and NSD of every arm: one point per seed, and the interval over seeds and patients."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    arms = [arm for arm in {**plan.arms, **plan.retests} if any(rows.of(regime, arm) for regime in plan.regimes)]
+    arms = [arm for arm in plan.entries if any(rows.of(regime, arm) for regime in plan.regimes)]
     figure, axes = plt.subplots(1, 2, figsize=(10, 0.34 * len(arms) + 1.2), sharey=True, layout="constrained")
     colours = {"free": "#1b6ca8", "scarce": "#d1495b"}
     for axis, key in zip(axes, ("AUROC", "nsd"), strict=True):

@@ -1,8 +1,7 @@
-"""What ablation runs say of every test wrist, kept in a few hundred kilobytes.
+"""Per-case results of the ablation runs, kept in a few hundred kilobytes.
 
-`runs.csv`, `configs.json`, and a column a run in `erosion.csv.gz` (probabilities) and `segmentation.csv.gz` (mean over
-bones). All figures are made from these, so they can be made again wherever the folder lies, and further runs add
-columns.
+The folder holds `runs.csv`, `configs.json`, and one column per run in `erosion.csv.gz` (probabilities) and
+`segmentation.csv.gz` (means over bones). All figures are computed from these files. Further runs add columns.
 """
 
 from __future__ import annotations
@@ -15,7 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jointwrist.benchmark.tables.table import ABSENT
+from jointwrist.benchmark.ablations.plan import Ablations
+from jointwrist.benchmark.records import read_records
+from jointwrist.benchmark.tables.cells import ABSENT
 from jointwrist.files import atomic, write_text
 from jointwrist.metrics.erosion_bootstrap import weighted_figures
 from jointwrist.metrics.statistics import resampling_weights
@@ -27,12 +28,12 @@ MASKED = ["dsc", "nsd"]
 
 @dataclass(frozen=True)
 class Rows:
-    """Every run's figures of the test wrists.
+    """Per-case results of all runs on the test wrists.
 
     Attributes:
         runs: regime, arm, seed, parameters, seconds, machine, threshold and use of pixel truth, by run.
-        masks: DSC and NSD of every wrist, columns (run, figure), by case; with the patients.
-        calls: Probability of every joint surface, a column a run; with patient, joint and score.
+        masks: DSC and NSD of every wrist, columns "RUN FIGURE", indexed by case and patient.
+        calls: Probability of every joint surface, one column per run, indexed by case, patient, joint and score.
         configs: Resolved configuration, by run.
     """
 
@@ -43,7 +44,7 @@ class Rows:
 
     @classmethod
     def read(cls, folder: Path) -> Rows:
-        """Read what was kept; a folder without rows gives empty tables."""
+        """Read a folder; one without results gives empty tables."""
         if not (folder / "runs.csv").is_file():
             return cls(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), {})
         masks, calls = (
@@ -56,7 +57,7 @@ class Rows:
         return cls(pd.read_csv(folder / "runs.csv", index_col="run"), masks, calls, configs)
 
     def write(self, folder: Path) -> None:
-        """Keep the rows."""
+        """Write the folder."""
         write_text(folder / "configs.json", json.dumps(self.configs, sort_keys=True))
         for name, frame in (("runs.csv", self.runs), (MASKS, self.masks), (CALLS, self.calls)):
             if frame.empty:
@@ -66,20 +67,23 @@ class Rows:
             with atomic(folder / name) as temporary:
                 frame.to_csv(temporary, float_format="%.5g", compression=packing)
 
-    def with_runs(self, results: Path, plan: Any) -> Rows:
-        """Add the finished runs of a results folder; a run that was kept before is replaced."""
+    def with_runs(self, results: Path, plan: Ablations) -> Rows:
+        """Add the finished runs of a results folder; they replace kept runs of the same name.
+
+        Raises:
+            DataError: The record of a run is damaged.
+        """
         runs, masks, calls = (
             {name: frame[name] for name in frame.columns} for frame in (self.runs.T, self.masks, self.calls)
         )
         configs = dict(self.configs)
-        for record_path in sorted(results.glob("runs/*/job.json")):
-            folder = record_path.parent
-            record = json.loads(record_path.read_text(encoding="utf-8"))
+        for folder, record in read_records(results, "runs"):
             regime, rest = folder.name.split("-", 1)
             arm, _, seed = rest.rpartition("-")
-            if record["status"] != "ok" or arm not in {**plan.arms, **plan.retests}:
+            if record["status"] != "ok" or arm not in plan.entries:
                 continue
-            runs[folder.name] = pd.Series(
+            run = run_name(folder.name, _version(record["config"]))
+            runs[run] = pd.Series(
                 {
                     "regime": regime,
                     "arm": arm,
@@ -92,31 +96,46 @@ class Rows:
                     "revision": record["revision"][:12],
                 }
             )
-            configs[folder.name] = _portable(record["config"])
+            configs[run] = _portable(record["config"])
             reports = plan.arms[arm].reports if arm in plan.arms else ("erosion",)
             if "segmentation" in reports:
                 rows = pd.read_csv(folder / "segmentation.csv", dtype={"patient": str})
                 rows = rows[rows["kind"] == "bone"].groupby(KEYS[MASKS])[MASKED].mean()
-                masks |= {f"{folder.name} {figure}": rows[figure] for figure in MASKED}
+                masks |= {f"{run} {figure}": rows[figure] for figure in MASKED}
             if "erosion" in reports:
                 rows = pd.read_csv(folder / "erosion.csv", dtype={"patient": str})
-                calls[folder.name] = rows.set_index(KEYS[CALLS])["probability"]
+                calls[run] = rows.set_index(KEYS[CALLS])["probability"]
         return Rows(
             pd.DataFrame(runs).T.rename_axis("run").sort_index(), _table(masks, MASKS), _table(calls, CALLS), configs
         )
 
+    def of_versions(self, versions: dict[str, int]) -> Rows:
+        """Keep the runs of one version per regime.
+
+        Args:
+            versions: Version by regime.
+        """
+        chosen = [run for run in self.runs.index if self.version(run) == versions.get(self.runs.loc[run, "regime"])]
+        masks = [column for column in self.masks.columns if column.rpartition(" ")[0] in chosen]
+        calls = [run for run in self.calls.columns if run in chosen]
+        return Rows(
+            self.runs.loc[chosen],
+            self.masks[masks].dropna(how="all"),  # wrists that other versions were tested on
+            self.calls[calls].dropna(how="all"),
+            {run: self.configs[run] for run in chosen},
+        )
+
     def of(self, regime: str, arm: str) -> list[str]:
-        """Runs of an arm, one a seed, of the newest version of the plan that it was run by."""
-        chosen = self.runs[(self.runs["regime"] == regime) & (self.runs["arm"] == arm)].sort_values("seed").index
-        newest = max(map(self.version, chosen), default=0)
-        return [run for run in chosen if self.version(run) == newest]
+        """Runs of an arm, one per seed and version, in the order of the seeds."""
+        chosen = self.runs[(self.runs["regime"] == regime) & (self.runs["arm"] == arm)]
+        return list(chosen.sort_values("seed", kind="stable").index)
 
     def version(self, run: str) -> int:
-        """Version of the plan that a run was made by; only runs of one version can be compared."""
-        return int(self.configs[run].get("protocol", "").partition(" v")[2] or 1)
+        """Version of the plan that a run belongs to; only runs of one version can be compared."""
+        return _version(self.configs[run])
 
     def learned_pixels(self, run: str) -> bool:
-        """Whether a run learned from the pixels of erosions, as joint runs of version 1 with a loss on them did."""
+        """Whether a run learned from the pixels of erosions; records of version 1 do not say, their loss weights do."""
         known = self.runs.loc[run].get("pixel_truth")
         if known in (True, False):
             return bool(known)
@@ -124,11 +143,11 @@ class Rows:
         return config.get("task") == "joint" and config["erosion"]["map"] > 0
 
     def call_figures(self, run: str) -> dict[str, float]:
-        """Erosion figures of one run, joints pooled."""
+        """Erosion figures of one run, over all joints pooled."""
         return {name: float(value[0]) for name, value in weighted_figures(*self._columns(run)).items()}
 
     def resampled(self, run: str) -> dict[str, np.ndarray]:
-        """Erosion figures of bootstrap resamples of patients, joints pooled; the same patients for every run."""
+        """The same figures on bootstrap resamples of the patients, which are the same for every run."""
         weights = resampling_weights(self.calls.index.get_level_values("patient"))
         return weighted_figures(*self._columns(run), weights)
 
@@ -138,8 +157,17 @@ class Rows:
         return eroded, probability, probability >= float(self.runs.loc[run, "threshold"])
 
 
+def run_name(folder: str, version: int) -> str:
+    """Name of a run in the kept files: that of its folder, with the version of the plan from version 2 on."""
+    return folder if version == 1 else f"{folder}-v{version}"
+
+
+def _version(config: dict[str, Any]) -> int:
+    return int(config.get("protocol", "").partition(" v")[2] or 1)
+
+
 def _portable(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without folders of the machine that it ran on."""
+    """Return a configuration without the folders of the machine that it ran on."""
     joint = config["joint"]
     segmenter = "/".join(Path(joint["segmenter"]).parts[-3:])
     return {**config, "joint": {**joint, "segmenter": segmenter}}

@@ -1,31 +1,47 @@
-"""Tables of the ablations, made from the rows that were kept of every run."""
+"""Tables of the ablations, made from the per-case results that were kept of every run."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jointwrist.benchmark.ablations.figures import FIGURES, MASK_FIGURES, Figures, title_of
+from jointwrist.benchmark.ablations.figures import FIGURES, MASK_FIGURES, Figures
 from jointwrist.benchmark.ablations.picture import write_picture
+from jointwrist.benchmark.ablations.plan import Ablations, title_of
 from jointwrist.benchmark.ablations.rows import Rows
-from jointwrist.benchmark.tables.table import ABSENT, NOT_RUN, OVER_SEEDS, Figure, PValue, Table
+from jointwrist.benchmark.ablations.versions import progress, shown_version
+from jointwrist.benchmark.tables.cells import ABSENT, NOT_RUN, OVER_SEEDS, Figure, PValue
+from jointwrist.benchmark.tables.table import Table, save_tables
 from jointwrist.files import write_text
 
 
-def write_ablations(plan: Any, results: Path, out: Path | None = None) -> str:
-    """Take over the finished runs, write rows, tables and picture into a folder, return the tables as Markdown."""
+def write_ablations(plan: Ablations, results: Path, out: Path | None = None) -> str:
+    """Add finished runs to the kept results, and write results, tables and picture.
+
+    Args:
+        plan: Plan of the ablations.
+        results: Folder whose finished runs are added.
+        out: Folder of the kept results, tables and picture; None for `results`. Tables also go into the page beside
+            it that has its name.
+
+    Returns:
+        The tables in Markdown.
+    """
     out = out or results
     rows = Rows.read(out).with_runs(results, plan)
     if rows.runs.empty:
         return "no run is finished yet"
     rows.write(out)
-    figures = Figures.of(rows)
-    tables = [arm_table(plan, rows, figures, regime) for regime in plan.regimes]
-    tables.append(difference_table(plan, rows, figures))
-    for table in tables:
-        table.write(out)
-    write_picture(plan, rows, figures, out / "ablations.png")
+    versions = {regime: shown_version(plan, rows, regime) for regime in plan.regimes}
+    notes = {regime: progress(plan, rows, regime, version) for regime, version in versions.items()}
+    shown = rows.of_versions(versions)
+    figures = Figures.of(shown)
+    tables = [replace(arm_table(plan, shown, figures, regime), note=note) for regime, note in notes.items()]
+    tables.append(difference_table(plan, shown, figures))
+    save_tables(out, tables)
+    write_picture(plan, shown, figures, out / "ablations.png")
     text = "\n".join(table.markdown() for table in tables)
     write_text(out / "tables.md", text)
     page = out.with_suffix(".md")
@@ -40,10 +56,10 @@ def filled(page: str, tables: str) -> str:
     return re.sub("<!-- tables -->.*<!-- /tables -->", lambda _: block, page, flags=re.DOTALL)
 
 
-def arm_table(plan: Any, rows: Rows, figures: Figures, regime: str) -> Table:
+def arm_table(plan: Ablations, rows: Rows, figures: Figures, regime: str) -> Table:
     """Every arm of a regime: mean and SD over seeds, 95 % interval over seeds and patients."""
     lines, versions = [], set()
-    for arm, entry in {**plan.arms, **plan.retests}.items():
+    for arm, entry in plan.entries.items():
         if regime not in (getattr(entry, "regimes", ()) or plan.regimes):
             continue
         runs = rows.of(regime, arm)
@@ -64,9 +80,9 @@ def arm_table(plan: Any, rows: Rows, figures: Figures, regime: str) -> Table:
     return Table(f"ablations_{regime}", summary.strip(), lines)
 
 
-def difference_table(plan: Any, rows: Rows, figures: Figures) -> Table:
+def difference_table(plan: Ablations, rows: Rows, figures: Figures) -> Table:
     """The contrasts of the plan, and S1 minus every other arm, paired by seed and patient."""
-    others = [arm for arm in {**plan.arms, **plan.retests} if arm != "S1"]
+    others = [arm for arm in plan.entries if arm != "S1"]
     pairs = [(name, contrast.arm, contrast.minus) for name, contrast in plan.contrasts.items()]
     lines = []
     for regime in plan.regimes:
@@ -98,10 +114,10 @@ def difference(
     rows: Rows, figures: Figures, regime: str, first: str, second: str, key: str
 ) -> tuple[int, Figure, float] | None:
     """Number of common seeds, first minus second arm with its interval, and p; None where they have none in common."""
-    runs = [{run.rpartition("-")[2]: run for run in rows.of(regime, arm)} for arm in (first, second)]
+    runs = [{rows.runs.loc[run, "seed"]: run for run in rows.of(regime, arm)} for arm in (first, second)]
     seeds = sorted(runs[0].keys() & runs[1].keys())
     ours, theirs = ([of[seed] for seed in seeds] for of in runs)
-    if not seeds or rows.version(ours[0]) != rows.version(theirs[0]):
+    if not seeds:
         return None
     found = figures.difference(ours, theirs, key)
     return found and (len(seeds), *found)

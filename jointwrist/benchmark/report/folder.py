@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from jointwrist.benchmark.records import read_records
+from jointwrist.benchmark.tables import make_tables, read_results
+from jointwrist.benchmark.tables.table import TABLES, Table, load_tables
 from jointwrist.errors import DataError
 
 
@@ -38,35 +39,13 @@ class Job:
         return pd.read_csv(path, dtype={"case": str, "patient": str}) if path.is_file() else None
 
 
-@dataclass(frozen=True)
-class TextTable:
-    """A table as it was written for people.
-
-    Attributes:
-        caption: What it shows.
-        columns: Titles.
-        rows: Cells.
-    """
-
-    caption: str
-    columns: list[str]
-    rows: list[list[str]]
-
-
 def read_jobs(folder: Path) -> list[Job]:
     """List the jobs of a results folder.
 
     Raises:
         DataError: There are none, or a record is damaged.
     """
-    jobs = []
-    for path in sorted(Path(folder).glob("jobs/*/job.json")):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            name = f"{record['model']}, seed {record['seed']}"
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: not the record of a job ({error}); run the job again") from None
-        jobs.append(Job(name, path.parent, record))
+    jobs = [Job(f"{record['model']}, seed {record['seed']}", job, record) for job, record in read_records(folder)]
     if not jobs:
         raise DataError(f"{folder}: no jobs/*/job.json in it; give a folder of benchmarks/run_all.py")
     names = [job.name for job in jobs]
@@ -76,19 +55,11 @@ def read_jobs(folder: Path) -> list[Job]:
     ]
 
 
-def read_tables(folder: Path) -> list[TextTable]:
-    """Read the tables that the benchmark wrote into the folder's README.md, in their order.
+def read_tables(folder: Path) -> list[Table]:
+    """Read the tables that the benchmark wrote; where an earlier version wrote them, make them from the rows.
 
     Raises:
-        DataError: The file is missing.
+        DataError: There are neither tables nor rows to make them from, or they are damaged.
     """
-    path = Path(folder) / "README.md"
-    if not path.is_file():
-        raise DataError(f"{path}: missing; `python benchmarks/run_all.py --tables-only {folder}` writes it")
-    tables = []
-    for block in re.split(r"\n(?=\*\*)", path.read_text(encoding="utf-8")):
-        lines = block.strip().splitlines()
-        grid = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in lines if line.startswith("|")]
-        if len(grid) >= 2:
-            tables.append(TextTable(lines[0].strip("*"), grid[0], grid[2:]))
-    return tables
+    tables = Path(folder) / "tables"
+    return load_tables(tables) if (tables / TABLES).is_file() else make_tables(read_results(folder))

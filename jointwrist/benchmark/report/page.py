@@ -14,9 +14,10 @@ import numpy as np
 
 from jointwrist import __version__
 from jointwrist.anatomy import BONES, JOINTS
-from jointwrist.benchmark.report.folder import Job, TextTable, read_jobs, read_tables
+from jointwrist.benchmark.report.folder import Job, read_jobs, read_tables
 from jointwrist.benchmark.report.gallery import gallery
 from jointwrist.benchmark.report.svg import colour, line_chart, quartile_chart, strip_chart
+from jointwrist.benchmark.tables.table import Table
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.files import write_text
 from jointwrist.text import NOTICE
@@ -88,15 +89,17 @@ def _marked(text: str) -> str:
     return re.sub(r"`(.*?)`", r"<code>\1</code>", escape(text))
 
 
-def _table(table: TextTable) -> str:
+def _table(table: Table) -> str:
+    frame = table.frame
     head = "".join(
-        f'<th scope="col" aria-sort="none"><button type="button">{_marked(name)}</button></th>'
-        for name in table.columns
+        f'<th scope="col" aria-sort="none"><button type="button">{_marked(name)}</button></th>' for name in frame
     )
-    body = "".join("<tr>" + "".join(f"<td>{_marked(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    rows = frame.itertuples(index=False, name=None)
+    body = "".join("<tr>" + "".join(f"<td>{_marked(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    note = f'<p class="hint">{_marked(table.note)}</p>' if table.note else ""
     return (
         f'<div class="scroll"><table class="sortable"><caption>{_marked(table.caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}</div>"
     )
 
 

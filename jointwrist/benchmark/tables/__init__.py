@@ -8,7 +8,7 @@ from typing import Any
 from jointwrist.benchmark.tables.erosion import erosion_tables
 from jointwrist.benchmark.tables.results import Results, read_results
 from jointwrist.benchmark.tables.segmentation import segmentation_tables
-from jointwrist.benchmark.tables.table import Table
+from jointwrist.benchmark.tables.table import Table, save_tables
 from jointwrist.errors import DataError
 from jointwrist.files import write_text
 
@@ -26,7 +26,7 @@ def make_tables(results: Results) -> list[Table]:
 
 
 def write_tables(folder: Path, grid: str = "network") -> list[Table]:
-    """Write every table of a results folder as Markdown, LaTeX and CSV; return the tables.
+    """Write every table of a results folder as Markdown, LaTeX, CSV and JSON; return the tables.
 
     Those of another grid than the network's lie beside them, in a folder and a file that end in its name.
 
@@ -42,8 +42,7 @@ def write_tables(folder: Path, grid: str = "network") -> list[Table]:
             " results/demo-phantom"
         )
     tables, ending = make_tables(results), "" if grid == "network" else f"-{grid}"
-    for table in tables:
-        table.write(Path(folder) / f"tables{ending}")
+    save_tables(Path(folder) / f"tables{ending}", tables)
     write_text(Path(folder) / f"README{ending}.md", "\n".join(table.markdown() for table in tables))
     return tables
 

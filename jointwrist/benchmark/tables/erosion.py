@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from jointwrist.anatomy import JOINT_NAMES, joint_index
+from jointwrist.benchmark.tables.cells import ABSENT, Figure, PValue
 from jointwrist.benchmark.tables.results import (
     Results,
     absent_rows,
@@ -18,7 +19,7 @@ from jointwrist.benchmark.tables.results import (
     ordered,
     published_figures,
 )
-from jointwrist.benchmark.tables.table import ABSENT, Figure, PValue, Table
+from jointwrist.benchmark.tables.table import Table
 from jointwrist.metrics.erosion import erosion_metrics
 from jointwrist.metrics.erosion_bootstrap import resample_erosion
 from jointwrist.metrics.seeds import seeds_and_patients

@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from jointwrist.benchmark.tables.table import ABSENT, FAILED, NOT_RUN, OVER_SEEDS, NoFigure
+from jointwrist.benchmark.records import read_records
+from jointwrist.benchmark.tables.cells import ABSENT, FAILED, NOT_RUN, OVER_SEEDS, NoFigure
 from jointwrist.config import digest
 from jointwrist.engine.run_config import hashed_values
 from jointwrist.errors import DataError
@@ -64,21 +65,19 @@ def read_results(folder: Path, grid: str = "network") -> Results:
     """Read a results folder: all jobs and rows, or those of masks that were measured on another grid of `GRIDS`.
 
     Raises:
-        DataError: Its jobs were tested on different data.
+        DataError: A record is damaged, or the jobs were tested on different data.
     """
-    records, rows = [], {"segmentation": [], "erosion": []}
-    paths = sorted(Path(folder).glob("jobs/*/job.json"))
+    jobs, rows = dict(read_records(folder)), {"segmentation": [], "erosion": []}
     if grid != "network":
         del rows["erosion"]
-        paths = [path for path in paths if (path.parent / GRIDS[grid] / "segmentation.csv").is_file()]
-    for path in paths:
-        records.append(json.loads(path.read_text(encoding="utf-8")))
+        jobs = {job: record for job, record in jobs.items() if (job / GRIDS[grid] / "segmentation.csv").is_file()}
+    records = list(jobs.values())
     name_runs(records)
     if len({record.get("data_digest") for record in records}) > 1:
         raise DataError(f"{folder}: its jobs were tested on different data; keep a results folder for each")
-    for path, record in zip(paths, records, strict=True):
+    for job, record in jobs.items():
         for table, parts in rows.items():
-            kept = path.parent / GRIDS[grid] / f"{table}.csv"
+            kept = job / GRIDS[grid] / f"{table}.csv"
             if record["status"] == "ok" and kept.is_file():
                 part = pd.read_csv(kept, dtype={"case": str, "patient": str})
                 parts.append(part.assign(run=record["run"]))

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from jointwrist.anatomy import BONE_NAMES
+from jointwrist.benchmark.tables.cells import ABSENT, Figure, NoFigure, PValue
 from jointwrist.benchmark.tables.results import (
     Results,
     absent_rows,
@@ -17,7 +18,7 @@ from jointwrist.benchmark.tables.results import (
     ordered,
     published_figures,
 )
-from jointwrist.benchmark.tables.table import ABSENT, Figure, NoFigure, PValue, Table
+from jointwrist.benchmark.tables.table import Table
 from jointwrist.config import build
 from jointwrist.engine.run_config import MetricConfig
 from jointwrist.metrics.case_rows import TOLERANCE_MM

@@ -1,0 +1,44 @@
+"""Choice of the version of the plan that the tables show, and progress of a newer one.
+
+A table compares runs of one version only. Runs of a new version are kept from the first one on, but replace the older
+ones in a regime's tables only when all telling runs of the regime are there.
+"""
+
+from __future__ import annotations
+
+from jointwrist.benchmark.ablations.plan import Ablations
+from jointwrist.benchmark.ablations.rows import Rows
+
+
+def shown_version(plan: Ablations, rows: Rows, regime: str) -> int:
+    """Return the version that a regime's tables show.
+
+    It is that of the plan as soon as all its telling runs are finished. Until then it is the earlier version with the
+    most telling runs, or, where there is no earlier one, that of the plan as far as it goes.
+    """
+    telling = set(plan.runs([regime], list(plan.telling), list(plan.seeds)))
+    finished = {version: runs & telling for version, runs in _finished(rows, regime).items()}
+    if finished.get(plan.version) == telling:
+        return plan.version
+    earlier = {version: len(runs) for version, runs in finished.items() if version < plan.version}
+    return max(earlier, key=lambda version: (earlier[version], version), default=plan.version)
+
+
+def progress(plan: Ablations, rows: Rows, regime: str, shown: int) -> str:
+    """Return a line that counts the finished runs of a version newer than that shown; empty where there are none."""
+    done = _finished(rows, regime).get(plan.version, set())
+    if shown == plan.version or not done:
+        return ""
+    planned, telling = (set(plan.runs([regime], list(arms), list(plan.seeds))) for arms in (plan.arms, plan.telling))
+    return (
+        f"Version {plan.version}: {len(done & planned)} of {len(planned)} runs done, {len(done & telling)} of the"
+        f" {len(telling)} that must be complete before the table shows it."
+    )
+
+
+def _finished(rows: Rows, regime: str) -> dict[int, set[tuple[str, str, int]]]:
+    """Finished runs (regime, arm, seed) of a regime, by version."""
+    finished: dict[int, set[tuple[str, str, int]]] = {}
+    for run, entry in rows.runs[rows.runs["regime"] == regime].iterrows():
+        finished.setdefault(rows.version(run), set()).add((regime, entry["arm"], int(entry["seed"])))
+    return finished
