@@ -6,6 +6,7 @@ The folder holds `runs.csv`, `configs.json`, and one column per run in `erosion.
 
 from __future__ import annotations
 
+import gzip
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,10 +63,9 @@ class Rows:
         for name, frame in (("runs.csv", self.runs), (MASKS, self.masks), (CALLS, self.calls)):
             if frame.empty:
                 continue
-            # without the time of writing, equal rows make equal files
-            packing = {"method": "gzip", "mtime": 0} if name.endswith("gz") else None
-            with atomic(folder / name) as temporary:
-                frame.to_csv(temporary, float_format="%.5g", compression=packing)
+            text = frame.to_csv(float_format="%.5g").encode()
+            with atomic(folder / name) as temporary:  # equal results make equal files: no time of writing in them
+                temporary.write_bytes(gzip.compress(text, mtime=0) if name.endswith(".gz") else text)
 
     def with_runs(self, results: Path, plan: Ablations) -> Rows:
         """Add the finished runs of a results folder; they replace kept runs of the same name.
