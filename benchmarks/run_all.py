@@ -30,6 +30,7 @@ from jointwrist.config import ConfigError, digest, parse_overrides, to_dict
 from jointwrist.data.batches.samplers import check_processes
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.renamed_keys import current_keys
 from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.stop import graceful_stop
 from jointwrist.errors import DataError, StorageError
@@ -117,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
     grid = wanted_grid(arguments)
     protocol = load_protocol(arguments.protocol)
     models = expand_models(arguments.models or protocol.models)
-    overrides = parse_overrides(arguments.set)
+    overrides = current_keys(parse_overrides(arguments.set), "--set")
     overrides["precision"] = runnable_precision(protocol.run_config(models[0], 0, overrides).precision)
     check_writable(arguments.results)
     accelerator = open_accelerator(overrides["precision"], arguments.tracker, arguments.results)

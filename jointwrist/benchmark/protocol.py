@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from jointwrist.config import ConfigError, Count, Range, Seed, build, merge_trees, read_yaml
+from jointwrist.engine.renamed_keys import current_keys
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.registry import list_models, model_spec
 
@@ -84,7 +85,13 @@ def load_protocol(name_or_path: str) -> Protocol:
     path = Path(name_or_path) if name_or_path.endswith((".yaml", ".yml")) else FOLDER / f"{name_or_path}.yaml"
     if not path.is_file():
         raise ConfigError(f"no protocol {name_or_path!r}; choose one of {', '.join(protocol_names())}, or a YAML file")
-    return build(Protocol, read_yaml(path))
+    protocol, source = build(Protocol, read_yaml(path)), str(path)
+    return replace(
+        protocol,
+        defaults=current_keys(protocol.defaults, source),
+        tasks={task: current_keys(values, source) for task, values in protocol.tasks.items()},
+        per_model={model: current_keys(values, source) for model, values in protocol.per_model.items()},
+    )
 
 
 def expand_models(patterns: Sequence[str]) -> list[str]:

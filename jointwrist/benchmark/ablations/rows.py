@@ -18,6 +18,7 @@ import pandas as pd
 from jointwrist.benchmark.ablations.plan import Ablations
 from jointwrist.benchmark.records import read_records
 from jointwrist.benchmark.tables.cells import ABSENT
+from jointwrist.engine.renamed_keys import current_keys
 from jointwrist.files import atomic, write_text
 from jointwrist.metrics.erosion_bootstrap import weighted_figures
 from jointwrist.metrics.statistics import resampling_weights
@@ -139,8 +140,8 @@ class Rows:
         known = self.runs.loc[run].get("pixel_truth")
         if known in (True, False):
             return bool(known)
-        config = self.configs[run]
-        return config.get("task") == "joint" and config["erosion"]["map"] > 0
+        config = current_keys(self.configs[run])
+        return config.get("task") == "joint" and config["erosion"]["heat_map"] > 0
 
     def call_figures(self, run: str) -> dict[str, float]:
         """Erosion figures of one run, over all joints pooled."""
