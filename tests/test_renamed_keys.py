@@ -8,6 +8,7 @@ import logging
 
 import pytest
 
+from jointwrist.benchmark.protocol import load_protocol
 from jointwrist.config import ConfigError, build, to_dict
 from jointwrist.engine.renamed_keys import RENAMED_KEYS, current_keys, first_keys
 from jointwrist.engine.run_config import RunConfig, config_hash
@@ -74,3 +75,13 @@ def test_hashes_are_those_of_the_first_names():
     assert build(RunConfig, stored) == config
     other = dataclasses.replace(config, joint=dataclasses.replace(config.joint, mask_grad_scale=0.2))
     assert config_hash(other) != config_hash(config)
+
+
+def test_protocols_of_users_may_have_old_keys(tmp_path, caplog):
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\nsummary: x\nmodels: [jointwrist_tiny]\ntasks: {joint: {joint: {guided: 0.25}}}\n")
+    protocol = load_protocol(str(path))
+    assert f"{path}: joint.guided is now called joint.teacher_forcing" in caplog.text
+    overrides = current_keys({"joint": {"guided": 0.75}}, "--set")
+    forcing = [protocol.run_config("jointwrist_tiny", 1, more).joint.teacher_forcing for more in ({}, overrides)]
+    assert forcing == [0.25, 0.75]

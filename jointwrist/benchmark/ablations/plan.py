@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jointwrist.config import build, merge_trees, read_yaml
+from jointwrist.engine.renamed_keys import current_keys
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.trainer import BEST
 from jointwrist.registry import model_spec
@@ -98,11 +99,15 @@ class Ablations:
         Raises:
             ConfigError: The file cannot be read, or has unknown keys.
         """
-        plan = build(cls, read_yaml(path))
+        plan, source = build(cls, read_yaml(path)), str(path)
+        regimes = {name: build(Regime, values, f"regimes.{name}.") for name, values in plan.regimes.items()}
+        arms = {name: build(Arm, values, f"arms.{name}.") for name, values in plan.arms.items()}
         return replace(
             plan,
-            regimes={name: build(Regime, values, f"regimes.{name}.") for name, values in plan.regimes.items()},
-            arms={name: build(Arm, values, f"arms.{name}.") for name, values in plan.arms.items()},
+            defaults=current_keys(plan.defaults, source),
+            tasks={name: current_keys(values, source) for name, values in plan.tasks.items()},
+            regimes={name: replace(value, set=current_keys(value.set, source)) for name, value in regimes.items()},
+            arms={name: replace(value, set=current_keys(value.set, source)) for name, value in arms.items()},
             retests={name: build(Retest, values, f"retests.{name}.") for name, values in plan.retests.items()},
             contrasts={name: build(Contrast, values, f"contrasts.{name}.") for name, values in plan.contrasts.items()},
         )
