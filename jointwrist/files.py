@@ -92,6 +92,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes atomically."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """Write a table as CSV, atomically.
 

@@ -16,7 +16,7 @@ from jointwrist.data.dataset.case import load_sample
 from jointwrist.data.dataset.check import check_dataset
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.importers import read_labelme
-from jointwrist.data.importers.annotated_dataset import draw_splits
+from jointwrist.data.importers.draw_splits import draw_splits
 from jointwrist.data.importers.identify import identify
 from jointwrist.data.sample import unpack_masks
 from jointwrist.data.shapes.label_names import ABBREVIATIONS, match_names

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.layout import SPLITS
-
-#: Of a radiograph or patient in several splits, the one latest in this order decides.
 from jointwrist.data.dataset.ram_w600 import RamW600
 
 #: Of a radiograph or patient in several splits, the one latest in this order decides.
