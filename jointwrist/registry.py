@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import entry_points
@@ -51,11 +51,18 @@ class ModelSpec:
 
 _SPECS: dict[str, ModelSpec] = {}
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {}
+_RENAMED: dict[str, Mapping[str, str]] = {}
 _filled = False
 
 
-def register_model(spec: ModelSpec) -> Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]]:
+def register_model(
+    spec: ModelSpec, renamed_options: Mapping[str, str] | None = None
+) -> Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]]:
     """Enter a builder into the registry under `spec.name`.
+
+    Args:
+        spec: What is known of the model.
+        renamed_options: Former names of the builder's options and their current names.
 
     Raises:
         ValueError: The name is taken, or the task unknown.
@@ -68,6 +75,7 @@ def register_model(spec: ModelSpec) -> Callable[[Callable[..., nn.Module]], Call
             raise ValueError(f"model {spec.name!r} has task {spec.task!r}; tasks are {', '.join(TASKS)}")
         _SPECS[spec.name] = spec
         _BUILDERS[spec.name] = builder
+        _RENAMED[spec.name] = renamed_options or {}
         return builder
 
     return enter
@@ -119,8 +127,26 @@ def create_model(name: str, **options: Any) -> nn.Module:
         **options: Passed to the builder; those that are None are left out, so that defaults stay the model's own.
 
     Raises:
-        ValueError: The name is not in the registry.
+        ValueError: The name is not in the registry, or an option is given by its former and its current name.
         TypeError: The model does not take one of the options.
     """
     model_spec(name)
-    return _BUILDERS[name](**{key: value for key, value in options.items() if value is not None})
+    for old in options.keys() & _RENAMED[name].keys():
+        new = _RENAMED[name][old]
+        warnings.warn(f"the option {old} of {name} is now called {new}", FutureWarning, stacklevel=2)
+    given = current_options(name, options)
+    return _BUILDERS[name](**{key: value for key, value in given.items() if value is not None})
+
+
+def current_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a model by their current names, for options that were stored under former ones.
+
+    Raises:
+        ValueError: The model is not in the registry, or an option is given by both names.
+    """
+    model_spec(name)
+    current = {_RENAMED[name].get(key, key): value for key, value in options.items()}
+    if len(current) < len(options):
+        twice = next(key for key in options if key in _RENAMED[name] and _RENAMED[name][key] in options)
+        raise ValueError(f"{twice} and {_RENAMED[name][twice]} are the same option of {name}; give the latter alone")
+    return current

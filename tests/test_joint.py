@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 
 from jointwrist import create_model, list_models
 from jointwrist.engine.run_config import JointConfig, RunConfig
 from jointwrist.engine.tasks import JointTask
+from jointwrist.errors import DataError
 from jointwrist.registry import model_spec
+from jointwrist.weights.checkpoint import load_weights, save_weights
 
 ENCODERS = ("hybrid", "mamba", "swin", "conv")
 
@@ -36,7 +40,7 @@ def test_output_shapes(encoder, shape):
     assert output.mask_logits.shape == output.distance_logits.shape == (2, 14, *shape)
     assert output.erosion_logits.shape == (2, 6, 3)
     assert output.roi_boxes.shape == (2, 6, 4) and output.roi_valid.shape == (2, 6)
-    assert output.erosion_maps.shape == (2, 6, 32, 32)
+    assert output.erosion_heat_maps.shape == (2, 6, 32, 32)
 
 
 @pytest.mark.parametrize("name", list_models("jointwrist_*"))
@@ -127,3 +131,20 @@ def test_masks_of_the_test_drive_the_head():
     torch.testing.assert_close(boxes("truth"), torch.stack([true[0], own[1]]))
     torch.testing.assert_close(boxes("moved"), moved)
     torch.testing.assert_close(boxes("exchanged"), exchanged)
+
+
+def test_a_former_option_works_with_a_warning_and_in_weight_files_without_one(tmp_path):
+    with pytest.warns(FutureWarning, match="feature_gradient of jointwrist_tiny is now called feature_grad_scale"):
+        former = create_model("jointwrist_tiny", feature_gradient=0.5)
+    assert former.erosion.feature_grad_scale == 0.5 and former.info["options"] == {"feature_grad_scale": 0.5}
+    stored = {"model": "jointwrist_tiny", "options": {"feature_gradient": 0.5}}
+    save_weights(tmp_path / "old.safetensors", former, stored)
+    with warnings.catch_warnings(action="error"):
+        loaded, info = load_weights(tmp_path / "old.safetensors")
+    assert loaded.erosion.feature_grad_scale == 0.5 and info["options"] == {"feature_grad_scale": 0.5}
+    both = {"feature_gradient": 0.5, "feature_grad_scale": 0.5}
+    with pytest.raises(ValueError, match="are the same option"), pytest.warns(FutureWarning):
+        create_model("jointwrist_tiny", **both)
+    save_weights(tmp_path / "both.safetensors", former, {**stored, "options": both})
+    with pytest.raises(DataError, match=r"both\.safetensors.*are the same option"):
+        load_weights(tmp_path / "both.safetensors")

@@ -56,7 +56,8 @@ def logits(output):
     """All tensors of an output that the loss sees, by name."""
     if isinstance(output, JointOutput):
         return {
-            key: getattr(output, key) for key in ("mask_logits", "distance_logits", "erosion_logits", "erosion_maps")
+            key: getattr(output, key)
+            for key in ("mask_logits", "distance_logits", "erosion_logits", "erosion_heat_maps")
         }
     return {"logits": output}
 

@@ -83,7 +83,7 @@ class Mapping(Brightness):
     def forward(self, image: torch.Tensor, detail: torch.Tensor | None = None) -> SimpleNamespace:
         output = super().forward(image, detail)
         crops = roi_align(image, list(output.roi_boxes), 8, aligned=True)
-        output.erosion_maps = crops.reshape(len(image), 6, 8, 8)
+        output.erosion_heat_maps = crops.reshape(len(image), 6, 8, 8)
         return output
 
 

@@ -57,7 +57,7 @@ class Prediction(NamedTuple):
         if not hasattr(output, "erosion_logits"):
             return cls(output.float(), None, None, None)
         cumulative = output.erosion_logits.float().sigmoid()
-        maps = getattr(output, "erosion_maps", None)  # an exported program has none
+        maps = getattr(output, "erosion_heat_maps", None)  # an exported program has none
         return cls(
             output.mask_logits.float(),
             cumulative,

@@ -1,4 +1,4 @@
-"""The joint network: one encoder, 14 bone masks, and an erosion head driven by the predicted masks."""
+"""The joint network: one shared encoder, a decoder of 14 bone masks, and an erosion head driven by these masks."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class JointOutput(NamedTuple):
 
     Attributes:
         mask_logits: (B, 14, H, W) bone masks.
-        distance_logits: (B, 14, H, W); tanh gives tanh(d / 4 px), d the signed distance to the contour.
+        distance_logits: (B, 14, H, W); their tanh is tanh(d / 4 px) of the signed distance d to the bone's boundary.
         erosion_logits: (B, 6, K) of P(level > k), K = 3.
-        roi_boxes: (B, 6, 4) joint crops in input pixels.
+        roi_boxes: (B, 6, 4) boxes of the joint crops in input pixels.
         roi_valid: (B, 6) bool, False where the bone was not found.
-        erosion_maps: (B, 6, P/2, P/2) eroded area within the crop.
-        crops: (B, 6, P, P) image crops that the head saw.
+        erosion_heat_maps: (B, 6, P/2, P/2) erosion at each pixel of the crop.
+        crops: (B, 6, P, P) image crops, the input of the head.
     """
 
     mask_logits: Tensor
@@ -32,7 +32,7 @@ class JointOutput(NamedTuple):
     erosion_logits: Tensor
     roi_boxes: Tensor
     roi_valid: Tensor
-    erosion_maps: Tensor
+    erosion_heat_maps: Tensor
     crops: Tensor
 
 
@@ -46,9 +46,9 @@ class JointWrist(PretrainedMixin, nn.Module):
         roi_channels: First width of the crop network.
         roi_crop: Side of a joint crop.
         roi_dim: Width of a joint token.
-        use_masks: Give the erosion head mask channels and mask pooling.
-        other_hand: Let the joints look at those of the patient's other hand.
-        feature_gradient: Share of the erosion gradient that reaches the shared features.
+        use_masks: Use mask channels and mask pooling in the erosion head.
+        other_hand: Let the joints attend to those of the patient's other hand.
+        feature_grad_scale: Factor of the erosion gradient that reaches the shared features.
         drop_path: Stochastic depth of the encoder.
         scan_backend: Backend of the selective scan.
         checkpoint: Recompute encoder activations in the backward pass.
@@ -64,7 +64,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         roi_dim: int = 96,
         use_masks: bool = True,
         other_hand: bool = False,
-        feature_gradient: float = 0.1,
+        feature_grad_scale: float = 0.1,
         drop_path: float = 0.0,
         scan_backend: str = "auto",
         checkpoint: bool = False,
@@ -75,7 +75,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         )
         self.decoder = Decoder(self.encoder.channels, tuple(widths))
         self.erosion = ErosionHead(
-            widths[-2], roi_channels, roi_crop, roi_dim, use_masks, feature_gradient, other_hand=other_hand
+            widths[-2], roi_channels, roi_crop, roi_dim, use_masks, feature_grad_scale, other_hand=other_hand
         )
 
     def segment(self, image: Tensor) -> Tensor:
@@ -83,9 +83,9 @@ class JointWrist(PretrainedMixin, nn.Module):
         return self._decode(image)[0]
 
     def _decode(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Encode and decode; the decoder works in float32 at test, also under autocast.
+        """Encode and decode; in evaluation mode the decoder computes in float32 also under autocast.
 
-        Where the joint crops lie follows from the masks' thresholds, which rounding to 16 bits would move.
+        The joint boxes follow from thresholded masks, which rounding to 16 bits would change.
         """
         features = self.encoder(image)
         device = image.device.type
@@ -128,6 +128,10 @@ class JointWrist(PretrainedMixin, nn.Module):
         )
 
 
+#: Former names of options.
+RENAMED_OPTIONS = {"feature_gradient": "feature_grad_scale"}
+
+
 def _spec(name: str, parameters: int) -> ModelSpec:
     return ModelSpec(
         name=name,
@@ -141,13 +145,13 @@ def _spec(name: str, parameters: int) -> ModelSpec:
     )
 
 
-@register_model(_spec("jointwrist_tiny", 2_097_770))
+@register_model(_spec("jointwrist_tiny", 2_097_770), RENAMED_OPTIONS)
 def jointwrist_tiny(**options) -> JointWrist:
     """Build the joint network of about 2.1 M parameters."""
     return _built("jointwrist_tiny", options)
 
 
-@register_model(_spec("jointwrist_base", 40_051_408))
+@register_model(_spec("jointwrist_base", 40_051_408), RENAMED_OPTIONS)
 def jointwrist_base(**options) -> JointWrist:
     """Build the joint network of about 40 M parameters."""
     base = {"size": "base", "widths": (384, 192, 96, 64, 32), "roi_channels": 64, "roi_crop": 96, "roi_dim": 256}

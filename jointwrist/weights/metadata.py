@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from jointwrist.errors import DataError, MissingExtraError
-from jointwrist.registry import create_model, model_spec
+from jointwrist.registry import create_model, current_options, model_spec
 
 #: Largest sides of the inputs in pixels: they decide the memory of a prediction.
 MAX_SIDES = {"image_size": 2048, "detail_size": 4096}
@@ -44,7 +44,8 @@ def parse_info(path: Path, text: str) -> dict[str, Any]:
         raise DataError(f"{path}: its description is no JSON ({error}); copy or export the weights again") from None
     if fault := _fault(info):
         raise DataError(f"{path}: its description is damaged: {fault}; copy or export the weights again")
-    return {"options": {}, "image_size": model_spec(info["model"]).input_size, **info}
+    options = current_options(info["model"], info.get("options", {}))
+    return {"image_size": model_spec(info["model"]).input_size, **info, "options": options}
 
 
 def _fault(info: Any) -> str | None:
@@ -60,6 +61,10 @@ def _fault(info: Any) -> str | None:
     options = info.get("options", {})
     if not isinstance(options, dict) or not all(map(_option, options.values())):
         return f"options must be names with numbers up to {MAX_OPTION}, words, or lists of these"
+    try:
+        current_options(info["model"], options)
+    except ValueError as error:
+        return str(error)
     for name, most in MAX_SIDES.items():
         if name in info and not (type(info[name]) is int and 0 < info[name] <= most):
             return f"{name} must be a number of pixels up to {most}"

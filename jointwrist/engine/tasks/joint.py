@@ -119,7 +119,7 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         # every output stays in the graph, so that a batch without one kind of label still has all gradients
         connected = sum(
             o.float().sum()
-            for o in (output.mask_logits, output.distance_logits, output.erosion_logits, output.erosion_maps)
+            for o in (output.mask_logits, output.distance_logits, output.erosion_logits, output.erosion_heat_maps)
         )
         parts = self._bone_losses(output, batch, context)
         if context.progress >= self.config.joint.segmentation_warmup:
@@ -163,7 +163,7 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
 
     def _heat_map_loss(self, output: JointOutput, batch: JointBatch, context: StepContext) -> Tensor:
         """Cross-entropy and Dice loss of the eroded area within each crop whose true pixels are known."""
-        heat_maps = output.erosion_maps.float().flatten(0, 1)[:, None]
+        heat_maps = output.erosion_heat_maps.float().flatten(0, 1)[:, None]
         known = (batch["has_eroded"][:, None] & output.roi_valid).flatten()
         truth = batch["eroded_masks"].flatten(0, 1)[:, None]
         boxes = output.roi_boxes.float().flatten(0, 1)
