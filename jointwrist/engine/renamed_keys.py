@@ -18,6 +18,7 @@ RENAMED_KEYS = {
     "joint.guided": "joint.teacher_forcing",
     "joint.segmentation_only": "joint.segmentation_warmup",
     "erosion.map": "erosion.heat_map",
+    "options.feature_gradient": "options.feature_grad_scale",
 }
 
 
