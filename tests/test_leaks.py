@@ -18,15 +18,9 @@ from jointwrist.cli import main
 from jointwrist.config import build
 from jointwrist.data.dataset.check import check_dataset
 from jointwrist.data.dataset.joint_split import joint_split
+from jointwrist.data.dataset.patient_records import patient_record, radiograph_prints, recorded_patients
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.leaks import (
-    name_shared,
-    name_trained,
-    patient_record,
-    radiograph_prints,
-    recorded_patients,
-    records,
-)
+from jointwrist.engine.leaks import name_shared, name_trained, records
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.trainer import BEST

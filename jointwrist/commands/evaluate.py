@@ -61,9 +61,10 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
     from torch.utils.data import ConcatDataset
 
     from jointwrist.config import build, merge_trees, parse_overrides
+    from jointwrist.data.dataset.patient_records import recorded_patients
     from jointwrist.data.dataset.ram_w600 import RamW600
     from jointwrist.engine import evaluation as engine
-    from jointwrist.engine.leaks import name_trained, recorded_patients, records
+    from jointwrist.engine.leaks import name_trained, records
     from jointwrist.engine.loaders import load_run_data
     from jointwrist.engine.renamed_keys import current_keys
     from jointwrist.engine.run_config import RunConfig, StreamConfig

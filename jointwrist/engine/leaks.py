@@ -1,64 +1,63 @@
-"""Patients in two splits, and patients that a network, or one that it builds on, was trained on and is tested on."""
+"""Patients that appear on both sides of a comparison: in two splits, or in the training of a network that is tested."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
-from hashlib import pbkdf2_hmac, sha256
-from os import SEEK_END
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from jointwrist.data.dataset.case import Case
+from jointwrist.data.dataset.patient_records import recorded_patients, shared_patients
 from jointwrist.engine.run_config import RunConfig
+from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import read_info
 from jointwrist.weights.hub import find_checkpoint, find_weights
 
-#: Rounds of the hash: a millisecond a patient, and as much for every identifier that somebody tries.
-ROUNDS = 2000
 #: How many patients a message names.
 NAMED = 5
 
 
-def shared_patients(splits: Mapping[str, Iterable[Case]]) -> dict[str, tuple[str, ...]]:
-    """Find the patients with radiographs in more than one split: patient, and the splits they are in."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for split, cases in splits.items():
-        for patient in {case.patient for case in cases}:
-            found[patient].append(split)
-    return {patient: tuple(names) for patient, names in sorted(found.items()) if len(names) > 1}
+def check_splits(config: RunConfig, root: Path, listed: Mapping[str, Collection[Case]]) -> tuple[str, ...]:
+    """Refuse patients who are in more than one split of a training run.
+
+    Args:
+        config: Configuration of the run.
+        root: Folder of the dataset, for messages.
+        listed: Cases of every split.
+
+    Returns:
+        Notes: the official protocol keeps the splits as they were released, and says so.
+
+    Raises:
+        DataError: A patient is in two splits, in any other protocol.
+    """
+    shared = shared_patients(listed)
+    if not shared:
+        return ()
+    if config.protocol != "official":
+        raise DataError(f"{root}: {name_shared(shared)}; keep each in one; `jointwrist data check` lists the images")
+    return (f"{name_shared(shared)}; the official protocol keeps them",)
+
+
+def inheritance_notes(
+    inherited: Collection[Mapping[str, Any]], listed: Mapping[str, Collection[Case]], prints: Collection[str]
+) -> tuple[str, ...]:
+    """Warn of validation and test patients on whom a network that a run builds on was trained.
+
+    Args:
+        inherited: As from `inherited_records`.
+        listed: Cases of every split.
+        prints: `radiograph_prints` of their folder.
+    """
+    unseen = {case.patient for name in ("val", "test") for case in listed[name]}
+    trained = recorded_patients(inherited, unseen, prints)
+    return (name_inherited(trained),) if trained else ()
 
 
 def name_shared(shared: Mapping[str, tuple[str, ...]]) -> str:
     """Say in words which patients are in which splits."""
     some = [f"{patient} ({' and '.join(splits)})" for patient, splits in list(shared.items())[:NAMED]]
     return f"patients in more than one split: {_list(some, len(shared))}"
-
-
-def radiograph_prints(cases: Iterable[Case]) -> tuple[str, ...]:
-    """Return what tells the radiographs of a folder from all others: a hash of the middle 4 KB of every file."""
-    prints = set()
-    for case in cases:
-        with case.image.open("rb") as file:
-            size = file.seek(0, SEEK_END)
-            file.seek(max(size // 2 - 2048, 0))
-            prints.add(sha256(b"%d " % size + file.read(4096)).hexdigest()[:24])
-    return tuple(sorted(prints))
-
-
-def patient_record(patients: Collection[str], salt: str, prints: Collection[str] = ()) -> dict[str, Any]:
-    """Return what a weight file keeps of its training patients: a salt and a hash of each, in no order of theirs.
-
-    Equal identifiers are found again, and a reader of the file sees none. Short numbers can still be found by trying
-    them all, so the hash is no anonymisation of identifiers that are secret themselves.
-
-    Args:
-        patients: Identifiers.
-        salt: What makes the hashes those of this record alone.
-        prints: `radiograph_prints` of the data set, by which a folder is known to number the same patients.
-    """
-    radiographs = {"films": sorted(_radiograph_hash(found, salt) for found in set(prints))} if prints else {}
-    return {"salt": salt, "hashes": sorted(_hash(patient, salt) for patient in set(patients)), **radiographs}
 
 
 def records(info: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -68,27 +67,6 @@ def records(info: Mapping[str, Any]) -> list[dict[str, Any]]:
     """
     own = [info["patients"]] if "patients" in info else []
     return [*own, *info.get("inherited", [])]
-
-
-def recorded_patients(
-    found: Iterable[Mapping[str, Any]], patients: Iterable[str], prints: Collection[str] | None = None
-) -> list[str]:
-    """Return those of the patients whom any of the records holds.
-
-    Args:
-        found: Records.
-        patients: Identifiers.
-        prints: `radiograph_prints` of their folder. A record of a data set that has no radiograph in common with it
-            numbers other people. None, and records from before radiographs were kept, go by the identifiers alone.
-    """
-    asked = set(patients)
-    same = [record for record in found if prints is None or _same_data(record, prints)]
-    return sorted({p for record in same for p in asked if _hash(p, record["salt"]) in set(record["hashes"])})
-
-
-def _same_data(record: Mapping[str, Any], prints: Collection[str]) -> bool:
-    radiographs = set(record.get("films", ()))
-    return not radiographs or any(_radiograph_hash(found, record["salt"]) in radiographs for found in prints)
 
 
 def inherited_records(config: RunConfig) -> list[dict[str, Any]]:
@@ -129,11 +107,3 @@ def _warning(who: str, trained: Collection[str]) -> str:
 
 def _list(names: list[str], count: int) -> str:
     return ", ".join(names) + (f" and {count - len(names)} more" if count > len(names) else "")
-
-
-def _radiograph_hash(found: str, salt: str) -> str:
-    return sha256(f"{salt} {found}".encode()).hexdigest()[:16]
-
-
-def _hash(patient: str, salt: str) -> str:
-    return pbkdf2_hmac("sha256", patient.encode(), salt.encode(), ROUNDS, dklen=12).hex()

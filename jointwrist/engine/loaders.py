@@ -1,4 +1,4 @@
-"""Which cases a run trains, validates and tests on, and the loaders over them."""
+"""The data of a run: datasets of its cases, the order of the batches, and the loaders over them."""
 
 from __future__ import annotations
 
@@ -10,27 +10,20 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, ConcatDataset, DataLoader, Dataset
 
-from jointwrist.anatomy import EROSION_LEVELS, NUM_JOINTS
 from jointwrist.config import build
 from jointwrist.data.batches.hand_pairs import other_hands, study_batches
 from jointwrist.data.batches.samplers import EpochBatches, FreshBatches, ProcessBatches
 from jointwrist.data.batches.torch_datasets import CropDataset, WristDataset
 from jointwrist.data.dataset.case import Case
-from jointwrist.data.dataset.joint_split import joint_split
 from jointwrist.data.dataset.layout import SPLITS
+from jointwrist.data.dataset.patient_records import radiograph_prints
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.leaks import (
-    inherited_records,
-    name_inherited,
-    name_shared,
-    radiograph_prints,
-    recorded_patients,
-    shared_patients,
-)
+from jointwrist.engine.erosion_prior import erosion_prior
+from jointwrist.engine.leaks import check_splits, inheritance_notes, inherited_records
+from jointwrist.engine.run_cases import choose_cases
 from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.stop import leave_signals_to_parent
 from jointwrist.errors import DataError
-from jointwrist.losses import level_log_odds, score_levels
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.stream import PhantomCropStream, PhantomStream
 
@@ -83,13 +76,9 @@ def load_run_data(
             protocol takes the splits as they are and says so in the notes. Patients of val and test whom a network that
             the run builds on was trained on are no error: the notes warn of them.
     """
-    listed, notes = _listed(config, dataset, splits)
-    if "train" in splits and (shared := shared_patients(listed)):
-        if config.protocol != "official":
-            raise DataError(
-                f"{dataset.root}: {name_shared(shared)}; keep each in one; `jointwrist data check` lists the images"
-            )
-        notes += (f"{name_shared(shared)}; the official protocol keeps them",)
+    listed, notes = choose_cases(config, dataset, splits)
+    if "train" in splits:
+        notes += check_splits(config, dataset.root, listed)
     cases = {name: listed[name] for name in SPLITS if name in splits}
     mapped = bool(config.stream.wrists) or any(case.truth is not None for case in cases.get("train", ()))
     if not uses_pixel_truth(config):
@@ -110,40 +99,20 @@ def load_run_data(
             )
     patients = {name: tuple(sorted({case.patient for case in chosen})) for name, chosen in cases.items()}
     inherited, prints = inherited_records(config), radiograph_prints(dataset.cases)
-    unseen = {case.patient for name in ("val", "test") for case in listed[name]}
-    if trained := recorded_patients(inherited, unseen, prints):
-        notes += (name_inherited(trained),)
+    notes += inheritance_notes(inherited, listed, prints)
     trains = "train" in splits
     return RunData(
         datasets.get("train"),
         _batches(config, datasets["train"], cases["train"]) if trains else None,
         datasets.get("val"),
         datasets.get("test"),
-        _prior(config, cases["train"]) if trains and config.task == "joint" else None,
+        erosion_prior(config, cases["train"]) if trains and config.task == "joint" else None,
         notes,
         patients,
         inherited,
         prints,
         trains and mapped and uses_pixel_truth(config),
     )
-
-
-def _listed(
-    config: RunConfig, dataset: RamW600, splits: Collection[str]
-) -> tuple[dict[str, list[Case]], tuple[str, ...]]:
-    """Cases of every split for the task of a run, and what is to be said of those that are needed."""
-    if config.task == "joint":
-        joint = {name: joint_split(dataset, name) for name in SPLITS}
-        listed = {name: list(split.cases) for name, split in joint.items()}
-        if config.joint.doubly_labelled:
-            listed["train"] = [case for case in listed["train"] if case.mask is not None and max(case.scores) >= 0]
-        notes = tuple(joint[name].summary() for name in SPLITS if name in splits)
-    else:
-        select = dataset.erosion if config.task == "erosion" else dataset.segmentation
-        listed, notes = {name: select(name) for name in SPLITS}, ()
-    if config.stream.wrists:
-        listed["train"] = []
-    return listed, notes
 
 
 def train_loader(data: RunData, workers: int, process: int, processes: int) -> DataLoader:
@@ -206,17 +175,3 @@ def _batches(config: RunConfig, train: Dataset, cases: Sequence[Case]) -> EpochB
         eroded = [train.score(i) > 0 for i in range(len(train))]
         return EpochBatches(eroded, size, config.erosion.positive_share, config.seed)
     return EpochBatches([False] * len(train), size, 0.0, config.seed)
-
-
-def _prior(config: RunConfig, cases: Sequence[Case]) -> Tensor:
-    """Log odds of P(level > k) per joint: of the training scores, or of the stream's own distribution."""
-    if config.stream.wrists:
-        phantom = build(PhantomConfig, dict(config.stream.options))
-        severity = torch.tensor(phantom.severity) / sum(phantom.severity)
-        levels = torch.stack([severity[0], severity[1], severity[2:].sum()]) * phantom.prevalence
-        counts = torch.cat([1 - levels.sum(0, keepdim=True), levels]).expand(NUM_JOINTS, -1)
-        return level_log_odds(counts * 1000)
-    scores = torch.tensor([case.scores for case in cases if case.scores is not None]).reshape(-1, NUM_JOINTS)
-    levels = score_levels(scores)
-    counts = torch.stack([(levels == level).sum(0) for level in range(EROSION_LEVELS)], 1).float()
-    return level_log_odds(counts)

@@ -20,11 +20,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from jointwrist.config import digest
+from jointwrist.data.dataset.patient_records import patient_record
 from jointwrist.engine.build import build_model, build_optimizer, start_from, weight_info
 from jointwrist.engine.case_results import mean_figures, selection_figure
 from jointwrist.engine.distributed import average_over_processes, sync_errors
 from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.leaks import patient_record
 from jointwrist.engine.loaders import RunData, train_loader
 from jointwrist.engine.run_config import RunConfig, config_hash
 from jointwrist.engine.step_context import StepContext, single_process
