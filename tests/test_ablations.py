@@ -15,8 +15,8 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.ablations import FILE, main
 from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.benchmark.ablations.figures import FIGURES, Figures
+from jointwrist.benchmark.ablations.kept_results import KeptResults
 from jointwrist.benchmark.ablations.plan import Ablations, run_folder
-from jointwrist.benchmark.ablations.rows import Rows
 from jointwrist.benchmark.ablations.runs import kept_already
 from jointwrist.benchmark.ablations.tables import difference, filled, write_ablations
 from jointwrist.benchmark.ablations.versions import progress, shown_version
@@ -35,7 +35,7 @@ def plan():
 
 
 def write_run(results, regime, arm, seed, quality, reports, config=None):
-    """Rows of a network that is right about erosions as far as `quality` goes."""
+    """KeptResults of a network that is right about erosions as far as `quality` goes."""
     rng = np.random.default_rng([seed, len(arm)])
     eroded = np.random.default_rng(0).random((len(CASES), 6)) < 0.2
     folder = run_folder(results, regime, arm, seed)
@@ -119,7 +119,7 @@ def test_an_unknown_key_of_a_plan_is_an_error(tmp_path):
 
 
 def test_figures_are_those_of_the_rows(plan, results):
-    rows = Rows.read(results).with_runs(results, plan)
+    rows = KeptResults.read(results).with_runs(results, plan)
     calls = pd.read_csv(run_folder(results, "free", "S1", 1) / "erosion.csv")
     expected = roc_auc_score(calls["score"] > 0, calls["probability"])
     assert rows.call_figures("free-S1-1")["AUROC"] == pytest.approx(expected, abs=1e-6)
@@ -127,7 +127,7 @@ def test_figures_are_those_of_the_rows(plan, results):
 
 
 def test_differences_are_paired_and_have_the_right_sign(plan, results):
-    rows = Rows.read(results).with_runs(results, plan)
+    rows = KeptResults.read(results).with_runs(results, plan)
     figures = Figures.of(rows)
     seeds, found, p = difference(rows, figures, "free", "S1", "C1", "AUROC")
     assert seeds == 2 and found.low < found.mean < found.high and found.mean > 0
@@ -154,10 +154,10 @@ def test_a_new_version_replaces_the_old_one_when_its_telling_runs_are_complete(s
     kept, new = tmp_path / "kept", tmp_path / "new"
     old = write_ablations(small, results, kept)
     for n, (arm, seed) in enumerate((arm, seed) for seed in SEEDS for arm in ("S0", "S1")):
-        before = Rows.read(kept)
+        before = KeptResults.read(kept)
         write_run(new, "free", arm, seed, 2, small.arms[arm].reports, NEWER)
         text = write_ablations(small, new, kept)
-        rows, free = Rows.read(kept), load_tables(kept)[0]
+        rows, free = KeptResults.read(kept), load_tables(kept)[0]
         assert set(before.runs.index) < set(rows.runs.index)  # nothing that was kept is lost
         versions = {row["Arm"].strip("`"): row["version"] for row in free.rows if "version" in row}
         if n < 3:
@@ -174,7 +174,7 @@ def test_a_new_version_replaces_the_old_one_when_its_telling_runs_are_complete(s
 
 def test_versions_of_a_run_are_kept_side_by_side(plan, results, tmp_path):
     write_run(tmp_path / "new", "free", "S1", 2, 0, plan.arms["S1"].reports, NEWER)
-    old = Rows.read(results).with_runs(results, plan)
+    old = KeptResults.read(results).with_runs(results, plan)
     rows = old.with_runs(tmp_path / "new", plan)
     assert rows.of("free", "S1") == ["free-S1-1", "free-S1-2", "free-S1-2-v2"]
     assert rows.of_versions({"free": 2}).of("free", "S1") == ["free-S1-2-v2"]
@@ -184,7 +184,7 @@ def test_versions_of_a_run_are_kept_side_by_side(plan, results, tmp_path):
 
 def test_the_earlier_version_with_most_telling_runs_is_shown_until_the_new_one_is_complete(small, results, tmp_path):
     third = replace(small, versions=(*small.versions, "the third."))
-    rows = Rows.read(results).with_runs(results, third)
+    rows = KeptResults.read(results).with_runs(results, third)
     write_run(tmp_path / "2", "free", "S1", 2, 0, third.arms["S1"].reports, NEWER)
     rows = rows.with_runs(tmp_path / "2", third)
     assert shown_version(third, rows, "free") == 1
@@ -201,7 +201,7 @@ def test_the_first_runs_of_a_plan_are_shown_at_once(small, tmp_path):
 
 def test_pixels_of_erosions_are_told_by_the_records(plan, results, tmp_path):
     write_ablations(plan, results, tmp_path / "kept")
-    rows = Rows.read(tmp_path / "kept")
+    rows = KeptResults.read(tmp_path / "kept")
     assert not any(rows.learned_pixels(run) for run in rows.runs.index)
     rows.runs["pixel_truth"] = [run == "free-S1-2" for run in rows.runs.index]
     assert [run for run in rows.runs.index if rows.learned_pixels(run)] == ["free-S1-2"]
@@ -240,7 +240,7 @@ def test_kept_runs_are_not_run_again_unless_their_weights_are_needed(plan, tmp_p
     chosen = [("free", arm, 1) for arm in arms]
 
     def done(run):
-        return kept_already(plan, Rows.read(kept), chosen, run, tmp_path)
+        return kept_already(plan, KeptResults.read(kept), chosen, run, tmp_path)
 
     assert not done(chosen[0])
     for arm in arms:
@@ -251,14 +251,14 @@ def test_kept_runs_are_not_run_again_unless_their_weights_are_needed(plan, tmp_p
     write_ablations(plan, tmp_path / "C2", kept)
     assert done(chosen[0]) and done(chosen[1])
     other = replace(plan, defaults=plan.defaults | {"image_size": 128})
-    assert not kept_already(other, Rows.read(kept), chosen, chosen[1], tmp_path)
+    assert not kept_already(other, KeptResults.read(kept), chosen, chosen[1], tmp_path)
 
 
 def test_the_page_holds_the_tables_of_the_kept_rows(plan):
     folder = ROOT / "docs" / "ablations"
     page = (ROOT / "docs" / "ablations.md").read_text(encoding="utf-8")
     assert filled(page, (folder / "tables.md").read_text(encoding="utf-8")) == page
-    rows = Rows.read(folder)
+    rows = KeptResults.read(folder)
     rows = rows.of_versions({regime: shown_version(plan, rows, regime) for regime in plan.regimes})
     for regime in plan.regimes:
         for arm in plan.arms:

@@ -43,7 +43,9 @@ def test_a_tree_that_differs_from_its_commit_says_so(tmp_path):
     git("commit", "-m", "one")
     git("tag", "v1")
     commit = git("rev-parse", "HEAD")
-    (tmp_path / "result").write_text("not tracked")
+    (tmp_path / "installed").mkdir()
+    (tmp_path / "installed" / "file").write_text("not tracked")
+    assert revision(tmp_path / "installed") == "unknown"
     assert len(commit) == 40 and revision(tmp_path) == commit
     file.write_text("two")
     assert revision(tmp_path) == f"{commit}-dirty"

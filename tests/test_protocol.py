@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import nn
 
-from benchmarks.run_all import runnable_precision
+from jointwrist.benchmark.matrix import runnable_precision
 from jointwrist.benchmark.protocol import expand_models, load_protocol, protocol_names
 from jointwrist.config import build
 from jointwrist.data.batches.torch_datasets import CropDataset

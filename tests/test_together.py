@@ -14,9 +14,9 @@ import pytest
 import torch
 import yaml
 
-from benchmarks import run_all
 from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.benchmark.jobs import make_job
+from jointwrist.benchmark.matrix import check_shares
 from jointwrist.benchmark.protocol import load_protocol
 from jointwrist.config import ConfigError
 from jointwrist.engine.trainer import STATE
@@ -173,4 +173,4 @@ def test_more_processes_than_images_are_refused_before_anything_is_trained(proce
     assert not list(tmp_path.glob("*/jobs/*/*"))
     config = load_protocol(str(protocol)).run_config("mobilenet", 3)
     with pytest.raises(ConfigError, match="mobilenet: a batch of 32 cannot be shared by 40 processes"):
-        run_all.check_shares([make_job(config, "data", tmp_path)], 40)
+        check_shares([make_job(config, "data", tmp_path)], 40)

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from accelerate import Accelerator
 
-from jointwrist.benchmark.job_lock import claim
-from jointwrist.benchmark.jobs import Job, write_rows
+from jointwrist.benchmark.job_lock import job_lock
+from jointwrist.benchmark.jobs import Job, write_case_results
+from jointwrist.benchmark.matrix import say
 from jointwrist.benchmark.tables.results import GRIDS
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.loaders import load_run_data
@@ -17,12 +18,12 @@ from jointwrist.inference.radiograph_evaluation import evaluate_radiographs
 
 
 def measure_radiographs(accelerator: Accelerator, jobs: Iterable[Job], dataset: RamW600, grid: str) -> None:
-    """Write the rows of the image grid of all jobs that are done, take whole radiographs and have none yet.
+    """Write the per-case results on the image grid of every finished job that draws bones and has none yet.
 
     Args:
         accelerator: Its processes share the radiographs of each job.
         jobs: Jobs of the benchmark.
-        dataset: What they were tested on.
+        dataset: Dataset that they were tested on.
         grid: "image", or "image-raw" for masks without postprocessing.
 
     Raises:
@@ -32,19 +33,18 @@ def measure_radiographs(accelerator: Accelerator, jobs: Iterable[Job], dataset: 
         kept = job.done and job.config.task in ("segmentation", "joint") and (job.folder / BEST).is_file()
         if not kept or (job.folder / GRIDS[grid] / "segmentation.csv").is_file():
             continue
-        with claim(accelerator, job) as mine_alone:
-            if mine_alone:
-                if accelerator.is_main_process:
-                    print(f"{job.folder.name}: test radiographs on their own pixels", flush=True)
+        with job_lock(accelerator, job) as locked:
+            if locked:
+                say(accelerator, f"{job.folder.name}: test radiographs on their own pixels")
                 _measure(accelerator, job, dataset, grid)
 
 
 def _measure(accelerator: Accelerator, job: Job, dataset: RamW600, grid: str) -> None:
-    """Measure one job's network on its test radiographs, which show a wrist each and are taken whole."""
+    """Measure the network of a job on its test radiographs, each taken whole as it shows one wrist."""
     predictor = Predictor.from_pretrained(job.folder / BEST, accelerator.device, field="whole")
     predictor.tidy = grid == "image"
     cases = load_run_data(job.config, dataset, ("test",)).test.cases
-    rows = evaluate_radiographs(accelerator, predictor, cases, job.config.optim.batch_size)
+    results = evaluate_radiographs(accelerator, predictor, cases, job.config.optim.batch_size)
     if accelerator.is_main_process:
-        write_rows(job, rows, predictor.threshold, grid)
+        write_case_results(job, results, predictor.threshold, grid)
     accelerator.wait_for_everyone()

@@ -1,4 +1,4 @@
-"""One run at a job: several shards, or a command given twice, may reach the same job of a folder at the same moment."""
+"""Lock of a job, for shards that share a results folder and for a command that is given twice."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from jointwrist.benchmark.jobs import Job
 
 
 @contextmanager
-def claim(accelerator: Accelerator, job: Job) -> Iterator[bool]:
-    """Yield whether this run has the job for itself, the same in all its processes.
+def job_lock(accelerator: Accelerator, job: Job) -> Iterator[bool]:
+    """Yield whether this run holds the lock of the job; all its processes get the same answer.
 
-    The claim is a lock of the operating system on a file in the job's folder. It ends with the process however that
-    ends, so a killed run leaves none behind. On a network file system it holds between machines if the system has
-    POSIX locks (NFS 4, Lustre with `flock`, GPFS).
+    The lock is one of the operating system, on a file in the job's folder. It ends with the process, so that a killed
+    run leaves none behind. On a network file system it works between machines if the system has POSIX locks (NFS 4,
+    Lustre with `flock`, GPFS).
 
     Args:
         accelerator: Its main process takes the lock.
-        job: What is to be run.
+        job: Job to be run.
     """
     lock = FileLock(job.folder / ".lock")
-    taken = [False]
+    locked = [False]
     if accelerator.is_main_process:
         job.folder.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
-            taken = [True]
+            locked = [True]
         except Timeout:
             pass
     try:
-        yield broadcast_object_list(taken)[0]
+        yield broadcast_object_list(locked)[0]
     finally:
         lock.release()

@@ -1,4 +1,4 @@
-"""One job: train a model, evaluate it on the test split, write its rows. Done jobs are recognised and skipped."""
+"""Jobs of the benchmark: one trains a model, evaluates it on the test split and writes its per-case results."""
 
 from __future__ import annotations
 
@@ -33,18 +33,17 @@ from jointwrist.errors import StorageError
 from jointwrist.files import write_frame, write_text
 from jointwrist.weights.checkpoint import save_weights
 
-#: Whatever stands for a run in a list.
 Run = TypeVar("Run")
 
 
 @dataclass(frozen=True)
 class Job:
-    """One cell of the matrix model x protocol x seed.
+    """One model, trained by one protocol from one seed.
 
     Attributes:
         config: Resolved configuration.
-        data: Digest of the release's cases, splits and scores.
-        folder: Where everything of this job goes.
+        data: Hash of the dataset's cases, splits and scores.
+        folder: Folder of its files.
     """
 
     config: RunConfig
@@ -53,17 +52,17 @@ class Job:
 
     @property
     def record(self) -> dict[str, Any] | None:
-        """What `run_job` wrote at the end, or None before that."""
+        """Record that `run_job` wrote at the end; None before that."""
         return read_record(self.folder) if (self.folder / RECORD).is_file() else None
 
     @property
     def done(self) -> bool:
-        """Whether the rows are there."""
+        """Whether the per-case results are complete."""
         return (self.record or {}).get("status") == "ok"
 
 
 def dataset_digest(dataset: RamW600) -> str:
-    """Identify a release by its cases, splits and scores, wherever its folder lies."""
+    """Return a hash of a dataset's cases, splits and scores; it does not depend on the folder."""
     return digest(
         [
             [
@@ -79,7 +78,10 @@ def dataset_digest(dataset: RamW600) -> str:
 
 
 def make_job(config: RunConfig, data: str, results: Path) -> Job:
-    """Name a job's folder after model, seed and the digest of what decides its rows: configuration and data."""
+    """Return a job whose folder is named after model, seed, and the hash of configuration and data.
+
+    A finished job is recognised by this folder, and an interrupted one continues from the state saved in it.
+    """
     key = digest({"config": hashed_values(config), "data": data})
     return Job(config, data, Path(results) / "jobs" / f"{config.model}-seed{config.seed}-{key}")
 
@@ -101,17 +103,17 @@ def shard(runs: list[Run], text: str) -> list[Run]:
 
 
 def run_job(accelerator: Accelerator, job: Job, dataset: RamW600) -> dict[str, Any]:
-    """Train, evaluate and write rows; an error becomes the job's record and the others go on.
+    """Train, evaluate and write per-case results. An error is recorded, so that the other jobs can go on.
 
-    A disk that takes no more is no error of the job: it ends the run, and the same command goes on from there.
+    A full disk is not an error of the job: it ends the run, and the same command continues from there.
 
     Returns:
-        The record: status "ok" or "error", seconds, versions, machine, whether training had the pixel truth of
-        erosions, notes; with a traceback if it failed.
+        The record: status "ok" or "error", seconds, versions, machine, use of pixel truth, notes, and the traceback of
+        an error.
 
     Raises:
-        SystemExit: One of several processes failed alone, out of memory for example. The others wait for it in an
-            exchange that will never be: it leaves the record and ends, which ends them too.
+        SystemExit: One of several processes failed alone, for example out of memory. The others would wait for it
+            forever, so it writes the record and ends the run.
     """
     start, alone = time.monotonic(), False
     record: dict[str, Any] = {
@@ -152,10 +154,10 @@ def run_job(accelerator: Accelerator, job: Job, dataset: RamW600) -> dict[str, A
 
 
 def _what_fits(accelerator: Accelerator, job: Job, dataset: RamW600) -> str:
-    """Say which batch fits, or why that could not be found out."""
+    """Text that says which batch fits, or why that is not known."""
     try:
         return advice(job.config, fitting_batch(accelerator, job.config, load_run_data(job.config, dataset)))
-    except Exception as error:  # finding out is an extra: its failure must not hide the first error
+    except Exception as error:  # must not hide the first error
         return f"which batch fits could not be tried ({type(error).__name__}: {error})"
 
 
@@ -171,10 +173,10 @@ def _train_and_test(accelerator: Accelerator, job: Job, dataset: RamW600) -> dic
         model = trainer.fit()
     thresholds = calibrate(accelerator, model, data.val, task)
     began = time.monotonic()
-    _, rows = evaluate_model(accelerator, model, data.test, task)
+    _, results = evaluate_model(accelerator, model, data.test, task)
     if accelerator.is_main_process:
         save_weights(job.folder / BEST, model, trainer.info(thresholds))
-        write_rows(job, rows, thresholds["erosion"])
+        write_case_results(job, results, thresholds["erosion"])
         write_frame(job.folder / "history.csv", pd.DataFrame(trainer.history))
     return {
         "epochs": trainer.epoch,
@@ -187,7 +189,7 @@ def _train_and_test(accelerator: Accelerator, job: Job, dataset: RamW600) -> dic
 
 
 def _test_as_it_is(accelerator: Accelerator, job: Job, data: RunData, task: Task) -> dict[str, Any]:
-    """Test a foundation model with the weights that its options name; nothing is trained."""
+    """Test a foundation model, untrained, with the weights that its options name."""
     if "weights" not in job.config.options:
         raise ConfigError(
             f"{job.config.model} has no weights: give a folder or hub name as options.weights, as in"
@@ -195,9 +197,9 @@ def _test_as_it_is(accelerator: Accelerator, job: Job, data: RunData, task: Task
         )
     model = build_model(job.config).to(accelerator.device).eval()
     began = time.monotonic()
-    _, rows = evaluate_model(accelerator, model, data.test, task)
+    _, results = evaluate_model(accelerator, model, data.test, task)
     if accelerator.is_main_process:
-        write_rows(job, rows, 0.5)
+        write_case_results(job, results, 0.5)
     return {
         "epochs": 0,
         "pixel_truth": False,
@@ -208,18 +210,25 @@ def _test_as_it_is(accelerator: Accelerator, job: Job, data: RunData, task: Task
     }
 
 
-def write_rows(job: Job, rows: CaseResults, threshold: float, grid: str = "network") -> None:
-    """Write the per-case rows of a job as CSV, one file a table and grid, with the job's identity in every row."""
-    for table, records in rows.items():
+def write_case_results(job: Job, results: CaseResults, threshold: float, grid: str = "network") -> None:
+    """Write per-case results as CSV files, one per table, with model, protocol, seed and hash in every row.
+
+    Args:
+        job: Job that they belong to.
+        results: Per-case results by table.
+        threshold: Probability from which a joint counts as eroded.
+        grid: Grid of `GRIDS` on which the masks were measured.
+    """
+    for table, records in results.items():
         frame = pd.DataFrame(records)
         if table == "erosion":
             frame["predicted"] = (frame["probability"] >= threshold).astype(int)
-        identity = {
+        source = {
             "model": job.config.model,
             "protocol": job.config.protocol,
             "seed": job.config.seed,
             "config": job.folder.name[-12:],
         }
-        for column, value in reversed(identity.items()):
+        for column, value in reversed(source.items()):
             frame.insert(0, column, value)
         write_frame(job.folder / GRIDS[grid] / f"{table}.csv", frame)

@@ -1,4 +1,4 @@
-"""Where something was measured or trained: machine, revision, versions."""
+"""Machine, revision and versions, for the record of what was measured or trained there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from jointwrist import __version__
 from jointwrist.ops.scan.dispatch import choose_backend
 
-#: What results depend on beside the code of this package.
+#: Packages that results depend on.
 PACKAGES = (
     "torch", "torchvision", "timm", "kornia", "accelerate", "numpy", "monai", "segmentation-models-pytorch",
     "transformers",
@@ -34,17 +34,23 @@ def machine() -> str:
 
 
 def revision(folder: Path = Path(__file__).parent) -> str:
-    """Commit of a repository, by default this one, with `-dirty` where tracked files differ; `unknown` without git."""
-    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
+    """Return the commit of a repository, by default this one; `-dirty` follows where tracked files differ.
+
+    An installed copy has no commit, also where it lies within another repository: it is `unknown`.
+    """
+    commit = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
-        git = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        tracked, told = (
+            subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout.strip()
+            for command in (["git", "ls-files"], commit)
+        )
     except OSError:
         return "unknown"
-    return git.stdout.strip() or "unknown"
+    return told if tracked and told else "unknown"
 
 
 def environment(accelerator: Accelerator) -> dict[str, Any]:
-    """Versions, revision, machine and the kernel of the scans, for every job's record."""
+    """Versions, revision, machine and scan backend, for the record of a job."""
     return {
         "jointwrist": __version__,
         "revision": revision(),

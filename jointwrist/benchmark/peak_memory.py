@@ -1,4 +1,4 @@
-"""Peak memory of a piece of work, in a process of its own so that nothing else counts. Linux only."""
+"""Peak memory of a piece of work, measured in a process of its own. Linux only."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import torch
 
 
 class Peak(NamedTuple):
-    """Megabytes of one piece of work.
+    """Peak memory in megabytes.
 
     Attributes:
-        total: Largest resident memory of the process: libraries, weights and data.
-        extra: What the work added to what was there before it.
+        total: Peak resident memory of the process, with libraries, weights and data.
+        extra: The part that the work added to the memory in use before it.
     """
 
     total: float
@@ -28,12 +28,12 @@ def peak_memory(setup: Callable[..., Callable[[], object]], *arguments: Any, thr
     """Measure a piece of work in a fresh process.
 
     Args:
-        setup: Importable function; returns the work as a callable. What it loads itself counts as there before.
-        arguments: For `setup`.
-        threads: PyTorch's threads.
+        setup: Importable function that returns the work as a callable. What it loads is in use before the work.
+        arguments: Arguments of `setup`.
+        threads: Threads of PyTorch.
 
     Raises:
-        OSError: The system keeps no peak in /proc.
+        OSError: The system has no peak memory in /proc.
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_measure, setup, arguments, threads).result()

@@ -1,4 +1,4 @@
-"""Pictures of a results folder: loss curves of every job, and test wrists with masks and erosion calls."""
+"""Plots of a results folder: loss curves of every job, and test wrists with masks and erosion scores."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_plots(folder: Path, jobs: list[Job], dataset: RamW600, wrists: int = 4
 
 
 def write_curves(path: Path, history: pd.DataFrame, title: str) -> None:
-    """Plot training and validation losses over epochs, one panel a loss."""
+    """Plot training and validation losses over epochs, one panel per loss."""
     names = [c.removeprefix("train_") for c in history.columns if c.startswith("train_")]
     figure, axes = plt.subplots(1, len(names), figsize=(3.2 * len(names), 2.8), squeeze=False, layout="constrained")
     for axis, name in zip(axes[0], names, strict=True):

@@ -1,6 +1,6 @@
-"""One training step of a run on trial: how long it takes, what it holds in memory, and which batch still fits.
+"""Time and memory of one training step, and the largest batch that fits.
 
-Where several processes share a batch, the largest part of it is tried, on every GPU; exchanging gradients is not.
+Where several processes share a batch, each tries the largest part of it; the exchange of gradients is not included.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks import build_task
 
-#: Words of PyTorch's errors when the memory of a CPU runs out; those of a GPU have a class of their own.
+#: Text of PyTorch's errors where the memory of a CPU runs out; those of a GPU have a class of their own.
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")
 #: Float32 weights and gradients, and the two moments of AdamW.
 _WEIGHTS, _MOMENTS = 8, 8
 
 
 @dataclass(frozen=True)
-class Trial:
-    """What one training step costs.
+class StepProfile:
+    """Cost of one training step.
 
     Attributes:
-        seconds: Time of the step, after one to warm up.
-        megabytes: Of one process: weights, gradients, the optimiser's state, and all that the backward pass needs. On a
-            GPU what PyTorch held at most; on a CPU what libraries take beside is not in it.
+        seconds: Time of the step, after another one to warm up.
+        megabytes: Memory of one process: weights, gradients, state of the optimiser, and tensors of the backward pass.
+            On a GPU the peak that PyTorch allocated; on a CPU without the working memory of libraries.
     """
 
     seconds: float
@@ -50,8 +50,8 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
-def try_step(accelerator: Accelerator, config: RunConfig, data: RunData) -> Trial:
-    """Train a fresh network for two steps on the first items, the second one measured; nothing is kept."""
+def profile_step(accelerator: Accelerator, config: RunConfig, data: RunData) -> StepProfile:
+    """Train a fresh network for two steps on the first items and measure the second; nothing is kept."""
     task = build_task(config, data.prior)
     on_gpu = accelerator.device.type == "cuda"
     if on_gpu:
@@ -83,17 +83,17 @@ def try_step(accelerator: Accelerator, config: RunConfig, data: RunData) -> Tria
         needed = torch.cuda.max_memory_allocated(accelerator.device) - before
     else:
         needed = _WEIGHTS * count + sum(size for place, size in held.items() if place not in parameters)
-    return Trial(seconds, (needed + _MOMENTS * count) / 1e6)
+    return StepProfile(seconds, (needed + _MOMENTS * count) / 1e6)
 
 
 def fitting_batch(accelerator: Accelerator, config: RunConfig, data: RunData) -> int:
-    """Halve the batch until a step fits; 0 if not even one image a process does."""
+    """Halve the batch until a step fits, and return it; 0 if even one image per process does not fit."""
     size = config.optim.batch_size // 2
     while size >= accelerator.num_processes:
         gc.collect()
         accelerator.free_memory()
         try:
-            try_step(accelerator, replace(config, optim=replace(config.optim, batch_size=size)), data)
+            profile_step(accelerator, replace(config, optim=replace(config.optim, batch_size=size)), data)
             return size
         except Exception as error:
             if not out_of_memory(error):
@@ -103,7 +103,7 @@ def fitting_batch(accelerator: Accelerator, config: RunConfig, data: RunData) ->
 
 
 def advice(config: RunConfig, fitting: int) -> str:
-    """What to set, given the largest batch that fits."""
+    """Text that says what to set, given the largest batch that fits."""
     wanted = config.optim.batch_size
     if not fitting:
         return f"a batch of {wanted} does not fit, nor does a single image; take a smaller image_size"

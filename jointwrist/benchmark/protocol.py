@@ -1,4 +1,4 @@
-"""Protocols as data: from a YAML file to the resolved configuration of every run."""
+"""Protocols: YAML files that say which models are trained, from which seeds, and how."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ FOLDER = Path(__file__).parent / "protocols"
 
 @dataclass(frozen=True)
 class PhantomData:
-    """The phantom release that stands in where there is no data set.
+    """Phantom dataset for runs without a real one.
 
     Attributes:
-        wrists: Radiographs.
+        wrists: Number of radiographs.
         size: Side in pixels.
         seed: Seed.
         options: Further fields of the phantom's configuration.
@@ -34,15 +34,15 @@ class PhantomData:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a table comes about.
+    """Models, seeds and settings of a table.
 
     Attributes:
         name: Name in tables and folders.
-        summary: One line for people.
+        summary: One line that says what it is for.
         models: Registry names or patterns, in the order in which they run.
         seeds: Seeds of every model.
-        precision: Autocast type of all runs (one process group has one).
-        phantom: Stand-in data.
+        precision: Autocast type of all runs; a group of processes has one.
+        phantom: Phantom dataset.
         defaults: Values of every run.
         tasks: Values by task.
         per_model: Values by model.
@@ -72,12 +72,12 @@ class Protocol:
 
 
 def protocol_names() -> list[str]:
-    """Names of the protocols that come with the project."""
+    """List the names of the protocols that come with the package."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def load_protocol(name_or_path: str) -> Protocol:
-    """Read a protocol by name, or from a YAML file of one's own.
+    """Read a protocol by its name, or from a YAML file.
 
     Raises:
         ConfigError: No such protocol, or one with unknown keys.
@@ -95,9 +95,9 @@ def load_protocol(name_or_path: str) -> Protocol:
 
 
 def expand_models(patterns: Sequence[str]) -> list[str]:
-    """Registry names that match names or shell patterns, without repeats, in the order given.
+    """List the registry names that match names or shell patterns, in the order given, without repeats.
 
-    Foundation models, which need weights of gigabytes, are taken by their names alone, not by patterns.
+    Foundation models need gigabytes of weights, so patterns do not match them; their full names do.
 
     Raises:
         ConfigError: A pattern matches no model.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jointwrist.benchmark.ablations.rows import Rows
+from jointwrist.benchmark.ablations.kept_results import KeptResults
 from jointwrist.benchmark.tables.cells import Figure
 from jointwrist.metrics.seeds import seeds_and_patients
 from jointwrist.metrics.statistics import resampling_weights, weighted_mean
@@ -32,7 +32,7 @@ class Figures:
     patients: int
 
     @classmethod
-    def of(cls, rows: Rows) -> Figures:
+    def of(cls, rows: KeptResults) -> Figures:
         """Compute the figures of all runs."""
         values: dict[str, dict[str, float]] = {run: {} for run in rows.runs.index}
         resampled: dict[str, dict[str, np.ndarray]] = {run: {} for run in rows.runs.index}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from jointwrist.benchmark.ablations.figures import FIGURES, Figures
+from jointwrist.benchmark.ablations.kept_results import KeptResults
 from jointwrist.benchmark.ablations.plan import Ablations, title_of
-from jointwrist.benchmark.ablations.rows import Rows
 from jointwrist.files import atomic
 
 
-def write_picture(plan: Ablations, rows: Rows, figures: Figures, path: Path) -> None:
+def write_picture(plan: Ablations, rows: KeptResults, figures: Figures, path: Path) -> None:
     """Draw erosion AUROC and NSD of every arm: one point per seed, and the interval over seeds and patients."""
     import matplotlib
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 
+from jointwrist.benchmark.ablations.kept_results import KeptResults, run_name
 from jointwrist.benchmark.ablations.plan import Ablations, Retest, run_folder
-from jointwrist.benchmark.ablations.rows import Rows, run_name
-from jointwrist.benchmark.jobs import Job, dataset_digest, run_job, shard, write_rows
+from jointwrist.benchmark.jobs import Job, dataset_digest, run_job, shard, write_case_results
 from jointwrist.benchmark.records import RECORD
 from jointwrist.config import build, to_dict
 from jointwrist.data.dataset.ram_w600 import RamW600
@@ -71,7 +71,7 @@ def run_plan(plan: Ablations, choice: Choice, results: Path, kept_in: Path) -> b
     chosen = plan.runs(
         list(choice.regimes or plan.regimes), list(choice.arms or plan.arms), list(choice.seeds or plan.seeds)
     )
-    kept = Rows.read(kept_in)
+    kept = KeptResults.read(kept_in)
     for regime, arm, seed in shard(chosen, choice.shard):
         if kept_already(plan, kept, chosen, (regime, arm, seed), results):
             print(f"{regime} {arm} seed {seed}: kept in {kept_in}")
@@ -99,7 +99,7 @@ def run_plan(plan: Ablations, choice: Choice, results: Path, kept_in: Path) -> b
 
 
 def kept_already(
-    plan: Ablations, kept: Rows, chosen: list[tuple[str, str, int]], run: tuple[str, str, int], results: Path
+    plan: Ablations, kept: KeptResults, chosen: list[tuple[str, str, int]], run: tuple[str, str, int], results: Path
 ) -> bool:
     """Whether the results of a run are kept, from the same configuration, and no other run needs its weights."""
 
@@ -128,7 +128,7 @@ def test_again(accelerator: Accelerator, job: Job, dataset: RamW600, retest: Ret
     _, rows = evaluate_model(
         accelerator, model.to(accelerator.device), load_run_data(config, dataset, ("test",)).test, build_task(config)
     )
-    write_rows(again, {"erosion": rows["erosion"]}, info["thresholds"]["erosion"])
+    write_case_results(again, {"erosion": rows["erosion"]}, info["thresholds"]["erosion"])
     write_text(folder / RECORD, json.dumps({**job.record, "config": to_dict(config), "seconds": 0.0}, indent=1))
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from jointwrist.benchmark.ablations.figures import FIGURES, MASK_FIGURES, Figures
+from jointwrist.benchmark.ablations.kept_results import KeptResults
 from jointwrist.benchmark.ablations.picture import write_picture
 from jointwrist.benchmark.ablations.plan import Ablations, title_of
-from jointwrist.benchmark.ablations.rows import Rows
 from jointwrist.benchmark.ablations.versions import progress, shown_version
 from jointwrist.benchmark.tables.cells import ABSENT, NOT_RUN, OVER_SEEDS, Figure, PValue
 from jointwrist.benchmark.tables.table import Table, save_tables
@@ -30,7 +30,7 @@ def write_ablations(plan: Ablations, results: Path, out: Path | None = None) -> 
         The tables in Markdown.
     """
     out = out or results
-    rows = Rows.read(out).with_runs(results, plan)
+    rows = KeptResults.read(out).with_runs(results, plan)
     if rows.runs.empty:
         return "no run is finished yet"
     rows.write(out)
@@ -56,7 +56,7 @@ def filled(page: str, tables: str) -> str:
     return re.sub("<!-- tables -->.*<!-- /tables -->", lambda _: block, page, flags=re.DOTALL)
 
 
-def arm_table(plan: Ablations, rows: Rows, figures: Figures, regime: str) -> Table:
+def arm_table(plan: Ablations, rows: KeptResults, figures: Figures, regime: str) -> Table:
     """Every arm of a regime: mean and SD over seeds, 95 % interval over seeds and patients."""
     lines, versions = [], set()
     for arm, entry in plan.entries.items():
@@ -80,7 +80,7 @@ def arm_table(plan: Ablations, rows: Rows, figures: Figures, regime: str) -> Tab
     return Table(f"ablations_{regime}", summary.strip(), lines)
 
 
-def difference_table(plan: Ablations, rows: Rows, figures: Figures) -> Table:
+def difference_table(plan: Ablations, rows: KeptResults, figures: Figures) -> Table:
     """The contrasts of the plan, and S1 minus every other arm, paired by seed and patient."""
     others = [arm for arm in plan.entries if arm != "S1"]
     pairs = [(name, contrast.arm, contrast.minus) for name, contrast in plan.contrasts.items()]
@@ -111,7 +111,7 @@ def difference_table(plan: Ablations, rows: Rows, figures: Figures) -> Table:
 
 
 def difference(
-    rows: Rows, figures: Figures, regime: str, first: str, second: str, key: str
+    rows: KeptResults, figures: Figures, regime: str, first: str, second: str, key: str
 ) -> tuple[int, Figure, float] | None:
     """Number of common seeds, first minus second arm with its interval, and p; None where they have none in common."""
     runs = [{rows.runs.loc[run, "seed"]: run for run in rows.of(regime, arm)} for arm in (first, second)]
@@ -123,7 +123,7 @@ def difference(
     return found and (len(seeds), *found)
 
 
-def _eroded(rows: Rows) -> str:
+def _eroded(rows: KeptResults) -> str:
     if not len(rows.calls.columns):
         return ""
     share = float((rows.calls.index.get_level_values("score") > 0).mean())
@@ -133,7 +133,7 @@ def _eroded(rows: Rows) -> str:
     )
 
 
-def _count(rows: Rows) -> str:
+def _count(rows: KeptResults) -> str:
     index = rows.calls.index if len(rows.calls.columns) else rows.masks.index
     cases, patients = (index.get_level_values(name).nunique() for name in ("case", "patient"))
     return f"{cases} wrists of {patients} patients"

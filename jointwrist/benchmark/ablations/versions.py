@@ -6,11 +6,11 @@ ones in a regime's tables only when all telling runs of the regime are there.
 
 from __future__ import annotations
 
+from jointwrist.benchmark.ablations.kept_results import KeptResults
 from jointwrist.benchmark.ablations.plan import Ablations
-from jointwrist.benchmark.ablations.rows import Rows
 
 
-def shown_version(plan: Ablations, rows: Rows, regime: str) -> int:
+def shown_version(plan: Ablations, rows: KeptResults, regime: str) -> int:
     """Return the version that a regime's tables show.
 
     It is that of the plan as soon as all its telling runs are finished. Until then it is the earlier version with the
@@ -24,7 +24,7 @@ def shown_version(plan: Ablations, rows: Rows, regime: str) -> int:
     return max(earlier, key=lambda version: (earlier[version], version), default=plan.version)
 
 
-def progress(plan: Ablations, rows: Rows, regime: str, shown: int) -> str:
+def progress(plan: Ablations, rows: KeptResults, regime: str, shown: int) -> str:
     """Return a line that counts the finished runs of a version newer than that shown; empty where there are none."""
     done = _finished(rows, regime).get(plan.version, set())
     if shown == plan.version or not done:
@@ -36,7 +36,7 @@ def progress(plan: Ablations, rows: Rows, regime: str, shown: int) -> str:
     )
 
 
-def _finished(rows: Rows, regime: str) -> dict[int, set[tuple[str, str, int]]]:
+def _finished(rows: KeptResults, regime: str) -> dict[int, set[tuple[str, str, int]]]:
     """Finished runs (regime, arm, seed) of a regime, by version."""
     finished: dict[int, set[tuple[str, str, int]]] = {}
     for run, entry in rows.runs[rows.runs["regime"] == regime].iterrows():

@@ -1,4 +1,4 @@
-"""A step on trial: time and memory before a run, and the batch that fits after one that did not."""
+"""Profile of a training step: time and memory before a run, and the batch that fits after one that did not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import nn
 
 from benchmarks import run_all
 from jointwrist import registry
-from jointwrist.benchmark.profile_step import advice, fitting_batch, out_of_memory, try_step
+from jointwrist.benchmark.profile_step import advice, fitting_batch, out_of_memory, profile_step
 from jointwrist.config import build
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig
@@ -66,11 +66,11 @@ def alike(device: str = "cpu", processes: int = 1) -> SimpleNamespace:
 
 @pytest.mark.parametrize("device", DEVICES, indirect=True)
 def test_a_larger_batch_holds_more_and_parameters_count_four_times(device, dataset):
-    def trial(size):
+    def profile(size):
         config = build(RunConfig, VALUES | {"optim": {"batch_size": size}})
-        return try_step(alike(device), config, load_run_data(config, dataset))
+        return profile_step(alike(device), config, load_run_data(config, dataset))
 
-    small, large = trial(2), trial(8)
+    small, large = profile(2), profile(8)
     weights = 16 * registry.model_spec("unet").parameters / 1e6
     assert weights < small.megabytes < large.megabytes
     # a GPU's libraries also take memory to work in, whatever the batch
@@ -90,7 +90,7 @@ def test_the_largest_half_that_fits_is_found(hungry, dataset):
 def test_processes_that_share_a_batch_each_try_their_part(hungry, dataset):
     config = build(RunConfig, VALUES | {"model": hungry})
     data = load_run_data(config, dataset)
-    assert try_step(alike(processes=4), config, data).seconds > 0
+    assert profile_step(alike(processes=4), config, data).seconds > 0
     large = replace(config, optim=replace(config.optim, batch_size=32))
     assert fitting_batch(alike(processes=4), large, data) == 8
     assert fitting_batch(alike(processes=20), large, data) == 0

@@ -29,7 +29,7 @@ MASKED = ["dsc", "nsd"]
 
 
 @dataclass(frozen=True)
-class Rows:
+class KeptResults:
     """Per-case results of all runs on the test wrists.
 
     Attributes:
@@ -45,7 +45,7 @@ class Rows:
     configs: dict[str, dict[str, Any]]
 
     @classmethod
-    def read(cls, folder: Path) -> Rows:
+    def read(cls, folder: Path) -> KeptResults:
         """Read a folder; one without results gives empty tables."""
         if not (folder / "runs.csv").is_file():
             return cls(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), {})
@@ -68,7 +68,7 @@ class Rows:
             with atomic(folder / name) as temporary:  # equal results make equal files: no time of writing in them
                 temporary.write_bytes(gzip.compress(text, mtime=0) if name.endswith(".gz") else text)
 
-    def with_runs(self, results: Path, plan: Ablations) -> Rows:
+    def with_runs(self, results: Path, plan: Ablations) -> KeptResults:
         """Add the finished runs of a results folder; they replace kept runs of the same name.
 
         Raises:
@@ -106,11 +106,11 @@ class Rows:
             if "erosion" in reports:
                 rows = pd.read_csv(folder / "erosion.csv", dtype={"patient": str})
                 calls[run] = rows.set_index(KEYS[CALLS])["probability"]
-        return Rows(
+        return KeptResults(
             pd.DataFrame(runs).T.rename_axis("run").sort_index(), _table(masks, MASKS), _table(calls, CALLS), configs
         )
 
-    def of_versions(self, versions: dict[str, int]) -> Rows:
+    def of_versions(self, versions: dict[str, int]) -> KeptResults:
         """Keep the runs of one version per regime.
 
         Args:
@@ -119,7 +119,7 @@ class Rows:
         chosen = [run for run in self.runs.index if self.version(run) == versions.get(self.runs.loc[run, "regime"])]
         masks = [column for column in self.masks.columns if column.rpartition(" ")[0] in chosen]
         calls = [run for run in self.calls.columns if run in chosen]
-        return Rows(
+        return KeptResults(
             self.runs.loc[chosen],
             self.masks[masks].dropna(how="all"),  # wrists that other versions were tested on
             self.calls[calls].dropna(how="all"),

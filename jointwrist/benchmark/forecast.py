@@ -1,0 +1,49 @@
+"""Forecast of the time and memory that unfinished jobs will take."""
+
+from __future__ import annotations
+
+from accelerate import Accelerator
+
+from jointwrist.benchmark.jobs import Job
+from jointwrist.benchmark.matrix import say
+from jointwrist.benchmark.profile_step import advice, fitting_batch, out_of_memory, profile_step
+from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.engine.loaders import load_run_data
+
+
+def forecast(accelerator: Accelerator, jobs: list[Job], dataset: RamW600) -> None:
+    """Print how long the unfinished jobs will take, and the memory of a training step.
+
+    Where another job of the model is finished, its time is taken. Otherwise a training step is measured; validation,
+    test and early stopping are then not part of the forecast.
+
+    Args:
+        accelerator: Device and processes of the jobs.
+        jobs: All jobs.
+        dataset: Data of all jobs.
+    """
+    finished = {job.config.model: job.record["seconds"] for job in jobs if job.done}
+    measured: dict[str, tuple[float, str]] = {}
+    total = 0.0
+    for job in jobs:
+        config = job.config
+        if job.done or config.task == "foundation":
+            continue
+        if config.model in finished:
+            measured[config.model] = (finished[config.model], "as long as its finished job")
+        elif config.model not in measured:
+            data = load_run_data(config, dataset)
+            try:
+                step = profile_step(accelerator, config, data)
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+                measured[config.model] = (0.0, advice(config, fitting_batch(accelerator, config, data)))
+            else:
+                steps = len(data.batches) * config.optim.epochs
+                told = f"{steps} steps of {step.seconds:.2f} s, {step.megabytes:.0f} MB"
+                measured[config.model] = (steps * step.seconds, told)
+        seconds, why = measured[config.model]
+        total += seconds
+        say(accelerator, f"  {job.folder.name}: {seconds / 60:.1f} minutes ({why})")
+    say(accelerator, f"in all about {total / 3600:.1f} hours, validation and test not counted")
