@@ -27,7 +27,7 @@ ROWS = (
     ("inference",),
     ("outputs",),
     ("benchmark",),
-    ("node", "viewer", "selftest"),
+    ("node", "viewer", "selftest", "bundle"),
     ("commands",),
     ("cli",),
     ("__main__",),

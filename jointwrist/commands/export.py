@@ -1,4 +1,4 @@
-"""`jointwrist export`: weights as a program."""
+"""`jointwrist export`: weights as a program, as a MONAI bundle, or their model card."""
 
 from __future__ import annotations
 
@@ -7,34 +7,52 @@ from pathlib import Path
 
 from jointwrist.commands.shared import UsageError
 
-_ENDINGS = {".onnx": "onnx", ".pt2": "torch"}
+_ENDINGS = {".onnx": "onnx", ".pt2": "torch", ".md": "card"}
+_FORMATS = (*_ENDINGS.values(), "monai-bundle")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Say what the command takes."""
     parser = commands.add_parser(
         "export",
-        help="write weights as ONNX or as a PyTorch program",
-        description="Write weights as a program that runs without jointwrist, and check that it answers as the model.",
+        help="write weights as ONNX, as a PyTorch program or as a MONAI bundle, or their model card",
+        description="Write weights as a program that runs without jointwrist, or as a MONAI bundle, and check that it"
+        " answers as the model; or write the model card of the weights.",
     )
     parser.add_argument("weights", help="weight file, folder of a training run, name of shipped weights, or repository")
-    parser.add_argument("out", type=Path, metavar="OUT", help="file to write: NAME.onnx, or NAME.pt2 for PyTorch")
     parser.add_argument(
-        "--format",
-        choices=tuple(_ENDINGS.values()),
-        help="format of a file with another ending (default: by its ending)",
+        "out",
+        type=Path,
+        metavar="OUT",
+        help="file to write: NAME.onnx, NAME.pt2 for PyTorch, NAME.md for the model card; for a bundle, a new folder",
+    )
+    parser.add_argument(
+        "--format", choices=_FORMATS, help="needed for monai-bundle, and for a file with another ending"
     )
     parser.set_defaults(run=export)
 
 
 def export(arguments: argparse.Namespace) -> int:
-    """Write weights as a program."""
-    from jointwrist.inference.model_export import export_weights
+    """Write weights in another form, or their model card."""
     from jointwrist.weights.hub import find_weights
 
     kind = _format(arguments.out, arguments.format)
-    difference = export_weights(find_weights(arguments.weights), arguments.out, kind)
-    print(f"{arguments.out}: answers as the model, relative difference {difference:.1e}")
+    weights, out = find_weights(arguments.weights), arguments.out
+    if kind == "card":
+        from jointwrist.files import write_text
+        from jointwrist.weights.model_card import file_card
+
+        write_text(out, file_card(weights, arguments.weights))
+        print(f"model card: {out}")
+    elif kind == "monai-bundle":
+        from jointwrist.bundle.write import write_bundle
+
+        write_bundle(weights, out)
+        print(f"{out}: a MONAI bundle that answers as the model")
+    else:
+        from jointwrist.inference.model_export import export_weights
+
+        print(f"{out}: answers as the model, relative difference {export_weights(weights, out, kind):.1e}")
     return 0
 
 
@@ -46,7 +64,7 @@ def _format(out: Path, stated: str | None) -> str:
     """
     by_ending = _ENDINGS.get(out.suffix.lower())
     if by_ending is None and stated is None:
-        raise UsageError(f"{out}: end it in {' or '.join(_ENDINGS)}, or state --format")
+        raise UsageError(f"{out}: end it in .onnx or .pt2 (.md for the model card), or state --format")
     if by_ending and stated and by_ending != stated:
         raise UsageError(f"{out}: its ending is that of {by_ending}, --format says {stated}; leave one of them out")
     return by_ending or stated

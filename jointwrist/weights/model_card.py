@@ -1,25 +1,80 @@
-"""Model card of a weight file, written from its metadata and the registry."""
+"""Model cards in the format of the Hugging Face hub: what a weight file is, what it has seen, and what it is for."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCardData
 
 from jointwrist import __version__
+from jointwrist.errors import DataError
 from jointwrist.registry import ModelSpec, model_spec
 from jointwrist.text import NOTICE
+from jointwrist.weights.checkpoint import read_info
 
 #: The hub's names of licences that it knows.
 _LICENCES = {"Apache-2.0": "apache-2.0", "BSD-2-Clause": "bsd-2-clause", "MIT": "mit"}
 _PIPELINES = {"joint": "image-segmentation", "segmentation": "image-segmentation", "erosion": "image-classification"}
+#: Folder of the weights that come with the package, and of their card.
+_HERE = Path(__file__).parent
+_PURPOSES = {
+    "joint": "14 bone masks and the erosion of six joint surfaces (Sharp/van der Heijde) of a wrist radiograph.",
+    "segmentation": "14 overlapping bone masks of a wrist radiograph.",
+    "erosion": "Erosion, yes or no, of one joint surface of a wrist radiograph.",
+}
+_CITATION = """If you use this model, please cite the software and the RAM-W600 data set:
+
+```bibtex
+@software{jointwrist,
+  title   = {jointwrist: bone segmentation and erosion scoring of wrist radiographs in one network},
+  author  = {{The jointwrist authors}},
+  version = {%s},
+  license = {Apache-2.0}
+}
+
+@article{ram-w600,
+  title   = {RAM-W600: A Multi-Task Wrist Dataset and Benchmark for Rheumatoid Arthritis},
+  author  = {{The RAM-W600 authors}},
+  journal = {arXiv preprint arXiv:2507.05193},
+  year    = {2025},
+  doi     = {10.57967/hf/5328}
+}
+```"""
 
 
-def model_card(info: dict[str, Any], name: str) -> str:
-    """Return the model card of a weight file that `Predictor.from_pretrained` finds under a name."""
+def file_card(path: Path, name: str) -> str:
+    """Return the model card of a weight file: of the weights that come with the package, the one that lies beside them.
+
+    Args:
+        path: Weight file.
+        name: As for `model_card`.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    if path.parent == _HERE:
+        return (_HERE / "README.md").read_text(encoding="utf-8")
+    info = read_info(path)
+    if info is None:
+        raise DataError(f"{path}: holds no jointwrist model; convert it with `jointwrist models convert`")
+    return model_card(info, name)
+
+
+def model_card(info: Mapping[str, Any], name: str) -> str:
+    """Return the model card of a weight file: YAML front matter and Markdown.
+
+    Args:
+        info: What the weight file says of itself. `training`, as `jointwrist train` writes it, says what the data were,
+            and `validation` what was measured on them; other files do not say.
+        name: Name under which `Predictor.from_pretrained` finds the file.
+    """
     spec = model_spec(info["model"])
     data = ModelCardData(
         license=_LICENCES.get(spec.licence, "other"),
+        license_name=None if spec.licence in _LICENCES else "see-the-card",
         library_name="jointwrist",
         pipeline_tag=_PIPELINES[spec.task],
         tags=["radiograph", "wrist", "rheumatoid-arthritis", "bone-erosion", spec.name],
@@ -30,16 +85,11 @@ def model_card(info: dict[str, Any], name: str) -> str:
 
 # {spec.name}
 
-{_purpose(spec)} {NOTICE}
+{_PURPOSES[spec.task]} {NOTICE}
 
 ## Use
 
-```python
-from jointwrist import Predictor
-
-result = Predictor.from_pretrained("{name}")("radiograph.dcm")
-result.plot().show()
-```
+{_use(spec, name)}
 
 Written by jointwrist {__version__}.
 
@@ -47,22 +97,45 @@ Written by jointwrist {__version__}.
 
 {_table(_facts(spec, info))}
 
+## What the weights have seen
+
+{_seen(info)}
+
+## What was measured
+
+{_measured(info)}
+
 ## Limits
 
 It knows one projection (posteroanterior) of one hand, whole and in the image, of adults. Whatever it was trained on
 decides how far it carries: look at the masks before you believe a score, and test it on your own radiographs.
+
+## Licence
+
+The architecture is under {spec.licence}. The weights are under the terms of whoever trained them, and of the data that
+they have seen.
+
+## Citation
+
+{_CITATION % __version__}
 """
 
 
-def _purpose(spec: ModelSpec) -> str:
-    return {
-        "joint": "14 bone masks and the erosion of six joint surfaces (Sharp/van der Heijde) of a wrist radiograph.",
-        "segmentation": "14 overlapping bone masks of a wrist radiograph.",
-        "erosion": "Erosion, yes or no, of one joint surface of a wrist radiograph.",
-    }[spec.task]
+def _use(spec: ModelSpec, name: str) -> str:
+    if spec.task == "erosion":
+        return (
+            f"A classifier of single joint crops: `jointwrist evaluate {name} --data ROOT` measures it, and"
+            f' `jointwrist.weights.checkpoint.load_weights("{name}")` loads it.'
+        )
+    return f"""```python
+from jointwrist import Predictor
+
+result = Predictor.from_pretrained("{name}")("radiograph.dcm")
+result.plot().show()
+```"""
 
 
-def _facts(spec: ModelSpec, info: dict[str, Any]) -> list[tuple[str, str]]:
+def _facts(spec: ModelSpec, info: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("Architecture", spec.paper),
         ("Licence of the architecture", spec.licence),
@@ -78,9 +151,69 @@ def _facts(spec: ModelSpec, info: dict[str, Any]) -> list[tuple[str, str]]:
     facts += [(f"Threshold: {name}", f"{value:.4g}") for name, value in sorted(info.get("thresholds", {}).items())]
     if "epochs" in info:
         facts.append(("Epochs", str(info["epochs"])))
-    if "seed" in info.get("config", {}):
-        facts.append(("Seed", str(info["config"]["seed"])))
+    config = info.get("config", {})
+    if "seed" in config:
+        facts.append(("Seed", str(config["seed"])))
+    if "protocol" in config:
+        facts.append(("Protocol", str(config["protocol"])))
+    facts += [(f"`{key}`", str(value)) for key, value in sorted(_recipe(config).items())]
     return facts
+
+
+def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a run that its outcome owes most to."""
+    optim = config.get("optim", {})
+    return {f"optim.{key}": optim[key] for key in ("lr", "batch_size", "weight_decay", "ema") if key in optim}
+
+
+def _seen(info: Mapping[str, Any]) -> str:
+    """Say whose radiographs the weights were trained on, as far as the file knows."""
+    said = [_stream(info.get("config", {}).get("stream", {})) or _folder(info)]
+    if info.get("config", {}).get("start"):
+        said.append("Training went on from other weights; what they have seen is seen here as well.")
+    if inherited := info.get("inherited"):
+        patients = sum(len(record["hashes"]) for record in inherited)
+        said.append(f"Networks that it builds on were trained on {_count(patients, 'patient')}.")
+    return " ".join(said)
+
+
+def _stream(stream: Mapping[str, Any]) -> str:
+    """Say which phantoms were made on the fly, if any."""
+    if not stream.get("wrists"):
+        return ""
+    options = ", ".join(f"{key} {value}" for key, value in sorted(stream.get("options", {}).items()))
+    return (
+        f"Phantom wrists made on the fly, {stream['wrists']} per epoch, seed {stream.get('seed')}"
+        f" ({options or 'default distribution'}): no real radiograph, and no erosion that a person has scored."
+    )
+
+
+def _folder(info: Mapping[str, Any]) -> str:
+    training, patients = info.get("training"), info.get("patients")
+    if not training:
+        whom = f" They were of {_count(len(patients['hashes']), 'patient')}." if patients else ""
+        return f"The file does not say which radiographs, or whether they were real.{whom}"
+    kind = "phantom wrists, no real radiograph" if training["phantom"] else "radiographs of a data set"
+    return (
+        f"{training['wrists']} {kind}: {training['masks']} with bone masks, {training['scores']} with erosion scores,"
+        f" of {_count(training['patients'], 'patient')}. {training['eroded']} of {training['joints']} scored joint"
+        " surfaces were eroded."
+    )
+
+
+def _measured(info: Mapping[str, Any]) -> str:
+    figures = info.get("validation")
+    if not figures:
+        return "The file holds no figures: `jointwrist evaluate` measures it on a data set."
+    rows = [(name, f"{value:.4g}") for name, value in figures.items() if math.isfinite(value)]
+    return (
+        "On the validation split, by which the epoch and the thresholds were chosen, so better than on radiographs that"
+        f" nothing was chosen by:\n\n{_table(rows)}"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

@@ -1,0 +1,40 @@
+"""The network of a MONAI bundle: one image in, named outputs out."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from jointwrist.inference.predictor import Predictor
+
+#: What a joint network gives besides the bone masks, which MONAI calls `pred`: the fields of `JointOutput`.
+EROSION_OUTPUTS = ("erosion_logits", "roi_boxes", "roi_valid", "erosion_maps")
+
+
+class WristNetwork(nn.Module):
+    """A network that makes the smaller of its two images itself, with its outputs by name.
+
+    Args:
+        predictor: Holds the network and the sizes of its images.
+        masks_only: Return the mask logits alone, as a tensor: for tools such as `monai.bundle verify_net_in_out` that
+            take one tensor.
+    """
+
+    def __init__(self, predictor: Predictor, masks_only: bool = False):
+        super().__init__()
+        self.model, self.predictor, self.masks_only = predictor.model, predictor, masks_only
+
+    def forward(self, image: Tensor) -> dict[str, Tensor] | Tensor:
+        """Run the network.
+
+        Args:
+            image: (B, 1, D, D) float32 as `LoadRadiographd` gives it; D is the predictor's `detail_size`.
+
+        Returns:
+            `pred`, (B, 14, S, S) mask logits, and from a joint network `EROSION_OUTPUTS`.
+        """
+        # MONAI's tensors carry their metadata through every operation, which takes time and no kernel of ours expects
+        output = self.model(*self.predictor.images(image.as_tensor() if hasattr(image, "as_tensor") else image))
+        masks = output if isinstance(output, Tensor) else output.mask_logits
+        if self.masks_only:
+            return masks
+        return {"pred": masks} | {name: getattr(output, name) for name in EROSION_OUTPUTS if hasattr(output, name)}

@@ -1,0 +1,153 @@
+"""The way of a radiograph into a network, and of the network's answer back, as MONAI's dictionary transforms.
+
+They take both ways with `jointwrist.inference.predictor.Predictor`, so that a bundle answers as `jointwrist predict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+
+from jointwrist.anatomy import BONE_NAMES
+from jointwrist.bundle.network import EROSION_OUTPUTS
+from jointwrist.data.find_radiographs import find_radiographs
+from jointwrist.errors import DataError
+from jointwrist.inference.predictor import Predictor, read_radiograph
+from jointwrist.inference.result import WristResult
+from jointwrist.inference.views import Prediction
+
+#: Name of the entry that stands for `LoadRadiographd` among the operations applied to an image.
+_LOADED = "LoadRadiographd"
+
+
+def list_radiographs(folder: str | Path) -> list[dict[str, str]]:
+    """List the radiographs of a folder, or one file, as a MONAI data set does.
+
+    Returns:
+        An `image` each.
+
+    Raises:
+        DataError: There are none, or two whose results would have one name.
+    """
+    found: dict[str, Path] = {}
+    for path in find_radiographs([folder]):
+        if path.stem in found:
+            raise DataError(f"{found[path.stem]} and {path}: their results would have one name; rename one of them")
+        found[path.stem] = path
+    return [{"image": str(path)} for path in found.values()]
+
+
+class LoadRadiographd(MapTransform):
+    """Read a radiograph as `Predictor` does: DICOM, BMP, PNG, JPEG or TIFF; find the wrist, its side and rotation.
+
+    The image becomes (1, D, D) float32 from 0 to 1, a right hand with the fingers upwards; D is the predictor's
+    `detail_size`. Its `applied_operations` hold the radiograph, by which `RestoreResultd` finds the way back. A
+    radiograph of both hands becomes a list of two items, which MONAI's `Dataset` and `DataLoader` take as they take
+    crops.
+
+    Args:
+        keys: The one key of the file.
+        predictor: Says what the network expects.
+        side_key: Key of "L" or "R" where the hand is known; it may be missing.
+    """
+
+    def __init__(self, keys: KeysCollection, predictor: Predictor, side_key: str = "side"):
+        super().__init__(keys)
+        self.predictor, self.side_key = predictor, side_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any] | list[dict[Hashable, Any]]:
+        """Read the file of an item.
+
+        Raises:
+            DataError: It cannot be read, or shows no wrist.
+        """
+        (key,) = self.keys
+        path = data[key]
+        wrists = self.predictor.locate(read_radiograph(path, data.get(self.side_key)))
+        items = []
+        for wrist in wrists:
+            image = MetaTensor(
+                self.predictor.inputs([wrist])[0],
+                meta={"filename_or_obj": str(path), "spatial_shape": np.array(wrist.pixels.shape)},
+            )
+            image.push_applied_operation({"class": _LOADED, "radiograph": wrist, "hands": len(wrists)})
+            items.append({**data, key: image})
+        return items[0] if len(items) == 1 else items
+
+
+class RestoreResultd(MapTransform):
+    """Bring the outputs of a `WristNetwork` back to the radiograph: its own pixels, orientation and side.
+
+    The output becomes the masks, (14, H, W) uint8 of 0 and 1 in the order of `jointwrist.anatomy.BONE_NAMES`, which
+    overlap. The item gets `erosion`, the (6,) probabilities, nan where a joint was not found; `erosion_score`, the (6,)
+    levels, -1 where it was not; `wrist`, the `WristResult`; and `result`, all of it but the pixels as JSON values, as
+    MONAI Label sends them to its clients.
+
+    Args:
+        keys: The one key of the outputs.
+        predictor: That of `LoadRadiographd`.
+        image_key: Key of the image that the outputs are of.
+    """
+
+    def __init__(self, keys: KeysCollection, predictor: Predictor, image_key: str = "image"):
+        super().__init__(keys)
+        self.predictor, self.image_key = predictor, image_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Restore one item of a batch that was taken apart."""
+        (key,) = self.keys
+        loaded = _loaded(data[self.image_key])
+        result = self.predictor.results([loaded["radiograph"]], _prediction(data[key]))[0]
+        meta = {**data[self.image_key].meta, "channel_names": list(BONE_NAMES)}
+        return {
+            **data,
+            key: MetaTensor(torch.from_numpy(result.masks.astype(np.uint8)), meta=meta),
+            "erosion": torch.from_numpy(result.probabilities),
+            "erosion_score": torch.from_numpy(result.scores),
+            "wrist": result,
+            "result": result.to_dict(),
+        }
+
+
+class SaveResultd(MapTransform):
+    """Write overlay, JSON and masks of a result under the names that `jointwrist predict` gives them.
+
+    Args:
+        keys: The one key of the `WristResult`.
+        folder: Where to write; made if it is missing.
+        image_key: Key of the image that the result is of.
+    """
+
+    def __init__(self, keys: KeysCollection, folder: str | Path, image_key: str = "image"):
+        super().__init__(keys)
+        self.folder, self.image_key = Path(folder), image_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write one result; of a radiograph of both hands, each by its side."""
+        (key,) = self.keys
+        result: WristResult = data[key]
+        loaded = _loaded(data[self.image_key])
+        stem = Path(result.radiograph.source).stem
+        result.save(self.folder, stem if loaded["hands"] == 1 else f"{stem}_{result.side}")
+        return dict(data)
+
+
+def _loaded(image: MetaTensor) -> dict[str, Any]:
+    return next(entry for entry in reversed(image.applied_operations) if entry["class"] == _LOADED)
+
+
+def _prediction(output: torch.Tensor | Mapping[str, torch.Tensor]) -> Prediction:
+    """Make a batch of one of the outputs for one image."""
+    if isinstance(output, torch.Tensor):
+        return Prediction.of(output[None])
+    erosions = {name: output[name][None] for name in EROSION_OUTPUTS if name in output}
+    masks = output["pred"][None]
+    return Prediction.of(SimpleNamespace(mask_logits=masks, **erosions) if erosions else masks)
