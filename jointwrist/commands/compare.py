@@ -114,7 +114,7 @@ def two_spacings(given: Sequence[float] | None) -> tuple[float | None, float | N
     Raises:
         UsageError: There are more, or one is no pixel spacing in mm.
     """
-    from jointwrist.data.dataset.tables import SPACING_RANGE, parse_spacing
+    from jointwrist.data.spacing import SPACING_RANGE, parse_spacing
 
     if not given:
         return None, None

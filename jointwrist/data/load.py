@@ -1,4 +1,7 @@
-"""Radiographs from DICOM or picture files, with what the file says of side and pixel spacing."""
+"""Loading a radiograph: from a DICOM file (`data.dicom`) or a picture (`data.images`) to a `Radiograph`.
+
+Both ways run from the file to stored values, and from these to grey in [0, 1].
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jointwrist.data.dicom.file import is_dicom, open_dicom
-from jointwrist.data.dicom.header import (
-    silence_header_warnings,
-)
+from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.data.dicom.read import read_dicom
 from jointwrist.data.images import read_image
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.side_from_text import ASKED, NAME, agree, check_side, side_of_name, without_side
 from jointwrist.errors import DataError
-
-if TYPE_CHECKING:
-    pass
 
 
 def load_radiograph(
@@ -29,15 +26,15 @@ def load_radiograph(
     window: int = 0,
     name: str | None = None,
 ) -> Radiograph:
-    """Read a radiograph from a DICOM file or a picture; the file's beginning or ending tells which.
+    """Read a radiograph from a DICOM file or a picture, told apart by the file's first bytes or its ending.
 
     Args:
         path: File.
-        side: "L" or "R". It stands over what a file's name and the descriptions in a DICOM header say (`data.side`),
-            but not over a coded laterality.
-        spacing_mm: Pixel spacing of a picture, which states none, or of a DICOM file whose header gives none.
-        window: Which of several VOI LUTs or windows of a DICOM file, from 0.
-        name: What the radiograph and messages call the file, whose own name may be a patient's; None takes its path.
+        side: "L" or "R". It overrides the file's name and the descriptions in a DICOM header, but not a coded
+            laterality.
+        spacing_mm: Pixel spacing of a picture, or of a DICOM file whose header gives no usable one.
+        window: Index of the VOI LUT or window of a DICOM file, where there are several.
+        name: Name to use in results and messages in place of the path, which may name a patient.
 
     Raises:
         DataError: The file is missing, damaged, or not a single radiograph.
@@ -48,16 +45,26 @@ def load_radiograph(
         if is_dicom(path):
             radiograph = read_dicom(path, side, window, spacing_mm)
         else:
-            hand, cautions = agree([(ASKED, side), (NAME, side_of_name(path))])
-            radiograph = Radiograph(
-                read_image(path), spacing_mm, hand, cautions, None, path, _study(path), cautions=cautions
-            )
+            radiograph = _read_picture(path, side, spacing_mm)
     return radiograph if name is None else replace(radiograph, source=Path(name))
+
+
+def _read_picture(path: Path, side: str | None, spacing_mm: float | None) -> Radiograph:
+    hand, cautions = agree([(ASKED, side), (NAME, side_of_name(path))])
+    return Radiograph(
+        read_image(path),
+        spacing_mm=spacing_mm,
+        side=hand,
+        notes=cautions,
+        source=path,
+        study=_study(path),
+        cautions=cautions,
+    )
 
 
 @contextmanager
 def name_in_errors(path: Path, name: str | None) -> Iterator[None]:
-    """Let data errors call a path by a name, if there is one."""
+    """Replace a path by a name in the messages of data errors, if there is a name."""
     try:
         yield
     except DataError as error:
@@ -76,10 +83,10 @@ def study_of(path: Path) -> str | None:
                 path, stop_before_pixels=True, specific_tags=["StudyInstanceUID", "SOPClassUID", "Modality"]
             )
         return str(header.get("StudyInstanceUID") or "") or None
-    except Exception:  # what is wrong with the file is said when it is read
+    except Exception:  # reading the file reports what is wrong with it
         return None
 
 
 def _study(picture: Path) -> str | None:
-    """Return what the names of a study's two hands have in common, of a picture whose name tells its side."""
+    """Return a picture's path without its side, the same for both hands of a study; None if the name states no side."""
     return str(picture.parent / without_side(picture.stem)) if side_of_name(picture) else None

@@ -20,14 +20,14 @@ class Radiograph:
     """One radiograph in its own orientation.
 
     Attributes:
-        pixels: (H, W) float32 in [0, 1], bright bone on dark ground, as they are stored.
-        spacing_mm: Width of a pixel in mm, or None if the file gives none that can be used.
+        pixels: (H, W) float32 in [0, 1], bright bone on dark background, in the orientation of the file.
+        spacing_mm: Width of a pixel in mm, or None if the file gives no usable one.
         side: "L" or "R", or None if unknown.
-        notes: What a person should know of this radiograph, a sentence each; never patient data.
-        header: DICOM dataset without its pixels, or None. It holds patient data and is left out of the repr.
-        source: File that it came from, or what it is called in its place; None of an array.
-        study: What the radiographs of one study have in common, or None where that is not known. It may name a patient
-            and is left out of the repr.
+        notes: Remarks on this radiograph, a sentence each; never patient data.
+        header: DICOM data set without its pixels, or None. It holds patient data and is not part of the repr.
+        source: The file, or the name given in its place; None for an array.
+        study: Key that the radiographs of one study share, or None if unknown. It may name a patient and is not part
+            of the repr.
         field: Left, top, right and bottom of the part in pixels that shows the wrist; None where all of it does.
         turn: Degrees clockwise, a multiple of 90, by which the radiograph must be turned for the fingers to point
         upwards.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import warnings
 import zipfile
 from collections.abc import Collection, Iterator
@@ -16,14 +15,11 @@ import numpy as np
 from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS, SCORES, joint_index
 from jointwrist.data.dataset.layout import identifier_in
 from jointwrist.data.faults import Fault, Report, refuse
+from jointwrist.data.spacing import parse_spacing
 
 #: Bounds on what a table may take; the released ones have about 2 MB and 611 rows of 30 columns.
 MAX_TABLE_BYTES = 2**25
 MAX_ROWS, MAX_COLUMNS = 100_000, 256
-#: Pixel spacings of radiographs in mm; anything else is an error of unit or entry.
-SPACING_RANGE = (0.01, 2.0)
-#: Largest relative difference of row and column spacing that still counts as square pixels.
-SQUARE_TOLERANCE = 0.01
 
 
 def read_scores(path: Path, report: Report = refuse) -> dict[str, tuple[int, ...]]:
@@ -185,18 +181,6 @@ def read_spacings(path: Path, report: Report = refuse) -> dict[str, float | None
             message = f"{stem}: PixelSpacing {row[spacing_column]!r} is no spacing in mm of square pixels"
             report(Fault("no pixel spacing", path, message, "warning"))
     return found
-
-
-def parse_spacing(value: Any) -> float | None:
-    """Parse a pixel spacing in mm, written as a number, `0.15`, `[0.15, 0.15]` or similar.
-
-    Returns:
-        The spacing, or None if there is none, it is outside `SPACING_RANGE`, or the pixels are not square.
-    """
-    numbers = [float(text) for text in re.findall(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", str(value)[:100])]
-    if not 1 <= len(numbers) <= 2 or not all(SPACING_RANGE[0] <= n <= SPACING_RANGE[1] for n in numbers):
-        return None
-    return numbers[0] if max(numbers) - min(numbers) <= SQUARE_TOLERANCE * max(numbers) else None
 
 
 def _read_json(path: Path, kind: type, report: Report) -> Any:

@@ -24,7 +24,7 @@ class _Values(NamedTuple):
     high: float
 
 
-def displayed(
+def to_grey(
     stored: np.ndarray, padding: np.ndarray | None, dataset: Dataset, window: int = 0
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Turn stored values into grey values as a viewer shows them, bright where the radiograph is bright.

@@ -1,6 +1,6 @@
-"""What a DICOM header says of a radiograph: kind and size of image, and orientation.
+"""The kind of image that a DICOM header describes: single grey projections are accepted, all others are refused.
 
-Messages and notes repeat no text of the header but coded values and numbers: any element may hold patient data.
+Messages and notes quote only coded values and numbers from the header: any other element may hold patient data.
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointwrist.data.dicom.codestream import coded_image
 from jointwrist.data.dicom.elements import element_numbers, element_text
-from jointwrist.data.images import check_size
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,11 +36,6 @@ _PIXELS = (
 )
 #: PresentationLUTShape of MONOCHROME2 and of MONOCHROME1 (PS3.3, C.8.11.3).
 _SHAPES = ("IDENTITY", "INVERSE")
-#: Directions of rows and columns of a posteroanterior hand with the fingers upwards, left or right: they are those of
-#: the standard anatomic position, where the fingers point to the feet and the thumbs outwards (PS3.17, annex A).
-_UPWARDS = "L\\H"
-
-
 #: Functional groups of a multi-frame image, and those of their elements that other images have in the data set itself.
 _GROUPS = {
     "PixelMeasuresSequence": ("PixelSpacing",),
@@ -61,10 +54,13 @@ def silence_header_warnings() -> Iterator[None]:
 
 
 def check_kind(path: Path, dataset: Dataset) -> list[str]:
-    """Refuse what is no single grey projection; return notes on what is doubtful.
+    """Refuse images other than single grey projections.
+
+    Returns:
+        Notes on doubtful statements of the header.
 
     Raises:
-        DataError: It is none.
+        DataError: It is another kind of image, or attributes that describe its pixels are missing.
     """
     notes = []
     storage, modality = dataset.get("SOPClassUID"), dataset.get("Modality")
@@ -102,13 +98,13 @@ def check_kind(path: Path, dataset: Dataset) -> list[str]:
 
 
 def _code(value: object) -> str:
-    """Return a coded value in quotes; what is none is not repeated."""
+    """Return a coded value in quotes; other text is not repeated."""
     text = str(value)
     return repr(text) if re.fullmatch("[A-Z0-9_ ]{1,16}", text) else "(no code)"
 
 
-def lift_frame(dataset: Dataset) -> None:
-    """Put what the functional groups of a single frame say (PS3.3, C.7.6.16) where other images have it."""
+def flatten_functional_groups(dataset: Dataset) -> None:
+    """Copy the functional groups of a single frame (PS3.3, C.7.6.16) to the top level, where other images have them."""
     for groups in ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence"):
         for group in list(dataset.get(groups) or ())[:1]:
             for sequence, names in _GROUPS.items():
@@ -116,73 +112,3 @@ def lift_frame(dataset: Dataset) -> None:
                     for name in names:
                         if name in item and name not in dataset:
                             dataset.add(item[name])
-
-
-def check_pixels(path: Path, dataset: Dataset) -> list[str]:
-    """Refuse sizes out of bounds, before a decoder reserves memory, and what no installed decoder takes.
-
-    Returns notes on what is doubtful.
-
-    Raises:
-        DataError: The pixels cannot be decoded safely.
-    """
-    from pydicom.encaps import get_frame
-    from pydicom.pixels import get_decoder
-    from pydicom.uid import JPEGLSTransferSyntaxes
-
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
-    if rows < 1 or columns < 1:
-        raise DataError(f"{path}: an image of {columns} x {rows} pixels; export it again")
-    check_size(path, columns, rows)
-    syntax = dataset.file_meta.TransferSyntaxUID
-    if not syntax.is_compressed:
-        return []
-    try:
-        available = get_decoder(syntax).is_available
-    except NotImplementedError:  # pydicom knows no decoder for this syntax, installed or not
-        available = False
-    if not available:
-        raise DataError(
-            f"{path}: no decoder for {syntax.name}; pip install 'jointwrist[dicom]' has JPEG-LS and JPEG 2000,"
-            " 'jointwrist[gpl-codecs]' has lossless JPEG and JPEG of 12 bits under the GPL; or convert it to an"
-            " uncompressed one (dcmdjpeg of DCMTK)"
-        )
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    # without an end of image marker CharLS searches on for half a minute before it gives up
-    if syntax in JPEGLSTransferSyntaxes and not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
-        raise DataError(f"{path}: JPEG-LS image cut short; copy or export it again")
-    coded = coded_image(frame)
-    if coded is not None and coded[:3] != (rows, columns, 1):
-        stated = f"header of {(rows, columns, 1)} (rows, columns, colours)"
-        raise DataError(f"{path}: compressed image of {coded[:3]}, {stated}; export it again")
-    if coded is not None and coded.precision < int(dataset.BitsStored):
-        note = f"The compressed image has {coded.precision} bits, its header says {dataset.BitsStored}: a stored window"
-        return [f"{note} may not fit, look at the overlay."]
-    return []
-
-
-def orientation_notes(dataset: Dataset) -> list[str]:
-    """Say where the header speaks of another orientation than that of a posteroanterior hand with the fingers upwards.
-
-    Pixels are left as they are: some devices write one that is not that of a hand.
-    """
-    notes = []
-    directions = element_text(dataset, "PatientOrientation").upper()
-    if re.fullmatch(r"[ARLPHF]{1,3}\\[ARLPHF]{1,3}", directions):
-        if re.sub("([A-Z])[A-Z]*", r"\1", directions) != _UPWARDS:
-            notes.append(
-                f"PatientOrientation {directions} is not that of a posteroanterior hand with the fingers upwards"
-                f" ({_UPWARDS}): the radiograph may be turned or mirrored, look at the overlay."
-            )
-    elif element_text(dataset, "FieldOfViewHorizontalFlip") == "YES" or _turned(
-        element_text(dataset, "FieldOfViewRotation")
-    ):
-        notes.append(
-            "The header says that the image was turned or mirrored after exposure, not how the hand lies on it: look"
-            " at the overlay."
-        )
-    return notes
-
-
-def _turned(degrees: str) -> bool:
-    return bool(re.fullmatch(r"\d+(\.\d*)?", degrees)) and float(degrees) % 360 != 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from jointwrist.data.dataset.tables import SPACING_RANGE, SQUARE_TOLERANCE
 from jointwrist.data.dicom.elements import element_numbers
+from jointwrist.data.spacing import SPACING_RANGE, SQUARE_TOLERANCE
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -1,20 +1,16 @@
-"""A radiograph from a DICOM file: one function that shows the way from the file to grey pixels in [0, 1]."""
+"""A radiograph from a DICOM file, step by step: file, stored values, grey values, and what the header says of them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from jointwrist.data.dicom.check_pixels import check_pixels
 from jointwrist.data.dicom.file import MAX_FILE_BYTES, open_dicom
-from jointwrist.data.dicom.header import (
-    check_kind,
-    check_pixels,
-    lift_frame,
-    orientation_notes,
-    silence_header_warnings,
-)
+from jointwrist.data.dicom.header import check_kind, flatten_functional_groups, silence_header_warnings
 from jointwrist.data.dicom.laterality import find_side
+from jointwrist.data.dicom.orientation import orientation_notes
 from jointwrist.data.dicom.pixel_spacing import find_pixel
-from jointwrist.data.dicom.suitability import scope_cautions
+from jointwrist.data.dicom.suitability import suitability_cautions
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.side_from_text import check_side
 from jointwrist.errors import DataError
@@ -28,11 +24,11 @@ def read_dicom(
     Args:
         path: File.
         laterality: "L" or "R", used where the header codes no side, or both.
-        window: Which of several VOI LUTs or windows, from 0.
-        spacing_mm: Width of a pixel, used where the header gives no spacing that can be used.
+        window: Index of the VOI LUT or window, where there are several.
+        spacing_mm: Width of a pixel, used where the header gives no usable spacing.
 
     Raises:
-        DataError: The file is missing, damaged, compressed in a way that no installed decoder takes, or not a single
+        DataError: The file is missing or damaged, no installed decoder reads its compression, or it is not a single
             grey projection.
     """
     path = Path(path)
@@ -52,29 +48,33 @@ def read_dicom(
 
 
 def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | None) -> Radiograph:
-    from jointwrist.data.dicom.grayscale import displayed
+    from jointwrist.data.dicom.grayscale import to_grey
     from jointwrist.data.dicom.stored_values import PixelError, stored_values
 
+    # from the file to a data set of a kind that is understood
     dataset, file_notes = open_dicom(path)
     kind_notes = [*check_kind(path, dataset), *check_pixels(path, dataset)]
-    lift_frame(dataset)
+    flatten_functional_groups(dataset)
+    # from the data set to stored values, and from these to grey
     try:
-        pixels, grey_notes = displayed(*stored_values(dataset), dataset, window)
+        stored, padding = stored_values(dataset)
+        pixels, grey_notes = to_grey(stored, padding, dataset, window)
     except PixelError as error:
         raise DataError(f"{path}: {error}") from error
+    # what the header says of the radiograph
     pixel = find_pixel(dataset, spacing_mm)
     side, side_cautions = find_side(dataset, laterality, path.name)
-    cautions = (*side_cautions, *scope_cautions(dataset))
-    del dataset.PixelData
+    cautions = (*side_cautions, *suitability_cautions(dataset))
     notes = (*file_notes, *kind_notes, *cautions, *orientation_notes(dataset), *grey_notes, *pixel.notes)
+    del dataset.PixelData  # the header is kept without them
     return Radiograph(
         pixels,
-        pixel.width_mm,
-        side,
-        tuple(note for note in notes if note),
-        dataset,
-        path,
-        str(dataset.get("StudyInstanceUID") or "") or None,
+        spacing_mm=pixel.width_mm,
+        side=side,
+        notes=tuple(note for note in notes if note),
+        header=dataset,
+        source=path,
+        study=str(dataset.get("StudyInstanceUID") or "") or None,
         cautions=cautions,
         aspect=pixel.aspect,
     )

@@ -1,6 +1,6 @@
-"""Which hand a DICOM header speaks of, and whether it speaks of what the network was made for: adults' wrists, seen PA.
+"""Whether a DICOM header describes what the network was trained for: wrists of adults in posteroanterior view.
 
-Notes repeat no text of the header but coded values: any element may hold patient data.
+Cautions quote only coded values from the header: any other element may hold patient data.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from jointwrist.data.side_from_text import (
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-#: Years below which bones still grow.
+#: Age in years below which bones still grow.
 ADULT = 18
 _YEARS = {"D": 365.25, "W": 365.25 / 7, "M": 12, "Y": 1}
-#: What a body part may be called besides a hand: the limb that it belongs to, or nothing in particular.
+#: Body parts that say no more than the limb, or nothing in particular.
 _LIMBS = frozenset(
     "upper extremity extremities limb skeleton unknown other unspecified undefined default up exm obere extremitat"
     " extremidad superior membre superieur arto superiore".split()
 )
-#: What words for hand and wrist hold, the last of them Japanese and Chinese, and Korean.
+#: Parts of words for hand and wrist; the last three are Japanese and Chinese, and Korean.
 _HAND = "hand|wrist|carp|finger|thumb|poignet|muneca|polso|scaphoid|手|腕|손"
 #: Ways to say posteroanterior; DP is dorsopalmar.
 _FRONTAL = frozenset("pa dp dv posteroanterior postero dorsopalmar dorsovolar dorso".split())
@@ -35,8 +35,8 @@ _OBLIQUE = frozenset(
 )
 
 
-def scope_cautions(dataset: Dataset) -> tuple[str, ...]:
-    """Say where the header speaks of a child, of another part of the body, or of another view."""
+def suitability_cautions(dataset: Dataset) -> tuple[str, ...]:
+    """Return a caution each for a child, another part of the body, and another view."""
     cautions = []
     if _is_child(dataset):
         cautions.append("The header gives an age under 18: the network has seen no growing bones.")

@@ -1,4 +1,4 @@
-"""Grey images in files, with a bound on the memory that a hostile file can take."""
+"""Reading of picture files: file to stored values to grey in [0, 1], within a bound on memory for hostile files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from jointwrist.data.numpy_files import read_npy
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 
-#: Longest side of an image that is read, in pixels: 1.9 times that of a 43 x 43 cm detector at 0.1 mm. Radiographs are
-#: padded to a square, so that a long strip costs what the square does. Reading takes at most 16 bytes a pixel.
+#: Longest side of an image in pixels: 1.9 times that of a 43 x 43 cm detector at 0.1 mm. Radiographs are padded to a
+#: square, so a long strip costs as much as the square. Reading takes at most 16 bytes per pixel.
 MAX_SIDE = 2**13
 #: Endings of the files that `read_image` takes.
 IMAGE_SUFFIXES = frozenset({".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy"})
@@ -28,8 +28,8 @@ _ONE_PAGE = ("PNG", "TIFF")
 def read_image(path: str | Path) -> np.ndarray:
     """Read a BMP, PNG, JPEG, TIFF or NPY file as grey.
 
-    8-bit values are divided by 255, 12-bit ones of a TIFF file by 4095 and 16-bit values by 65535. Colour becomes luma
-    of 8 bits, which of three equal channels is the channel itself. What is transparent is dark. Floating point arrays
+    8-bit values are divided by 255, 12-bit ones of a TIFF file by 4095 and 16-bit values by 65535. Colour becomes 8-bit
+    luma, which for three equal channels is the channel itself. Transparent pixels become dark. Floating point arrays
     must be within [0, 1] already.
 
     Returns:
@@ -57,7 +57,7 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
 
 
 def check_size(name: str | Path, width: int, height: int) -> None:
-    """Refuse what takes too much memory.
+    """Refuse an image that would take too much memory.
 
     Raises:
         DataError: A side is longer than `MAX_SIDE`; the message begins with the name.
@@ -70,7 +70,7 @@ def _decode(path: Path) -> tuple[np.ndarray, int | None]:
     """Decode an image file into (H, W) bool, 8 to 64-bit integers or float32, bright where the radiograph is.
 
     Returns:
-        Values, and the largest that they can have where their type does not tell it.
+        Values, and the largest possible value where the data type does not imply it.
     """
     grey = read_grey(path)
     if grey and grey.deep_planes:
@@ -78,7 +78,7 @@ def _decode(path: Path) -> tuple[np.ndarray, int | None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            # Pillow maps an uncompressed file on the disk into memory, and takes its rows for those of the turned image
+            # from a path Pillow maps uncompressed files into memory and misreads the rows of rotated ones
             source = io.BytesIO(grey.content(path)) if grey else path
             with Image.open(source, formats=_FORMATS) as image:
                 check_size(path, *image.size)
@@ -106,7 +106,7 @@ def _decode(path: Path) -> tuple[np.ndarray, int | None]:
 
 
 def _grey(image: Image.Image) -> np.ndarray:
-    """Return the (H, W) grey of an image; what is transparent is dark, whatever colour lies there unseen."""
+    """Return the (H, W) grey of an image; transparent pixels become dark, whatever colour they hide."""
     if image.mode.startswith(("I", "F")):
         return np.asarray(image)
     stored = np.asarray(image.convert("L"))

@@ -1,8 +1,8 @@
-"""How TIFF files store grey, where Pillow reads it otherwise.
+"""How a TIFF file stores grey values, for the cases that Pillow reads wrongly.
 
-Of white-is-zero files, in which 0 is white whatever the depth, Pillow inverts some depths, leaves others as negatives
-and refuses the rest: they are handed to it as black-is-zero ones, and inverted here. It does not tell values of 12 bits
-from those of 16, takes signed bytes for unsigned ones, and mixes up the bytes of planes of more than 8 bits.
+Of white-is-zero files Pillow inverts some bit depths, leaves others as negatives and refuses the rest; such files are
+passed to it as black-is-zero and inverted here. Pillow also reports 12-bit values as 16-bit ones, reads signed bytes as
+unsigned, and scrambles planes of more than 8 bits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Grey(NamedTuple):
         bits: Bits of a sample.
         is_float: Whether samples are floating point numbers.
         is_signed: Whether samples are signed whole numbers.
-        deep_planes: Whether the samples of a pixel lie apart, in planes of more than 8 bits.
+        deep_planes: Whether each channel is a plane of its own, of more than 8 bits.
         entry: Offset of the entry of PhotometricInterpretation in the file, and that of its value within it.
         order: Byte order, as `struct` has it.
     """
@@ -43,7 +43,7 @@ class Grey(NamedTuple):
 
     @property
     def largest(self) -> int | None:
-        """Return the largest value where the type of decoded samples does not tell it."""
+        """Return the largest value where the type of the decoded samples does not imply it."""
         return 2**self.bits - 1 if 8 < self.bits < 16 else None
 
     def content(self, path: Path) -> bytes:
@@ -67,7 +67,7 @@ class Grey(NamedTuple):
 
 
 def read_grey(path: Path) -> Grey | None:
-    """Read how a file stores grey; None of what is no TIFF file, or a damaged one."""
+    """Read how a TIFF file stores grey; None for any other file, and for a damaged one."""
     try:
         with path.open("rb") as file:
             head = file.read(16)

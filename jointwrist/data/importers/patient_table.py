@@ -8,10 +8,10 @@ from pathlib import Path
 
 from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS, SCORES, joint_index
 from jointwrist.data.dataset.layout import SPLITS
-from jointwrist.data.dataset.tables import parse_spacing
 from jointwrist.data.importers.spreadsheet import read_sheet
 from jointwrist.data.shapes.region import Note
 from jointwrist.data.side_from_text import ABBREVIATIONS, WORDS
+from jointwrist.data.spacing import parse_spacing
 from jointwrist.errors import DataError
 
 #: What spreadsheets make of a long number, and what programs write in place of a text that they have not got.
