@@ -15,12 +15,12 @@ pytest.importorskip("triton")
 CASES = [
     # length, groups, extras, softplus, states, dtype
     (1, None, False, False, 4, torch.float32),
-    (50, 2, True, True, 16, torch.float32),
+    (34, 2, True, True, 16, torch.float32),
     (7, 1, True, True, 4, torch.float32),
-    (63, 4, True, False, 1, torch.float32),
-    (64, None, True, True, 3, torch.float32),
-    (65, 4, False, True, 4, torch.float32),
-    (65, 2, True, True, 16, torch.bfloat16),
+    (31, 4, True, False, 1, torch.float32),
+    (32, None, True, True, 3, torch.float32),
+    (33, 4, False, True, 4, torch.float32),
+    (33, 2, True, True, 16, torch.bfloat16),
 ]
 
 
@@ -32,7 +32,7 @@ def compare(length, groups, extras, softplus, states, dtype):
 
     # the interpreter goes through a tile number by number: small ones, and so several chunks, the last one not full
     triton_scan.tile = lambda states: triton_scan.Tile(4, 16, 4)
-    rounded = arguments(length, groups, extras, dtype=dtype, channels=36, state=states)
+    rounded = arguments(length, groups, extras, dtype=dtype, channels=12, state=states)
     exact = {name: value.detach().double().requires_grad_() for name, value in rounded.items()}
     flags = {"delta_softplus": softplus, "return_last_state": True}
     if not softplus:
@@ -70,18 +70,21 @@ def compare_second(exact, rounded, flags):
     assert all(relative(ours, theirs) < 1e-4 for ours, theirs in zip(found["triton"], found["reference"], strict=True))
 
 
-@pytest.mark.parametrize("case", range(len(CASES)))
-def test_values_and_gradients_equal_the_loop(case):
+@pytest.mark.parametrize("first", [0, 1])
+def test_values_and_gradients_equal_the_loop(first):
+    """Half of the cases in each process, which takes seconds to start."""
     folder = Path(__file__).parent
     paths = os.pathsep.join([str(folder), str(folder.parent), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, __file__, str(case)], env=environment, capture_output=True, text=True, timeout=240
+        [sys.executable, __file__, str(first)], env=environment, capture_output=True, text=True, timeout=480
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    value, gradient = map(float, done.stdout.split())
-    exact = CASES[case][-1] == torch.float32
-    assert value < (1e-5 if exact else 1e-2) and gradient < (1e-4 if exact else 1e-2)
+    cases, lines = CASES[first::2], done.stdout.splitlines()
+    for case, line in zip(cases, lines, strict=True):
+        value, gradient = map(float, line.split())
+        exact = case[-1] == torch.float32
+        assert value < (1e-5 if exact else 1e-2) and gradient < (1e-4 if exact else 1e-2), case
 
 
 def test_without_a_gpu_it_says_why():
@@ -95,4 +98,5 @@ def test_without_a_gpu_it_says_why():
 
 
 if __name__ == "__main__":
-    print(*compare(*CASES[int(sys.argv[1])]))
+    for case in CASES[int(sys.argv[1]) :: 2]:
+        print(*compare(*case))
