@@ -19,22 +19,27 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.speed_table import scan_table, speed_table, training_table
+from benchmarks.speed_table import SHORT, scan_table, speed_table, training_table
 from jointwrist.benchmark.tables import Table, make_tables, read_results
-from jointwrist.benchmark.tables.cells import ABSENT, Figure, NoFigure
+from jointwrist.benchmark.tables.cells import ABSENT, OVER_SEEDS, Figure, NoFigure
 from jointwrist.benchmark.tables.table import load_tables
 from jointwrist.files import write_text
 
 ROOT = Path(__file__).resolve().parent.parent
 README, KEPT = ROOT / "README.md", ROOT / "docs" / "demo"
 #: Pages with markers.
-PAGES = (README, ROOT / "docs" / "scaling.md", ROOT / "docs" / "explanation" / "selective-scan.md")
+PAGES = (
+    README,
+    *(ROOT / "docs" / page for page in ("demonstration.md", "scaling.md", "speed.md", "explanation/selective-scan.md")),
+)
 ABLATIONS = ROOT / "docs" / "ablations"
 ROWS = ("job.json", "segmentation.csv", "erosion.csv")
 #: Stands among the arms for that of the paper's classifiers which has the highest AUROC of those that were run.
 BEST_CLASSIFIER = "C0-*"
 #: Arms and columns of the ablations that the README shows.
-ARMS = ("S1", "S0", "C2", "C1", BEST_CLASSIFIER, "T-unetpp", "T-umamba_enc", "C5-moved")
+ARMS = ("S1", "S0", "C2", "C1", BEST_CLASSIFIER, "T-umamba_enc")
+#: Columns of the demonstration's tables that the README shows.
+DEMONSTRATION = {"segmentation": ("DSC %", "NSD %"), "erosion": ("BACC %", "AUROC")}
 COLUMNS = ("what", "seeds", "DSC %", "NSD %", "AUROC", "BACC %", "F1 %")
 
 
@@ -76,15 +81,35 @@ def joint_table(folder: Path = ABLATIONS) -> Table:
     return replace(table, rows=shown)
 
 
+def demonstration_table(tables: list[Table], seeds: list[int]) -> Table:
+    """Return a few figures of the demonstration: of each model that ran those of its tasks, without published ones."""
+    rows: dict[str, dict[str, Any]] = {}
+    for table in tables:
+        for row in table.rows:
+            figures = {column: replace(row[column], published=math.nan) for column in DEMONSTRATION.get(table.name, ())}
+            if any(isinstance(figure, Figure) for figure in figures.values()):
+                rows.setdefault(row["Model"], {"Model": row["Model"], "parameters": row["parameters"]}).update(figures)
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    taught = ", ".join(map(str, seeds))
+    caption = f"Data: test wrists of the phantom; protocol demo; no prompts; seeds {taught}. {OVER_SEEDS}."
+    cells = [{column: row.get(column, ABSENT) for column in columns} for row in rows.values()]
+    return Table("demonstration", caption, cells)
+
+
 def filled(page: str, kept: Path = KEPT) -> str:
     """Return a page with every table between its markers made anew from the kept rows and speeds.
 
     Raises:
         KeyError: The page has a marker for a table that there is not.
     """
-    tables = {table.name: shown(table).markdown() for table in make_tables(read_results(kept))}
+    results = read_results(kept)
+    made = make_tables(results)
+    seeds = sorted({record["seed"] for record in results.records})
+    tables = {table.name: shown(table).markdown() for table in made}
     tables |= {
+        "demonstration": demonstration_table(made, seeds).markdown(),
         "speed": speed_table(),
+        "speed_short": speed_table(rows=SHORT),
         "scan": scan_table(),
         "training": training_table(),
         "joint": joint_table().markdown(),
