@@ -9,20 +9,58 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jointwrist.inference.predictor import Predictor, WristResult
-    from jointwrist.registry import create_model, list_models, model_spec
+    from jointwrist.data.batches.torch_datasets import CropDataset, WristDataset
+    from jointwrist.data.dataset.case import Case, load_crop, load_sample
+    from jointwrist.data.dataset.ram_w600 import RamW600
+    from jointwrist.data.load import load_radiograph
+    from jointwrist.inference.comparison import Comparison, compare
+    from jointwrist.inference.predictor import Predictor
+    from jointwrist.inference.result import WristResult
+    from jointwrist.metrics.erosion import erosion_metrics
+    from jointwrist.metrics.segmentation import case_metrics, overlap_metrics
+    from jointwrist.ops.scan.dispatch import selective_scan
+    from jointwrist.registry import create_model, list_models, model_spec, register_model
 
 __version__ = "0.1.0"
 
-__all__ = ["Predictor", "WristResult", "__version__", "create_model", "list_models", "model_spec"]
+__all__ = [
+    "Case",
+    "Comparison",
+    "CropDataset",
+    "Predictor",
+    "RamW600",
+    "WristDataset",
+    "WristResult",
+    "__version__",
+    "case_metrics",
+    "compare",
+    "create_model",
+    "erosion_metrics",
+    "list_models",
+    "load_crop",
+    "load_radiograph",
+    "load_sample",
+    "model_spec",
+    "overlap_metrics",
+    "register_model",
+    "selective_scan",
+]
 
-_HOMES = {
-    "Predictor": "jointwrist.inference.predictor",
-    "WristResult": "jointwrist.inference.predictor",
-    "create_model": "jointwrist.registry",
-    "list_models": "jointwrist.registry",
-    "model_spec": "jointwrist.registry",
+#: Where the public names are loaded from.
+_MODULES = {
+    "jointwrist.data.batches.torch_datasets": ("CropDataset", "WristDataset"),
+    "jointwrist.data.dataset.case": ("Case", "load_crop", "load_sample"),
+    "jointwrist.data.dataset.ram_w600": ("RamW600",),
+    "jointwrist.data.load": ("load_radiograph",),
+    "jointwrist.inference.comparison": ("Comparison", "compare"),
+    "jointwrist.inference.predictor": ("Predictor",),
+    "jointwrist.inference.result": ("WristResult",),
+    "jointwrist.metrics.erosion": ("erosion_metrics",),
+    "jointwrist.metrics.segmentation": ("case_metrics", "overlap_metrics"),
+    "jointwrist.ops.scan.dispatch": ("selective_scan",),
+    "jointwrist.registry": ("create_model", "list_models", "model_spec", "register_model"),
 }
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str):
