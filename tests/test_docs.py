@@ -135,3 +135,11 @@ def test_the_site_builds_without_a_warning(tmp_path):
         html = (tmp_path / "site" / page).with_suffix(".html").read_text(encoding="utf-8")
         assert "<!-- generated" not in html
     assert 'id="jointwrist.inference.predictor.Predictor"' in (tmp_path / "site/reference/python.html").read_text()
+
+
+def test_files_that_reading_the_code_names_exist():
+    text = (ROOT / "docs" / "explanation" / "reading-the-code.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w/]+(?:\.\w+|/))`", text)
+    assert len(named) > 40
+    missing = [name for name in named if not any((folder / name).exists() for folder in (ROOT, ROOT / "jointwrist"))]
+    assert missing == []
