@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jointwrist.commands.evaluate_predictions import add_arguments, evaluate_predictions
-from jointwrist.commands.shared import UsageError, add_field, complain, positive
-from jointwrist.errors import DataError
+from jointwrist.commands.shared import UsageError, add_field, complain, is_main_process, positive, print_log
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Say what the command takes."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "evaluate",
         help="measure trained weights, or what any tool predicted",
@@ -57,72 +55,52 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 def evaluate_weights(arguments: argparse.Namespace) -> int:
     """Measure trained weights on a split."""
-    import pandas as pd
-    from torch.utils.data import ConcatDataset
-
-    from jointwrist.config import build, merge_trees, parse_overrides
-    from jointwrist.data.dataset.patient_records import recorded_patients
-    from jointwrist.data.dataset.ram_w600 import RamW600
-    from jointwrist.engine import evaluation as engine
-    from jointwrist.engine.leaks import name_trained, records
-    from jointwrist.engine.loaders import load_run_data
+    from jointwrist.config import parse_overrides
+    from jointwrist.engine.evaluate_weights import evaluate as evaluate_on_network_grid
     from jointwrist.engine.renamed_keys import current_keys
-    from jointwrist.engine.run_config import RunConfig, StreamConfig
-    from jointwrist.engine.session import open_accelerator
-    from jointwrist.engine.tasks import build_task
-    from jointwrist.files import write_frame
+
+    on_image = arguments.grid == "image"
+    if arguments.raw and not on_image:
+        raise UsageError("--raw is for --grid image: on the network's grid masks are measured as they are")
+    if arguments.set and on_image:
+        raise UsageError("--set is for --grid network: on the image grid radiographs are predicted as the weights say")
+    print_log()
+    if on_image:
+        return _evaluate_on_image_grid(arguments)
+    overrides = current_keys(parse_overrides(arguments.set), "--set")
+    tables = evaluate_on_network_grid(arguments.weights, arguments.data, arguments.split, overrides, progress=True)
+    _write(tables, arguments.out)
+    return 0
+
+
+def _evaluate_on_image_grid(arguments: argparse.Namespace) -> int:
+    """Predict radiographs as `jointwrist predict` does; return 2 if some show no wrist."""
+    from jointwrist.engine.evaluate_weights import open_evaluation
     from jointwrist.inference.predictor import Predictor
     from jointwrist.inference.radiograph_evaluation import evaluate_radiographs
-    from jointwrist.weights.checkpoint import load_weights
-    from jointwrist.weights.hub import find_weights
 
-    on_radiograph = arguments.grid == "image"
-    if arguments.raw and not on_radiograph:
-        raise UsageError("--raw is for --grid image: on the network's grid masks are measured as they are")
-    if arguments.set and on_radiograph:
-        raise UsageError("--set is for --grid network: on the image grid radiographs are predicted as the weights say")
-    path = find_weights(arguments.weights)
-    model, info = load_weights(path)
-    if "config" not in info:
-        raise DataError(f"{path}: does not say how it was trained; `jointwrist train` and the benchmark write that")
-    overrides = current_keys(parse_overrides(arguments.set), "--set")
-    config = build(RunConfig, merge_trees(current_keys(info["config"]), overrides))
-    accelerator = open_accelerator(config.precision)
-    # evaluation is on the folder, also of a model that was trained on phantoms made on the fly
-    # what the weights started from is in them, and need not be here
-    joint = replace(config.joint, pretrained=())
-    config = replace(config, start="", joint=joint, stream=StreamConfig(), cache=False)
-    parts = ("train", "val", "test") if arguments.split == "all" else (arguments.split,)
-    data = load_run_data(config, RamW600.open(arguments.data, splits=parts), parts, augmented=False)
-    datasets = [getattr(data, part) for part in parts]
-    tested = {patient for part in parts for patient in data.patients[part]}
-    trained = recorded_patients([*records(info), *data.inherited], tested, data.prints)
-    if accelerator.is_main_process and trained:
-        complain(name_trained(trained, len(tested)))
-    if on_radiograph:
-        predictor = Predictor.from_pretrained(path, accelerator.device, arguments.field)
-        predictor.tidy = not arguments.raw
-        cases = [case for dataset in datasets for case in dataset.cases]
-        tables = evaluate_radiographs(accelerator, predictor, cases, arguments.batch_size, complain)
-    else:
-        cases, task = ConcatDataset(datasets), build_task(config, data.prior)
-        _, tables = engine.evaluate_model(accelerator, model.to(accelerator.device), cases, task)
-    missing = {case.identifier for dataset in datasets for case in dataset.cases} if on_radiograph else set()
-    missing -= {row["case"] for rows in tables.values() for row in rows}
-    if not accelerator.is_main_process:
-        return 2 if missing else 0
-    if missing:
-        complain(
-            f"{len(missing)} of {len(cases)} radiographs have no rows, for no wrist was found; --field whole takes all"
-        )
-    for name, rows in tables.items():
-        frame = pd.DataFrame(rows)
-        if name == "erosion":
-            threshold = info.get("thresholds", {}).get("erosion", 0.5)
-            frame["predicted"] = (frame["probability"] >= threshold).astype(int)
-        write_frame(arguments.out / f"{name}.csv", frame)
-        print(f"{arguments.out / name}.csv: {frame['case'].nunique()} wrists, {means(name, frame)}")
+    evaluation = open_evaluation(arguments.weights, arguments.data, arguments.split)
+    accelerator, cases = evaluation.accelerator, evaluation.cases
+    predictor = Predictor.from_pretrained(evaluation.path, accelerator.device, arguments.field)
+    predictor.tidy = not arguments.raw
+    results = evaluate_radiographs(accelerator, predictor, cases, arguments.batch_size, complain)
+    measured = {entry["case"] for entries in results.values() for entry in entries}
+    missing = len({case.identifier for case in cases} - measured)
+    if missing and is_main_process():
+        complain(f"{missing} of {len(cases)} radiographs have no rows, for no wrist was found; --field whole takes all")
+    _write(evaluation.frames(results), arguments.out)
     return 2 if missing else 0
+
+
+def _write(tables: dict[str, DataFrame], out: Path) -> None:
+    """Write tables of per-case results as CSV, and print their means."""
+    from jointwrist.files import write_frame
+
+    if not is_main_process():
+        return
+    for name, frame in tables.items():
+        write_frame(out / f"{name}.csv", frame)
+        print(f"{out / name}.csv: {frame['case'].nunique()} wrists, {means(name, frame)}")
 
 
 def means(table: str, frame: DataFrame) -> str:

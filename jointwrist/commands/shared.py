@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -20,6 +22,29 @@ class UsageError(ValueError):
 def complain(error: Exception | str) -> None:
     """Write one line to the standard error."""
     print(f"jointwrist: {printable(' '.join(str(error).split()))}", file=sys.stderr)
+
+
+class _PrintLog(logging.Handler):
+    """Print what the library logs: notes on the standard output, warnings and errors on the standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            complain(record.getMessage())
+        else:
+            print(printable(record.getMessage()), flush=True)
+
+
+def print_log() -> None:
+    """Print what the engine logs from now on; the library itself is silent."""
+    log = logging.getLogger("jointwrist.engine")
+    if not any(isinstance(handler, _PrintLog) for handler in log.handlers):
+        log.addHandler(_PrintLog())
+        log.setLevel(logging.INFO)
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that prints and writes files, of those that a launcher started."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def known_model(name: str) -> ModelSpec:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from jointwrist.commands.shared import UsageError, known_model
+from jointwrist.commands.shared import is_main_process, known_model, print_log
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Say what the command takes."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "train",
         help="train one model",
@@ -42,54 +41,24 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train one model."""
-    import pandas as pd
-
-    from jointwrist.config import build, merge_trees, parse_overrides, read_yaml
-    from jointwrist.data.dataset.ram_w600 import RamW600
-    from jointwrist.engine.calibration import calibrate
-    from jointwrist.engine.loaders import load_run_data
+    from jointwrist.config import merge_trees, parse_overrides, read_yaml
     from jointwrist.engine.renamed_keys import current_keys
-    from jointwrist.engine.run_config import RunConfig
-    from jointwrist.engine.session import open_accelerator, tracked
-    from jointwrist.engine.stop import graceful_stop
-    from jointwrist.engine.tasks import build_task
-    from jointwrist.engine.trainer import BEST, Trainer
-    from jointwrist.files import check_writable, write_frame
-    from jointwrist.weights.checkpoint import save_weights
+    from jointwrist.engine.train import HISTORY
+    from jointwrist.engine.train import train as train_model
 
-    spec = known_model(arguments.model)
-    if spec.task == "foundation":
-        raise UsageError(f"{spec.name} is a foundation model that is evaluated as it is; `evaluate` measures it")
-    values = merge_trees(
-        *(current_keys(read_yaml(path), str(path)) for path in arguments.config),
-        current_keys(parse_overrides(arguments.set), "--set"),
-        {"model": spec.name, "task": spec.task},
+    model = known_model(arguments.model).name
+    print_log()
+    files = [current_keys(read_yaml(path), str(path)) for path in arguments.config]
+    trained = train_model(
+        model,
+        arguments.data,
+        arguments.out,
+        merge_trees(*files, current_keys(parse_overrides(arguments.set), "--set")),
+        tracker=arguments.tracker,
+        deterministic=arguments.deterministic,
+        progress=True,
     )
-    config = build(RunConfig, values)
-    check_writable(arguments.out)
-    accelerator = open_accelerator(config.precision, arguments.tracker, arguments.out, arguments.deterministic)
-    splits = ("train", "val")
-    data = load_run_data(config, RamW600.open(arguments.data, splits=splits), splits)
-    task = build_task(config, data.prior)
-    if accelerator.is_main_process:
-        for note in data.notes:
-            print(note)
-    with tracked(accelerator, f"{config.model}-seed{config.seed}", config) as log:
-        trainer, history = Trainer(accelerator, config, data, task, arguments.out), arguments.out / "history.csv"
-
-        def epoch_done(figures: dict[str, Any]) -> None:
-            write_frame(history, pd.DataFrame(trainer.history))
-            if log:
-                log(figures)
-
-        trainer.log = epoch_done
-        with graceful_stop():
-            model = trainer.fit()
-    thresholds = calibrate(accelerator, model, data.val, task)
-    if accelerator.is_main_process:
-        save_weights(arguments.out / BEST, model, trainer.info(thresholds))
-        write_frame(history, pd.DataFrame(trainer.history))
-        print(f"figures of every epoch: {history}")
-        print(f"best weights: {arguments.out / BEST}")
-    accelerator.end_training()
+    if is_main_process():
+        print(f"figures of every epoch: {arguments.out / HISTORY}")
+        print(f"best weights: {trained.weights}")
     return 0

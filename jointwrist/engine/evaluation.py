@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object, send_to_device
 from torch import nn
 from torch.utils.data import Dataset
+from tqdm.auto import tqdm
 
 from jointwrist.engine.case_results import CaseResults, gather_case_results
 from jointwrist.engine.loaders import share_loader
@@ -20,7 +21,13 @@ from jointwrist.engine.tasks import Task
 
 @torch.no_grad()
 def evaluate_model(
-    accelerator: Accelerator, model: nn.Module, dataset: Dataset, task: Task, losses: bool = False
+    accelerator: Accelerator,
+    model: nn.Module,
+    dataset: Dataset,
+    task: Task,
+    losses: bool = False,
+    batch_size: int | None = None,
+    progress: bool = False,
 ) -> tuple[dict[str, float], CaseResults]:
     """Run a model over a dataset.
 
@@ -31,6 +38,8 @@ def evaluate_model(
         dataset: Items of the task.
         task: Computes per-case results and losses.
         losses: Whether to average the losses too.
+        batch_size: Images per batch; None takes that of the training.
+        progress: Show a progress bar in the main process.
 
     Returns:
         Mean losses as `val_<name>` (empty without `losses`), and per-case results.
@@ -43,7 +52,7 @@ def evaluate_model(
     config = task.config
     loader = share_loader(
         dataset,
-        config.optim.batch_size,
+        batch_size or config.optim.batch_size,
         config.workers,
         accelerator.process_index,
         accelerator.num_processes,
@@ -53,7 +62,8 @@ def evaluate_model(
     sums: Counter[str] = Counter()
     error: Exception | None = None
     try:
-        for batch in loader:
+        hidden = not (progress and accelerator.is_main_process)
+        for batch in tqdm(loader, desc="evaluate", unit="batch", disable=hidden, leave=False):
             batch = task.prepare(send_to_device(batch, accelerator.device), training=False)
             with accelerator.autocast() if config.autocast_evaluation else nullcontext():
                 output = task.forward(model, batch)

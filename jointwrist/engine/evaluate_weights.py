@@ -1,0 +1,153 @@
+"""Evaluate trained weights on a data set: the function behind `jointwrist evaluate`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from accelerate import Accelerator
+from accelerate.utils import find_executable_batch_size
+from torch import nn
+from torch.utils.data import ConcatDataset
+
+from jointwrist.config import ConfigError, build, merge_trees
+from jointwrist.data.dataset.case import Case
+from jointwrist.data.dataset.layout import SPLITS
+from jointwrist.data.dataset.patient_records import recorded_patients
+from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.engine.case_results import CaseResults
+from jointwrist.engine.evaluation import evaluate_model
+from jointwrist.engine.leaks import name_trained, records
+from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.renamed_keys import current_keys
+from jointwrist.engine.run_config import RunConfig, StreamConfig
+from jointwrist.engine.session import open_accelerator
+from jointwrist.engine.tasks import Task, build_task
+from jointwrist.errors import DataError
+from jointwrist.weights.checkpoint import load_weights
+from jointwrist.weights.hub import find_weights
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Trained weights and the cases to evaluate them on.
+
+    Attributes:
+        accelerator: Processes share the cases.
+        path: Weight file.
+        model: Network with the weights.
+        threshold: Probability from which a joint is called eroded.
+        task: Computes per-case results.
+        dataset: Items of the task.
+        cases: Cases of the data set that the items come from.
+    """
+
+    accelerator: Accelerator
+    path: Path
+    model: nn.Module
+    threshold: float
+    task: Task
+    dataset: ConcatDataset
+    cases: list[Case]
+
+    def frames(self, results: CaseResults) -> dict[str, pd.DataFrame]:
+        """Return per-case results as tables; joints get the column `predicted`, 1 if they are called eroded."""
+        tables = {name: pd.DataFrame(entries) for name, entries in results.items()}
+        if "erosion" in tables:
+            erosion = tables["erosion"]
+            erosion["predicted"] = (erosion["probability"] >= self.threshold).astype(int)
+        return tables
+
+
+def evaluate(
+    weights: str | Path,
+    data: str | Path,
+    split: str = "test",
+    config: Mapping[str, Any] | None = None,
+    *,
+    progress: bool = False,
+) -> dict[str, pd.DataFrame]:
+    """Evaluate trained weights at the network's own image size, as the paper does.
+
+    A batch that does not fit into memory is made smaller until it does (on a single process).
+
+    Args:
+        weights: Weight file, folder of a training run, name of shipped weights, or hub repository.
+        data: Folder in the released layout.
+        split: "train", "val", "test" or "all".
+        config: Values in place of those of the training, such as `{"image_size": 256}`.
+        progress: Show a progress bar.
+
+    Returns:
+        Per-case results by table: "segmentation" with a row per case and region, "erosion" with a row per case and
+        joint surface; see the page on file formats for the columns. Every process returns all of them.
+
+    Raises:
+        ConfigError: A value of the configuration, or the split, is unknown.
+        DataError: Weights or data cannot be read, or the weights do not say how they were trained.
+    """
+    evaluation = open_evaluation(weights, data, split, config)
+    accelerator, model = evaluation.accelerator, evaluation.model.to(evaluation.accelerator.device)
+
+    def run(batch_size: int) -> CaseResults:
+        return evaluate_model(
+            accelerator, model, evaluation.dataset, evaluation.task, batch_size=batch_size, progress=progress
+        )[1]
+
+    batch_size = evaluation.task.config.optim.batch_size
+    if accelerator.num_processes == 1:  # several would have to agree on the size
+        results = find_executable_batch_size(run, starting_batch_size=batch_size)()
+    else:
+        results = run(batch_size)
+    return evaluation.frames(results)
+
+
+def open_evaluation(
+    weights: str | Path, data: str | Path, split: str = "test", config: Mapping[str, Any] | None = None
+) -> Evaluation:
+    """Load weights and the cases of a split; warn if the network was trained on patients of the split.
+
+    Args:
+        weights: As for `evaluate`.
+        data: As for `evaluate`.
+        split: As for `evaluate`.
+        config: As for `evaluate`.
+
+    Raises:
+        ConfigError: A value of the configuration, or the split, is unknown.
+        DataError: Weights or data cannot be read, or the weights do not say how they were trained.
+    """
+    if split not in (*SPLITS, "all"):
+        raise ConfigError(f"unknown split {split!r}; choose one of {', '.join(SPLITS)}, all")
+    path = find_weights(str(weights))
+    model, info = load_weights(path)
+    if "config" not in info:
+        raise DataError(f"{path}: does not say how it was trained; `jointwrist train` and the benchmark write that")
+    run = build(RunConfig, merge_trees(current_keys(info["config"]), current_keys(config or {})))
+    accelerator = open_accelerator(run.precision)
+    # the folder is evaluated even if the model was trained on phantoms made on the fly; what training started from is
+    # part of the weights and may be absent here
+    joint = replace(run.joint, pretrained=())
+    run = replace(run, start="", joint=joint, stream=StreamConfig(), cache=False)
+    splits = SPLITS if split == "all" else (split,)
+    run_data = load_run_data(run, RamW600.open(Path(data), splits=splits), splits, augmented=False)
+    tested = {patient for name in splits for patient in run_data.patients[name]}
+    trained = recorded_patients([*records(info), *run_data.inherited], tested, run_data.prints)
+    if accelerator.is_main_process and trained:
+        LOG.warning(name_trained(trained, len(tested)))
+    datasets = [getattr(run_data, name) for name in splits]
+    return Evaluation(
+        accelerator,
+        path,
+        model,
+        info.get("thresholds", {}).get("erosion", 0.5),
+        build_task(run, run_data.prior),
+        ConcatDataset(datasets),
+        [case for dataset in datasets for case in getattr(dataset, "cases", ())],
+    )

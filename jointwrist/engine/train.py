@@ -1,0 +1,109 @@
+"""Train a model on a data set: the function behind `jointwrist train`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from jointwrist.config import ConfigError, build
+from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.engine.calibration import calibrate
+from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.renamed_keys import current_keys
+from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.session import open_accelerator, tracked
+from jointwrist.engine.stop import graceful_stop
+from jointwrist.engine.tasks import build_task
+from jointwrist.engine.trainer import BEST, Trainer
+from jointwrist.files import check_writable, write_frame
+from jointwrist.registry import model_spec
+from jointwrist.weights.checkpoint import save_weights
+
+LOG = logging.getLogger(__name__)
+#: Figures of every epoch, in the folder of a run.
+HISTORY = "history.csv"
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """Result of a training.
+
+    Attributes:
+        model: The network with its best weights, in evaluation mode.
+        weights: Weight file of it.
+        thresholds: "mask" and "erosion": probabilities from which a pixel or joint is positive; see `calibrate`.
+        history: Figures of every epoch, one row each; also in the file `history.csv` beside the weights.
+    """
+
+    model: nn.Module
+    weights: Path
+    thresholds: dict[str, float]
+    history: pd.DataFrame
+
+
+def train(
+    model: str,
+    data: str | Path,
+    out: str | Path,
+    config: Mapping[str, Any] | None = None,
+    *,
+    tracker: str | None = None,
+    deterministic: bool = False,
+    progress: bool = False,
+) -> TrainedModel:
+    """Train a model, choose its best weights, and calibrate it on the validation split.
+
+    Interrupted at any moment, the same call continues where the last state was saved; a finished training returns at
+    once. While it runs in the main thread, SIGINT and SIGTERM save the state after the current step, and raise
+    `SystemExit`. Started by `accelerate launch`, the processes share every batch.
+
+    Args:
+        model: Registry name; `jointwrist.list_models()` names all.
+        data: Folder in the released layout; its splits train and val are used.
+        out: Folder for weights, state and history.
+        config: Values of `RunConfig` that differ from its defaults, such as `{"optim": {"epochs": 5}}`.
+        tracker: One of accelerate's trackers ("tensorboard", "wandb", "mlflow", ...), or None.
+        deterministic: Repeat a training bit by bit; an operation that cannot raises a `RuntimeError` that names it.
+        progress: Show a progress bar.
+
+    Raises:
+        ConfigError: A value of the configuration is unknown or out of range, or the model is not trained.
+        DataError: The data cannot be read, or the folder holds a run of another configuration.
+        TrainingError: The loss is not finite, or a loader process was lost.
+    """
+    spec = model_spec(model)
+    if spec.task == "foundation":
+        raise ConfigError(f"{spec.name} is a foundation model and is not trained; `evaluate` measures it as it is")
+    run = build(RunConfig, {**current_keys(config or {}), "model": spec.name, "task": spec.task})
+    folder, splits = Path(out), ("train", "val")
+    check_writable(folder)
+    accelerator = open_accelerator(run.precision, tracker, folder, deterministic)
+    run_data = load_run_data(run, RamW600.open(Path(data), splits=splits), splits)
+    task = build_task(run, run_data.prior)
+    if accelerator.is_main_process:
+        for note in run_data.notes:
+            LOG.info(note)
+    with tracked(accelerator, f"{run.model}-seed{run.seed}", run) as log:
+        trainer = Trainer(accelerator, run, run_data, task, folder, progress=progress)
+
+        def epoch_done(figures: dict[str, Any]) -> None:
+            write_frame(folder / HISTORY, pd.DataFrame(trainer.history))
+            if log:
+                log(figures)
+
+        trainer.log = epoch_done
+        with graceful_stop():
+            trained = trainer.fit()
+    thresholds = calibrate(accelerator, trained, run_data.val, task)
+    history = pd.DataFrame(trainer.history)
+    if accelerator.is_main_process:
+        save_weights(folder / BEST, trained, trainer.info(thresholds))
+        write_frame(folder / HISTORY, history)
+    accelerator.end_training()
+    return TrainedModel(trained, folder / BEST, thresholds, history)
