@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from jointwrist.benchmark.ablations.plan import Ablations
 from jointwrist.benchmark.ablations.runs import Choice, run_plan
 from jointwrist.benchmark.ablations.tables import write_ablations
+from jointwrist.commands.shared import print_log
 from jointwrist.config import ConfigError
 from jointwrist.errors import DataError, StorageError
 
@@ -32,6 +33,7 @@ KEPT = Path(__file__).resolve().parent.parent / "docs" / "ablations"
 def main(argv: list[str] | None = None) -> int:
     """Run what is not done, write the tables; return 1 if a run failed, 2 if it could not begin."""
     arguments = parse_arguments(argv)
+    print_log()
     failed = False
     try:
         plan = Ablations.load(arguments.plan)

@@ -22,6 +22,7 @@ from jointwrist.benchmark.jobs import Job, shard
 from jointwrist.benchmark.matrix import check_shares, make_jobs, open_dataset, run_jobs, runnable_precision, say
 from jointwrist.benchmark.protocol import expand_models, load_protocol, protocol_names
 from jointwrist.benchmark.report import write_report
+from jointwrist.commands.shared import print_log
 from jointwrist.config import ConfigError, parse_overrides
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.renamed_keys import current_keys
@@ -94,6 +95,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; return 1 if a job failed, 2 if it could not begin."""
     arguments = parse_arguments(argv)
+    print_log()
     try:
         if arguments.list:
             return show_list()

@@ -168,7 +168,7 @@ def _train_and_test(accelerator: Accelerator, job: Job, dataset: RamW600) -> dic
     if config.task == "foundation":
         return _test_as_it_is(accelerator, job, data, task)
     with tracked(accelerator, job.folder.name, config) as log:
-        trainer = Trainer(accelerator, config, data, task, job.folder, log)
+        trainer = Trainer(accelerator, config, data, task, job.folder, log, progress=True)
         parameters = sum(p.numel() for p in trainer.unwrapped.parameters())
         model = trainer.fit()
     thresholds = calibrate(accelerator, model, data.val, task)

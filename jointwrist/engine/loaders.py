@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from jointwrist.engine.leaks import check_splits, inheritance_notes, inherited_r
 from jointwrist.engine.run_cases import choose_cases
 from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.stop import leave_signals_to_parent
-from jointwrist.errors import DataError
+from jointwrist.errors import DataError, TrainingError
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.stream import PhantomCropStream, PhantomStream
 
@@ -134,6 +135,24 @@ def share_loader(
     else:
         batches = list(BatchSampler(range(len(dataset)), batch_size, drop_last=False))
     return _loader(dataset, workers, batch_sampler=batches[process::processes])
+
+
+@contextmanager
+def explain_lost_workers(workers: int) -> Iterator[None]:
+    """Say what to do if a loader process is lost; PyTorch may raise that at any moment of a step.
+
+    Raises:
+        TrainingError: A loader process was lost.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingError(
+            f"a process that loads images was lost: {str(error).rstrip('. ')}. The same command continues from the last"
+            f" saved state; if memory ran out, use workers={workers // 2}"
+        ) from error
 
 
 def _loader(dataset: Dataset, workers: int, **options: Any) -> DataLoader:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,16 +25,18 @@ from jointwrist.engine.build import build_model, build_optimizer, start_from, we
 from jointwrist.engine.case_results import mean_figures, selection_figure
 from jointwrist.engine.distributed import average_over_processes, sync_errors
 from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.loaders import RunData, train_loader
-from jointwrist.engine.run_config import RunConfig, config_hash
+from jointwrist.engine.loaders import RunData, explain_lost_workers, train_loader
+from jointwrist.engine.resume import load_run, save_run
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.step_context import StepContext, single_process
 from jointwrist.engine.stop import STOP
 from jointwrist.engine.tasks import Task
 from jointwrist.errors import DataError, TrainingError
 from jointwrist.files import write_text
-from jointwrist.weights.checkpoint import load_state, read_weights, save_state, save_weights
+from jointwrist.weights.checkpoint import read_weights, save_weights
 from jointwrist.weights.pretrained import load_pretrained
 
+LOG = logging.getLogger(__name__)
 STATE, BEST, LAST = "state.pt", "best.safetensors", "last.safetensors"
 #: Steps after which their losses are read: reading waits for the device.
 READ_EVERY = 20
@@ -54,6 +56,7 @@ class Trainer:
         task: Losses and rows.
         folder: Where states and weights go.
         log: Called by the main process with every epoch's figures.
+        progress: Show a progress bar in the main process.
     """
 
     def __init__(
@@ -64,9 +67,10 @@ class Trainer:
         task: Task,
         folder: Path,
         log: Callable[[dict[str, Any]], None] | None = None,
+        progress: bool = False,
     ):
         self.accelerator, self.config, self.data, self.task, self.folder = accelerator, config, data, task, Path(folder)
-        self.log = log
+        self.log, self.progress = log, progress
         set_seed(config.seed)
         model = build_model(config)
         if config.start:
@@ -91,7 +95,8 @@ class Trainer:
         self.sums: dict[str, float | torch.Tensor] = {}
         #: Step, loss and images of the steps whose losses have not been read.
         self.unread: list[tuple[int, torch.Tensor, list[str]]] = []
-        self._load()
+        if state := load_run(self.folder / STATE, config, accelerator.num_processes):
+            self._continue_from(state)
         self._begin_group()
 
     @property
@@ -116,7 +121,7 @@ class Trainer:
             total=self.total_steps,
             initial=self.epoch * self.steps_per_epoch + self.step_in_epoch,
             desc=self.config.model,
-            disable=not self.accelerator.is_main_process,
+            disable=not (self.progress and self.accelerator.is_main_process),
             mininterval=1.0,
         ) as bar:
             while not self.finished:
@@ -152,7 +157,7 @@ class Trainer:
 
     def _train_epoch(self, bar: tqdm) -> None:
         self.model.train()
-        with STOP.waiting(), _lost_workers_explained(self.config.workers):
+        with STOP.waiting(), explain_lost_workers(self.config.workers):
             for batch in self._batches():
                 self._train_step(batch)
                 bar.update()
@@ -213,10 +218,9 @@ class Trainer:
         """Save and exit, as a signal asked."""
         self._save()
         if self.accelerator.is_main_process:
-            tqdm.write(
+            LOG.warning(
                 f"{self.config.model}: stopped by {signal.Signals(number).name} in epoch {self.epoch + 1}, after step"
-                f" {self.step_in_epoch}; the state is saved, give the same command again to go on",
-                file=sys.stderr,
+                f" {self.step_in_epoch}; the state is saved; give the same command again to continue"
             )
         raise SystemExit(128 + number)
 
@@ -289,40 +293,31 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def _save(self) -> None:
-        self._read_losses()  # weights that a loss of nan has spoilt are not saved
+        self._read_losses()  # weights spoilt by a loss of nan are not saved
         if self.accelerator.is_main_process:
-            model = self.unwrapped.state_dict()
-            model |= {name: buffer for name, buffer in self.group["buffers"].items() if name in model}
-            state = {
-                "config": config_hash(self.config),
-                "processes": self.accelerator.num_processes,
-                "epoch": self.epoch,
-                "step_in_epoch": self.group["step_in_epoch"],
-                "stale": self.epochs_without_improvement,
-                "best": self.best,
-                "history": self.history,
-                "sums": {name: float(value) for name, value in self.group["sums"].items()},
-                "model": model,
-                "optimizer": self.optimizer.state_dict(),
-            }
-            if self.ema is not None:
-                state["ema"] = self.ema.state_dict()
-            if self.accelerator.scaler is not None:
-                state["scaler"] = self.accelerator.scaler.state_dict()
-            save_state(self.folder / STATE, state)
+            save_run(self.folder / STATE, self.config, self.accelerator.num_processes, self._state())
 
-    def _load(self) -> None:
-        path = self.folder / STATE
-        if not path.is_file():
-            return
-        state = load_state(path)
-        if state["config"] != config_hash(self.config):
-            raise DataError(f"{path}: belongs to another configuration; choose another folder or remove it")
-        if state["processes"] != self.accelerator.num_processes:
-            raise DataError(
-                f"{path}: was saved by {state['processes']} processes and cannot be continued by"
-                f" {self.accelerator.num_processes}; start as many again, or remove it"
-            )
+    def _state(self) -> dict[str, Any]:
+        """What a training needs to continue; within a group of accumulated gradients, as of the group's beginning."""
+        model = self.unwrapped.state_dict()
+        model |= {name: buffer for name, buffer in self.group["buffers"].items() if name in model}
+        state = {
+            "epoch": self.epoch,
+            "step_in_epoch": self.group["step_in_epoch"],
+            "stale": self.epochs_without_improvement,
+            "best": self.best,
+            "history": self.history,
+            "sums": {name: float(value) for name, value in self.group["sums"].items()},
+            "model": model,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        if self.ema is not None:
+            state["ema"] = self.ema.state_dict()
+        if self.accelerator.scaler is not None:
+            state["scaler"] = self.accelerator.scaler.state_dict()
+        return state
+
+    def _continue_from(self, state: dict[str, Any]) -> None:
         self.unwrapped.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.ema is not None:
@@ -332,17 +327,3 @@ class Trainer:
         for name in ("epoch", "step_in_epoch", "best", "history", "sums"):
             setattr(self, name, state[name])
         self.epochs_without_improvement = state["stale"]
-
-
-@contextmanager
-def _lost_workers_explained(workers: int) -> Iterator[None]:
-    """Say what to do when a process that loads images is gone; PyTorch may raise that at any moment of a step."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise TrainingError(
-            f"a process that loads images was lost: {str(error).rstrip('. ')}. The same command goes on from the last"
-            f" saved state; if memory ran out, with workers={workers // 2}"
-        ) from error
