@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from jointwrist.data.batches.torch_datasets import CropDataset, WristDataset
+    from jointwrist.data.batches.ram_w600_datasets import RamW600Erosion, RamW600Joint, RamW600Segmentation
     from jointwrist.data.dataset.case import Case, load_crop, load_sample
     from jointwrist.data.dataset.ram_w600 import RamW600
     from jointwrist.data.load import load_radiograph
@@ -26,10 +26,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Case",
     "Comparison",
-    "CropDataset",
     "Predictor",
     "RamW600",
-    "WristDataset",
+    "RamW600Erosion",
+    "RamW600Joint",
+    "RamW600Segmentation",
     "WristResult",
     "__version__",
     "case_metrics",
@@ -48,7 +49,7 @@ __all__ = [
 
 #: Where the public names are loaded from.
 _MODULES = {
-    "jointwrist.data.batches.torch_datasets": ("CropDataset", "WristDataset"),
+    "jointwrist.data.batches.ram_w600_datasets": ("RamW600Erosion", "RamW600Joint", "RamW600Segmentation"),
     "jointwrist.data.dataset.case": ("Case", "load_crop", "load_sample"),
     "jointwrist.data.dataset.ram_w600": ("RamW600",),
     "jointwrist.data.load": ("load_radiograph",),

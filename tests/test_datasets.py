@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
+import pytest
 import torch
 
+from jointwrist.data.batches.ram_w600_datasets import RamW600Erosion, RamW600Joint, RamW600Segmentation
 from jointwrist.data.batches.torch_datasets import WristDataset
 from jointwrist.data.dataset.case import load_sample
+from jointwrist.data.dataset.layout import MASKS
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.preprocess import prepare_image, unpack_bits
 from jointwrist.data.sample import unpack_masks
+from jointwrist.errors import DataError
 from jointwrist.phantom.phantom_dataset import write_phantom
 
 SIZE = 64
 
 
-def test_items_are_the_same_read_anew_and_kept(tmp_path):
-    cases = [case for case in RamW600.open(write_phantom(tmp_path, 9, size=80, seed=2, workers=1)).cases if case.mask]
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A phantom with every split of both tasks."""
+    return RamW600.open(write_phantom(tmp_path_factory.mktemp("small"), 9, size=80, seed=2, workers=1))
+
+
+def test_items_are_the_same_read_anew_and_kept(small):
+    cases = [case for case in small.cases if case.mask]
     kept, anew = WristDataset(cases, SIZE, cache=True), WristDataset(cases, SIZE, cache=False)
     for index, case in enumerate(cases):
         items = [kept[index], kept[index], anew[index]]
@@ -35,3 +47,26 @@ def test_items_are_the_same_read_anew_and_kept(tmp_path):
     eroded = [found.untyped_storage() for _, found in kept._kept._known.values()]
     assert {storage.nbytes() for storage in eroded} == {1, SIZE**2}
     assert len({storage.data_ptr() for storage in eroded if storage.nbytes() == 1}) == 1
+
+
+def test_datasets_of_a_folder_hold_the_radiographs_of_their_split(small):
+    for split in ("train", "val", "test"):
+        segmentation = RamW600Segmentation(small.root, split, size=SIZE)
+        assert [item["identifier"] for item in segmentation] == [
+            case.identifier for case in small.cases if case.segmentation_split == split
+        ]
+        assert all(item["image"].shape == (1, SIZE, SIZE) and item["has_bones"] for item in segmentation)
+        erosion = RamW600Erosion(small, split, size=32)
+        scored = [case for case in small.cases if case.erosion_split == split]
+        assert [int(item["score"]) for item in erosion] == [score for case in scored for score in case.scores]
+    parts = [{item["patient"] for item in RamW600Joint(small, split, SIZE)} for split in ("train", "val", "test")]
+    assert all(parts) and not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
+
+
+def test_an_empty_split_is_refused(small, tmp_path):
+    root = shutil.copytree(small.root, tmp_path / "phantom")
+    shutil.rmtree(root / MASKS / "val")
+    with pytest.raises(DataError, match="no radiographs in val"):
+        RamW600Segmentation(root, "val")
+    with pytest.raises(ValueError, match="unknown split 'dev'"):
+        RamW600Joint(root, "dev")
