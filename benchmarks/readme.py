@@ -96,17 +96,12 @@ def demonstration_table(tables: list[Table], seeds: list[int]) -> Table:
     return Table("demonstration", caption, cells)
 
 
-def filled(page: str, kept: Path = KEPT) -> str:
-    """Return a page with every table between its markers made anew from the kept rows and speeds.
-
-    Raises:
-        KeyError: The page has a marker for a table that there is not.
-    """
+def page_tables(kept: Path = KEPT) -> dict[str, str]:
+    """Return all tables in Markdown by the name of their marker, made from the kept results and speeds."""
     results = read_results(kept)
     made = make_tables(results)
     seeds = sorted({record["seed"] for record in results.records})
-    tables = {table.name: shown(table).markdown() for table in made}
-    tables |= {
+    return {table.name: shown(table).markdown() for table in made} | {
         "demonstration": demonstration_table(made, seeds).markdown(),
         "speed": speed_table(),
         "speed_short": speed_table(rows=SHORT),
@@ -114,6 +109,14 @@ def filled(page: str, kept: Path = KEPT) -> str:
         "training": training_table(),
         "joint": joint_table().markdown(),
     }
+
+
+def filled(page: str, tables: dict[str, str]) -> str:
+    """Return a page with the tables of `page_tables` between its markers.
+
+    Raises:
+        KeyError: The page has a marker without a table.
+    """
 
     def block(match: re.Match[str]) -> str:
         return f"{match.group(1)}\n{tables[match.group(2)].strip()}\n<!-- /table -->"
@@ -130,7 +133,8 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.keep:
         keep(arguments.keep)
     texts = {page: page.read_text(encoding="utf-8") for page in PAGES}
-    stale = {page: wanted for page, text in texts.items() if (wanted := filled(text)) != text}
+    tables = page_tables()
+    stale = {page: wanted for page, text in texts.items() if (wanted := filled(text, tables)) != text}
     for page, wanted in stale.items():
         if arguments.check:
             print(f"{page.relative_to(ROOT)} is stale; run: python benchmarks/readme.py")
