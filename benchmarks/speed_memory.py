@@ -23,7 +23,9 @@ from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.run_config import OptimConfig, RunConfig
 from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.tasks import build_task
-from jointwrist.inference.predictor import Predictor, read_radiograph
+from jointwrist.inference.placement import Placement
+from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.sources import read_radiograph
 from jointwrist.phantom.phantom_dataset import write_phantom
 from jointwrist.registry import create_model
 
@@ -45,7 +47,7 @@ def prediction(model: str, size: int, root: str) -> Callable[[], object]:
     """Predict one radiograph of 2000 x 2000 pixels."""
     predictor = Predictor(create_model(model), image_size=size, detail_size=2 * size, name=model, device="cpu")
     radiograph = read_radiograph(np.random.default_rng(0).random((2000, 2000), dtype=np.float32), "R")
-    return lambda: predictor.predict([radiograph])
+    return lambda: predictor.predict([Placement(radiograph)])
 
 
 def training_step(model: str, size: int, root: str) -> Callable[[], object]:

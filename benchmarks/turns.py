@@ -72,7 +72,7 @@ def verdict(localiser: Localiser, radiograph: Radiograph, degrees: int | None) -
         found = locate(localiser, radiograph)
     except DataError:
         return "right" if degrees is None else "refused"
-    return "right" if [wrist.turn for wrist in found] == [degrees] else "wrong"
+    return "right" if [placement.rotation for placement in found] == [degrees] else "wrong"
 
 
 if __name__ == "__main__":

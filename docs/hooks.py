@@ -59,7 +59,11 @@ def command_line() -> str:
     for words, parser, summary in commands(build_parser()):
         text = parser.description or f"{summary[:1].upper()}{summary[1:]}."
         usage = parser.format_usage().removeprefix("usage: ").replace("\n" + " " * len("usage: "), "\n").rstrip()
-        rows = "\n".join(_argument_row(action, parser) for action in parser._actions if action.dest != "help")
+        rows = "\n".join(
+            _argument_row(action, parser)
+            for action in parser._actions
+            if action.help != argparse.SUPPRESS and action.dest != "help"
+        )
         table = f"\n\n| argument | |\n| --- | --- |\n{rows}" if rows else ""
         parts.append(f"## {' '.join(words)}\n\n{text}\n\n```text\n{usage}\n```{table}")
     return "\n\n".join(parts)

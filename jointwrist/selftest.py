@@ -227,7 +227,7 @@ def golden(device: torch.device) -> dict[str, Any]:
 
     wrist = as_right_hand(make_wrist(2026, 3, PhantomConfig(size=256, prevalence=0.5)))
     with full_float32():
-        result = Predictor.from_pretrained("jointwrist_tiny", device=str(device))(wrist.image[0], side="R")
+        result = Predictor.from_pretrained("jointwrist_tiny", device=str(device))(wrist.image[0], side="R").single()
     return {
         "phantom_mean": round(float(wrist.image.mean()), 5),
         "areas": [int(mask.sum()) for mask in result.masks],

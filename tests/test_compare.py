@@ -16,6 +16,7 @@ from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference.comparison import compare
 from jointwrist.inference.joint_space import joint_space
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.registration import REFERENCE_BONES, Similarity, register
 from jointwrist.inference.result import WristResult
 from jointwrist.ops.outlines import SignedDistance, outline_points
@@ -33,7 +34,7 @@ def masks():
 def result(masks, side="R", spacing=None, name="visit_R.png", probabilities=(0.1,) * 6, scores=(0,) * 6):
     radiograph = Radiograph(np.full(masks.shape[1:], 0.5, np.float32), spacing_mm=spacing, side=side, source=Path(name))
     return WristResult(
-        radiograph,
+        Placement(radiograph),
         masks,
         np.array(probabilities, np.float32),
         np.array(scores),
@@ -140,9 +141,9 @@ def test_radiographs_of_fields_are_compared_within_them(masks):
     def on_radiograph(inner, left, top, size=420):
         whole = np.zeros((14, size, size), bool)
         whole[:, top : top + 300, left : left + 300] = inner
-        radiograph = replace(result(whole, spacing=0.2).radiograph, field=(left, top, left + 300, top + 300))
+        placement = replace(result(whole, spacing=0.2).placement, crop=(left, top, left + 300, top + 300))
         boxes = np.tile(np.array([left, top, left + 9, top + 9], np.float32), (6, 1))
-        return replace(result(whole, spacing=0.2), radiograph=radiograph, boxes=boxes)
+        return replace(result(whole, spacing=0.2), placement=placement, boxes=boxes)
 
     later = moved(masks, Similarity(1.0, 0.04, np.array([40.0, 8.0])))
     cut, found = (
@@ -303,7 +304,7 @@ def test_command_takes_the_window_of_either_radiograph(tmp_path, capsys):
         str(save(make(grey, Laterality=wrist.side, WindowCenter=centres, WindowWidth=widths), tmp_path / name))
         for name, (centres, widths) in {"a.dcm": good, "b.dcm": map(list, zip(dark, good, strict=True))}.items()
     ]
-    command = ["compare", *radiographs, "-o", str(tmp_path / "out"), "--turn", "0"]
+    command = ["compare", *radiographs, "-o", str(tmp_path / "out"), "--rotation", "0"]
     assert main(command) == 2
     assert "b.dcm: no wrist was found" in capsys.readouterr().err
     assert main([*command, "--window", "0", "1", "--json"]) == 0

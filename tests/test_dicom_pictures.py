@@ -17,6 +17,7 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
 from jointwrist.anatomy import BONES
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.ops.outlines import closed_outlines
 from jointwrist.outputs import dicom_pr
@@ -33,7 +34,9 @@ def case(request, tmp_path_factory):
     """A radiograph, its prediction, and the objects as they are read back from files."""
     folder = tmp_path_factory.mktemp(f"pictures_{request.param}")
     path, masks = write_radiograph(folder, request.param)
-    result = Predictor(Recall(masks, request.param), image_size=SIZE, name="recall", tidy=False)(path)
+    result = Predictor(Recall(masks, request.param), image_size=SIZE, name="recall", postprocess=False, localise=False)(
+        path
+    ).single()
     for name, build in (("pr", build_pr), ("sc", build_sc)):
         for deidentify in (False, True):
             save_dataset(build(result, deidentify), folder / f"{name}_{deidentify}.dcm")
@@ -143,7 +146,7 @@ def test_the_state_keeps_the_radiographs_grey_scale(tmp_path, attributes):
         first = -2048 if "signed" in attributes["VOILUTSequence"] else 0
         attributes = attributes | {"VOILUTSequence": pydicom.Sequence([lut_item(first)])}
     path, masks = write_radiograph(tmp_path, "R", **attributes)
-    result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
+    result = Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)(path).single()
     state = save_dataset(build_pr(result), tmp_path / "pr.dcm")
     assert_valid([state])
     run = subprocess.run([program, "-p", state, path, tmp_path / "shown.pgm"], capture_output=True, text=True)
@@ -155,7 +158,7 @@ def test_the_state_keeps_the_radiographs_grey_scale(tmp_path, attributes):
 @pytest.mark.parametrize("window", [{"WindowCenter": "2,5"}, {"WindowWidth": 0, "WindowCenter": 5}, {}])
 def test_a_window_that_cannot_be_used_is_left_out(tmp_path, window):
     path, masks = write_radiograph(tmp_path, "R")
-    result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
+    result = Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)(path).single()
     for name, value in window.items():
         result.radiograph.header[name] = pydicom.DataElement(name, "LO" if isinstance(value, str) else "DS", value)
     assert "SoftcopyVOILUTSequence" not in build_pr(result)
@@ -163,8 +166,8 @@ def test_a_window_that_cannot_be_used_is_left_out(tmp_path, window):
 
 def test_pixels_that_are_not_square_are_shown_so(tmp_path):
     path, masks = write_radiograph(tmp_path, "R")
-    result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
-    result = replace(result, radiograph=replace(result.radiograph, aspect=2.0))
+    result = Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)(path).single()
+    result = replace(result, placement=Placement(replace(result.radiograph, aspect=2.0)))
     area = build_pr(result).DisplayedAreaSelectionSequence[0]
     assert list(area.PresentationPixelAspectRatio) == [2000, 1000]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +18,7 @@ from jointwrist.anatomy import BONES, JOINTS, NOT_SCORED, OVERLAP_PAIRS
 from jointwrist.cli import main
 from jointwrist.data.dicom.header import STORAGE_CLASSES
 from jointwrist.data.load import load_radiograph
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.outputs.dicom_seg import build_seg
 from jointwrist.outputs.dicom_source import BONE_CODES
@@ -33,7 +33,9 @@ def case(request, tmp_path_factory):
     """A prediction, the files written of it, and the masks that must be in them."""
     folder = tmp_path_factory.mktemp(f"dicom_{request.param}")
     path, masks = write_radiograph(folder, request.param)
-    result = Predictor(Recall(masks, request.param), image_size=SIZE, name="recall", tidy=False)(path)
+    result = Predictor(Recall(masks, request.param), image_size=SIZE, name="recall", postprocess=False, localise=False)(
+        path
+    ).single()
     for deidentify in (False, True):
         result.save_seg(folder / f"seg_{deidentify}.dcm", deidentify)
         result.save_sr(folder / f"sr_{deidentify}.dcm", deidentify)
@@ -69,7 +71,7 @@ def spacing_of(seg):
 )
 def test_spacing_is_that_of_the_radiograph(tmp_path, attributes, spacing):
     path, masks = write_radiograph(tmp_path, "R", **attributes)
-    result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
+    result = Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)(path).single()
     assert spacing_of(pydicom.dcmread(result.save_seg(tmp_path / "seg.dcm"))) == spacing
     assert_valid([tmp_path / "seg.dcm"])
 
@@ -77,7 +79,7 @@ def test_spacing_is_that_of_the_radiograph(tmp_path, attributes, spacing):
 def test_spacing_that_was_asked_for_is_in_the_result(tmp_path):
     path, masks = write_radiograph(tmp_path, "R", ImagerPixelSpacing=None)
     radiograph = load_radiograph(path, spacing_mm=0.2)
-    result = Predictor(Recall(masks, "R"), image_size=SIZE).predict([radiograph])[0]
+    result = Predictor(Recall(masks, "R"), image_size=SIZE, localise=False).predict([Placement(radiograph)])[0]
     assert spacing_of(pydicom.dcmread(result.save_seg(tmp_path / "seg.dcm"))) == [0.2, 0.2]
 
 
@@ -85,9 +87,13 @@ def test_masks_of_a_field_lie_in_the_geometry_of_the_whole_radiograph(case, tmp_
     whole = load_radiograph(case.radiograph)
     left, top, right, bottom = field = (20, 30, 140, 150)
     predictor = Predictor(
-        Recall(case.masks[:, top:bottom, left:right], case.side), image_size=120, name="recall", tidy=False
+        Recall(case.masks[:, top:bottom, left:right], case.side),
+        image_size=120,
+        name="recall",
+        postprocess=False,
+        localise=False,
     )
-    result = predictor.predict([replace(whole, field=field)])[0]
+    result = predictor.predict([Placement(whole, crop=field)])[0]
     inside = np.zeros_like(case.masks)
     inside[:, top:bottom, left:right] = case.masks[:, top:bottom, left:right]
     result.save_seg(tmp_path / "seg.dcm")
@@ -268,7 +274,7 @@ def test_every_kind_of_radiograph_can_be_the_source(tmp_path, keyword):
         "LossyImageCompressionMethod": "ISO_10918_1",
     }
     path, masks = write_radiograph(tmp_path, "R", SOPClassUID=getattr(pydicom.uid, keyword), Modality=modality, **lossy)
-    result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
+    result = Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)(path).single()
     written = [result.save_seg(tmp_path / "seg.dcm"), result.save_sr(tmp_path / "sr.dcm")]
     seg = pydicom.dcmread(written[0])
     assert (seg.LossyImageCompression, seg.LossyImageCompressionMethod) == ("01", "ISO_10918_1")
@@ -279,7 +285,7 @@ def test_every_kind_of_radiograph_can_be_the_source(tmp_path, keyword):
 
 def test_an_unknown_side_is_left_out_and_empty_masks_are_kept(tmp_path):
     path, masks = write_radiograph(tmp_path, "R", Laterality=None)
-    result = Predictor(Recall(np.zeros_like(masks), "R"), image_size=SIZE)(path)
+    result = Predictor(Recall(np.zeros_like(masks), "R"), image_size=SIZE, localise=False)(path).single()
     seg = build_seg(result)
     assert seg.NumberOfFrames == 14 and not seg.pixel_array.any()
     assert (

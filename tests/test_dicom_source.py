@@ -30,7 +30,9 @@ pytest.importorskip("highdicom", reason="the extra `dicom` is not installed")
 )  # fmt: skip
 def test_a_value_that_dicom_forbids_is_not_copied(tmp_path, name, value):
     path, masks = write_radiograph(tmp_path, "L", **{name: value})
-    result = Predictor(Recall(masks, "L"), image_size=SIZE, name="recall", tidy=False)(path)
+    result = Predictor(Recall(masks, "L"), image_size=SIZE, name="recall", postprocess=False, localise=False)(
+        path
+    ).single()
     for kind, build in BUILDERS.items():
         written = save_dataset(build(result), tmp_path / f"{kind}.dcm")
         assert not pydicom.dcmread(written).get(name), kind
@@ -39,7 +41,9 @@ def test_a_value_that_dicom_forbids_is_not_copied(tmp_path, name, value):
 @pytest.mark.filterwarnings("ignore:Invalid value:UserWarning", "ignore:The value length:UserWarning")
 def test_an_image_without_a_valid_uid_cannot_be_referred_to(tmp_path):
     path, masks = write_radiograph(tmp_path, "L", StudyInstanceUID="1." + "2" * 64)
-    result = Predictor(Recall(masks, "L"), image_size=SIZE, name="recall", tidy=False)(path)
+    result = Predictor(Recall(masks, "L"), image_size=SIZE, name="recall", postprocess=False, localise=False)(
+        path
+    ).single()
     with pytest.raises(DataError, match="StudyInstanceUID is no UID"):
         result.save_seg(tmp_path / "seg.dcm")
     assert not (tmp_path / "seg.dcm").exists()
@@ -47,7 +51,7 @@ def test_an_image_without_a_valid_uid_cannot_be_referred_to(tmp_path):
 
 def test_values_that_dicom_forbids_are_left_empty(tmp_path):
     path, masks = write_radiograph(tmp_path, "R")
-    result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
+    result = Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)(path).single()
     header = result.radiograph.header
     header["PatientSex"] = pydicom.DataElement("PatientSex", "LO", "unknown")
     header["StudyDate"] = pydicom.DataElement("StudyDate", "LO", "last week")
@@ -59,19 +63,19 @@ def test_names_in_any_script_survive(tmp_path):
     path, masks = write_radiograph(
         tmp_path, "R", SpecificCharacterSet="ISO_IR 192", PatientName="Müller^Jürgen=山田^太郎"
     )
-    result = Predictor(Recall(masks, "R"), image_size=SIZE)(path)
+    result = Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)(path).single()
     written = pydicom.dcmread(result.save_seg(tmp_path / "seg.dcm"))
     assert str(written.PatientName) == "Müller^Jürgen=山田^太郎"
 
 
 def test_a_radiograph_without_reference_is_refused_by_name(tmp_path):
     path, masks = write_radiograph(tmp_path, "R", StudyInstanceUID="")
-    predictor = Predictor(Recall(masks, "R"), image_size=SIZE)
+    predictor = Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)
     with pytest.raises(DataError, match=r"radiograph\.dcm: no StudyInstanceUID"):
-        predictor(path).save_seg(tmp_path / "seg.dcm")
+        predictor(path).single().save_seg(tmp_path / "seg.dcm")
     write_radiograph(tmp_path, "R", SOPClassUID=pydicom.uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage)
     with pytest.raises(DataError, match="multi-frame image"):
-        predictor(path).save_seg(tmp_path / "seg.dcm")
+        predictor(path).single().save_seg(tmp_path / "seg.dcm")
     with pytest.raises(DataError, match="not a DICOM radiograph"):
-        predictor(np.zeros((SIZE, SIZE), np.float32)).save_sr(tmp_path / "sr.dcm")
+        predictor(np.zeros((SIZE, SIZE), np.float32)).single().save_sr(tmp_path / "sr.dcm")
     assert sorted(tmp_path.iterdir()) == [path]

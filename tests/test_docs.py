@@ -15,6 +15,7 @@ from docs_pages import DOCS, PAGES, ROOT, page_text, without_code
 
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.engine.run_config import RunConfig
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.views import Uncertainty
 
@@ -84,7 +85,7 @@ def test_rows_and_jobs_have_the_columns_that_the_page_describes():
 def test_a_prediction_has_the_keys_that_the_page_describes():
     uncertainty = Uncertainty(5, np.ones(14, np.float32), np.zeros(6, np.float32))
     result = WristResult(
-        Radiograph(np.zeros((9, 9), np.float32), spacing_mm=0.1, side="L"), np.ones((14, 9, 9), bool),
+        Placement(Radiograph(np.zeros((9, 9), np.float32), spacing_mm=0.1, side="L")), np.ones((14, 9, 9), bool),
         np.ones(6, np.float32), np.ones(6, np.int64), np.ones((6, 4), np.float32), uncertainty=uncertainty,
     )  # fmt: skip
     record = result.to_dict()

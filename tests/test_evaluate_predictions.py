@@ -101,7 +101,7 @@ def test_masks_of_predict_have_the_rows_of_evaluate_on_the_image_grid(dataset, p
     scores, field = ["--data", str(phantom_root), "--split", "test"], ["--field", "whole"]
     assert main(["evaluate", "jointwrist_tiny", *scores, "--grid", "image", *field, "-o", str(tmp_path / "own")]) == 0
     radiographs = [str(case.image) for case in cases]
-    assert main(["predict", *radiographs, *field, "--turn", "0", "-o", str(tmp_path / "predictions")]) == 0
+    assert main(["predict", *radiographs, *field, "--rotation", "0", "-o", str(tmp_path / "predictions")]) == 0
     wanted = (tmp_path / "own" / "segmentation.csv").read_text()
     bits = {
         case.identifier: bit_map.read_bits(tmp_path / "predictions" / f"{case.identifier}_masks.png") for case in cases

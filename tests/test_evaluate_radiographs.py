@@ -64,12 +64,12 @@ def cases(dataset):
 
 @pytest.mark.parametrize("tidy", [True, False])
 def test_rows_are_those_of_what_the_predictor_says_of_each_radiograph(weights, cases, tidy):
-    predictor = Predictor.from_pretrained(weights, field="whole")
-    predictor.tidy = tidy
+    predictor = Predictor.from_pretrained(weights, localise=False)
+    predictor.postprocess = tidy
     tables = evaluate_radiographs(Accelerator(cpu=True), predictor, cases, batch_size=3)
     expected, calls = [], []
     for case in sorted(cases, key=lambda case: case.identifier):
-        result = predictor(case.image)
+        result = predictor(case.image).single()
         who = {"case": case.identifier, "patient": case.patient, "side": case.side}
         truth = load_sample(case, right_hand=False).bones
         assert result.masks.shape[1:] == truth.shape == (128, 128)
@@ -89,9 +89,9 @@ def test_rows_are_those_of_what_the_predictor_says_of_each_radiograph(weights, c
 
 
 def test_postprocessing_is_part_of_what_is_measured(weights, cases):
-    predictor = Predictor.from_pretrained(weights, field="whole")
+    predictor = Predictor.from_pretrained(weights, localise=False)
     tables = []
-    for predictor.tidy in (True, False):
+    for predictor.postprocess in (True, False):
         tables.append(pd.DataFrame(evaluate_radiographs(Accelerator(cpu=True), predictor, cases)["segmentation"]))
     assert not tables[0]["dsc"].equals(tables[1]["dsc"])
 

@@ -87,7 +87,7 @@ def test_onnxruntime_alone_predicts_the_same(joint_weights, joint_onnx):
 def test_the_predictor_takes_an_onnx_program(joint_weights, joint_onnx, side):
     radiographs = [radiograph(60, 44), radiograph(40, 40)]
     programs, networks = (
-        Predictor.from_pretrained(path, field="whole")(radiographs, side=side) for path in (joint_onnx, joint_weights)
+        Predictor.from_pretrained(path, localise=False)(radiographs, side=side) for path in (joint_onnx, joint_weights)
     )
     for a, b in zip(programs, networks, strict=True):
         assert (a.threshold, a.model) == (b.threshold, b.model) == (0.3, "jointwrist_tiny")
@@ -117,7 +117,8 @@ def test_a_baseline_in_onnx(tmp_path):
     assert model_export.export_weights(weights, tmp_path / "unetpp.onnx", "onnx") < 1e-4
     pixels = radiograph(50, 40)
     a, b = (
-        Predictor.from_pretrained(path, field="whole")(pixels, side="R") for path in (tmp_path / "unetpp.onnx", weights)
+        Predictor.from_pretrained(path, localise=False)(pixels, side="R").single()
+        for path in (tmp_path / "unetpp.onnx", weights)
     )
     assert (a.masks != b.masks).mean() < 1e-3
 
@@ -152,7 +153,8 @@ def test_the_shipped_weights_in_onnx_predict_the_same(tmp_path, phantom):
     path = tmp_path / "jointwrist_tiny.onnx"
     assert main(["export", "jointwrist_tiny", str(path)]) == 0
     program, network = (
-        Predictor.from_pretrained(source, device="cpu")(phantom, side="L") for source in (path, "jointwrist_tiny")
+        Predictor.from_pretrained(source, device="cpu")(phantom, side="L").single()
+        for source in (path, "jointwrist_tiny")
     )
     assert len(network.bones) == 14 and network.scored.all()
     assert (program.masks != network.masks).mean() < 1e-4
@@ -171,9 +173,9 @@ def test_the_shipped_weights_as_a_torch_program_predict_the_same(tmp_path, phant
         def forward(self, image, detail):
             return SimpleNamespace(**dict(zip(model_export.OUTPUTS["joint"], exported(image, detail), strict=True)))
 
-    network = predictor(phantom, side="L")
+    network = predictor(phantom, side="L").single()
     predictor.model = Program()
-    program = predictor(phantom, side="L")
+    program = predictor(phantom, side="L").single()
     assert len(network.bones) == 14 and network.scored.all()
     assert (program.masks != network.masks).mean() < 1e-4
     np.testing.assert_allclose(program.probabilities, network.probabilities, atol=1e-3)

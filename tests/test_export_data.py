@@ -107,7 +107,7 @@ def test_a_failed_export_leaves_nothing(phantom_root, tmp_path):
 def results(masked):
     from jointwrist.inference.predictor import Predictor
 
-    predictor = Predictor.from_pretrained("jointwrist_tiny", device="cpu", field="whole", turn=0)
+    predictor = Predictor.from_pretrained("jointwrist_tiny", device="cpu", localise=False, turn=0)
     return predictor([case.image for case, _ in masked[:2]])
 
 
@@ -127,13 +127,13 @@ def test_predictions_come_home_as_they_were(kind, results, tmp_path):
 
 def test_predict_for_a_tool(masked, tmp_path, capsys):
     case, _ = masked[0]
-    command = ["predict", str(case.image), "--for", "labelme", "-o", str(tmp_path), "--field", "whole", "--turn", "0"]
-    assert main(command) == 0
+    options = ["--for", "labelme", "-o", str(tmp_path), "--field", "whole", "--rotation", "0"]
+    assert main(["predict", str(case.image), *options]) == 0
     assert "to be corrected with labelme" in capsys.readouterr().out
     assert main(["data", "import", "labelme", str(tmp_path / "labelme"), str(tmp_path / "back")]) == 0
     predicted = np.load(tmp_path / f"{case.identifier}_masks.npz")["bits"]
     assert np.array_equal(read_masks(RamW600.open(tmp_path / "back").cases[0].mask, None), predicted)
-    assert main(command) == 2
+    assert main(["predict", str(case.image), *options]) == 2
     assert "may hold corrected masks" in capsys.readouterr().err
 
 

@@ -18,6 +18,7 @@ from jointwrist.inference.candidates import Candidate, choose_wrists
 from jointwrist.inference.localiser import FIELD_MM, Localiser
 from jointwrist.inference.locate import locate
 from jointwrist.inference.mean_wrist import CARPALS, fit_mean_wrist, landmarks
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.viewer.radiographs import choose_wrist
@@ -83,8 +84,8 @@ def test_a_wrist_that_fills_its_radiograph_is_left_as_it_is(predictor, stated):
         wrist = make_wrist(seed=8, index=index, config=PhantomConfig(size=200))
         radiograph = Radiograph(wrist.image[0], side=wrist.side if stated else None)
         (found,) = predictor.locate(radiograph)
-        assert found.pixels is radiograph.pixels and (found.field, found.turn, found.side) == (None, 0, wrist.side)
-        assert (found is radiograph) is stated
+        assert (found.crop, found.rotation, found.radiograph.side) == (None, 0, wrist.side)
+        assert found.radiograph.pixels is radiograph.pixels and (found.radiograph is radiograph) is stated
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -92,13 +93,13 @@ def test_a_wrist_that_fills_its_radiograph_is_left_as_it_is(predictor, stated):
 def test_the_wrist_of_a_whole_hand_is_found(predictor, hands, which, stated):
     hand = hands[which]
     (found,) = predictor.locate(Radiograph(hand.image[0], side=hand.side if stated else None))
-    left, top, right, bottom = found.field
-    assert found.side == hand.side
+    left, top, right, bottom = found.crop
+    assert found.radiograph.side == hand.side
     middle = np.array([(left + right) / 2, (top + bottom) / 2])
     assert np.linalg.norm(middle - truth(hand)) * hand.spacing_mm < 20
     assert (bottom - top) * hand.spacing_mm == pytest.approx(FIELD_MM, rel=0.25)
-    assert any("not looked at" in note for note in found.notes)
-    assert any("told from the bones" in note for note in found.notes) is not stated
+    assert any("not looked at" in note for note in found.radiograph.notes)
+    assert any("told from the bones" in note for note in found.radiograph.notes) is not stated
     result = predictor.predict([found])[0]
     assert result.masks.shape == (14, *hand.bones.shape)
     outside = np.ones(hand.bones.shape, bool)
@@ -116,8 +117,8 @@ def test_two_hands_on_one_radiograph_are_two_results(predictor, hands, tmp_path,
     radiograph = np.concatenate([left.image[0][:, 30:-30], right.image[0][:, 30:-30]], axis=1)
     width = radiograph.shape[1] // 2
     found = predictor.locate(Radiograph(radiograph))
-    assert [wrist.side for wrist in found] == ["L", "R"]
-    assert found[0].field[2] < width + 20 and found[1].field[0] > width - 20
+    assert [wrist.radiograph.side for wrist in found] == ["L", "R"]
+    assert found[0].crop[2] < width + 20 and found[1].crop[0] > width - 20
     write_image(tmp_path / "both.png", radiograph)
     assert main(["predict", str(tmp_path / "both.png"), "-o", str(tmp_path / "out")]) == 0
     assert "left hand: 1" in capsys.readouterr().out
@@ -127,7 +128,7 @@ def test_two_hands_on_one_radiograph_are_two_results(predictor, hands, tmp_path,
     assert "--side" in capsys.readouterr().err
     # crossed hands: the bones say which is which, not the place
     crossed = np.concatenate([right.image[0][:, 30:-30], left.image[0][:, 30:-30]], axis=1)
-    assert [wrist.side for wrist in predictor.locate(Radiograph(crossed))] == ["R", "L"]
+    assert [wrist.radiograph.side for wrist in predictor.locate(Radiograph(crossed))] == ["R", "L"]
 
 
 def test_the_viewer_shows_the_hand_that_is_chosen(predictor, hands):
@@ -135,13 +136,17 @@ def test_the_viewer_shows_the_hand_that_is_chosen(predictor, hands):
     both = Radiograph(np.concatenate([left.image[0][:, 30:-30], right.image[0][:, 30:-30]], axis=1))
     for chosen, shown in ((None, "R"), ("R", "R"), ("L", "L")):
         wrist = choose_wrist(predictor, both, chosen)
-        assert wrist.side == shown and "both hands" in wrist.notes[0]
+        assert wrist.radiograph.side == shown and "both hands" in wrist.radiograph.notes[0]
     one = Radiograph(left.image[0])
-    assert choose_wrist(predictor, one, None).side == "L"
-    assert choose_wrist(predictor, replace(one, side="L"), "L").field is not None
+    assert choose_wrist(predictor, one, None).radiograph.side == "L"
+    assert choose_wrist(predictor, replace(one, side="L"), "L").crop is not None
     wrist = make_wrist(seed=8, index=0, config=PhantomConfig(size=200))
     filling = Radiograph(wrist.image[0])
-    assert [choose_wrist(predictor, filling, side).side for side in (None, "L", "R")] == [wrist.side, "L", "R"]
+    assert [choose_wrist(predictor, filling, side).radiograph.side for side in (None, "L", "R")] == [
+        wrist.side,
+        "L",
+        "R",
+    ]
 
 
 def test_two_wrists_that_look_alike_are_refused():
@@ -189,5 +194,5 @@ def test_a_header_that_speaks_of_two_hands_is_held_to_it(predictor, hands):
     with pytest.raises(DataError, match="both hands"):
         predictor.locate(radiograph)
     with pytest.raises(DataError, match="both hands"):
-        Predictor(predictor.model, image_size=64).predict([radiograph])
+        Predictor(predictor.model, image_size=64, localise=False).predict([Placement(radiograph)])
     assert len(predictor.locate(replace(radiograph, side="L"))) == 1

@@ -60,7 +60,7 @@ def test_training_values_go_along(network, tmp_path):
     save_weights(tmp_path / "run" / "best.safetensors", network, TRAINED)
     JointWrist.from_pretrained(tmp_path / "run").save_pretrained(tmp_path / "again")
     assert load_weights(tmp_path / "again" / "model.safetensors")[1] == TRAINED
-    first, second = (Predictor.from_pretrained(tmp_path / name, field="whole") for name in ("run", "again"))
+    first, second = (Predictor.from_pretrained(tmp_path / name, localise=False) for name in ("run", "again"))
     assert (second.image_size, second.detail_size, second.threshold) == (64, 96, 0.3)
     np.testing.assert_array_equal(first(radiograph(70, 60), side="L").masks, second(radiograph(70, 60), side="L").masks)
 
@@ -157,7 +157,7 @@ def test_the_hub_is_asked_as_its_own_mixin_asks_it(network, remote):
     options = {"revision": "v1", "token": "t", "cache_dir": "cache", "local_files_only": True}
     remote.asked.clear()
     JointWrist.from_pretrained("someone/wrist", **options)
-    Predictor.from_pretrained("someone/wrist", field="whole", **options)
+    Predictor.from_pretrained("someone/wrist", localise=False, **options)
     assert remote.asked == [("someone/wrist", "model.safetensors", options)] * 2
     JointWrist.from_pretrained(remote.root / "here", **options)
     JointWrist.from_pretrained("jointwrist_tiny", **options)

@@ -44,16 +44,18 @@ ONLY = {
 THIN = {
     # from_pretrained and save_pretrained of a network
     ("jointwrist.hub_mixin", "jointwrist.weights.hub"),
-    # plot, save_seg and save_sr of a result
+    # plot and save of a comparison
+    ("jointwrist.inference.comparison", "jointwrist.outputs.comparison_picture"),
+    # plot, save, save_seg and save_sr of a result
     ("jointwrist.inference.result", "jointwrist.outputs.dicom_seg"),
     ("jointwrist.inference.result", "jointwrist.outputs.dicom_source"),
     ("jointwrist.inference.result", "jointwrist.outputs.dicom_sr"),
     ("jointwrist.inference.result", "jointwrist.outputs.overlay"),
+    ("jointwrist.inference.result", "jointwrist.outputs.result_files"),
 }
 #: Arrows that are being mended.
 TO_MEND: set[tuple[str, str]] = {
     ("jointwrist.commands.evaluate_predictions", "jointwrist.commands.evaluate"),
-    ("jointwrist.viewer.run", "jointwrist.commands.shared"),
 }
 
 

@@ -14,11 +14,12 @@ from pydicom.uid import generate_uid
 from torch import from_numpy
 
 from jointwrist.data.radiograph import Radiograph
-from jointwrist.inference import upright as geometry
+from jointwrist.inference import square_pixels
 from jointwrist.inference.comparison import compare
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.rotation import rotated
-from jointwrist.inference.upright import resampled, square_result, squared, upright
+from jointwrist.inference.square_pixels import resample_mask, scale_boxes, with_square_pixels
 from jointwrist.outputs.overlay import shown_size
 from jointwrist.phantom import PhantomConfig, make_wrist
 
@@ -55,7 +56,7 @@ def dice(a, b):
 def test_results_lie_on_the_stored_pixels(predictor, wrist, straight, down, across):
     radiograph = squeezed(wrist, down, across)
     (found,) = predictor.locate(radiograph)
-    assert (found.field, found.turn, found.pixels.shape) == (None, 0, radiograph.pixels.shape)
+    assert (found.crop, found.rotation, found.radiograph.pixels.shape) == (None, 0, radiograph.pixels.shape)
     (result,) = predictor.predict([found])
     assert result.masks.shape[1:] == radiograph.pixels.shape and len(result.bones) == 14
     grown = np.repeat(np.repeat(result.masks, down, axis=1), across, axis=2)
@@ -75,47 +76,47 @@ def test_a_turned_hand_of_oblong_pixels_is_cut_out_on_its_stored_pixels(predicto
     radiograph = Radiograph(rotated(hand.image[0], -90), side=hand.side, spacing_mm=0.5)
     (whole,) = predictor.locate(radiograph)
     (found,) = predictor.locate(squeezed(radiograph, 2, 1))
-    assert found.turn == whole.turn == 90
-    np.testing.assert_allclose(np.array(found.field) * [1, 2, 1, 2], whole.field, atol=16)
+    assert found.rotation == whole.rotation == 90
+    np.testing.assert_allclose(np.array(found.crop) * [1, 2, 1, 2], whole.crop, atol=16)
     first, second = predictor.predict([whole, found])
     assert second.masks.shape[1:] == (210, 420)
     assert dice(np.repeat(second.masks, 2, axis=1), first.masks) > 0.93
 
 
 def test_lengths_and_areas_of_a_comparison_are_those_of_square_pixels(predictor, wrist, straight):
-    (result,) = predictor.predict([squeezed(wrist, 2, 1)])
+    (result,) = predictor.predict([Placement(squeezed(wrist, 2, 1))])
     same = compare(straight, result)
     assert same.registration.scale == pytest.approx(1, abs=0.02)
     for row in same.bones():
         assert abs(row["change_percent"]) < 9
-    assert square_result(straight) is not None and square_result(straight).masks is straight.masks
+    assert straight.with_square_pixels().masks is straight.masks
 
 
 def test_a_radiograph_is_squared_to_its_finer_side_within_bounds(monkeypatch):
-    radiograph = Radiograph(np.zeros((30, 40), np.float32), spacing_mm=0.1, aspect=2.0, field=(4, 10, 20, 20))
-    square = squared(radiograph)
+    radiograph = Radiograph(np.zeros((30, 40), np.float32), spacing_mm=0.1, aspect=2.0)
+    square = with_square_pixels(radiograph)
     assert (square.pixels.shape, square.spacing_mm, square.aspect) == ((60, 40), 0.1, 1)
-    assert square.field == (4, 20, 20, 40)
-    assert upright(radiograph).pixels.shape == (20, 16)
-    assert squared(replace(radiograph, aspect=0.5)).pixels.shape == (30, 80)
-    monkeypatch.setattr(geometry, "MAX_SIDE", 30)
-    small = squared(radiograph)
+    part = Placement(radiograph, crop=(4, 10, 20, 20))
+    assert part.with_square_pixels().crop == (4, 20, 20, 40)
+    assert part.upright().pixels.shape == (20, 16)
+    assert with_square_pixels(replace(radiograph, aspect=0.5)).pixels.shape == (30, 80)
+    monkeypatch.setattr(square_pixels, "MAX_SIDE", 30)
+    small = with_square_pixels(radiograph)
     assert small.pixels.shape == (30, 20) and small.spacing_mm == pytest.approx(0.2)
 
 
 def test_a_mask_comes_back_from_square_pixels_as_it_was():
     mask = np.zeros((1, 12, 20), bool)
     mask[:, 3:9, 5:14] = True
-    boxes = np.array([[5.0, 6, 14, 18]])
-    back, moved = resampled(np.repeat(mask, 2, axis=1), boxes, (12, 20))
-    np.testing.assert_array_equal(back, mask)
+    np.testing.assert_array_equal(resample_mask(np.repeat(mask[0], 2, axis=0), (12, 20)), mask[0])
+    moved = scale_boxes(np.array([[5.0, 6, 14, 18]]), (24, 20), (12, 20))
     assert moved.tolist() == [[5, 3, 14, 9]]
 
 
 def test_pictures_show_true_shapes(predictor, wrist):
     radiograph = squeezed(wrist, 2, 1)
     assert shown_size(radiograph, 480) == (480, 480) and shown_size(wrist, 480) == (480, 480)
-    (result,) = predictor.predict([radiograph])
+    (result,) = predictor.predict([Placement(radiograph)])
     assert np.asarray(result.plot()).shape[0] >= 960
 
 
@@ -127,7 +128,7 @@ def test_a_segmentation_states_the_shape_of_its_pixels(predictor, wrist, tmp_pat
     path = save(
         make(grey, Laterality=wrist.side, ImagerPixelSpacing=None, **uids, **header), tmp_path / "radiograph.dcm"
     )
-    result = predictor(path)
+    result = predictor(path).single()
     seg = pydicom.dcmread(result.save_seg(tmp_path / "seg.dcm"))
     np.testing.assert_array_equal(seg.pixel_array, result.masks)
     if "PixelSpacing" in header:

@@ -13,6 +13,7 @@ from jointwrist.anatomy import BONES, NOT_SCORED
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import pack_masks
 from jointwrist.errors import DataError
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.result import WristResult, read_masks
 from jointwrist.outputs.overlay import draw_overlay, paint_masks
 from jointwrist.outputs.sheet import draw_sheet, draw_tile, save_sheet
@@ -30,7 +31,7 @@ def make_result(height: int = 120, width: int = 150, **changes) -> WristResult:
         source=Path("folder/0001_0002_L.bmp"),
     )
     values = {
-        "radiograph": radiograph,
+        "placement": Placement(radiograph),
         "masks": masks,
         "probabilities": np.array([np.nan, np.nan, 0.9, 0.2, np.nan, np.nan], np.float32),
         "scores": np.array([-1, -1, 3, 0, -1, -1]),
@@ -72,7 +73,8 @@ def test_overlay_holds_the_whole_radiograph_and_a_legend(height, width):
         make_result()
         if (height, width) == (120, 150)
         else make_result(
-            radiograph=Radiograph(np.zeros((height, width), np.float32)), masks=np.zeros((14, height, width), bool)
+            placement=Placement(Radiograph(np.zeros((height, width), np.float32))),
+            masks=np.zeros((14, height, width), bool),
         )
     )
     picture = draw_overlay(result, side=480)
@@ -88,7 +90,7 @@ def test_overlay_of_an_empty_prediction():
         probabilities=nothing,
         scores=np.full(6, NOT_SCORED),
         boxes=np.full((6, 4), np.nan, np.float32),
-        radiograph=Radiograph(np.zeros((120, 150), np.float32)),
+        placement=Placement(Radiograph(np.zeros((120, 150), np.float32))),
     )
     draw_overlay(result)
     assert result.bones == ()

@@ -14,8 +14,9 @@ from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.candidates import Candidate
 from jointwrist.inference.locate import MAYBE_NEGATIVE, NEGATIVE, locate
-from jointwrist.inference.predictor import Predictor, read_radiograph
+from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.rotation import rotated
+from jointwrist.inference.sources import read_radiograph
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 
@@ -46,10 +47,10 @@ def ragged(radiograph: Radiograph) -> Radiograph:
 def test_a_negative_gives_the_results_of_its_positive(predictor, wrist, degrees):
     radiograph = replace(wrist, pixels=rotated(wrist.pixels, degrees))
     (found,) = predictor.locate(negative(radiograph))
-    np.testing.assert_allclose(found.pixels, radiograph.pixels, atol=1e-6)
-    assert NEGATIVE in found.notes and NEGATIVE in found.cautions and found.turn == degrees
+    np.testing.assert_allclose(found.radiograph.pixels, radiograph.pixels, atol=1e-6)
+    assert NEGATIVE in found.radiograph.notes and NEGATIVE in found.radiograph.cautions and found.rotation == degrees
     (positive,) = predictor.locate(radiograph)
-    assert not positive.cautions
+    assert not positive.radiograph.cautions
     first, second = predictor.predict([positive, found])
     np.testing.assert_array_equal(second.masks, first.masks)
 
@@ -57,18 +58,18 @@ def test_a_negative_gives_the_results_of_its_positive(predictor, wrist, degrees)
 def test_a_white_frame_makes_no_negative_and_a_black_one_hides_none(predictor, wrist):
     for white in (framed(wrist, 1), ragged(framed(wrist, 1))):
         (found,) = predictor.locate(white)
-        assert not found.cautions and np.array_equal(found.pixels, white.pixels)
+        assert not found.radiograph.cautions and np.array_equal(found.radiograph.pixels, white.pixels)
     assert not has_bright_ground(framed(wrist, 1).pixels) and has_bright_ground(white.pixels)
     (found,) = predictor.locate(framed(negative(wrist), 0))
-    assert NEGATIVE in found.cautions
+    assert NEGATIVE in found.radiograph.cautions
 
 
 def test_a_radiograph_that_is_taken_as_it_is_is_remarked_upon(wrist):
-    whole = Predictor.from_pretrained("jointwrist_tiny", device="cpu", field="whole")
+    whole = Predictor.from_pretrained("jointwrist_tiny", device="cpu", localise=False)
     (found,) = whole.locate(negative(wrist))
-    assert found.cautions == (MAYBE_NEGATIVE,)
+    assert found.radiograph.cautions == (MAYBE_NEGATIVE,)
     (found,) = whole.locate(wrist)
-    assert found.cautions == ()
+    assert found.radiograph.cautions == ()
 
 
 def test_the_command_prints_it(wrist, tmp_path, capsys):
@@ -113,9 +114,9 @@ CORNERS = Radiograph(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), side="R")
 
 
 def test_two_wrists_in_a_turn_that_was_a_guess_refuse_no_radiograph():
-    assert locate(Guessing(3.9, {}), CORNERS)[0].turn == 0
-    assert locate(Guessing(3.9, {4.0: 0.99}), CORNERS)[0].turn == 180
-    assert locate(Guessing(None, {4.0: 0.95}), CORNERS)[0].turn == 180
+    assert locate(Guessing(3.9, {}), CORNERS)[0].rotation == 0
+    assert locate(Guessing(3.9, {4.0: 0.99}), CORNERS)[0].rotation == 180
+    assert locate(Guessing(None, {4.0: 0.95}), CORNERS)[0].rotation == 180
     with pytest.raises(DataError, match="two wrists"):
         locate(Guessing(None, {}), CORNERS)
 

@@ -66,7 +66,7 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.mark.parametrize("shape", [(96, 96), (200, 200), (150, 97), (91, 160)])
 def test_masks_and_boxes_lie_where_they_are_on_the_radiograph(shape, side):
     pixels = radiograph(*shape)
-    result = Predictor(Brightness(), image_size=96)(pixels, side=side)
+    result = Predictor(Brightness(), image_size=96, localise=False)(pixels, side=side).single()
     assert result.masks.shape == (14, *shape)
     assert result.masks.dtype == bool
     for bone in range(1, 13):
@@ -92,16 +92,21 @@ def test_maps_lie_in_their_boxes_as_the_radiograph_was_taken(tta):
     pixels = radiograph(96, 96)
     pixels[:, :50] *= 0.5  # so that no box is symmetric
     for side in ("L", "R"):
-        result = Predictor(Mapping(), image_size=96)(pixels, side=side, tta=tta)
-        box = torch.from_numpy(Predictor(Mapping(), image_size=96)(pixels, side=side).boxes[:1])
+        result = Predictor(Mapping(), image_size=96, localise=False)(pixels, side=side, tta=tta).single()
+        box = torch.from_numpy(
+            Predictor(Mapping(), image_size=96, localise=False)(pixels, side=side).single().boxes[:1]
+        )
         there = roi_align(torch.from_numpy(pixels)[None, None], [box], 8, aligned=True)[0, 0].numpy()
         np.testing.assert_allclose(result.heat_maps[0], there, atol=1e-5)
-    assert Predictor(Brightness(), image_size=96)(pixels).heat_maps is None
+    assert Predictor(Brightness(), image_size=96, localise=False)(pixels).single().heat_maps is None
 
 
 def test_a_radiograph_of_the_network_size_comes_back_to_the_pixel():
     pixels = radiograph(96, 96)
-    said, tidied = (Predictor(Brightness(), image_size=96, tidy=tidy)(pixels, side="L").masks for tidy in (False, True))
+    said, tidied = (
+        Predictor(Brightness(), image_size=96, postprocess=tidy, localise=False)(pixels, side="L").single().masks
+        for tidy in (False, True)
+    )
     for bone in range(14):
         np.testing.assert_array_equal(said[bone], pixels > (bone + 1) / 16)
         outline = binary_dilation(said[bone]) & ~binary_erosion(said[bone])
@@ -109,12 +114,14 @@ def test_a_radiograph_of_the_network_size_comes_back_to_the_pixel():
 
 
 def test_scores_follow_the_threshold_and_missing_bones_have_none():
-    result = Predictor(Brightness(), image_size=64, threshold=0.7)(radiograph(64, 64), side="R")
+    result = Predictor(Brightness(), image_size=64, threshold=0.7, localise=False)(
+        radiograph(64, 64), side="R"
+    ).single()
     np.testing.assert_allclose(result.probabilities[:4], [0.9, 0.6, 0.1, 0.9], rtol=1e-5)
     assert result.scores.tolist() == [1, 0, 0, 1, NOT_SCORED, NOT_SCORED]
     assert np.isnan(result.probabilities[4:]).all()
     assert np.isnan(result.boxes[4:]).all()
-    lower = Predictor(Brightness(), image_size=64, threshold=0.5)(radiograph(64, 64), side="R")
+    lower = Predictor(Brightness(), image_size=64, threshold=0.5, localise=False)(radiograph(64, 64), side="R").single()
     assert lower.scores.tolist()[:4] == [1, 3, 0, 1]
 
 
@@ -127,7 +134,7 @@ def test_erosion_level(cumulative, threshold, level):
 
 
 def test_a_segmentation_network_gives_masks_and_no_scores():
-    result = Predictor(Segmenter(), image_size=64)(radiograph(64, 64), side="R")
+    result = Predictor(Segmenter(), image_size=64, localise=False)(radiograph(64, 64), side="R").single()
     assert result.masks[5].any()
     assert not result.scored.any()
     assert result.to_dict()["joints"][0] == {"name": "Metacarpal1st", "found": False}
@@ -135,13 +142,15 @@ def test_a_segmentation_network_gives_masks_and_no_scores():
 
 def test_raw_outputs_are_compared_with_the_threshold_itself():
     pixels = radiograph(64, 64)
-    result = Predictor(Segmenter(), image_size=64, raw_output=True, mask_threshold=0.5)(pixels, side="R")
+    result = Predictor(Segmenter(), image_size=64, raw_output=True, mask_threshold=0.5, localise=False)(
+        pixels, side="R"
+    ).single()
     np.testing.assert_array_equal(result.masks[3], 20 * (pixels - 4 / 16) > 0.5)
 
 
 def test_unknown_side_is_said_and_taken_for_right():
-    predictor = Predictor(Brightness(), image_size=64)
-    unknown, right = predictor(radiograph(64, 64)), predictor(radiograph(64, 64), side="R")
+    predictor = Predictor(Brightness(), image_size=64, localise=False)
+    unknown, right = predictor(radiograph(64, 64)).single(), predictor(radiograph(64, 64), side="R").single()
     assert unknown.side == "R"
     assert any("taken for a right hand" in note for note in unknown.notes)
     assert not any("taken for a right hand" in note for note in right.notes)
@@ -170,8 +179,11 @@ def wrist() -> np.ndarray:
 
 
 def test_mirrored_radiograph_of_the_other_hand_gives_the_mirrored_masks_exactly(network, wrist):
-    predictor = Predictor(network, image_size=64, detail_size=96)
-    right, left = predictor(wrist, side="R"), predictor(np.ascontiguousarray(wrist[:, ::-1]), side="L")
+    predictor = Predictor(network, image_size=64, detail_size=96, localise=False)
+    right, left = (
+        predictor(wrist, side="R").single(),
+        predictor(np.ascontiguousarray(wrist[:, ::-1]), side="L").single(),
+    )
     np.testing.assert_array_equal(left.masks, right.masks[..., ::-1])
     np.testing.assert_array_equal(left.probabilities, right.probabilities)
     np.testing.assert_array_equal(left.scores, right.scores)
@@ -181,9 +193,9 @@ def test_mirrored_radiograph_of_the_other_hand_gives_the_mirrored_masks_exactly(
 
 
 def test_a_batch_equals_its_radiographs_one_by_one(network, wrist):
-    predictor = Predictor(network, image_size=64)
+    predictor = Predictor(network, image_size=64, localise=False)
     radiographs = [wrist, wrist[10:120], wrist[:, :90]]
-    together, alone = predictor(radiographs, side="R"), [predictor(one, side="R") for one in radiographs]
+    together, alone = predictor(radiographs, side="R"), [predictor(one, side="R").single() for one in radiographs]
     assert [result.masks.shape for result in together] == [(14, *one.shape) for one in radiographs]
     for a, b in zip(together, alone, strict=True):
         assert (a.masks != b.masks).mean() < 1e-4
@@ -200,10 +212,10 @@ def test_weights_bring_sizes_and_thresholds(network, wrist, tmp_path):
         "thresholds": {"mask": 0.4, "erosion": 0.3},
     }
     save_weights(tmp_path / "best.safetensors", network, info)
-    loaded = Predictor.from_pretrained(tmp_path, field="whole")
+    loaded = Predictor.from_pretrained(tmp_path, localise=False)
     assert (loaded.image_size, loaded.detail_size, loaded.threshold) == (64, 96, 0.3)
-    direct = Predictor(network, image_size=64, detail_size=96, threshold=0.3, mask_threshold=0.4)
-    a, b = loaded(wrist, side="R"), direct(wrist, side="R")
+    direct = Predictor(network, image_size=64, detail_size=96, threshold=0.3, mask_threshold=0.4, localise=False)
+    a, b = loaded(wrist, side="R").single(), direct(wrist, side="R").single()
     np.testing.assert_array_equal(a.masks, b.masks)
     np.testing.assert_array_equal(a.probabilities, b.probabilities)
     assert a.model == "jointwrist_tiny"
@@ -220,18 +232,18 @@ def test_weights_that_are_not_there_or_not_for_radiographs_are_refused(tmp_path)
 
 def test_arrays_that_are_no_grey_image_are_refused(network):
     with pytest.raises(DataError, match="grey image"):
-        Predictor(network, image_size=64)(np.zeros((3, 64, 64), np.float32))
+        Predictor(network, image_size=64, localise=False)(np.zeros((3, 64, 64), np.float32))
 
 
 def test_file_names_say_the_side(network, wrist, tmp_path):
     picture = Image.fromarray((wrist / wrist.max() * 255).astype(np.uint8))
     for name in ("0001_0001_L.png", "0001_0001_R.png"):
         picture.save(tmp_path / name)
-    predictor = Predictor(network, image_size=64)
+    predictor = Predictor(network, image_size=64, localise=False)
     left, right = predictor([tmp_path / "0001_0001_L.png", tmp_path / "0001_0001_R.png"])
     assert (left.side, right.side) == ("L", "R")
     assert left.name == "0001_0001_L.png"
-    forced = predictor(tmp_path / "0001_0001_L.png", side="R")
+    forced = predictor(tmp_path / "0001_0001_L.png", side="R").single()
     np.testing.assert_array_equal(forced.masks, right.masks)
 
 

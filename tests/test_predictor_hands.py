@@ -28,7 +28,7 @@ def predictor():
         torch.nn.init.zeros_(model.decoder.mask_head.bias)
         model.erosion.other_embedding.normal_()
         model.erosion.token.weight.mul_(20)
-    return Predictor(model, image_size=SIZE, device="cpu")
+    return Predictor(model, image_size=SIZE, device="cpu", localise=False)
 
 
 def radiographs(count):
@@ -44,12 +44,12 @@ def test_both_hands_of_a_study_are_looked_at_together_in_any_order_and_batch(pre
     for name, pixels in zip(names, radiographs(5), strict=True):
         write_image(tmp_path / name, pixels)
     paths = [tmp_path / name for name in names]
-    alone = probabilities([predictor(path) for path in paths])
+    alone = probabilities([predictor(path).single() for path in paths])
     found = probabilities(predictor(paths, batch_size=2))
     assert (np.abs(found - alone) > 1e-3)[[0, 3]].any(1).all(), "a_L and a_R saw each other"
     np.testing.assert_allclose(found[[1, 2, 4]], alone[[1, 2, 4]], atol=1e-5)
     # what the network itself says of the two
-    pixels = torch.stack([torch.from_numpy(predictor(paths[i]).radiograph.pixels) for i in (0, 3)])[:, None]
+    pixels = torch.stack([torch.from_numpy(predictor(paths[i]).single().radiograph.pixels) for i in (0, 3)])[:, None]
     pixels[0] = pixels[0].flip(-1)
     with torch.no_grad():
         expected = predictor.model(pixels, other=torch.tensor([1, 0])).erosion_logits.sigmoid()[..., 0]
@@ -66,7 +66,7 @@ def test_dicom_radiographs_of_one_study_are_looked_at_together(predictor, tmp_pa
     study, pixels = generate_uid(), [(image * 4095).astype(np.uint16) for image in radiographs(3)]
     for name, side, uid, image in zip("xyz", "LRR", (study, generate_uid(), study), pixels, strict=True):
         save(make(image, Laterality=side, StudyInstanceUID=uid), tmp_path / name)
-    alone = probabilities([predictor(tmp_path / name) for name in "xyz"])
+    alone = probabilities([predictor(tmp_path / name).single() for name in "xyz"])
     found = probabilities(predictor(tmp_path, batch_size=1))
     changed = (np.abs(found - alone) > 1e-3).any(1)
     assert changed.tolist() == [True, False, True]
@@ -80,7 +80,7 @@ def test_a_network_without_the_option_gets_radiographs_in_their_order(tmp_path):
     assert list(radiograph_batches([*paths, np.zeros((2, 2))], 4, True)) == [[0, 2, 1, 3]]
     assert list(radiograph_batches([tmp_path / f"{x}_a_L.png" for x in "abc"], 1, True)) == [[0], [1], [2]]
     assert list(radiograph_batches([paths[0]] * 5, 2, True)) == [[0, 1], [2, 3], [4]]
-    assert not Predictor(create_model("jointwrist_tiny", encoder="conv"), device="cpu").pairs_hands
+    assert not Predictor(create_model("jointwrist_tiny", encoder="conv"), device="cpu", localise=False).pairs_hands
 
 
 def test_who_is_whose_other_hand():

@@ -55,20 +55,22 @@ def test_bones_tell_the_side_of_a_wrist_and_of_its_mirror_image(predictor, wrist
     for wrist in wrists:
         for pixels, side in ((wrist.image[0], wrist.side), (wrist.image[0][:, ::-1], "LR".replace(wrist.side, ""))):
             (found,) = predictor.locate(Radiograph(np.ascontiguousarray(pixels)))
-            assert found.side == side and found.field is None
-            assert found.cautions == found.notes == (f"The side {side} was told from the bones.",)
+            assert found.radiograph.side == side and found.crop is None
+            assert found.radiograph.cautions == found.radiograph.notes == (f"The side {side} was told from the bones.",)
 
 
 def test_a_stated_side_costs_one_look_and_an_unlikely_one_is_remarked_upon(predictor, left, looks):
     (found,) = predictor.locate(Radiograph(left.image[0], side="L"))
-    assert looks == ["L"] and not found.cautions
+    assert looks == ["L"] and not found.radiograph.cautions
     # a hand called by the wrong side either shows no wrist or gets a caution; it is never taken without a word
     try:
-        (wrong,) = locate(predictor.localiser, Radiograph(left.image[0], side="R"), turn=0)
+        (wrong,) = locate(predictor.localiser, Radiograph(left.image[0], side="R"), rotation=0)
     except DataError as error:
         assert "as a right hand" in str(error)
     else:
-        assert wrong.side == "R" and "its bones look like those of a left one" in wrong.cautions[-1]
+        assert (
+            wrong.radiograph.side == "R" and "its bones look like those of a left one" in wrong.radiograph.cautions[-1]
+        )
 
 
 FROM_BONES = "the side L was told from the bones"

@@ -10,6 +10,7 @@ from jointwrist.anatomy import bone_index
 from jointwrist.data.collimation import exposed_window
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import unpack_masks
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.postprocess import (
     NECK,
     clean_mask,
@@ -164,6 +165,10 @@ def test_no_bone_is_drawn_under_a_bar(side):
     pixels = np.random.default_rng(0).random((48, 64), dtype=np.float32)
     pixels[:9], pixels[:, :5] = 0.0, 0.0
     radiograph = Radiograph(pixels, side=side)
-    masks = Predictor(Everywhere(), image_size=32).predict([radiograph])[0].masks
+    masks = Predictor(Everywhere(), image_size=32, localise=False).predict([Placement(radiograph)])[0].masks
     assert masks[:, 9:, 5:].all() and not masks[:, :9].any() and not masks[:, :, :5].any()
-    assert Predictor(Everywhere(), image_size=32, tidy=False).predict([radiograph])[0].masks.all()
+    assert (
+        Predictor(Everywhere(), image_size=32, postprocess=False, localise=False)
+        .predict([Placement(radiograph)])[0]
+        .masks.all()
+    )

@@ -20,9 +20,9 @@ from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.candidates import Candidate
 from jointwrist.inference.locate import locate
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.rotation import ROTATIONS, rotated, rotated_boxes
-from jointwrist.inference.upright import upright
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 
@@ -59,10 +59,9 @@ def test_a_strip_is_turned_into_what_torch_takes(degrees):
 
 def test_a_field_is_upright_with_the_radiograph():
     pixels = radiograph(60, 90)
-    part = Radiograph(rotated(pixels, -90), turn=90, field=(10, 20, 40, 80))
-    x0, y0, x1, y1 = rotated_boxes(np.array(part.field), 90, part.pixels.shape)
-    np.testing.assert_array_equal(upright(part).pixels, pixels[y0:y1, x0:x1])
-    assert (upright(part).turn, upright(part).field) == (0, None)
+    part = Placement(Radiograph(rotated(pixels, -90)), crop=(10, 20, 40, 80), rotation=90)
+    x0, y0, x1, y1 = rotated_boxes(np.array(part.crop), 90, part.radiograph.pixels.shape)
+    np.testing.assert_array_equal(part.upright().pixels, pixels[y0:y1, x0:x1])
 
 
 @pytest.mark.parametrize("degrees", ROTATIONS[1:])
@@ -70,9 +69,9 @@ def test_a_field_is_upright_with_the_radiograph():
 def test_a_stated_turn_turns_every_result(side, degrees):
     pixels = radiograph(96, 70)
     pixels[:, :40] *= 0.5  # so that no box is symmetric
-    straight = Predictor(Mapping(), image_size=96)(pixels, side=side)
+    straight = Predictor(Mapping(), image_size=96, localise=False)(pixels, side=side).single()
     lying = Radiograph(rotated(pixels, -degrees), side=side)
-    predictor = Predictor(Mapping(), image_size=96, turn=degrees)
+    predictor = Predictor(Mapping(), image_size=96, rotation=degrees, localise=False)
     (result,) = predictor.predict(predictor.locate(lying))
     np.testing.assert_array_equal(result.radiograph.pixels, lying.pixels)
     np.testing.assert_array_equal(result.masks, rotated(straight.masks, -degrees))
@@ -85,9 +84,9 @@ def test_a_stated_turn_turns_every_result(side, degrees):
 @pytest.mark.parametrize("degrees", ROTATIONS[1:])
 def test_a_wrist_that_fills_a_turned_radiograph_is_found(predictor, wrist, degrees):
     (found,) = predictor.locate(replace(wrist, pixels=rotated(wrist.pixels, -degrees)))
-    assert (found.turn, found.field) == (degrees, None)
-    assert f"turned by {degrees} degrees clockwise" in found.notes[0]
-    masks = predictor.predict([wrist])[0].masks
+    assert (found.rotation, found.crop) == (degrees, None)
+    assert f"rotated by {degrees} degrees clockwise" in found.radiograph.notes[0]
+    masks = predictor.predict([Placement(wrist)])[0].masks
     np.testing.assert_array_equal(predictor.predict([found])[0].masks, rotated(masks, -degrees))
 
 
@@ -95,7 +94,7 @@ def test_a_wrist_that_fills_a_turned_radiograph_is_found(predictor, wrist, degre
 def test_a_wrist_that_looks_like_one_upside_down_is_seen_the_right_way_up(predictor, index):
     wrist = make_wrist(seed=7000, index=index, config=PhantomConfig(size=256))
     lying = Radiograph(rotated(wrist.image[0], 180), side=wrist.side)
-    assert [found.turn for found in predictor.locate(lying)] == [180]
+    assert [found.rotation for found in predictor.locate(lying)] == [180]
 
 
 @pytest.mark.parametrize(("upright_mm", "inverted_mm", "turn"), [(3.9, 1.0, 180), (1.0, 1.0, 0), (3.9, None, 0)])
@@ -118,7 +117,7 @@ def test_a_doubtful_wrist_is_held_against_those_of_the_other_turns(upright_mm, i
             return [] if distance is None else [Candidate((1.0, 1.0, 2.0), "R", distance, certainty)]
 
     radiograph = Radiograph(np.array([[1.0, 2.0], [3.0, 4.0]], np.float32), side="R")
-    assert [found.turn for found in locate(Finder(), radiograph)] == [turn]
+    assert [found.rotation for found in locate(Finder(), radiograph)] == [turn]
 
 
 def test_the_field_of_a_turned_hand_is_that_of_the_upright_one(predictor):
@@ -126,34 +125,34 @@ def test_the_field_of_a_turned_hand_is_that_of_the_upright_one(predictor):
     pixels = hand.image[0][:, 30:]
     (straight,) = predictor.locate(Radiograph(pixels))
     (found,) = predictor.locate(Radiograph(rotated(pixels, -90)))
-    assert (found.turn, found.side) == (90, hand.side)
-    assert found.field == tuple(rotated_boxes(np.array(straight.field), -90, pixels.shape).tolist())
+    assert (found.rotation, found.radiograph.side) == (90, hand.side)
+    assert found.crop == tuple(rotated_boxes(np.array(straight.crop), -90, pixels.shape).tolist())
     first, second = predictor.predict([straight, found])
     np.testing.assert_array_equal(second.masks, rotated(first.masks, -90))
-    left, top, right, bottom = found.field
-    assert f"x {left} to {right}, y {top} to {bottom}" in found.notes[1]
+    left, top, right, bottom = found.crop
+    assert f"x {left} to {right}, y {top} to {bottom}" in found.radiograph.notes[1]
 
 
 def test_an_upright_radiograph_is_looked_at_once(predictor, wrist, monkeypatch):
     looks, look = [], predictor.localiser._look
     monkeypatch.setattr(predictor.localiser, "_look", lambda *given: looks.append(given) or look(*given))
-    assert predictor.locate(wrist) == [wrist]
+    assert predictor.locate(wrist) == [Placement(wrist)]
     assert len(looks) == 1
 
 
 def test_the_command_takes_a_turn(wrist, tmp_path, capsys):
     write_image(tmp_path / f"lying_{wrist.side}.png", rotated(wrist.pixels, 90))
     command = ["predict", str(tmp_path / f"lying_{wrist.side}.png"), "-o", str(tmp_path / "out"), "--json"]
-    assert main([*command, "--turn", "0"]) == 2
+    assert main([*command, "--rotation", "0"]) == 2
     assert "no wrist was found" in capsys.readouterr().err
     told = []
-    for turn in ("auto", "270"):
-        assert main([*command, "--turn", turn]) == 0
+    for rotation in ("auto", "270"):
+        assert main([*command, "--rotation", rotation]) == 0
         told.append(capsys.readouterr().out)
     assert all('"turn": 270' in line for line in told)
     assert "look at the overlay" in told[0] and "look at the overlay" not in told[1]  # who says it knows it
     with pytest.raises(SystemExit):
-        main([*command, "--turn", "45"])
+        main([*command, "--rotation", "45"])
     assert "45 is not auto, 0, 90, 180 or 270" in capsys.readouterr().err
 
 
@@ -161,8 +160,8 @@ def test_dicom_results_lie_on_the_radiograph_as_it_was_taken(predictor, wrist, t
     grey = (rotated(wrist.pixels[10:], 90) * 4095).astype(np.uint16)
     uids = {"StudyInstanceUID": generate_uid(), "SeriesInstanceUID": generate_uid()}
     path = save(make(grey, Laterality=wrist.side, **uids), tmp_path / "lying.dcm")
-    result = predictor(path)
-    assert result.radiograph.turn == 270
+    result = predictor(path).single()
+    assert result.placement.rotation == 270
     seg, sr = (pydicom.dcmread(write(tmp_path / "made.dcm")) for write in (result.save_seg, result.save_sr))
     np.testing.assert_array_equal(seg.pixel_array, result.masks)
     regions = [element.value for element in sr.iterall() if element.keyword == "GraphicData"]
@@ -176,7 +175,7 @@ def test_dicom_results_lie_on_the_radiograph_as_it_was_taken(predictor, wrist, t
 
 def test_what_the_benchmark_counts(wrist, monkeypatch):
     for degrees, verdict in ((90, "right"), (0, "wrong"), (None, "wrong")):
-        monkeypatch.setattr(benchmark, "locate", lambda localiser, radiograph: [replace(radiograph, turn=90)])
+        monkeypatch.setattr(benchmark, "locate", lambda localiser, radiograph: [Placement(radiograph, rotation=90)])
         assert benchmark.verdict(None, wrist, degrees) == verdict
 
     def refuse(localiser, radiograph):

@@ -76,7 +76,7 @@ def test_boxes_come_back_to_the_radiograph(view):
 @pytest.mark.parametrize("side", ["L", "R"])
 def test_views_of_a_network_that_follows_the_radiograph_agree(side):
     pixels = radiograph(150, 97)
-    result = Predictor(Brightness(), image_size=96)(pixels, side=side, tta=True)
+    result = Predictor(Brightness(), image_size=96, localise=False)(pixels, side=side, tta=True).single()
     for bone in range(1, 13):
         assert dice(result.masks[bone], pixels > (bone + 1) / 16) > 0.95
         assert result.uncertainty.bone_dice[bone] > 0.93
@@ -88,7 +88,7 @@ def test_views_of_a_network_that_follows_the_radiograph_agree(side):
 
 
 def test_masks_that_do_not_follow_the_radiograph_are_told_by_their_spread():
-    result = Predictor(Stubborn(), image_size=96)(radiograph(96, 96), side="R", tta=True)
+    result = Predictor(Stubborn(), image_size=96, localise=False)(radiograph(96, 96), side="R", tta=True).single()
     assert (result.uncertainty.bone_dice[:13] < 0.93).all()
     assert np.isnan(result.uncertainty.bone_dice[13])
     assert np.isnan(result.uncertainty.probability_sd).all()
@@ -96,7 +96,7 @@ def test_masks_that_do_not_follow_the_radiograph_are_told_by_their_spread():
 
 def test_probability_is_the_mean_and_its_spread_the_standard_deviation():
     network = Sceptic()
-    result = Predictor(network, image_size=64)(radiograph(64, 64), side="R", tta=True)
+    result = Predictor(network, image_size=64, localise=False)(radiograph(64, 64), side="R", tta=True).single()
     assert len(network.seen) == 5 and len(set(network.seen)) > 1
     np.testing.assert_allclose(result.probabilities[:4], np.mean(network.seen), rtol=1e-5)
     np.testing.assert_allclose(result.uncertainty.probability_sd[:4], np.std(network.seen, ddof=1), rtol=1e-4)
@@ -112,18 +112,18 @@ def test_probability_is_the_mean_and_its_spread_the_standard_deviation():
 
 def test_raw_outputs_are_averaged_as_they_are():
     pixels = radiograph(96, 96)
-    result = Predictor(Segmenter(), image_size=96, raw_output=True)(pixels, side="R", tta=True)
+    result = Predictor(Segmenter(), image_size=96, raw_output=True, localise=False)(pixels, side="R", tta=True).single()
     assert dice(result.masks[3], 20 * (pixels - 4 / 16) > 0.5) > 0.97
 
 
 def test_without_augmentation_there_is_no_spread():
-    result = Predictor(Brightness(), image_size=64)(radiograph(64, 64), side="R")
+    result = Predictor(Brightness(), image_size=64, localise=False)(radiograph(64, 64), side="R").single()
     assert result.uncertainty is None
     assert "probability_sd" not in json.dumps(result.to_dict())
 
 
 def test_a_folder_and_a_batch_size(tmp_path):
-    predictor = Predictor(Brightness(), image_size=48)
+    predictor = Predictor(Brightness(), image_size=48, localise=False)
     for index in range(5):
         Image.fromarray((radiograph(48 + index, 48) * 255).astype(np.uint8)).save(tmp_path / f"{index}_R.png")
     results = predictor(tmp_path, batch_size=2)

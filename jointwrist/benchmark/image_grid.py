@@ -41,8 +41,9 @@ def measure_radiographs(accelerator: Accelerator, jobs: Iterable[Job], dataset: 
 
 def _measure(accelerator: Accelerator, job: Job, dataset: RamW600, grid: str) -> None:
     """Measure the network of a job on its test radiographs, each taken whole as it shows one wrist."""
-    predictor = Predictor.from_pretrained(job.folder / BEST, accelerator.device, field="whole")
-    predictor.tidy = grid == "image"
+    predictor = Predictor.from_pretrained(
+        job.folder / BEST, accelerator.device, localise=False, postprocess=grid == "image"
+    )
     cases = load_run_data(job.config, dataset, ("test",)).test.cases
     results = evaluate_radiographs(accelerator, predictor, cases, job.config.optim.batch_size)
     if accelerator.is_main_process:

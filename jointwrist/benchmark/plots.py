@@ -27,9 +27,9 @@ def write_plots(folder: Path, jobs: list[Job], dataset: RamW600, wrists: int = 4
         if history.is_file():  # foundation models were not trained
             write_curves(Path(folder) / "plots" / f"{job.folder.name}.png", pd.read_csv(history), job.config.model)
         if job.config.task == "joint":
-            predictor = Predictor.from_pretrained(job.folder / BEST, field="whole")
+            predictor = Predictor.from_pretrained(job.folder / BEST, localise=False)
             for case in dataset.segmentation("test")[:wrists]:
-                result = predictor(case.image, side=case.side)
+                result = predictor(case.image, side=case.side).single()
                 path = Path(folder) / "overlays" / f"{job.folder.name}-{case.identifier}.png"
                 with atomic(path) as temporary:
                     result.plot().save(temporary, format="png")

@@ -20,8 +20,9 @@ from jointwrist.anatomy import BONE_NAMES
 from jointwrist.bundle.network import EROSION_OUTPUTS
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.errors import DataError
-from jointwrist.inference.predictor import Predictor, read_radiograph
+from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import WristResult
+from jointwrist.inference.sources import read_radiograph
 from jointwrist.inference.views import Prediction
 
 #: Name of the entry that stands for `LoadRadiographd` among the operations applied to an image.
@@ -49,7 +50,7 @@ class LoadRadiographd(MapTransform):
     """Read a radiograph as `Predictor` does: DICOM, BMP, PNG, JPEG or TIFF; find the wrist, its side and rotation.
 
     The image becomes (1, D, D) float32 from 0 to 1, a right hand with the fingers upwards; D is the predictor's
-    `detail_size`. Its `applied_operations` hold the radiograph, by which `RestoreResultd` finds the way back. A
+    `detail_size`. Its `applied_operations` hold the `Placement`, by which `RestoreResultd` finds the way back. A
     radiograph of both hands becomes a list of two items, which MONAI's `Dataset` and `DataLoader` take as they take
     crops.
 
@@ -76,9 +77,9 @@ class LoadRadiographd(MapTransform):
         for wrist in wrists:
             image = MetaTensor(
                 self.predictor.inputs([wrist])[0],
-                meta={"filename_or_obj": str(path), "spatial_shape": np.array(wrist.pixels.shape)},
+                meta={"filename_or_obj": str(path), "spatial_shape": np.array(wrist.radiograph.pixels.shape)},
             )
-            image.push_applied_operation({"class": _LOADED, "radiograph": wrist, "hands": len(wrists)})
+            image.push_applied_operation({"class": _LOADED, "placement": wrist, "hands": len(wrists)})
             items.append({**data, key: image})
         return items[0] if len(items) == 1 else items
 
@@ -105,7 +106,7 @@ class RestoreResultd(MapTransform):
         """Restore one item of a batch that was taken apart."""
         (key,) = self.keys
         loaded = _loaded(data[self.image_key])
-        result = self.predictor.results([loaded["radiograph"]], _prediction(data[key]))[0]
+        result = self.predictor.results([loaded["placement"]], _prediction(data[key]))[0]
         meta = {**data[self.image_key].meta, "channel_names": list(BONE_NAMES)}
         return {
             **data,

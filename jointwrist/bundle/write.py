@@ -74,7 +74,7 @@ def write_bundle(weights: Path, folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder}: exists already; name a new folder")
     _, info = read_weights(weights)
-    network = WristNetwork(Predictor.from_pretrained(weights, "cpu", field="whole"))
+    network = WristNetwork(Predictor.from_pretrained(weights, "cpu", localise=False))
     side = network.predictor.detail_size
     example = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

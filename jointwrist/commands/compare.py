@@ -10,62 +10,62 @@ from typing import TYPE_CHECKING, Any
 
 from jointwrist.commands.shared import (
     UsageError,
-    add_device,
-    add_field,
+    add_predictor,
     add_side,
-    add_turn,
-    add_weights,
     columns,
     counted,
+    load_predictor,
 )
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
-    from jointwrist.data.radiograph import Radiograph
+    from jointwrist.inference.placement import Placement
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Say what the command takes."""
+    """Add the command."""
     parser = commands.add_parser(
         "compare",
         help="compare two visits of one wrist",
-        description="Lay a follow-up over its baseline by the bones; write what changed in erosion, bone area and joint"
-        " space, and a picture of both outlines.",
+        description="Register a follow-up to its baseline by the bones; write the changes in erosion, bone area and"
+        " joint space, and a picture of both outlines.",
     )
     parser.add_argument(
-        "baseline", type=Path, metavar="BASELINE", help="earlier radiograph, such as a DICOM or PNG file"
+        "baseline", type=Path, metavar="BASELINE", help="earlier radiograph (BMP, PNG, JPEG, TIFF or DICOM)"
     )
     parser.add_argument("followup", type=Path, metavar="FOLLOWUP", help="later radiograph of the same wrist")
-    add_weights(parser)
-    parser.add_argument("-o", "--out", type=Path, default=Path("comparison"), help="folder (default: %(default)s)")
+    add_predictor(parser)
+    parser.add_argument(
+        "-o", "--out", type=Path, default=Path("comparison"), help="folder of the results (default: %(default)s)"
+    )
     add_side(parser)
-    add_device(parser)
     parser.add_argument(
         "--between",
         nargs="+",
         metavar="BONE:BONE",
-        help="joint spaces to measure, such as Scaphoid:Lunate (default: those read for the Sharp score)",
+        help="joint spaces to measure, such as Scaphoid:Lunate (default: those of the Sharp/van der Heijde score)",
     )
     parser.add_argument(
         "--spacing",
         nargs="+",
         type=float,
         metavar="MM",
-        help="pixel spacing of radiographs that state none, for lengths in mm; two values where the radiographs differ",
+        help="pixel spacing of radiographs that state none, for lengths in mm; two values, the baseline's first, where"
+        " they differ",
     )
-    add_field(parser)
-    add_turn(parser)
     parser.add_argument(
         "--window",
         nargs="+",
         type=counted,
         default=[0],
         metavar="N",
-        help="which of several windows or VOI LUTs of the DICOM images, 0 is the first; two values where they differ"
-        " (default: 0)",
+        help="index of the window or VOI LUT of DICOM radiographs that have several; two values, the baseline's first,"
+        " where they differ (default: 0)",
     )
     parser.add_argument(
-        "--deidentify", action="store_true", help="call the radiographs baseline and followup in place of their names"
+        "--deidentify",
+        action="store_true",
+        help="call the radiographs baseline and followup instead of using their file names",
     )
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
     parser.set_defaults(run=compare)
@@ -75,7 +75,8 @@ def compare(arguments: argparse.Namespace) -> int:
     """Compare two visits of one wrist."""
     from jointwrist.inference.comparison import compare as compare_visits
     from jointwrist.inference.joint_space import SPACES
-    from jointwrist.inference.predictor import Predictor, read_radiograph
+    from jointwrist.inference.sources import read_radiograph
+    from jointwrist.outputs.comparison_picture import save_comparison
 
     spaces = [bone_pair(text) for text in arguments.between] if arguments.between else SPACES
     visits = zip(("baseline", "followup"), two_spacings(arguments.spacing), two_windows(arguments.window), strict=True)
@@ -85,10 +86,10 @@ def compare(arguments: argparse.Namespace) -> int:
         )
         for visit, spacing, window in visits
     ]
-    predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field, arguments.turn)
-    radiographs = [one_wrist(predictor.locate(radiograph)) for radiograph in radiographs]
-    comparison = compare_visits(*(predictor.predict([radiograph])[0] for radiograph in radiographs), spaces)
-    comparison.save(arguments.out)
+    predictor = load_predictor(arguments)
+    wrists = [one_wrist(predictor.locate(radiograph)) for radiograph in radiographs]
+    comparison = compare_visits(*(predictor.predict([wrist])[0] for wrist in wrists), spaces)
+    save_comparison(comparison, arguments.out)
     if arguments.json:
         print(json.dumps(comparison.to_dict()))
         return 0
@@ -97,22 +98,22 @@ def compare(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def one_wrist(found: Sequence[Radiograph]) -> Radiograph:
-    """Return a radiograph with the field of its only wrist.
+def one_wrist(placements: Sequence[Placement]) -> Placement:
+    """Return the only wrist of a radiograph.
 
     Raises:
         DataError: The radiograph shows two.
     """
-    if len(found) > 1:
-        raise DataError(f"{found[0].source}: shows both hands; say with --side which one to compare")
-    return found[0]
+    if len(placements) > 1:
+        raise DataError(f"{placements[0].radiograph.source}: shows both hands; state with --side which one to compare")
+    return placements[0]
 
 
 def two_spacings(given: Sequence[float] | None) -> tuple[float | None, float | None]:
-    """Return the pixel spacing of either radiograph from the values of `--spacing`: none, one for both, or two.
+    """Return the pixel spacings of baseline and follow-up from no value, one for both, or two of `--spacing`.
 
     Raises:
-        UsageError: There are more, or one is no pixel spacing in mm.
+        UsageError: There are more, or one is not a pixel spacing in mm.
     """
     from jointwrist.data.spacing import SPACING_RANGE, parse_spacing
 
@@ -125,7 +126,7 @@ def two_spacings(given: Sequence[float] | None) -> tuple[float | None, float | N
 
 
 def two_windows(given: Sequence[int]) -> tuple[int, int]:
-    """Return the window of either radiograph from the values of `--window`: one for both, or two.
+    """Return the windows of baseline and follow-up from one value for both, or two, of `--window`.
 
     Raises:
         UsageError: There are more.
@@ -153,7 +154,7 @@ def bone_pair(text: str) -> tuple[int, int]:
 
 
 def change_tables(change: dict[str, Any]) -> str:
-    """Set a comparison as three aligned tables, between its warnings and its notes."""
+    """Format a comparison as three aligned tables, between its warnings and its notes."""
 
     def show(value: float | str | None, form: str = "") -> str:
         return "-" if value is None else format(value, form)

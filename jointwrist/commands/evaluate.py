@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jointwrist.commands.evaluate_predictions import add_arguments, evaluate_predictions
-from jointwrist.commands.shared import UsageError, add_field, complain, is_main_process, positive, print_log
+from jointwrist.commands.shared import (
+    OldName,
+    UsageError,
+    add_field,
+    complain,
+    is_main_process,
+    positive,
+    print_log,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -38,7 +46,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     group = parser.add_argument_group("with --grid image")
     add_field(group)
-    group.add_argument("--raw", action="store_true", help="measure masks without the postprocessing of `predict`")
+    group.add_argument(
+        "--no-postprocess",
+        dest="postprocess",
+        action="store_false",
+        help="measure masks without the postprocessing of `predict`",
+    )
+    group.add_argument("--raw", dest="postprocess", nargs=0, const=False, action=OldName, new="--no-postprocess")
     group.add_argument(
         "--batch-size", type=positive, default=4, metavar="N", help="radiographs at once (default: %(default)s)"
     )
@@ -60,8 +74,8 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
     from jointwrist.engine.renamed_keys import current_keys
 
     on_image = arguments.grid == "image"
-    if arguments.raw and not on_image:
-        raise UsageError("--raw is for --grid image: on the network's grid masks are measured as they are")
+    if not arguments.postprocess and not on_image:
+        raise UsageError("--no-postprocess is for --grid image: on the network's grid masks are not postprocessed")
     if arguments.set and on_image:
         raise UsageError("--set is for --grid network: on the image grid radiographs are predicted as the weights say")
     print_log()
@@ -81,9 +95,13 @@ def _evaluate_on_image_grid(arguments: argparse.Namespace) -> int:
 
     evaluation = open_evaluation(arguments.weights, arguments.data, arguments.split)
     accelerator, cases = evaluation.accelerator, evaluation.cases
-    predictor = Predictor.from_pretrained(evaluation.path, accelerator.device, arguments.field)
-    predictor.tidy = not arguments.raw
-    results = evaluate_radiographs(accelerator, predictor, cases, arguments.batch_size, complain)
+    predictor = Predictor.from_pretrained(
+        evaluation.path,
+        accelerator.device,
+        localise=arguments.field == "auto",
+        postprocess=arguments.postprocess,
+    )
+    results = evaluate_radiographs(accelerator, predictor, cases, arguments.batch_size, complain, progress=True)
     measured = {entry["case"] for entries in results.values() for entry in entries}
     missing = len({case.identifier for case in cases} - measured)
     if missing and is_main_process():

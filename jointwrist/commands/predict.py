@@ -1,4 +1,4 @@
-"""`jointwrist predict`: radiographs to overlays, scores and masks."""
+"""`jointwrist predict`: overlays, scores and masks of radiographs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 
 from jointwrist.commands.shared import (
     UsageError,
-    add_device,
-    add_field,
+    add_predictor,
     add_side,
-    add_turn,
-    add_weights,
     add_window,
     complain,
+    load_predictor,
     positive,
 )
 from jointwrist.errors import DataError, require
@@ -25,42 +23,49 @@ from jointwrist.errors import DataError, require
 if TYPE_CHECKING:
     from jointwrist.inference.result import WristResult
 
-#: Side in pixels of a radiograph on the sheet of all predictions.
+#: Side in pixels of a radiograph on the sheet.
 SHEET_TILE = 360
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Say what the command takes."""
+    """Add the command."""
     parser = commands.add_parser(
         "predict",
-        help="segment and score radiographs",
-        description="Write an overlay, the scores and bones found as JSON, and the masks of every radiograph.",
+        help="segment the bones and score the joints of radiographs",
+        description="Write an overlay, the bones and scores as JSON, and the masks of each radiograph.",
     )
     parser.add_argument(
-        "radiographs", nargs="*", type=Path, metavar="FILE", help="BMP, PNG, JPEG, TIFF or DICOM, or a folder"
+        "radiographs",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help="radiograph (BMP, PNG, JPEG, TIFF or DICOM), or folder that is searched for them",
     )
-    add_weights(parser)
-    parser.add_argument("-o", "--out", type=Path, default=Path("predictions"), help="folder (default: %(default)s)")
+    add_predictor(parser)
+    parser.add_argument(
+        "-o", "--out", type=Path, default=Path("predictions"), help="folder of the results (default: %(default)s)"
+    )
     add_side(parser)
-    add_device(parser)
     parser.add_argument(
-        "--batch-size", type=positive, default=4, metavar="N", help="radiographs at once (default: %(default)s)"
+        "--batch-size", type=positive, default=4, metavar="N", help="radiographs per batch (default: %(default)s)"
     )
     parser.add_argument(
-        "--tta", action="store_true", help="average over five views of each radiograph and say how far they lie apart"
+        "--tta",
+        action="store_true",
+        help="average over five views of each radiograph and report how far they agree; takes five times as long",
     )
-    add_field(parser)
-    add_turn(parser)
     add_window(parser)
-    parser.add_argument("--sheet", type=Path, metavar="FILE", help="also draw all radiographs on one PNG or JPEG")
-    parser.add_argument("--json", action="store_true", help="print the results as JSON lines")
+    parser.add_argument(
+        "--sheet", type=Path, metavar="FILE", help="also draw all radiographs on one picture, a .png or .jpg"
+    )
+    parser.add_argument("--json", action="store_true", help="print the results as JSON, one line per wrist")
     parser.add_argument(
         "--dicom",
         nargs="?",
         const="seg,sr",
         metavar="KINDS",
-        help="also write DICOM objects of DICOM radiographs, some of seg (segmentation), sr (structured report), pr"
-        " (presentation state) and sc (overlay as a secondary capture), by commas (default: seg,sr)",
+        help="also write DICOM objects of DICOM radiographs; comma-separated list of seg (segmentation), sr (structured"
+        " report), pr (presentation state) and sc (overlay as a secondary capture) (default: seg,sr)",
     )
     parser.add_argument(
         "--also",
@@ -73,28 +78,29 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--for",
         dest="tool",
         choices=("coco", "labelme", "nifti", "seg.nrrd"),
-        help="also write radiographs and masks into OUT/TOOL to be corrected by hand, and for `jointwrist data import`",
+        help="also write radiographs and masks to OUT/TOOL, in a format in which they can be corrected by hand and"
+        " imported with `jointwrist data import`",
     )
     parser.add_argument(
         "--deidentify",
         action="store_true",
-        help="leave patient and study empty and replace the UIDs in DICOM files; number the images in place of their"
-        " names",
+        help="number the radiographs instead of using their file names, and leave patient and study empty and replace"
+        " the UIDs in DICOM files",
     )
     parser.set_defaults(run=predict, misused=parser.error)
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """Predict radiographs; one that cannot be read is named, and the others go on."""
+    """Predict radiographs; one that cannot be read is reported, and the others go on."""
     kinds = dicom_kinds(arguments)
     radiographs = list(dict.fromkeys(given_radiographs(arguments)))
     stems = neutral_stems(radiographs) if arguments.deidentify else output_stems(radiographs)
     from jointwrist.data.export_dataset import Export
-    from jointwrist.inference.predictor import Predictor
     from jointwrist.outputs.annotation import drawn_result
     from jointwrist.outputs.dicom_objects import BUILDERS
     from jointwrist.outputs.dicom_source import save_dataset
     from jointwrist.outputs.mask_files import MASK_FILES
+    from jointwrist.outputs.result_files import save_result
     from jointwrist.outputs.sheet import draw_tile, picture_format, save_sheet
 
     if kinds:
@@ -104,7 +110,7 @@ def predict(arguments: argparse.Namespace) -> int:
     if arguments.sheet:
         picture_format(arguments.sheet)
     export = Export(arguments.out / arguments.tool, arguments.tool) if arguments.tool else None
-    predictor = Predictor.from_pretrained(arguments.weights, arguments.device, arguments.field, arguments.turn)
+    predictor = load_predictor(arguments)
     failures, tiles, taken, written = [], [], set(stems), 0
 
     def fail(error: DataError) -> None:
@@ -123,7 +129,7 @@ def predict(arguments: argparse.Namespace) -> int:
     for index, results in done:
         for result in results:
             stem = stems[index] if len(results) == 1 else hand_stem(stems[index], result.side, taken)
-            result.save(arguments.out, stem)
+            save_result(result, arguments.out, stem)
             written += 1
             for kind in arguments.also:
                 MASK_FILES[kind].save(result, arguments.out / f"{stem}{MASK_FILES[kind].ending}")
@@ -161,7 +167,7 @@ def mask_files(text: str) -> tuple[str, ...]:
 
 
 def dicom_kinds(arguments: argparse.Namespace) -> list[str]:
-    """Return the DICOM objects that `--dicom` asks for; what it took of the radiographs goes back to them.
+    """Return the kinds of DICOM objects that `--dicom` asks for; a radiograph that it took goes back to the others.
 
     Raises:
         UsageError: A kind is unknown.
@@ -183,9 +189,9 @@ def dicom_kinds(arguments: argparse.Namespace) -> list[str]:
 
 
 def given_radiographs(arguments: argparse.Namespace) -> Iterator[Path]:
-    """Yield the radiographs that the command line names; its messages number what they must not name.
+    """Yield the radiographs that the command line names, and report what folders hold besides.
 
-    What folders hold besides is said.
+    With `--deidentify`, messages number the arguments instead of naming them.
 
     Raises:
         DataError: A path does not exist, or a folder holds no radiographs.
@@ -204,15 +210,15 @@ def given_radiographs(arguments: argparse.Namespace) -> Iterator[Path]:
 
 
 def neutral_stems(radiographs: Sequence[Path]) -> list[str]:
-    """Number the radiographs in their order: file names often hold a patient's name or number."""
+    """Number the radiographs in their order, as file names often hold a patient's name or number."""
     return [f"film-{number:03d}" for number, _ in enumerate(radiographs, 1)]
 
 
 def output_stems(radiographs: Sequence[Path]) -> list[str]:
-    """Name the output of each image after it, with its ending and as many of its folders as tell it from the others.
+    """Name the output of each radiograph after its file, with as much of its path as tells it from the others.
 
     Raises:
-        UsageError: Two radiographs would have one name all the same.
+        UsageError: Two radiographs would still have the same name.
     """
     stems = [radiograph.stem for radiograph in radiographs]
     for parts in range(1, max((len(radiograph.parts) for radiograph in radiographs), default=0) + 1):
@@ -234,7 +240,7 @@ def output_stems(radiographs: Sequence[Path]) -> list[str]:
 
 
 def hand_stem(stem: str, side: str, taken: set[str]) -> str:
-    """Name the output of one of a image's two hands by its side, as no other output is named, and take the name."""
+    """Name the output of one of two hands on a radiograph by its side, and add the name to those `taken`."""
     while f"{stem}_{side}" in taken:
         stem += "_both"
     taken.add(f"{stem}_{side}")
@@ -242,10 +248,10 @@ def hand_stem(stem: str, side: str, taken: set[str]) -> str:
 
 
 def summary(result: WristResult) -> str:
-    """One line on a result, with what puts it in doubt."""
+    """Summarise a result in one line, with what puts it in doubt."""
     from jointwrist.anatomy import JOINTS, LEVEL_LABELS
 
-    hand = {"L": ", left hand", "R": ", right hand"}[result.side] if result.radiograph.field else ""
+    hand = {"L": ", left hand", "R": ", right hand"}[result.side] if result.placement.crop else ""
     text = f"{result.name}{hand}: {len(result.bones)} of 14 bones"
     if result.scored.any():
         eroded = [

@@ -1,4 +1,4 @@
-"""What several commands have in common."""
+"""Options, messages and tables that several commands share."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jointwrist.text import printable
 
 if TYPE_CHECKING:
+    from jointwrist.inference.predictor import Predictor
     from jointwrist.registry import ModelSpec
 
 
 class UsageError(ValueError):
-    """The command line asks for something that does not exist."""
+    """The command line asks for something that does not exist or cannot be done."""
 
 
 def complain(error: Exception | str) -> None:
@@ -48,7 +49,7 @@ def is_main_process() -> bool:
 
 
 def known_model(name: str) -> ModelSpec:
-    """Return what the registry knows of a model.
+    """Return the registry's entry of a model.
 
     Raises:
         UsageError: No model has this name; the message suggests the nearest ones.
@@ -62,64 +63,92 @@ def known_model(name: str) -> ModelSpec:
 
 
 def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Set rows as aligned columns; those in `right` flush right."""
+    """Format rows as aligned columns; those in `right` are flush right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     form = "  ".join(f"{{:{'>' if i in right else '<'}{width}}}" for i, width in enumerate(widths))
     return "\n".join(form.format(*row).rstrip() for row in rows)
 
 
-def add_weights(parser: argparse.ArgumentParser) -> None:
-    """Take `--weights`."""
+class OldName(argparse.Action):
+    """Take an option by its old name for one more version, with a warning that names the new one.
+
+    Args:
+        new: The new option, as it is written on the command line.
+    """
+
+    def __init__(self, *arguments: Any, new: str, **keywords: Any):
+        super().__init__(*arguments, default=argparse.SUPPRESS, help=argparse.SUPPRESS, **keywords)
+        self.new = new
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None):
+        """Store the value for the new option."""
+        complain(f"warning: {option_string} is now called {self.new}")
+        setattr(namespace, self.dest, self.const if self.nargs == 0 else values)
+
+
+def add_predictor(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `load_predictor`."""
     parser.add_argument(
         "-w",
         "--weights",
         default="jointwrist_tiny",
-        help="weight file, folder of a training run, name of shipped weights, or hub repository (default: %(default)s)",
+        help="weight file, folder of a training run, name of weights that come with the package, or Hugging Face"
+        " repository (default: %(default)s)",
+    )
+    add_device(parser)
+    add_field(parser)
+    parser.add_argument(
+        "--rotation",
+        type=_rotation,
+        metavar="auto|0|90|180|270",
+        help="degrees clockwise by which radiographs must be rotated for the fingers to point upwards; auto tries the"
+        " other rotations where no wrist is found as the radiograph lies (default: auto)",
+    )
+    parser.add_argument("--turn", dest="rotation", type=_rotation, action=OldName, new="--rotation")
+
+
+def load_predictor(arguments: argparse.Namespace) -> Predictor:
+    """Load the predictor that the options of `add_predictor` describe."""
+    from jointwrist.inference.predictor import Predictor
+
+    return Predictor.from_pretrained(
+        arguments.weights, arguments.device, localise=arguments.field == "auto", rotation=arguments.rotation
     )
 
 
 def add_side(parser: argparse.ArgumentParser) -> None:
-    """Take `--side`."""
+    """Add `--side`."""
     parser.add_argument(
-        "--side", choices=("L", "R"), help="hand on the radiographs; a DICOM header that names one stands"
+        "--side",
+        choices=("L", "R"),
+        help="hand on the radiographs; a DICOM header that states the side takes precedence",
     )
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
-    """Take `--device`."""
+    """Add `--device`."""
     parser.add_argument("--device", help="such as cpu or cuda:1 (default: a GPU if there is one)")
 
 
 def add_field(parser: argparse.ArgumentParser) -> None:
-    """Take `--field`."""
+    """Add `--field`."""
     parser.add_argument(
         "--field",
         choices=("auto", "whole"),
         default="auto",
-        help="auto finds the wrist on images of a whole hand or of both, and refuses images without one; whole takes"
-        " every radiograph as it is (default: %(default)s)",
-    )
-
-
-def add_turn(parser: argparse.ArgumentParser) -> None:
-    """Take `--turn`."""
-    parser.add_argument(
-        "--turn",
-        type=_turn,
-        metavar="auto|0|90|180|270",
-        help="degrees clockwise by which the images must be turned for the fingers to point upwards; auto tries the"
-        " others where no wrist is found on a radiograph as it lies (default: auto)",
+        help="auto finds the wrist on radiographs of a whole hand or of both hands and refuses radiographs without one;"
+        " whole takes every radiograph as it is (default: %(default)s)",
     )
 
 
 def add_window(parser: argparse.ArgumentParser) -> None:
-    """Take `--window`."""
+    """Add `--window`."""
     parser.add_argument(
         "--window",
         type=counted,
         default=0,
         metavar="N",
-        help="which of several windows or VOI LUTs of a DICOM radiograph, 0 is the first (default: %(default)s)",
+        help="index of the window or VOI LUT of a DICOM radiograph that has several (default: %(default)s)",
     )
 
 
@@ -133,7 +162,7 @@ def counted(text: str) -> int:
     return _at_least(0, text)
 
 
-def _turn(text: str) -> int | None:
+def _rotation(text: str) -> int | None:
     if text not in ("auto", "0", "90", "180", "270"):
         raise argparse.ArgumentTypeError(f"{text} is not auto, 0, 90, 180 or 270")
     return None if text == "auto" else int(text)

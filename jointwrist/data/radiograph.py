@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,9 +28,6 @@ class Radiograph:
         source: The file, or the name given in its place; None for an array.
         study: Key that the radiographs of one study share, or None if unknown. It may name a patient and is not part
             of the repr.
-        field: Left, top, right and bottom of the part in pixels that shows the wrist; None where all of it does.
-        turn: Degrees clockwise, a multiple of 90, by which the radiograph must be turned for the fingers to point
-        upwards.
         cautions: Those of the notes that put all of a result in doubt, such as another view; commands print them.
         aspect: Height of a pixel over its width.
     """
@@ -42,8 +39,6 @@ class Radiograph:
     header: Dataset | None = dataclasses.field(default=None, repr=False)
     source: Path | None = None
     study: str | None = dataclasses.field(default=None, repr=False)
-    field: tuple[int, int, int, int] | None = None
-    turn: int = 0
     cautions: tuple[str, ...] = ()
     aspect: float = 1.0
 
@@ -61,15 +56,3 @@ class Radiograph:
     def side_stated(self) -> bool:
         """Whether the header names the hand, over which nobody else has a say."""
         return self.header is not None and stated_laterality(self.header) in ("L", "R")
-
-    @property
-    def wrist(self) -> np.ndarray:
-        """Return the (h, w) pixels of the field."""
-        if self.field is None:
-            return self.pixels
-        left, top, right, bottom = self.field
-        return self.pixels[top:bottom, left:right]
-
-    def cropped(self) -> Radiograph:
-        """Return the field as a radiograph of its own."""
-        return replace(self, pixels=self.wrist, field=None)

@@ -10,9 +10,7 @@ import numpy as np
 from jointwrist.data.batches.hand_pairs import other_hands
 from jointwrist.data.load import study_of
 from jointwrist.data.radiograph import Radiograph
-
-#: A radiograph as a file, or as an (H, W) array.
-Source = str | Path | np.ndarray
+from jointwrist.inference.sources import Source
 
 
 def radiograph_batches(sources: Sequence[Source], size: int, whole_studies: bool) -> Iterator[list[int]]:

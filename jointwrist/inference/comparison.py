@@ -1,8 +1,7 @@
-"""Two visits of one wrist: what changed in erosion, bone area and joint space."""
+"""Comparison of two visits of one wrist: changes in erosion, bone area and joint space."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,36 +11,31 @@ import numpy as np
 
 from jointwrist.anatomy import BONES, JOINTS, LEVEL_LABELS
 from jointwrist.errors import DataError
-from jointwrist.files import atomic, write_text
 from jointwrist.inference.joint_space import SPACES, JointSpace, joint_space
 from jointwrist.inference.registration import Similarity, register
 from jointwrist.inference.result import WristResult
-from jointwrist.inference.upright import square_result
 from jointwrist.inference.visits import visit_cautions
 from jointwrist.text import NOTICE
 
 if TYPE_CHECKING:
     from PIL import Image
 
-BASELINE_COLOUR, FOLLOWUP_COLOUR = (96, 208, 200), (255, 140, 80)
-
 
 @dataclass(frozen=True)
 class Comparison:
-    """A follow-up beside its baseline.
+    """A follow-up compared with its baseline.
 
-    Lengths are in mm where both radiographs state their pixel spacing, otherwise in pixels of the baseline, to whose
-    scale the registration brings the follow-up.
+    Lengths are in mm where both radiographs state their pixel spacing, otherwise in pixels of the baseline.
 
     Attributes:
-        baseline: Earlier result, within its field.
-        followup: Later result, within its field.
-        registration: From the follow-up's field to the baseline's.
+        baseline: Earlier result, on its wrist alone.
+        followup: Later result, on its wrist alone.
+        registration: Similarity from pixels of the follow-up to pixels of the baseline.
         unit: "mm" or "px".
-        areas: (14, 2) bone areas of baseline and follow-up in unit², within the field that both radiographs show; nan
+        areas: (14, 2) bone areas of baseline and follow-up in unit², within the part that both radiographs show; nan
             where a bone is missing in either.
-        spaces: Joint spaces of baseline and follow-up by pair of bones; None where there is none.
-        corners: Left and top of either field on its radiograph, in pixels.
+        spaces: Joint spaces of baseline and follow-up by pair of bones; None where a space cannot be measured.
+        corners: Left and top of either wrist on its radiograph with square pixels.
         warnings: Reasons to doubt that these are two visits of one patient in this order, a sentence each.
     """
 
@@ -56,17 +50,17 @@ class Comparison:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what a reader of the comparison should know."""
+        """Return what a reader of the comparison should know, a sentence each."""
         notes = [*dict.fromkeys((*self.baseline.notes, *self.followup.notes))]
         if self.unit == "px":
             notes.append(
                 "At least one radiograph states no pixel spacing: lengths are in pixels of the baseline, and the scale"
-                " between the radiographs was found from the bones, which hides a change that all bones share."
+                " between the radiographs was found from the bones, which hides a change common to all bones."
             )
         return tuple(notes)
 
     def joints(self) -> list[dict[str, Any]]:
-        """Return erosion of every joint surface in both visits."""
+        """Return the erosion of each joint surface at both visits."""
         rows = []
         for joint in JOINTS:
             row: dict[str, Any] = {"name": joint.name}
@@ -80,7 +74,7 @@ class Comparison:
         return rows
 
     def bones(self) -> list[dict[str, Any]]:
-        """Return the area of every bone in both visits."""
+        """Return the area of each bone at both visits."""
         return [
             {
                 "name": bone.name,
@@ -92,7 +86,7 @@ class Comparison:
         ]
 
     def joint_spaces(self) -> list[dict[str, Any]]:
-        """Return the joint spaces in both visits."""
+        """Return the joint spaces at both visits."""
         rows = []
         for (first, second), (before, after) in self.spaces.items():
             row: dict[str, Any] = {"between": [BONES[first].name, BONES[second].name]}
@@ -128,38 +122,36 @@ class Comparison:
         }
 
     def plot(self, side: int = 960) -> Image.Image:
-        """Draw the outlines of both visits on the baseline radiograph, the follow-up's moved onto it."""
+        """Draw the outlines of both visits on the baseline radiograph, whose longer side is then `side` pixels."""
+        from jointwrist.outputs.comparison_picture import draw_comparison
+
         return draw_comparison(self, side)
 
     def save(self, folder: str | Path) -> list[Path]:
         """Write `comparison.json` and `comparison.png` into a folder, which is made if it is missing."""
-        record, picture = Path(folder) / "comparison.json", Path(folder) / "comparison.png"
-        write_text(record, json.dumps(self.to_dict(), indent=2) + "\n")
-        with atomic(picture) as temporary:
-            self.plot().save(temporary, format="PNG")
-        return [record, picture]
+        from jointwrist.outputs.comparison_picture import save_comparison
+
+        return save_comparison(self, folder)
 
 
 def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple[int, int]] = SPACES) -> Comparison:
-    """Compare two visits of one wrist, each within the field in which its wrist was found.
+    """Compare two visits of one wrist.
 
     Args:
         baseline: Earlier result.
         followup: Later result of the same hand.
-        spaces: Pairs of bones whose joint space is measured, by their indices.
+        spaces: Pairs of bones, by their indices, whose joint space is measured.
 
     Raises:
         DataError: The radiographs show different hands, or too few bones for a registration.
     """
-    baseline, followup = square_result(baseline), square_result(followup)
+    baseline, followup = baseline.with_square_pixels(), followup.with_square_pixels()
     if baseline.side != followup.side:
         raise DataError(
             f"{baseline.name} is a {_hand(baseline)} hand and {followup.name} a {_hand(followup)} one; two visits of"
-            " one wrist are compared (say the side with --side if a file does not)"
+            " one wrist are compared (state the side with --side if a file does not)"
         )
-    corners = tuple(
-        tuple(result.radiograph.field[:2]) if result.radiograph.field else (0, 0) for result in (baseline, followup)
-    )
+    corners = (baseline.placement.bounds[:2], followup.placement.bounds[:2])
     baseline, followup = baseline.cropped(), followup.cropped()
     spacings = (baseline.radiograph.spacing_mm, followup.radiograph.spacing_mm)
     known = None not in spacings
@@ -178,7 +170,7 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
 
 
 def bone_areas(baseline: WristResult, followup: WristResult, registration: Similarity) -> np.ndarray:
-    """Return (14, 2) areas in pixels of the baseline, within the field that both radiographs show."""
+    """Return (14, 2) areas in pixels of the baseline, within the part that both radiographs show."""
     shape = baseline.radiograph.pixels.shape
     shared = registration.warp(np.ones(followup.radiograph.pixels.shape, np.float32), shape)
     areas = np.full((len(BONES), 2), np.nan)
@@ -188,31 +180,6 @@ def bone_areas(baseline: WristResult, followup: WristResult, registration: Simil
             registration.warp(followup.masks[bone], shape).sum(),
         )
     return areas
-
-
-def draw_comparison(comparison: Comparison, side: int) -> Image.Image:
-    """Draw the outlines of both visits on the baseline radiograph."""
-    from PIL import Image, ImageDraw
-
-    from jointwrist.ops.outlines import outlines
-
-    pixels = comparison.baseline.radiograph.pixels
-    height, width = pixels.shape
-    scale = side / max(height, width)
-    size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    picture = Image.fromarray((np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8)).resize(size).convert("RGB")
-    draw = ImageDraw.Draw(picture)
-    for masks, colour, place in (
-        (comparison.baseline.masks, BASELINE_COLOUR, lambda points: points),
-        (comparison.followup.masks, FOLLOWUP_COLOUR, comparison.registration),
-    ):
-        for mask in masks:
-            for line in outlines(mask):
-                points = (place(line) + 0.5) * scale
-                draw.line([tuple(point) for point in points], fill=colour, width=2, joint="curve")
-    for row, (text, colour) in enumerate((("baseline", BASELINE_COLOUR), ("follow-up", FOLLOWUP_COLOUR))):
-        draw.text((14, 12 + 22 * row), text, fill=colour, font_size=18, stroke_width=2, stroke_fill=(0, 0, 0))
-    return picture
 
 
 def _hand(result: WristResult) -> str:

@@ -1,9 +1,12 @@
-"""A image once for each of its wrists: where each lies, which side it is, and how the image must be turned to see it.
+"""Placements of the wrists on a radiograph: polarity, rotation, crop and side.
 
-A radiograph on which no wrist is found as it lies, or one far from the mean wrist, as it may seem upside down, is
-looked at in its other quarter turns, and the surest of them all is taken. A radiograph with a bright ground, or whose
-bones are darker than what is around them, is looked at with dark and bright exchanged, too. Where nothing states the
-side, the bones are looked at both ways round. Other radiographs cost nothing more.
+Most radiographs take one look of the localiser. Three kinds take more:
+
+- A radiograph without a wrist as it lies, or with one far from the mean wrist, which may be upside down, is searched in
+  its other quarter turns as well, and the most certain of all is taken.
+- A radiograph with a bright ground, or with bones darker than what is beside them, is searched with dark and bright
+  exchanged as well.
+- Where nothing states the side, the bones are compared with those of a left and of a right hand.
 """
 
 from __future__ import annotations
@@ -17,26 +20,31 @@ from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.candidates import SURE_DISTANCE, Candidate
 from jointwrist.inference.localiser import SURE_SIDE, Localiser
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.rotation import ROTATIONS, rotated_boxes
-from jointwrist.inference.upright import scaled_field, squared, upright
+from jointwrist.inference.square_pixels import scale_crop, with_square_pixels
 
 NEGATIVE = "A negative, bones dark on a bright ground: dark and bright were exchanged, look at the overlay."
-MAYBE_NEGATIVE = "Perhaps a negative, for bones are expected bright on a dark ground: look at the overlay."
+MAYBE_NEGATIVE = "Perhaps a negative: bones are expected bright on a dark ground; look at the overlay."
 
 
-def locate(localiser: Localiser, radiograph: Radiograph, turn: int | None = None) -> list[Radiograph]:
-    """Return the radiograph as it is where one wrist fills it, else once for each wrist, with its `field` and its side.
+def locate(localiser: Localiser, radiograph: Radiograph, rotation: int | None = None) -> list[Placement]:
+    """Return the placements of the wrists on a radiograph, which have no crop where one wrist fills it.
 
     Args:
-        localiser: Looks for wrists with the fingers upwards.
-        radiograph: As it was taken.
-        turn: Degrees clockwise by which the radiograph is turned first, one of `ROTATIONS`; None finds out.
+        localiser: Finds wrists with the fingers upwards.
+        radiograph: Radiograph as it was taken.
+        rotation: Degrees clockwise by which it must be rotated, one of `ROTATIONS`; None finds out.
+
+    Returns:
+        One placement, or those of a left and a right wrist.
 
     Raises:
-        DataError: There is no wrist on the radiograph; or the header speaks of two hands, and only one was found.
+        DataError: There is no wrist on the radiograph; there are two, and which is the left one cannot be told; or the
+            header states both hands, and only one wrist was found.
     """
     name = radiograph.source or "this radiograph"
-    radiograph, wrists, degrees = _polarities(localiser, radiograph, turn)
+    radiograph, wrists, degrees = _find_as_positive(localiser, radiograph, rotation)
     if not wrists:
         hand = {"L": " as a left hand", "R": " as a right hand", None: ""}[radiograph.side]
         message = (
@@ -45,57 +53,69 @@ def locate(localiser: Localiser, radiograph: Radiograph, turn: int | None = None
         )
         raise DataError(". ".join(text.rstrip(".") for text in (message, *radiograph.notes)))
     if radiograph.both_hands and len(wrists) < 2:
-        raise DataError(f"{name}: shows both hands by its header, and one wrist was found; cut it and name the sides")
-    if degrees and turn is None:
-        note = f"The wrist was found with the radiograph turned by {degrees} degrees clockwise: look at the overlay."
+        raise DataError(
+            f"{name}: shows both hands by its header, and one wrist was found; crop it to one and state its side"
+        )
+    if degrees and rotation is None:
+        note = f"The wrist was found with the radiograph rotated by {degrees} degrees clockwise: look at the overlay."
         radiograph = replace(radiograph, notes=(*radiograph.notes, note))
-    if degrees:
-        radiograph = replace(radiograph, turn=degrees)
-    shape = squared(radiograph).pixels.shape
-    if wrists[0].window[2] != max(shape):
-        return [
-            _with_side(localiser, _cut_out(radiograph, wrist, shape), radiograph, wrist, len(wrists) == 2)
-            for wrist in wrists
-        ]
-    return [_with_side(localiser, radiograph, radiograph, wrists[0])]
+    whole = Placement(radiograph, rotation=degrees)
+    shape = with_square_pixels(radiograph).pixels.shape
+    if wrists[0].window[2] == max(shape):
+        return [_with_side(localiser, whole, whole, wrists[0])]
+    return [
+        _with_side(localiser, _cropped(whole, wrist, shape), whole, wrist, one_of_two=len(wrists) == 2)
+        for wrist in wrists
+    ]
 
 
-def _polarities(
-    localiser: Localiser, radiograph: Radiograph, turn: int | None
+def with_caution(radiograph: Radiograph, caution: str) -> Radiograph:
+    """Return a radiograph with a further note that commands print."""
+    return replace(radiograph, notes=(*radiograph.notes, caution), cautions=(*radiograph.cautions, caution))
+
+
+def _find_as_positive(
+    localiser: Localiser, radiograph: Radiograph, rotation: int | None
 ) -> tuple[Radiograph, list[Candidate], int]:
-    """Return the image, as a positive if it is a negative, with the wrists and the turn in which they were found."""
+    """Return the radiograph, inverted if it is a negative, its wrists, and the rotation in which they were found."""
     doubt = None
     try:
-        wrists, degrees = _turns(localiser, squared(radiograph), turn)
+        wrists, degrees = _find_in_rotations(localiser, with_square_pixels(radiograph), rotation)
     except DataError as error:  # what is wrong with a negative need not be wrong with the positive
         wrists, degrees, doubt = [], 0, error
     dark = any(wrist.contrast < 0 for wrist in wrists)
     if dark or has_bright_ground(radiograph.pixels):
         positive = negative(radiograph)
         try:
-            others, other_degrees = _turns(localiser, squared(positive), turn)
+            others, other_degrees = _find_in_rotations(localiser, with_square_pixels(positive), rotation)
         except DataError as error:
             others, doubt = [], doubt or error
         if _certainty(others) > _certainty(wrists):
-            return cautioned(positive, NEGATIVE), others, other_degrees
+            return with_caution(positive, NEGATIVE), others, other_degrees
     if doubt is not None and not wrists:
         raise doubt
-    return cautioned(radiograph, MAYBE_NEGATIVE) if dark else radiograph, wrists, degrees
+    return with_caution(radiograph, MAYBE_NEGATIVE) if dark else radiograph, wrists, degrees
 
 
-def _turns(localiser: Localiser, radiograph: Radiograph, turn: int | None) -> tuple[list[Candidate], int]:
-    """Return the wrists of a image and the turn in which they were found, windows in pixels of the turned image."""
-    wrists = localiser.find(upright(replace(radiograph, turn=turn or 0)))
-    if turn is not None or any(wrist.distance < SURE_DISTANCE for wrist in wrists):
-        return wrists, turn or 0
-    radiographs = {degrees: upright(replace(radiograph, turn=degrees)) for degrees in ROTATIONS[1:]}
-    found = {degrees: [wrist] for degrees in radiographs if (wrist := localiser.filling(radiographs[degrees]))}
+def _find_in_rotations(
+    localiser: Localiser, radiograph: Radiograph, rotation: int | None
+) -> tuple[list[Candidate], int]:
+    """Return the wrists of a radiograph with square pixels, and its rotation; windows lie on the rotated radiograph."""
+
+    def upright(degrees: int) -> Radiograph:
+        return Placement(radiograph, rotation=degrees).upright()
+
+    wrists = localiser.find(upright(rotation or 0))
+    if rotation is not None or any(wrist.distance < SURE_DISTANCE for wrist in wrists):
+        return wrists, rotation or 0
+    others = {degrees: upright(degrees) for degrees in ROTATIONS[1:]}
+    found = {degrees: [wrist] for degrees in others if (wrist := localiser.filling(others[degrees]))}
     doubt = None
     if not found:
-        for degrees, turned_radiograph in radiographs.items():
+        for degrees, other in others.items():
             try:
-                found[degrees] = localiser.find(turned_radiograph)
-            except DataError as error:  # two wrists in a turn that is no more than a guess
+                found[degrees] = localiser.find(other)
+            except DataError as error:  # two wrists in a rotation that is only a guess
                 doubt = error
     found[0] = wrists
     surest = max(found, key=lambda degrees: _certainty(found[degrees]))
@@ -108,39 +128,35 @@ def _certainty(wrists: list[Candidate]) -> float:
     return max((wrist.certainty for wrist in wrists), default=0.0)
 
 
-def _cut_out(radiograph: Radiograph, wrist: Candidate, shape: tuple[int, int]) -> Radiograph:
-    """Return the radiograph with the field of a wrist that was found on it with (H, W) square pixels, and turned."""
+def _cropped(whole: Placement, wrist: Candidate, shape: tuple[int, int]) -> Placement:
+    """Return the placement of a wrist whose window lies on the rotated radiograph of (H, W) square pixels."""
     x, y, length = wrist.window
-    height, width = shape[::-1] if radiograph.turn in (90, 270) else shape
+    height, width = shape[::-1] if whole.rotation in (90, 270) else shape
     left, top = max(round(x - length / 2), 0), max(round(y - length / 2), 0)
     right, bottom = min(round(x + length / 2), width), min(round(y + length / 2), height)
-    field = rotated_boxes(np.array([left, top, right, bottom]), -radiograph.turn, (height, width))
-    left, top, right, bottom = scaled_field(field.tolist(), shape, radiograph.pixels.shape)
+    crop = rotated_boxes(np.array([left, top, right, bottom]), -whole.rotation, (height, width))
+    left, top, right, bottom = scale_crop(crop.tolist(), shape, whole.radiograph.pixels.shape)
     note = f"The wrist was found at x {left} to {right}, y {top} to {bottom}; the rest was not looked at."
-    return replace(radiograph, field=(left, top, right, bottom), notes=(*radiograph.notes, note))
+    radiograph = replace(whole.radiograph, notes=(*whole.radiograph.notes, note))
+    return replace(whole, radiograph=radiograph, crop=(left, top, right, bottom))
 
 
 def _with_side(
-    localiser: Localiser, shown: Radiograph, radiograph: Radiograph, wrist: Candidate, one_of_two: bool = False
-) -> Radiograph:
-    """Return what is shown of a radiograph with its wrist's side, told from the bones where nothing else says it.
+    localiser: Localiser, placement: Placement, whole: Placement, wrist: Candidate, one_of_two: bool = False
+) -> Placement:
+    """Return a placement with the side of its wrist, told from the bones where nothing states it.
 
-    A side that is stated stands. Only where the bones of that hand are unlikely are they looked at the other way round.
+    A stated side stands; it gets a caution where the bones look like those of the other hand.
     """
-    if radiograph.side is None:
-        side = wrist.side if one_of_two else localiser.tell_side(upright(radiograph), wrist.window)
-        return (
-            shown if side is None else cautioned(replace(shown, side=side), f"The side {side} was told from the bones.")
+    radiograph, stated = placement.radiograph, whole.radiograph.side
+    if stated is None:
+        side = wrist.side if one_of_two else localiser.tell_side(whole.upright(), wrist.window)
+        if side is None:
+            return placement
+        radiograph = with_caution(replace(radiograph, side=side), f"The side {side} was told from the bones.")
+    elif wrist.certainty < SURE_SIDE and localiser.tell_side(whole.upright(), wrist.window) not in (None, stated):
+        hand, opposite = ("left", "right") if stated == "L" else ("right", "left")
+        radiograph = with_caution(
+            radiograph, f"Taken for a {hand} hand, but its bones look like those of a {opposite} one."
         )
-    if wrist.certainty < SURE_SIDE and localiser.tell_side(upright(radiograph), wrist.window) not in (
-        None,
-        radiograph.side,
-    ):
-        hand, opposite = ("left", "right") if radiograph.side == "L" else ("right", "left")
-        return cautioned(shown, f"Taken for a {hand} hand, but its bones look like those of a {opposite} one.")
-    return shown
-
-
-def cautioned(radiograph: Radiograph, caution: str) -> Radiograph:
-    """Return a radiograph with a note that commands print."""
-    return replace(radiograph, notes=(*radiograph.notes, caution), cautions=(*radiograph.cautions, caution))
+    return replace(placement, radiograph=radiograph)

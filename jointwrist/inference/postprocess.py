@@ -1,4 +1,4 @@
-"""What anatomy says of a mask: a bone is one piece, smooth, without holes and slits, and black bars hide it."""
+"""Postprocessing of masks by anatomy: a bone is one smooth piece without holes and slits, and not under a black bar."""
 
 from __future__ import annotations
 
@@ -9,34 +9,61 @@ from scipy.ndimage import binary_fill_holes, distance_transform_edt, find_object
 from torch import Tensor
 
 from jointwrist.anatomy import bone_index
+from jointwrist.data.collimation import exposed_window
+from jointwrist.inference.placement import Placement
 
 _SHAFTS = [bone_index(f"Metacarpal{number}") for number in ("2nd", "3rd", "4th", "5th")]
-#: A smaller share of a bone's largest piece is no part of it; a larger one may be a pisiform.
+#: A piece smaller than this share of the largest one is no part of the bone; a larger one may be a pisiform.
 _PIECE = 0.2
 #: Standard deviation of the smoothing of outlines as a share of the side: 0.5 mm of 90 mm.
 SMOOTHING = 0.006
-#: Logits farther than this from the threshold count as certain, for the smoothing of outlines.
+#: Before outlines are smoothed, logits are clipped to this distance from the threshold.
 _CERTAIN = 4.0
-#: Half the width of a neck that is cut, as a share of the side.
+#: Half the largest width of a neck that is cut, as a share of the side.
 NECK = 0.018
-#: How far a bone is grown again after that, as a factor; what an opening would round off comes back.
+#: A bone is then grown again by this multiple of it, so that nothing is rounded off as by an opening.
 _REGROWN = 1.25
-#: Bones of one piece, so that none keeps the head of its neighbour.
+#: Bones of which only the largest piece counts, so that none keeps the head of its neighbour.
 _WHOLE = {bone_index("Metacarpal1st"), *_SHAFTS}
 
 
-def close_slits(logits: Tensor, reach: float = 0.025) -> Tensor:
-    """Close slits along the shafts of the second to fifth metacarpals: a morphological closing of their logits.
+def postprocessed_masks(placement: Placement, logits: Tensor, threshold: float) -> np.ndarray:
+    """Bring masks back to the radiograph and clean them.
 
-    Networks take the canal between the two cortices for what lies between two bones. No joint surface of these bones is
-    scored for erosion, and a shaft has no dent as narrow as a slit.
+    Slits are closed and outlines smoothed on the network's image; necks are cut, holes filled, and islands and what
+    lies under black bars dropped on the pixels of the radiograph.
+
+    Args:
+        placement: Placement of the wrist.
+        logits: (14, S, S) on the network's image.
+        threshold: Logit above which a pixel belongs to a bone.
+
+    Returns:
+        (14, H, W) bool on the radiograph.
+    """
+    pixels = placement.right_hand()
+    shown, radius = exposed_window(pixels), NECK * max(pixels.shape)
+
+    def clean(mask: np.ndarray, bone: int) -> np.ndarray:
+        cleaned = np.zeros_like(mask)
+        cleaned[shown] = clean_mask(cut_necks(mask[shown], bone, radius), smallest_piece(bone))
+        return cleaned
+
+    return placement.masks_back(smooth_outlines(close_slits(logits), threshold), threshold, clean)
+
+
+def close_slits(logits: Tensor, reach: float = 0.025) -> Tensor:
+    """Close slits along the shafts of the second to fifth metacarpals, by a morphological closing of their logits.
+
+    Networks may mistake the canal between the two cortices for the space between two bones. No joint surface of these
+    bones is scored for erosion, and a shaft has no dent as narrow as a slit.
 
     Args:
         logits: (14, S, S), higher within the bones.
         reach: Slits up to twice this share of the side are closed.
 
     Returns:
-        The same, slits of these bones filled with the lower of what stands on either side.
+        (14, S, S); slits of these bones take the lower of the logits on either side.
     """
     radius = max(round(reach * logits.shape[-1]), 1)
     closed = logits.clone()
@@ -45,10 +72,10 @@ def close_slits(logits: Tensor, reach: float = 0.025) -> Tensor:
 
 
 def smooth_outlines(logits: Tensor, threshold: float, sigma: float = SMOOTHING) -> Tensor:
-    """Average logits over neighbouring pixels, so that spikes and nicks of an outline go.
+    """Smooth logits by a Gaussian, which removes spikes and nicks of outlines.
 
-    Where one bone hides another's edge, networks trained on phantoms alone waver from pixel to pixel. Erosions of the
-    joint surfaces are several times as wide as what goes; the erosion head is driven by the masks before this.
+    Networks trained on phantoms alone are noisy where one bone hides the edge of another. Erosions are several times as
+    wide as what is removed, and the erosion head takes the masks before this.
 
     Args:
         logits: (C, S, S).
@@ -74,11 +101,11 @@ def _dilated(planes: Tensor, radius: int) -> Tensor:
 
 
 def cut_necks(mask: np.ndarray, bone: int, radius: float) -> np.ndarray:
-    """Cut off what hangs on a metacarpal by a neck; masks of other bones stay as they are.
+    """Cut off what is joined to a metacarpal by a narrow neck; masks of other bones stay as they are.
 
-    Sesamoids and the phalanx touch the head of the first one, and a strip may run along the edge of the radiograph.
-    What is left of the bone, holes filled, after an erosion by a disc is grown again within the mask, so that corners
-    and dents are kept.
+    Sesamoids and the phalanx touch the head of the first metacarpal, and a strip may run along the edge of the
+    radiograph. The mask, its holes filled, is eroded by a disc, and its largest piece is grown again within the mask,
+    so that corners and dents are kept.
 
     Args:
         mask: (H, W) bool.
@@ -103,14 +130,12 @@ def cut_necks(mask: np.ndarray, bone: int, radius: float) -> np.ndarray:
 
 
 def smallest_piece(bone: int) -> float:
-    """Return below what share of its largest piece another piece is no part of a bone, for `clean_mask`."""
+    """Return the share of its largest piece below which another piece is no part of a bone."""
     return 1.0 if bone in _WHOLE else _PIECE
 
 
 def clean_mask(mask: np.ndarray, smallest: float = _PIECE) -> np.ndarray:
-    """Fill the holes of a bone's mask and drop stray islands.
-
-    The contour stays as it is, so that erosions, which are dents of the contour, are kept.
+    """Fill holes of a mask and drop islands; the contour stays as it is, and so do erosions, which are dents in it.
 
     Args:
         mask: (H, W) bool.
@@ -119,14 +144,14 @@ def clean_mask(mask: np.ndarray, smallest: float = _PIECE) -> np.ndarray:
     Returns:
         (H, W) bool.
     """
-    tidied = np.zeros_like(mask)
+    cleaned = np.zeros_like(mask)
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if len(rows) == 0:
-        return tidied
+        return cleaned
     box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     pieces, _ = label(mask[box])
     sizes = np.bincount(pieces.ravel())[1:]
     for index, window in enumerate(find_objects(pieces)):
         if sizes[index] >= smallest * sizes.max():
-            tidied[box][window] |= binary_fill_holes(pieces[window] == index + 1)
-    return tidied
+            cleaned[box][window] |= binary_fill_holes(pieces[window] == index + 1)
+    return cleaned

@@ -1,4 +1,4 @@
-"""Evaluation on the radiograph's own pixels: rows of what `Predictor` says of every radiograph."""
+"""Evaluation on the pixels of the radiographs: per-case results of what `Predictor` returns."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ def evaluate_radiographs(
     cases: Sequence[Case],
     batch_size: int = 4,
     refused: Callable[[DataError], None] | None = None,
+    progress: bool = False,
 ) -> CaseResults:
-    """Predict the radiographs of cases as `jointwrist predict` does, and measure the results at the images' own size.
+    """Predict the radiographs of cases as `jointwrist predict` does, and measure the results at their own size.
 
     Args:
-        accelerator: Processes share the radiographs; every process gets all rows back.
-        predictor: Its `tidy` decides whether masks are measured with or without postprocessing.
+        accelerator: Processes share the radiographs; each of them gets all results back.
+        predictor: Its `postprocess` decides whether masks are measured with postprocessing.
         cases: Cases with masks, scores or both.
-        batch_size: Radiographs that go through the network at once.
-        refused: Told of a radiograph that shows no wrist, which has no rows then; without it the error is raised.
+        batch_size: Number of radiographs that go through the network at once.
+        refused: Called with the error of a radiograph that shows no wrist, which then has no results; None raises it.
+        progress: Show a progress bar.
 
     Returns:
         Rows by table, sorted by their keys: "segmentation" as of `segmentation_rows`, in mm too where the spacing is
@@ -51,7 +53,9 @@ def evaluate_radiographs(
     error: Exception | None = None
     try:
         done = predictor.stream([case.image for case in mine], batch_size=batch_size, refused=refused)
-        with tqdm(total=len(mine), desc="radiographs", disable=not accelerator.is_main_process, mininterval=1.0) as bar:
+        with tqdm(
+            total=len(mine), desc="radiographs", disable=not (progress and accelerator.is_main_process), mininterval=1.0
+        ) as bar:
             for index, results in done:
                 gathered += _rows(mine[index], results)
                 bar.update()
@@ -65,7 +69,7 @@ def _rows(case: Case, results: Sequence[WristResult]) -> Iterator[tuple[str, dic
     chosen = [result for result in results if result.side == case.side]
     if len(chosen) != 1:
         raise DataError(
-            f"{case.image}: shows {len(chosen)} {case.side} hands; cut it to one, or take radiographs whole"
+            f"{case.image}: shows {len(chosen)} {case.side} hands; crop it to one, or take radiographs whole"
         )
     result = chosen[0]
     who = {"case": case.identifier, "patient": case.patient, "side": case.side}

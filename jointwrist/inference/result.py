@@ -1,8 +1,7 @@
-"""What the network says of one radiograph, in the radiograph's own orientation and size."""
+"""Results: masks and erosion of a wrist, in the orientation and size of its radiograph."""
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,20 +11,20 @@ import numpy as np
 
 from jointwrist import __version__
 from jointwrist.anatomy import BONE_NAMES, BONES, JOINTS, LEVEL_LABELS, NOT_SCORED, NUM_BONES
-from jointwrist.data.formats.bit_map import read_bits, write_npz, write_png
-from jointwrist.data.sample import pack_masks
-from jointwrist.files import atomic, write_text
+from jointwrist.data.formats.bit_map import read_bits
+from jointwrist.errors import DataError
+from jointwrist.inference.square_pixels import resample_mask, scale_boxes
 from jointwrist.text import NOTICE, printable
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from jointwrist.data.radiograph import Radiograph
+    from jointwrist.inference.placement import Placement
     from jointwrist.inference.views import Uncertainty
 
 UNKNOWN_SIDE = "Side not known, taken for a right hand: say it with --side, or end the file name in _L or _R."
-#: Smallest share of the radiograph's field that counts as a bone; in RAM-W600's field of view the smallest bone covers
-#: 1 %.
+#: Share of the wrist's pixels from which a mask counts as a bone; the smallest bone covers 1 % in RAM-W600.
 MIN_BONE_SHARE = 1e-4
 
 
@@ -34,7 +33,7 @@ class WristResult:
     """Masks and erosion of one wrist radiograph, in radiograph orientation.
 
     Attributes:
-        radiograph: What was predicted.
+        placement: The radiograph, and where the wrist lies on it.
         masks: (14, H, W) bool.
         probabilities: (6,) float32 that the joint surface is eroded; nan where its bone was not found.
         scores: (6,) int64 level 0, 1, 2 or 3 (scores 3 to 5); `NOT_SCORED` where the bone was not found.
@@ -46,7 +45,7 @@ class WristResult:
             by their softmax. None from a model that gives none.
     """
 
-    radiograph: Radiograph
+    placement: Placement
     masks: np.ndarray
     probabilities: np.ndarray
     scores: np.ndarray
@@ -55,6 +54,11 @@ class WristResult:
     model: str = ""
     uncertainty: Uncertainty | None = None
     heat_maps: np.ndarray | None = None
+
+    @property
+    def radiograph(self) -> Radiograph:
+        """Return the radiograph as it was taken."""
+        return self.placement.radiograph
 
     @property
     def side(self) -> str:
@@ -68,19 +72,19 @@ class WristResult:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what a reader of the result should know."""
+        """Return what a reader of the result should know, a sentence each."""
         return self.radiograph.notes if self.radiograph.side else (*self.radiograph.notes, UNKNOWN_SIDE)
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """Return those of the notes that put all of the result in doubt."""
+        """Return those of the notes that put the whole result in doubt."""
         return self.radiograph.cautions if self.radiograph.side else (*self.radiograph.cautions, UNKNOWN_SIDE)
 
     @property
     def found(self) -> np.ndarray:
-        """Return (14,) bool, the bones whose mask is more than a few stray pixels."""
+        """Return (14,) bool, whether the mask of a bone is more than a few stray pixels."""
         areas = np.array([np.count_nonzero(mask) for mask in self.masks])
-        return areas >= MIN_BONE_SHARE * self.radiograph.wrist.size
+        return areas >= MIN_BONE_SHARE * math.prod(self.placement.shape)
 
     @property
     def bones(self) -> tuple[str, ...]:
@@ -89,16 +93,26 @@ class WristResult:
 
     @property
     def scored(self) -> np.ndarray:
-        """Return (6,) bool, the joint surfaces that have a score."""
+        """Return (6,) bool, whether a joint surface has a score."""
         return self.scores != NOT_SCORED
 
     def cropped(self) -> WristResult:
-        """Return the result of the field alone, as of a radiograph of its own."""
-        if self.radiograph.field is None:
+        """Return the result on the wrist alone, as on a radiograph of its own."""
+        if self.placement.crop is None:
             return self
-        left, top, right, bottom = self.radiograph.field
+        left, top, right, bottom = self.placement.crop
         masks, boxes = self.masks[:, top:bottom, left:right], self.boxes - np.array([left, top, left, top], np.float32)
-        return replace(self, radiograph=self.radiograph.cropped(), masks=masks, boxes=boxes)
+        placement = replace(self.placement, radiograph=self.placement.cropped(), crop=None)
+        return replace(self, placement=placement, masks=masks, boxes=boxes)
+
+    def with_square_pixels(self) -> WristResult:
+        """Return the result on square pixels, on which lengths and areas can be measured."""
+        placement = self.placement.with_square_pixels()
+        before, shape = self.radiograph.pixels.shape, placement.radiograph.pixels.shape
+        if before == shape:
+            return replace(self, placement=placement)
+        masks = np.stack([resample_mask(mask, shape) for mask in self.masks])
+        return replace(self, placement=placement, masks=masks, boxes=scale_boxes(self.boxes, before, shape))
 
     def plot(self) -> Image.Image:
         """Draw masks, joint boxes and a legend on the radiograph."""
@@ -115,8 +129,8 @@ class WristResult:
             "notice": NOTICE,
             "side": self.side,
             "size": list(self.radiograph.pixels.shape),
-            "field": list(self.radiograph.field) if self.radiograph.field else None,
-            "turn": self.radiograph.turn,
+            "field": list(self.placement.crop) if self.placement.crop else None,
+            "turn": self.placement.rotation,
             "pixel_spacing_mm": self._spacing(),
             "pixel_aspect": self.radiograph.aspect,
             "bones": [self._bone(index) for index in range(NUM_BONES)],
@@ -129,28 +143,19 @@ class WristResult:
         """Write overlay, JSON and masks.
 
         Args:
-            folder: Made if it is missing.
-            stem: Start of the file names; None takes the source's.
+            folder: Folder, made if it is missing.
+            stem: Start of the file names; None takes that of the radiograph's file.
 
         Returns:
-            `<stem>_overlay.png`; `<stem>.json`; `<stem>_masks.png`, a 16-bit map whose bit b is bone b; and
-            `<stem>_masks.npz` with the same map as `bits` and the bones' names in order as `names`.
+            `<stem>_overlay.png`; `<stem>.json`; `<stem>_masks.png`, 16 bits per pixel, of which bit b is bone b; and
+            `<stem>_masks.npz` with the same array as `bits` and the names of the bones in order as `names`.
         """
-        folder = Path(folder)
-        stem = stem or Path(self.name).stem
-        overlay, record, picture, archive = (
-            folder / f"{stem}{ending}" for ending in ("_overlay.png", ".json", "_masks.png", "_masks.npz")
-        )
-        bits = pack_masks(self.masks)
-        with atomic(overlay) as temporary:
-            self.plot().save(temporary, format="PNG")
-        write_text(record, json.dumps(self.to_dict(), indent=2) + "\n")
-        write_png(picture, bits)
-        write_npz(archive, bits)
-        return [overlay, record, picture, archive]
+        from jointwrist.outputs.result_files import save_result
+
+        return save_result(self, folder, stem)
 
     def save_seg(self, path: str | Path, deidentify: bool = False) -> Path:
-        """Write the masks as a DICOM segmentation object beside which the source radiograph can be shown.
+        """Write the masks as a DICOM segmentation object that refers to the radiograph.
 
         Args:
             path: File, usually with the ending `.dcm`.
@@ -173,7 +178,7 @@ class WristResult:
         return save_dataset(build_sr(self, deidentify), path)
 
     def _spacing(self) -> float | list[float] | None:
-        """Return side of a pixel in mm, of an oblong one height and width."""
+        """Return the side of a pixel in mm, or height and width of an oblong one."""
         if self.radiograph.aspect == 1 or self.radiograph.pixel_mm is None:
             return self.radiograph.spacing_mm
         return list(self.radiograph.pixel_mm)
@@ -207,6 +212,21 @@ class WristResult:
         return entry
 
 
+class WristResults(list[WristResult]):
+    """Results, one per wrist."""
+
+    def single(self) -> WristResult:
+        """Return the result of the only wrist.
+
+        Raises:
+            DataError: There are none or several.
+        """
+        if len(self) != 1:
+            names = ", ".join(f"{result.name} {result.side}" for result in self) or "nothing"
+            raise DataError(f"one wrist was expected and {len(self)} were predicted: {names}; choose from the list")
+        return self[0]
+
+
 def read_masks(path: str | Path) -> np.ndarray:
-    """Read the `_masks.png` or `_masks.npz` of `WristResult.save` as a (H, W) uint16 bit map."""
+    """Read `_masks.png` or `_masks.npz` of `WristResult.save` as (H, W) uint16, of which bit b is bone b."""
     return read_bits(path)

@@ -1,22 +1,22 @@
-"""Radiographs in quarter turns: pixels and boxes with the fingers upwards, and back."""
+"""Rotations by quarter turns, of pixels and of boxes on them."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: Degrees clockwise by which a radiograph may have to be turned for the fingers to point upwards.
+#: Degrees clockwise by which a radiograph may have to be rotated for the fingers to point upwards.
 ROTATIONS = (0, 90, 180, 270)
 
 
 def rotated(pixels: np.ndarray, degrees: int) -> np.ndarray:
-    """Turn (..., H, W) pixels clockwise by a multiple of 90 degrees."""
+    """Rotate (..., H, W) pixels clockwise by a multiple of 90 degrees."""
     if degrees % 360 == 0:
         return np.ascontiguousarray(pixels)
     return np.rot90(pixels, -degrees // 90, axes=(-2, -1)).copy()  # a strip with negative strides counts as contiguous
 
 
 def rotated_boxes(boxes: np.ndarray, degrees: int, shape: tuple[int, int]) -> np.ndarray:
-    """Turn (..., 4) boxes x0, y0, x1, y1 as `rotated` does the (H, W) pixels that they lie on."""
+    """Rotate (..., 4) boxes x0, y0, x1, y1 as `rotated` rotates the (H, W) pixels that they lie on."""
     height, width = shape
     for _ in range(degrees % 360 // 90):
         x0, y0, x1, y1 = np.moveaxis(boxes, -1, 0)

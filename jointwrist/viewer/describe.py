@@ -1,4 +1,4 @@
-"""What the page draws, as JSON values."""
+"""What the viewer's page draws, as JSON values."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from jointwrist.outputs.svg import outline_path
 from jointwrist.text import NOTICE
 from jointwrist.weights.hub import SHIPPED, find_weights
 
-#: What the page says of a hand that nothing tells.
+#: Note of the page where the side is not known.
 UNKNOWN_SIDE = "Side not known, taken for a right hand: choose it on the right."
-#: What users of the weights that come with the package must know.
+#: Caution for the weights that come with the package.
 SHIPPED_CAUTION = (
-    "These weights were trained on phantoms alone. Their erosion output has never seen a real erosion: on real"
-    " radiographs it means nothing."
+    "These weights were trained on phantoms only. They have never seen a real erosion: on real radiographs their"
+    " erosion output means nothing."
 )
 
 
 def describe_model(predictor: Predictor, weights: str) -> dict[str, Any]:
-    """Describe what is the same for all radiographs."""
+    """Describe the model, bones and joints, which are the same for all radiographs."""
     shipped = find_weights(weights).parent == SHIPPED
     return {
         "model": predictor.name,
@@ -40,13 +40,13 @@ def describe_model(predictor: Predictor, weights: str) -> dict[str, Any]:
 
 
 def describe_result(result: WristResult) -> dict[str, Any]:
-    """Describe a result: its record, and the shapes to draw.
+    """Describe a result and the shapes to draw.
 
     Returns:
         `WristResult.to_dict` with `paths`, the outlines of the 14 bones as SVG path data in pixels of the radiograph;
-        `maps`, six flat lists of logits, row by row, or None; `radiograph_notes`, what the file itself gives reason to
-        say; `doubts`, what puts all of the result in doubt; `side_known`; and `side_stated`, whether the DICOM header
-        codes the hand.
+        `maps`, the six heat maps as flat lists of logits, row by row, or None; `radiograph_notes`, the notes of the
+        radiograph; `doubts`, what puts the whole result in doubt; `side_known`; and `side_stated`, whether the DICOM
+        header states the side.
     """
     maps = None
     if result.heat_maps is not None:
@@ -68,14 +68,14 @@ def radiograph_bytes(result: WristResult) -> bytes:
 
 
 def describe_comparison(comparison: Comparison) -> dict[str, Any]:
-    """Return `Comparison.to_dict` with `matrix`, the SVG matrix that lays follow-up paths on the baseline image."""
+    """Return `Comparison.to_dict` with `matrix`, the SVG matrix from the follow-up to the baseline."""
     motion, (first, second) = comparison.registration, np.array(comparison.corners, float)
     on_radiographs = replace(motion, shift=motion.shift + first - motion.matrix @ second)
     return {**comparison.to_dict(), "matrix": svg_matrix(on_radiographs)}
 
 
 def svg_matrix(motion: Similarity) -> list[float]:
-    """Return a, b, c, d, e, f of an SVG matrix, whose pixels begin at their corner and not at their centre."""
+    """Return a, b, c, d, e, f of the SVG matrix; in SVG the origin of a pixel is its corner, not its centre."""
     matrix = motion.matrix
     shift = motion(np.full((1, 2), -0.5))[0] + 0.5
     return [float(value) for value in (*matrix[:, 0], *matrix[:, 1], *shift)]

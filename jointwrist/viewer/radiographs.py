@@ -1,4 +1,4 @@
-"""The radiographs that a viewer shows, read and predicted when they are asked for, and held in memory alone."""
+"""The radiographs of the viewer: read and predicted on request, and held in memory only."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from jointwrist.data.load import load_radiograph
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.comparison import Comparison, compare
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import WristResult
-from jointwrist.inference.upright import squared
+from jointwrist.inference.square_pixels import with_square_pixels
 
-#: Results that are kept; others are predicted again when they are asked for.
+#: Number of results that are kept; others are predicted again on request.
 KEPT_RESULTS = 4
-#: Pixels of all dropped radiographs together: a gigabyte.
+#: Largest number of pixels of all dropped radiographs together, a gigabyte.
 MAX_HELD_PIXELS = 2**28
 #: Longest name of a dropped radiograph.
 MAX_NAME = 120
@@ -36,12 +37,12 @@ class UnknownRadiographError(KeyError):
 
 @dataclass
 class _Entry:
-    """A radiograph by its file, or by its pixels where it was dropped on the page.
+    """A radiograph of the page: a file, or what was dropped.
 
     Attributes:
         name: File name without folders.
         path: File on this machine, or None.
-        radiograph: What was dropped, or None.
+        radiograph: Radiograph that was dropped, or None.
         side: Side chosen on the page, or None.
     """
 
@@ -54,13 +55,13 @@ class _Entry:
 class Radiographs:
     """Radiographs and results by key.
 
-    Everything that takes time or memory happens on one thread, one radiograph after another.
+    Reading and predicting run on one thread, one radiograph after another.
 
     Args:
-        predictor: Model.
-        side: Hand on radiographs that do not say it, "L" or "R", or None.
+        predictor: Predictor of all radiographs.
+        side: Hand on radiographs that do not state it, "L" or "R", or None.
         tta: Average over several views of each radiograph.
-        window: Which of several VOI LUTs or windows of a DICOM file, from 0.
+        window: Index of one of several VOI LUTs or windows of a DICOM file.
     """
 
     def __init__(self, predictor: Predictor, side: str | None = None, tta: bool = False, window: int = 0):
@@ -70,11 +71,11 @@ class Radiographs:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="predict")
 
     def names(self) -> list[tuple[str, str]]:
-        """Return key and name of every radiograph."""
+        """Return key and name of each radiograph."""
         return [(key, entry.name) for key, entry in list(self._entries.items())]
 
     def add_files(self, paths: Iterable[Path]) -> list[str]:
-        """Add files of this machine, which are read when they are asked for, and return their keys."""
+        """Add files, which are read on request, and return their keys."""
         return [self._add(_Entry(path.name, path=path)) for path in paths]
 
     def add_upload(self, name: str, data: bytes) -> str:
@@ -86,7 +87,7 @@ class Radiographs:
         return self._in_turn(lambda: self._read_upload(name, data))
 
     def result(self, key: str) -> WristResult:
-        """Return what the model says of a radiograph.
+        """Return the result of a radiograph.
 
         Raises:
             UnknownRadiographError: There is no such radiograph.
@@ -99,15 +100,15 @@ class Radiographs:
         return self._in_turn(lambda: compare(self._result(baseline), self._result(followup)))
 
     def set_side(self, key: str, side: str) -> WristResult:
-        """Say which hand a radiograph shows, and return the result; a DICOM header that names a side stands."""
+        """Set the hand on a radiograph and return its result; a side that a DICOM header states takes precedence."""
         return self._in_turn(lambda: self._set_side(key, side))
 
     def remove(self, key: str) -> None:
-        """Forget a radiograph."""
+        """Remove a radiograph and its result."""
         self._in_turn(lambda: (self._entry(key), self._entries.pop(key), self._results.pop(key, None)))
 
     def close(self) -> None:
-        """Wait for the radiograph at work and forget everything."""
+        """Wait for the radiograph in progress, then remove all."""
         self._worker.shutdown(cancel_futures=True)
         self._entries.clear()
         self._results.clear()
@@ -138,7 +139,9 @@ class Radiographs:
     def _result(self, key: str) -> WristResult:
         entry = self._entry(key)
         if key not in self._results:
-            radiograph = entry.radiograph or squared(load_radiograph(entry.path, side=self.side, window=self.window))
+            radiograph = entry.radiograph or with_square_pixels(
+                load_radiograph(entry.path, side=self.side, window=self.window)
+            )
             wrist = choose_wrist(self.predictor, radiograph, None if radiograph.side_stated else entry.side)
             self._results[key] = self.predictor.predict([wrist], self.tta)[0]
         self._results.move_to_end(key)
@@ -152,40 +155,42 @@ class Radiographs:
         return self._result(key)
 
 
-def choose_wrist(predictor: Predictor, radiograph: Radiograph, side: str | None) -> Radiograph:
-    """Return the one wrist of a radiograph to show: of both hands that of the chosen side, or the right one.
+def choose_wrist(predictor: Predictor, radiograph: Radiograph, side: str | None) -> Placement:
+    """Return the wrist of a radiograph to show: of both hands, that of the chosen side or the right one.
 
     Raises:
-        DataError: There is no wrist, or the sides of two cannot be told.
+        DataError: There is no wrist, or which of two is the left one cannot be told.
     """
     wrists = predictor.locate(radiograph)
     if len(wrists) == 1:
-        return wrists[0] if side in (None, wrists[0].side) else predictor.locate(replace(radiograph, side=side))[0]
-    wrist = next(wrist for wrist in wrists if wrist.side == (side or "R"))
-    word = {"L": "left", "R": "right"}[wrist.side]
-    return replace(wrist, notes=(f"The radiograph shows both hands; this is the {word} one.", *wrist.notes))
+        agrees = side in (None, wrists[0].radiograph.side)
+        return wrists[0] if agrees else predictor.locate(replace(radiograph, side=side))[0]
+    wrist = next(wrist for wrist in wrists if wrist.radiograph.side == (side or "R"))
+    word = {"L": "left", "R": "right"}[wrist.radiograph.side]
+    notes = (f"The radiograph shows both hands; this is the {word} one.", *wrist.radiograph.notes)
+    return replace(wrist, radiograph=replace(wrist.radiograph, notes=notes))
 
 
 def read_upload(name: str, data: bytes, side: str | None = None, window: int = 0) -> Radiograph:
     """Read a radiograph from the content of its file.
 
-    The decoders want a file: it lies in a folder of its own, which only this user can read, for as long as they read.
+    The decoders need a file: it is written to a folder that only this user can read, and removed when it is read.
 
     Args:
-        name: File name, as the sender calls it; never used as a path.
-        data: Content.
+        name: File name as the sender states it; never used as a path.
+        data: Content of the file.
         side: As for `load_radiograph`.
         window: As for `load_radiograph`.
 
     Raises:
-        DataError: It is damaged, or no single radiograph; the message calls it by its name.
+        DataError: It is damaged, or not a single radiograph; the message names it by `name`.
     """
     name = plain_name(name)
     with tempfile.TemporaryDirectory(prefix="jointwrist-") as folder:
         # the name tells the format and the side; some systems forbid these characters, or more than 255 bytes
         path = Path(folder) / re.sub(r'[<>:"|?*]', "-", name[-60:])
         path.write_bytes(data)
-        return squared(load_radiograph(path, side=side, window=window, name=name))
+        return with_square_pixels(load_radiograph(path, side=side, window=window, name=name))
 
 
 def plain_name(name: str) -> str:

@@ -130,7 +130,7 @@ def _use(spec: ModelSpec, name: str) -> str:
     return f"""```python
 from jointwrist import Predictor
 
-result = Predictor.from_pretrained("{name}")("radiograph.dcm")
+result = Predictor.from_pretrained("{name}")("radiograph.dcm").single()
 result.plot().show()
 ```"""
 

@@ -76,7 +76,7 @@ def open_pair(page, first, second):
 
 
 def test_the_radiograph_is_shown_as_it_was_taken_with_what_was_found(page, predictor, wrists):
-    result = predictor(wrists[0])
+    result = predictor(wrists[0]).single()
     assert page.locator("#radiographs .open").all_text_contents() == [path.name for path in wrists]
     seen = canvas(page, ".stage canvas")
     np.testing.assert_allclose(seen[..., 0], np.round(read_image(wrists[0]) * 255), atol=1)
@@ -105,7 +105,7 @@ def test_warnings_are_seen_first(page):
 
 
 def test_bones_under_the_pointer_are_named(page, predictor, wrists):
-    masks = predictor(wrists[0]).masks
+    masks = predictor(wrists[0]).single().masks
     box = page.locator(".stage svg").bounding_box()
     scale = box["width"] / masks.shape[2]
     inner = masks[:, 2:-2, 2:-2].sum(0)
@@ -195,7 +195,7 @@ def test_a_joint_is_looked_at_from_its_card(page):
 
 
 def test_crops_show_radiograph_and_map(page, predictor, wrists):
-    result = predictor(wrists[0])
+    result = predictor(wrists[0]).single()
     logits = result.heat_maps[2].ravel().astype(float).tolist()
     for kind, expected in (
         ("attention", np.exp(logits) / np.exp(logits).sum()),
@@ -222,17 +222,17 @@ def test_crops_show_radiograph_and_map(page, predictor, wrists):
 def test_two_visits_stand_side_by_side_with_the_change(page, predictor, wrists):
     open_pair(page, 1, 2)
     page.wait_for_selector("#change:not(.hidden)")
-    expected = compare(predictor(wrists[1]), predictor(wrists[2]))
+    expected = compare(predictor(wrists[1]).single(), predictor(wrists[2]).single())
     rows = page.locator("#change table").first.locator("tbody tr")
     assert rows.count() == len(JOINTS)
     for index, row in enumerate(expected.joints()):
         cells = rows.nth(index).locator("td").all_text_contents()
         assert cells[1:3] == [row["baseline_score"] or "–", row["followup_score"] or "–"]
-    assert page.locator(".stage.baseline .other path").count() == predictor(wrists[2]).found.sum()
+    assert page.locator(".stage.baseline .other path").count() == predictor(wrists[2]).single().found.sum()
     page.locator(".stage.baseline").hover()
     page.mouse.wheel(0, -300)
     settle(page)
-    pixels = [predictor(path).radiograph.pixels.shape[1] for path in wrists[1:]]
+    pixels = [predictor(path).single().radiograph.pixels.shape[1] for path in wrists[1:]]
     zooms = [width_of(page, role) / size for role, size in zip(("baseline", "followup"), pixels, strict=True)]
     assert zooms[1] / zooms[0] == pytest.approx(expected.registration.scale, rel=0.01)
     # the middle of one radiograph lies where the registration says that it does

@@ -32,7 +32,7 @@ def test_the_page_gets_what_the_predictor_says(client, predictor, wrists):
     listed = client.get("radiographs")["radiographs"]
     assert [radiograph["name"] for radiograph in listed] == [path.name for path in wrists]
     for radiograph, path in zip(listed, wrists, strict=True):
-        said, result = client.get(f"radiographs/{radiograph['key']}"), predictor(path)
+        said, result = client.get(f"radiographs/{radiograph['key']}"), predictor(path).single()
         assert {key: said[key] for key in result.to_dict()} == json.loads(json.dumps(result.to_dict()))
         assert [bone["name"] for bone in said["bones"]] == list(BONE_NAMES)
         assert [joint["name"] for joint in said["joints"]] == list(JOINT_NAMES)
@@ -65,7 +65,7 @@ def test_an_uploaded_radiograph_gives_the_same_as_its_file(client, predictor, wr
     assert reply.status == 201
     radiograph = client.get(f"radiographs/{said['key']}")
     assert radiograph["source"] == "visit one_L.png"
-    expected = json.loads(json.dumps({**predictor(wrists[0]).to_dict(), "source": "visit one_L.png"}))
+    expected = json.loads(json.dumps({**predictor(wrists[0]).single().to_dict(), "source": "visit one_L.png"}))
     assert {key: radiograph[key] for key in expected} == expected
     assert client.get("radiographs")["radiographs"][-1] == {"key": said["key"], "name": "visit one_L.png"}
 
@@ -106,7 +106,7 @@ def test_the_side_can_be_said_where_no_header_says_it(client, predictor, wrists)
     reply, said = client("POST", f"radiographs/{key}/side?side=L")
     assert reply.status == 200
     assert (said["side"], said["side_known"]) == ("L", True)
-    assert said["joints"] == json.loads(json.dumps(predictor(wrists[0], side="L").to_dict()["joints"]))
+    assert said["joints"] == json.loads(json.dumps(predictor(wrists[0], side="L").single().to_dict()["joints"]))
     assert client.get(f"radiographs/{key}")["side"] == "L"
     assert client("POST", f"radiographs/{key}/side?side=X")[0].status == 400
     key = client.upload("radiograph.dcm", dicom(image, ImageLaterality="L"))[1]["key"]
@@ -140,7 +140,7 @@ def test_the_name_of_a_dropped_radiograph_tells_its_side_in_any_letters(wrists):
 def test_two_visits_are_compared_as_the_library_does(client, predictor, wrists):
     keys = [radiograph["key"] for radiograph in client.get("radiographs")["radiographs"]]
     said = client.get(f"comparison?baseline={keys[1]}&followup={keys[2]}")
-    expected = compare(predictor(wrists[1]), predictor(wrists[2]))
+    expected = compare(predictor(wrists[1]).single(), predictor(wrists[2]).single())
     assert {key: said[key] for key in expected.to_dict()} == json.loads(json.dumps(expected.to_dict()))
     reply, said = client("GET", f"comparison?baseline={keys[0]}&followup={keys[1]}")
     assert reply.status == 422

@@ -40,7 +40,7 @@ def gallery(job: Job, dataset: RamW600) -> str:
         DataError: The release does not hold the wrists that the job was tested on, or the weights cannot be read.
     """
     cases = {case.identifier: case for case in dataset.cases}
-    predictor = Predictor.from_pretrained(job.folder, field="whole")
+    predictor = Predictor.from_pretrained(job.folder, localise=False)
     erosion = job.rows("erosion")
     figures = []
     for title, (identifier, dsc) in ranked_cases(job.rows("segmentation")).items():
@@ -57,7 +57,7 @@ def gallery(job: Job, dataset: RamW600) -> str:
 
 def draw_case(case: Case, predictor: Predictor) -> str:
     """Draw a radiograph with the outlines of its bones, true ones dashed, predicted ones filled."""
-    result = predictor(case.image, side=case.side)
+    result = predictor(case.image, side=case.side).single()
     radiograph = result.radiograph.pixels
     height, width = radiograph.shape
     scale = SIDE / max(height, width)

@@ -1,0 +1,68 @@
+"""What a predictor is given: files, folders and arrays, and the radiographs in them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from jointwrist.data.find_radiographs import describe_left_out, find_radiographs
+from jointwrist.data.images import check_size
+from jointwrist.data.load import load_radiograph
+from jointwrist.data.preprocess import normalise
+from jointwrist.data.radiograph import Radiograph
+from jointwrist.errors import DataError
+
+LOG = logging.getLogger(__name__)
+
+#: A radiograph as a file, or as an (H, W) array.
+Source = str | Path | np.ndarray
+
+
+def list_sources(given: Source | Sequence[Source]) -> list[Source]:
+    """Return files and arrays one by one, those of folders in place of the folders.
+
+    What a folder holds besides radiographs is left out, and logged.
+
+    Raises:
+        DataError: A path does not exist, or a folder holds no radiographs.
+    """
+    sources: list[Source] = []
+    for item in [given] if isinstance(given, (str, Path, np.ndarray)) else given:
+        sources += [item] if isinstance(item, np.ndarray) else find_radiographs([item], left_out=_log_left_out)
+    return sources
+
+
+def read_radiograph(
+    source: Source,
+    side: str | None = None,
+    spacing_mm: float | None = None,
+    window: int = 0,
+    name: str | None = None,
+) -> Radiograph:
+    """Read a radiograph from a file, or take an (H, W) array of grey values, bright bone on dark ground.
+
+    Arguments are those of `load_radiograph`.
+
+    Raises:
+        DataError: The file cannot be read, or the array has another shape or no finite values.
+    """
+    if not isinstance(source, np.ndarray):
+        return load_radiograph(source, side, spacing_mm, window, name)
+    called = name or "an array"
+    if source.ndim != 2 or source.size == 0:
+        raise DataError(f"{called}: must be a grey image (H, W), not {source.shape}")
+    check_size(called, source.shape[1], source.shape[0])
+    with np.errstate(over="ignore"):
+        grey = source.astype(np.float32) if source.dtype.kind in "biuf" else np.full(1, np.nan)
+    if not np.isfinite(grey).all():
+        raise DataError(f"{called}: holds nan, infinite or complex values, or no numbers; give finite grey values")
+    pixels = normalise(torch.from_numpy(grey)).numpy()
+    return Radiograph(pixels, spacing_mm, side, source=Path(name) if name else None)
+
+
+def _log_left_out(folder: Path, others: list[Path]) -> None:
+    LOG.warning("%s", describe_left_out(folder, others))

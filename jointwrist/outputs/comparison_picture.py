@@ -1,0 +1,48 @@
+"""The files of a comparison: its JSON, and a picture of the outlines of both visits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from jointwrist.files import atomic, write_text
+from jointwrist.ops.outlines import outlines
+
+if TYPE_CHECKING:
+    from jointwrist.inference.comparison import Comparison
+
+BASELINE_COLOUR, FOLLOWUP_COLOUR = (96, 208, 200), (255, 140, 80)
+
+
+def draw_comparison(comparison: Comparison, side: int = 960) -> Image.Image:
+    """Draw the outlines of both visits on the baseline radiograph, whose longer side is then `side` pixels."""
+    pixels = comparison.baseline.radiograph.pixels
+    height, width = pixels.shape
+    scale = side / max(height, width)
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    picture = Image.fromarray((np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8)).resize(size).convert("RGB")
+    draw = ImageDraw.Draw(picture)
+    for masks, colour, to_baseline in (
+        (comparison.baseline.masks, BASELINE_COLOUR, lambda points: points),
+        (comparison.followup.masks, FOLLOWUP_COLOUR, comparison.registration),
+    ):
+        for mask in masks:
+            for line in outlines(mask):
+                points = (to_baseline(line) + 0.5) * scale
+                draw.line([tuple(point) for point in points], fill=colour, width=2, joint="curve")
+    for row, (text, colour) in enumerate((("baseline", BASELINE_COLOUR), ("follow-up", FOLLOWUP_COLOUR))):
+        draw.text((14, 12 + 22 * row), text, fill=colour, font_size=18, stroke_width=2, stroke_fill=(0, 0, 0))
+    return picture
+
+
+def save_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
+    """Write `comparison.json` and `comparison.png` into a folder, which is made if it is missing."""
+    record, picture = Path(folder) / "comparison.json", Path(folder) / "comparison.png"
+    write_text(record, json.dumps(comparison.to_dict(), indent=2) + "\n")
+    with atomic(picture) as temporary:
+        draw_comparison(comparison).save(temporary, format="PNG")
+    return [record, picture]
