@@ -14,6 +14,11 @@ from typing import Any
 from jointwrist.cli import build_parser
 from jointwrist.config import to_dict
 
+#: Text above the table of renamed keys.
+RENAMED = (
+    "The old names still work: silently in stored runs and weight files, with a warning in your own files and on the"
+    " command line."
+)
 _MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
 
@@ -81,11 +86,14 @@ def _argument_row(action: argparse.Action, parser: argparse.ArgumentParser) -> s
 
 def configuration() -> str:
     """Describe the keys of a run and of the phantom."""
+    from jointwrist.engine.renamed_keys import RENAMED_KEYS
     from jointwrist.engine.run_config import RunConfig
     from jointwrist.phantom import PhantomConfig
 
     run = "\n\n".join(_sections(RunConfig, ""))
-    return f"{run}\n\n## The phantom: `data phantom --set`, `stream.options`\n\n{key_table(PhantomConfig, '')}"
+    phantom = f"## The phantom: `data phantom --set`, `stream.options`\n\n{key_table(PhantomConfig, '')}"
+    renamed = "\n".join(f"| `{old}` | `{new}` |" for old, new in RENAMED_KEYS.items())
+    return f"{run}\n\n{phantom}\n\n## Renamed keys\n\n{RENAMED}\n\n| old | now |\n| --- | --- |\n{renamed}"
 
 
 def _sections(cls: type, prefix: str) -> Iterator[str]:
