@@ -13,7 +13,6 @@ and the start of a kernel. A training step takes three forward passes: the backw
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +30,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry, register_flop_formula
 
+from jointwrist.benchmark.pages import fill_blocks
 from jointwrist.benchmark.protocol import load_protocol
+from jointwrist.benchmark.tables.table import markdown_lines
 from jointwrist.engine.build import model_options
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.files import write_text
@@ -42,6 +43,10 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "scaling.md"
 #: Training and validation items of the release; of the joint set, whose size follows from the overlap of the two
 #: tasks, an estimate.
 ITEMS = {"segmentation": (425, 69), "erosion": (559 * 6, 81 * 6), "joint": (750, 120)}
+#: Columns of the table.
+HEADS = (
+    "model", "pixels", "batch", "epochs", "GFLOPs an image", "ms a step", "hours a run", "hours, all seeds",
+)  # fmt: skip
 BYTES = 2
 KERNEL_SECONDS = 5e-6
 BACKWARD = 2
@@ -152,31 +157,24 @@ def table(name: str, gpu: str, utilisation: float, models: Sequence[str] | None 
     models = models or [model for model in protocol.models if model_spec(model).task != "foundation"]
     costs = [run_cost(protocol.run_config(model, 0), GPUS[gpu], utilisation) for model in models]
     seeds = len(protocol.seeds)
-    lines = [
-        f"Protocol `{name}`, one {gpu}, {100 * utilisation:.0f} % of its peak where an operator is bound by it;"
-        f" {seeds} seeds; all epochs, without early stopping.",
-        "",
-        "| model | pixels | batch | epochs | GFLOPs an image | ms a step | hours a run | hours, all seeds |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    rows = []
     for cost in costs:
         config = cost.config
         size = config.erosion.crop_size if config.task == "erosion" else config.image_size
-        lines.append(
-            f"| `{config.model}` | {size} | {config.optim.batch_size} | {config.optim.epochs} | {cost.gflops:.2f}"
-            f" | {1000 * cost.step:.0f} | {cost.hours:.2f} | {seeds * cost.hours:.1f} |"
-        )
-    lines.append(f"| all | | | | | | {sum(c.hours for c in costs):.1f} | {seeds * sum(c.hours for c in costs):.0f} |")
-    return "\n".join(lines)
+        per_run = [f"{cost.gflops:.2f}", f"{1000 * cost.step:.0f}", f"{cost.hours:.2f}", f"{seeds * cost.hours:.1f}"]
+        rows.append([f"`{config.model}`", str(size), str(config.optim.batch_size), str(config.optim.epochs), *per_run])
+    total = sum(cost.hours for cost in costs)
+    rows.append(["all", "", "", "", "", "", f"{total:.1f}", f"{seeds * total:.0f}"])
+    caption = (
+        f"Protocol `{name}`, one {gpu}, {100 * utilisation:.0f} % of its peak where an operator is bound by it;"
+        f" {seeds} seeds; all epochs, without early stopping."
+    )
+    return "\n".join([caption, "", *markdown_lines(HEADS, rows)])
 
 
 def filled(page: str, gpu: str, utilisation: float) -> str:
     """Return a page with the tables between its markers made anew."""
-
-    def block(match: re.Match[str]) -> str:
-        return f"{match.group(1)}\n{table(match.group(2), gpu, utilisation)}\n<!-- /cost -->"
-
-    return re.sub(r"(<!-- cost:(\w+) -->).*?<!-- /cost -->", block, page, flags=re.DOTALL)
+    return fill_blocks(page, "cost", lambda name: table(name, gpu, utilisation))
 
 
 def main(argv: list[str] | None = None) -> int:

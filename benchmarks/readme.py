@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 import shutil
 import sys
 from dataclasses import replace
@@ -20,6 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.speed_table import SHORT, scan_table, speed_table, training_table
+from jointwrist.benchmark.pages import fill_blocks
 from jointwrist.benchmark.tables import Table, make_tables, read_results
 from jointwrist.benchmark.tables.cells import ABSENT, OVER_SEEDS, Figure, NoFigure
 from jointwrist.benchmark.tables.table import load_tables
@@ -117,11 +117,7 @@ def filled(page: str, tables: dict[str, str]) -> str:
     Raises:
         KeyError: The page has a marker without a table.
     """
-
-    def block(match: re.Match[str]) -> str:
-        return f"{match.group(1)}\n{tables[match.group(2)].strip()}\n<!-- /table -->"
-
-    return re.sub(r"(<!-- table:(\w+) -->).*?<!-- /table -->", block, page, flags=re.DOTALL)
+    return fill_blocks(page, "table", tables.__getitem__)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,12 +1,11 @@
-"""How often the bones tell which hand a wrist is of: `python benchmarks/sides.py [--wrists 24] [RADIOGRAPH ...]`.
+"""Accuracy of the side that the bones show: `python benchmarks/sides.py [--wrists 24] [RADIOGRAPH ...]`.
 
-Phantoms that no training has seen, or radiographs of one's own whose names tell their side (or folders of them); each
-as it is and mirrored, which makes it the other hand, and each again turned, noisy, blurred, dark or coarse.
+The radiographs are phantoms that no training has seen, or your own (or folders of them) whose names state the side.
+Each is tried as it is and mirrored, which makes it the other hand, and again rotated, noisy, blurred, dark or coarse.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, rotate
 from tqdm import tqdm
 
+from benchmarks.localisation import count_table, parse_arguments
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.data.load import load_radiograph
 from jointwrist.data.radiograph import Radiograph
@@ -27,13 +27,7 @@ from jointwrist.phantom import PhantomConfig, make_wrist
 
 def main(argv: list[str] | None = None) -> int:
     """Print how many sides of every kind of radiograph were right, not told, or wrong."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--wrists", type=int, default=24, metavar="N", help="phantoms (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=6000, help="of the phantoms (default: %(default)s)")
-    parser.add_argument(
-        "radiographs", nargs="*", type=Path, metavar="RADIOGRAPH", help="radiographs or folders, in place of phantoms"
-    )
-    arguments = parser.parse_args(argv)
+    arguments = parse_arguments(argv, __doc__, "wrists", 24, 6000)
     localiser = Localiser()
     if arguments.radiographs:
         radiographs = [
@@ -49,11 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         for kind, pixels in variants(radiograph.pixels):
             counts[kind][verdict(localiser, pixels, radiograph.side)] += 1
             counts[kind][verdict(localiser, pixels[:, ::-1], "LR".replace(radiograph.side, ""))] += 1
-    print(
-        "| wrist, and its mirror image | radiographs | right | not told | wrong |\n| --- | ---: | ---: | ---: | ---: |"
-    )
-    for kind, count in counts.items():
-        print(f"| {kind} | {count.total()} | {count['right']} | {count['not told']} | {count['wrong']} |")
+    print(count_table("wrist, and its mirror image", counts, ("right", "not told", "wrong")))
     return 0
 
 

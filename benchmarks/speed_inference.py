@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.speed_metrics import medians
+from benchmarks.measurements import times_in_turns
 from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.registry import create_model
 
@@ -45,7 +45,8 @@ def benchmark_inference(argv: list[str] | None = None) -> list[dict[str, Any]]:
     rows = []
     for joint, others in COMPARISONS:
         names = (joint, *others)
-        times = medians({name: forward(name, image, crops) for name in names}, arguments.repeats)
+        calls = {name: forward(name, image, crops) for name in names}
+        times = times_in_turns(calls, arguments.repeats, warm_up=True)
         for name in names:
             what = f"{NUM_JOINTS} crops of {arguments.crop} px" if name == "mobilevit" else f"{arguments.size} px"
             print(f"{name:20} {what:20} {times[name]:9.1f} ms")

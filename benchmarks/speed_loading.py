@@ -27,6 +27,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from benchmarks.measurements import Measurements, threads
 from jointwrist.benchmark.peak_memory import peak_memory
 from jointwrist.data.batches.samplers import EpochBatches
 from jointwrist.data.batches.torch_datasets import WristDataset
@@ -229,32 +230,25 @@ def benchmark_loading(argv: list[str] | None = None) -> list[dict[str, Any]]:
 
 
 def _measured(arguments: argparse.Namespace, root: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-
-    def keep(name: str, value: float, unit: str, **bounds: float) -> None:
-        rows.append({"name": name, "value": value, "unit": unit, **bounds})
-        told = "".join(f", {key} {bound:g}" for key, bound in bounds.items())
-        print(f"{name:72} {value:10.4g} {unit}{told}", flush=True)
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    measured = Measurements()
     libraries = [name for name, module in LIBRARIES.items() if find_spec(module)]
     ways = {True: "kept", False: "read anew"}
     options = (arguments.size, arguments.batch)
     packed = [PACKED, HOST, *([GPU] if torch.cuda.is_available() else [])]
     runs = [(kind, kept) for kind in (*packed, *libraries) for kept in ways]
-    found = rates(
-        {(kind, kept): epochs(kind, root, arguments.images, *options, kept) for kind, kept in runs}, arguments.passes
-    )
-    torch.set_num_threads(threads)
+    with threads(1):
+        passes = {(kind, kept): epochs(kind, root, arguments.images, *options, kept) for kind, kept in runs}
+        found = rates(passes, arguments.passes)
     for (kind, kept), rate in found.items():
-        keep(f"{kind}, {ways[kept]}", rate, "images/s")
+        measured.add(f"{kind}, {ways[kept]}", rate, "images/s")
     for library in libraries:
         for kind in packed:
             bounds = {"least": FASTER} if kind != PACKED or library == "scipy" else {}
-            keep(f"{kind}, kept, to {library}, read anew", found[kind, True] / found[library, False], "", **bounds)
-        keep(f"{PACKED} to {library}, both kept", found[PACKED, True] / found[library, True], "")
-        keep(f"{PACKED} to {library}, both read anew", found[PACKED, False] / found[library, False], "")
+            measured.add(
+                f"{kind}, kept, to {library}, read anew", found[kind, True] / found[library, False], "", **bounds
+            )
+        measured.add(f"{PACKED} to {library}, both kept", found[PACKED, True] / found[library, True], "")
+        measured.add(f"{PACKED} to {library}, both read anew", found[PACKED, False] / found[library, False], "")
     count = arguments.kept
     peaks = {
         (kind, kept): peak_memory(two_passes, kind, root, count, *options, kept).extra
@@ -262,15 +256,15 @@ def _measured(arguments: argparse.Namespace, root: str) -> list[dict[str, Any]]:
         for kept in ways
     }
     for (kind, kept), peak in peaks.items():
-        keep(f"{kind}, {count} images, {ways[kept]}, memory", peak, "MB")
+        measured.add(f"{kind}, {count} images, {ways[kept]}, memory", peak, "MB")
     per_image = {kind: (peaks[kind, True] - peaks[kind, False]) / count for kind in (PACKED, HOST, ARRAYS)}
     for kind, value in per_image.items():
-        keep(f"{kind}, memory of a kept image", value, "MB")
+        measured.add(f"{kind}, memory of a kept image", value, "MB")
     for kind in (PACKED, HOST):
         share = per_image[kind] / per_image[ARRAYS]
-        keep(f"{kind} to {ARRAYS}, memory of a kept image", share, "", bound=SMALLER)
+        measured.add(f"{kind} to {ARRAYS}, memory of a kept image", share, "", bound=SMALLER)
         for kept, way in ways.items():
             name = f"{kind} to {ARRAYS}, {count} images, {way}, memory"
             bounds = {"bound": SMALLER} if kept and kind == HOST else {}
-            keep(name, peaks[kind, kept] / peaks[ARRAYS, kept], "", **bounds)
-    return rows
+            measured.add(name, peaks[kind, kept] / peaks[ARRAYS, kept], "", **bounds)
+    return measured.rows

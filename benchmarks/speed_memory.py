@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from benchmarks.measurements import Measurements
 from benchmarks.speed_loading import masked_cases
 from benchmarks.speed_training import open_trainer
 from jointwrist.anatomy import NUM_BONES
@@ -93,21 +94,16 @@ def benchmark_memory(argv: list[str] | None = None) -> list[dict[str, Any]]:
         "--wrists", type=int, nargs=2, default=[64, 256], help="few and many wrists of an evaluation (default: 64 256)"
     )
     arguments = parser.parse_args(argv)
-    rows: list[dict[str, Any]] = []
-
-    def keep(name: str, value: float, unit: str, bound: float | None) -> None:
-        rows.append({"name": name, "value": value, "unit": unit, "bound": bound})
-        print(f"{name:60} {value:10.4g} {unit}" + (f", bound {bound:g}" if bound else ""), flush=True)
-
+    measured = Measurements()
     with tempfile.TemporaryDirectory() as root:
         write_phantom(root, 24, size=256, seed=3, workers=1)
         for model in arguments.models:
             for name, work in WORK.items():
                 peak = peak_memory(work, model, arguments.size, root).total
-                keep(f"{model} {arguments.size} px, {name}", peak, "MB", BOUNDS.get((model, name)))
+                measured.add(f"{model} {arguments.size} px, {name}", peak, "MB", bound=BOUNDS.get((model, name)))
         few, many = arguments.wrists
         *peaks, each = growth(few, many, arguments.size, root)
         for number, peak in zip((few, many), peaks, strict=True):
-            keep(f"evaluation of {number} wrists, one convolution", peak, "MB", None)
-        keep("evaluation, memory of a further wrist", each, "MB", GROWTH_BOUND)
-    return rows
+            measured.add(f"evaluation of {number} wrists, one convolution", peak, "MB")
+        measured.add("evaluation, memory of a further wrist", each, "MB", bound=GROWTH_BOUND)
+    return measured.rows

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import time
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
+from benchmarks.measurements import threads, times_in_turns
 from jointwrist.data.sample import unpack_masks
 from jointwrist.metrics.segmentation import case_metrics, overlap_metrics
 from jointwrist.phantom import PhantomConfig, make_wrist
@@ -29,19 +28,7 @@ def imperfect(masks: np.ndarray, rng: np.random.Generator, pixels: float) -> np.
     return masks[:, rows, columns]
 
 
-def medians(functions: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median milliseconds of each function, taken in turns after a warm-up."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for function in functions.values():
-        function()
-    for _ in range(repeats):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            times[name].append(1000 * (time.perf_counter() - start))
-    return {name: float(np.median(values)) for name, values in times.items()}
-
-
+@threads(1)
 def benchmark_metrics(argv: list[str] | None = None) -> list[dict[str, Any]]:
     """Print ours, MONAI's, their ratio and the largest difference; return them as rows for the table of all speeds."""
     parser = argparse.ArgumentParser(prog="benchmarks/speed.py metrics", description=__doc__)
@@ -53,8 +40,6 @@ def benchmark_metrics(argv: list[str] | None = None) -> list[dict[str, Any]]:
 
     from monai.metrics import SurfaceDiceMetric, SurfaceDistanceMetric
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     times, differences, msd = [], [], []
     for index in range(arguments.wrists):
@@ -82,9 +67,9 @@ def benchmark_metrics(argv: list[str] | None = None) -> list[dict[str, Any]]:
             # equal infinities and nan differ by nothing
             same = (mine[name] == expected) | (np.isnan(mine[name]) & np.isnan(expected))
             differences.append(np.abs(np.where(same, 0.0, mine[name] - expected)).max())
-        times.append(medians({"ours": ours, "monai": monai, "overlaps": overlaps}, arguments.repeats))
+        calls = {"ours": ours, "monai": monai, "overlaps": overlaps}
+        times.append(times_in_turns(calls, arguments.repeats, warm_up=True))
 
-    torch.set_num_threads(threads)
     mean = {name: float(np.mean([row[name] for row in times])) for name in times[0]}
     ratio = mean["monai"] / mean["ours"]
     print(

@@ -9,21 +9,18 @@ exponential of its own can beat that bound: the compiled one does, whose shorter
 from __future__ import annotations
 
 import argparse
-import ctypes
 import multiprocessing
 import sys
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.measurements import Measurements, seconds_of, threads, times_in_turns
+from jointwrist.benchmark.peak_memory import peak_of
 from jointwrist.engine.session import keep_freed_memory
 from jointwrist.files import atomic
 from jointwrist.ops.scan import available_backends, selective_scan
@@ -104,17 +101,6 @@ def run(name: str, which: str, values: dict[str, Tensor]) -> Tensor | tuple[Tens
     return torch.autograd.grad(scan(name, **values), list(values.values()), values["u"].detach())
 
 
-def in_turns(functions: dict[str, Callable[[], Any]], repeats: int, seconds: float) -> dict[str, float]:
-    """Median milliseconds of each; one that has run for `seconds` drops out after its turn."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for _ in range(repeats):
-        for name, function in functions.items():
-            if sum(times[name]) > 1000 * seconds:
-                continue
-            times[name].append(1000 * _seconds(function))
-    return {name: float(np.median(values)) for name, values in times.items()}
-
-
 def machine_limits(device: str) -> tuple[float, float]:
     """Bytes a second that copying moves (read and written), and exponentials a second within the cache."""
     large, small = torch.ones(1 << 26, device=device), torch.full((1 << 17,), -0.5, device=device)
@@ -122,24 +108,10 @@ def machine_limits(device: str) -> tuple[float, float]:
     target.copy_(large)
     exponentials = 200
     best = {
-        "copy": min(_seconds(lambda: target.copy_(large)) for _ in range(5)),
-        "exp": min(_seconds(lambda: [torch.exp(small, out=result) for _ in range(exponentials)]) for _ in range(5)),
+        "copy": min(seconds_of(lambda: target.copy_(large)) for _ in range(5)),
+        "exp": min(seconds_of(lambda: [torch.exp(small, out=result) for _ in range(exponentials)]) for _ in range(5)),
     }
     return 2 * FLOAT * large.numel() / best["copy"], exponentials * small.numel() / best["exp"]
-
-
-def _seconds(function: Callable[[], Any]) -> float:
-    _wait()
-    start = time.perf_counter()
-    function()
-    _wait()
-    return time.perf_counter() - start
-
-
-def _wait() -> None:
-    """Wait for what a GPU still does."""
-    if torch.cuda.is_initialized():
-        torch.cuda.synchronize()
 
 
 def extra_memory(name: str, problems: list[Problem], channel_last: bool, threads: int) -> list[float]:
@@ -148,12 +120,8 @@ def extra_memory(name: str, problems: list[Problem], channel_last: bool, threads
     run(name, PASSES[1], tensors(problems[0]._replace(length=64), channel_last))
     found = []
     for problem in problems:
-        values = tensors(problem, channel_last)
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
-        before = _status("VmRSS")
-        run(name, PASSES[1], values)
-        found.append((_status("VmHWM") - before) / 1e6)
+        work = partial(run, name, PASSES[1], tensors(problem, channel_last))
+        found.append(peak_of(work).extra)
     return found
 
 
@@ -164,20 +132,6 @@ def extra_gpu_memory(name: str, problem: Problem, channel_last: bool, device: st
     before = torch.cuda.memory_allocated()
     run(name, PASSES[1], values)
     return (torch.cuda.max_memory_allocated() - before) / 1e6
-
-
-def _status(field: str) -> int:
-    """Bytes of a field of this process."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    yield
-    torch.set_num_threads(before)
 
 
 def _memory(
@@ -250,19 +204,15 @@ def benchmark_scan(argv: list[str] | None = None) -> list[dict[str, Any]]:
     names = [*available_backends(device), MAMBAPY]
     problems = [Problem(arguments.batch, arguments.channels, n, length) for n in arguments.states for length in lengths]
     memory = _memory(names, problems, channel_last, arguments.threads, device)
-    rows: list[dict[str, Any]] = []
+    measured = Measurements()
     times: dict[tuple[str, int, str], list[float]] = {}
     bounds: dict[tuple[int, str], list[float]] = {}
 
-    def keep(name: str, value: float, unit: str) -> None:
-        rows.append({"name": name, "value": value, "unit": unit})
-        print(f"{name:60} {value:10.4g} {unit}", flush=True)
-
     keep_freed_memory()  # as training does
-    with _threads(arguments.threads):
+    with threads(arguments.threads):
         bandwidth, exponentials = machine_limits(device)
-        keep("memory bandwidth", bandwidth / 1e9, "GB/s")
-        keep("exponentials", exponentials / 1e9, "1e9/s")
+        measured.add("memory bandwidth", bandwidth / 1e9, "GB/s")
+        measured.add("exponentials", exponentials / 1e9, "1e9/s")
         for at, problem in enumerate(problems):
             values = tensors(problem, channel_last, device)
             warm = tensors(problem._replace(length=64), channel_last, device)
@@ -270,24 +220,24 @@ def benchmark_scan(argv: list[str] | None = None) -> list[dict[str, Any]]:
                 for name in names:
                     run(name, which, warm)
                 calls = {name: partial(run, name, which, values) for name in names}
-                taken = in_turns(calls, repeats, arguments.seconds)
+                taken = times_in_turns(calls, repeats, arguments.seconds)
                 bound = 1000 * max(problem.bytes(which) / bandwidth, problem.exponentials(which) / exponentials)
                 bounds.setdefault((problem.states, which), []).append(bound)
-                keep(f"bound {problem} {which}", bound, "ms")
+                measured.add(f"bound {problem} {which}", bound, "ms")
                 for name in names:
                     times.setdefault((name, problem.states, which), []).append(taken[name])
-                    keep(f"{name} {problem} {which}", taken[name], "ms")
-                    keep(f"{name} {problem} {which}, bound to time", bound / taken[name], "")
+                    measured.add(f"{name} {problem} {which}", taken[name], "ms")
+                    measured.add(f"{name} {problem} {which}, bound to time", bound / taken[name], "")
                     for other in (LOOP, MAMBAPY):
                         if name not in (LOOP, MAMBAPY):
-                            keep(f"{other} to {name} {problem} {which}", taken[other] / taken[name], "")
+                            measured.add(f"{other} to {name} {problem} {which}", taken[other] / taken[name], "")
             for name in memory:
-                keep(f"{name} {problem} extra memory", memory[name][at], "MB")
+                measured.add(f"{name} {problem} extra memory", memory[name][at], "MB")
             if problem.length == lengths[0]:
                 exact = run(LOOP, PASSES[0], {key: value.double() for key, value in values.items()})
                 for name in names:
                     difference = (run(name, PASSES[0], values) - exact).norm() / exact.norm()
-                    keep(f"{name} {problem} relative error", float(difference), "")
+                    measured.add(f"{name} {problem} relative error", float(difference), "")
     plot(arguments.plot, lengths, times, bounds)
     print(f"time over length is drawn in {arguments.plot}")
-    return rows
+    return measured.rows

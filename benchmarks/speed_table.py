@@ -1,4 +1,4 @@
-"""The few speed figures that the README and the documentation show, of every machine that has been measured."""
+"""Tables of the speeds that README and documentation show, of every machine that was measured."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
+
+from jointwrist.benchmark.tables.table import markdown_lines
 
 RESULTS = Path(__file__).parent / "results"
 #: Part and name of a row, and what the README calls it.
@@ -41,7 +43,7 @@ SHORT = [
 ]
 
 LEAST, MOST = "or more", "or less"
-#: Of the scan, forward and backward: the name of a row, what it is, and what was aimed at, with its unit.
+#: Scan, forward and backward: its title, aim, unit and sense by the name of the row.
 AIMS = {
     "reference to cpu N=16 L=4096 forward+backward": ("`cpu` against the loop, 16 states, 4,096 steps", 80, "×", LEAST),
     "mambapy to cpu N=16 L=4096 forward+backward": ("`cpu` against mambapy, the same", 50, "×", LEAST),
@@ -50,7 +52,7 @@ AIMS = {
     "cpu N=16 L=16384 extra memory": ("Memory of `cpu`, 16 states, 16,384 steps", 150, "MB", MOST),
     "torch N=16 L=16384 extra memory": ("Memory of `torch`, the same", 300, "MB", MOST),
 }
-#: The share of a time that the machine's bound explains, above 1 where the bound is beaten.
+#: Bound of the machine divided by the time; above 1 where the scan is faster than the bound.
 BOUNDS = {
     f"cpu N={states} L=4096 forward+backward, bound to time": f"Bound of the machine to the time of `cpu`, {told}"
     for states, told in ((16, "16 states, 4,096 steps"), (1, "1 state, 4,096 steps"))
@@ -58,7 +60,7 @@ BOUNDS = {
 
 
 def measured(folder: Path = RESULTS) -> dict[str, dict[tuple[str, str], tuple[float, str]]]:
-    """Values and units by part and name of the row, for each machine."""
+    """Read values and units by part and name of the row, for each machine."""
     machines: dict[str, dict[tuple[str, str], tuple[float, str]]] = {}
     for path in sorted(folder.glob("speed-*.csv")):
         for row in pd.read_csv(path, keep_default_na=False).to_dict("records"):
@@ -67,10 +69,8 @@ def measured(folder: Path = RESULTS) -> dict[str, dict[tuple[str, str], tuple[fl
 
 
 def _lines(heads: list[str], rows: list[list[str]], wide: int) -> str:
-    """Markdown table; the first `wide` columns say what a row is, and rows of nothing but dashes are left out."""
-    rule = ["---", *["---:"] * (len(heads) - 1)]
-    shown = [heads, rule, *(row for row in rows if set(row[wide:]) != {"-"})]
-    return "\n".join("|" + "|".join(f" {cell} " if cell else " " for cell in row) + "|" for row in shown)
+    """Markdown table whose first `wide` columns name the row; rows without a value are left out."""
+    return "\n".join(markdown_lines(heads, [row for row in rows if set(row[wide:]) != {"-"}]))
 
 
 def speed_table(folder: Path = RESULTS, rows: Iterable[tuple[str, str]] = tuple(SHOWN)) -> str:
@@ -85,7 +85,7 @@ def speed_table(folder: Path = RESULTS, rows: Iterable[tuple[str, str]] = tuple(
 
 
 def scan_table(folder: Path = RESULTS) -> str:
-    """Markdown table of what was aimed at with the scan and, of every machine that scanned on its CPU, was reached."""
+    """Markdown table of the aims of the scan, and of the values on every machine that ran it on its CPU."""
     machines = {machine: found for machine, found in measured(folder).items() if ("scan", next(iter(AIMS))) in found}
 
     def cell(found: dict, name: str, aim: float = 0.0, sense: str = LEAST) -> str:
@@ -102,7 +102,7 @@ def scan_table(folder: Path = RESULTS) -> str:
 
 
 def training_table(folder: Path = RESULTS) -> str:
-    """Markdown table of training steps: their time by size, its growth, and the parts of a step at the largest size."""
+    """Markdown table of training steps: time by size, growth, and the parts of a step at the largest size."""
     tables: list[str] = []
     for machine, values in measured(folder).items():
         found = {name: value for (part, name), (value, _) in values.items() if part == "training"}

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
+from benchmarks.measurements import Measurements, threads
 from jointwrist.benchmark.protocol import load_protocol
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.loaders import load_run_data
@@ -146,33 +147,25 @@ def benchmark_training(argv: list[str] | None = None) -> list[dict[str, Any]]:
     parser.add_argument("--threads", type=int, default=1, help="threads (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="processes of each way of memory; 0 leaves it out")
     arguments = parser.parse_args(argv)
-    rows: list[dict[str, Any]] = []
-
-    def keep(name: str, value: float, unit: str) -> None:
-        rows.append({"name": name, "value": value, "unit": unit})
-        print(f"{name:60} {value:10.4g} {unit}", flush=True)
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(arguments.threads)
-    with tempfile.TemporaryDirectory() as root:
+    measured = Measurements()
+    with threads(arguments.threads), tempfile.TemporaryDirectory() as root:
         write_phantom(root, 24, size=256, seed=3, workers=1)
         if arguments.rounds:
             sizes = (MODELS[0], 128, arguments.batch, root, arguments.steps, arguments.threads)
             times = memory_kept(arguments.rounds, *sizes)
             for name, value in times.items():
-                keep(f"{MODELS[0]} 128 px, memory {name}", value, "ms/step")
-                keep(f"{MODELS[0]} 128 px, memory {name}, to returned", value / times["returned"], "")
+                measured.add(f"{MODELS[0]} 128 px, memory {name}", value, "ms/step")
+                measured.add(f"{MODELS[0]} 128 px, memory {name}, to returned", value / times["returned"], "")
         keep_freed_memory()  # as training does
         for model in arguments.models:
             earlier = None
             for size in sorted(arguments.sizes):
                 with tempfile.TemporaryDirectory() as folder:
                     times = step_times(open_trainer(model, size, arguments.batch, root, folder), arguments.steps)
-                keep(f"{model} {size} px", times["step"], "ms/step")
+                measured.add(f"{model} {size} px", times["step"], "ms/step")
                 for part in PARTS:
-                    keep(f"{model} {size} px, {part}", times[part] / times["step"], "")
+                    measured.add(f"{model} {size} px, {part}", times[part] / times["step"], "")
                 if earlier:
-                    keep(f"{model} {size} px to {earlier[0]} px", times["step"] / earlier[1], "")
+                    measured.add(f"{model} {size} px to {earlier[0]} px", times["step"] / earlier[1], "")
                 earlier = (size, times["step"])
-    torch.set_num_threads(threads)
-    return rows
+    return measured.rows

@@ -7,7 +7,6 @@ turns. The time is the median of a radiograph, refused or not.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.finder import HAND_MM, HAND_PX, empty_radiographs
+from benchmarks.localisation import parse_arguments
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.localiser import Localiser
@@ -31,12 +31,7 @@ from jointwrist.phantom import PhantomConfig, make_wrist
 
 def main(argv: list[str] | None = None) -> int:
     """Print a row for every kind of radiograph and turn."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--radiographs", type=int, default=24, metavar="N", help="phantoms a kind (default: %(default)s)"
-    )
-    parser.add_argument("--seed", type=int, default=7000, help="of the phantoms (default: %(default)s)")
-    arguments = parser.parse_args(argv)
+    arguments = parse_arguments(argv, __doc__, "radiographs", 24, 7000, own=False)
     localiser = Localiser()
     print("| radiograph | turned by | right | refused | wrong | seconds |\n| --- | ---: | ---: | ---: | ---: | ---: |")
     for kind, config in (

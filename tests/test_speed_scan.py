@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from benchmarks import speed_scan
-from benchmarks.speed_scan import PASSES, Problem, benchmark_scan, extra_memory, in_turns, run, tensors
+from benchmarks.measurements import times_in_turns
+from benchmarks.speed_scan import PASSES, Problem, benchmark_scan, extra_memory, run, tensors
 from jointwrist.ops.scan import available_backends
 
 NAMES = [*available_backends("cpu"), "mambapy"]
@@ -66,7 +67,7 @@ def test_slow_ones_drop_out():
         "slow": lambda: (calls["slow"].append(0), torch.rand(200, 200).matrix_power(400)),
         "fast": lambda: calls["fast"].append(0),
     }
-    in_turns(functions, repeats=5, seconds=1e-4)
+    times_in_turns(functions, repeats=5, seconds=1e-4)
     assert (len(calls["slow"]), len(calls["fast"])) == (1, 5)
 
 

@@ -41,7 +41,15 @@ def peak_memory(setup: Callable[..., Callable[[], object]], *arguments: Any, thr
 
 def _measure(setup: Callable[..., Callable[[], object]], arguments: tuple, threads: int) -> Peak:
     torch.set_num_threads(threads)
-    work = setup(*arguments)
+    return peak_of(setup(*arguments))
+
+
+def peak_of(work: Callable[[], object]) -> Peak:
+    """Measure a piece of work in this process.
+
+    Raises:
+        OSError: The system has no peak memory in /proc.
+    """
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
     before = _status("VmRSS")
