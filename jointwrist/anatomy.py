@@ -10,15 +10,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Bone:
-    """One mask channel.
+    """A mask channel.
 
     Attributes:
         index: Channel in the released masks and bit in the packed bit map.
         name: Identifier used throughout this package.
-        display: Name for people.
-        spellings: Further spellings met in the released files.
+        display: Name shown to users.
+        spellings: Other spellings in the released files.
         colour: RGB, 0..255.
-        atlas: Bone surfaces of the atlas that make up this channel.
+        atlas: Names of the bone surfaces of the atlas that belong to this channel.
     """
 
     index: int
@@ -36,8 +36,8 @@ class JointSurface:
     Attributes:
         index: Position in the score vector.
         name: Identifier used throughout this package.
-        display: Name for people.
-        spellings: Spellings met in the released folders, score file, COCO boxes and Metadata columns.
+        display: Name shown to users.
+        spellings: Spellings in the released folders, score file, COCO boxes and metadata columns.
         bone: Index of the bone that bears the surface.
         articulating_bones: Indices of the bones that it articulates with.
     """
@@ -103,11 +103,11 @@ SCORES: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
 NOT_SCORED = -1
 #: Levels of the ordinal erosion output: scores 0, 1, 2, and 3 to 5 together, for 3 and 5 are nearly absent in RAM-W600.
 EROSION_LEVELS = 4
-#: How the levels are written for people.
+#: Labels of the levels for users.
 LEVEL_LABELS: tuple[str, ...] = ("0", "1", "2", "3-5")
-#: Joint names as the release spells them in its score file and crop names.
+#: Joint names as spelled in the released score file and crop names.
 RELEASE_JOINT_NAMES: tuple[str, ...] = ("Metacarpal1st", "Trapzium", "Scaphoid", "Lunate", "DistalRadius", "DistalUlna")
-#: Metadata.xlsx columns of the joint scores, without the side suffix "_L" or "_R".
+#: Columns of the joint scores in Metadata.xlsx, without the side suffix "_L" or "_R".
 METADATA_JOINT_COLUMNS: tuple[str, ...] = ("1st MC", "Trapz", "Sc", "Lu", "DR", "DU")
 
 
@@ -120,10 +120,10 @@ _JOINT_BY_SPELLING = {_fold(s): joint.index for joint in JOINTS for s in (joint.
 
 
 def bone_index(name: str) -> int:
-    """Return the channel of a bone, whatever spelling of the release it comes in.
+    """Return the channel of a bone, given by any of its spellings.
 
     Raises:
-        KeyError: No bone is spelled like this; the message lists the names.
+        KeyError: The name is unknown; the message lists the known names.
     """
     try:
         return _BONE_BY_SPELLING[_fold(name)]
@@ -132,10 +132,10 @@ def bone_index(name: str) -> int:
 
 
 def joint_index(name: str) -> int:
-    """Return the position of a joint surface, whatever spelling of the release it comes in.
+    """Return the position of a joint surface, given by any of its spellings.
 
     Raises:
-        KeyError: No joint surface is spelled like this; the message lists the names.
+        KeyError: The name is unknown; the message lists the known names.
     """
     try:
         return _JOINT_BY_SPELLING[_fold(name)]

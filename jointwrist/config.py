@@ -1,4 +1,7 @@
-"""Configuration: frozen dataclasses <- YAML <- command line; an unknown key, type or range is an error."""
+"""Frozen configuration dataclasses built from YAML files and command line overrides.
+
+Unknown keys, wrong types and values out of range are errors that name the key.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,12 @@ class ConfigError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """Which finite numbers a field takes, written `Annotated[float, Range(0, 1)]`.
+    """Range of the finite numbers that a field accepts, used as `Annotated[float, Range(0, 1)]`.
 
     Attributes:
-        low: Smallest one.
-        high: Largest one.
-        open: Ends that do not belong to it: "low" or "high".
+        low: Lower limit.
+        high: Upper limit.
+        open: The limit that is excluded: "low", "high" or none.
     """
 
     low: float
@@ -37,12 +40,12 @@ class Range:
     open: Literal["low", "high", ""] = ""
 
     def __contains__(self, value: float) -> bool:
-        """Whether a value is a finite number of this range."""
+        """Return whether a value is a finite number within the range."""
         ends = (self.low if self.open == "low" else None, self.high if self.open == "high" else None)
         return self.low <= value <= self.high and abs(value) != math.inf and value not in ends
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Describe the range in words."""
         above = f"above {self.low:,}" if self.open == "low" else f"at least {self.low:,}"
         if self.high == math.inf:
             return above
@@ -59,10 +62,10 @@ ShareBelowOne = Annotated[float, Range(0, 1, open="high")]
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
-    """Make a (nested) frozen dataclass from plain values.
+    """Build a (nested) frozen dataclass from plain values.
 
     Args:
-        cls: Dataclass to make. If it has a static method `current_keys`, that renames old keys of the values first.
+        cls: Dataclass to build. If it has a static method `current_keys`, that renames old keys of the values first.
         values: Field values; nested mappings for nested dataclasses.
         where: Dotted prefix for error messages.
 
@@ -82,7 +85,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
 
 
 def check_ranges(config: Any) -> None:
-    """Refuse values of a dataclass that `build` would refuse, where it was made without it.
+    """Check the types and ranges of a dataclass that was constructed directly.
 
     Raises:
         ConfigError: A value has the wrong type or lies out of its range.
@@ -92,7 +95,7 @@ def check_ranges(config: Any) -> None:
 
 
 def merge_trees(*trees: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge nested mappings; later ones win."""
+    """Merge nested mappings; later ones take precedence."""
     merged: dict[str, Any] = {}
     for tree in trees:
         for key, value in tree.items():
@@ -102,10 +105,10 @@ def merge_trees(*trees: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
-    """Turn command-line `a.b=value` items into a nested mapping; values are read as YAML.
+    """Parse command-line overrides `a.b=value` into a nested mapping; values are YAML.
 
     Raises:
-        ConfigError: An item has no `=`, its value is no YAML, or a key is given both a value and keys of its own.
+        ConfigError: An item has no `=`, its value is not valid YAML, or a key has both a value and nested keys.
     """
     tree: dict[str, Any] = {}
     for item in items:
@@ -117,7 +120,7 @@ def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
         for parent in parents:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
-                raise ConfigError(f"override {item!r}: {parent} has a value already; give it a value or keys, not both")
+                raise ConfigError(f"override {item!r}: {parent} already has a value; give a value or nested keys")
         try:
             node[leaf] = yaml.safe_load(text)
         except (yaml.YAMLError, ValueError) as error:
@@ -129,7 +132,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping.
 
     Raises:
-        ConfigError: The file is missing, is no valid YAML or is not a mapping.
+        ConfigError: The file is missing, is not valid YAML, or is not a mapping.
     """
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -138,12 +141,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: a configuration file is a mapping of keys to values")
+        raise ConfigError(f"{path}: a configuration file must be a mapping of keys to values")
     return values
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """Return a configuration as plain nested values that `build` takes back."""
+    """Convert a configuration to plain nested values, the inverse of `build`."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
 
 

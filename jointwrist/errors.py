@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and the helper for optional dependencies."""
+"""Exceptions with messages for users, and the import of optional dependencies."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from types import ModuleType
 
 
 class DataError(ValueError):
-    """Input that cannot be used; the message names the file and the remedy."""
+    """Invalid input; the message names the file and the remedy."""
 
 
 class StorageError(OSError):
-    """A file cannot be written; the message names the folder and the remedy."""
+    """A file that cannot be written; the message names the folder and the remedy."""
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on from here; the message says why and what to do. The last state is saved."""
+    """Training that cannot continue; the message says why and what to do. The last state is saved."""
 
 
 class MissingExtraError(ImportError):
-    """An optional dependency is not installed; the message names the extra."""
+    """A missing optional dependency; the message names the extra that installs it."""
 
 
 def require(module: str, extra: str) -> ModuleType:
@@ -27,7 +27,7 @@ def require(module: str, extra: str) -> ModuleType:
 
     Args:
         module: Module to import.
-        extra: Extra of this package that installs it.
+        extra: Extra of jointwrist that installs it.
 
     Raises:
         MissingExtraError: The module is not installed.

@@ -1,4 +1,4 @@
-"""Writing files so that a killed process never leaves half of one."""
+"""Atomic writing of files and folders: an interrupted process never leaves an incomplete one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jointwrist.errors import StorageError
 if TYPE_CHECKING:
     import pandas as pd
 
-#: What a disk says that takes no more, and what to do about it.
+#: Remedies for errors of the file system, by error number.
 REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
     **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR), "choose a folder that can be written to"),
@@ -30,10 +30,10 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it there when the block ends, remove it when the block fails.
 
     Raises:
-        StorageError: The disk is full or the folder cannot be written to; what `path` was before is as it was.
+        StorageError: The disk is full or the folder is not writable; an existing file at `path` is unchanged.
     """
     path = Path(path)
-    # machines that share a folder have processes of the same number
+    # process numbers are unique on one machine only, and machines can share a folder
     temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,10 +46,10 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
-    """Yield a folder that becomes `out` when the block ends, and vanishes when it fails.
+    """Yield a temporary folder that is renamed to `out` when the block ends, and removed when it fails.
 
     Args:
-        out: Folder that is missing or empty.
+        out: Folder that does not exist or is empty.
     """
     folder = out.with_name(f".{out.name}.{secrets.token_hex(4)}.partial")
     folder.mkdir(parents=True)
@@ -76,10 +76,10 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def check_writable(folder: Path) -> None:
-    """Write and remove a small file, so that a folder that takes none is known before hours of work.
+    """Check that a folder is writable, before hours of work, by writing and removing a small file.
 
     Raises:
-        StorageError: It takes none.
+        StorageError: It is not writable.
     """
     with atomic(Path(folder) / "writable") as temporary:
         temporary.touch()
@@ -102,7 +102,7 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """Write a table as CSV, atomically.
 
     Raises:
-        StorageError: The disk is full or the folder cannot be written to.
+        StorageError: The disk is full or the folder is not writable.
     """
     with atomic(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g")

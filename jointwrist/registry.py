@@ -1,4 +1,7 @@
-"""The one registry of models: a model that `list_models` does not name does not exist."""
+"""The registry of models: registration, names, metadata and construction of every model.
+
+Models of other packages are found through entry points; the baselines are such a package.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,7 @@ from typing import Any
 
 from torch import nn
 
-#: Group of the entry points that name modules whose import registers models. The baselines come this way, as the
-#: models of any other package do.
+#: Group of the entry points that name modules whose import registers models.
 ENTRY_POINTS = "jointwrist.models"
 #: The module that registers this package's own models.
 _OWN_MODELS = "jointwrist.models.joint"
@@ -24,18 +26,18 @@ TASKS = ("joint", "segmentation", "erosion", "foundation")
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What the registry knows of a model.
+    """Metadata of a model.
 
     Attributes:
         name: Registry name.
         task: One of `TASKS`.
-        published_name: Row name in the paper's tables, or None for a model that is not in them.
+        published_name: Row name in the paper's tables, or None if the model is not in them.
         paper: Citation of the architecture.
         licence: Licence of the original implementation.
-        code: Where this implementation comes from (a library, or the module here).
-        parameters: Trainable parameter count of the default construction.
-        input_size: Side of the square input in pixels, as published.
-        size_dependent: Whether the construction needs `img_size`.
+        code: Source of this implementation (a library, or a module of this repository).
+        parameters: Number of trainable parameters with default options.
+        input_size: Published side of the square input in pixels.
+        size_dependent: Whether the architecture depends on the image size, given by the option `img_size`.
     """
 
     name: str
@@ -58,10 +60,10 @@ _filled = False
 def register_model(
     spec: ModelSpec, renamed_options: Mapping[str, str] | None = None
 ) -> Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]]:
-    """Enter a builder into the registry under `spec.name`.
+    """Register a builder under `spec.name`.
 
     Args:
-        spec: What is known of the model.
+        spec: Metadata of the model.
         renamed_options: Former names of the builder's options and their current names.
 
     Raises:
@@ -85,11 +87,11 @@ def _fill() -> None:
     global _filled
     if not _filled:
         importlib.import_module(_OWN_MODELS)
-        # ours first, so that a name taken twice is the other package's fault
+        # ours first, so that a name registered twice is reported for the other package
         for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.dist.name != "jointwrist"):
             try:
                 point.load()
-            except Exception as error:  # code of another package, whose fault must not stop the models of this one
+            except Exception as error:  # a faulty package must not make the other models unavailable
                 warnings.warn(
                     f"the models of {point.value} are missing: {type(error).__name__}: {error}; update or uninstall"
                     f" {point.dist.name}",
@@ -99,7 +101,7 @@ def _fill() -> None:
 
 
 def list_models(pattern: str = "*", task: str | None = None) -> list[str]:
-    """Return the sorted names that match a shell pattern, of one task or of all."""
+    """Return the sorted names of the models that match a shell pattern and, if given, a task."""
     _fill()
     return sorted(
         name for name, spec in _SPECS.items() if fnmatch.fnmatch(name, pattern) and (task is None or spec.task == task)
@@ -107,10 +109,10 @@ def list_models(pattern: str = "*", task: str | None = None) -> list[str]:
 
 
 def model_spec(name: str) -> ModelSpec:
-    """Return what is known of a model.
+    """Return the metadata of a model.
 
     Raises:
-        ValueError: The name is not in the registry; the message suggests the nearest ones.
+        ValueError: The name is not registered; the message suggests similar names.
     """
     _fill()
     if name not in _SPECS:
@@ -124,7 +126,7 @@ def create_model(name: str, **options: Any) -> nn.Module:
 
     Args:
         name: A name of `list_models()`.
-        **options: Passed to the builder; those that are None are left out, so that defaults stay the model's own.
+        **options: Passed to the builder, except those that are None, for which the builder's defaults hold.
 
     Raises:
         ValueError: The name is not in the registry, or an option is given by its former and its current name.

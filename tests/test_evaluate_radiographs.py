@@ -21,7 +21,7 @@ from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.radiograph_evaluation import evaluate_radiographs
 from jointwrist.inference.result import read_masks
-from jointwrist.metrics.case_rows import segmentation_rows
+from jointwrist.metrics.segmentation_results import segmentation_results
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import save_weights
 from tests import ranks
@@ -74,7 +74,7 @@ def test_rows_are_those_of_what_the_predictor_says_of_each_radiograph(weights, c
         truth = load_sample(case, right_hand=False).bones
         assert result.masks.shape[1:] == truth.shape == (128, 128)
         spacing = {"spacing_mm": case.spacing_mm}
-        expected += segmentation_rows(**who, scores=case.scores, predicted=result.masks, truth=truth, **spacing)
+        expected += segmentation_results(**who, scores=case.scores, predicted=result.masks, truth=truth, **spacing)
         calls += zip([case.identifier] * 6, JOINT_NAMES, case.scores, result.scored, result.probabilities, strict=True)
     key = ["case", "kind", "region"]
     expected = pd.DataFrame(expected).sort_values(key, ignore_index=True)
@@ -107,7 +107,7 @@ def test_the_command_gives_the_rows_of_the_masks_that_predict_writes(weights, ph
     expected = [
         row
         for case in tested
-        for row in segmentation_rows(
+        for row in segmentation_results(
             case=case.identifier,
             patient=case.patient,
             side=case.side,

@@ -123,7 +123,7 @@ def _write(tables: dict[str, DataFrame], out: Path) -> None:
 
 def means(table: str, frame: DataFrame) -> str:
     """Mean figures of per-case rows, for a person to glance at."""
-    from jointwrist.metrics.case_rows import TOLERANCE_MM
+    from jointwrist.metrics.segmentation_results import TOLERANCE_MM
 
     if table == "segmentation":
         bones = frame[frame["kind"] == "bone"]

@@ -15,8 +15,8 @@ from jointwrist.data.formats.label_map import NUMBERS, by_number, to_label_map
 from jointwrist.data.formats.layers import bone_bits
 from jointwrist.data.formats.predicted import Predicted
 from jointwrist.errors import DataError
-from jointwrist.metrics.case_rows import segmentation_rows
 from jointwrist.metrics.label_map import dice_bound
+from jointwrist.metrics.segmentation_results import segmentation_results
 
 #: Ways to lie wrongly on a radiograph.
 _ORIENTATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -37,7 +37,7 @@ class ScoredMasks:
     """What came of the masks of a split.
 
     Attributes:
-        rows: Rows of `segmentation_rows`.
+        rows: Rows of `segmentation_results`.
         scored: Radiographs that have rows.
         faults: A sentence for each radiograph that could not be scored.
         exclusive: Whether no predicted pixel belongs to two bones, although true ones do.
@@ -124,7 +124,7 @@ def _dice(bits: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _rows(case: Case, bits: np.ndarray, truth: np.ndarray) -> list[dict[str, Any]]:
-    return segmentation_rows(
+    return segmentation_results(
         case=case.identifier,
         patient=case.patient,
         side=case.side,

@@ -16,7 +16,7 @@ from jointwrist.errors import DataError
 from jointwrist.inference.batches import radiograph_batches
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import WristResult
-from jointwrist.metrics.case_rows import segmentation_rows
+from jointwrist.metrics.segmentation_results import segmentation_results
 
 
 def evaluate_radiographs(
@@ -38,7 +38,7 @@ def evaluate_radiographs(
         progress: Show a progress bar.
 
     Returns:
-        Rows by table, sorted by their keys: "segmentation" as of `segmentation_rows`, in mm too where the spacing is
+        Rows by table, sorted by their keys: "segmentation" as of `segmentation_results`, in mm too where the spacing is
         known, and of networks that score joints "erosion". A joint surface whose bone was not found counts as not
         eroded: its probability and level are 0 and `found` is False.
 
@@ -75,7 +75,7 @@ def _rows(case: Case, results: Sequence[WristResult]) -> Iterator[tuple[str, dic
     who = {"case": case.identifier, "patient": case.patient, "side": case.side}
     if case.mask is not None:
         truth = load_sample(case, right_hand=False).bones
-        for row in segmentation_rows(
+        for row in segmentation_results(
             **who, scores=case.scores, predicted=result.masks, truth=truth, spacing_mm=case.spacing_mm
         ):
             yield "segmentation", row

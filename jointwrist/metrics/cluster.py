@@ -1,4 +1,4 @@
-"""Variance of a difference of groups whose cases belong to patients."""
+"""Cluster-robust variance of a difference of two groups of cases, where several cases can belong to one patient."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def cluster_robust(residuals: np.ndarray, group: np.ndarray, patients: np.ndarra
     """Variance CR2 of the difference of two means, and its degrees of freedom (Bell and McCaffrey, 2002).
 
     Args:
-        residuals: (N,) figures minus the mean of their group.
+        residuals: (N,) values minus the mean of their group.
         group: (N,) bool, both values present.
         patients: (N,) cluster of each case.
 
@@ -24,7 +24,7 @@ def cluster_robust(residuals: np.ndarray, group: np.ndarray, patients: np.ndarra
     for patient in np.unique(patients):
         own = np.flatnonzero(patients == patient)
         values, vectors = np.linalg.eigh(rest[np.ix_(own, own)])
-        # a patient who makes up a side alone leaves no residual
+        # a patient who is the only one of a group leaves no residual
         root = vectors @ np.diag(np.where(values > 1e-9, np.maximum(values, 1e-9) ** -0.5, 0.0)) @ vectors.T
         weights = root @ design[own] @ bread[1]
         scores.append(weights @ residuals[own])

@@ -1,4 +1,4 @@
-"""Erosion metrics over joint rows: pooled, per joint, and as the mean over joints that the published figures fit."""
+"""Erosion metrics: pooled, per joint, and as the mean over joints, which reproduces the published figures."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ def erosion_metrics(
     score: np.ndarray | None = None,
     levels: int = len(SCORES),
 ) -> pd.DataFrame:
-    """Compare erosion calls with scores.
+    """Compare erosion predictions with true scores.
 
     Args:
-        target: (N,) true scores 0..5; -1, not scored, is left out.
+        target: (N,) true scores 0..5; -1 (not scored) is left out.
         probability: (N,) probability of erosion.
         predicted: (N,) decision, 0 or 1.
         joint: (N,) index of the joint surface.
         score: (N,) predicted score or level, for the quadratic weighted kappa; None leaves it undefined.
-        levels: How many levels `score` tells apart. The highest stands for itself and all scores above, and true
-            scores are cut to it: 4 for the joint networks, whose level 3 means 3 to 5.
+        levels: Number of levels of `score`. The highest stands for itself and all scores above, and true scores are
+            clipped to it: 4 for the joint networks, whose level 3 means 3 to 5.
 
     Returns:
         One row for "pooled", "mean over joints" and each joint; columns `COLUMNS`, fractions. Where a cell of the 2 x 2
         table is 0, the diagnostic odds ratio (DOR) has 0.5 added to all four (Haldane, Ann. Hum. Genet. 20, 1956;
-        Anscombe, Biometrika 43, 1956; Glas et al., J. Clin. Epidemiol. 56, 2003). What a group cannot define (no
-        eroded joint, no call) is nan, and the mean over joints leaves it out.
+        Anscombe, Biometrika 43, 1956; Glas et al., J. Clin. Epidemiol. 56, 2003). A metric that is undefined in a
+        group (no eroded joint, no positive prediction) is nan and is left out of the mean over joints.
 
     Raises:
         ValueError: A decision is not 0 or 1, or a predicted score is not one of 0 to `levels` - 1.
@@ -67,9 +67,9 @@ def auroc(eroded: np.ndarray, probability: np.ndarray) -> float:
 
 
 def quadratic_kappa(first: np.ndarray, second: np.ndarray) -> float:
-    """Quadratic weighted kappa of two (N,) rows of scores, whole numbers from 0 (Cohen, Psychol. Bull. 70, 1968).
+    """Quadratic weighted kappa of two (N,) arrays of scores, integers from 0 (Cohen, Psychol. Bull. 70, 1968).
 
-    Scores that nobody gave change nothing. 0 where only one of the rows varies; nan where all scores are the same one.
+    Unused scores have no effect. 0 if only one of the arrays varies; nan if all scores are equal.
     """
     first, second = (torch.from_numpy(np.array(scores, np.int64)) for scores in (first, second))
     if len(first) == 0:
@@ -84,10 +84,10 @@ def quadratic_kappa(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def calibration_error(eroded: np.ndarray, probability: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error: mean distance of the probabilities from the share of eroded joints in their bin.
+    """Expected calibration error of erosion probabilities (Guo et al., ICML 2017).
 
-    Guo et al., On Calibration of Modern Neural Networks, ICML 2017, of the probability of erosion: `bins` of equal
-    width, each with its upper end, the first with 0 too.
+    The mean distance between predicted probability and share of eroded joints, over bins of equal width. Each bin
+    includes its upper end, the first one 0 as well.
 
     Args:
         eroded: (N,) bool.
@@ -107,12 +107,12 @@ def calibration_error(eroded: np.ndarray, probability: np.ndarray, bins: int = 1
 
 
 def best_balanced_threshold(eroded: np.ndarray, probability: np.ndarray) -> float:
-    """Probability from which a joint counts as eroded so that sensitivity plus specificity is largest."""
+    """Threshold on the probability that maximises sensitivity plus specificity."""
     return _best_threshold(eroded, probability, lambda tp, fp, fn, tn: tp / (tp + fn) + tn / (tn + fp))
 
 
 def best_f1_threshold(eroded: np.ndarray, probability: np.ndarray) -> float:
-    """Probability from which a joint counts as eroded so that F1 is largest."""
+    """Threshold on the probability that maximises F1."""
     return _best_threshold(eroded, probability, lambda tp, fp, fn, tn: 2 * tp / (2 * tp + fp + fn))
 
 
@@ -128,7 +128,7 @@ def _best_threshold(eroded: np.ndarray, probability: np.ndarray, figure) -> floa
     tp, tn = eroded.sum() - fn, start - fn
     fp = (~eroded).sum() - tn
     best = int(np.argmax(figure(tp, fp, fn, tn)))
-    # half way to the next lower probability, so that rounding cannot move a case across
+    # half way to the next lower probability, so that rounding changes no prediction
     return float(values[0] if best == 0 else (values[best - 1] + values[best]) / 2)
 
 

@@ -1,4 +1,4 @@
-"""Erosion metrics under weights: of the rows as they are, and of many bootstrap resamples at once."""
+"""Weighted erosion metrics, computed for many bootstrap resamples at once."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ def resample_erosion(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Compute erosion metrics of bootstrap resamples of patients; the same patients and seed give the same resamples.
+    """Compute erosion metrics of bootstrap resamples of patients.
+
+    The same patients and seed give the same resamples.
 
     Args:
-        target: (N,) true scores 0..5; -1, not scored, is left out.
+        target: (N,) true scores 0..5; -1 (not scored) is left out.
         probability: (N,) probability of erosion.
         predicted: (N,) decision, 0 or 1.
         joint: (N,) index of the joint surface.
         patients: (N,) patient of each row.
-        resamples: Resamples R.
+        resamples: Number of resamples, R.
         seed: Seed.
 
     Returns:
-        (R,) figures by group ("pooled", "mean over joints" and each joint) and name (`FIGURES`), as `erosion_metrics`
+        (R,) values by group ("pooled", "mean over joints" and each joint) and name (`FIGURES`), as `erosion_metrics`
         defines them.
 
     Raises:
@@ -67,16 +69,16 @@ def decisions(predicted: np.ndarray) -> np.ndarray:
 def weighted_figures(
     eroded: np.ndarray, probability: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """Erosion metrics of joints under weights, in float64.
+    """Compute weighted erosion metrics of joints, in float64.
 
     Args:
         eroded: (N,) bool.
         probability: (N,) probability of erosion.
         predicted: (N,) bool.
-        weights: (R, N) how often each joint counts; None counts each once.
+        weights: (R, N) weight of each joint in each resample; None weighs all equally, with R = 1.
 
     Returns:
-        (R,) figures by name (`FIGURES`), nan where the weights do not define one; see `erosion_metrics`.
+        (R,) values by name (`FIGURES`), nan where a resample leaves one undefined; see `erosion_metrics`.
     """
     weights = np.ones((1, len(eroded))) if weights is None else weights
     cells = np.stack([eroded & predicted, ~eroded & predicted, ~eroded & ~predicted, eroded & ~predicted], 1)
@@ -97,14 +99,14 @@ def weighted_figures(
 
 
 def _odds_ratio(tp: np.ndarray, fp: np.ndarray, tn: np.ndarray, fn: np.ndarray) -> np.ndarray:
-    """Diagnostic odds ratio, 0.5 added to all cells where one is 0; nan where one kind of joint or call is missing."""
+    """Diagnostic odds ratio, with 0.5 added to all cells if one is 0; nan if a row or column of the table is empty."""
     added = 0.5 * ((tp * fp * tn * fn) == 0)
     defined = ((tp + fn) * (tn + fp) * (tp + fp) * (tn + fn)) > 0
     return np.where(defined, _ratio((tp + added) * (tn + added), (fp + added) * (fn + added)), np.nan)
 
 
 def _areas(eroded: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Area under the ROC curve and average precision; equal probabilities are one threshold."""
+    """Area under the ROC curve and average precision; equal probabilities share one threshold."""
     thresholds, others = probability[eroded], probability[~eroded]
     positive, negative = weights[:, eroded], weights[:, ~eroded]
     positives, negatives = positive.sum(1), negative.sum(1)
@@ -112,7 +114,7 @@ def _areas(eroded: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> 
     tied = negative @ (others[:, None] == thresholds).astype(float)
     above = positive @ (thresholds[:, None] >= thresholds).astype(float)
     area = _ratio((positive * (below + tied / 2)).sum(1), positives * negatives)
-    # a threshold that no resampled joint reaches has no precision, and weighs nothing
+    # a threshold that no resampled joint reaches has no precision and weight 0
     precision = np.nan_to_num(_ratio(above, above + negatives[:, None] - below))
     average = np.where(negatives > 0, _ratio((positive * precision).sum(1), positives), np.nan)
     return area, average

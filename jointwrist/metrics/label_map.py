@@ -1,4 +1,4 @@
-"""How well an exclusive label map, with one bone a pixel, can describe bones that overlap."""
+"""Upper bound of the Dice coefficients that an exclusive label map, with one bone per pixel, can reach."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from jointwrist.anatomy import NUM_BONES
 
-#: The bound lies at most this far, in Dice coefficient of one bone, above what fractions of pixels would reach.
+#: Largest duality gap per bone, in Dice coefficient.
 _GAP = 1e-6
 _STEPS = 5000
 
@@ -14,16 +14,16 @@ _STEPS = 5000
 def dice_bound(bits: np.ndarray) -> tuple[float, int]:
     """Bound the Dice coefficients that an exclusive label map can have against overlapping masks.
 
-    With p pixels of a bone's t, and none outside of it, the Dice coefficient is 2 p / (p + t), concave in p; a pixel
-    outside lowers it. How the pixels of each overlap are best divided, fractions allowed, is therefore a concave
-    problem with linear bounds, which conditional gradients (Frank and Wolfe 1956) solve with a certificate: the sum
-    of Dice coefficients plus the duality gap, which is returned, is reached by no label map.
+    If p of the t pixels of a bone are labelled, and no others, its Dice coefficient is 2 p / (p + t), concave in p;
+    labelled pixels outside the bone lower it. The best division of each overlap between its bones, fractions allowed,
+    is therefore a concave problem with linear constraints. The conditional gradient method (Frank and Wolfe, 1956)
+    solves it with a certificate: no label map exceeds the returned sum of Dice coefficients plus duality gap.
 
     Args:
         bits: (H, W) integer bit map of the true masks, bit b for bone b.
 
     Returns:
-        Upper bound of the sum of the Dice coefficients of the bones that are there, and their number.
+        Upper bound of the sum of the Dice coefficients of the bones present, and the number of these bones.
     """
     patterns, counts = np.unique(bits[bits != 0], return_counts=True)
     member = ((patterns[:, None] >> np.arange(NUM_BONES)) & 1).astype(bool)

@@ -1,8 +1,8 @@
-"""Intervals and tests for figures of networks trained from several seeds: over seeds and patients at once.
+"""Confidence intervals and tests of metrics of networks trained from several seeds, over both seeds and patients.
 
-A network trained again from another seed gives another figure, and so do other patients. Seeds and patients are
-crossed, as readers and cases are in studies of several readers. Three to five seeds are too few to be resampled: the
-interval would be too narrow. Their part therefore comes from Student's t, that of the patients from the bootstrap.
+A metric varies with the seed of the training and with the patients of the test set. Seeds and patients are crossed,
+as readers and cases are in multi-reader studies. Three to five seeds are too few for a bootstrap, whose interval would
+be too narrow; their share of the variance therefore comes from Student's t, that of the patients from the bootstrap.
 """
 
 from __future__ import annotations
@@ -21,36 +21,36 @@ def seeds_and_patients(
     limits: tuple[float, float] = (-np.inf, np.inf),
     log: bool = False,
 ) -> Difference:
-    """Mean of a figure over seeds, with interval and p value over seeds and patients.
+    """Mean of a metric over seeds, with a confidence interval and p value over seeds and patients.
 
-    With estimate m, the ends of the interval are
+    With estimate m, the limits of the interval are
 
         m - sqrt(t^2 s^2 / S + k (m - l)^2)  and  m + sqrt(t^2 s^2 / S + k (u - m)^2)
 
     where s is the standard deviation over the S seeds, t Student's quantile with S - 1 degrees of freedom, and [l, u]
     the `percentile_interval` of m over resampled patients: squared distances add (Zou and Donner, Stat. Med. 27, 2008).
-    What seed and patient do together is in both parts; k takes it out of the second: the mean covariance of two seeds
-    over the variance of m, both over resampled patients, from 0 to 1 (Obuchowski and Rockette, Commun. Stat. Simul. 24,
-    1995; Hillis, Stat. Med. 26, 2007, with seeds for readers). p is the level at which the interval reaches 0.
-    One seed has no SD: interval and p are then those of patients alone.
+    The interaction of seed and patient is part of both terms; k removes it from the second one. It is the mean
+    covariance of two seeds over the variance of m, both over resampled patients, limited to [0, 1] (Obuchowski and
+    Rockette, Commun. Stat. Simul. 24, 1995; Hillis, Stat. Med. 26, 2007, with seeds in place of readers). p is the
+    level at which the interval reaches 0. With one seed, interval and p value are those over patients alone.
 
     Args:
-        values: (S,) figure of each seed, or difference of two arms at each seed that both have; nan is left out.
-        resampled: (S, R) the same for R resamples of patients, the same patients for all seeds.
-        patients: How many patients were resampled.
+        values: (S,) metric for each seed, or difference of two arms for each common seed; nan is left out.
+        resampled: (S, R) the same for R resamples of patients, which are the same for all seeds.
+        patients: Number of patients that were resampled.
         level: Coverage.
-        limits: Range of the figure; the interval ends there.
-        log: Take distances on a log scale, for a ratio; p is then that of a ratio of 1.
+        limits: Range of the metric, to which the interval is clipped.
+        log: Compute the interval on a log scale, for a ratio; p then tests a ratio of 1.
 
     Returns:
         Mean over seeds, its interval and the two-sided p value; nan where nothing is defined.
 
     Raises:
-        ValueError: There is not one row of resamples for each seed.
+        ValueError: The number of rows of `resampled` is not the number of seeds.
     """
     values, resampled = np.asarray(values, float), np.asarray(resampled, float)
     if values.ndim != 1 or resampled.ndim != 2 or len(values) != len(resampled):
-        raise ValueError(f"{values.shape} figures and {resampled.shape} resamples are not those of the same seeds")
+        raise ValueError(f"{values.shape} values and {resampled.shape} resamples do not belong to the same seeds")
     defined = ~np.isnan(values)
     values, resampled = values[defined], resampled[defined]
     if len(values) == 0:
@@ -64,7 +64,7 @@ def seeds_and_patients(
 
 
 def _distances(values: np.ndarray, resampled: np.ndarray, patients: int, level: float) -> tuple[float, float, float]:
-    """How far the interval reaches below and above the mean of the values, and the p value."""
+    """Distances of the interval's limits below and above the mean of the values, and the p value."""
     if resampled.shape[1] == 0:
         return np.nan, np.nan, np.nan
     centre, means = values.mean(), np.sort(resampled.mean(0))

@@ -1,4 +1,4 @@
-"""Segmentation metrics of one case: DSC, NSD, VOE, MSD and RAVD of every bone and of the 14 overlap regions."""
+"""Segmentation metrics of one case: DSC, NSD, VOE, MSD and RAVD of each bone and of the 14 overlap regions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LABEL_MAP = "make masks of a label map first: labels == np.arange(1, 15)[:, None
 
 
 def case_metrics(pred: np.ndarray, truth: np.ndarray, tolerance_px: float = 2.0) -> dict[str, np.ndarray]:
-    """Compare the masks of one case channel by channel, equal to MONAI 1.6.
+    """Compare the masks of one case channel by channel, with the definitions of MONAI 1.6.
 
     Args:
         pred: (C, H, W) masks, bool or 0/1; or the packed (H, W) uint16 bit map of 14 bones
@@ -23,21 +23,21 @@ def case_metrics(pred: np.ndarray, truth: np.ndarray, tolerance_px: float = 2.0)
         tolerance_px: Tolerance of the NSD.
 
     Returns:
-        (C,) float64 arrays: `dsc`; `nsd`, contour pixels of both masks within the tolerance of the other over all of
-        them; `voe` = 1 - IoU; `msd`, the mean surface distance pooled over both directions, in pixels; `ravd` =
-        |P - G| / G. Both empty: nan, RAVD 0. Truth empty: DSC and VOE nan, NSD 0, MSD inf, RAVD 0. Prediction empty:
-        DSC 0, NSD 0, VOE 1, MSD inf, RAVD 1.
+        (C,) float64 arrays: `dsc`; `nsd`, the share of the boundary pixels of both masks that lie within the tolerance
+        of the other mask's boundary; `voe` = 1 - IoU; `msd`, the mean surface distance pooled over both directions, in
+        pixels; `ravd` = |P - G| / G. Both masks empty: nan, RAVD 0. Truth empty: DSC and VOE nan, NSD 0, MSD inf,
+        RAVD 0. Prediction empty: DSC 0, NSD 0, VOE 1, MSD inf, RAVD 1.
 
     Raises:
-        ValueError: The shapes differ, the values are not 0 and 1, a (H, W) array is a label map and no bit map, or the
-            tolerance is negative or not finite.
+        ValueError: The shapes differ, the values are not 0 and 1, an (H, W) array is a label map rather than a bit map,
+            or the tolerance is negative or not finite.
     """
     pred, truth = _channels(pred, truth)
     return _metrics(zip(pred, truth, strict=True), tolerance_px)
 
 
 def overlap_metrics(pred: np.ndarray, truth: np.ndarray, tolerance_px: float = 2.0) -> dict[str, np.ndarray]:
-    """Compare the overlap regions of one case: arguments and results as `case_metrics`, over `OVERLAP_PAIRS`."""
+    """Compare the overlap regions (`OVERLAP_PAIRS`) of one case; arguments and results as for `case_metrics`."""
     pred, truth = _channels(pred, truth)
     return _metrics(((pred[a] & pred[b], truth[a] & truth[b]) for a, b in OVERLAP_PAIRS), tolerance_px)
 
@@ -50,7 +50,7 @@ def _metrics(masks: Iterable[tuple[np.ndarray, np.ndarray]], tolerance: float) -
 
 
 def _channels(pred: np.ndarray, truth: np.ndarray) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
-    """Masks of prediction and truth, a bool or uint8 array a channel."""
+    """Return one bool or uint8 array per channel, of prediction and truth."""
     pred, truth = _masks(np.asarray(pred)), _masks(np.asarray(truth))
     shapes = [(len(masks), *masks[0].shape) for masks in (pred, truth)]
     if shapes[0] != shapes[1]:
@@ -61,7 +61,7 @@ def _channels(pred: np.ndarray, truth: np.ndarray) -> tuple[Sequence[np.ndarray]
 def _masks(array: np.ndarray) -> Sequence[np.ndarray]:
     if array.ndim == 2:
         _check_bit_map(array)
-        # a channel at a time stays in the cache, and is five times faster than `unpack_masks`
+        # one channel at a time stays in the cache: five times as fast as `unpack_masks`
         return [((array >> channel) & 1).astype(np.uint8) for channel in range(NUM_BONES)]
     if array.ndim != 3:
         raise ValueError(f"masks must be (C, H, W), or a uint16 (H, W) bit map, not {array.dtype} {array.shape}")
@@ -72,10 +72,10 @@ def _masks(array: np.ndarray) -> Sequence[np.ndarray]:
 
 
 def _check_bit_map(array: np.ndarray) -> None:
-    """Refuse what is no bit map of 14 bones.
+    """Refuse an array that is not a bit map of 14 bones.
 
-    A label map of up to 14 bones holds the numbers 0 to 14 where a bit map with no more than those has the first four
-    bones alone, in few of their combinations.
+    A label map of up to 14 bones holds the values 0 to 14. A bit map whose values are all below 15 holds only the first
+    four bones, of which few combinations occur.
     """
     if array.dtype != np.uint16:
         raise ValueError(f"a (H, W) array must be a uint16 bit map, bit b for bone b, not {array.dtype}; {LABEL_MAP}")

@@ -1,4 +1,4 @@
-"""Intervals and tests for figures of wrists, two of which may belong to one patient."""
+"""Confidence intervals and tests of metrics of wrists, of which two can belong to one patient."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESAMPLES = 2000
 
 
 class Interval(NamedTuple):
-    """A figure with its 95 % interval, or whichever level was asked for."""
+    """An estimate with its confidence interval."""
 
     estimate: float
     low: float
@@ -24,7 +24,7 @@ class Interval(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A difference with its interval and p value."""
+    """A difference with its confidence interval and p value."""
 
     estimate: float
     low: float
@@ -33,17 +33,17 @@ class Difference(NamedTuple):
 
 
 def resampling_weights(patients: Sequence | np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
-    """Draw bootstrap resamples of patients: a patient's rows come together or not at all.
+    """Draw bootstrap resamples of patients; all rows of a patient are drawn together.
 
     Field and Welsh, Bootstrapping clustered data, J. R. Statist. Soc. B 69, 2007 (randomised cluster bootstrap).
 
     Args:
         patients: (N,) patient of each row.
-        resamples: Resamples R.
+        resamples: Number of resamples, R.
         seed: Seed.
 
     Returns:
-        (R, N) float64, how often each row is in each resample.
+        (R, N) float64, the number of times that each resample contains each row.
     """
     names, patient = np.unique(np.asarray(patients).astype(str), return_inverse=True)
     return _resamples(len(names), resamples, seed)[:, patient]
@@ -51,14 +51,14 @@ def resampling_weights(patients: Sequence | np.ndarray, resamples: int = RESAMPL
 
 @lru_cache(maxsize=4)
 def _resamples(patients: int, resamples: int, seed: int) -> np.ndarray:
-    """How often each patient is in each resample; kept, since every figure of a table asks for the same."""
+    """Counts of each patient in each resample; cached, as all entries of a table use the same resamples."""
     drawn = np.random.default_rng(seed).multinomial(patients, np.full(patients, 1 / patients), resamples).astype(float)
     drawn.flags.writeable = False
     return drawn
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Mean of the defined among (N,) values under (R, N) weights; nan where a resample has none of them."""
+    """Weighted mean (R,) of the defined ones of (N,) values; nan for a resample that has none of them."""
     values = np.asarray(values, float)
     defined = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
@@ -68,15 +68,15 @@ def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def percentile_interval(
     estimate: float, resampled: np.ndarray, patients: float = np.inf, level: float = 0.95
 ) -> Interval:
-    """Expanded percentile interval of figures of resampled patients.
+    """Expanded percentile interval over resampled patients.
 
-    Percentiles of few patients lie too close together, by the factor sqrt((n - 1) / n) and the tails of Student's t:
-    the interval reaches as much further out (Hesterberg, Am. Stat. 69, 2015, section 5.3).
+    With few patients the percentile interval is too narrow, by the factor sqrt((n - 1) / n) and the tails of Student's
+    t distribution; it is expanded accordingly (Hesterberg, Am. Stat. 69, 2015, section 5.3).
 
     Args:
-        estimate: Figure of all patients.
-        resampled: (R,) resampled figures; those undefined are left out.
-        patients: How many patients n were resampled; by default very many.
+        estimate: Value over all patients.
+        resampled: (R,) values of the resamples; undefined ones are left out.
+        patients: Number of resampled patients, n; infinite by default, without expansion.
         level: Coverage.
     """
     defined = resampled[~np.isnan(resampled)]
@@ -88,7 +88,7 @@ def percentile_interval(
 
 
 def expanded_tail(tail: float, patients: float) -> float:
-    """Share of resamples of n patients to cut off for a tail of the distribution; see `percentile_interval`."""
+    """Share of the resamples of n patients beyond the expanded limit of a tail; see `percentile_interval`."""
     if np.isinf(patients):
         return tail
     if patients < 2:
@@ -97,10 +97,10 @@ def expanded_tail(tail: float, patients: float) -> float:
 
 
 def bootstrap_p(resampled: np.ndarray, patients: float = np.inf) -> float:
-    """Two-sided p value of a difference from its (R,) values over n resampled patients: how often its sign turns.
+    """Two-sided p value of a difference from the share of its (R,) resampled values of the opposite sign.
 
-    Davison and Hinkley, Bootstrap Methods and their Application, 1997, chapter 4; the smallest is that of 1 in R + 1.
-    The share of turned signs is taken back to a level as `percentile_interval` takes the level to a share.
+    Davison and Hinkley, Bootstrap Methods and their Application, 1997, chapter 4; the smallest share is 1 / (R + 1). It
+    is converted to a level by the inverse of the expansion of `percentile_interval`.
     """
     defined = resampled[~np.isnan(resampled)]
     if len(defined) == 0:
@@ -121,13 +121,13 @@ def bootstrap_interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """Mean of per-case figures with its percentile bootstrap interval, resampled by patient.
+    """Mean of per-case values with its percentile bootstrap interval, resampled by patient.
 
     Args:
-        values: (N,) figures; nan is left out.
+        values: (N,) values; nan is left out.
         patients: (N,) patient of each case.
         level: Coverage.
-        resamples: Resamples.
+        resamples: Number of resamples.
         seed: Seed.
 
     Raises:
@@ -148,7 +148,7 @@ def bootstrap_difference(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Difference:
-    """Mean of first - second over cases where both are defined, resampled by patient; see `bootstrap_interval`."""
+    """Mean of `first - second` over the cases where both are defined; see `bootstrap_interval`."""
     first, second = _same_length(first, second)
     difference, patients = _same_length(first - second, patients)
     if np.isnan(difference).all():
@@ -161,10 +161,10 @@ def bootstrap_difference(
 
 
 def paired_wilcoxon(first: np.ndarray, second: np.ndarray, patients: Sequence | np.ndarray) -> float:
-    """P value of Wilcoxon's signed-rank test between two models, on the mean difference of every patient.
+    """P value of Wilcoxon's signed-rank test of two models, on the mean difference per patient.
 
-    The test needs independent pairs, which two wrists of a patient are not. Undefined figures are left out; without
-    any difference p is 1, and without any pair nan.
+    The test needs independent pairs, and two wrists of one patient are not independent. Undefined values are left out.
+    If all differences are 0, p is 1; without any pair it is nan.
     """
     first, second = _same_length(first, second)
     difference, patients = _same_length(first - second, patients)
@@ -189,20 +189,20 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
 def compare_groups(
     values: np.ndarray, group: np.ndarray, patients: Sequence | np.ndarray, level: float = 0.95
 ) -> Difference:
-    """Compare cases of a group with the others, such as wrists with and without erosion.
+    """Compare the cases of a group with all others, such as wrists with and without erosion.
 
     Regression on the group with the cluster-robust variance CR2 and its degrees of freedom (Bell and McCaffrey, Survey
-    Methodology 28, 2002; Pustejovsky and Tipton, J. Bus. Econ. Stat. 36, 2018): wrists of a patient may be alike, and
-    may lie on either side. With a wrist a patient, the statistic is Welch's.
+    Methodology 28, 2002; Pustejovsky and Tipton, J. Bus. Econ. Stat. 36, 2018). Wrists of one patient can be correlated
+    and can belong to either group. With one wrist per patient, the statistic is that of Welch's test.
 
     Args:
-        values: (N,) figures; nan is left out.
+        values: (N,) values; nan is left out.
         group: (N,) bool.
         patients: (N,) patient of each case.
         level: Coverage.
 
     Returns:
-        Mean in the group minus mean outside, its interval and p value; nan where one side is empty.
+        Mean in the group minus mean of the others, with interval and p value; nan if one of them is empty.
     """
     values, patients = _same_length(values, patients)
     group, _ = _same_length(group, patients)
@@ -226,5 +226,5 @@ def _count(patients: np.ndarray, values: np.ndarray) -> int:
 def _same_length(first, second) -> tuple[np.ndarray, np.ndarray]:
     first, second = np.asarray(first), np.asarray(second)
     if first.shape != second.shape or first.ndim != 1:
-        raise ValueError(f"shapes {first.shape} and {second.shape} are not those of two rows of equal length")
+        raise ValueError(f"two one-dimensional arrays of equal length are needed, not {first.shape} and {second.shape}")
     return first, second

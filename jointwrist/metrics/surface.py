@@ -1,11 +1,11 @@
 """Overlap counts and surface distances of two masks in one compiled pass.
 
-Contours are the pixels that an erosion by the 4-neighbour cross removes, with background beyond the frame, as in MONAI;
-google's surface-distance package defines another contour.
+Boundary pixels are those that a morphological erosion by the 4-neighbour cross removes, with background beyond the
+image, as in MONAI; Google's surface-distance package defines the boundary differently.
 
-Distances are exact. They come from the separable distance transform (columns first, then rows), of which the second
-half is only done where it is asked for: at the contour pixels of the other mask, along the row outward until the
-horizontal step alone is longer than the best distance found.
+Distances are exact. They come from the separable distance transform (columns first, then rows). Its second half is
+computed only where it is needed: at the boundary pixels of the other mask, along the row outward until the horizontal
+step alone is longer than the shortest distance found.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _ONE = np.int32(1)
 
 @njit(cache=True, nogil=True)
 def _box(pred, truth):
-    """First and last row and column (the last exclusive) in which either mask is set; all 0 if neither is."""
+    """Bounding box of both masks: first and last row and column, the last exclusive; all 0 if both are empty."""
     rows, columns = pred.shape
     used = np.zeros(columns, np.uint8)
     top = bottom = 0
@@ -43,7 +43,7 @@ def _box(pred, truth):
 
 @njit(cache=True, nogil=True)
 def _window(mask, top, bottom, left, right):
-    """Cut a box out of a mask, with a margin of one empty pixel."""
+    """Crop a box of a mask, with a margin of one empty pixel."""
     window = np.zeros((bottom - top + 2, right - left + 2), np.uint8)
     for y in range(bottom - top):
         row, out = mask[top + y][left:right], window[y + 1][1:-1]
@@ -66,7 +66,7 @@ def _areas(pred, truth):
 
 @njit(cache=True, nogil=True)
 def _contour(window):
-    """Contour of a mask with a margin; the result has none."""
+    """Boundary pixels of a mask with a margin of one pixel; the result has no margin."""
     height, width = window.shape[0] - 2, window.shape[1] - 2
     contour = np.empty((height, width), np.uint8)
     for y in range(height):
@@ -80,7 +80,7 @@ def _contour(window):
 
 @njit(cache=True, nogil=True)
 def _column_distances(contour):
-    """Distance to the contour within each column; `_FAR` or more in a column without contour."""
+    """Distance to the boundary within each column; `_FAR` or more in a column without boundary pixels."""
     height, width = contour.shape
     distance = np.empty((height, width), np.int32)
     last = np.full(width, _FAR)
@@ -98,7 +98,7 @@ def _column_distances(contour):
 
 @njit(cache=True, nogil=True)
 def _distances(contour, columns, tolerance):
-    """Sum of the distances from a contour to the one of `columns`, contour pixels within the tolerance, and all."""
+    """Sum of the distances from a boundary to that of `columns`; number of its pixels within the tolerance; of all."""
     height, width = contour.shape
     total, near, count = 0.0, 0, 0
     for y in range(height):
@@ -134,10 +134,13 @@ def _compare(pred, truth, tolerance):
 
 
 def compare_masks(pred: np.ndarray, truth: np.ndarray, tolerance_px: float) -> tuple[int, int, int, float, int, int]:
-    """Count and measure two C-contiguous (H, W) masks, bool or uint8 of 0 and 1. The GIL is released meanwhile.
+    """Compute areas and surface distances of two C-contiguous (H, W) masks, bool or uint8 of 0 and 1.
+
+    The GIL is released during the computation.
 
     Returns:
-        Pixels predicted, true and common; the sum of the distances of both contours to the other in pixels, how many
-        contour pixels lie within the tolerance, and how many there are (the last three 0 if a mask is empty).
+        Number of pixels predicted, true and in both; sum of the distances from each boundary to the other in pixels;
+        number of boundary pixels within the tolerance; number of boundary pixels. The last three are 0 if a mask is
+        empty.
     """
     return _compare(pred.view(np.uint8), truth.view(np.uint8), float(tolerance_px))

@@ -12,7 +12,7 @@ from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.preprocess import unpack_bits
 from jointwrist.engine.run_config import RunConfig, SegmentationConfig
 from jointwrist.losses import cross_entropy, dice_loss, overlap_dice_loss
-from jointwrist.metrics.case_rows import segmentation_rows
+from jointwrist.metrics.segmentation_results import segmentation_results
 
 
 def target_masks(bits: Tensor, config: RunConfig) -> Tensor:
@@ -65,7 +65,7 @@ def mask_results(
     return [
         result
         for i, case in enumerate(identifiers)
-        for result in segmentation_rows(
+        for result in segmentation_results(
             case=case,
             patient=patients[i],
             side=sides[i],

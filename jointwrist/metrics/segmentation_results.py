@@ -1,4 +1,4 @@
-"""The segmentation rows of one wrist: one for every bone and one for every overlap of two bones."""
+"""Segmentation results of one case: a row for each of the 14 bones and the 14 overlap regions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OVERLAP_NAMES = tuple(f"{BONE_NAMES[a]}&{BONE_NAMES[b]}" for a, b in OVERLAP_PAI
 TOLERANCE_MM = 0.3
 
 
-def segmentation_rows(
+def segmentation_results(
     *,
     case: str,
     patient: str,
@@ -26,7 +26,7 @@ def segmentation_rows(
     tolerance_px: float = 2.0,
     spacing_mm: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Compare predicted masks of one wrist with the truth.
+    """Compare the predicted masks of one case with the ground truth.
 
     Args:
         case: Identifier of the wrist.
@@ -36,13 +36,13 @@ def segmentation_rows(
         predicted: (14, H, W) masks, bool or 0/1; or the packed (H, W) bit map.
         truth: As `predicted`.
         tolerance_px: Tolerance of `nsd` in pixels of the masks.
-        spacing_mm: Size of these pixels in mm; None leaves the columns in mm out.
+        spacing_mm: Pixel spacing in mm; None leaves out the columns in mm.
 
     Returns:
         28 rows: `case`, `patient`, `side`, `eroded` (whether any joint is scored above 0; None without scores), `kind`
-        ("bone" or "overlap"), `region`, the figures of `case_metrics`, and `diagonal_px` of the masks, which may stand
-        for the MSD of a region that was missed. With `spacing_mm` also that, `nsd_mm`, the NSD at `TOLERANCE_MM`, and
-        `msd_mm`, the MSD in mm.
+        ("bone" or "overlap"), `region`, the metrics of `case_metrics`, and `diagonal_px`, the diagonal of the masks,
+        which can be used as the MSD of a missed region. With `spacing_mm` also that value, `nsd_mm`, the NSD at
+        `TOLERANCE_MM`, and `msd_mm`, the MSD in mm.
 
     Raises:
         ValueError: The shapes differ, or the values are not 0 and 1.
