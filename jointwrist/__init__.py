@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from jointwrist.data.dataset.case import Case, load_crop, load_sample
     from jointwrist.data.dataset.ram_w600 import RamW600
     from jointwrist.data.load import load_radiograph
+    from jointwrist.engine.evaluate_weights import evaluate
+    from jointwrist.engine.train import TrainedModel, train
     from jointwrist.inference.comparison import Comparison, compare
     from jointwrist.inference.predictor import Predictor
     from jointwrist.inference.result import WristResult
@@ -31,12 +33,14 @@ __all__ = [
     "RamW600Erosion",
     "RamW600Joint",
     "RamW600Segmentation",
+    "TrainedModel",
     "WristResult",
     "__version__",
     "case_metrics",
     "compare",
     "create_model",
     "erosion_metrics",
+    "evaluate",
     "list_models",
     "load_crop",
     "load_radiograph",
@@ -45,6 +49,7 @@ __all__ = [
     "overlap_metrics",
     "register_model",
     "selective_scan",
+    "train",
 ]
 
 #: Where the public names are loaded from.
@@ -53,6 +58,8 @@ _MODULES = {
     "jointwrist.data.dataset.case": ("Case", "load_crop", "load_sample"),
     "jointwrist.data.dataset.ram_w600": ("RamW600",),
     "jointwrist.data.load": ("load_radiograph",),
+    "jointwrist.engine.evaluate_weights": ("evaluate",),
+    "jointwrist.engine.train": ("TrainedModel", "train"),
     "jointwrist.inference.comparison": ("Comparison", "compare"),
     "jointwrist.inference.predictor": ("Predictor",),
     "jointwrist.inference.result": ("WristResult",),
