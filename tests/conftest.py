@@ -93,6 +93,14 @@ def dataset(phantom_root):
 
 
 @pytest.fixture(scope="session")
+def predictor():
+    """The weights that come with the package, loaded once a run."""
+    from jointwrist.inference.predictor import Predictor
+
+    return Predictor.from_pretrained("jointwrist_tiny", device="cpu")
+
+
+@pytest.fixture(scope="session")
 def masked(dataset):
     """Nine radiographs of it with their masks, as they lie on the radiograph."""
     from jointwrist.data.dataset.case import load_sample

@@ -18,6 +18,7 @@ from test_predictor import radiograph
 from torch import nn
 
 from jointwrist.cli import main
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import WristResult
 from jointwrist.registry import create_model
@@ -129,7 +130,7 @@ def test_both_hands_of_a_radiograph_become_two_items(bundle, radiographs, saved)
     predictor = parser.get_parsed_content("predictor")
     halves = {"R": (0, 0, 26, 40), "L": (26, 0, 52, 40)}
     predictor.locate = lambda radiograph: [
-        replace(radiograph, field=field, side=side) for side, field in halves.items()
+        Placement(replace(radiograph, side=side), crop) for side, crop in halves.items()
     ]
     items = list(run_by_hand(parser))
     assert_same(items, predictor([radiographs / "b.png"]))

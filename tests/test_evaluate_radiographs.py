@@ -153,7 +153,7 @@ def test_radiographs_without_a_wrist_are_named_and_the_others_measured(
     assert lost[0] in said.err and "1 of" in said.err and lost[0].partition(".")[0] not in cases and cases
 
 
-@pytest.mark.parametrize("extra", [["--raw"], ["--grid", "image", "--set", "image_size=32"]])
+@pytest.mark.parametrize("extra", [["--raw"], ["--no-postprocess"], ["--grid", "image", "--set", "image_size=32"]])
 def test_options_of_the_other_grid_are_refused(extra, weights, phantom_root, tmp_path, capsys):
     assert main(["evaluate", str(weights), "--data", str(phantom_root), "-o", str(tmp_path), *extra]) == 2
     assert "--grid" in capsys.readouterr().err and not list(tmp_path.iterdir())

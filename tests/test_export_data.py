@@ -107,7 +107,7 @@ def test_a_failed_export_leaves_nothing(phantom_root, tmp_path):
 def results(masked):
     from jointwrist.inference.predictor import Predictor
 
-    predictor = Predictor.from_pretrained("jointwrist_tiny", device="cpu", localise=False, turn=0)
+    predictor = Predictor.from_pretrained("jointwrist_tiny", device="cpu", localise=False, rotation=0)
     return predictor([case.image for case, _ in masked[:2]])
 
 

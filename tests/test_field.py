@@ -27,13 +27,8 @@ HAND_MM = 210.0
 
 
 @pytest.fixture(scope="module")
-def localiser() -> Localiser:
-    return Localiser()
-
-
-@pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor.from_pretrained("jointwrist_tiny", device="cpu")
+def localiser(predictor) -> Localiser:
+    return predictor.localiser
 
 
 @pytest.fixture(scope="module")

@@ -17,18 +17,12 @@ from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference import square_pixels
 from jointwrist.inference.comparison import compare
 from jointwrist.inference.placement import Placement
-from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.rotation import rotated
 from jointwrist.inference.square_pixels import resample_mask, scale_boxes, with_square_pixels
 from jointwrist.outputs.overlay import shown_size
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 SPACING = 0.4
-
-
-@pytest.fixture(scope="module")
-def predictor():
-    return Predictor.from_pretrained("jointwrist_tiny", device="cpu")
 
 
 @pytest.fixture(scope="module")

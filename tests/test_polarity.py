@@ -21,11 +21,6 @@ from jointwrist.phantom import PhantomConfig, make_wrist
 
 
 @pytest.fixture(scope="module")
-def predictor():
-    return Predictor.from_pretrained("jointwrist_tiny", device="cpu")
-
-
-@pytest.fixture(scope="module")
 def wrist():
     sample = make_wrist(seed=8, index=1, config=PhantomConfig(size=160))
     assert not has_bright_ground(sample.image[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from types import SimpleNamespace
 
 import numpy as np
@@ -253,3 +254,32 @@ def test_missing_weights_name_the_remedy(tmp_path, capsys):
     error = capsys.readouterr().err
     assert "none.safetensors" in error
     assert "make run" in error
+
+
+def test_a_predictor_returns_a_list_whatever_it_is_given(network, wrist, tmp_path):
+    predictor = Predictor(network, image_size=64, localise=False)
+    Image.fromarray((wrist / wrist.max() * 255).astype(np.uint8)).save(tmp_path / "one_L.png")
+    one = predictor(wrist, side="R")
+    assert [len(results) for results in (one, predictor(tmp_path), predictor([wrist, tmp_path]))] == [1, 1, 2]
+    assert one.single() is one[0]
+    with pytest.raises(DataError, match=r"2 were predicted: wrist R, one_L.png L"):
+        predictor([wrist, tmp_path], side=None).single()
+    with pytest.raises(DataError, match="0 were predicted: nothing"):
+        predictor([]).single()
+
+
+def test_arguments_go_by_their_old_names_with_a_warning(network, tmp_path):
+    with pytest.warns(FutureWarning, match="'tidy' is now 'postprocess'"):
+        assert not Predictor(network, tidy=False).postprocess
+    save_weights(tmp_path / "w.safetensors", network, {"model": "jointwrist_tiny", "options": {}, "image_size": 64})
+    with pytest.warns(FutureWarning) as told:
+        predictor = Predictor.from_pretrained(tmp_path / "w.safetensors", field="whole", turn=90)
+    assert (predictor.localise, predictor.rotation, len(told)) == (False, 90, 2)
+    with pytest.raises(TypeError, match="feild"):
+        Predictor(network, feild="whole")
+
+
+def test_constructors_agree_on_their_defaults():
+    first, second = (inspect.signature(call).parameters for call in (Predictor, Predictor.from_pretrained))
+    for name in ("postprocess", "localise", "rotation", "device"):
+        assert first[name].default == second[name].default

@@ -15,16 +15,10 @@ from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference.localiser import Localiser
 from jointwrist.inference.locate import locate
-from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import read_masks
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 UNKNOWN = "side not known, taken for a right hand"
-
-
-@pytest.fixture(scope="module")
-def predictor() -> Predictor:
-    return Predictor.from_pretrained("jointwrist_tiny", device="cpu")
 
 
 @pytest.fixture(scope="module")

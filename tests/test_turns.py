@@ -27,11 +27,6 @@ from jointwrist.phantom import PhantomConfig, make_wrist
 
 
 @pytest.fixture(scope="module")
-def predictor():
-    return Predictor.from_pretrained("jointwrist_tiny", device="cpu")
-
-
-@pytest.fixture(scope="module")
 def wrist():
     sample = make_wrist(seed=8, index=1, config=PhantomConfig(size=160))
     return Radiograph(sample.image[0], side=sample.side)
@@ -151,6 +146,8 @@ def test_the_command_takes_a_turn(wrist, tmp_path, capsys):
         told.append(capsys.readouterr().out)
     assert all('"turn": 270' in line for line in told)
     assert "look at the overlay" in told[0] and "look at the overlay" not in told[1]  # who says it knows it
+    assert main([*command, "--turn", "270"]) == 0
+    assert capsys.readouterr().err == "jointwrist: warning: --turn is now called --rotation\n"
     with pytest.raises(SystemExit):
         main([*command, "--rotation", "45"])
     assert "45 is not auto, 0, 90, 180 or 270" in capsys.readouterr().err

@@ -100,13 +100,13 @@ def inference_config() -> dict[str, Any]:
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
         "batch_size": 4,
         "field": "auto",
-        "turn": None,
+        "rotation": None,
         "predictor": {
             "_target_": "jointwrist.Predictor.from_pretrained",
             "source": f"$@bundle_root + '/{WEIGHTS}'",
             "device": "@device",
-            "field": "@field",
-            "turn": "@turn",
+            "localise": "$@field == 'auto'",
+            "rotation": "@rotation",
         },
         "network_def": {"_target_": "jointwrist.bundle.network.WristNetwork", "predictor": "@predictor"},
         "preprocessing": {

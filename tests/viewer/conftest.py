@@ -5,13 +5,6 @@ from __future__ import annotations
 import pytest
 from viewer_client import Client, serving
 
-from jointwrist.inference.predictor import Predictor
-
-
-@pytest.fixture(scope="session")
-def predictor():
-    return Predictor.from_pretrained("jointwrist_tiny", device="cpu")
-
 
 @pytest.fixture(scope="session")
 def wrists(dataset):
