@@ -13,7 +13,7 @@ from torch import nn
 
 from jointwrist.benchmark.matrix import runnable_precision
 from jointwrist.benchmark.protocol import expand_models, load_protocol, protocol_names
-from jointwrist.config import build
+from jointwrist.config import ConfigError, build
 from jointwrist.data.batches.torch_datasets import CropDataset
 from jointwrist.data.dataset.case import load_crop
 from jointwrist.data.preprocess import prepare_image
@@ -254,6 +254,13 @@ def test_fp16_without_a_gpu_becomes_no_and_the_rest_stays(monkeypatch):
     assert [runnable_precision(name) for name in ("fp16", "bf16", "no")] == ["no", "bf16", "no"]
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert runnable_precision("fp16") == "fp16"
+
+
+def test_a_protocol_at_its_former_path_is_found_with_a_warning(caplog):
+    assert load_protocol("benchmarks/protocols/smoke.yaml") == load_protocol("smoke")
+    assert "give the name smoke" in caplog.text
+    with pytest.raises(ConfigError, match="no protocol"):
+        load_protocol("elsewhere/smoke.yaml")
 
 
 def test_unknown_lines_are_refused():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from jointwrist.engine.renamed_keys import current_keys
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.registry import list_models, model_spec
 
+LOG = logging.getLogger(__name__)
 FOLDER = Path(__file__).parent / "protocols"
 
 
@@ -83,6 +85,9 @@ def load_protocol(name_or_path: str) -> Protocol:
         ConfigError: No such protocol, or one with unknown keys.
     """
     path = Path(name_or_path) if name_or_path.endswith((".yaml", ".yml")) else FOLDER / f"{name_or_path}.yaml"
+    if not path.is_file() and path.parts[-3:-1] == ("benchmarks", "protocols") and (FOLDER / path.name).is_file():
+        LOG.warning("%s: the protocols moved to %s; give the name %s", path, FOLDER, path.stem)
+        path = FOLDER / path.name
     if not path.is_file():
         raise ConfigError(f"no protocol {name_or_path!r}; choose one of {', '.join(protocol_names())}, or a YAML file")
     protocol, source = build(Protocol, read_yaml(path)), str(path)
