@@ -43,8 +43,8 @@ def test_items_are_the_same_read_anew_and_kept(small):
         truth = torch.from_numpy(unpack_masks(sample.bones).astype(np.uint8))
         for bone, mask in enumerate(unpack_bits(items[0]["bones"][None], 14)[0]):
             assert torch.equal(mask, resize_bits(truth[bone : bone + 1], SIZE)[0].float())
-    assert sum(block.nbytes for block in kept._kept._blocks) == 4 * SIZE**2 * len(cases)
-    eroded = [found.untyped_storage() for _, found in kept._kept._known.values()]
+    assert sum(block.nbytes for block in kept._cache._blocks) == 4 * SIZE**2 * len(cases)
+    eroded = [found.untyped_storage() for _, found in kept._cache._known.values()]
     assert {storage.nbytes() for storage in eroded} == {1, SIZE**2}
     assert len({storage.data_ptr() for storage in eroded if storage.nbytes() == 1}) == 1
 

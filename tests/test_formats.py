@@ -151,7 +151,7 @@ def test_stacks_of_nibabel_monai_and_itk(shape, kind, masks, tmp_path):
         (np.zeros((9, 8, 13), np.uint8), "13 masks, not 14"),
         (np.zeros((9, 8, 2, 14), np.uint8), "is not"),
         (np.full((9, 8, 14), 0.4, np.float32), "values other than 0 and 1"),
-        (np.random.default_rng(0).random((9, 8)).astype(np.float32), "are no label map"),
+        (np.random.default_rng(0).random((9, 8)).astype(np.float32), "are not a label map"),
     ],
 )
 def test_other_nifti_files_are_refused(values, message, tmp_path):

@@ -69,7 +69,7 @@ def test_paths_within_the_folder_are_followed(tmp_path, monkeypatch):
         ("file,patient,side\na.png,a,L\na.png,a,R", "two rows"),
         ("file,patient,side\na.png,a,X", "side"),
         ("file,patient,side,split\na.png,a,L,training", "training"),
-        ("file,patient,side,spacing_mm\na.png,a,L,0", "no pixel spacing"),
+        ("file,patient,side,spacing_mm\na.png,a,L,0", "not a pixel spacing"),
         ("file,patient,side,Lunate\na.png,a,L,6", "score '6'"),
         ("file,patient,side,Lunate,Lu\na.png,a,L,1,1", "one joint surface"),
         ("file,patient,side\n,a,L", "line 2"),

@@ -53,7 +53,7 @@ READ = {
 REFUSED = {
     "nothing": (b"", "is empty"),
     "long field": (PLAIN.replace("Müller", "A" * 140_000).encode(), "line 2 has a field of more than 1,000"),
-    "open quote": (PLAIN.replace("Müller", '"Müller').encode(), "is no CSV file"),
+    "open quote": (PLAIN.replace("Müller", '"Müller').encode(), "is not a CSV file"),
     "too many fields": (PLAIN.replace("Müller", "Müller, Anna").encode(), "line 2 has more fields"),
     "other code page": (PLAIN.replace("Müller", "山田").encode("shift-jis", "replace") + b"\x81", "UTF-8"),
     "old excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "old kind"),
@@ -62,13 +62,13 @@ REFUSED = {
     "column twice": (PLAIN.replace("side", "Patient").encode(), "two columns"),
     "unknown column": (PLAIN.replace("side", "age").encode(), "age"),
     "side": (PLAIN.replace(",R,", ",Lat,").encode(), "neither L nor R"),
-    "row too many": ((PLAIN + "0003_0001_L.png,x,L,\n").encode(), "0003_0001_L.png; mend the table"),
-    "radiograph without a row": (PLAIN[: PLAIN.index("0002")].encode(), "0002_0001_L.png; mend the table"),
+    "row too many": ((PLAIN + "0003_0001_L.png,x,L,\n").encode(), "0003_0001_L.png; correct the table"),
+    "radiograph without a row": (PLAIN[: PLAIN.index("0002")].encode(), "0002_0001_L.png; correct the table"),
     "row twice": ((PLAIN + "0001_0001_L.png,x,L,\n").encode(), "stands in two rows"),
-    "row twice in another case": ((PLAIN + "0001_0001_l.png,x,L,\n").encode(), "0001_0001_l.png; mend the table"),
-    "patients alike": (PLAIN.replace("Möller", "müller").encode(), "differ in case"),
+    "row twice in another case": ((PLAIN + "0001_0001_l.png,x,L,\n").encode(), "0001_0001_l.png; correct the table"),
+    "patients alike": (PLAIN.replace("Möller", "müller").encode(), "differ only in case"),
     "leading zeros": (PLAIN.replace("Möller", "7").replace("Müller", "007").encode(), "leading zeros"),
-    "zeros of a fraction": (PLAIN.replace("Möller", "7.0").replace("Müller", "007").encode(), "or .0 alone"),
+    "zeros of a fraction": (PLAIN.replace("Möller", "7.0").replace("Müller", "007").encode(), "or .0;"),
     "long number": (PLAIN.replace("Müller", "1.23457E+11").encode(), "'1.23457E+11' names no patient"),
     "missing value": (PLAIN.replace("Müller", "nan").encode(), "'nan' names no patient"),
     "formula without a value": (PLAIN.replace("Müller", "#N/A").encode(), "a formula without a value (#N/A)"),
@@ -228,7 +228,7 @@ def test_radiographs_of_one_hand_without_studies_are_numbered_and_a_side_that_di
     images, notes = [tmp_path / "0001_0001_L.png", tmp_path / "0002_0001_L.png"], []
     rows = [Row("", "0001_0001_L.png", "A", side="R"), Row("", "images/0002_0001_L.png", "A", side="R")]
     assert [entry.name for entry in identify(images, rows, note=notes.append)] == ["A_0001_R", "A_0002_R"]
-    assert sum("the name tells the side L, the table R" in note for note in notes) == 2
+    assert sum("the name states side L, the table R" in note for note in notes) == 2
     assert sum("study 0002" in note for note in notes) == 1
     with pytest.raises(DataError, match="no such file"):
         read_table(tmp_path / "table.csv")

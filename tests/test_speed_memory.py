@@ -65,7 +65,7 @@ def test_growth_is_what_a_further_wrist_adds(monkeypatch):
 def test_training_and_validation_are_kept_and_the_test_split_is_not(folder):
     data = load_run_data(RunConfig("unetpp", "segmentation", image_size=32), RamW600.open(folder))
     for split, kept in ((data.train, True), (data.val, True), (data.test, False)):
-        assert (split[0]["image"].shape == (1, 32, 32)) and (split._kept is not None) == kept
+        assert (split[0]["image"].shape == (1, 32, 32)) and (split._cache is not None) == kept
 
 
 @pytest.mark.parametrize("work", WORK.values(), ids=WORK)

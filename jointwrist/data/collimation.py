@@ -1,15 +1,15 @@
-"""The part of a radiograph that was exposed: what lies between bars of one grey."""
+"""The exposed part of a radiograph, without uniform bars of a collimator or of padding along its edges."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: Range of grey, of 1, that a row or column of a bar does not exceed.
+#: Largest range of grey values within a row or column of a bar.
 FLAT = 0.01
 
 
 def exposed_window(pixels: np.ndarray) -> tuple[slice, slice]:
-    """Return the rows and columns of (H, W) pixels that lie between bars: rows and columns of one grey at the edges."""
+    """Return the rows and columns of (H, W) pixels between the bars of uniform grey along the edges."""
     rows = np.flatnonzero(np.ptp(pixels, axis=1) > FLAT)
     columns = np.flatnonzero(np.ptp(pixels, axis=0) > FLAT)
     if len(rows) == 0 or len(columns) == 0:

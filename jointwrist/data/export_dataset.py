@@ -1,4 +1,4 @@
-"""Masks of radiographs in the files of an annotation tool, to be looked at, corrected, and imported again."""
+"""Export of radiographs with their masks to annotation tools, for correction and re-import."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ INSTANCES = "instances.json"
 
 @dataclass(frozen=True)
 class DrawnRadiograph:
-    """A radiograph and its masks, as it lies.
+    """A radiograph and its masks, in the orientation of its file.
 
     Attributes:
-        stem: Name of its files without ending.
+        stem: Name of its files without extension.
         image: (H, W) float32 in [0, 1].
-        picture: File of the radiograph, which is copied; None writes `image` as an 8-bit PNG.
+        picture: File of the radiograph to copy; None writes `image` as an 8-bit PNG.
         bones: (H, W) uint16 bit map.
         eroded: (H, W) uint8 bit map of erosions by joint surface, or None.
         spacing_mm: Pixel spacing, or None if unknown.
-        row: Columns of the table but `file` and `spacing_mm`.
+        row: Columns of the table besides `file` and `spacing_mm`.
     """
 
     stem: str
@@ -54,17 +54,17 @@ class DrawnRadiograph:
 
 
 def check_empty(out: Path) -> None:
-    """Refuse a folder that holds files: what somebody corrected is never written over.
+    """Refuse a folder that holds files, so that corrected masks are never overwritten.
 
     Raises:
-        DataError: It does.
+        DataError: The folder is not empty.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out}: is not empty, and may hold corrected masks; name a new folder")
 
 
 class Export:
-    """A folder of radiographs with their masks in one format; `finish` writes what is known of all of them.
+    """Writes a folder of radiographs with their masks in one format; `finish` writes the files about all of them.
 
     Args:
         out: Folder, new or empty.
@@ -79,7 +79,7 @@ class Export:
         self.out, self._write = out, FORMATS[kind]
         self.rows: list[dict[str, Any]] = []
         self.coco: list[coco.CocoImage] = []
-        #: Whether erosions are known of every radiograph.
+        #: Whether the erosions of every radiograph are known.
         self.erosions = True
 
     def add(self, radiograph: DrawnRadiograph) -> None:
@@ -94,7 +94,7 @@ class Export:
         self.rows.append({"file": name, "spacing_mm": radiograph.spacing_mm, **radiograph.row})
 
     def finish(self) -> None:
-        """Write the table, and with COCO the file of instances."""
+        """Write the table and, for COCO, the file of instances."""
         if self.coco:
             coco.write(self.out / INSTANCES, self.coco, self.erosions)
         used = {key for row in self.rows for key, value in row.items() if value is not None}
@@ -144,10 +144,10 @@ FORMATS: Mapping[str, Callable[[Export, DrawnRadiograph, str, Sequence[Layer]], 
 
 
 def drawn_case(case: Case) -> DrawnRadiograph:
-    """Read a case of a release that has masks.
+    """Read a case that has masks.
 
     Raises:
-        DataError: A file is damaged, or masks and image do not fit each other.
+        DataError: A file is damaged, or masks and image differ in size.
     """
     image = read_image(case.image)
     size = image.shape
@@ -171,7 +171,7 @@ def drawn_case(case: Case) -> DrawnRadiograph:
 
 
 def export_dataset(root: str | Path, out: str | Path, kind: str, split: str = "all") -> tuple[int, int]:
-    """Write the radiographs of a release that have masks.
+    """Write the radiographs of a dataset that have masks.
 
     Args:
         root: Folder in the released layout.
@@ -180,10 +180,10 @@ def export_dataset(root: str | Path, out: str | Path, kind: str, split: str = "a
         split: "train", "val", "test" or "all".
 
     Returns:
-        Number of radiographs written, and of those left out because they have no masks.
+        Numbers of radiographs written, and of those left out for lack of masks.
 
     Raises:
-        DataError: `out` holds files, nothing is to be written, or a file of the release is damaged.
+        DataError: `out` is not empty, no radiograph has masks, or a file of the dataset is damaged.
         MissingExtraError: A package that the format needs is not installed.
     """
     dataset = RamW600.open(root)

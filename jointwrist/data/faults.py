@@ -1,4 +1,4 @@
-"""Faults of a data folder: raised one at a time by the reader, collected by the checker."""
+"""Faults of a dataset folder: the reader raises the first one, the checker collects all."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class Fault:
     """Something wrong with one file.
 
     Attributes:
-        kind: Name of the fault, the same for every file that has it.
+        kind: Name of this kind of fault.
         path: The file or folder.
         message: What is wrong and what to do.
-        severity: "error" if the reader refuses the file or results would be wrong, else "warning".
+        severity: "error" if the reader refuses the file or results would be wrong, otherwise "warning".
     """
 
     kind: str
@@ -26,18 +26,18 @@ class Fault:
     severity: str = "error"
 
 
-#: What a reader does with a fault that it meets.
+#: Called with every fault that a reader finds.
 Report = Callable[[Fault], None]
 
 
 class FaultError(DataError):
-    """A fault as an exception. Its only argument is the message, so that it passes between processes."""
+    """A fault as an exception, with the message as its only argument, so that it can be pickled between processes."""
 
     fault: Fault | None = None
 
 
 def refuse(fault: Fault) -> None:
-    """Raise an error, let a warning pass.
+    """Raise an error, ignore a warning.
 
     Raises:
         FaultError: The fault is an error.

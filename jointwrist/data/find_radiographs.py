@@ -1,4 +1,4 @@
-"""Radiographs in folders: what is taken, and what is left out and said to be."""
+"""Searching folders for radiographs, and reporting the files that were skipped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jointwrist.data.dicom.file import is_dicom
 from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.errors import DataError
 
-#: Names that a message on what is left out gives.
+#: How many skipped files a message names.
 _NAMED = 8
 
 
@@ -19,16 +19,16 @@ def find_radiographs(
     besides: str | Path | None = None,
     left_out: Callable[[Path, list[Path]], None] | None = None,
 ) -> Iterator[Path]:
-    """Yield files, and the radiographs within folders and their folders.
+    """Yield files, and all radiographs within folders and their subfolders.
 
-    Names that begin with a dot are passed over, unless they are those of pictures or DICOM files, and so are the
-    directories of discs (`DICOMDIR`).
+    Hidden files are ignored, except that hidden pictures and DICOM files are reported as skipped. Directories of discs
+    (`DICOMDIR`) are ignored.
 
     Args:
-        paths: Files, which are taken as they are, and folders.
-        besides: Folder within the folders that is not searched, such as that of the results.
-        left_out: Called with each folder and of what in it was not taken: files of other kinds, links to folders, and
-            folders that may not be read.
+        paths: Files, which are yielded unchecked, and folders.
+        besides: Folder within them that is not searched, such as that of the results.
+        left_out: Called with each folder and the paths in it that were skipped: files of other kinds, links to folders,
+            and unreadable folders.
 
     Raises:
         DataError: A path does not exist, or a folder holds no radiographs.
@@ -39,7 +39,7 @@ def find_radiographs(
                 raise DataError(f"{path}: no such file")
             yield path
             continue
-        radiographs, others = _sorted_out(path, besides and Path(besides).resolve())
+        radiographs, others = _sort_files(path, besides and Path(besides).resolve())
         if not radiographs:
             raise DataError(f"{path}: holds no radiographs (BMP, PNG, JPEG, TIFF or DICOM)")
         if others and left_out is not None:
@@ -48,17 +48,19 @@ def find_radiographs(
 
 
 def describe_left_out(folder: Path, others: list[Path], name: str | None = None) -> str:
-    """Say in a line what of a folder was left out; with a name for the folder, without those of the files."""
-    said = f"{name or folder}: left out {len(others)} that are no pictures or DICOM files, or folders not to be entered"
+    """Describe in one line what was skipped in a folder; if the folder is given a name, without file names."""
+    summary = (
+        f"{name or folder}: left out {len(others)} (not pictures or DICOM files, or folders that cannot be entered)"
+    )
     if name is not None:
-        return said
+        return summary
     names = [str(other.relative_to(folder)) for other in others[:_NAMED]]
     more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
-    return f"{said}: {', '.join(names)}{more}"
+    return f"{summary}: {', '.join(names)}{more}"
 
 
-def _sorted_out(folder: Path, besides: Path | None) -> tuple[list[Path], list[Path]]:
-    """Return the radiographs of a folder, and what in it is none."""
+def _sort_files(folder: Path, besides: Path | None) -> tuple[list[Path], list[Path]]:
+    """Return the radiographs of a folder, and the other paths in it."""
     radiographs: list[Path] = []
     others: list[Path] = []
     closed: list[OSError] = []

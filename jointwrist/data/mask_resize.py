@@ -1,4 +1,4 @@
-"""Masks at the size of a network: one rule for every model, by which a mask stays where the image shows the bone."""
+"""Resizing of bit maps of overlapping masks, by a rule that keeps a mask where the resized image shows the bone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 #: See `resize_bits`.
 MaskRule = Literal["coverage", "nearest"]
-#: Coverages nearer to one half than this are ties where they are computed in float32.
+#: Coverages computed in float32 that are nearer to one half than this are ties.
 _TIE = 4e-6
 
 
@@ -23,8 +23,8 @@ def resize_bits(bits: Tensor, size: int, rule: MaskRule = "coverage") -> Tensor:
     "coverage" resizes each mask as `resize_image` resizes the radiograph, bilinear and antialiased, and keeps the
     pixels of which it covers more than half. The filter is symmetric, so a straight edge stays where it is at every
     ratio. At even ratios an edge may run through the centres of pixels, which are then covered by exactly one half:
-    every other one of them is kept, as on a chessboard, so that masks neither move nor grow. The board is its own
-    mirror image, and so is the result of a mirrored mask.
+    every other one is kept, as on a chessboard, so that masks neither move nor grow. The pattern is symmetric, so
+    mirrored masks give mirrored results.
 
     "nearest" takes pixel floor(i n / size) of n pixels for pixel i, as OpenCV's `INTER_NEAREST` does, which the authors
     of RAM-W600 use. It moves masks by up to half a pixel against the image, to the right and downwards.
@@ -51,7 +51,7 @@ def resize_bits(bits: Tensor, size: int, rule: MaskRule = "coverage") -> Tensor:
 
 @njit(cache=True, nogil=True)
 def _covered(bits, first_rows, row_weights, first_columns, column_weights):
-    """Resize (B, H, W) int32 bit maps by coverage, in whole numbers, so that a tie is a tie on every machine."""
+    """Resize (B, H, W) int32 bit maps by coverage, in integers, so that ties are ties on every machine."""
     (height, width), (size, taps) = bits.shape[1:], row_weights.shape
     column_taps = column_weights.shape[1]
     resized = np.empty((len(bits), size, size), np.int32)
@@ -91,7 +91,7 @@ def _covered(bits, first_rows, row_weights, first_columns, column_weights):
 
 
 def _covered_by_float(bits: Tensor, size: int) -> Tensor:
-    """Do what `_covered` does by operations of a GPU, a mask at a time to save memory."""
+    """Do the same as `_covered` with operations for a GPU, one mask at a time to save memory."""
     edge = torch.arange(size, device=bits.device)
     edge = torch.minimum(edge, size - 1 - edge)
     threshold = torch.where((edge[:, None] + edge) % 2 == 0, 0.5 - _TIE, 0.5 + _TIE)
@@ -104,7 +104,7 @@ def _covered_by_float(bits: Tensor, size: int) -> Tensor:
 
 
 def _triangles(side: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Filter of each of `size` pixels over `side` pixels: first pixel (size,), and integer weights (size, K)."""
+    """Return the filter of each of `size` pixels over `side` pixels: first pixel (size,), integer weights (size, K)."""
     common = math.gcd(side, size)
     n, s = side // common, size // common
     centres = (2 * np.arange(size) + 1) * n

@@ -1,4 +1,4 @@
-"""NumPy files from anywhere: never unpickled, never larger in memory than stated."""
+"""Safe reading of untrusted NumPy files: never unpickled, and within a bound on memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_npy(path: str | Path) -> np.ndarray:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
     try:
-        # mapping reads no values, but holds the header against the size of the file
+        # mapping reads no values, but compares the header with the size of the file
         size = np.lib.format.open_memmap(path, mode="r").nbytes
         if size <= MAX_ARRAY_BYTES:
             return np.load(path, allow_pickle=False)
@@ -38,7 +38,7 @@ def read_npy(path: str | Path) -> np.ndarray:
 
 
 def read_npz(path: str | Path, names: Collection[str]) -> dict[str, np.ndarray]:
-    """Read named arrays of an npz file; names that are not there are left out.
+    """Read named arrays of an npz file; missing names are left out.
 
     Raises:
         DataError: The file is damaged, holds Python objects, or more than `MAX_ARRAY_BYTES` uncompressed.
@@ -50,11 +50,11 @@ def read_npz(path: str | Path, names: Collection[str]) -> dict[str, np.ndarray]:
         if size <= MAX_ARRAY_BYTES:
             with np.load(path, allow_pickle=False) as arrays:
                 found = {name: arrays[name] for name in names if name in arrays}
-            # of a member that is no array numpy gives the bytes
+            # numpy returns the bytes of a member that is not an array
             foreign = [name for name, value in found.items() if not isinstance(value, np.ndarray)]
             if foreign:
-                raise ValueError(f"{', '.join(foreign)}: no npy array")
+                raise ValueError(f"{', '.join(foreign)}: not an npy array")
             return found
-    except Exception as error:  # so do zipfile and zlib
+    except Exception as error:  # zipfile and zlib raise several kinds on damaged files
         refuse(Fault("unreadable array", path, f"damaged npz file ({error}); write it again"))
     raise DataError(f"{path}: {size:,} bytes uncompressed are more than the {MAX_ARRAY_BYTES:,} allowed")

@@ -16,7 +16,7 @@ class WristSample:
     Attributes:
         identifier: `PPPP_SSSS_L|R` or `EXT_PPPP_0001_L|R`.
         patient: Patient identifier.
-        side: "L" or "R": the hand on the radiograph, whatever the orientation of the arrays.
+        side: "L" or "R", the hand on the radiograph, even if the arrays are mirrored.
         image: (1, H, W) float32 in [0, 1].
         bones: (H, W) uint16 bit map of the 14 masks (bit b is bone b), or None without masks.
         scores: (6,) int64 erosion scores, `NOT_SCORED` where a joint has none.
@@ -57,7 +57,7 @@ def unpack_masks(bits: np.ndarray, channels: int = NUM_BONES) -> np.ndarray:
 
 
 def mirror(sample: WristSample) -> WristSample:
-    """Flip a sample left to right, toggling `mirrored`; the side stays that of the radiograph."""
+    """Flip a sample left to right and toggle `mirrored`; `side` does not change."""
     width = sample.image.shape[-1]
     boxes = sample.boxes
     if boxes is not None:
@@ -75,5 +75,5 @@ def mirror(sample: WristSample) -> WristSample:
 
 
 def as_right_hand(sample: WristSample) -> WristSample:
-    """Mirror a left hand that has not been mirrored yet; return others unchanged."""
+    """Mirror a left hand that is not mirrored yet; return all others unchanged."""
     return mirror(sample) if sample.side == "L" and not sample.mirrored else sample

@@ -1,8 +1,9 @@
-"""Which hand a image shows, by the words that people and programs use for it: file names, and texts of a DICOM header.
+"""The hand that a text names: in file names, and in descriptions of a DICOM header.
 
-One rule for every command. A text tells the side only where it can hardly mean anything else: `wrist-L`, `WRI-L1`,
+One rule for all commands. A text names a side only where it can hardly mean anything else: `wrist-L`, `WRI-L1`,
 `LHand`, `LT WRIST`, `Handgelenk li.`, `main gauche`. A patient's code (`L12`), an initial (`Smith R`) or the end of a
-word (`model`, `DUAL`) does not, and neither does a text that names both sides. What it leaves open, the bones may tell.
+word (`model`, `DUAL`) does not, and neither does a text that names both sides. Where texts leave the side open, the
+bones decide.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ _WORDS = {
     " hogra højre høyre hojre hoyre prawa prawy prawej prawego правая правый правой правого",
     "LR": "both bilateral bilat bds bde beide beider beidseits mirrored flipped hflip fliplr gespiegelt lr rl",
 }
-#: Sides by the words that mean nothing else; those of "LR" speak of both hands, or say that a radiograph was mirrored.
+#: Unambiguous words and their sides; those of "LR" mean both hands, or a mirrored radiograph.
 WORDS = {word: sides for sides, words in _WORDS.items() for word in words.split()}
-#: What follows a side that is not that of the radiograph.
+#: Words after a side that does not refer to the radiograph.
 _DOMINANCE = ("handed", "hander", "dominant")
-#: Abbreviations, which count where their neighbours cannot make a name or a code of them.
+#: Abbreviations, which count only where neighbouring words do not make them part of a name or code.
 ABBREVIATIONS = {"l": "L", "r": "R", "lt": "L", "rt": "R", "lft": "L", "rgt": "R"}
 #: Abbreviations of one language beside its own words: elsewhere DX is a modality, Li a name and D a letter.
 _NATIONAL = (
@@ -38,10 +39,10 @@ HANDS = frozenset(
     " poignets mano manos muneca munecas polso polsi mao maos punho punhos pols handled handleden håndled handledd"
     " håndledd nadgarstek reka dłon кисть кисти запястье finger fingers thumb metacarpal metacarpals forearm".split()
 )
-#: What `agree` calls the user's word and a file's name.
+#: Names of two sources for `agree`.
 ASKED, NAME = "what was asked for", "the file's name"
 _ENDINGS = frozenset("png jpg jpeg bmp tif tiff dcm dicom ima json xml nii gz nrrd npy npz".split())
-#: Other words that name nobody, so that a letter beside them is no initial.
+#: Other words that are not names, so that a letter beside them is not an initial.
 OTHERS = _ENDINGS | frozenset(
     "pa ap dp dv face profil lat lateral obl oblique view views xr xray ray cr dx dr rx film films img image images im"
     " scan visit baseline followup up pre post mask masks seg overlay label labels annotated copy kopie crop cropped"
@@ -51,7 +52,7 @@ _PIECES = re.compile(r"[^\W\d_]*?[a-zß-ÿ](?=[A-ZÀ-Þ])|[A-Z]+(?=[A-Z][a-z])|[
 
 
 class _Piece(NamedTuple):
-    """A word of a text, folded (lower case, no accents), and what stands directly before it."""
+    """A word of a text, folded (lower case, no accents), and the characters directly before it."""
 
     text: str
     start: int
@@ -61,12 +62,12 @@ class _Piece(NamedTuple):
 
 
 def side_of_name(name: str | PurePath) -> str | None:
-    """Return the side that a file name tells, "L" or "R", or None; folders are not looked at."""
+    """Return the side that a file name states, "L" or "R", or None; folder names do not count."""
     return side_of_text(re.split(r"[/\\]", str(name))[-1])
 
 
 def side_of_text(text: str) -> str | None:
-    """Return the side that a text tells, "L" or "R"; None where it tells none, or both."""
+    """Return the side that a text states, "L" or "R"; None if it states none or both."""
     sides = {side for _, _, found in _marks(text) for side in found}
     return sides.pop() if len(sides) == 1 else None
 
@@ -78,20 +79,20 @@ def check_side(side: str | None) -> None:
 
 
 def agree(sources: Iterable[tuple[str, str | None]]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the side that the first source names, and a sentence where another one contradicts it.
+    """Return the side named by the first source, and a caution if another one contradicts it.
 
     Args:
-        sources: What says it, as in "the file's name", and what it says: "L", "R" or None.
+        sources: Name of each source, as in "the file's name", and its side: "L", "R" or None.
     """
-    told = [(source, side) for source, side in sources if side in ("L", "R")]
-    if not told:
+    found = [(source, side) for source, side in sources if side in ("L", "R")]
+    if not found:
         return None, ()
-    stands, side = told[0]
-    others = [source for source, other in told if other != side]
+    chosen, side = found[0]
+    others = [source for source, other in found if other != side]
     if not others:
         return side, ()
     hand, opposite = ("left", "right") if side == "L" else ("right", "left")
-    return side, (f"Taken for a {hand} hand by {stands}; {others[0]} says {opposite}: look at the overlay.",)
+    return side, (f"Taken for a {hand} hand by {chosen}; {others[0]} says {opposite}: look at the overlay.",)
 
 
 def folded_words(text: str) -> list[str]:
@@ -110,7 +111,7 @@ def without_side(name: str) -> str:
 
 
 def _marks(text: str) -> list[tuple[int, int, str]]:
-    """Return start, end and sides ("L", "R" or "LR") of all that speaks of a side."""
+    """Return start, end and sides ("L", "R" or "LR") of every part that names a side."""
     text = unicodedata.normalize("NFC", text)
     pieces = _pieces(text)
     marks = [(match.start(), match.end(), "L" if match[0] == "左" else "R") for match in re.finditer("[左右]", text)]
@@ -132,7 +133,7 @@ def _marks(text: str) -> list[tuple[int, int, str]]:
 
 
 def _pieces(text: str) -> list[_Piece]:
-    """Take a text apart at punctuation, between small and capital letters, and at digits beside whole words."""
+    """Split a text at punctuation, between lower and upper case, and at digits beside whole words."""
     pieces = []
     for chunk in re.finditer(r"[^\W_]+", text):
         word = re.fullmatch(r"(\d*)([^\W\d_]{2,})(\d*)", chunk[0])
@@ -142,7 +143,7 @@ def _pieces(text: str) -> list[_Piece]:
         offset = chunk.start() + (len(word[1]) if word else 0)
         letters = word[2] if word else chunk[0]
         parts = [(offset + m.start(), offset + m.end(), False) for m in _PIECES.finditer(letters)]
-        # digits beside a word that means nothing make a code of it, as those beside a letter do
+        # digits beside a meaningless word or a letter make it a code
         coded = letters != chunk[0] and (
             not any(_means(_folded(text[start:end])) for start, end, _ in parts)
             or (len(word[3]) > 1 and parts[-1][1] - parts[-1][0] == 1)
@@ -156,7 +157,7 @@ def _pieces(text: str) -> list[_Piece]:
 
 
 def _means(word: str) -> bool:
-    """Whether a folded word is one of side or hand, or one of both written together."""
+    """Whether a folded word names a side, a hand, or both written together."""
     return word in HANDS or word in WORDS or word in ABBREVIATIONS or _split(word) is not None
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from jointwrist.anatomy import BONES, JOINTS, LEVEL_LABELS
 from jointwrist.data.dicom.header import silence_header_warnings
-from jointwrist.data.dicom.lut import read_table
+from jointwrist.data.dicom.lut import read_lut
 from jointwrist.ops.outlines import closed_outlines
 from jointwrist.outputs.dicom_source import mark_deidentified, new_instance, source_dataset
 from jointwrist.outputs.overlay import ERODED, HEALTHY
@@ -189,7 +189,7 @@ def _sixteen_bits(item: Dataset, header: Dataset) -> Dataset:
     from pydicom import Dataset
 
     signed = header.get("PixelRepresentation") == 1 or float(header.get("RescaleIntercept") or 0) < 0
-    table = read_table(item, header.original_encoding[1] is not False, -32768 if signed else 0, 65535)
+    table = read_lut(item, header.original_encoding[1] is not False, -32768 if signed else 0, 65535)
     entries = np.rint(table.entries * (65535 / (2**table.bits - 1))).astype("<u2")
     result = Dataset()
     descriptor = np.array([len(entries) % 65536, table.first, 16]).astype(np.int16 if table.first < 0 else np.uint16)

@@ -1,4 +1,4 @@
-"""The eroded pixels of joint crops, where a case says them."""
+"""The eroded pixels of joint crops, where they are known."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def load_crop_erosion(case: Case, joint: int, size: tuple[int, int], mirrored: b
     """Read which pixels of a joint's released crop are eroded.
 
     Args:
-        case: A case of `RamW600`.
+        case: A case of a dataset.
         joint: Joint index.
         size: Height and width of the crop, which was cut by the rounded box of the joint.
         mirrored: Flip left to right.
 
     Returns:
-        (H, W) uint8, 0 or 1; None where the case does not say.
+        (H, W) uint8, 0 or 1; None where they are unknown.
 
     Raises:
-        DataError: The file is damaged, or the crop is not what the box cuts out.
+        DataError: The file is damaged, or the crop has another size than its box.
     """
     eroded = None if case.truth is None else read_npz(case.truth, ("eroded",)).get("eroded")
     boxes = None if eroded is None else radiograph_boxes(case, eroded.shape)
@@ -41,10 +41,10 @@ def load_crop_erosion(case: Case, joint: int, size: tuple[int, int], mirrored: b
 
 
 def crop_map(eroded: np.ndarray | None, size: int) -> dict[str, Tensor]:
-    """Return what the item of a crop says of its eroded pixels.
+    """Return the part of a crop's item that describes its eroded pixels.
 
     Args:
-        eroded: (H, W), 0 or 1, or None where nobody knows.
+        eroded: (H, W), 0 or 1, or None if unknown.
         size: Side of the crop that the network sees.
 
     Returns:

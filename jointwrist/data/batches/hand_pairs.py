@@ -1,15 +1,15 @@
-"""The two hands of one study: which radiographs belong together, and batches that keep them together."""
+"""Pairs of the two hands of one study, and batches that keep them together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-#: The other hand of a radiograph that has none.
+#: Index for a radiograph without the other hand.
 ALONE = -1
 
 
 def other_hands(identifiers: Sequence[str]) -> list[int]:
-    """Return for each radiograph the index of the same study's other hand, or `ALONE`.
+    """Return, for each radiograph, the index of the other hand of the same study, or `ALONE`.
 
     Args:
         identifiers: `PPPP_SSSS_L|R`, patient, study and side.
@@ -19,7 +19,7 @@ def other_hands(identifiers: Sequence[str]) -> list[int]:
 
 
 def study_batches(identifiers: Sequence[str], batch_size: int) -> list[list[int]]:
-    """Divide radiographs into batches, in their order but for other hands, which join the first of their study.
+    """Divide radiographs into batches in order, except that the second hand of a study joins the first.
 
     A batch holds at most `batch_size` radiographs, or the two hands of one study.
     """

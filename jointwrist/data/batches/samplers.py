@@ -1,4 +1,4 @@
-"""Batches whose composition depends on seed and epoch alone, so that a killed run continues inside an epoch."""
+"""Batches that depend on seed and epoch alone, so that a killed run resumes within an epoch."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from jointwrist.config import ConfigError
 
 
 def check_processes(batch_size: int, processes: int, pairs: bool = False) -> None:
-    """Make sure that every process gets a part of every batch.
+    """Check that every process gets a part of every batch.
 
     Args:
-        batch_size: Images a step, over all processes.
-        processes: How many share it.
+        batch_size: Images per step, over all processes.
+        processes: Number of processes.
         pairs: Whether the two hands of a study go to one process.
 
     Raises:
@@ -33,19 +33,19 @@ def check_processes(batch_size: int, processes: int, pairs: bool = False) -> Non
 
 
 class EpochBatches(Sampler[list[int]]):
-    """Shuffled batches, if wanted with a fixed share of one kind of item; no batch holds an item twice.
+    """Shuffled batches, optionally with a fixed share of one kind of item; no batch holds an item twice.
 
-    An epoch is as long as one pass over all items. Of each kind, items are drawn in shuffled passes without
-    replacement, so a kind that is rare comes round more often.
+    An epoch is as long as one pass over all items. Items of each kind are drawn in shuffled passes without replacement,
+    so items of a rare kind recur more often.
 
     Args:
-        chosen: For every item whether it is of the kind whose share is fixed.
-        batch_size: Items a batch; every batch is full, the last with items of a further pass. With fewer items than
-            that, a batch holds all of them.
-        share: Share of the chosen kind. Where it is no whole number of items, batches differ by one and their mean is
-            right. 0 keeps the natural share, and 1 leaves the other kind out; with one kind only it does nothing.
+        chosen: For every item, whether it is of the kind with the fixed share.
+        batch_size: Items per batch. Every batch is full, the last one with items of a further pass; with fewer items
+            in all, a batch holds all of them.
+        share: Share of the chosen kind. Where it is not a whole number of items, batches differ by one and their mean
+            is exact. 0 keeps the natural share, 1 leaves the other kind out; no effect with a single kind.
         seed: Seed of the order.
-        partners: For every item the one that comes with it, whatever its kind, or -1.
+        partners: For every item, the item that comes with it whatever its kind, or -1.
     """
 
     def __init__(
@@ -86,13 +86,13 @@ class EpochBatches(Sampler[list[int]]):
             yield batch if self.partners is not None else [batch[i] for i in rng.permutation(len(batch))]
 
     def _due(self, batches: int) -> int:
-        """How many items of the kind so many batches hold."""
+        """Return how many items of the kind this many batches hold."""
         return math.floor(round(batches * self.share * self.batch_size, 6))
 
     def _fill(self, batch: list[int], items: _Passes, of_kind: int | None = None) -> list[int]:
-        """Draw, each item followed by its partner where there is one, until a batch is full or has so many of the kind.
+        """Draw items, each followed by its partner if any, until a batch is full or holds enough of the kind.
 
-        Where all of the items are in the batch, it is returned as it is.
+        A batch that already holds all items is returned unchanged.
         """
         while len(batch) < self.batch_size and (of_kind is None or self.chosen[batch].sum() < of_kind):
             item = items.draw(batch)
@@ -106,11 +106,11 @@ class EpochBatches(Sampler[list[int]]):
 
 
 class FreshBatches(Sampler[list[int]]):
-    """Consecutive indices that never come twice, for wrists made on the fly.
+    """Consecutive indices that never repeat, for phantoms made on the fly.
 
     Args:
         length: Items of one epoch.
-        batch_size: Items a batch; every batch is full.
+        batch_size: Items per batch; every batch is full.
     """
 
     def __init__(self, length: int, batch_size: int):
@@ -133,14 +133,14 @@ class FreshBatches(Sampler[list[int]]):
 
 
 class ProcessBatches(Sampler[list[int]]):
-    """The part of every batch that one of several processes trains on, from any position in any epoch.
+    """The part of every batch that one of several processes trains on, starting anywhere in any epoch.
 
-    Parts are of equal size or differ by one image, or by one study where batches hold both hands of a study.
+    Parts differ by at most one image, or by one study where batches keep the hands of a study together.
 
     Args:
         batches: Batches of all processes together.
         process: Index of this process.
-        processes: How many there are.
+        processes: Number of processes.
 
     Raises:
         ConfigError: There are more processes than images, or studies, in a batch.
@@ -155,7 +155,7 @@ class ProcessBatches(Sampler[list[int]]):
         return len(self.batches) - self.start
 
     def seek(self, epoch: int, start: int) -> None:
-        """Choose the epoch and the batch in it where the next pass begins."""
+        """Choose the epoch and batch where the next pass begins."""
         self.batches.set_epoch(epoch)
         self.start = start
 
@@ -166,7 +166,7 @@ class ProcessBatches(Sampler[list[int]]):
             yield [item for study in mine for item in studies[study]]
 
     def _studies(self, batch: list[int]) -> list[list[int]]:
-        """Divide a batch into items, each with its partner where that follows."""
+        """Divide a batch into single items and pairs of partners."""
         partners, studies = self.batches.partners, []
         for item in batch:
             if partners is not None and studies and len(studies[-1]) == 1 and partners[studies[-1][0]] == item:
@@ -177,14 +177,14 @@ class ProcessBatches(Sampler[list[int]]):
 
 
 class _Passes:
-    """Items in one shuffled pass after the other."""
+    """Items in successive shuffled passes."""
 
     def __init__(self, items: np.ndarray, rng: np.random.Generator):
         self.items, self.rng = items, rng
         self.queue: list[int] = []
 
     def draw(self, batch: Sequence[int]) -> int | None:
-        """Take the next item that a batch does not hold; those that it holds wait. None if it holds all."""
+        """Take the next item that is not in the batch yet; skipped items stay in the queue. None if all are in it."""
         if np.isin(self.items, batch).all():
             return None
         while True:

@@ -1,4 +1,4 @@
-"""Datasets that turn cases of the release into tensors for one task."""
+"""PyTorch datasets that turn cases into tensors for one task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jointwrist.data.mask_resize import MaskRule, resize_bits
 from jointwrist.data.preprocess import prepare_image
 from jointwrist.data.sample import WristSample
 
-#: Levels that a kept image distinguishes: 257 times as many as the released 8 bits.
+#: Grey levels of a cached image: 257 times as many as the released 8 bits.
 _GREYS = 2**16 - 1
 
 
@@ -72,9 +72,9 @@ class WristDataset(Dataset):
     """Whole radiographs in right-hand orientation, for segmentation and the joint network.
 
     Args:
-        cases: Cases of the release.
+        cases: Cases of a dataset.
         size: Side of the square image in pixels.
-        cache: Keep items in memory after the first reading: 4 bytes a pixel, 5 where erosions are known.
+        cache: Keep items in memory after the first reading: 4 bytes per pixel, 5 where erosions are known.
         mask_size: Side of the bone masks in pixels; None takes `size`.
         rule: How masks are resized; see `resize_bits`.
     """
@@ -89,32 +89,32 @@ class WristDataset(Dataset):
     ):
         self.cases = list(cases)
         self.size, self.mask_size, self.rule = size, mask_size or size, rule
-        self._kept = _Kept(self.cases, size, self.mask_size) if cache else None
+        self._cache = _Cache(self.cases, size, self.mask_size) if cache else None
 
     def __len__(self) -> int:
         return len(self.cases)
 
     def __getitem__(self, index: int) -> dict[str, object]:
-        if self._kept is not None and index in self._kept:
-            return self._kept[index]
+        if self._cache is not None and index in self._cache:
+            return self._cache[index]
         item = sample_to_item(load_sample(self.cases[index]), self.size, self.mask_size, self.rule)
         grey = item["image"].mul_(_GREYS).round_().to(torch.uint16)
-        if self._kept is not None:
-            self._kept.add(index, grey, item)
+        if self._cache is not None:
+            self._cache.add(index, grey, item)
         return {**item, "image": _unit(grey)}
 
 
-class _Kept:
-    """Items in blocks of memory, which the system gives to what is written alone.
+class _Cache:
+    """Items cached in two large blocks of memory; the system provides pages only for the parts that are written.
 
-    Items that were kept one by one, each a few small tensors among what reading takes and frees, would leave holes that
-    nothing fits into, nearly half as much again.
+    Cached one by one, as small tensors between the memory that reading takes and frees, items would fragment the heap
+    and take nearly half as much again.
     """
 
     def __init__(self, cases: Sequence[Case], size: int, mask_size: int):
         self.cases, self.size, self.mask_size = cases, size, mask_size
         self._blocks: tuple[Tensor, Tensor] | None = None
-        #: By index, whether there are masks, and the map of eroded pixels where it is known.
+        #: By index: whether there are masks, and the eroded pixels if known.
         self._known: dict[int, tuple[bool, Tensor | None]] = {}
         self._no_bones, self._no_erosion = _nothing(np.int16, mask_size), _nothing(np.uint8, size)
 
@@ -128,8 +128,8 @@ class _Kept:
         return _item(_unit(images[index, None]), *found, (masked, eroded is not None), self.cases[index])
 
     def add(self, index: int, grey: Tensor, item: dict[str, object]) -> None:
-        """Keep an item, whose image comes as (1, S, S) uint16."""
-        if self._blocks is None:  # not before: each process that reads makes its own
+        """Cache an item, whose image is given as (1, S, S) uint16."""
+        if self._blocks is None:  # not earlier: each reading process allocates its own
             number, size, mask_size = len(self.cases), self.size, self.mask_size
             self._blocks = (
                 torch.empty(number, size, size, dtype=torch.uint16),
@@ -146,12 +146,12 @@ class _Kept:
 
 
 def _unit(grey: Tensor) -> Tensor:
-    """Bring uint16 to float32 in [0, 1]."""
+    """Convert uint16 to float32 in [0, 1]."""
     return grey.float().div_(_GREYS)
 
 
 class CropDataset(Dataset):
-    """Released joint crops, for the erosion classifiers; with their eroded pixels where cases say them.
+    """Joint crops for the erosion classifiers, with their eroded pixels where these are known.
 
     Args:
         cases: Cases with scores and crops.

@@ -1,4 +1,4 @@
-"""One radiograph of a dataset: where its files lie and what the tables say of it, and the reading of them."""
+"""One radiograph of a dataset: the paths of its files, its entries in the tables, and functions that read them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from jointwrist.data.images import read_image
 from jointwrist.data.sample import WristSample, as_right_hand
 from jointwrist.errors import DataError
 
-#: Scores of a radiograph that nobody scored.
+#: Scores of a radiograph without any.
 UNSCORED = (NOT_SCORED,) * NUM_JOINTS
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a release has of one radiograph; nothing of it has been read but the tables.
+    """Paths and table entries of one radiograph; none of its image and label files has been read.
 
     Attributes:
         identifier: `PPPP_SSSS_L|R` or `EXT_PPPP_0001_L|R`.
@@ -33,9 +33,9 @@ class Case:
         erosion_split: Split of the erosion task, or None if the radiograph is not in it.
         crops: Joint crops by joint index.
         boxes: (6, 4) float32 joint boxes (x0, y0, x1, y1), nan where a joint has none; or None.
-        boxes_size: Height and width of the image that the boxes were drawn on, or None if that is not stated.
+        boxes_size: Height and width of the image on which the boxes were drawn, or None if unknown.
         spacing_mm: Pixel spacing in mm, or None if unknown.
-        truth: File with the pixels of its erosions, of a phantom or outlined by somebody, or None.
+        truth: File with its erosion pixels, known of a phantom or outlined by a reader, or None.
     """
 
     identifier: str
@@ -54,14 +54,14 @@ class Case:
 
 
 def load_sample(case: Case, right_hand: bool = True) -> WristSample:
-    """Read a case at the size of its radiograph.
+    """Read image and labels of a case at the full size of the radiograph.
 
     Args:
         case: A case of `RamW600`.
         right_hand: Mirror left hands.
 
     Raises:
-        DataError: A file is damaged, or masks and image do not fit each other; the message names the file.
+        DataError: A file is damaged, or masks and image differ in size; the message names the file.
     """
     image = read_image(case.image)
     size = image.shape
@@ -103,7 +103,7 @@ def load_crop(case: Case, joint: int, mirrored: bool = False) -> np.ndarray:
 
 
 def radiograph_boxes(case: Case, size: tuple[int, int]) -> np.ndarray | None:
-    """Scale the joint boxes of a case to the size (height, width) of its image, which tools may have resized.
+    """Scale the joint boxes of a case to the size (height, width) of its image, in case the image was resized.
 
     Returns:
         (6, 4) float32 (x0, y0, x1, y1) in pixels, nan where a joint has none; or None without boxes.

@@ -36,14 +36,14 @@ COMMANDS = {"train": ("train", "val"), "evaluate": ("test",), "run_all": SPLITS}
 def check_dataset(root: str | Path, command: str | None = None) -> list[Fault]:
     """Read a whole folder and list what is wrong with it, errors first.
 
-    An error is what the command refuses; a warning is what a person should know: what is left out, looks wrong, or
-    concerns another command. Faults come in these kinds: those of the tables and of the listing (`duplicate
+    The command refuses errors. Warnings are for people: files that are skipped, labels that look wrong, and faults that
+    concern another command. Kinds of faults are those of the tables and of the listing (`duplicate
     identifier`, `identifier in two splits`, `identifier without side`, `mask without image`, `no pixel spacing`, `score
     out of range`, `score without image`, `unknown joint`, `unreadable table`, ...), and those found here.
 
     Args:
         root: The folder.
-        command: One of `COMMANDS`; None checks whatever is there, and lets splits be empty.
+        command: One of `COMMANDS`; None checks everything, and allows empty splits.
     """
     root = Path(root)
     splits = COMMANDS[command] if command else SPLITS
@@ -67,7 +67,7 @@ def check_dataset(root: str | Path, command: str | None = None) -> list[Fault]:
 
 
 def _spared(fault: Fault) -> Fault:
-    """Make a warning of a fault that the command does not meet."""
+    """Turn a fault that the command does not run into into a warning."""
     return replace(fault, severity="warning")
 
 
@@ -186,15 +186,15 @@ def _contents(dataset: RamW600, splits: Sequence[str]) -> list[Fault]:
 
 
 class _Reader:
-    """Calls readers and keeps the faults that they raise."""
+    """Calls readers and collects the faults that they raise."""
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
-        #: Whether what is read now has to be right.
+        #: Whether faults in the files being read now are errors.
         self.needed = True
 
     def read(self, path: Path, kind: str, function: Callable[..., Value], *arguments: object) -> Value | None:
-        """Return what a reader returns, or None with its fault kept; `kind` stands where the reader names none."""
+        """Return the value of a reader, or None after recording its fault, of this kind if the reader names none."""
         try:
             return function(*arguments)
         except FaultError as error:

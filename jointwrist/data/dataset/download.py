@@ -1,4 +1,4 @@
-"""The data set from its hub page."""
+"""Download of RAM-W600 from its hub page."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ REPOSITORY = "TokyoTechMagicYang/RAM-W600"
 
 
 def download_dataset(root: str | Path, repo_id: str = REPOSITORY, revision: str | None = None) -> Path:
-    """Download the release (4.7 GB) with huggingface_hub; a download that was cut goes on where it stopped.
+    """Download RAM-W600 (4.7 GB) with huggingface_hub; an interrupted download resumes where it stopped.
 
     Args:
         root: Folder to download to.
-        repo_id: Data set on the hub.
-        revision: Commit, branch or tag; None takes the newest.
+        repo_id: Dataset on the hub.
+        revision: Commit, branch or tag; None for the newest.
 
     Returns:
         The folder.
 
     Raises:
-        DataError: The hub cannot be reached, or refuses; the message says what to do.
+        DataError: The hub cannot be reached or refuses; the message says what to do.
     """
     from huggingface_hub import HfApi, snapshot_download
 
     root = Path(root)
     try:
-        # asked first, since without a network `snapshot_download` takes any folder that is there for a whole one
+        # asked first: without a network `snapshot_download` accepts any existing folder as complete
         commit = HfApi().dataset_info(repo_id, revision=revision, timeout=30).sha
         snapshot_download(repo_id, repo_type="dataset", revision=commit, local_dir=root)
     except Exception as error:  # the hub's HTTP library, and with it the errors, differ between its versions

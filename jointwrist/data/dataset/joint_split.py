@@ -1,4 +1,4 @@
-"""The set for joint training: radiographs with masks, scores or both, without leaks between the tasks' splits."""
+"""The radiographs for joint training: with masks, scores or both, without leaks between the splits of the two tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.ram_w600 import RamW600
 
-#: Of a radiograph or patient in several splits, the one latest in this order decides.
+#: A radiograph or patient in several splits belongs to the last of them in this order.
 _RANK = {split: rank for rank, split in enumerate(SPLITS)}
 
 
@@ -21,7 +21,7 @@ class JointSplit:
     Attributes:
         split: "train", "val" or "test".
         cases: Its radiographs.
-        left_out: Identifiers that one of the tasks has in this split and the joint set has not, by reason.
+        left_out: Identifiers that are in this split for one of the tasks but not in the joint set, by reason.
     """
 
     split: str
@@ -29,7 +29,7 @@ class JointSplit:
     left_out: Mapping[str, tuple[str, ...]]
 
     def summary(self) -> str:
-        """One sentence on what is in and what was left out."""
+        """Describe in one sentence what is in the split and what was left out."""
         masked = sum(case.mask is not None for case in self.cases)
         scored = sum(max(case.scores) >= 0 for case in self.cases)
         both = sum(case.mask is not None and max(case.scores) >= 0 for case in self.cases)
@@ -41,10 +41,10 @@ class JointSplit:
 def joint_split(dataset: RamW600, split: str) -> JointSplit:
     """Choose the radiographs of one split for a network that learns both tasks.
 
-    The two tasks of the release have their own splits, so a radiograph, or another one of the same patient, can be in
-    training for one task and in the test of the other. Here test holds the test radiographs of either task; val those
-    of either task without any of a patient in test; train those of either task without any of a patient in val or
-    test. A network trained on such a train split has seen no patient of either task's validation or test split.
+    The two tasks were released with splits of their own, so a radiograph, or another one of the same patient, can be in
+    the training split of one task and in the test split of the other. Here, test holds the test radiographs of either
+    task; val those of either task whose patients are not in test; train those whose patients are in neither val nor
+    test. A network trained on this train split has seen no patient of either task's validation or test split.
 
     Raises:
         ValueError: The split is unknown.

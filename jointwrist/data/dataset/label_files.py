@@ -13,13 +13,17 @@ from jointwrist.data.sample import pack_masks
 
 
 def read_masks(path: Path, size: tuple[int, int] | None) -> np.ndarray:
-    """Read (14, H, W) bone masks of any type; set pixels are 1 or 255. `size` None takes any height and width.
+    """Read (14, H, W) bone masks of any dtype, with set pixels 1 or 255.
+
+    Args:
+        path: npy file.
+        size: Height and width of the image, or None for any.
 
     Returns:
         (H, W) uint16 bit map, bit b for bone b.
 
     Raises:
-        DataError: The file is damaged, has another shape than 14 masks of the image's size, or other values.
+        DataError: The file is damaged, is not 14 masks of the image's size, or holds other values.
     """
     masks = read_npy(path)
     if masks.ndim != 3 or masks.shape[0] != NUM_BONES:
@@ -40,13 +44,17 @@ def read_masks(path: Path, size: tuple[int, int] | None) -> np.ndarray:
 
 
 def read_truth(path: Path, size: tuple[int, int] | None) -> dict[str, np.ndarray]:
-    """Read the pixels of the erosions of a radiograph, and what else a phantom knows of it.
+    """Read the erosion pixels of a radiograph and, of a phantom, its bones before erosion.
+
+    Args:
+        path: npz file.
+        size: Height and width of the image, or None for any.
 
     Returns:
         `eroded` (H, W) uint8, bit j for joint surface j, and `healthy` (H, W) uint16, bit b for bone b, if there.
 
     Raises:
-        DataError: The file is damaged, or an array has another size than the image; `size` None takes any.
+        DataError: The file is damaged, or an array has another size than the image.
     """
     truth = read_npz(path, ("eroded", "healthy"))
     for name, array in truth.items():

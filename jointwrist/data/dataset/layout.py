@@ -1,4 +1,4 @@
-"""Folders and identifiers of the RAM-W600 release (arXiv 2507.05193)."""
+"""Folders, file names and identifiers of the released layout (RAM-W600, arXiv 2507.05193)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ BOXES = Path("JointLocationDetection", "Joints.coco.json")
 CROPS = Path("SvdHBEScoreClassification")
 SCORES = CROPS / "JointBE_SvdH_GT.json"
 METADATA = Path("Metadata.xlsx")
-#: Folder that only a phantom has: what is known of each radiograph because it was made.
+#: Only in phantoms: the ground truth of each radiograph.
 TRUTH = Path("PhantomTruth")
-#: Folder that only imported annotations have: the outlined erosions of each radiograph.
+#: Only in imported datasets: the outlined erosions of each radiograph.
 EROSIONS = Path("ErosionMasks")
 SPLITS = ("train", "val", "test")
 
@@ -50,10 +50,10 @@ class Identifier(NamedTuple):
 
 
 def parse_identifier(text: str) -> Identifier:
-    """Take an identifier apart.
+    """Split an identifier into its parts.
 
     Raises:
-        DataError: It has no side, or is no identifier at all.
+        DataError: It is not an identifier, for example because the side is missing.
     """
     match = _IDENTIFIER.fullmatch(text)
     if not match or match["patient"] == "EXT":
@@ -64,7 +64,7 @@ def parse_identifier(text: str) -> Identifier:
 
 
 def identifier_in(file_name: str, known: Collection[str]) -> str | None:
-    """Find the known identifier that a file name begins with; annotation tools append to names what they like."""
+    """Find the known identifier that a file name begins with; annotation tools append text to names."""
     stem = Path(file_name).stem
     if stem in known:
         return stem
@@ -75,7 +75,7 @@ def identifier_in(file_name: str, known: Collection[str]) -> str | None:
 def list_files(folder: Path, suffixes: Collection[str], report: Report = refuse) -> dict[str, Path]:
     """List the regular files of a folder with one of the endings, by stem; a missing folder is empty.
 
-    Hidden files are left out. Two files of the same stem are reported, and the first in alphabetical order stands.
+    Hidden files are skipped. Two files with the same stem are reported; the first in alphabetical order is used.
     """
     found: dict[str, Path] = {}
     for entry in _entries(folder):

@@ -1,4 +1,4 @@
-"""The files of a dataset folder by radiograph, with every fault of names and splits reported."""
+"""Lists the files of a dataset folder by radiograph, and reports faults of names and splits."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def list_cases(root: Path, report: Report, splits: Collection[str]) -> tuple[Cas
 
     Args:
         root: Folder in the released layout.
-        report: What to do with faults.
-        splits: Those whose faults are reported.
+        report: Called with every fault.
+        splits: Splits whose faults are reported.
     """
     return _Listing(root, report, splits).cases()
 
 
 def _ignore(fault: Fault) -> None:
-    """Pass over a fault of what is not needed."""
+    """Ignore a fault in a split that is not needed."""
 
 
 class _Listing:
-    """All files of a release by identifier."""
+    """All files of a folder by identifier."""
 
     def __init__(self, root: Path, report: Report, splits: Collection[str]):
         self.root, self.report, self.needed = root, report, splits
@@ -106,7 +106,7 @@ class _Listing:
                 self.crops[folder.name] = self._joint_crops(folder, self._report_of(split))
 
     def _report_of(self, *splits: str) -> Report:
-        """What to do with a fault that concerns some of the splits."""
+        """Return what reports a fault in any of these splits."""
         return self.report if set(splits) & set(self.needed) else _ignore
 
     def _is_new(self, identifier: str, path: Path, splits: dict[str, str], split: str) -> bool:
@@ -144,7 +144,7 @@ class _Listing:
             report(Fault("mask without image", self.masks[identifier], message))
         for identifier in sorted((self.scores.keys() | self.crops.keys()) - images.keys()):
             message = f"{identifier} has scores or crops but no image in {layout.SCORE_IMAGES}; add the image"
-            # scores without crops are in no split: they are missed where all are needed
+            # scores without crops belong to no split: reported only if all splits are needed
             splits = [self.crop_splits[identifier]] if identifier in self.crop_splits else SPLITS
             if set(splits) <= set(self.needed):
                 self.report(Fault("score without image", self.root / layout.CROPS, message))

@@ -1,29 +1,29 @@
-"""Do bone masks lie on the bones of their image? A mask that was drawn on another image, or mirrored, does not."""
+"""Detects bone masks that do not lie on the bones of their image: shifted, mirrored, or drawn on another image."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy import fft, ndimage
 
-#: Longest side in pixels of the image that is looked at.
+#: Longest side in pixels to which the image is reduced.
 SIDE = 128
-#: Width of the rim round the masks that they are held against, and smallest shift that counts, in parts of the side.
+#: Width of the rim around the masks that they are compared with, and smallest shift that counts, in parts of the side.
 RIM, SHIFT = 0.03, 0.04
-#: Largest contrast at the place of the masks that is still suspicious, in parts of the best one.
+#: Largest suspicious contrast of the masks in place, as a share of the best contrast.
 CONTRAST = 0.8
-#: Contrast, in standard deviations of the image, below which it shows no bones that a place could be told by.
+#: Contrast, in standard deviations of the image, below which bones cannot be located.
 CLEAR = 0.4
-#: Bones below which nothing is said: a single bone may look like its neighbour.
+#: Fewest bones for a judgement: a single bone may look like its neighbour.
 BONES = 10
 
 
 def misplaced(image: np.ndarray, bits: np.ndarray) -> str | None:
-    """Say how masks would lie better on their image, or None where they lie well, or too few are drawn to tell.
+    """Describe how masks would fit their image better; None where they fit, or where too few are drawn to judge.
 
-    Bones are brighter than what is round them, or darker on an inverted radiograph. The contrast of all masks together
-    against a rim round them is taken at every shift up to a quarter of the image at once, by correlation, and of the
-    mirrored masks in place. Of 960 phantoms, some of them inverted or osteopenic, none was called misplaced; moved by
-    5 % of the side 93 % were, by 12 % all.
+    Bones are brighter than their surroundings, or darker on an inverted radiograph. The contrast of all masks against a
+    rim around them is computed by correlation for every shift up to a quarter of the image, and for the mirrored masks
+    in place. Of 960 phantoms, some of them inverted or osteopenic, none was called misplaced; 93 % were when shifted by
+    5 % of the side, and all when shifted by 12 %.
 
     Args:
         image: (H, W) float32.
@@ -48,14 +48,14 @@ def misplaced(image: np.ndarray, bits: np.ndarray) -> str | None:
 
 
 def _reduced(array: np.ndarray, step: int) -> np.ndarray:
-    """Means of step x step pixels; what is left over at the right and below is cut off."""
+    """Return means of step x step pixels; a remainder at the right and bottom is cut off."""
     height, width = (side // step for side in array.shape)
     whole = array[: height * step, : width * step].astype(np.float32)
     return whole.reshape(height, step, width, step).mean((1, 3))
 
 
 def _contrasts(image: np.ndarray, bones: np.ndarray) -> tuple[float, np.ndarray]:
-    """Contrast in place, and (2h + 1, 2w + 1) at shifts up to h, w = a quarter of the image; in place is its middle."""
+    """Return the contrast in place, and (2h + 1, 2w + 1) contrasts at shifts up to h, w = a quarter of the image."""
     rim = ndimage.maximum_filter(bones, 2 * max(1, round(RIM * max(bones.shape))) + 1) - bones
     template = bones / bones.sum() - rim / max(rim.sum(), 1e-6)
     size = [fft.next_fast_len(2 * side, real=True) for side in image.shape]

@@ -1,4 +1,4 @@
-"""Can masks be those of a wrist? Layers that were flattened, bones drawn as one, and crumbs of a slipped pointer."""
+"""Detects implausible bone masks: flattened layers, two bones in one region, and stray pixels of a slipped pointer."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import numpy as np
 from jointwrist.anatomy import BONES, NUM_BONES, OVERLAP_PAIRS
 from jointwrist.data.sample import unpack_masks
 
-#: Mean share of a radiograph of 90 mm that a bone covers, of 40 phantoms; in the order of the bones.
+#: Mean share of a 90 mm radiograph that each bone covers, in 40 phantoms.
 _SHARES = np.array([38, 101, 40, 27, 22, 23, 30, 26, 17, 37, 41, 36, 35, 41]) / 1000
 #: Pairs of bones that lie side by side, whether they overlap or not.
 _NEIGHBOURS = (*OVERLAP_PAIRS, (0, 3), (0, 4), (1, 2), (3, 5), (4, 5), (9, 10), (11, 12), (12, 13))
 _CARPUS = {0, 3, 4, 5, 6, 7, 8}
-#: How much larger than its share among the others a bone may be where a neighbour is missing.
+#: How many times its expected share of the drawn bones a bone may cover where a neighbour is missing.
 _LARGEST = {bone: 1.3 if bone in _CARPUS else 1.8 for bone in range(NUM_BONES)}
-#: The same for a radiograph without other bones, which may show less than 90 mm.
+#: The same where no other bones are drawn, since the radiograph may show less than 90 mm.
 _LARGEST_ALONE = 3.0
-#: Bones, and pairs of them, below which nothing is said of their sizes and overlaps.
+#: Fewest bones, or pairs of bones, for a judgement on sizes or overlaps.
 _ENOUGH = 3
-#: Pixels, and share of the median bone, below which a bone is a crumb; in those phantoms none was below 0.13.
+#: Pixels, and share of the median bone area, below which a mask is stray pixels; no phantom's bone was below 0.13.
 _CRUMB, _CRUMB_SHARE = 25, 0.03
-#: Share of a bone within another one from which on they are one region; at most 0.69 in those phantoms.
+#: Share of a bone within another from which both count as one region; at most 0.69 in those phantoms.
 _WITHIN = 0.95
 
 
 def oddities(bits: np.ndarray) -> Iterator[tuple[str, str]]:
-    """Yield kind and sentence for everything that the masks of a wrist are not like.
+    """Yield kind and description of everything about the masks that is implausible for a wrist.
 
     Args:
         bits: (H, W) uint16, bit b for bone b.
@@ -63,12 +63,12 @@ def _drawn_twice(shared: np.ndarray, areas: np.ndarray) -> Iterator[tuple[str, s
 
 
 def _merged(areas: np.ndarray, pixels: int) -> Iterator[tuple[str, str]]:
-    """A bone that is missing beside one of the size of both."""
+    """Report a missing bone beside one as large as both."""
     relative = areas / (_SHARES * pixels)
     for bone in np.flatnonzero(areas):
         missing = [a + b - bone for a, b in _NEIGHBOURS if bone in (a, b) and not areas[a + b - bone]]
         drawn = {int(other) for other in np.flatnonzero(areas)} - {int(bone)}
-        # the edges of radiographs cut long bones, so that they tell less of the size of a wrist
+        # long bones are cut by the image border, so carpal bones are the better measure of a wrist's size
         others = relative[sorted(drawn & _CARPUS if len(drawn & _CARPUS) >= _ENOUGH else drawn)]
         enough = len(others) >= _ENOUGH
         size = relative[bone] / np.median(others) if enough else relative[bone] / _LARGEST_ALONE
@@ -84,4 +84,4 @@ def _crumbs(areas: np.ndarray) -> Iterator[tuple[str, str]]:
     least = max(_CRUMB, _CRUMB_SHARE * np.median(drawn) if len(drawn) >= _ENOUGH else 0)
     small = [f"{BONES[bone].name} {areas[bone]:.0f}" for bone in np.flatnonzero((areas > 0) & (areas < least))]
     if small:
-        yield "tiny mask", f"a handful of pixels: {', '.join(small)}; draw the bone, or delete what is there"
+        yield "tiny mask", f"a handful of pixels: {', '.join(small)}; draw the bone, or delete them"

@@ -1,4 +1,4 @@
-"""Which patients a network was trained on: hashes that its weight file keeps, and looking patients up in them."""
+"""Records of the patients on whom a network was trained: hashes in its weight file, to recognise them later."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from jointwrist.data.dataset.case import Case
 
-#: Rounds of the hash: a millisecond a patient, and as much for every identifier that somebody tries.
+#: Rounds of the hash: a millisecond per patient, and per guess of anyone who tries identifiers.
 ROUNDS = 2000
 
 
@@ -24,7 +24,7 @@ def shared_patients(splits: Mapping[str, Iterable[Case]]) -> dict[str, tuple[str
 
 
 def radiograph_prints(cases: Iterable[Case]) -> tuple[str, ...]:
-    """Return what tells the radiographs of a folder from all others: a hash of the middle 4 KB of every file."""
+    """Return fingerprints of the radiographs in a folder: a hash of the middle 4 KB of every file."""
     prints = set()
     for case in cases:
         with case.image.open("rb") as file:
@@ -35,15 +35,15 @@ def radiograph_prints(cases: Iterable[Case]) -> tuple[str, ...]:
 
 
 def patient_record(patients: Collection[str], salt: str, prints: Collection[str] = ()) -> dict[str, Any]:
-    """Return what a weight file keeps of its training patients: a salt and a hash of each, in no order of theirs.
+    """Return the record of training patients for a weight file: a salt, and the sorted hashes of the patients.
 
-    Equal identifiers are found again, and a reader of the file sees none. Short numbers can still be found by trying
-    them all, so the hash is no anonymisation of identifiers that are secret themselves.
+    Identifiers can be recognised, but not read from the file. Short numbers can still be found by trying them all, so
+    hashing does not anonymise identifiers that are secret themselves.
 
     Args:
         patients: Identifiers.
-        salt: What makes the hashes those of this record alone.
-        prints: `radiograph_prints` of the data set, by which a folder is known to number the same patients.
+        salt: Text that makes the hashes specific to this record.
+        prints: `radiograph_prints` of the dataset, to recognise folders with the same patients.
     """
     radiographs = {"films": sorted(_radiograph_hash(found, salt) for found in set(prints))} if prints else {}
     return {"salt": salt, "hashes": sorted(_hash(patient, salt) for patient in set(patients)), **radiographs}
@@ -52,13 +52,13 @@ def patient_record(patients: Collection[str], salt: str, prints: Collection[str]
 def recorded_patients(
     found: Iterable[Mapping[str, Any]], patients: Iterable[str], prints: Collection[str] | None = None
 ) -> list[str]:
-    """Return those of the patients whom any of the records holds.
+    """Return the patients that are in any of the records.
 
     Args:
         found: Records.
         patients: Identifiers.
-        prints: `radiograph_prints` of their folder. A record of a data set that has no radiograph in common with it
-            numbers other people. None, and records from before radiographs were kept, go by the identifiers alone.
+        prints: `radiograph_prints` of their folder. A record of a dataset without a radiograph in common is of other
+            people. With None, and for old records without fingerprints, identifiers alone decide.
     """
     asked = set(patients)
     same = [record for record in found if prints is None or _same_data(record, prints)]

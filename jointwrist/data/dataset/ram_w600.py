@@ -1,4 +1,4 @@
-"""Reader of the RAM-W600 release as it is published (arXiv 2507.05193), and of folders in the same layout."""
+"""Reader of the RAM-W600 dataset as it was released (arXiv 2507.05193), and of folders in the same layout."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class RamW600:
 
     @classmethod
     def open(cls, root: str | Path, report: Report = refuse, splits: Collection[str] = SPLITS) -> RamW600:
-        """List a folder and read its tables; no image is read. A table that is missing leaves its field empty.
+        """List the files of a folder and read its tables, but no images. Fields of missing tables stay empty.
 
         Args:
             root: The folder.
-            report: What to do with faults; the default refuses the folder at the first error.
-            splits: Those that are needed. Files of the others are listed, so that their patients are known, and their
-                faults are not reported; neither are scores of radiographs that the folder has not got.
+            report: Called with every fault; the default raises at the first error.
+            splits: Splits that are needed. Files of the others are listed, so that their patients are known, but their
+                faults are not reported; nor are scores of radiographs that are missing from the folder.
 
         Raises:
             DataError: There is no such folder, it holds no radiographs, or `report` refused a fault.

@@ -1,4 +1,4 @@
-"""The three tables of the release: erosion scores, joint boxes and metadata."""
+"""Readers of the three tables of the released layout: erosion scores, joint boxes and metadata."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jointwrist.data.dataset.layout import identifier_in
 from jointwrist.data.faults import Fault, Report, refuse
 from jointwrist.data.spacing import parse_spacing
 
-#: Bounds on what a table may take; the released ones have about 2 MB and 611 rows of 30 columns.
+#: Limits on the size of a table; those of RAM-W600 have about 2 MB and 611 rows of 30 columns.
 MAX_TABLE_BYTES = 2**25
 MAX_ROWS, MAX_COLUMNS = 100_000, 256
 
@@ -26,7 +26,7 @@ def read_scores(path: Path, report: Report = refuse) -> dict[str, tuple[int, ...
     """Read `JointBE_SvdH_GT.json`: `[{"identifier": ..., "joints": {name: score}}]`.
 
     Returns:
-        Six scores by identifier, `NOT_SCORED` for a joint that has none.
+        Six scores by identifier, `NOT_SCORED` for a joint without a score.
     """
     found: dict[str, tuple[int, ...]] = {}
     for number, row in enumerate(_read_json(path, list, report) or ()):
@@ -37,7 +37,7 @@ def read_scores(path: Path, report: Report = refuse) -> dict[str, tuple[int, ...
                     continue
                 found[identifier] = _joint_scores(path, identifier, joints, report)
             case _:
-                message = f"entry {number} has no identifier and joints; mend or remove it"
+                message = f"entry {number} has no identifier and joints; correct or remove it"
                 report(Fault("unreadable table", path, message))
     return found
 
@@ -68,7 +68,7 @@ class JointBoxes(NamedTuple):
 
     Attributes:
         corners: (6, 4) float32 (x0, y0, x1, y1) in pixels, nan for a joint without a box.
-        size: Height and width of the image that the boxes were drawn on, or None if the file does not say.
+        size: Height and width of the image that the boxes were drawn on, or None if the file does not state it.
     """
 
     corners: np.ndarray
@@ -78,8 +78,8 @@ class JointBoxes(NamedTuple):
 def read_boxes(path: Path, known: Collection[str], report: Report = refuse) -> dict[str, JointBoxes]:
     """Read the joint boxes from a COCO file.
 
-    Categories are matched by any spelling of a joint; those that no box uses may be anything. Images that are not
-    among the known identifiers are reported as warnings.
+    Categories match any spelling of a joint; categories without boxes are ignored. Images that are not among the known
+    identifiers are reported as warnings.
 
     Returns:
         Boxes by identifier.
@@ -178,20 +178,20 @@ def read_spacings(path: Path, report: Report = refuse) -> dict[str, float | None
             continue
         found[stem] = parse_spacing(row[spacing_column])
         if found[stem] is None:
-            message = f"{stem}: PixelSpacing {row[spacing_column]!r} is no spacing in mm of square pixels"
+            message = f"{stem}: PixelSpacing {row[spacing_column]!r} is not a spacing in mm of square pixels"
             report(Fault("no pixel spacing", path, message, "warning"))
     return found
 
 
 def _read_json(path: Path, kind: type, report: Report) -> Any:
-    """Read a list or dict, or report what is wrong and return None."""
+    """Read a list or dict; report any fault and return None."""
     problem = f"is larger than {MAX_TABLE_BYTES:,} bytes"
     try:
         if path.stat().st_size <= MAX_TABLE_BYTES:
             content = json.loads(path.read_text(encoding="utf-8-sig"))
             if isinstance(content, kind):
                 return content
-            problem = f"holds no JSON {kind.__name__}"
+            problem = f"is not a JSON {kind.__name__}"
     except (OSError, ValueError, RecursionError) as error:
         problem = f"is not valid JSON ({error})"
     report(Fault("unreadable table", path, f"{problem}; download it again"))
@@ -199,7 +199,7 @@ def _read_json(path: Path, kind: type, report: Report) -> Any:
 
 
 def _read_rows(path: Path, report: Report) -> Iterator[tuple]:
-    """Yield the rows of the first sheet, if the workbook keeps within the bounds."""
+    """Yield the rows of the first sheet of a workbook within the size limits."""
     from openpyxl import load_workbook
 
     with zipfile.ZipFile(path) as archive:
@@ -209,7 +209,7 @@ def _read_rows(path: Path, report: Report) -> Iterator[tuple]:
         report(Fault("unreadable table", path, message))
         return
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # styles and extensions that openpyxl does not keep
+        warnings.simplefilter("ignore", UserWarning)  # styles and extensions that openpyxl drops
         book = load_workbook(path, read_only=True, data_only=True)
     try:
         yield from book.worksheets[0].iter_rows(max_row=MAX_ROWS, max_col=MAX_COLUMNS, values_only=True)

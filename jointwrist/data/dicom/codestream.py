@@ -1,4 +1,4 @@
-"""What a compressed image says of itself in its own header, read before a decoder reserves memory for it."""
+"""Size and bit depth in the header of a compressed image, read before a decoder reserves memory for it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class CodedImage(NamedTuple):
 
 
 def coded_image(data: bytes) -> CodedImage | None:
-    """Return what a JPEG, JPEG-LS or JPEG 2000 codestream states, or None if it states nothing."""
+    """Read the header of a JPEG, JPEG-LS or JPEG 2000 codestream; None if it cannot be read."""
     try:
         start = data.find(_J2K_START, 0, 4096)
         if start >= 0:
@@ -44,7 +44,7 @@ def coded_image(data: bytes) -> CodedImage | None:
 
 
 def rle_length(frame: bytes) -> int:
-    """Return the decoded bytes of the first segment of an RLE frame (PS3.5, G.3), which are as many as its pixels."""
+    """Return the decoded length in bytes of the first segment of an RLE frame (PS3.5, G.3): its number of pixels."""
     segments, start, second = struct.unpack_from("<3I", frame)
     segment = frame[start : second if segments > 1 else len(frame)]
     position = length = 0

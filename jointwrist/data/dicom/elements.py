@@ -1,4 +1,4 @@
-"""Values of DICOM elements, whatever a writer made of them."""
+"""Values of single DICOM elements, also where they were written incorrectly."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-#: Elements that say when a radiograph was taken, the nearest to the exposure first.
+#: Elements with the date of a radiograph, the nearest to the exposure first.
 TAKEN = ("AcquisitionDate", "AcquisitionDateTime", "ContentDate", "SeriesDate", "StudyDate")
 
 
 def element_text(dataset: Dataset, name: str) -> str:
-    """Return the value of an element as DICOM writes it, several separated by a backslash; empty without one."""
+    """Return the value of an element as text, several values separated by a backslash; empty if missing."""
     try:
         value = dataset.get(name)
-    except ValueError:  # pydicom converts a value when it is asked for
+    except ValueError:  # pydicom converts values on access
         return ""
     if value is None:
         return ""
@@ -27,7 +27,7 @@ def element_text(dataset: Dataset, name: str) -> str:
 
 
 def element_numbers(dataset: Dataset, name: str) -> list[float] | None:
-    """Return the numbers of an element: none where it is missing or empty, None where one is not a finite number."""
+    """Return the numbers of an element: an empty list if missing or empty, None if one is not a finite number."""
     try:
         value = dataset.get(name)
         if value is None or value == "":
@@ -39,7 +39,7 @@ def element_numbers(dataset: Dataset, name: str) -> list[float] | None:
 
 
 def element_date(dataset: Dataset, name: str) -> date | None:
-    """Return the day that an element names, or None where it is missing or no date."""
+    """Return the date in an element, or None if it is missing or not a date."""
     # the dots are those of ACR-NEMA; a time may follow
     text = element_text(dataset, name)
     found = re.match(r"(\d{4})(\.?)(\d{2})\2(\d{2})", text)

@@ -1,4 +1,4 @@
-"""DICOM files opened whatever their beginning: with or without preamble, meta header and transfer syntax."""
+"""Opening of DICOM files, with or without preamble, meta header and transfer syntax."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pydicom.uid import UID
 
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
-#: Largest file that is read, and what a deflated one may inflate to.
+#: Largest file that is read, and largest inflated size of a deflated file.
 MAX_FILE_BYTES = 2**29
 #: The prefix after a preamble of 128 bytes (PS3.10, 7.1).
 _PREFIX = b"DICM"
@@ -27,7 +27,7 @@ _EXPORT = "export it again"
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file is one by its ending or by its beginning."""
+    """Whether a file is DICOM by its ending or its first bytes."""
     if path.suffix.lower() in DICOM_SUFFIXES:
         return True
     if not path.is_file():
@@ -35,26 +35,26 @@ def is_dicom(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             head = file.read(_DATA_SET)
-    except OSError:  # is said when the file is read
+    except OSError:  # reported when the file is read
         return False
     return head[128:] == _PREFIX or _begins_data_set(_without_prefix(head))
 
 
 def open_dicom(path: Path, **options) -> tuple[Dataset, tuple[str, ...]]:
-    """Read a data set and find out its transfer syntax.
+    """Read a data set and determine its transfer syntax.
 
-    A file without preamble, or without a transfer syntax, is read where its pixels are uncompressed: how its elements
-    are written shows in the elements themselves.
+    Files without preamble or transfer syntax are read if their pixels are uncompressed: the encoding of the elements
+    can be recognised from the elements themselves.
 
     Args:
         path: File of at most `MAX_FILE_BYTES`.
         **options: Of `pydicom.dcmread`.
 
     Returns:
-        The data set, whose `file_meta` has a transfer syntax, and notes on what the file lacks.
+        The data set, whose `file_meta` has a transfer syntax, and notes on what is missing from the file.
 
     Raises:
-        DataError: It is no DICOM file, or the directory of a disc, or cannot be read without guessing.
+        DataError: It is not DICOM, is the directory of a disc, or cannot be read without guessing.
     """
     import pydicom
     from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -82,15 +82,15 @@ def open_dicom(path: Path, **options) -> tuple[Dataset, tuple[str, ...]]:
         if not (dataset.get("SOPClassUID") or dataset.get("Modality")):
             raise DataError(f"{path}: neither a DICOM preamble nor the class of an image; {_EXPORT}")
         notes.append("The file has no DICOM preamble; its data set was read as it stands.")
-    _settle_syntax(path, dataset, inflated)
+    _complete_syntax(path, dataset, inflated)
     return dataset, tuple(notes)
 
 
-def _settle_syntax(path: Path, dataset: Dataset, inflated: bool) -> None:
-    """Give a data set a transfer syntax that agrees with how its pixels are stored.
+def _complete_syntax(path: Path, dataset: Dataset, inflated: bool) -> None:
+    """Set a transfer syntax that agrees with how the pixels are stored.
 
     Raises:
-        DataError: The two cannot be brought together without guessing.
+        DataError: The two contradict each other.
     """
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -120,13 +120,13 @@ def _is_compressed(path: Path, syntax: UID) -> bool:
 
 
 def _native_length(dataset: Dataset) -> int:
-    """Return the bytes of uncompressed pixels, padded to an even number."""
+    """Return the number of bytes of uncompressed pixels, padded to an even number."""
     length = int(dataset.Rows) * int(dataset.Columns) * int(dataset.BitsAllocated) // 8
     return length + length % 2
 
 
 def _inflated(path: Path, meta: Dataset) -> io.BytesIO:
-    """Return the data set of a deflated file, within bounds."""
+    """Return the inflated data set of a deflated file of limited size."""
     content = path.read_bytes()
     start = _AFTER_META + int(meta.get("FileMetaInformationGroupLength") or 0)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -142,18 +142,18 @@ def _inflated(path: Path, meta: Dataset) -> io.BytesIO:
 
 
 def _without_prefix(head: bytes) -> bytes:
-    """Return the beginning of a file without a prefix that no preamble precedes."""
+    """Return the first bytes of a file without a DICM prefix that stands at the very beginning."""
     return head.removeprefix(_PREFIX)
 
 
 def _begins_data_set(head: bytes) -> bool:
-    """Whether a file begins with an element of a meta header or of the first group of an image, not with a preamble."""
+    """Whether a file begins with an element of group 2 or 8 in place of a preamble."""
     if len(head) < 8:
         return False
     for order in "<>":
         group, element, length = struct.unpack_from(f"{order}HHI", head)
         if group in (0x0002, 0x0008) and element <= 0x0018:
-            # an explicit element names its representation; an implicit one is as short as a UID or a date
+            # an explicit element states its VR; an implicit one here is as short as a UID or a date
             return head[4:6] in (b"UL", b"UI", b"CS", b"OB", b"DA", b"TM", b"LO", b"SH") or (
                 order == "<" and length <= 1024
             )

@@ -1,4 +1,4 @@
-"""From stored DICOM values to grey as displayed: modality LUT, VOI LUT or window, then MONOCHROME1 (PS3.3, C.11)."""
+"""From stored values to grey values as displayed: modality LUT, VOI LUT or window, MONOCHROME1 (PS3.3, C.11)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydicom import Dataset
 from scipy.special import expit
 
 from jointwrist.data.dicom.elements import element_numbers
-from jointwrist.data.dicom.lut import read_table
+from jointwrist.data.dicom.lut import read_lut
 from jointwrist.data.dicom.stored_values import PixelError
 
 _FULL_RANGE = "the full range of grey values is used."
@@ -29,8 +29,8 @@ def to_grey(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Turn stored values into grey values as a viewer shows them, bright where the radiograph is bright.
 
-    A VOI LUT goes before a window; without either, or where they leave one grey value of many or cannot be used, the
-    full range of the values is used. Padding has no part in that range and is dark.
+    A VOI LUT takes precedence over a window. Without a usable one, or where it leaves a single grey value, the full
+    range of values is used. Padding is excluded from that range and becomes dark.
 
     Args:
         stored: (H, W) integer values.
@@ -39,7 +39,7 @@ def to_grey(
         window: Which of several VOI LUTs or windows.
 
     Returns:
-        (H, W) float32 in [0, 1], and notes on what the header lacks.
+        (H, W) float32 in [0, 1], and notes on unusable parts of the header.
 
     Raises:
         PixelError: A look-up table is shorter than its descriptor says, the rescaling leaves no image, or there is no
@@ -62,12 +62,12 @@ def to_grey(
 
 
 def _apply_modality(stored: np.ndarray, dataset: Dataset, notes: list[str]) -> _Values | None:
-    """Apply the modality LUT or the rescaling; None where the latter is written in a way that is no number."""
+    """Apply the modality LUT or the rescaling; None where slope or intercept is not a number."""
     bits = int(dataset.BitsStored)
     low = -(2 ** (bits - 1)) if stored.dtype.kind == "i" and int(dataset.PixelRepresentation) == 1 else 0
     values = _Values(stored, low, low + 2**bits - 1)
     if dataset.get("ModalityLUTSequence"):
-        table = read_table(dataset.ModalityLUTSequence[0], _little_endian(dataset), values.low, values.high)
+        table = read_lut(dataset.ModalityLUTSequence[0], _little_endian(dataset), values.low, values.high)
         return _Values(table(stored), 0, 65535)
     slope, intercept = element_numbers(dataset, "RescaleSlope"), element_numbers(dataset, "RescaleIntercept")
     if slope is None or intercept is None:
@@ -85,10 +85,10 @@ def _apply_modality(stored: np.ndarray, dataset: Dataset, notes: list[str]) -> _
 
 
 def _apply_voi(values: _Values, dataset: Dataset, window: int, notes: list[str]) -> np.ndarray | None:
-    """Apply the VOI LUT or window; None where there is none that can be used."""
+    """Apply the VOI LUT or window; None where there is no usable one."""
     if dataset.get("VOILUTSequence"):
         item = _choose(dataset.VOILUTSequence, window)
-        table = read_table(item, _little_endian(dataset), values.low, values.high)
+        table = read_lut(item, _little_endian(dataset), values.low, values.high)
         if table.note:
             notes.append(table.note)
         return table.shades(values.pixels)

@@ -1,4 +1,4 @@
-"""Which hand a DICOM header says is on the radiograph."""
+"""The hand on a radiograph according to its DICOM header: coded laterality, then descriptions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _CODED_SIDES = {
     "7771000": "L", "24028007": "R", "51440002": "B", "G-A101": "L", "G-A100": "R", "G-A102": "B",
 }  # fmt: skip
-#: Elements whose text may name the hand, the more particular first; those of a study may speak of both radiographs of
-#: it.
+#: Elements whose text may name the hand, the most specific first; those of a study may refer to both of its
+#: radiographs.
 _TEXTS = (
     ("the body part in the header", ("BodyPartExamined",)),
     ("the series description", ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")),
@@ -38,14 +38,14 @@ def stated_laterality(dataset: Dataset) -> str:
 
 
 def find_side(dataset: Dataset, asked: str | None, name: str = "") -> tuple[str | None, tuple[str, ...]]:
-    """Return the hand on a radiograph, "L", "R" or None, and sentences on sources that contradict each other.
+    """Return the hand on a radiograph, "L", "R" or None, and cautions on sources that contradict each other.
 
-    A coded element stands over the side that was asked for, and this over descriptions and the file's name.
+    A coded element overrides the requested side, which overrides descriptions and the file name.
 
     Args:
         dataset: Header.
-        asked: Side that the user said.
-        name: File's name.
+        asked: Side given by the user.
+        name: File name.
     """
     coded = [("the header's laterality", side) for side in _coded_sides(dataset)]
     if coded and coded[0][1] == "B":
@@ -73,7 +73,7 @@ def _coded_sides(dataset: Dataset) -> Iterator[str]:
 
 
 def _side_code(value: str) -> Iterator[str]:
-    """Yield "L", "R" or "B" of a laterality that is one of them, or a word for it; U is that of unpaired organs."""
+    """Yield "L", "R" or "B" for a laterality code or word; U, for unpaired organs, yields nothing."""
     side = "B" if value.upper() == "B" else ABBREVIATIONS.get(value.lower()) or side_of_text(value)
     if side:
         yield side

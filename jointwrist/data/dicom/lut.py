@@ -1,7 +1,7 @@
 """Look-up tables of DICOM images (PS3.3, C.11.1 and C.11.2).
 
-The look-up is done here because pydicom's wraps around where a table of 8-bit entries has more than 256 of them, and
-takes the first value mapped by its representation alone, which implicit files do not state.
+Not left to pydicom, whose look-up wraps around in tables of more than 256 8-bit entries, and takes the sign of the
+first mapped value from its VR alone, which implicit files do not state.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ class LookUpTable(NamedTuple):
 
     Attributes:
         entries: (N,) int64.
-        first: Value that the first entry stands for.
-        bits: Bits of an entry.
-        note: What is doubtful of the table, or an empty string.
+        first: Value that maps to the first entry.
+        bits: Bits per entry.
+        note: Remark on a doubtful table, or an empty string.
     """
 
     entries: np.ndarray
@@ -40,11 +40,11 @@ class LookUpTable(NamedTuple):
         return (self(values) / np.float32(2**self.bits - 1)).astype(np.float32)
 
 
-def read_table(item: Dataset, little_endian: bool, low: float, high: float) -> LookUpTable:
+def read_lut(item: Dataset, little_endian: bool, low: float, high: float) -> LookUpTable:
     """Read an item of a LUT sequence.
 
     Args:
-        item: It.
+        item: Item of the sequence.
         little_endian: Byte order of the file.
         low: Lowest value that the pixels can have before the look-up.
         high: Highest one.
@@ -70,14 +70,14 @@ def read_table(item: Dataset, little_endian: bool, low: float, high: float) -> L
 
 
 def _first_value(stated: int, count: int, low: float, high: float) -> int:
-    """Read the first value mapped as unsigned or signed: as that which pixels have."""
+    """Read the first mapped value as unsigned or signed, whichever fits the range of the pixels."""
     readings = (stated, stated - 65536) if stated >= 32768 else (stated,)
-    # of two that serve alike the negative one where pixels can be negative
+    # where both fit alike, the negative one if pixels can be negative
     return max(readings, key=lambda first: (min(high, first + count - 1) - max(low, first), (first < 0) == (low < 0)))
 
 
 def _words(item: Dataset, name: str, little_endian: bool) -> np.ndarray:
-    """Return the value of an element as unsigned 16-bit words, whatever its representation; int64."""
+    """Return the value of an element of any VR as unsigned 16-bit words; int64."""
     value = item.get(name)
     if value is None:
         return np.zeros(0, np.int64)

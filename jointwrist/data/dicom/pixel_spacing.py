@@ -1,4 +1,4 @@
-"""Size and shape of a pixel as a DICOM header states them, in the plane of the hand where it says enough."""
+"""Size and shape of a pixel from a DICOM header, corrected to the plane of the hand where the header allows it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from jointwrist.data.spacing import SPACING_RANGE, SQUARE_TOLERANCE
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-#: Spacing attributes, the one that may be calibrated before those in the plane of the detector or of the scanned film.
+#: Spacing attributes by precedence: possibly calibrated, at the detector, of the scanned film.
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
-#: Largest ratio of the sides of a pixel, and of the sizes of a hand and its shadow, that is no error of entry.
+#: Largest plausible aspect ratio of a pixel, and largest plausible magnification.
 _LARGEST_ASPECT, _LARGEST_MAGNIFICATION = 4.0, 2.0
 
 
@@ -21,9 +21,9 @@ class Pixel(NamedTuple):
     """A pixel.
 
     Attributes:
-        width_mm: In mm, or None if it is unknown.
-        aspect: Its height over its width; 1 up to `SQUARE_TOLERANCE`.
-        notes: What a reader of lengths and areas should know.
+        width_mm: Width in mm, or None if unknown.
+        aspect: Height over width; exactly 1 within `SQUARE_TOLERANCE`.
+        notes: Remarks on the accuracy of lengths and areas.
     """
 
     width_mm: float | None = None
@@ -36,7 +36,7 @@ def find_pixel(dataset: Dataset, asked: float | None) -> Pixel:
 
     Args:
         dataset: Header.
-        asked: Width in mm to use where the header gives no spacing that can be used.
+        asked: Width in mm to use where the header gives no usable spacing.
     """
     stated = {name: element_numbers(dataset, name) for name in _SPACINGS if name in dataset}
     usable = next((name for name, sides in stated.items() if _is_spacing(sides)), None)
@@ -71,7 +71,7 @@ def find_pixel(dataset: Dataset, asked: float | None) -> Pixel:
 
 
 def _magnification(dataset: Dataset, name: str, stated: dict[str, list[float] | None]) -> tuple[float, tuple[str, ...]]:
-    """Return by what to divide a spacing to have that in the plane of the hand, and what is to be said of it."""
+    """Return the factor by which to divide a spacing to get that in the plane of the hand, and notes."""
     factors = element_numbers(dataset, "EstimatedRadiographicMagnificationFactor")
     calibrated = bool(dataset.get("PixelSpacingCalibrationType"))
     detector = stated.get("ImagerPixelSpacing")

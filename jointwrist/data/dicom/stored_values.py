@@ -1,7 +1,7 @@
-"""Stored values of a DICOM image: the bits that its header speaks of, whatever decoder gave the words around them.
+"""Stored values of a DICOM image: the bits that the header declares, cut out of the decoded words.
 
-A word of BitsAllocated bits holds a value of BitsStored bits up to HighBit (PS3.5, 8.1). The bits around it may hold
-overlays, copies of the sign, or nothing; encoders write what they like there, and decoders leave it.
+A word of BitsAllocated bits holds a value of BitsStored bits up to HighBit (PS3.5, 8.1). The other bits may hold
+overlays, copies of the sign, or anything else; decoders leave them as they are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydicom.uid import RLELossless
 
 from jointwrist.data.dicom.codestream import coded_image, rle_length
 
-#: Bytes by which the beginning of a frame is known: the header of RLE, or the first markers of a codestream.
+#: Leading bytes that identify the start of a frame: the RLE header, or the first markers of a codestream.
 _BEGINNING = 4
 _MORE = "more pixels than its rows and columns, or than one frame; give a single radiograph, or export it again"
 
@@ -30,15 +30,15 @@ def stored_values(dataset: Dataset) -> tuple[np.ndarray, np.ndarray | None]:
         dataset: Image with its transfer syntax in `file_meta`.
 
     Returns:
-        (H, W) int32 stored values (int64 where more than 31 bits are stored), and (H, W) bool, the pixels that only
-        fill the frame (PixelPaddingValue to PixelPaddingRangeLimit, C.7.5.1.1.2); None where none or all of them do.
+        (H, W) int32 stored values (int64 where more than 31 bits are stored), and (H, W) bool, the padding pixels
+        (PixelPaddingValue to PixelPaddingRangeLimit, C.7.5.1.1.2); None where no pixel or every pixel is padding.
 
     Raises:
         PixelError: BitsAllocated, BitsStored and HighBit contradict each other or the pixels.
     """
     allocated, bits = int(dataset.BitsAllocated), int(dataset.BitsStored)
     stated = dataset.get("HighBit")
-    high = bits - 1 if stated is None else int(stated)  # the only one that DICOM allows today
+    high = bits - 1 if stated is None else int(stated)  # the only value that DICOM allows today
     if allocated not in (8, 16, 32):
         raise PixelError(f"BitsAllocated {allocated}; 8, 16 and 32 are understood, export it again")
     if not (1 <= bits <= allocated and bits - 1 <= high < allocated):
@@ -94,10 +94,10 @@ def _words(dataset: Dataset) -> tuple[np.ndarray, int | None]:
 
 
 def _only_frame(data: bytes) -> bytes:
-    """Return the one frame of encapsulated pixels, whatever fragments it lies in.
+    """Return the single frame of encapsulated pixels, in one or several fragments.
 
     Raises:
-        PixelError: There are more: the offset table lists them, or a second fragment begins as the first does.
+        PixelError: There are more frames: the offset table lists them, or a second fragment begins like the first.
     """
     offsets = parse_basic_offsets(data)
     first, *others = generate_fragments(data[8 + 4 * len(offsets) :])

@@ -1,4 +1,4 @@
-"""Overlapping masks as `jointwrist` keeps them: bit b of a pixel is bone b, in an npz archive or a 16-bit PNG."""
+"""Bit maps, the format of `jointwrist` for overlapping masks: bit b is bone b, in an npz archive or a 16-bit PNG."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jointwrist.files import atomic
 if TYPE_CHECKING:
     from jointwrist.data.formats.layers import Named
 
-#: Different numbers up to 14 that no bit map has: its bits would be those of four bones in more ways than overlap.
+#: More different values up to 14 than this can only be a label map: as bits they would be implausible overlaps.
 _LEAST_LABELS = 9
 
 
@@ -32,7 +32,7 @@ def read_bits(path: str | Path) -> np.ndarray:
     """Read an npz archive with `bits`, or a 16-bit grey PNG, as a (H, W) uint16 bit map.
 
     Raises:
-        DataError: The file is damaged, or holds no bit map of 14 bones.
+        DataError: The file is damaged, or is not a bit map of 14 bones.
     """
     path = Path(path)
     bits = read_npz(path, ("bits",)).get("bits") if path.suffix.lower() == ".npz" else read_png(path)

@@ -1,4 +1,4 @@
-"""COCO (cocodataset.org): results as detectors write them, and instances with run lengths, which lose no pixel."""
+"""COCO (cocodataset.org): reading results and instances, and writing instances with lossless run lengths."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from jointwrist.data.shapes.region import Part, Polygon, Region, Runs
 from jointwrist.errors import DataError, require
 from jointwrist.files import write_text
 
-#: Identifier of every category that is written, in the order of the palette.
+#: Identifiers of the written categories, in the order of the palette.
 CATEGORIES: Mapping[str, int] = {name: number for number, (name, _) in enumerate(PALETTE, 1)}
 
 
@@ -30,15 +30,15 @@ class CocoMasks:
 
     Attributes:
         path: The file.
-        radiographs: By the image's file name, or by its id as text where nothing describes the images: results, each
-            with a category's name, a region and a score or None.
+        radiographs: Results by the image's file name, or by its id as text where no file names are given; each with
+            category name, region, and score or None.
     """
 
     path: Path
     radiographs: Mapping[str, Sequence[tuple[str, Region, float | None]]]
 
     def read(self, radiograph: str, size: tuple[int, int]) -> list[Named]:
-        """Draw the masks of one radiograph by name; of several scored results of one name, the best counts.
+        """Draw the masks of one radiograph by name; of several scored results for one name, the best is used.
 
         Raises:
             DataError: A segmentation is missing or damaged, or has another size than the radiograph.
@@ -47,7 +47,7 @@ class CocoMasks:
         drawn = []
         for name, region, score in self.radiographs[radiograph]:
             if not region.parts:
-                raise DataError(f"{self.path}: {region.where}: has no segmentation; a box is no mask")
+                raise DataError(f"{self.path}: {region.where}: has no segmentation; a box is not a mask")
             if score is None:
                 drawn.append((name, region))
             elif name not in best or score > best[name][1]:
@@ -64,7 +64,7 @@ def load(path: Path) -> Any:
     """Read a JSON file of any content.
 
     Raises:
-        DataError: It is too large, or no valid JSON.
+        DataError: It is too large or not valid JSON.
     """
     if path.stat().st_size > MAX_JSON_BYTES:
         raise DataError(f"{path}: larger than the {MAX_JSON_BYTES:,} bytes allowed; write fewer images into one file")
@@ -75,16 +75,16 @@ def load(path: Path) -> Any:
 
 
 def masks_of(path: Path, content: Any, described: Any = None) -> CocoMasks:
-    """Sort results by radiograph.
+    """Group results by radiograph.
 
     Args:
         path: The file, for messages.
-        content: What it holds: a list of results, or instances with `images`, `annotations` and `categories`.
-        described: Instances that describe images and categories of a list of results. Without them, `image_id` is the
-            radiograph's identifier or file name, and the category is b + 1 for bone b, or a name.
+        content: Its content: a list of results, or instances with `images`, `annotations` and `categories`.
+        described: Instances that describe images and categories of a list of results. Without it, `image_id` is the
+            identifier or file name of the radiograph, and the category is a name, or b + 1 for bone b.
 
     Raises:
-        DataError: It holds neither, or results of an unknown image or category, or an id stands for two things.
+        DataError: It is neither, an image or category is unknown, or an id is not unique.
     """
     results = content if isinstance(content, list) else content.get("annotations")
     described = described if isinstance(content, list) else content
@@ -108,7 +108,7 @@ def masks_of(path: Path, content: Any, described: Any = None) -> CocoMasks:
 
 
 class CocoImage(NamedTuple):
-    """An image with what was drawn on it, ready to be written.
+    """An image and its encoded regions, ready to be written.
 
     Attributes:
         file: File name.
@@ -143,9 +143,9 @@ def write(path: Path, images: Sequence[CocoImage], erosions: bool = False) -> No
 
     Args:
         path: JSON file.
-        images: What was drawn.
-        erosions: Whether somebody looked for erosions on every image. A category of erosions says so; it stands there
-            also where one is drawn.
+        images: Images and their regions.
+        erosions: Whether every image was examined for erosions. If so, the categories of erosions are listed even
+            when none is drawn.
     """
     entries, annotations = [], []
     for number, image in enumerate(images, 1):
@@ -154,7 +154,7 @@ def write(path: Path, images: Sequence[CocoImage], erosions: bool = False) -> No
         for region in image.regions:
             place = {"id": len(annotations) + 1, "image_id": number, "category_id": CATEGORIES[region["name"]]}
             drawn = {key: region[key] for key in ("segmentation", "area", "bbox")}
-            # run lengths are for crowds in COCO's definition; others become polygons in datumaro, which CVAT uses
+            # COCO reserves run lengths for crowds; datumaro, used by CVAT, turns those of single objects into polygons
             annotations.append({**place, **drawn, "iscrowd": 1})
     used = {region["name"] for image in images for region in image.regions}
     categories = [
@@ -166,16 +166,16 @@ def write(path: Path, images: Sequence[CocoImage], erosions: bool = False) -> No
 
 
 def region_of(annotation: dict[str, Any], name: str, path: Path, convention: Convention) -> Region:
-    """Return what an annotation covers.
+    """Return the region that an annotation covers.
 
     Args:
-        annotation: As it stands in the file.
+        annotation: Entry of the file.
         name: Its category's name, for messages.
         path: The file, for messages.
         convention: How polygons count pixels.
 
     Raises:
-        DataError: Its outline is damaged or of an unknown kind.
+        DataError: The outline is damaged or of an unknown kind.
     """
     where = f"{path}: annotation {annotation.get('id')}, {name}"
     match annotation.get("segmentation"):
@@ -206,7 +206,7 @@ def _radiograph(image: Any, images: Mapping[Any, str] | None) -> str:
 
 
 def _category(result: Mapping[str, Any], categories: Mapping[Any, str] | None) -> str:
-    """Return the name of a result's category; without a description of them, that of its number, or what it states."""
+    """Return the name of a result's category, if necessary by its number."""
     if categories is not None:
         return categories[result["category_id"]]
     category = result["category_id"] if "category_id" in result else result["category_name"]

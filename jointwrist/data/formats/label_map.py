@@ -1,4 +1,4 @@
-"""Exclusive label maps: one number a pixel, 0 for the ground and b + 1 for bone b. Where bones overlap, one is lost."""
+"""Exclusive label maps: 0 is background, b + 1 is bone b. Where bones overlap, only one of them is kept."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from jointwrist.data.formats.png import read_png
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 
-#: The bone of every number, as text, for `importers.names.match_names`.
+#: Bone names by number, as text, for `importers.names.match_names`.
 NUMBERS: Mapping[str, str] = {str(bone + 1): name for bone, name in enumerate(BONE_NAMES)}
 
-#: How many times as many pixels as 0 another number may have, for 0 to be the ground.
+#: Largest ratio of another number's pixels to those of 0 for 0 to be the background.
 _GROUND = 2
 
 
@@ -27,20 +27,20 @@ def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
 
 
 def by_number(values: np.ndarray, path: Path) -> list[Named]:
-    """Take a (H, W) label map apart; names are the numbers as text.
+    """Split a (H, W) label map into masks; names are the numbers as text.
 
     Raises:
-        DataError: The values are no label map: fractions, below 0, or too many different ones; or 0 is not the ground.
+        DataError: The values are not labels (fractional, negative, or too many), or 0 is not the background.
     """
     numbers, counts = np.unique(values, return_counts=True)
     if not np.array_equal(numbers, np.round(numbers)) or numbers[0] < 0 or len(numbers) > 2 * NUM_BONES + 1:
-        raise DataError(f"{path}: {len(numbers)} values from {numbers[0]:g} to {numbers[-1]:g} are no label map")
+        raise DataError(f"{path}: {len(numbers)} values from {numbers[0]:g} to {numbers[-1]:g} are not a label map")
     ground = counts[0] if numbers[0] == 0 else 0
     if counts.max() > _GROUND * max(ground, 1):
         most = int(numbers[counts.argmax()])
         raise DataError(
-            f"{path}: most pixels are {most}, where 0 is the ground and b + 1 is bone b; number the bones from 1, and"
-            " give 0 to the ground"
+            f"{path}: most pixels are {most}, but 0 is the background and b + 1 is bone b; number the bones from 1, and"
+            " the background 0"
         )
     return [(str(int(number)), values == number) for number in numbers if number]
 
@@ -48,7 +48,7 @@ def by_number(values: np.ndarray, path: Path) -> list[Named]:
 def to_label_map(bits: np.ndarray) -> np.ndarray:
     """Give every pixel of a (H, W) bit map to the smallest of its bones, as a (H, W) uint8 label map.
 
-    A small bone loses more of its Dice coefficient by the same pixels than a large one.
+    The same number of lost pixels costs a small bone more of its Dice coefficient than a large one.
     """
     planes = [((bits >> np.uint16(bone)) & 1).astype(bool) for bone in range(NUM_BONES)]
     labels = np.zeros(bits.shape, np.uint8)

@@ -1,4 +1,4 @@
-"""Files of labelme (github.com/wkentaro/labelme): one JSON an image, with polygons and pictures of masks."""
+"""Files of labelme (github.com/wkentaro/labelme): one JSON file per image, with polygons and mask pictures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from jointwrist.data.shapes.trace import exact_polygons
 from jointwrist.errors import DataError
 from jointwrist.files import write_text
 
-#: Version whose files these are; labelme warns of other major ones.
+#: Version stated in the files; labelme warns about other major versions.
 _VERSION = "5.5.0"
 
 
@@ -34,7 +34,7 @@ def read(path: Path, size: tuple[int, int]) -> list[Named]:
         size: Height and width of the radiograph.
 
     Raises:
-        DataError: The file is damaged, a shape is damaged, or the image that was drawn on has another size.
+        DataError: The file or a shape is damaged, or the annotated image has another size.
     """
     content = read_json(path)
     stated = positive_size(content.get("imageHeight"), content.get("imageWidth"))
@@ -56,13 +56,13 @@ def read(path: Path, size: tuple[int, int]) -> list[Named]:
 def write(path: Path, image: str, layers: Sequence[Layer], size: tuple[int, int]) -> None:
     """Write the regions of an image, whole or not at all.
 
-    A region is one polygon a piece, whose corners can be dragged, where `data import` fills it again pixel by pixel; a
-    region with holes is a picture.
+    Each connected piece becomes a polygon with draggable corners that `data import` restores exactly; regions with
+    holes become mask pictures.
 
     Args:
         path: JSON file, beside the image.
         image: File name of the image.
-        layers: Regions by name; labelme chooses the colours.
+        layers: Regions with their names; labelme chooses the colours.
         size: Height and width of the image.
     """
     shapes = [shape for layer in layers for shape in _shapes(layer)]
@@ -91,7 +91,7 @@ def _shape(label: str, kind: str, points: list[list[float]], mask: str | None = 
 
 
 def _picture(mask: np.ndarray) -> tuple[list[list[float]], str]:
-    """Return the corners of the first and the last pixel, and what lies between them as PNG in base64."""
+    """Return the corners of the bounding box, and the mask within it as a PNG in base64."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     patch = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     buffer = io.BytesIO()
@@ -100,15 +100,15 @@ def _picture(mask: np.ndarray) -> tuple[list[list[float]], str]:
     return corners, base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-#: Shapes without an area: what they mark is no region.
+#: Shapes without an area.
 MARKS = frozenset(("point", "points", "line", "linestrip"))
 
 
 def part_of(shape: dict[str, Any], where: str, convention: Convention) -> Part:
-    """Return what a shape covers.
+    """Return the part of a region that a shape covers.
 
     Args:
-        shape: As it stands in the file; none of `MARKS`.
+        shape: Entry of the file, not one of `MARKS`.
         where: File and shape, for messages.
         convention: How polygons count pixels.
 

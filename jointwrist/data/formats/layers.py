@@ -1,4 +1,4 @@
-"""The regions of one radiograph as annotation tools know them, and the bit map of the bones among them."""
+"""Named, coloured regions of one radiograph as annotation tools use them, and their conversion to bit maps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Layer(NamedTuple):
     mask: np.ndarray
 
 
-#: Name and colour of every region that can be written: 14 bones, then the erosions of six joint surfaces.
+#: Names and colours of all regions: 14 bones, then the erosions of six joint surfaces.
 PALETTE: tuple[tuple[str, tuple[int, int, int]], ...] = (
     *((bone.name, bone.colour) for bone in BONES),
     *((f"{BONE_NAMES[joint.bone]} erosion", _EROSION_COLOUR) for joint in JOINTS),
@@ -43,7 +43,7 @@ PALETTE: tuple[tuple[str, tuple[int, int, int]], ...] = (
 
 
 def layers_of(bones: np.ndarray, eroded: np.ndarray | None = None) -> list[Layer]:
-    """Return the regions of a radiograph, without those that have no pixel.
+    """Return the non-empty regions of a radiograph.
 
     Args:
         bones: (H, W) uint16 bit map, bit b for bone b.
@@ -63,16 +63,16 @@ def pixel_size(spacing_mm: Spacing | None) -> tuple[float, float]:
 def bone_bits(
     named: Iterable[Named], size: tuple[int, int], mapping: Mapping[str, str | None], path: Path
 ) -> np.ndarray:
-    """Join the masks of bones to a (H, W) uint16 bit map; outlined erosions are left out.
+    """Combine the masks of bones into a (H, W) uint16 bit map; erosions are ignored.
 
     Args:
         named: Masks by name.
         size: Height and width of the radiograph.
-        mapping: Bones of names that are none of ours, as from `importers.names.read_map`.
+        mapping: Bones of unknown names, as from `shapes.label_names.read_map`.
         path: The file, for messages.
 
     Raises:
-        DataError: A name is no bone, or a mask has another size than the radiograph.
+        DataError: A name is unknown, or a mask has another size than the radiograph.
     """
     named = list(named)
     meanings = match_names({name for name, _ in named}, mapping, path)
@@ -94,7 +94,7 @@ def check_fit(found: tuple[int, ...], size: tuple[int, int], path: Path) -> None
         path: The file, for the message.
 
     Raises:
-        DataError: They differ; where height and width are exchanged, the message says so.
+        DataError: The sizes differ; the message says so if height and width are exchanged.
     """
     if found == size:
         return
@@ -102,14 +102,14 @@ def check_fit(found: tuple[int, ...], size: tuple[int, int], path: Path) -> None
     message = f"masks of {columns} x {rows} pixels, the radiograph has {width} x {height}"
     if found == size[::-1]:
         refuse(Fault("transposed", path, f"{message}: they are transposed; exchange x and y when writing them"))
-    refuse(Fault("size mismatch", path, f"{message}; bring them to its size"))
+    refuse(Fault("size mismatch", path, f"{message}; resize them to it"))
 
 
 def as_binary(values: np.ndarray, name: str, path: Path) -> np.ndarray:
-    """Turn an array of 0 and one other value, 1 or 255, into bool.
+    """Convert an array of 0 and 1, or 0 and 255, to bool.
 
     Raises:
-        DataError: There are other values, as in probabilities or a label map.
+        DataError: There are other values, for example probabilities or labels.
     """
     top = values.max(initial=0)
     if top not in (0, 1, 255) or not ((values == 0) | (values == top)).all():
@@ -118,5 +118,5 @@ def as_binary(values: np.ndarray, name: str, path: Path) -> np.ndarray:
 
 
 def not_binary(name: str, path: Path) -> NoReturn:
-    """Refuse a mask that has other values than 0 and 1."""
+    """Raise the error for a mask with values other than 0 and 1."""
     raise DataError(f"{path}: {name} has values other than 0 and 1; threshold the masks")

@@ -1,4 +1,4 @@
-"""NIfTI (nifti.nimh.nih.gov): a stack of 14 masks, one file a bone in a folder, or a label map.
+"""NIfTI (nifti.nimh.nih.gov): a stack of 14 masks, one file per bone in a folder, or a label map.
 
 The first axis of a NIfTI array is x, the second y, as in nibabel, ITK and MONAI: an array (H, W) from NumPy is stored
 transposed. Rows run down, whatever the affine says; of the affine only the pixel spacing is used, and `write` writes
@@ -25,11 +25,11 @@ RADIOGRAPH = "film"
 
 
 def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
-    """Read a stack of 14 masks in the order of the bones, a label map, or a folder with one file a bone.
+    """Read a stack of 14 masks in the order of the bones, a label map, or a folder with one file per bone.
 
     Args:
         path: File or folder. In a folder the file names without ending are the bones' names; `radiograph` is left out.
-        size: Not needed; the other formats take it.
+        size: Ignored; for the same signature as other formats.
 
     Raises:
         DataError: The file is damaged, or holds something else; the message names it.
@@ -46,7 +46,7 @@ def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
 
 
 def bone_files(folder: Path) -> dict[str, Path]:
-    """List the NIfTI files of a folder by name without ending, but for the radiograph."""
+    """List the NIfTI files of a folder by name without extension, except the radiograph."""
     files = sorted(path for path in folder.iterdir() if is_nifti(path))
     named = {stem(path): path for path in files}
     if len(named) < len(files):
@@ -55,12 +55,12 @@ def bone_files(folder: Path) -> dict[str, Path]:
 
 
 def is_nifti(path: Path) -> bool:
-    """Whether a file has an ending of NIfTI."""
+    """Whether a file has a NIfTI extension."""
     return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".") and path.is_file()
 
 
 def stem(path: Path) -> str:
-    """Return the name of a file without the endings of NIfTI."""
+    """Return a file name without its NIfTI extension."""
     return next(path.name[: -len(suffix)] for suffix in SUFFIXES if path.name.lower().endswith(suffix))
 
 
@@ -71,7 +71,7 @@ def write_stack(path: Path, bits: np.ndarray, spacing_mm: Spacing | None = None)
 
 
 def write_folder(folder: Path, layers: Sequence[Layer], spacing_mm: Spacing | None = None) -> None:
-    """Write one file (W, H, 1) a region into a folder; a bone without pixels has no file."""
+    """Write one file (W, H, 1) per region into a folder; bones without pixels have none."""
     folder.mkdir(parents=True, exist_ok=True)
     for layer in layers:
         _save(folder / f"{layer.name}.nii.gz", layer.mask.T[..., None], spacing_mm)
@@ -93,7 +93,7 @@ def _save(path: Path, values: np.ndarray, spacing_mm: Spacing | None) -> None:
     image.header.set_xyzt_units("mm")
     ending = ".nii.gz" if path.name.endswith(".gz") else ".nii"
     with atomic(path) as temporary:
-        # nibabel chooses compression by the ending
+        # nibabel chooses the compression by the extension
         whole = temporary.with_name(temporary.name + ending)
         try:
             nibabel.save(image, whole)

@@ -1,4 +1,4 @@
-"""Grey PNG pictures whose values are numbers, not greys."""
+"""PNG files whose pixel values are numbers, such as labels, and not grey values."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from PIL import Image
 from jointwrist.data.images import MAX_SIDE
 from jointwrist.errors import DataError
 
-#: Bits a pixel by Pillow's mode, of pictures with one channel; a palette's indices are its values.
+#: Bits per pixel by Pillow's mode, for one channel; with a palette, the indices count.
 _DEPTHS = {"1": 1, "L": 8, "P": 8, "I;16": 16, "I": 16, "I;16B": 16}
 
 
 def depth(path: Path) -> int | None:
-    """Return the bits a pixel (1, 8 or 16) of a PNG with one channel, None of any other file; reads the head only."""
+    """Return the bits per pixel (1, 8 or 16) of a PNG with one channel, else None; reads only the header."""
     try:
         with Image.open(path, formats=("PNG",)) as image:
             return _DEPTHS.get(image.mode)
@@ -24,7 +24,7 @@ def depth(path: Path) -> int | None:
 
 
 def read_png(path: Path) -> np.ndarray:
-    """Read the (H, W) values of a PNG with one channel: uint8 of 8 bits or a palette, uint16 of 16.
+    """Read the (H, W) values of a PNG with one channel: uint8 for 8 bits or a palette, uint16 for 16 bits.
 
     Raises:
         DataError: The file is damaged, has several channels, or is longer than `MAX_SIDE`.
@@ -34,7 +34,7 @@ def read_png(path: Path) -> np.ndarray:
             if max(image.size) > MAX_SIDE:
                 raise DataError(f"{path}: {image.size[0]} x {image.size[1]} pixels; a side may have {MAX_SIDE:,}")
             if image.mode not in _DEPTHS:
-                raise DataError(f"{path}: a picture with channels ({image.mode}), not of numbers; write one channel")
+                raise DataError(f"{path}: has several channels ({image.mode}), not numbers; write one channel")
             return np.asarray(image).astype(np.uint16 if _DEPTHS[image.mode] == 16 else np.uint8)
     except DataError:
         raise

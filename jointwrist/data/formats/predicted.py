@@ -54,18 +54,17 @@ def find_masks(
     mapping: Mapping[str, str | None] | None = None,
     needed: bool = True,
 ) -> Predicted | None:
-    """Find the masks of a folder; a file belongs to the radiograph whose identifier its name begins with.
+    """Find the masks in a folder; a file belongs to the radiograph whose identifier its name begins with.
 
     Args:
         folder: Folder, or a file of COCO results.
         known: Identifiers of the radiographs.
-        kind: One of `FORMATS`; None finds out.
-        mapping: Bones of names or numbers that are none of ours, as from `importers.names.read_map`.
-        needed: False returns None where there are no masks.
+        kind: One of `FORMATS`; None detects it.
+        mapping: Bones of unknown names or numbers, as from `shapes.label_names.read_map`.
+        needed: If False, return None where there are no masks.
 
     Raises:
-        DataError: The folder is missing, holds no masks or masks in several formats, or two files are of one
-            radiograph.
+        DataError: The folder is missing, holds no masks or several formats, or two files belong to one radiograph.
     """
     mapping = mapping or {}
     files = _files(folder)
@@ -81,7 +80,7 @@ def find_masks(
     if kind == "labels" and kind not in found and "png" in found:  # label maps of 16 bits
         found[kind] = found["png"]
     if kind not in found:
-        raise DataError(f"{folder}: holds no masks in the format {kind}; what it holds: {', '.join(found) or 'none'}")
+        raise DataError(f"{folder}: holds no masks in the format {kind}; it holds: {', '.join(found) or 'none'}")
     if kind == "coco":
         return _find_in_coco(folder, found["coco"], contents, known, mapping)
     cases, extra = _by_case(found[kind], known)
@@ -102,7 +101,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _format_of(path: Path, contents: dict[Path, Any]) -> str | None:
-    """Return the format of a file, or None of one that holds no masks; what a JSON file holds is kept."""
+    """Return the format of a file, or None if it holds no masks; keeps JSON in `contents`."""
     name = path.name.lower()
     if path.is_dir():
         return "nifti" if any(nifti.is_nifti(file) for file in path.iterdir()) else None
@@ -126,7 +125,7 @@ def _format_of(path: Path, contents: dict[Path, Any]) -> str | None:
 def _only_format(found: Mapping[str, list[Path]], folder: Path) -> str:
     """Return the only format of masks in a folder.
 
-    8-bit pictures beside masks are radiographs, and `jointwrist predict` writes each bit map twice.
+    8-bit pictures beside other masks are radiographs; `jointwrist predict` writes each bit map as npz and as png.
     """
     kinds = set(found)
     if len(kinds) > 1:
@@ -136,7 +135,7 @@ def _only_format(found: Mapping[str, list[Path]], folder: Path) -> str:
     if not kinds:
         raise DataError(f"{folder}: holds no masks; formats are {', '.join(FORMATS)}")
     if len(kinds) > 1:
-        raise DataError(f"{folder}: holds {' and '.join(sorted(kinds))} files; say with --format which are the masks")
+        raise DataError(f"{folder}: holds {' and '.join(sorted(kinds))} files; choose one with --format")
     return kinds.pop()
 
 
@@ -148,7 +147,7 @@ def _by_case(paths: Iterable[Path], known: Collection[str]) -> tuple[dict[str, P
         if case is None:
             extra.append(path.name)
         elif case in cases:
-            raise DataError(f"{path} and {cases[case].name} are both of {case}; keep one of them")
+            raise DataError(f"{path} and {cases[case].name} both belong to {case}; keep one of them")
         else:
             cases[case] = path
     return cases, tuple(extra)
@@ -161,7 +160,7 @@ def _find_in_coco(
     known: Collection[str],
     mapping: Mapping[str, str | None],
 ) -> Predicted:
-    """Results where there are some, described by the instances beside them; else the instances."""
+    """Use COCO results if there are any, described by the instances beside them; otherwise the instances."""
     results = [path for path in paths if isinstance(contents[path], list)]
     described = [path for path in paths if path not in results]
     if len(results) > 1 or len(described) > 1:
@@ -177,7 +176,7 @@ def _find_in_coco(
         if case is None:
             extra.append(radiograph)
         elif case in radiographs:
-            raise DataError(f"{path}: {radiograph} and {radiographs[case]} are both of {case}; keep one of them")
+            raise DataError(f"{path}: {radiograph} and {radiographs[case]} both belong to {case}; keep one of them")
         else:
             radiographs[case] = radiograph
     read = partial(_read_coco, masks, radiographs, {**label_map.NUMBERS, **mapping})

@@ -28,14 +28,14 @@ _BYTES = {"unsigned char": 1, "uchar": 1, "uint8": 1, "signed char": 1, "int8": 
 def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
     """Read the segments of a radiograph by their names.
 
-    Where Slicer cut off the margin that holds no segment, it is put back.
+    A margin without segments that Slicer cropped is restored.
 
     Args:
         path: File.
-        size: Height and width of the radiograph; None takes the file's.
+        size: Height and width of the radiograph; None takes those of the file.
 
     Raises:
-        DataError: The file is damaged, holds no segments or several slices, or does not fit the radiograph.
+        DataError: The file is damaged, holds no segments or several slices, or has another size than the radiograph.
         MissingExtraError: pynrrd is not installed.
     """
     header, voxels = _read(path)
@@ -59,7 +59,7 @@ def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
 
 
 def write(path: Path, layers: Sequence[Layer], size: tuple[int, int], spacing_mm: Spacing | None = None) -> None:
-    """Write regions as segments, each in a layer of its own, whole or not at all.
+    """Write regions as segments, each in its own layer, whole or not at all.
 
     Args:
         path: File, with the ending `.seg.nrrd`.
@@ -87,7 +87,7 @@ def write(path: Path, layers: Sequence[Layer], size: tuple[int, int], spacing_mm
             "Tags": "Segmentation.Status:inprogress|",
         }
         header |= {f"Segment{number}_{key}": value for key, value in fields.items()}
-    # a file without layers is none: Slicer opens one that is empty
+    # a file needs a layer: Slicer opens one that is empty
     masks = [layer.mask for layer in layers] or [np.zeros(size, bool)]
     _save(path, np.stack(masks).transpose(0, 2, 1)[..., None], header)
 
@@ -128,7 +128,7 @@ def _header(path: Path, stream: io.BufferedIOBase) -> dict[str, Any]:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], np.ndarray]:
-    """Return the header, and (layers, x, y) values; only as many bytes are unpacked as the header states."""
+    """Return the header and (layers, x, y) values; unpacks no more bytes than the header states."""
     with path.open("rb") as stream:
         header = _header(path, stream)
         sizes, kind, encoding = [int(n) for n in header["sizes"]], header["type"], header["encoding"]

@@ -1,4 +1,4 @@
-"""Annotated radiographs on disk, in the released layout of RAM-W600."""
+"""Writes annotated radiographs as a dataset in the released layout, and summarises what was written."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from jointwrist.ops.drawn_roi import drawn_boxes, drawn_regions
 
 @dataclass(frozen=True)
 class Imported:
-    """What was written.
+    """Summary of an import.
 
     Attributes:
-        radiographs: Radiographs a split.
+        radiographs: Number of radiographs per split.
         patients: Number of patients.
-        scored: Radiographs with erosion scores.
-        missing: Radiographs that lack a bone, by the bone's name; only bones that some lack.
-        eroded: Radiographs with erosions outlined at a joint surface, or None where nobody looked for them.
-        elsewhere: Outlined erosions that lie at none of the six joint surfaces, and were left out.
+        scored: Number of radiographs with erosion scores.
+        missing: Number of radiographs without a bone, by the bone's name; only bones that are missing somewhere.
+        eroded: Number of radiographs with erosions outlined at a joint surface, or None if none was examined for them.
+        elsewhere: Number of outlined erosions at none of the six joint surfaces, which were left out.
         outlines: Number of polygons.
         through_centres: How many of them were taken to run through pixel centres.
-        notes: What was left out or cut off, a sentence each.
+        notes: Sentences about parts that were left out or cut off.
     """
 
     radiographs: Mapping[str, int]
@@ -64,20 +64,20 @@ def write_dataset(
 ) -> Imported:
     """Write radiographs, masks, outlined erosions and, where the table has them, scores with joint crops and spacings.
 
-    Images are copied as they are. A patient is in one split only: in that of the table, else in one drawn at random.
-    Joint crops are cut round the drawn bones, as the joint network cuts them.
+    Images are copied unchanged. Each patient is in one split, the table's or one drawn at random. Joint crops are cut
+    around the drawn bones, as the joint network does.
 
     Args:
         radiographs: As from `read_coco` or `read_labelme`; may come from several files.
         out: Folder to write; must be empty or missing.
-        table: As from `importers.table.read_table`; what it leaves empty is told by the names.
+        table: As from `patient_table.read_table`; empty cells are filled from the file names.
         shares: Shares of the patients in train, val and test.
         seed: Seed of the draw.
         allow_partial: Accept rows without a radiograph, and radiographs without a row.
 
     Raises:
-        DataError: The folder is not empty, a patient or a side is not certain, two radiographs have one identifier, a
-            patient is in two splits, or a radiograph and its annotation do not fit each other.
+        DataError: The folder is not empty, a patient or side is uncertain, an identifier is not unique, a patient is in
+            two splits, or an annotation does not fit its radiograph.
     """
     out = Path(out)
     if out.exists() and any(out.iterdir()):
@@ -90,7 +90,7 @@ def write_dataset(
     ]
     radiographs = [radiograph for radiograph in radiographs if _drawn_on(radiograph)]
     if not radiographs:
-        raise DataError(f"{out}: not written, for the annotations describe no radiograph")
+        raise DataError(f"{out}: not written: the annotations describe no radiograph")
     entries = identify([radiograph.image for radiograph in radiographs], table, allow_partial, notes.append)
     _refuse_duplicates(radiographs, entries)
     splits = draw_splits(entries, shares, seed)
@@ -157,7 +157,7 @@ def _refuse_duplicates(radiographs: Sequence[AnnotatedRadiograph], entries: Sequ
 
 
 def _joint_boxes(masks: np.ndarray, entry: Entry, source: Path) -> np.ndarray:
-    """Return (6, 4) whole-number boxes x0, y0, x1, y1 within the image, nan round joints whose bone was not drawn."""
+    """Return (6, 4) integer boxes x0, y0, x1, y1 within the image, nan for joints whose bone was not drawn."""
     height, width = masks.shape[1:]
     boxes, valid = drawn_boxes(drawn_regions(masks).joint)
     for joint in JOINTS:

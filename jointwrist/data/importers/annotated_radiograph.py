@@ -1,4 +1,4 @@
-"""A radiograph with the regions that somebody drew on it, and the reading of annotation files."""
+"""A radiograph with the regions drawn on it."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from jointwrist.errors import DataError
 
 @dataclass(frozen=True)
 class AnnotatedRadiograph:
-    """One radiograph and what was drawn on it.
+    """One radiograph and the regions drawn on it.
 
     Attributes:
         image: The radiograph's file.
-        size: Height and width of the image that was drawn on, or None if the annotation does not say.
-        regions: Pairs of bone and region; several regions of one bone add up, those of two bones may overlap.
+        size: Height and width of the annotated image, or None if unknown.
+        regions: Pairs of bone and region; regions of one bone are united, those of different bones may overlap.
         source: The annotation file, for messages.
-        erosions: Pairs of the bone that bears the eroded joint surface, or None where it is not named, and region; or
-            None where nobody looked for erosions.
-        notes: What was left out in reading, a sentence each.
+        erosions: Pairs of the bone with the eroded joint surface, or None if not named, and region; or None if the
+            radiograph was not examined for erosions.
+        notes: Sentences about what was skipped in reading.
     """
 
     image: Path
@@ -45,7 +45,7 @@ class AnnotatedRadiograph:
         tells_erosions: bool,
         notes: Sequence[str] = (),
     ) -> AnnotatedRadiograph:
-        """Return a image from what was drawn on it, bones and erosions in any order; what means nothing is left out."""
+        """Sort drawn regions into bones and erosions; regions without a meaning are ignored."""
         known = [(meaning, region) for meaning, region in drawn if meaning is not None]
         bones = [(meaning.bone, region) for meaning, region in known if not meaning.erosion]
         erosions = [(meaning.bone, region) for meaning, region in known if meaning.erosion]
@@ -62,11 +62,11 @@ class AnnotatedRadiograph:
 
         Args:
             size: Height and width of the radiograph.
-            note: Takes a remark on every part that is left out or cut off.
+            note: Called with a remark on every part that is skipped or cut off.
 
         Raises:
-            DataError: The radiograph has another size than the image that was drawn on, a region cannot be drawn, or
-                nothing of what was drawn as a bone covers a pixel.
+            DataError: The radiograph has another size than the annotated image, a region cannot be drawn, or a bone
+                covers no pixel.
         """
         if self.size is not None and self.size != size:
             raise DataError(

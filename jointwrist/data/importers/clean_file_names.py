@@ -1,4 +1,4 @@
-"""What annotation tools and browsers add to file names, and the names without it."""
+"""Removing what annotation tools, browsers and desktops add to file names."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _AFTER = re.compile(
     re.IGNORECASE,
 )
 _BEFORE = re.compile(rf"{_COPY}[ _-](?:\d+[ _-])?(?:of|von|de|di|av|z)[ _-]|{_UUID}-(?!{_SIDE}\Z)", re.IGNORECASE)
-#: The beginning of a random number that Label Studio puts before the names of uploads.
+#: The start of a random identifier that Label Studio puts before the names of uploads.
 _LABEL_STUDIO = re.compile(rf"(?!{_UUID})(?P<code>[0-9a-f]{{8}})-(?P<rest>(?!{_SIDE}\Z).+)")
 _CODE = re.compile(rf"{_UUID}|(?=.*[0-9])(?=.*[a-z])[0-9a-f]{{8,}}|[0-9a-zA-Z]{{20,}}", re.IGNORECASE)
-#: Storage back ends, such as Django's, add seven random characters to a name that is taken.
+#: Storage back ends, such as Django's, add seven random characters to a name in use.
 _RANDOM = re.compile(r"(?=.*[0-9])(?=.*[a-zA-Z])[0-9a-zA-Z]{7}")
 _STORED = re.compile(r"(.+[_-][LRlr])[_-]([0-9A-Za-z]+)")
 _WORD_AND_NUMBER = re.compile(r"[a-zA-Z]+[0-9]+|[0-9]+[a-zA-Z]+")
 
 
 def without_decoration(stem: str) -> str:
-    """Return a file's stem without what tools added to it, as far as that is certain.
+    """Return a file's stem without the additions of tools, as far as they are certain.
 
     Label Studio's `1a2b3c4d-`, Roboflow's `_png.rf.HASH`, `UUID-`, ` (1)`, `_copy`, ` - Copy (2)`, `Copy of ` and a
     second ending, `%20`; a tool may have worked on what another one left.
@@ -49,13 +49,13 @@ def without_decoration(stem: str) -> str:
 
 
 def label_studio_prefix(stem: str) -> tuple[str, str] | None:
-    """Return what may be Label Studio's prefix, and the rest; eight digits may also be a patient or a date."""
+    """Split off a possible prefix of Label Studio; its eight characters may also be a patient or a date."""
     found = _LABEL_STUDIO.fullmatch(stem)
     return (found["code"], found["rest"]) if found else None
 
 
 def looks_random(text: str) -> bool:
-    """Whether a program made up a text: a hash, a UUID, or seven random characters."""
+    """Whether a text looks generated: a hash, a UUID, or seven random characters."""
     if _CODE.fullmatch(text):
         return True
     return bool(_RANDOM.fullmatch(text)) and not _WORD_AND_NUMBER.fullmatch(text)

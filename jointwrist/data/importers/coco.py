@@ -28,17 +28,17 @@ def read_coco(
 ) -> list[AnnotatedRadiograph]:
     """Read a file of instances, as polygons or as run lengths.
 
-    Categories that no annotation uses may have any name. Images without annotations are left out, with a note. Where a
-    category is an erosion, the erosions of all images are known.
+    Unused categories may have any name. Images without annotations are skipped with a note. If there is a category of
+    erosions, all images count as examined for them.
 
     Args:
         path: JSON file.
         images: Folder of the images; None takes that of the file.
-        mapping: Bones of category names that are none of ours, as from `importers.names.read_map`.
-        outline: How polygons count pixels, one of `importers.outline.CONVENTIONS`.
+        mapping: Bones of unknown names, as from `shapes.label_names.read_map`.
+        outline: Convention of polygons, one of `shapes.outline_convention.CONVENTIONS`.
 
     Raises:
-        DataError: The file is no such file, an identifier is repeated, a category is no bone, or an image is missing.
+        DataError: The file is not COCO, an identifier is not unique, a category is unknown, or an image is missing.
     """
     path = Path(path)
     content = read_json(path)
@@ -85,7 +85,7 @@ def _by_id(entries: list[dict[str, Any]], kind: str, path: Path) -> dict[int | s
     """Return entries by their identifiers.
 
     Raises:
-        DataError: An identifier is neither a whole number nor a text, is repeated, or some are numbers and some texts.
+        DataError: An identifier is neither an integer nor a text, is not unique, or numbers and texts are mixed.
     """
     found: dict[int | str, dict[str, Any]] = {}
     for entry in entries:

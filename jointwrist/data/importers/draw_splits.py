@@ -15,12 +15,12 @@ SHARES = (0.7, 0.1, 0.2)
 
 
 def draw_splits(entries: Sequence[Entry], shares: Sequence[float] = SHARES, seed: int = 0) -> dict[str, str]:
-    """Choose a split for every patient; those that the table gives stand.
+    """Choose a split for every patient; splits of the table are kept.
 
-    Every split gets a patient if its share is above 0 and there are as many patients to draw as splits.
+    Every split with a share above 0 gets a patient, if there are enough patients to draw.
 
     Raises:
-        DataError: A patient is in two splits, or the shares are not three parts of one.
+        DataError: A patient is in two splits, or the shares do not add up to 1.
     """
     if len(shares) != len(SPLITS) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         raise DataError(f"shares {tuple(shares)} of train, val and test must be three numbers that add up to 1")

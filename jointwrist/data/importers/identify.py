@@ -1,4 +1,4 @@
-"""Patient, study, side and split of every radiograph: from a table, else from the file names."""
+"""Patient, study, side and split of every radiograph, from a table or else from the file names."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from jointwrist.data.importers.patient_table import COLUMNS, Row
 from jointwrist.data.shapes.region import Note
 from jointwrist.errors import DataError
 
-#: Longest patient or study in a file name; what is longer is cut and told apart by a hash.
+#: Longest patient or study in a file name; longer ones are replaced by a hash.
 _LONGEST = 40
 _SHOWN = 10
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known of one radiograph besides its bones.
+    """What is known about one radiograph besides its bones.
 
     Attributes:
         identifier: Patient, study and side.
@@ -41,7 +41,7 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """Return the identifier as the release writes it."""
+        """Return the identifier as it is written in file names."""
         return f"{self.identifier.stem}_{self.identifier.side}"
 
 
@@ -51,23 +51,23 @@ def identify(
     allow_partial: bool = False,
     note: Note = lambda _: None,
 ) -> list[Entry]:
-    """Tell whose radiographs these are.
+    """Identify patient, study and side of radiographs.
 
     Args:
         images: The radiographs' files.
-        table: As from `importers.table.read_table`; what it leaves empty is told by the names.
+        table: As from `patient_table.read_table`; empty cells are filled from the file names.
         allow_partial: Accept rows without a radiograph, and radiographs without a row.
-        note: Takes a remark on what the table and the names tell differently, or leave out.
+        note: Called with remarks on contradictions between table and names, and on gaps.
 
     Raises:
-        DataError: The table and the radiographs do not fit each other, or a patient or a side is not certain.
+        DataError: Table and radiographs do not match, or a patient or side is uncertain.
     """
     rows = match_rows(images, table or ())
     if table is not None:
         _refuse_partial(images, rows, table, allow_partial, note)
-    told = parse_file_names(images)
-    _refuse_half_named(images, rows, told)
-    texts = [_texts(*each, note) for each in zip(images, rows, told, strict=True)]
+    parsed = parse_file_names(images)
+    _refuse_half_named(images, rows, parsed)
+    texts = [_texts(*each, note) for each in zip(images, rows, parsed, strict=True)]
     _number_studies(images, rows, texts, note)
     _refuse_alike({patient for patient, _, _ in texts})
     patients = _slugs(patient for patient, _, _ in texts)
@@ -86,28 +86,28 @@ def identify(
     return entries
 
 
-def _texts(image: Path, row: Row | None, told: ParsedName, note: Note) -> tuple[str, str, str]:
+def _texts(image: Path, row: Row | None, parsed: ParsedName, note: Note) -> tuple[str, str, str]:
     """Return patient, study and side as texts."""
     patient, study, side = (row.patient, row.study, row.side) if row else ("", "", "")
     remedy = f"write a table for --table with the columns {', '.join(COLUMNS)}"
-    if not side and told.side is None:
-        raise DataError(f"{image}: the name tells no side; end it in _L or _R, or {remedy}")
-    if not patient and told.doubt:
-        raise DataError(f"{image}: the name does not tell the patient for certain: {told.doubt}; {remedy}")
-    if side and told.side not in (None, side):
-        note(f"{image}: the name tells the side {told.side}, the table {side}; the table's is taken")
-    named = "" if told.doubt else told.study
-    return _plain(patient or told.patient), _plain(study or named or FIRST_STUDY), side or told.side
+    if not side and parsed.side is None:
+        raise DataError(f"{image}: the name states no side; end it in _L or _R, or {remedy}")
+    if not patient and parsed.doubt:
+        raise DataError(f"{image}: the patient is not certain from the name: {parsed.doubt}; {remedy}")
+    if side and parsed.side not in (None, side):
+        note(f"{image}: the name states side {parsed.side}, the table {side}; the table's is used")
+    named = "" if parsed.doubt else parsed.study
+    return _plain(patient or parsed.patient), _plain(study or named or FIRST_STUDY), side or parsed.side
 
 
-def _refuse_half_named(images: Sequence[Path], rows: Sequence[Row | None], told: Sequence[ParsedName]) -> None:
-    """Refuse a patient whom the table names for one radiograph and leaves to the names for another one."""
+def _refuse_half_named(images: Sequence[Path], rows: Sequence[Row | None], parsed: Sequence[ParsedName]) -> None:
+    """Refuse a patient whom the table names for one radiograph but not for another."""
     named = {
         one.patient: (image, row.patient)
-        for image, row, one in zip(images, rows, told, strict=True)
+        for image, row, one in zip(images, rows, parsed, strict=True)
         if row and row.patient
     }
-    for image, row, one in zip(images, rows, told, strict=True):
+    for image, row, one in zip(images, rows, parsed, strict=True):
         other, patient = named.get(one.patient, (image, one.patient))
         if not (row and row.patient) and patient != one.patient:
             raise DataError(
@@ -119,7 +119,7 @@ def _refuse_half_named(images: Sequence[Path], rows: Sequence[Row | None], told:
 def _number_studies(
     images: Sequence[Path], rows: Sequence[Row | None], texts: list[tuple[str, str, str]], note: Note
 ) -> None:
-    """Give radiographs of one hand studies of their own where the table names the patient but no study."""
+    """Number the studies of several radiographs of one hand where the table names the patient but no study."""
     taken = set(texts)
     seen = set()
     for index, (image, row, text) in enumerate(zip(images, rows, texts, strict=True)):
@@ -131,14 +131,14 @@ def _number_studies(
             texts[index] = (patient, f"{number:04d}", side)
             taken.add(texts[index])
             note(
-                f"{image}: the table names no study, and {study} of this patient has a image of this hand; taken for"
+                f"{image}: the table names no study, and {study} of this patient has this hand already; taken for"
                 f" study {number:04d}"
             )
         seen.add(texts[index])
 
 
 def _plain(text: str) -> str:
-    """Return a text without what nobody sees: kinds of spaces, dashes and digits, two ways to write one letter."""
+    """Normalise invisible differences: kinds of spaces, dashes and digits, and composed letters."""
     seen = (c for c in unicodedata.normalize("NFKC", text) if unicodedata.category(c) != "Cf")
     return " ".join("".join("-" if unicodedata.category(c) == "Pd" else c for c in seen).split())
 
@@ -159,25 +159,25 @@ def _refuse_partial(
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         message = f"{text}: {', '.join(names[:_SHOWN])}{more}"
         if not allow_partial:
-            raise DataError(f"{message}; mend the table, or give --allow-partial")
+            raise DataError(f"{message}; correct the table, or give --allow-partial")
         note(message)
 
 
 def _refuse_alike(patients: set[str]) -> None:
-    """Refuse texts of one person, perhaps: those that differ in case, leading zeros or a `.0` alone."""
+    """Refuse names that may be of one person: they differ only in case, leading zeros or a `.0`."""
     seen: dict[str, str] = {}
     for patient in sorted(patients):
         number = re.fullmatch(r"0*([0-9]+?)(?:\.0+)?", patient)
         key = number[1] if number else patient.lower()
         if seen.setdefault(key, patient) != patient:
             raise DataError(
-                f"patients {seen[key]!r} and {patient!r} differ in case, leading zeros or .0 alone; write one person in"
-                " one way, and two persons more clearly apart, in a table for --table"
+                f"patients {seen[key]!r} and {patient!r} differ only in case, leading zeros or .0; write one person in"
+                " one way, or make two persons clearly different, in a table for --table"
             )
 
 
 def _slugs(texts: Iterable[str]) -> dict[str, str]:
-    """Write texts in the letters that identifiers may have; different texts stay different."""
+    """Convert texts to the characters allowed in identifiers; different texts stay different."""
     plain = {text: _slug(text) for text in set(texts)}
     groups = defaultdict(list)
     for text, slug in plain.items():
@@ -189,7 +189,7 @@ def _slugs(texts: Iterable[str]) -> dict[str, str]:
 
 
 def _slug(text: str) -> str:
-    """Leave accents out; what is no letter or digit then becomes a hyphen. Long texts are cut, to be numbered."""
+    """Remove accents and replace other characters by hyphens; empty for texts that are too long."""
     body = text.removeprefix("EXT_")
     letters = "".join(c for c in unicodedata.normalize("NFKD", body) if not unicodedata.combining(c))
     slug = "-".join(re.findall(r"[A-Za-z0-9-]+", letters))

@@ -1,4 +1,4 @@
-"""The files that labelme writes (github.com/wkentaro/labelme): one JSON an image, beside the image."""
+"""Import of the files of labelme (github.com/wkentaro/labelme): one JSON file per image, beside the image."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def read_labelme(
     """Read the JSON files of a folder and the folders in it, or one file, as labelme and X-AnyLabeling write them.
 
     Polygons, rectangles of two or four points, turned ones (`oriented_rectangle`, `rotation`), quadrilaterals, circles
-    and masks are filled as these tools show them. Points and lines are left out with a note, and so are files without
-    any region. Where one file has an erosion, the erosions of all are known.
+    and masks are filled as these tools show them. Points, lines and files without regions are skipped with a note. If
+    one file has an erosion, all count as examined for erosions.
 
     Args:
         source: Folder or file.
         images: Folder of the images; None takes the path that each file states, which must not lead out of its folder.
-        mapping: Bones of labels that are none of ours, as from `importers.names.read_map`.
-        outline: How polygons count pixels, one of `importers.outline.CONVENTIONS`.
+        mapping: Bones of unknown names, as from `shapes.label_names.read_map`.
+        outline: Convention of polygons, one of `shapes.outline_convention.CONVENTIONS`.
 
     Raises:
-        DataError: There are no such files, a label is no bone, a shape is damaged or unknown, or an image is missing.
+        DataError: There are no such files, a label is unknown, a shape is damaged or unknown, or an image is missing.
     """
     source = Path(source)
     files = sorted(source.rglob("*.json")) if source.is_dir() else [source]

@@ -1,4 +1,4 @@
-"""Which row of a table speaks of which radiograph."""
+"""Matching rows of a table to radiographs by file name."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ _SUFFIXES = IMAGE_SUFFIXES | {".dcm", ".dicom", ".json"}
 def match_rows(images: Sequence[Path], rows: Sequence[Row]) -> list[Row | None]:
     """Find the row of every image, or None.
 
-    Names must agree: as they are, in another case, with another ending, or without what annotation tools add to them.
-    Where several agree, the folders decide: those before the name, from the last one on. Rows may leave folders out or
-    state others.
+    Names match exactly, in another case, with another extension, or without the additions of annotation tools. Where
+    several match, their folders decide, from the innermost outwards. Rows may omit folders or name others.
 
     Raises:
-        DataError: A row fits several images equally well, or an image several rows.
+        DataError: A row matches several images equally well, or an image several rows.
     """
     by_stem: dict[str, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
@@ -54,7 +53,7 @@ def _parts(path: str) -> tuple[str, ...]:
 
 
 def _base(name: str) -> str:
-    """Return a name without the ending of an image."""
+    """Return a name without the extension of an image."""
     path = PurePosixPath(name)
     return path.stem if path.suffix.lower() in _SUFFIXES else path.name
 
@@ -64,7 +63,7 @@ def _stem(name: str) -> str:
 
 
 def _agreement(image: str, row: str) -> tuple[int, int, int]:
-    """How well two paths agree: name, number of folders, number of parts in the same case."""
+    """Return how well two paths match: name, number of folders, number of parts in the same case."""
     ours, theirs = _parts(image)[::-1], _parts(row)[::-1]
     folded = [part.casefold() for part in ours], [part.casefold() for part in theirs]
     name = 2 if folded[0][0] == folded[1][0] else 1 if _base(folded[0][0]) == _base(folded[1][0]) else 0

@@ -1,4 +1,4 @@
-"""Erosions as somebody outlined them: which joint surface each belongs to, as a bit map."""
+"""Assigns outlined erosions to joint surfaces, as a bit map."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def draw_erosions(
 ) -> tuple[np.ndarray, int] | None:
     """Draw the erosions of a radiograph.
 
-    One whose bone is not named belongs to the joint surface, or the rim round it, that it covers most of.
+    An erosion without a named bone belongs to the joint surface that, with its rim, it covers most.
 
     Args:
-        radiograph: What was drawn.
-        masks: (14, H, W) bool, its bones.
-        note: Takes a remark on every part that is left out or cut off.
+        radiograph: The radiograph with its drawn regions.
+        masks: (14, H, W) bool bone masks.
+        note: Called with a remark on every part that is skipped or cut off.
 
     Returns:
-        (H, W) uint8 bit map, bit j for joint surface j, and the number of erosions that lie at none of the six; or
-        None where nobody looked for erosions.
+        (H, W) uint8 bit map, bit j for joint surface j, and the number of erosions at none of the six; or None if the
+        radiograph was not examined for erosions.
 
     Raises:
         DataError: An erosion covers no pixel, or cannot be drawn.

@@ -1,4 +1,4 @@
-"""Whose radiographs these are as far as their file names tell it."""
+"""Patient, study and side from file names, with the reason where the patient is uncertain."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import NamedTuple
 from jointwrist.data.importers.clean_file_names import label_studio_prefix, looks_random, without_decoration
 from jointwrist.data.side_from_text import HANDS, OTHERS, side_of_name, without_side
 
-#: Study of a patient with a single one.
+#: Study of a patient with a single study.
 FIRST_STUDY = "0001"
 _PERSON = frozenset("patient patients pat pt case subject subj sub person proband id p".split())
-#: A word for a person with a number.
+#: A word for a person, with a number.
 _CODED = re.compile(
     rf"(?:{'|'.join(sorted(_PERSON, key=len, reverse=True))})[\s._-]*0*(?P<number>[0-9]+)", re.IGNORECASE
 )
@@ -26,13 +26,13 @@ _GRAZ = re.compile(r"(?P<patient>\d+)_(?P<visit>\d+)_WRI-(?P<side>[LR])(?P<view>
 
 
 class ParsedName(NamedTuple):
-    """What a name tells.
+    """Patient, study and side in a file name.
 
     Attributes:
         patient: Any text.
-        study: Any text, or "" where none is told.
-        side: "L", "R", or None where it is not told.
-        doubt: Why the patient is not certain, or "".
+        study: Any text, or "" if none is given.
+        side: "L", "R", or None if unknown.
+        doubt: Why the patient is uncertain, or "".
     """
 
     patient: str
@@ -42,30 +42,30 @@ class ParsedName(NamedTuple):
 
 
 def parse_file_names(images: Sequence[Path]) -> list[ParsedName]:
-    """Tell patient, study and side of radiographs by their names: PATIENT_STUDY_SIDE or PATIENT_SIDE.
+    """Parse patient, study and side from file names: PATIENT_STUDY_SIDE or PATIENT_SIDE.
 
-    What tools added is left out. A patient is in doubt where names have more parts than these, where what a program
-    made up may be a patient or not, or where the same part stands behind different ones.
+    Additions of tools are removed. A patient is doubtful if a name has more parts, if a generated part may or may not
+    be the patient, or if different patients share a part.
     """
     stems = [unicodedata.normalize("NFC", image.stem) for image in images]
     prefixes = [label_studio_prefix(stem) for stem in stems]
-    # where Label Studio renamed the others, a prefix without letters is its as well
+    # where Label Studio renamed the others, a prefix without letters is from it as well
     sure = all(prefixes) and any(without_decoration(stem) != stem for stem in stems)
-    told = [_tell(prefix[1] if sure and prefix else stem) for stem, prefix in zip(stems, prefixes, strict=True)]
+    parsed = [_parse(prefix[1] if sure and prefix else stem) for stem, prefix in zip(stems, prefixes, strict=True)]
     codes = defaultdict(set)
     for prefix in filter(None, prefixes):
         codes[prefix[0]].add(prefix[1])
     for index, prefix in enumerate(prefixes):
         if prefix and len(codes[prefix[0]]) > 1:
-            told[index] = told[index]._replace(doubt=f"{prefix[0]} may be a patient or a number that a tool added")
+            parsed[index] = parsed[index]._replace(doubt=f"{prefix[0]} may be a patient or a number that a tool added")
         elif prefix and without_decoration(stems[index]) == stems[index] and not sure:
-            told[index] = told[index]._replace(doubt=f"{prefix[0]} may be a patient, or a number of Label Studio")
+            parsed[index] = parsed[index]._replace(doubt=f"{prefix[0]} may be a patient, or a number of Label Studio")
     if not _are_splits({image.parent for image in images}):
-        told = [_doubt_folder(one, image) for one, image in zip(told, images, strict=True)]
-    return _doubt_uploads(_doubt_shared_parts(_doubt_common_word(told)))
+        parsed = [_doubt_folder(one, image) for one, image in zip(parsed, images, strict=True)]
+    return _doubt_uploads(_doubt_shared_parts(_doubt_common_word(parsed)))
 
 
-def _tell(stem: str) -> ParsedName:
+def _parse(stem: str) -> ParsedName:
     stem = without_decoration(stem)
     if found := _GRAZ.fullmatch(stem):
         return ParsedName(found["patient"], f"{found['visit']}-{found['view']}", found["side"])
@@ -96,35 +96,35 @@ def _tell(stem: str) -> ParsedName:
 
 
 def _are_splits(folders: set[Path]) -> bool:
-    """Whether radiographs lie in one folder, or in the folders of splits in one, as Roboflow's."""
+    """Whether all radiographs are in one folder, or in folders of splits, as Roboflow writes them."""
     same = len({folder.parent for folder in folders}) == 1 and {f.name.casefold() for f in folders} <= _SPLITS
     return len(folders) == 1 or same
 
 
-def _doubt_folder(told: ParsedName, image: Path) -> ParsedName:
-    """Doubt a patient of a name without a study where radiographs lie in several folders."""
-    alone = not told.study and not told.doubt
-    return told._replace(doubt=f"its folder {image.parent.name} may be the patient") if alone else told
+def _doubt_folder(parsed: ParsedName, image: Path) -> ParsedName:
+    """Doubt the patient of a name without study if radiographs are in several folders."""
+    alone = not parsed.study and not parsed.doubt
+    return parsed._replace(doubt=f"its folder {image.parent.name} may be the patient") if alone else parsed
 
 
-def _doubt_common_word(told: list[ParsedName]) -> list[ParsedName]:
-    """Doubt a word that stands before the numbers of all names, as in `frame_000001_L`."""
-    words, numbers = {one.patient for one in told}, {one.study for one in told}
+def _doubt_common_word(parsed: list[ParsedName]) -> list[ParsedName]:
+    """Doubt a word that precedes the numbers in all names, as in `frame_000001_L`."""
+    words, numbers = {one.patient for one in parsed}, {one.study for one in parsed}
     word = words.pop()
     if words or len(numbers) < 2 or re.search("[0-9]", word) or not all(map(str.isdigit, numbers)):
-        return told
+        return parsed
     return [
-        one._replace(doubt=one.doubt or f"{word} stands before all numbers, and may name no patient") for one in told
+        one._replace(doubt=one.doubt or f"{word} stands before all numbers, and may name no patient") for one in parsed
     ]
 
 
-def _doubt_shared_parts(told: list[ParsedName]) -> list[ParsedName]:
-    """Doubt patients that may be one person under two names, for names that tell no study put the visit there.
+def _doubt_shared_parts(parsed: list[ParsedName]) -> list[ParsedName]:
+    """Doubt patients that may be one person: names without a study may contain the visit.
 
-    `a1-0172` beside `b2-0172` or `0172`, for what tools add stands before a name; and `0172-1` beside `0172-2`, `12a`
+    `a1-0172` beside `b2-0172` or `0172`, since tools add prefixes; and `0172-1` beside `0172-2`, `12a`
     beside `12b`, `Smith-1` beside `Smith-2`, or `P12` beside `id-12` or `12`. `P-001` and `P-002` are two patients.
     """
-    names = {one.patient for one in told if not one.patient.startswith("EXT_") and not looks_random(one.patient)}
+    names = {one.patient for one in parsed if not one.patient.startswith("EXT_") and not looks_random(one.patient)}
     sharing = defaultdict(set)
     for name in names:
         for key in _keys(name):
@@ -137,12 +137,12 @@ def _doubt_shared_parts(told: list[ParsedName]) -> list[ParsedName]:
         one._replace(doubt=f"{one.patient} and {doubtful[one.patient]} may be one person")
         if one.patient in doubtful and not one.doubt
         else one
-        for one in told
+        for one in parsed
     ]
 
 
 def _keys(patient: str) -> set[str]:
-    """Return what two texts of one person may have in common: an end, a number, and beginnings with a hyphen behind."""
+    """Return keys that two names of one person may share: end, number, and beginnings followed by a hyphen."""
     words = re.split(r"[\s._-]+", patient)
     keys = {words[-1], f"{patient}-"}
     if coded := _CODED.fullmatch(patient):
@@ -158,16 +158,16 @@ def _keys(patient: str) -> set[str]:
     return keys
 
 
-def _doubt_uploads(told: list[ParsedName]) -> list[ParsedName]:
-    """Doubt made-up patients, each of one radiograph alone, if what follows may be the patient: no visit's number."""
-    random = [one for one in told if looks_random(one.patient) and one.study]
+def _doubt_uploads(parsed: list[ParsedName]) -> list[ParsedName]:
+    """Doubt generated patients with one radiograph each if the next part may be the patient and not a visit."""
+    random = [one for one in parsed if looks_random(one.patient) and one.study]
     patients = Counter(one.patient for one in random)
-    # numbers of visits and hands repeat; patients and hands do not, but for a few visits
+    # numbers of visits repeat for each hand; patients do so only with a few visits
     visits = all(re.fullmatch("0*[0-9]{1,2}", one.study) for one in random)
     repeated = 2 * len({(one.study, one.side) for one in random}) <= len(random)
     if len(random) < 2 or max(patients.values()) > 1 or (visits and repeated):
-        return told
+        return parsed
     return [
         one._replace(doubt=f"{one.patient} may be a patient or an upload's number") if one in random else one
-        for one in told
+        for one in parsed
     ]

@@ -1,4 +1,4 @@
-"""The table of patients, sides, splits, pixel spacings and scores that a user writes."""
+"""The user's table of patients, sides, splits, pixel spacings and scores."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from jointwrist.data.side_from_text import ABBREVIATIONS, WORDS
 from jointwrist.data.spacing import parse_spacing
 from jointwrist.errors import DataError
 
-#: What spreadsheets make of a long number, and what programs write in place of a text that they have not got.
+#: Long numbers as spreadsheets show them, and placeholders for missing texts.
 _NO_PATIENT = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]+|nan|none|null|nat|n/a|<na>|unknown|\?+", re.IGNORECASE)
-#: Columns of the table besides one for each scored joint surface, named as the joint; `file` is needed.
+#: Columns of the table besides one per joint surface, named as the joint; only `file` is required.
 COLUMNS = ("file", "patient", "study", "side", "split", "spacing_mm")
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a table says of one radiograph; texts are empty where it says nothing.
+    """The row of one radiograph; empty cells are empty texts.
 
     Attributes:
         where: Table and line, for messages.
@@ -46,11 +46,11 @@ class Row:
 
 
 def read_table(path: Path, note: Note = lambda _: None) -> list[Row]:
-    """Read a CSV file or Excel workbook with the columns `COLUMNS` and, if wanted, the joint surfaces.
+    """Read a CSV file or Excel workbook with the columns `COLUMNS` and, optionally, the joint surfaces.
 
     Args:
         path: The table.
-        note: Takes a remark on an encoding that is a guess.
+        note: Called with a remark if the encoding is a guess.
 
     Raises:
         DataError: The file is missing, a column or a value is unknown, or a file stands in two rows.
@@ -103,7 +103,7 @@ def _row(values: dict[str, str], joints: dict[str, int], where: str) -> Row:
     text = re.sub(r"(?<=\d),(?=\d)", ".", known.get("spacing_mm", ""))
     spacing = parse_spacing(text) if text else None
     if text and spacing is None:
-        raise DataError(f"{where}: {text!r} is no pixel spacing in mm, such as 0.15")
+        raise DataError(f"{where}: {text!r} is not a pixel spacing in mm, such as 0.15")
     scores = [NOT_SCORED] * NUM_JOINTS
     for name, joint in joints.items():
         if values[name]:

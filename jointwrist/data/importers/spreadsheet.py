@@ -1,4 +1,4 @@
-"""Rows of a table that people write: CSV in whatever form a spreadsheet saves it, or an Excel workbook."""
+"""Reading tables as text: CSV in any form that a spreadsheet saves, or an Excel workbook."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jointwrist.data.dataset.tables import MAX_COLUMNS, MAX_ROWS, MAX_TABLE_BYTE
 from jointwrist.data.shapes.region import Note
 from jointwrist.errors import DataError
 
-#: Longest text of a field; those of the project are names and numbers.
+#: Longest text of a field; expected are names and numbers.
 MAX_FIELD = 1000
 _DELIMITERS = ",;\t|"
 _BYTE_ORDER_MARKS = (
@@ -26,27 +26,27 @@ _BYTE_ORDER_MARKS = (
     (b"\xfe\xff", "utf-16"),
 )
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
-#: How people keep a spreadsheet from taking digits for a number.
+#: Notation that keeps a spreadsheet from reading digits as a number.
 _AS_TEXT = re.compile(r'^="([^"]*)"$')
-#: What spreadsheets show in place of a value, as #N/A and #REF!, in any language.
+#: Error values of spreadsheets, such as #N/A and #REF!, in any language.
 _FORMULA_ERROR = re.compile(r"#(N/A|N/D|NV|N/V|[^\W\d_]+(/0)?[!?])")
-#: Cells merged over several rows, of which a workbook keeps the first alone.
+#: Cells merged over several rows; a workbook keeps only the first value.
 _MERGED = re.compile(rb"""<(?:\w+:)?mergeCell\s[^>]*?ref=["']([A-Z]+(\d+):[A-Z]+(\d+))["']""")
 
 
 def read_sheet(path: Path, needed: str, note: Note = lambda _: None) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield line number and texts by column of every row that is not blank.
+    """Yield line number and texts by column of every non-blank row.
 
-    The first row that is not blank names the columns; in any case, and with spaces round them.
+    The first non-blank row names the columns, in any case and with spaces around them.
 
     Args:
         path: CSV file (UTF-8, UTF-16, UTF-32 or cp1252; separated by comma, semicolon, tab or bar) or `.xlsx`.
-        needed: Name of a column that must be there.
-        note: Takes a remark on an encoding that is a guess.
+        needed: Name of a required column.
+        note: Called with a remark if the encoding is a guess.
 
     Raises:
-        DataError: The file is missing, too large or no such table, a row has more fields than there are columns, or a
-            cell has no value of its own: a formula that was not computed, or cells merged over several rows.
+        DataError: The file is missing, too large or not such a table, a row has more fields than columns, or a
+            cell has no value: a formula that was not computed, or a merged cell.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
@@ -97,7 +97,7 @@ def _column_names(texts: Sequence[str], needed: str, path: Path) -> list[str]:
 def _text_rows(content: bytes, path: Path, needed: str, note: Note) -> Iterator[tuple[int, list[str]]]:
     text = _decode(content, path, note).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n")
     first, _, rest = text.partition("\n")
-    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:  # Excel's own way to name a delimiter
+    if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:  # Excel's way to state the delimiter
         text, first = rest, rest.partition("\n")[0]
     limit = csv.field_size_limit(MAX_TABLE_BYTES)
     try:
@@ -113,13 +113,13 @@ def _text_rows(content: bytes, path: Path, needed: str, note: Note) -> Iterator[
         for row in reader:
             yield reader.line_num, row
     except csv.Error as error:
-        raise DataError(f"{path}: is no CSV file ({error}); save it as CSV or .xlsx") from error
+        raise DataError(f"{path}: is not a CSV file ({error}); save it as CSV or .xlsx") from error
     finally:
         csv.field_size_limit(limit)
 
 
 def _decode(content: bytes, path: Path, note: Note) -> str:
-    """Decode a text; without a mark and where it is no UTF-8, as the code page of Western Windows."""
+    """Decode a text by its byte order mark, as UTF-8, or else as the code page of Western Windows."""
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
     if encoding is None and b"\0" in content:
         # every second byte of plain letters is 0

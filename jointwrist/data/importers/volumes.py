@@ -1,4 +1,4 @@
-"""Masks in NIfTI files and in segmentations of 3D Slicer, beside the radiographs that they are of."""
+"""Import of masks in NIfTI files and in segmentations of 3D Slicer."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from jointwrist.errors import DataError
 def read_nifti(
     source: str | Path, images: str | Path | None = None, mapping: Mapping[str, str | None] | None = None, _: str = ""
 ) -> list[AnnotatedRadiograph]:
-    """Read a folder with a folder of bones, a stack of masks or a label map for each radiograph.
+    """Read a folder with a folder of bones, a stack of masks or a label map per radiograph.
 
-    Names, axes and numbers are those of `formats.nifti`. A radiograph is the picture with the name of the folder or
-    file without its ending. Where one has an erosion, the erosions of all are known.
+    Names, axes and numbers are those of `formats.nifti`. The radiograph has the name of the folder or file, with
+    another extension. If one has an erosion, all count as examined for erosions.
 
     Args:
         source: Folder.
         images: Folder of the radiographs; None takes `source`.
-        mapping: Bones of names or numbers that are none of ours, as from `importers.names.read_map`.
+        mapping: Bones of unknown names or numbers, as from `shapes.label_names.read_map`.
 
     Raises:
-        DataError: There are no such files, a name is no bone, or a radiograph is missing.
+        DataError: There are no such files, a name is unknown, or a radiograph is missing.
         MissingExtraError: nibabel is not installed.
     """
     source = Path(source)
@@ -50,7 +50,7 @@ def read_seg_nrrd(
 ) -> list[AnnotatedRadiograph]:
     """Read the segmentations of 3D Slicer in a folder, named as their radiographs.
 
-    Arguments and errors are those of `read_nifti`; the package is pynrrd.
+    Arguments and errors are those of `read_nifti`; it needs pynrrd.
     """
     source = Path(source)
     named = [
@@ -63,7 +63,7 @@ def read_seg_nrrd(
 
 @dataclass(frozen=True)
 class _StoredMask:
-    """One mask of a file of several, read when it is drawn."""
+    """One of several masks in a file, read when it is drawn."""
 
     format: str
     path: Path
@@ -77,7 +77,7 @@ class _StoredMask:
 
 @lru_cache(maxsize=1)
 def _read(kind: str, path: Path, size: tuple[int, int] | None) -> dict[str, np.ndarray]:
-    """Read the masks of a image by name, without empty ones; those of one image are asked for one after another."""
+    """Read the non-empty masks of a radiograph by name; cached, since they are requested one after another."""
     masks: dict[str, np.ndarray] = {}
     for name, mask in READERS[kind](path, size):
         if mask.any():
@@ -122,7 +122,7 @@ def _entries(source: Path) -> Sequence[Path]:
 
 
 def _image(folder: Path, stem: str, source: Path) -> Path:
-    """Find the picture of a name, whatever its ending."""
+    """Find the picture with a name and any extension."""
     endings = IMAGE_SUFFIXES - {".npy"}
     found = [path for path in sorted(folder.glob("*")) if path.stem == stem and path.suffix.lower() in endings]
     if not found:

@@ -13,17 +13,17 @@ import numpy as np
 
 from jointwrist.errors import DataError
 
-#: Largest annotation file; labelme keeps a copy of the image in it.
+#: Largest annotation file; those of labelme may embed the image.
 MAX_JSON_BYTES = 2**28
 
-#: Farthest that a point may lie from the image's corner, in pixels.
+#: Largest coordinate of a point, in pixels.
 MAX_COORDINATE = 1e6
 
 
 def beneath(folder: Path, name: str) -> Path | None:
-    """Return the path of a file in a folder, or None where an annotation's name leads out of it.
+    """Return the path of a file in a folder, or None if the name in an annotation leads out of it.
 
-    An annotation file may come from anyone: what it names must not be read from, and copied out of, any other place.
+    Annotation files are untrusted: the images they name must not be read, and copied, from elsewhere.
     """
     path = Path(os.path.abspath(folder / name.replace("\\", "/")))
     root = Path(os.path.abspath(folder))
@@ -34,7 +34,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read an annotation file.
 
     Raises:
-        DataError: The file is missing, too large, no valid JSON, or holds something other than an object.
+        DataError: The file is missing, too large, not valid JSON, or not a JSON object.
     """
     if path.is_dir():
         raise DataError(f"{path}: is a folder; give the JSON file in it")
@@ -55,7 +55,7 @@ def as_points(values: Any, where: str) -> np.ndarray:
     """Return [[x, y], ...] as (N, 2) float64.
 
     Raises:
-        DataError: These are not one or more pairs of numbers within bounds; the message begins with `where`.
+        DataError: The values are not pairs of numbers within bounds; the message begins with `where`.
     """
     try:
         points = np.array(values, np.float64)
@@ -67,10 +67,10 @@ def as_points(values: Any, where: str) -> np.ndarray:
 
 
 def in_pixels(points: np.ndarray, where: str) -> np.ndarray:
-    """Return points that outline a region.
+    """Return points that are in pixels.
 
     Raises:
-        DataError: They differ, but all lie within the first pixel: shares of the image's sides, no pixels.
+        DataError: All points lie within the first pixel: they are shares of the image's sides.
     """
     if len(points) and points.min() >= 0 and points.max() <= 1 and np.ptp(points, axis=0).any():
         raise DataError(f"{where}: its coordinates lie between 0 and 1, shares of the image's sides; export pixels")

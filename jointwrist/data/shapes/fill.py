@@ -1,4 +1,4 @@
-"""From polygons and run lengths to masks; x runs right, y down, pixel edges stand at whole numbers."""
+"""Rasterising polygons, discs and run lengths; x runs right, y down, pixel edges are at whole numbers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ def fill_polygon(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
     Args:
         points: (N, 2) x and y of the corners, in pixels.
-        size: Height and width of the mask; what lies beyond is cut off.
+        size: Height and width of the mask; parts beyond are cut off.
 
     Returns:
         (H, W) bool.
     """
     height, width = size
-    # where an edge crosses the line through a row's pixel centres, all pixels to its right change sides
+    # where an edge crosses the line through the pixel centres of a row, all pixels to its right flip
     flips = np.zeros((height, width + 1), np.int64)
     for (x0, y0), (x1, y1) in zip(points, np.roll(points, -1, axis=0), strict=True):
         if y0 == y1:
@@ -31,21 +31,21 @@ def fill_polygon(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def fill_through_centres(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Fill an outline whose whole numbers are pixel centres; centres on the outline belong to it.
+    """Fill an outline on a grid whose whole numbers are pixel centres; centres on the outline count as inside.
 
-    This restores what cv2.findContours traced, down to single pixels and lines, and what marching squares
-    (skimage.measure.find_contours) put half way between two centres.
+    This restores masks traced by cv2.findContours, down to single pixels and lines, and by marching squares
+    (skimage.measure.find_contours), which runs half way between centres.
 
     Args:
         points: (N, 2) x and y of the corners; at least one.
-        size: Height and width of the mask; what lies beyond is cut off.
+        size: Height and width of the mask; parts beyond are cut off.
 
     Returns:
         (H, W) bool.
     """
     mask = fill_polygon(points + 0.5, size)
     for start, end in zip(points, np.roll(points, -1, axis=0), strict=True):
-        # all places on the edge where its longer direction is at a whole number
+        # points on the edge at whole numbers of its longer direction
         along = int(np.abs(end - start).argmax())
         low, high = sorted((start[along], end[along]))
         places = np.arange(max(np.ceil(low), 0), min(np.floor(high), size[1 - along] - 1) + 1)
@@ -65,13 +65,15 @@ def fill_disc(centre: np.ndarray, radius: float, size: tuple[int, int]) -> np.nd
 
 
 def decode_run_lengths(counts: str | Sequence[int], size: tuple[int, int]) -> np.ndarray:
-    """Decode COCO's run lengths: column by column, first the pixels outside; as a list or in COCO's text form.
+    """Decode COCO's run lengths: column by column, beginning with background.
+
+    Not left to pycocotools: for runs that do not fill the mask, its version 2.0.11 returns uninitialised memory.
 
     Returns:
         (H, W) bool.
 
     Raises:
-        ValueError: The runs do not fill the mask, or the text is not such a form.
+        ValueError: The runs do not fill the mask exactly, or the text is malformed.
     """
     runs = np.asarray(_parse(counts) if isinstance(counts, str) else counts)
     height, width = size
@@ -81,7 +83,7 @@ def decode_run_lengths(counts: str | Sequence[int], size: tuple[int, int]) -> np
 
 
 def _parse(text: str) -> list[int]:
-    """Parse COCO's text form: 5-bit groups, low ones first; from the fourth number, differences to the last but one."""
+    """Parse COCO text: 5-bit groups, lowest first; from the fourth number on, differences to the last but one."""
     counts: list[int] = []
     value = shift = 0
     for character in text:

@@ -1,4 +1,4 @@
-"""What annotators call the bones and their erosions."""
+"""The bone or erosion that a label of an annotation means."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jointwrist.anatomy import BONE_NAMES, JOINTS, bone_index
 from jointwrist.config import read_yaml
 from jointwrist.errors import DataError
 
-#: Usual abbreviations, in the order of the bones; case does not matter.
+#: Usual abbreviations, in the order of the bones; matched in any case.
 ABBREVIATIONS: tuple[tuple[str, ...], ...] = (
     ("Cap",), ("Rad", "DR"), ("Uln", "DU"), ("Ham",), ("Lun",), ("Tri", "Triq", "Pis"), ("Sca",), ("Tzm",), ("Tzd",),
     ("MC1",), ("MC2",), ("MC3",), ("MC4",), ("MC5",),
@@ -22,11 +22,11 @@ _EROSION = re.compile(r"(^|[\s_-])erosions?([\s_-]of)?([\s_-]|$)", re.IGNORECASE
 
 
 class Meaning(NamedTuple):
-    """What a name stands for.
+    """The meaning of a label.
 
     Attributes:
-        bone: The bone that is drawn, or whose joint surface is eroded; None of an erosion wherever it lies.
-        erosion: Whether an erosion is drawn and not a bone.
+        bone: The bone, or the bone with the eroded joint surface; None for an erosion at any bone.
+        erosion: Whether the label means an erosion.
     """
 
     bone: int | None
@@ -34,11 +34,11 @@ class Meaning(NamedTuple):
 
 
 def read_map(path: Path) -> dict[str, str | None]:
-    """Read a YAML mapping of annotators' names to bones or erosions; null leaves what has that name out.
+    """Read a YAML mapping from label names to bones or erosions; labels mapped to null are ignored.
 
     Raises:
-        DataError: A value is neither.
-        ConfigError: The file is missing or no YAML mapping.
+        DataError: A value is neither a bone nor an erosion.
+        ConfigError: The file is missing or not a YAML mapping.
     """
     names: dict[str, str | None] = {}
     for name, bone in read_yaml(path).items():
@@ -49,20 +49,20 @@ def read_map(path: Path) -> dict[str, str | None]:
 
 
 def match_names(names: Iterable[str], mapping: Mapping[str, str | None], source: Path) -> dict[str, Meaning | None]:
-    """Find what every name stands for: by the mapping, else by the bone's name or abbreviation in any case.
+    """Find the meaning of every name: by the mapping, or by a bone's name or abbreviation in any case.
 
-    An erosion is `erosion` before or after the bone that bears the joint surface, or alone.
+    An erosion is `erosion` before or after the bone of the joint surface, or alone.
 
     Args:
-        names: Names as they stand in the annotations.
-        mapping: As from `read_map`; asked first, and exactly.
+        names: Names in the annotations.
+        mapping: As from `read_map`; takes precedence, matched exactly.
         source: The annotation file, for messages.
 
     Returns:
-        Meaning by name, None for those that the mapping leaves out.
+        Meaning by name, None for names that the mapping ignores.
 
     Raises:
-        DataError: Some names are of no bone; the message lists all of them.
+        DataError: Some names are unknown; the message lists all of them.
     """
     found: dict[str, Meaning | None] = {}
     unknown = []
@@ -83,7 +83,7 @@ def match_names(names: Iterable[str], mapping: Mapping[str, str | None], source:
 
 
 def names_erosion(names: Iterable[str], mapping: Mapping[str, str | None]) -> bool:
-    """Whether any name is that of an erosion."""
+    """Whether any name means an erosion."""
     return any(_EROSION.search(mapping.get(name, name) or "") for name in names)
 
 

@@ -1,4 +1,4 @@
-"""Whether outlines run along pixel edges or through pixel centres; tools differ, and files do not say."""
+"""Whether outlines run along pixel edges or through pixel centres: tools differ, and files do not state it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections import Counter
 import numpy as np
 
 CONVENTIONS = ("auto", "edges", "centres")
-#: Corners from which on an outline in the eight directions of a pixel grid is traced and not drawn by hand.
+#: Fewest corners of an outline along the pixel grid to count as traced by a program.
 _TRACED_CORNERS = 9
 
 
 class Convention:
-    """How the outlines of one file, or of one folder of files, count pixels.
+    """The convention of the outlines in one file or folder.
 
     `edges`: whole numbers are pixel edges, and a pixel belongs to an outline that goes round its centre. `centres`:
     whole numbers are pixel centres, and centres on the outline belong to it, as cv2.findContours traces masks. `auto`
-    decides for every outline; those that may be either follow most of the others.
+    decides for each outline; ambiguous ones follow the majority.
 
     Args:
         choice: One of `CONVENTIONS`.
@@ -29,7 +29,7 @@ class Convention:
         self._votes: Counter[bool | None] = Counter()
 
     def count(self, points: np.ndarray) -> None:
-        """Let an outline count among the others."""
+        """Count an outline towards the majority."""
         self._votes[runs_through_centres(points)] += 1
 
     def through_centres(self, points: np.ndarray) -> bool:
@@ -41,17 +41,18 @@ class Convention:
 
 
 def runs_through_centres(points: np.ndarray) -> bool | None:
-    """Recognise an outline that a program traced through pixel centres, or half way between them.
+    """Detect an outline that a program traced through pixel centres, or half way between them.
 
-    A trace of a mask's border pixels has whole coordinates and goes in the eight directions of the grid; only where it
-    is a rectangle does it never go diagonally. A trace of a mask's edges never does. Marching squares cross every line
-    between two centres half way, so that their straight runs stand at halves; counted from the edges, at whole numbers.
+    A trace of a mask's border pixels has whole coordinates and runs in the eight directions of the grid; unless it is a
+    rectangle, some steps are diagonal, which those along pixel edges never are. Marching squares cross the lines
+    between centres half way, so their straight runs lie at halves if counted from centres, at whole numbers if from
+    edges.
 
     Args:
         points: (N, 2) x and y of the corners.
 
     Returns:
-        True, False, or None for an outline that may be either.
+        True, False, or None if ambiguous.
     """
     corners = _corners(points)
     steps = np.abs(np.roll(corners, -1, axis=0) - corners)
@@ -68,13 +69,13 @@ def runs_through_centres(points: np.ndarray) -> bool | None:
     dense = np.abs(np.roll(points, -1, axis=0) - points).max() <= 1
     if not (traced and dense and crossings.all() and straight.any()):
         return False
-    # the coordinate that stays the same along each straight run
+    # the coordinate that is constant along each straight run
     still = halves[straight][steps[straight] == 0]
     return bool(still.all())
 
 
 def _corners(points: np.ndarray) -> np.ndarray:
-    """Leave out points that repeat the one before, and those on a straight line between their neighbours."""
+    """Remove repeated points, and points on a straight line between their neighbours."""
     points = points[np.any(points != np.roll(points, 1, axis=0), axis=1)] if len(points) > 1 else points
     if len(points) < 3:
         return points

@@ -1,4 +1,4 @@
-"""Regions that somebody drew, and what they cover of an image."""
+"""Drawn regions, made of polygons, discs, patches and run lengths, and their masks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from jointwrist.data.shapes.outline_convention import Convention
 from jointwrist.errors import DataError
 
 Size = tuple[int, int]
-#: Takes a remark for the user.
+#: Called with a remark for the user.
 Note = Callable[[str], None]
-#: How far a region may reach beyond its image without a remark, in pixels: tools let go of the pointer there.
+#: How far a region may reach beyond the image without a remark, in pixels: tools allow that much.
 _MARGIN = 1.0
 
 
@@ -74,7 +74,7 @@ class Disc:
 
 @dataclass(frozen=True)
 class Patch:
-    """A mask of a part of the image, whose upper left pixel lies at a column and a row of it."""
+    """A mask of part of the image, with the position of its upper left pixel."""
 
     mask: np.ndarray
     column: int
@@ -88,7 +88,7 @@ class Patch:
         return _bounds(np.stack([x, y], axis=1)) + origin + [[0, 0], [1, 1]] if len(y) else None
 
     def draw(self, size: Size) -> np.ndarray:
-        """Lay the patch on the image; what lies beyond is cut off."""
+        """Place the patch on the image; parts beyond are cut off."""
         whole = np.zeros(size, bool)
         (height, width), (row, column) = self.mask.shape, (self.row, self.column)
         top, bottom = np.clip([row, row + height], 0, size[0])
@@ -99,7 +99,7 @@ class Patch:
 
 @dataclass(frozen=True)
 class Runs:
-    """COCO's run lengths, of an image of a height and a width."""
+    """COCO's run lengths for an image of a height and width."""
 
     counts: str | list[int]
     size: Size | None
@@ -110,7 +110,7 @@ class Runs:
         """Decode the runs.
 
         Raises:
-            DataError: They are damaged, or of another size.
+            DataError: The runs are damaged, or of another size.
         """
         if self.size != size:
             raise DataError(
@@ -123,11 +123,11 @@ class Runs:
 
 
 class Drawing(NamedTuple):
-    """What a region covers.
+    """The mask of a region.
 
     Attributes:
         mask: (H, W) bool.
-        lacking: A sentence for each part that covers nothing.
+        lacking: A sentence for each part that covers no pixel.
         remarks: A sentence for each part that was cut off.
     """
 
@@ -138,7 +138,7 @@ class Drawing(NamedTuple):
 
 @dataclass(frozen=True)
 class Region:
-    """One or several parts that add up; `where` names file and annotation in messages."""
+    """The union of one or several parts; `where` names file and annotation in messages."""
 
     where: str
     parts: Sequence[Part]
@@ -151,7 +151,9 @@ class Region:
         """
         drawing = Drawing(np.zeros(size, bool), [], [])
         if not self.parts:
-            drawing.lacking.append(f"{self.where}: has no outline, neither polygons nor run lengths; a box is no mask")
+            drawing.lacking.append(
+                f"{self.where}: has no outline, neither polygons nor run lengths; a box is not a mask"
+            )
         for number, part in enumerate(self.parts, 1):
             where = self.where if len(self.parts) == 1 else f"{self.where}, part {number}"
             mask, bounds = part.draw(size), part.bounds
@@ -164,12 +166,12 @@ class Region:
 
 
 def combine(regions: Sequence[Region], size: Size, note: Note) -> np.ndarray:
-    """Draw regions that add up: (H, W) bool.
+    """Draw the union of regions: (H, W) bool.
 
-    A part that covers nothing is left out with a note if another one covers something.
+    A part that covers no pixel is skipped with a note if another one does.
 
     Raises:
-        DataError: Nothing is covered, or a region cannot be drawn.
+        DataError: No pixel is covered, or a region cannot be drawn.
     """
     drawings = [region.draw(size) for region in regions]
     mask = np.any([drawing.mask for drawing in drawings], axis=0)

@@ -1,4 +1,4 @@
-"""Outlines that a person can drag and that lose no pixel."""
+"""Tracing masks as polygons with few, draggable corners that reproduce every pixel."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from scipy import ndimage
 
 from jointwrist.data.shapes.fill import fill_polygon
 
-#: Farthest that an outline may be moved, in pixels. It runs halfway between the centres of pixels inside and outside,
-#: at most cutting off a corner at 0.354 px from a centre; a shift below that passes no centre.
+#: Largest shift of an outline in simplification, in pixels. It runs halfway between pixel centres inside and outside,
+#: and cuts corners at 0.354 px from a centre; smaller shifts cross no centre.
 _SLACK = 0.35
 
 
 def exact_polygons(mask: np.ndarray) -> list[np.ndarray] | None:
-    """Outline a mask by one polygon a piece, with as few corners as keep every pixel.
+    """Outline each connected piece of a mask by a polygon with as few corners as reproduce every pixel.
 
     Args:
         mask: (H, W) bool.
 
     Returns:
         (N, 2) x, y of the corners, the upper left corner of the image at 0, 0: a pixel belongs to the mask where its
-        centre (column + 0.5, row + 0.5) lies inside. None where polygons cannot say it: a piece has a hole.
+        centre (column + 0.5, row + 0.5) lies inside. None if a piece has a hole.
     """
     from contourpy import contour_generator
 
