@@ -10,7 +10,7 @@ LAUNCH_FLAGS ?= --num_processes 1 --num_machines 1 --mixed_precision no --dynamo
 	--num_cpu_threads_per_process $(shell getconf _NPROCESSORS_ONLN)
 endif
 
-.PHONY: run test test-trust test-oldest fuzz audit weights speed docs lint format clean
+.PHONY: run test test-trust test-oldest fuzz audit interop weights speed docs lint format clean
 
 run: $(VENV)/.installed-run
 	$(BIN)/accelerate launch $(LAUNCH_FLAGS) benchmarks/run_all.py $(ARGS)
@@ -78,6 +78,10 @@ audit: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/audited.txt
 	$(BIN)/pip-audit --strict --no-deps --disable-pip -r $(VENV)/audited.txt $(ARGS)
+
+# Which tools read which outputs: docs/reference/what-opens-where.md. Installs pinned tools into a temporary folder.
+interop: $(VENV)/.installed-dev
+	PYTHONPATH=tests $(BIN)/python -m interop.table
 
 speed: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/speed.py all

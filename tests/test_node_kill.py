@@ -87,6 +87,7 @@ def check(sent, acknowledged, archive):
     assert archive.radiographs() == sent
 
 
+@pytest.mark.trust
 @pytest.mark.timeout(300)
 def test_killed_three_times_every_result_arrives_once(processes, tmp_path):
     check(*storm(processes, tmp_path, count=12, senders=2, kills=3, stops=1))

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
-import time
-import urllib.request
 
 import numpy as np
 import programs
@@ -13,6 +10,7 @@ import pydicom
 import pytest
 from dicom_files import save
 from node_peers import discs, free_port, radiograph, running, wait_for
+from orthanc import Orthanc
 from PIL import Image
 
 from jointwrist.data.load import load_radiograph
@@ -21,51 +19,6 @@ from jointwrist.outputs.dicom_objects import BUILDERS
 from jointwrist.outputs.dicom_source import save_dataset
 
 pytest.importorskip("pynetdicom", reason="the extra `node` is not installed")
-PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
-
-
-class Orthanc:
-    """Debian's Orthanc on free ports of this machine."""
-
-    def __init__(self, folder):
-        self.http, self.dicom = free_port(), free_port()
-        settings = {
-            "Name": "test", "StorageDirectory": str(folder / "db"), "IndexDirectory": str(folder / "db"),
-            "HttpPort": self.http, "DicomPort": self.dicom, "DicomAet": "ORTHANC", "RemoteAccessAllowed": False,
-            "AuthenticationEnabled": False, "DicomAlwaysAllowEcho": True, "DicomAlwaysAllowStore": True,
-            "DicomAlwaysAllowFind": True, "DicomCheckCalledAet": False, "Plugins": [PLUGIN],
-            "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "Host": f"127.0.0.1:{self.http}", "Ssl": False},
-        }  # fmt: skip
-        (folder / "orthanc.json").write_text(json.dumps(settings))
-        with (folder / "orthanc.log").open("w") as log:
-            self.process = subprocess.Popen(
-                [programs.need("Orthanc", "orthanc"), folder / "orthanc.json"], stdout=log, stderr=log
-            )
-        deadline = time.monotonic() + 60
-        while not self.answers():
-            assert self.process.poll() is None and time.monotonic() < deadline, (folder / "orthanc.log").read_text()
-            time.sleep(0.2)
-
-    def answers(self) -> bool:
-        try:
-            self.get("/system")
-        except OSError:
-            return False
-        return True
-
-    def get(self, path: str, accept: str = "application/json") -> bytes:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", headers={"Accept": accept})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return answer.read()
-
-    def instances(self, study_uid: str) -> dict[str, str]:
-        """Orthanc's number of each instance of a study, by its modality."""
-        found = {}
-        for series in json.loads(self.get("/series?expand")):
-            study = json.loads(self.get(f"/studies/{series['ParentStudy']}"))
-            if study["MainDicomTags"]["StudyInstanceUID"] == study_uid:
-                found[series["MainDicomTags"]["Modality"]] = series["Instances"][0]
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +26,7 @@ def orthanc(tmp_path_factory):
     programs.need("Orthanc", "orthanc")
     archive = Orthanc(tmp_path_factory.mktemp("orthanc"))
     yield archive
-    archive.process.kill()
-    archive.process.wait()
+    archive.stop()
 
 
 @pytest.fixture(params=["dimse", "stow"])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("jointwrist.node")
 #: Statuses of C-STORE (PS3.4, B.2.3).
-STORED, OUT_OF_RESOURCES = 0x0000, 0xA700
+STORED, OUT_OF_RESOURCES, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xC000
 
 
 class Receiver:
@@ -83,6 +83,9 @@ class Receiver:
     def _keep(self, event: Event) -> int:
         self._received[id(event.assoc)] = 0
         uid = str(event.request.AffectedSOPInstanceUID)
+        if not event.request.DataSet or not event.request.DataSet.getbuffer().nbytes:
+            LOG.error("an object without data was refused")
+            return NOT_UNDERSTOOD
         try:
             new = self.store.receive(uid, event.encoded_dataset())
         except (FullError, OSError) as error:

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Mapping
 
 from jointwrist.errors import DataError, StorageError
@@ -105,13 +106,25 @@ class Node:
                 sender.join(max(deadline - time.monotonic(), 0))
 
 
-def serve(config: NodeConfig) -> int:
-    """Run a node until SIGTERM or Ctrl-C."""
+def start_log() -> None:
+    """Log to stderr what happens, and nothing that a peer or a header says."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     LOG.setLevel(logging.INFO)
-    # these log UIDs and what peers send, names of patients among it
+    # messages of these libraries quote UIDs and what peers send, names of patients among it
     for name in ("pynetdicom", "pydicom", "highdicom", "dicomweb_client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+        warnings.filterwarnings("ignore", module=name)
+    threading.excepthook = _log_type
+
+
+def _log_type(arguments: threading.ExceptHookArgs) -> None:
+    """Log that a thread ended with an exception, whose message may hold what a peer sent."""
+    LOG.error("%s ended a thread", arguments.exc_type.__name__)
+
+
+def serve(config: NodeConfig) -> int:
+    """Run a node until SIGTERM or Ctrl-C."""
+    start_log()
     node = Node(config)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: node.stop())

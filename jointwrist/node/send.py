@@ -61,10 +61,16 @@ class Sender(threading.Thread):
                 self.send_all()
                 pause = 0.0
             except UnreachableError as error:
-                pause = min(max(2 * pause, self.pause[0]), self.pause[1])
-                LOG.warning("%s: %s; tried again in %g s", self.peer.name, error, pause)
+                pause = self._longer(pause, str(error))
+            except Exception as error:  # whatever happens, results go on waiting and are tried again
+                pause = self._longer(pause, f"sending failed with {type(error).__name__}")
             # new results do not cut the pause of a peer that is away short
             (self._stop_asked if pause else self._news).wait(pause or 1.0)
+
+    def _longer(self, pause: float, reason: str) -> float:
+        pause = min(max(2 * pause, self.pause[0]), self.pause[1])
+        LOG.warning("%s: %s; next attempt in %g s", self.peer.name, reason, pause)
+        return pause
 
     def send_all(self) -> None:
         """Send all that waits for the peer now.
@@ -106,6 +112,8 @@ def _store(peer: PeerConfig, files: list[Path], called_from: str) -> Iterator[tu
             except ValueError:  # the peer accepted no context for this class
                 yield file, False
                 continue
+            except RuntimeError:  # the association ended between two objects
+                status = None
             if status is None:
                 raise UnreachableError("broke off")
             if status == 0x0000 or 0xB000 <= status <= 0xBFFF:

@@ -1,0 +1,99 @@
+"""Bad associations, objects and requests: a DICOM node goes on serving, and keeps nothing of them that is no object."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+from node_peers import Archive, discs, free_port, radiograph, running, send, wait_for
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
+from strangers import NOTED, STRANGERS
+
+from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig
+
+pytestmark = pytest.mark.trust
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A node that takes objects of up to 1 MiB from one title, and its archive."""
+    with Archive() as archive:
+        config = NodeConfig(
+            str(tmp_path_factory.mktemp("node")), (archive.peer,),
+            DicomConfig(port=free_port(), allowed=("MODALITY",), associations=8, idle_s=1.0),
+            HttpConfig(port=free_port()), object_mb=1, retry_s=0.2, longest_retry_s=0.5,
+        )  # fmt: skip
+        with running(config, discs()) as node:
+            yield node, archive
+
+
+def echoes(node) -> bool:
+    entity = AE(ae_title="MODALITY")
+    entity.add_requested_context(Verification)
+    association = entity.associate("127.0.0.1", node.receiver.port, ae_title="JOINTWRIST")
+    if not association.is_established:
+        return False
+    answer = association.send_c_echo()
+    association.release()
+    return answer.get("Status") == 0
+
+
+TALK = """
+import sys
+sys.path[:0] = [{tests!r}]
+from node_peers import discs, free_port, radiograph, running, wait_for
+from strangers import STRANGERS, body, store
+from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig, PeerConfig
+from jointwrist.node.run import start_log
+start_log()
+peer = PeerConfig("p", "P", "127.0.0.1", free_port())
+config = NodeConfig({folder!r}, (peer,), DicomConfig(port=free_port()), HttpConfig(port=free_port()))
+with running(config, discs()) as node:
+    values = dict(PatientBirthDate="SECRET", PatientAge="SECRET", PatientName="SECRET" * 20)
+    for uid in ("1.SECRET", "1.SECRET" * 20, "1.2"):
+        store(node, body(radiograph(size=64, **values)), uid=uid)
+    STRANGERS["a_command_without_a_field"](node)
+    wait_for(lambda: node.worker.counts["predicted"] == 2)
+"""
+
+
+def test_the_log_quotes_nothing_that_a_peer_sends(tmp_path):
+    """Without `start_log`, pydicom and pynetdicom do quote it."""
+    script = TALK.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert "received a radiograph" in run.stderr
+    assert "SECRET" not in run.stderr + run.stdout
+
+
+def test_there_are_enough_of_them():
+    assert len(STRANGERS) >= 60 and NOTED < STRANGERS.keys()
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+def test_it_goes_on_serving(name, served):
+    node, _ = served
+    status = STRANGERS[name](node)
+    if name in NOTED:
+        assert status == 0x0000
+    wait_for(lambda: echoes(node))  # connections that say nothing hold their places for a second
+    with urllib.request.urlopen(f"http://127.0.0.1:{node.config.http.port}/health", timeout=10) as answer:
+        assert json.loads(answer.read())["status"] == "ok"
+
+
+def test_after_all_of_them_it_works_as_before(served):
+    """Runs last: what was kept has a record with a reason, nothing failed, and memory stayed bounded."""
+    node, archive = served
+    good = radiograph()
+    assert send(node.receiver.port, [good]) == [0]
+    wait_for(lambda: archive.radiographs().count(good.SOPInstanceUID) == 1 and node.store.waiting() == 0)
+    assert node.worker.counts == {"predicted": 2, "noted": len(NOTED), "failed": 0}
+    folder = node.store.folder
+    assert not [*(folder / "films").iterdir(), *(folder / "arriving").iterdir()]
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 3 << 20, "3 GiB, torch and this test among them"
