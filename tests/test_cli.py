@@ -182,10 +182,13 @@ def test_train_evaluate_and_predict(dataset, tmp_path, capsys):
     second.write_text("image_size: 32\noptim: {epochs: 2}\n")
     settings = ["-c", str(first), "--config", str(second), "--set", "optim.epochs=1"]
     assert main(["train", "jointwrist_tiny", "--data", str(dataset), "-o", str(run), *settings]) == 0
-    trained = read_weights(run / "best.safetensors")[1]["config"]
+    info = read_weights(run / "best.safetensors")[1]
+    trained = info["config"]
     assert (trained["image_size"], trained["optim"]["batch_size"], trained["optim"]["epochs"]) == (32, 4, 1)
     header, *epochs = (run / "history.csv").read_text().splitlines()
     assert header.startswith("epoch,lr,train_") and len(epochs) == 1 and epochs[0].startswith("0,")
+    card = (run / "README.md").read_text(encoding="utf-8")
+    assert f"{info['training']['wrists']} phantom wrists, not one real radiograph" in card and "| Epoch | 1 |" in card
     assert main(["evaluate", str(run), "--data", str(dataset), "-o", str(rows)]) == 0
     assert {path.name for path in rows.iterdir()} == {"segmentation.csv", "erosion.csv"}
     capsys.readouterr()

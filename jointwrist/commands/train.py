@@ -43,7 +43,7 @@ def train(arguments: argparse.Namespace) -> int:
     """Train one model."""
     from jointwrist.config import merge_trees, parse_overrides, read_yaml
     from jointwrist.engine.renamed_keys import current_keys
-    from jointwrist.engine.train import HISTORY
+    from jointwrist.engine.train import CARD, HISTORY
     from jointwrist.engine.train import train as train_model
 
     model = known_model(arguments.model).name
@@ -60,5 +60,6 @@ def train(arguments: argparse.Namespace) -> int:
     )
     if is_main_process():
         print(f"figures of every epoch: {arguments.out / HISTORY}")
+        print(f"model card: {arguments.out / CARD}")
         print(f"best weights: {trained.weights}")
     return 0

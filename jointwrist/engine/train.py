@@ -12,22 +12,28 @@ import pandas as pd
 from torch import nn
 
 from jointwrist.config import ConfigError, build
+from jointwrist.data.dataset.layout import TRUTH
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.calibration import calibrate
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.renamed_keys import current_keys
+from jointwrist.engine.run_cases import choose_cases
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.session import open_accelerator, tracked
 from jointwrist.engine.stop import graceful_stop
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import BEST, Trainer
-from jointwrist.files import check_writable, write_frame
+from jointwrist.engine.training_record import training_record, validation_record
+from jointwrist.files import check_writable, write_frame, write_text
 from jointwrist.registry import model_spec
 from jointwrist.weights.checkpoint import save_weights
+from jointwrist.weights.model_card import model_card
 
 LOG = logging.getLogger(__name__)
 #: Figures of every epoch, in the folder of a run.
 HISTORY = "history.csv"
+#: Model card of the weights, in the folder of a run; the hub shows a file of this name.
+CARD = "README.md"
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ def train(
     Args:
         model: Registry name; `jointwrist.list_models()` names all.
         data: Folder in the released layout; its splits train and val are used.
-        out: Folder for weights, state and history.
+        out: Folder for weights, model card, state and history.
         config: Values of `RunConfig` that differ from its defaults, such as `{"optim": {"epochs": 5}}`.
         tracker: One of accelerate's trackers ("tensorboard", "wandb", "mlflow", ...), or None.
         deterministic: Repeat a training bit by bit; an operation that cannot raises a `RuntimeError` that names it.
@@ -84,7 +90,8 @@ def train(
     folder, splits = Path(out), ("train", "val")
     check_writable(folder)
     accelerator = open_accelerator(run.precision, tracker, folder, deterministic)
-    run_data = load_run_data(run, RamW600.open(Path(data), splits=splits), splits)
+    dataset = RamW600.open(Path(data), splits=splits)
+    run_data = load_run_data(run, dataset, splits)
     task = build_task(run, run_data.prior)
     if accelerator.is_main_process:
         for note in run_data.notes:
@@ -103,7 +110,14 @@ def train(
     thresholds = calibrate(accelerator, trained, run_data.val, task)
     history = pd.DataFrame(trainer.history)
     if accelerator.is_main_process:
-        save_weights(folder / BEST, trained, trainer.info(thresholds))
+        cases, _ = choose_cases(run, dataset, ("train",))
+        info = {
+            **trainer.info(thresholds),
+            "training": training_record(cases["train"], phantom=(dataset.root / TRUTH).is_dir()),
+            "validation": validation_record(trainer.history),
+        }
+        save_weights(folder / BEST, trained, info)
+        write_text(folder / CARD, model_card(info, "path/to/this/folder"))
         write_frame(folder / HISTORY, history)
     accelerator.end_training()
     return TrainedModel(trained, folder / BEST, thresholds, history)

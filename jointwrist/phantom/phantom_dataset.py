@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -20,6 +20,7 @@ from jointwrist.data.sample import WristSample, unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.files import write_text
 from jointwrist.phantom.cohort import CohortEntry, Parts, cohort_entry
+from jointwrist.phantom.data_sheet import data_sheet
 from jointwrist.phantom.phantom_config import PhantomConfig
 from jointwrist.phantom.wrist import make_wrist
 
@@ -44,7 +45,7 @@ def write_phantom(
 
     Files that are there already are kept, so that an interrupted call goes on where it stopped. Every split of both
     tasks holds a wrist from 9 wrists up. Beside the released folders stands `PhantomTruth/<id>.npz` with `eroded`
-    (H, W) uint8 and `healthy` (H, W) uint16, bit maps in radiograph orientation.
+    (H, W) uint8 and `healthy` (H, W) uint16, bit maps in radiograph orientation, and `README.md`, the data sheet.
 
     Args:
         root: Folder to write to.
@@ -68,7 +69,7 @@ def write_phantom(
         raise ValueError(f"the parts hold {parts.wrists} wrists, not {wrists}")
     root = Path(root)
     config = replace(config or PhantomConfig(), size=size)
-    _check_recipe(root, seed, config, parts)
+    recipe = _checked_recipe(root, seed, config, parts)
     workers = min(workers or os.cpu_count() or 1, wrists)
     jobs = [WristJob(root, index, seed, config, parts) for index in range(wrists)]
     missing = [job for job in jobs if not job.truth_file.exists()]
@@ -87,6 +88,8 @@ def write_phantom(
     writer.write_boxes(scored, areas=True)
     columns = [*_METADATA, *(f"{column}_{side}" for side in "LR" for column in METADATA_JOINT_COLUMNS)]
     writer.write_metadata(columns, _metadata_rows(written, seed))
+    sheet = data_sheet(recipe, [job.entry for job in jobs], [wrist.scores for wrist in scored])
+    write_text(root / "README.md", sheet)
     return root
 
 
@@ -123,7 +126,12 @@ def radiograph_size(index: int, size: int) -> int:
     return {5: 650, 12: 720}.get(index % 16, size) if size == 600 else size
 
 
-def _check_recipe(root: Path, seed: int, config: PhantomConfig, parts: Parts | None) -> None:
+def _checked_recipe(root: Path, seed: int, config: PhantomConfig, parts: Parts | None) -> dict[str, Any]:
+    """Return what the wrists are made from, written beside them before the first one.
+
+    Raises:
+        DataError: The folder holds wrists made from something else.
+    """
     recipe = json.loads(json.dumps({"seed": seed, **asdict(config), **({"parts": asdict(parts)} if parts else {})}))
     path = root / TRUTH / _RECIPE
     if path.exists():
@@ -131,8 +139,9 @@ def _check_recipe(root: Path, seed: int, config: PhantomConfig, parts: Parts | N
         found = {**asdict(PhantomConfig()), **json.loads(path.read_text(encoding="utf-8"))}
         if found != recipe:
             raise DataError(f"{path} describes another phantom (seed, configuration or parts); write to another folder")
-        return
-    write_text(path, json.dumps(recipe, indent=1))
+    else:
+        write_text(path, json.dumps(recipe, indent=1))
+    return recipe
 
 
 def _write_wrist(job: WristJob) -> None:

@@ -20,6 +20,8 @@ _LICENCES = {"Apache-2.0": "apache-2.0", "BSD-2-Clause": "bsd-2-clause", "MIT": 
 _PIPELINES = {"joint": "image-segmentation", "segmentation": "image-segmentation", "erosion": "image-classification"}
 #: Folder of the weights that come with the package, and of their card.
 _HERE = Path(__file__).parent
+#: What `jointwrist train` writes of its data.
+_COUNTS = {"phantom", "wrists", "masks", "scores", "patients", "joints", "eroded"}
 _PURPOSES = {
     "joint": "14 bone masks and the erosion of six joint surfaces (Sharp/van der Heijde) of a wrist radiograph.",
     "segmentation": "14 overlapping bone masks of a wrist radiograph.",
@@ -109,7 +111,7 @@ Written by jointwrist {__version__}.
 
 It knows one projection (posteroanterior) of one hand, whole and in the image, of adults. Whatever it was trained on
 decides how far it carries: look at the masks before you believe a score, and test it on your own radiographs.
-
+{_phantom_limit(info)}
 ## Licence
 
 The architecture is under {spec.licence}. The weights are under the terms of whoever trained them, and of the data that
@@ -151,7 +153,7 @@ def _facts(spec: ModelSpec, info: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts += [(f"Threshold: {name}", f"{value:.4g}") for name, value in sorted(info.get("thresholds", {}).items())]
     if "epochs" in info:
         facts.append(("Epochs", str(info["epochs"])))
-    config = info.get("config", {})
+    config = _mapping(info, "config")
     if "seed" in config:
         facts.append(("Seed", str(config["seed"])))
     if "protocol" in config:
@@ -162,15 +164,16 @@ def _facts(spec: ModelSpec, info: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a run that its outcome owes most to."""
-    optim = config.get("optim", {})
+    optim = _mapping(config, "optim")
     return {f"optim.{key}": optim[key] for key in ("lr", "batch_size", "weight_decay", "ema") if key in optim}
 
 
 def _seen(info: Mapping[str, Any]) -> str:
     """Say whose radiographs the weights were trained on, as far as the file knows."""
-    said = [_stream(info.get("config", {}).get("stream", {})) or _folder(info)]
-    if info.get("config", {}).get("start"):
-        said.append("Training went on from other weights; what they have seen is seen here as well.")
+    config = _mapping(info, "config")
+    said = [_stream(_mapping(config, "stream")) or _folder(info)]
+    if config.get("start"):
+        said.append("Training went on from other weights; what those have seen is seen here as well.")
     if inherited := info.get("inherited"):
         patients = sum(len(record["hashes"]) for record in inherited)
         said.append(f"Networks that it builds on were trained on {_count(patients, 'patient')}.")
@@ -181,35 +184,63 @@ def _stream(stream: Mapping[str, Any]) -> str:
     """Say which phantoms were made on the fly, if any."""
     if not stream.get("wrists"):
         return ""
-    options = ", ".join(f"{key} {value}" for key, value in sorted(stream.get("options", {}).items()))
+    options = ", ".join(f"{key} {value}" for key, value in sorted(_mapping(stream, "options").items()))
     return (
         f"Phantom wrists made on the fly, {stream['wrists']} per epoch, seed {stream.get('seed')}"
         f" ({options or 'default distribution'}): no real radiograph, and no erosion that a person has scored."
     )
 
 
-def _folder(info: Mapping[str, Any]) -> str:
-    training, patients = info.get("training"), info.get("patients")
-    if not training:
-        whom = f" They were of {_count(len(patients['hashes']), 'patient')}." if patients else ""
-        return f"The file does not say which radiographs, or whether they were real.{whom}"
-    kind = "phantom wrists, no real radiograph" if training["phantom"] else "radiographs of a data set"
+def _phantom_limit(info: Mapping[str, Any]) -> str:
+    """Say what training on phantoms alone leaves open."""
+    stream = _mapping(_mapping(info, "config"), "stream").get("wrists")
+    if not stream and not _mapping(info, "training").get("phantom"):
+        return ""
     return (
-        f"{training['wrists']} {kind}: {training['masks']} with bone masks, {training['scores']} with erosion scores,"
-        f" of {_count(training['patients'], 'patient')}. {training['eroded']} of {training['joints']} scored joint"
+        "\nThis training saw phantoms alone. What the network says of erosions on real radiographs means nothing until"
+        " that was measured.\n"
+    )
+
+
+def _folder(info: Mapping[str, Any]) -> str:
+    training = _mapping(info, "training")
+    if not training.keys() >= _COUNTS:
+        whom = f" They are of {_count(len(info['patients']['hashes']), 'patient')}." if "patients" in info else ""
+        return f"The file does not say which radiographs, or whether they were real.{whom}"
+    kind = "phantom wrists, not one real radiograph among them" if training["phantom"] else "radiographs of a data set"
+    scores = "phantoms' own scores" if training["phantom"] else "erosion scores"
+    return (
+        f"{training['wrists']} {kind}: {training['masks']} with bone masks, {training['scores']} with {scores}, of"
+        f" {_count(training['patients'], 'patient')}. {training['eroded']} of {training['joints']} scored joint"
         " surfaces were eroded."
     )
 
 
 def _measured(info: Mapping[str, Any]) -> str:
-    figures = info.get("validation")
-    if not figures:
+    names = {
+        "dsc": "DSC, mean over bones and wrists",
+        "nsd": "NSD, tolerance 2 px, mean over bones and wrists",
+        "loss": "Loss",
+        "epoch": "Epoch",
+    }
+    figures = _mapping(info, "validation")
+    rows = [(text, f"{figures[name]:.4g}") for name, text in names.items() if _number(figures.get(name))]
+    if not rows:
         return "The file holds no figures: `jointwrist evaluate` measures it on a data set."
-    rows = [(name, f"{value:.4g}") for name, value in figures.items() if math.isfinite(value)]
     return (
-        "On the validation split, by which the epoch and the thresholds were chosen, so better than on radiographs that"
-        f" nothing was chosen by:\n\n{_table(rows)}"
+        "On the validation split, by which the epoch and the thresholds were chosen: expect less on radiographs that"
+        f" nothing was chosen by.\n\n{_table(rows)}\n\n`jointwrist evaluate` measures it on other data."
     )
+
+
+def _mapping(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return a part of what a file says, which may come from anybody: empty where it is no mapping."""
+    part = tree.get(key)
+    return part if isinstance(part, Mapping) else {}
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _count(number: int, what: str) -> str:
