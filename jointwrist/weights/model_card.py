@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ _CITATION = """If you use this model, please cite the software and the RAM-W600 
 def file_card(path: Path, name: str) -> str:
     """Return the model card of a weight file: of the weights that come with the package, the one that lies beside them.
 
+    Its links into the repository become plain text.
+
     Args:
         path: Weight file.
         name: As for `model_card`.
@@ -58,7 +61,7 @@ def file_card(path: Path, name: str) -> str:
         DataError: The file cannot be read.
     """
     if path.parent == _HERE:
-        return (_HERE / "README.md").read_text(encoding="utf-8")
+        return re.sub(r"\[([^]]+)\]\(\.\./[^)]*\)", r"\1", (_HERE / "README.md").read_text(encoding="utf-8"))
     info = read_info(path)
     if info is None:
         raise DataError(f"{path}: holds no jointwrist model; convert it with `jointwrist models convert`")
