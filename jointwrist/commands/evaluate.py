@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jointwrist.commands.evaluate_predictions import add_arguments, evaluate_predictions
+from jointwrist.commands.evaluation_means import means
 from jointwrist.commands.shared import (
     OldName,
     UsageError,
@@ -119,26 +120,3 @@ def _write(tables: dict[str, DataFrame], out: Path) -> None:
     for name, frame in tables.items():
         write_frame(out / f"{name}.csv", frame)
         print(f"{out / name}.csv: {frame['case'].nunique()} wrists, {means(name, frame)}")
-
-
-def means(table: str, frame: DataFrame) -> str:
-    """Mean figures of per-case rows, for a person to glance at."""
-    from jointwrist.metrics.segmentation_results import TOLERANCE_MM
-
-    if table == "segmentation":
-        bones = frame[frame["kind"] == "bone"]
-        figures = [f"{key.upper()} {100 * bones[key].mean():.2f} %" for key in ("dsc", "nsd", "voe")]
-        if "nsd_mm" in bones:
-            figures.append(f"NSD at {TOLERANCE_MM} mm {100 * bones['nsd_mm'].mean():.2f} %")
-        return ", ".join(figures)
-    from jointwrist.anatomy import JOINT_NAMES
-    from jointwrist.metrics.erosion import calibration_error, erosion_metrics
-
-    joint = frame["joint"].map(JOINT_NAMES.index)
-    columns = (column.to_numpy() for column in (frame["score"], frame["probability"], frame["predicted"], joint))
-    pooled = erosion_metrics(*columns).loc["pooled"]
-    error = calibration_error(frame["score"].to_numpy() > 0, frame["probability"].to_numpy())
-    return (
-        f"AUROC {pooled['AUROC']:.3f}, balanced accuracy {100 * pooled['BACC']:.2f} %, F1 {100 * pooled['F1']:.2f} %,"
-        f" calibration error {100 * error:.2f} %"
-    )

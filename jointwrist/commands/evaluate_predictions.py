@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jointwrist.commands.evaluation_means import means
 from jointwrist.commands.shared import complain
 from jointwrist.errors import DataError
 
@@ -125,7 +126,6 @@ def _write(
     """Write rows as CSV, and return a line with their means."""
     import pandas as pd
 
-    from jointwrist.commands.evaluate import means
     from jointwrist.engine.case_results import CASE_KEYS
     from jointwrist.files import atomic
 

@@ -1,0 +1,31 @@
+"""Means of per-case results in one line, for the commands that evaluate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def means(table: str, frame: DataFrame) -> str:
+    """Return the means of per-case results as one line of text."""
+    from jointwrist.metrics.segmentation_results import TOLERANCE_MM
+
+    if table == "segmentation":
+        bones = frame[frame["kind"] == "bone"]
+        figures = [f"{key.upper()} {100 * bones[key].mean():.2f} %" for key in ("dsc", "nsd", "voe")]
+        if "nsd_mm" in bones:
+            figures.append(f"NSD at {TOLERANCE_MM} mm {100 * bones['nsd_mm'].mean():.2f} %")
+        return ", ".join(figures)
+    from jointwrist.anatomy import JOINT_NAMES
+    from jointwrist.metrics.erosion import calibration_error, erosion_metrics
+
+    joint = frame["joint"].map(JOINT_NAMES.index)
+    columns = (column.to_numpy() for column in (frame["score"], frame["probability"], frame["predicted"], joint))
+    pooled = erosion_metrics(*columns).loc["pooled"]
+    error = calibration_error(frame["score"].to_numpy() > 0, frame["probability"].to_numpy())
+    return (
+        f"AUROC {pooled['AUROC']:.3f}, balanced accuracy {100 * pooled['BACC']:.2f} %, F1 {100 * pooled['F1']:.2f} %,"
+        f" calibration error {100 * error:.2f} %"
+    )
