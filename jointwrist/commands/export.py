@@ -12,7 +12,7 @@ _FORMATS = (*_ENDINGS.values(), "monai-bundle")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Say what the command takes."""
+    """Add the command."""
     parser = commands.add_parser(
         "export",
         help="write weights as ONNX, as a PyTorch program or as a MONAI bundle, or their model card",
@@ -66,5 +66,5 @@ def _format(out: Path, stated: str | None) -> str:
     if by_ending is None and stated is None:
         raise UsageError(f"{out}: end it in .onnx or .pt2 (.md for the model card), or state --format")
     if by_ending and stated and by_ending != stated:
-        raise UsageError(f"{out}: its ending is that of {by_ending}, --format says {stated}; leave one of them out")
+        raise UsageError(f"{out}: its ending is that of {by_ending}, but --format is {stated}; make them agree")
     return by_ending or stated

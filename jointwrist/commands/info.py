@@ -1,4 +1,4 @@
-"""`jointwrist selftest` and `jointwrist info`: what this machine computes, and what it has."""
+"""`jointwrist selftest` and `jointwrist info`: whether this machine computes correctly, and what is installed."""
 
 from __future__ import annotations
 
@@ -11,29 +11,32 @@ from jointwrist.commands.shared import add_device
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Say what the two commands take."""
+    """Add the two commands."""
     parser = commands.add_parser(
         "selftest",
-        help="check that this machine computes what it should",
-        description="Every scan backend against an oracle, metrics, a training run, the shipped weights' known answer.",
+        help="check that this machine computes correctly",
+        description="Check every scan backend against a reference, the metrics, a short training run, and the stored"
+        " results of the weights that come with the package.",
     )
     add_device(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=selftest)
-    info = commands.add_parser("info", help="versions, devices, extras, bones and joint surfaces")
+    info = commands.add_parser(
+        "info", help="print versions, devices, installed extras, and the names of bones and joint surfaces"
+    )
     info.add_argument("--json", action="store_true", help="print JSON")
     info.set_defaults(run=show_info)
 
 
 def selftest(arguments: argparse.Namespace) -> int:
-    """Check that this machine computes what it should."""
+    """Check that this machine computes correctly."""
     from jointwrist import selftest
 
     return selftest.run(arguments.device, arguments.json)
 
 
 def show_info(arguments: argparse.Namespace) -> int:
-    """Print what there is to work with."""
+    """Print versions, devices, extras, bones and joint surfaces."""
     facts = collect_info()
     if arguments.json:
         print(json.dumps(facts, indent=1))

@@ -19,17 +19,21 @@ NUMBERS = (3, 4)
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Say what the verbs take."""
+    """Add the command and its verbs."""
     models = commands.add_parser("models", help="list models or convert weights")
     verbs = models.add_subparsers(required=True, metavar="VERB")
 
     listing = verbs.add_parser("list", help="list the models")
     listing.add_argument("pattern", nargs="?", default="*", help="shell pattern, such as '*mamba*'")
-    listing.add_argument("--task", choices=("joint", "segmentation", "erosion", "foundation"), help="one task only")
+    listing.add_argument(
+        "--task", choices=("joint", "segmentation", "erosion", "foundation"), help="list models of this task only"
+    )
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(run=list_models)
 
-    convert = verbs.add_parser("convert", help="bring a checkpoint of the authors' code into this package's form")
+    convert = verbs.add_parser(
+        "convert", help="convert a checkpoint of the authors' code to a weight file of this package"
+    )
     convert.add_argument("source", type=Path, metavar="SOURCE", help="checkpoint to read, never unpickled")
     convert.add_argument("target", type=Path, metavar="TARGET", help="safetensors file to write")
     convert.add_argument("--model", required=True, metavar="NAME", help="registry name")

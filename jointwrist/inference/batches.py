@@ -1,4 +1,4 @@
-"""Radiographs in batches that keep the two hands of a study together, and which hand is the other one of which."""
+"""Batches of radiographs that keep both hands of a study together, and pairs of hands within a batch."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ def radiograph_batches(sources: Sequence[Source], size: int, whole_studies: bool
 
     Args:
         sources: Files and arrays.
-        size: Most radiographs of a batch.
-        whole_studies: Let the radiographs of a study follow the first of them, and keep up to two (or `size`) in one
-            batch.
+        size: Largest number of radiographs in a batch.
+        whole_studies: Put the radiographs of a study behind the first of them, up to two (or `size`) in one batch.
     """
     studies: dict[Hashable, list[int]] = {}
     for index, source in enumerate(sources):
@@ -40,9 +39,9 @@ def radiograph_batches(sources: Sequence[Source], size: int, whole_studies: bool
 
 
 def other_wrists(radiographs: Sequence[Radiograph]) -> list[int]:
-    """Return for each radiograph the index of the same study's other hand, as `data.hands.other_hands` does.
+    """Return for each radiograph the index of the other hand of its study; see `other_hands`.
 
-    Two fields of one radiograph, whose pixels they share, are of one study.
+    Two wrists on one radiograph, which share its pixels, are of one study.
     """
     return other_hands(
         [

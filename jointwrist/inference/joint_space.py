@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from jointwrist.anatomy import bone_index
 from jointwrist.ops.outlines import SignedDistance, outline_points
 
-#: Joint spaces of the wrist that the Sharp/van der Heijde score reads for narrowing, as pairs of bones.
+#: Joint spaces of the wrist in which the Sharp/van der Heijde score reads narrowing, as pairs of bones.
 SPACES: tuple[tuple[int, int], ...] = tuple(
     (bone_index(first), bone_index(second))
     for first, second in (
@@ -25,9 +25,9 @@ SPACES: tuple[tuple[int, int], ...] = tuple(
         ("Hamate", "Metacarpal5th"),
     )
 )
-#: The facing surface ends where the gap is wider than the narrowest by this share of the smaller bone's length.
+#: The facing surface ends where the gap exceeds the narrowest gap by this share of the length of the smaller bone.
 FACING_SHARE = 0.15
-#: Cosine between the outward direction of one bone and the way to the other, from which an outline faces it.
+#: An outline faces the other bone if the cosine between its normal and the direction to that bone is at least this.
 FACING_COSINE = 0.7
 
 
@@ -37,7 +37,7 @@ class JointSpace:
 
     Attributes:
         minimum: Narrowest gap.
-        mean: Mean over the facing surface.
+        mean: Mean gap over the facing surface.
     """
 
     minimum: float
@@ -50,10 +50,10 @@ def joint_space(first: np.ndarray, second: np.ndarray, spacing: float = 1.0) -> 
     Args:
         first: (H, W) bool mask.
         second: (H, W) bool mask.
-        spacing: Length of a pixel in the unit of the answer.
+        spacing: Side of a pixel in the unit of the result.
 
     Returns:
-        Widths, or None where a bone is missing or no part of the first faces the second.
+        The gap, or None where a bone is missing or no part of the first faces the second.
     """
     if not (first.any() and second.any()):
         return None
@@ -64,7 +64,7 @@ def joint_space(first: np.ndarray, second: np.ndarray, spacing: float = 1.0) -> 
     inside = SignedDistance(first)
     _, nearest = cKDTree(opposite).query(points)
     way = opposite[nearest] - points
-    # within the other bone its surface lies behind, not ahead
+    # inside the other bone its surface lies behind, not ahead
     way *= np.where(gap < 0, -1.0, 1.0)[:, None] / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
     reach = 2.0
     outward = np.stack(

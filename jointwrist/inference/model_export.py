@@ -1,7 +1,7 @@
-"""Weights as a program that needs no jointwrist: ONNX, or PyTorch's own export, checked against the model itself.
+"""Export of weights as a program that runs without jointwrist: ONNX or PyTorch's export, checked against the model.
 
-A program takes one radiograph as `Predictor` gives it to the network: square, grey values in [0, 1], a right hand.
-Its outputs are logits, as everywhere in this package.
+A program takes the image of one radiograph as `Placement.image` returns it: square, grey in [0, 1], a right hand. Its
+outputs are logits, as everywhere in this package.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ from jointwrist.registry import model_spec
 from jointwrist.weights.checkpoint import load_weights
 
 FORMATS = ("onnx", "torch")
-#: Key of the information on the model in a program's metadata.
+#: Key of the model's information in the metadata of a program.
 INFO_KEY = "jointwrist"
 OUTPUTS = {
     "joint": ("mask_logits", "erosion_logits", "roi_boxes", "roi_valid"),
     "segmentation": ("mask_logits",),
     "erosion": ("logits",),
 }
-#: Largest difference from the model that is rounding, as a share of an output's largest value.
+#: Largest difference from the model that counts as rounding, as a share of the largest value of an output.
 TOLERANCE = 1e-3
 
 Outputs = list[np.ndarray]
 
 
 def export_weights(weights: Path, target: Path, kind: str) -> float:
-    """Write a weight file as a program, and run both on the same images.
+    """Write a weight file as a program, and compare both on the same images.
 
     Args:
         weights: Weight file of a joint, segmentation or erosion network.
-        target: File to write: `.onnx` for ONNX, `.pt2` for PyTorch. It carries the information of the weight file, and
-            the names of bones and joint surfaces, as JSON under `jointwrist`.
+        target: File to write: `.onnx` for ONNX, `.pt2` for PyTorch. It carries the information of the weight file and
+            the names of bones and joint surfaces as JSON under `jointwrist`.
         kind: One of `FORMATS`.
 
     Returns:
-        Largest difference between the outputs of model and program, as a share of an output's largest value.
+        Largest difference between the outputs of model and program, as a share of the largest value of an output.
 
     Raises:
-        DataError: The weights cannot be read or exported, or the program answers otherwise than the model; then
-            nothing is written.
+        DataError: The weights cannot be read or exported, or the outputs of the program differ from those of the model;
+            then nothing is written.
         MissingExtraError: ONNX is asked for, and the extra `export` is not installed.
     """
     if kind not in FORMATS:
@@ -92,7 +92,7 @@ class _Program(nn.Module):
 
 
 def _input_sizes(info: dict[str, Any], task: str) -> tuple[int, ...]:
-    """Sides of the inputs: the radiograph, and where it is larger the image that the joint crops are cut from."""
+    """Return the sides of the inputs: the image, and the image that joint crops are taken from where it is larger."""
     if task == "erosion":
         crop = info.get("config", {}).get("erosion", {}).get("crop_size")
         return (crop or model_spec(info["model"]).input_size,)
@@ -101,7 +101,7 @@ def _input_sizes(info: dict[str, Any], task: str) -> tuple[int, ...]:
 
 
 def _example(seed: int, sizes: tuple[int, ...]) -> tuple[Tensor, ...]:
-    """Blotches of the size of bones, and grain, at every size."""
+    """Return test images of bone-sized blotches and grain, one per size."""
     generator = torch.Generator().manual_seed(seed)
     size = max(sizes)
     blotches = torch.rand(1, 1, 7, 7, generator=generator)
@@ -131,7 +131,7 @@ def _write_onnx(exported: torch.export.ExportedProgram, path: Path, info: dict[s
 
     inputs = ["image", "detail"][: len(exported.graph_signature.user_inputs)]
     with _quiet("onnx_ir", "torch.onnx", "onnxscript"):
-        # onnxruntime optimises when it loads; doing so here as well takes several times as long as the export
+        # onnxruntime optimises on loading; optimising here as well takes several times as long as the export
         program = torch.onnx.export(
             exported, dynamo=True, input_names=inputs, output_names=names, optimize=False, verbose=False
         )
@@ -143,7 +143,7 @@ def _write_onnx(exported: torch.export.ExportedProgram, path: Path, info: dict[s
 
 @contextmanager
 def _quiet(*loggers: str) -> Iterator[None]:
-    """Keep libraries from reporting their inner workings."""
+    """Silence loggers of libraries below errors."""
     before = {name: logging.getLogger(name).level for name in loggers}
     try:
         for name in loggers:

@@ -1,4 +1,4 @@
-"""An exported ONNX program in the place of a network."""
+"""An exported ONNX program with the interface of a network."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from jointwrist.weights.metadata import parse_info
 
 
 class OnnxModel(nn.Module):
-    """A program of `export.export_weights`, run by onnxruntime on the CPU one image at a time.
+    """A program of `model_export.export_weights`, run by onnxruntime on the CPU one image at a time.
 
     Args:
         path: ONNX file.
 
     Raises:
-        DataError: The file is no such program.
+        DataError: The file is not such a program.
         MissingExtraError: onnxruntime is not installed.
     """
 
@@ -40,12 +40,12 @@ class OnnxModel(nn.Module):
         self.outputs = [entry.name for entry in self.session.get_outputs()]
 
     def run(self, *images: Tensor) -> list[Tensor]:
-        """Return the outputs for a batch of one."""
+        """Return the outputs for a batch of one image."""
         feed = {name: image.cpu().numpy() for name, image in zip(self.inputs, images, strict=True)}
         return [torch.from_numpy(output) for output in self.session.run(None, feed)]
 
     def forward(self, *images: Tensor) -> Tensor | SimpleNamespace:
-        """Run a batch of any size; a tensor, or the named outputs of a joint network."""
+        """Run a batch of any size; return a tensor, or the named outputs of a joint network."""
         rows = [self.run(*(image[index : index + 1] for image in images)) for index in range(len(images[0]))]
         output = [torch.cat(column).to(images[0].device) for column in zip(*rows, strict=True)]
         return output[0] if len(output) == 1 else SimpleNamespace(**dict(zip(self.outputs, output, strict=True)))

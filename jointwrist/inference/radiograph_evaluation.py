@@ -65,7 +65,7 @@ def evaluate_radiographs(
 
 
 def _rows(case: Case, results: Sequence[WristResult]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Rows of one case, each with its table; of a radiograph of both hands, those of the case's hand."""
+    """Yield the results of one case, each with the name of its table; of both hands, those of the hand of the case."""
     chosen = [result for result in results if result.side == case.side]
     if len(chosen) != 1:
         raise DataError(

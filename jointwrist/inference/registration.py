@@ -1,4 +1,4 @@
-"""Laying one visit over another by the outlines of the bones that do not move against each other."""
+"""Registration of two visits by the outlines of the bones that do not move against each other."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from jointwrist.anatomy import bone_index
 from jointwrist.errors import DataError
 from jointwrist.ops.outlines import SignedDistance, outline_points
 
-#: The forearm and the metacarpals of the fingers; thumb and carpal bones move against them from radiograph to
-#: radiograph.
+#: The radius and the metacarpals of the fingers; thumb and carpal bones move against them between radiographs.
 REFERENCE_BONES = tuple(
     bone_index(name) for name in ("DistalRadius", "Metacarpal2nd", "Metacarpal3rd", "Metacarpal4th", "Metacarpal5th")
 )
-#: Share of the outline points below which two images show too little in common.
+#: Share of the outline points that must lie on both images.
 LEAST_SHARED = 0.2
-#: Ratio of the bones' distances, laid over the other image's as they are and mirrored, from which these are two hands.
+#: The images show different hands if the centroids of their bones fit this many times better when one is mirrored.
 MIRRORED = 2.0
-#: Residuals well above this count little: a bone that moved should not drag the others along. In pixels.
+#: Residual in pixels above which points count less, so that a bone that moved does not drag the others along.
 SOFT_LIMIT = 3.0
 
 
@@ -52,11 +51,11 @@ class Similarity:
         return self.scale * np.array([[cosine, -sine], [sine, cosine]])
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Bring (N, 2) points x, y of the second image into the first."""
+        """Transform (N, 2) points x, y of the second image to the first."""
         return points @ self.matrix.T + self.shift
 
     def warp(self, image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """Bring an (H, W) float image into the frame of the first, linearly interpolated and 0 beyond its own frame."""
+        """Resample an (H, W) second image to the shape of the first, linearly and 0 outside of it."""
         inverse = np.linalg.inv(self.matrix)[::-1, ::-1]  # rows and columns instead of x and y
         offset = -inverse @ self.shift[::-1]
         return affine_transform(image.astype(np.float32), inverse, offset, shape, order=1, mode="constant")
@@ -68,35 +67,34 @@ def register(
     scale: float | None = None,
     bones: Sequence[int] = REFERENCE_BONES,
 ) -> Similarity:
-    """Find the similarity that lays the outlines of a second visit's bones on those of a first.
+    """Find the similarity from a second visit to a first that brings the outlines of the bones together.
 
-    The centroids of the bones give the start (Umeyama 1991, least squares between two point sets), the signed distance
-    of outline points to the first visit's bones the rest.
+    It starts from the centroids of the bones (Umeyama, TPAMI 1991) and minimises the signed distances of outline points
+    of the second visit to the bones of the first.
 
     Args:
         first: (14, H, W) bool masks.
         second: (14, H, W) bool masks of the same hand, of any size.
-        scale: Pixels of the first image per pixel of the second where it is known; None finds it.
-        bones: Bones to go by; those that only one image shows are left out.
+        scale: Pixels of the first image per pixel of the second if known; None estimates it.
+        bones: Bones to register; those that only one image shows are left out.
 
     Raises:
-        DataError: Fewer than two of the bones are in both images, one is that of the other hand, or they share too
-            little.
+        DataError: The images show different hands, share fewer than two of the bones, or overlap too little.
     """
     if _other_hand(first, second):
-        raise DataError("the two radiographs show different hands, a left and a right one: say which hand each shows")
+        raise DataError("the two radiographs show different hands, a left and a right one: state which hand each shows")
     shared = [bone for bone in bones if 0 < first[bone].sum() < first[bone].size and second[bone].any()]
     if len(shared) < 2:
         raise DataError(
-            "the two images cannot be laid over each other: fewer than two of radius and 2nd to 5th metacarpal were"
-            " found in both"
+            "the two radiographs cannot be registered: fewer than two of radius and 2nd to 5th metacarpal were found in"
+            " both"
         )
     centres = [np.array([_centroid(masks[bone]) for bone in shared]) for masks in (first, second)]
     start = umeyama(*centres, scale)
     distances = [SignedDistance(first[bone]) for bone in shared]
     points = [outline_points(second[bone], step=2.0) for bone in shared]
     size = np.array(first.shape[:0:-1])
-    # one unit of each parameter moves the edge of the image by about a pixel
+    # one unit of each parameter moves the edge of the image by about one pixel
     unit = 2 / size.max()
     origin = centres[1].mean(0)
 
@@ -115,14 +113,14 @@ def register(
         moved = similarity(values)
         found = np.concatenate([distance(moved(part)) for distance, part in zip(distances, points, strict=True)])
         seen = on_radiograph(moved(outline))
-        # points off the radiograph count as the mean of the others, so that nothing is won by moving them there
+        # points off the radiograph count as the mean of the others, so that moving them there gains nothing
         return np.where(seen, found * np.sqrt(len(seen) / max(seen.sum(), 1)), 0.0 if seen.any() else size.max())
 
     fit = least_squares(residuals, np.zeros(3 if scale is not None else 4), loss="soft_l1", f_scale=SOFT_LIMIT)
     found = similarity(fit.x)
     seen = on_radiograph(found(outline))
     if seen.mean() < LEAST_SHARED:
-        raise DataError("the two radiographs cannot be laid over each other: they show too little of the same bones")
+        raise DataError("the two radiographs cannot be registered: they show too little of the same bones")
     apart = np.concatenate([distance(found(part)) for distance, part in zip(distances, points, strict=True)])[seen]
     return Similarity(
         found.scale, found.angle, found.shift, float(np.median(np.abs(apart))), (int(seen.sum()), len(seen))
@@ -130,7 +128,7 @@ def register(
 
 
 def _other_hand(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether the bones of one image lie as those of the other do in a mirror."""
+    """Return whether the bones of one image fit those of the other much better in a mirror."""
     both = [bone for bone in range(len(first)) if first[bone].any() and second[bone].any()]
     if len(both) < 4:
         return False
@@ -148,7 +146,7 @@ def _centroid(mask: np.ndarray) -> np.ndarray:
 
 
 def umeyama(first: np.ndarray, second: np.ndarray, scale: float | None) -> Similarity:
-    """Least-squares similarity from (N, 2) second to first points."""
+    """Return the least-squares similarity from (N, 2) second to (N, 2) first points (Umeyama, TPAMI 1991)."""
     mean1, mean2 = first.mean(0), second.mean(0)
     a, b = second - mean2, first - mean1
     angle = float(np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a * b).sum()))

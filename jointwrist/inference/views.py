@@ -1,7 +1,7 @@
-"""Test-time augmentation: a radiograph seen enlarged, reduced and turned, and what the answers have in common.
+"""Test-time augmentation: views of a radiograph, their predictions brought back to it, and the mean and spread of them.
 
-The views stay within the zoom and rotation of training. None is mirrored: left hands are mirrored before the network
-and in training, so that no network here has ever seen a mirrored wrist.
+The views stay within the zoom and rotation of training. None is mirrored: left hands are mirrored before the network,
+in training too, so that no network here has ever seen a mirrored wrist.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from torch import Tensor
 
 
 class View(NamedTuple):
-    """An enlargement, then a rotation in degrees, about the centre of the radiograph."""
+    """A zoom, then a rotation in degrees, about the centre of the image."""
 
     zoom: float
     degrees: float
 
     def matrix(self, device: torch.device) -> Tensor:
-        """Return (2, 3): where a point of the view lies on the radiograph, both with coordinates from -1 to 1."""
-        turn = math.radians(self.degrees)
-        rows = [[math.cos(turn), -math.sin(turn), 0.0], [math.sin(turn), math.cos(turn), 0.0]]
+        """Return the (2, 3) matrix from points of the view to points of the image, both from -1 to 1."""
+        angle = math.radians(self.degrees)
+        rows = [[math.cos(angle), -math.sin(angle), 0.0], [math.sin(angle), math.cos(angle), 0.0]]
         return torch.tensor(rows, device=device) / self.zoom
 
 
-#: The radiograph itself, and four others.
+#: The image itself, and four other views.
 VIEWS = (View(1.0, 0.0), View(1.07, 0.0), View(0.93, 0.0), View(1.0, 5.0), View(1.0, -5.0))
 
 
 class Prediction(NamedTuple):
-    """What a network says of a batch, in the coordinates of its input.
+    """Prediction of a network for a batch, in the coordinates of its image.
 
     Attributes:
         masks: (B, 14, S, S) raw network output.
-        cumulative: (B, 6, K) probabilities P(level > k), or None from a segmentation network.
-        boxes: (B, 6, 4) joint boxes in input pixels, or None.
-        valid: (B, 6) bool, False where the bone was not found, or None.
-        heat_maps: (B, 6, M, M) logits of the eroded area in the boxes, or None where the network gives none.
+        cumulative: (B, 6, K) probabilities P(level > k); None from a segmentation network.
+        boxes: (B, 6, 4) joint boxes x0, y0, x1, y1 in pixels of the image, or None.
+        valid: (B, 6) bool, False where the bone of the joint was not found, or None.
+        heat_maps: (B, 6, M, M) logits of the eroded area in the boxes, or None.
     """
 
     masks: Tensor
@@ -53,7 +53,7 @@ class Prediction(NamedTuple):
 
     @classmethod
     def of(cls, output: Any) -> Prediction:
-        """Take what is needed from the output of a joint or of a segmentation network."""
+        """Take the output of a joint or of a segmentation network."""
         if not hasattr(output, "erosion_logits"):
             return cls(output.float(), None, None, None)
         cumulative = output.erosion_logits.float().sigmoid()
@@ -69,13 +69,13 @@ class Prediction(NamedTuple):
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """How far the answers to the views of one radiograph lie apart.
+    """Disagreement between the views of one radiograph.
 
     Attributes:
         views: Number of views.
         bone_dice: (14,) float32 mean Dice coefficient of all pairs of masks (Roy et al., NeuroImage 2019); 1 where
             they agree, nan where no view shows the bone.
-        probability_sd: (6,) float32 standard deviation of the erosion probability; nan with fewer than two answers.
+        probability_sd: (6,) float32 standard deviation of the erosion probability; nan with fewer than two views.
     """
 
     views: int
@@ -84,17 +84,17 @@ class Uncertainty:
 
 
 def transform(image: Tensor, view: View) -> Tensor:
-    """Return a view of (B, C, H, W) images; what lies outside the radiograph is 0."""
+    """Return a view of (B, C, H, W) images, 0 outside of them."""
     if view == VIEWS[0]:
         return image
     return _warp(image, view.matrix(image.device))
 
 
 def invert(prediction: Prediction, view: View) -> tuple[Prediction, Tensor]:
-    """Bring a prediction on a view to the coordinates of the radiograph.
+    """Bring a prediction on a view back to the coordinates of the image.
 
     Returns:
-        The prediction, and (1, 1, S, S) 1 where the view shows the radiograph.
+        The prediction, and (1, 1, S, S) float that is 1 where the view shows the image.
     """
     masks, size = prediction.masks, prediction.masks.shape[-1]
     shown = masks.new_ones(1, 1, size, size)
@@ -103,7 +103,7 @@ def invert(prediction: Prediction, view: View) -> tuple[Prediction, Tensor]:
     matrix = view.matrix(masks.device)
     inverse = torch.linalg.inv(matrix[:, :2])
     back = torch.cat([inverse, inverse.new_zeros(2, 1)], 1)
-    # a pixel counts as shown when all that it is interpolated from is
+    # a pixel counts as shown if all pixels that it is interpolated from are
     shown = (_warp(shown, back) > 1 - 1e-4).float()
     boxes = prediction.boxes
     if boxes is not None:
@@ -117,18 +117,18 @@ def invert(prediction: Prediction, view: View) -> tuple[Prediction, Tensor]:
 def merge(
     predictions: list[tuple[Prediction, Tensor]], mask_logit: float, raw_output: bool
 ) -> tuple[Prediction, list[Uncertainty]]:
-    """Average predictions of the same radiographs.
+    """Average predictions on views of the same images.
 
     Mask probabilities (the outputs themselves with `raw_output`) and cumulative erosion probabilities are averaged; a
-    joint counts as found when most views find it. The heat maps are those of the radiograph itself.
+    joint counts as found if most views find it. The heat maps are those of the image itself.
 
     Args:
-        predictions: What `invert` returns, one a view; the first shows all of the radiograph.
-        mask_logit: Output from which a pixel belongs to a bone.
+        predictions: Results of `invert`, one per view; the first is of the image itself.
+        mask_logit: Output above which a pixel belongs to a bone.
         raw_output: The network was trained without a sigmoid.
 
     Returns:
-        A prediction, and one uncertainty a radiograph.
+        The mean prediction, and one uncertainty per radiograph.
     """
     total = sum(
         shown * (prediction.masks if raw_output else prediction.masks.sigmoid()) for prediction, shown in predictions
@@ -153,7 +153,7 @@ def merge(
 
 
 def _mean_dice(predictions: list[tuple[Prediction, Tensor]], mask_logit: float) -> Tensor:
-    """Mean Dice coefficient (B, 14) of all pairs of masks, where every view shows the radiograph."""
+    """Return the mean Dice coefficient (B, 14) of all pairs of masks, where every view shows the image."""
     everywhere = torch.stack([shown for _, shown in predictions]).amin(0) > 0
     masks = [(prediction.masks > mask_logit) & everywhere for prediction, _ in predictions]
     areas = [mask.sum((-2, -1)) for mask in masks]
@@ -169,13 +169,13 @@ def _warp(image: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean over the first axis of (V, B, 6, n) values where (V, B, 6) is true; 0 where it never is."""
+    """Return the mean over the first axis of (V, B, 6, n) values where (V, B, 6) is true; 0 where it never is."""
     weight = valid[..., None].to(values.dtype)
     return (values * weight).sum(0) / weight.sum(0).clamp_min(1)
 
 
 def _spread(values: Tensor, valid: Tensor) -> Tensor:
-    """Sample standard deviation over the first axis of (V, B, 6) values where `valid`; nan with fewer than two."""
+    """Return the sample standard deviation over the first axis of (V, B, 6) values; nan with fewer than two valid."""
     count = valid.sum(0)
     squares = ((values - _mean(values[..., None], valid)[..., 0]) ** 2 * valid).sum(0)
     return torch.where(count > 1, (squares / (count - 1).clamp_min(1)).sqrt(), torch.nan)

@@ -1,4 +1,4 @@
-"""Whether two radiographs can be two visits of one patient, by their headers and names, of which nothing is quoted."""
+"""Checks that two radiographs are visits of one patient in this order; messages quote nothing of headers or names."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from datetime import date
 from jointwrist.data.dicom.elements import TAKEN, element_date, element_text
 from jointwrist.data.radiograph import Radiograph
 
-#: Elements that two radiographs of one patient have alike; names are spelt in several ways, so that they are the last
-#: resort.
+#: Elements that are equal on two radiographs of one patient; names, which are spelt in several ways, come last.
 _PATIENT = ("PatientID", "PatientBirthDate", "PatientSex")
-#: Names of the RAM-W600 release, in which the first part is the patient.
+#: File names of RAM-W600, which begin with the patient.
 _RELEASE = re.compile(r"(?P<patient>(EXT_)?\d{4})_\d{4}_[LR]")
 
 
 def visit_cautions(baseline: Radiograph, followup: Radiograph) -> tuple[str, ...]:
-    """Say where two radiographs are of different patients, or the follow-up is older than the baseline."""
+    """Return a caution if the patients differ, and one if the follow-up is older than the baseline."""
     cautions = []
     differing = _differing(baseline, followup)
     if differing:
@@ -28,7 +27,7 @@ def visit_cautions(baseline: Radiograph, followup: Radiograph) -> tuple[str, ...
 
 
 def _differing(baseline: Radiograph, followup: Radiograph) -> str:
-    """Return what tells two patients apart: elements of the headers, or the files' names; empty where nothing does."""
+    """Name what differs between two patients, elements of the headers or file names; empty if nothing does."""
     if baseline.header is None or followup.header is None:
         names = [
             _RELEASE.match(radiograph.source.name) if radiograph.source else None for radiograph in (baseline, followup)
@@ -44,7 +43,7 @@ def _differing(baseline: Radiograph, followup: Radiograph) -> str:
 
 
 def _dates(baseline: Radiograph, followup: Radiograph) -> tuple[date | None, date | None]:
-    """Return the days on which two radiographs were taken, by the first element that both have."""
+    """Return the dates of two radiographs by the first element that both have."""
     if baseline.header is not None and followup.header is not None:
         for name in TAKEN:
             days = element_date(baseline.header, name), element_date(followup.header, name)

@@ -1,8 +1,8 @@
-"""The viewer's server: a few addresses under a secret one, for this machine alone unless told otherwise.
+"""The viewer's server, which listens to this machine only unless told otherwise.
 
-Who may ask: a request must bear the secret part of the address, which other users of the machine do not know; name as
-its host this machine and not a foreign domain that was pointed at it (DNS rebinding); and come from the page itself if
-it changes anything (cross-site request forgery).
+A request must contain the secret part of the address, which other users of the machine do not know; name this machine
+as its host, and not a foreign domain that was pointed at it (DNS rebinding); and come from the page itself if it
+changes anything (cross-site request forgery).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from jointwrist.errors import DataError
 from jointwrist.viewer.describe import describe_comparison, describe_result, radiograph_bytes
 from jointwrist.viewer.radiographs import Radiographs, UnknownRadiographError
 
-#: Files of the page, where they lie, and what they are. Nothing else is ever served.
+#: Files of the page by address: package, name and type. Nothing else is ever served.
 PAGE = {
     "": ("viewer", "view.html", "text/html; charset=utf-8"),
     "shared.css": ("benchmark.report", "shared.css", "text/css; charset=utf-8"),
@@ -46,14 +46,14 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-#: Uploads that are received at once.
+#: Largest number of uploads received at once.
 UPLOADS = 4
-#: Seconds that what follows a refused request is read and thrown away, so that the sender gets to see the answer.
+#: Seconds for which the rest of a refused request is read and discarded, so that the sender receives the answer.
 PATIENCE = 5.0
 
 
 class RefusedError(Exception):
-    """A request that gets an error for an answer."""
+    """A request that is answered with an error."""
 
     def __init__(self, status: HTTPStatus, message: str):
         super().__init__(message)
@@ -64,11 +64,11 @@ class ViewerServer(ThreadingHTTPServer):
     """Serve radiographs to a browser.
 
     Args:
-        radiographs: What to show.
-        facts: What `describe_model` says.
-        host: Address or name to bind to.
+        radiographs: Radiographs to show.
+        facts: Description of `describe_model`.
+        host: Address or name to listen at.
         port: Port; 0 takes a free one.
-        max_upload: Largest file that may be dropped, in bytes.
+        max_upload: Size in bytes of the largest file that can be dropped.
 
     Raises:
         OSError: The port is taken, or the host is not of this machine.
@@ -97,7 +97,7 @@ class ViewerServer(ThreadingHTTPServer):
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
-        """Bind without asking the network for this machine's name, as the library would."""
+        """Bind without a look-up of this machine's name in the network, which the library would do."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -105,7 +105,7 @@ class ViewerServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Address to open in a browser on this machine."""
+        """Return the address to open in a browser on this machine."""
         return f"{self._root}/{self.secret}/"
 
     def single_use_url(self) -> str:
@@ -119,13 +119,13 @@ class ViewerServer(ThreadingHTTPServer):
         return f"http://{f'[{host}]' if ':' in host else host}:{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep quiet about a browser that left."""
+        """Ignore a browser that closed the connection."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Return whether an address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -133,7 +133,7 @@ def is_loopback(host: str) -> bool:
 
 
 def names_this_machine(header: str, host: str) -> bool:
-    """Whether a Host header is an address, `localhost`, or the name that the server was given.
+    """Return whether a Host header is an address, `localhost`, or the name that the server was given.
 
     A foreign domain can be made to point at any machine, but an address cannot be a foreign domain.
     """

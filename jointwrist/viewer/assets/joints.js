@@ -68,7 +68,7 @@ export function drawJoints(list, stages, facts, kind, compared, picked) {
   list.classList.toggle("paired-crops", stages.length === 2);
   const scored = stages.some((stage) => stage.result.joints.some((joint) => joint.found));
   if (!scored) {
-    list.replaceChildren(make("p", { class: "faint" }, "This model scores no joint surfaces, or found no bone of them."));
+    list.replaceChildren(make("p", { class: "faint" }, "This model scores no joint surfaces, or none of their bones was found."));
     return;
   }
   const cards = facts.joints.map(({ display }, index) => {
@@ -89,7 +89,7 @@ export function drawJoints(list, stages, facts, kind, compared, picked) {
     return card;
   });
   if (kind !== "none" && stages.some((stage) => !stage.result.maps)) {
-    cards.push(make("p", { class: "faint" }, "This model gives no maps of what it looked at."));
+    cards.push(make("p", { class: "faint" }, "This model has no heat maps."));
   }
   list.replaceChildren(...cards);
 }

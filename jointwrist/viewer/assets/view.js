@@ -289,7 +289,7 @@ function drawChange() {
     figure(row.baseline_minimum, 2), figure(row.followup_minimum, 2), signed(row.minimum_change, 2), signed(row.mean_change, 2),
   ]);
   const { residual_px, residual_points, outline_points } = change.registration;
-  const fit = `Outlines laid over each other differ by ${residual_px.toFixed(2)} px (median over the ${residual_points} of ${outline_points} points that lie on the baseline).`;
+  const fit = `The registered outlines differ by ${residual_px.toFixed(2)} px (median over the ${residual_points} of ${outline_points} points that lie on the baseline).`;
   const warnings = change.warnings.map((text) => make("p", { class: "warning" }, text));
   const [left, right] = [make("div"), make("div")];
   left.append(
