@@ -1,8 +1,9 @@
-"""`jointwrist evaluate --predictions`: rows and means of what any tool predicted."""
+"""`jointwrist evaluate --predictions`: per-case results and means of any tool's predictions."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +15,14 @@ from jointwrist.errors import DataError
 if TYPE_CHECKING:
     from jointwrist.data.dataset.ram_w600 import RamW600
 
-#: File of erosion probabilities that is looked for among the predictions.
+#: File of erosion probabilities that is searched for among the predictions.
 EROSIONS = "erosion.csv"
-#: Most names of a list that are printed.
+#: Largest number of names that are printed.
 SHOWN = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Take the predictions of any tool in place of weights."""
+    """Add the arguments for predictions of any tool."""
     group = parser.add_argument_group("predictions of any tool, in place of weights")
     group.add_argument(
         "--predictions",
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def evaluate_predictions(arguments: argparse.Namespace) -> int:
-    """Score masks and erosion probabilities; what cannot be scored is named, and the exit code is then 2."""
+    """Score masks and erosion probabilities; return 2 if some could not be scored, which are then listed."""
     from jointwrist.data.dataset.ram_w600 import RamW600
 
     dataset = RamW600.open(arguments.data, splits=_splits(arguments))
@@ -73,16 +74,16 @@ def _masks(dataset: RamW600, arguments: argparse.Namespace, needed: bool) -> int
     if predicted is None:
         return 0
     cases = [case for split in _splits(arguments) for case in dataset.segmentation(split)]
-    done = score_masks(cases, predicted)
+    done = score_masks(cases, predicted, progress=sys.stderr.isatty())
     _name(predicted.extra, "of no radiograph in this folder", arguments.predictions)
     for fault in done.faults:
         complain(fault)
-    if not done.rows:
+    if not done.results:
         raise DataError(f"{arguments.predictions}: none of {len(cases)} radiographs could be scored")
-    text = _write(done.rows, "segmentation", arguments, len(cases))
+    text = _write(done.results, "segmentation", arguments, len(cases))
     print(f"{text} (masks: {predicted.format})")
     if done.exclusive:
-        rows, bound = label_map_limit(done.scored)
+        rows, bound = label_map_limit(done.scored, progress=sys.stderr.isatty())
         text = _write(rows, "label_map", arguments, len(cases), "segmentation")
         print("no pixel belongs to two bones, as in a label map, which loses the overlaps of this truth;")
         print(f"mean DSC that no label map exceeds: {100 * bound:.2f} %")

@@ -1,4 +1,4 @@
-"""Augmentation of a batch on its device: kornia for the geometry, one warp for image and bit maps."""
+"""Augment a batch on its device: kornia draws the geometry, one warp moves image and bit maps alike."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from jointwrist.engine.run_config import AugmentConfig
 
 
 def draw_affine(step: K.RandomAffine, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Choose images and how each is moved.
+    """Draw which images are moved, and how.
 
     Args:
         step: Ranges and probability.
         images: (B, C, H, W).
 
     Returns:
-        (K,) indices of the images to be moved, and (K, 2, 3) matrices from source to target pixels (x, y).
+        (K,) indices of the images to move, and (K, 2, 3) matrices from source to target pixels (x, y).
     """
-    # kornia draws on the processor, where the choice can be read; a GPU goes on meanwhile
+    # kornia draws on the CPU, where the choice can be read while a GPU continues
     drawn = step.forward_parameters(images.shape)
     chosen = torch.from_numpy(np.flatnonzero(drawn["batch_prob"].numpy() > 0.5))
     values = {
@@ -37,20 +37,20 @@ def draw_affine(step: K.RandomAffine, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def warp(images: Tensor, matrices: Tensor, mode: str = "bilinear") -> Tensor:
-    """Warp (K, C, H, W) floating-point images by the matrices of `draw_affine`, zeros from beyond the frame."""
+    """Warp (K, C, H, W) floating-point images by the matrices of `draw_affine`; outside of the frame they are 0."""
     return warp_affine(images, matrices, images.shape[-2:], mode, padding_mode="zeros", align_corners=False)
 
 
-#: Side of the fractal fields in pixels, and width of what counts as local contrast as a share of the image's side.
+#: Side of the fractal fields in pixels; scale of local contrast as a share of the image's side.
 FIELD, LOCAL = 64, 1 / 40
 
 
 def make_uneven(images: Tensor, limit: float) -> Tensor:
-    """Change brightness and local contrast from place to place, by fractal fields.
+    """Vary brightness and local contrast smoothly over the image, by fractal fields.
 
     Args:
         images: (B, 1, H, W) in [0, 1].
-        limit: Largest change of the logarithm of either; each image draws its own share of it.
+        limit: Largest change of the logarithm of either; each image draws its own fraction of it.
 
     Returns:
         Images of the same shape, in [0, 1].
@@ -60,14 +60,14 @@ def make_uneven(images: Tensor, limit: float) -> Tensor:
     strength = limit * torch.rand(len(images), 1, 1, 1, device=device)
     bright, contrast = (interpolate(fields, sizes, mode="bilinear") * strength).exp().to(images.dtype).split(1, 1)
     sigma = LOCAL * max(sizes)
-    # three standard deviations, as far as the image goes
+    # three standard deviations, unless the image is smaller
     width = 2 * min(round(3 * sigma), min(sizes) - 1) + 1
     around = gaussian_blur2d(images, (width, width), (sigma, sigma))
     return torch.addcmul(around, images - around, contrast).mul_(bright).clamp_(0, 1)
 
 
 class Augment(nn.Module):
-    """Random zoom, shift, scale, rotation, uneven look, brightness, contrast, gamma and noise.
+    """Random zoom, shift, scale, rotation, uneven illumination, brightness, contrast, gamma and noise.
 
     Args:
         config: Ranges and probabilities.
@@ -89,13 +89,13 @@ class Augment(nn.Module):
 
         Args:
             image: (B, 1, S, S) in [0, 1].
-            bits: (B, M, S, S) integer bit maps that follow the image by the nearest pixel, or None.
+            bits: (B, M, S, S) integer bit maps, warped like the image by the nearest pixel; or None.
 
         Returns:
             Image and bit maps of the same shapes and dtypes.
         """
         for step in self.geometry:
-            # kornia's own forward warps images that were not chosen too
+            # kornia's own forward would also warp the images that were not chosen
             chosen, matrices = draw_affine(step, image)
             if len(chosen):
                 image = image.index_copy(0, chosen, warp(image[chosen], matrices))

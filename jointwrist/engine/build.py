@@ -1,4 +1,4 @@
-"""What a run begins with, model and optimiser, and what its weight file says of itself."""
+"""Build the model and the optimiser of a run, and the metadata of its weight file."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def build_model(config: RunConfig) -> nn.Module:
 
 
 def model_options(config: RunConfig) -> dict[str, Any]:
-    """Builder options of a run, with the image size for the models whose construction depends on it."""
+    """Return the builder options of a run, with the image size for models whose layers depend on it."""
     size = config.erosion.crop_size if config.task == "erosion" else config.image_size
     fixed = {"img_size": size} if model_spec(config.model).size_dependent else {}
     return {**fixed, **config.options}
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """AdamW; vectors, such as biases and norms, do not decay unless the configuration says so."""
+    """Return AdamW. Vectors (biases, normalisation) are exempt from weight decay unless `decay_all` is set."""
     decayed = [p for p in model.parameters() if p.ndim > 1 or config.decay_all]
     rest = [p for p in model.parameters() if not (p.ndim > 1 or config.decay_all)]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
@@ -36,10 +36,10 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimi
 
 
 def start_from(model: nn.Module, config: RunConfig) -> None:
-    """Load the weights that a run starts from.
+    """Load the weights that a run starts from (`config.start`).
 
     Raises:
-        DataError: There are none at `config.start`, or they are of another model or other options.
+        DataError: There are none, or they belong to another model or to other options.
     """
     path = find_weights(config.start)
     tensors, info = read_weights(path)
@@ -56,7 +56,13 @@ def start_from(model: nn.Module, config: RunConfig) -> None:
 
 
 def weight_info(config: RunConfig, epochs: int, thresholds: dict[str, float] | None = None) -> dict[str, Any]:
-    """What a weight file says of itself; without thresholds, those of an untested model."""
+    """Return the metadata of a weight file.
+
+    Args:
+        config: Resolved configuration of the run.
+        epochs: Finished epochs.
+        thresholds: From `calibrate`; None takes 0.5.
+    """
     return {
         "model": config.model,
         "options": model_options(config),

@@ -1,4 +1,4 @@
-"""What validation decides after training: calibrated probabilities, and the thresholds that turn them into calls."""
+"""Calibrate erosion probabilities on validation data, and choose the thresholds of the erosion call."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from jointwrist.metrics.erosion import best_balanced_threshold, best_f1_threshol
 
 
 def platt_scaling(eroded: np.ndarray, probability: np.ndarray) -> tuple[float, float]:
-    """Fit scale and shift of the logit so that the probabilities say how often joints are eroded.
+    """Fit scale and shift of the logit by Platt scaling, so that probabilities match the frequency of erosion.
 
-    Platt, Probabilistic Outputs for Support Vector Machines, 1999: maximum likelihood with his smoothed targets.
+    Maximum likelihood with smoothed targets (Platt, Probabilistic Outputs for Support Vector Machines, 1999).
 
     Args:
         eroded: (N,) bool.
@@ -46,17 +46,17 @@ def platt_scaling(eroded: np.ndarray, probability: np.ndarray) -> tuple[float, f
 
 
 def calibrate(accelerator: Accelerator, model: nn.Module, validation: Dataset, task: Task) -> dict[str, float]:
-    """Calibrate a joint network on validation, and choose the thresholds of the erosion call.
+    """Calibrate a joint network on validation data, and choose the thresholds of the erosion call.
 
     Args:
         accelerator: Processes share the dataset.
         model: Trained model; a joint network's `erosion.calibration` is set in place.
         validation: Items of the task.
-        task: Makes rows.
+        task: Computes per-case results.
 
     Returns:
-        Thresholds: `mask`; `erosion`, by which calls are made; and, where validation has both kinds of joints,
-        `erosion_balanced` and `erosion_f1`, the probabilities of largest balanced accuracy and F1.
+        Thresholds: `mask`; `erosion`, which decides calls; and, if validation has eroded and healthy joints,
+        `erosion_balanced` and `erosion_f1`, which maximise balanced accuracy and F1.
     """
     config = task.config
     thresholds = {"mask": 0.5, "erosion": 0.5}
@@ -64,9 +64,9 @@ def calibrate(accelerator: Accelerator, model: nn.Module, validation: Dataset, t
         return thresholds
     if config.task == "joint":
         model.erosion.calibration.copy_(model.erosion.calibration.new_tensor([1.0, 0.0]))
-    _, rows = evaluate_model(accelerator, model, validation, task)
-    eroded = np.array([row["score"] > 0 for row in rows["erosion"]])
-    probability = np.array([row["probability"] for row in rows["erosion"]])
+    joints = evaluate_model(accelerator, model, validation, task)[1]["erosion"]
+    eroded = np.array([joint["score"] > 0 for joint in joints])
+    probability = np.array([joint["probability"] for joint in joints])
     if eroded.all() or not eroded.any():
         return thresholds
     if config.task == "joint":

@@ -1,4 +1,4 @@
-"""What processes that train together have to agree on: an error or a signal in one is one for all of them."""
+"""Synchronise processes that train together: an error or a signal in one stops all of them at the same step."""
 
 from __future__ import annotations
 
@@ -15,65 +15,65 @@ from torch.distributed import ProcessGroup
 
 from jointwrist.errors import TrainingError
 
-#: How long processes wait for one another: the first one may be making a phantom, or be looking for what fits.
+#: How long processes wait for each other: the first may be writing a phantom, or searching for a batch that fits.
 TIMEOUT = timedelta(hours=2)
-#: How long a process that failed waits for the others to fail as well.
+#: How long a failed process waits for the others to fail too.
 WAIT = timedelta(minutes=1)
 
 
 def sync_errors(accelerator: Accelerator, error: Exception | None, number: int = 0) -> int:
-    """Exchange what went wrong; every process calls it at the same place, whether or not something did.
+    """Raise an error in all processes if one has one; every process must call this at the same point.
 
     Args:
         accelerator: Whose processes.
-        error: What went wrong in this one.
-        number: Number of a signal that this one got, or of something else that concerns all, or 0.
+        error: Error of this process, or None.
+        number: Signal that this process received, or another positive number for all to know, or 0.
 
     Returns:
-        The largest of the numbers.
+        The largest number of all processes.
 
     Raises:
-        TrainingError: Another process has an error, named in the message; an error of this one is raised itself.
+        TrainingError: Another process has an error, quoted in the message; an error of this process is raised itself.
     """
     if accelerator.num_processes > 1:
-        # by the processors: a GPU would have to finish its step first
-        told = torch.tensor([int(error is not None), number])
-        torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX, _talk())
-        failed, number = told.tolist()
+        # on the CPU: a GPU would have to finish its step first
+        flags = torch.tensor([int(error is not None), number])
+        torch.distributed.all_reduce(flags, torch.distributed.ReduceOp.MAX, _error_group())
+        failed, number = flags.tolist()
         if failed:
-            said = gather_object([None if error is None else f"{type(error).__name__}: {error}"])
-            first = next(index for index, text in enumerate(said) if text is not None)
-            error = error or TrainingError(f"process {first}: {said[first]}")
+            errors = gather_object([None if error is None else f"{type(error).__name__}: {error}"])
+            first = next(index for index, text in enumerate(errors) if text is not None)
+            error = error or TrainingError(f"process {first}: {errors[first]}")
     if error is not None:
         raise error
     return number
 
 
 def average_over_processes(accelerator: Accelerator, figures: Mapping[str, float | Tensor]) -> dict[str, float]:
-    """Mean over processes of figures by name; a process without one counts as 0."""
-    told = gather_object([{name: float(value) for name, value in figures.items()}])
-    names = {name: None for part in told for name in part}
-    return {name: sum(part.get(name, 0.0) for part in told) / len(told) for name in names}
+    """Return the mean over processes of figures by name; a process that lacks one counts as 0."""
+    parts = gather_object([{name: float(value) for name, value in figures.items()}])
+    names = {name: None for part in parts for name in part}
+    return {name: sum(part.get(name, 0.0) for part in parts) / len(parts) for name in names}
 
 
 def open_process_groups(accelerator: Accelerator) -> None:
-    """Make what `sync_errors` and `all_failed` need; every process calls it, before anything can fail."""
+    """Create the process groups of `sync_errors` and `all_failed`; every process must call this before it can fail."""
     if accelerator.num_processes > 1:
-        _talk()
-        _meeting()
+        _error_group()
+        _failure_group()
 
 
 def all_failed(accelerator: Accelerator) -> bool:
-    """Whether the other processes have failed like this one; if not, they wait for it, and it can only end itself.
+    """Whether the other processes have failed too; if not, they wait for this one, which can only exit.
 
     Raises:
-        SystemExit: One of them is gone, which is why this one failed.
+        SystemExit: A process has exited, which is why this one failed.
     """
     if accelerator.num_processes == 1:
         return True
     began = time.monotonic()
     try:
-        torch.distributed.monitored_barrier(_meeting(), timeout=WAIT)
+        torch.distributed.monitored_barrier(_failure_group(), timeout=WAIT)
     except RuntimeError as error:
         if time.monotonic() - began < WAIT.total_seconds():
             raise SystemExit(1) from error
@@ -82,11 +82,11 @@ def all_failed(accelerator: Accelerator) -> bool:
 
 
 @cache
-def _talk() -> ProcessGroup:
+def _error_group() -> ProcessGroup:
     return torch.distributed.new_group(backend="gloo", timeout=TIMEOUT)
 
 
 @cache
-def _meeting() -> ProcessGroup:
-    """A group of its own: what the others wait for in that of the training is not to be taken for a meeting."""
+def _failure_group() -> ProcessGroup:
+    """Return a group of its own: in that of the training, the others may be waiting for another exchange."""
     return torch.distributed.new_group(backend="gloo", timeout=WAIT)

@@ -63,7 +63,7 @@ def name_shared(shared: Mapping[str, tuple[str, ...]]) -> str:
 def records(info: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the records in a weight file's info: of its own training, and of the networks that it was built on.
 
-    Files from before such records, converted ones and those trained on phantoms made on the fly have none.
+    Converted files, files older than such records and files trained on phantoms made on the fly have none.
     """
     own = [info["patients"]] if "patients" in info else []
     return [*own, *info.get("inherited", [])]
@@ -72,7 +72,7 @@ def records(info: Mapping[str, Any]) -> list[dict[str, Any]]:
 def inherited_records(config: RunConfig) -> list[dict[str, Any]]:
     """Return the records of the networks that a run builds on: what it or its encoder starts from, and its segmenter.
 
-    Files without a description, such as weights from ImageNet, name nobody.
+    Files without metadata, such as ImageNet weights, have no records.
 
     Raises:
         DataError: A weight file cannot be read or fetched.

@@ -34,15 +34,15 @@ class RunData:
     """Data of one run.
 
     Attributes:
-        train: Training items; like those of other splits, None where the split was not asked for.
-        batches: Their order.
+        train: Training items; None if the split was not requested, as for the other splits.
+        batches: Order of the training items.
         val: Validation items.
         test: Test items.
         prior: (6, K) log odds of P(level > k) among the training wrists (joint task), or None.
-        notes: What was left out and why.
-        patients: Who is in each split; nobody is in that of phantoms made on the fly.
-        inherited: Whom the networks that the run builds on were trained on; see `jointwrist.engine.leaks`.
-        prints: What tells the folder's radiographs from all others.
+        notes: What was left out, and why.
+        patients: Patients of each split; phantoms made on the fly have none.
+        inherited: Patient records of the networks that the run builds on; see `jointwrist.engine.leaks`.
+        prints: Fingerprints of the data set's radiographs.
         pixel_truth: Whether training learns from the pixels of erosions.
     """
 
@@ -63,19 +63,19 @@ def load_run_data(
 ) -> RunData:
     """Choose the cases of a run by its task and make datasets of them.
 
-    Masks that networks are measured by come from the released ones to `config.image_size` in one step, whatever the
-    task. Those that are augmented first have the size of the image that they are augmented with.
+    Masks for evaluation are resized from the released ones to `config.image_size` in one step. Masks for training have
+    the size of the image with which they are augmented.
 
     Args:
         config: Resolved configuration of the run.
         dataset: The data.
-        splits: Those that are needed; the others may be empty.
-        augmented: Whether the training items are augmented; False makes them items to measure a network by.
+        splits: Splits that are needed; the others may be empty.
+        augmented: Whether the training items will be augmented; False prepares them for evaluation.
 
     Raises:
-        DataError: A split that is needed is empty, or a patient is in training and in another split. The official
-            protocol takes the splits as they are and says so in the notes. Patients of val and test whom a network that
-            the run builds on was trained on are no error: the notes warn of them.
+        DataError: A needed split is empty, or a patient is in training and in another split. The official protocol
+            keeps the splits as they are, with a note. If a network that the run builds on was trained on patients of
+            val or test, that is no error but a note.
     """
     listed, notes = choose_cases(config, dataset, splits)
     if "train" in splits:
@@ -86,7 +86,7 @@ def load_run_data(
         cases = {name: [replace(case, truth=None) for case in chosen] for name, chosen in cases.items()}
         if mapped and config.task == "joint" and config.erosion.heat_map and "train" in splits:
             notes += ("erosions are learned from their scores alone; erosion.pixel_truth=true adds their pixels",)
-    # test is read once: keeping it would take memory for nothing
+    # the test split is read once, so a cache would be useless
     datasets = {
         name: _dataset(config, chosen, config.cache and name != "test", augmented and name == "train")
         for name, chosen in cases.items()
@@ -117,7 +117,7 @@ def load_run_data(
 
 
 def train_loader(data: RunData, workers: int, process: int, processes: int) -> DataLoader:
-    """Loader over one process's part of the training batches; `loader.batch_sampler.seek` chooses the position."""
+    """Return a loader of one process's part of the training batches; `loader.batch_sampler.seek` sets the position."""
     batches = ProcessBatches(data.batches, process, processes)
     return _loader(data.train, workers, batch_sampler=batches, persistent_workers=workers > 0)
 
@@ -125,10 +125,10 @@ def train_loader(data: RunData, workers: int, process: int, processes: int) -> D
 def share_loader(
     dataset: Dataset, batch_size: int, workers: int, process: int, processes: int, whole_studies: bool = False
 ) -> DataLoader:
-    """Loader over the part of a dataset that one process evaluates: every batch falls to exactly one process.
+    """Return a loader of the batches that one process evaluates; every batch belongs to exactly one process.
 
-    The batches are the same however many processes there are, and so are mean losses, which are means of batches. With
-    `whole_studies`, the two hands of a study come in one batch.
+    The batches, and so the mean losses, do not depend on the number of processes. With `whole_studies`, the two hands
+    of a study are in one batch.
     """
     if whole_studies:
         batches = study_batches(_identifiers(dataset), batch_size)
@@ -156,7 +156,7 @@ def explain_lost_workers(workers: int) -> Iterator[None]:
 
 
 def _loader(dataset: Dataset, workers: int, **options: Any) -> DataLoader:
-    pinned = torch.cuda.is_available()  # so that a batch can be sent while the GPU computes
+    pinned = torch.cuda.is_available()  # lets a batch be copied while the GPU computes
     return DataLoader(
         dataset, num_workers=workers, worker_init_fn=leave_signals_to_parent, pin_memory=pinned, **options
     )

@@ -1,4 +1,4 @@
-"""What one training run is made of: the resolved configuration that travels with every weight file and row."""
+"""The configuration of a training run, stored with every weight file and result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AugmentConfig:
     """Augmentation on the device.
 
     Attributes:
-        zoom: Scale range of a separate zoom, applied with `zoom_probability`; the centre is kept.
+        zoom: Scale range of a separate zoom about the centre, applied with `zoom_probability`.
         zoom_probability: Probability of the zoom.
         shift: Largest shift as a fraction of the side.
         scale: Scale is drawn from 1 - scale to 1 + scale.
@@ -36,8 +36,8 @@ class AugmentConfig:
         contrast: Factor is drawn from 1 - contrast to 1 + contrast.
         intensity_probability: Probability of brightness and contrast together.
         gamma: Largest change of the logarithm of gamma; 0 leaves it out.
-        noise: Standard deviation of additive noise at most; 0 leaves it out.
-        uneven: Largest change of the logarithm of brightness, and of local contrast, from place to place; 0 for none.
+        noise: Largest standard deviation of additive noise; 0 leaves it out.
+        uneven: Largest change of the logarithm of brightness, and of local contrast, over the image; 0 leaves it out.
     """
 
     zoom: tuple[Positive, Positive] = (1.0, 1.0)
@@ -60,21 +60,22 @@ class OptimConfig:
 
     Attributes:
         epochs: Passes over the training images.
-        batch_size: Images of a forward and backward pass, over all processes together.
-        accumulate: Passes whose mean gradient makes a step of the optimiser; they are counted anew every epoch, so the
+        batch_size: Images per forward and backward pass, over all processes together.
+        accumulate: Passes whose mean gradient makes one step of the optimiser. Counting restarts every epoch, so the
             last step of an epoch may have fewer.
         lr: Peak learning rate of AdamW.
-        lr_floor: Last learning rate as a fraction of the peak.
+        lr_floor: Final learning rate as a fraction of the peak.
         warmup: Share of all steps with a linearly growing learning rate.
-        schedule: Whether the cosine is followed at every step or in stairs of an epoch.
+        schedule: Whether the cosine schedule is updated every step or every epoch.
         weight_decay: Decoupled weight decay.
-        decay_all: Decay biases and normalisation too, as AdamW over all parameters does (the authors' code).
-        clip_norm: Largest gradient norm, of the erosion head and of the rest of a joint network each; 0 leaves clipping
-            out.
-        ema: Decay of the exponential moving average of the weights that is validated and kept; 0 keeps the weights.
+        decay_all: Apply weight decay to biases and normalisation too, as the authors' code does.
+        clip_norm: Largest gradient norm, separately for the erosion head and the rest of a joint network; 0 leaves
+            clipping out.
+        ema: Decay of the exponential moving average of the weights, which is then validated and saved; 0 validates and
+            saves the weights themselves.
         patience: Epochs without improvement before the run stops; 0 never stops early.
-        select: Validation figure that chooses the best weights; `last` keeps those of the last epoch.
-        save_minutes: Longest time between two resumable states.
+        select: Validation figure that chooses the best weights; `last` takes those of the last epoch.
+        save_minutes: Longest time between two saved states.
     """
 
     epochs: Count = 100
@@ -98,13 +99,13 @@ class SegmentationConfig:
     """Segmentation losses and threshold.
 
     Attributes:
-        raw_output: The authors' code applies Dice and the threshold .5 to raw outputs, without a sigmoid.
-        squared: Squared terms in the Dice denominator.
+        raw_output: Apply Dice loss and the threshold .5 to raw outputs, without a sigmoid (the authors' code).
+        squared: Use squared terms in the denominator of the Dice loss.
         dice: Weight of the Dice loss.
         bce: Weight of the binary cross-entropy.
         distance: Weight of the signed-distance loss (joint network).
         overlap: Weight of the Dice loss over the 14 overlap pairs.
-        boundary: Final weight of the boundary loss.
+        boundary: Final weight of the boundary loss, which grows linearly from 0.
     """
 
     raw_output: bool = False
@@ -122,15 +123,15 @@ class ErosionConfig:
 
     Attributes:
         crop_size: Side of a joint crop in pixels (single-task classifiers).
-        mirror_left: Mirror the crops of left hands (the authors' code means to and does not).
+        mirror_left: Mirror the crops of left hands (the authors' code intends to, but does not).
         positive_weight: Weight of eroded joints in the cross-entropy (single-task classifiers).
-        positive_share: Share of eroded joints in training batches, as `joint.masked_share` of masks.
-        threshold: Where the decision threshold comes from: argmax, or validation by balanced accuracy or F1; where
-            from validation, a joint network's probabilities are calibrated there too.
+        positive_share: Share of eroded joints in training batches; 0 keeps the natural share.
+        threshold: How the decision threshold is chosen: argmax (0.5), or on validation data by balanced accuracy or
+            F1; a joint network's probabilities are then calibrated there too.
         logit_adjustment: Add the log prior of each level to the logit in training (joint network).
-        pixel_truth: Learn where erosions are from masks of their pixels, which phantoms and outlined data sets have and
-            RAM-W600 has not: a joint network, and a classifier with the option `map_head`. Without it, such masks are
-            not even read, and training has the scores alone.
+        pixel_truth: Train the heat map of a joint network, or of a classifier with the option `map_head`, on masks of
+            eroded pixels, which phantoms and outlined data sets have and RAM-W600 has not. Without it, such masks are
+            not read, and training uses the scores alone.
         heat_map: Weight of the heat map loss, with `pixel_truth`.
         weight: Weight of the whole erosion loss (joint network).
     """
@@ -159,18 +160,18 @@ class JointConfig:
             and of `consistency`.
         teacher_forcing: Share of the epochs over which the probability that true masks drive the erosion head falls
             linearly from 1 to 0. 0 leaves teacher forcing out.
-        masked_share: Share of images with masks in a batch, where both kinds exist; where that is no whole number,
-            batches differ by one. 0 keeps the natural share, 1 leaves images without masks out.
-        consistency: Weight of the agreement with the moving average's masks on images without masks; needs `optim.ema`.
-        pretrained: VMamba's or timm's Swin weights that the encoder starts from: local files, hub repositories with
+        masked_share: Share of images with masks in a batch, if there are images without; if that is not a whole
+            number, batches differ by one. 0 keeps the natural share, 1 leaves out images without masks.
+        consistency: Weight of the loss against the mean teacher's masks on images without masks; needs `optim.ema`.
+        pretrained: VMamba's or timm's Swin weights for the encoder to start from: local files, hub repositories with
             `model.safetensors` such as `timm/swin_tiny_patch4_window7_224.ms_in1k`, or their files as
             `owner/repository/file`; see `jointwrist.weights.pretrained`.
-        test_masks: Masks that drive the erosion head in evaluation: the predicted ones; the true ones; or, to see
-            whether the head uses them, the predicted ones moved by a seventh of the image or exchanged among the bones.
-        doubly_labelled: Train on radiographs with masks and scores alone.
-        segmenter: Weight file of a trained network whose masks drive the erosion head in place of its own, in training
-            and at test: a cascade of a frozen segmenter and a classifier. Of a foundation model with predicted boxes as
-            prompts, the network that predicts them.
+        test_masks: Masks that drive the erosion head in evaluation: predicted or true ones; or, to see whether the head
+            uses them, predicted ones moved by a seventh of the image or exchanged among the bones.
+        doubly_labelled: Train only on radiographs that have both masks and scores.
+        segmenter: Weight file of a trained network whose masks drive the erosion head in training and evaluation: a
+            cascade of a frozen segmenter and a classifier. For a foundation model prompted by predicted boxes, the
+            network that predicts them.
     """
 
     mask_grad_scale: Share = 0.0
@@ -188,13 +189,13 @@ class JointConfig:
 
 @dataclass(frozen=True)
 class MetricConfig:
-    """How the figures of regions become those of a case.
+    """How the figures of regions are reduced to those of a case.
 
     Attributes:
-        missed_msd: MSD of a region that was missed altogether, or found where there is none: left out (the authors'
-            code: such a bone costs nothing), or the diagonal of the image.
-        undefined: What an undefined figure (no region in truth or prediction) does to the mean of its case: it is left
-            out, or makes the mean undefined (plain mean over bones, the authors' code).
+        missed_msd: MSD of a region that was missed completely, or predicted although there is none: left out (the
+            authors' code, in which such a bone costs nothing), or the diagonal of the image.
+        undefined: Effect of an undefined figure (no region in truth and prediction) on the mean of its case: it is
+            left out, or makes the mean undefined (plain mean over bones, the authors' code).
     """
 
     missed_msd: Literal["left_out", "diagonal"] = "diagonal"
@@ -203,10 +204,10 @@ class MetricConfig:
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """Training wrists made on the fly; no wrist comes twice.
+    """Phantoms made on the fly for training; no wrist comes twice.
 
     Attributes:
-        wrists: Phantoms that count as one epoch; 0 trains on the release instead.
+        wrists: Phantoms per epoch; 0 trains on the data set instead.
         seed: Seed of the phantoms.
         options: Fields of the phantom's configuration (prevalence, look-alikes, ...).
     """
@@ -218,31 +219,31 @@ class StreamConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One model, trained once.
+    """Configuration of one training run.
 
     Attributes:
         model: Registry name.
         task: What it is trained for; "foundation" models are tested as they are.
-        protocol: Name of the protocol the values come from.
+        protocol: Name of the protocol that the values come from.
         seed: Seed of weights, order and augmentation.
-        start: Weights of the same model that the run starts from: a file, a folder of a run, a name that comes with the
-            package, or a hub repository; empty starts from chance.
-        image_size: Side of the image that segmentation sees and is measured at.
-        detail_size: Side of the image that the joint crops are cut from; 0 takes `image_size`.
-        mask_resize: How masks come to these sizes. "coverage": a pixel belongs to the bones that cover more than half
-            of it, so that mask and image stay aligned. "nearest": by the nearest pixel, as in the authors' code, which
-            moves masks by up to half a pixel.
+        start: Weights of the same model to start from: a file, a folder of a run, a name of shipped weights, or a hub
+            repository; empty starts from random weights.
+        image_size: Side of the image that is segmented, and at which masks are evaluated.
+        detail_size: Side of the image from which the joint crops are cut; 0 takes `image_size`.
+        mask_resize: How masks are resized. "coverage": a pixel belongs to the bones that cover more than half of it, so
+            that mask and image stay aligned. "nearest": by the nearest pixel, as in the authors' code, which moves
+            masks by up to half a pixel.
         options: Options of the model's builder.
         augment: Augmentation.
         optim: Optimisation.
         segmentation: Segmentation losses.
         erosion: Erosion losses.
         joint: Joint training.
-        metrics: From figures of regions to those of cases.
-        stream: Phantoms made on the fly in place of the release's training split.
+        metrics: Reduction of the figures of regions to those of cases.
+        stream: Phantoms made on the fly in place of the training split.
         precision: Autocast type of the forward pass.
         autocast_evaluation: Whether evaluation runs in that type too, or in float32.
-        workers: Processes that read images; 0 reads in the training process.
+        workers: Processes that load images; 0 loads in the training process.
         cache: Keep decoded images in memory.
     """
 

@@ -1,4 +1,4 @@
-"""Rows of the erosion probabilities that any tool wrote into a CSV file."""
+"""Per-case results of erosion probabilities that any tool wrote to a table."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _TOP_LEVEL = 3
 
 
 class Probability(NamedTuple):
-    """What a tool says of one joint surface.
+    """What a tool predicts for one joint surface.
 
     Attributes:
-        probability: That it is eroded.
-        level: From 0 to 3, where 3 stands for the scores 3 to 5; None if the tool gives none.
+        probability: Probability of erosion.
+        level: Erosion level 0 to 3, where 3 stands for the scores 3 to 5; None if the tool gives none.
     """
 
     probability: float
@@ -31,7 +31,7 @@ class Probability(NamedTuple):
 def read_probabilities(
     path: Path, known: Collection[str]
 ) -> tuple[dict[tuple[str, int], Probability], tuple[str, ...]]:
-    """Read a table with the columns `case`, `joint`, `probability` and, if wanted, `level`; others are left alone.
+    """Read a table with the columns `case`, `joint`, `probability` and optionally `level`; others are ignored.
 
     Args:
         path: CSV file or Excel workbook. `case` is an identifier or a file name that begins with one, `joint` any
@@ -39,10 +39,10 @@ def read_probabilities(
         known: Identifiers of the radiographs.
 
     Returns:
-        Probabilities by identifier and index of the joint, and the cases of the file that are no known radiograph.
+        Probabilities by identifier and joint index, and the cases of the table that are no known radiograph.
 
     Raises:
-        DataError: The file cannot be read, lacks a column, or has a value out of range or a joint twice.
+        DataError: The table cannot be read, lacks a column, has a value out of range, or lists a joint twice.
     """
     found: dict[tuple[str, int], Probability] = {}
     extra = []
@@ -67,17 +67,18 @@ def read_probabilities(
 def score_erosions(
     cases: Sequence[Case], found: Mapping[tuple[str, int], Probability], threshold: float
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Set probabilities beside the true scores.
+    """Compare probabilities with the true scores.
 
     Args:
         cases: Radiographs with scores.
-        found: As from `read_probabilities`.
-        threshold: Probability from which a joint counts as eroded; it is the level (0 or 1) where a tool gives none.
+        found: From `read_probabilities`.
+        threshold: Probability from which a joint is called eroded; it decides the level (0 or 1) if a tool gives none.
 
     Returns:
-        Rows as of our own models, and a sentence for each radiograph with scored joints that have no probability.
+        Results with the columns of our own models, and a sentence for each radiograph with scored joints that have no
+        probability.
     """
-    rows, faults = [], []
+    results, faults = [], []
     for case in sorted(cases, key=lambda case: case.identifier):
         scored = {joint: score for joint, score in enumerate(case.scores) if score != NOT_SCORED}
         missing = [JOINT_NAMES[joint] for joint in scored if (case.identifier, joint) not in found]
@@ -87,7 +88,7 @@ def score_erosions(
             if (case.identifier, joint) not in found:
                 continue
             probability, level = found[case.identifier, joint]
-            rows.append(
+            results.append(
                 {
                     "case": case.identifier,
                     "patient": case.patient,
@@ -99,7 +100,7 @@ def score_erosions(
                     "found": True,
                 }
             )
-    return sorted(rows, key=lambda row: (row["case"], row["joint"])), faults
+    return sorted(results, key=lambda result: (result["case"], result["joint"])), faults
 
 
 def _probability(text: str, where: str) -> float:
@@ -108,7 +109,7 @@ def _probability(text: str, where: str) -> float:
     except ValueError:
         value = float("nan")
     if not 0 <= value <= 1:
-        raise DataError(f"{where}: {text!r} is no probability from 0 to 1; leave the line out if there is none")
+        raise DataError(f"{where}: {text!r} is not a probability from 0 to 1; leave the line out if there is none")
     return value
 
 

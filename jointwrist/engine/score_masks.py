@@ -1,4 +1,4 @@
-"""Rows of the masks that any tool predicted, on the radiographs' own pixels."""
+"""Per-case results of masks that any tool predicted, on the radiographs' own pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jointwrist.errors import DataError
 from jointwrist.metrics.label_map import dice_bound
 from jointwrist.metrics.segmentation_results import segmentation_results
 
-#: Ways to lie wrongly on a radiograph.
+#: Wrong orientations of masks, by what is said of them.
 _ORIENTATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "are transposed": lambda bits: bits.T,
     "are mirrored left to right": lambda bits: bits[:, ::-1],
@@ -28,40 +28,41 @@ _ORIENTATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "are turned by 270 degrees": lambda bits: np.rot90(bits, -1),
     "are transposed and turned by 180 degrees": lambda bits: bits.T[::-1, ::-1],
 }
-#: Mean Dice coefficient of the bones above which masks certainly lie on the right places.
+#: Mean Dice coefficient of the bones above which masks certainly have the right orientation.
 _RIGHT = 0.5
 
 
 @dataclass
 class ScoredMasks:
-    """What came of the masks of a split.
+    """Result of scoring the masks of a split.
 
     Attributes:
-        rows: Rows of `segmentation_results`.
-        scored: Radiographs that have rows.
+        results: Results of `segmentation_results`.
+        scored: Radiographs that have results.
         faults: A sentence for each radiograph that could not be scored.
-        exclusive: Whether no predicted pixel belongs to two bones, although true ones do.
+        exclusive: Whether no predicted pixel belongs to two bones, although true pixels do.
     """
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    results: list[dict[str, Any]] = field(default_factory=list)
     scored: list[Case] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     exclusive: bool = False
 
 
-def score_masks(cases: Sequence[Case], predicted: Predicted) -> ScoredMasks:
-    """Compare masks with the truth, radiograph by radiograph; those that cannot be compared are named.
+def score_masks(cases: Sequence[Case], predicted: Predicted, progress: bool = False) -> ScoredMasks:
+    """Compare predicted with true masks; radiographs that cannot be compared are listed.
 
     Args:
         cases: Radiographs with masks.
-        predicted: As from `formats.predicted.find_masks`.
+        predicted: From `formats.predicted.find_masks`.
+        progress: Show a progress bar.
 
     Raises:
-        DataError: A file of the release is damaged.
+        DataError: A file of the data set is damaged.
     """
     done = ScoredMasks()
     overlaps = np.zeros(2, bool)
-    for case in tqdm(cases, desc="evaluate", unit="radiograph", disable=None, leave=False):
+    for case in tqdm(cases, desc="evaluate", unit="radiograph", disable=not progress, leave=False):
         if case.identifier not in predicted.cases:
             done.faults.append(f"{case.identifier}: no masks")
             continue
@@ -75,21 +76,25 @@ def score_masks(cases: Sequence[Case], predicted: Predicted) -> ScoredMasks:
             done.faults.append(f"{case.identifier}: the masks {wrong}; write them as the radiograph lies")
             continue
         overlaps |= [(np.bitwise_count(array) > 1).any() for array in (bits, truth)]
-        done.rows += _rows(case, bits, truth)
+        done.results += _rows(case, bits, truth)
         done.scored.append(case)
     done.exclusive = bool(overlaps[1] and not overlaps[0])
     return done
 
 
-def label_map_limit(cases: Sequence[Case]) -> tuple[list[dict[str, Any]], float]:
-    """Say how well exclusive label maps can describe the true masks of radiographs.
+def label_map_limit(cases: Sequence[Case], progress: bool = False) -> tuple[list[dict[str, Any]], float]:
+    """Measure how well exclusive label maps can represent the true masks of radiographs.
+
+    Args:
+        cases: Radiographs with masks.
+        progress: Show a progress bar.
 
     Returns:
-        Rows of the truth as a label map that gives each overlap to the smaller bone, and the mean Dice coefficient of
-        the bones that no exclusive label map exceeds.
+        Results of the truth as a label map that gives each overlap to the smaller bone, and an upper bound of the mean
+        Dice coefficient of any exclusive label map.
     """
     rows, total, count = [], 0.0, 0
-    for case in tqdm(cases, desc="label maps", unit="radiograph", disable=None, leave=False):
+    for case in tqdm(cases, desc="label maps", unit="radiograph", disable=not progress, leave=False):
         truth = load_sample(case, right_hand=False).bones
         named = by_number(to_label_map(truth), case.image)
         rows += _rows(case, bone_bits(named, truth.shape, NUMBERS, case.image), truth)
@@ -99,7 +104,7 @@ def label_map_limit(cases: Sequence[Case]) -> tuple[list[dict[str, Any]], float]
 
 
 def wrong_orientation(bits: np.ndarray, truth: np.ndarray) -> str | None:
-    """Say how masks lie that fit the truth in another orientation, and not as they are; None of all others.
+    """Say which wrong orientation masks have, if they fit the truth in another one and not as they are; else None.
 
     Args:
         bits: (H, W) uint16 bit map, predicted.
@@ -107,8 +112,8 @@ def wrong_orientation(bits: np.ndarray, truth: np.ndarray) -> str | None:
     """
     if _dice(bits, truth) >= _RIGHT:
         return None
-    for text, turn in _ORIENTATIONS.items():
-        if (turned := turn(bits)).shape == truth.shape and _dice(turned, truth) >= _RIGHT:
+    for text, reorient in _ORIENTATIONS.items():
+        if (other := reorient(bits)).shape == truth.shape and _dice(other, truth) >= _RIGHT:
             return text
     return None
 

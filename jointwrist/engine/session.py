@@ -1,4 +1,4 @@
-"""The accelerator of a training session, and its trackers."""
+"""Open the accelerator of a training session, and its experiment trackers."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from jointwrist.engine.run_config import RunConfig
 def open_accelerator(
     precision: str = "no", tracker: str | None = None, folder: Path = Path("."), deterministic: bool = False
 ) -> Accelerator:
-    """Return the accelerator that `accelerate launch` describes.
+    """Return an accelerator, configured by `accelerate launch` if that started this process.
 
     Args:
         precision: "no", "fp16" or "bf16".
         tracker: Name of one of accelerate's trackers ("tensorboard", "wandb", "mlflow", "trackio", ...), or None.
-        folder: Where trackers that write files put them.
-        deterministic: Repeat a run bit by bit; an operation that cannot stops it with a `RuntimeError` that names it.
+        folder: Folder for trackers that write files.
+        deterministic: Make runs repeatable bit by bit. An operation that cannot be raises a `RuntimeError` with its
+            name.
 
     Raises:
         ConfigError: The tracker is unknown, or its package is not installed.
@@ -38,17 +39,17 @@ def open_accelerator(
     if tracker is not None:
         _check_tracker(tracker)
     if deterministic:
-        # cuBLAS reads it when it starts
+        # read by cuBLAS when it starts
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     if not torch.cuda.is_available():
         keep_freed_memory()
     accelerator = Accelerator(
         mixed_precision=precision,
-        # not told so, accelerate takes every process that a launcher starts without a GPU for the only one
+        # otherwise accelerate takes each process that a launcher starts without a GPU for the only one
         cpu="LOCAL_RANK" in os.environ and not torch.cuda.is_available(),
         kwargs_handlers=[
-            # several of the paper's networks carry heads that their loss never sees
+            # several of the paper's networks have heads that no loss reaches
             DistributedDataParallelKwargs(find_unused_parameters=True),
             InitProcessGroupKwargs(timeout=TIMEOUT),
         ],
@@ -69,7 +70,7 @@ def _check_tracker(name: str) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory for reuse: fresh pages cost a CPU training step a sixth of its time."""
+    """Make glibc keep freed memory for reuse: new pages would take a sixth of a CPU training step."""
     if sys.platform != "linux":
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
@@ -84,12 +85,12 @@ def keep_freed_memory() -> None:
 def tracked(
     accelerator: Accelerator, name: str, config: RunConfig
 ) -> Iterator[Callable[[dict[str, Any]], None] | None]:
-    """Yield what a trainer calls with each epoch's figures, or None without a tracker.
+    """Start the trackers; yield a function that logs the figures of an epoch, or None without a tracker.
 
     Args:
         accelerator: From `open_accelerator`.
         name: Name of the run.
-        config: Logged beside it.
+        config: Configuration to log with it.
     """
     if not accelerator.log_with:
         yield None
@@ -100,14 +101,14 @@ def tracked(
             {key: value for key, value in figures.items() if isinstance(value, Real)}, step=int(figures["epoch"])
         )
     finally:
-        # Accelerator.end_training would end the process group too
+        # Accelerator.end_training would destroy the process group too
         for tracker in accelerator.trackers:
             tracker.finish()
         accelerator.trackers = []
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, str | float | int | bool]:
-    """Flatten to dotted keys with values that every tracker takes."""
+    """Flatten to dotted keys with values that every tracker accepts."""
     flat: dict[str, str | float | int | bool] = {}
     for key, value in tree.items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Being told to stop, by a scheduler (SIGTERM) or the user (SIGINT): training finishes its step and saves first."""
+"""Stop on SIGTERM (schedulers) or SIGINT (users) after the current step, so that the state can be saved first."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
-    """What was asked for, and whether it can wait until a step is done.
+    """Whether a signal asked to stop, and whether it can wait until the current step is done.
 
     Attributes:
-        signal: Number of the signal that asked, or None.
+        signal: Number of that signal, or None.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class Stop:
         self._can_wait = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:
-        """Note the first signal where it can wait; leave at once otherwise, and at the second."""
+        """Remember the first signal if it can wait; otherwise, and on the second, exit at once."""
         if self._can_wait and self.signal is None:
             self.signal = number
         else:
@@ -33,7 +33,7 @@ class Stop:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Let signals wait: the block asks for `signal` itself."""
+        """Let signals wait; the block checks `signal` itself."""
         self._can_wait = True
         try:
             yield
@@ -45,12 +45,12 @@ STOP = Stop()
 
 
 def leave_signals_to_parent(worker: int) -> None:
-    """Let a process that loads images outlive the signals of others; a `worker_init_fn` of PyTorch's loader.
+    """Make a loader process ignore stop signals that do not come from its parent; a `worker_init_fn` of PyTorch.
 
-    Schedulers and terminals signal every process of a job. The parent needs its batches until the step is done, and
-    then ends its workers itself, by the same signals.
+    Schedulers and terminals signal every process of a job. The parent needs its loader processes until the step is
+    done, and then ends them itself, by the same signals.
     """
-    if not hasattr(signal, "sigwaitinfo"):  # elsewhere than on Linux nothing tells who sent a signal
+    if not hasattr(signal, "sigwaitinfo"):  # only Linux says who sent a signal
         return
     parent = multiprocessing.parent_process().pid
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -65,7 +65,7 @@ def leave_signals_to_parent(worker: int) -> None:
 
 @contextmanager
 def graceful_stop() -> Iterator[None]:
-    """Handle SIGTERM and SIGINT while the block runs; exit status 128 + signal, as shells have it."""
+    """Handle SIGTERM and SIGINT while the block runs; the exit status is 128 + signal, as in shells."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

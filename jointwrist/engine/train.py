@@ -42,7 +42,7 @@ class TrainedModel:
 
     Attributes:
         model: The network with its best weights, in evaluation mode.
-        weights: Weight file of it.
+        weights: Its weight file.
         thresholds: "mask" and "erosion": probabilities from which a pixel or joint is positive; see `calibrate`.
         history: Figures of every epoch, one row each; also in the file `history.csv` beside the weights.
     """
@@ -75,7 +75,8 @@ def train(
         out: Folder for weights, model card, state and history.
         config: Values of `RunConfig` that differ from its defaults, such as `{"optim": {"epochs": 5}}`.
         tracker: One of accelerate's trackers ("tensorboard", "wandb", "mlflow", ...), or None.
-        deterministic: Repeat a training bit by bit; an operation that cannot raises a `RuntimeError` that names it.
+        deterministic: Make trainings repeatable bit by bit. An operation that cannot be raises a `RuntimeError` with
+            its name.
         progress: Show a progress bar.
 
     Raises:

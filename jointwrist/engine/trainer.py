@@ -1,4 +1,4 @@
-"""One training loop on accelerate for every model and task."""
+"""The training loop of every model and task, on accelerate."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ from jointwrist.weights.pretrained import load_pretrained
 
 LOG = logging.getLogger(__name__)
 STATE, BEST, LAST = "state.pt", "best.safetensors", "last.safetensors"
-#: Steps after which their losses are read: reading waits for the device.
+#: Steps between readings of the losses: reading waits for the device.
 READ_EVERY = 20
-#: What processes tell each other in place of the number of a signal when it is time to save.
+#: Exchanged between processes in place of a signal's number when it is time to save.
 SAVE = 1000
-#: What became of every key of the files in `joint.pretrained`.
+#: Report on every key of the files in `joint.pretrained`.
 PRETRAINED = "pretrained.txt"
 
 
 class Trainer:
-    """Train one model; killed at any moment, the next call continues where the last state was saved.
+    """Train one model. If training is interrupted at any moment, a new trainer continues from the last saved state.
 
     Args:
         accelerator: Chooses devices, processes and precision.
         config: Resolved configuration.
         data: Datasets and batches.
-        task: Losses and rows.
-        folder: Where states and weights go.
+        task: Losses and per-case results.
+        folder: Folder for state and weights.
         log: Called by the main process with every epoch's figures.
         progress: Show a progress bar in the main process.
     """
@@ -80,7 +80,7 @@ class Trainer:
             if accelerator.is_main_process:
                 write_text(self.folder / PRETRAINED, "\n\n".join(reports) + "\n")
         self.model, self.optimizer = accelerator.prepare(model, build_optimizer(model, config.optim))
-        # training and evaluation enter autocast themselves; the wrapper would force it on evaluation in float32 too
+        # training and evaluation enter autocast themselves; the wrapper would also force it on evaluation in float32
         accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         decay_rate = config.optim.ema
         self.ema = AveragedModel(self.unwrapped, multi_avg_fn=get_ema_multi_avg_fn(decay_rate)) if decay_rate else None
@@ -93,7 +93,7 @@ class Trainer:
         self.best = math.inf
         self.history: list[dict[str, Any]] = []
         self.sums: dict[str, float | torch.Tensor] = {}
-        #: Step, loss and images of the steps whose losses have not been read.
+        #: Step, loss and image identifiers of the steps whose losses have not been read yet.
         self.unread: list[tuple[int, torch.Tensor, list[str]]] = []
         if state := load_run(self.folder / STATE, config, accelerator.num_processes):
             self._continue_from(state)
@@ -101,22 +101,22 @@ class Trainer:
 
     @property
     def unwrapped(self) -> nn.Module:
-        """The model without the wrappers of distributed training."""
+        """The model without the wrapper of distributed training."""
         return self.accelerator.unwrap_model(self.model)
 
     @property
     def eval_model(self) -> nn.Module:
-        """The model that is validated and kept: the moving average if there is one."""
+        """The model that is validated and saved: the moving average of the weights if there is one."""
         return self.unwrapped if self.ema is None else self.ema.module
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done or patience is at its end."""
+        """Whether all epochs are done, or patience is exhausted."""
         optim = self.config.optim
         return self.epoch >= optim.epochs or (optim.patience > 0 and self.epochs_without_improvement >= optim.patience)
 
     def fit(self) -> nn.Module:
-        """Train until finished; return the kept model with its best weights, in evaluation mode."""
+        """Train until finished; return `eval_model` with its best weights, in evaluation mode."""
         with tqdm(
             total=self.total_steps,
             initial=self.epoch * self.steps_per_epoch + self.step_in_epoch,
@@ -132,7 +132,7 @@ class Trainer:
         return self.eval_model.eval()
 
     def info(self, thresholds: dict[str, float] | None = None) -> dict[str, Any]:
-        """What the weights of this run say of themselves: also whom they, and what they build on, were trained on."""
+        """Return the metadata of this run's weight files, with records of the patients that they were trained on."""
         info = weight_info(self.config, self.epoch, thresholds)
         if patients := self.data.patients.get("train"):
             info["patients"] = patient_record(patients, digest(self.config), self.data.prints)
@@ -146,7 +146,7 @@ class Trainer:
         return StepContext(step / self.total_steps, self.process_mean, self.history, teacher)
 
     def learning_rate(self, step: int) -> float:
-        """Learning rate at an optimiser step: linear warm-up, then cosine to the floor."""
+        """Return the learning rate of a step: linear warm-up, then a cosine down to the floor."""
         optim = self.config.optim
         warm = int(optim.warmup * self.total_steps)
         if step < warm:
@@ -163,20 +163,20 @@ class Trainer:
                 bar.update()
 
     def _batches(self) -> Iterator[dict[str, Any]]:
-        """Training batches from here to the end of the epoch; if one cannot be had, what was learned is saved first."""
-        # not accelerate's loader: it counts epochs itself, from 0 after a restart
+        """Yield the remaining batches of the epoch; if one cannot be loaded, save the state and raise the error."""
+        # accelerate's loader would count epochs itself, from 0 after a restart
         self.loader.batch_sampler.seek(self.epoch, self.step_in_epoch)
         batches, saved = iter(self.loader), time.monotonic()
         while True:
             batch, error = None, None
             try:
                 batch = next(batches, None)
-            except DataError as unreadable:  # from a worker it comes with a traceback in its text
+            except DataError as unreadable:  # from a worker, its text contains a traceback
                 error = DataError(str(unreadable).rstrip().rpartition("DataError: ")[2])
             except RuntimeError as failed:
                 error = failed
             except (ConnectionError, EOFError) as cut:  # a worker died while it sent a batch
-                batches = None  # PyTorch would raise the worker's end once more, wherever this process is by then
+                batches = None  # otherwise PyTorch raises the worker's death again at any later moment
                 error = RuntimeError(f"DataLoader worker left ({type(cut).__name__})")
             due = time.monotonic() - saved > 60 * self.config.optim.save_minutes
             try:
@@ -195,7 +195,7 @@ class Trainer:
 
     def _train_step(self, batch: dict[str, Any]) -> None:
         step = self.epoch * self.steps_per_epoch + self.step_in_epoch
-        # randomness depends on the position alone, so a resumed run repeats what an unbroken one does
+        # randomness depends on the position alone, so a resumed run repeats an uninterrupted one
         torch.manual_seed(hash((self.config.seed, step, self.accelerator.process_index)) % 2**63)
         self._step(batch, step)
         self.step_in_epoch += 1
@@ -205,8 +205,8 @@ class Trainer:
             self._read_losses()
 
     def _begin_group(self) -> None:
-        """Note where the steps begin whose gradients add up: a state is saved as of here, without half a gradient."""
-        # in between, a forward pass changes buffers alone, such as the statistics of a batch normalisation
+        """Remember where a group of accumulated gradients begins: a saved state is that of this moment."""
+        # within the group only buffers change, such as the statistics of batch normalisation
         accumulated = self.config.optim.accumulate > 1
         self.group = {
             "step_in_epoch": self.step_in_epoch,
@@ -215,7 +215,7 @@ class Trainer:
         }
 
     def _leave(self, number: int) -> None:
-        """Save and exit, as a signal asked."""
+        """Save and exit because of a signal."""
         self._save()
         if self.accelerator.is_main_process:
             LOG.warning(
@@ -230,7 +230,7 @@ class Trainer:
             group["lr"] = self.learning_rate(step)
         batch = self.task.prepare(send_to_device(batch, self.accelerator.device, True), training=True)
         first = self.step_in_epoch // optim.accumulate * optim.accumulate
-        group = min(optim.accumulate, self.steps_per_epoch - first)  # the last one of an epoch may be short
+        group = min(optim.accumulate, self.steps_per_epoch - first)  # the last group of an epoch may be shorter
         last = self.step_in_epoch + 1 == first + group
         with nullcontext() if last else self.accelerator.no_sync(self.model):
             with self.accelerator.autocast():
@@ -247,11 +247,11 @@ class Trainer:
             if self.ema is not None:
                 self.ema.update_parameters(self.unwrapped)
         for name, value in parts.items():
-            # stays on the device: reading it would wait for the step
+            # it stays on the device, as reading would wait for the step
             self.sums[name] = self.sums.get(name, 0.0) + value.detach().float()
 
     def _read_losses(self) -> None:
-        """Stop at a loss that is not finite; every process calls it at the same step."""
+        """Stop if a loss is not finite; every process must call this at the same step."""
         error, values = None, torch.stack([loss for _, loss, _ in self.unread]).tolist() if self.unread else []
         wrong = next((index for index, value in enumerate(values) if not math.isfinite(value)), None)
         if wrong is not None:
@@ -269,10 +269,10 @@ class Trainer:
         self._read_losses()
         sums = average_over_processes(self.accelerator, self.sums)
         means = {f"train_{name}": value / self.steps_per_epoch for name, value in sums.items()}
-        losses, rows = evaluate_model(self.accelerator, self.eval_model, self.data.val, self.task, losses=True)
+        losses, results = evaluate_model(self.accelerator, self.eval_model, self.data.val, self.task, losses=True)
         figures = {"epoch": self.epoch, "lr": self.optimizer.param_groups[0]["lr"], **means, **losses}
-        figures |= mean_figures(rows)
-        figure = selection_figure(self.config.optim.select, losses, rows, self.epoch)
+        figures |= mean_figures(results)
+        figure = selection_figure(self.config.optim.select, losses, results, self.epoch)
         figures["selected_by"] = figure
         self.history.append(figures)
         improved = figure < self.best
