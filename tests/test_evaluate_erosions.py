@@ -44,7 +44,7 @@ def test_erosion_probabilities_give_the_rows_they_came_from(dataset, phantom_roo
     assert "no probability of" in capsys.readouterr().err
     table.write_text("\n".join([lines[0], lines[1].replace("0.", "7.")]))
     assert main([*command, "--erosions", str(table), "-o", str(tmp_path / "a")]) == 2
-    assert "no probability from 0 to 1" in capsys.readouterr().err
+    assert "not a probability from 0 to 1" in capsys.readouterr().err
 
 
 def test_a_table_of_probabilities_in_any_usual_form(tmp_path):
