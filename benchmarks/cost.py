@@ -1,13 +1,14 @@
-"""What the paper's matrix costs on a GPU, from counted operations: models x seeds of a protocol, in GPU hours.
+"""Cost of the paper's matrix, models x seeds of a protocol, in GPU hours, estimated from counted operations.
 
     python benchmarks/cost.py                        table of protocol official on an A100
     python benchmarks/cost.py --protocol clean --gpu H100 --utilisation 0.3
     python benchmarks/cost.py --write                put the tables of official and clean into docs/scaling.md
 
-Nothing is computed: a training batch of the protocol's size goes through every model as tensors without values, and
-each operator's floating point operations and the numbers that it reads and writes are counted. An operator takes as
-long as the slowest of three: its operations at a share of the GPU's peak, its numbers (16 bits each) through memory,
-and the start of a kernel. A training step takes three forward passes: the backward pass has twice the operations.
+A training batch of the protocol's size passes through every model as tensors without values, so nothing is computed.
+The floating point operations of each operator are counted, and the numbers that it reads and writes. The time of an
+operator is the longest of three: its operations at a share of the GPU's peak, the transfer of its numbers (16 bits
+each), and the launch of a kernel. A training step takes as long as three forward passes, as the backward pass has twice
+the operations.
 """
 
 from __future__ import annotations
@@ -40,8 +41,7 @@ from jointwrist.ops.scan import operator  # registers the operator that is count
 from jointwrist.registry import create_model, model_spec
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "scaling.md"
-#: Training and validation items of the release; of the joint set, whose size follows from the overlap of the two
-#: tasks, an estimate.
+#: Training and validation items of RAM-W600; an estimate for the joint set, which depends on the overlap of the tasks.
 ITEMS = {"segmentation": (425, 69), "erosion": (559 * 6, 81 * 6), "joint": (750, 120)}
 #: Columns of the table.
 HEADS = (
@@ -173,7 +173,7 @@ def table(name: str, gpu: str, utilisation: float, models: Sequence[str] | None 
 
 
 def filled(page: str, gpu: str, utilisation: float) -> str:
-    """Return a page with the tables between its markers made anew."""
+    """Return a page with new tables between its markers."""
     return fill_blocks(page, "cost", lambda name: table(name, gpu, utilisation))
 
 

@@ -1,11 +1,11 @@
-"""How often 95 % intervals over seeds and patients miss what is true, on simulated rows.
+"""Rate at which 95 % intervals over seeds and patients miss the true value, on simulated results.
 
     python benchmarks/miss_rates.py                       the table of docs/protocol.md
     python benchmarks/miss_rates.py --tables 200 --seeds 3
 
-A wrist's DSC and a joint's probability are made of an effect of the seed, one of the patient, one of the wrist or joint
-that all networks share, and a rest. "difference": two arms whose weights come from one distribution, so that 0 is true.
-"arm": one arm, whose true figure is that of very many seeds and patients.
+A wrist's DSC and a joint's probability are sums of effects of the seed, of the patient, and of the wrist or joint
+(shared by all networks), and a residual. "difference": two arms whose weights come from one distribution; the true
+value is 0. "arm": one arm; the true value is its figure over very many seeds and patients.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def draw(
     """Draw test patients, and figures of networks on them and on resampled patients.
 
     Args:
-        rng: Source of chance.
+        rng: Random number generator.
         networks: Networks, each trained from a seed of its own.
         patients: Patients, with two wrists each.
         seed_sd: Standard deviation of a seed's effect in units of that of a patient's.

@@ -1,9 +1,10 @@
-"""Put what another tool predicted beside our models in the tables of a results folder.
+"""Add another tool's predictions to the tables of a results folder.
 
 python benchmarks/other_tool.py RESULTS SCORES --name NAME
 
-SCORES is the folder that `jointwrist evaluate --predictions` wrote for the same test wrists. Masks are in the tables of
-`run_all.py --tables-only RESULTS --grid image`, for they were measured on the radiographs' own pixels; erosions in all.
+SCORES is the folder that `jointwrist evaluate --predictions` wrote for the same test wrists. Its masks were measured on
+the radiographs' own pixels, so they appear in the tables of `run_all.py --tables-only RESULTS --grid image`; erosion
+scores appear in all tables.
 """
 
 from __future__ import annotations
@@ -25,24 +26,24 @@ from jointwrist.errors import DataError
 from jointwrist.files import atomic, write_text
 from jointwrist.registry import list_models
 
-#: Where the rows of a table lie in the folder of a job.
+#: Place of the per-case results in the folder of a job.
 _PLACES = {"segmentation": Path(GRIDS["image"], "segmentation.csv"), "erosion": Path("erosion.csv")}
 
 
 def add_scores(results: Path, scores: Path, name: str, seed: int | None = None) -> Path:
-    """Make a job of the rows of another tool.
+    """Make a job of the per-case results of another tool.
 
     Args:
         results: Results folder with finished jobs of our models.
         scores: Folder with `segmentation.csv`, `erosion.csv` or both.
         name: Name of the model in the tables.
-        seed: Seed of the tool's training; None takes the first of our jobs, for tests pair models by seed.
+        seed: Seed of the tool's training, as tests pair models by seed; None for that of our first job.
 
     Returns:
         Folder of the job. A job of the same name and seed is replaced.
 
     Raises:
-        DataError: There are no jobs or no rows, the name is that of a model of ours, or the wrists are others.
+        DataError: There are no jobs or no results, a model of ours has the name, or the wrists differ.
     """
     ours = _finished(results)
     if name in list_models() or not name or name.split() != [name]:
@@ -71,7 +72,7 @@ def add_scores(results: Path, scores: Path, name: str, seed: int | None = None) 
     for table, frame in rows.items():
         known = _cases(results, table)
         if foreign := set(frame["case"]) - known:
-            raise DataError(f"{found[table]}: {sorted(foreign)[0]} is no test wrist of {results}")
+            raise DataError(f"{found[table]}: {sorted(foreign)[0]} is not a test wrist of {results}")
     for table, frame in rows.items():
         columns = {"model": name, "protocol": record["protocol"], "seed": seed}
         frame = frame.drop(columns=[key for key in columns if key in frame])
@@ -97,7 +98,7 @@ def _cases(results: Path, table: str) -> set[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Add the rows of another tool to a results folder."""
+    """Add the results of another tool to a results folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, help="results folder of benchmarks/run_all.py")
     parser.add_argument("scores", type=Path, help="folder that `jointwrist evaluate --predictions` wrote")

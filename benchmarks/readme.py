@@ -1,8 +1,8 @@
 """Tables of README and documentation: of the demonstration, the ablations and the speeds whose rows are kept here.
 
 python benchmarks/readme.py                  write the tables between the markers of the pages
-python benchmarks/readme.py --keep RESULTS   take over the rows of a new demonstration first
-python benchmarks/readme.py --check          say whether the pages are up to date
+python benchmarks/readme.py --keep RESULTS   keep the results of a new demonstration first
+python benchmarks/readme.py --check          check that the pages are up to date
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ COLUMNS = ("what", "seeds", "DSC %", "NSD %", "AUROC", "BACC %", "F1 %")
 
 
 def keep(results: Path, kept: Path = KEPT) -> None:
-    """Replace the kept rows by those of a results folder.
+    """Replace the kept per-case results by those of a results folder.
 
     Raises:
         FileNotFoundError: The folder holds no finished jobs.
@@ -62,13 +62,13 @@ def keep(results: Path, kept: Path = KEPT) -> None:
 
 
 def shown(table: Table) -> Table:
-    """Leave out the models that neither ran nor have a published figure."""
+    """Leave out models without results and without published figures."""
 
-    def told(row: dict[str, Any]) -> bool:
+    def has_figure(row: dict[str, Any]) -> bool:
         absent = [cell for cell in row.values() if isinstance(cell, NoFigure)]
         return not absent or any(not math.isnan(cell.published) for cell in absent)
 
-    return replace(table, rows=[row for row in table.rows if told(row)])
+    return replace(table, rows=[row for row in table.rows if has_figure(row)])
 
 
 def joint_table(folder: Path = ABLATIONS) -> Table:

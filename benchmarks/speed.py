@@ -2,9 +2,9 @@
 
 Parts are metrics, phantom, scan, inference, loading, training, memory and start.
 
-Each part prints what it measured and returns it as rows (name, value, unit); they are kept in one CSV a machine, a
-later run of a part replacing its earlier rows. A row may have a `bound` that it must not exceed, or a `least` that it
-must reach; where one does not, the command ends with 1.
+Each part prints its measurements and returns them as rows (name, value, unit). They are kept in one CSV file per
+machine; a later run of a part replaces its rows. A row may have a `bound` that it must not exceed, or a `least` that it
+must reach; the exit code is 1 if one does not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PARTS = ("metrics", "phantom", "scan", "inference", "loading", "training", "memo
 
 
 def keep(part: str, rows: list[dict[str, Any]], folder: Path) -> Path:
-    """Put rows into the machine's CSV in place of the part's earlier ones."""
+    """Replace the rows of a part in the CSV file of this machine."""
     path = folder / f"speed-{re.sub(r'[^a-z0-9]+', '-', machine().lower()).strip('-')}.csv"
     frames = [pd.read_csv(path).query("part != @part")] if path.is_file() else []
     frames.append(pd.DataFrame(rows).assign(part=part, machine=machine(), torch=torch.__version__))
@@ -40,7 +40,7 @@ def keep(part: str, rows: list[dict[str, Any]], folder: Path) -> Path:
 
 
 def exceeded(rows: list[dict[str, Any]]) -> list[str]:
-    """Name the rows whose value is above their bound, or below what is the least."""
+    """List the rows whose value is above its bound, or below its least value."""
 
     def told(row: dict[str, Any], what: str) -> str:
         return f"{row['name']}: {row['value']:.4g} {row['unit']} {what}".replace("  ", " ")

@@ -4,8 +4,8 @@
     python benchmarks/submit.py --shards 8 --dry-run -- --data RAM-W600      print the batch script, submit nothing
     python benchmarks/submit.py --shards 2 --gpus 0 --cluster local -- ...   the same on this machine, without Slurm
 
-What follows `--` goes to benchmarks/run_all.py. A job that is preempted or reaches its time limit is told so, ends and
-goes back into the queue; there it continues where its state was saved. All shards write to one results folder.
+Options after `--` are passed to benchmarks/run_all.py. A job that is preempted or reaches its time limit saves its
+state, goes back into the queue and continues from there. All shards write to one results folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WARNING, GRACE = 180, 120
 
 
 class Shard:
-    """One job of the array: a command that may be interrupted, and then starts again.
+    """One job of the array: a command that starts again after an interruption.
 
     Args:
         command: Program and arguments.
@@ -46,16 +46,16 @@ class Shard:
         """Run the command.
 
         Raises:
-            RuntimeError: It ended with another code than 0.
+            RuntimeError: Its exit code is not 0.
         """
-        # Slurm warns every process of a job; this one alone is to hear it, the group is told to end by `checkpoint`
+        # Slurm signals every process of a job; only this one may react, and `checkpoint` then ends the group
         self.process = subprocess.Popen(
             self.command,
             cwd=ROOT,
             start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGUSR2, signal.SIG_IGN),
         )
-        # not wait(): it holds a lock that the wait within `checkpoint`, called from a signal, would need
+        # not wait(): it holds a lock that the wait in `checkpoint`, called by a signal handler, needs
         while self.process.poll() is None:
             time.sleep(0.5)
         code = self.process.returncode
@@ -64,7 +64,7 @@ class Shard:
         return code
 
     def checkpoint(self) -> DelayedSubmission:
-        """End the command and return what starts it again; submitit calls this when the job is interrupted."""
+        """End the command and return its restart; submitit calls this when the job is interrupted."""
         from submitit.helpers import DelayedSubmission
 
         os.killpg(self.process.pid, signal.SIGTERM)
@@ -137,7 +137,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--cpus", type=int, default=8, help="processor cores of a job (default: %(default)s)")
     parser.add_argument("--memory", default="32GB", help="memory of a job (default: %(default)s)")
     parser.add_argument("--hours", type=float, default=24.0, help="time limit of a job (default: %(default)s)")
-    parser.add_argument("--requeues", type=int, default=20, help="times that a job may run out of time (%(default)s)")
+    parser.add_argument("--requeues", type=int, default=20, help="restarts after the time limit (default: %(default)s)")
     parser.add_argument("--partition", help="Slurm partition")
     parser.add_argument("--account", help="Slurm account")
     parser.add_argument("--cluster", choices=("slurm", "local"), default="slurm", help="default: %(default)s")

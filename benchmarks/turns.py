@@ -1,8 +1,8 @@
-"""How often a turned radiograph is seen to be turned: `python benchmarks/turns.py [--radiographs 24]`, on phantoms.
+"""Accuracy of the detected rotation of a radiograph: `python benchmarks/turns.py [--radiographs 24]`, on phantoms.
 
-Wrists that fill the radiograph and whole hands of 210 mm, side stated or not, each in four turns. Right is the turn
-that the radiograph was given back, wrong any other; radiographs without a wrist are right if they are refused in all
-turns. The time is the median of a radiograph, refused or not.
+The radiographs show wrists that fill them and whole hands of 210 mm, side stated or not, each in four rotations. The
+result is right if it undoes the rotation, wrong otherwise; a radiograph without a wrist must be refused in all
+rotations. The time is the median per radiograph, refused or not.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from jointwrist.phantom import PhantomConfig, make_wrist
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print a row for every kind of radiograph and turn."""
+    """Print a row for every kind of radiograph and rotation."""
     arguments = parse_arguments(argv, __doc__, "radiographs", 24, 7000, own=False)
     localiser = Localiser()
     print("| radiograph | turned by | right | refused | wrong | seconds |\n| --- | ---: | ---: | ---: | ---: | ---: |")

@@ -1,4 +1,4 @@
-"""What a results folder of the benchmark holds, as far as a page shows it."""
+"""Jobs and tables of a results folder, as the page shows them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Job:
     """One job of the benchmark.
 
     Attributes:
-        name: Model and seed, with the digest of the configuration where that leaves two alike.
-        folder: Where its files lie.
+        name: Model and seed, with a hash of the configuration where two jobs would have the same name.
+        folder: Folder of its files.
         record: Its `job.json`.
     """
 
@@ -30,7 +30,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether it came to an end without an error."""
+        """Whether it finished without an error."""
         return self.record.get("status") == "ok"
 
     def rows(self, table: str) -> pd.DataFrame | None:

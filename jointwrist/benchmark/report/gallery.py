@@ -1,4 +1,4 @@
-"""Best, median and worst test wrists of a model, with true and predicted bones as outlines that can be switched."""
+"""Gallery of the best, median and worst test wrist of a model, with switches for true and predicted outlines."""
 
 from __future__ import annotations
 

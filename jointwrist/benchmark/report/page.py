@@ -1,4 +1,4 @@
-"""The page of a results folder: everything in one HTML file that needs neither a server nor a network."""
+"""The page of a results folder: one HTML file that needs neither a server nor a network."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write_report(results: str | Path, out: str | Path | None = None, dataset: Ra
 
     Args:
         results: Folder that `benchmarks/run_all.py` wrote.
-        out: File; None writes `report.html` into the folder.
+        out: File; None for `report.html` in the folder.
         dataset: Radiographs that the jobs were tested on, for the gallery; None leaves it out.
 
     Returns:
@@ -46,7 +46,7 @@ def write_report(results: str | Path, out: str | Path | None = None, dataset: Ra
 
 
 def build_page(results: Path, dataset: RamW600 | None = None) -> str:
-    """Return the page of a results folder; arguments and errors as for `write_report`."""
+    """Return the page of a results folder; arguments and errors are those of `write_report`."""
     jobs, tables = read_jobs(results), read_tables(results)
     done = [job for job in jobs if job.done]
     assets = files("jointwrist.benchmark.report") / "assets"
@@ -85,7 +85,7 @@ def _absent(text: str) -> str:
 
 
 def _marked(text: str) -> str:
-    """Escape a cell, with Markdown's backquotes as code."""
+    """Escape a cell; text in backquotes becomes code."""
     return re.sub(r"`(.*?)`", r"<code>\1</code>", escape(text))
 
 

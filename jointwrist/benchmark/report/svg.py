@@ -1,4 +1,4 @@
-"""Small charts as inline SVG: text stays text, points say on hover what they are, colours follow the page."""
+"""Charts as inline SVG: text stays text, marks have tooltips, colours follow the light or dark page."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def colour(index: int) -> str:
 
 
 class Axis:
-    """Map values to places along a line.
+    """A linear axis.
 
     Args:
         low: Smallest value.
         high: Largest value.
-        start: Place of the smallest value.
-        end: Place of the largest one.
+        start: Position of the smallest value.
+        end: Position of the largest one.
     """
 
     def __init__(self, low: float, high: float, start: float, end: float):
@@ -31,7 +31,7 @@ class Axis:
         self.start, self.end = start, end
 
     def __call__(self, value: float) -> float:
-        """Return the place of a value."""
+        """Return the position of a value."""
         return round(self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start), 1)
 
     def ticks(self, count: int = 4) -> list[float]:
@@ -56,7 +56,7 @@ def _text(x: float, y: float, text: str, anchor: str = "start", css: str = "") -
 
 
 def line_chart(title: str, x: Sequence[float], series: Mapping[str, Sequence[float]]) -> str:
-    """Draw series over epochs; gaps where a value is not finite."""
+    """Draw series over epochs; values that are not finite are left out."""
     width, height, left, bottom, top = 330, 200, 46, 30, 26
     values = np.array([value for line in series.values() for value in line if np.isfinite(value)])
     if len(values) == 0:
@@ -83,7 +83,7 @@ def quartile_chart(title: str, groups: Sequence[str], series: Mapping[str, Mappi
 
     Args:
         title: Quantity and unit.
-        groups: Rows from above.
+        groups: Rows, from top to bottom.
         series: Values by group by series, at least one of them finite; nan is left out.
     """
     row = 9 * len(series) + 12
@@ -117,12 +117,12 @@ def quartile_chart(title: str, groups: Sequence[str], series: Mapping[str, Mappi
 
 
 def strip_chart(title: str, groups: Mapping[str, Sequence[tuple[float, int, str]]], threshold: float | None) -> str:
-    """Draw probabilities as points, healthy joint surfaces below the line of their joint and eroded ones above it.
+    """Draw probabilities as points: eroded joints above the line of their name, healthy ones below it.
 
     Args:
         title: Model.
         groups: Probability, true score and case by joint.
-        threshold: Probability from which a joint surface counts as eroded.
+        threshold: Probability from which a joint counts as eroded.
     """
     width, left, top, row = 760, 190, 44, 40
     height = top + row * len(groups) + 8

@@ -1,4 +1,4 @@
-"""The paper's tables as pure functions of per-case rows: `run_all.py --tables-only RESULTS` rebuilds them."""
+"""The paper's tables, computed from the per-case results alone; `run_all.py --tables-only RESULTS` makes them again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Results", "Table", "make_tables", "read_results", "write_tables"]
 
 
 def make_tables(results: Results) -> list[Table]:
-    """Make every table that the rows of a results folder allow; the list of jobs comes last."""
+    """Make every table for which there are results; the list of jobs comes last."""
     tables = []
     if "segmentation" in results.rows:
         tables += segmentation_tables(results)
@@ -28,7 +28,7 @@ def make_tables(results: Results) -> list[Table]:
 def write_tables(folder: Path, grid: str = "network") -> list[Table]:
     """Write every table of a results folder as Markdown, LaTeX, CSV and JSON; return the tables.
 
-    Those of another grid than the network's lie beside them, in a folder and a file that end in its name.
+    Tables of another grid than the network's go into a folder and a file whose names end in that of the grid.
 
     Raises:
         DataError: The folder has no jobs on this grid, or jobs on different data.
@@ -48,7 +48,7 @@ def write_tables(folder: Path, grid: str = "network") -> list[Table]:
 
 
 def job_table(records: list[dict[str, Any]]) -> Table:
-    """One row a job: what ran, for how long, and what failed."""
+    """One row per job: status, epochs, seconds and machine."""
     rows = [
         {
             "Job": record["run"],

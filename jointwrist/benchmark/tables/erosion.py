@@ -1,4 +1,4 @@
-"""Tables of erosion calls: mean over joints, pooled, and single joints."""
+"""Tables of erosion scores: mean over joints, all joints pooled, and single joints."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ FIGURES = {
     "AUPRC": ("AUPRC", 1),
 }
 MEAN, POOLED = "mean over joints", "pooled"
-#: Figures of each run and seed, or those of bootstrap resamples, by group and name.
+#: Figures, or those of bootstrap resamples, by run, seed, group and name.
 Sets = dict[str, dict[int, dict[str, dict[str, np.ndarray]]]]
 
 
 def erosion_tables(results: Results) -> list[Table]:
-    """Every table of the erosion rows."""
+    """Make every table of erosion scores."""
     rows = results.rows["erosion"]
     values = figures_by_seed(rows)
     resampled = resamples_by_seed(rows)
@@ -53,7 +53,7 @@ def erosion_tables(results: Results) -> list[Table]:
 
 
 def figures_by_seed(rows: pd.DataFrame) -> Sets:
-    """Erosion metrics of every run, one set a seed."""
+    """Erosion metrics of every run and seed."""
 
     def figures(part: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
         frame = erosion_metrics(*_columns(part))
@@ -63,12 +63,12 @@ def figures_by_seed(rows: pd.DataFrame) -> Sets:
 
 
 def resamples_by_seed(rows: pd.DataFrame) -> Sets:
-    """Erosion metrics of bootstrap resamples of every run, one set a seed; all draw the same patients."""
+    """Erosion metrics of every run and seed on bootstrap resamples; all runs share the resampled patients."""
     return _by_seed(rows, lambda part: resample_erosion(*_columns(part), part["patient"].to_numpy()))
 
 
 def summary_table(results: Results, values: Sets, resampled: Sets, group: str = MEAN) -> Table:
-    """Table of the paper: the mean over joints, which its figures fit, or all joints pooled."""
+    """Table of the paper: the mean over joints, which matches its figures, or all joints pooled."""
     published = published_figures("erosion") if group == MEAN else {}
     patients = results.rows["erosion"]["patient"].nunique()
     p_values = _against_best(values, resampled, group, "BACC", patients)
@@ -94,7 +94,7 @@ def summary_table(results: Results, values: Sets, resampled: Sets, group: str = 
 
 
 def joint_table(results: Results, values: Sets, resampled: Sets) -> Table:
-    """Every joint surface of every model."""
+    """Every joint of every model."""
     calls = results.rows["erosion"].drop_duplicates(["case", "joint"])
     patients = calls["patient"].nunique()
     rows = []

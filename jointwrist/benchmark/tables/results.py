@@ -1,4 +1,4 @@
-"""What a results folder holds: job records, and the per-case rows of finished jobs."""
+"""Contents of a results folder: job records, and the per-case results of finished jobs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jointwrist.engine.run_config import hashed_values
 from jointwrist.errors import DataError
 from jointwrist.registry import list_models, model_spec
 
-#: Grids that masks are measured on, and where in a job's folder their rows lie; see
+#: Grids on which masks are measured, and the place of their results in a job's folder; see
 #: `jointwrist.inference.radiograph_evaluation`.
 GRIDS = {"network": ".", "image": "image", "image-raw": "image-raw"}
 MEASURED = {
@@ -25,7 +25,7 @@ MEASURED = {
     "image": "masks measured on the radiographs' own pixels as predictions are written",
     "image-raw": "masks measured on the radiographs' own pixels without postprocessing",
 }
-#: What published figures are, by whether they were measured on the network's grid.
+#: Explanation of the published figures, on the network's grid and on the image grid.
 PAPER = (
     "Columns marked published: the paper's figure on RAM-W600 at 512 px, in brackets ours minus it; SAM and"
     " MedSAM there had boxes round the true bones as prompts."
@@ -39,16 +39,16 @@ PUBLISHED = Path(__file__).parent.parent / "published.json"
 
 @dataclass(frozen=True)
 class Results:
-    """Job records and rows.
+    """Job records and per-case results.
 
-    A run is a model in one configuration, with any number of seeds. Its name is that of the model; where a folder
-    holds several configurations of a model, the digest of the configuration follows.
+    A run is a model in one configuration, with any number of seeds. It has the name of the model, followed by a hash of
+    the configuration where a folder holds several configurations of the model.
 
     Attributes:
-        records: One for every job, with the name of its run under "run".
-        rows: Per-case rows by table ("segmentation", "erosion"), of cases that all runs of the table have in common.
-        left_out: By table, cases that only some runs have.
-        grid: Grid of `GRIDS` that the masks were measured on.
+        records: One per job, with the name of its run under "run".
+        rows: Per-case results by table ("segmentation", "erosion"), of the cases that all runs of the table have.
+        left_out: Number of cases that only some runs have, by table.
+        grid: Grid of `GRIDS` on which the masks were measured.
     """
 
     records: list[dict[str, Any]]
@@ -62,7 +62,7 @@ class Results:
 
 
 def read_results(folder: Path, grid: str = "network") -> Results:
-    """Read a results folder: all jobs and rows, or those of masks that were measured on another grid of `GRIDS`.
+    """Read the records and per-case results of a results folder, on a grid of `GRIDS`.
 
     Raises:
         DataError: A record is damaged, or the jobs were tested on different data.
@@ -88,7 +88,7 @@ def read_results(folder: Path, grid: str = "network") -> Results:
 
 
 def name_runs(records: list[dict[str, Any]]) -> None:
-    """Put the name of its run into every record."""
+    """Add the name of its run to every record, under "run"."""
     configurations: dict[str, set[str]] = {}
     for record in records:
         record["run"] = digest({k: v for k, v in hashed_values(record["config"]).items() if k != "seed"})[:6]
@@ -99,20 +99,20 @@ def name_runs(records: list[dict[str, Any]]) -> None:
 
 
 def common_cases(rows: pd.DataFrame) -> pd.DataFrame:
-    """Keep the cases that every run and seed has: figures over different cases cannot be compared."""
+    """Keep the cases that every run and seed has, since figures over different cases cannot be compared."""
     runs = rows.groupby("case")[["run", "seed"]].apply(lambda part: len(part.drop_duplicates()))
     everywhere = runs.index[runs == len(rows[["run", "seed"]].drop_duplicates())]
     return rows[rows["case"].isin(everywhere)].reset_index(drop=True)
 
 
 def ordered(runs: Iterable[str]) -> list[str]:
-    """Other tools and baselines by name, then joint networks."""
+    """Sort runs: other tools and baselines by name, then joint networks."""
     joint = set(list_models(task="joint"))
     return sorted(runs, key=lambda run: (run.split()[0] in joint, run))
 
 
 def label(run: str) -> str:
-    """Name of a run in a table: the paper's, if it has one, and the registry's; of another tool as it was given."""
+    """Name of a run in a table: the paper's name if there is one, and the registry's or that of another tool."""
     model, *configuration = run.split()
     name = model_spec(model).published_name if model in list_models() else None
     text = f"{name} (`{model}`)" if name else f"`{model}`"
@@ -120,19 +120,19 @@ def label(run: str) -> str:
 
 
 def millions(parameters: int | None) -> str:
-    """Parameter count in millions; of another tool it is not known."""
+    """Parameter count in millions; a dash for another tool, where it is unknown."""
     return ABSENT if parameters is None else f"{parameters / 1e6:.2f} M"
 
 
 def published_figures(table: str) -> dict[str, dict[str, float]]:
-    """Figures by model: of the paper's table "segmentation" or "erosion", or of third parties on the "image_grid"."""
+    """Published figures by model: the paper's ("segmentation", "erosion") or those of third parties ("image_grid")."""
     return json.loads(PUBLISHED.read_text(encoding="utf-8"))[table]
 
 
 def absent_rows(
     results: Results, tasks: tuple[str, ...], columns: dict[str, str], published: dict[str, dict[str, float]]
 ) -> list[dict[str, Any]]:
-    """Rows of the models of a task without a finished job; `columns` are titles by the published table's keys."""
+    """Rows of models without a finished job, of some tasks; `columns` are titles by the published table's keys."""
     finished = {record["model"] for record in results.records if record["status"] == "ok"}
     failed = {record["model"] for record in results.records} - finished
     rows = []
@@ -150,7 +150,7 @@ def absent_rows(
 
 
 def caption(what: str, results: Results, table: str, note: str = "", published: bool = False) -> str:
-    """Say what a table shows: data, protocol, sizes, prompts, seeds and how to read it."""
+    """Return the caption of a table: data, protocol, sizes, prompts, seeds, and how to read it."""
     rows = results.rows[table]
     done = [results.record(run) for run in rows["run"].unique()]
 

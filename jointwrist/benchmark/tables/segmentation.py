@@ -1,4 +1,4 @@
-"""Tables of masks: bones, overlap regions, wrists with and without erosion, single bones, and every model's p value."""
+"""Tables of masks: bones, overlap regions, differences of models, wrists with and without erosion, single bones."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from jointwrist.metrics.statistics import (
     weighted_mean,
 )
 
-#: Title, factor to its unit, and whether more is better, by column of the rows.
+#: Title, factor to its unit, and whether higher is better, by column of the per-case results.
 METRICS = {
     "dsc": ("DSC %", 100, True),
     "nsd": ("NSD %", 100, True),
     "voe": ("VOE %", 100, False),
     "msd": ("MSD px", 1, False),
 }
-#: Further ones of the image grid, where the pixel spacing is known.
+#: Metrics in mm, for the image grid where the pixel spacing is known.
 METRICS_MM = {
     "nsd_mm": (f"NSD({TOLERANCE_MM} mm) %", 100, True),
     "msd_mm": ("MSD(mm)", 1, False),
@@ -52,7 +52,7 @@ TESTED = (
 
 
 def segmentation_tables(results: Results) -> list[Table]:
-    """Every table of the segmentation rows."""
+    """Make every table of masks."""
     return [
         mean_table(results, "bone"),
         mean_table(results, "overlap"),
@@ -89,7 +89,7 @@ def mean_table(results: Results, kind: str = "bone") -> Table:
 
 
 def comparison_table(results: Results) -> Table:
-    """Every model minus the best, by each metric: mean difference with interval, and p after Holm."""
+    """Every model minus the best one, by each metric: mean difference with interval, and p after Holm's correction."""
     cases = case_means(results, "bone")
     rows = []
     for key, (title, factor, more) in metrics(results).items():
@@ -115,7 +115,7 @@ def comparison_table(results: Results) -> Table:
 
 
 def erosion_effect_table(results: Results) -> Table:
-    """Masks of wrists with an eroded joint against those without, among wrists that carry scores."""
+    """Masks of wrists with an eroded joint compared with those without, among wrists with scores."""
     cases = case_means(results, "bone")
     cases = cases[cases["eroded"].notna()].assign(eroded=lambda rows: rows["eroded"].astype(bool))
     rows = []
@@ -163,19 +163,19 @@ def bone_table(results: Results) -> Table:
 
 
 def metrics(results: Results) -> dict[str, tuple[str, int, bool]]:
-    """Metrics of the rows, as `METRICS`: in mm too where they have them."""
+    """Metrics of the results, as in `METRICS`; in mm too where the spacing is known."""
     known = results.rows["segmentation"]
     return METRICS | {key: how for key, how in METRICS_MM.items() if key in known}
 
 
 def third_party_row(name: str, titles: dict[str, str], figures: dict[str, float]) -> dict[str, Any]:
-    """Row of a model that is not ours to run."""
+    """Row of a model with published figures alone."""
     cells = {title: NoFigure(ABSENT, figures.get(key, np.nan)) for key, title in titles.items()}
     return {"Model": f"{name}, third party", "parameters": ABSENT, **cells}
 
 
 def by_region(results: Results, kind: str) -> pd.DataFrame:
-    """Rows of one kind with `missed`, and MSD of missed regions as the configuration of the run says."""
+    """Per-case results of one kind, with `missed`, and with the MSD of missed regions as configured for each run."""
     rows = results.rows["segmentation"]
     rows = rows[rows["kind"] == kind]
     infinite = np.isinf(rows["msd"])
@@ -193,7 +193,7 @@ def by_region(results: Results, kind: str) -> pd.DataFrame:
 
 
 def case_means(results: Results, kind: str) -> pd.DataFrame:
-    """Mean over the regions of each case, as the `metrics` of each run's configuration say.
+    """Mean over the regions of each case, as the `metrics` of each run's configuration define it.
 
     Returns:
         One row per run, seed and case with patient, eroded, the figures of `metrics` and `missed`.
@@ -223,7 +223,7 @@ def seed_figure(cases: pd.DataFrame, key: str) -> Figure:
 
 
 def difference(cases: pd.DataFrame, first: str, second: str, key: str) -> tuple[Difference, int]:
-    """First minus second run over the seeds that both have, paired by seed and patient; and how many these are."""
+    """First minus second run, paired by seed and patient over the seeds that both have; and the number of these."""
     (ours, patients), (theirs, _) = (by_seed(cases[cases["run"] == run], key) for run in (first, second))
     seeds = ours.columns.intersection(theirs.columns)
     wide = ours[seeds] - theirs[seeds]
@@ -248,7 +248,7 @@ def erosion_effect(cases: pd.DataFrame, key: str) -> Difference:
 
 
 def by_seed(cases: pd.DataFrame, key: str) -> tuple[pd.DataFrame, np.ndarray]:
-    """One run's cases by seeds, and the patients of the cases."""
+    """Cases of one run, one column per seed, and the patient of each case."""
     wide = cases.pivot_table(key, "case", "seed", "mean", dropna=False)
     return wide, cases.groupby("case")["patient"].first().loc[wide.index].to_numpy()
 
