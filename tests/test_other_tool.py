@@ -45,7 +45,7 @@ def test_rows_of_another_tool_have_the_figures_of_a_model_with_the_same_rows(res
 
 @pytest.mark.parametrize(
     ("name", "case", "message"),
-    [("unetpp", "c0", "no model of ours"), ("a b", "c0", "one word"), ("other", "x9", "x9 is no test wrist")],
+    [("unetpp", "c0", "no model of ours"), ("a b", "c0", "one word"), ("other", "x9", "x9 is not a test wrist")],
 )
 def test_other_wrists_and_taken_names_are_refused(name, case, message, results, capsys):
     folder, scores = results
