@@ -1,7 +1,7 @@
-"""Losses of the two tasks. All take logits, unless a name says otherwise.
+"""Losses of segmentation and erosion scoring. Inputs are logits unless the argument name says otherwise.
 
-Where a batch mixes labelled and unlabelled images, `images` (B,) bool says which count: the mean is over those, and 0
-without any. Nothing is selected by a mask, as a GPU would have to be waited for to know how many there are.
+In batches with labelled and unlabelled images, `images` (B,) bool selects the labelled ones: the loss is the mean over
+these, and 0 if there are none. No boolean indexing is used, which would wait for the GPU to count them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jointwrist.anatomy import EROSION_LEVELS, OVERLAP_PAIRS
 
 
 def mean_over(values: Tensor, images: Tensor | None = None) -> Tensor:
-    """Mean of (B, ...) values over the chosen images, or over all."""
+    """Mean of (B, ...) values over the selected images, or over all."""
     if images is None:
         return values.mean()
     each = values.flatten(1).mean(1)
@@ -26,14 +26,14 @@ def mean_over(values: Tensor, images: Tensor | None = None) -> Tensor:
 def dice_loss(
     values: Tensor, target: Tensor, squared: bool = False, smooth: float = 1e-5, images: Tensor | None = None
 ) -> Tensor:
-    """Dice loss, mean over images and channels.
+    """Dice loss, averaged over images and channels.
 
     Args:
         values: (B, C, H, W) probabilities, or raw outputs as in the authors' code.
         target: (B, C, H, W) masks, 0 or 1.
         squared: Squared terms in the denominator (V-Net, arXiv 1606.04797, equation 2).
-        smooth: Added to numerator and denominator.
-        images: Which of them count.
+        smooth: Constant added to numerator and denominator.
+        images: (B,) bool, the images that count; None means all.
     """
     values = values.float()
     intersection = (values * target).sum((-2, -1))
@@ -43,14 +43,14 @@ def dice_loss(
 
 
 def cross_entropy(logits: Tensor, target: Tensor, rarity: float = 1.0, images: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy of (B, ...) logits, mean over the images that count; pixels of value 1 weigh `rarity`."""
+    """Binary cross-entropy of (B, ...) logits over the selected images; positive pixels have weight `rarity`."""
     weight = torch.full((), rarity, device=logits.device)
     each = F.binary_cross_entropy_with_logits(logits.float(), target, pos_weight=weight, reduction="none")
     return mean_over(each, images)
 
 
 def overlap_dice_loss(logits: Tensor, target: Tensor, images: Tensor | None = None) -> Tensor:
-    """Dice loss of the 14 overlap regions: probabilities multiply where masks intersect."""
+    """Dice loss of the 14 overlap regions, whose probabilities are products of the probabilities of two bones."""
     first, second = _overlap_channels(logits.device)
     probability = logits.float().sigmoid()
     found, wanted = (masks[:, first] * masks[:, second] for masks in (probability, target))
@@ -59,20 +59,20 @@ def overlap_dice_loss(logits: Tensor, target: Tensor, images: Tensor | None = No
 
 @cache
 def _overlap_channels(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Bone channels of the 14 pairs; kept, as sending them would have to wait for a GPU."""
+    """Bone channels of the 14 pairs; cached, as a copy to the GPU would wait for it."""
     first, second = torch.tensor(OVERLAP_PAIRS, device=device).unbind(1)
     return first, second
 
 
 def signed_distance(mask: Tensor, radius: int = 8) -> Tensor:
-    """Exact Euclidean distance to the contour, clipped at `radius` pixels; positive inside.
+    """Exact Euclidean distance to the boundary, clipped at `radius` pixels; positive inside.
 
     Args:
         mask: (B, C, H, W), 0 or 1.
-        radius: Largest distance, and so half the window of the separable minimum.
+        radius: Largest distance in pixels, and half the window of the separable minimum.
 
     Returns:
-        (B, C, H, W) float32 in [-radius, radius]; the frame counts as a continuation of what it cuts.
+        (B, C, H, W) float32 in [-radius, radius]; masks are taken to continue beyond the image border.
     """
 
     def squared_distance(free: Tensor) -> Tensor:
@@ -93,13 +93,13 @@ def signed_distance(mask: Tensor, radius: int = 8) -> Tensor:
 
 
 def distance_loss(distance: Tensor, target: Tensor, scale: float = 4.0, images: Tensor | None = None) -> Tensor:
-    """Smooth L1 between predicted and true tanh(d / scale), d the signed distance in pixels.
+    """Smooth L1 loss of tanh(d / scale), where d is the signed distance in pixels.
 
     Args:
         distance: (B, C, H, W) logits of the clipped distance (tanh is applied here).
         target: (B, C, H, W) masks.
-        scale: Pixels at which tanh bends.
-        images: Which of them count.
+        scale: Distance in pixels at which tanh saturates.
+        images: (B,) bool, the images that count; None means all.
     """
     with torch.no_grad():
         truth = torch.tanh(signed_distance(target) / scale)
@@ -114,16 +114,16 @@ def boundary_loss(logits: Tensor, target: Tensor, images: Tensor | None = None) 
 
 
 def score_levels(scores: Tensor) -> Tensor:
-    """Map scores 0..5 to levels 0..3 (3, 4 and 5 share one); not scored stays -1."""
+    """Convert scores 0..5 to levels 0..3, of which the last stands for 3 to 5; -1 (not scored) is kept."""
     return scores.clamp(max=EROSION_LEVELS - 1)
 
 
 def level_log_odds(counts: Tensor, smooth: float = 1.0) -> Tensor:
-    """Prior log odds of P(level > k) from level counts.
+    """Prior log odds of P(level > k), from level counts.
 
     Args:
-        counts: (J, L) images of each joint at each level.
-        smooth: Added to both sides.
+        counts: (J, L) number of images of each joint at each level.
+        smooth: Constant added to both counts.
 
     Returns:
         (J, L - 1) log odds.
@@ -140,11 +140,11 @@ def ordinal_loss(logits: Tensor, levels: Tensor, valid: Tensor, adjustment: Tens
         logits: (B, J, K) logits of P(level > k).
         levels: (B, J) int levels, negative where not scored.
         valid: (B, J) bool, False where the joint was not found.
-        adjustment: (J, K) prior log odds added in training and left out at test, so that logit 0 decides at balanced
-            accuracy (logit adjustment, Menon et al., arXiv 2007.07314).
+        adjustment: (J, K) prior log odds, added in training only, so that a threshold of 0 on the logits optimises
+            balanced accuracy (logit adjustment, Menon et al., arXiv 2007.07314).
 
     Returns:
-        Mean over labelled, found joints; 0, connected to the graph, if there is none.
+        Mean over the joints that are scored and found; 0, with a gradient of 0, if there are none.
     """
     logits = logits.float()
     if adjustment is not None:

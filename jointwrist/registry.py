@@ -18,7 +18,7 @@ from torch import nn
 
 #: Group of the entry points that name modules whose import registers models.
 ENTRY_POINTS = "jointwrist.models"
-#: The module that registers this package's own models.
+#: Module that registers the models of this package; imported by name, as models import the registry.
 _OWN_MODELS = "jointwrist.models.joint"
 
 TASKS = ("joint", "segmentation", "erosion", "foundation")

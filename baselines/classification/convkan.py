@@ -1,4 +1,4 @@
-"""ConvKAN: convolutions whose kernels hold a function of one variable in the place of a weight.
+"""ConvKAN: convolutions whose kernels consist of univariate functions instead of weights.
 
 Source: Liu et al., KAN, arXiv 2404.19756; Drokin, Kolmogorov-Arnold Convolutions, arXiv 2407.01092. Parameter names are
 those of the RAM-W600 authors' code.
@@ -20,7 +20,7 @@ STRIDES = (1, 2, 2, 1)
 class KANConv(nn.Module):
     """A 3 x 3 convolution of the GELU and the cubic spline basis of its input, batch norm and PReLU.
 
-    The authors' layer holds each part in a list, one entry a group of channels; this is the single group.
+    The authors' layer holds each part in a list with one entry per group of channels; here there is one group.
     """
 
     def __init__(self, dim_in: int, dim_out: int, stride: int):
@@ -44,9 +44,9 @@ class KANConv(nn.Module):
 
 
 class Regularised(nn.Module):
-    """A layer and the dropout of whole channels after it.
+    """A layer followed by dropout of whole channels.
 
-    The name `module` is that of the authors' L1 wrapper, which at their strength of 0 does nothing.
+    `module` is the name in the authors' L1 regularisation wrapper, which has no effect at their strength of 0.
     """
 
     def __init__(self, layer: KANConv, dropout: float):
@@ -60,7 +60,7 @@ class Regularised(nn.Module):
 
 
 class ConvKAN(nn.Module):
-    """Four KAN convolutions, mean over the positions, linear head."""
+    """Four KAN convolutions, global average pooling and a linear head."""
 
     def __init__(self, in_chans: int = 1, num_classes: int = 2, dropout: float = 0.25, head_dropout: float = 0.5):
         super().__init__()

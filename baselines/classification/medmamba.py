@@ -1,6 +1,6 @@
-"""MedMamba-T: blocks of which one half of the channels is convolved, the other scanned, and both shuffled.
+"""MedMamba-T: blocks that convolve one half of the channels, scan the other half and shuffle both.
 
-Yue Y., Li Z., MedMamba, arXiv 2403.03849. Parameters carry the authors' names.
+Yue Y., Li Z., MedMamba, arXiv 2403.03849. Parameters have the authors' names.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks of one width and, but for the last stage, the patch merging after them."""
+    """Blocks of one width, followed by patch merging except in the last stage."""
 
     def __init__(self, dim: int, drop_paths: list[float], downsample: bool):
         super().__init__()
@@ -64,7 +64,7 @@ class Stage(nn.Module):
 
 
 class MedMamba(nn.Module):
-    """MedMamba-T; there is no norm between the last block and the head."""
+    """MedMamba-T, without a norm between the last block and the head."""
 
     def __init__(self, in_chans: int = 1, num_classes: int = 2):
         super().__init__()

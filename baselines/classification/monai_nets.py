@@ -1,4 +1,4 @@
-"""The erosion classifier that MONAI keeps."""
+"""The erosion classifier from MONAI."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WIDTHS = [16, 32, 64, 128]
     )
 )
 def resnet(in_chans: int = 1, num_classes: int = 2, map_head: bool = False) -> nn.Module:
-    """Build a ResNet-18 of a quarter of the width, whose first convolution keeps the resolution.
+    """Build a ResNet-18 with a quarter of the width, whose first convolution has stride 1.
 
     Args:
         in_chans: Channels of the image.
@@ -47,7 +47,7 @@ def resnet(in_chans: int = 1, num_classes: int = 2, map_head: bool = False) -> n
 
 
 class MappedResNet(nn.Module):
-    """A ResNet of MONAI with a map head in place of its classifier.
+    """A ResNet of MONAI with a heat map head in place of its classifier.
 
     Args:
         network: The ResNet.

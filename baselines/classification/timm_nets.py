@@ -1,4 +1,4 @@
-"""Erosion classifiers that timm keeps."""
+"""Erosion classifiers from timm."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def _register(
     parameters: int,
     multiple: int = 0,
 ) -> None:
-    """Enter a model of timm; its builder takes `in_chans`, `num_classes` and timm's options, such as `pretrained`.
+    """Register a model of timm; its builder takes `in_chans`, `num_classes` and timm's options, such as `pretrained`.
 
     Args:
-        multiple: What the side of the image must be a multiple of where attention fixes it at construction, else 0.
+        multiple: Divisor of the image side, for models whose image size is fixed at construction; 0 for all others.
     """
 
     def build(in_chans: int = 1, num_classes: int = 2, **options) -> nn.Module:

@@ -1,4 +1,4 @@
-"""SAM and MedSAM, zero-shot: one mask a bone, prompted with a box or a point, the image encoded once for all bones.
+"""SAM and MedSAM, zero-shot: one mask per bone, prompted with a box or a point; the image is encoded once.
 
 Kirillov A. et al., Segment Anything, arXiv 2304.02643; Ma J. et al., Segment Anything in Medical Images, arXiv
 2304.12306. Networks, resizing and normalisation are those of transformers.
@@ -60,7 +60,7 @@ def box_prompts(masks: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def point_prompts(masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the centroid of each mask, which may lie outside a mask that is not convex.
+    """Return the centroid of each mask, which can lie outside a non-convex mask.
 
     Args:
         masks: (B, K, H, W) bool.
@@ -76,11 +76,11 @@ def point_prompts(masks: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class PromptedSam(nn.Module):
-    """SAM with the prompts of all bones derived from masks.
+    """SAM with prompts for all bones derived from masks.
 
     Args:
         sam: transformers' SamModel.
-        processor: transformers' SamImageProcessor that goes with its weights.
+        processor: transformers' SamImageProcessor that belongs to its weights.
         prompt_source: One of `PROMPT_SOURCES`. The caller hands over the masks that it says: true or predicted ones.
         mask_choice: One of `MASK_CHOICES`.
         side: Images and masks are resized to this square before anything else, as published, and SAM then resizes to
@@ -110,7 +110,7 @@ class PromptedSam(nn.Module):
         self.side = side
 
     def forward(self, images: Tensor, masks: Tensor) -> Tensor:
-        """Segment the bones that the masks point at.
+        """Segment the bones from prompts derived from masks.
 
         Args:
             images: (B, 1, H, W) in [0, 1].
@@ -149,7 +149,7 @@ class PromptedSam(nn.Module):
         return torch.where(valid[..., None, None], logits, EMPTY_LOGIT)
 
     def _prompt(self, masks: Tensor, resized: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Return SAM's prompt arguments, in pixels of its own input, and which bones have a prompt."""
+        """Return SAM's prompt arguments in pixels of its input, and a bool per bone, whether it has a prompt."""
         scale = torch.tensor([resized[1] / masks.shape[-1], resized[0] / masks.shape[-2]], device=masks.device)
         if self.prompt_source == "true point":
             points, valid = point_prompts(masks)
@@ -158,7 +158,7 @@ class PromptedSam(nn.Module):
         return {"input_boxes": boxes * scale.repeat(2)}, valid
 
     def _choose(self, masks: Tensor, scores: Tensor) -> Tensor:
-        """Return (B, K, h, w), one of the candidates (B, K, M, h, w) a bone, whose estimated IoUs are (B, K, M)."""
+        """Choose one of M candidates per bone: (B, K, h, w) from masks (B, K, M, h, w) and estimated IoUs (B, K, M)."""
         if self.mask_choice != "best":
             return masks[:, :, 0]
         best = scores.argmax(-1)[..., None, None, None].expand(-1, -1, 1, *masks.shape[-2:])
@@ -166,10 +166,10 @@ class PromptedSam(nn.Module):
 
 
 def load_sam(weights: str | Path) -> tuple[SamModel, SamImageProcessor]:
-    """Load SAM weights, with the preprocessing that their publisher set, from a local folder or a hub name.
+    """Load SAM weights and their published preprocessing from a local folder or a hub repository.
 
     Raises:
-        DataError: The weights are not there, cannot be fetched, or do not fill the network.
+        DataError: The weights do not exist, cannot be downloaded, or leave parameters unset.
         MissingExtraError: transformers is not installed.
     """
     transformers = require("transformers", "baselines")
@@ -208,7 +208,7 @@ def _register(
     sources: tuple[str, ...],
     mask_choice: str,
 ) -> None:
-    """Enter one row of the benchmark: its vision encoder, the prompts that it takes and the mask that it chooses."""
+    """Register a row of the benchmark: its vision encoder, its prompts and its choice of mask."""
 
     def build(
         weights: str | Path | None = None,

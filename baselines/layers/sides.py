@@ -1,4 +1,4 @@
-"""Image sizes that a network takes, checked before its layers disagree about theirs."""
+"""Checks of the image size before a network runs, for error messages that name the allowed sizes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from jointwrist.errors import DataError
 
 
 def check_sides(x: Tensor, network: str, multiple: int = 1, least: int = 1) -> None:
-    """Accept images (B, C, H, W) whose H and W are multiples of `multiple` and not below `least`.
+    """Check that H and W of images (B, C, H, W) are multiples of `multiple` and at least `least`.
 
     Raises:
-        DataError: A side is something else.
+        DataError: They are not.
     """
     height, width = x.shape[-2:]
     if height % multiple or width % multiple or min(height, width) < least:
@@ -26,17 +26,17 @@ def check_sides(x: Tensor, network: str, multiple: int = 1, least: int = 1) -> N
 
 
 def check_size(x: Tensor, network: str, size: int) -> None:
-    """Accept images (B, C, size, size).
+    """Check that images have the shape (B, C, size, size).
 
     Raises:
-        DataError: The images have another size.
+        DataError: They have not.
     """
     if x.shape[-2:] != (size, size):
         raise DataError(f"{network} built for {size} pixels got {tuple(x.shape)}; set `img_size`")
 
 
 def with_check(network: nn.Module, check: Callable[..., None], *limits: object) -> nn.Module:
-    """Return a library's network, which from now on calls `check(image, *limits)` before its own forward."""
+    """Make a library's network call `check(image, *limits)` before its forward pass, and return it."""
     network.register_forward_pre_hook(partial(_call, check, limits))
     return network
 

@@ -1,6 +1,6 @@
-"""SS2D of VMamba's first version: a selective scan along four directions of a feature map, behind a gate.
+"""SS2D of VMamba's first version: a gated selective scan along four directions of a feature map.
 
-Liu Y. et al., VMamba, arXiv 2401.10166v1. Shared by Swin-UMamba and MedMamba, whose parameter names it carries.
+Liu Y. et al., VMamba, arXiv 2401.10166v1. Used by Swin-UMamba and MedMamba, with their parameter names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _uniform(*shape: int) -> Tensor:
 
 
 class SS2D(nn.Module):
-    """Four-way selective scan of a channel-last feature map, with twice the width inside.
+    """Four-way selective scan of a channels-last feature map, with twice as many channels inside.
 
     Args:
         dim: Channels of input and output.
@@ -79,7 +79,7 @@ class PatchMerging(SwinPatchMerging):
 
 
 class PatchEmbed(nn.Module):
-    """Patches to channel-last features: a convolution as wide as its stride, and a layer norm."""
+    """Patch embedding to channels-last features: a strided convolution and a layer norm."""
 
     def __init__(self, in_chans: int, dim: int, patch: int):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Segmentation networks that MONAI keeps."""
+"""Segmentation networks from MONAI."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..layers.sides import check_sides, with_check
 
 
 class FirstOutput(nn.Module):
-    """A network that returns a list, of which the first entry is the prediction.
+    """Wrapper of a network that returns a list, whose first entry is the prediction.
 
     Args:
         network: The wrapped network.

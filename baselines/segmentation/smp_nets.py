@@ -1,4 +1,4 @@
-"""Segmentation networks that segmentation_models_pytorch keeps, on a ResNet-34 encoder or, for DPT, a ViT-B/16."""
+"""Segmentation networks from segmentation_models_pytorch, with a ResNet-34 encoder or, for DPT, a ViT-B/16."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def _register(
     unused: tuple[str, ...] = (),
     **fixed: object,
 ) -> None:
-    """Enter an architecture of smp; its builder takes `in_chans`, `num_classes` and `encoder_weights`.
+    """Register an architecture of smp; its builder takes `in_chans`, `num_classes` and `encoder_weights`.
 
     Args:
-        multiple: What the sides of an image must be multiples of.
-        least: Smallest side.
+        multiple: Divisor of the image sides.
+        least: Smallest image side.
         unused: Prefixes of parameters outside the forward pass; the model has them as `unused_parameters`.
         **fixed: Options of smp.
     """

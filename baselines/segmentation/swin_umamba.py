@@ -1,7 +1,7 @@
-"""Swin-UMamba: a VMamba-Tiny encoder behind a strided stem, with UNETR's residual blocks for skips and decoder.
+"""Swin-UMamba: a strided stem, a VMamba-Tiny encoder, and UNETR's residual blocks for skips and decoder.
 
 Liu J. et al., Swin-UMamba, arXiv 2402.03302. Built for the RAM-W600 benchmark without the pretrained encoder of the
-paper. Parameters carry the authors' names.
+paper. Parameters have the authors' names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DROP_PATH = 0.2
 
 
 class VSSBlock(nn.Module):
-    """Residual SS2D behind a layer norm; there is no MLP."""
+    """Layer norm and SS2D with a residual connection, without an MLP."""
 
     def __init__(self, dim: int, drop_path: float):
         super().__init__()
@@ -49,7 +49,7 @@ class Stage(nn.Module):
 
 
 class VSSEncoder(nn.Module):
-    """Four stages of VSS blocks, each but the first behind a patch merging."""
+    """Four stages of VSS blocks; patch merging before all but the first."""
 
     def __init__(self):
         super().__init__()
@@ -66,7 +66,7 @@ class VSSEncoder(nn.Module):
             nn.init.trunc_normal_(module.weight, std=0.02)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Return the four stages' features, channel first, strides 2 to 16 against the stem's map (B, 48, H, W)."""
+        """Return the features of the four stages, (B, C, h, w), at strides 2 to 16 of the stem's output (B, 48, H, W)."""
         x = self.patch_embed(x)
         features = []
         for before, stage in zip((nn.Identity(), *self.downsamples), self.layers, strict=True):

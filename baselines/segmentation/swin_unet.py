@@ -1,9 +1,9 @@
-"""Swin-Unet with blocks near to Swin Transformer V2, in the layout of the RAM-W600 benchmark.
+"""Swin-Unet with blocks similar to Swin Transformer V2, in the configuration of the RAM-W600 benchmark.
 
 Cao H. et al., Swin-Unet, arXiv 2105.05537, a U-Net of windowed attention without convolutions between patch embedding
 and output. The blocks follow Liu Z. et al., Swin Transformer V2, arXiv 2111.09883 (norms after the branches, cosine
 attention, position bias from logarithmic offsets), with a temperature for each pair of tokens; the merging is V1's.
-Tensors stay (B, H, W, C) from the patch embedding to the last expansion. Parameters carry the authors' names.
+Tensors stay (B, H, W, C) from the patch embedding to the last expansion. Parameters have the authors' names.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class WindowAttention(nn.Module):
         """Map windows (B * n, N, dim) to the same shape.
 
         Args:
-            x: Tokens, the n windows of an image one after the other.
+            x: Tokens, with the n windows of an image in sequence.
             mask: Addition to the logits, (n, N, N).
         """
         q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, HEAD_WIDTH)).permute(2, 0, 3, 1, 4)
@@ -63,7 +63,7 @@ class WindowAttention(nn.Module):
 
 
 def _shift_mask(grid: int, window: int, shift: int) -> Tensor:
-    """Return (n, N, N): -100 for two tokens of a window that the cyclic shift brought together, else 0."""
+    """Return (n, N, N): -100 for pairs of tokens that are neighbours only by the cyclic shift, else 0."""
     row = torch.arange(grid)
     strip = (row >= grid - window).int() + (row >= grid - shift).int()
     region = 3 * strip.unsqueeze(1) + strip
@@ -72,7 +72,7 @@ def _shift_mask(grid: int, window: int, shift: int) -> Tensor:
 
 
 class SwinBlock(nn.Module):
-    """Window attention and MLP, each followed by a layer norm inside its residual.
+    """Window attention and MLP, each followed by a layer norm within its residual branch.
 
     Args:
         dim: Channels.
@@ -126,10 +126,10 @@ def _stage(blocks: nn.Module, **resample: nn.Module) -> nn.Sequential:
 
 
 class SwinUnet(nn.Module):
-    """Swin-Unet whose decoder mirrors the depths of its encoder.
+    """Swin-Unet with a decoder of the same depths as its encoder, in reverse order.
 
     The skips are taken before the blocks of a level. The output convolutions end in a ReLU, so that no output is
-    negative: behind a sigmoid none would be below one half. The authors train without a sigmoid (`raw_output`).
+    negative and a sigmoid would give at least one half. The authors train without a sigmoid (`raw_output`).
 
     Args:
         in_chans: Channels of the image.

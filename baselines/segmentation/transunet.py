@@ -1,8 +1,8 @@
-"""TransUNet (R50-ViT-B/16): a ResNet whose deepest map passes through a vision transformer, and a U-Net decoder.
+"""TransUNet (R50-ViT-B/16): a ResNet, a vision transformer on its deepest features, and a U-Net decoder.
 
 Chen J. et al., TransUNet, arXiv 2102.04306, without the pretrained weights of the paper. The backbone is the ResNet of
 Big Transfer (Kolesnikov A. et al., arXiv 1912.11370), its weights standardised, up to the third stage; unlike there,
-each convolution is normalised after it. Parameters carry the authors' names.
+each convolution is normalised after it. Parameters have the authors' names.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LayerNorm = partial(nn.LayerNorm, HIDDEN, eps=1e-6)
 
 
 class Bottleneck(nn.Module):
-    """Three convolutions, each with group norm, around a residual; the last ReLU follows the addition."""
+    """Three convolutions with group norm and a residual connection; the last ReLU follows the addition."""
 
     def __init__(self, dim_in: int, dim_out: int, stride: int = 1):
         super().__init__()
@@ -66,7 +66,7 @@ def _stage(dim_in: int, dim_out: int, depth: int, stride: int) -> nn.Sequential:
 
 
 class ResNet(nn.Module):
-    """Stem and three stages, with the maps that the decoder takes as skips."""
+    """ResNet stem and three stages, with the features for the decoder's skip connections."""
 
     def __init__(self):
         super().__init__()
@@ -80,8 +80,8 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Return the features (B, 1024, H/16, W/16) of (B, 3, H, W), and the skips at strides 8, 4 and 2.
 
-        The pooling has no padding, so that the first stage is one row and column short of a quarter of the image; the
-        skip gets them as zeros.
+        The pooling has no padding, so that the first stage lacks one row and column of a quarter of the image; zeros
+        take their place in the skip.
         """
         stem = self.root(x)
         first = self.body["block1"](functional.max_pool2d(stem, 3, 2))
@@ -90,7 +90,7 @@ class ResNet(nn.Module):
 
 
 class Embeddings(nn.Module):
-    """ResNet features as tokens, with a learned position each."""
+    """ResNet features as tokens, with learned position embeddings."""
 
     def __init__(self, grid: int):
         super().__init__()
@@ -125,7 +125,7 @@ class Attention(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and MLP, each behind a layer norm inside its residual; only the MLP has dropout."""
+    """Attention and MLP, each preceded by a layer norm within its residual branch; only the MLP has dropout."""
 
     def __init__(self):
         super().__init__()
@@ -144,7 +144,7 @@ class TransformerBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Transformer blocks and a last layer norm."""
+    """Transformer blocks and a final layer norm."""
 
     def __init__(self):
         super().__init__()

@@ -1,7 +1,7 @@
-"""U-KAN: a convolutional U-Net whose two deepest levels mix the channels by Kolmogorov-Arnold layers.
+"""U-KAN: a convolutional U-Net whose two deepest levels mix channels by Kolmogorov-Arnold layers.
 
 Li C. et al., U-KAN, arXiv 2406.02918, at the widths of the RAM-W600 benchmark. A KAN block is three spline layers on
-the channels of each position, each followed by a depthwise convolution. Parameters carry the authors' names.
+the channels of each position, each followed by a depthwise convolution. Parameters have the authors' names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KAN_WIDTHS = (160, 256)
 
 
 class KANLinear(nn.Module):
-    """Sum over the inputs of a learned function of each: SiLU times a weight, plus a scaled cubic spline."""
+    """KAN layer: a sum of learned functions of the inputs, each a weighted SiLU plus a scaled cubic spline."""
 
     def __init__(self, dim_in: int, dim_out: int):
         super().__init__()
@@ -37,7 +37,7 @@ class KANLinear(nn.Module):
 
     @torch.no_grad()
     def _start_from_noise(self, amplitude: float) -> None:
-        """Let the splines pass through noise at the six knots of [-1, 1], with the smallest coefficients that do."""
+        """Fit the splines to noise at the six knots of [-1, 1], with coefficients of minimum norm."""
         at_knots = cubic_basis(torch.linspace(-1, 1, 6, device="cpu"))
         noise = torch.empty_like(self.spline_weight[..., :6]).uniform_(-amplitude, amplitude)
         self.spline_weight.copy_(noise @ torch.linalg.pinv(at_knots).T.to(noise))
@@ -56,7 +56,7 @@ def _fan_out_normal(conv: nn.Conv2d) -> nn.Conv2d:
 
 
 class DepthwiseConv(nn.Module):
-    """Depthwise 3x3 convolution, batch norm and ReLU on a channels-last map."""
+    """Depthwise 3x3 convolution, batch norm and ReLU on a channels-last feature map."""
 
     def __init__(self, dim: int):
         super().__init__()
@@ -69,7 +69,7 @@ class DepthwiseConv(nn.Module):
 
 
 class KANBlock(nn.Module):
-    """Layer norm and three KAN layers with their depthwise convolutions, inside one residual."""
+    """Layer norm and three KAN layers with their depthwise convolutions, with a residual connection."""
 
     def __init__(self, dim: int):
         super().__init__()

@@ -1,7 +1,7 @@
 """U-Mamba, bottleneck (Bot) and encoder (Enc) variant, in the fixed four-stage layout of the RAM-W600 benchmark.
 
 Ma J., Li F., Wang B., U-Mamba, arXiv 2401.04722. A residual U-Net whose feature maps pass through a Mamba layer: the
-deepest one (Bot), or the one after each encoder stage (Enc). Parameters carry the authors' names.
+deepest one (Bot), or the one after each encoder stage (Enc). Parameters have the authors' names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The convolution block that stem, decoder and erosion head share."""
+"""Convolution block of stem, decoder and erosion head."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def conv_block(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Convolution, group norm, SiLU; group norm because batches mix differently labelled images."""
+    """Build convolution, group norm and SiLU; group norm, as the images of a batch are labelled differently."""
     groups = max(g for g in (8, 4, 2, 1) if out_channels % g == 0)
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),

@@ -1,4 +1,4 @@
-"""The full-resolution decoder with its mask and signed-distance heads."""
+"""Full-resolution decoder with heads for masks and signed distances."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jointwrist.models.blocks import conv_block
 
 
 class UpStep(nn.Module):
-    """Upsample to the size of the skip, concatenate, convolve."""
+    """Upsampling to the size of the skip connection, concatenation and convolutions."""
 
     def __init__(self, in_channels: int, skip_channels: int, out_channels: int, depth: int):
         super().__init__()
@@ -20,17 +20,17 @@ class UpStep(nn.Module):
         self.convs = nn.Sequential(first, *(conv_block(out_channels, out_channels) for _ in range(depth - 1)))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Bring (B, in, h, w) to the skip's size: (B, out, H, W)."""
+        """Decode (B, in, h, w) and the skip (B, skip, H, W) to (B, out, H, W)."""
         x = F.interpolate(self.reduce(x), skip.shape[-2:], mode="bilinear", align_corners=False)
         return self.convs(torch.cat([x, skip], dim=1))
 
 
 class Decoder(nn.Module):
-    """Five up-steps from stride 32 to full resolution, then 14 mask logits and 14 signed distances.
+    """Decoder of five steps from stride 32 to full resolution, with 14 mask logits and 14 signed distances.
 
     Args:
         encoder_channels: Channels of the features at strides 1, 2, 4, 8, 16, 32.
-        widths: Channels after the up-steps to strides 16, 8, 4, 2, 1.
+        widths: Channels after the steps to strides 16, 8, 4, 2, 1.
     """
 
     def __init__(self, encoder_channels: tuple[int, ...], widths: tuple[int, ...]):
@@ -38,16 +38,16 @@ class Decoder(nn.Module):
         self.widths = widths
         skips = encoder_channels[-2::-1]
         inputs = (encoder_channels[-1], *widths[:-1])
-        # the last two steps hold most of the pixels: one convolution each
+        # one convolution in each of the last two steps, whose feature maps are the largest
         depths = (2, 2, 2, 1, 1)
         self.steps = nn.ModuleList(UpStep(i, s, w, d) for i, s, w, d in zip(inputs, skips, widths, depths, strict=True))
         self.mask_head = nn.Conv2d(widths[-1], NUM_BONES, 1)
         self.distance_head = nn.Conv2d(widths[-1], NUM_BONES, 1)
-        # a bone covers about 5 % of the pixels
+        # a bone covers about 5 % of an image
         nn.init.constant_(self.mask_head.bias, -3.0)
 
     def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Decode.
+        """Decode features.
 
         Args:
             features: (B, C_i, H/s_i, W/s_i) at strides 1, 2, 4, 8, 16, 32.

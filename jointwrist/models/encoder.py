@@ -1,4 +1,4 @@
-"""Encoders behind one interface: features at strides 1, 2, 4, 8, 16 and 32 of an image of any size."""
+"""Encoders with features at strides 1, 2, 4, 8, 16 and 32, for images of any size."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class EncoderSize:
         stem: Channels at stride 2; half as many at stride 1.
         dims: Channels at strides 4, 8, 16, 32.
         depths: Blocks of each stage.
-        attention: Of these, how many at the end of each stage are attention in the hybrid encoder.
+        attention: Number of blocks at the end of each stage that are attention blocks in the hybrid encoder.
         head_dim: Channels of an attention head.
-        mlp_ratio: Hidden width of a Mamba block's MLP as a multiple of its width.
+        mlp_ratio: Hidden width of the MLP of a Mamba block, relative to the block's width.
     """
 
     stem: int
@@ -39,7 +39,7 @@ class EncoderSize:
 
 SIZES = {
     "tiny": EncoderSize(16, (24, 48, 96, 160), (2, 2, 3, 2), (0, 0, 1, 2), 16),
-    # as VMamba-T and Swin-T, whose weights it can take
+    # the widths of VMamba-T and Swin-T, whose weights can be loaded
     "base": EncoderSize(64, (96, 192, 384, 768), (2, 2, 8, 2), (0, 0, 2, 2), 32, 4.0),
 }
 KINDS = ("hybrid", "mamba", "swin", "conv")
@@ -70,15 +70,15 @@ class ConvBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Convolutional stem and four stages.
+    """Encoder with a convolutional stem and four stages.
 
     Args:
-        kind: "hybrid" (Mamba, then attention where maps are small), "mamba", "swin" or "conv".
+        kind: "hybrid" (Mamba blocks, and attention where feature maps are small), "mamba", "swin" or "conv".
         size: Widths and depths.
         in_channels: Image channels.
-        drop_path: Stochastic depth of the last block; it grows linearly from 0.
+        drop_path: Stochastic depth rate of the last block; it grows linearly from 0.
         scan_backend: Backend of the selective scan.
-        recompute: Recompute the blocks in the backward pass instead of keeping their activations.
+        recompute: Recompute activations in the backward pass instead of storing them.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Encoder(nn.Module):
         self.channels = (size.stem // 2, size.stem, *size.dims)
         self.strides = STRIDES
         self.recompute = recompute
-        # normalised over space: a norm over the channels of each pixel would divide its grey value away
+        # group norm: a norm over the channels of each pixel would remove its grey value
         self.stem1 = conv_block(in_channels, size.stem // 2)
         self.stem2 = conv_block(size.stem // 2, size.stem, stride=2)
         blocks = sum(size.depths)
@@ -112,7 +112,7 @@ class Encoder(nn.Module):
         return SwinBlock(dim, max(dim // size.head_dim, 1), shifted=index % 2 == 1, drop_path=drop_path)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Encode (B, C, H, W): features (B, C_i, ceil(H / s_i), ceil(W / s_i))."""
+        """Encode (B, C, H, W) to features (B, C_i, ceil(H / s_i), ceil(W / s_i))."""
         height, width = image.shape[-2:]
         x = self.stem1(F.pad(image, (0, -width % 32, 0, -height % 32), mode="replicate"))
         features = [x, self.stem2(x)]
@@ -127,7 +127,7 @@ class Encoder(nn.Module):
 
 
 def _layout(kind: str, depth: int, attention: int) -> str:
-    """Blocks of a stage: m Mamba, a attention, c convolution."""
+    """Kinds of the blocks of a stage: m for Mamba, a for attention, c for convolution."""
     if kind == "hybrid":
         return "m" * (depth - attention) + "a" * attention
     return {"mamba": "m", "swin": "a", "conv": "c"}[kind] * depth
@@ -149,7 +149,7 @@ def build_encoder(
         in_channels: Image channels.
         drop_path: Stochastic depth of the last block.
         scan_backend: Backend of the selective scan.
-        checkpoint: Recompute activations in the backward pass.
+        checkpoint: Recompute activations in the backward pass instead of storing them.
 
     Raises:
         ValueError: Kind or size is unknown.

@@ -49,9 +49,9 @@ class JointWrist(PretrainedMixin, nn.Module):
         use_masks: Use mask channels and mask pooling in the erosion head.
         other_hand: Let the joints attend to those of the patient's other hand.
         feature_grad_scale: Factor of the erosion gradient that reaches the shared features.
-        drop_path: Stochastic depth of the encoder.
+        drop_path: Stochastic depth rate of the encoder.
         scan_backend: Backend of the selective scan.
-        checkpoint: Recompute encoder activations in the backward pass.
+        checkpoint: Recompute encoder activations in the backward pass instead of storing them.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         )
 
     def segment(self, image: Tensor) -> Tensor:
-        """Mask logits (B, 14, H, W) of (B, 1, H, W) images, without the erosion head."""
+        """Compute mask logits (B, 14, H, W) of (B, 1, H, W) images, without the erosion head."""
         return self._decode(image)[0]
 
     def _decode(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Mamba blocks on the selective scan: the 1-D mixer of mamba-ssm and the four-way 2-D scan of VMamba."""
+"""Mamba blocks: the 1-D mixer of mamba-ssm and the four-way 2-D selective scan of VMamba."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from jointwrist.ops.scan import selective_scan
 
 
 def init_step(channels: int, low: float = 1e-3, high: float = 1e-1, floor: float = 1e-4) -> Tensor:
-    """Bias whose softplus is log-uniform between `low` and `high` (Mamba, arXiv 2312.00752, section 3.6)."""
+    """Draw biases whose softplus is log-uniform between `low` and `high` (Mamba, arXiv 2312.00752, section 3.6)."""
     step = torch.exp(torch.rand(channels) * (math.log(high) - math.log(low)) + math.log(low)).clamp_min(floor)
     return step + torch.log(-torch.expm1(-step))
 
 
 def init_rates(channels: int, states: int) -> Tensor:
-    """Logarithm of the S4D-real rates 1..N in every channel, (channels, states)."""
+    """Return the logarithms of the S4D-Real rates 1..N for each channel, (channels, states)."""
     return torch.log(torch.arange(1, states + 1, dtype=torch.float32)).repeat(channels, 1)
 
 
 class MambaBlock(nn.Module):
-    """The Mamba mixer with the parameters and names of `mamba_ssm.Mamba`, so that its checkpoints load.
+    """Mamba mixer with the parameter names of `mamba_ssm.Mamba`, so that its checkpoints can be loaded.
 
     Args:
         d_model: Width.
-        d_state: States a channel.
-        d_conv: Taps of the causal convolution.
-        expand: Inner width as a multiple of the width.
+        d_state: States per channel.
+        d_conv: Kernel size of the causal convolution.
+        expand: Inner width relative to the width.
         backend: Backend of the scan.
     """
 
@@ -74,25 +74,25 @@ class MambaBlock(nn.Module):
 
 
 def cross_scan(x: Tensor) -> Tensor:
-    """Bring (B, C, H, W) to sequences (B, 4, C, H * W): by rows, by columns and both reversed."""
+    """Unfold (B, C, H, W) to sequences (B, 4, C, H * W): by rows, by columns, and both reversed."""
     rows, columns = x.flatten(2), x.transpose(2, 3).flatten(2)
     return torch.stack([rows, columns, rows.flip(-1), columns.flip(-1)], 1)
 
 
 def cross_merge(y: Tensor, height: int, width: int) -> Tensor:
-    """Bring the sequences of `cross_scan` back to (B, C, H, W) and add the four."""
+    """Fold the sequences of `cross_scan` back to (B, C, H, W) and add the four."""
     rows = y[:, 0] + y[:, 2].flip(-1)
     columns = y[:, 1] + y[:, 3].flip(-1)
     return rows.unflatten(-1, (height, width)) + columns.unflatten(-1, (width, height)).transpose(2, 3)
 
 
 class SS2D(nn.Module):
-    """Four-way 2-D selective scan of VMamba in its second form (arXiv 2401.10166): no gate, channel last.
+    """Four-way 2-D selective scan of VMamba, second version (arXiv 2401.10166): without gate, channels last.
 
     Args:
         dim: Width.
-        d_state: States a channel.
-        expand: Inner width as a multiple of the width.
+        d_state: States per channel.
+        expand: Inner width relative to the width.
         backend: Backend of the scan.
     """
 
@@ -113,7 +113,7 @@ class SS2D(nn.Module):
         self.out_proj = nn.Linear(inner, dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scan (B, H, W, C) by rows, by columns and both reversed, and add the four."""
+        """Scan (B, H, W, C) by rows, by columns and both reversed, and add the results."""
         height, width = x.shape[1:3]
         x = F.silu(self.conv2d(rearrange(self.in_proj(x), "b h w c -> b c h w")))
         sequences = cross_scan(x)
@@ -137,7 +137,7 @@ class SS2D(nn.Module):
 
 
 class VSSBlock(nn.Module):
-    """Pre-norm residual pair of SS2D and an MLP, on (B, H, W, C)."""
+    """VMamba block on (B, H, W, C): SS2D and an MLP, each with layer norm before and a residual connection."""
 
     #: Published weights that fit this block; see `jointwrist.weights.pretrained`.
     pretrained_kind = "VMamba"

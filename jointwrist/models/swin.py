@@ -1,4 +1,4 @@
-"""Window attention on (B, H, W, C) maps of any size: timm's Swin block, the only place that imports it."""
+"""Window attention on (B, H, W, C) feature maps of any size, by timm's Swin block."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 
 class SwinBlock(nn.Module):
-    """timm's Swin block; maps are padded to whole windows, and the padding is cut off again.
+    """timm's Swin block; feature maps are padded to whole windows, and the padding is removed again.
 
     Args:
         dim: Width.
         heads: Attention heads.
-        window: Side of a window.
+        window: Side of a window in pixels.
         shifted: Shift the windows by half their side.
-        drop_path: Stochastic depth.
+        drop_path: Stochastic depth rate.
     """
 
     #: Published weights that fit this block; see `jointwrist.weights.pretrained`.

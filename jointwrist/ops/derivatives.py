@@ -1,7 +1,7 @@
-"""Derivatives that a kernel does not compute, from PyTorch's own operators.
+"""Derivatives that a compiled kernel does not provide, computed by PyTorch's operators.
 
-A kernel knows its values and their gradients. What goes beyond that (gradients of gradients, forward-mode derivatives,
-the transforms of `torch.func`) is left to the same function written in operators that PyTorch can differentiate.
+A kernel computes values and first-order gradients. Gradients of gradients, forward-mode derivatives and the transforms
+of `torch.func` use the same function written in operators that PyTorch can differentiate.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ Values = Sequence[Tensor | None]
 
 
 def operators_needed(*values: Tensor | None) -> bool:
-    """Return whether a kernel must give way to PyTorch's operators.
+    """Return whether PyTorch's operators must be used in place of a kernel.
 
-    That is so under the transforms of `torch.func`, for batches of gradients (`is_grads_batched`), and for values with
-    a tangent, which a kernel would drop without a word.
+    They must under the transforms of `torch.func`, for batched gradients (`is_grads_batched`), and for values with a
+    forward-mode tangent, which a kernel would silently drop.
     """
     if torch._C._are_functorch_transforms_active():
         return True
@@ -38,17 +38,17 @@ def _is_batch(value: Tensor) -> bool:
 def gradients(
     kernel: Callable[[], Values], function: Callable[..., tuple[Tensor, ...]], inputs: Values, outgoing: Values
 ) -> Values:
-    """Compute gradients in the backward pass of a kernel, such that they can be differentiated in their turn.
+    """Compute the gradients of a kernel's backward pass in a form that can be differentiated again.
 
     Args:
-        kernel: Computes the gradients by `inputs`, None for those that are absent.
-        function: What the kernel differentiates, written in PyTorch's operators: of `inputs`, as many outputs as
+        kernel: Computes the gradients with respect to `inputs`, None for absent ones.
+        function: The kernel's forward function in PyTorch's operators: takes `inputs`, returns as many outputs as
             `outgoing` has values.
         inputs: Inputs of the forward pass, None where absent.
-        outgoing: Gradients by the outputs, None where absent.
+        outgoing: Gradients with respect to the outputs, None where absent.
 
     Returns:
-        One gradient for each input; for one that is absent or needs no gradient perhaps None.
+        One gradient per input; it can be None for an input that is absent or needs no gradient.
     """
     if operators_needed(*inputs, *outgoing):
         return _gradients_by_operators(function, inputs, outgoing, again=torch.is_grad_enabled())
@@ -58,11 +58,11 @@ def gradients(
 
 
 class _Gradients(torch.autograd.Function):
-    """Gradients from a kernel, whose own derivatives come from PyTorch's operators."""
+    """Gradients computed by a kernel, with derivatives computed by PyTorch's operators."""
 
     @staticmethod
     def forward(ctx, kernel, function, count, *values):
-        """Run the kernel; the first `count` values are the inputs, the others the gradients by the outputs."""
+        """Run the kernel; the first `count` values are the inputs, the others the gradients of the outputs."""
         ctx.function, ctx.count = function, count
         ctx.save_for_backward(*values)
         ctx.set_materialize_grads(False)
@@ -70,7 +70,7 @@ class _Gradients(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *weights):
-        """Pass the gradients by the gradients back to the inputs and to the gradients by the outputs."""
+        """Backpropagate through the gradients to the inputs and to the gradients of the outputs."""
         again = torch.is_grad_enabled()
         with torch.enable_grad():
             values = _nodes(ctx.saved_tensors)
@@ -80,8 +80,8 @@ class _Gradients(torch.autograd.Function):
 
 
 def _gradients_by_operators(function, inputs: Values, outgoing: Values, again: bool) -> Values:
-    """Gradients of a function written in PyTorch's operators; those by its outputs are `outgoing`."""
-    # of one device; autocast would compute in half precision what the kernel computes in single
+    """Gradients of a function in PyTorch's operators; `outgoing` are the gradients of its outputs."""
+    # without autocast, which would compute in half precision what the kernel computes in single precision
     device = next(value for value in inputs if value is not None).device.type
     with torch.enable_grad(), torch.autocast(device, enabled=False):
         inputs = _nodes(inputs)
@@ -89,16 +89,16 @@ def _gradients_by_operators(function, inputs: Values, outgoing: Values, again: b
 
 
 def _nodes(values: Values) -> Values:
-    """Give each value a node of its own in the graph.
+    """Give each value its own node in the graph.
 
-    Where one input was computed from another, as the step sizes of a Mamba block are from u, a gradient by the latter
-    would otherwise run through the caller's graph too, and count there twice.
+    If one input was computed from another, as the step sizes of a Mamba block from u, the gradient of the latter would
+    otherwise also pass through the caller's graph and be counted twice.
     """
     return [value if value is None or not value.requires_grad else value.view_as(value) for value in values]
 
 
 def _pulled_back(outputs: Values, inputs: Values, weights: Values, again: bool) -> Values:
-    """Gradients of the weighted outputs by the inputs, None where there is none; differentiable if `again`."""
+    """Gradients of the weighted outputs with respect to the inputs, None where absent; differentiable if `again`."""
     weighted = [
         (output, weight)
         for output, weight in zip(outputs, weights, strict=True)

@@ -1,4 +1,4 @@
-"""Weights in safetensors with the configuration that made them, and resumable training states."""
+"""Weight files in safetensors format with metadata, resumable training states, and checkpoints of other programs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from jointwrist.errors import DataError
 from jointwrist.files import atomic
 from jointwrist.weights.metadata import build_described, parse_info
 
-# Files are written by Python: the libraries' own writers report a full disk as an error of the format.
+# Files are written by Python, as the libraries' own writers report a full disk as a format error.
 
 #: Keys under which a checkpoint may hold the state dict.
 STATE_KEYS = ("model", "state_dict", "model_state_dict")
 
 
 def save_weights(path: Path, model: nn.Module, info: dict[str, Any]) -> None:
-    """Write the weights of a model with what is needed to build and use it again.
+    """Write the weights of a model with the metadata needed to build and use it.
 
     Args:
         path: Safetensors file.
         model: Model whose state dict is written.
-        info: JSON values; at least `model` (registry name) and `options` (of the builder).
+        info: Metadata, JSON values; at least `model` (registry name) and `options` (of the builder).
     """
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     content = save(tensors, metadata={"jointwrist": json.dumps(info, sort_keys=True)})
@@ -40,11 +40,11 @@ def save_weights(path: Path, model: nn.Module, info: dict[str, Any]) -> None:
 
 
 def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read tensors and info of a weight file.
+    """Read tensors and metadata of a weight file.
 
     Raises:
-        DataError: The file is missing, damaged, was not written by `save_weights`, or says of itself what cannot be
-            (see `parse_info`).
+        DataError: The file is missing or damaged, was not written by `save_weights`, or has invalid metadata (see
+            `parse_info`).
     """
     path = Path(path)
     with _opened(path) as file:
@@ -56,10 +56,10 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def read_info(path: Path) -> dict[str, Any] | None:
-    """Read what a weight file says of itself, without its tensors; None of a file that `save_weights` did not write.
+    """Read the metadata of a weight file without its tensors; None for a file not written by `save_weights`.
 
     Raises:
-        DataError: A safetensors file is missing, damaged, or says of itself what cannot be.
+        DataError: A safetensors file is missing or damaged, or has invalid metadata.
     """
     if path.suffix != ".safetensors":
         return None
@@ -84,10 +84,10 @@ def _description(path: Path, file: safe_open) -> dict[str, Any] | None:
 
 
 def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Build the model of a weight file and load it, on the CPU and in evaluation mode.
+    """Build the model of a weight file and load its weights, on the CPU and in evaluation mode.
 
     Raises:
-        DataError: The file cannot be read, or does not fit the model that it names.
+        DataError: The file cannot be read, or its tensors do not fit its model.
     """
     tensors, info = read_weights(path)
     model = build_described(path, info, tensors)
@@ -100,7 +100,7 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a resumable training state: tensors, numbers, text and containers of them."""
+    """Write a resumable training state: tensors, numbers, strings and containers of them."""
     content = io.BytesIO()
     torch.save(state, content)
     with atomic(path) as temporary:
@@ -120,7 +120,7 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 class _Unreadable(Exception):
-    """A file holds something else than tensors and plain values, or is damaged."""
+    """A damaged file, or one with objects other than tensors and plain values."""
 
 
 def _load_plain(path: Path) -> Any:
@@ -128,7 +128,7 @@ def _load_plain(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # the unpickler of a damaged file fails in every way that Python knows
+    except Exception as error:  # unpickling a damaged file can raise any exception
         raise _Unreadable(str(error).partition("\n")[0] or type(error).__name__) from error
 
 
@@ -140,7 +140,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], int]:
             perhaps the epoch.
 
     Returns:
-        State dict, without the prefix of `DataParallel`, and the number of epochs trained, 0 where it is not told.
+        State dict, without the prefix of `DataParallel`, and the number of trained epochs, 0 if unknown.
 
     Raises:
         DataError: The file is missing, damaged, holds objects other than tensors, or no state dict.

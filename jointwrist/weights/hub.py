@@ -1,7 +1,7 @@
-"""Where weights come from and how they are published: files, folders, names and repositories of the Hugging Face hub.
+"""Finding, loading and publishing of weights: files, folders, shipped names and Hugging Face hub repositories.
 
-A published model is a folder with `model.safetensors`, which holds all that builds it again, and a model card. Nothing
-in it is ever unpickled or run.
+A published model is a folder with `model.safetensors`, which contains all that is needed to build the model, and a
+model card. Nothing in it is ever unpickled or executed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from jointwrist.weights.model_card import model_card
 
 Network = TypeVar("Network", bound=PretrainedMixin)
 
-#: Weights that come with the package, if any.
+#: Folder of the weights that are shipped with the package.
 SHIPPED = Path(__file__).parent
 #: Weight files of a published model and of a training run.
 WEIGHT_FILES = ("model.safetensors", "best.safetensors")
@@ -108,7 +108,7 @@ def find_weights(source: str | Path, **download: Any) -> Path:
 
 
 def find_checkpoint(source: str | Path) -> Path:
-    """Find a file of weights that somebody else trained.
+    """Find a weight file of another program.
 
     Args:
         source: File; repository on the Hugging Face hub with `model.safetensors`, such as

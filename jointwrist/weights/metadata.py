@@ -1,4 +1,4 @@
-"""What a weight file says of itself, checked before anything is built of it: the file may come from anybody."""
+"""Validation of the metadata of an untrusted weight file before its model is built."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from jointwrist.errors import DataError, MissingExtraError
 from jointwrist.registry import create_model, current_options, model_spec
 
-#: Largest sides of the inputs in pixels: they decide the memory of a prediction.
+#: Upper limits of the input sides in pixels, which determine the memory that a prediction needs.
 MAX_SIDES = {"image_size": 2048, "detail_size": 4096}
-#: Largest whole number among a builder's options.
+#: Upper limit of integers among a builder's options.
 MAX_OPTION = 4096
-#: Builder options that name where training started: other files or downloads, which the file's own tensors replace.
+#: Builder options that name other files or downloads to start from; ignored, as the file's own tensors replace them.
 STARTS = frozenset({"checkpoint_path", "encoder_weights", "pretrained", "weights"})
-#: How many times the tensors of its file a network may need while it is built: some builders make parts anew.
+#: Largest ratio of the tensors created while a network is built to those in its file; some builders replace parts.
 SLACK = 2
 
 
 def parse_info(path: Path, text: str) -> dict[str, Any]:
-    """Read what a weight file says of itself.
+    """Parse and validate the metadata of a weight file.
 
     Args:
-        path: The file, for the message.
-        text: JSON of `save_weights`: at least `model`.
+        path: The file, for error messages.
+        text: JSON written by `save_weights`; at least `model`.
 
     Returns:
-        What it says; options and the side of the input are those of the published model where it says nothing.
+        The metadata, with default options and the published input size where they are missing.
 
     Raises:
-        DataError: It is no such JSON, names no known model, or holds values of another kind or out of bounds.
+        DataError: The text is not valid JSON, names no known model, or holds values of a wrong type or out of range.
     """
     try:
         info = json.loads(text)
@@ -49,7 +49,7 @@ def parse_info(path: Path, text: str) -> dict[str, Any]:
 
 
 def _fault(info: Any) -> str | None:
-    """Say what is wrong with an info, if anything."""
+    """Return what is wrong with the metadata, or None."""
     match info:
         case {"model": str(name)}:
             try:
@@ -104,16 +104,16 @@ def _is_record(record: Any) -> bool:
 
 
 def build_described(path: Path, info: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> nn.Module:
-    """Build the model that a file describes, with random weights, without a download and without foreign files.
+    """Build the model that the metadata describe, with random weights, without downloads or other files.
 
     Args:
-        path: The file, for the message.
-        info: As from `parse_info`.
-        tensors: The file's tensors, which bound the size of the model.
+        path: The file, for error messages.
+        info: Metadata from `parse_info`.
+        tensors: The file's tensors, which limit the size of the model.
 
     Raises:
-        DataError: The model does not take the options, or becomes far larger than the file.
-        MissingExtraError: The model stands on a library that is not installed.
+        DataError: The model does not accept the options, or would be far larger than the file.
+        MissingExtraError: The model needs a library that is not installed.
     """
     options = {name: value for name, value in info["options"].items() if name not in STARTS}
     try:
@@ -121,7 +121,7 @@ def build_described(path: Path, info: Mapping[str, Any], tensors: Mapping[str, T
             return create_model(info["model"], **options)
     except MissingExtraError:
         raise
-    except Exception as error:  # builders meet foreign values with errors of every kind
+    except Exception as error:  # builders fail in many ways on values that they do not expect
         raise DataError(
             f"{path}: {info['model']} cannot be built with the options {options} ({error}); copy or export the weights"
             " again"
@@ -130,7 +130,7 @@ def build_described(path: Path, info: Mapping[str, Any], tensors: Mapping[str, T
 
 @contextmanager
 def _bounded(tensors: Mapping[str, Tensor]) -> Iterator[None]:
-    """Stop the building of a network that has more parameters than the tensors of its file could fill."""
+    """Abort the construction of a network with more parameters than its file holds."""
     tensors_left = SLACK * len(tensors) + 1000
     numbers_left = SLACK * sum(tensor.numel() for tensor in tensors.values()) + 2**20
 

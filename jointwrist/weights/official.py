@@ -1,4 +1,4 @@
-"""State dicts of the RAM-W600 authors' code in the networks of this package."""
+"""Loading of state dicts from the RAM-W600 authors' code."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from jointwrist.errors import DataError
 
 
 def load_official_state(model: nn.Module, state_dict: Mapping[str, Tensor]) -> list[str]:
-    """Load a state dict that has the authors' names.
+    """Load a state dict with the authors' parameter names.
 
-    Networks here carry the authors' names where they can. Where a name differs, or the authors' code registers a tensor
-    twice, the class says so in `official_names`: pairs of a regular expression and its replacement, applied in order to
-    a name that the model does not have.
+    Most parameters have the authors' names here too. Where a name differs, or the authors' code registers a tensor
+    twice, the class lists it in `official_names`: pairs of a regular expression and its replacement, applied in order
+    to a name that the model does not have.
 
     Args:
-        model: A baseline of `create_model`; left as it was if anything is wrong.
+        model: Model from `create_model`; unchanged if an error is raised.
         state_dict: Tensors by the authors' names.
 
     Returns:
-        The names, sorted, that have no place in the model: buffers that it computes itself, or parts that it lacks.
+        Sorted names that are not in the model: buffers that it computes itself, or parts that it does not have.
 
     Raises:
         DataError: A tensor has the wrong shape, two names of one tensor hold different values, or a parameter or

@@ -1,4 +1,4 @@
-"""Published ImageNet weights for the stages of an encoder: VMamba (arXiv 2401.10166) and timm's Swin Transformer."""
+"""Loading of published ImageNet weights into an encoder: VMamba (arXiv 2401.10166) and timm's Swin Transformer."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _DOWNSAMPLE = re.compile(r"layers\.(\d+)\.downsample\.([13])\.(weight|bias)")
 
 @dataclass(frozen=True)
 class PretrainedReport:
-    """What became of every key of a file, and of every parameter of the encoder.
+    """Report on each key of a weight file and each tensor of the encoder.
 
     Attributes:
         path: The file.
         source: "VMamba" or "Swin".
         loaded: Key in the file -> name in the encoder.
         unused: Key in the file -> why it was not used.
-        untouched: Names in the encoder that kept their values.
+        untouched: Names in the encoder whose values are unchanged.
     """
 
     path: Path
@@ -40,7 +40,7 @@ class PretrainedReport:
     untouched: tuple[str, ...]
 
     def __str__(self) -> str:
-        """List all of it."""
+        """Return the report as text, one line per key and tensor."""
         return "\n".join(
             [
                 f"{self.path}: {len(self.loaded)} keys of {self.source} loaded, {len(self.unused)} unused,"
@@ -55,10 +55,10 @@ class PretrainedReport:
 def load_pretrained(encoder: nn.Module, source: str | Path) -> PretrainedReport:
     """Load the blocks of a classifier into the blocks of the same kind, in place.
 
-    VMamba's blocks are counted from the first of a stage, as its first blocks are Mamba in the hybrid encoder, and
-    Swin's from the last, as its last blocks are attention; so one file of each fills a hybrid encoder. VMamba's
-    convolutions between stages load too. The stems do not: they reduce a colour image at once to stride 2 or 4, ours
-    starts at full resolution. Tables of relative positions are interpolated to our window.
+    In the hybrid encoder the first blocks of a stage are Mamba blocks and the last ones attention blocks. VMamba's
+    blocks are therefore matched from the start of a stage and Swin's from its end, so that one file of each fills the
+    encoder. VMamba's convolutions between stages are loaded too. The stems are not: theirs reduce a colour image to
+    stride 2 or 4 at once, ours starts at full resolution. Relative position tables are interpolated to our window.
 
     Args:
         encoder: `jointwrist.models.encoder.Encoder`, of size "base" for VMamba-T (`vssm1_tiny_0230s`: one state,
@@ -97,7 +97,7 @@ def load_pretrained(encoder: nn.Module, source: str | Path) -> PretrainedReport:
 
 
 def _depths(state: dict[str, Tensor]) -> dict[int, int]:
-    """Blocks of each stage."""
+    """Number of blocks in each stage."""
     depths: dict[int, int] = {}
     for match in filter(None, map(_BLOCK.fullmatch, state)):
         stage, block = int(match[1]), int(match[2])
@@ -106,7 +106,7 @@ def _depths(state: dict[str, Tensor]) -> dict[int, int]:
 
 
 def _place(key: str, source: str, encoder: nn.Module, depths: dict[int, int]) -> tuple[str | None, str]:
-    """Name in the encoder, or None; and why there is none should it not exist."""
+    """Return the name in the encoder or None, and the reason to report if it does not exist there."""
     if match := _BLOCK.fullmatch(key):
         stage, block, rest = int(match[1]), int(match[2]), match[3]
         blocks = encoder.stages[stage] if stage < len(encoder.stages) else []
@@ -135,7 +135,7 @@ def _fits(block: nn.Module, source: str) -> bool:
 
 
 def _fit(name: str, value: Tensor, own: Tensor) -> Tensor:
-    """Undo what differs in form alone: 1 x 1 convolutions for linear layers, another window."""
+    """Convert 1 x 1 convolutions to linear layers, and position tables to our window size."""
     if value.ndim == 4 and own.ndim == 2 and value.shape[2:] == (1, 1):
         return value.flatten(1)
     if name.endswith("relative_position_bias_table") and math.isqrt(len(value)) ** 2 == len(value):

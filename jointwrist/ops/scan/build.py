@@ -1,4 +1,4 @@
-"""Compiling the CPU kernel at its first use, once for each user and kind of processor."""
+"""Compilation of the CPU kernel on first use, once per user and processor type."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ logger = logging.getLogger("jointwrist")
 
 
 class BuildError(RuntimeError):
-    """The CPU kernel cannot be compiled here; the message says why, in one line."""
+    """A failed compilation of the CPU kernel; the message is one line."""
 
 
 def cache_folder() -> Path:
-    """Return the folder of this user for compiled kernels, by the custom of the platform.
+    """Return the user's cache folder for compiled kernels, following the platform's convention.
 
     Raises:
-        RuntimeError: This user has no home.
+        RuntimeError: The user has no home folder.
     """
     if named := os.environ.get("XDG_CACHE_HOME"):
         return Path(named) / "jointwrist"
@@ -44,12 +44,12 @@ def _user() -> int:
 
 
 def spare_folder() -> Path:
-    """Return the folder of this user among the temporary files."""
+    """Return the user's folder below the system's temporary folder."""
     return Path(tempfile.gettempdir()) / f"jointwrist-{_user()}"
 
 
 def _usable(folder: Path) -> bool:
-    """Return whether nobody else can have put a library there; anybody can make a folder among the temporary files."""
+    """Return whether only this user can write to a folder; anyone can create folders below the temporary folder."""
     if folder != spare_folder():
         return True
     found = folder.lstat()
@@ -57,7 +57,7 @@ def _usable(folder: Path) -> bool:
 
 
 def processor() -> str:
-    """Return what decides which instructions the processor has; where that is not told, the name of the machine."""
+    """Return the instruction set flags of the processor, or the machine's name where they are not available."""
     try:
         told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -86,8 +86,8 @@ def _compiler() -> str:
 def name() -> str:
     """Return the file name of the compiled kernel.
 
-    It holds a hash of source, flags, chosen compiler, C library and instruction set, so that a home shared by different
-    machines serves each its own, and of nothing that it takes a compiler to know.
+    It contains a hash of source, flags, `CXX`, C library and instruction set, so that machines with a shared home
+    folder get their own kernels. None of these needs a compiler, so that a built kernel is found without one.
     """
     kind = (*FLAGS, os.environ.get("CXX", ""), platform.machine(), *platform.libc_ver(), processor())
     key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), *map(os.fsencode, kind)])).hexdigest()[:16]
@@ -95,12 +95,12 @@ def name() -> str:
 
 
 def build() -> Path:
-    """Return the compiled kernel, from the user's cache or fresh; where that cannot be written, from `spare_folder`.
+    """Return the path of the kernel, from the user's cache or newly compiled; `spare_folder` if that is not writable.
 
-    The file appears complete or not at all, whoever else builds at the same time.
+    The file is moved into place when it is complete, so that several processes can build at the same time.
 
     Raises:
-        BuildError: There is no compiler, or it fails, or no folder can be written to.
+        BuildError: There is no compiler, it fails, or no folder is writable.
     """
     folders = [spare_folder()]
     with suppress(RuntimeError):
@@ -130,7 +130,7 @@ def build() -> Path:
 
 @cache
 def load() -> ctypes.CDLL | str:
-    """Return the loaded kernel, or why there is none; the latter is logged once."""
+    """Return the loaded kernel, or the reason why there is none, which is logged once."""
     try:
         return ctypes.CDLL(str(build()))
     except (BuildError, OSError) as error:

@@ -1,4 +1,4 @@
-"""PyTorch only: chunks of time steps, states recomputed in the backward pass, one chunk of them alive at a time."""
+"""Selective scan in PyTorch alone, in chunks of time steps; the backward pass recomputes the states of each chunk."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ CHUNK = 64
 
 
 def _states(matrix: Tensor) -> Tensor:
-    """Bring (B, G, N, T) to (T, B, G, N, 1), ready to meet (T, B, G, 1, D/G)."""
+    """Permute (B, G, N, T) to (T, B, G, N, 1), which broadcasts with (T, B, G, 1, D/G)."""
     return matrix.permute(3, 0, 1, 2)[..., None]
 
 
 def _channels(values: Tensor, groups: int) -> Tensor:
-    """Bring (B, D, T) to (T, B, G, 1, D/G); channels last, over which PyTorch's loops run."""
+    """Permute (B, D, T) to (T, B, G, 1, D/G); PyTorch vectorises over the last axis, the channels."""
     batch, channels, length = values.shape
     return values.permute(2, 0, 1).reshape(length, batch, groups, 1, channels // groups)
 
 
 class _Buffer:
-    """Room for a chunk of (B, G, N, D/G) values a step, with a view of each step; one for all chunks."""
+    """Buffer for a chunk of steps of (B, G, N, D/G) values, with a view of each step; reused for all chunks."""
 
     def __init__(self, batch: int, rates: Tensor, length: int):
         self.whole = rates.new_empty(min(CHUNK, length), batch, *rates.shape)
         self.steps = self.whole.unbind(0)
 
     def product(self, first: Tensor, second: Tensor) -> Tensor:
-        """Fill in the product of (T, ...) values and return it, which the next product overwrites."""
+        """Write the product of (T, ...) values into the buffer and return it; the next product overwrites it."""
         return torch.mul(first, second, out=self.whole[: len(first)])
 
 
 def _run(decay: _Buffer, drive: _Buffer, count: int, state: Tensor) -> Tensor:
-    """Turn inputs into states in place, starting from `state`; return the last."""
+    """Replace inputs by states in place, starting from `state`; return the last state."""
     for decay_t, drive_t in zip(decay.steps[:count], drive.steps, strict=False):
         state = drive_t.addcmul_(decay_t, state)
     return state
 
 
 def _run_back(decay: _Buffer, gradient: _Buffer, count: int, carry: Tensor) -> Tensor:
-    """Turn gradients by the outputs into those by the states in place; return the one before the first."""
+    """Replace gradients of the outputs by those of the states in place; return that of the state before the first."""
     later = gradient.steps[count - 1].add_(carry)
     for t in range(count - 2, -1, -1):
         later = gradient.steps[t].addcmul_(decay.steps[t + 1], later)
@@ -51,7 +51,7 @@ def _run_back(decay: _Buffer, gradient: _Buffer, count: int, carry: Tensor) -> T
 
 
 class ChunkedScan(torch.autograd.Function):
-    """Selective scan with linear memory in the length and no (L, D, N) tensor kept."""
+    """Selective scan whose memory is linear in the length, without a stored (L, D, N) tensor."""
 
     @staticmethod
     def forward(ctx, u, delta, A, B, C):
@@ -80,7 +80,7 @@ class ChunkedScan(torch.autograd.Function):
 
 
 def _walk_back(u, delta, A, B, C, starts, dy, dlast) -> tuple[Tensor, ...]:
-    """Gradients of the inputs: walk the chunks backwards, recomputing the states of each from those at their starts."""
+    """Gradients of the inputs, chunk by chunk from the last; each recomputes its states from the stored first one."""
     groups = B.shape[1]
     rates = _rates(A, groups)
     du, ddelta = torch.empty_like(u), torch.empty_like(delta)
@@ -109,17 +109,17 @@ def _walk_back(u, delta, A, B, C, starts, dy, dlast) -> tuple[Tensor, ...]:
 
 
 def _rates(A: Tensor, groups: int) -> Tensor:
-    """Bring (D, N) to (G, N, D/G), contiguous."""
+    """Permute (D, N) to (G, N, D/G), contiguous."""
     return A.unflatten(0, (groups, -1)).mT.contiguous()
 
 
 def _over_channels(weights: Tensor, states: Tensor) -> Tensor:
-    """Sum (T, B, G, N, D/G) over the channels with weights (T, B, G, 1, D/G); bring it to (B, G, N, T)."""
+    """Weighted sum of (T, B, G, N, D/G) over the channels, with weights (T, B, G, 1, D/G), as (B, G, N, T)."""
     return (states * weights).sum(-1).permute(1, 2, 3, 0)
 
 
 def _back(values: Tensor) -> Tensor:
-    """Bring (T, B, G, 1, D/G) back to (B, D, T)."""
+    """Permute (T, B, G, 1, D/G) back to (B, D, T)."""
     return values.flatten(2).permute(1, 2, 0)
 
 
@@ -133,5 +133,5 @@ def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
 
 
 def scan(*problem) -> tuple[Tensor, Tensor]:
-    """Scan in PyTorch; see `dispatch` for what a backend takes and returns."""
+    """Scan in PyTorch; arguments and results as described in `dispatch`."""
     return whole_scan(ChunkedScan.apply, *problem)

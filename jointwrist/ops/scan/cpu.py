@@ -1,4 +1,4 @@
-"""Compiled kernel for CPUs: forward and backward fused, linear memory, all threads that PyTorch may use."""
+"""Selective scan by a compiled CPU kernel: fused forward and backward pass, linear memory, PyTorch's threads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from jointwrist.ops.scan import operator
 from jointwrist.ops.scan.build import load
 
-#: Steps between the states that are kept; a multiple of the lanes of every machine, by which gradients are added up.
+#: Steps between stored states; a multiple of the SIMD lanes of every machine, by which gradients are summed.
 CHUNK = 64
 
 
@@ -26,7 +26,7 @@ class _Sizes(ctypes.Structure):
 
 
 def _views(*tensors: Tensor | None) -> ctypes.Array:
-    """Pointers and strides; the tensors must outlive them."""
+    """Return pointers and strides of tensors, which must outlive them."""
     empty = _View()
     return (_View * len(tensors))(
         *(empty if t is None else _View(t.data_ptr(), (ctypes.c_int64 * 4)(*t.stride())) for t in tensors)
@@ -34,7 +34,7 @@ def _views(*tensors: Tensor | None) -> ctypes.Array:
 
 
 def _sizes(u: Tensor, A: Tensor, B: Tensor, delta_softplus: bool, slack: float) -> _Sizes:
-    """Split the channels of each group into as few slices as keep all threads busy, but for a share of `slack`."""
+    """Split the channels of each group into the fewest slices that leave at most `slack` of the threads idle."""
     batch, channels, length = u.shape
     groups, threads = B.shape[1], torch.get_num_threads()
     blocks = -(-channels // groups // load().jointwrist_lanes())
@@ -49,14 +49,14 @@ def _sizes(u: Tensor, A: Tensor, B: Tensor, delta_softplus: bool, slack: float) 
 
 
 def _plain(inputs: list[Tensor | None]) -> list[Tensor | None]:
-    """Float32 without gradients, parameters contiguous."""
+    """Convert inputs to float32 without gradients, parameters to contiguous memory."""
     u, delta, A, B, C, D, z, delta_bias = (None if value is None else value.detach().float() for value in inputs)
     A, D, delta_bias = (None if value is None else value.contiguous() for value in (A, D, delta_bias))
     return [u, delta, A, B, C, D, z, delta_bias]
 
 
 def states_shape(u_shape: torch.Size, states: int) -> tuple[int, ...]:
-    """States at the end of every chunk but the last: (B, chunks - 1, N, D)."""
+    """Shape of the states at the end of every chunk but the last: (B, chunks - 1, N, D)."""
     batch, channels, length = u_shape
     return batch, max(-(-length // CHUNK) - 1, 0), states, channels
 
@@ -98,7 +98,7 @@ def _total(parts: Tensor, like: Tensor | None) -> Tensor | None:
 
 
 def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
-    """Return why the kernel cannot run, or None; builds it if need be."""
+    """Return the reason why the kernel cannot run, or None; builds it if necessary."""
     if device.type != "cpu":
         return f"the tensors are on {device}, not on the CPU"
     if dtype == torch.float64:
@@ -108,5 +108,5 @@ def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
 
 
 def scan(*problem) -> tuple[Tensor, Tensor]:
-    """Scan with the compiled kernel; see `dispatch` for what a backend takes and returns."""
+    """Scan with the compiled kernel; arguments and results as described in `dispatch`."""
     return operator.scan("cpu", *problem)

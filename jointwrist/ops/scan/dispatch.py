@@ -1,15 +1,15 @@
-"""One call for every backend.
+"""`selective_scan`, and the choice of its backend: CPU kernel, Triton, mamba-ssm or PyTorch.
 
-A backend is a module, imported when first asked for, with the functions
+A backend is a module, imported on first use, with the functions
 
-- `why_not(device, dtype) -> str | None`: why it cannot scan tensors of this device and dtype here, or None if it can;
-- `limits(states, last_gradient) -> str | None`, where it has any: why it cannot scan so many states, or pass a gradient
-  by the last state back;
+- `why_not(device, dtype) -> str | None`: the reason why it cannot scan tensors of this device and dtype, or None;
+- `limits(states, last_gradient) -> str | None`, optional: the reason why it cannot scan that many states, or cannot
+  backpropagate from the last state;
 - `scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> (y, last_state)`: the whole scan, differentiable.
 
-`scan` gets what `selective_scan` was given, in its dtypes, its shapes checked, with B and C always (B, G, N, L), D, z
-and delta_bias a tensor or None, and autocast off. It computes in float32 (float64 if u is float64), and returns y in
-the dtype of u and the last state in the dtype of the computation.
+`scan` receives the arguments of `selective_scan` in their own dtypes, with shapes checked, B and C always (B, G, N, L),
+D, z and delta_bias a tensor or None, and autocast off. It computes in float32 (float64 if u is float64), and returns y
+in the dtype of u and the last state in the dtype of the computation.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MODULES = {
     "triton": "jointwrist.ops.scan.triton_scan",
     "mamba_ssm": "jointwrist.ops.scan.mamba_ssm_scan",
 }
-#: What "auto" tries on a device before "torch", best first.
+#: Backends that "auto" tries on a device before "torch", fastest first.
 _PREFERRED = {"cpu": ("cpu",), "cuda": ("mamba_ssm", "triton")}
 
 
@@ -51,14 +51,14 @@ def why_not(
     states: int = 1,
     last_gradient: bool = False,
 ) -> str | None:
-    """Return why a backend cannot scan here, or None if it can.
+    """Return the reason why a backend cannot scan here, or None.
 
     Args:
         name: Name of the backend.
         device: Device of the tensors.
         dtype: Dtype of u.
-        states: States a channel.
-        last_gradient: A gradient by the last state is to be passed back.
+        states: States per channel.
+        last_gradient: Whether the last state needs a gradient.
     """
     if name not in _MODULES:
         return f"there is no such backend; the backends are {', '.join(_MODULES)}"
@@ -71,7 +71,7 @@ def why_not(
 
 
 def available_backends(device: torch.device | str | None = None, dtype: torch.dtype = torch.float32) -> tuple[str, ...]:
-    """Names of the backends that can run on a device; without one, on the CPU or a GPU of this machine."""
+    """Return the names of the backends that run on a device, or on any device of this machine."""
     devices = [device] if device is not None else ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     return tuple(name for name in _MODULES if any(why_not(name, place, dtype) is None for place in devices))
 
@@ -79,9 +79,9 @@ def available_backends(device: torch.device | str | None = None, dtype: torch.dt
 def choose_backend(
     backend: str, device: torch.device, dtype: torch.dtype, states: int = 1, last_gradient: bool = False
 ) -> str:
-    """Resolve "auto" and make sure that the backend can run; the arguments are those of `why_not`.
+    """Resolve "auto" and check that the backend can run; arguments as for `why_not`.
 
-    The environment variable JOINTWRIST_SCAN, where set, takes the place of "auto".
+    The environment variable JOINTWRIST_SCAN, if set, replaces "auto".
 
     Raises:
         ValueError: The backend is unknown or cannot run here; the message says why.
@@ -99,12 +99,12 @@ def choose_backend(
     return backend
 
 
-# as torch.compiler.assume_constant_result does, without the seconds that importing torch._dynamo takes
+# as torch.compiler.assume_constant_result does, without importing torch._dynamo, which takes seconds
 choose_backend._dynamo_marked_constant = True
 
 
 def _checked(u, delta, A, B, C, D, z, delta_bias) -> tuple[Tensor, Tensor]:
-    """Return B and C as (B, G, N, L); kernels get addresses and would read beyond the end of a tensor too small.
+    """Check all shapes, as kernels would read beyond the end of a small tensor; return B and C as (B, G, N, L).
 
     Raises:
         ValueError: A shape, device or dtype is wrong; the message names the argument.
@@ -153,23 +153,23 @@ def selective_scan(
     return_last_state: bool = False,
     backend: str = "auto",
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """Selective scan with the shapes and semantics of mamba-ssm's `selective_scan_fn`; float32 inside.
+    """Selective scan with the shapes and semantics of mamba-ssm's `selective_scan_fn`, computed in float32.
 
     Args:
         u: (B, D, L) input.
         delta: (B, D, L) step sizes before bias and softplus.
-        A: (D, N), real.
+        A: (D, N), real-valued.
         B: (B, N, L), or (B, G, N, L) with G groups of channels.
         C: As B.
         D: (D,) skip weights.
         z: (B, D, L) gate; the output is multiplied by SiLU(z).
         delta_bias: (D,) added to delta.
         delta_softplus: Apply softplus to delta.
-        return_last_state: Return the last state (B, D, N) as well.
+        return_last_state: Also return the last state (B, D, N).
         backend: A name of `available_backends()`, or "auto": the fastest that runs on the device and dtype of u.
 
     Returns:
-        (B, D, L) in the dtype of u, and the last state if asked for.
+        (B, D, L) in the dtype of u, and the last state if `return_last_state`.
 
     Raises:
         ValueError: The backend is unknown or cannot run here, or an argument does not fit the others.
@@ -179,7 +179,7 @@ def selective_scan(
     differentiated = torch.is_grad_enabled() and any(value is not None and value.requires_grad for value in given)
     last_gradient = return_last_state and differentiated
     name = choose_backend(backend, u.device, u.dtype, int(A.shape[1]), last_gradient)
-    # an exported program must run without the kernels of this package, and a loop over the steps would make it endless
+    # an exported program must not need the kernels of this package, and a loop over the steps would make it huge
     plain = torch.compiler.is_exporting() or (name != "reference" and operators_needed(*given))
     with torch.autocast(u.device.type, enabled=False):
         scan = doubling.scan if plain else _module(name).scan

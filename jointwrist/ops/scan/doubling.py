@@ -1,7 +1,7 @@
-"""The recurrence in a logarithmic number of PyTorch operators: for export, compilation and higher derivatives.
+"""The recurrence in a logarithmic number of PyTorch operators, for export, compilation and higher derivatives.
 
-The steps h -> a h + b compose; step t is composed with the step t - s for s = 1, 2, 4 and so on (Hillis and Steele,
-Commun. ACM 29(12), 1986, p. 1170). Nothing is divided, so strong decay loses no digits.
+The maps h -> a h + b are composed: step t with step t - s, for s = 1, 2, 4 and so on (Hillis and Steele, Commun. ACM
+29(12), 1986, p. 1170). There is no division, so strong decay loses no precision.
 """
 
 from __future__ import annotations
@@ -28,5 +28,5 @@ def recurrence(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tup
 
 
 def scan(*problem) -> tuple[Tensor, Tensor]:
-    """Scan in operators that PyTorch can take apart; see `dispatch` for what a backend takes and returns."""
+    """Scan in differentiable PyTorch operators; arguments and results as for a backend, see `dispatch`."""
     return whole_scan(recurrence, *problem)

@@ -1,4 +1,4 @@
-"""What surrounds the recurrence (bias, softplus, skip, gate) in plain PyTorch, for backends that do not fuse it."""
+"""Bias, softplus, skip and gate around the recurrence in plain PyTorch, for backends that do not fuse them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Core = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def compute_dtype(u: Tensor) -> torch.dtype:
-    """Float32, or float64 where u is float64."""
+    """Return float32, or float64 if u is float64."""
     return torch.promote_types(u.dtype, torch.float32)
 
 
@@ -28,7 +28,7 @@ def whole_scan(
     delta_bias: Tensor | None,
     delta_softplus: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Complete a bare recurrence `core` (as `reference.recurrence`) to a backend's `scan`."""
+    """Extend a bare recurrence `core` (as `reference.recurrence`) to a backend's `scan`."""
     kind = compute_dtype(u)
     x, step = u.to(kind), delta.to(kind)
     if delta_bias is not None:

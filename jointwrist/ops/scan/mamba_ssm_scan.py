@@ -1,6 +1,6 @@
-"""mamba-ssm's CUDA kernel, where it is built (Gu and Dao, arXiv 2312.00752; the extra `cuda`).
+"""Selective scan by mamba-ssm's CUDA kernel, if installed (Gu and Dao, arXiv 2312.00752; the extra `cuda`).
 
-Its extension module is called without the package around it, which imports much else that may be missing or fail.
+The extension module is imported without its package, which imports much else that may be missing or fail.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from jointwrist.ops import derivatives
 from jointwrist.ops.scan import doubling
 from jointwrist.ops.scan.elementwise import compute_dtype
 
-#: States a channel that the kernel holds in registers.
+#: Largest number of states per channel of the kernel.
 MAX_STATES = 256
 #: Releases after 2.3.2 build the kernel only if asked; it must be built against the PyTorch that is installed.
 REMEDY = "MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-build-isolation mamba-ssm"
 
 
 def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
-    """Return why the kernel cannot run, or None; the Python package alone does not mean that it was built."""
+    """Return the reason why the kernel cannot run, or None; the Python package can be installed without it."""
     if device.type != "cuda":
         return f"the tensors are on {device}, not on a GPU"
     if dtype == torch.float64:
@@ -86,7 +86,7 @@ class _Scan(torch.autograd.Function):
 
 
 def scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> tuple[Tensor, Tensor]:
-    """Scan with mamba-ssm; see `dispatch` for what a backend takes and returns."""
+    """Scan with mamba-ssm; arguments and results as described in `dispatch`."""
     kinds = {value.dtype for value in (u, delta, B, C, z) if value is not None}
     kind = u.dtype if len(kinds) == 1 else compute_dtype(u)
     u_, delta, B, C, z = (None if v is None else v.to(kind).contiguous() for v in (u, delta, B, C, z))

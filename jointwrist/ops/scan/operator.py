@@ -1,6 +1,6 @@
-"""The scan as one PyTorch operator, so that autograd, `torch.compile` and `torch.export` see one node.
+"""The scan as one PyTorch operator, a single node for autograd, `torch.compile` and `torch.export`.
 
-The kernels behind it are modules with
+The kernels are modules with
 
 - `forward(*inputs, delta_softplus, keep_states) -> (y, last_state, states)`,
 - `backward(dy, dlast, states, *inputs, delta_softplus) -> gradients`, one for each input, empty for an absent input,
@@ -38,7 +38,7 @@ def forward_operator(
     keep_states: bool,
     kernel: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Scan with the kernel module of this package named `kernel`; the states are empty unless kept."""
+    """Scan with the module `kernel` of this package; the states are empty unless `keep_states`."""
     return _kernel(kernel).forward(u, delta, A, B, C, D, z, delta_bias, delta_softplus, keep_states)
 
 
@@ -102,7 +102,7 @@ forward_operator.register_autograd(_gradients, setup_context=_setup)
 
 
 def scan(kernel: str, *problem) -> tuple[Tensor, Tensor]:
-    """Scan with a kernel module of this package; the rest as a backend's `scan`."""
+    """Scan with a kernel module of this package; other arguments and results as for a backend's `scan`."""
     *inputs, delta_softplus = problem
     keep = torch.is_grad_enabled() and any(value is not None and value.requires_grad for value in inputs)
     y, last, _ = forward_operator(*inputs, delta_softplus, keep, kernel)

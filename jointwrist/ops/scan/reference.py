@@ -1,4 +1,4 @@
-"""The definition as a plain loop: the oracle of every other backend."""
+"""The selective scan as a plain loop, the reference for tests of all other backends."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def recurrence(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tup
 
 
 def scan(*problem) -> tuple[Tensor, Tensor]:
-    """Scan with the loop; see `dispatch` for what a backend takes and returns."""
+    """Scan with the loop; arguments and results as described in `dispatch`."""
     return whole_scan(recurrence, *problem)

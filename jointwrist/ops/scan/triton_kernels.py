@@ -1,4 +1,4 @@
-"""Triton kernels of the selective scan; `triton_scan` calls them and says how they work.
+"""Triton kernels of the selective scan; see `triton_scan`, which launches them, for the algorithm.
 
 Shapes: x, step, gate, y, dy (B, D, L); inputs, outputs (B, G, N, L); rates (D, N); skip, bias (D,); last, dlast
 (B, D, N); states (B, chunks, D, N). A program has the indices of an image and of a block of channels of one group, and

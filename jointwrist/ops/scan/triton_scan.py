@@ -1,9 +1,9 @@
-"""GPU kernel in Triton, which comes with PyTorch on Linux: forward and backward fused, linear memory.
+"""Selective scan by a Triton GPU kernel, which comes with PyTorch on Linux: fused passes, linear memory.
 
-A program scans some channels of one group of one image, a chunk of steps at a time: the steps of a chunk are composed
-by a parallel scan, the state is carried from chunk to chunk. The forward pass keeps the state at the end of every
-chunk; the backward pass goes through the chunks from the last and scans each again, forwards for its states and
-backwards for their gradients. No two programs write to one place, so that a run can be repeated bit by bit.
+A program scans some channels of one group of one image in chunks of steps: a parallel scan composes the steps of a
+chunk, and the state is carried from chunk to chunk. The forward pass stores the state at the end of every chunk; the
+backward pass processes the chunks from the last and scans each again, forwards for its states and backwards for their
+gradients. No two programs write to the same memory, so that results are deterministic.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jointwrist.ops.scan.triton_kernels import scan_backward, scan_forward, trit
 
 
 class Tile(NamedTuple):
-    """What a program works on at a time: channels, steps, and the warps that share them."""
+    """Tile of a program: channels, steps, and the warps that share them."""
 
     channels: int
     steps: int
@@ -27,10 +27,10 @@ class Tile(NamedTuple):
 
 
 def tile(states: int) -> Tile:
-    """Choose the tile for a number of states: the fastest of those tried on an H100.
+    """Choose the tile for a number of states, the fastest of those measured on an H100.
 
-    Few channels fill a GPU also where the batch is small, but gradients of B and C are kept for each program; a tile of
-    2,048 numbers stays in the registers of four warps.
+    With few channels per program, small batches fill a GPU too, but each program stores its gradients of B and C. A
+    tile of 2,048 numbers fits into the registers of four warps.
     """
     width = triton.next_power_of_2(states)
     channels = max(min(4, 2048 // (16 * width)), 1)
@@ -38,7 +38,7 @@ def tile(states: int) -> Tile:
 
 
 def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
-    """Return why the kernel cannot run, or None."""
+    """Return the reason why the kernel cannot run, or None."""
     if device.type != "cuda" and not triton.knobs.runtime.interpret:
         return f"the tensors are on {device}, not on a GPU (TRITON_INTERPRET=1 emulates one)"
     if dtype == torch.float64:
@@ -48,28 +48,28 @@ def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
 
 @functools.cache
 def _failure(device: torch.device) -> str | None:
-    """Try a scan of one step: Triton needs a C compiler, a cache that it can write to and a GPU that it knows."""
+    """Try a scan of one step: Triton needs a C compiler, a writable cache and a supported GPU."""
     try:
         one = torch.ones(1, 1, 1, device=device)
         forward(one, one, one[0], one[None], one[None], None, None, None, False, False)
-    except Exception as error:  # whatever it lacks, another backend can scan
+    except Exception as error:  # another backend can scan, whatever is missing
         return f"Triton does not work here: {type(error).__name__}: {error}"
     return None
 
 
 def scan(*problem) -> tuple[Tensor, Tensor]:
-    """Scan with the Triton kernel; see `dispatch` for what a backend takes and returns."""
+    """Scan with the Triton kernel; arguments and results as described in `dispatch`."""
     return operator.scan("triton_scan", *problem)
 
 
 def states_shape(u_shape: torch.Size, states: int) -> tuple[int, ...]:
-    """States at the end of every chunk: (B, chunks, D, N)."""
+    """Shape of the states at the end of every chunk: (B, chunks, D, N)."""
     batch, channels, length = u_shape
     return batch, -(-length // tile(states).steps), channels, states
 
 
 class _Plan:
-    """Grid and constants of a problem: one program for every block of channels of a group of an image."""
+    """Grid and constants of a launch: one program for each block of channels of a group of an image."""
 
     def __init__(self, u: Tensor, A: Tensor, B: Tensor, delta_softplus: bool, z: Tensor | None):
         batch, channels, length = u.shape
@@ -90,12 +90,12 @@ class _Plan:
 
 
 def _sequences(*values: Tensor | None) -> list[Tensor | None]:
-    """Time last and contiguous, in their own dtypes."""
+    """Make sequences contiguous, with time last, in their own dtypes."""
     return [None if value is None else value.contiguous() for value in values]
 
 
 def _weights(A: Tensor, D: Tensor | None, delta_bias: Tensor | None) -> list[Tensor]:
-    """Float32 weights; those that are absent are zeros."""
+    """Convert weights to float32; absent ones become zeros."""
     zeros = A.new_zeros(len(A), dtype=torch.float32)
     return [
         A.float().contiguous(),
@@ -149,6 +149,6 @@ def backward(dy, dlast, states, u, delta, A, B, C, D, z, delta_bias, delta_softp
 
 
 def _as(like: Tensor, values: Tensor) -> Tensor:
-    """Values in the dtype and memory layout that the operator promises: those of `like`."""
+    """Convert values to dtype and memory layout of `like`, as the operator's fake implementation states."""
     same = values.dtype == like.dtype and values.stride() == like.stride()
     return values if same else torch.empty_like(like).copy_(values)
