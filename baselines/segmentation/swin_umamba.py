@@ -66,7 +66,7 @@ class VSSEncoder(nn.Module):
             nn.init.trunc_normal_(module.weight, std=0.02)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Return the features of the four stages, (B, C, h, w), at strides 2 to 16 of the stem's output (B, 48, H, W)."""
+        """Return the features of the four stages at strides 2 to 16 of the stem's output (B, 48, H, W)."""
         x = self.patch_embed(x)
         features = []
         for before, stage in zip((nn.Identity(), *self.downsamples), self.layers, strict=True):
