@@ -106,12 +106,12 @@ $(BIN)/python:
 		{ echo "jointwrist needs Python 3.11 or newer; choose one with: make PYTHON=python3.x"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed-run: pyproject.toml | $(BIN)/python
+$(VENV)/.installed-run: pyproject.toml setup.py | $(BIN)/python
 	@echo "installing into $(VENV), once: some minutes"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[baselines,dicom,tracking]'
 	touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+$(VENV)/.installed-dev: pyproject.toml setup.py | $(BIN)/python
 	@echo "installing into $(VENV), once: some minutes"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
