@@ -22,7 +22,7 @@ from jointwrist.benchmark.jobs import Job, shard
 from jointwrist.benchmark.matrix import check_shares, make_jobs, open_dataset, run_jobs, runnable_precision, say
 from jointwrist.benchmark.protocol import expand_models, load_protocol, protocol_names
 from jointwrist.benchmark.report import write_report
-from jointwrist.commands.shared import print_log
+from jointwrist.commands.shared import OldName, print_log
 from jointwrist.config import ConfigError, parse_overrides
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.renamed_keys import current_keys
@@ -87,7 +87,13 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="image: also measure the masks on the radiographs' own pixels, as `predict` writes them; tables of their"
         " own (default: %(default)s)",
     )
-    parser.add_argument("--raw", action="store_true", help="with --grid image: masks without postprocessing")
+    parser.add_argument(
+        "--no-postprocess",
+        dest="postprocess",
+        action="store_false",
+        help="with --grid image: masks without postprocessing",
+    )
+    parser.add_argument("--raw", dest="postprocess", nargs=0, const=False, action=OldName, new="--no-postprocess")
     parser.add_argument("--list", action="store_true", help="list protocols and models, run nothing")
     return parser.parse_args(argv)
 
@@ -146,11 +152,13 @@ def wanted_grid(arguments: argparse.Namespace) -> str:
     """Return the grid of `GRIDS` that the command line asks for.
 
     Raises:
-        ConfigError: `--raw` without `--grid image`.
+        ConfigError: `--no-postprocess` without `--grid image`.
     """
-    if arguments.raw and arguments.grid == "network":
-        raise ConfigError("--raw is for --grid image: on the network's grid masks are measured as they are")
-    return "image-raw" if arguments.raw else arguments.grid
+    if arguments.postprocess:
+        return arguments.grid
+    if arguments.grid == "network":
+        raise ConfigError("--no-postprocess is for --grid image: on the network's grid masks are not postprocessed")
+    return "image-raw"
 
 
 def finish(folder: Path, jobs: list[Job], dataset: RamW600) -> None:

@@ -177,7 +177,7 @@ def test_the_benchmark_measures_finished_jobs_on_their_radiographs(phantom_root,
     assert run_all.main(command) == 0
     (folder,) = tmp_path.glob("smoke-*")
     job = next(folder.glob("jobs/*/best.safetensors")).parent
-    for extra, grid in ((["--grid", "image"], "image"), (["--grid", "image", "--raw"], "image-raw")):
+    for extra, grid in ((["--grid", "image"], "image"), (["--grid", "image", "--no-postprocess"], "image-raw")):
         assert run_all.main([*command, *extra]) == 0
         assert "own pixels" in capsys.readouterr().out
         rows = pd.read_csv(job / grid / "segmentation.csv")

@@ -233,7 +233,7 @@ def test_tables_of_the_image_grid_stand_apart_with_figures_in_mm_and_of_third_pa
     assert text.loc["nnU-Net, third party", "published DSC %"] == "97.94"
     assert not any("sam" in model for model in text.index)
     assert main(["--tables-only", str(copy), "--grid", "image"]) == 0
-    assert main(["--tables-only", str(copy), "--raw"]) == 2
+    assert main(["--tables-only", str(copy), "--no-postprocess"]) == 2
 
 
 def test_captions_name_data_protocol_prompts_and_seeds(tables):
