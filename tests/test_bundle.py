@@ -125,16 +125,20 @@ def test_monai_runs_it_in_a_process_of_its_own_and_writes_the_files_of_predict(b
         assert file.read_bytes() == (tmp_path / "monai" / file.name).read_bytes(), file.name
 
 
-def test_both_hands_of_a_radiograph_become_two_items(bundle, radiographs, saved):
-    parser = parsed(bundle, radiographs / "b.png", output_dir="out")
+def test_both_hands_of_a_radiograph_become_two_items_beside_those_of_one_hand(bundle, radiographs, saved):
+    parser = parsed(bundle, radiographs, output_dir="out")
     predictor = parser.get_parsed_content("predictor")
-    halves = {"R": (0, 0, 26, 40), "L": (26, 0, 52, 40)}
-    predictor.locate = lambda radiograph: [
-        Placement(replace(radiograph, side=side), crop) for side, crop in halves.items()
-    ]
+    halves, locate = {"R": (0, 0, 26, 40), "L": (26, 0, 52, 40)}, predictor.locate
+
+    def located(radiograph):
+        if radiograph.side:
+            return locate(radiograph)
+        return [Placement(replace(radiograph, side=side), crop) for side, crop in halves.items()]
+
+    predictor.locate = located
     items = list(run_by_hand(parser))
-    assert_same(items, predictor([radiographs / "b.png"]))
-    assert saved == ["out/b_R", "out/b_L"]
+    assert_same(items, predictor(radiographs))
+    assert saved == ["out/a_L", "out/b_R", "out/b_L"]
 
 
 def test_a_segmentation_network(tmp_path, radiographs, saved):

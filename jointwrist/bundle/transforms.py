@@ -5,7 +5,7 @@ They take both ways with `jointwrist.inference.predictor.Predictor`, so that a b
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.data import MetaTensor
+from monai.data import MetaTensor, list_data_collate
 from monai.transforms import MapTransform
 
 from jointwrist.anatomy import BONE_NAMES
@@ -46,13 +46,20 @@ def list_radiographs(folder: str | Path) -> list[dict[str, str]]:
     return [{"image": str(path)} for path in found.values()]
 
 
+def collate_wrists(batch: Sequence[dict[str, Any] | list[dict[str, Any]]]) -> dict[str, Any]:
+    """Collate items of `LoadRadiographd`, also where some radiographs show one hand and others both.
+
+    MONAI's own `list_data_collate` goes by the first item of a batch, and fails where the others are of another kind.
+    """
+    return list_data_collate([item for entry in batch for item in (entry if isinstance(entry, list) else [entry])])
+
+
 class LoadRadiographd(MapTransform):
     """Read a radiograph as `Predictor` does: DICOM, BMP, PNG, JPEG or TIFF; find the wrist, its side and rotation.
 
     The image becomes (1, D, D) float32 from 0 to 1, a right hand with the fingers upwards; D is the predictor's
     `detail_size`. Its `applied_operations` hold the `Placement`, by which `RestoreResultd` finds the way back. A
-    radiograph of both hands becomes a list of two items, which MONAI's `Dataset` and `DataLoader` take as they take
-    crops.
+    radiograph of both hands becomes a list of two items; see `collate_wrists`.
 
     Args:
         keys: The one key of the file.

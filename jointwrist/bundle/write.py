@@ -126,6 +126,7 @@ def inference_config() -> dict[str, Any]:
             "batch_size": "@batch_size",
             "shuffle": False,
             "num_workers": 0,
+            "collate_fn": {"_target_": f"{_TRANSFORMS}.collate_wrists", "_mode_": "callable"},
         },
         "inferer": {"_target_": "SimpleInferer"},
         "postprocessing": {
