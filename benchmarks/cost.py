@@ -45,7 +45,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "scaling.md"
 ITEMS = {"segmentation": (425, 69), "erosion": (559 * 6, 81 * 6), "joint": (750, 120)}
 #: Columns of the table.
 HEADS = (
-    "model", "pixels", "batch", "epochs", "GFLOPs an image", "ms a step", "hours a run", "hours, all seeds",
+    "model", "pixels", "batch", "epochs", "GFLOPs per image", "ms per step", "hours per run", "hours, all seeds",
 )  # fmt: skip
 BYTES = 2
 KERNEL_SECONDS = 5e-6
@@ -54,7 +54,7 @@ BACKWARD = 2
 
 @dataclass(frozen=True)
 class Gpu:
-    """Data sheet of a GPU: 16-bit operations a second without sparsity, and bytes a second."""
+    """Data sheet of a GPU: 16-bit operations per second without sparsity, and bytes per second."""
 
     operations: float
     bandwidth: float

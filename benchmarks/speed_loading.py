@@ -50,10 +50,10 @@ DEVICES = {PACKED: "cpu", HOST: None, GPU: "cuda"}
 LIBRARIES = {"scipy": "scipy", "kornia": "kornia", "Pillow": "PIL", "OpenCV": "cv2"}
 #: Runs one pass and returns the number of images; no batch is held while the next is made, as in training.
 Epoch = Callable[[], int]
-#: Whose memory stands for all arrays: it takes the least beside them.
+#: The library with the smallest memory of its own; its memory stands for all arrays.
 ARRAYS = "Pillow"
-#: What loading must reach against arrays that are read and warped one by one: images a second up to the GPU against all
-#: libraries, with the augmentation on the CPU against SciPy; and the share of their memory, kept, that it may take.
+#: Aims of loading against arrays that are read and warped one by one. Images per second: up to the GPU against all
+#: libraries, with augmentation on the CPU against SciPy. Memory of kept images: largest share of that of the arrays.
 FASTER, SMALLER = 8.0, 0.1
 
 
@@ -211,12 +211,12 @@ def rates(runs: dict[tuple[str, bool], Epoch], passes: int) -> dict[tuple[str, b
 
 
 def benchmark_loading(argv: list[str] | None = None) -> list[dict[str, Any]]:
-    """Print images a second, memory and their ratios; return them as rows for the table of all speeds."""
+    """Print images per second, memory and their ratios; return them as rows for the table of all speeds."""
     parser = argparse.ArgumentParser(prog="benchmarks/speed.py loading", description=__doc__)
     parser.add_argument("--data", help="folder in the released layout (default: a phantom of 600 px made for this)")
     parser.add_argument("--wrists", type=int, default=16, help="wrists of that phantom (default: %(default)s)")
     parser.add_argument("--size", type=int, default=512, help="side in pixels (default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=8, help="images a batch (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=8, help="images per batch (default: %(default)s)")
     parser.add_argument("--images", type=int, default=16, help="images of a timed pass (default: %(default)s)")
     parser.add_argument("--passes", type=int, default=5, help="timed passes (default: %(default)s)")
     parser.add_argument(

@@ -75,9 +75,9 @@ def benchmark_metrics(argv: list[str] | None = None) -> list[dict[str, Any]]:
     print(
         f"{arguments.wrists} phantom wrists, 14 x {arguments.size} x {arguments.size}, mean MSD {np.mean(msd):.2f} px"
     )
-    print(f"ours, DSC, NSD, VOE, MSD and RAVD together   {mean['ours']:8.2f} ms a wrist")
-    print(f"ours, the same for the 14 overlap regions    {mean['overlaps']:8.2f} ms a wrist")
-    print(f"MONAI, NSD and MSD                           {mean['monai']:8.2f} ms a wrist")
+    print(f"ours, DSC, NSD, VOE, MSD and RAVD together   {mean['ours']:8.2f} ms per wrist")
+    print(f"ours, the same for the 14 overlap regions    {mean['overlaps']:8.2f} ms per wrist")
+    print(f"MONAI, NSD and MSD                           {mean['monai']:8.2f} ms per wrist")
     print(f"ratio                                        {ratio:8.1f}")
     print(f"largest difference to MONAI                  {max(differences):8.1e}")
     return [

@@ -16,7 +16,7 @@ from jointwrist.phantom.phantom_dataset import write_phantom
 
 
 def benchmark_phantom(argv: list[str] | None = None) -> list[dict[str, Any]]:
-    """Print wrists a second and core for each size, median over wrists, and files written a second; return rows."""
+    """Print wrists per second and core for each size, median over wrists, and files written a second; return rows."""
     parser = argparse.ArgumentParser(prog="benchmarks/speed.py phantom", description=__doc__)
     parser.add_argument("--wrists", type=int, default=24, help="wrists of each size (default: %(default)s)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 600], help="sides in pixels")
@@ -35,7 +35,7 @@ def benchmark_phantom(argv: list[str] | None = None) -> list[dict[str, Any]]:
             make_wrist(arguments.seed, index % arguments.wrists, config)
             seconds.append(time.perf_counter() - start)
         rate = 1 / float(np.median(seconds[1:]))
-        print(f"{size:4} px: {rate:6.2f} wrists a second and core, median of {arguments.wrists}")
+        print(f"{size:4} px: {rate:6.2f} wrists per second and core, median of {arguments.wrists}")
         rows.append({"name": f"make {size} px", "value": rate, "unit": "wrists/s/core"})
     numba.set_num_threads(numba_threads)
     torch.set_num_threads(torch_threads)
@@ -45,6 +45,6 @@ def benchmark_phantom(argv: list[str] | None = None) -> list[dict[str, Any]]:
         start = time.perf_counter()
         write_phantom(folder, arguments.wrists, size, arguments.seed)
         rate = arguments.wrists / (time.perf_counter() - start)
-    print(f"{size:4} px: {rate:6.2f} wrists a second written in the released layout, start of the processes included")
+    print(f"{size:4} px: {rate:6.2f} wrists per second written in the released layout, start of the processes included")
     rows.append({"name": f"write {size} px", "value": rate, "unit": "wrists/s"})
     return rows

@@ -33,7 +33,7 @@ PLOT = Path(__file__).resolve().parent.parent / "docs" / "pictures" / "speed-sca
 
 
 class Problem(NamedTuple):
-    """Sizes of a scan, of B sequences with D channels, N states a channel and L steps."""
+    """Sizes of a scan, of B sequences with D channels, N states per channel and L steps."""
 
     batch: int
     channels: int
@@ -102,7 +102,7 @@ def run(name: str, which: str, values: dict[str, Tensor]) -> Tensor | tuple[Tens
 
 
 def machine_limits(device: str) -> tuple[float, float]:
-    """Bytes a second that copying moves (read and written), and exponentials a second within the cache."""
+    """Bytes per second that copying moves (read and written), and exponentials per second within the cache."""
     large, small = torch.ones(1 << 26, device=device), torch.full((1 << 17,), -0.5, device=device)
     target, result = torch.empty_like(large), torch.empty_like(small)
     target.copy_(large)
@@ -182,7 +182,7 @@ def benchmark_scan(argv: list[str] | None = None) -> list[dict[str, Any]]:
     """Print times, memory, ratios and shares of the bound; return them as rows for the table of all speeds."""
     parser = argparse.ArgumentParser(prog="benchmarks/speed.py scan", description=__doc__)
     parser.add_argument("--lengths", type=int, nargs="+", default=[1024, 4096, 16384], help="steps")
-    parser.add_argument("--states", type=int, nargs="+", default=[1, 16], help="states a channel")
+    parser.add_argument("--states", type=int, nargs="+", default=[1, 16], help="states per channel")
     parser.add_argument("--batch", type=int, default=2, help="sequences (default: %(default)s)")
     parser.add_argument("--channels", type=int, default=192, help="channels (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="threads (default: %(default)s)")

@@ -142,7 +142,7 @@ def benchmark_training(argv: list[str] | None = None) -> list[dict[str, Any]]:
         default=[64, 128, 256],
         help="sides of the image in pixels (default: %(default)s)",
     )
-    parser.add_argument("--batch", type=int, default=4, help="images a step (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=4, help="images per step (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=3, help="timed steps of each (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="threads (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="processes of each way of memory; 0 leaves it out")
