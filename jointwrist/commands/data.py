@@ -13,7 +13,7 @@ EXCHANGED = ("coco", "labelme", "nifti", "seg.nrrd")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Say what the verbs take."""
+    """Add the command and its verbs."""
     data = commands.add_parser("data", help="make, import, export, check or download a data set")
     verbs = data.add_subparsers(required=True, metavar="VERB")
     _add_phantom(verbs)
@@ -27,7 +27,7 @@ def _add_phantom(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "phantom",
         help="make phantom radiographs",
-        description="Write wrist phantoms in the layout of the RAM-W600 release.",
+        description="Write phantom wrists in the layout of RAM-W600.",
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
     parser.add_argument("--wrists", type=positive, default=160, metavar="N", help="radiographs (default: %(default)s)")
@@ -36,7 +36,7 @@ def _add_phantom(verbs: argparse._SubParsersAction) -> None:
         nargs=3,
         type=positive,
         metavar=("TRAIN", "VAL", "TEST"),
-        help="radiographs of each split, multiples of 16, in place of --wrists; those of val and test have all labels",
+        help="radiographs per split, multiples of 16, in place of --wrists; those of val and test have all labels",
     )
     parser.add_argument(
         "--size", type=positive, default=600, metavar="PX", help="side in pixels (default: %(default)s)"
@@ -52,16 +52,16 @@ def _add_phantom(verbs: argparse._SubParsersAction) -> None:
 def _add_check(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "check",
-        help="find every fault of a folder",
-        description="List every fault; the exit code is 1 if one is an error, which is what commands refuse.",
+        help="find all faults of a folder",
+        description="List all faults. The exit code is 1 if there are errors, which other commands refuse.",
     )
     parser.add_argument("root", type=Path, metavar="ROOT", help="folder in the released layout")
     parser.add_argument(
         "--for",
         dest="command",
         choices=("train", "evaluate", "run_all"),
-        help="command that the folder is meant for: train reads train and val, evaluate reads test, run_all all three;"
-        " errors are what it refuses (default: whatever is there, read whole)",
+        help="command that the folder is meant for: train needs train and val, evaluate needs test, run_all all three;"
+        " only faults that it refuses are errors (default: check everything)",
     )
     parser.set_defaults(run=check_data)
 
@@ -69,8 +69,8 @@ def _add_check(verbs: argparse._SubParsersAction) -> None:
 def _add_import(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "import",
-        help="bring annotated radiographs into the released layout",
-        description="Write radiographs annotated with another tool in the layout of the RAM-W600 release.",
+        help="import annotated radiographs",
+        description="Write radiographs annotated with another tool in the layout of RAM-W600.",
     )
     parser.add_argument("format", choices=EXCHANGED, help="format of the annotations")
     parser.add_argument(
@@ -78,13 +78,15 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the images (default: beside SOURCE)")
-    parser.add_argument("--map", type=Path, metavar="YAML", help="category name: bone, or null to leave it out")
+    parser.add_argument(
+        "--map", type=Path, metavar="YAML", help="YAML file of `category name: bone` lines; null ignores a category"
+    )
     parser.add_argument(
         "--outline",
         choices=("auto", "edges", "centres"),
         default="auto",
-        help="whether polygons run along pixel edges, or through pixel centres as cv2.findContours traces masks; auto"
-        " recognises the latter (default: %(default)s)",
+        help="whether polygons run along pixel edges, or through pixel centres as those of cv2.findContours; auto"
+        " detects the latter (default: %(default)s)",
     )
     parser.add_argument(
         "--table",
@@ -108,9 +110,9 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
 def _add_export(verbs: argparse._SubParsersAction) -> None:
     parser = verbs.add_parser(
         "export",
-        help="bring masks to an annotation tool",
+        help="export masks to an annotation tool",
         description="Write the radiographs of a folder with their masks for an annotation tool, and a table for"
-        " `jointwrist data import --table`, which gives the same masks again.",
+        " `jointwrist data import --table`, which restores the same masks.",
     )
     parser.add_argument("format", choices=EXCHANGED, help="format of the annotations")
     parser.add_argument("root", type=Path, metavar="ROOT", help="folder in the released layout")
@@ -122,7 +124,7 @@ def _add_export(verbs: argparse._SubParsersAction) -> None:
 
 
 def _add_download(verbs: argparse._SubParsersAction) -> None:
-    parser = verbs.add_parser("download", help="get the RAM-W600 release from its hub page")
+    parser = verbs.add_parser("download", help="download RAM-W600 from its hub page")
     parser.add_argument("root", type=Path, metavar="ROOT", help="folder to write (4.7 GB)")
     parser.add_argument("--revision", metavar="REV", help="commit, branch or tag (default: the newest)")
     parser.set_defaults(run=download_data)
@@ -153,7 +155,7 @@ def make_phantom(arguments: argparse.Namespace) -> int:
 
 
 def check_data(arguments: argparse.Namespace) -> int:
-    """List the faults of a release folder."""
+    """List the faults of a dataset folder."""
     from jointwrist.data.dataset.check import check_dataset
 
     faults = check_dataset(arguments.root, arguments.command)
@@ -178,12 +180,12 @@ def export_data(arguments: argparse.Namespace) -> int:
     count, left_out = export_dataset(arguments.root, arguments.out, arguments.format, arguments.split)
     print(f"{count} radiographs with their masks: {arguments.out}")
     if left_out:
-        print(f"radiographs without masks, left out: {left_out}")
+        print(f"radiographs left out for lack of masks: {left_out}")
     return 0
 
 
 def download_data(arguments: argparse.Namespace) -> int:
-    """Download the release."""
+    """Download RAM-W600."""
     from jointwrist.data.dataset.download import download_dataset
 
     download_dataset(arguments.root, revision=arguments.revision)

@@ -1,4 +1,4 @@
-"""From attenuation to a radiograph: scatter, noise, detector, and the looks of several centres."""
+"""From attenuation maps to a radiograph: scatter, noise, detector, and the image processing of several centres."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jointwrist.phantom.ray_depths import enlarge
 
 @dataclass(frozen=True)
 class Centre:
-    """How one centre exposes and shows a wrist.
+    """How one centre exposes and processes radiographs.
 
     Attributes:
         dose: Photons a pixel of 0.15 mm in air.
@@ -106,7 +106,7 @@ _GLYPHS = {"L": ("100", "100", "100", "100", "111"), "R": ("110", "101", "110", 
 
 
 def finish(image: np.ndarray, centre: Centre, rng: np.random.Generator, spacing: float, side: str) -> np.ndarray:
-    """Lay bars and marker over the radiograph, in radiograph orientation, and quantise it to 8 bits."""
+    """Add collimator bars and a side marker to the radiograph, and quantise it to 8 bits."""
     size = image.shape[0]
     if centre.marker:
         cell = max(round(rng.uniform(0.7, 1.3) / spacing), 1)

@@ -1,4 +1,4 @@
-"""Bones of one patient: atlas surfaces disturbed, shafts continued, cortical thickness."""
+"""The bones of one patient: perturbed atlas surfaces, continued shafts, and cortical thickness."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Body:
 
 
 def patient_harmonics(rng: np.random.Generator, variation: float) -> np.ndarray:
-    """Return the atlas coefficients of one patient, (N, 121): low degrees disturbed, sizes varied."""
+    """Return the atlas coefficients of one patient, (N, 121): with perturbed low degrees and varied sizes."""
     atlas = load_atlas()
     degrees = harmonic_degrees()
     spread = np.where((degrees > 0) & (degrees <= 6), 0.045 / (1.0 + degrees) ** 1.3, 0.0)

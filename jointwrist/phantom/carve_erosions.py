@@ -1,4 +1,4 @@
-"""Erosions of the joint surfaces and what is taken for them: bites, cysts, osteophytes, notches."""
+"""Erosions of the joint surfaces, and findings that resemble them: cysts, osteophytes and notches."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from jointwrist.phantom.render import ERODED_SHARE, VISIBLE_MM, ellipsoid_depths
 #: Least eroded share of a joint surface's visible contour for scores 1 to 5, after the van der Heijde definition:
 #: discrete, larger, past the middle of the bone, and (with 5 as the cap of the sum) complete collapse.
 SCORE_SHARES = (0.04, 0.20, 0.36, 0.52, 0.66)
-#: Grid of the measurement in mm, the same for every size of radiograph; least and greatest length that a contour
-#: counts as.
+#: Grid of the measurement in mm, the same for every image size; smallest and largest length of a contour that is used.
 _GRID_MM, _SHORTEST_MM, _LONGEST_MM = 0.3, 14.0, 26.0
 #: Contour this much farther from a partner than the nearest point still belongs to the joint surface, as far down the
 #: shaft as this; behind this much of another bone an erosion is not seen.
@@ -44,12 +43,12 @@ class Surface:
     inward: np.ndarray
 
 
-def joint_surface(body: Body, partners: list[Body], others: list[Body], frame_mm: float) -> Surface:
-    """Measure the contour of a bone where it faces its partners.
+def joint_surface(body: Body, articulating: list[Body], others: list[Body], frame_mm: float) -> Surface:
+    """Measure the contour of a bone where it faces the articulating bones.
 
     Args:
         body: The bone, radiograph frame.
-        partners: Bones that its joint surface meets.
+        articulating: Bones that its joint surface meets.
         others: All bones that may hide the contour.
         frame_mm: Side of the radiograph; contour on its border does not count.
     """
@@ -71,7 +70,7 @@ def joint_surface(body: Body, partners: list[Body], others: list[Body], frame_mm
     middle = 0.5 * (lo + hi)[edge]
     points = np.column_stack([(at[:, 1] + box[2] + 0.5) * _GRID_MM, (at[:, 0] + box[0] + 0.5) * _GRID_MM, middle])
     facing = np.zeros(len(at), bool)
-    for partner in partners:
+    for partner in articulating:
         distance, _ = cKDTree(partner.points[:COARSE, :2]).query(points[:, :2])
         facing |= distance < distance.min(initial=np.inf) + _FACING_MM
     if body.has_shaft:

@@ -1,11 +1,11 @@
-"""Who the wrists belong to: patients, studies, sides, tasks and splits, a function of the index alone."""
+"""The cohort: patient, study, side, labels and split of each radiograph, as a function of its index alone."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 #: Sixteen radiographs of five patients and two external patients: (patient, study, side, role); side "?" is drawn.
-#: Roles keep the release's proportions: about 370 of 1,048 with masks and scores, 248 with masks, 430 with scores.
+#: Roles have the proportions of RAM-W600: about 370 of 1,048 with masks and scores, 248 with masks, 430 with scores.
 _BLOCK = (
     (0, 1, "L", "both"), (0, 1, "R", "scores"), (1, 1, "?", "both"), (-1, 1, "?", "masks"),
     (2, 1, "L", "both"), (2, 1, "R", "scores"), (2, 2, "L", "masks"), (2, 2, "R", "scores"),
@@ -22,12 +22,12 @@ class CohortEntry:
     """One radiograph of the cohort.
 
     Attributes:
-        identifier: As in the release.
+        identifier: `PPPP_SSSS_L|R` or `EXT_PPPP_0001_L|R`.
         patient: `PPPP` or `EXT_PPPP`.
         patient_number: Number over all patients, external ones included.
         side: "L" or "R".
-        has_masks: Whether the written release holds its masks.
-        has_scores: Whether the written release holds its scores.
+        has_masks: Whether its masks are written.
+        has_scores: Whether its scores are written.
         split: "train", "val" or "test", the same for all radiographs of a patient and for both tasks.
     """
 
@@ -42,9 +42,9 @@ class CohortEntry:
 
 @dataclass(frozen=True)
 class Parts:
-    """Splits of a stated size, one range of indices after the other.
+    """Splits of given sizes, as consecutive ranges of indices.
 
-    Training keeps the release's pattern of labels; every radiograph of the other two has masks and scores.
+    Training keeps the pattern of labels of RAM-W600; every radiograph of the other two has masks and scores.
 
     Attributes:
         train: Radiographs to train on.
@@ -52,7 +52,7 @@ class Parts:
         test: Radiographs to test on.
 
     Raises:
-        ValueError: A number is not a positive multiple of 16: a patient could come to lie in two splits.
+        ValueError: A size is not a positive multiple of 16, which could divide a patient between two splits.
     """
 
     train: int
@@ -67,11 +67,11 @@ class Parts:
 
     @property
     def wrists(self) -> int:
-        """Radiographs in all."""
+        """Number of radiographs in all splits."""
         return self.train + self.val + self.test
 
     def entry(self, index: int, left_fraction: float = 0.5) -> CohortEntry:
-        """Return who radiograph `index` belongs to: patient and side as `cohort_entry` has them."""
+        """Return the entry of radiograph `index`, with patient and side as in `cohort_entry`."""
         entry = cohort_entry(index, left_fraction)
         if index < self.train:
             return replace(entry, split="train")
@@ -80,7 +80,7 @@ class Parts:
 
 
 def cohort_entry(index: int, left_fraction: float = 0.5) -> CohortEntry:
-    """Return who radiograph `index` belongs to; every split of both tasks is filled from 9 radiographs up."""
+    """Return the entry of radiograph `index`; from 9 radiographs up, no split of either task is empty."""
     if index < 0:
         raise ValueError(f"a wrist's index must not be negative, not {index}")
     block, slot = divmod(index, len(_BLOCK))

@@ -1,4 +1,4 @@
-"""Joint spaces: neighbouring bones drawn together until they are as far apart as asked, and made to fit."""
+"""Joint spaces: moves neighbouring bones to given distances, and makes their facing surfaces congruent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ARTICULATIONS = (
     ("Metacarpal3rd", "Metacarpal4th"), ("Metacarpal4th", "Metacarpal5th"), ("Triquetrum", "Pisiform"),
     ("DistalRadius", "Scaphoid"), ("DistalRadius", "Lunate"),
 )  # fmt: skip
-#: The capitate holds the hand together; the forearm moves less than a carpal bone.
+#: How little each bone moves: the capitate least, forearm bones less than carpal bones.
 _MOBILITY = {"Capitate": 0.05, "DistalRadius": 0.6}
 _LEVEL, FINEST = 3, 5
 #: By which share the cortex is thicker in the joint surfaces.
@@ -45,7 +45,7 @@ def _facing_vertices() -> np.ndarray:
 
 
 @numba.njit(cache=True, fastmath=True)
-def _settle(
+def _shift_bones(
     first: np.ndarray, second: np.ndarray, normals: np.ndarray, owners: np.ndarray, gaps: np.ndarray,
     mobility: np.ndarray, rounds: int,
 ) -> np.ndarray:  # fmt: skip
@@ -107,7 +107,7 @@ def _misfit(
         weights[index[i]] += near
 
 
-def settle(
+def set_joint_spaces(
     points: dict[str, np.ndarray], gaps: np.ndarray, overlap: float
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Set the joint spaces.
@@ -127,7 +127,7 @@ def settle(
     facing = _facing_vertices()
     near = facing[:, :, :_NEAREST]
     wanted = [-overlap if a == "DistalRadius" else gap for (a, _), gap in zip(ARTICULATIONS, gaps, strict=True)]
-    shifts = _settle(
+    shifts = _shift_bones(
         np.array([points[a][index[0]] for (a, _), index in zip(ARTICULATIONS, near, strict=True)]),
         np.array([points[b][index[1]] for (_, b), index in zip(ARTICULATIONS, near, strict=True)]),
         np.array([normals[a][index[0]] for (a, _), index in zip(ARTICULATIONS, near, strict=True)]),
@@ -170,7 +170,7 @@ def _smoothed(values: np.ndarray) -> np.ndarray:
 
 
 def grown(body: Body, fit: np.ndarray) -> Body:
-    """Return an atlas bone moved outwards, (`COARSE`, 2) of `settle`, its cortex thicker in the joint surfaces."""
+    """Return an atlas bone grown by (`COARSE`, 2) of `set_joint_spaces`, with thicker cortex at the joint surfaces."""
     level = _LEVEL
     while level < FINEST and 10 * 4 ** (level + 1) + 2 <= len(body.points):
         level += 1

@@ -1,4 +1,4 @@
-"""What a phantom wrist is drawn from."""
+"""The distribution that phantom wrists are drawn from."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ class PhantomConfig:
         size: Side of the square radiograph in pixels.
         prevalence: Share of joint surfaces that are eroded.
         severity: Probabilities of aiming at score 1, 2, 3, 4, 5 in an eroded joint; the score itself is measured.
-        cyst_rate: Mean number of bone cysts a wrist.
-        osteophyte_rate: Mean number of osteophytes a wrist.
-        notch_rate: Mean number of notches away from the joint surfaces a wrist.
+        cyst_rate: Mean number of bone cysts per wrist.
+        osteophyte_rate: Mean number of osteophytes per wrist.
+        notch_rate: Mean number of notches away from the joint surfaces per wrist.
         left_fraction: Share of left hands among the patients with one radiograph.
         field_of_view: Range of the side of the radiograph in mm.
         variation: Strength of the variation of shape, pose and look; 1 resembles clinical radiographs.
-        osteopenia: Largest share of the spongy bone that a wrist lacks in patches, as beside inflamed joints.
+        osteopenia: Largest share of spongy bone missing in patches, as beside inflamed joints.
         relief: How much the metacarpals differ from the atlas in width, density and spongy heads, and how probable each
             process is that it is too smooth for (ulnar styloid, lip of the ulnar notch, tubercles, condyles) and each
             pad, tendon and plane of fat in the soft tissue.
         malalignment: Standard deviation in degrees of the rotation of each carpal bone on its own (carpal malalignment:
             DISI, VISI, rotated scaphoid); the ulna turns three times as far about its shaft (forearm rotation).
-        off_centre: How far off the centre the wrist lies, as a factor of what is usual.
+        off_centre: Distance of the wrist from the image centre, relative to the usual distance.
     """
 
     size: Annotated[int, Range(32)] = 600
@@ -46,7 +46,7 @@ class PhantomConfig:
     off_centre: NotNegative = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse values that no wrist can have."""
+        """Refuse impossible values."""
         check_ranges(self)
         if sum(self.severity) <= 0:
             raise ConfigError(f"severity must have a weight above 0, not {self.severity}")

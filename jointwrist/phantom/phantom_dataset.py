@@ -43,19 +43,19 @@ def write_phantom(
 ) -> Path:
     """Write the first `wrists` wrists of cohort `seed` in the released layout, splits by patient.
 
-    Files that are there already are kept, so that an interrupted call goes on where it stopped. Every split of both
-    tasks holds a wrist from 9 wrists up. Beside the released folders stands `PhantomTruth/<id>.npz` with `eroded`
-    (H, W) uint8 and `healthy` (H, W) uint16, bit maps in radiograph orientation, and `README.md`, the data sheet.
+    Existing files are kept, so that an interrupted call can be resumed. From 9 wrists up, no split of either task is
+    empty. Beside the released folders, `PhantomTruth/<id>.npz` holds `eroded` (H, W) uint8 and `healthy` (H, W) uint16,
+    bit maps in radiograph orientation; `README.md` is the data sheet.
 
     Args:
         root: Folder to write to.
         wrists: Number of radiographs.
-        size: Side of most radiographs in pixels; takes the place of `config.size`. Of a 600 px release some
-            radiographs have 650 and 720 px, as in the real one.
+        size: Side of most radiographs in pixels, replaces `config.size`. With 600 px, some radiographs have 650 and
+            720 px, as in RAM-W600.
         seed: Seed of the cohort.
         config: Distribution of the wrists.
-        workers: Processes; as many as processors by default. The files do not depend on it.
-        parts: Splits of a stated size, `parts.wrists` in all; by default the release's proportions.
+        workers: Number of processes, by default one per processor. The files do not depend on it.
+        parts: Splits of given sizes, `parts.wrists` in all; by default the proportions of RAM-W600.
 
     Returns:
         The folder.
@@ -109,7 +109,7 @@ class WristJob(NamedTuple):
 
     @property
     def truth_file(self) -> Path:
-        """The file of a wrist that is written last: where it is, all of them are."""
+        """The file of a wrist that is written last: if it exists, all of them do."""
         return self.root / TRUTH / f"{self.entry.identifier}.npz"
 
 

@@ -1,4 +1,4 @@
-"""Where the bones stand: wrist flexed and deviated, joint spaces as wide as asked, the hand laid on the radiograph."""
+"""Pose of the wrist: flexion, deviation, joint spaces, and placement of the hand on the radiograph."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 
 from jointwrist.phantom.atlas import load_atlas
 from jointwrist.phantom.bone_shape import COARSE, FOREARM, Body
-from jointwrist.phantom.joints import ARTICULATIONS, grown, settle
+from jointwrist.phantom.joints import ARTICULATIONS, grown, set_joint_spaces
 
 FINGERS = ("Metacarpal2nd", "Metacarpal3rd", "Metacarpal4th", "Metacarpal5th")
-#: The atlas has the hand small for its forearm, compared with clinical radiographs.
+#: The atlas hand is small for its forearm, compared with clinical radiographs.
 HAND_SIZE = 1.03
 #: Shares of `malalignment` about x (flexion), y (the long axis) and z (in the plane of the radiograph).
 _CARPAL = (1.0, 1.0, 0.7)
@@ -80,7 +80,7 @@ class Pose:
 def draw_pose(
     rng: np.random.Generator, variation: float, size_factor: float, narrowing: float, off_centre: float
 ) -> Pose:
-    """Draw a pose; `narrowing` in [0, 1] takes that share of the joint spaces away, `off_centre` 1 is usual."""
+    """Draw a pose; `narrowing` in [0, 1] is the share removed from the joint spaces, `off_centre` 1 is usual."""
 
     def normal(spread: float, limit: float = 2.2, shape: int | None = None) -> np.ndarray:
         return variation * spread * np.clip(rng.standard_normal(shape), -limit, limit)
@@ -120,7 +120,7 @@ def pose_bodies(bodies: list[Body], pose: Pose, field_of_view: float) -> list[Bo
         for name, angles in zip(names, pose.malalignment, strict=True)
     }
     coarse = {name: motions[name](by_name[name].points[:COARSE]) for name in names}
-    shifts, growth = settle(coarse, pose.gaps, pose.overlap)
+    shifts, growth = set_joint_spaces(coarse, pose.gaps, pose.overlap)
     shifts["DistalUlna"] = shifts["DistalRadius"] + pose.ulna
     bodies = [grown(body, growth[body.name]) if body.name in growth else body for body in bodies]
     whole = np.diag([1.0, -1.0, 1.0]) @ rotation(pose.tilt, pose.pronation, pose.turn) * pose.scale

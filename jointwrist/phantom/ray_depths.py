@@ -1,4 +1,4 @@
-"""A ray per pixel through closed meshes: entry and exit depth; vertex normals; enlarged maps."""
+"""Entry and exit depths of one ray per pixel through closed meshes; vertex normals; enlarging of maps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one atlas lacks: processes of the long bones that it is too smooth for, and metacarpals of other widths.
+"""Details missing from the atlas: processes of the long bones, and metacarpals of other widths.
 
 A process (ulnar styloid, lip of the ulnar notch, tubercle of a base, condyle of a head) is an ellipsoid that is part of
 its bone. Most of them are thin along the ray, and so fainter than the bone's rim.

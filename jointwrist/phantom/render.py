@@ -1,4 +1,4 @@
-"""From bones in the radiograph frame to their attenuation and their masks."""
+"""Renders bones in the radiograph frame to attenuation maps and masks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jointwrist.phantom.texture import TILE_MM, level_for, sample, tile
 
 #: Bone thinner than this, in mm along the ray, is not outlined.
 VISIBLE_MM = 0.3
-#: A pixel is eroded where at least this share of the bone along its ray is gone, and open where this much is.
+#: Shares of bone lost along a ray from which a pixel counts as eroded, and as open.
 ERODED_SHARE, OPEN_SHARE = 0.35, 0.7
 _NONE = np.zeros((0, 0), np.float32)
 _NO_ROWS = np.zeros((0, 5))

@@ -1,4 +1,4 @@
-"""Long bones: the atlas is trusted at the joint end; from there a tube goes on to a head, or out of the frame."""
+"""Long bones: the atlas surface at the joint end, continued as a tube to the head or out of the frame."""
 
 from __future__ import annotations
 

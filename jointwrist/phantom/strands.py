@@ -1,4 +1,4 @@
-"""What lies in the soft tissue and looks like thin bone: pads of skin and fat, tendons, and planes of fat."""
+"""Soft-tissue structures that resemble thin bone: pads of skin and fat, tendons, and planes of fat."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from jointwrist.phantom.bone_shape import Body
 
-#: Where pads of skin and fat lie over one another: the bone, and the range in mm along it.
+#: Where pads of skin and fat overlap: the bone, and the range in mm along it.
 _PADS = (
     ("Metacarpal1st", -25, 5),
     ("Metacarpal1st", -10, 20),

@@ -1,4 +1,4 @@
-"""Phantom wrists made on the fly, as the datasets of a task: wrist i of seed s, whoever makes it."""
+"""PyTorch datasets of phantom wrists made on the fly: wrist i of seed s is the same in every process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jointwrist.data.sample import WristSample, as_right_hand
 from jointwrist.files import atomic
 from jointwrist.phantom import PhantomConfig, make_wrist
 
-#: Names a folder that keeps the wrists of streams, for runs that share them; without it, wrists are made and forgotten.
+#: Environment variable with a folder where streams store their wrists, to share them between runs; optional.
 KEEP = "JOINTWRIST_STREAM_FOLDER"
 
 
@@ -42,7 +42,7 @@ class PhantomStream(Dataset):
         return self.length
 
     def wrist(self, index: int) -> WristSample:
-        """Make one wrist in right-hand orientation, or read it where wrists are kept."""
+        """Make one wrist in right-hand orientation, or read it if wrists are stored."""
         if self.kept is None:
             return as_right_hand(make_wrist(self.seed, index, self.config))
         path = self.kept / f"{index:06d}.npz"
@@ -56,7 +56,7 @@ class PhantomStream(Dataset):
 
 
 def write_wrist(path: Path, wrist: WristSample) -> None:
-    """Write a phantom wrist, all but its healthy bones, without loss: phantoms have 256 grey levels."""
+    """Write a phantom wrist without its healthy bones; lossless, since phantoms have 256 grey levels."""
     with atomic(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(
             file, image=np.round(wrist.image * 255).astype(np.uint8), bones=wrist.bones, eroded=wrist.eroded,

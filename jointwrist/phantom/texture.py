@@ -13,7 +13,7 @@ _PIXELS = 1024
 
 
 def _band(seed: int, wavelength: float, stretch: float) -> np.ndarray:
-    """Return periodic Gaussian noise round a wavelength in mm, `stretch` times longer along the rows' axis y."""
+    """Return periodic Gaussian noise around a wavelength in mm, `stretch` times longer along y."""
     spectrum = np.fft.rfft2(np.random.default_rng(seed).standard_normal((_PIXELS, _PIXELS)))
     fy = np.fft.fftfreq(_PIXELS, TILE_MM / _PIXELS)[:, None] * stretch
     fx = np.fft.rfftfreq(_PIXELS, TILE_MM / _PIXELS)[None]

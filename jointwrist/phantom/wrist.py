@@ -83,7 +83,7 @@ def _boxes(bodies: dict[str, Body], rng: np.random.Generator, spacing: float, si
         points = body.points[body.along < reach, :2] if body.has_shaft else body.points[:, :2]
         low, high = points.min(0), points.max(0)
         half = 0.5 * max(high - low) * rng.uniform(1.15, 1.45)
-        # of a joint beyond the frame the box stays on its edge
+        # the box of a joint beyond the frame stays at its edge
         centre = np.clip(0.5 * (low + high) + rng.normal(0, 0.6, 2), -0.5 * half, size * spacing + 0.5 * half)
         boxes[joint.index] = np.concatenate([centre - half, centre + half]) / spacing
     return np.clip(boxes, 0, size)
@@ -93,8 +93,8 @@ def _surface(bodies: list[Body], joint: JointSurface, field_of_view: float) -> t
     """Return the bone that bears a joint surface and the surface's visible contour."""
     body = next(b for b in bodies if b.channel == joint.bone)
     others = [b for b in bodies if b.group != body.group]
-    partners = [b for b in others if b.channel in joint.articulating_bones and b.name == b.group]
-    return body, erosion.joint_surface(body, partners, others, field_of_view)
+    articulating = [b for b in others if b.channel in joint.articulating_bones and b.name == b.group]
+    return body, erosion.joint_surface(body, articulating, others, field_of_view)
 
 
 def _erode(
@@ -163,7 +163,7 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
         else config.prevalence
     )
     bodies = build_bodies(harmonics, patient_rng, _mesh_level(size), variation)
-    # generators of their own: relief, osteopenia and malalignment leave all that else is drawn of a seed as it is
+    # separate generators, so that relief, osteopenia and malalignment do not change the rest of a wrist
     relief_rng = np.random.default_rng([seed, 3, entry.patient_number])
     bone_rng = np.random.default_rng([seed, 2, index])
     bodies = [broaden(body, config.relief, relief_rng) for body in bodies]

@@ -14,7 +14,7 @@ from jointwrist.data.formats.png import read_png
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 
-#: Bone names by number, as text, for `importers.names.match_names`.
+#: Bone names by number, as text, for `shapes.label_names.match_names`.
 NUMBERS: Mapping[str, str] = {str(bone + 1): name for bone, name in enumerate(BONE_NAMES)}
 
 #: Largest ratio of another number's pixels to those of 0 for 0 to be the background.

@@ -13,7 +13,7 @@ _READERS = {"coco": read_coco, "labelme": read_labelme, "nifti": read_nifti, "se
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Import annotated radiographs and say what became of them."""
+    """Import annotated radiographs and print a summary."""
     mapping = read_map(arguments.map) if arguments.map else None
     notes: list[str] = []
     table = read_table(arguments.table, notes.append) if arguments.table else None
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     if done.through_centres:
         print(f"outlines taken to run through pixel centres: {done.through_centres} of {done.outlines} (--outline)")
     if done.missing:
-        print("radiographs without a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
+        print("radiographs that lack a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
     if done.eroded is not None:
         elsewhere = f"; {done.elsewhere} erosions at none of the six joint surfaces left out" if done.elsewhere else ""
         print(f"radiographs with outlined erosions: {done.eroded}{elsewhere}")
