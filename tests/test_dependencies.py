@@ -20,12 +20,15 @@ DISTRIBUTIONS = {"PIL": "pillow", "nrrd": "pynrrd", "selective_scan_cuda": "mamb
 OWN = {"dev", "docs", "fuzz"}
 #: Packages that others load, and who does.
 LOADED_BY_OTHERS = {
+    "fire": "monai.bundle",
+    "jsonschema": "monai.bundle",
     "onnx": "torch.onnx",
     "onnxscript": "torch.onnx",
     "pyjpegls": "pydicom",
     "pylibjpeg": "pydicom",
     "pylibjpeg-libjpeg": "pylibjpeg",
     "pylibjpeg-openjpeg": "pylibjpeg",
+    "pytorch-ignite": "monai.bundle",
     "tensorboard": "accelerate, as a tracker",
 }
 #: Modules that come with another package and cannot be had alone.
