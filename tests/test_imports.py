@@ -35,6 +35,12 @@ def test_import_loads_nothing():
     assert done.stdout.count(".") == 2
 
 
+def test_importing_annotations_needs_no_torch():
+    code = "import sys, jointwrist.data.importers.annotated_dataset, jointwrist.data.importers.coco"
+    done = run(f"{code}; assert 'torch' not in sys.modules")
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_block_blocks():
     assert "ModuleNotFoundError" in run("import monai", ("monai",)).stderr
 
