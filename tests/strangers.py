@@ -24,7 +24,7 @@ from pydicom.uid import (
 )
 from pynetdicom import AE
 from pynetdicom.dsutils import encode
-from pynetdicom.sop_class import PatientRootQueryRetrieveInformationModelFind, Verification
+from pynetdicom.sop_class import PatientRootQueryRetrieveInformationModelFind
 
 CR, EXPLICIT = ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 APPLICATION = b"1.2.840.10008.3.1.1.1"
@@ -256,34 +256,13 @@ def refused_context(node, abstract: str, syntax: str) -> None:
         found.release()
 
 
-@stranger
-def another_class(node):
-    refused_context(node, CTImageStorage, EXPLICIT)
-
-
-@stranger
-def a_query(node):
-    refused_context(node, PatientRootQueryRetrieveInformationModelFind, EXPLICIT)
-
-
-@stranger
-def a_film_as_video(node):
-    refused_context(node, CR, "1.2.840.10008.1.2.4.102")
-
-
-@stranger
-def an_unknown_transfer_syntax(node):
-    refused_context(node, CR, "1.2.3.4.5")
-
-
-@stranger
-def twenty_echoes(node):
-    entity = AE(ae_title="MODALITY")
-    entity.add_requested_context(Verification)
-    found = entity.associate("127.0.0.1", node.receiver.port, ae_title="JOINTWRIST")
-    assert [found.send_c_echo().Status for _ in range(20)] == [0] * 20
-    found.abort()
-
+for _name, _pair in {
+    "another_class": (CTImageStorage, EXPLICIT),
+    "a_query": (PatientRootQueryRetrieveInformationModelFind, EXPLICIT),
+    "a_film_as_video": (CR, "1.2.840.10008.1.2.4.102"),
+    "an_unknown_transfer_syntax": (CR, "1.2.3.4.5"),
+}.items():
+    STRANGERS[_name] = lambda node, pair=_pair: refused_context(node, *pair)
 
 # objects that are kept, and turn out to be no radiograph
 

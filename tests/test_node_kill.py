@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
+import re
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from node_peers import Archive, free_port, radiograph, send, wait_for
@@ -39,8 +42,20 @@ def keep_sending(port, radiographs, acknowledged):
         time.sleep(0.05)
 
 
+def peak_mb(process) -> float:
+    """Largest memory of a running process so far, in MiB; nan where the system does not say."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except OSError:
+        return math.nan
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+
+
 def storm(processes, folder, count, senders, kills, stops):
-    """Send radiographs to a node that is killed and an archive that is stopped; return both sides' radiographs."""
+    """Send radiographs to a node that is killed and an archive that is stopped.
+
+    Returns the radiographs that were sent and those that were acknowledged, the archive, and the node's largest memory.
+    """
     radiographs = [radiograph(3, size=96) for _ in range(count)]
     archive, rng = Archive(), random.Random(7)
     config = NodeConfig(
@@ -52,35 +67,41 @@ def storm(processes, folder, count, senders, kills, stops):
         threading.Thread(target=keep_sending, args=(config.dicom.port, radiographs[part::senders], acknowledged))
         for part in range(senders)
     ]
-    node = start(processes, config)
+    node, peaks = start(processes, config), []
+
+    def kill():
+        peaks.append(peak_mb(node))
+        os.kill(node.pid, signal.SIGKILL)
+        node.join()
+        return start(processes, config)
+
     for thread in threads:
         thread.start()
     for round_ in range(max(kills, stops)):
         with archive:
             time.sleep(rng.uniform(0.5, 2.5))
             if round_ >= stops:
-                os.kill(node.pid, signal.SIGKILL)
-                node.join()
-                node = start(processes, config)
+                node = kill()
                 continue
         time.sleep(rng.uniform(0.2, 1.0))  # the archive is away, and the node is killed while it waits
         if round_ < kills:
-            os.kill(node.pid, signal.SIGKILL)
-            node.join()
-            node = start(processes, config)
+            node = kill()
     with archive:
         for thread in threads:
             thread.join()
         store = Store(folder)
         wait_for(lambda: store.waiting() == 0 and store.unsent()[0] == 0, 60 + 2 * count)
+        peaks.append(peak_mb(node))
         os.kill(node.pid, signal.SIGTERM)
         node.join(60)
     assert node.exitcode == 0
-    return sorted(item.SOPInstanceUID for item in radiographs), sorted(acknowledged), archive
+    return sorted(item.SOPInstanceUID for item in radiographs), sorted(acknowledged), archive, max(peaks)
 
 
-def check(sent, acknowledged, archive):
+def check(sent, acknowledged, archive, peak):
     assert acknowledged == sent
+    print(f"{len(sent)} radiographs, {len(archive.got)} objects sent, largest memory of the node {peak:.0f} MiB")
+    assert math.isnan(peak) or peak < 2048
     distinct = {item.SOPInstanceUID: item for item in archive.got}
     assert sorted(item.Modality for item in distinct.values()) == sorted(["SEG", "PR"] * len(sent))
     archive.got = list(distinct.values())  # an archive keeps what comes again under the same UID once

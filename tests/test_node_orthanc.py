@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import time
 
 import numpy as np
 import programs
@@ -14,6 +16,7 @@ from orthanc import Orthanc
 from PIL import Image
 
 from jointwrist.data.load import load_radiograph
+from jointwrist.inference.predictor import Predictor
 from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig, PeerConfig
 from jointwrist.outputs.dicom_objects import BUILDERS
 from jointwrist.outputs.dicom_source import save_dataset
@@ -78,3 +81,36 @@ def test_deidentified_results_lie_beside_the_identified_study(orthanc, tmp_path)
     assert set(orthanc.instances(hidden)) == {"SEG", "SR", "PR", "OT"}
     for uid in (source.StudyInstanceUID, hidden):
         assert orthanc.get(f"/dicom-web/studies/{uid}", 'multipart/related; type="application/dicom"')
+
+
+def large_radiograph():
+    """A phantom wrist of 90 mm at 0.1 mm on a radiograph of 2,048 x 1,792 pixels."""
+    wrist = radiograph(size=896, ImagerPixelSpacing=[0.1, 0.1])
+    pixels = np.zeros((2048, 1792), np.uint16)
+    pixels[576:1472, 448:1344] = wrist.pixel_array
+    wrist.Rows, wrist.Columns = pixels.shape
+    wrist.PixelData = pixels.tobytes()
+    return wrist
+
+
+@pytest.mark.slow
+def test_results_of_the_shipped_weights_are_there_within_ten_seconds(orthanc, tmp_path, capsys):
+    """From the arrival at the node to four results in the archive; on a busy machine it may take longer by its load."""
+    storescu = programs.need("storescu", "dcmtk")
+    peer = PeerConfig("orthanc", "ORTHANC", "127.0.0.1", orthanc.dicom)
+    config = NodeConfig(str(tmp_path / "node"), (peer,), DicomConfig(port=free_port()), HttpConfig(port=0))
+    load, cores = os.getloadavg()[0], os.cpu_count()
+    seconds = []
+    with running(config, Predictor.from_pretrained("jointwrist_tiny", device="cpu")) as node:
+        for number in range(3):
+            source = large_radiograph()
+            path = save(source, tmp_path / f"{number}.dcm")
+            to = ["-aec", "JOINTWRIST", "127.0.0.1", str(node.receiver.port)]
+            subprocess.run([storescu, "-R", *to, path], check=True, timeout=60)
+            arrived = time.monotonic()
+            wait_for(lambda uid=source.StudyInstanceUID: len(orthanc.instances(uid)) == 4, 120)
+            seconds.append(time.monotonic() - arrived)
+        assert node.worker.counts["predicted"] == 3
+    with capsys.disabled():
+        print(f"\nseconds: {', '.join(f'{value:.1f}' for value in seconds)}; load {load:.1f} on {cores} cores")
+    assert max(seconds) < 10 * max(1, 2 * (load + 1) / cores)

@@ -31,8 +31,18 @@ def closed_outlines(mask: np.ndarray) -> list[np.ndarray]:
     Returns:
         One (N, 2) float64 closed line of x, y as `outlines` for every piece and every hole; first and last point agree.
     """
-    lines = (line - 1 for line in outlines(np.pad(mask, 1)))
+    if not mask.any():
+        return []
+    window = bounding_box(mask)
+    corner = np.array([window[1].start - 1, window[0].start - 1])
+    lines = (line + corner for line in outlines(np.pad(mask[window], 1)))
     return [np.concatenate([corners, corners[:1]]) for corners in map(_corners, lines)]
+
+
+def bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
+    """Return the rows and columns of the smallest box around a (H, W) bool mask that is not empty."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _corners(line: np.ndarray) -> np.ndarray:

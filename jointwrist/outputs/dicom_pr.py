@@ -11,7 +11,7 @@ import numpy as np
 from jointwrist.anatomy import BONES, JOINTS, LEVEL_LABELS
 from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.data.dicom.lut import read_lut
-from jointwrist.ops.outlines import closed_outlines
+from jointwrist.ops.outlines import bounding_box, closed_outlines
 from jointwrist.outputs.dicom_source import mark_deidentified, new_instance, source_dataset
 from jointwrist.outputs.overlay import ERODED, HEALTHY
 from jointwrist.text import NOTICE
@@ -142,8 +142,10 @@ def _inside(mask: np.ndarray) -> tuple[float, float]:
     """Return the x and y of a pixel deep inside a mask, counted from the corner of the image."""
     from scipy.ndimage import distance_transform_edt
 
-    y, x = np.unravel_index(distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1].argmax(), mask.shape)
-    return x + 0.5, y + 0.5
+    window = bounding_box(mask)
+    depth = distance_transform_edt(np.pad(mask[window], 1))[1:-1, 1:-1]
+    y, x = np.unravel_index(depth.argmax(), depth.shape)
+    return window[1].start + x + 0.5, window[0].start + y + 0.5
 
 
 def _text(text: str, x: float, y: float, result: WristResult) -> TextObject:
