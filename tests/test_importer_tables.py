@@ -64,7 +64,7 @@ REFUSED = {
     "side": (PLAIN.replace(",R,", ",Lat,").encode(), "neither L nor R"),
     "row too many": ((PLAIN + "0003_0001_L.png,x,L,\n").encode(), "0003_0001_L.png; correct the table"),
     "radiograph without a row": (PLAIN[: PLAIN.index("0002")].encode(), "0002_0001_L.png; correct the table"),
-    "row twice": ((PLAIN + "0001_0001_L.png,x,L,\n").encode(), "stands in two rows"),
+    "row twice": ((PLAIN + "0001_0001_L.png,x,L,\n").encode(), "has two rows"),
     "row twice in another case": ((PLAIN + "0001_0001_l.png,x,L,\n").encode(), "0001_0001_l.png; correct the table"),
     "patients alike": (PLAIN.replace("Möller", "müller").encode(), "differ only in case"),
     "leading zeros": (PLAIN.replace("Möller", "7").replace("Müller", "007").encode(), "leading zeros"),

@@ -80,7 +80,7 @@ def check_kind(path: Path, dataset: Dataset) -> list[str]:
         raise DataError(f"{path}: no {', '.join(missing)} in the header; export it again")
     frames = element_numbers(dataset, "NumberOfFrames")
     if frames is None:
-        raise DataError(f"{path}: its number of frames is no number; export it again")
+        raise DataError(f"{path}: its number of frames is not a number; export it again")
     if frames and frames[0] not in (0, 1):
         raise DataError(f"{path}: {frames[0]:g} frames; give a single radiograph")
     if dataset.SamplesPerPixel != 1 or dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):

@@ -46,16 +46,16 @@ def suitability_cautions(dataset: Dataset) -> tuple[str, ...]:
     if not set(words) <= _LIMBS and not any(_names_hand(word) for word in words):
         cautions.append("The header names another part of the body than hand or wrist.")
     view = element_text(dataset, "ViewPosition")
-    said = _view_words(view) or _view_words(code_meaning(dataset, "ViewCodeSequence"))
-    of_radiograph = bool(said)
-    said = said or {
+    views = _view_words(view) or _view_words(code_meaning(dataset, "ViewCodeSequence"))
+    of_image = bool(views)
+    views = views or {
         word for name in ("SeriesDescription", "ProtocolName") for word in _view_words(element_text(dataset, name))
     }
     if re.fullmatch("[A-Z]{2,3}", view):
-        if not said & _FRONTAL:
+        if not views & _FRONTAL:
             cautions.append(f"The header names the view {view}; posteroanterior views are understood.")
     # the description of a series may name the views of all its radiographs
-    elif said & _OBLIQUE and (of_radiograph or not said & _FRONTAL):
+    elif views & _OBLIQUE and (of_image or not views & _FRONTAL):
         cautions.append("The header names another view than posteroanterior, which alone is understood.")
     return tuple(cautions)
 

@@ -53,7 +53,7 @@ def read_table(path: Path, note: Note = lambda _: None) -> list[Row]:
         note: Called with a remark if the encoding is a guess.
 
     Raises:
-        DataError: The file is missing, a column or a value is unknown, or a file stands in two rows.
+        DataError: The file is missing, a column or a value is unknown, or a file has two rows.
     """
     rows: dict[str, Row] = {}
     joints: dict[str, int] | None = None
@@ -61,7 +61,7 @@ def read_table(path: Path, note: Note = lambda _: None) -> list[Row]:
         joints = _joint_columns(path, list(values)) if joints is None else joints
         row = _row(values, joints, f"{path}: line {line}")
         if row.file in rows:
-            raise DataError(f"{path}: {row.file} stands in two rows; keep one")
+            raise DataError(f"{path}: {row.file} has two rows; keep one")
         rows[row.file] = row
     return list(rows.values())
 
