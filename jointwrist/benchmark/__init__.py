@@ -1,1 +1,10 @@
-"""The benchmark as a library: protocols, jobs, tables and report; its commands stand in the folder `benchmarks`."""
+"""The benchmark as a library; its commands stand in the folder `benchmarks` of the repository.
+
+- `protocol`, `protocols/`: models, seeds and settings of a table, as YAML.
+- `matrix`, `jobs`, `job_lock`, `records`: the jobs of a protocol, their run, lock and record; `jobs.run_job`
+  resumes an interrupted job, a finished one is skipped.
+- `forecast`, `profile_step`, `peak_memory`, `machine`: time and memory of a step, and the machine it was measured on.
+- `image_grid`: masks measured on the radiographs' own pixels.
+- `tables`: tables from per-case results. `ablations`: plan, runs and tables of the ablations.
+- `report`, `plots`: one page for a results folder, loss curves and overlays.
+"""
