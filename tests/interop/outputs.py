@@ -10,8 +10,8 @@ import pydicom
 from dicom_results import BOXES, write_radiograph
 
 from jointwrist.anatomy import BONE_NAMES, NOT_SCORED
-from jointwrist.data.dicom import load_radiograph
-from jointwrist.data.export import Export
+from jointwrist.data.export_dataset import Export
+from jointwrist.data.load import load_radiograph
 from jointwrist.inference.result import WristResult
 from jointwrist.outputs.annotation import drawn_result
 from jointwrist.outputs.dicom_objects import BUILDERS

@@ -14,7 +14,7 @@ from interop.reading import Cell, Reading, Truth, failure, judge
 from orthanc import Orthanc
 from PIL import Image
 
-from jointwrist.data.dicom import load_radiograph
+from jointwrist.data.load import load_radiograph
 
 NODE_PROBES = Path(__file__).with_name("probes.mjs")
 
