@@ -1,4 +1,4 @@
-"""Items of a dataset: the same whether read anew or kept, and small."""
+"""Items of a dataset: the same whether read anew or cached, and small; and the datasets of a folder, one per task."""
 
 from __future__ import annotations
 
@@ -12,24 +12,16 @@ from jointwrist.data.batches.ram_w600_datasets import RamW600Erosion, RamW600Joi
 from jointwrist.data.batches.torch_datasets import WristDataset
 from jointwrist.data.dataset.case import load_sample
 from jointwrist.data.dataset.layout import MASKS
-from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.preprocess import prepare_image, unpack_bits
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
-from jointwrist.phantom.phantom_dataset import write_phantom
 
 SIZE = 64
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """A phantom with every split of both tasks."""
-    return RamW600.open(write_phantom(tmp_path_factory.mktemp("small"), 9, size=80, seed=2, workers=1))
-
-
-def test_items_are_the_same_read_anew_and_kept(small):
-    cases = [case for case in small.cases if case.mask]
+def test_items_are_the_same_read_anew_and_kept(dataset):
+    cases = [case for case in dataset.cases if case.mask]
     kept, anew = WristDataset(cases, SIZE, cache=True), WristDataset(cases, SIZE, cache=False)
     for index, case in enumerate(cases):
         items = [kept[index], kept[index], anew[index]]
@@ -49,22 +41,22 @@ def test_items_are_the_same_read_anew_and_kept(small):
     assert len({storage.data_ptr() for storage in eroded if storage.nbytes() == 1}) == 1
 
 
-def test_datasets_of_a_folder_hold_the_radiographs_of_their_split(small):
+def test_datasets_of_a_folder_hold_the_radiographs_of_their_split(dataset):
     for split in ("train", "val", "test"):
-        segmentation = RamW600Segmentation(small.root, split, size=SIZE)
+        segmentation = RamW600Segmentation(dataset.root, split, size=SIZE)
         assert [item["identifier"] for item in segmentation] == [
-            case.identifier for case in small.cases if case.segmentation_split == split
+            case.identifier for case in dataset.cases if case.segmentation_split == split
         ]
         assert all(item["image"].shape == (1, SIZE, SIZE) and item["has_bones"] for item in segmentation)
-        erosion = RamW600Erosion(small, split, size=32)
-        scored = [case for case in small.cases if case.erosion_split == split]
+        erosion = RamW600Erosion(dataset, split, size=32)
+        scored = [case for case in dataset.cases if case.erosion_split == split]
         assert [int(item["score"]) for item in erosion] == [score for case in scored for score in case.scores]
-    parts = [{item["patient"] for item in RamW600Joint(small, split, SIZE)} for split in ("train", "val", "test")]
+    parts = [{item["patient"] for item in RamW600Joint(dataset, split, SIZE)} for split in ("train", "val", "test")]
     assert all(parts) and not (parts[0] & parts[1] or parts[0] & parts[2] or parts[1] & parts[2])
 
 
-def test_an_empty_split_is_refused(small, tmp_path):
-    root = shutil.copytree(small.root, tmp_path / "phantom")
+def test_an_empty_split_is_refused(dataset, tmp_path):
+    root = shutil.copytree(dataset.root, tmp_path / "phantom")
     shutil.rmtree(root / MASKS / "val")
     with pytest.raises(DataError, match="no radiographs in val"):
         RamW600Segmentation(root, "val")
