@@ -183,6 +183,16 @@ def wheel_files(wheel: Path) -> list[Path]:
         return [Path(name) for name in archive.namelist()]
 
 
+def test_every_data_file_is_in_the_wheel():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    patterns = settings["tool"]["setuptools"]["package-data"]["*"]
+    files = [path for path in (ROOT / "jointwrist").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    for path in files:
+        if path.suffix != ".py":
+            package = next(folder for folder in path.parents if (folder / "__init__.py").is_file())
+            assert any(path in package.glob(pattern) for pattern in patterns), path
+
+
 @pytest.mark.slow
 def test_the_wheel_predicts_outside_the_tree(radiograph, tmp_path):
     tree, home = tmp_path / "tree", tmp_path / "home"
@@ -218,4 +228,6 @@ def test_the_wheel_predicts_outside_the_tree(radiograph, tmp_path):
     assert "of 14 bones" in call(program, "predict", radiograph, "-o", tmp_path / "out")
     assert any((tmp_path / "out").iterdir())
     assert "unetpp" in call(program, "models", "list")
+    protocols = "from jointwrist.benchmark.protocol import load_protocol; print(load_protocol('demo').summary)"
+    assert "phantom" in call(home / "bin" / "python", "-c", protocols)
     assert "PASS" in call(program, "selftest", "--device", "cpu")
