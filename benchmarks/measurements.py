@@ -1,4 +1,4 @@
-"""Tools of the speed benchmarks: rows of measurements, times in turns, numbers of threads."""
+"""Helpers of the speed benchmarks: measured rows, interleaved timings, numbers of threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does this machine compute what it should? Every backend against an oracle, a training step, the shipped weights.
+"""Self-test of a machine: every backend against its reference, a training step, and the shipped weights.
 
 `python -m jointwrist.selftest` prints what the shipped weights say of a fixed phantom, the numbers that
 `weights/golden.json` holds; `make weights` writes them anew.

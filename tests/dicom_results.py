@@ -20,7 +20,7 @@ BOXES = torch.tensor([[10.0 * j, 5, 10 * j + 40, 60] for j in range(6)])
 
 
 class Recall(nn.Module):
-    """A network that answers a image with labels it knows by heart, in the right-hand orientation of all networks."""
+    """A network that answers an image with labels it knows by heart, in the right-hand orientation of all networks."""
 
     def __init__(self, masks: np.ndarray, side: str):
         super().__init__()

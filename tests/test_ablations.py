@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from scipy.stats import ttest_1samp
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.ablations import FILE, main
 from jointwrist.anatomy import JOINT_NAMES
+from jointwrist.benchmark.ablations import runs
 from jointwrist.benchmark.ablations.figures import FIGURES, Figures
 from jointwrist.benchmark.ablations.kept_results import KeptResults
 from jointwrist.benchmark.ablations.plan import Ablations, run_folder
@@ -252,6 +254,20 @@ def test_kept_runs_are_not_run_again_unless_their_weights_are_needed(plan, tmp_p
     assert done(chosen[0]) and done(chosen[1])
     other = replace(plan, defaults=plan.defaults | {"image_size": 128})
     assert not kept_already(other, KeptResults.read(kept), chosen, chosen[1], tmp_path)
+
+
+def test_a_run_that_another_process_trains_is_left_to_it(plan, tmp_path, monkeypatch, capsys):
+    folder, trained = run_folder(tmp_path, "free", "S0", 3407), []
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(runs, "open_phantom", lambda *_: None)
+    monkeypatch.setattr(runs, "dataset_digest", lambda _: "digest")
+    record = {"status": "failed", "seconds": 0.0}
+    monkeypatch.setattr(runs, "run_job", lambda _, job, __: trained.append(job.folder) or record)
+    choice = runs.Choice(["free"], ["S0"], [3407])
+    with FileLock(folder / ".lock"):
+        assert not runs.run_plan(plan, choice, tmp_path, tmp_path / "kept")
+    assert trained == [] and "free S0 seed 3407: another run is training it" in capsys.readouterr().out
+    assert runs.run_plan(plan, choice, tmp_path, tmp_path / "kept") and trained == [folder]
 
 
 def test_the_page_holds_the_tables_of_the_kept_rows(plan):

@@ -1,4 +1,4 @@
-"""What DICOM results take of a image's header: what is valid, in any script, and a reference that can be followed."""
+"""What DICOM results take of an image's header: what is valid, in any script, and a reference that can be followed."""
 
 from __future__ import annotations
 

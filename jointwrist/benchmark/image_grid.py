@@ -1,4 +1,4 @@
-"""Masks of finished jobs, measured on the radiographs' own pixels."""
+"""Masks of finished jobs measured on the image grid: the radiographs' own pixels, not the network's."""
 
 from __future__ import annotations
 

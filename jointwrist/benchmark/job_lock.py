@@ -1,4 +1,4 @@
-"""Lock of a job, for shards that share a results folder and for a command that is given twice."""
+"""A lock per job: shards that share a results folder, or a command given twice, never train one job twice."""
 
 from __future__ import annotations
 

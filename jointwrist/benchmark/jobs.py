@@ -1,4 +1,4 @@
-"""Jobs of the benchmark: one trains a model, evaluates it on the test split and writes its per-case results."""
+"""Jobs of the benchmark: train a model, evaluate it, write its per-case results; a killed job is resumed."""
 
 from __future__ import annotations
 

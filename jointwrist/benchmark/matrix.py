@@ -1,4 +1,4 @@
-"""The matrix models x seeds of a protocol: its jobs, and the run of those that are not done."""
+"""Run the jobs of a protocol, models x seeds: finished jobs are skipped, killed ones resumed."""
 
 from __future__ import annotations
 

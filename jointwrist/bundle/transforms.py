@@ -1,4 +1,4 @@
-"""The way of a radiograph into a network, and of the network's answer back, as MONAI's dictionary transforms.
+"""Pre- and postprocessing of the predictor as MONAI dictionary transforms.
 
 They take both ways with `jointwrist.inference.predictor.Predictor`, so that a bundle answers as `jointwrist predict`.
 """

@@ -1,4 +1,4 @@
-"""The commands, a file each: what it takes, and what it does.
+"""The commands, one file each: its arguments, and the function that runs it.
 
 Each imports what it needs when it runs, so that `jointwrist --help` is quick.
 """

@@ -1,4 +1,4 @@
-"""`jointwrist export`: weights as a program, as a MONAI bundle, or their model card."""
+"""`jointwrist export`: weights as ONNX or torch.export program, as a MONAI bundle, or their model card."""
 
 from __future__ import annotations
 

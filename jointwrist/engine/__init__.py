@@ -1,0 +1,1 @@
+"""Training and evaluation: configuration of a run, tasks, trainer, per-case results."""

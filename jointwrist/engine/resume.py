@@ -1,4 +1,4 @@
-"""Resume an interrupted training: its state in one file, which another run or number of processes cannot continue."""
+"""Training state in one file, from which an interrupted training resumes; other runs cannot use it."""
 
 from __future__ import annotations
 

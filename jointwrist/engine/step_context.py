@@ -1,4 +1,4 @@
-"""What the losses of a step depend on beside model and batch."""
+"""State of the training that the losses of a step depend on, besides model and batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run's weight file tells its model card: what the training data were, and what validation measured."""
+"""Record of the training data and validation figures that a weight file keeps for its model card."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Prediction of radiographs: localiser, predictor, postprocessing, comparison of visits."""

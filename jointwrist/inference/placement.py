@@ -1,4 +1,4 @@
-"""The way of a wrist from its radiograph to the square image of a network, and of the network's answers back."""
+"""Geometry between a radiograph and the network's square image: images in, masks, boxes and heat maps back."""
 
 from __future__ import annotations
 

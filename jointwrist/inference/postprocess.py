@@ -1,4 +1,4 @@
-"""Postprocessing of masks by anatomy: a bone is one smooth piece without holes and slits, and not under a black bar."""
+"""Postprocessing of masks: one smooth piece per bone, without holes or slits, outside collimator bars."""
 
 from __future__ import annotations
 

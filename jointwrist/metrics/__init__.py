@@ -1,0 +1,1 @@
+"""Metrics of masks and erosion scores, and the statistics of their differences."""

@@ -1,0 +1,1 @@
+"""The joint network and its parts."""

@@ -1,0 +1,1 @@
+"""A DICOM node beside a PACS: receives radiographs, predicts them, sends the results back."""

@@ -1,4 +1,4 @@
-"""What a DICOM node is told in its YAML file."""
+"""Configuration of a DICOM node, read from its YAML file."""
 
 from __future__ import annotations
 

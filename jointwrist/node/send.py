@@ -1,4 +1,4 @@
-"""Results on their way to a peer, by C-STORE or by STOW-RS, again and again until the peer has confirmed them."""
+"""Send results to a peer by C-STORE or STOW-RS, and retry until the peer confirms them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of a node: what has arrived, what waits, what is to be sent. A kill loses nothing and doubles nothing.
+"""Durable folder of a node: what has arrived, what waits, what is to be sent; a kill neither loses nor repeats any.
 
     films/KEY.dcm            a radiograph, written to disk before it was acknowledged
     waiting/KEY              it is still to be predicted

@@ -1,4 +1,4 @@
-"""From a radiograph that waits to results in the outbox."""
+"""Predict the radiographs that wait, and put their results into the outbox."""
 
 from __future__ import annotations
 

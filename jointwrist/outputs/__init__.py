@@ -1,0 +1,1 @@
+"""Files made of a result: overlay, DICOM objects, masks for other programs."""

@@ -1,4 +1,4 @@
-"""Masks as a DICOM segmentation object: one overlapping binary segment a bone, on the source's own pixel grid."""
+"""DICOM segmentation of a result: one binary segment per bone, which may overlap, on the source's pixel grid."""
 
 from __future__ import annotations
 

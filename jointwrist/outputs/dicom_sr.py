@@ -1,4 +1,4 @@
-"""Erosion findings as a DICOM structured report after TID 1500 (PS3.16), one measurement group a joint surface."""
+"""Erosion findings as a DICOM structured report after TID 1500 (PS3.16), one measurement group per joint surface."""
 
 from __future__ import annotations
 

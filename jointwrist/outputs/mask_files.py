@@ -1,4 +1,4 @@
-"""Masks of a prediction in the files of other programs, beside its other results."""
+"""Masks of a result in the formats of other programs."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def draw_overlay(result: WristResult, side: int = RADIOGRAPH_SIDE) -> Image.Imag
 
 
 def shown_size(radiograph: Radiograph, side: int) -> tuple[int, int]:
-    """Return width and height at which a picture of a image whose longer side has `side` pixels shows true shapes."""
+    """Return width and height at which a picture of an image whose longer side has `side` pixels shows true shapes."""
     height, width = radiograph.pixels.shape
     scale = side / max(height * radiograph.aspect, width)
     return max(round(width * scale), 1), max(round(height * radiograph.aspect * scale), 1)

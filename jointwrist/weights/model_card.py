@@ -1,4 +1,4 @@
-"""Model cards in the format of the Hugging Face hub: what a weight file is, what it has seen, and what it is for."""
+"""Model cards in the format of the Hugging Face hub: training data, measured figures, intended use and limits."""
 
 from __future__ import annotations
 

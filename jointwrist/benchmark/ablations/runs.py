@@ -13,6 +13,7 @@ from accelerate.utils import set_seed
 
 from jointwrist.benchmark.ablations.kept_results import KeptResults, run_name
 from jointwrist.benchmark.ablations.plan import Ablations, Retest, run_folder
+from jointwrist.benchmark.job_lock import job_lock
 from jointwrist.benchmark.jobs import Job, dataset_digest, run_job, shard, write_case_results
 from jointwrist.benchmark.records import RECORD
 from jointwrist.config import build, to_dict
@@ -77,24 +78,28 @@ def run_plan(plan: Ablations, choice: Choice, results: Path, kept_in: Path) -> b
             print(f"{regime} {arm} seed {seed}: kept in {kept_in}")
             continue
         job = Job(plan.config(regime, arm, seed, results), data, run_folder(results, regime, arm, seed))
-        record = job.record
         segmenter = job.config.joint.segmenter
         if segmenter and not Path(segmenter).is_file():
             print(f"{regime} {arm} seed {seed}: waits for {plan.arms[arm].after}; give the same command again later")
             continue
-        if record is None or (record["status"] != "ok" and choice.retry):
-            set_seed(seed)
-            record = run_job(accelerator, job, dataset)
-            say = f"{record['status']} after {record['seconds']:.0f} s {record.get('error', '')}"
-            print(f"{regime} {arm} seed {seed}: {say}", flush=True)
-        elif build(RunConfig, record["config"]) != job.config:
-            raise DataError(
-                f"{job.folder}: was trained with another configuration; remove it, or take another --results"
-            )
-        failed |= record["status"] != "ok"
-        for name, retest in plan.retests.items():
-            if retest.of == arm and record["status"] == "ok":
-                test_again(accelerator, job, dataset, retest, run_folder(results, regime, name, seed))
+        with job_lock(accelerator, job) as locked:
+            if not locked:
+                print(f"{regime} {arm} seed {seed}: another run is training it")
+                continue
+            record = job.record
+            if record is None or (record["status"] != "ok" and choice.retry):
+                set_seed(seed)
+                record = run_job(accelerator, job, dataset)
+                say = f"{record['status']} after {record['seconds']:.0f} s {record.get('error', '')}"
+                print(f"{regime} {arm} seed {seed}: {say}", flush=True)
+            elif build(RunConfig, record["config"]) != job.config:
+                raise DataError(
+                    f"{job.folder}: was trained with another configuration; remove it, or take another --results"
+                )
+            failed |= record["status"] != "ok"
+            for name, retest in plan.retests.items():
+                if retest.of == arm and record["status"] == "ok":
+                    test_again(accelerator, job, dataset, retest, run_folder(results, regime, name, seed))
     return failed
 
 

@@ -1,4 +1,4 @@
-"""COCO (cocodataset.org): reading results and instances, and writing instances with lossless run lengths."""
+"""COCO masks that a tool predicted, read and written; `importers.coco` reads what people annotated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The masks that any tool left in a folder: which format they are in, and which file is of which radiograph."""
+"""Find the masks that a tool wrote into a folder: their format, and the radiograph of each file."""
 
 from __future__ import annotations
 

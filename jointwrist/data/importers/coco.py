@@ -1,4 +1,4 @@
-"""Instances in COCO's format (cocodataset.org, "Data format"), as CVAT, Label Studio and others export them."""
+"""COCO annotations (cocodataset.org, "Data format"), as CVAT, Label Studio and others export them."""
 
 from __future__ import annotations
 

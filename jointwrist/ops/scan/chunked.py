@@ -1,4 +1,4 @@
-"""Selective scan in PyTorch alone, in chunks of time steps; the backward pass recomputes the states of each chunk."""
+"""The backend "torch": PyTorch alone, in chunks of time steps whose states the backward pass recomputes."""
 
 from __future__ import annotations
 
