@@ -143,7 +143,7 @@ def test_radiographs_without_a_wrist_are_named_and_the_others_measured(
         if not lost or radiograph.source.name == lost[0]:
             lost.append(radiograph.source.name)
             raise DataError(f"{radiograph.source}: no wrist was found")
-        self.localiser = None
+        self.localise = False
         return locate(self, radiograph)
 
     monkeypatch.setattr(Predictor, "locate", find)
