@@ -65,7 +65,7 @@ def test_a_radiograph_comes_back_as_four_results_of_its_study(tmp_path, predicto
         for item in archive.got:
             assert (item.StudyInstanceUID, item.PatientID) == (source.StudyInstanceUID, source.PatientID)
         assert archive.radiographs() == [source.SOPInstanceUID]
-        wait_for(lambda: node.figures()["delivered"] == 4)
+        wait_for(lambda: node.counters()["delivered"] == 4)
         status, text = ask(node, "/metrics")
         assert status == 200 and b"jointwrist_node_predicted 1\n" in text and b"jointwrist_node_unsent 0\n" in text
         assert json.loads(ask(node, "/health")[1])["status"] == "ok"
@@ -117,8 +117,8 @@ def test_results_go_to_a_dicomweb_peer(tmp_path, predictor):
         url = f"http://127.0.0.1:{peer.config.http.port}/dicom-web"
         with running(config(first, PeerConfig("web", url=url)), predictor) as node:
             assert send(node.receiver.port, [radiograph()]) == [0]
-            wait_for(lambda: node.figures()["refused_by_peers"] == 3)
-            wait_for(lambda: node.figures()["delivered"] == 1)
+            wait_for(lambda: node.counters()["refused_by_peers"] == 3)
+            wait_for(lambda: node.counters()["delivered"] == 1)
     assert sorted(name.rpartition("/")[2] for name in tree(first / "failed")) == ["pr1.dcm", "seg1.dcm", "sr1.dcm"]
 
 
@@ -128,15 +128,15 @@ def test_a_peer_that_is_away_gets_everything_later_and_once(tmp_path, predictor)
     settings = config(tmp_path, archive.peer)
     with running(settings, predictor) as node:
         assert send(node.receiver.port, radiographs) == [0, 0]
-        wait_for(lambda: node.figures()["unsent"] == 4)
+        wait_for(lambda: node.counters()["unsent"] == 4)
     with archive:
         archive.answer = 0xA700
         with running(settings, predictor) as node:
-            wait_for(lambda: node.figures()["oldest_unsent_seconds"] > 0.5)
-            assert node.figures()["unsent"] == 4, "out of resources is no refusal"
+            wait_for(lambda: node.counters()["oldest_unsent_seconds"] > 0.5)
+            assert node.counters()["unsent"] == 4, "out of resources is no refusal"
             archive.answer = 0x0000
             wait_for(lambda: len(archive.got) == 4)
-            wait_for(lambda: node.figures()["unsent"] == 0)
+            wait_for(lambda: node.counters()["unsent"] == 0)
     assert len(set(archive.uids())) == 4
     assert archive.radiographs() == sorted(item.SOPInstanceUID for item in radiographs)
 
@@ -144,8 +144,8 @@ def test_a_peer_that_is_away_gets_everything_later_and_once(tmp_path, predictor)
 def test_what_a_peer_refuses_is_put_aside(tmp_path, predictor):
     with Archive(answer=0xC000) as archive, running(config(tmp_path, archive.peer), predictor) as node:
         assert send(node.receiver.port, [radiograph()]) == [0]
-        wait_for(lambda: node.figures()["refused_by_peers"] == 2)
-        assert node.figures()["unsent"] == 0
+        wait_for(lambda: node.counters()["refused_by_peers"] == 2)
+        assert node.counters()["unsent"] == 0
     assert len(tree(tmp_path / "failed")) == 2
 
 
@@ -219,7 +219,7 @@ def test_two_nodes_share_a_folder(tmp_path, predictor):
             assert send(one.receiver.port, radiographs) == [0] * 4
             assert send(two.receiver.port, radiographs) == [0] * 4
             wait_for(lambda: len(archive.got) == 8)
-            wait_for(lambda: one.figures()["unsent"] == 0)
+            wait_for(lambda: one.counters()["unsent"] == 0)
             assert one.worker.counts["predicted"] + two.worker.counts["predicted"] == 4
     assert len(set(archive.uids())) == 8
 

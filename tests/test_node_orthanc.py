@@ -48,7 +48,7 @@ def test_results_lie_in_the_radiographs_study_and_are_shown(orthanc, peer, tmp_p
         for port, title in ((orthanc.dicom, "ORTHANC"), (node.receiver.port, "JOINTWRIST")):
             subprocess.run([storescu, "-R", "-aec", title, "127.0.0.1", str(port), path], check=True, timeout=60)
         wait_for(lambda: len(orthanc.instances(source.StudyInstanceUID)) == 5)
-        wait_for(lambda: node.figures()["unsent"] == 0)
+        wait_for(lambda: node.counters()["unsent"] == 0)
     found = orthanc.instances(source.StudyInstanceUID)
     assert set(found) == {"CR", "SEG", "SR", "PR", "OT"}
     picture = tmp_path / "frame.png"

@@ -68,7 +68,7 @@ def test_the_log_quotes_nothing_that_a_peer_sends(tmp_path):
     script = TALK.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
-    assert "received a radiograph" in run.stderr
+    assert "radiograph received" in run.stderr
     assert "SECRET" not in run.stderr + run.stdout
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from jointwrist.config import ConfigError, Count, Range, build, read_yaml
 
-#: What can be sent back, by the names of `predict --dicom`.
+#: Kinds of results, named as in `jointwrist predict --dicom`.
 Output = Literal["seg", "sr", "pr", "sc"]
 Port = Annotated[int, Range(0, 65535)]
 Pause = Annotated[float, Range(0.1, 86_400)]
@@ -33,16 +33,16 @@ class TlsConfig:
 
 @dataclass(frozen=True)
 class DicomConfig:
-    """Where radiographs arrive by C-STORE.
+    """The storage provider (C-STORE) that receives radiographs.
 
     Attributes:
-        ae_title: Title that callers must call.
-        host: Address to listen on; the default is reached from this machine alone.
+        ae_title: AE title of this node; callers must use it.
+        host: Address to listen on; the default accepts connections from this machine only.
         port: Port to listen on.
-        allowed: AE titles that may call; empty allows all that reach the port.
-        associations: Associations at once.
-        idle_s: Seconds after which a silent association is ended.
-        tls: Encrypt, and ask callers for a certificate.
+        allowed: AE titles of permitted callers; empty permits all.
+        associations: Largest number of simultaneous associations.
+        idle_s: Seconds without traffic after which an association is ended.
+        tls: Encrypt connections and require client certificates; None leaves them unencrypted.
     """
 
     ae_title: str = "JOINTWRIST"
@@ -56,11 +56,11 @@ class DicomConfig:
 
 @dataclass(frozen=True)
 class HttpConfig:
-    """Where radiographs arrive by STOW-RS, and where health and counters are asked for.
+    """The HTTP server: STOW-RS, health and counters.
 
     Attributes:
-        host: Address to listen on; there is no password, so leave it to this machine or put a proxy before it.
-        port: Port to listen on; 0 switches HTTP off.
+        host: Address to listen on. There is no authentication: keep it local, or put a reverse proxy in front.
+        port: Port to listen on; 0 disables HTTP.
     """
 
     host: str = "127.0.0.1"
@@ -69,15 +69,15 @@ class HttpConfig:
 
 @dataclass(frozen=True)
 class PeerConfig:
-    """Where results go: a DICOM node, or a DICOMweb server.
+    """A destination of results: a DICOM node or a DICOMweb server.
 
     Attributes:
         name: Name in logs and folders.
         ae_title: AE title of a DICOM peer.
         host: Its address.
         port: Its port.
-        url: Address of a DICOMweb service, such as `http://127.0.0.1:8042/dicom-web`, in place of the three.
-        outputs: What it gets.
+        url: Address of a DICOMweb service, such as `http://127.0.0.1:8042/dicom-web`, instead of these three.
+        outputs: Kinds of results to send.
         tls: Certificates of an encrypted DICOM connection.
     """
 
@@ -95,18 +95,18 @@ class NodeConfig:
     """A DICOM node.
 
     Attributes:
-        folder: Where radiographs and results wait; several nodes may share it.
-        peers: Where results go.
-        dicom: Where radiographs arrive.
-        http: STOW-RS, health and counters.
-        weights: What `--weights` of `predict` takes.
-        device: What `--device` of `predict` takes; empty takes a GPU if there is one.
-        object_mb: Largest object that is received, in MiB.
-        queue: Radiographs that may wait; further ones are refused until there is room.
-        attempts: How often a radiograph is tried that ends the process or fails for no reason of its own.
-        retry_s: Seconds until a peer that cannot be reached is tried again; the pause doubles each time.
-        longest_retry_s: Longest pause.
-        keep: Keep radiographs after their results were sent.
+        folder: Queue of radiographs and results; several nodes may share it.
+        peers: Destinations of results.
+        dicom: Storage provider.
+        http: HTTP server.
+        weights: As `--weights` of `jointwrist predict`.
+        device: As `--device` of `jointwrist predict`; empty uses a GPU if there is one.
+        object_mb: Largest object accepted, in MiB.
+        queue: Largest number of waiting radiographs; further ones are refused until there is room.
+        attempts: Attempts at a radiograph during which the process ended or an unexpected error occurred.
+        retry_s: Seconds before the first retry of an unreachable peer; the pause doubles each time.
+        longest_retry_s: Longest pause between retries in seconds.
+        keep: Keep radiographs after prediction.
     """
 
     folder: str

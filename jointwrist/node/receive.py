@@ -1,4 +1,4 @@
-"""Radiographs that arrive by C-STORE."""
+"""The storage provider of a node: receives radiographs by C-STORE."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ STORED, OUT_OF_RESOURCES, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xC000
 
 
 class Receiver:
-    """A storage and verification provider.
+    """A provider of storage (C-STORE) and verification (C-ECHO).
 
     Args:
         config: Address, titles and limits.
-        store: Where radiographs go.
-        object_bytes: Largest object; an association that sends more is aborted, so that memory stays bounded.
+        store: Queue that radiographs are put into.
+        object_bytes: Largest object in bytes; an association that sends more is aborted, which bounds memory.
 
     Raises:
         DataError: The address cannot be listened on.
@@ -54,7 +54,7 @@ class Receiver:
 
     @property
     def port(self) -> int:
-        """The port that is listened on."""
+        """Return the port of the server."""
         return self._server.server_address[1]
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class Receiver:
         entity.require_called_aet = True
         entity.require_calling_aet = list(self.config.allowed)
         entity.maximum_associations = self.config.associations
-        # a connection that says nothing holds a place until this runs out
+        # a silent connection counts as an association until this timeout
         entity.acse_timeout = min(self.config.idle_s, 10)
         entity.dimse_timeout = entity.network_timeout = self.config.idle_s
         return entity
@@ -84,27 +84,25 @@ class Receiver:
         self._received[id(event.assoc)] = 0
         uid = str(event.request.AffectedSOPInstanceUID)
         if not event.request.DataSet or not event.request.DataSet.getbuffer().nbytes:
-            LOG.error("an object without data was refused")
+            LOG.error("object without data refused")
             return NOT_UNDERSTOOD
         try:
             new = self.store.receive(uid, event.encoded_dataset())
         except (FullError, OSError) as error:
-            LOG.error(
-                "a radiograph was refused: %s", "the queue is full" if isinstance(error, FullError) else error.strerror
-            )
+            LOG.error("radiograph refused: %s", "the queue is full" if isinstance(error, FullError) else error.strerror)
             return OUT_OF_RESOURCES
-        LOG.info("received a radiograph%s", "" if new else " that was here before")
+        LOG.info("radiograph received%s", "" if new else " (duplicate)")
         return STORED
 
     def _count(self, event: Event) -> None:
-        """End an association that sends an object too large."""
+        """Abort an association whose object exceeds the limit."""
         from pynetdicom.pdu import P_DATA_TF
 
         if isinstance(event.pdu, P_DATA_TF):
             received = self._received.get(id(event.assoc), 0) + event.pdu.pdu_length
             self._received[id(event.assoc)] = received
             if received > self.object_bytes:
-                LOG.error("an object of more than %d MiB was broken off", self.object_bytes >> 20)
+                LOG.error("object of more than %d MiB refused, association aborted", self.object_bytes >> 20)
                 event.assoc.abort()
 
     def _forget(self, event: Event) -> None:
@@ -112,7 +110,7 @@ class Receiver:
 
 
 def tls_context(config: TlsConfig, purpose: ssl.Purpose) -> ssl.SSLContext:
-    """Return a context that shows this node's certificate and asks the other side for one."""
+    """Return a context that presents this node's certificate and requires one from the other side."""
     context = ssl.create_default_context(purpose, cafile=config.authority)
     context.load_cert_chain(config.certificate, config.key)
     context.verify_mode = ssl.CERT_REQUIRED

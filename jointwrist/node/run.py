@@ -1,4 +1,4 @@
-"""A node from start to stop."""
+"""The node as a whole: start, main loop and shutdown."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from jointwrist.node.web import WebServer
 from jointwrist.node.work import Worker
 
 LOG = logging.getLogger("jointwrist.node")
-#: Seconds between two looks for radiographs that another node put into the folder, and after a full disk.
-LOOK, FULL = 0.5, 30.0
+#: Seconds between two checks of an empty queue, and before the next attempt after the disk was full.
+POLL, DISK_FULL = 0.5, 30.0
 
 
 class Node:
-    """Receives, predicts and sends until stopped.
+    """Receives radiographs, predicts them and sends the results until stopped.
 
     Args:
         config: See `NodeConfig`.
-        predictor: Network; None loads the one that the configuration names.
+        predictor: None loads the weights that the configuration names.
 
     Raises:
-        DataError: An address cannot be listened on, or there are no such weights.
-        MissingExtraError: What the node needs is not installed.
+        DataError: An address cannot be listened on, or the weights cannot be loaded.
+        MissingExtraError: An optional dependency is not installed.
     """
 
     def __init__(self, config: NodeConfig, predictor: Predictor | None = None):
@@ -48,14 +48,14 @@ class Node:
         self.web: WebServer | None = None
         if config.http.port:
             try:
-                self.web = WebServer(config.http, self.store, config.object_mb << 20, self.figures)
+                self.web = WebServer(config.http, self.store, config.object_mb << 20, self.counters)
             except OSError as error:
                 self.receiver.close()
                 where = f"{config.http.host}:{config.http.port}"
                 raise DataError(f"http: cannot listen on {where} ({error.strerror})") from None
 
-    def figures(self) -> Mapping[str, float]:
-        """Return the counters of this process, and what waits in the folder."""
+    def counters(self) -> Mapping[str, float]:
+        """Return the counters of this process and the lengths of the queues."""
         unsent, oldest = self.store.unsent()
         return {
             **self.worker.counts,
@@ -67,7 +67,7 @@ class Node:
         }
 
     def run(self) -> None:
-        """Work until `stop`; the radiograph at hand is finished, and what was not sent is kept for the next start."""
+        """Run until `stop`; the current radiograph is finished, and unsent results stay on disk for the next start."""
         for sender in self.senders:
             sender.start()
         if self.web:
@@ -78,22 +78,22 @@ class Node:
                     busy = self.worker.step()
                 except StorageError as error:
                     LOG.error("%s", error)
-                    self.stopping.wait(FULL)
+                    self.stopping.wait(DISK_FULL)
                     continue
                 if busy:
                     for sender in self.senders:
                         sender.wake()
                 else:
-                    self.stopping.wait(LOOK)
+                    self.stopping.wait(POLL)
         finally:
             self.close()
 
     def stop(self) -> None:
-        """Ask for an end."""
+        """Ask the node to stop."""
         self.stopping.set()
 
     def close(self) -> None:
-        """Stop receiving, let each sender finish its object, and end."""
+        """Stop receiving and let each sender finish its current object."""
         self.receiver.close()
         if self.web:
             self.web.shutdown()
@@ -107,10 +107,10 @@ class Node:
 
 
 def start_log() -> None:
-    """Log to stderr what happens, and nothing that a peer or a header says."""
+    """Log events to stderr, without values that a peer sent or a header contains."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", stream=sys.stderr)
     LOG.setLevel(logging.INFO)
-    # messages of these libraries quote UIDs and what peers send, names of patients among it
+    # messages of these libraries quote UIDs and received values, such as patient names
     for name in ("pynetdicom", "pydicom", "highdicom", "dicomweb_client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
         warnings.filterwarnings("ignore", module=name)
@@ -118,7 +118,7 @@ def start_log() -> None:
 
 
 def _log_type(arguments: threading.ExceptHookArgs) -> None:
-    """Log that a thread ended with an exception, whose message may hold what a peer sent."""
+    """Log the type of an exception that ended a thread; its message may quote received values."""
     LOG.error("%s ended a thread", arguments.exc_type.__name__)
 
 

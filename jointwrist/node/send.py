@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 LOG = logging.getLogger("jointwrist.node")
-#: Statuses of C-STORE by which a peer says that it will never take an object (PS3.4, B.2.3).
-_NEVER = (*range(0xA900, 0xAA00), *range(0xC000, 0xD000), 0x0122)
+#: Statuses of C-STORE with which a peer refuses an object for good (PS3.4, B.2.3).
+_REFUSED = (*range(0xA900, 0xAA00), *range(0xC000, 0xD000), 0x0122)
 
 
 class UnreachableError(Exception):
-    """A peer cannot be reached, or takes nothing for now."""
+    """A peer cannot be reached or currently accepts nothing."""
 
 
 class Sender(threading.Thread):
-    """Sends what the outbox holds for one peer.
+    """A thread that sends the results in the outbox to one peer.
 
     Args:
-        peer: Where to.
-        store: Where results wait.
+        peer: Destination.
+        store: Holds the outbox.
         called_from: AE title of this node.
-        pause: Shortest and longest pause in seconds after a peer could not be reached; it doubles each time.
+        pause: Shortest and longest pause in seconds between retries; it doubles each time.
     """
 
     def __init__(self, peer: PeerConfig, store: Store, called_from: str, pause: tuple[float, float]):
@@ -44,11 +44,11 @@ class Sender(threading.Thread):
         self._stop_asked, self._news = threading.Event(), threading.Event()
 
     def wake(self) -> None:
-        """Say that there is something to send."""
+        """Tell the sender that there are new results."""
         self._news.set()
 
     def stop(self) -> None:
-        """Finish the object that is being sent, and end."""
+        """Ask the sender to stop after the current object."""
         self._stop_asked.set()
         self._news.set()
 
@@ -62,9 +62,9 @@ class Sender(threading.Thread):
                 pause = 0.0
             except UnreachableError as error:
                 pause = self._longer(pause, str(error))
-            except Exception as error:  # whatever happens, results go on waiting and are tried again
+            except Exception as error:  # results stay in the outbox and are retried
                 pause = self._longer(pause, f"sending failed with {type(error).__name__}")
-            # new results do not cut the pause of a peer that is away short
+            # new results do not shorten the pause of an unreachable peer
             (self._stop_asked if pause else self._news).wait(pause or 1.0)
 
     def _longer(self, pause: float, reason: str) -> float:
@@ -73,10 +73,10 @@ class Sender(threading.Thread):
         return pause
 
     def send_all(self) -> None:
-        """Send all that waits for the peer now.
+        """Send all results that currently wait for the peer.
 
         Raises:
-            UnreachableError: The peer is away; what it has confirmed is off the outbox.
+            UnreachableError: The peer cannot be reached; confirmed results have left the outbox.
         """
         for files in self.store.deliveries(self.peer.name):
             sent = _stow(self.peer, files) if self.peer.url else _store(self.peer, files, self.called_from)
@@ -85,26 +85,26 @@ class Sender(threading.Thread):
                     self.store.sent(file)
                     self.delivered += 1
                 else:
-                    LOG.error("%s refuses %s; it lies under failed", self.peer.name, file.stem)
+                    LOG.error("%s refuses %s, which was moved to failed/", self.peer.name, file.stem)
                     self.store.refuse(file)
                 if self._stop_asked.is_set():
                     return
 
 
 def _store(peer: PeerConfig, files: list[Path], called_from: str) -> Iterator[tuple[Path, bool]]:
-    """C-STORE files; yield each that the peer has answered for, and whether it took it."""
+    """C-STORE files; yield each file that the peer has answered for, and whether it was accepted."""
     from pydicom import dcmread
     from pynetdicom import AE
 
     entity = AE(ae_title=called_from)
-    # each dataset is read when it is sent: one in memory at a time
+    # datasets are read one at a time, when they are sent
     for storage in dict.fromkeys(_header(file).SOPClassUID for file in files):
         entity.add_requested_context(storage, ["1.2.840.10008.1.2.1", "1.2.840.10008.1.2"])
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = 30
     tls = (tls_context(peer.tls, ssl.Purpose.SERVER_AUTH), None) if peer.tls else None
     association = entity.associate(peer.host, peer.port, ae_title=peer.ae_title, tls_args=tls)
     if not association.is_established:
-        raise UnreachableError("refuses the association" if association.is_rejected else "cannot be reached")
+        raise UnreachableError("rejects the association" if association.is_rejected else "cannot be reached")
     try:
         for file in files:
             try:
@@ -118,7 +118,7 @@ def _store(peer: PeerConfig, files: list[Path], called_from: str) -> Iterator[tu
                 raise UnreachableError("broke off")
             if status == 0x0000 or 0xB000 <= status <= 0xBFFF:
                 yield file, True
-            elif status in _NEVER:
+            elif status in _REFUSED:
                 yield file, False
             else:
                 raise UnreachableError(f"answers with status 0x{status:04X}")
@@ -128,7 +128,7 @@ def _store(peer: PeerConfig, files: list[Path], called_from: str) -> Iterator[tu
 
 
 def _stow(peer: PeerConfig, files: list[Path]) -> Iterator[tuple[Path, bool]]:
-    """STOW-RS files; yield each that the peer has answered for, and whether it took it."""
+    """STOW-RS files; yield each file that the peer has answered for, and whether it was accepted."""
     from dicomweb_client import DICOMwebClient
     from pydicom import dcmread
     from requests import HTTPError, RequestException

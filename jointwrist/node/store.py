@@ -1,13 +1,13 @@
 """Durable folder of a node: what has arrived, what waits, what is to be sent; a kill neither loses nor repeats any.
 
-    films/KEY.dcm            a radiograph, written to disk before it was acknowledged
-    waiting/KEY              it is still to be predicted
-    done/KEY.json            what became of it
-    outbox/KEY/PEER/*.dcm    results that a peer has not confirmed yet; sent only once done/KEY.json is there
-    failed/KEY/PEER/*.dcm    results that a peer refuses
+    films/KEY.dcm            a radiograph, written to disk before it is acknowledged
+    waiting/KEY              present until the radiograph has been predicted
+    done/KEY.json            outcome
+    outbox/KEY/PEER/*.dcm    results that a peer has not confirmed yet; sent only once done/KEY.json exists
+    failed/KEY/PEER/*.dcm    results that a peer refused
 
-Whoever predicts a radiograph locks waiting/KEY, whoever sends results locks outbox/KEY/PEER/.lock; the operating system
-ends a lock with its process.
+A worker locks waiting/KEY, a sender outbox/KEY/PEER/.lock; the operating system releases the locks of a process that
+ends.
 
 KEY is a digest of the SOP instance UID. Several nodes may share the folder, also over a network file system with POSIX
 locks and hard links.
@@ -31,26 +31,26 @@ from filelock import FileLock, Timeout
 from jointwrist.files import write_text
 
 _FOLDERS = ("arriving", "films", "waiting", "done", "outbox", "failed", "attempts")
-#: Seconds after which a file that is still arriving was left by a node that is gone.
+#: Seconds after which an unfinished file is taken to be left over from a killed node.
 _ABANDONED = 3600.0
 
 
 class FullError(Exception):
-    """The queue takes no further radiograph for now."""
+    """The queue is full."""
 
 
 def key_of(sop_instance_uid: str) -> str:
-    """Return the name that a radiograph has in the folder; nothing of the UID can be read from it."""
+    """Return the name of a radiograph in the folder, a digest that does not reveal the UID."""
     return sha256(sop_instance_uid.encode()).hexdigest()[:32]
 
 
 class Store:
-    """Radiographs and results on disk.
+    """Queue of radiographs and results on disk.
 
     Args:
-        folder: Made if it is missing.
-        limit: Radiographs that may wait.
-        keep: Keep radiographs after they were predicted.
+        folder: Created if missing.
+        limit: Largest number of waiting radiographs.
+        keep: Keep radiographs after prediction.
     """
 
     def __init__(self, folder: str | Path, limit: int = 10_000, keep: bool = False):
@@ -60,7 +60,7 @@ class Store:
         self._clean()
 
     def _clean(self) -> None:
-        """Remove what a killed node left half done, and let every radiograph wait that has no record."""
+        """Remove unfinished files of a killed node, and queue every radiograph without a record."""
         for path in (self.folder / "arriving").iterdir():
             if time.time() - path.stat().st_mtime > _ABANDONED:
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
@@ -69,14 +69,14 @@ class Store:
                 (self.folder / "waiting" / radiograph.stem).touch()
 
     def receive(self, sop_instance_uid: str, content: bytes) -> bool:
-        """Keep a radiograph; when this returns, it is on the disk.
+        """Write a radiograph to disk; when this returns, it is durable.
 
         Returns:
-            Whether it is new. One that came before is left as it was.
+            Whether it is new. An existing one is left unchanged.
 
         Raises:
-            FullError: Too many wait.
-            OSError: The disk takes no more.
+            FullError: The queue is full.
+            OSError: The disk is full or fails.
         """
         key = key_of(sop_instance_uid)
         radiograph = self.folder / "films" / f"{key}.dcm"
@@ -103,30 +103,30 @@ class Store:
         return True
 
     def waiting(self) -> int:
-        """Count the radiographs that are still to be predicted."""
+        """Return the number of radiographs that wait for prediction."""
         return sum(1 for _ in os.scandir(self.folder / "waiting"))
 
     def unsent(self) -> tuple[int, float]:
-        """Count the results that peers have not confirmed, and say how many seconds the oldest waits."""
+        """Return the number of unconfirmed results and the age of the oldest in seconds."""
         files = [path for path in (self.folder / "outbox").glob("*/*/*.dcm")]
         times = [path.stat().st_mtime for path in files if path.exists()]
         return len(files), time.time() - min(times) if times else 0.0
 
     def refused(self) -> int:
-        """Count the results that peers refuse."""
+        """Return the number of results that peers refused."""
         return sum(1 for _ in (self.folder / "failed").glob("*/*/*.dcm"))
 
     def record(self, key: str) -> dict[str, Any] | None:
-        """Return what became of a radiograph, or None as long as nothing has."""
+        """Return the outcome of a radiograph, or None before there is one."""
         path = self.folder / "done" / f"{key}.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
     @contextmanager
     def next_radiograph(self) -> Iterator[tuple[str, Path] | None]:
-        """Yield key and file of a radiograph that no other worker has; None without one.
+        """Lock the next radiograph and yield its key and file; yield None if there is none.
 
-        The one that arrived first comes first; those that were tried before come last, so that one that ends the
-        process keeps nothing waiting.
+        The oldest comes first. Radiographs with earlier attempts come last, so that one that ends the process does not
+        hold up the others.
         """
         tried = {entry.name for entry in os.scandir(self.folder / "attempts")}
         waiting = os.scandir(self.folder / "waiting")
@@ -143,19 +143,19 @@ class Store:
         yield None
 
     def attempt(self, key: str) -> int:
-        """Count a try of a radiograph and return how many there have been, those that ended the process among them."""
+        """Record an attempt at a radiograph and return their number, including those that ended the process."""
         path = self.folder / "attempts" / key
         number = int(path.read_text()) + 1 if path.is_file() else 1
         write_text(path, str(number))
         return number
 
     def finish(self, key: str, record: dict[str, Any], results: dict[str, list[tuple[str, Any]]]) -> None:
-        """Put the results of a radiograph into the outbox and record what became of it.
+        """Put the results of a radiograph into the outbox and record the outcome.
 
         Args:
             key: Of the radiograph.
             record: JSON values without patient data.
-            results: By peer, file names and DICOM datasets.
+            results: File names and DICOM datasets by peer.
         """
         outbox, draft = self.folder / "outbox" / key, self.folder / "arriving" / f"{key}-{secrets.token_hex(8)}"
         if any(results.values()):
@@ -180,7 +180,7 @@ class Store:
         (self.folder / "waiting" / key).unlink(missing_ok=True)
 
     def deliveries(self, peer: str) -> Iterator[list[Path]]:
-        """Yield the results for a peer that no other sender has, one radiograph's at a time."""
+        """Lock and yield the results for a peer, one radiograph at a time."""
         for folder in sorted((self.folder / "outbox").glob(f"*/{peer}")):
             if not self.record(folder.parent.name):
                 continue
@@ -195,11 +195,11 @@ class Store:
                     _remove_empty(folder, folder.parent)
 
     def sent(self, file: Path) -> None:
-        """Take a result off the outbox."""
+        """Remove a confirmed result from the outbox."""
         file.unlink(missing_ok=True)
 
     def refuse(self, file: Path) -> None:
-        """Put a result aside that a peer refuses."""
+        """Move a result that a peer refused to `failed`."""
         place = self.folder / "failed" / file.parent.parent.name / file.parent.name
         place.mkdir(parents=True, exist_ok=True)
         file.rename(place / file.name)
@@ -207,7 +207,7 @@ class Store:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[bool]:
-    """Yield whether a file could be locked at once."""
+    """Try to lock a file without waiting; yield whether that succeeded."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
@@ -236,7 +236,7 @@ def _age(entry: os.DirEntry) -> float:
 
 
 def _sync(folder: Path) -> None:
-    """Have the system write a folder's entries to the disk."""
+    """Flush the entries of a folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

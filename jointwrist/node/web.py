@@ -1,4 +1,4 @@
-"""HTTP of a node: radiographs by STOW-RS, health, and counters in the text format of Prometheus."""
+"""The HTTP server of a node: STOW-RS, health, and counters in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from jointwrist.node.config import HttpConfig
 from jointwrist.node.store import FullError, Store
 
 LOG = logging.getLogger("jointwrist.node")
-#: Requests that are received at once, and seconds that a silent one is waited for.
-UPLOADS, PATIENCE = 4, 60.0
+#: Largest number of simultaneous uploads, and seconds without traffic after which a request is ended.
+UPLOADS, TIMEOUT = 4, 60.0
 #: Failure reasons of STOW-RS (PS3.18, table 10.5.3-2).
 OUT_OF_RESOURCES, NOT_UNDERSTOOD, NOT_SUPPORTED = 0xA700, 0xC000, 0x0122
 
 
 class WebServer(ThreadingHTTPServer):
-    """Answers HTTP requests.
+    """An HTTP server with a thread per request.
 
     Args:
         config: Address.
-        store: Where radiographs go.
-        object_bytes: Largest object.
-        figures: Gives the counters of now.
+        store: Queue that radiographs are put into.
+        object_bytes: Largest object in bytes.
+        counters: Returns the current counters.
 
     Raises:
         OSError: The address cannot be listened on.
@@ -42,15 +42,17 @@ class WebServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, config: HttpConfig, store: Store, object_bytes: int, figures: Callable[[], Mapping[str, float]]):
-        self.store, self.object_bytes, self.figures = store, object_bytes, figures
+    def __init__(
+        self, config: HttpConfig, store: Store, object_bytes: int, counters: Callable[[], Mapping[str, float]]
+    ):
+        self.store, self.object_bytes, self.counters = store, object_bytes, counters
         self.uploads = threading.BoundedSemaphore(UPLOADS)
         self.address_family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
         super().__init__((config.host, config.port), _Handler)
 
 
 class RefusedError(Exception):
-    """A request that gets an error for an answer."""
+    """A request that is answered with an HTTP error."""
 
     def __init__(self, status: HTTPStatus, message: str):
         super().__init__(message)
@@ -60,28 +62,28 @@ class RefusedError(Exception):
 class _Handler(BaseHTTPRequestHandler):
     server: WebServer
     protocol_version = "HTTP/1.1"
-    timeout = PATIENCE
+    timeout = TIMEOUT
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path.rstrip("/")
-        figures = self.server.figures()
+        counters = self.server.counters()
         if path == "/health":
-            self._answer(HTTPStatus.OK, "application/json", json.dumps({"status": "ok", **figures}))
+            self._answer(HTTPStatus.OK, "application/json", json.dumps({"status": "ok", **counters}))
         elif path == "/metrics":
-            lines = (f"jointwrist_node_{name} {value:g}\n" for name, value in figures.items())
+            lines = (f"jointwrist_node_{name} {value:g}\n" for name, value in counters.items())
             self._answer(HTTPStatus.OK, "text/plain; version=0.0.4", "".join(lines))
         else:
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain", "there are /health, /metrics and POST /studies\n")
+            self._answer(HTTPStatus.NOT_FOUND, "text/plain", "this server has /health, /metrics and POST /studies\n")
 
     def do_POST(self) -> None:
         try:
             study = self._study()
             if not self.server.uploads.acquire(blocking=False):
-                raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, f"{UPLOADS} uploads at once; try again")
+                raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, f"{UPLOADS} uploads are in progress; try again")
             try:
                 stored, failed = self._store(study)
             except TimeoutError:
-                raise RefusedError(HTTPStatus.REQUEST_TIMEOUT, "the request was cut short") from None
+                raise RefusedError(HTTPStatus.REQUEST_TIMEOUT, "the request is incomplete") from None
             finally:
                 self.server.uploads.release()
         except RefusedError as refused:
@@ -97,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, "application/dicom+json", json.dumps(answer))
 
     def _study(self) -> str | None:
-        """Return the study that the address names, if it does."""
+        """Return the study UID in the path, or None if there is none."""
         parts = urlsplit(self.path).path.strip("/").split("/")
         if parts[0] == "dicom-web":
             parts = parts[1:]
@@ -106,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         return parts[1] if len(parts) == 2 else None
 
     def _store(self, study: str | None) -> tuple[list[dict], list[dict]]:
-        """Receive the parts of a request into a file and store each; memory holds one object at a time."""
+        """Write a request to a temporary file and store its parts; one object at a time is in memory."""
         kind = Message()
         kind["Content-Type"] = self.headers.get("Content-Type", "")
         boundary = kind.get_param("boundary")
@@ -127,17 +129,17 @@ class _Handler(BaseHTTPRequestHandler):
                 else:
                     failed.append({**reference, "00081197": {"vr": "US", "Value": [reason]}})
         if not stored and not failed:
-            raise RefusedError(HTTPStatus.BAD_REQUEST, "the request holds no radiograph, or was cut short")
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "the request contains no complete DICOM part")
         return stored, failed
 
     def _body(self, most: int) -> Iterator[bytes]:
-        """Yield the body of a request, whose length is stated or that comes in chunks (RFC 9112, 6 and 7.1)."""
+        """Yield the body of a request, with Content-Length or chunked (RFC 9112, 6 and 7.1)."""
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             received = 0
             while size := self._chunk_size():
                 received += size
                 if received > most:
-                    raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "send fewer radiographs at once")
+                    raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too large; send fewer radiographs at once")
                 yield from self._read(size)
                 self._line()
             while self._line():  # trailer fields
@@ -145,16 +147,16 @@ class _Handler(BaseHTTPRequestHandler):
             return
         length = self.headers.get("Content-Length", "")
         if not length.isdigit():
-            raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "the request states no length")
+            raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "the request has no Content-Length")
         if int(length) > most:
-            raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "send fewer radiographs at once")
+            raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too large; send fewer radiographs at once")
         yield from self._read(int(length))
 
     def _chunk_size(self) -> int:
         try:
             return int(self._line().partition(b";")[0], 16)
         except ValueError:
-            raise RefusedError(HTTPStatus.BAD_REQUEST, "the request was cut short") from None
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "the request is incomplete") from None
 
     def _line(self) -> bytes:
         return self.rfile.readline(1 << 16).strip()
@@ -163,18 +165,18 @@ class _Handler(BaseHTTPRequestHandler):
         while length:
             chunk = self.rfile.read(min(length, 1 << 20))
             if not chunk:
-                raise RefusedError(HTTPStatus.BAD_REQUEST, "the request was cut short")
+                raise RefusedError(HTTPStatus.BAD_REQUEST, "the request is incomplete")
             yield chunk
             length -= len(chunk)
 
     def _store_one(self, content: bytes, study: str | None) -> tuple[dict[str, Any], int | None]:
-        """Store one object; return its reference, and the reason if it was not."""
+        """Store one object; return its reference, and the failure reason or None."""
         from pydicom import dcmread
 
         try:
             header = dcmread(BytesIO(content), stop_before_pixels=True)
             storage, uid = header.SOPClassUID, str(header.SOPInstanceUID)
-        except Exception:  # whatever pydicom makes of a stranger's bytes
+        except Exception:  # pydicom raises many kinds on malformed data
             return {}, NOT_UNDERSTOOD
         reference = {
             "00081150": {"vr": "UI", "Value": [str(storage)]},
@@ -190,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
             new = self.server.store.receive(uid, content)
         except (FullError, OSError):
             return reference, OUT_OF_RESOURCES
-        LOG.info("received a radiograph%s", "" if new else " that was here before")
+        LOG.info("radiograph received%s", "" if new else " (duplicate)")
         return reference, None
 
     def _answer(self, status: HTTPStatus, kind: str, text: str) -> None:
@@ -204,11 +206,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Keep quiet: addresses may hold the UIDs of studies."""
+        """Log no requests: paths may contain study UIDs."""
 
 
 def _parts(file: Any, boundary: bytes) -> Iterator[bytes]:
-    """Yield the contents of the parts of a multipart message (RFC 2046, 5.1.1) that are DICOM."""
+    """Yield the bodies of the DICOM parts of a multipart message (RFC 2046, 5.1.1)."""
     file.seek(0, 2)
     if file.tell() == 0:
         return

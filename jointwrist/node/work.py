@@ -24,12 +24,12 @@ LOG = logging.getLogger("jointwrist.node")
 
 
 class Worker:
-    """Predicts radiographs one after the other.
+    """Predicts queued radiographs one at a time and puts their results into the outbox.
 
     Args:
-        config: Peers and what each of them gets.
-        store: Where radiographs wait and results go.
-        predictor: Network.
+        config: Peers and the kinds of results for each.
+        store: Queue and outbox.
+        predictor: Predictor of the shipped or configured weights.
     """
 
     def __init__(self, config: NodeConfig, store: Store, predictor: Predictor):
@@ -37,10 +37,10 @@ class Worker:
         self.counts = {"predicted": 0, "noted": 0, "failed": 0}
 
     def step(self) -> bool:
-        """Work on the next radiograph; return whether there was one.
+        """Predict the next radiograph; return whether there was one.
 
         Raises:
-            StorageError: The disk takes no more; the radiograph waits on.
+            StorageError: The disk is full or fails; the radiograph stays in the queue.
         """
         with self.store.next_radiograph() as radiograph:
             if radiograph is None:
@@ -58,18 +58,18 @@ class Worker:
         return True
 
     def _predict(self, key: str, path: Path) -> tuple[dict[str, Any], dict[str, list[tuple[str, Dataset]]]]:
-        """Return what becomes of a radiograph, and its results by peer; what is no hand is noted."""
+        """Return the record of a radiograph and its results by peer; a file without a hand is recorded as `noted`."""
         attempt = self.store.attempt(key)
         if attempt > self.config.attempts:
-            return {"status": "failed", "reason": f"{attempt - 1} tries ended without a result"}, {}
+            return {"status": "failed", "reason": f"{attempt - 1} attempts ended without a result"}, {}
         while True:
             try:
                 ((_, wrists),) = self.predictor.stream([path], names=["radiograph"])
                 return {"status": "predicted", "wrists": len(wrists)}, self._results(wrists)
             except DataError as error:
                 return {"status": "noted", "reason": str(error)}, {}
-            except Exception as error:  # a fault of ours must not stop the radiographs behind it
-                LOG.exception("%s: try %d failed", key[:8], attempt)
+            except Exception as error:  # an unexpected error must not stop the queue
+                LOG.exception("%s: attempt %d failed", key[:8], attempt)
                 attempt = self.store.attempt(key)
                 if attempt > self.config.attempts:
                     return {"status": "failed", "reason": type(error).__name__}, {}

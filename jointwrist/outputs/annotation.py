@@ -1,4 +1,4 @@
-"""Predictions as annotations that a person corrects."""
+"""Predictions as annotations for manual correction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def drawn_result(result: WristResult, stem: str, deidentify: bool = False) -> Dr
     Args:
         result: Prediction.
         stem: Name of the files without ending.
-        deidentify: Write the pixels alone, without what else the file of the radiograph says.
+        deidentify: Write the pixels only, not a copy of the file with its metadata.
     """
     radiograph = result.radiograph
     copied = radiograph.source is not None and radiograph.header is None and not deidentify

@@ -1,4 +1,4 @@
-"""The DICOM objects that a prediction can be written as, by the names that commands and configurations use."""
+"""DICOM objects of a prediction, by the names used on the command line and in configurations."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 SERIES_NUMBER = 7603
 #: Points of one polyline: GraphicData of an explicit transfer syntax holds 64 KiB of 4-byte coordinates.
 MAX_POINTS = 8000
-#: Modules of the source that decide its grey scale; without them a viewer would show the radiograph in another one.
+#: Attributes that define the grey scale of the source; without them viewers would show a different one.
 _MODALITY = ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept", "RescaleType")
 _WINDOW = ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
 
@@ -41,7 +41,7 @@ def build_pr(result: WristResult, deidentify: bool = False) -> GrayscaleSoftcopy
     """Make a presentation state (GSPS) that draws a prediction on the radiograph.
 
     Each bone found has a graphic layer in its colour with the outline of its mask and its name; each scored joint
-    surface has its box, score and probability in a layer for eroded or for healthy surfaces. Outlines run half-way
+    surface has its box, score and probability in a layer for eroded or for healthy surfaces. Outlines run halfway
     between the pixels of the mask and their neighbours, in pixels from the upper left corner of the image (PS3.3
     C.10.5). The grey scale is that of the source; MONOCHROME1 stays so by an inverse presentation look-up table.
 
@@ -127,7 +127,7 @@ def _polyline(points: np.ndarray) -> GraphicObject:
 
 
 def _parts(points: np.ndarray) -> Iterator[np.ndarray]:
-    """Cut a line into parts that one graphic object can hold; each begins where the one before ends."""
+    """Split a line into parts that fit into a graphic object; each begins where the previous one ends."""
     for start in range(0, len(points) - 1, MAX_POINTS - 1):
         yield points[start : start + MAX_POINTS]
 
@@ -139,7 +139,7 @@ def _box(result: WristResult, joint: int) -> np.ndarray:
 
 
 def _inside(mask: np.ndarray) -> tuple[float, float]:
-    """Return the x and y of a pixel deep inside a mask, counted from the corner of the image."""
+    """Return x and y of the pixel farthest from the outline of a mask, from the upper left corner of the image."""
     from scipy.ndimage import distance_transform_edt
 
     window = bounding_box(mask)
@@ -167,7 +167,7 @@ def _notice() -> TextObject:
 
 
 def _keep_grey_scale(state: Dataset, header: Dataset) -> None:
-    """Give the state the look-up tables or windows of the source."""
+    """Copy the look-up tables or windows of the source image."""
     from pydicom import Dataset
 
     for name in _MODALITY:
@@ -187,7 +187,7 @@ def _keep_grey_scale(state: Dataset, header: Dataset) -> None:
 
 
 def _sixteen_bits(item: Dataset, header: Dataset) -> Dataset:
-    """Return a VOI LUT with entries of 16 bits: images may have 10 to 16, presentation states 8 or 16 (C.11.8)."""
+    """Return a VOI LUT with 16-bit entries: images may have 10 to 16 bits, presentation states 8 or 16 (C.11.8)."""
     from pydicom import Dataset
 
     signed = header.get("PixelRepresentation") == 1 or float(header.get("RescaleIntercept") or 0) < 0

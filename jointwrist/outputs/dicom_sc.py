@@ -1,4 +1,4 @@
-"""The overlay of a prediction as a DICOM secondary capture: a colour picture that every viewer shows."""
+"""The overlay of a prediction as a DICOM secondary capture, a colour image that every viewer shows."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SERIES_NUMBER = 7604
 def build_sc(result: WristResult, deidentify: bool = False) -> SCImage:
     """Make a secondary capture of the overlay with its legend.
 
-    It is a picture of the result and no image to measure on: it states no pixel spacing, says that annotations are
-    burned in, and names the radiograph that it was made from.
+    The image is not meant for measurements: it has no pixel spacing, is marked as having burned-in annotations, and
+    references the source radiograph.
 
     Args:
         result: Prediction of a DICOM radiograph.

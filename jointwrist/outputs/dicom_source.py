@@ -1,4 +1,4 @@
-"""What DICOM results share: coded terms, and what they take from the radiograph that they belong to."""
+"""Common parts of DICOM results: coded terms and attributes taken from the source radiograph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from jointwrist.data.radiograph import Radiograph
 
-#: Designator of the codes that no public scheme has; DICOM keeps names that begin with 99 for such schemes.
+#: Designator of codes that no public scheme has; DICOM reserves names beginning with 99 for private schemes.
 PRIVATE_SCHEME = "99JOINTWRIST"
 MANUFACTURER = "jointwrist"
 
@@ -59,14 +59,14 @@ def code(scheme: str, value: str, meaning: str) -> Code:
 
 
 def laterality(radiograph: Radiograph) -> Code | None:
-    """Return the coded side of a radiograph, or None where nobody said it."""
+    """Return the coded laterality of a radiograph, or None if it is unknown."""
     from pydicom.sr.codedict import codes
 
     return {"L": codes.SCT.Left, "R": codes.SCT.Right, None: None}[radiograph.side]
 
 
 def source_dataset(radiograph: Radiograph, deidentify: bool) -> Dataset:
-    """Return the part of a radiograph's header that a result must repeat.
+    """Return the attributes of a radiograph that its results repeat.
 
     This is the reference to the image, whether it was ever compressed with loss, the radiograph's pixel spacing, which
     may be that at the detector, and the attributes of patient and study without which the result is not filed with it
@@ -121,14 +121,14 @@ def source_dataset(radiograph: Radiograph, deidentify: bool) -> Dataset:
 
 
 def orientation(header: Dataset) -> list[str] | str:
-    """Return the directions of rows and columns that a header states, or an empty text where they are none."""
+    """Return PatientOrientation of a header, or an empty string if it is missing or invalid."""
     directions = header.get("PatientOrientation") or ()
     valid = len(directions) == 2 and all(re.fullmatch("[ARLPHF]{1,3}", str(direction)) for direction in directions)
     return [str(direction) for direction in directions] if valid else ""
 
 
 def mark_deidentified(dataset: Dataset) -> None:
-    """Say in a result that patient and study are left out of it."""
+    """Mark a result as de-identified."""
     dataset.PatientIdentityRemoved = "YES"
     dataset.DeidentificationMethod = "patient and study attributes left empty; UIDs replaced"
 
@@ -142,11 +142,11 @@ def save_dataset(dataset: Dataset, path: str | Path) -> Path:
 
 
 def new_instance(series_number: int, series_description: str) -> dict[str, Any]:
-    """Return the keyword arguments that give a highdicom object its UIDs, its series and this software's name.
+    """Return the keyword arguments of a new highdicom object: UIDs, series and equipment.
 
     Args:
         series_number: Number of the series.
-        series_description: What the series holds, in a few words.
+        series_description: Content of the series in a few words.
     """
     import highdicom as hd
 
@@ -167,7 +167,7 @@ def new_instance(series_number: int, series_description: str) -> dict[str, Any]:
 
 
 def _text(header: Dataset, name: str) -> str:
-    """Return an element's text; empty where the header has none, or one that its value representation forbids."""
+    """Return the text of an element; empty if it is missing or violates its value representation."""
     from pydicom.config import RAISE
     from pydicom.datadict import dictionary_VR
     from pydicom.multival import MultiValue

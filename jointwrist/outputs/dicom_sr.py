@@ -46,9 +46,9 @@ def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
 
     Each of the six joint surfaces is a measurement group with its bone and side as the finding site; the probability
     of erosion (0 to 1); erosion as present or absent at the model's threshold; the score level; and the joint box as a
-    region of the source image. The probability names the box once more as what it was inferred from, which Cornerstone
-    (OHIF) needs to make a rectangle of it. A surface without a score is said to be not assessed. The report is complete
-    but unverified.
+    region of the source image. The probability repeats the box as the region it was inferred from, which Cornerstone
+    (OHIF) needs to create a rectangle. A surface without a score is reported as not assessed. The report is
+    complete but unverified.
 
     Args:
         result: Prediction of a DICOM radiograph by a joint network.
@@ -81,7 +81,7 @@ def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
 
 
 def _separate(item: Dataset) -> None:
-    """Make every item a line of its own: of items in continuous text, programs show the value without its name."""
+    """Set ContinuityOfContent to SEPARATE: viewers show continuous items without their names."""
     if "ContinuityOfContent" in item:
         item.ContinuityOfContent = "SEPARATE"
     for child in item.get("ContentSequence", ()):

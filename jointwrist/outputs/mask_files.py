@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class MaskFile(NamedTuple):
-    """A file that masks can be written to.
+    """A file format for masks.
 
     Attributes:
-        ending: What follows the name of the result.
-        package: What must be installed, by the name under which Python imports it.
-        save: Writes the masks of a result to a path.
+        ending: Suffix of the file name.
+        package: Module that must be importable.
+        save: Function that writes the masks of a result to a path.
     """
 
     ending: str
@@ -29,7 +29,7 @@ class MaskFile(NamedTuple):
 
 
 def save_seg_nrrd(result: WristResult, path: Path) -> None:
-    """Write the bones found as a 3D Slicer segmentation, a layer each, with names, colours and pixel spacing."""
+    """Write the bones found as a 3D Slicer segmentation, one layer each, with names, colours and pixel spacing."""
     seg_nrrd.write(path, layers_of(pack_masks(result.masks)), result.masks.shape[1:], _pixel_size(result))
 
 
@@ -39,11 +39,11 @@ def save_nifti(result: WristResult, path: Path) -> None:
 
 
 def _pixel_size(result: WristResult) -> tuple[float, float]:
-    """Return height and width of a pixel in mm; where they are unknown, the width counts as 1."""
+    """Return height and width of a pixel in mm; if they are unknown, the width is 1."""
     return result.radiograph.pixel_mm or (result.radiograph.aspect, 1.0)
 
 
-#: By the names that `jointwrist predict --also` takes.
+#: Formats by the names of `jointwrist predict --also`.
 MASK_FILES = {
     "nrrd": MaskFile("_masks.seg.nrrd", "nrrd", save_seg_nrrd),
     "nifti": MaskFile("_masks.nii.gz", "nibabel", save_nifti),

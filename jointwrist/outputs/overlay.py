@@ -1,4 +1,4 @@
-"""The picture of a prediction: bones in colour on the radiograph, joint boxes, and a legend beside it."""
+"""The overlay of a prediction: bones in colour on the radiograph, joint boxes and a legend."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def paint_masks(
 
 
 def _soft_mask(mask: np.ndarray, size: tuple[int, int], smoothing: float, line_width: float):
-    """Antialiased inside and contour of a mask at the picture's size, within the window that holds them."""
+    """Return the antialiased interior and contour of a mask at the size of the picture, and the window they fill."""
     enlarged = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR))
     rows, columns = np.flatnonzero(enlarged.any(1)), np.flatnonzero(enlarged.any(0))
     if len(rows) == 0 or len(columns) == 0:
@@ -95,7 +95,7 @@ def _soft_mask(mask: np.ndarray, size: tuple[int, int], smoothing: float, line_w
 
 
 def _draw_boxes(picture: Image.Image, result: WristResult) -> None:
-    """Mark the corners of each joint box and number it; drawn at twice the size for smooth edges."""
+    """Draw the corners and the number of each joint box, at twice the size for smooth edges."""
     layer = Image.new("RGBA", (picture.width * 2, picture.height * 2))
     draw = ImageDraw.Draw(layer)
     font = ImageFont.load_default(26)
@@ -117,7 +117,7 @@ def _draw_boxes(picture: Image.Image, result: WristResult) -> None:
 
 
 def _with_spread(result: WristResult, joint: int) -> str:
-    """Probability, with its standard deviation over views where there is one."""
+    """Return the probability, with its standard deviation over augmented views if available."""
     text = f"{result.probabilities[joint]:.2f}"
     if result.uncertainty is None or np.isnan(result.uncertainty.probability_sd[joint]):
         return text
@@ -185,7 +185,7 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
 
 
 def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """Shorten a text in its middle until it fits."""
+    """Shorten a text in the middle until it fits."""
     if font.getlength(text) <= width:
         return text
     for kept in range(len(text) - 1, 1, -1):

@@ -1,4 +1,4 @@
-"""Many predictions on one picture, to judge a network at a glance."""
+"""A contact sheet of many predictions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jointwrist.outputs.overlay import BACKGROUND, TEXT, paint_masks, shown_size
 
 
 def draw_tile(result: WristResult, side: int) -> Image.Image:
-    """Draw radiograph and bones of a prediction in the middle of a square of `side` pixels, with the image's name."""
+    """Draw radiograph, bones and name of a prediction, centred in a square of `side` pixels."""
     size = shown_size(result.radiograph, side)
     radiograph = paint_masks(result.radiograph.pixels, result.masks, size, line_width=1.4)
     tile = Image.new("RGB", (side, side), BACKGROUND)
@@ -31,10 +31,10 @@ def draw_tile(result: WristResult, side: int) -> Image.Image:
 
 
 def draw_sheet(tiles: Sequence[Image.Image], columns: int = 4) -> Image.Image:
-    """Lay square tiles of one size side by side, row by row.
+    """Arrange square tiles of equal size in rows.
 
     Raises:
-        ValueError: There are none.
+        ValueError: There are no tiles.
     """
     if not tiles:
         raise ValueError("a sheet needs at least one tile")
@@ -47,10 +47,10 @@ def draw_sheet(tiles: Sequence[Image.Image], columns: int = 4) -> Image.Image:
 
 
 def picture_format(path: Path) -> str:
-    """Return the format that the ending of a picture names.
+    """Return the image format of a file name by its suffix.
 
     Raises:
-        DataError: It names neither PNG nor JPEG.
+        DataError: The suffix is neither that of PNG nor of JPEG.
     """
     try:
         return {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}[path.suffix.lower()]
@@ -59,7 +59,7 @@ def picture_format(path: Path) -> str:
 
 
 def save_sheet(tiles: Sequence[Image.Image], path: Path) -> None:
-    """Write the sheet as PNG or, an eighth of the size, as JPEG; the ending of the path says which."""
+    """Write the sheet as PNG or JPEG (about an eighth of the size), by the suffix of the path."""
     kind = picture_format(path)
     with atomic(path) as temporary:
         draw_sheet(tiles).save(temporary, format=kind, **({"quality": 88} if kind == "JPEG" else {}))
