@@ -15,7 +15,6 @@ from node_peers import discs, free_port, radiograph, running, wait_for
 from orthanc import Orthanc
 from PIL import Image
 
-from jointwrist.data.load import load_radiograph
 from jointwrist.inference.predictor import Predictor
 from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig, PeerConfig
 from jointwrist.outputs.dicom_objects import BUILDERS
@@ -72,7 +71,7 @@ def test_deidentified_results_lie_beside_the_identified_study(orthanc, tmp_path)
     storescu = programs.need("storescu", "dcmtk")
     source = radiograph(size=128)
     path = save(source, tmp_path / "radiograph.dcm")
-    (result,) = discs().predict([load_radiograph(path)])
+    result = discs()(path).single()
     files = [save_dataset(build(result, True), tmp_path / f"{kind}.dcm") for kind, build in BUILDERS.items()]
     to = ["-aec", "ORTHANC", "127.0.0.1", str(orthanc.dicom)]
     subprocess.run([storescu, "-R", *to, path, *files], check=True, timeout=60)

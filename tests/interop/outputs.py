@@ -12,6 +12,7 @@ from dicom_results import BOXES, write_radiograph
 from jointwrist.anatomy import BONE_NAMES, NOT_SCORED
 from jointwrist.data.export_dataset import Export
 from jointwrist.data.load import load_radiograph
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.result import WristResult
 from jointwrist.outputs.annotation import drawn_result
 from jointwrist.outputs.dicom_objects import BUILDERS
@@ -51,7 +52,7 @@ def write_outputs(folder: Path) -> None:
 def predicted(path: Path, masks: np.ndarray) -> WristResult:
     """A prediction with these masks, erosion in two joint surfaces, and one that was not scored."""
     return WristResult(
-        radiograph=load_radiograph(path),
+        placement=Placement(load_radiograph(path)),
         masks=masks,
         probabilities=np.array([0.75, 0.125, 0.25, 0.5, 0.0625, np.nan], np.float32),
         scores=np.array([3, 0, 0, 1, 0, NOT_SCORED]),
