@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import socket
+import threading
 import urllib.error
 import urllib.request
 from dataclasses import replace
@@ -252,6 +254,28 @@ def test_what_a_killed_node_left_half_done_is_taken_up(tmp_path):
     ((sent,),) = store.deliveries("archive")
     assert sent.name == "seg1.dcm" and store.waiting() == 0
     assert not store.receive("1.2.3", b"x"), "it has a record"
+
+
+def test_counters_can_be_read_while_results_come_and_go(tmp_path):
+    store, stop = Store(tmp_path), threading.Event()
+
+    def come_and_go():
+        number = 0
+        while not stop.is_set():
+            folder = tmp_path / "outbox" / str(number % 7) / "peer"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "seg1.dcm").touch()
+            shutil.rmtree(folder.parent)
+            number += 1
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        counts = {store.unsent()[0] for _ in range(3000)}
+    finally:
+        stop.set()
+        thread.join()
+    assert counts <= {0, 1}
 
 
 YAML = """

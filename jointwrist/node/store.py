@@ -108,13 +108,12 @@ class Store:
 
     def unsent(self) -> tuple[int, float]:
         """Return the number of unconfirmed results and the age of the oldest in seconds."""
-        files = [path for path in (self.folder / "outbox").glob("*/*/*.dcm")]
-        times = [path.stat().st_mtime for path in files if path.exists()]
-        return len(files), time.time() - min(times) if times else 0.0
+        times = list(_times(self.folder / "outbox"))
+        return len(times), time.time() - min(times) if times else 0.0
 
     def refused(self) -> int:
         """Return the number of results that peers refused."""
-        return sum(1 for _ in (self.folder / "failed").glob("*/*/*.dcm"))
+        return sum(1 for _ in _times(self.folder / "failed"))
 
     def record(self, key: str) -> dict[str, Any] | None:
         """Return the outcome of a radiograph, or None before there is one."""
@@ -226,6 +225,17 @@ def _remove_empty(*folders: Path) -> None:
             folder.rmdir()
         except OSError:  # not empty yet, or gone
             return
+
+
+def _times(folder: Path) -> Iterator[float]:
+    """Yield when each result below a folder was written; what a sender removes meanwhile is left out."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.endswith(".dcm"):
+                try:
+                    yield os.stat(os.path.join(place, name)).st_mtime
+                except FileNotFoundError:
+                    continue
 
 
 def _age(entry: os.DirEntry) -> float:
