@@ -1,4 +1,4 @@
-"""Damaged and hostile files: each is read, or refused by an error that names it; nothing in it is run."""
+"""Damaged and hostile files: each is read, or refused by an error that names it; no code in it is run."""
 
 from __future__ import annotations
 

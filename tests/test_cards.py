@@ -35,7 +35,7 @@ def test_the_card_of_the_shipped_weights_is_the_hubs_and_its_figures_are_those_o
     table = section(text, "Figures")
     assert len(data.eval_results) == 5
     assert all(str(result.metric_value) in table for result in data.eval_results)
-    assert "not one real radiograph" in data.eval_results[0].dataset_name
+    assert "no real radiographs" in data.eval_results[0].dataset_name
 
 
 def test_training_data_are_counted_and_the_chosen_epoch_is_the_one_of_the_smallest_figure(dataset):

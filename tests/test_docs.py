@@ -75,7 +75,7 @@ def section(page, heading):
 
 
 def test_rows_and_jobs_have_the_columns_that_the_page_describes():
-    rows, jobs = section("reference/files.md", "Rows"), section("reference/files.md", "`job.json`")
+    rows, jobs = section("reference/files.md", "Per-case results"), section("reference/files.md", "`job.json`")
     for path in (DOCS / "demo" / "jobs").glob("*/*"):
         if path.suffix == ".csv":
             assert set(path.read_text(encoding="utf-8").partition("\n")[0].split(",")) <= rows, path

@@ -1,4 +1,4 @@
-"""Faults of machine and files: a full disk, a lost worker, an image that turns unreadable, two runs at one job."""
+"""Faults of machine and files: a full disk, a lost worker, an image that becomes unreadable, two runs of one job."""
 
 from __future__ import annotations
 

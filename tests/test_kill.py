@@ -1,4 +1,4 @@
-"""Runs that are killed or told to stop: nothing finished is lost, and the rows are those of an unbroken run."""
+"""Runs that are killed or told to stop: no finished work is lost, and the results equal an uninterrupted run's."""
 
 from __future__ import annotations
 

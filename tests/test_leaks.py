@@ -1,4 +1,4 @@
-"""Patients in two splits are refused; a model tested on whom it, or one it builds on, was trained on says so."""
+"""Patients in two splits are refused; testing on patients of the training, also of earlier weights, gives a warning."""
 
 from __future__ import annotations
 

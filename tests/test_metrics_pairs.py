@@ -1,4 +1,4 @@
-"""A thousand pairs of masks of every awkward kind: the segmentation metrics against MONAI, SciPy and scikit-learn."""
+"""A thousand pairs of awkward masks: the segmentation metrics against MONAI, SciPy and scikit-learn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that repeat bit by bit, and what bfloat16 may change."""
+"""Runs that are bitwise repeatable, and the effect of bfloat16."""
 
 from __future__ import annotations
 

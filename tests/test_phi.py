@@ -1,4 +1,4 @@
-"""What a DICOM header says of a patient stays there: planted in every such element, it is looked for in all outputs."""
+"""Patient data in a DICOM header: planted in every such element and searched for in all outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compiled scan: built once, by several at a time, and missed without an exception where it cannot be built."""
+"""The compiled scan: built once, also by concurrent processes; if it cannot be built, PyTorch takes over."""
 
 from __future__ import annotations
 

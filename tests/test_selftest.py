@@ -1,4 +1,4 @@
-"""The self-test passes here, and fails with the part named where something is wrong."""
+"""The self-test passes here, and if something is wrong it fails and names the part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the package stands on: licences of all that it brings along, no network unless asked, a wheel that works."""
+"""The package's dependencies and distribution: licences, no network unless asked, a wheel that works."""
 
 from __future__ import annotations
 
