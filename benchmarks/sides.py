@@ -64,7 +64,7 @@ def verdict(localiser: Localiser, pixels: np.ndarray, side: str) -> str:
     """Ask for the side of a wrist that fills its radiograph."""
     radiograph = Radiograph(np.ascontiguousarray(pixels, np.float32))
     height, width = radiograph.pixels.shape
-    told = localiser.tell_side(radiograph, (width / 2, height / 2, float(max(height, width))))
+    told = localiser.side_from_bones(radiograph, (width / 2, height / 2, float(max(height, width))))
     return "not told" if told is None else "right" if told == side else "wrong"
 
 

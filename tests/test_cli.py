@@ -79,7 +79,7 @@ def test_radiographs_of_a_folder_and_its_folders_are_found_in_order(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "b_overlay.png").touch()
     (tmp_path / "empty").mkdir()
-    found = [path.relative_to(tmp_path).as_posix() for path in find_radiographs([tmp_path], besides=tmp_path / "out")]
+    found = [path.relative_to(tmp_path).as_posix() for path in find_radiographs([tmp_path], exclude=tmp_path / "out")]
     assert found == ["a.BMP", "b.png", "c.dcm", "study/series/IM0001"]
     assert tmp_path / "out" / "b_overlay.png" in find_radiographs([tmp_path])
     assert list(find_radiographs([tmp_path / "LICENSE"])) == [tmp_path / "LICENSE"], "who names a file wants it"
@@ -188,7 +188,7 @@ def test_train_evaluate_and_predict(dataset, tmp_path, capsys):
     header, *epochs = (run / "history.csv").read_text().splitlines()
     assert header.startswith("epoch,lr,train_") and len(epochs) == 1 and epochs[0].startswith("0,")
     card = (run / "README.md").read_text(encoding="utf-8")
-    assert f"{info['training']['wrists']} phantom wrists, not one real radiograph" in card and "| Epoch | 1 |" in card
+    assert f"{info['training']['wrists']} phantom wrists, no real radiographs" in card and "| Epoch | 1 |" in card
     assert main(["evaluate", str(run), "--data", str(dataset), "-o", str(rows)]) == 0
     assert {path.name for path in rows.iterdir()} == {"segmentation.csv", "erosion.csv"}
     capsys.readouterr()

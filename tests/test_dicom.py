@@ -158,7 +158,7 @@ def test_spacing_that_is_asked_for_serves_where_the_header_gives_none(write):
     missing = read_dicom(write(ImagerPixelSpacing=None), spacing_mm=0.2)
     assert missing.spacing_mm == 0.2 and not any("in pixels" in note for note in missing.notes)
     stated = read_dicom(write(ImagerPixelSpacing=None, PixelSpacing=[0.15, 0.15]), spacing_mm=0.2)
-    assert stated.spacing_mm == 0.15 and any("header stands" in note for note in stated.notes)
+    assert stated.spacing_mm == 0.15 and any("header was used" in note for note in stated.notes)
 
 
 def test_side(write):

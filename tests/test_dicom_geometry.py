@@ -37,9 +37,9 @@ def read(tmp_path):
         ),
         ({"PixelSpacing": [0.18, 0.18], "ImagerPixelSpacing": [0.2, 0.2]}, 0.18, 0.18, None),
         ({"PixelSpacing": [0, 0], "ImagerPixelSpacing": [0.2, 0.2]}, 0.2, 0.2, AT_DETECTOR),
-        ({"PixelSpacing": [0, 0], "ImagerPixelSpacing": [0.2, 0.2]}, 0.2, 0.2, "ImagerPixelSpacing stands"),
+        ({"PixelSpacing": [0, 0], "ImagerPixelSpacing": [0.2, 0.2]}, 0.2, 0.2, "ImagerPixelSpacing was used"),
         ({"NominalScannedPixelSpacing": [0.2, 0.1]}, 0.2, 0.1, "2 times as high as wide"),
-        ({"PixelSpacing": [0.2, 0.2], "PixelAspectRatio": [2, 1]}, 0.2, 0.2, "the spacing stands"),
+        ({"PixelSpacing": [0.2, 0.2], "PixelAspectRatio": [2, 1]}, 0.2, 0.2, "the spacing was used"),
         ({"PixelSpacing": [0.2, 0.1], "PixelAspectRatio": [2, 1]}, 0.2, 0.1, "2 times as high as wide"),
     ],
 )  # fmt: skip

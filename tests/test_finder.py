@@ -110,7 +110,7 @@ def test_sides_counts_each_radiograph_and_its_mirror_image(tmp_path, monkeypatch
     class Brightest:
         """Takes the half with the brightest pixel for the thumb's: left of a right hand."""
 
-        def tell_side(self, radiograph, window):
+        def side_from_bones(self, radiograph, window):
             column = radiograph.pixels.max(0).argmax() / radiograph.pixels.shape[1]
             return None if 0.4 < column < 0.6 else "R" if column < 0.4 else "L"
 

@@ -72,7 +72,7 @@ def test_the_command_prints_it(wrist, tmp_path, capsys):
     Image.fromarray(pixels).save(tmp_path / f"radiograph_{wrist.side}.png")
     assert main(["predict", str(tmp_path / f"radiograph_{wrist.side}.png"), "-o", str(tmp_path / "out")]) == 0
     line = capsys.readouterr().out.splitlines()[0]
-    assert "14 of 14 bones" in line and "dark and bright were exchanged" in line
+    assert "14 of 14 bones" in line and "which was inverted" in line
 
 
 def test_contrast_is_that_of_bones_with_what_is_beside_them():
@@ -101,7 +101,7 @@ class Guessing:
     def filling(self, radiograph):
         return None
 
-    def tell_side(self, radiograph, window):
+    def side_from_bones(self, radiograph, window):
         return None
 
 

@@ -103,7 +103,7 @@ def test_a_doubtful_wrist_is_held_against_those_of_the_other_turns(upright_mm, i
         def filling(self, radiograph):
             return next(iter(self._seen(radiograph)), None)
 
-        def tell_side(self, radiograph, window):
+        def side_from_bones(self, radiograph, window):
             return None
 
         def _seen(self, radiograph):

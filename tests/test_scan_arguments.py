@@ -13,12 +13,12 @@ from jointwrist.ops.scan import selective_scan
 #: What is done to the arguments of (2, 8, 9) sequences, 2 groups and 4 states, and what is said of it.
 WRONG = {
     "u of two dimensions": ("u", lambda u: u[0], "u must have the shape (B, D, L), not (8, 9)"),
-    "delta shorter": ("delta", lambda v: v[..., 1:], "delta must have the shape (2, 8, 9) beside the others, not (2"),
+    "delta shorter": ("delta", lambda v: v[..., 1:], "delta must have the shape (2, 8, 9) like the others, not (2"),
     "delta of one sequence": ("delta", lambda v: v[:1], "delta must have"),
-    "A of fewer channels": ("A", lambda v: v[1:], "A must have the shape (8, 4) beside the others, not (7, 4)"),
+    "A of fewer channels": ("A", lambda v: v[1:], "A must have the shape (8, 4) like the others, not (7, 4)"),
     "A of one dimension": ("A", lambda v: v[0], "A must have"),
     "A of other states": ("A", lambda v: v[:, 1:], "B must have the shape (2, 2, 3, 9)"),
-    "B shorter": ("B", lambda v: v[..., :8], "B must have the shape (2, 2, 4, 9) beside the others, not (2, 2, 4, 8)"),
+    "B shorter": ("B", lambda v: v[..., :8], "B must have the shape (2, 2, 4, 9) like the others, not (2, 2, 4, 8)"),
     "B of one sequence, without groups": ("B", lambda v: v[:1, 0], "B must have the shape (2, 4, 9)"),
     "B of two dimensions": ("B", lambda v: v[0, 0], "B must have"),
     "B of five dimensions": ("B", lambda v: v[None], "B must have"),

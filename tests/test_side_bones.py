@@ -50,7 +50,11 @@ def test_bones_tell_the_side_of_a_wrist_and_of_its_mirror_image(predictor, wrist
         for pixels, side in ((wrist.image[0], wrist.side), (wrist.image[0][:, ::-1], "LR".replace(wrist.side, ""))):
             (found,) = predictor.locate(Radiograph(np.ascontiguousarray(pixels)))
             assert found.radiograph.side == side and found.crop is None
-            assert found.radiograph.cautions == found.radiograph.notes == (f"The side {side} was told from the bones.",)
+            assert (
+                found.radiograph.cautions
+                == found.radiograph.notes
+                == (f"The side {side} was inferred from the bones.",)
+            )
 
 
 def test_a_stated_side_costs_one_look_and_an_unlikely_one_is_remarked_upon(predictor, left, looks):
@@ -67,7 +71,7 @@ def test_a_stated_side_costs_one_look_and_an_unlikely_one_is_remarked_upon(predi
         )
 
 
-FROM_BONES = "the side L was told from the bones"
+FROM_BONES = "the side L was inferred from the bones"
 #: Radiographs of one left hand: the file's name, the header of a DICOM file, and what `predict` adds to its line.
 RADIOGRAPHS = (
     ("wrist-L.png", None, ""),
@@ -108,7 +112,7 @@ def test_where_nothing_tells_the_side_the_printed_line_says_so(tmp_path, capsys,
     command = ["predict", str(tmp_path / "wrist.png"), "-o", str(tmp_path / "out")]
     assert main([*command, "--field", "whole"]) == 0
     assert UNKNOWN in capsys.readouterr().out
-    monkeypatch.setattr(Localiser, "tell_side", lambda *_: None)
+    monkeypatch.setattr(Localiser, "side_from_bones", lambda *_: None)
     assert main(command) == 0
     assert UNKNOWN in capsys.readouterr().out
     assert any(UNKNOWN in note.lower() for note in json.loads((tmp_path / "out" / "wrist.json").read_text())["notes"])

@@ -1,4 +1,4 @@
-"""The benchmark as a library; its commands stand in the folder `benchmarks` of the repository.
+"""The benchmark as a library; its commands are in the folder `benchmarks` of the repository.
 
 - `protocol`, `protocols/`: models, seeds and settings of a table, as YAML.
 - `matrix`, `jobs`, `job_lock`, `records`: the jobs of a protocol, their run, lock and record; `jobs.run_job`

@@ -14,8 +14,8 @@ from jointwrist.engine.loaders import load_run_data
 def forecast(accelerator: Accelerator, jobs: list[Job], dataset: RamW600) -> None:
     """Print how long the unfinished jobs will take, and the memory of a training step.
 
-    Where another job of the model is finished, its time is taken. Otherwise a training step is measured; validation,
-    test and early stopping are then not part of the forecast.
+    If another job of the model is finished, its time is used. Otherwise a training step is measured; validation, test
+    and early stopping are then not part of the forecast.
 
     Args:
         accelerator: Device and processes of the jobs.
@@ -41,9 +41,9 @@ def forecast(accelerator: Accelerator, jobs: list[Job], dataset: RamW600) -> Non
                 measured[config.model] = (0.0, advice(config, fitting_batch(accelerator, config, data)))
             else:
                 steps = len(data.batches) * config.optim.epochs
-                told = f"{steps} steps of {step.seconds:.2f} s, {step.megabytes:.0f} MB"
-                measured[config.model] = (steps * step.seconds, told)
-        seconds, why = measured[config.model]
+                reason = f"{steps} steps of {step.seconds:.2f} s, {step.megabytes:.0f} MB"
+                measured[config.model] = (steps * step.seconds, reason)
+        seconds, reason = measured[config.model]
         total += seconds
-        say(accelerator, f"  {job.folder.name}: {seconds / 60:.1f} minutes ({why})")
+        say(accelerator, f"  {job.folder.name}: {seconds / 60:.1f} minutes ({reason})")
     say(accelerator, f"in all about {total / 3600:.1f} hours, validation and test not counted")

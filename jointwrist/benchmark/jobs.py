@@ -130,8 +130,8 @@ def run_job(accelerator: Accelerator, job: Job, dataset: RamW600) -> dict[str, A
     except (KeyboardInterrupt, SystemExit, StorageError):
         raise
     except Exception as error:
-        told = f"{type(error).__name__}: {error}"
-        record |= {"status": "error", "error": told, "traceback": traceback.format_exc()}
+        message = f"{type(error).__name__}: {error}"
+        record |= {"status": "error", "error": message, "traceback": traceback.format_exc()}
         alone = not all_failed(accelerator)
         if out_of_memory(error):
             error.__traceback__ = None  # it holds the network that did not fit

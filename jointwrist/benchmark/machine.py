@@ -1,4 +1,4 @@
-"""Machine, revision and versions, for the record of what was measured or trained there."""
+"""Machine, revision and versions, for the records of measurements and trainings."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def machine() -> str:
 
 
 def revision(folder: Path = Path(__file__).parent) -> str:
-    """Return the commit of a repository, by default this one; `-dirty` follows where tracked files differ.
+    """Return the commit of a repository, by default this one, with `-dirty` appended if tracked files differ.
 
-    An installed copy has no commit, also where it lies within another repository: it is `unknown`.
+    The result is `unknown` for an installed copy, even if it is inside another repository.
     """
     commit = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]
     try:
-        tracked, told = (
+        tracked, described = (
             subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout.strip()
             for command in (["git", "ls-files"], commit)
         )
     except OSError:
         return "unknown"
-    return told if tracked and told else "unknown"
+    return described if tracked and described else "unknown"
 
 
 def environment(accelerator: Accelerator) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from jointwrist.inference.predictor import Predictor
 
-#: What a joint network gives besides the bone masks, which MONAI calls `pred`: the fields of `JointOutput`.
+#: Outputs of a joint network other than the bone masks, which MONAI calls `pred`: the fields of `JointOutput`.
 EROSION_OUTPUTS = ("erosion_logits", "roi_boxes", "roi_valid", "erosion_maps")
 
 

@@ -187,7 +187,7 @@ def metadata(weights: Path, info: dict[str, Any], example: Tensor, outputs: dict
         "copyright": whose,
         "intended_use": NOTICE,
         "data_type": "dicom, bmp, png, jpeg or tiff",
-        "image_classes": "grey values from 0 to 1, bright bone on dark ground, a right hand with the fingers upwards",
+        "image_classes": "grey from 0 to 1, bright bone on a dark background, a right hand with the fingers upwards",
         "pred_classes": f"a channel per bone: {', '.join(BONE_NAMES)}",
         "references": [spec.paper],
         "network_data_format": {

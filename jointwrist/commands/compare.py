@@ -149,7 +149,7 @@ def bone_pair(text: str) -> tuple[int, int]:
     except (KeyError, ValueError) as error:
         raise UsageError(f"--between {text}: {error.args[0]}; two bones are given as Scaphoid:Lunate") from None
     if first == second:
-        raise UsageError(f"--between {text}: a joint space lies between two different bones")
+        raise UsageError(f"--between {text}: a joint space is between two different bones")
     return first, second
 
 

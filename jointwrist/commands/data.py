@@ -1,4 +1,4 @@
-"""`jointwrist data`: make, check, import, export or download a data set."""
+"""`jointwrist data`: make, check, import, export or download a dataset."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
         "sources", nargs="+", type=Path, metavar="SOURCE", help="JSON file of COCO instances, or folder of annotations"
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
-    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the images (default: beside SOURCE)")
+    parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the images (default: folder of SOURCE)")
     parser.add_argument(
         "--map", type=Path, metavar="YAML", help="YAML file of `category name: bone` lines; null ignores a category"
     )

@@ -189,7 +189,7 @@ def dicom_kinds(arguments: argparse.Namespace) -> list[str]:
 
 
 def given_radiographs(arguments: argparse.Namespace) -> Iterator[Path]:
-    """Yield the radiographs that the command line names, and report what folders hold besides.
+    """Yield the radiographs that the command line names, and report other files in folders.
 
     With `--deidentify`, messages number the arguments instead of naming them.
 
@@ -202,11 +202,11 @@ def given_radiographs(arguments: argparse.Namespace) -> Iterator[Path]:
     for number, path in enumerate(arguments.radiographs, 1):
         name = f"FILE {number} of the command" if arguments.deidentify else None
 
-        def tell(folder: Path, others: list[Path], name: str | None = name) -> None:
+        def report(folder: Path, others: list[Path], name: str | None = name) -> None:
             complain(describe_left_out(folder, others, name))
 
         with name_in_errors(path, name):
-            yield from find_radiographs([path], arguments.out, tell)
+            yield from find_radiographs([path], arguments.out, report)
 
 
 def neutral_stems(radiographs: Sequence[Path]) -> list[str]:
@@ -215,7 +215,7 @@ def neutral_stems(radiographs: Sequence[Path]) -> list[str]:
 
 
 def output_stems(radiographs: Sequence[Path]) -> list[str]:
-    """Name the output of each radiograph after its file, with as much of its path as tells it from the others.
+    """Name the output of each radiograph after its file, with as much of its path as makes the name unique.
 
     Raises:
         UsageError: Two radiographs would still have the same name.

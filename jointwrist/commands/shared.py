@@ -102,7 +102,7 @@ def add_predictor(parser: argparse.ArgumentParser) -> None:
         type=_rotation,
         metavar="auto|0|90|180|270",
         help="degrees clockwise by which radiographs must be rotated for the fingers to point upwards; auto tries the"
-        " other rotations where no wrist is found as the radiograph lies (default: auto)",
+        " other rotations if no wrist is found in the stored orientation (default: auto)",
     )
     parser.add_argument("--turn", dest="rotation", type=_rotation, action=OldName, new="--rotation")
 

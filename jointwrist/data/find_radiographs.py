@@ -16,7 +16,7 @@ _NAMED = 8
 
 def find_radiographs(
     paths: Iterable[str | Path],
-    besides: str | Path | None = None,
+    exclude: str | Path | None = None,
     left_out: Callable[[Path, list[Path]], None] | None = None,
 ) -> Iterator[Path]:
     """Yield files, and all radiographs within folders and their subfolders.
@@ -26,7 +26,7 @@ def find_radiographs(
 
     Args:
         paths: Files, which are yielded unchecked, and folders.
-        besides: Folder within them that is not searched, such as that of the results.
+        exclude: Folder within them that is not searched, such as the folder of the results.
         left_out: Called with each folder and the paths in it that were skipped: files of other kinds, links to folders,
             and unreadable folders.
 
@@ -39,7 +39,7 @@ def find_radiographs(
                 raise DataError(f"{path}: no such file")
             yield path
             continue
-        radiographs, others = _sort_files(path, besides and Path(besides).resolve())
+        radiographs, others = _sort_files(path, exclude and Path(exclude).resolve())
         if not radiographs:
             raise DataError(f"{path}: holds no radiographs (BMP, PNG, JPEG, TIFF or DICOM)")
         if others and left_out is not None:
@@ -59,13 +59,13 @@ def describe_left_out(folder: Path, others: list[Path], name: str | None = None)
     return f"{summary}: {', '.join(names)}{more}"
 
 
-def _sort_files(folder: Path, besides: Path | None) -> tuple[list[Path], list[Path]]:
+def _sort_files(folder: Path, exclude: Path | None) -> tuple[list[Path], list[Path]]:
     """Return the radiographs of a folder, and the other paths in it."""
     radiographs: list[Path] = []
     others: list[Path] = []
     closed: list[OSError] = []
     for place, folders, names in os.walk(folder, onerror=closed.append):
-        folders[:] = [name for name in folders if not name.startswith(".") and Path(place, name).resolve() != besides]
+        folders[:] = [name for name in folders if not name.startswith(".") and Path(place, name).resolve() != exclude]
         others += [Path(place, name) for name in folders if Path(place, name).is_symlink()]
         for file in (Path(place, name) for name in names):
             if file.name.startswith("."):

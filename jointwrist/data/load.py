@@ -26,7 +26,7 @@ def load_radiograph(
     window: int = 0,
     name: str | None = None,
 ) -> Radiograph:
-    """Read a radiograph from a DICOM file or a picture, told apart by the file's first bytes or its ending.
+    """Read a radiograph from a DICOM file or a picture, recognised by the file's first bytes or extension.
 
     Args:
         path: File.

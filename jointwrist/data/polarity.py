@@ -13,10 +13,10 @@ from jointwrist.data.radiograph import Radiograph
 #: Width of the strips along the edges, as a share of the sides.
 _STRIP = 1 / 32
 #: Width of the rim around bones that counts as next to them, as a share of the height.
-_BESIDE = 1 / 16
-#: Grey value, from 0 to 1 between percentiles 1 and 99, above which the background is bright. Along edges beside the
-#: hand it is at most 0.08 on 16 real wrists and 29 phantoms, and at least 0.92 on their negatives; along the edges
-#: that the hand crosses it is 0.27 to 0.73 on both.
+_RIM = 1 / 16
+#: Grey value, from 0 to 1 between percentiles 1 and 99, above which the background is bright. Along edges that the hand
+#: does not cross it is at most 0.08 on 16 real wrists and 29 phantoms, and at least 0.92 on their negatives; along the
+#: edges that it crosses it is 0.27 to 0.73 on both.
 _BRIGHT = 0.8
 
 
@@ -39,8 +39,8 @@ def has_bright_ground(pixels: np.ndarray) -> bool:
 def contrast(pixels: np.ndarray, masks: np.ndarray) -> float:
     """Return how much brighter the bones of (14, H, W) masks are than their surroundings on (H, W) pixels."""
     bones = masks.any(0)
-    beside = binary_dilation(bones, iterations=max(round(_BESIDE * len(bones)), 1)) & ~bones
-    return float(pixels[bones].mean() - pixels[beside].mean()) if bones.any() and beside.any() else 0.0
+    rim = binary_dilation(bones, iterations=max(round(_RIM * len(bones)), 1)) & ~bones
+    return float(pixels[bones].mean() - pixels[rim].mean()) if bones.any() and rim.any() else 0.0
 
 
 def negative(radiograph: Radiograph) -> Radiograph:

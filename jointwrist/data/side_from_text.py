@@ -27,7 +27,7 @@ WORDS = {word: sides for sides, words in _WORDS.items() for word in words.split(
 _DOMINANCE = ("handed", "hander", "dominant")
 #: Abbreviations, which count only where neighbouring words do not make them part of a name or code.
 ABBREVIATIONS = {"l": "L", "r": "R", "lt": "L", "rt": "R", "lft": "L", "rgt": "R"}
-#: Abbreviations of one language beside its own words: elsewhere DX is a modality, Li a name and D a letter.
+#: Abbreviations that count only with words of the same language: otherwise DX is a modality, Li a name and D a letter.
 _NATIONAL = (
     ("hand hande handgelenk handgelenke handwurzel hg", {"li": "L", "re": "R"}),
     ("main mains poignet poignets", {"g": "L", "d": "R", "gche": "L", "dte": "R"}),
@@ -42,7 +42,7 @@ HANDS = frozenset(
 #: Names of two sources for `agree`.
 ASKED, NAME = "what was asked for", "the file's name"
 _ENDINGS = frozenset("png jpg jpeg bmp tif tiff dcm dicom ima json xml nii gz nrrd npy npz".split())
-#: Other words that are not names, so that a letter beside them is not an initial.
+#: Other words that are not names, so that a letter next to them is not an initial.
 OTHERS = _ENDINGS | frozenset(
     "pa ap dp dv face profil lat lateral obl oblique view views xr xray ray cr dx dr rx film films img image images im"
     " scan visit baseline followup up pre post mask masks seg overlay label labels annotated copy kopie crop cropped"
@@ -133,7 +133,7 @@ def _marks(text: str) -> list[tuple[int, int, str]]:
 
 
 def _pieces(text: str) -> list[_Piece]:
-    """Split a text at punctuation, between lower and upper case, and at digits beside whole words."""
+    """Split a text at punctuation, between lower and upper case, and at digits next to whole words."""
     pieces = []
     for chunk in re.finditer(r"[^\W_]+", text):
         word = re.fullmatch(r"(\d*)([^\W\d_]{2,})(\d*)", chunk[0])
@@ -143,7 +143,7 @@ def _pieces(text: str) -> list[_Piece]:
         offset = chunk.start() + (len(word[1]) if word else 0)
         letters = word[2] if word else chunk[0]
         parts = [(offset + m.start(), offset + m.end(), False) for m in _PIECES.finditer(letters)]
-        # digits beside a meaningless word or a letter make it a code
+        # digits next to a meaningless word or a letter make it a code
         coded = letters != chunk[0] and (
             not any(_means(_folded(text[start:end])) for start, end, _ in parts)
             or (len(word[3]) > 1 and parts[-1][1] - parts[-1][0] == 1)
@@ -183,7 +183,7 @@ def _glued(piece: _Piece) -> tuple[int, int, str] | None:
 
 
 def _split(text: str) -> tuple[int, int, str] | None:
-    """Return start, end and side of the part of a folded word that stands before or behind one for the hand."""
+    """Return start, end and side of the part of a folded word that precedes or follows one for the hand."""
     for word, side in {**WORDS, **ABBREVIATIONS}.items():
         if text.startswith(word) and text[len(word) :] in HANDS:
             return 0, len(word), side
@@ -216,11 +216,11 @@ def _abbreviated(text: str, pieces: list[_Piece], index: int) -> str | None:
         return side
     if before and _quiet(before) and piece.before != "'":
         return side
-    # PATIENT_L and PATIENT-L, whoever the patient is
+    # PATIENT_L and PATIENT-L, for any patient
     at_end = all(later.text in _ENDINGS for later in pieces[index + 1 :])
     return side if at_end and piece.before.endswith(("_", "-")) else None
 
 
 def _quiet(piece: _Piece | None) -> bool:
-    """Whether a neighbour is none, a number or code, or a word that no person is called."""
+    """Whether a neighbouring word is missing, a number or code, or not a person's name."""
     return piece is None or piece.code or piece.text in HANDS | OTHERS | WORDS.keys()

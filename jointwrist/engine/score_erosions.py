@@ -12,7 +12,7 @@ from jointwrist.data.dataset.layout import identifier_in
 from jointwrist.data.importers.spreadsheet import read_sheet
 from jointwrist.errors import DataError
 
-#: Highest level; it stands for the scores 3 to 5.
+#: Highest level, which represents the scores 3 to 5.
 _TOP_LEVEL = 3
 
 
@@ -21,7 +21,7 @@ class Probability(NamedTuple):
 
     Attributes:
         probability: Probability of erosion.
-        level: Erosion level 0 to 3, where 3 stands for the scores 3 to 5; None if the tool gives none.
+        level: Erosion level 0 to 3, where 3 means the scores 3 to 5; None if the tool gives none.
     """
 
     probability: float
@@ -59,7 +59,7 @@ def read_probabilities(
         except KeyError as error:
             raise DataError(f"{where}: {error.args[0]}") from None
         if (case, joint) in found:
-            raise DataError(f"{where}: {case}, {JOINT_NAMES[joint]} stands in two lines; keep one")
+            raise DataError(f"{where}: {case}, {JOINT_NAMES[joint]} is in two lines; keep one")
         found[case, joint] = Probability(_probability(row["probability"], where), _level(row.get("level", ""), where))
     return found, tuple(dict.fromkeys(extra))
 
@@ -117,5 +117,5 @@ def _level(text: str, where: str) -> int | None:
     if not text:
         return None
     if text not in map(str, range(_TOP_LEVEL + 1)):
-        raise DataError(f"{where}: level {text!r} is not one of 0 to {_TOP_LEVEL}, which stands for the scores 3 to 5")
+        raise DataError(f"{where}: level {text!r} is not one of 0 to {_TOP_LEVEL}, which means the scores 3 to 5")
     return int(text)

@@ -73,7 +73,7 @@ def score_masks(cases: Sequence[Case], predicted: Predicted, progress: bool = Fa
             done.faults.append(f"{case.identifier}: {error}")
             continue
         if wrong := wrong_orientation(bits, truth):
-            done.faults.append(f"{case.identifier}: the masks {wrong}; write them as the radiograph lies")
+            done.faults.append(f"{case.identifier}: the masks {wrong}; write them in the orientation of the radiograph")
             continue
         overlaps |= [(np.bitwise_count(array) > 1).any() for array in (bits, truth)]
         done.results += _rows(case, bits, truth)

@@ -44,7 +44,7 @@ class TrainedModel:
         model: The network with its best weights, in evaluation mode.
         weights: Its weight file.
         thresholds: "mask" and "erosion": probabilities from which a pixel or joint is positive; see `calibrate`.
-        history: Figures of every epoch, one row each; also in the file `history.csv` beside the weights.
+        history: Figures of every epoch, one row each; also in `history.csv` in the folder of the weights.
     """
 
     model: nn.Module

@@ -26,7 +26,7 @@ class Candidate:
         side: "L" or "R", the hand as which it was segmented.
         distance: Mean distance of its landmarks from those of the mean wrist in mm.
         certainty: Mean of |2 p - 1| over the pixels of its bones, where p is their probability.
-        contrast: How much brighter its bones are than the pixels beside them, as a share of the range of grey.
+        contrast: How much brighter its bones are than their surroundings, as a share of the range of grey.
     """
 
     window: Window
@@ -67,7 +67,7 @@ def choose_wrists(candidates: list[Candidate], name: str = "this radiograph") ->
         return []
     best = min(candidates, key=lambda wrist: wrist.distance)
     here = [wrist for wrist in candidates if same_place(wrist.window, best.window)]
-    apart = [wrist for wrist in candidates if wrist.distance < SURE_DISTANCE and beside(wrist.window, best.window)]
+    apart = [wrist for wrist in candidates if wrist.distance < SURE_DISTANCE and separate(wrist.window, best.window)]
     if not apart:
         return [best]
     other = min(apart, key=lambda wrist: wrist.distance)
@@ -82,12 +82,12 @@ def choose_wrists(candidates: list[Candidate], name: str = "this radiograph") ->
             pairs.append((sum(wrist.distance for wrist in nearest), nearest))
     if not pairs or (len(pairs) == 2 and abs(pairs[0][0] - pairs[1][0]) < CLEAR_SIDE):
         raise DataError(
-            f"{name}: shows two wrists, and which is the left one cannot be told; crop it to one and state its side"
+            f"{name}: shows two wrists, and it is unclear which is the left one; crop it to one and state its side"
         )
     return sorted(min(pairs, key=lambda pair: pair[0])[1], key=lambda wrist: wrist.window[0])
 
 
-def beside(first: Window, second: Window, alike: float = 1.4) -> bool:
+def separate(first: Window, second: Window, alike: float = 1.4) -> bool:
     """Return whether two windows are of similar size (up to a factor `alike`) and hardly overlap."""
     apart = max(abs(first[0] - second[0]), abs(first[1] - second[1]))
     return apart > 0.75 * max(first[2], second[2]) and max(first[2], second[2]) < alike * min(first[2], second[2])

@@ -1,8 +1,8 @@
-"""The localiser: where the wrist lies on a radiograph that it fills, of a whole hand, or of both hands.
+"""The localiser: finds the wrist on a radiograph of a wrist, of a whole hand, or of both hands.
 
-The network that comes with the package segments the whole radiograph at a few sizes. Wherever its masks hold a carpus,
-a window is cropped and segmented again, and the landmarks of the bones are compared with those of the mean wrist. What
-lies too far from them is not a wrist.
+The shipped network segments the whole radiograph at several sizes. Around each carpus in its masks, a window is cropped
+and segmented again, and the landmarks of the bones are compared with those of the mean wrist. A candidate whose
+landmarks are too far from them is rejected.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from jointwrist.inference.candidates import (
     SURE_DISTANCE,
     Candidate,
     Window,
-    beside,
     choose_wrists,
     crop_window,
     same_place,
+    separate,
 )
 from jointwrist.inference.mean_wrist import CARPALS, CARPUS_MM2, certainty, fit_mean_wrist
 
-#: Side in mm of the window that is cropped for the network, which was trained on 72 to 120 mm.
+#: Side in mm of the window cropped for the network, which was trained on 72 to 120 mm.
 FIELD_MM = 95.0
 #: A wrist fills the radiograph if its side, measured by the mean wrist, is within these bounds.
 WHOLE_MM = (62.0, 138.0)
 #: Certainty from which masks count. The network may draw bones where there is no wrist, but it is then less certain:
 #: earlier weights reached 0.89 in a chest; the least certain of sixteen real wrists has 0.960.
 LEAST_CERTAINTY = 0.92
-#: Largest ratio between the sizes of a wrist's window at the first and the second look.
+#: Largest ratio between the sizes of a wrist's window in the first and the second segmentation.
 STEADY = 1.35
 #: Difference of certainty between left and right from which the side counts as known: at least 0.037 on sixteen real
 #: wrists and nineteen phantoms, and never of the wrong sign when they were blurred, noisy or rotated.
@@ -77,7 +77,7 @@ class Localiser:
         radiograph is the whole radiograph.
 
         Raises:
-            DataError: There are two wrists, and which is the left one cannot be told.
+            DataError: There are two wrists, and it is unclear which is the left one.
         """
         sides, whole = _sides(radiograph), _whole(radiograph)
         seen = self._first_look(radiograph)
@@ -94,19 +94,19 @@ class Localiser:
         if seen and radiograph.side is None:  # a second hand is about as large: search at that scale
             best = min(seen, key=lambda wrist: wrist.distance)
             windows = self._propose(radiograph.pixels, sides, round(self.side * whole[2] / best.window[2]))
-            windows = [window for window in windows if beside(window, best.window, alike=2.5)]
+            windows = [window for window in windows if separate(window, best.window, alike=2.5)]
             seen += self._confirm(radiograph.pixels, windows, sides)
         return choose_wrists(seen, str(radiograph.source or "this radiograph"))
 
     def filling(self, radiograph: Radiograph) -> Candidate | None:
-        """Return the wrist that fills an upright radiograph, or None; this takes one look at it."""
+        """Return the wrist that fills an upright radiograph, or None; this segments it only once."""
         return _filling(self._first_look(radiograph), _whole(radiograph))
 
-    def tell_side(self, radiograph: Radiograph, window: Window) -> str | None:
-        """Return the side of the bones in a window, "L" or "R", or None where they do not tell.
+    def side_from_bones(self, radiograph: Radiograph, window: Window) -> str | None:
+        """Return the side of the bones in a window, "L" or "R", or None if it is unclear.
 
-        The network knows right hands. It is more certain of a hand that it sees as a right one, and the landmarks then
-        lie nearer to those of the mean wrist.
+        The network was trained on right hands. It is more certain of a hand shown to it as a right one, whose landmarks
+        are then closer to those of the mean wrist.
         """
         sure, far = {}, {}
         for side in ("R", "L"):
@@ -119,12 +119,12 @@ class Localiser:
         return side if clear and sure[side] >= LEAST_CERTAINTY else None
 
     def _first_look(self, radiograph: Radiograph) -> list[Candidate]:
-        """Return the wrists that are seen on the radiograph as a whole."""
+        """Return the wrists found in the whole radiograph."""
         looks = [self._look(radiograph.pixels, _whole(radiograph), side) for side in _sides(radiograph)]
         return [wrist for wrist in looks if wrist and wrist.certainty >= LEAST_CERTAINTY]
 
     def _confirm(self, pixels: np.ndarray, windows: list[Window], sides: tuple[str, ...]) -> list[Candidate]:
-        """Look at each window, then at the wrist in it; return the wrists that both looks agree on."""
+        """Segment each window, then the wrist found in it; return the wrists on which both segmentations agree."""
         seen = []
         for window in windows:
             for side in sides:
@@ -137,7 +137,7 @@ class Localiser:
         return seen
 
     def _look(self, pixels: np.ndarray, window: Window, side: str) -> Candidate | None:
-        """Segment a window at the size of training and return the wrist in it."""
+        """Segment a window at the network's input size and return the wrist in it."""
         x, y, length = window
         image = self._image(crop_window(pixels, window), self.side, self.side, side)
         probability = self._probabilities(image)
@@ -156,7 +156,7 @@ class Localiser:
         )
 
     def _propose(self, pixels: np.ndarray, sides: tuple[str, ...], longer: int) -> list[Window]:
-        """Return windows about each carpus that is seen on the radiograph reduced to a longer side of `longer`."""
+        """Return windows around each carpus found on the radiograph resized to a longer side of `longer` pixels."""
         height, width = pixels.shape
         scale = longer / max(height, width)
         rows, columns = max(round(height * scale), 32), max(round(width * scale), 32)

@@ -1,12 +1,11 @@
 """Placements of the wrists on a radiograph: polarity, rotation, crop and side.
 
-Most radiographs take one look of the localiser. Three kinds take more:
+For most radiographs the localiser runs once. In three cases there is more to do:
 
-- A radiograph without a wrist as it lies, or with one far from the mean wrist, which may be upside down, is searched in
-  its other quarter turns as well, and the most certain of all is taken.
-- A radiograph with a bright ground, or with bones darker than what is beside them, is searched with dark and bright
-  exchanged as well.
-- Where nothing states the side, the bones are compared with those of a left and of a right hand.
+- If no wrist is found in the stored orientation, or only one far from the mean wrist, which may be upside down, the
+  radiograph is also searched rotated by 90, 180 and 270 degrees, and the most certain result is used.
+- A radiograph with a bright background, or with bones darker than their surroundings, is also searched inverted.
+- If the side is not stated, the bones are compared with those of a left and of a right hand.
 """
 
 from __future__ import annotations
@@ -24,23 +23,23 @@ from jointwrist.inference.placement import Placement
 from jointwrist.inference.rotation import ROTATIONS, rotated_boxes
 from jointwrist.inference.square_pixels import scale_crop, with_square_pixels
 
-NEGATIVE = "A negative, bones dark on a bright ground: dark and bright were exchanged, look at the overlay."
-MAYBE_NEGATIVE = "Perhaps a negative: bones are expected bright on a dark ground; look at the overlay."
+NEGATIVE = "A negative, with dark bones on a bright background, which was inverted: look at the overlay."
+MAYBE_NEGATIVE = "Perhaps a negative: bones are expected to be bright on a dark background; look at the overlay."
 
 
 def locate(localiser: Localiser, radiograph: Radiograph, rotation: int | None = None) -> list[Placement]:
-    """Return the placements of the wrists on a radiograph, which have no crop where one wrist fills it.
+    """Return the placements of the wrists on a radiograph; there is no crop if one wrist fills it.
 
     Args:
         localiser: Finds wrists with the fingers upwards.
         radiograph: Radiograph as it was taken.
-        rotation: Degrees clockwise by which it must be rotated, one of `ROTATIONS`; None finds out.
+        rotation: Degrees clockwise by which it must be rotated, one of `ROTATIONS`; None to detect it.
 
     Returns:
         One placement, or those of a left and a right wrist.
 
     Raises:
-        DataError: There is no wrist on the radiograph; there are two, and which is the left one cannot be told; or the
+        DataError: There is no wrist on the radiograph; there are two, and it is unclear which is the left one; or the
             header states both hands, and only one wrist was found.
     """
     name = radiograph.source or "this radiograph"
@@ -48,13 +47,13 @@ def locate(localiser: Localiser, radiograph: Radiograph, rotation: int | None = 
     if not wrists:
         hand = {"L": " as a left hand", "R": " as a right hand", None: ""}[radiograph.side]
         message = (
-            f"{name}: no wrist was found{hand}; posteroanterior views of wrists and hands are understood (--field whole"
+            f"{name}: no wrist was found{hand}; posteroanterior views of wrists and hands are supported (--field whole"
             " takes a radiograph as it is)"
         )
         raise DataError(". ".join(text.rstrip(".") for text in (message, *radiograph.notes)))
     if radiograph.both_hands and len(wrists) < 2:
         raise DataError(
-            f"{name}: shows both hands by its header, and one wrist was found; crop it to one and state its side"
+            f"{name}: shows both hands by its header, but one wrist was found; crop it to one and state its side"
         )
     if degrees and rotation is None:
         note = f"The wrist was found with the radiograph rotated by {degrees} degrees clockwise: look at the overlay."
@@ -70,7 +69,7 @@ def locate(localiser: Localiser, radiograph: Radiograph, rotation: int | None = 
 
 
 def with_caution(radiograph: Radiograph, caution: str) -> Radiograph:
-    """Return a radiograph with a further note that commands print."""
+    """Return a radiograph with an additional note that commands print."""
     return replace(radiograph, notes=(*radiograph.notes, caution), cautions=(*radiograph.cautions, caution))
 
 
@@ -81,7 +80,7 @@ def _find_as_positive(
     doubt = None
     try:
         wrists, degrees = _find_in_rotations(localiser, with_square_pixels(radiograph), rotation)
-    except DataError as error:  # what is wrong with a negative need not be wrong with the positive
+    except DataError as error:  # the positive may still be fine
         wrists, degrees, doubt = [], 0, error
     dark = any(wrist.contrast < 0 for wrist in wrists)
     if dark or has_bright_ground(radiograph.pixels):
@@ -129,14 +128,14 @@ def _certainty(wrists: list[Candidate]) -> float:
 
 
 def _cropped(whole: Placement, wrist: Candidate, shape: tuple[int, int]) -> Placement:
-    """Return the placement of a wrist whose window lies on the rotated radiograph of (H, W) square pixels."""
+    """Return the placement of a wrist from its window on the rotated radiograph of (H, W) square pixels."""
     x, y, length = wrist.window
     height, width = shape[::-1] if whole.rotation in (90, 270) else shape
     left, top = max(round(x - length / 2), 0), max(round(y - length / 2), 0)
     right, bottom = min(round(x + length / 2), width), min(round(y + length / 2), height)
     crop = rotated_boxes(np.array([left, top, right, bottom]), -whole.rotation, (height, width))
     left, top, right, bottom = scale_crop(crop.tolist(), shape, whole.radiograph.pixels.shape)
-    note = f"The wrist was found at x {left} to {right}, y {top} to {bottom}; the rest was not looked at."
+    note = f"The wrist was found at x {left} to {right}, y {top} to {bottom}; the rest was ignored."
     radiograph = replace(whole.radiograph, notes=(*whole.radiograph.notes, note))
     return replace(whole, radiograph=radiograph, crop=(left, top, right, bottom))
 
@@ -144,17 +143,17 @@ def _cropped(whole: Placement, wrist: Candidate, shape: tuple[int, int]) -> Plac
 def _with_side(
     localiser: Localiser, placement: Placement, whole: Placement, wrist: Candidate, one_of_two: bool = False
 ) -> Placement:
-    """Return a placement with the side of its wrist, told from the bones where nothing states it.
+    """Return a placement with the side of its wrist, inferred from the bones if it is not stated.
 
-    A stated side stands; it gets a caution where the bones look like those of the other hand.
+    A stated side is kept, with a caution if the bones look like those of the other hand.
     """
     radiograph, stated = placement.radiograph, whole.radiograph.side
     if stated is None:
-        side = wrist.side if one_of_two else localiser.tell_side(whole.upright(), wrist.window)
+        side = wrist.side if one_of_two else localiser.side_from_bones(whole.upright(), wrist.window)
         if side is None:
             return placement
-        radiograph = with_caution(replace(radiograph, side=side), f"The side {side} was told from the bones.")
-    elif wrist.certainty < SURE_SIDE and localiser.tell_side(whole.upright(), wrist.window) not in (None, stated):
+        radiograph = with_caution(replace(radiograph, side=side), f"The side {side} was inferred from the bones.")
+    elif wrist.certainty < SURE_SIDE and localiser.side_from_bones(whole.upright(), wrist.window) not in (None, stated):
         hand, opposite = ("left", "right") if stated == "L" else ("right", "left")
         radiograph = with_caution(
             radiograph, f"Taken for a {hand} hand, but its bones look like those of a {opposite} one."

@@ -1,4 +1,4 @@
-"""Export of weights as a program that runs without jointwrist: ONNX or PyTorch's export, checked against the model.
+"""Export of weights to ONNX or torch.export, which run without jointwrist; the result is checked against the model.
 
 A program takes the image of one radiograph as `Placement.image` returns it: square, grey in [0, 1], a right hand. Its
 outputs are logits, as everywhere in this package.

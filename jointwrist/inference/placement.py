@@ -24,7 +24,7 @@ from jointwrist.inference.square_pixels import (
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a wrist lies on a radiograph; knows the way to the network's image and back.
+    """The position of a wrist on a radiograph, with the mapping to the network's image and back.
 
     To the network, the wrist is cropped, resampled to square pixels, rotated until the fingers point upwards, mirrored
     if it is a left one, padded to a square with its darkest grey, and resized. Back, all of this is undone.
@@ -42,7 +42,7 @@ class Placement:
 
     @property
     def mirrored(self) -> bool:
-        """Whether the network sees the wrist mirrored: it knows right hands alone."""
+        """Whether the wrist is mirrored for the network, which was trained on right hands only."""
         return self.radiograph.side == "L"
 
     @property
@@ -58,7 +58,7 @@ class Placement:
         return bottom - top, right - left
 
     def cropped(self) -> Radiograph:
-        """Return the wrist as a radiograph of its own, as it lies."""
+        """Return the wrist as a radiograph of its own, in the stored orientation."""
         if self.crop is None:
             return self.radiograph
         left, top, right, bottom = self.crop

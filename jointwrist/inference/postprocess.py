@@ -30,8 +30,8 @@ _WHOLE = {bone_index("Metacarpal1st"), *_SHAFTS}
 def postprocessed_masks(placement: Placement, logits: Tensor, threshold: float) -> np.ndarray:
     """Bring masks back to the radiograph and clean them.
 
-    Slits are closed and outlines smoothed on the network's image; necks are cut, holes filled, and islands and what
-    lies under black bars dropped on the pixels of the radiograph.
+    On the network's image, slits are closed and outlines smoothed. On the pixels of the radiograph, necks are cut,
+    holes filled, and islands and pixels under black bars removed.
 
     Args:
         placement: Placement of the wrist.

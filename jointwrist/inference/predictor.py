@@ -51,7 +51,7 @@ class Predictor:
         localise: Find the wrist on radiographs of a whole hand or of both hands, and refuse radiographs without one;
             False takes every radiograph as it is.
         rotation: Degrees clockwise, 0, 90, 180 or 270, by which radiographs must be rotated for the fingers to point
-            upwards. None tries the other rotations where no wrist is found as the radiograph lies; with
+            upwards. None tries other rotations if no wrist is found in the stored orientation; with
             `localise=False` it is 0.
     """
 
@@ -214,7 +214,7 @@ class Predictor:
         """Return the placement of the wrist on a radiograph, or those of both.
 
         Raises:
-            DataError: There is no wrist, or which of two is the left one cannot be told.
+            DataError: There is no wrist, or it is unclear which of two is the left one.
         """
         if self.localise:
             return locate(self.localiser, radiograph, self.rotation)

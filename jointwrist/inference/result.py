@@ -33,7 +33,7 @@ class WristResult:
     """Masks and erosion of one wrist radiograph, in radiograph orientation.
 
     Attributes:
-        placement: The radiograph, and where the wrist lies on it.
+        placement: The radiograph, and the position of the wrist on it.
         masks: (14, H, W) bool.
         probabilities: (6,) float32 that the joint surface is eroded; nan where its bone was not found.
         scores: (6,) int64 level 0, 1, 2 or 3 (scores 3 to 5); `NOT_SCORED` where the bone was not found.

@@ -25,7 +25,7 @@ Source = str | Path | np.ndarray
 def list_sources(given: Source | Sequence[Source]) -> list[Source]:
     """Return files and arrays one by one, those of folders in place of the folders.
 
-    What a folder holds besides radiographs is left out, and logged.
+    Other files in a folder are skipped, and logged.
 
     Raises:
         DataError: A path does not exist, or a folder holds no radiographs.
@@ -43,7 +43,7 @@ def read_radiograph(
     window: int = 0,
     name: str | None = None,
 ) -> Radiograph:
-    """Read a radiograph from a file, or take an (H, W) array of grey values, bright bone on dark ground.
+    """Read a radiograph from a file, or take an (H, W) array of grey values, bright bone on a dark background.
 
     Arguments are those of `load_radiograph`.
 

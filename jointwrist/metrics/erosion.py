@@ -95,7 +95,7 @@ def calibration_error(eroded: np.ndarray, probability: np.ndarray, bins: int = 1
         bins: Number of bins.
 
     Raises:
-        ValueError: A probability lies outside 0 to 1.
+        ValueError: A probability is outside 0 to 1.
     """
     eroded, probability = np.asarray(eroded, float), np.asarray(probability, float)
     if not ((probability >= 0) & (probability <= 1)).all():

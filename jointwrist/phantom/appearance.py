@@ -15,7 +15,7 @@ class Centre:
     """How one centre exposes and processes radiographs.
 
     Attributes:
-        dose: Photons a pixel of 0.15 mm in air.
+        dose: Photons per pixel of 0.15 mm in air.
         scatter: Scattered share of the primary beam.
         blur: Detector blur in mm.
         air: Grey of bare film.
@@ -26,7 +26,7 @@ class Centre:
         gamma: Exponent of the display.
         inverted: Bones dark.
         bars: Black bars (top, bottom, left, right) in mm.
-        marker: Whether a side marker lies on the radiograph.
+        marker: Whether there is a side marker on the radiograph.
     """
 
     dose: float

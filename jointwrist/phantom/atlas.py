@@ -36,7 +36,7 @@ class Atlas:
 
 @lru_cache(maxsize=1)
 def load_atlas() -> Atlas:
-    """Read the atlas; its credit and licence stand in the data file."""
+    """Read the atlas; its credit and licence are in the data file."""
     bones = json.loads(ATLAS_FILE.read_text(encoding="utf-8"))["bones"]
     return Atlas(
         tuple(bones),
@@ -48,7 +48,7 @@ def load_atlas() -> Atlas:
 
 @lru_cache(maxsize=8)
 def _subdivided(level: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return vertices, outward faces and, of the vertices new at this level, the two that each lies between."""
+    """Return vertices, outward faces and, for each vertex new at this level, the ends of the edge that it divides."""
     if level == 0:
         golden = (1 + 5**0.5) / 2
         corners = np.array([(s, t * golden, 0.0) for t in (1, -1) for s in (-1, 1)])
@@ -78,7 +78,7 @@ def icosphere(level: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def parents(level: int) -> np.ndarray:
-    """Return, of the icosphere vertices new at a level, the indices (N, 2) of the two that each lies between."""
+    """Return, for each icosphere vertex new at a level, the indices (N, 2) of the ends of the edge that it divides."""
     return _subdivided(level)[2]
 
 

@@ -100,7 +100,7 @@ def score_of(share: float) -> int:
 
 
 def draw_bites(surface: Surface, target: int, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-    """Draw bites until the eroded share of the contour lies in the range of the target score.
+    """Draw bites until the eroded share of the contour is in the range of the target score.
 
     Returns:
         Rows (x, y, z, radius across, radius along the ray) in mm, and the score measured, which may miss the target.

@@ -51,8 +51,8 @@ def _shift_bones(
 ) -> np.ndarray:  # fmt: skip
     """Shift bones until facing surfaces are `gaps` apart; return shifts (N, 3).
 
-    A vertex's gap is the distance to the nearest facing vertex along its normal, plus what that lies aside by more than
-    the spacing of the vertices; the gap of a pair is the mean over the nearest quarter of its vertices.
+    A vertex's gap is the distance to the nearest facing vertex along its normal, plus the lateral distance in excess of
+    the vertex spacing; the gap of a pair is the mean over the nearest quarter of its vertices.
     """
     shifts = np.zeros((mobility.shape[0], 3))
     count = 40

@@ -22,7 +22,7 @@ class PhantomConfig:
         left_fraction: Share of left hands among the patients with one radiograph.
         field_of_view: Range of the side of the radiograph in mm.
         variation: Strength of the variation of shape, pose and look; 1 resembles clinical radiographs.
-        osteopenia: Largest share of spongy bone missing in patches, as beside inflamed joints.
+        osteopenia: Largest share of spongy bone missing in patches, as near inflamed joints.
         relief: How much the metacarpals differ from the atlas in width, density and spongy heads, and how probable each
             process is that it is too smooth for (ulnar styloid, lip of the ulnar notch, tubercles, condyles) and each
             pad, tendon and plane of fat in the soft tissue.

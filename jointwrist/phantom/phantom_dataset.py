@@ -127,7 +127,7 @@ def radiograph_size(index: int, size: int) -> int:
 
 
 def _checked_recipe(root: Path, seed: int, config: PhantomConfig, parts: Parts | None) -> dict[str, Any]:
-    """Return what the wrists are made from, written beside them before the first one.
+    """Return the settings that determine the wrists, written to their folder before the first one.
 
     Raises:
         DataError: The folder holds wrists made from something else.

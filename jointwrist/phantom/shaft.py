@@ -51,7 +51,7 @@ SHAFTS = {
 class LongBone:
     """Mesh of a long bone, its outward normals, and its frame: `axis` away from the joint end, `across`, `depth`.
 
-    The part of the joint end that lies inside the shaft is folded up near the axis; its normals are zero.
+    The part of the joint end inside the shaft is folded up near the axis; its normals are zero.
     """
 
     points: np.ndarray

@@ -20,7 +20,7 @@ def _body(parts: np.ndarray, muscles: np.ndarray, count: int, step: float) -> tu
     Args:
         parts: Rows (ax, ay, bx, by, ra, rb, thickness) of tapered capsules, whose smooth union is the outline.
         muscles: The same, of muscle bellies that add to the thickness.
-        count: Cells a side.
+        count: Cells per side.
         step: Cell size in mm.
     """
     outline, thick = np.empty((count, count), np.float32), np.empty((count, count), np.float32)

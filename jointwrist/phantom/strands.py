@@ -39,7 +39,7 @@ class _Strand:
         start: Bone, range along it from its joint end, and towards the thumb.
         end: The same.
         half_width: Half the width at either end.
-        thickness: What it adds along the ray; a plane of fat takes away.
+        thickness: Thickness that it adds along the ray; negative for a fat plane.
     """
 
     start: tuple[str, tuple[float, float], tuple[float, float]]
@@ -48,8 +48,8 @@ class _Strand:
     thickness: tuple[float, float]
 
 
-#: Of the abductor and extensors of the thumb, of the ulnar extensor and flexor, and of the flexors of the fingers; then
-#: the fat beside scaphoid and radius, along the tendons of the thumb, and beside the ulna.
+#: Tendons of the abductor and extensors of the thumb, of the ulnar extensor and flexor, and of the flexors of the
+#: fingers; then fat planes next to scaphoid and radius, along the tendons of the thumb, and next to the ulna.
 _STRANDS = (
     _Strand(("DistalRadius", (15, 45), (9, 17)), ("Metacarpal1st", (-8, 8), (0, 6)), (2.0, 5.5), (2, 9)),
     _Strand(("DistalRadius", (0, 30), (-4, 12)), ("Metacarpal1st", (0, 25), (-6, 6)), (1.5, 4.0), (1, 6)),
@@ -62,7 +62,7 @@ _STRANDS = (
 
 
 def draw_strands(bodies: list[Body], strength: float, scale: float, rng: np.random.Generator) -> np.ndarray:
-    """Return up to five pads at the borders of the wrist, and up to seven tendons and planes of fat beside the bones.
+    """Return up to five pads at the borders of the wrist, and up to seven tendons and fat planes next to the bones.
 
     Args:
         bodies: Bones in the radiograph frame.

@@ -159,7 +159,7 @@ def choose_wrist(predictor: Predictor, radiograph: Radiograph, side: str | None)
     """Return the wrist of a radiograph to show: of both hands, that of the chosen side or the right one.
 
     Raises:
-        DataError: There is no wrist, or which of two is the left one cannot be told.
+        DataError: There is no wrist, or it is unclear which of two is the left one.
     """
     wrists = predictor.locate(radiograph)
     if len(wrists) == 1:

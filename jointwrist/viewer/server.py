@@ -1,4 +1,4 @@
-"""The viewer's server, which listens to this machine only unless told otherwise.
+"""The viewer's server, which by default accepts connections from this machine only.
 
 A request must contain the secret part of the address, which other users of the machine do not know; name this machine
 as its host, and not a foreign domain that was pointed at it (DNS rebinding); and come from the page itself if it

@@ -94,8 +94,8 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
-        told = shorten(str(error), 400, placeholder=" ...")  # PyTorch lists every tensor
-        raise DataError(f"{path}: the weights do not fit {info['model']}: {told}") from None
+        reason = shorten(str(error), 400, placeholder=" ...")  # PyTorch lists every tensor
+        raise DataError(f"{path}: the weights do not fit {info['model']}: {reason}") from None
     return model.eval(), info
 
 

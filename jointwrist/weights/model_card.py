@@ -28,7 +28,7 @@ _PURPOSES = {
     "segmentation": "14 overlapping bone masks of a wrist radiograph.",
     "erosion": "Erosion, yes or no, of one joint surface of a wrist radiograph.",
 }
-_CITATION = """If you use this model, please cite the software and the RAM-W600 data set:
+_CITATION = """If you use this model, please cite the software and the RAM-W600 dataset:
 
 ```bibtex
 @software{jointwrist,
@@ -49,7 +49,7 @@ _CITATION = """If you use this model, please cite the software and the RAM-W600 
 
 
 def file_card(path: Path, name: str) -> str:
-    """Return the model card of a weight file: of the weights that come with the package, the one that lies beside them.
+    """Return the model card of a weight file; for the shipped weights, the card in their folder.
 
     Its links into the repository become plain text.
 
@@ -112,13 +112,13 @@ Written by jointwrist {__version__}.
 
 ## Limits
 
-It knows one projection (posteroanterior) of one hand, whole and in the image, of adults. Whatever it was trained on
-decides how far it carries: look at the masks before you believe a score, and test it on your own radiographs.
+It is meant for posteroanterior radiographs of adults that show one hand completely. How well it generalises depends on
+its training data: look at the masks before you believe a score, and test it on your own radiographs.
 {_phantom_limit(info)}
 ## Licence
 
-The architecture is under {spec.licence}. The weights are under the terms of whoever trained them, and of the data that
-they have seen.
+The architecture is under {spec.licence}. The weights are under the terms of the people who trained them, and of the
+training data.
 
 ## Citation
 
@@ -166,17 +166,17 @@ def _facts(spec: ModelSpec, info: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a run that its outcome owes most to."""
+    """Return the values of a run that affect its result most."""
     optim = _mapping(config, "optim")
     return {f"optim.{key}": optim[key] for key in ("lr", "batch_size", "weight_decay", "ema") if key in optim}
 
 
 def _seen(info: Mapping[str, Any]) -> str:
-    """Say whose radiographs the weights were trained on, as far as the file knows."""
+    """Describe the training data, if the file has a record of them."""
     config = _mapping(info, "config")
     said = [_stream(_mapping(config, "stream")) or _folder(info)]
     if config.get("start"):
-        said.append("Training went on from other weights; what those have seen is seen here as well.")
+        said.append("Training started from other weights, whose training data count as well.")
     if inherited := info.get("inherited"):
         patients = sum(len(record["hashes"]) for record in inherited)
         said.append(f"Networks that it builds on were trained on {_count(patients, 'patient')}.")
@@ -195,13 +195,13 @@ def _stream(stream: Mapping[str, Any]) -> str:
 
 
 def _phantom_limit(info: Mapping[str, Any]) -> str:
-    """Say what training on phantoms alone leaves open."""
+    """Return the limits of training on phantoms alone."""
     stream = _mapping(_mapping(info, "config"), "stream").get("wrists")
     if not stream and not _mapping(info, "training").get("phantom"):
         return ""
     return (
-        "\nThis training saw phantoms alone. What the network says of erosions on real radiographs means nothing until"
-        " that was measured.\n"
+        "\nThe network was trained on phantoms only. Its erosion scores on real radiographs mean nothing until they"
+        " have been evaluated.\n"
     )
 
 
@@ -210,7 +210,7 @@ def _folder(info: Mapping[str, Any]) -> str:
     if not training.keys() >= _COUNTS:
         whom = f" They are of {_count(len(info['patients']['hashes']), 'patient')}." if "patients" in info else ""
         return f"The file does not say which radiographs, or whether they were real.{whom}"
-    kind = "phantom wrists, not one real radiograph among them" if training["phantom"] else "radiographs of a data set"
+    kind = "phantom wrists, no real radiographs" if training["phantom"] else "radiographs of a dataset"
     scores = "phantoms' own scores" if training["phantom"] else "erosion scores"
     return (
         f"{training['wrists']} {kind}: {training['masks']} with bone masks, {training['scores']} with {scores}, of"

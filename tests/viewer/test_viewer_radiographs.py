@@ -100,7 +100,7 @@ def test_the_side_can_be_said_where_no_header_says_it(client, predictor, wrists)
     radiograph = client.get(f"radiographs/{key}")
     # the bones tell it, which does not count as said
     assert (radiograph["side"], radiograph["side_known"], radiograph["side_stated"]) == ("L", True, False)
-    assert radiograph["doubts"] == ["The side L was told from the bones."] and set(radiograph["doubts"]) <= set(
+    assert radiograph["doubts"] == ["The side L was inferred from the bones."] and set(radiograph["doubts"]) <= set(
         radiograph["radiograph_notes"]
     )
     reply, said = client("POST", f"radiographs/{key}/side?side=L")

@@ -51,7 +51,7 @@ class Choice:
 
 
 def run_plan(plan: Ablations, choice: Choice, results: Path, kept_in: Path) -> bool:
-    """Train and test the chosen runs that are not done, and tell on the terminal what becomes of each.
+    """Train and test the chosen runs that are not done, and print the outcome of each.
 
     Args:
         plan: Plan of the ablations.

@@ -65,12 +65,12 @@ def arm_table(plan: Ablations, rows: KeptResults, figures: Figures, regime: str)
         runs = rows.of(regime, arm)
         line: dict[str, Any] = {"Arm": f"`{arm}`", "what": title_of(plan, arm), "seeds": len(runs) or NOT_RUN}
         if runs:
-            told = rows.runs.loc[runs]
+            records = rows.runs.loc[runs]
             line["version"] = rows.version(runs[0])
             versions.add(line["version"])
             line["pixels of erosions"] = "yes" if rows.learned_pixels(runs[0]) else "no"
-            line["minutes"] = f"{told['seconds'].astype(float).mean() / 60:.1f}" if arm in plan.arms else ABSENT
-            line["machine"] = ", ".join(sorted(set(told["machine"])))
+            line["minutes"] = f"{records['seconds'].astype(float).mean() / 60:.1f}" if arm in plan.arms else ABSENT
+            line["machine"] = ", ".join(sorted(set(records["machine"])))
             line |= {title: figures.over_seeds(runs, key) or ABSENT for key, (title, *_) in FIGURES.items()}
         lines.append(line)
     summary = (

@@ -1,7 +1,7 @@
 """Choice of the version of the plan that the tables show, and progress of a newer one.
 
-A table compares runs of one version only. Runs of a new version are kept from the first one on, but replace the older
-ones in a regime's tables only when all telling runs of the regime are there.
+A table compares runs of one version only. Runs of a new version are kept from the start, but replace the older ones in
+a regime's tables only when all telling runs of the regime (those of the plan's `telling` arms) are complete.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ def shown_version(plan: Ablations, rows: KeptResults, regime: str) -> int:
     """Return the version that a regime's tables show.
 
     It is that of the plan as soon as all its telling runs are finished. Until then it is the earlier version with the
-    most telling runs, or, where there is no earlier one, that of the plan as far as it goes.
+    most telling runs; if there is no earlier one, it is that of the plan, although incomplete.
     """
     telling = set(plan.runs([regime], list(plan.telling), list(plan.seeds)))
     finished = {version: runs & telling for version, runs in _finished(rows, regime).items()}
@@ -25,7 +25,7 @@ def shown_version(plan: Ablations, rows: KeptResults, regime: str) -> int:
 
 
 def progress(plan: Ablations, rows: KeptResults, regime: str, shown: int) -> str:
-    """Return a line that counts the finished runs of a version newer than that shown; empty where there are none."""
+    """Return a line that counts the finished runs of a version newer than the one shown; empty if there are none."""
     done = _finished(rows, regime).get(plan.version, set())
     if shown == plan.version or not done:
         return ""

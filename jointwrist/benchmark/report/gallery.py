@@ -24,7 +24,7 @@ SIDE = 420
 
 
 def ranked_cases(rows: pd.DataFrame) -> dict[str, tuple[str, float]]:
-    """Return the case and mean DSC over bones of the best, the median and the worst wrist; fewer of fewer wrists."""
+    """Return case and mean DSC over bones of the best, median and worst wrist; fewer if there are fewer wrists."""
     means = rows[rows["kind"] == "bone"].groupby("case")["dsc"].mean().dropna().sort_values(kind="stable")
     picked = {}
     for title, place in (("best", len(means) - 1), ("median", (len(means) - 1) // 2), ("worst", 0)):
@@ -98,7 +98,7 @@ def _layer(kind: str, masks: np.ndarray, scale: float) -> str:
 
 
 def erosion_calls(rows: pd.DataFrame) -> str:
-    """Set the six joint surfaces of a wrist as a table with a bar for every probability."""
+    """Return the six joint surfaces of a wrist as a table with a bar for every probability."""
     by_joint: Mapping[str, dict] = {row["joint"]: row for row in rows.to_dict("records")}
     lines = []
     for joint in JOINTS:

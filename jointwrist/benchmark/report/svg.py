@@ -79,7 +79,7 @@ def line_chart(title: str, x: Sequence[float], series: Mapping[str, Sequence[flo
 
 
 def quartile_chart(title: str, groups: Sequence[str], series: Mapping[str, Mapping[str, np.ndarray]]) -> str:
-    """Draw median and quartiles of every series for every group, one group a row.
+    """Draw median and quartiles of every series for every group, one group per row.
 
     Args:
         title: Quantity and unit.

@@ -17,7 +17,7 @@ OVER_SEEDS = f"Mean ± SD over seeds [95 % interval over seeds and patients; {ON
 
 @dataclass(frozen=True)
 class Figure:
-    """A mean over seeds with its interval, and the published figure beside it.
+    """A mean over seeds with its interval, and the published figure for comparison.
 
     Attributes:
         mean: Mean over seeds.
@@ -52,8 +52,8 @@ class Figure:
         numbers = {name: getattr(self, name) * factor for name in ("mean", "sd", "low", "high")}
         return replace(self, **numbers)
 
-    def beside(self, published: float | None) -> Figure:
-        """Return the figure with the published one beside it."""
+    def with_published(self, published: float | None) -> Figure:
+        """Return the figure with the published one added."""
         return self if published is None else replace(self, published=published)
 
     def __str__(self) -> str:

@@ -130,10 +130,10 @@ def _missing(dataset: RamW600) -> Iterable[Fault]:
             message = f"has no image in {layout.MASK_IMAGES}, only in {layout.SCORE_IMAGES}; copy the image"
             yield Fault("mask without image", case.mask, message, "warning")
         scored = [joint for joint in JOINTS if case.scores[joint.index] != NOT_SCORED]
-        lacking = [joint.name for joint in scored if joint.index not in case.crops]
-        if lacking:
+        missing = [joint.name for joint in scored if joint.index not in case.crops]
+        if missing:
             folder = root / layout.CROPS / (case.erosion_split or "") / case.identifier
-            message = f"scored joints without a crop are left out by classifiers: {', '.join(lacking)}; add the crops"
+            message = f"scored joints without a crop are left out by classifiers: {', '.join(missing)}; add the crops"
             yield Fault("missing crop", folder, message, "warning")
         if case.crops and not scored:
             folder = next(iter(case.crops.values())).parent

@@ -58,12 +58,12 @@ def _drawn_twice(shared: np.ndarray, areas: np.ndarray) -> Iterator[tuple[str, s
             if smaller and shared[one, other] >= _WITHIN * smaller:
                 names = f"{BONES[one].name} and {BONES[other].name}"
                 share = shared[one, other] / smaller
-                message = f"{names} are one region: {share:.0%} of the smaller lies within the other; draw them anew"
+                message = f"{names} are one region: {share:.0%} of the smaller is inside the other; redraw them"
                 yield "two bones in one region", message
 
 
 def _merged(areas: np.ndarray, pixels: int) -> Iterator[tuple[str, str]]:
-    """Report a missing bone beside one as large as both."""
+    """Report a missing bone next to one as large as both."""
     relative = areas / (_SHARES * pixels)
     for bone in np.flatnonzero(areas):
         missing = [a + b - bone for a, b in _NEIGHBOURS if bone in (a, b) and not areas[a + b - bone]]

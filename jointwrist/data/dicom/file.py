@@ -70,7 +70,7 @@ def open_dicom(path: Path, **options) -> tuple[Dataset, tuple[str, ...]]:
     if whole:
         meta = pydicom.filereader.read_file_meta_info(path)
         if meta.get("MediaStorageSOPClassUID") == _DIRECTORY:
-            raise DataError(f"{path}: lists the radiographs of a disc; give the folder that it lies in")
+            raise DataError(f"{path}: lists the radiographs of a disc; give the folder that contains it")
         if meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
             source = _inflated(path, meta)
     elif head.startswith(_PREFIX):
@@ -81,7 +81,7 @@ def open_dicom(path: Path, **options) -> tuple[Dataset, tuple[str, ...]]:
     if not whole:
         if not (dataset.get("SOPClassUID") or dataset.get("Modality")):
             raise DataError(f"{path}: neither a DICOM preamble nor the class of an image; {_EXPORT}")
-        notes.append("The file has no DICOM preamble; its data set was read as it stands.")
+        notes.append("The file has no DICOM preamble; its data set was read without it.")
     _complete_syntax(path, dataset, inflated)
     return dataset, tuple(notes)
 
@@ -142,7 +142,7 @@ def _inflated(path: Path, meta: Dataset) -> io.BytesIO:
 
 
 def _without_prefix(head: bytes) -> bytes:
-    """Return the first bytes of a file without a DICM prefix that stands at the very beginning."""
+    """Return the first bytes of a file, without a DICM prefix at the very beginning."""
     return head.removeprefix(_PREFIX)
 
 

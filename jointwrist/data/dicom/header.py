@@ -89,8 +89,8 @@ def check_kind(path: Path, dataset: Dataset) -> list[str]:
     shape = element_text(dataset, "PresentationLUTShape").upper()
     if shape in _SHAPES and shape != _SHAPES[dataset.PhotometricInterpretation == "MONOCHROME1"]:
         notes.append(
-            f"PresentationLUTShape {shape} contradicts {dataset.PhotometricInterpretation}, which stands: look at the"
-            " overlay."
+            f"PresentationLUTShape {shape} contradicts {dataset.PhotometricInterpretation}, which was used: look at"
+            " the overlay."
         )
     if dataset.get("PresentationIntentType") == "FOR PROCESSING":
         notes.append("Raw detector data (FOR PROCESSING): the grey scale differs from that of a finished radiograph.")

@@ -32,8 +32,8 @@ def orientation_notes(dataset: Dataset) -> list[str]:
         element_text(dataset, "FieldOfViewRotation")
     ):
         notes.append(
-            "The header says that the image was turned or mirrored after exposure, not how the hand lies on it: look"
-            " at the overlay."
+            "The header says that the image was turned or mirrored after exposure, but not the orientation of the"
+            " hand: look at the overlay."
         )
     return notes
 

@@ -53,7 +53,7 @@ def find_pixel(dataset: Dataset, asked: float | None) -> Pixel:
     height, width = (stated[usable] * 2)[:2]
     aspect = height / width
     if "PixelAspectRatio" in dataset and not _alike(shape, aspect):
-        shape_notes = ("The header's pixel aspect ratio is not that of its pixel spacing; the spacing stands.",)
+        shape_notes = ("The header's pixel aspect ratio is not that of its pixel spacing; the spacing was used.",)
     else:
         shape_notes = ()
     if _alike(aspect, 1):
@@ -64,9 +64,9 @@ def find_pixel(dataset: Dataset, asked: float | None) -> Pixel:
     width /= magnification
     passed = [f"{name} {_written(sides)}" for name, sides in stated.items() if not _is_spacing(sides)]
     if passed:
-        notes = (f"A pixel spacing cannot be used ({', '.join(passed)}); {usable} stands.", *notes)
+        notes = (f"A pixel spacing cannot be used ({', '.join(passed)}); {usable} was used.", *notes)
     if asked is not None and not _alike(asked, width):
-        notes = (f"The header gives a pixel spacing of {width:.4g} mm, not {asked:g}; the header stands.", *notes)
+        notes = (f"The header gives a pixel spacing of {width:.4g} mm, not {asked:g}; the header was used.", *notes)
     return Pixel(width, aspect, (*notes, *shape_notes))
 
 

@@ -139,7 +139,7 @@ class CocoImage(NamedTuple):
 
 
 def write(path: Path, images: Sequence[CocoImage], erosions: bool = False) -> None:
-    """Write instances, one annotation a region, whole or not at all.
+    """Write instances, one annotation per region, whole or not at all.
 
     Args:
         path: JSON file.

@@ -60,7 +60,7 @@ def write(path: Path, image: str, layers: Sequence[Layer], size: tuple[int, int]
     holes become mask pictures.
 
     Args:
-        path: JSON file, beside the image.
+        path: JSON file, in the image's folder.
         image: File name of the image.
         layers: Regions with their names; labelme chooses the colours.
         size: Height and width of the image.
@@ -152,7 +152,7 @@ def _decode(text: str, where: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(base64.b64decode(text, validate=True)), formats=("PNG",)) as image:
             if max(image.size) > MAX_SIDE:
-                raise ValueError(f"more than {MAX_SIDE:,} pixels a side")
+                raise ValueError(f"more than {MAX_SIDE:,} pixels per side")
             return np.asarray(image.convert("L")) > 0
     except (binascii.Error, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{where}: damaged mask ({error}); draw it again") from error

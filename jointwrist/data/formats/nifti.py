@@ -78,7 +78,7 @@ def write_folder(folder: Path, layers: Sequence[Layer], spacing_mm: Spacing | No
 
 
 def write_radiograph(folder: Path, image: np.ndarray, spacing_mm: Spacing | None = None) -> None:
-    """Write a (H, W) radiograph with values in [0, 1] as 8-bit grey beside the masks of its bones."""
+    """Write a (H, W) radiograph with values in [0, 1] as 8-bit grey into the folder of its masks."""
     _save(folder / f"{RADIOGRAPH}.nii.gz", np.round(image * 255).T[..., None], spacing_mm)
 
 

@@ -125,7 +125,7 @@ def _format_of(path: Path, contents: dict[Path, Any]) -> str | None:
 def _only_format(found: Mapping[str, list[Path]], folder: Path) -> str:
     """Return the only format of masks in a folder.
 
-    8-bit pictures beside other masks are radiographs; `jointwrist predict` writes each bit map as npz and as png.
+    8-bit pictures in a folder with other masks are radiographs; `jointwrist predict` writes bit maps as npz and as png.
     """
     kinds = set(found)
     if len(kinds) > 1:
@@ -160,7 +160,7 @@ def _find_in_coco(
     known: Collection[str],
     mapping: Mapping[str, str | None],
 ) -> Predicted:
-    """Use COCO results if there are any, described by the instances beside them; otherwise the instances."""
+    """Use COCO results if there are any, described by the file of instances if given; otherwise the instances."""
     results = [path for path in paths if isinstance(contents[path], list)]
     described = [path for path in paths if path not in results]
     if len(results) > 1 or len(described) > 1:

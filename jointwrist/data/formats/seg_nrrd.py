@@ -51,7 +51,7 @@ def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
     named = []
     for name, layer, value in _segments(header, path):
         if not 0 <= layer < len(voxels):
-            raise DataError(f"{path}: {name} lies in layer {layer} of {len(voxels)}; save the segmentation again")
+            raise DataError(f"{path}: {name} is in layer {layer} of {len(voxels)}; save the segmentation again")
         mask = np.zeros(size, bool)
         mask[top : top + rows, left : left + columns] = (voxels[layer] == value).T
         named.append((name, mask))
@@ -93,7 +93,7 @@ def write(path: Path, layers: Sequence[Layer], size: tuple[int, int], spacing_mm
 
 
 def write_radiograph(path: Path, image: np.ndarray, spacing_mm: Spacing | None = None) -> None:
-    """Write a (H, W) radiograph with values in [0, 1] as an 8-bit NRRD that lies where its segmentation lies."""
+    """Write a (H, W) radiograph with values in [0, 1] as an 8-bit NRRD with the geometry of its segmentation."""
     _save(path, np.round(image * 255).T[..., None], _geometry(spacing_mm, layered=False))
 
 

@@ -28,10 +28,10 @@ _WORD_AND_NUMBER = re.compile(r"[a-zA-Z]+[0-9]+|[0-9]+[a-zA-Z]+")
 
 
 def without_decoration(stem: str) -> str:
-    """Return a file's stem without the additions of tools, as far as they are certain.
+    """Return a file's stem without what tools have certainly added to it.
 
-    Label Studio's `1a2b3c4d-`, Roboflow's `_png.rf.HASH`, `UUID-`, ` (1)`, `_copy`, ` - Copy (2)`, `Copy of ` and a
-    second ending, `%20`; a tool may have worked on what another one left.
+    Removes Label Studio's `1a2b3c4d-`, Roboflow's `_png.rf.HASH`, `UUID-`, ` (1)`, `_copy`, ` - Copy (2)`, `Copy of `,
+    a second extension and `%20`, repeatedly, as several tools may have renamed the file.
     """
     stem = unquote(stem)
     while True:

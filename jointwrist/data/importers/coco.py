@@ -92,14 +92,14 @@ def _by_id(entries: list[dict[str, Any]], kind: str, path: Path) -> dict[int | s
         key = entry["id"]
         whole = isinstance(key, int) or (isinstance(key, float) and key.is_integer())
         if isinstance(key, bool) or not (whole or isinstance(key, str)):
-            raise DataError(f"{path}: {kind} id {key!r} is neither a whole number nor a text; number them anew")
+            raise DataError(f"{path}: {kind} id {key!r} is neither a whole number nor a text; renumber them")
         if key in found:
             raise DataError(f"{path}: two of its {kind} entries have the id {key!r}; give every {kind} its own id")
         found[key] = entry
     for key in found:
         if isinstance(key, str) != isinstance(next(iter(found)), str):
             first = next(iter(found))
-            raise DataError(f"{path}: {kind} ids are numbers and texts, as {first!r} and {key!r}; number them anew")
+            raise DataError(f"{path}: {kind} ids are numbers and texts, such as {first!r} and {key!r}; renumber them")
     return found
 
 

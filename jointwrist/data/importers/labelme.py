@@ -1,4 +1,4 @@
-"""Import of the files of labelme (github.com/wkentaro/labelme): one JSON file per image, beside the image."""
+"""Import of the files of labelme (github.com/wkentaro/labelme): one JSON file per image, in the same folder."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _read(
 
 
 def _find(path: Path, images: Path | None, name: str) -> Path:
-    """Find the image of a file in the folder of the images, else where the file states it, or beside the file."""
+    """Find the image of a file in the folder of the images, else where the file says, or in the file's own folder."""
     base = Path(name).name
     stated = [beneath(images, name), beneath(images, base)] if images else [beneath(path.parent, name)]
     for image in (*stated, path.parent / base if not images else None):

@@ -113,16 +113,14 @@ def _doubt_common_word(parsed: list[ParsedName]) -> list[ParsedName]:
     word = words.pop()
     if words or len(numbers) < 2 or re.search("[0-9]", word) or not all(map(str.isdigit, numbers)):
         return parsed
-    return [
-        one._replace(doubt=one.doubt or f"{word} stands before all numbers, and may name no patient") for one in parsed
-    ]
+    return [one._replace(doubt=one.doubt or f"{word} precedes all numbers, and may not be a patient") for one in parsed]
 
 
 def _doubt_shared_parts(parsed: list[ParsedName]) -> list[ParsedName]:
     """Doubt patients that may be one person: names without a study may contain the visit.
 
-    `a1-0172` beside `b2-0172` or `0172`, since tools add prefixes; and `0172-1` beside `0172-2`, `12a`
-    beside `12b`, `Smith-1` beside `Smith-2`, or `P12` beside `id-12` or `12`. `P-001` and `P-002` are two patients.
+    Examples: `a1-0172` with `b2-0172` or `0172`, since tools add prefixes; `0172-1` with `0172-2`, `12a` with `12b`,
+    `Smith-1` with `Smith-2`, or `P12` with `id-12` or `12`. `P-001` and `P-002` are two patients.
     """
     names = {one.patient for one in parsed if not one.patient.startswith("EXT_") and not looks_random(one.patient)}
     sharing = defaultdict(set)

@@ -127,12 +127,12 @@ class Drawing(NamedTuple):
 
     Attributes:
         mask: (H, W) bool.
-        lacking: A sentence for each part that covers no pixel.
+        empty: A sentence for each part that covers no pixel.
         remarks: A sentence for each part that was cut off.
     """
 
     mask: np.ndarray
-    lacking: list[str]
+    empty: list[str]
     remarks: list[str]
 
 
@@ -151,15 +151,13 @@ class Region:
         """
         drawing = Drawing(np.zeros(size, bool), [], [])
         if not self.parts:
-            drawing.lacking.append(
-                f"{self.where}: has no outline, neither polygons nor run lengths; a box is not a mask"
-            )
+            drawing.empty.append(f"{self.where}: has no outline, neither polygons nor run lengths; a box is not a mask")
         for number, part in enumerate(self.parts, 1):
             where = self.where if len(self.parts) == 1 else f"{self.where}, part {number}"
             mask, bounds = part.draw(size), part.bounds
             drawing.mask[mask] = True
             if not mask.any():
-                drawing.lacking.append(f"{where}: {_why_empty(part, size)}")
+                drawing.empty.append(f"{where}: {_why_empty(part, size)}")
             elif bounds is not None and (beyond := _beyond(bounds, size)) > _MARGIN:
                 drawing.remarks.append(f"{where}: reaches {beyond:.0f} pixels beyond the image; cut off")
         return drawing
@@ -175,10 +173,10 @@ def combine(regions: Sequence[Region], size: Size, note: Note) -> np.ndarray:
     """
     drawings = [region.draw(size) for region in regions]
     mask = np.any([drawing.mask for drawing in drawings], axis=0)
-    lacking = [sentence for drawing in drawings for sentence in drawing.lacking]
+    empty = [sentence for drawing in drawings for sentence in drawing.empty]
     if not mask.any():
-        raise DataError(f"{lacking[0]}; draw it again, or delete it")
-    for sentence in lacking:
+        raise DataError(f"{empty[0]}; draw it again, or delete it")
+    for sentence in empty:
         note(f"{sentence}; left out")
     for drawing in drawings:
         for sentence in drawing.remarks:

@@ -59,10 +59,10 @@ def _usable(folder: Path) -> bool:
 def processor() -> str:
     """Return the instruction set flags of the processor, or the machine's name where they are not available."""
     try:
-        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         return platform.node()
-    return " ".join(sorted(set(re.findall(r"^(?:flags|Features)\s*:\s*(.*)$", told, re.MULTILINE)))) or platform.node()
+    return " ".join(sorted(set(re.findall(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)))) or platform.node()
 
 
 def _run(command: list[str]) -> bytes:

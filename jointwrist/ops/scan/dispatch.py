@@ -126,7 +126,7 @@ def _checked(u, delta, A, B, C, D, z, delta_bias) -> tuple[Tensor, Tensor]:
         if value is None:
             continue
         if value.shape != shape:
-            raise ValueError(f"{name} must have the shape {tuple(shape)} beside the others, not {tuple(value.shape)}")
+            raise ValueError(f"{name} must have the shape {tuple(shape)} like the others, not {tuple(value.shape)}")
         if value.device != u.device:
             raise ValueError(f"{name} is on {value.device}, u on {u.device}")
         if not value.is_floating_point():

@@ -1,11 +1,11 @@
-// The joint surfaces: crop of the radiograph, what the erosion head looked at, probability and score.
+// The joint surfaces: crop of the radiograph, heat map of the erosion head, probability and score.
 
 import { make } from "./stage.js";
 
 const SIDE = 168;
 
-// Weights from 0 to 1 of a map of logits: `attention` is the softmax by which the head pools its features, relative to
-// its largest weight; `eroded` the probability that a place is eroded.
+// Weights from 0 to 1 of a heat map of logits: `attention` is the softmax with which the head pools its features,
+// relative to its largest weight; `eroded` is the probability that a pixel is eroded.
 export function weights(logits, kind) {
   if (kind === "eroded") return logits.map((value) => 1 / (1 + Math.exp(-value)));
   const top = logits.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -40,7 +40,7 @@ function crop(stage, index, kind) {
   return canvas;
 }
 
-// Probability and score; `between` stands between those of two radiographs.
+// Probability and score; `between` is the element between those of two radiographs.
 function said(joints, between) {
   const line = make("div", { class: "said" });
   const probability = ({ found, probability, probability_sd: spread }) =>

@@ -83,7 +83,7 @@ export class Stage {
     this.svg.replaceChildren(bones, this.other, boxes);
   }
 
-  // The other visit's outlines, laid on this radiograph by an SVG matrix.
+  // The other visit's outlines, mapped onto this radiograph by an SVG matrix.
   overlay(paths, matrix) {
     this.other.setAttribute("transform", `matrix(${matrix.join(" ")})`);
     this.other.replaceChildren(
@@ -113,7 +113,7 @@ export class Stage {
     this.view = { x: this.width / 2, y: this.height / 2, zoom: this.fitting };
   }
 
-  // Keep what is shown in a stage that became larger or smaller.
+  // Keep the visible region when the stage is resized.
   resize() {
     const before = this.drawn;
     if (!before || !this.size.across) return;
@@ -131,7 +131,7 @@ export class Stage {
     this.place();
   }
 
-  // Bring a box of the radiograph into the middle.
+  // Centre the view on a box of the radiograph.
   lookAt([x0, y0, x1, y1]) {
     const zoom = Math.min((0.6 * Math.min(this.size.across, this.size.down)) / (x1 - x0), MAX_ZOOM);
     this.view = { x: (x0 + x1) / 2, y: (y0 + y1) / 2, zoom };

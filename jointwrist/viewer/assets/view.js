@@ -1,4 +1,4 @@
-// The page: radiographs, one or two stages, and the panel that goes with them.
+// The page: the list of radiographs, one or two stages, and their panel.
 
 import { drawJoints } from "./joints.js";
 import { make, Stage } from "./stage.js";
@@ -111,7 +111,7 @@ async function pair() {
   fitBoth();
 }
 
-// Show both radiographs whole, at one scale if they move together.
+// Show both radiographs completely, at the same scale if they move together.
 function fitBoth() {
   const { baseline, followup } = state.stages;
   for (const stage of openStages()) stage.fit();
@@ -303,9 +303,9 @@ function drawChange() {
   $("change").replaceChildren(...warnings, left, right);
 }
 
-// Moving about
+// Pan and zoom
 
-// The other stage shows the same place of the wrist.
+// Show the same part of the wrist in the other stage.
 function follow(moved) {
   const { baseline, followup } = state.stages;
   if (!state.comparison || !$("linked").checked || !baseline || !followup) return;
@@ -327,7 +327,7 @@ function pickJoint(index) {
   if (stages.length) follow(stages[0]);
 }
 
-// The names of all bones under the pointer, for they overlap.
+// The names of all bones under the pointer; there can be several, as bones overlap.
 function nameBones(event) {
   const hit = event.target.closest?.(".stage") ? document.elementsFromPoint(event.clientX, event.clientY) : [];
   const bones = hit.filter((part) => part.matches(".bone")).map((part) => state.facts.bones[part.dataset.bone].display);
