@@ -15,7 +15,7 @@ endif
 run: $(VENV)/.installed-run
 	$(BIN)/accelerate launch $(LAUNCH_FLAGS) benchmarks/run_all.py $(ARGS)
 
-# Tests run beside each other, a process for each core; more than eight would not be faster.
+# Tests run in parallel, one process per core; more than eight would not be faster.
 WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 8 ? cores : 8)))
 
 test: $(VENV)/.installed-dev

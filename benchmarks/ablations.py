@@ -31,7 +31,7 @@ KEPT = Path(__file__).resolve().parent.parent / "docs" / "ablations"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run what is not done, write the tables; return 1 if a run failed, 2 if it could not begin."""
+    """Run unfinished runs and write the tables; return 1 if a run failed, 2 if it could not begin."""
     arguments = parse_arguments(argv)
     print_log()
     failed = False

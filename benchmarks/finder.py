@@ -1,7 +1,7 @@
-"""Success rate of the localiser: `python benchmarks/finder.py [--hands 60]`, on phantoms that no training has seen.
+"""Success rate of the localiser: `python benchmarks/finder.py [--hands 60]`, on phantoms not used for training.
 
 Hands are phantoms of 210 mm, from the forearm to the fingers; two of them side by side make a radiograph of both hands;
-wrists are phantoms of the usual field. A hand counts as found if the centre of the field lies within 15 mm of the
+wrists are phantoms of the usual field. A hand counts as found if the centre of the field is within 15 mm of the
 centre of the carpus. The thresholds were chosen on other seeds (`--seed` 41 and 8).
 
 `python benchmarks/finder.py RADIOGRAPH ...` prints the localiser's first result for your own radiographs or folders.
@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def look_at_radiographs(localiser: Localiser, radiographs: list[Path]) -> int:
-    """Print a row for every radiograph; one that cannot be read is named, the others go on, and the exit code is 2."""
+    """Print a row for every radiograph; unreadable ones are named, and the exit code is then 2."""
     code = 0
     print("| radiograph | certainty | distance from the mean wrist, mm |\n| --- | ---: | ---: |")
     for path in radiographs:

@@ -33,14 +33,14 @@ class Measurements:
         """
         bounds = {key: bound for key, bound in bounds.items() if bound is not None}
         self.rows.append({"name": name, "value": value, "unit": unit, **bounds})
-        told = "".join(f", {key} {bound:g}" for key, bound in bounds.items())
-        print(f"{name:72} {value:10.4g} {unit}{told}", flush=True)
+        limits = "".join(f", {key} {bound:g}" for key, bound in bounds.items())
+        print(f"{name:72} {value:10.4g} {unit}{limits}", flush=True)
 
 
 def times_in_turns(
     functions: dict[str, Callable[[], Any]], repeats: int, seconds: float = math.inf, warm_up: bool = False
 ) -> dict[str, float]:
-    """Median milliseconds of each function. They run in turns, so that other load slows all of them alike.
+    """Median milliseconds of each function. They alternate, so that other load slows all of them alike.
 
     Args:
         functions: Functions by name.

@@ -1,7 +1,7 @@
-"""Reproduce the paper's tables and set the joint network beside them.
+"""Reproduce the paper's tables and add the joint network to them.
 
     accelerate launch benchmarks/run_all.py                   a demonstration on a wrist phantom, 15 minutes on a laptop
-    accelerate launch benchmarks/run_all.py --data RAM-W600   the same models on the released data set
+    accelerate launch benchmarks/run_all.py --data RAM-W600   the same models on the released dataset
     accelerate launch benchmarks/run_all.py --list            protocols and models
 
 Finished jobs are skipped and a killed one continues, so the same command can be given again at any time.

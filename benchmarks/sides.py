@@ -26,7 +26,7 @@ from jointwrist.phantom import PhantomConfig, make_wrist
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print how many sides of every kind of radiograph were right, not told, or wrong."""
+    """Print how many sides of every kind of radiograph were right, unclear, or wrong."""
     arguments = parse_arguments(argv, __doc__, "wrists", 24, 6000)
     localiser = Localiser()
     if arguments.radiographs:
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         for kind, pixels in variants(radiograph.pixels):
             counts[kind][verdict(localiser, pixels, radiograph.side)] += 1
             counts[kind][verdict(localiser, pixels[:, ::-1], "LR".replace(radiograph.side, ""))] += 1
-    print(count_table("wrist, and its mirror image", counts, ("right", "not told", "wrong")))
+    print(count_table("wrist, and its mirror image", counts, ("right", "unclear", "wrong")))
     return 0
 
 
@@ -64,8 +64,8 @@ def verdict(localiser: Localiser, pixels: np.ndarray, side: str) -> str:
     """Ask for the side of a wrist that fills its radiograph."""
     radiograph = Radiograph(np.ascontiguousarray(pixels, np.float32))
     height, width = radiograph.pixels.shape
-    told = localiser.side_from_bones(radiograph, (width / 2, height / 2, float(max(height, width))))
-    return "not told" if told is None else "right" if told == side else "wrong"
+    found = localiser.side_from_bones(radiograph, (width / 2, height / 2, float(max(height, width))))
+    return "unclear" if found is None else "right" if found == side else "wrong"
 
 
 if __name__ == "__main__":

@@ -42,13 +42,13 @@ def keep(part: str, rows: list[dict[str, Any]], folder: Path) -> Path:
 def exceeded(rows: list[dict[str, Any]]) -> list[str]:
     """List the rows whose value is above its bound, or below its least value."""
 
-    def told(row: dict[str, Any], what: str) -> str:
+    def describe(row: dict[str, Any], what: str) -> str:
         return f"{row['name']}: {row['value']:.4g} {row['unit']} {what}".replace("  ", " ")
 
     above = [row for row in rows if row.get("bound") is not None and row["value"] > row["bound"]]
     below = [row for row in rows if row.get("least") is not None and row["value"] < row["least"]]
-    return [told(row, f"exceeds the bound of {row['bound']:g}") for row in above] + [
-        told(row, f"is below the least, {row['least']:g}") for row in below
+    return [describe(row, f"exceeds the bound of {row['bound']:g}") for row in above] + [
+        describe(row, f"is below the least, {row['least']:g}") for row in below
     ]
 
 

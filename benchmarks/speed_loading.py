@@ -50,7 +50,7 @@ DEVICES = {PACKED: "cpu", HOST: None, GPU: "cuda"}
 LIBRARIES = {"scipy": "scipy", "kornia": "kornia", "Pillow": "PIL", "OpenCV": "cv2"}
 #: Runs one pass and returns the number of images; no batch is held while the next is made, as in training.
 Epoch = Callable[[], int]
-#: The library with the smallest memory of its own; its memory stands for all arrays.
+#: The library with the smallest memory of its own; its memory represents that of all arrays.
 ARRAYS = "Pillow"
 #: Aims of loading against arrays that are read and warped one by one. Images per second: up to the GPU against all
 #: libraries, with augmentation on the CPU against SciPy. Memory of kept images: largest share of that of the arrays.
@@ -190,7 +190,7 @@ def epochs(kind: str, root: str, images: int, size: int, batch_size: int, keep: 
 
 
 def two_passes(*arguments: Any) -> Callable[[], int]:
-    """What memory is measured of: the pass that fills what is kept, and one from it."""
+    """Passes whose memory is measured: one that fills the cache, and one from it."""
     kind, root, _, size, batch_size, _ = arguments
     epochs(kind, root, batch_size, size, batch_size, False)()  # libraries load what they need on first use
     epoch = epochs(*arguments)
@@ -198,7 +198,7 @@ def two_passes(*arguments: Any) -> Callable[[], int]:
 
 
 def rates(runs: dict[tuple[str, bool], Epoch], passes: int) -> dict[tuple[str, bool], float]:
-    """Images a second of processor time, median over passes in turns; what is kept has been read before."""
+    """Images per second of processor time, median over alternating passes; caches are filled beforehand."""
     found: dict[tuple[str, bool], list[float]] = {key: [] for key in runs}
     for epoch in runs.values():
         epoch()

@@ -1,4 +1,4 @@
-"""Peak memory of prediction, a training step and evaluation, each in a process of its own and held against a bound.
+"""Peak memory of prediction, a training step and evaluation, each in a process of its own and compared with a bound.
 
 The command ends with 1 where a bound is exceeded. A model has random weights; evaluation also runs with a network of
 one convolution over few and many wrists, to show what it holds of its own: rows, and no images.
@@ -70,7 +70,7 @@ WORK = {"predict": prediction, "training step": training_step, "evaluation": eva
 
 
 def many_wrists(number: int, size: int, root: str) -> Callable[[], object]:
-    """Evaluate so many wrists with a network of one convolution."""
+    """Evaluate this many wrists with a network of one convolution."""
     accelerator = open_accelerator()
     config = RunConfig("unetpp", "segmentation", image_size=size, optim=OptimConfig(batch_size=4))
     model, task = nn.Conv2d(1, NUM_BONES, 1), build_task(config)

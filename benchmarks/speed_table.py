@@ -54,8 +54,8 @@ AIMS = {
 }
 #: Bound of the machine divided by the time; above 1 where the scan is faster than the bound.
 BOUNDS = {
-    f"cpu N={states} L=4096 forward+backward, bound to time": f"Bound of the machine to the time of `cpu`, {told}"
-    for states, told in ((16, "16 states, 4,096 steps"), (1, "1 state, 4,096 steps"))
+    f"cpu N={states} L=4096 forward+backward, bound to time": f"Bound of the machine to the time of `cpu`, {problem}"
+    for states, problem in ((16, "16 states, 4,096 steps"), (1, "1 state, 4,096 steps"))
 }
 
 
@@ -74,7 +74,7 @@ def _lines(heads: list[str], rows: list[list[str]], wide: int) -> str:
 
 
 def speed_table(folder: Path = RESULTS, rows: Iterable[tuple[str, str]] = tuple(SHOWN)) -> str:
-    """Markdown table of some rows of `SHOWN`, with a column per machine; what was not measured is a dash."""
+    """Markdown table of some rows of `SHOWN`, with a column per machine; a dash means not measured."""
     machines = measured(folder)
 
     def cell(found: dict, key: tuple[str, str]) -> str:
@@ -110,8 +110,8 @@ def training_table(folder: Path = RESULTS) -> str:
         if not steps:
             continue
         sizes = sorted({size for _, size in steps})
-        told = [name.partition(f"{steps[0][0]} {sizes[-1]} px, ")[2] for name in found]
-        parts = [part for part in told if part and not part.startswith("memory")]
+        parts = [name.partition(f"{steps[0][0]} {sizes[-1]} px, ")[2] for name in found]
+        parts = [part for part in parts if part and not part.startswith("memory")]
         heads = ["model", *(f"ms at {size} px" for size in sizes)]
         heads += [f"{small} to {large} px" for small, large in pairwise(sizes)] + [f"{part} %" for part in parts]
         rows = []

@@ -56,7 +56,7 @@ def open_trainer(model: str, size: int, batch_size: int, root: str, folder: str)
 
 
 def clock(threads: int) -> Callable[[], float]:
-    """Seconds of this process if it has one thread, else of the clock on the wall."""
+    """CPU seconds of this process if it has one thread, else wall-clock seconds."""
     return time.process_time if threads == 1 else time.perf_counter
 
 
@@ -92,7 +92,7 @@ def step_times(trainer: Trainer, steps: int, seconds: float = 60.0) -> dict[str,
 
 
 def _endless(trainer: Trainer) -> Iterator[dict[str, Any]]:
-    """Batches for ever; the first epoch, which reads the files, is over before the first is given."""
+    """Endless batches, after a first epoch that reads the files."""
     for _ in trainer.loader:
         pass
     trainer.model.train()

@@ -60,7 +60,7 @@ class Shard:
             time.sleep(0.5)
         code = self.process.returncode
         if code:
-            raise RuntimeError(f"{shlex.join(self.command)} ended with code {code}; its log stands above")
+            raise RuntimeError(f"{shlex.join(self.command)} ended with code {code}; its log is above")
         return code
 
     def checkpoint(self) -> DelayedSubmission:

@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def report(localiser: Localiser, name: str, radiographs: Iterable[Radiograph], degrees: int | None) -> None:
-    """Print what becomes of radiographs that must be turned by some degrees, or None if they show no wrist."""
+    """Print the outcome for radiographs that must be rotated by some degrees, or None if they show no wrist."""
     seconds, verdicts = [], Counter()
     for radiograph in tqdm(radiographs, name, leave=False):
         start = time.perf_counter()
@@ -62,7 +62,7 @@ def report(localiser: Localiser, name: str, radiographs: Iterable[Radiograph], d
 
 
 def verdict(localiser: Localiser, radiograph: Radiograph, degrees: int | None) -> str:
-    """Locate the wrist of a radiograph and compare its turn with that which is known."""
+    """Locate the wrist of a radiograph and compare the detected rotation with the true one."""
     try:
         found = locate(localiser, radiograph)
     except DataError:

@@ -1,6 +1,6 @@
 """Bones, joint surfaces, overlap pairs and erosion levels of RAM-W600: the single source of names, order and colours.
 
-Order, overlap pairs and spellings are those of the released data set (RAM-W600, arXiv 2507.05193, and its public code).
+Order, overlap pairs and spellings are those of the released dataset (RAM-W600, arXiv 2507.05193, and its public code).
 """
 
 from __future__ import annotations

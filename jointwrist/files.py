@@ -27,7 +27,7 @@ REMEDIES = {
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; move it there when the block ends, remove it when the block fails.
+    """Yield a temporary path in the folder of `path`; rename it to `path` when the block ends, remove it on failure.
 
     Raises:
         StorageError: The disk is full or the folder is not writable; an existing file at `path` is unchanged.

@@ -114,7 +114,7 @@ def boundary_loss(logits: Tensor, target: Tensor, images: Tensor | None = None) 
 
 
 def score_levels(scores: Tensor) -> Tensor:
-    """Convert scores 0..5 to levels 0..3, of which the last stands for 3 to 5; -1 (not scored) is kept."""
+    """Convert scores 0..5 to levels 0..3, the last of which means 3 to 5; -1 (not scored) is kept."""
     return scores.clamp(max=EROSION_LEVELS - 1)
 
 

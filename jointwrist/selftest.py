@@ -1,7 +1,7 @@
 """Self-test of a machine: every backend against its reference, a training step, and the shipped weights.
 
 `python -m jointwrist.selftest` prints what the shipped weights say of a fixed phantom, the numbers that
-`weights/golden.json` holds; `make weights` writes them anew.
+`weights/golden.json` holds; `make weights` rewrites them.
 """
 
 from __future__ import annotations

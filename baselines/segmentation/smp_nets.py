@@ -61,7 +61,7 @@ _register(
     "BSD-2-Clause",
     21_491_630,
     multiple=8,
-    # the pyramid stands on the features at stride 8, and the encoder is counted as a whole
+    # the pyramid uses the features at stride 8; the parameters of the whole encoder are counted
     unused=("encoder.layer3.", "encoder.layer4."),
 )
 _register(

@@ -25,12 +25,12 @@ from jointwrist.inference.result import WristResult
 from jointwrist.inference.sources import read_radiograph
 from jointwrist.inference.views import Prediction
 
-#: Name of the entry that stands for `LoadRadiographd` among the operations applied to an image.
+#: Name of the entry that records `LoadRadiographd` among the operations applied to an image.
 _LOADED = "LoadRadiographd"
 
 
 def list_radiographs(folder: str | Path) -> list[dict[str, str]]:
-    """List the radiographs of a folder, or one file, as a MONAI data set does.
+    """List the radiographs of a folder, or one file, as a MONAI dataset does.
 
     Returns:
         An `image` each.

@@ -14,7 +14,7 @@ EXCHANGED = ("coco", "labelme", "nifti", "seg.nrrd")
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command and its verbs."""
-    data = commands.add_parser("data", help="make, import, export, check or download a data set")
+    data = commands.add_parser("data", help="make, import, export, check or download a dataset")
     verbs = data.add_subparsers(required=True, metavar="VERB")
     _add_phantom(verbs)
     _add_check(verbs)
@@ -42,7 +42,7 @@ def _add_phantom(verbs: argparse._SubParsersAction) -> None:
         "--size", type=positive, default=600, metavar="PX", help="side in pixels (default: %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed (default: %(default)s)")
-    parser.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--workers", type=positive, metavar="N", help="processes (default: one per core)")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="phantom settings, such as prevalence=0.3"
     )

@@ -1,4 +1,4 @@
-"""`jointwrist train`: one model on one data set."""
+"""`jointwrist train`: one model on one dataset."""
 
 from __future__ import annotations
 

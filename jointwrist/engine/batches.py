@@ -27,7 +27,7 @@ class TensorSpec:
     """What a tensor of a batch looks like, written `Annotated[Tensor, TensorSpec(...)]`.
 
     Attributes:
-        shape: Sizes; a letter stands for the same size wherever it occurs in a batch.
+        shape: Sizes; a letter is the same size wherever it occurs in a batch.
         dtype: Data type.
         low: Smallest value.
         high: Largest value.

@@ -1,4 +1,4 @@
-"""Evaluate trained weights on a data set: the function behind `jointwrist evaluate`."""
+"""Evaluate trained weights on a dataset: the function behind `jointwrist evaluate`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Evaluation:
         threshold: Probability from which a joint is called eroded.
         task: Computes per-case results.
         dataset: Items of the task.
-        cases: Cases of the data set that the items come from.
+        cases: Cases of the dataset that the items come from.
     """
 
     accelerator: Accelerator

@@ -42,7 +42,7 @@ class RunData:
         notes: What was left out, and why.
         patients: Patients of each split; phantoms made on the fly have none.
         inherited: Patient records of the networks that the run builds on; see `jointwrist.engine.leaks`.
-        prints: Fingerprints of the data set's radiographs.
+        prints: Fingerprints of the dataset's radiographs.
         pixel_truth: Whether training learns from the pixels of erosions.
     """
 

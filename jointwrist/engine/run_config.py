@@ -130,7 +130,7 @@ class ErosionConfig:
             F1; a joint network's probabilities are then calibrated there too.
         logit_adjustment: Add the log prior of each level to the logit in training (joint network).
         pixel_truth: Train the heat map of a joint network, or of a classifier with the option `map_head`, on masks of
-            eroded pixels, which phantoms and outlined data sets have and RAM-W600 has not. Without it, such masks are
+            eroded pixels, which phantoms and outlined datasets have and RAM-W600 has not. Without it, such masks are
             not read, and training uses the scores alone.
         heat_map: Weight of the heat map loss, with `pixel_truth`.
         weight: Weight of the whole erosion loss (joint network).
@@ -207,7 +207,7 @@ class StreamConfig:
     """Phantoms made on the fly for training; no wrist comes twice.
 
     Attributes:
-        wrists: Phantoms per epoch; 0 trains on the data set instead.
+        wrists: Phantoms per epoch; 0 trains on the dataset instead.
         seed: Seed of the phantoms.
         options: Fields of the phantom's configuration (prevalence, look-alikes, ...).
     """

@@ -58,7 +58,7 @@ def score_masks(cases: Sequence[Case], predicted: Predicted, progress: bool = Fa
         progress: Show a progress bar.
 
     Raises:
-        DataError: A file of the data set is damaged.
+        DataError: A file of the dataset is damaged.
     """
     done = ScoredMasks()
     overlaps = np.zeros(2, bool)

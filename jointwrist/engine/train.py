@@ -1,4 +1,4 @@
-"""Train a model on a data set: the function behind `jointwrist train`."""
+"""Train a model on a dataset: the function behind `jointwrist train`."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def joint_space(first: np.ndarray, second: np.ndarray, spacing: float = 1.0) -> 
     inside = SignedDistance(first)
     _, nearest = cKDTree(opposite).query(points)
     way = opposite[nearest] - points
-    # inside the other bone its surface lies behind, not ahead
+    # for a point inside the other bone, its surface is behind, not ahead
     way *= np.where(gap < 0, -1.0, 1.0)[:, None] / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
     reach = 2.0
     outward = np.stack(

@@ -29,7 +29,7 @@ def erosion_metrics(
         predicted: (N,) decision, 0 or 1.
         joint: (N,) index of the joint surface.
         score: (N,) predicted score or level, for the quadratic weighted kappa; None leaves it undefined.
-        levels: Number of levels of `score`. The highest stands for itself and all scores above, and true scores are
+        levels: Number of levels of `score`. The highest includes all scores above it, and true scores are
             clipped to it: 4 for the joint networks, whose level 3 means 3 to 5.
 
     Returns:

@@ -1,1 +1,1 @@
-"""A DICOM node beside a PACS: receives radiographs, predicts them, sends the results back."""
+"""A DICOM node: receives radiographs from a PACS, predicts them and sends the results back."""

@@ -1,4 +1,4 @@
-"""Data sheet of a phantom data set, as a dataset card of the Hugging Face hub.
+"""Data sheet of a phantom dataset, as a dataset card of the Hugging Face hub.
 
 Its questions are those of Gebru et al., Datasheets for Datasets (arXiv 1803.09010).
 """
@@ -54,14 +54,14 @@ def data_sheet(recipe: Mapping[str, Any], entries: Sequence[CohortEntry], scores
 
 # Wrist phantoms
 
-{len(entries)} computed radiographs of wrists that nobody has, in the layout of RAM-W600 (arXiv 2507.05193).
+{len(entries)} synthetic radiographs of artificial wrists, in the layout of RAM-W600 (arXiv 2507.05193).
 **No person was radiographed.** Patients are numbers; ages, sexes, dates, centres and diagnoses in `Metadata.xlsx` are
-drawn at random and mean nothing.
+random and mean nothing.
 
 ## Motivation
 
-They let software for wrist radiographs run, be tested and be trained where no data set is at hand. Figures on them say
-nothing about real radiographs.
+They are for running, testing and training software for wrist radiographs without a dataset. Figures on them say nothing
+about real radiographs.
 
 ## Composition
 
@@ -69,15 +69,15 @@ nothing about real radiographs.
 |---|---:|---:|---:|
 {_table([*rows, ("patients", *patients)])}
 
-Each radiograph with masks has 14 overlapping ones, pisiform and triquetrum in one; each with scores has six
+A radiograph with masks has 14 overlapping ones, with pisiform and triquetrum in one; a radiograph with scores has six
 Sharp/van der Heijde erosion scores from 0 to 5, joint boxes and joint crops.
 {eroded} of {sum(levels.values())} scored joint surfaces are eroded ({counted or "none is scored"}).
-`PhantomTruth` holds the pixels of every erosion and the bones as they were before. Splits are by patient.
+`PhantomTruth` holds the pixels of every erosion and the bones before erosion. Splits are by patient.
 
 ## How they were made
 
 `jointwrist data phantom` of jointwrist {__version__} rendered fifteen bone surfaces, varied, posed and eroded at
-random. A score is measured from the eroded share of the visible joint surface. The same seed and values give the same
+random. A score is measured from the eroded share of the visible joint surface. The same seed and settings give the same
 files.
 
 | | |
@@ -86,9 +86,9 @@ files.
 
 ## Uses
 
-Good for: trying software, tests, pretraining, ablations. Not good for: saying how well anything works on patients. The
-anatomy is one wrist varied; there are no growth plates, casts, implants or other projections, and erosions are bites of
-a plain form.
+Suitable for: trying software, tests, pretraining, ablations. Not suitable for: measuring how well a method works on
+patients. The anatomy is that of one wrist with variations; there are no growth plates, casts, implants or other
+projections, and erosions have simple shapes.
 
 ## Distribution and licence
 
@@ -98,7 +98,7 @@ this credit with the images. The software is under Apache-2.0.
 
 ## Maintenance
 
-Another version of the software may draw other wrists from the same seed: keep the version with the figures.
+Another version of the software may make other wrists from the same seed: report the version with your figures.
 """
 
 

@@ -229,15 +229,15 @@ def _measured(info: Mapping[str, Any]) -> str:
     figures = _mapping(info, "validation")
     rows = [(text, f"{figures[name]:.4g}") for name, text in names.items() if _number(figures.get(name))]
     if not rows:
-        return "The file holds no figures: `jointwrist evaluate` measures it on a data set."
+        return "The file holds no figures: `jointwrist evaluate` measures it on a dataset."
     return (
-        "On the validation split, by which the epoch and the thresholds were chosen: expect less on radiographs that"
-        f" nothing was chosen by.\n\n{_table(rows)}\n\n`jointwrist evaluate` measures it on other data."
+        "On the validation split, which was used to choose the epoch and the thresholds: expect lower figures on other"
+        f" radiographs.\n\n{_table(rows)}\n\n`jointwrist evaluate` measures it on other data."
     )
 
 
 def _mapping(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return a part of what a file says, which may come from anybody: empty where it is no mapping."""
+    """Return an entry of untrusted metadata, or an empty mapping if it is not a mapping."""
     part = tree.get(key)
     return part if isinstance(part, Mapping) else {}
 

@@ -23,7 +23,7 @@ def write_ablations(plan: Ablations, results: Path, out: Path | None = None) -> 
     Args:
         plan: Plan of the ablations.
         results: Folder whose finished runs are added.
-        out: Folder of the kept results, tables and picture; None for `results`. Tables also go into the page beside
+        out: Folder of the kept results, tables and picture; None for `results`. Tables also go into the page next to
             it that has its name.
 
     Returns:

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def fill_polygon(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Fill a closed polygon by the even-odd rule; a pixel belongs to it if its centre lies inside.
+    """Fill a closed polygon by the even-odd rule; a pixel belongs to it if its centre is inside.
 
     Args:
         points: (N, 2) x and y of the corners, in pixels.
@@ -59,7 +59,7 @@ def fill_through_centres(points: np.ndarray, size: tuple[int, int]) -> np.ndarra
 
 
 def fill_disc(centre: np.ndarray, radius: float, size: tuple[int, int]) -> np.ndarray:
-    """Fill a disc: (H, W) bool, True where a pixel's centre lies inside."""
+    """Fill a disc: (H, W) bool, True where a pixel's centre is inside."""
     y, x = np.ogrid[: size[0], : size[1]]
     return (x + 0.5 - centre[0]) ** 2 + (y + 0.5 - centre[1]) ** 2 < radius**2
 

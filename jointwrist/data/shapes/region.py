@@ -200,6 +200,6 @@ def _why_empty(part: Part, size: Size) -> str:
     (x0, y0), (x1, y1) = part.bounds
     if x1 <= 0 or y1 <= 0 or x0 >= size[1] or y0 >= size[0]:
         return (
-            f"lies outside of the image: x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f} of {size[1]} x {size[0]} pixels"
+            f"is outside of the image: x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f} of {size[1]} x {size[0]} pixels"
         )
     return "is too small to cover the centre of a pixel"

@@ -20,7 +20,7 @@ def exact_polygons(mask: np.ndarray) -> list[np.ndarray] | None:
 
     Returns:
         (N, 2) x, y of the corners, the upper left corner of the image at 0, 0: a pixel belongs to the mask where its
-        centre (column + 0.5, row + 0.5) lies inside. None if a piece has a hole.
+        centre (column + 0.5, row + 0.5) is inside. None if a piece has a hole.
     """
     from contourpy import contour_generator
 
