@@ -226,7 +226,7 @@ IDS = {
     "annotation twice": (lambda c: c["annotations"][1].update(id=0), "two of its annotation entries have the id 0"),
     "category twice": (lambda c: c["categories"].append({"id": 1, "name": "Lunate"}), "category entries have the id 1"),
     "same number": (lambda c: c["images"][1].update(id=0.0), "two of its image entries have the id 0.0"),
-    "mixed images": (lambda c: c["images"][1].update(id="1"), "image ids are numbers and texts, as 0 and '1'"),
+    "mixed images": (lambda c: c["images"][1].update(id="1"), "image ids are numbers and texts, such as 0 and '1'"),
     "mixed annotations": (lambda c: c["annotations"][1].update(id="1"), "annotation ids are numbers and texts"),
     "mixed categories": (lambda c: c["categories"].append({"id": "1", "name": "Lunate"}), "category ids are numbers"),
     "text for a number": (lambda c: c["annotations"][1].update(image_id="1"), "is of image '1', which is not in it"),
