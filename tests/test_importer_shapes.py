@@ -192,7 +192,7 @@ COCO = {
     "not nested": (FLAT, 400, None),
     "empty part": ([FLAT, []], 400, "part 2: has no area"),
     "part of two points": ([FLAT, [1, 1, 5, 5]], 400, "part 2: has no area"),
-    "part outside": ([FLAT, [100, 100, 120, 100, 120, 120]], 400, "part 2: lies outside"),
+    "part outside": ([FLAT, [100, 100, 120, 100, 120, 120]], 400, "part 2: is outside"),
     "over the edge": ([[50, 50, 90, 50, 90, 90, 50, 90]], 14 * 14, "26 pixels beyond"),
     "outside": ([[100, 100, 200, 100, 200, 200, 100, 200]], None, "annotation 0, Capitate: is outside of the image"),
     "shares": ([[0.1, 0.1, 0.5, 0.1, 0.5, 0.5]], None, "between 0 and 1"),
