@@ -20,7 +20,7 @@ SHOWN = {
     ("inference", "unetpp + mobilevit to jointwrist_tiny"): "`jointwrist_tiny` against `unetpp` and `mobilevit`",
     ("inference", "swin_umamba to jointwrist_base"): "`jointwrist_base` against `swin_umamba`, which scores no erosion",
     ("loading", "packed, before augmentation, kept, to Pillow, read anew"): (
-        "Loading up to the GPU against 14 arrays an image, read and warped by Pillow"
+        "Loading up to the GPU against 14 arrays per image, read and warped by Pillow"
     ),
     (
         "loading",
@@ -98,7 +98,7 @@ def scan_table(folder: Path = RESULTS) -> str:
         for name, (title, aim, unit, sense) in AIMS.items()
     ]
     rows += [[title, "", *(cell(found, name) for found in machines.values())] for name, title in BOUNDS.items()]
-    return _lines(["", "aimed at", *machines], rows, wide=2)
+    return _lines(["", "target", *machines], rows, wide=2)
 
 
 def training_table(folder: Path = RESULTS) -> str:

@@ -73,7 +73,7 @@ def test_aims_of_the_scan_that_were_missed_are_said_so(tmp_path):
     elsewhere = kept.assign(machine="B").replace({"name": {name: f"{name} on a GPU" for name in kept["name"]}})
     elsewhere.to_csv(tmp_path / "speed-B.csv", index=False)
     header, _, *lines = scan_table(tmp_path).splitlines()
-    assert header == "| | aimed at | A |" and len(lines) == len(AIMS) + len(BOUNDS)
+    assert header == "| | target | A |" and len(lines) == len(AIMS) + len(BOUNDS)
     assert [line.endswith(", missed |") for line in lines] == [False, True, False, False, False, True, False, False]
     assert "| 80 × or more | 80 × |" in lines[0] and "| 300 MB or less | 303 MB, missed |" in lines[5]
 

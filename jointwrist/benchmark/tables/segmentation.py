@@ -44,7 +44,7 @@ METRICS_MM = {
     "nsd_mm": (f"NSD({TOLERANCE_MM} mm) %", 100, True),
     "msd_mm": ("MSD(mm)", 1, False),
 }
-MISSED = "missed: bones, a seed, that a model does not find at all."
+MISSED = "missed: bones per seed that a model does not find at all."
 TESTED = (
     "p: two-sided test against the best model over the seeds and patients of both; with one seed Wilcoxon's signed-rank"
     " test of the patients' means; Holm's correction over models."
