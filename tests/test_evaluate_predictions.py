@@ -231,7 +231,7 @@ def test_a_label_map_whose_bones_begin_at_0_is_refused(root, predicted, tmp_path
         Image.fromarray(np.asarray(Image.open(path)) - np.uint8(1)).save(path)  # the ground becomes 255
     (tmp_path / "names.yaml").write_text("255: null\n")
     assert score(masks, root[0], "--map", str(tmp_path / "names.yaml"))[0] == 2
-    assert "most pixels are 255, where 0 is the ground" in capsys.readouterr().err
+    assert "most pixels are 255, but 0 is the background" in capsys.readouterr().err
 
 
 def test_results_may_name_their_categories_and_must_have_masks(root, predicted, tmp_path, capsys):
@@ -256,7 +256,7 @@ def test_results_may_name_their_categories_and_must_have_masks(root, predicted, 
     (masks / "results.json").write_text(json.dumps(results))
     capsys.readouterr()
     assert score(masks, root[0])[0] == 2
-    assert "a box is no mask" in capsys.readouterr().err
+    assert "a box is not a mask" in capsys.readouterr().err
 
 
 def test_faults_of_other_splits_do_not_matter(root, predicted, tmp_path):
@@ -309,11 +309,11 @@ def test_folders_that_hold_nothing_or_too_much_are_refused(root, predicted, tmp_
     for path in (tmp_path / "other").iterdir():
         shutil.copy(path, masks)
     assert score(masks, folder)[0] == 2
-    assert "say with --format" in capsys.readouterr().err
+    assert "choose one with --format" in capsys.readouterr().err
     assert score(masks, folder, "--format", "npy")[0] == 0
     shutil.copy(min((tmp_path / "other").iterdir()), tmp_path / "other" / f"{min(predicted)}_b.npy")
     assert score(tmp_path / "other", folder)[0] == 2
-    assert "are both of" in capsys.readouterr().err
+    assert "both belong to" in capsys.readouterr().err
     (tmp_path / "none").mkdir()
     assert score(tmp_path / "none", folder)[0] == 2
     assert "holds no masks" in capsys.readouterr().err

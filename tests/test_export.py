@@ -219,8 +219,8 @@ def test_what_cannot_be_exported_is_said(tmp_path, joint_weights, monkeypatch, c
     [
         (["wrist.bin"], "end it in .onnx or .pt2"),
         (["wrist"], "end it in .onnx or .pt2"),
-        (["wrist.onnx", "--format", "torch"], "--format says torch"),
-        (["wrist.PT2", "--format", "onnx"], "--format says onnx"),
+        (["wrist.onnx", "--format", "torch"], "but --format is torch"),
+        (["wrist.PT2", "--format", "onnx"], "but --format is onnx"),
     ],
 )
 def test_an_ending_that_says_nothing_or_something_else_is_refused(words, message, joint_weights, tmp_path, capsys):

@@ -171,12 +171,13 @@ def test_radiographs_without_a_wrist_are_refused(localiser, tmp_path, capsys):
         assert localiser.find(Radiograph(pixels.astype(np.float32), side="R")) == [], name
     assert localiser.find(Radiograph(radiographs["lungs"].astype(np.float32))) == []
     write_image(tmp_path / "lungs_R.png", radiographs["lungs"])
-    assert main(["predict", str(tmp_path / "lungs_R.png"), "-o", str(tmp_path / "out")]) == 2
+    assert main(["predict", str(tmp_path / "lungs_R.png"), "-o", str(tmp_path / "out"), "--rotation", "0"]) == 2
     said = capsys.readouterr()
     assert "lungs_R.png: no wrist was found" in said.err and not (tmp_path / "out").exists()
     assert said.out == "", "nothing was written"
+    noisy = Radiograph(radiographs["noise"].astype(np.float32), notes=("It is noisy.", "It is turned."))
     with pytest.raises(DataError, match=r"takes a radiograph as it is\)\. It is noisy\. It is turned$"):
-        locate(localiser, Radiograph(radiographs["noise"].astype(np.float32), notes=("It is noisy.", "It is turned.")))
+        locate(localiser, noisy, 0)
     assert main(["predict", str(tmp_path / "lungs_R.png"), "-o", str(tmp_path / "out"), "--field", "whole"]) == 0
 
 

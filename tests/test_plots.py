@@ -15,7 +15,10 @@ from jointwrist.inference.predictor import Predictor
 
 
 class Drawn:
-    """Stands for a result."""
+    """Stands for the results of one radiograph, and for its only one."""
+
+    def single(self) -> Drawn:
+        return self
 
     def plot(self) -> Image.Image:
         return Image.new("RGB", (4, 4))
@@ -28,7 +31,7 @@ def test_seeds_of_a_model_do_not_overwrite_each_other(dataset, tmp_path, monkeyp
         config = build(RunConfig, {"model": "jointwrist_tiny", "task": "joint", "seed": seed})
         jobs.append(make_job(config, "data", tmp_path))
         jobs[-1].folder.mkdir(parents=True)
-        (jobs[-1].folder / "job.json").write_text(json.dumps({"status": "ok"}))
+        (jobs[-1].folder / "job.json").write_text(json.dumps({"status": "ok", "model": config.model, "seed": seed}))
         history = {"epoch": [0, 1], "train_loss": [2.0, 1.0], "val_loss": [2.0, 1.5]}
         pd.DataFrame(history).to_csv(jobs[-1].folder / "history.csv", index=False)
     write_plots(tmp_path, jobs, dataset, wrists=2)

@@ -88,6 +88,6 @@ def test_who_is_whose_other_hand():
     left = Radiograph(pixels, side="L", study="s")
     right, unknown, other = replace(left, side="R"), replace(left, side=None), replace(left, side="R", study="t")
     assert other_wrists([left, unknown, other, right]) == [3, ALONE, ALONE, 0]
-    fields = [Radiograph(pixels, side=side, field=(0, 0, 2, 2)) for side in "LR"]
+    fields = [Radiograph(pixels, side=side) for side in "LR"]
     assert other_wrists(fields) == [1, 0], "two hands on one radiograph"
     assert other_wrists([fields[0], Radiograph(pixels.copy(), side="R")]) == [ALONE, ALONE]

@@ -126,8 +126,8 @@ def test_masks_are_raw_outputs_above_one_half_or_probabilities_above_one_half(pr
         "patient": ["a", "b", "c"],
         "side": ["R"] * 3,
     }
-    rows = SegmentationTask(run(protocol, "unetpp")).mask_results(raw, batch)
-    assert all(row["dsc"] == 1.0 for row in rows if row["kind"] == "bone")
+    rows = SegmentationTask(run(protocol, "unetpp")).case_results(raw, batch)["segmentation"]
+    assert rows and all(row["dsc"] == 1.0 for row in rows if row["kind"] == "bone")
 
 
 def test_official_zoom_doubles_what_is_seen():
