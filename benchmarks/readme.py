@@ -78,7 +78,7 @@ def joint_table(folder: Path = ABLATIONS) -> Table:
     ran = [arm for arm, row in rows.items() if fnmatch(arm, BEST_CLASSIFIER) and isinstance(row.get("AUROC"), Figure)]
     rows[BEST_CLASSIFIER] = rows[max(ran, key=lambda arm: rows[arm]["AUROC"].mean)]
     shown = [{column: rows[arm].get(column, ABSENT) for column in COLUMNS} for arm in ARMS]
-    return replace(table, rows=shown)
+    return replace(table, rows=shown, note="")
 
 
 def demonstration_table(tables: list[Table], seeds: list[int]) -> Table:
