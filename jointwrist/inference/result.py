@@ -159,7 +159,7 @@ class WristResult:
 
         Args:
             path: File, usually with the ending `.dcm`.
-            deidentify: Leave the attributes of patient and study empty.
+            deidentify: Leave patient and study empty, and replace the UIDs of study, series and image.
 
         Raises:
             DataError: The radiograph is no DICOM image.

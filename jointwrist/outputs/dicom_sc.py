@@ -27,7 +27,7 @@ def build_sc(result: WristResult, deidentify: bool = False) -> SCImage:
 
     Args:
         result: Prediction of a DICOM radiograph.
-        deidentify: Leave the attributes of patient and study empty.
+        deidentify: Leave patient and study empty, and replace the UIDs of study, series and image.
 
     Raises:
         DataError: The prediction is not of a DICOM image.

@@ -52,7 +52,7 @@ def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
 
     Args:
         result: Prediction of a DICOM radiograph by a joint network.
-        deidentify: Leave the attributes of patient and study empty.
+        deidentify: Leave patient and study empty, and replace the UIDs of study, series and image.
 
     Raises:
         DataError: The prediction is not of a DICOM image.

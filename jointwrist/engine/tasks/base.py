@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
 
 import torch
@@ -19,7 +20,7 @@ Losses = dict[str, Tensor]
 LoadedT, BatchT, OutputT = TypeVar("LoadedT"), TypeVar("BatchT"), TypeVar("OutputT")
 
 
-class Task(Generic[LoadedT, BatchT, OutputT]):
+class Task(ABC, Generic[LoadedT, BatchT, OutputT]):
     """What a model is trained for.
 
     Args:
@@ -34,18 +35,19 @@ class Task(Generic[LoadedT, BatchT, OutputT]):
         """Return groups of parameters; the gradient norm of each group is clipped on its own."""
         return [list(model.parameters())]
 
+    @abstractmethod
     def prepare(self, batch: LoadedT, training: bool) -> BatchT:
         """Augment a batch on its device (in training) and resize it for the network."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, model: nn.Module, batch: BatchT) -> OutputT:
         """Run a model over a prepared batch as in evaluation."""
-        raise NotImplementedError
 
     def losses(self, model: nn.Module, batch: BatchT, context: StepContext) -> Losses:
         """Run a model over a prepared batch as in training, and return its losses."""
         return self.output_losses(self.forward(model, batch), batch, context)
 
+    @abstractmethod
     def output_losses(self, output: OutputT, batch: BatchT, context: StepContext) -> Losses:
         """Return the losses of a network's output.
 
@@ -53,11 +55,10 @@ class Task(Generic[LoadedT, BatchT, OutputT]):
         process is divided by the mean number of items per process: the mean over processes, whose gradient distributed
         training follows, is then the mean over the whole batch, however the labels are distributed.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def case_results(self, output: OutputT, batch: BatchT) -> CaseResults:
         """Return per-case results of a network's output."""
-        raise NotImplementedError
 
 
 def heat_map_loss(heat_maps: Tensor, target: Tensor, known: Tensor, context: StepContext) -> Tensor:
