@@ -266,7 +266,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(plan, tmp_path, monkeyp
     choice = runs.Choice(["free"], ["S0"], [3407])
     with FileLock(folder / ".lock"):
         assert not runs.run_plan(plan, choice, tmp_path, tmp_path / "kept")
-    assert trained == [] and "free S0 seed 3407: another run is training it" in capsys.readouterr().out
+    assert trained == [] and "free S0 seed 3407: another process is training it" in capsys.readouterr().out
     assert runs.run_plan(plan, choice, tmp_path, tmp_path / "kept") and trained == [folder]
 
 

@@ -289,7 +289,7 @@ def test_a_job_that_another_run_holds_is_left_to_it(phantom_root, protocol, tmp_
     try:
         assert other.stdout.readline().strip() == "held"
         assert run_all.main(arguments) == 0
-        assert "another run is at it" in capsys.readouterr().out and not (folder / "job.json").exists()
+        assert "another process is training it" in capsys.readouterr().out and not (folder / "job.json").exists()
     finally:
         other.kill()
         other.communicate()

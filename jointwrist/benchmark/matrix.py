@@ -50,13 +50,13 @@ def run_jobs(accelerator: Accelerator, jobs: Sequence[Job], dataset: RamW600, re
         retry: Run failed jobs again.
 
     Returns:
-        Jobs that another run has locked; they are left to it.
+        Jobs that are skipped because another process has locked them.
     """
     elsewhere: list[Job] = []
     for job in jobs:
         with job_lock(accelerator, job) as locked:
             if not locked:
-                say(accelerator, f"{job.folder.name}: another run is at it, left to that one")
+                say(accelerator, f"{job.folder.name}: another process is training it; skipped")
                 elsewhere.append(job)
                 continue
             record = job.record

@@ -84,7 +84,7 @@ def run_plan(plan: Ablations, choice: Choice, results: Path, kept_in: Path) -> b
             continue
         with job_lock(accelerator, job) as locked:
             if not locked:
-                print(f"{regime} {arm} seed {seed}: another run is training it")
+                print(f"{regime} {arm} seed {seed}: another process is training it; skipped")
                 continue
             record = job.record
             if record is None or (record["status"] != "ok" and choice.retry):
