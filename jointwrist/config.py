@@ -19,6 +19,8 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 import yaml
 
 T = TypeVar("T")
+#: The safe loader, in C where PyYAML was built with libyaml: ten times as fast.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class ConfigError(ValueError):
@@ -135,7 +137,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: The file is missing, is not valid YAML, or is not a mapping.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = yaml.load(Path(path).read_text(encoding="utf-8"), _LOADER)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
     except (yaml.YAMLError, ValueError) as error:

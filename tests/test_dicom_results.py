@@ -21,7 +21,6 @@ from jointwrist.data.load import load_radiograph
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.outputs.dicom_seg import build_seg
-from jointwrist.outputs.dicom_source import BONE_CODES
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import save_weights
 
@@ -128,7 +127,7 @@ def test_segments_are_named_coded_and_sided(case):
     side = {"L": codes.SCT.Left, "R": codes.SCT.Right}[case.side]
     for bone in BONES:
         segment = seg.get_segment_description(bone.index + 1)
-        scheme, value, _ = BONE_CODES[bone.index]
+        scheme, value, _ = bone.code
         assert segment.segment_label == bone.display
         assert (segment.segmented_property_type.scheme_designator, segment.segmented_property_type.value) == (
             scheme,
@@ -139,7 +138,7 @@ def test_segments_are_named_coded_and_sided(case):
         assert segment.algorithm_type == hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC
     pair = seg.get_segment_description(6)
     assert [part.meaning for part in pair.primary_anatomic_structures] == ["Triquetral bone", "Pisiform bone"]
-    assert len(set(BONE_CODES)) == 14
+    assert len({bone.code for bone in BONES}) == 14
 
 
 def test_codes_of_dicom_mean_what_dicom_says():
@@ -149,7 +148,7 @@ def test_codes_of_dicom_mean_what_dicom_says():
         "Scaphoid": codes.SCT.Scaphoid,
         "Hand bone": codes.SCT.HandBone,
     }
-    ours = {meaning: (scheme, value) for scheme, value, meaning in BONE_CODES}
+    ours = {meaning: (scheme, value) for scheme, value, meaning in (bone.code for bone in BONES)}
     for meaning, term in known.items():
         assert ours[meaning] == (term.scheme_designator, term.value)
         assert term.meaning == meaning
@@ -161,7 +160,7 @@ def test_structured_report_holds_the_six_findings(case):
     assert len(groups) == 5
     for joint, group in zip(JOINTS, groups, strict=False):
         (site,) = group.finding_sites
-        assert (site.value.scheme_designator, site.value.value) == BONE_CODES[joint.bone][:2]
+        assert (site.value.scheme_designator, site.value.value) == BONES[joint.bone].code[:2]
         assert site.laterality == {"L": codes.SCT.Left, "R": codes.SCT.Right}[case.side]
         (probability,) = group.get_measurements(codes.DCM.Probability)
         assert probability.value == pytest.approx(case.result.probabilities[joint.index], abs=1e-5)

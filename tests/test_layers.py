@@ -17,7 +17,8 @@ ROOT = Path(__file__).parent.parent
 #: Rooms from the bottom to the top. A room imports from itself and from the rows below, never from its own row.
 ROWS = (
     ("errors", "files", "text"),
-    ("config", "anatomy"),
+    ("config",),
+    ("anatomy",),
     ("ops", "registry", "hub_mixin"),
     ("models", "metrics", "losses"),
     ("data",),

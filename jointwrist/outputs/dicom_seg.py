@@ -10,8 +10,7 @@ from jointwrist import __version__
 from jointwrist.anatomy import BONES, Bone
 from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.outputs.dicom_source import (
-    BONE_CODES,
-    PART_CODES,
+    bone_code,
     code,
     laterality,
     mark_deidentified,
@@ -73,13 +72,13 @@ def _describe(bone: Bone, result: WristResult) -> SegmentDescription:
         segment_number=bone.index + 1,
         segment_label=bone.display,
         segmented_property_category=codes.SCT.AnatomicalStructure,
-        segmented_property_type=code(*BONE_CODES[bone.index]),
+        segmented_property_type=bone_code(bone),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(
             name=result.model or "jointwrist", version=__version__, family=codes.cid7162.ArtificialIntelligence
         ),
         anatomic_regions=[codes.SCT.WristJoint],
-        primary_anatomic_structures=[code(*part) for part in PART_CODES.get(bone.index, ())] or None,
+        primary_anatomic_structures=[code(*part) for part in bone.parts] or None,
         display_color=hd.color.CIELabColor.from_rgb(*bone.colour),
     )
     side = laterality(result.radiograph)

@@ -14,34 +14,12 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.sr.coding import Code
 
+    from jointwrist.anatomy import Bone
     from jointwrist.data.radiograph import Radiograph
 
 #: Designator of codes that no public scheme has; DICOM reserves names beginning with 99 for private schemes.
 PRIVATE_SCHEME = "99JOINTWRIST"
 MANUFACTURER = "jointwrist"
-
-#: (scheme, value, meaning) of each mask channel: SNOMED CT where DICOM itself publishes the concept (PS3.16, free for
-#: use in DICOM), else the Foundational Model of Anatomy, whose terms are public.
-BONE_CODES: tuple[tuple[str, str, str], ...] = (
-    ("FMA", "23727", "Capitate bone"),
-    ("SCT", "75129005", "Distal Radius"),
-    ("SCT", "91238003", "Distal Ulna"),
-    ("FMA", "23730", "Hamate bone"),
-    ("FMA", "23712", "Lunate bone"),
-    ("SCT", "24097009", "Hand bone"),
-    ("SCT", "30518006", "Scaphoid"),
-    ("FMA", "23721", "Trapezium bone"),
-    ("FMA", "23724", "Trapezoid bone"),
-    ("FMA", "23899", "First metacarpal bone"),
-    ("FMA", "23900", "Second metacarpal bone"),
-    ("FMA", "23901", "Third metacarpal bone"),
-    ("FMA", "23902", "Fourth metacarpal bone"),
-    ("FMA", "23903", "Fifth metacarpal bone"),
-)
-#: Parts of the channels that hold more than one bone; such a channel's own code is the more general term.
-PART_CODES: dict[int, tuple[tuple[str, str, str], ...]] = {
-    5: (("FMA", "23715", "Triquetral bone"), ("FMA", "23718", "Pisiform bone"))
-}
 
 _REFERENCE = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
@@ -56,6 +34,11 @@ def code(scheme: str, value: str, meaning: str) -> Code:
     from pydicom.sr.coding import Code
 
     return Code(value, scheme, meaning)
+
+
+def bone_code(bone: Bone) -> Code:
+    """Return the coded term of a bone, of the private scheme if the anatomy gives none."""
+    return code(*(bone.code or (PRIVATE_SCHEME, bone.name, bone.display)))
 
 
 def laterality(radiograph: Radiograph) -> Code | None:

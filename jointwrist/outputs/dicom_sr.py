@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jointwrist import __version__
-from jointwrist.anatomy import JOINTS, LEVEL_LABELS, JointSurface
+from jointwrist.anatomy import BONES, JOINTS, LEVEL_LABELS, JointSurface
 from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.outputs.dicom_source import (
-    BONE_CODES,
     MANUFACTURER,
     PRIVATE_SCHEME,
+    bone_code,
     code,
     laterality,
     mark_deidentified,
@@ -128,7 +128,7 @@ def _group(
     common = {
         "tracking_identifier": hd.sr.TrackingIdentifier(uid=hd.UID(), identifier=joint.name),
         "finding_type": erosion,
-        "finding_sites": [hd.sr.FindingSite(code(*BONE_CODES[joint.bone]), laterality=laterality(result.radiograph))],
+        "finding_sites": [hd.sr.FindingSite(bone_code(BONES[joint.bone]), laterality=laterality(result.radiograph))],
         "algorithm_id": hd.sr.AlgorithmIdentification(name=result.model or "jointwrist", version=__version__),
     }
     if not result.scored[joint.index]:

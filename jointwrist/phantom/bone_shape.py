@@ -16,7 +16,8 @@ UNLABELLED = -1
 FOREARM = ("DistalRadius", "DistalUlna")
 #: Vertices of an atlas bone at the level on which joint spaces and contacts are measured (level-3 icosphere).
 COARSE = 642
-_CHANNEL = {name: bone.index for bone in BONES for name in bone.atlas}
+#: Mask channel by bone of the atlas, in which triquetrum and pisiform are apart.
+_CHANNEL = {bone.name: bone.index for bone in BONES} | dict.fromkeys(("Triquetrum", "Pisiform"), 5)
 #: Factors (radial to ulnar, proximal to distal, dorsal to palmar) by which bones of clinical radiographs differ from
 #: the atlas, whose one donor has slender carpal bones.
 _BUILD = {

@@ -78,7 +78,7 @@ def _boxes(bodies: dict[str, Body], rng: np.random.Generator, spacing: float, si
     """Return square boxes (x0, y0, x1, y1) in pixels round the joint surfaces."""
     boxes = np.empty((NUM_JOINTS, 4), np.float32)
     for joint in JOINTS:
-        body = bodies[BONES[joint.bone].atlas[0]]
+        body = bodies[BONES[joint.bone].name]
         reach = {"DistalRadius": 16.0, "DistalUlna": 12.0}.get(body.name, 12.0)
         points = body.points[body.along < reach, :2] if body.has_shaft else body.points[:, :2]
         low, high = points.min(0), points.max(0)

@@ -11,12 +11,6 @@ from jointwrist.anatomy import BONE_NAMES, JOINTS, bone_index
 from jointwrist.config import read_yaml
 from jointwrist.errors import DataError
 
-#: Usual abbreviations, in the order of the bones; matched in any case.
-ABBREVIATIONS: tuple[tuple[str, ...], ...] = (
-    ("Cap",), ("Rad", "DR"), ("Uln", "DU"), ("Ham",), ("Lun",), ("Tri", "Triq", "Pis"), ("Sca",), ("Tzm",), ("Tzd",),
-    ("MC1",), ("MC2",), ("MC3",), ("MC4",), ("MC5",),
-)  # fmt: skip
-_BY_ABBREVIATION = {name.lower(): bone for bone, names in enumerate(ABBREVIATIONS) for name in names}
 _SCORED = {joint.bone for joint in JOINTS}
 _EROSION = re.compile(r"(^|[\s_-])erosions?([\s_-]of)?([\s_-]|$)", re.IGNORECASE)
 
@@ -90,18 +84,13 @@ def names_erosion(names: Iterable[str], mapping: Mapping[str, str | None]) -> bo
 def _meaning(name: str) -> Meaning:
     bone, erosions = _EROSION.subn(" ", name)
     if not erosions:
-        return Meaning(_bone(name), False)
+        return Meaning(bone_index(name), False)
     if not bone.strip():
         return Meaning(None, True)
-    meaning = Meaning(_bone(bone), True)
+    meaning = Meaning(bone_index(bone), True)
     if meaning.bone not in _SCORED:
         raise KeyError(f"no joint surface of {bone.strip()} is scored")
     return meaning
-
-
-def _bone(name: str) -> int:
-    bone = _BY_ABBREVIATION.get(name.strip().lower())
-    return bone_index(name.strip()) if bone is None else bone
 
 
 def _known(name: str, where: str) -> None:

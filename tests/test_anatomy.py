@@ -1,0 +1,163 @@
+"""Anatomies as data: the wrist is that of RAM-W600, every fault of a file is one clear line, files read back."""
+
+from __future__ import annotations
+
+import json
+import re
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import yaml
+
+from jointwrist.anatomy import WRIST, list_anatomies, load_anatomy, parse_anatomy, to_values
+from jointwrist.config import ConfigError
+
+SMALL = """
+name: toe
+bones:
+  - {name: Metatarsal, spellings: [MT1], colour: [10, 200, 30]}
+  - {name: Phalanx, display: Proximal phalanx, code: [SCT, "1", Phalanx]}
+  - {name: Sesamoid}
+joints:
+  - {name: MTP, display: Metatarsophalangeal joint, bone: Metatarsal, end: true, articulating: [Phalanx]}
+overlaps:
+  - [Metatarsal, Phalanx]
+scores:
+  - {name: erosion, highest: 4, levels: 3}
+"""
+
+
+def small() -> dict:
+    return yaml.safe_load(SMALL)
+
+
+def test_the_wrist_is_that_of_ram_w600():
+    # order of the channels and pairs as in the public evaluation code of the data set
+    assert WRIST.bone_names == (
+        "Capitate", "DistalRadius", "DistalUlna", "Hamate", "Lunate", "TriquetrumPisiform", "Scaphoid", "Trapezium",
+        "Trapezoid", "Metacarpal1st", "Metacarpal2nd", "Metacarpal3rd", "Metacarpal4th", "Metacarpal5th",
+    )  # fmt: skip
+    assert WRIST.overlaps == (
+        (1, 6), (1, 4), (6, 7), (0, 6), (7, 9), (0, 11), (3, 12), (4, 6), (7, 8), (0, 8), (3, 13), (7, 10), (8, 10),
+        (10, 11),
+    )  # fmt: skip
+    assert [(joint.name, joint.bone, joint.end, joint.articulating_bones) for joint in WRIST.joints] == [
+        ("Metacarpal1st", 9, True, (7,)),
+        ("Trapezium", 7, False, (9, 6, 8)),
+        ("Scaphoid", 6, False, (1, 7, 8, 4, 0)),
+        ("Lunate", 4, False, (1, 6, 0, 5)),
+        ("DistalRadius", 1, True, (6, 4)),
+        ("DistalUlna", 2, True, (4, 1, 5)),
+    ]
+    assert [joint.released for joint in WRIST.joints] == [
+        "Metacarpal1st", "Trapzium", "Scaphoid", "Lunate", "DistalRadius", "DistalUlna",
+    ]  # fmt: skip
+    assert WRIST.erosion.values == (0, 1, 2, 3, 4, 5) and WRIST.erosion.labels == ("0", "1", "2", "3-5")
+    assert WRIST.erosion.joints == (0, 1, 2, 3, 4, 5)
+    assert WRIST.bones[0].colour == (31, 119, 180) and WRIST.bones[13].colour == (247, 182, 210)
+
+
+def test_the_hand_is_that_of_ram_h1200():
+    hand = load_anatomy("hand")
+    categories = (
+        "Capitate DP1 DP2 DP3 DP4 DP5 Hamate Lunate MC1 MC2 MC3 MC4 MC5 MP2 MP3 MP4 MP5 PP1 PP2 PP3 PP4 PP5"
+        " Pisifrom_Triquetrum Radius Scaphoid Sesamoid Trapezium Trapezoid Ulna"
+    ).split()
+    assert sorted(hand.bone_index(name) for name in categories) == list(range(len(hand.bones)))
+    eroded = "CMC-T Tm S L R U IP MCP-T MCP-I MCP-M MCP-R MCP-S PIP-I PIP-M PIP-R PIP-S".split()
+    narrowed = "CMC-M CMC-R CMC-S SC SR STT MCP-T MCP-I MCP-M MCP-R MCP-S PIP-I PIP-M PIP-R PIP-S".split()
+    assert {hand.joint_index(site) for site in eroded} == set(hand.erosion.joints)
+    assert {hand.joint_index(site) for site in narrowed} == set(hand.score("narrowing").joints)
+    assert len(eroded) == 16 and len(narrowed) == 15 and hand.score("narrowing").highest == 4
+    assert hand.bone_names[:14] == WRIST.bone_names and hand.overlaps[:14] == WRIST.overlaps
+
+
+@pytest.mark.parametrize("name", list_anatomies())
+def test_values_and_anatomy_are_the_same(name):
+    anatomy = load_anatomy(name)
+    assert parse_anatomy(json.loads(json.dumps(to_values(anatomy))), "stored") == anatomy
+    assert len({bone.colour for bone in anatomy.bones}) == len(anatomy.bones)
+
+
+def test_a_users_file(tmp_path):
+    (tmp_path / "toe.yaml").write_text(SMALL)
+    toe = load_anatomy(tmp_path / "toe.yaml")
+    assert toe.bone_names == ("Metatarsal", "Phalanx", "Sesamoid") and toe.overlap_names == ("Metatarsal&Phalanx",)
+    assert toe.bone_index("mt-1") == 0 and toe.bone_index("proximal phalanx") == 1
+    assert toe.joints[0].bone == 0 and toe.joints[0].articulating_bones == (1,) and toe.unscored == (-1,)
+    assert toe.erosion.values == (0, 1, 2, 3, 4) and toe.erosion.labels == ("0", "1", "2-4")
+    assert toe.bones[0].colour == (10, 200, 30) and toe.bones[1].code == ("SCT", "1", "Phalanx")
+    with pytest.raises(KeyError, match="unknown bone 'Talus'; bones are Metatarsal"):
+        toe.bone_index("Talus")
+    with pytest.raises(ValueError, match="toe has no score 'narrowing'; its scores are erosion"):
+        toe.score("narrowing")
+
+
+def test_colours_of_a_palette_differ():
+    values = small() | {"bones": [{"name": f"B{i}"} for i in range(63)], "joints": [], "scores": []}
+    anatomy = parse_anatomy(values | {"overlaps": [["B0", "B1"]]}, "many")
+    colours = np.array([bone.colour for bone in anatomy.bones], int)
+    apart = np.abs(colours[:, None] - colours[None]).sum(-1) + 1000 * np.eye(63, dtype=int)
+    assert len(anatomy.bones) == 63 and apart.min() > 10 and apart[:16, :16].min() > 40
+
+
+def broken(change) -> dict:
+    values = deepcopy(small())
+    change(values)
+    return values
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v["joints"][0].update(bone="Talus"), "joints.MTP.bone names an unknown bone 'Talus'; bones are"),
+        (lambda v: v["joints"][0].update(articulating=["Talus"]), "joints.MTP.articulating names an unknown bone 'Tal"),
+        (lambda v: v["joints"][0].update(articulating=[]), "joints.MTP.articulating: names no bone that Metatarsal"),
+        (lambda v: v["joints"][0].update(articulating=["Metatarsal"]), "names Metatarsal itself, or a bone twice"),
+        (lambda v: v["joints"][0].pop("bone"), "joints.MTP.bone is missing; bones are Metatarsal, Phalanx"),
+        (lambda v: v["bones"].append({"name": "Phalanx"}), "bones: the name Phalanx is given twice"),
+        (lambda v: v["bones"][2].update(spellings=["MT-1"]), "'MT-1' means both Metatarsal and Sesamoid"),
+        (
+            lambda v: v["bones"][2].update(name="../Sesamoid"),
+            "letters, digits, _, \\+ and -, as they become file names",
+        ),
+        (lambda v: v["bones"][1].pop("name"), "bones.2.name is missing"),
+        (lambda v: v["bones"][0].update(colour=[1, 2]), "bones.Metatarsal.colour needs 3 values"),
+        (lambda v: v["bones"][0].update(colour=[1, 2, 256]), "bones.Metatarsal.colour is 256; it must be at least 0"),
+        (lambda v: v["bones"][0].update(colour="red"), "bones.Metatarsal.colour needs a list, not 'red'"),
+        (lambda v: v["bones"][0].update(color=[1, 2, 3]), "unknown key bones.Metatarsal.color; did you mean 'colour'"),
+        (lambda v: v["bones"].insert(0, "Talus"), "bones: entry 1 needs keys and values, not 'Talus'"),
+        (lambda v: v.update(bones="Talus"), "bones needs a list"),
+        (
+            lambda v: v.update(bones=[{"name": f"B{i}"} for i in range(64)]),
+            "bones: lists 64; at most 63 fit into a bit",
+        ),
+        (lambda v: v.update(bones=[]), "bones: lists no bone"),
+        (lambda v: v.update(bonse=[]), "unknown key bonse; did you mean 'bones'"),
+        (lambda v: v.update(overlaps=[]), "overlaps: lists no pair of bones; overlap figures and losses need one"),
+        (lambda v: v.pop("overlaps"), "overlaps: lists no pair of bones"),
+        (lambda v: v.update(overlaps=[["Phalanx", "Talus"]]), "overlaps names an unknown bone 'Talus'"),
+        (lambda v: v.update(overlaps=[["Phalanx", "Phalanx"]]), "Phalanx cannot overlap with itself"),
+        (lambda v: v["overlaps"].append(["Phalanx", "Metatarsal"]), "the pair Metatarsal, Phalanx is listed twice"),
+        (lambda v: v.update(overlaps=[["Phalanx"]]), "overlaps needs 2 values"),
+        (lambda v: v["scores"][0].update(levels=0), "scores.erosion.levels is 0; it must be at least 2"),
+        (lambda v: v["scores"][0].update(levels=6), "scores.erosion.levels is 6; scores 0 to 4 have at most 5"),
+        (lambda v: v["scores"][0].update(highest=0), "scores.erosion.highest is 0; it must be at least 1"),
+        (lambda v: v["scores"][0].update(highest="five"), "scores.erosion.highest needs int, not 'five'"),
+        (lambda v: v["scores"][0].update(joints=["IP"]), "scores.erosion.joints names an unknown joint 'IP'"),
+        (lambda v: v.update(scores=[]), "scores: lists no score, though there are joints"),
+        (lambda v: v.pop("name"), "name is missing"),
+    ],
+)
+def test_a_fault_is_one_clear_line(tmp_path, change, message):
+    path = tmp_path / "toe.yaml"
+    path.write_text(yaml.safe_dump(broken(change)))
+    with pytest.raises(ConfigError, match=message) as error:
+        load_anatomy(path)
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+
+
+def test_a_missing_file_names_those_of_the_package(tmp_path):
+    with pytest.raises(ConfigError, match=re.escape("no such anatomy; name a YAML file, or one of the package: hand,")):
+        load_anatomy(tmp_path / "none.yaml")
