@@ -19,9 +19,14 @@ from jointwrist.data.importers import read_labelme
 from jointwrist.data.importers.draw_splits import draw_splits
 from jointwrist.data.importers.identify import identify
 from jointwrist.data.sample import unpack_masks
-from jointwrist.data.shapes.label_names import ABBREVIATIONS, match_names
+from jointwrist.data.shapes.label_names import match_names
 from jointwrist.errors import DataError
 
+#: Usual abbreviations, in the order of the bones.
+ABBREVIATIONS: tuple[tuple[str, ...], ...] = (
+    ("Cap",), ("Rad", "DR"), ("Uln", "DU"), ("Ham",), ("Lun",), ("Tri", "Triq", "Pis"), ("Sca",), ("Tzm",), ("Tzd",),
+    ("MC1",), ("MC2",), ("MC3",), ("MC4",), ("MC5",),
+)  # fmt: skip
 ARRAY_WARNING = pytest.mark.filterwarnings("ignore:__array__ implementation")
 
 
