@@ -22,6 +22,7 @@ ROWS = (
     ("ops", "registry", "hub_mixin"),
     ("models", "metrics", "losses"),
     ("data",),
+    ("insertion",),
     ("weights",),
     ("phantom",),
     ("engine",),
@@ -39,6 +40,7 @@ SAME_ROW = {("files", "errors")}
 ONLY = {
     "models": {"errors", "anatomy", "ops", "registry", "hub_mixin"},
     "metrics": {"errors", "anatomy", "ops"},
+    "insertion": {"config", "anatomy", "ops"},
     "weights": {"errors", "files", "text", "config", "anatomy", "registry", "hub_mixin"},
 }
 #: Thin methods that import from above when they are called.

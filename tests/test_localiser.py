@@ -17,9 +17,10 @@ from jointwrist.errors import DataError
 from jointwrist.inference.candidates import Candidate, choose_wrists
 from jointwrist.inference.localiser import FIELD_MM, Localiser
 from jointwrist.inference.locate import locate
-from jointwrist.inference.mean_wrist import CARPALS, fit_mean_wrist, landmarks
+from jointwrist.inference.mean_wrist import fit_mean_wrist, landmarks
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
+from jointwrist.ops.wrist_scale import CARPALS
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.viewer.radiographs import choose_wrist
 

@@ -27,7 +27,8 @@ from jointwrist.inference.candidates import (
     same_place,
     separate,
 )
-from jointwrist.inference.mean_wrist import CARPALS, CARPUS_MM2, certainty, fit_mean_wrist
+from jointwrist.inference.mean_wrist import certainty, fit_mean_wrist
+from jointwrist.ops.wrist_scale import CARPALS, CARPUS_MM2
 
 #: Side in mm of the window cropped for the network, which was trained on 72 to 120 mm.
 FIELD_MM = 95.0

@@ -10,13 +10,9 @@ import numpy as np
 from jointwrist.anatomy import BONES, bone_index
 from jointwrist.inference.postprocess import clean_mask
 from jointwrist.inference.registration import Similarity, umeyama
+from jointwrist.ops.wrist_scale import CARPALS
 
 CAPITATE = bone_index("Capitate")
-#: Bones that every radiograph of a wrist shows whole; the frame cuts off one end of the others.
-CARPALS = tuple(
-    bone_index(name)
-    for name in ("Capitate", "Hamate", "Lunate", "TriquetrumPisiform", "Scaphoid", "Trapezium", "Trapezoid")
-)
 #: Landmarks of a right wrist in mm from the centre of the radiograph; x runs from radial to ulnar and y from distal to
 #: proximal. The landmark of a carpal bone is its centre, that of any other bone its point nearest to the capitate.
 MEAN_WRIST = np.array(
@@ -25,9 +21,8 @@ MEAN_WRIST = np.array(
         (-21.2, -11.5), (-14.3, -12.3), (-21.8, -19.6), (-5.6, -16.5), (-1.9, -17.4), (5.2, -16.6), (11.3, -14.6),
     ]
 )  # fmt: skip
-#: Areas of the carpal bones in mm², and of their union; carpal bones overlap.
+#: Areas of the carpal bones in mm².
 CARPAL_MM2 = np.array([311.0, 218.0, 173.0, 186.0, 237.0, 204.0, 137.0])
-CARPUS_MM2 = 1250.0
 #: Largest mean distance in mm of a wrist's landmarks from those of the mean wrist, and its largest rotation in degrees.
 LARGEST_DISTANCE, LARGEST_ROTATION = 4.2, 40.0
 #: Largest mean |log ratio| between the areas of a wrist's carpal bones and those of the mean wrist.

@@ -1,0 +1,153 @@
+"""Takes an erosion out of the bone of a radiograph, or the same grey out of the soft tissue beside it as a control."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+from jointwrist.anatomy import JOINTS
+from jointwrist.config import ConfigError
+from jointwrist.insertion import study_families, training_families
+from jointwrist.insertion.film import Film
+from jointwrist.insertion.site import Site, draw_site
+
+TRAINING_FAMILIES: tuple[str, ...] = tuple(training_families.SHAPES)
+STUDY_FAMILIES: tuple[str, ...] = tuple(study_families.SHAPES)
+#: Shares of the bone lost along a ray from which a pixel counts as eroded, and as open; those of the phantoms.
+ERODED_SHARE, OPEN_SHARE = 0.35, 0.7
+#: The grey beside bone is measured up to this far from an erosion, in mm.
+_BESIDE_MM = 2.0
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """An erosion in a radiograph, the same radiograph apart from it, or a control.
+
+    Attributes:
+        pixels: (H, W) float32 in [0, 1], the changed radiograph.
+        eroded: (H, W) bool, pixels of the bone that are eroded; none in a control.
+        bone: (H, W) bool, the bone's mask afterwards: without the pixels that are open.
+        joint: Index of the joint surface.
+        family: Family of the erosion.
+        radius_mm: Its radius.
+        contrast: Mean fall of the grey over the eroded pixels.
+        centre: x and y of the erosion, or of the control, in pixels.
+    """
+
+    pixels: np.ndarray
+    eroded: np.ndarray
+    bone: np.ndarray
+    joint: int
+    family: str
+    radius_mm: float
+    contrast: float
+    centre: tuple[float, float]
+
+
+def insert_erosion(film: Film, joint: int, family: str, radius_mm: float, seed: int) -> Insertion | None:
+    """Take an erosion out of a joint's bone, at its visible contour near an articulating bone.
+
+    The grey falls towards that of the soft tissue beside the bone by the share of depth that is lost, as the
+    attenuation along a ray would; the noise that falls with it is made up for by noise of the same film.
+
+    Args:
+        film: The radiograph.
+        joint: Index of the joint surface.
+        family: One of `TRAINING_FAMILIES` or `STUDY_FAMILIES`.
+        radius_mm: Radius in mm: that of a disc at the contour with about the same area.
+        seed: Seed; the same arguments give the same erosion.
+
+    Returns:
+        The insertion; None where the joint has no visible contour or nothing of it would be eroded.
+
+    Raises:
+        ConfigError: The family is unknown.
+    """
+    rng = np.random.default_rng(seed)
+    site = draw_site(film, joint, radius_mm, rng)
+    if site is None:
+        return None
+    share = _lost_share(film, site, family, radius_mm, rng) * site.weight
+    change = _change(film, site, share, rng)
+    eroded, bone = np.zeros(film.bone.shape, bool), film.masks[JOINTS[joint].bone].copy()
+    eroded[site.window] = site.own & (share > ERODED_SHARE)
+    bone[site.window] &= share <= OPEN_SHARE
+    if not eroded.any():
+        return None
+    pixels = film.pixels.copy()
+    pixels[site.window] = np.clip(pixels[site.window] + change, 0, 1)
+    contrast = float((film.pixels - pixels)[eroded].mean())
+    return Insertion(pixels, eroded, bone, joint, family, radius_mm, contrast, site.centre)
+
+
+def insert_control(film: Film, insertion: Insertion) -> Insertion | None:
+    """Make the change of an insertion in the soft tissue nearest to it instead of in bone.
+
+    Returns:
+        The control, whose bone is unchanged; None where there is not enough soft tissue.
+    """
+    change = insertion.pixels - film.pixels
+    rows, columns = np.nonzero(np.abs(change) > 0.002)
+    if not len(rows):
+        return None
+    window = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+    patch = change[window]
+    height, width = patch.shape
+    # far enough from bone for the patch's reach, measured from its centre
+    reach = np.hypot(*(np.argwhere(patch < -0.25 * insertion.contrast).std(0) * 2.0)) if (patch < 0).any() else 1.0
+    free = film.soft_region & (distance_transform_edt(film.soft_region) > min(reach, 0.5 * max(height, width)))
+    free &= film.pixels > insertion.contrast * 0.6
+    free[: height // 2 + 1], free[-(height // 2 + 2) :] = False, False
+    free[:, : width // 2 + 1], free[:, -(width // 2 + 2) :] = False, False
+    places = np.argwhere(free)
+    if not len(places):
+        return None
+    middle = np.array([rows.mean(), columns.mean()])
+    row, column = places[np.argmin(((places - middle) ** 2).sum(1))]
+    pixels = film.pixels.copy()
+    target = (
+        slice(row - height // 2, row - height // 2 + height),
+        slice(column - width // 2, column - width // 2 + width),
+    )
+    pixels[target] = np.clip(pixels[target] + patch, 0, 1)
+    return Insertion(
+        pixels,
+        np.zeros_like(insertion.eroded),
+        film.masks[JOINTS[insertion.joint].bone],
+        insertion.joint,
+        insertion.family,
+        insertion.radius_mm,
+        insertion.contrast,
+        (float(column) + 0.5, float(row) + 0.5),
+    )
+
+
+def _lost_share(film: Film, site: Site, family: str, radius_mm: float, rng: np.random.Generator) -> np.ndarray:
+    edge_mm = film.edge_px * film.pixel_mm
+    if family in training_families.SHAPES:
+        return training_families.lost_share(site, family, radius_mm, edge_mm, film.pixel_mm, rng)
+    if family in study_families.SHAPES:
+        return study_families.lost_share(site, family, radius_mm, edge_mm, rng)
+    known = ", ".join(TRAINING_FAMILIES + STUDY_FAMILIES)
+    raise ConfigError(f"no family of erosions is called {family!r}; there are {known}")
+
+
+def _change(film: Film, site: Site, share: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the change of the grey over the site's window."""
+    above = np.maximum(film.pixels[site.window] - _ground(film, site, share), 0)
+    lost = np.clip(share, 0, 1)
+    noise = film.draw_grain(share.shape, rng) * np.sqrt(1 - (1 - lost) ** 2) * (site.depth > -0.3)
+    return (-share * above + noise).astype(np.float32)
+
+
+def _ground(film: Film, site: Site, share: np.ndarray) -> np.ndarray:
+    """Return the grey that remains where all bone is lost: soft tissue, brighter in a joint space between rims."""
+    soft, window = film.soft_tissue[site.window], site.window
+    near = distance_transform_edt(share < ERODED_SHARE) * film.pixel_mm < _BESIDE_MM
+    beside, percentile = near & ~film.bone[window], 25
+    if np.count_nonzero(beside) * film.pixel_mm**2 < 0.5:  # the masks close the joint space
+        beside, percentile = near, 3
+    brighter = np.percentile((film.pixels[window] - soft)[beside], percentile)
+    return soft + max(float(brighter), 0.0)

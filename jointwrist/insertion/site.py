@@ -1,0 +1,143 @@
+"""Where an erosion can be inserted: the contour of a joint's bone that faces its partners and that no bone hides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_edt, gaussian_filter
+
+from jointwrist.anatomy import JOINTS
+from jointwrist.insertion.film import Film
+from jointwrist.ops.outlines import bounding_box
+
+#: Contour this much farther from a partner than the nearest point still belongs to the joint, in mm; partners farther
+#: away than the second figure do not articulate.
+_FACING_MM, _APART_MM = 3.5, 8.0
+#: Half the side of the window around a site in mm, beyond the erosion's radius.
+_MARGIN_MM = 4.0
+#: Largest share of an erosion's inner half disc that may lie under another bone.
+_HIDDEN_SHARE = 0.25
+#: A contour that soft tissue does not set off by this much grey shows no erosion.
+_FAINT = 0.03
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place on a joint's contour, with coordinates in mm around it.
+
+    Attributes:
+        joint: Index of the joint surface.
+        centre: x and y in pixels.
+        window: Rows and columns of the film around it.
+        along: (h, w) mm along the contour's tangent.
+        inward: (h, w) mm along the normal, positive into the bone.
+        depth: (h, w) mm from the bone's contour, positive inside.
+        weight: (h, w) in [0, 1], how much of the grey belongs to this bone.
+        own: (h, w) bool, the bone's mask.
+    """
+
+    joint: int
+    centre: tuple[float, float]
+    window: tuple[slice, slice]
+    along: np.ndarray
+    inward: np.ndarray
+    depth: np.ndarray
+    weight: np.ndarray
+    own: np.ndarray
+
+
+def joint_contour(film: Film, joint: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the visible contour of a joint.
+
+    Returns:
+        (N, 2) rows and columns, and (N, 2) unit vectors (down, right) into the bone; empty where nothing is visible.
+    """
+    surface, mm = JOINTS[joint], film.pixel_mm
+    if not film.masks[surface.bone].any():
+        return np.zeros((0, 2), int), np.zeros((0, 2))
+    window = _padded(bounding_box(film.masks[surface.bone]), round((_APART_MM + 1) / mm), film.pixels.shape)
+    masks = film.masks[:, *window]
+    own = masks[surface.bone]
+    edge = own & ~binary_erosion(own, border_value=1)
+    others = np.delete(masks, surface.bone, axis=0).any(0)
+    edge &= ~binary_erosion(others, iterations=max(round(0.3 / mm), 1))
+    at = np.argwhere(edge)
+    facing = np.zeros(len(at), bool)
+    for partner in surface.articulating_bones:
+        if len(at) and masks[partner].any():
+            distance = distance_transform_edt(~masks[partner])[edge] * mm
+            nearest = distance.min()
+            # beyond, the contour of a long bone is that of its shaft
+            farthest = min(nearest + _FACING_MM, _APART_MM)
+            facing |= distance < farthest
+    slope = np.stack([part[edge] for part in np.gradient(gaussian_filter(own.astype(np.float32), 1.0 / mm))], axis=1)
+    at = at + np.array([window[0].start, window[1].start])
+    frame, shape = max(round(1.5 / mm), 2), np.array(film.pixels.shape)
+    facing &= ((at >= frame) & (at < shape - frame)).all(1)
+    return at[facing], (slope / (np.linalg.norm(slope, axis=1, keepdims=True) + 1e-9))[facing]
+
+
+def _padded(box: tuple[slice, slice], pixels: int, shape: tuple[int, int]) -> tuple[slice, slice]:
+    rows, columns = (
+        slice(max(part.start - pixels, 0), min(part.stop + pixels, size)) for part, size in zip(box, shape, strict=True)
+    )
+    return rows, columns
+
+
+def draw_site(film: Film, joint: int, radius_mm: float, rng: np.random.Generator, tries: int = 12) -> Site | None:
+    """Draw a place for an erosion of a joint; None where its contour is hidden, missing or too faint.
+
+    Args:
+        film: The radiograph.
+        joint: Index of the joint surface.
+        radius_mm: Radius of the erosion.
+        rng: Random generator.
+        tries: Points of the contour that are tried.
+    """
+    contour, normals = joint_contour(film, joint)
+    if len(contour) < 4:
+        return None
+    for chosen in rng.permutation(len(contour))[:tries]:
+        site = _site(film, joint, contour[chosen], normals[chosen], radius_mm)
+        disc = site.own & (np.hypot(site.along, site.inward) < max(radius_mm, 1.0))
+        if not disc.any() or (disc & (site.weight < 0.75)).sum() > _HIDDEN_SHARE * disc.sum():
+            continue
+        contrast = (film.pixels - film.soft_tissue)[site.window][disc]
+        if contrast.mean() > _FAINT and film.pixels[site.window][disc].min() > 0:
+            return site
+    return None
+
+
+def _site(film: Film, joint: int, at: np.ndarray, normal: np.ndarray, radius_mm: float) -> Site:
+    mm, bone = film.pixel_mm, JOINTS[joint].bone
+    half = int(np.ceil((2 * radius_mm + _MARGIN_MM) / mm))
+    row, column = int(at[0]), int(at[1])
+    window = _padded((slice(row, row + 1), slice(column, column + 1)), half, film.pixels.shape)
+    rows, columns = np.mgrid[window[0], window[1]]
+    down, right = (rows - row) * mm, (columns - column) * mm
+    own = film.masks[bone][window]
+    others = np.delete(film.masks, bone, axis=0).any(0)[window]
+    return Site(
+        joint,
+        (column + 0.5, row + 0.5),
+        window,
+        down * normal[1] - right * normal[0],
+        down * normal[0] + right * normal[1],
+        np.where(own, distance_transform_edt(own) - 0.5, 0.5 - distance_transform_edt(~own)) * mm,
+        _share_of_grey(own, others, mm),
+        own,
+    )
+
+
+def _share_of_grey(own: np.ndarray, others: np.ndarray, mm: float) -> np.ndarray:
+    """Return this bone's share of the grey above soft tissue: a third where two overlap, less towards others."""
+    weight = np.where(own, np.where(others, 0.3, 1.0), 0.0)
+    outside = ~own & ~others
+    to_own = distance_transform_edt(~own) * mm
+    to_others = distance_transform_edt(~others) * mm if others.any() else np.full(own.shape, np.inf)
+    territory = np.clip(0.5 + (to_others - to_own) / 0.6, 0, 1) * np.clip(2 - to_own / 0.6, 0, 1)
+    weight = np.where(outside, territory, weight)
+    smooth = gaussian_filter(weight, 0.2 / mm)
+    # within reach of no other bone, nothing is smoothed away at the bone's own rim
+    return np.where(binary_dilation(others, iterations=max(round(1.0 / mm), 1)), smooth, weight)
