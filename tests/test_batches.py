@@ -70,7 +70,7 @@ def test_real_batches_match_their_schema(name, training, dataset):
     batch = task.prepare(batch, training)
     check(batch, prepared, exact=False)
     if name == "joint, pixels" and training:
-        assert batch["eroded_masks"].any() and batch["has_eroded"].all()
+        assert batch["eroded"].any() and batch["has_eroded"].all()
     if name == "joint, both hands":
         assert batch["other"] is not None
 

@@ -28,7 +28,8 @@ def batch():
     return {
         "image": torch.rand(2, 1, 32, 32), "detail": torch.rand(2, 1, 64, 64), "masks": masks,
         "has_bones": torch.ones(2, dtype=torch.bool), "scores": torch.ones(2, 6, dtype=torch.long),
-        "has_eroded": torch.zeros(2, dtype=torch.bool), "eroded_masks": torch.zeros(2, 6, 64, 64),
+        "has_eroded": torch.zeros(2, dtype=torch.bool), "eroded": torch.zeros(2, 64, 64, dtype=torch.uint8),
+        "bones": torch.zeros(2, 64, 64, dtype=torch.int16),
     }  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def mask_gradient(scale: float) -> torch.Tensor:
     task, model = task_for(), create_model("jointwrist_tiny", **MICRO)
     model.decoder.mask_head.bias.data.fill_(1.0)  # bones are found
     data = batch()
-    loss = task._erosion_loss(model(data["image"], data["detail"], mask_grad_scale=scale), data, StepContext())
+    loss = task._level_loss(model(data["image"], data["detail"], mask_grad_scale=scale), data, StepContext())
     return torch.autograd.grad(loss, model.decoder.mask_head.weight, allow_unused=True)[0]
 
 

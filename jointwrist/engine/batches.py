@@ -11,7 +11,7 @@ masks (S in training, `image_size` in evaluation); N x N of the network (`image_
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, NotRequired, TypedDict
+from typing import Annotated, TypedDict
 
 import torch
 from torch import Tensor
@@ -99,15 +99,16 @@ class JointBatch(SegmentationBatch):
         detail: The same radiographs at the size that joint crops are cut from.
         other: Index in the batch of the patient's other hand, -1 where it is not in the batch; None unless the network
             has the option `other_hand`.
-        has_eroded: As in `WristBatch`.
-        eroded_masks: Eroded pixels of each joint surface, 0 or 1; all 0 where `has_eroded` is False. Absent unless the
-            run learns from them (`erosion.pixel_truth`).
+        bones: As in `WristBatch`, warped like the image.
+        eroded: As in `WristBatch`, warped like the image.
+        has_eroded: As in `WristBatch`; False unless the run learns from eroded pixels (`erosion.pixel_truth`).
     """
 
     detail: Annotated[Tensor, TensorSpec(("B", 1, "S", "S"), torch.float32, -1, 2)]
     other: Annotated[Tensor, TensorSpec(("B",), torch.int64, -1, float("inf"))] | None
+    bones: Annotated[Tensor, TensorSpec(("B", "M", "M"), torch.int16, 0, 2**NUM_BONES - 1)]
+    eroded: Annotated[Tensor, TensorSpec(("B", "S", "S"), torch.uint8, 0, 2**NUM_JOINTS - 1)]
     has_eroded: _Flag
-    eroded_masks: NotRequired[Annotated[Tensor, TensorSpec(("B", NUM_JOINTS, "S", "S"), torch.float32, 0, 1)]]
 
 
 class CropBatch(CaseBatch):

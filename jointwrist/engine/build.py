@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from jointwrist.config import to_dict
 from jointwrist.engine.run_config import OptimConfig, RunConfig
@@ -16,8 +17,12 @@ from jointwrist.weights.hub import find_weights
 
 
 def build_model(config: RunConfig) -> nn.Module:
-    """Build the model of a run with random weights."""
-    return create_model(config.model, **model_options(config))
+    """Build the model of a run with random weights; what `joint.trained` does not name is frozen."""
+    model = create_model(config.model, **model_options(config))
+    if config.task == "joint" and config.joint.trained == "erosion":
+        model.encoder.requires_grad_(False)
+        model.decoder.requires_grad_(False)
+    return model
 
 
 def model_options(config: RunConfig) -> dict[str, Any]:
@@ -28,9 +33,13 @@ def model_options(config: RunConfig) -> dict[str, Any]:
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """Return AdamW. Vectors (biases, normalisation) are exempt from weight decay unless `decay_all` is set."""
-    decayed = [p for p in model.parameters() if p.ndim > 1 or config.decay_all]
-    rest = [p for p in model.parameters() if not (p.ndim > 1 or config.decay_all)]
+    """Return AdamW. Vectors (biases, normalisation) are exempt from weight decay unless `decay_all` is set.
+
+    Frozen parameters are left out.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim > 1 or config.decay_all]
+    rest = [p for p in trained if not (p.ndim > 1 or config.decay_all)]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=config.lr)
 
@@ -45,6 +54,9 @@ def start_from(model: nn.Module, config: RunConfig) -> None:
     tensors, info = read_weights(path)
     if info["model"] != config.model:
         raise DataError(f"{path}: holds {info['model']}, and {config.model} cannot start from it")
+    if config.task == "joint" and config.joint.trained == "erosion" and not _fits(model.erosion, "erosion", tensors):
+        kept = {f"erosion.{name}": tensor for name, tensor in model.erosion.state_dict().items()}
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("erosion.")} | kept
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
@@ -53,6 +65,12 @@ def start_from(model: nn.Module, config: RunConfig) -> None:
             f"{path}: was trained with options {info['options']}, this run has {model_options(config)}; give it the"
             f" same ({differ})"
         ) from None
+
+
+def _fits(module: nn.Module, name: str, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether tensors hold exactly those of a module, under its name."""
+    wanted = {f"{name}.{key}": value.shape for key, value in module.state_dict().items()}
+    return wanted == {key: value.shape for key, value in tensors.items() if key.startswith(f"{name}.")}
 
 
 def weight_info(config: RunConfig, epochs: int, thresholds: dict[str, float] | None = None) -> dict[str, Any]:

@@ -133,6 +133,7 @@ class ErosionConfig:
             eroded pixels, which phantoms and outlined datasets have and RAM-W600 has not. Without it, such masks are
             not read, and training uses the scores alone.
         heat_map: Weight of the heat map loss, with `pixel_truth`.
+        shapes: Weight of the losses of the bone as it is and as it was (joint network with `erosion_head: shapes`).
         weight: Weight of the whole erosion loss (joint network).
     """
 
@@ -144,6 +145,7 @@ class ErosionConfig:
     logit_adjustment: bool = True
     pixel_truth: bool = False
     heat_map: NotNegative = 1.0
+    shapes: NotNegative = 1.0
     weight: NotNegative = 1.0
 
 
@@ -172,6 +174,8 @@ class JointConfig:
         segmenter: Weight file of a trained network whose masks drive the erosion head in training and evaluation: a
             cascade of a frozen segmenter and a classifier. For a foundation model prompted by predicted boxes, the
             network that predicts them.
+        trained: What is trained: the whole network, or the erosion head alone ("erosion"), on the frozen encoder and
+            decoder of `start`, whose erosion head may then have another form.
     """
 
     mask_grad_scale: Share = 0.0
@@ -185,6 +189,7 @@ class JointConfig:
     test_masks: Literal["predicted", "truth", "moved", "exchanged"] = "predicted"
     doubly_labelled: bool = False
     segmenter: str = ""
+    trained: Literal["all", "erosion"] = "all"
 
 
 @dataclass(frozen=True)
@@ -274,6 +279,10 @@ class RunConfig:
         return current_keys(values)
 
 
+#: Values that later versions added, with their defaults, at which they are left out of the hash: earlier runs keep it.
+LATER_VALUES = {"start": "", "augment.uneven": 0.0, "erosion.shapes": 1.0, "joint.trained": "all"}
+
+
 def uses_pixel_truth(config: RunConfig) -> bool:
     """Whether a run learns from the pixels of erosions where they are known."""
     mapped = config.task == "joint" or bool(config.options.get("map_head"))
@@ -296,9 +305,11 @@ def hashed_values(config: RunConfig | Mapping[str, Any]) -> dict[str, Any]:
     """
     values = first_keys(to_dict(config) if isinstance(config, RunConfig) else current_keys(config))
     optim = {key: value for key, value in values.get("optim", {}).items() if key != "save_minutes"}
-    augment = dict(values.get("augment", {}))
-    # values that later versions added are left out at their defaults, so that earlier runs keep their hash
-    executed = {"workers", "cache"} | ({"start"} if not values.get("start") else set())
-    if not augment.get("uneven"):
-        augment.pop("uneven", None)
-    return {key: value for key, value in values.items() if key not in executed} | {"optim": optim, "augment": augment}
+    hashed = {key: value for key, value in values.items() if key not in ("workers", "cache")} | {"optim": optim}
+    for name, default in LATER_VALUES.items():
+        section, _, key = name.rpartition(".")
+        part = hashed.get(section, {}) if section else hashed
+        if key in part and part[key] == default:
+            part = {other: value for other, value in part.items() if other != key}
+            hashed = {**hashed, section: part} if section else part
+    return hashed

@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jointwrist.anatomy import EROSION_LEVELS, NUM_JOINTS
+from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.models.blocks import conv_block
-from jointwrist.ops.roi import jitter_boxes, joint_regions, masked_mean, moment_boxes, roi_align
+from jointwrist.models.crops import crop_boxes, cut, standardise
+from jointwrist.models.ordinal_head import OrdinalHead
+from jointwrist.ops.roi import jitter_boxes, joint_regions, masked_mean, moment_boxes
 
 #: Mask channels of a crop: joint region, articulating bones, boundary band.
 MASK_CHANNELS = 3
@@ -73,7 +75,7 @@ class CropNetwork(nn.Module):
         return torch.cat([third.mean((-2, -1)), attended], 1), logits
 
 
-class ErosionHead(nn.Module):
+class ErosionHead(OrdinalHead):
     """Ordinal erosion level of each joint surface, from bone masks, decoder features and the image.
 
     Args:
@@ -115,19 +117,7 @@ class ErosionHead(nn.Module):
         self.mixer = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
         self.norm = nn.LayerNorm(dim)
         self.score = nn.Linear(dim, 1)
-        self.joint_bias = nn.Parameter(torch.zeros(NUM_JOINTS))
         self.map_gain = nn.Parameter(torch.tensor(0.3))
-        self.first_cut = nn.Parameter(torch.zeros(()))
-        self.cut_steps = nn.Parameter(torch.zeros(EROSION_LEVELS - 2))
-        #: Scale and shift of the logits in evaluation mode, fitted on the validation split after training.
-        self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
-
-    def cuts(self) -> Tensor:
-        """Ordered thresholds c_0 < c_1 < ... of the ordinal output."""
-        steps = F.softplus(self.cut_steps)
-        # not cumsum, which is not deterministic on CUDA
-        sums = (steps * torch.ones(len(steps), len(steps), device=steps.device).tril()).sum(1)
-        return torch.cat([self.first_cut[None], self.first_cut + sums])
 
     def forward(self, masks: Tensor, features: Tensor, detail: Tensor, other: Tensor | None = None) -> ErosionOutput:
         """Score the six joint surfaces.
@@ -144,13 +134,11 @@ class ErosionHead(nn.Module):
         regions = joint_regions(half)
         boxes, valid = moment_boxes(regions.joint, size / half.shape[-1])
         view = jitter_boxes(boxes, self.jitter) if self.training else boxes
-        rois = torch.cat(
-            [torch.arange(batch, device=view.device).repeat_interleave(NUM_JOINTS)[:, None], view.flatten(0, 1)], 1
-        )
+        rois = crop_boxes(view)
 
-        image = self._cut(detail, rois, detail.shape[-1] / size, self.crop)
-        local = self._cut(self.squeeze(features), rois, features.shape[-1] / size, self.crop // 2)
-        shapes = self._mask_crops(regions, rois, half.shape[-1] / size)
+        image = cut(detail, rois, detail.shape[-1] / size, self.crop)
+        local = cut(self.squeeze(features), rois, features.shape[-1] / size, self.crop // 2)
+        shapes = self._mask_crops(regions, view, half.shape[-1] / size)
         described, heat_maps = self.network(torch.cat([standardise(image), shapes.to(image.dtype)], 1), local)
         pooled = torch.cat(
             [masked_mean(features, region) for region in (regions.joint, regions.boundary_band, regions.outer_band)],
@@ -163,13 +151,10 @@ class ErosionHead(nn.Module):
             torch.cat([described, pooled.flatten(0, 1).to(described.dtype), peak.to(described.dtype)], 1)
         )
         token = token.unflatten(0, (batch, NUM_JOINTS)) + self.joint_embedding
-        value = self.score(self.norm(self._mix(token, other))).squeeze(-1) + self.joint_bias
+        value = self.score(self.norm(self._mix(token, other))).squeeze(-1)
         value = value + self.map_gain * peak.unflatten(0, (batch, NUM_JOINTS)).squeeze(-1)
-        logits = value[..., None] - self.cuts()
-        if not self.training:
-            logits = self.calibration[0] * logits + self.calibration[1]
         return ErosionOutput(
-            logits,
+            self.ordinal_logits(value),
             view,
             valid,
             heat_maps.unflatten(0, (batch, NUM_JOINTS)).squeeze(2),
@@ -184,21 +169,9 @@ class ErosionHead(nn.Module):
         both = torch.cat([token, token[other.clamp_min(0)] + self.other_embedding], 1)
         return self.mixer(both, src_key_padding_mask=torch.cat([torch.zeros_like(absent), absent], 1))[:, :NUM_JOINTS]
 
-    @staticmethod
-    def _cut(source: Tensor, rois: Tensor, scale: float, side: int) -> Tensor:
-        # torchvision needs one dtype, and half precision would move boxes by pixels
-        return roi_align(source.float(), rois.float(), side, scale).to(source.dtype)
-
-    def _mask_crops(self, regions, rois: Tensor, scale: float) -> Tensor:
+    def _mask_crops(self, regions, view: Tensor, scale: float) -> Tensor:
         """Crop (B*6, 3, P, P) joint region, articulating bones and boundary band of each joint."""
         if not self.use_masks:
-            return rois.new_zeros(len(rois), MASK_CHANNELS, self.crop, self.crop)
+            return view.new_zeros(view[..., 0].numel(), MASK_CHANNELS, self.crop, self.crop)
         stack = torch.stack([regions.joint, regions.articulating_bones, regions.boundary_band], 2).flatten(0, 1)
-        own = torch.cat([torch.arange(len(rois), device=rois.device, dtype=rois.dtype)[:, None], rois[:, 1:]], 1)
-        return self._cut(stack, own, scale, self.crop)
-
-
-def standardise(crop: Tensor) -> Tensor:
-    """Standardise each (N, 1, P, P) crop to mean 0 and standard deviation 1; a constant crop becomes 0."""
-    mean, deviation = crop.mean((-2, -1), keepdim=True), crop.std((-2, -1), keepdim=True)
-    return (crop - mean) / (deviation + 1e-3)
+        return cut(stack, crop_boxes(view.flatten(0, 1)[:, None]), scale, self.crop)

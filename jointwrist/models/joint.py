@@ -11,6 +11,7 @@ from jointwrist.hub_mixin import PretrainedMixin
 from jointwrist.models.decoder import Decoder
 from jointwrist.models.encoder import build_encoder
 from jointwrist.models.erosion_head import ErosionHead
+from jointwrist.models.shape_head import ShapeErosionHead
 from jointwrist.registry import ModelSpec, register_model
 
 
@@ -23,8 +24,10 @@ class JointOutput(NamedTuple):
         erosion_logits: (B, 6, K) of P(level > k), K = 3.
         roi_boxes: (B, 6, 4) boxes of the joint crops in input pixels.
         roi_valid: (B, 6) bool, False where the bone was not found.
-        erosion_heat_maps: (B, 6, P/2, P/2) erosion at each pixel of the crop.
+        erosion_heat_maps: (B, 6, M, M) erosion at each pixel of the crop; M is P, or P/2 with pooled features.
         crops: (B, 6, P, P) image crops, the input of the head.
+        bone_shapes: (B, 6, 2, P, P) the joint's bone as it is and before erosion, in its crop; None with pooled
+            features.
     """
 
     mask_logits: Tensor
@@ -34,6 +37,11 @@ class JointOutput(NamedTuple):
     roi_valid: Tensor
     erosion_heat_maps: Tensor
     crops: Tensor
+    bone_shapes: Tensor | None = None
+
+
+#: Erosion heads, with their first width and the side of a crop.
+EROSION_HEADS = {"pooled": (ErosionHead, 32, 64), "shapes": (ShapeErosionHead, 24, 144)}
 
 
 class JointWrist(PretrainedMixin, nn.Module):
@@ -43,11 +51,13 @@ class JointWrist(PretrainedMixin, nn.Module):
         encoder: Encoder kind: "hybrid", "mamba", "swin" or "conv".
         size: Encoder size: "tiny" or "base".
         widths: Decoder channels at strides 16, 8, 4, 2, 1.
-        roi_channels: First width of the crop network.
-        roi_crop: Side of a joint crop.
+        erosion_head: "pooled" (features pooled in the masks beside small crops, the form of version 0.1) or "shapes"
+            (the bone as it is and as it was, in crops of the radiograph's own pixels).
+        roi_channels: First width of the crop network; None takes that of the head, 32 or 24.
+        roi_crop: Side of a joint crop; None takes that of the head, 64 or 144.
         roi_dim: Width of a joint token.
-        use_masks: Use mask channels and mask pooling in the erosion head.
-        other_hand: Let the joints attend to those of the patient's other hand.
+        use_masks: Let the erosion head see the masks; without, they only place the crops.
+        other_hand: Let the joints see those of the patient's other hand.
         feature_grad_scale: Factor of the erosion gradient that reaches the shared features.
         drop_path: Stochastic depth rate of the encoder.
         scan_backend: Backend of the selective scan.
@@ -59,8 +69,9 @@ class JointWrist(PretrainedMixin, nn.Module):
         encoder: str = "hybrid",
         size: str = "tiny",
         widths: tuple[int, ...] = (96, 64, 48, 32, 24),
-        roi_channels: int = 32,
-        roi_crop: int = 64,
+        erosion_head: str = "pooled",
+        roi_channels: int | None = None,
+        roi_crop: int | None = None,
         roi_dim: int = 96,
         use_masks: bool = True,
         other_hand: bool = False,
@@ -74,8 +85,17 @@ class JointWrist(PretrainedMixin, nn.Module):
             encoder, size, drop_path=drop_path, scan_backend=scan_backend, checkpoint=checkpoint
         )
         self.decoder = Decoder(self.encoder.channels, tuple(widths))
-        self.erosion = ErosionHead(
-            widths[-2], roi_channels, roi_crop, roi_dim, use_masks, feature_grad_scale, other_hand=other_hand
+        if erosion_head not in EROSION_HEADS:
+            raise ValueError(f"erosion head {erosion_head!r} is unknown; choose one of {', '.join(EROSION_HEADS)}")
+        head, channels, crop = EROSION_HEADS[erosion_head]
+        self.erosion = head(
+            widths[-2],
+            channels if roi_channels is None else roi_channels,
+            crop if roi_crop is None else roi_crop,
+            roi_dim,
+            use_masks,
+            feature_grad_scale,
+            other_hand=other_hand,
         )
 
     def segment(self, image: Tensor) -> Tensor:
@@ -123,9 +143,7 @@ class JointWrist(PretrainedMixin, nn.Module):
             chosen = torch.ones(len(image), dtype=torch.bool, device=image.device) if forced is None else forced
             masks = torch.where(chosen[:, None, None, None], forced_masks.to(masks.dtype), masks)
         erosion = self.erosion(masks, features, image if detail is None else detail, other)
-        return JointOutput(
-            mask_logits, distance_logits, erosion.logits, erosion.boxes, erosion.valid, erosion.heat_maps, erosion.crops
-        )
+        return JointOutput(mask_logits, distance_logits, *erosion)
 
 
 #: Former names of options.

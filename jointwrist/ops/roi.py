@@ -43,19 +43,58 @@ def joint_regions(masks: Tensor, reach: float = 0.07) -> JointRegions:
         reach: Distance from the articulating bones up to which a long bone belongs to the joint, as a fraction of the
             image side.
     """
-    # no matrix product: autocast would round it to 16 bits, and the boxes follow from the sums
-    bones = _full(masks).unbind(1)
-    own = torch.stack([bones[bone] for bone in _BONES], 1)
-    articulating = [sum(bones[bone] for bone in joint.articulating_bones) for joint in JOINTS]
-    articulating = torch.stack(articulating, 1).clamp(max=1)
-    radius = max(int(reach * masks.shape[-1]), 1)
-    near = torch.ones_like(articulating)
-    for joint in LONG_BONE_JOINTS:
-        near[:, joint] = _nearness(articulating[:, joint], radius)
+    own, articulating = joint_masks(masks)
+    near = _near(articulating, reach)
     outer = F.max_pool2d(own, 3, 1, 1)
     inner = -F.max_pool2d(-own, 3, 1, 1)
     wide = F.max_pool2d(outer, 3, 1, 1)
     return JointRegions(own * near, articulating, (outer - inner) * near, (wide - own) * near)
+
+
+def joint_masks(masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Select the masks of each joint.
+
+    Args:
+        masks: (B, 14, h, w) mask probabilities.
+
+    Returns:
+        Masks of the bones that bear the joint surfaces, and of the bones that they articulate with, (B, 6, h, w) each.
+    """
+    # no matrix product: autocast would round it to 16 bits, and the boxes follow from the sums
+    bones = _full(masks).unbind(1)
+    own = torch.stack([bones[bone] for bone in _BONES], 1)
+    articulating = [sum(bones[bone] for bone in joint.articulating_bones) for joint in JOINTS]
+    return own, torch.stack(articulating, 1).clamp(max=1)
+
+
+def common_boxes(masks: Tensor, size: int, reach: float = 0.07) -> tuple[Tensor, Tensor]:
+    """Compute square boxes around the six joint regions, all of one wrist with the same side.
+
+    The side is that of the largest region with a margin, so that a pixel of a crop is as large in every joint.
+
+    Args:
+        masks: (B, 14, h, w) mask probabilities.
+        size: Side of the image that the box coordinates refer to, in pixels.
+        reach: As for `joint_regions`.
+
+    Returns:
+        Boxes (B, 6, 4) and (B, 6) bool, as `moment_boxes`.
+    """
+    own, articulating = joint_masks(masks)
+    region = own * _near(articulating, reach)
+    boxes, valid = moment_boxes(region, size / masks.shape[-1], extent=2.0)
+    side = torch.where(valid, boxes[..., 2] - boxes[..., 0], 0.0).amax(1, keepdim=True)[..., None]
+    centre = (boxes[..., :2] + boxes[..., 2:]) / 2
+    return torch.where(valid[..., None], torch.cat([centre - side / 2, centre + side / 2], -1), boxes), valid
+
+
+def _near(articulating: Tensor, reach: float) -> Tensor:
+    """Weight (B, 6, h, w) of the pixels of each joint's bone: 1, but for long bones their nearness to the joint."""
+    radius = max(int(reach * articulating.shape[-1]), 1)
+    near = torch.ones_like(articulating)
+    for joint in LONG_BONE_JOINTS:
+        near[:, joint] = _nearness(articulating[:, joint], radius)
+    return near
 
 
 def _nearness(masks: Tensor, radius: int) -> Tensor:
@@ -131,6 +170,34 @@ def roi_align(maps: Tensor, rois: Tensor, side: int, scale: float) -> Tensor:
     rows = _sampling(y0 * scale, y1 * scale, side, maps.shape[-2])
     columns = _sampling(x0 * scale, x1 * scale, side, maps.shape[-1])
     return torch.einsum("kyh,kchw,kxw->kcyx", rows, maps[index.long()], columns)
+
+
+def crop_bits(maps: Tensor, planes: Tensor, boxes: Tensor, side: int, scale: float) -> Tensor:
+    """Crop one mask of a bit map per joint, as `roi_align` crops it but by the nearest pixels.
+
+    Unpacking only what is cropped takes a fraction of the memory of all masks at the size of the radiograph.
+
+    Args:
+        maps: (B, M, h, w) integer bit maps.
+        planes: (M, J) int64, the bit of each joint.
+        boxes: (B, J, 4) as x0, y0, x1, y1, pixel edges at integers.
+        side: Side of a crop.
+        scale: Pixels of `maps` per pixel of the boxes.
+
+    Returns:
+        (B, M, J, side, side) float32: the share of 2 x 2 samples inside the mask; 0 outside of the map.
+    """
+    (batch, count, height, width), joints = maps.shape, boxes.shape[1]
+    steps = (torch.arange(2 * side, device=maps.device) + 0.5) / (2 * side)
+    x0, y0, x1, y1 = (boxes.detach().float() * scale).unbind(-1)
+    columns = (x0[..., None] + (x1 - x0)[..., None] * steps).floor().long()
+    rows = (y0[..., None] + (y1 - y0)[..., None] * steps).floor().long()
+    inside = ((rows >= 0) & (rows < height))[..., None] & ((columns >= 0) & (columns < width))[..., None, :]
+    index = rows.clamp(0, height - 1)[..., None] * width + columns.clamp(0, width - 1)[..., None, :]
+    found = maps.flatten(2).gather(2, index.flatten(1)[:, None].expand(-1, count, -1))
+    found = found.view(batch, count, joints, 2 * side, 2 * side)
+    bits = ((found >> planes[..., None, None].to(found.dtype)) & 1) * inside[:, None]
+    return bits.unflatten(-1, (side, 2)).unflatten(-3, (side, 2)).float().mean((-3, -1))
 
 
 def _sampling(start: Tensor, stop: Tensor, side: int, length: int) -> Tensor:

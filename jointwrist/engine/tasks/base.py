@@ -61,7 +61,9 @@ class Task(ABC, Generic[LoadedT, BatchT, OutputT]):
         """Return per-case results of a network's output."""
 
 
-def heat_map_loss(heat_maps: Tensor, target: Tensor, known: Tensor, context: StepContext) -> Tensor:
+def heat_map_loss(
+    heat_maps: Tensor, target: Tensor, known: Tensor, context: StepContext, rarity: float = 10.0
+) -> Tensor:
     """Cross-entropy and Dice loss of the eroded area of crops.
 
     Args:
@@ -69,10 +71,11 @@ def heat_map_loss(heat_maps: Tensor, target: Tensor, known: Tensor, context: Ste
         target: (N, 1, P, P) eroded share of each pixel.
         known: (N,) bool, the crops whose eroded pixels are known; Dice is averaged over those with any.
         context: For the mean over processes.
+        rarity: Weight of eroded pixels in the cross-entropy.
     """
     present = known & (target.sum((-3, -2, -1)) > 0)
     weight = process_weight(torch.stack([known.sum(), present.sum()]), context)
-    pixels = cross_entropy(heat_maps, target, rarity=10.0, images=known)
+    pixels = cross_entropy(heat_maps, target, rarity, images=known)
     return weight[0] * pixels + weight[1] * dice_loss(heat_maps.float().sigmoid(), target, smooth=1.0, images=present)
 
 

@@ -9,18 +9,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import roi_align
 
-from jointwrist.anatomy import JOINT_NAMES, NUM_JOINTS
+from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.data.batches.hand_pairs import other_hands
-from jointwrist.data.preprocess import resize_image, unpack_bits
+from jointwrist.data.preprocess import resize_image
 from jointwrist.engine.batches import JointBatch, WristBatch
 from jointwrist.engine.case_results import CaseResults
 from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.step_context import StepContext
-from jointwrist.engine.tasks.base import Losses, Task, heat_map_loss, process_weight
+from jointwrist.engine.tasks.base import Losses, Task, process_weight
+from jointwrist.engine.tasks.erosion_losses import level_loss, pixel_losses
 from jointwrist.engine.tasks.masks import mask_losses, mask_results, target_masks
-from jointwrist.losses import boundary_loss, distance_loss, ordinal_loss, score_levels
+from jointwrist.losses import boundary_loss, distance_loss
 from jointwrist.models.joint import JointOutput
 from jointwrist.weights.checkpoint import load_weights
 
@@ -45,15 +45,18 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         detail, bones, eroded = batch["image"], batch["bones"], batch["eroded"]
         if training:
             detail, bits = self.augment(detail, torch.stack([bones, eroded], 1))
-            bones, eroded = bits.unbind(1)
-        prepared = {
+            bones, eroded = (
+                plane.to(values.dtype) for plane, values in zip(bits.unbind(1), (bones, eroded), strict=True)
+            )
+        return {
             **batch,
             "image": resize_image(detail, self.config.image_size),
             "detail": detail,
             "masks": target_masks(bones, self.config),
             "other": self._other_hands(batch),
+            "bones": bones,
+            "eroded": eroded,
         }
-        return prepared | ({"eroded_masks": unpack_bits(eroded, NUM_JOINTS)} if self.pixel_truth else {})
 
     def _other_hands(self, batch: WristBatch) -> Tensor | None:
         if not self.config.options.get("other_hand"):
@@ -117,15 +120,16 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
     def output_losses(self, output: JointOutput, batch: JointBatch, context: StepContext) -> Losses:
         """Weighted sum of the losses of masks and erosions, and its parts."""
         # every output stays in the graph, so that a batch without one kind of label still has all gradients
-        connected = sum(
-            o.float().sum()
-            for o in (output.mask_logits, output.distance_logits, output.erosion_logits, output.erosion_heat_maps)
-        )
-        parts = self._bone_losses(output, batch, context)
-        if context.progress >= self.config.joint.segmentation_warmup:
-            parts["erosion"] = self._erosion_loss(output, batch, context)
-            if self.pixel_truth:
-                parts["map"] = self._heat_map_loss(output, batch, context)
+        outputs = (output.mask_logits, output.distance_logits, output.erosion_logits, output.erosion_heat_maps)
+        connected = sum(o.float().sum() for o in outputs)
+        if output.bone_shapes is not None:
+            connected = connected + output.bone_shapes.float().sum()
+        frozen = self.config.joint.trained == "erosion"
+        parts = {} if frozen else self._bone_losses(output, batch, context)
+        if frozen or context.progress >= self.config.joint.segmentation_warmup:
+            parts["erosion"] = self._level_loss(output, batch, context)
+            if self.pixel_truth or output.bone_shapes is not None:
+                parts |= pixel_losses(output, batch, self.config.erosion, context)
         return {"loss": sum(parts.values()) + 0.0 * connected, **parts}
 
     def _bone_losses(self, output: JointOutput, batch: JointBatch, context: StepContext) -> dict[str, Tensor]:
@@ -153,24 +157,10 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         loss = F.binary_cross_entropy_with_logits(logits.float(), wanted, weight=sure, reduction="sum")
         return self.config.joint.consistency * loss / context.process_mean(sure.sum()).clamp_min(1.0)
 
-    def _erosion_loss(self, output: JointOutput, batch: JointBatch, context: StepContext) -> Tensor:
+    def _level_loss(self, output: JointOutput, batch: JointBatch, context: StepContext) -> Tensor:
         if self.prior is not None:
             self.prior = self.prior.to(output.erosion_logits.device)
-        levels = score_levels(batch["scores"])
-        weight = process_weight(((levels >= 0) & output.roi_valid).sum(), context)
-        loss = ordinal_loss(output.erosion_logits, levels, output.roi_valid, self.prior)
-        return self.config.erosion.weight * weight * loss
-
-    def _heat_map_loss(self, output: JointOutput, batch: JointBatch, context: StepContext) -> Tensor:
-        """Cross-entropy and Dice loss of the eroded area within each crop whose true pixels are known."""
-        heat_maps = output.erosion_heat_maps.float().flatten(0, 1)[:, None]
-        known = (batch["has_eroded"][:, None] & output.roi_valid).flatten()
-        truth = batch["eroded_masks"].flatten(0, 1)[:, None]
-        boxes = output.roi_boxes.float().flatten(0, 1)
-        rois = torch.cat([torch.arange(len(boxes), device=boxes.device, dtype=boxes.dtype)[:, None], boxes], 1)
-        scale = truth.shape[-1] / batch["image"].shape[-1]
-        target = roi_align(truth, rois, heat_maps.shape[-1], scale, sampling_ratio=2, aligned=True)
-        return self.config.erosion.heat_map * heat_map_loss(heat_maps, target, known, context)
+        return self.config.erosion.weight * level_loss(output, batch, self.prior, context)
 
     def case_results(self, output: JointOutput, batch: JointBatch) -> CaseResults:
         """Return one result per region of the cases with masks, and one per scored joint."""

@@ -1,0 +1,94 @@
+"""Losses of the joint network's erosion head: ordinal levels, heat maps, and the bone as it is and as it was."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from jointwrist.anatomy import JOINTS, NUM_JOINTS
+from jointwrist.engine.batches import JointBatch
+from jointwrist.engine.run_config import ErosionConfig
+from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.tasks.base import heat_map_loss, process_weight
+from jointwrist.losses import ordinal_loss, score_levels
+from jointwrist.models.joint import JointOutput
+from jointwrist.ops.roi import crop_bits
+
+#: Weights of a pixel in the losses of the bone's shapes: anywhere, near the healthy contour, and where bone was lost.
+_ANYWHERE, _CONTOUR, _LOST = 0.1, 1.0, 5.0
+
+
+def level_loss(output: JointOutput, batch: JointBatch, prior: Tensor | None, context: StepContext) -> Tensor:
+    """Cumulative cross-entropy of the levels of all joints that are scored and found."""
+    levels = score_levels(batch["scores"])
+    weight = process_weight(((levels >= 0) & output.roi_valid).sum(), context)
+    return weight * ordinal_loss(output.erosion_logits, levels, output.roi_valid, prior)
+
+
+def pixel_losses(
+    output: JointOutput, batch: JointBatch, config: ErosionConfig, context: StepContext
+) -> dict[str, Tensor]:
+    """Losses of what the head draws in each crop.
+
+    The eroded pixels of a joint are known where the batch has them, and where the score is 0: none is eroded then. The
+    bone before erosion is the bone as it is together with its eroded pixels.
+
+    Returns:
+        `map`, of the eroded pixels; and, of a head that draws the bone, `shapes`.
+    """
+    known = batch["has_eroded"][:, None] & output.roi_valid
+    eroded = _crops(batch["eroded"], list(range(NUM_JOINTS)), output, batch)
+    heat_maps = output.erosion_heat_maps
+    if output.bone_shapes is None:
+        target = F.adaptive_avg_pool2d(eroded, heat_maps.shape[-2:])
+        return {"map": config.heat_map * _map_loss(heat_maps, target, known, context)}
+    known = known | ((batch["scores"] == 0) & output.roi_valid)
+    losses = {"map": config.heat_map * _map_loss(heat_maps, eroded, known, context, rarity=3.0)}
+    if config.shapes:
+        bone = _crops(batch["bones"], [joint.bone for joint in JOINTS], output, batch)
+        drawn = batch["has_bones"][:, None] & output.roi_valid
+        losses["shapes"] = config.shapes * _shape_loss(output.bone_shapes, bone, eroded, drawn, known, context)
+    return losses
+
+
+def _crops(bits: Tensor, planes: list[int], output: JointOutput, batch: JointBatch) -> Tensor:
+    """Crop one mask of a (B, S, S) bit map per joint: (B, 6, P, P) float32."""
+    bit = torch.tensor([planes], device=bits.device)
+    scale, side = bits.shape[-1] / batch["image"].shape[-1], output.crops.shape[-1]
+    return crop_bits(bits[:, None], bit, output.roi_boxes, side, scale)[:, 0]
+
+
+def _map_loss(heat_maps: Tensor, target: Tensor, known: Tensor, context: StepContext, rarity: float = 10.0) -> Tensor:
+    """Loss of (B, 6, M, M) heat maps where the eroded pixels are known, (B, 6) bool."""
+    logits, wanted = (maps.float().flatten(0, 1)[:, None] for maps in (heat_maps, target))
+    return heat_map_loss(logits, wanted, known.flatten(), context, rarity)
+
+
+def _shape_loss(
+    shapes: Tensor, bone: Tensor, eroded: Tensor, drawn: Tensor, known: Tensor, context: StepContext
+) -> Tensor:
+    """Weighted cross-entropy of the bone as it is and as it was, most where they differ.
+
+    Args:
+        shapes: (B, 6, 2, P, P) logits.
+        bone: (B, 6, P, P) true masks.
+        eroded: (B, 6, P, P) eroded pixels.
+        drawn: (B, 6) bool, joints whose bone is known as it is.
+        known: (B, 6) bool, joints whose eroded pixels are known.
+        context: For the mean over processes.
+    """
+    before = torch.maximum(bone, eroded)
+    edge = F.max_pool2d(before, 5, 1, 2) + F.max_pool2d(-before, 5, 1, 2)
+    pixels = _ANYWHERE + _CONTOUR * edge + _LOST * (before - bone)
+    weights = torch.stack([pixels * _each(drawn), pixels * _each(drawn & known)], 2)
+    truth = torch.stack([bone, before], 2)
+    total = weights.sum((0, 1, -2, -1))
+    loss = F.binary_cross_entropy_with_logits(shapes.float(), truth, weight=weights, reduction="none")
+    means = loss.sum((0, 1, -2, -1)) / total.clamp_min(1.0)
+    return (process_weight(total, context) * means).sum()
+
+
+def _each(joints: Tensor) -> Tensor:
+    """Bring (B, 6) to (B, 6, 1, 1)."""
+    return joints[..., None, None]
