@@ -181,7 +181,7 @@ def viewer(files: list[BadFile], out: Path, watch: Watch) -> None:
     """Every file dropped on the page, and looked at where it is taken; links are opened by their path instead."""
     built = _predictor()
     radiographs = Radiographs(built)
-    with ViewerServer(radiographs, describe_model(built, "jointwrist_tiny"), port=0) as server:
+    with ViewerServer(radiographs, describe_model(built), port=0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         root = urlsplit(server.url)
 

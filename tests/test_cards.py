@@ -78,7 +78,7 @@ def test_a_card_tells_phantoms_from_radiographs(dataset):
             "validation": {"epoch": 3, "dsc": 0.91234},
         }
         text = model_card(info, "someone/wrist")
-        assert ("no real radiographs" in text, "trained on phantoms only" in text) == (phantom, phantom)
+        assert ("no real radiographs" in text, "no erosion of a patient" in text) == (phantom, phantom)
         assert f"{record['eroded']} of {record['joints']} scored joint surfaces" in text
         assert "| DSC, mean over bones and wrists | 0.9123 |" in section(text, "What was measured")
 

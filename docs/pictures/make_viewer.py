@@ -64,7 +64,7 @@ def main() -> None:
         for index, path in zip(VISITS, paths, strict=True):
             write_dicom(make_wrist(SEED, index, config), path)
         radiographs.add_files(paths)
-        with ViewerServer(radiographs, describe_model(predictor, WEIGHTS), port=0) as server:
+        with ViewerServer(radiographs, describe_model(predictor), port=0) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
             page = browser.new_page(viewport=WINDOW)

@@ -1,4 +1,4 @@
-"""`jointwrist models`: list the registry, convert weights."""
+"""`jointwrist models`: list the registry, convert weights, show what weights were trained on."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     convert.add_argument("--model", required=True, metavar="NAME", help="registry name")
     convert.set_defaults(run=convert_weights)
 
+    history = verbs.add_parser("history", help="show what weights were trained on")
+    history.add_argument("weights", metavar="WEIGHTS", help="as for `jointwrist predict --weights`")
+    history.add_argument(
+        "--write",
+        type=Path,
+        metavar="YAML",
+        help="put this history into the file, as `models history` prints it: a list, the oldest training first",
+    )
+    history.set_defaults(run=show_history)
+
 
 def table_rows(specs: Iterable[ModelSpec]) -> list[tuple[str, ...]]:
     """Return what the registry knows of each model, a text for each column of `HEADER`."""
@@ -70,6 +80,31 @@ def list_models(arguments: argparse.Namespace) -> int:
     if not specs:
         raise UsageError(f"no model matches {arguments.pattern!r}")
     print(columns([HEADER, *table_rows(specs)], right=NUMBERS))
+    return 0
+
+
+def show_history(arguments: argparse.Namespace) -> int:
+    """Show what weights were trained on, or correct it."""
+    import yaml
+
+    from jointwrist.errors import DataError
+    from jointwrist.weights.checkpoint import read_info, write_info
+    from jointwrist.weights.hub import find_weights
+    from jointwrist.weights.training_history import TrainingHistory
+
+    path = find_weights(arguments.weights)
+    info = read_info(path)
+    if info is None:
+        raise DataError(f"{path}: holds no jointwrist model; convert it with `jointwrist models convert`")
+    history = TrainingHistory.of(info)
+    if arguments.write:
+        try:
+            history = TrainingHistory.parse(yaml.safe_load(arguments.write.read_text(encoding="utf-8")))
+        except (yaml.YAMLError, ValueError) as error:
+            raise DataError(f"{arguments.write}: {error}; `jointwrist models history` prints an example") from None
+        write_info(path, {**info, "history": history.to_list()})
+    print(f"# {history}{f' {history.warning}' if history.warning else ''}")
+    print(yaml.safe_dump(history.to_list(), sort_keys=False), end="")
     return 0
 
 

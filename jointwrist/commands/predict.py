@@ -262,4 +262,6 @@ def summary(result: WristResult) -> str:
         text += f", {int(result.scored.sum())} of 6 joint surfaces, eroded: {', '.join(eroded) or 'none'}"
     for caution in result.cautions:
         text += f"; {caution[0].lower()}{caution[1:].rstrip('.')}"
+    if result.scored.any() and result.history.caution:
+        text += f"; {result.history.caution}"
     return text

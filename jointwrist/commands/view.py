@@ -58,7 +58,6 @@ def view(arguments: argparse.Namespace) -> int:
     radiographs.add_files(paths)
     serve(
         radiographs,
-        arguments.weights,
         arguments.host,
         arguments.port,
         arguments.max_upload * 2**20,

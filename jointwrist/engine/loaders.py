@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,9 +25,11 @@ from jointwrist.engine.leaks import check_splits, inheritance_notes, inherited_r
 from jointwrist.engine.run_cases import choose_cases
 from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.stop import leave_signals_to_parent
+from jointwrist.engine.training_record import inherited_history, run_history
 from jointwrist.errors import DataError, TrainingError
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.stream import PhantomCropStream, PhantomStream
+from jointwrist.weights.training_history import TrainingData, TrainingHistory
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class RunData:
         inherited: Patient records of the networks that the run builds on; see `jointwrist.engine.leaks`.
         prints: Fingerprints of the dataset's radiographs.
         pixel_truth: Whether training learns from the pixels of erosions.
+        history: What the networks that the run builds on, and then the run itself, are trained on, given the number of
+            finished epochs.
     """
 
     train: Dataset | None
@@ -56,6 +61,7 @@ class RunData:
     inherited: Sequence[Mapping[str, Any]] = ()
     prints: tuple[str, ...] = ()
     pixel_truth: bool = False
+    history: Callable[[int], TrainingHistory] = lambda epochs: TrainingHistory()
 
 
 def load_run_data(
@@ -113,7 +119,14 @@ def load_run_data(
         inherited,
         prints,
         trains and mapped and uses_pixel_truth(config),
+        partial(_history, inherited_history(config), config, listed["train"], dataset.is_phantom),
     )
+
+
+def _history(
+    inherited: tuple[TrainingData, ...], config: RunConfig, cases: Sequence[Case], phantom: bool, epochs: int
+) -> TrainingHistory:
+    return TrainingHistory((*inherited, *run_history(config, cases, phantom, epochs)))
 
 
 def train_loader(data: RunData, workers: int, process: int, processes: int) -> DataLoader:

@@ -12,7 +12,6 @@ import pandas as pd
 from torch import nn
 
 from jointwrist.config import ConfigError, build
-from jointwrist.data.dataset.layout import TRUTH
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.calibration import calibrate
 from jointwrist.engine.loaders import load_run_data
@@ -114,7 +113,7 @@ def train(
         cases, _ = choose_cases(run, dataset, ("train",))
         info = {
             **trainer.info(thresholds),
-            "training": training_record(cases["train"], phantom=(dataset.root / TRUTH).is_dir()),
+            "training": training_record(cases["train"], phantom=dataset.is_phantom),
             "validation": validation_record(trainer.history),
         }
         save_weights(folder / BEST, trained, info)

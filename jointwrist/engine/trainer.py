@@ -132,8 +132,9 @@ class Trainer:
         return self.eval_model.eval()
 
     def info(self, thresholds: dict[str, float] | None = None) -> dict[str, Any]:
-        """Return the metadata of this run's weight files, with records of the patients that they were trained on."""
+        """Return the metadata of this run's weight files, with records of the data that they were trained on."""
         info = weight_info(self.config, self.epoch, thresholds)
+        info["history"] = self.data.history(self.epoch).to_list()
         if patients := self.data.patients.get("train"):
             info["patients"] = patient_record(patients, digest(self.config), self.data.prints)
         if self.data.inherited:

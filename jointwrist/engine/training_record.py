@@ -1,4 +1,4 @@
-"""Record of the training data and validation figures that a weight file keeps for its model card."""
+"""Record of the training data and validation figures that a weight file keeps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,46 @@ from typing import Any
 
 from jointwrist.anatomy import NOT_SCORED
 from jointwrist.data.dataset.case import Case
+from jointwrist.engine.run_config import RunConfig
+from jointwrist.weights.checkpoint import read_info
+from jointwrist.weights.hub import find_checkpoint, find_weights
+from jointwrist.weights.training_history import TrainingData, TrainingHistory
+
+
+def inherited_history(config: RunConfig) -> tuple[TrainingData, ...]:
+    """Return what the networks that a run builds on were trained on: `start`, `joint.segmenter`, `joint.pretrained`.
+
+    Encoder weights of other programs, such as ImageNet's, are left out.
+
+    Raises:
+        DataError: A weight file cannot be read or fetched.
+    """
+    files = [find_checkpoint(source) for source in config.joint.pretrained]
+    files += [find_weights(source) for source in (config.joint.segmenter, config.start) if source]
+    infos = [info for info in map(read_info, files) if info is not None]
+    return tuple(data for info in infos for data in TrainingHistory.of(info).data)
+
+
+def run_history(config: RunConfig, cases: Sequence[Case], phantom: bool, epochs: int) -> tuple[TrainingData, ...]:
+    """Return what a run itself trains on.
+
+    Args:
+        config: Configuration of the run.
+        cases: Its training cases; none where phantoms are made on the fly.
+        phantom: Whether the cases are phantoms.
+        epochs: Finished epochs.
+    """
+    masked = config.task != "erosion"
+    scored = config.task == "erosion" or (config.task == "joint" and config.erosion.weight > 0)
+    if config.stream.wrists:
+        wrists = config.stream.wrists * epochs
+        masks, scores, phantom = wrists, wrists, True
+    else:
+        counts = training_record(cases, phantom)
+        wrists, masks, scores = (counts[key] for key in ("wrists", "masks", "scores"))
+    scores *= scored
+    erosions = ("phantom" if phantom else "scored") if scores else "none"
+    return (TrainingData("phantoms" if phantom else "radiographs", wrists, masks * masked, scores, erosions),)
 
 
 def training_record(cases: Sequence[Case], phantom: bool) -> dict[str, Any]:

@@ -52,6 +52,8 @@ class Comparison:
     def notes(self) -> tuple[str, ...]:
         """Return what a reader of the comparison should know, a sentence each."""
         notes = [*dict.fromkeys((*self.baseline.notes, *self.followup.notes))]
+        if self.baseline.scored.any() and self.baseline.history.warning:
+            notes.append(self.baseline.history.warning)
         if self.unit == "px":
             notes.append(
                 "At least one radiograph states no pixel spacing: lengths are in pixels of the baseline, and the scale"
@@ -119,6 +121,7 @@ class Comparison:
             "joint_spaces": self.joint_spaces(),
             "warnings": list(self.warnings),
             "notes": list(self.notes),
+            "weights": self.baseline.history.describe(),
         }
 
     def plot(self, side: int = 960) -> Image.Image:

@@ -32,6 +32,7 @@ from jointwrist.inference.views import VIEWS, Prediction, Uncertainty, invert, m
 from jointwrist.registry import model_spec
 from jointwrist.weights.checkpoint import load_weights
 from jointwrist.weights.hub import find_weights
+from jointwrist.weights.training_history import TrainingHistory
 
 
 class Predictor:
@@ -45,6 +46,7 @@ class Predictor:
         mask_threshold: Probability from which a pixel belongs to a bone.
         raw_output: The network was trained without a sigmoid: its outputs are compared with `mask_threshold` directly.
         name: Name of the model, for the results.
+        history: What the weights were trained on, for the results; None if that is not known.
         device: Device to run on; None takes a GPU if there is one.
         postprocess: Clean the masks by what is known of bones (`inference.postprocess`); False returns them as the
             network predicts them.
@@ -65,6 +67,7 @@ class Predictor:
         mask_threshold: float = 0.5,
         raw_output: bool = False,
         name: str = "",
+        history: TrainingHistory | None = None,
         device: str | torch.device | None = None,
         postprocess: bool = True,
         localise: bool = True,
@@ -78,6 +81,7 @@ class Predictor:
         self.model = model.to(self.device).eval()
         self.image_size, self.detail_size = image_size, detail_size or image_size
         self.threshold, self.name, self.raw_output = threshold, name, raw_output
+        self.history = history or TrainingHistory()
         self.mask_logit = mask_threshold if raw_output else math.log(mask_threshold / (1 - mask_threshold))
         #: Whether the erosion head uses features of the patient's other wrist where both are in a batch.
         self.pairs_hands = getattr(getattr(model, "erosion", None), "other_embedding", None) is not None
@@ -136,6 +140,7 @@ class Predictor:
             mask_threshold=thresholds.get("mask", 0.5),
             raw_output=info.get("config", {}).get("segmentation", {}).get("raw_output", False),
             name=info["model"],
+            history=TrainingHistory.of(info),
             device=device,
             **options,
         )
@@ -287,7 +292,16 @@ class Predictor:
         masks_back = postprocessed_masks if self.postprocess else Placement.masks_back
         masks = masks_back(placement, prediction.masks[index], self.mask_logit)
         return WristResult(
-            placement, masks, probabilities, scores, boxes, self.threshold, self.name, uncertainty, heat_maps
+            placement,
+            masks,
+            probabilities,
+            scores,
+            boxes,
+            self.threshold,
+            self.name,
+            uncertainty,
+            heat_maps,
+            self.history,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from jointwrist.data.formats.bit_map import read_bits
 from jointwrist.errors import DataError
 from jointwrist.inference.square_pixels import resample_mask, scale_boxes
 from jointwrist.text import NOTICE, printable
+from jointwrist.weights.training_history import TrainingHistory
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,6 +44,7 @@ class WristResult:
         uncertainty: Spread over the views of test-time augmentation, or None without it.
         heat_maps: (6, M, M) float32 logits of the eroded area in the joint boxes; the erosion head pools its features
             by their softmax. None from a model that gives none.
+        history: What the weights were trained on.
     """
 
     placement: Placement
@@ -54,6 +56,7 @@ class WristResult:
     model: str = ""
     uncertainty: Uncertainty | None = None
     heat_maps: np.ndarray | None = None
+    history: TrainingHistory = field(default_factory=TrainingHistory)
 
     @property
     def radiograph(self) -> Radiograph:
@@ -137,6 +140,7 @@ class WristResult:
             "joints": [self._joint(joint.index) for joint in JOINTS],
             "erosion_threshold": self.threshold,
             "notes": list(self.notes),
+            "weights": self.history.describe(),
         }
 
     def save(self, folder: str | Path, stem: str | None = None) -> list[Path]:

@@ -117,7 +117,8 @@ def _annotations(result: WristResult, source: Dataset) -> Iterator[tuple[Graphic
             yield annotation(
                 layer(order, name, f"{name.capitalize()} joint surfaces", colour), map(_polyline, boxes), texts
             )
-    yield annotation(layer(30, "NOTICE", "What this is", (200, 200, 200)), (), [_notice()])
+    warning = f"{result.history.warning} " if result.scored.any() and result.history.warning else ""
+    yield annotation(layer(30, "NOTICE", "What this is", (200, 200, 200)), (), [_notice(warning + NOTICE)])
 
 
 def _polyline(points: np.ndarray) -> GraphicObject:
@@ -157,11 +158,11 @@ def _text(text: str, x: float, y: float, result: WristResult) -> TextObject:
     return hd.pr.TextObject(text, hd.pr.AnnotationUnitsValues.PIXEL, anchor_point=anchor, anchor_point_visible=False)
 
 
-def _notice() -> TextObject:
+def _notice(text: str) -> TextObject:
     import highdicom as hd
 
     return hd.pr.TextObject(
-        NOTICE, hd.pr.AnnotationUnitsValues.DISPLAY, bounding_box=(0.01, 0.95, 0.99, 0.99),
+        text, hd.pr.AnnotationUnitsValues.DISPLAY, bounding_box=(0.01, 0.95, 0.99, 0.99),
         text_justification=hd.pr.TextJustificationValues.LEFT,
     )  # fmt: skip
 

@@ -129,7 +129,9 @@ def _group(
         "tracking_identifier": hd.sr.TrackingIdentifier(uid=hd.UID(), identifier=joint.name),
         "finding_type": erosion,
         "finding_sites": [hd.sr.FindingSite(bone_code(BONES[joint.bone]), laterality=laterality(result.radiograph))],
-        "algorithm_id": hd.sr.AlgorithmIdentification(name=result.model or "jointwrist", version=__version__),
+        "algorithm_id": hd.sr.AlgorithmIdentification(
+            name=result.model or "jointwrist", version=__version__, parameters=[str(result.history)]
+        ),
     }
     if not result.scored[joint.index]:
         not_assessed = hd.sr.QualitativeEvaluation(erosion, code(PRIVATE_SCHEME, *NOT_ASSESSED))

@@ -177,7 +177,8 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
             y += 38
         y += 8
 
-    for note in (*result.notes, NOTICE):
+    warnings = [result.history.warning] if result.scored.any() and result.history.warning else []
+    for note in (*warnings, *result.notes, NOTICE):
         for part in textwrap.wrap(note, 50):
             line(part, small, FAINT, step=17)
         y += 5

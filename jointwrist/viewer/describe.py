@@ -14,26 +14,22 @@ from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.registration import Similarity
 from jointwrist.inference.result import WristResult
 from jointwrist.outputs.svg import outline_path
+from jointwrist.registry import list_models
 from jointwrist.text import NOTICE
-from jointwrist.weights.hub import SHIPPED, find_weights
 
 #: Note of the page where the side is not known.
 UNKNOWN_SIDE = "Side not known, taken for a right hand: choose it on the right."
-#: Caution for the weights that come with the package.
-SHIPPED_CAUTION = (
-    "These weights were trained on phantoms only. They have never seen a real erosion: on real radiographs their"
-    " erosion output means nothing."
-)
 
 
-def describe_model(predictor: Predictor, weights: str) -> dict[str, Any]:
+def describe_model(predictor: Predictor) -> dict[str, Any]:
     """Describe the model, bones and joints, which are the same for all radiographs."""
-    shipped = find_weights(weights).parent == SHIPPED
+    history = predictor.history
+    scores = predictor.name in list_models(task="joint")
     return {
         "model": predictor.name,
         "version": __version__,
         "notice": NOTICE,
-        "caution": SHIPPED_CAUTION if shipped else None,
+        "caution": f"{history.warning} {history}" if scores and history.warning else None,
         "bones": [{"name": bone.name, "display": bone.display, "colour": bone.colour} for bone in BONES],
         "joints": [{"name": joint.name, "display": joint.display} for joint in JOINTS],
     }

@@ -11,14 +11,11 @@ from jointwrist.viewer.radiographs import Radiographs
 from jointwrist.viewer.server import ViewerServer, is_loopback
 
 
-def serve(
-    radiographs: Radiographs, weights: str, host: str, port: int, max_upload: int, open_browser: bool = True
-) -> None:
+def serve(radiographs: Radiographs, host: str, port: int, max_upload: int, open_browser: bool = True) -> None:
     """Serve the page until Ctrl-C, then forget the radiographs.
 
     Args:
         radiographs: Radiographs on the page from the start, and the predictor of all.
-        weights: Weights of the predictor, as the user named them.
         host: Address to listen at.
         port: Port to listen at; 0 takes a free one.
         max_upload: Size in bytes of the largest file that can be dropped on the page.
@@ -27,7 +24,7 @@ def serve(
     Raises:
         OSError: The port is taken.
     """
-    facts = describe_model(radiographs.predictor, weights)
+    facts = describe_model(radiographs.predictor)
     with ViewerServer(radiographs, facts, host, port, max_upload) as server:
         if not is_loopback(host):
             print(

@@ -34,6 +34,10 @@ def save_weights(path: Path, model: nn.Module, info: dict[str, Any]) -> None:
         info: Metadata, JSON values; at least `model` (registry name) and `options` (of the builder).
     """
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    _write(path, tensors, info)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
     content = save(tensors, metadata={"jointwrist": json.dumps(info, sort_keys=True)})
     with atomic(path) as temporary:
         temporary.write_bytes(content)
@@ -65,6 +69,17 @@ def read_info(path: Path) -> dict[str, Any] | None:
         return None
     with _opened(path) as file:
         return _description(path, file)
+
+
+def write_info(path: Path, info: dict[str, Any]) -> None:
+    """Replace the metadata of a weight file; its tensors stay as they are.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    with _opened(path) as file:
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+    _write(path, tensors, info)
 
 
 @contextmanager

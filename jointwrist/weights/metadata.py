@@ -14,6 +14,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from jointwrist.errors import DataError, MissingExtraError
 from jointwrist.registry import create_model, current_options, model_spec
+from jointwrist.weights.training_history import TrainingHistory
 
 #: Upper limits of the input sides in pixels, which determine the memory that a prediction needs.
 MAX_SIDES = {"image_size": 2048, "detail_size": 4096}
@@ -76,6 +77,10 @@ def _fault(info: Any) -> str | None:
         return "thresholds must be numbers by their names"
     if not config.get("segmentation", {}).get("raw_output") and not 0 < thresholds.get("mask", 0.5) < 1:
         return "the threshold of masks must lie between 0 and 1"
+    try:
+        TrainingHistory.of(info)
+    except ValueError as error:
+        return str(error)
     inherited = info.get("inherited", [])
     records = [*inherited, info.get("patients", {"salt": "", "hashes": []})] if isinstance(inherited, list) else [None]
     return None if all(map(_is_record, records)) else "the record of its patients must hold a salt and hashes"

@@ -15,6 +15,7 @@ from jointwrist.errors import DataError
 from jointwrist.registry import ModelSpec, model_spec
 from jointwrist.text import NOTICE
 from jointwrist.weights.checkpoint import read_info
+from jointwrist.weights.training_history import TrainingHistory
 
 #: The hub's names of licences that it knows.
 _LICENCES = {"Apache-2.0": "apache-2.0", "BSD-2-Clause": "bsd-2-clause", "MIT": "mit"}
@@ -175,8 +176,10 @@ def _seen(info: Mapping[str, Any]) -> str:
     """Describe the training data, if the file has a record of them."""
     config = _mapping(info, "config")
     said = [_stream(_mapping(config, "stream")) or _folder(info)]
-    if config.get("start"):
+    if config.get("start") and "history" not in info:
         said.append("Training started from other weights, whose training data count as well.")
+    if "history" in info:
+        said.append(f"With the weights that it started from: {TrainingHistory.of(info)}")
     if inherited := info.get("inherited"):
         patients = sum(len(record["hashes"]) for record in inherited)
         said.append(f"Networks that it builds on were trained on {_count(patients, 'patient')}.")
@@ -195,12 +198,12 @@ def _stream(stream: Mapping[str, Any]) -> str:
 
 
 def _phantom_limit(info: Mapping[str, Any]) -> str:
-    """Return the limits of training on phantoms alone."""
-    stream = _mapping(_mapping(info, "config"), "stream").get("wrists")
-    if not stream and not _mapping(info, "training").get("phantom"):
+    """Return the limits of training without real erosions."""
+    history = TrainingHistory.of(info)
+    if history.real_erosions or any(data.erosions == "unknown" for data in history.data):
         return ""
     return (
-        "\nThe network was trained on phantoms only. Its erosion scores on real radiographs mean nothing until they"
+        "\nThe network has seen no erosion of a patient. Its erosion scores on real radiographs mean nothing until they"
         " have been evaluated.\n"
     )
 

@@ -16,7 +16,6 @@ from viewer_client import LIMIT, dicom, serving
 from jointwrist.anatomy import BONES, JOINTS
 from jointwrist.data.images import read_image
 from jointwrist.inference.comparison import compare
-from jointwrist.viewer.describe import SHIPPED_CAUTION
 
 #: Milliseconds for what a busy machine takes longer for.
 PATIENCE = 120_000
@@ -99,9 +98,9 @@ def test_the_browser_is_led_to_the_page(browser, server):
     page.close()
 
 
-def test_warnings_are_seen_first(page):
+def test_warnings_are_seen_first(page, predictor):
     assert page.get_by_text("not a medical device").is_visible()
-    assert page.get_by_text(SHIPPED_CAUTION).is_visible()
+    assert page.get_by_text(predictor.history.warning).is_visible()
 
 
 def test_bones_under_the_pointer_are_named(page, predictor, wrists):

@@ -24,8 +24,9 @@ from jointwrist.inference.registration import Similarity
 from jointwrist.outputs.svg import outline_path
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.viewer import radiographs as held
-from jointwrist.viewer.describe import SHIPPED_CAUTION, describe_comparison, describe_model, svg_matrix
+from jointwrist.viewer.describe import describe_comparison, describe_model, svg_matrix
 from jointwrist.viewer.radiographs import Radiographs, plain_name, read_upload
+from jointwrist.weights.training_history import TrainingData, TrainingHistory
 
 
 def test_the_page_gets_what_the_predictor_says(client, predictor, wrists):
@@ -248,13 +249,13 @@ def test_only_some_results_are_kept(predictor, wrists):
     radiographs.close()
 
 
-def test_warnings_come_with_the_page(client, predictor, tmp_path):
+def test_warnings_come_with_the_page(client, predictor, monkeypatch):
     facts = client.get("radiographs")
-    assert facts["caution"] == SHIPPED_CAUTION
+    assert facts["caution"] == f"{predictor.history.warning} {predictor.history}"
     assert "not a medical device" in facts["notice"]
-    own = tmp_path / "own.safetensors"
-    own.touch()
-    assert describe_model(predictor, own)["caution"] is None
+    scored = TrainingHistory((TrainingData("radiographs", 9, 9, 9, "scored"),))
+    monkeypatch.setattr(predictor, "history", scored)
+    assert describe_model(predictor)["caution"] is None
 
 
 def test_uploads_leave_no_files(client, wrists, monkeypatch, tmp_path):

@@ -26,7 +26,7 @@ def serving(predictor, paths):
     """A viewer of some radiographs that answers until the block ends."""
     radiographs = Radiographs(predictor)
     radiographs.add_files(paths)
-    with ViewerServer(radiographs, describe_model(predictor, "jointwrist_tiny"), port=0, max_upload=LIMIT) as server:
+    with ViewerServer(radiographs, describe_model(predictor), port=0, max_upload=LIMIT) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

@@ -1,0 +1,158 @@
+"""What weights were trained on, from their first training to their last: phantoms or radiographs, masks, erosions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+SOURCES = ("phantoms", "radiographs", "unknown")
+#: Where the erosions come from: drawn into phantoms, inserted into radiographs, or scored by readers.
+EROSIONS = ("none", "phantom", "inserted", "scored", "unknown")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """One kind of training data of one training.
+
+    Attributes:
+        source: One of `SOURCES`.
+        wrists: Number of different radiographs; None if it is not known.
+        masks: How many of them have bone masks.
+        scores: How many of them have erosion scores or masks of erosions.
+        erosions: One of `EROSIONS`.
+    """
+
+    source: str
+    wrists: int | None = None
+    masks: int | None = None
+    scores: int | None = None
+    erosions: str = "none"
+
+    def __post_init__(self):
+        """Refuse values that have no meaning.
+
+        Raises:
+            ValueError: One is unknown or negative.
+        """
+        if self.source not in SOURCES or self.erosions not in EROSIONS:
+            raise ValueError(f"source is one of {', '.join(SOURCES)}, erosions one of {', '.join(EROSIONS)}")
+        if any(not (n is None or (type(n) is int and n >= 0)) for n in (self.wrists, self.masks, self.scores)):
+            raise ValueError("wrists, masks and scores are numbers, or null where they are not known")
+
+
+@dataclass(frozen=True)
+class TrainingHistory:
+    """All training data of some weights.
+
+    Attributes:
+        data: Kinds of data, the oldest training first.
+    """
+
+    data: tuple[TrainingData, ...] = ()
+
+    @classmethod
+    def of(cls, info: Mapping[str, Any]) -> TrainingHistory:
+        """Return the history in the metadata of a weight file; of older files, what their configuration says.
+
+        Raises:
+            ValueError: The history in the file is damaged.
+        """
+        if "history" in info:
+            return cls.parse(info["history"])
+        before = (TrainingData("unknown", erosions="unknown"),) if _mapping(info, "config").get("start") else ()
+        return cls((*before, _last_training(info)))
+
+    @classmethod
+    def parse(cls, entries: Any) -> TrainingHistory:
+        """Read plain values, the inverse of `to_list`.
+
+        Raises:
+            ValueError: They are no list of the fields of `TrainingData`.
+        """
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise ValueError("a training history is a list of mappings, the oldest training first")
+        try:
+            return cls(tuple(TrainingData(**entry) for entry in entries))
+        except TypeError as error:
+            raise ValueError(f"a training history holds source, wrists, masks, scores and erosions ({error})") from None
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Return plain values."""
+        return [asdict(data) for data in self.data]
+
+    @property
+    def real_erosions(self) -> bool:
+        """Whether the weights have seen erosions of patients."""
+        return any(data.erosions == "scored" for data in self.data)
+
+    @property
+    def caution(self) -> str:
+        """What a reader of erosion scores must know, in a few words; empty if the weights have seen real erosions."""
+        if self.real_erosions:
+            return ""
+        if any(data.erosions == "unknown" for data in self.data) or not self.data:
+            return "scores from weights whose training data are not known"
+        return "scores from weights without real erosions"
+
+    @property
+    def warning(self) -> str:
+        """`caution` as a sentence; empty if the weights have seen real erosions."""
+        return f"{self.caution[0].upper()}{self.caution[1:]}." if self.caution else ""
+
+    def describe(self) -> dict[str, Any]:
+        """Return the history in words and as a list, for the JSON of a result."""
+        return {"trained_on": str(self), "history": self.to_list(), "real_erosions": self.real_erosions}
+
+    def __str__(self) -> str:
+        """Describe where bones and erosions come from, in one sentence."""
+        bones = _total((data.source, data.masks) for data in self.data if data.masks or data.source == "unknown")
+        erosions = _total((data.erosions, data.scores) for data in self.data if data.erosions != "none")
+        return (
+            f"Trained on bones of {_listed(_BONES, bones) or 'no radiographs'}; erosions"
+            f" {_listed(_EROSIONS, erosions) or 'of no radiographs'}."
+        )
+
+
+_BONES = {"phantoms": "{}phantoms", "radiographs": "{}real radiographs", "unknown": "data that are not known"}
+_EROSIONS = {
+    "phantom": "drawn into {}phantoms",
+    "inserted": "inserted into {}real radiographs",
+    "scored": "scored by readers on {}real radiographs",
+    "unknown": "of data that are not known",
+}
+
+
+def _total(counts: Iterable[tuple[str, int | None]]) -> dict[str, int]:
+    """Return how many radiographs there are of each kind; 0 where it is not known.
+
+    Phantoms of several trainings add up; radiographs are usually the same ones again, so the largest number counts.
+    """
+    total: dict[str, int] = {}
+    for kind, count in counts:
+        before = total.get(kind, 0)
+        total[kind] = before + (count or 0) if kind in ("phantoms", "phantom") else max(before, count or 0)
+    return total
+
+
+def _listed(words: Mapping[str, str], total: Mapping[str, int]) -> str:
+    return " and ".join(words[kind].format(f"{count:,} " if count else "") for kind, count in total.items())
+
+
+def _last_training(info: Mapping[str, Any]) -> TrainingData:
+    """Return the training that an older file describes by its configuration and its counts."""
+    stream, training = _mapping(_mapping(info, "config"), "stream"), _mapping(info, "training")
+    if stream.get("wrists"):
+        counts = (stream["wrists"], info.get("epochs", 1))
+        wrists = counts[0] * counts[1] if all(type(count) is int for count in counts) else None
+        return TrainingData("phantoms", wrists, wrists, wrists, "phantom")
+    if "phantom" in training:
+        erosions = ("phantom" if training["phantom"] else "scored") if training.get("scores") else "none"
+        source = "phantoms" if training["phantom"] else "radiographs"
+        return TrainingData(source, *(training.get(key) for key in ("wrists", "masks", "scores")), erosions)
+    return TrainingData("unknown", erosions="unknown")
+
+
+def _mapping(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    part = tree.get(key)
+    return part if isinstance(part, Mapping) else {}
