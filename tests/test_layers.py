@@ -40,7 +40,7 @@ SAME_ROW = {("files", "errors")}
 ONLY = {
     "models": {"errors", "anatomy", "ops", "registry", "hub_mixin"},
     "metrics": {"errors", "anatomy", "ops"},
-    "insertion": {"config", "anatomy", "ops"},
+    "insertion": {"errors", "files", "config", "anatomy", "ops", "data"},
     "weights": {"errors", "files", "text", "config", "anatomy", "registry", "hub_mixin"},
 }
 #: Thin methods that import from above when they are called.

@@ -6,12 +6,21 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_edt, gaussian_filter, uniform_filter
+from scipy.ndimage import (
+    binary_dilation,
+    binary_erosion,
+    distance_transform_edt,
+    gaussian_filter,
+    map_coordinates,
+    uniform_filter,
+)
 
 from jointwrist.ops.wrist_scale import pixel_mm_of
 
 #: Soft tissue is measured at this distance from bone, in mm, and averaged with these standard deviations.
 _CLEAR_MM, _NEAR_MM, _FAR_MM = 0.7, 2.0, 7.0
+#: Pixels of the film per pixel of the grid on which soft tissue is averaged.
+_COARSE = 4
 #: Standard deviation of the edge of a bone, in mm, within which a measurement is believed.
 _EDGE_MM = (0.12, 0.5)
 
@@ -53,15 +62,19 @@ class Film:
     @cached_property
     def soft_tissue(self) -> np.ndarray:
         """Return (H, W) float32, the grey that soft tissue has or would have at each pixel."""
-        near, far = (self._averaged(mm / self.pixel_mm) for mm in (_NEAR_MM, _FAR_MM))
-        trust = np.clip(near[1] / 0.05, 0, 1)
-        return (trust * near[0] + (1 - trust) * far[0]).astype(np.float32)
-
-    def _averaged(self, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-        weight = gaussian_filter(self.soft_region.astype(np.float32), sigma)
-        total = gaussian_filter(np.where(self.soft_region, self.pixels, 0).astype(np.float32), sigma)
-        overall = float(self.pixels[self.soft_region].mean()) if self.soft_region.any() else float(self.pixels.min())
-        return np.where(weight > 1e-4, total / np.maximum(weight, 1e-4), overall), weight
+        region, overall = self.soft_region, float(self.pixels.min())
+        if region.any():
+            overall = float(self.pixels[region].mean())
+        # smooth over millimetres, so a coarse grid holds all of it
+        coarse = [_shrunk(part, _COARSE) for part in (region, np.where(region, self.pixels, 0))]
+        grey = np.full_like(coarse[0], overall)
+        for deviation in (_FAR_MM, _NEAR_MM):
+            weight, total = (gaussian_filter(part, deviation / self.pixel_mm / _COARSE) for part in coarse)
+            trust = np.clip(weight / 0.05, 0, 1)
+            grey = trust * total / np.maximum(weight, 1e-4) + (1 - trust) * grey
+        places = [(np.arange(size) - (_COARSE - 1) / 2) / _COARSE for size in region.shape]
+        at = np.meshgrid(*places, indexing="ij")
+        return map_coordinates(grey, at, order=1, mode="nearest").astype(np.float32)
 
     @cached_property
     def edge_px(self) -> float:
@@ -106,3 +119,11 @@ class Film:
         deviation, smooth = self.noise
         noise = gaussian_filter(rng.standard_normal(shape), smooth)
         return (noise / max(noise.std(), 1e-9) * deviation).astype(np.float32)
+
+
+def _shrunk(plane: np.ndarray, factor: int) -> np.ndarray:
+    """Return the means of blocks of `factor` x `factor` pixels; those at the edge repeat it."""
+    edges = [(0, -size % factor) for size in plane.shape]
+    padded = np.pad(plane.astype(np.float32), edges, mode="edge")
+    height, width = padded.shape
+    return padded.reshape(height // factor, factor, width // factor, factor).mean((1, 3))

@@ -45,6 +45,11 @@ class Insertion:
     contrast: float
     centre: tuple[float, float]
 
+    @property
+    def bone_index(self) -> int:
+        """Return the mask channel of the joint's bone."""
+        return JOINTS[self.joint].bone
+
 
 def insert_erosion(film: Film, joint: int, family: str, radius_mm: float, seed: int) -> Insertion | None:
     """Take an erosion out of a joint's bone, at its visible contour near an articulating bone.

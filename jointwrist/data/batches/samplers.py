@@ -166,10 +166,15 @@ class ProcessBatches(Sampler[list[int]]):
             yield [item for study in mine for item in studies[study]]
 
     def _studies(self, batch: list[int]) -> list[list[int]]:
-        """Divide a batch into single items and pairs of partners."""
+        """Divide a batch into single items, pairs of partners, and pairs of negative items (`PairBatches`)."""
         partners, studies = self.batches.partners, []
         for item in batch:
-            if partners is not None and studies and len(studies[-1]) == 1 and partners[studies[-1][0]] == item:
+            alone = studies[-1][0] if studies and len(studies[-1]) == 1 else None
+            if item < 0:
+                together = alone is not None and alone < 0
+            else:
+                together = partners is not None and alone is not None and alone >= 0 and partners[alone] == item
+            if together:
                 studies[-1].append(item)
             else:
                 studies.append([item])

@@ -1,0 +1,190 @@
+"""Training items of real bone: a radiograph with inserted erosions, and the same radiograph without them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from jointwrist.anatomy import NUM_JOINTS
+from jointwrist.data.batches.samplers import EpochBatches, FreshBatches
+from jointwrist.data.batches.torch_datasets import sample_to_item
+from jointwrist.data.sample import WristSample, pack_masks
+from jointwrist.errors import DataError
+from jointwrist.insertion.insert import Insertion, insert_control, insert_erosion
+from jointwrist.insertion.prepared_film import PreparedFilm
+
+#: Prepared films that are kept in memory, about 15 MB each at 640 pixels.
+_KEPT = 24
+#: Attempts to place an erosion on a film, and films that are tried for one pair.
+_TRIES, _FILMS = 6, 8
+
+
+class RadiographPairs(Dataset):
+    """Pairs of films: item 2i has inserted erosions, item 2i + 1 is the same film without them.
+
+    Items are those of `sample_to_item` without scores, and
+
+    - `inserted` (6,) bool, the joints that have an inserted erosion; none in the film without;
+    - `pair` int64, i.
+
+    `has_bones` and `has_eroded` are False: nothing is claimed of the film. Still `bones` holds the bones that a network
+    found, in the film with erosions those that remain, and `eroded` the inserted pixels.
+
+    Args:
+        films: Prepared films; see `PreparedFilm`.
+        size: Side of the items in pixels.
+        families: Families of erosions.
+        radii: Smallest and largest radius in mm.
+        control: Probability that the film without erosions has the same change in soft tissue.
+        most: Largest number of joints with an erosion.
+        seed: Pair i of a seed is the same in every process.
+    """
+
+    def __init__(
+        self,
+        films: Sequence[Path],
+        size: int,
+        families: Sequence[str],
+        radii: tuple[float, float] = (0.8, 3.5),
+        control: float = 0.3,
+        most: int = 3,
+        seed: int = 0,
+    ):
+        self.films, self.size, self.families, self.radii = list(films), size, tuple(families), radii
+        self.control, self.most, self.seed = control, most, seed
+        self._read = lru_cache(_KEPT)(PreparedFilm.read)
+        self._held: tuple[int, tuple[WristSample, WristSample, np.ndarray]] | None = None
+
+    def __len__(self) -> int:
+        return 2 * len(self.films)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_read": None, "_held": None}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._read = lru_cache(_KEPT)(PreparedFilm.read)
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        pair, without = divmod(index, 2)
+        if self._held is None or self._held[0] != pair:
+            self._held = (pair, self.samples(pair))
+        eroded, untouched, inserted = self._held[1]
+        item = sample_to_item(untouched if without else eroded, self.size)
+        return {
+            **item,
+            "has_bones": torch.tensor(False),
+            "has_eroded": torch.tensor(False),
+            "inserted": torch.from_numpy(np.zeros(NUM_JOINTS, bool) if without else inserted),
+            "pair": torch.tensor(pair),
+        }
+
+    def samples(self, pair: int) -> tuple[WristSample, WristSample, np.ndarray]:
+        """Return the film with erosions, the film without, and (6,) bool, the joints that have one.
+
+        Raises:
+            DataError: None of several films shows a joint's contour.
+        """
+        rng = np.random.default_rng([self.seed, pair])
+        turn, place = divmod(pair, len(self.films))
+        order = np.random.default_rng([self.seed, turn, 1]).permutation(len(self.films))
+        for offset in range(min(_FILMS, len(self.films))):
+            wrist = self._read(self.films[order[(place + offset) % len(self.films)]])
+            found = self._insertions(wrist, rng)
+            if found:
+                return self._pair(wrist, found, rng)
+        raise DataError(f"{self.films[0].parent}: no erosion can be inserted; the joints of these films are hidden")
+
+    def _insertions(self, wrist: PreparedFilm, rng: np.random.Generator) -> list[Insertion]:
+        wanted, found = int(rng.integers(1, self.most + 1)), []
+        for joint in rng.permutation(NUM_JOINTS)[:_TRIES]:
+            radius = float(np.exp(rng.uniform(*np.log(self.radii))))
+            family, seed = str(rng.choice(self.families)), int(rng.integers(2**31))
+            insertion = insert_erosion(wrist.film, int(joint), family, radius, seed)
+            if insertion is not None:
+                found.append(insertion)
+            if len(found) == wanted:
+                break
+        return found
+
+    def _pair(
+        self, wrist: PreparedFilm, found: Sequence[Insertion], rng: np.random.Generator
+    ) -> tuple[WristSample, WristSample, np.ndarray]:
+        film = wrist.film
+        # erosions of neighbouring joints may meet: where they do, the deeper one counts
+        changed = np.where(
+            (lowest := np.min([i.pixels for i in found], axis=0)) < film.pixels,
+            lowest,
+            np.max([i.pixels for i in found], axis=0),
+        )
+        masks, eroded = film.masks.copy(), np.zeros((NUM_JOINTS, *film.pixels.shape), bool)
+        for insertion in found:
+            masks[insertion.bone_index] &= insertion.bone
+            eroded[insertion.joint] = insertion.eroded
+        plain = film.pixels
+        if rng.random() < self.control and (control := insert_control(film, found[0])) is not None:
+            plain = control.pixels
+        who = {"identifier": wrist.name, "patient": wrist.patient, "side": wrist.side, "mirrored": wrist.side == "L"}
+        with_erosions = WristSample(
+            **who, image=changed[None], bones=pack_masks(masks), eroded=pack_masks(eroded).astype(np.uint8)
+        )
+        inserted = np.zeros(NUM_JOINTS, bool)
+        inserted[[insertion.joint for insertion in found]] = True
+        return with_erosions, WristSample(**who, image=plain[None], bones=pack_masks(film.masks)), inserted
+
+
+class WithPairs(Dataset):
+    """Training items together with pairs of radiographs, which have negative indices.
+
+    Args:
+        items: Other training items.
+        pairs: Pairs; item j of them has the index -1 - j.
+    """
+
+    def __init__(self, items: Dataset, pairs: RadiographPairs):
+        self.items, self.pairs = items, pairs
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        if index < 0:
+            return self.pairs[-1 - index]
+        return {**self.items[index], "inserted": torch.zeros(NUM_JOINTS, dtype=torch.bool), "pair": torch.tensor(-1)}
+
+
+class PairBatches(Sampler[list[int]]):
+    """Batches of other items, each followed by pairs that never repeat.
+
+    Args:
+        batches: Batches of the other items.
+        count: Pairs per batch.
+    """
+
+    def __init__(self, batches: EpochBatches | FreshBatches, count: int):
+        self.batches, self.count = batches, count
+        self.batch_size = batches.batch_size + 2 * count
+        self.partners = batches.partners
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    @property
+    def epoch(self) -> int:
+        """Return the epoch whose batches the next pass gives."""
+        return self.batches.epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose batches the next pass gives."""
+        self.batches.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        first = self.epoch * len(self) * self.count
+        for number, batch in enumerate(self.batches):
+            start = 2 * (first + number * self.count)
+            yield batch + [-1 - item for item in range(start, start + 2 * self.count)]

@@ -1,0 +1,128 @@
+"""Prepares films without labels for the insertion of erosions: finds wrists and bones, and keeps them in a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from jointwrist.data.radiograph import Radiograph
+from jointwrist.errors import DataError
+from jointwrist.files import write_text
+from jointwrist.inference.placement import Placement
+from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.result import WristResult
+from jointwrist.insertion.film import Film
+from jointwrist.insertion.prepared_film import PreparedFilm
+from jointwrist.ops.wrist_scale import CARPALS
+
+#: Side in pixels of a prepared window: that of the film within these bounds.
+SIDES = (640, 1024)
+#: Form of the prepared files; another one is prepared anew.
+_FORM = 1
+
+
+def prepare_films(
+    films: Sequence[Path],
+    folder: Path,
+    predictor: Predictor,
+    weights: Path,
+    side: str | None = None,
+    refused: Callable[[DataError], None] | None = None,
+    progress: bool = False,
+) -> list[Path]:
+    """Find the bones on films and keep them in a subfolder of `folder` that belongs to the weights.
+
+    Films that were prepared before are not prepared again, so an interrupted call continues. A film is recognised by
+    its content.
+
+    Args:
+        films: Radiographs.
+        folder: Folder of prepared films; nothing of it leaves the machine.
+        predictor: Finds wrists and bones.
+        weights: Its weight file.
+        side: Hand on the films; see `load_radiograph`.
+        refused: Called with the error of a film that cannot be read or shows no wrist, or not all of its carpal bones;
+            None raises it.
+        progress: Show a progress bar.
+
+    Returns:
+        Prepared wrists in the order of the films; a film of both hands has two, a refused one none.
+    """
+    place = folder / f"bones-{_digest(weights.read_bytes())}"
+    found: list[Path] = []
+    for film in tqdm(films, desc="find bones", disable=not progress, mininterval=1.0):
+        try:
+            found += _prepare(film, place, predictor, side)
+        except DataError as error:
+            if refused is None:
+                raise
+            refused(error)
+    return list(dict.fromkeys(found))
+
+
+def _prepare(path: Path, place: Path, predictor: Predictor, side: str | None) -> list[Path]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from None
+    key = _digest(content + f"{side} {_FORM}".encode())
+    record = place / f"{key}.json"
+    if record.is_file():
+        entry = json.loads(record.read_text(encoding="utf-8"))
+        if "refused" in entry:
+            raise DataError(entry["refused"])
+        return [place / name for name in entry["wrists"]]
+    try:
+        wrists = [_prepared(path, result) for result in predictor(path, side)]
+    except DataError as error:
+        write_text(record, json.dumps({"refused": str(error)}))
+        raise
+    names = [f"{key}-{number}.npz" for number in range(len(wrists))]
+    for name, wrist in zip(names, wrists, strict=True):
+        wrist.write(place / name)
+    write_text(record, json.dumps({"wrists": names}))
+    return [place / name for name in names]
+
+
+def _prepared(path: Path, result: WristResult) -> PreparedFilm:
+    missing = [bone for bone in CARPALS if not result.found[bone]]
+    if missing:
+        raise DataError(f"{path}: {len(missing)} carpal bones were not found, so no erosion can be inserted")
+    placement = result.placement
+    upright = placement.upright()
+    square = max(upright.pixels.shape)
+    side = int(np.clip(square, *SIDES))
+    spacing = upright.spacing_mm and upright.spacing_mm * square / side
+    masks = np.stack([_view(placement, mask.astype(np.float32), side) > 0.5 for mask in result.masks])
+    image = _view(placement, result.radiograph.pixels, side)
+    return PreparedFilm(
+        result.name, patient_of(path, result.radiograph), result.side, Film.of(image, masks, spacing or None)
+    )
+
+
+def _view(placement: Placement, pixels: np.ndarray, side: int) -> np.ndarray:
+    """Return pixels of the radiograph as the network would see them."""
+    return replace(placement, radiograph=replace(placement.radiograph, pixels=pixels)).image(side)[0].numpy()
+
+
+def patient_of(path: Path, radiograph: Radiograph) -> str:
+    """Return a key of the patient: from the DICOM header, a name PATIENT_STUDY_SIDE, the study, or else the file.
+
+    The key is a digest, which does not name the patient.
+    """
+    header = radiograph.header
+    stated = str(header.get("PatientID") or "") if header is not None else ""
+    named = re.fullmatch(r"(.+)_[^_]+_[LRlr]", path.stem)
+    known = stated or (str(path.parent / named[1]) if named else None) or radiograph.study or str(path)
+    return _digest(known.encode())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:20]

@@ -1,0 +1,75 @@
+"""Radiographs prepared for insertion: the window of the wrist as a right hand, with the bones that a network found.
+
+A prepared film stays on the machine that made it, in the folder that the user names.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jointwrist.data.numpy_files import read_npz
+from jointwrist.data.sample import pack_masks, unpack_masks
+from jointwrist.errors import DataError
+from jointwrist.files import atomic
+from jointwrist.insertion.film import Film
+
+_FIELDS = ("image", "bones", "pixel_mm", "who")
+
+
+@dataclass(frozen=True)
+class PreparedFilm:
+    """A wrist on a film without labels.
+
+    Attributes:
+        name: File name of the film, without folders.
+        patient: Key that the films of one patient share, as far as file and header tell.
+        side: "L" or "R"; the arrays are in right-hand orientation.
+        film: Square window of the wrist with its bones; its scale is the stated one, or estimated from the carpus.
+    """
+
+    name: str
+    patient: str
+    side: str
+    film: Film
+
+    def write(self, path: Path) -> None:
+        """Write atomically as npz, with 16 bits per grey value."""
+        with atomic(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(
+                file,
+                image=np.round(self.film.pixels * 65535).astype(np.uint16),
+                bones=pack_masks(self.film.masks),
+                pixel_mm=np.float64(self.film.pixel_mm),
+                who=np.array(json.dumps([self.name, self.patient, self.side])),
+            )
+
+    @staticmethod
+    def read(path: Path) -> PreparedFilm:
+        """Read what `write` wrote.
+
+        Raises:
+            DataError: The file is damaged or of another kind.
+        """
+        arrays = read_npz(path, _FIELDS)
+        try:
+            name, patient, side = json.loads(str(arrays["who"]))
+            film = Film.of(arrays["image"] / 65535, unpack_masks(arrays["bones"]), float(arrays["pixel_mm"]))
+        except (KeyError, ValueError) as error:
+            raise DataError(f"{path}: no prepared film ({error!r}); delete it, it is then made again") from None
+        return PreparedFilm(name, patient, side, film)
+
+
+def list_prepared(folder: Path) -> list[Path]:
+    """Return the prepared films of a folder in the order of their names.
+
+    Raises:
+        DataError: There are none.
+    """
+    found = sorted(Path(folder).glob("*.npz"))
+    if not found:
+        raise DataError(f"{folder}: holds no prepared films")
+    return found

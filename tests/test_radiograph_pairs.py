@@ -1,0 +1,162 @@
+"""Films without labels: their preparation, and pairs of them with and without inserted erosions for training."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from jointwrist.anatomy import JOINTS, NUM_JOINTS
+from jointwrist.data.batches.samplers import FreshBatches, ProcessBatches
+from jointwrist.data.sample import as_right_hand, unpack_masks
+from jointwrist.engine.radiograph_pairs import PairBatches, RadiographPairs, WithPairs
+from jointwrist.errors import DataError
+from jointwrist.inference.prepare_films import prepare_films
+from jointwrist.insertion.film import Film
+from jointwrist.insertion.insert import TRAINING_FAMILIES
+from jointwrist.insertion.prepared_film import PreparedFilm, list_prepared
+from jointwrist.phantom import PhantomConfig, make_wrist
+from jointwrist.weights.hub import find_weights
+
+
+@pytest.fixture(scope="module")
+def wrists():
+    return [as_right_hand(make_wrist(23, index, PhantomConfig(size=320, prevalence=0.0))) for index in range(2)]
+
+
+@pytest.fixture(scope="module")
+def prepared(wrists, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared")
+    for number, wrist in enumerate(wrists):
+        film = Film.of(wrist.image[0], unpack_masks(wrist.bones), wrist.spacing_mm)
+        PreparedFilm(f"film{number}.png", f"patient{number}", wrist.side, film).write(folder / f"{number}.npz")
+    return list_prepared(folder)
+
+
+@pytest.fixture(scope="module")
+def pairs(prepared):
+    return RadiographPairs(prepared, 320, TRAINING_FAMILIES, (1.5, 3.0), control=0.5, seed=4)
+
+
+def test_a_prepared_film_is_read_as_it_was_written(prepared, wrists):
+    found = PreparedFilm.read(prepared[0])
+    assert (found.name, found.patient, found.side) == ("film0.png", "patient0", wrists[0].side)
+    assert found.film.pixel_mm == wrists[0].spacing_mm
+    np.testing.assert_allclose(found.film.pixels, wrists[0].image[0], atol=1e-4)
+    np.testing.assert_array_equal(found.film.masks, unpack_masks(wrists[0].bones))
+
+
+def test_damaged_and_missing_prepared_films_are_named(tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"no archive")
+    with pytest.raises(DataError, match=r"a\.npz"):
+        PreparedFilm.read(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", image=np.zeros((4, 4), np.uint16))
+    with pytest.raises(DataError, match=r"b\.npz: no prepared film"):
+        PreparedFilm.read(tmp_path / "b.npz")
+    with pytest.raises(DataError, match="holds no prepared films"):
+        list_prepared(tmp_path / "nowhere")
+
+
+def test_films_are_prepared_once_as_right_hands_with_their_bones(tmp_path, wrists, predictor):
+    files = []
+    for number, wrist in enumerate(wrists):
+        pixels = np.uint8(wrist.image[0] * 255)
+        files.append(tmp_path / f"01{number}_0001_{'LR'[number]}.png")
+        Image.fromarray(pixels[:, ::-1] if number == 0 else pixels).save(files[-1])
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / "empty_R.png")
+    refused: list[DataError] = []
+    given = [*files, tmp_path / "empty_R.png"], tmp_path / "out", predictor, find_weights("jointwrist_tiny")
+    found = prepare_films(*given, refused=refused.append)
+    assert len(found) == 2 and len(refused) == 1 and "empty_R.png" in str(refused[0])
+    for path, wrist in zip(found, wrists, strict=True):
+        film = PreparedFilm.read(path).film
+        assert film.pixels.shape == (640, 640) and film.pixel_mm == pytest.approx(wrist.spacing_mm / 2, rel=0.2)
+        true = unpack_masks(wrist.bones)[:, ::4, ::4]
+        seen = film.masks[:, ::8, ::8]
+        dice = [2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in zip(seen, true, strict=True)]
+        assert np.mean(dice) > 0.85
+    times = [path.stat().st_mtime_ns for path in found]
+    assert prepare_films(*given, refused=refused.append) == found and len(refused) == 2
+    assert [path.stat().st_mtime_ns for path in found] == times
+    assert {PreparedFilm.read(path).patient for path in found}.isdisjoint({"010", "011"})
+    records = [json.loads(path.read_text()) for path in found[0].parent.glob("*.json")]
+    assert sum("refused" in record for record in records) == 1
+
+
+def test_the_films_of_a_pair_differ_by_the_inserted_erosions(pairs):
+    for pair in range(4):
+        eroded, plain = pairs[2 * pair], pairs[2 * pair + 1]
+        assert eroded["pair"] == plain["pair"] == pair and eroded["identifier"] == plain["identifier"]
+        assert eroded["inserted"].any() and not plain["inserted"].any() and not plain["eroded"].any()
+        assert (eroded["scores"] == -1).all() and not eroded["has_bones"] and not eroded["has_eroded"]
+        for joint in range(NUM_JOINTS):
+            bitten = (eroded["eroded"].int() >> joint & 1).bool()
+            assert bitten.any() == eroded["inserted"][joint]
+            bone = JOINTS[joint].bone
+            was, now = ((item["bones"].int() >> bone & 1).bool() for item in (plain, eroded))
+            # open pixels are no bone any more, and nothing else changes
+            assert not (now & ~was).any() and ((was & ~now) <= bitten).all()
+            if bitten.any():
+                assert (plain["image"][0][bitten] > eroded["image"][0][bitten]).float().mean() > 0.8
+
+
+def test_pairs_repeat_exactly_and_differ_from_each_other(pairs, prepared):
+    again = pickle.loads(pickle.dumps(pairs))
+    assert torch.equal(again[6]["image"], pairs[6]["image"]) and torch.equal(again[7]["image"], pairs[7]["image"])
+    assert not torch.equal(pairs[0]["eroded"], pairs[4]["eroded"])
+    names = {pairs[2 * pair]["identifier"] for pair in range(len(prepared))}
+    assert len(names) == len(prepared)
+
+
+def test_controls_are_in_some_of_the_films_without_erosions(prepared):
+    for control, least, most in ((0.0, 0, 0), (1.0, 2, 4)):
+        made = RadiographPairs(prepared, 320, TRAINING_FAMILIES, control=control)
+        originals = {PreparedFilm.read(path).name: PreparedFilm.read(path).film.pixels for path in prepared}
+        changed = 0
+        for pair in range(4):
+            _, plain, _ = made.samples(pair)
+            changed += not np.array_equal(plain.image[0], originals[plain.identifier])
+        assert least <= changed <= most
+
+
+def test_films_without_a_visible_joint_are_refused(tmp_path, prepared):
+    wrist = PreparedFilm.read(prepared[0])
+    hidden = replace(wrist, film=replace(wrist.film, masks=np.ones_like(wrist.film.masks)))
+    hidden.write(tmp_path / "hidden.npz")
+    with pytest.raises(DataError, match="no erosion can be inserted"):
+        RadiographPairs([tmp_path / "hidden.npz"], 64, TRAINING_FAMILIES)[0]
+
+
+class Items(torch.utils.data.Dataset):
+    def __init__(self, item: dict):
+        self.item = {key: value for key, value in item.items() if key not in ("inserted", "pair")}
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, index: int) -> dict:
+        return self.item
+
+
+def test_batches_end_with_whole_pairs_on_every_process(pairs):
+    batches = PairBatches(FreshBatches(6, 3), 2)
+    assert batches.batch_size == 7 and len(batches) == 2
+    batches.set_epoch(1)
+    drawn = list(batches)
+    assert [batch[3:] for batch in drawn] == [[-9, -10, -11, -12], [-13, -14, -15, -16]]
+    for process in range(2):
+        part = ProcessBatches(PairBatches(FreshBatches(6, 3), 2), process, 2)
+        for batch in part:
+            negative = [-1 - item for item in batch if item < 0]
+            assert all(a % 2 == 0 and b == a + 1 for a, b in zip(negative[::2], negative[1::2], strict=True))
+    loader = DataLoader(WithPairs(Items(pairs[0]), pairs), batch_sampler=PairBatches(FreshBatches(6, 1), 1))
+    batch = next(iter(loader))
+    assert batch["pair"].tolist() == [-1, 0, 0] and batch["inserted"].any(1).tolist() == [False, True, False]
+    assert Path(batch["identifier"][1]).suffix == ".png"
