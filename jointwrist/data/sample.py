@@ -25,6 +25,8 @@ class WristSample:
         eroded: (H, W) uint8 bit map of eroded pixels (bit j is joint surface j), or None if unknown.
         healthy: (H, W) uint16 bit map of the bones before erosion, or None if unknown.
         boxes: (6, 4) float32 joint boxes (x0, y0, x1, y1) in pixels, nan where a joint has none; or None.
+        families: Of a phantom, the family of erosions or look-alikes at each of the six joint surfaces, "none" where
+            there is neither; or None if unknown.
     """
 
     identifier: str
@@ -38,6 +40,7 @@ class WristSample:
     eroded: np.ndarray | None = None
     healthy: np.ndarray | None = None
     boxes: np.ndarray | None = None
+    families: tuple[str, ...] | None = None
 
 
 def pack_masks(masks: np.ndarray) -> np.ndarray:

@@ -82,7 +82,8 @@ def outward_faces(level: int) -> tuple[np.ndarray, ...]:
     return tuple(faces if np.linalg.det(axes) > 0 else turned for axes in load_atlas().axes)
 
 
-def _unlabelled(name: str, points: np.ndarray, faces: np.ndarray, cortex: float, group: str) -> Body:
+def unlabelled(name: str, points: np.ndarray, faces: np.ndarray, cortex: float, group: str) -> Body:
+    """Return a bone that is in no mask, from its mesh and the thickness of its cortex in mm."""
     marrow = points - cortex * vertex_normals(points, faces)
     return Body(name, UNLABELLED, points, marrow, faces, np.zeros(len(points)), _UP, points.mean(0), group)
 
@@ -94,7 +95,7 @@ def _sesamoids(bone: LongBone, rng: np.random.Generator) -> list[Body]:
     for side in (-1, 1):
         centre = bone.end - 5.5 * bone.axis + 9.0 * bone.depth + side * rng.uniform(3.5, 6.0) * bone.across
         points = centre + (directions * rng.uniform(1.8, 3.0, 3)) @ frame
-        bodies.append(_unlabelled("Sesamoid", points, faces, 0.5, "Metacarpal1st"))
+        bodies.append(unlabelled("Sesamoid", points, faces, 0.5, "Metacarpal1st"))
     return bodies
 
 
@@ -103,7 +104,7 @@ def _hook(hamate: np.ndarray, channel: int, cortex: float, rng: np.random.Genera
     directions, faces = icosphere(2)
     centre = hamate.mean(0) + np.array([rng.uniform(0.0, 2.5), rng.uniform(0.0, 2.5), 6.0])
     points = centre + directions * np.array([rng.uniform(2.0, 2.8), rng.uniform(3.0, 4.2), 6.0])
-    return replace(_unlabelled("Hook", points, faces, 1.6 * cortex, "Hamate"), channel=channel)
+    return replace(unlabelled("Hook", points, faces, 1.6 * cortex, "Hamate"), channel=channel)
 
 
 def _shaft_cortex(name: str, along: np.ndarray, length: float, thin: float, thick: float) -> np.ndarray:
@@ -149,7 +150,7 @@ def build_bodies(harmonics: np.ndarray, rng: np.random.Generator, level: int, va
         bend = np.array([-0.1, 0.25, 0.0]) if name == "Metacarpal1st" else np.zeros(3)
         axis = bone.axis + bend + 0.12 * variation * rng.standard_normal(3)
         width = 1.13 * shaft.head[0] * rng.uniform(0.9, 1.05)
-        bodies.append(_unlabelled("Phalanx" + name[-3:], *phalanx(bone, axis / np.linalg.norm(axis), width), 0.8, name))
+        bodies.append(unlabelled("Phalanx" + name[-3:], *phalanx(bone, axis / np.linalg.norm(axis), width), 0.8, name))
         if name == "Metacarpal1st":
             bodies += _sesamoids(bone, rng)
     return bodies

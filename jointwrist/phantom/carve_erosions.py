@@ -16,7 +16,7 @@ from jointwrist.phantom.render import ERODED_SHARE, VISIBLE_MM, ellipsoid_depths
 #: discrete, larger, past the middle of the bone, and (with 5 as the cap of the sum) complete collapse.
 SCORE_SHARES = (0.04, 0.20, 0.36, 0.52, 0.66)
 #: Grid of the measurement in mm, the same for every image size; smallest and largest length of a contour that is used.
-_GRID_MM, _SHORTEST_MM, _LONGEST_MM = 0.3, 14.0, 26.0
+GRID_MM, _SHORTEST_MM, _LONGEST_MM = 0.3, 14.0, 26.0
 #: Contour this much farther from a partner than the nearest point still belongs to the joint surface, as far down the
 #: shaft as this; behind this much of another bone an erosion is not seen.
 _FACING_MM, _SHAFT_MM, _HIDDEN_MM = 3.5, 10.0, 3.0
@@ -30,6 +30,7 @@ class Surface:
         box: Window on that grid.
         lo: Entry depth of the bone.
         hi: Exit depth.
+        thickness: Bone along the ray.
         contour: (N, 2) rows and columns of the contour pixels that face a partner and that no other bone hides.
         points: (N, 3) mm, radiograph frame.
         inward: (N, 2) unit vectors into the bone.
@@ -38,12 +39,19 @@ class Surface:
     box: tuple[int, int, int, int]
     lo: np.ndarray
     hi: np.ndarray
+    thickness: np.ndarray
     contour: np.ndarray
     points: np.ndarray
     inward: np.ndarray
 
 
-def joint_surface(body: Body, articulating: list[Body], others: list[Body], frame_mm: float) -> Surface:
+#: Meshes cut out of a bone: points of the hollow, points of the plate that lines it, faces.
+Socket = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+def joint_surface(
+    body: Body, articulating: list[Body], others: list[Body], frame_mm: float, socket: Socket | None = None
+) -> Surface:
     """Measure the contour of a bone where it faces the articulating bones.
 
     Args:
@@ -51,24 +59,29 @@ def joint_surface(body: Body, articulating: list[Body], others: list[Body], fram
         articulating: Bones that its joint surface meets.
         others: All bones that may hide the contour.
         frame_mm: Side of the radiograph; contour on its border does not count.
+        socket: Hollow of the bone; by default none is taken away from it.
     """
-    cells = int(frame_mm / _GRID_MM)
-    box = window(body.points, _GRID_MM, (cells, cells))
-    lo, hi = depths(body.points, body.faces, _GRID_MM, box)
-    mask = hi - lo > VISIBLE_MM
+    cells = int(frame_mm / GRID_MM)
+    box = window(body.points, GRID_MM, (cells, cells))
+    lo, hi = depths(body.points, body.faces, GRID_MM, box)
+    thickness = hi - lo
+    for hollow, _, faces in socket or ():
+        hollow_lo, hollow_hi = depths(hollow, faces, GRID_MM, box)
+        thickness = thickness - np.clip(np.minimum(hi, hollow_hi) - np.maximum(lo, hollow_lo), 0, None)
+    mask = thickness > VISIBLE_MM
     if not mask.any():
-        return Surface(box, lo, hi, np.zeros((0, 2), int), np.zeros((0, 3)), np.zeros((0, 2)))
+        return Surface(box, lo, hi, thickness, np.zeros((0, 2), int), np.zeros((0, 3)), np.zeros((0, 2)))
     edge = mask & ~binary_erosion(np.pad(mask, 1))[1:-1, 1:-1]
     rows, columns = np.indices(mask.shape)
     edge &= (rows + box[0] > 0) & (rows + box[0] < cells - 1) & (columns + box[2] > 0) & (columns + box[2] < cells - 1)
     hidden = np.zeros(mask.shape, np.float32)
     for other in others:
-        behind_lo, behind_hi = depths(other.points, other.faces, _GRID_MM, box)
+        behind_lo, behind_hi = depths(other.points, other.faces, GRID_MM, box)
         hidden += np.clip(behind_hi - behind_lo, 0, None)
     edge &= hidden < _HIDDEN_MM
     at = np.argwhere(edge)
     middle = 0.5 * (lo + hi)[edge]
-    points = np.column_stack([(at[:, 1] + box[2] + 0.5) * _GRID_MM, (at[:, 0] + box[0] + 0.5) * _GRID_MM, middle])
+    points = np.column_stack([(at[:, 1] + box[2] + 0.5) * GRID_MM, (at[:, 0] + box[0] + 0.5) * GRID_MM, middle])
     facing = np.zeros(len(at), bool)
     for partner in articulating:
         distance, _ = cKDTree(partner.points[:COARSE, :2]).query(points[:, :2])
@@ -80,18 +93,28 @@ def joint_surface(body: Body, articulating: list[Body], others: list[Body], fram
     down, right = (part[1:-1, 1:-1][edge] for part in np.gradient(inside))
     slope = np.stack([right, down], axis=1)
     inward = slope / (np.linalg.norm(slope, axis=1, keepdims=True) + 1e-9)
-    return Surface(box, lo, hi, at[facing], points[facing], inward[facing])
+    return Surface(box, lo, hi, thickness, at[facing], points[facing], inward[facing])
+
+
+def removed_bone(surface: Surface, bites: np.ndarray) -> np.ndarray:
+    """Return the share of the bone along the ray that the bites take away, on the surface's grid."""
+    lo, hi = np.full_like(surface.lo, FAR), np.full_like(surface.lo, -FAR)
+    ellipsoid_depths(bites, GRID_MM, surface.box[0], surface.box[2], lo, hi)
+    thickness = np.clip(surface.thickness, 1e-6, None)
+    return np.clip(np.minimum(hi, surface.hi) - np.maximum(lo, surface.lo), 0, None) / thickness
 
 
 def eroded_share(surface: Surface, bites: np.ndarray) -> float:
     """Return the share of the visible contour that the bites erode; a contour counts as 14 to 26 mm long."""
-    lo, hi = np.full_like(surface.lo, FAR), np.full_like(surface.lo, -FAR)
-    ellipsoid_depths(bites, _GRID_MM, surface.box[0], surface.box[2], lo, hi)
-    thickness = np.clip(surface.hi - surface.lo, 1e-6, None)
-    removed = np.clip(np.minimum(hi, surface.hi) - np.maximum(lo, surface.lo), 0, None) / thickness
+    removed = removed_bone(surface, bites)
     at = surface.contour
     count = int((removed[at[:, 0], at[:, 1]] > ERODED_SHARE).sum())
-    return count / float(np.clip(len(at), _SHORTEST_MM / _GRID_MM, _LONGEST_MM / _GRID_MM))
+    return count / float(np.clip(len(at), _SHORTEST_MM / GRID_MM, _LONGEST_MM / GRID_MM))
+
+
+def countable_mm(surface: Surface) -> float:
+    """Return the length in mm that the visible contour counts as."""
+    return float(np.clip(len(surface.contour) * GRID_MM, _SHORTEST_MM, _LONGEST_MM))
 
 
 def score_of(share: float) -> int:
@@ -151,8 +174,12 @@ def add_osteophyte(body: Body, rng: np.random.Generator) -> Body:
     normals = vertex_normals(body.points, body.faces)
     candidates = np.flatnonzero((np.abs(normals[:, 2]) < 0.5) & (body.along < 10))
     tip = body.points[rng.choice(candidates)]
+    return spur(body, tip, rng.uniform(0.8, 2.2), rng.uniform(1.2, 2.2))
+
+
+def spur(body: Body, tip: np.ndarray, height: float, width: float) -> Body:
+    """Return the bone grown round a point of its surface by `height` mm, less `width` mm away."""
+    normals = vertex_normals(body.points, body.faces)
     distance = np.linalg.norm(body.points - tip, axis=1)
-    height, width = rng.uniform(0.8, 2.2), rng.uniform(1.2, 2.2)
-    spur = height * np.exp(-0.5 * (distance / width) ** 2)
-    grown = normals * spur[:, None]
+    grown = normals * (height * np.exp(-0.5 * (distance / width) ** 2))[:, None]
     return replace(body, points=body.points + grown, marrow=body.marrow + 0.8 * grown)

@@ -88,7 +88,7 @@ files.
 
 Suitable for: trying software, tests, pretraining, ablations. Not suitable for: measuring how well a method works on
 patients. The anatomy is that of one wrist with variations; there are no growth plates, casts, implants or other
-projections, and erosions have simple shapes.
+projections, and erosions are idealised shapes.
 
 ## Distribution and licence
 

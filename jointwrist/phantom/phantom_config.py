@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from jointwrist.config import ConfigError, NotNegative, Positive, Range, Share, check_ranges
+from jointwrist.phantom.family_names import family_shares
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class PhantomConfig:
         malalignment: Standard deviation in degrees of the rotation of each carpal bone on its own (carpal malalignment:
             DISI, VISI, rotated scaphoid); the ulna turns three times as far about its shaft (forearm rotation).
         off_centre: Distance of the wrist from the image centre, relative to the usual distance.
+        families: Shares of the families of erosions (cluster, round, long, ragged, several, undermined, surface,
+            open_cyst, diffuse, collapse) and of findings that resemble them (cyst, vessel, notch, osteophyte, overlap,
+            narrowed, osteopenia), each relative to the others of its kind. `all` sets those that are not named:
+            `{all: 1, undermined: 0}` leaves one out. Without any, erosions are clusters of bites.
+        look_alikes: Share of the joint surfaces without erosion with a look-alike, if there are families of them.
     """
 
     size: Annotated[int, Range(32)] = 600
@@ -44,10 +51,13 @@ class PhantomConfig:
     relief: Share = 0.0
     malalignment: NotNegative = 0.0
     off_centre: NotNegative = 1.0
+    families: Mapping[str, float] = field(default_factory=dict)
+    look_alikes: Share = 0.3
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
         check_ranges(self)
+        family_shares(self.families)
         if sum(self.severity) <= 0:
             raise ConfigError(f"severity must have a weight above 0, not {self.severity}")
         if self.field_of_view[0] > self.field_of_view[1]:

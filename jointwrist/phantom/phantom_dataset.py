@@ -164,6 +164,7 @@ def _truth(sample: WristSample) -> dict[str, np.ndarray]:
         "scores": sample.scores.astype(np.int8),
         "boxes": sample.boxes,
         "spacing_mm": np.float64(sample.spacing_mm),
+        "families": np.array(sample.families),
     }
 
 

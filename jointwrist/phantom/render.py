@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numba
 import numpy as np
@@ -27,11 +27,27 @@ class Lesions:
         bites: Erosions of the bone's joint surface.
         notches: Notches that are no erosion; healthy masks have them too.
         cysts: Lucencies inside the bone with a sclerotic rim.
+        rims: Spongy bone that is sclerotic where nothing is missing from it.
+        thinned: Bone that has lost mineral, most in the middle of each row.
+        sclerosis: Density of the rims, as a share of compact bone.
+        loss: Share of mineral lost in the middle of what is thinned.
     """
 
     bites: np.ndarray
     notches: np.ndarray
     cysts: np.ndarray
+    rims: np.ndarray = field(default_factory=lambda: _NO_ROWS)
+    thinned: np.ndarray = field(default_factory=lambda: _NO_ROWS)
+    sclerosis: float = 0.0
+    loss: float = 0.0
+
+    def and_those_of(self, other: Lesions) -> Lesions:
+        """Return the lesions of both; densities are those of the other."""
+        joined = {
+            name: np.vstack([getattr(self, name), getattr(other, name)])
+            for name in ("bites", "notches", "cysts", "rims", "thinned")
+        }
+        return Lesions(**joined, sclerosis=other.sclerosis, loss=other.loss)
 
     @staticmethod
     def none() -> Lesions:
@@ -128,7 +144,7 @@ def _shared(a: float, b: float, c: float, d: float) -> float:
 def _expose(
     outer_lo, outer_hi, inner_lo, inner_hi, socket_lo, socket_hi, plate_lo, plate_hi, notch_lo, notch_hi,
     bite_lo, bite_hi, cyst_lo, cyst_hi, rim_lo, rim_hi, y0, x0, spacing, base, axis, material, field, mottle,
-    turn, bone_bit, joint_bit, attenuation, bones, healthy, eroded,
+    turn, bone_bit, joint_bit, attenuation, bones, healthy, eroded, mineral,
 ):  # fmt: skip
     height, width = outer_lo.shape
     (
@@ -187,6 +203,15 @@ def _expose(
             if cyst_lo.size and rim_hi[i, j] > rim_lo[i, j]:
                 lost = _shared(b, c, cyst_lo[i, j], cyst_hi[i, j])
                 sclerosis = _shared(b, c, rim_lo[i, j], rim_hi[i, j]) - lost
+            if mineral is not None:
+                dense_lo, dense_hi, sclerotic, thin_lo, thin_hi, thinner = mineral
+                if dense_lo.size and dense_hi[i, j] > dense_lo[i, j]:
+                    dense = _shared(b, c, dense_lo[i, j], dense_hi[i, j]) - (max(c - b, 0.0) - rest_marrow) - lost
+                    sclerosis += max(dense, 0.0) * sclerotic / 0.35
+                if thin_lo.size and thin_hi[i, j] > thin_lo[i, j]:
+                    gone = thinner * (_shared(a, d, thin_lo[i, j], thin_hi[i, j]) / (d - a)) ** 3
+                    density *= 1 - gone
+                    compact *= 1 - gone * 2 / 3
             spongy_path = max(rest_marrow - lost, 0.0) * density * max(1 + contrast * pattern, 0.15)
             attenuation[row, column] += (
                 compact * (rest - rest_marrow)
@@ -202,6 +227,14 @@ def _ellipsoid_maps(rows: np.ndarray, spacing: float, box: tuple[int, int, int, 
     lo, hi = np.full((y1 - y0, x1 - x0), FAR, np.float32), np.full((y1 - y0, x1 - x0), -FAR, np.float32)
     ellipsoid_depths(rows, spacing, y0, x0, lo, hi)
     return lo, hi
+
+
+def _mineral(lesions: Lesions, spacing: float, box: tuple[int, int, int, int]) -> tuple | None:
+    """Return where bone is denser or thinner than usual, and how much; None where it is as usual."""
+    if not len(lesions.rims) and not len(lesions.thinned):
+        return None
+    rims, thinned = (_ellipsoid_maps(rows, spacing, box) for rows in (lesions.rims, lesions.thinned))
+    return *rims, float(lesions.sclerosis), *thinned, float(lesions.loss)
 
 
 def expose(
@@ -259,4 +292,5 @@ def expose(
         *_ellipsoid_maps(lesions.cysts, spacing, box), *_ellipsoid_maps(rims, spacing, box),
         y0, x0, spacing, body.base[:2], body.axis, numbers, field, mottle, turn,
         bone_bit, joint_bit, radiograph.attenuation, radiograph.bones, radiograph.healthy, radiograph.eroded,
+        _mineral(lesions, spacing, box),
     )  # fmt: skip

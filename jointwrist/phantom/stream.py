@@ -61,6 +61,7 @@ def write_wrist(path: Path, wrist: WristSample) -> None:
         np.savez_compressed(
             file, image=np.round(wrist.image * 255).astype(np.uint8), bones=wrist.bones, eroded=wrist.eroded,
             scores=wrist.scores, boxes=wrist.boxes, spacing_mm=np.float64(wrist.spacing_mm),
+            families=np.array(wrist.families),
             who=np.array([wrist.identifier, wrist.patient, wrist.side]), mirrored=np.bool_(wrist.mirrored),
         )  # fmt: skip
 
@@ -73,6 +74,7 @@ def read_wrist(path: Path) -> WristSample:
             image=(file["image"] / 255).astype(np.float32), bones=file["bones"], eroded=file["eroded"],
             scores=file["scores"], boxes=file["boxes"], spacing_mm=float(file["spacing_mm"]),
             identifier=identifier, patient=patient, side=side, mirrored=bool(file["mirrored"]),
+            families=tuple(file["families"].tolist()),
         )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from jointwrist.phantom import carve_erosions as erosion
 from jointwrist.phantom.appearance import develop, draw_centre, finish
 from jointwrist.phantom.bone_shape import UNLABELLED, Body, build_bodies, patient_harmonics
 from jointwrist.phantom.cohort import cohort_entry
+from jointwrist.phantom.family_names import DEFAULT_FAMILY, NO_FAMILY
+from jointwrist.phantom.lesions import Plan, carve, plan_families, reshape
 from jointwrist.phantom.phantom_config import PhantomConfig
 from jointwrist.phantom.pose import draw_pose, malaligned, pose_bodies
 from jointwrist.phantom.ray_depths import vertex_normals
@@ -89,12 +91,14 @@ def _boxes(bodies: dict[str, Body], rng: np.random.Generator, spacing: float, si
     return np.clip(boxes, 0, size)
 
 
-def _surface(bodies: list[Body], joint: JointSurface, field_of_view: float) -> tuple[Body, erosion.Surface]:
+def _surface(
+    bodies: list[Body], joint: JointSurface, field_of_view: float, socket: erosion.Socket | None = None
+) -> tuple[Body, erosion.Surface]:
     """Return the bone that bears a joint surface and the surface's visible contour."""
     body = next(b for b in bodies if b.channel == joint.bone)
     others = [b for b in bodies if b.group != body.group]
     articulating = [b for b in others if b.channel in joint.articulating_bones and b.name == b.group]
-    return body, erosion.joint_surface(body, articulating, others, field_of_view)
+    return body, erosion.joint_surface(body, articulating, others, field_of_view, socket)
 
 
 def _erode(
@@ -116,6 +120,28 @@ def _erode(
         if score:
             lesions[id(body)].bites, scores[joint.index] = bites, score
     return scores
+
+
+def _carve_families(
+    plan: Plan,
+    bodies: list[Body],
+    lesions: dict[int, Lesions],
+    rng: np.random.Generator,
+    field_of_view: float,
+    socket: erosion.Socket,
+) -> tuple[np.ndarray, tuple[str, ...], list[Body]]:
+    """Carve the planned families; return the scores (6,), the families found and bodies that lie over joints."""
+    scores, families, over = np.zeros(NUM_JOINTS, np.int64), [NO_FAMILY] * NUM_JOINTS, []
+    for joint in JOINTS:
+        if plan.families[joint.index] == NO_FAMILY:
+            continue
+        body, surface = _surface(bodies, joint, field_of_view, socket if joint.name == "DistalRadius" else None)
+        found = carve(plan, joint.index, surface, body, rng)
+        lesions[id(body)] = lesions[id(body)].and_those_of(found.lesions)
+        scores[joint.index] = found.score
+        families[joint.index] = found.family
+        over += found.over
+    return scores, tuple(families), over
 
 
 def _add_look_alikes(
@@ -148,7 +174,7 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
         config: Distribution that the wrist is drawn from.
 
     Returns:
-        A sample with masks, scores, eroded and healthy bit maps and joint boxes.
+        A sample with masks, scores, eroded and healthy bit maps, joint boxes and families.
     """
     entry = cohort_entry(index, config.left_fraction)
     patient_rng = np.random.default_rng([seed, 1, entry.patient_number])
@@ -175,19 +201,27 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
     pose = draw_pose(rng, variation, hand, narrowing, config.off_centre)
     pose = malaligned(pose, config.malalignment, np.random.default_rng([seed, 4, index]))
     laid = pose_bodies(bodies + relief, pose, field_of_view)
+    family_rng = np.random.default_rng([seed, 5, index])
+    plan = plan_families(config, proneness, family_rng) if config.families else None
+    if plan:
+        laid = reshape(laid, plan, family_rng)
     placed, processes = laid[: len(bodies)], laid[len(bodies) :]
     for _ in range(rng.poisson(config.osteophyte_rate)):
         k = int(rng.integers(len(placed)))
         placed[k] = erosion.add_osteophyte(placed[k], rng)
     by_name = {body.name: body for body in placed}
     lesions = {id(body): Lesions.none() for body in placed}
-    scores = _erode(placed, lesions, proneness, rng, config, field_of_view)
+    if not plan:
+        scores = _erode(placed, lesions, proneness, rng, config, field_of_view)
+        families, over = tuple(DEFAULT_FAMILY if score else NO_FAMILY for score in scores), []
     _add_look_alikes(placed, lesions, rng, config, field_of_view)
 
     radiograph = Radiograph.blank(size, field_of_view)
     socket = _socket(
         by_name, float(np.clip(rng.normal(1.6, 0.3), 0.7, 2.4)) * (1 - narrowing) + 0.1, rng.uniform(0.6, 1.3)
     )
+    if plan:
+        scores, families, over = _carve_families(plan, placed, lesions, family_rng, field_of_view, socket)
     osteopenia = config.osteopenia * np.sqrt(bone_rng.uniform())
     for body in placed:
         joint = _JOINT_OF_BONE.get(body.channel)
@@ -200,6 +234,8 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
     for body in processes:
         material = _material(body, relief_rng, density * relief_rng.uniform(0.3, 1.0))
         expose(radiograph, body, material, lesions[id(by_name[body.group])], _JOINT_OF_BONE.get(body.channel))
+    for body in over:
+        expose(radiograph, body, _material(body, family_rng, density), Lesions.none())
     soft = soft_tissue(placed, rng, size, spacing, hand, draw_strands(placed, config.relief, hand, relief_rng))
     centre = draw_centre(rng, variation)
     image = develop(radiograph.attenuation, soft, centre, rng, spacing)
@@ -215,6 +251,7 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
         eroded=radiograph.eroded,
         healthy=radiograph.healthy,
         boxes=_boxes(by_name, rng, spacing, size),
+        families=families,
     )
     if entry.side == "L":
         sample = mirror(sample)

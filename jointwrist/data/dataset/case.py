@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS
-from jointwrist.data.dataset.label_files import read_masks, read_truth
+from jointwrist.data.dataset.label_files import read_families, read_masks, read_truth
 from jointwrist.data.images import read_image
 from jointwrist.data.sample import WristSample, as_right_hand
 from jointwrist.errors import DataError
@@ -78,6 +78,7 @@ def load_sample(case: Case, right_hand: bool = True) -> WristSample:
         eroded=truth.get("eroded"),
         healthy=truth.get("healthy"),
         boxes=radiograph_boxes(case, size),
+        families=None if case.truth is None else read_families(case.truth),
     )
     return as_right_hand(sample) if right_hand else sample
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jointwrist.anatomy import BONE_NAMES, NUM_BONES
+from jointwrist.anatomy import BONE_NAMES, NUM_BONES, NUM_JOINTS
 from jointwrist.data.faults import Fault, refuse
 from jointwrist.data.numpy_files import read_npy, read_npz
 from jointwrist.data.sample import pack_masks
@@ -41,6 +41,21 @@ def read_masks(path: Path, size: tuple[int, int] | None) -> np.ndarray:
         if top not in (0, 1, 255) or not binary:
             refuse(Fault("non-binary mask", path, f"{bone} has values other than 0 and 1; threshold the masks"))
     return pack_masks(masks)
+
+
+def read_families(path: Path) -> tuple[str, ...] | None:
+    """Read the family of erosions or look-alikes at each joint surface of a phantom; None where it is not known.
+
+    Raises:
+        DataError: The file is damaged, or does not hold a name per joint surface.
+    """
+    families = read_npz(path, ("families",)).get("families")
+    if families is None:
+        return None
+    if families.shape != (NUM_JOINTS,) or families.dtype.kind != "U":
+        message = f"families are {families.dtype} {families.shape}, not {NUM_JOINTS} names; make the phantom again"
+        refuse(Fault("unreadable array", path, message))
+    return tuple(families.tolist())
 
 
 def read_truth(path: Path, size: tuple[int, int] | None) -> dict[str, np.ndarray]:
