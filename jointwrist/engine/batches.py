@@ -11,7 +11,7 @@ masks (S in training, `image_size` in evaluation); N x N of the network (`image_
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
 import torch
 from torch import Tensor
@@ -40,6 +40,8 @@ class TensorSpec:
 
 
 _Flag = Annotated[Tensor, TensorSpec(("B",), torch.bool, 0, 1)]
+_Inserted = Annotated[Tensor, TensorSpec(("B", NUM_JOINTS), torch.bool, 0, 1)]
+_Pair = Annotated[Tensor, TensorSpec(("B",), torch.int64, -1, float("inf"))]
 
 
 class CaseBatch(TypedDict):
@@ -66,6 +68,9 @@ class WristBatch(CaseBatch):
         scores: Erosion scores; -1 where a joint has none.
         has_bones: Whether the masks are known.
         has_eroded: Whether the eroded pixels are known.
+        inserted: Joints into which an erosion was inserted (training with `radiographs`).
+        pair: Number that a film with inserted erosions and the next film of the batch, the same without, share; -1 of
+            other images.
     """
 
     image: Annotated[Tensor, TensorSpec(("B", 1, "S", "S"), torch.float32, 0, 1)]
@@ -74,6 +79,8 @@ class WristBatch(CaseBatch):
     scores: Annotated[Tensor, TensorSpec(("B", NUM_JOINTS), torch.int64, -1, _HIGHEST_SCORE)]
     has_bones: _Flag
     has_eroded: _Flag
+    inserted: NotRequired[_Inserted]
+    pair: NotRequired[_Pair]
 
 
 class SegmentationBatch(CaseBatch):
@@ -102,6 +109,8 @@ class JointBatch(SegmentationBatch):
         bones: As in `WristBatch`, warped like the image.
         eroded: As in `WristBatch`, warped like the image.
         has_eroded: As in `WristBatch`; False unless the run learns from eroded pixels (`erosion.pixel_truth`).
+        inserted: As in `WristBatch`.
+        pair: As in `WristBatch`.
     """
 
     detail: Annotated[Tensor, TensorSpec(("B", 1, "S", "S"), torch.float32, -1, 2)]
@@ -109,6 +118,8 @@ class JointBatch(SegmentationBatch):
     bones: Annotated[Tensor, TensorSpec(("B", "M", "M"), torch.int16, 0, 2**NUM_BONES - 1)]
     eroded: Annotated[Tensor, TensorSpec(("B", "S", "S"), torch.uint8, 0, 2**NUM_JOINTS - 1)]
     has_eroded: _Flag
+    inserted: NotRequired[_Inserted]
+    pair: NotRequired[_Pair]
 
 
 class CropBatch(CaseBatch):

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jointwrist.config import to_dict
+from jointwrist.config import merge_trees, to_dict
 from jointwrist.engine.run_config import OptimConfig, RunConfig
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model, model_spec
@@ -88,5 +88,6 @@ def weight_info(config: RunConfig, epochs: int, thresholds: dict[str, float] | N
         "detail_size": config.detail_size or config.image_size,
         "thresholds": thresholds or {"mask": 0.5, "erosion": 0.5},
         "epochs": epochs,
-        "config": to_dict(config),
+        # the folder is the user's own
+        "config": merge_trees(to_dict(config), {"radiographs": {"folder": ""}}),
     }

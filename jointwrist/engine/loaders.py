@@ -6,13 +6,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, ConcatDataset, DataLoader, Dataset
 
-from jointwrist.config import build
+from jointwrist.config import ConfigError, build
 from jointwrist.data.batches.hand_pairs import other_hands, study_batches
 from jointwrist.data.batches.samplers import EpochBatches, FreshBatches, ProcessBatches
 from jointwrist.data.batches.torch_datasets import CropDataset, WristDataset
@@ -22,11 +23,13 @@ from jointwrist.data.dataset.patient_records import radiograph_prints
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.erosion_prior import erosion_prior
 from jointwrist.engine.leaks import check_splits, inheritance_notes, inherited_records
+from jointwrist.engine.radiograph_pairs import PairBatches, RadiographPairs, WithPairs
 from jointwrist.engine.run_cases import choose_cases
 from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.stop import leave_signals_to_parent
 from jointwrist.engine.training_record import inherited_history, run_history
 from jointwrist.errors import DataError, TrainingError
+from jointwrist.insertion.prepared_film import list_prepared
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.stream import PhantomCropStream, PhantomStream
 from jointwrist.weights.training_history import TrainingData, TrainingHistory
@@ -52,7 +55,7 @@ class RunData:
     """
 
     train: Dataset | None
-    batches: EpochBatches | FreshBatches | None
+    batches: EpochBatches | FreshBatches | PairBatches | None
     val: Dataset | None
     test: Dataset | None
     prior: Tensor | None
@@ -108,9 +111,14 @@ def load_run_data(
     inherited, prints = inherited_records(config), radiograph_prints(dataset.cases)
     notes += inheritance_notes(inherited, listed, prints)
     trains = "train" in splits
+    batches = _batches(config, datasets["train"], cases["train"]) if trains else None
+    if trains and augmented and config.radiographs.folder:
+        pairs = _pairs(config)
+        datasets["train"], batches = WithPairs(datasets["train"], pairs), PairBatches(batches, pairs_per_batch(config))
+        notes += (f"erosions are inserted into {len(pairs.films)} films without labels",)
     return RunData(
         datasets.get("train"),
-        _batches(config, datasets["train"], cases["train"]) if trains else None,
+        batches,
         datasets.get("val"),
         datasets.get("test"),
         erosion_prior(config, cases["train"]) if trains and config.task == "joint" else None,
@@ -195,8 +203,26 @@ def _stream(config: RunConfig) -> Dataset:
     return PhantomCropStream(stream, config.erosion.crop_size) if config.task == "erosion" else stream
 
 
+def _pairs(config: RunConfig) -> RadiographPairs:
+    chosen = config.radiographs
+    if config.task != "joint":
+        raise ConfigError(f"radiographs.folder: {config.model} is no joint network, which alone learns from films")
+    size = config.detail_size or config.image_size
+    films = list_prepared(Path(chosen.folder))
+    return RadiographPairs(films, size, chosen.families, chosen.radii, chosen.control, chosen.joints, config.seed)
+
+
+def pairs_per_batch(config: RunConfig) -> int:
+    """Return the number of pairs of films in a training batch; 0 without `radiographs.folder`."""
+    if not config.radiographs.folder:
+        return 0
+    return max(round(config.optim.batch_size * config.radiographs.share / 2), 1)
+
+
 def _batches(config: RunConfig, train: Dataset, cases: Sequence[Case]) -> EpochBatches | FreshBatches:
-    size = config.optim.batch_size
+    size = config.optim.batch_size - 2 * pairs_per_batch(config)
+    if size < 1:
+        raise ConfigError("radiographs.share: a batch has no room for other images; give a larger optim.batch_size")
     if config.stream.wrists:
         return FreshBatches(len(train), size)
     if config.task == "joint":

@@ -18,6 +18,7 @@ from jointwrist.config import (
     digest,
     to_dict,
 )
+from jointwrist.engine.radiographs_config import RadiographsConfig
 from jointwrist.engine.renamed_keys import current_keys, first_keys
 
 
@@ -246,6 +247,7 @@ class RunConfig:
         joint: Joint training.
         metrics: Reduction of the figures of regions to those of cases.
         stream: Phantoms made on the fly in place of the training split.
+        radiographs: Films without labels, into which erosions are inserted.
         precision: Autocast type of the forward pass.
         autocast_evaluation: Whether evaluation runs in that type too, or in float32.
         workers: Processes that load images; 0 loads in the training process.
@@ -268,6 +270,7 @@ class RunConfig:
     joint: JointConfig = field(default_factory=JointConfig)
     metrics: MetricConfig = field(default_factory=MetricConfig)
     stream: StreamConfig = field(default_factory=StreamConfig)
+    radiographs: RadiographsConfig = field(default_factory=RadiographsConfig)
     precision: Literal["no", "fp16", "bf16"] = "no"
     autocast_evaluation: bool = True
     workers: CountOrNone = 0
@@ -280,7 +283,13 @@ class RunConfig:
 
 
 #: Values that later versions added, with their defaults, at which they are left out of the hash: earlier runs keep it.
-LATER_VALUES = {"start": "", "augment.uneven": 0.0, "erosion.shapes": 1.0, "joint.trained": "all"}
+LATER_VALUES = {
+    "start": "",
+    "augment.uneven": 0.0,
+    "erosion.shapes": 1.0,
+    "joint.trained": "all",
+    "radiographs": to_dict(RadiographsConfig()),
+}
 
 
 def uses_pixel_truth(config: RunConfig) -> bool:

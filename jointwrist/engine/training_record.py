@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from jointwrist.anatomy import NOT_SCORED
 from jointwrist.data.dataset.case import Case
 from jointwrist.engine.run_config import RunConfig
+from jointwrist.insertion.prepared_film import list_prepared
 from jointwrist.weights.checkpoint import read_info
 from jointwrist.weights.hub import find_checkpoint, find_weights
 from jointwrist.weights.training_history import TrainingData, TrainingHistory
@@ -46,7 +48,11 @@ def run_history(config: RunConfig, cases: Sequence[Case], phantom: bool, epochs:
         wrists, masks, scores = (counts[key] for key in ("wrists", "masks", "scores"))
     scores *= scored
     erosions = ("phantom" if phantom else "scored") if scores else "none"
-    return (TrainingData("phantoms" if phantom else "radiographs", wrists, masks * masked, scores, erosions),)
+    data = (TrainingData("phantoms" if phantom else "radiographs", wrists, masks * masked, scores, erosions),)
+    if config.radiographs.folder:
+        films = len(list_prepared(Path(config.radiographs.folder)))
+        data += (TrainingData("radiographs", films, 0, films, "inserted"),)
+    return data
 
 
 def training_record(cases: Sequence[Case], phantom: bool) -> dict[str, Any]:

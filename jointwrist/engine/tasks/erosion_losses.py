@@ -38,7 +38,7 @@ def pixel_losses(
         `map`, of the eroded pixels; and, of a head that draws the bone, `shapes`.
     """
     known = batch["has_eroded"][:, None] & output.roi_valid
-    eroded = _crops(batch["eroded"], list(range(NUM_JOINTS)), output, batch)
+    eroded = crops_of(batch["eroded"], list(range(NUM_JOINTS)), output, batch)
     heat_maps = output.erosion_heat_maps
     if output.bone_shapes is None:
         target = F.adaptive_avg_pool2d(eroded, heat_maps.shape[-2:])
@@ -46,13 +46,13 @@ def pixel_losses(
     known = known | ((batch["scores"] == 0) & output.roi_valid)
     losses = {"map": config.heat_map * _map_loss(heat_maps, eroded, known, context, rarity=3.0)}
     if config.shapes:
-        bone = _crops(batch["bones"], [joint.bone for joint in JOINTS], output, batch)
+        bone = crops_of(batch["bones"], [joint.bone for joint in JOINTS], output, batch)
         drawn = batch["has_bones"][:, None] & output.roi_valid
         losses["shapes"] = config.shapes * _shape_loss(output.bone_shapes, bone, eroded, drawn, known, context)
     return losses
 
 
-def _crops(bits: Tensor, planes: list[int], output: JointOutput, batch: JointBatch) -> Tensor:
+def crops_of(bits: Tensor, planes: list[int], output: JointOutput, batch: JointBatch) -> Tensor:
     """Crop one mask of a (B, S, S) bit map per joint: (B, 6, P, P) float32."""
     bit = torch.tensor([planes], device=bits.device)
     scale, side = bits.shape[-1] / batch["image"].shape[-1], output.crops.shape[-1]

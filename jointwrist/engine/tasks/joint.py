@@ -20,6 +20,7 @@ from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks.base import Losses, Task, process_weight
 from jointwrist.engine.tasks.erosion_losses import level_loss, pixel_losses
 from jointwrist.engine.tasks.masks import mask_losses, mask_results, target_masks
+from jointwrist.engine.tasks.pair_losses import pair_losses
 from jointwrist.losses import boundary_loss, distance_loss
 from jointwrist.models.joint import JointOutput
 from jointwrist.weights.checkpoint import load_weights
@@ -44,7 +45,7 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         """Augment in training, and resize for the network."""
         detail, bones, eroded = batch["image"], batch["bones"], batch["eroded"]
         if training:
-            detail, bits = self.augment(detail, torch.stack([bones, eroded], 1))
+            detail, bits = self._augment(detail, torch.stack([bones, eroded], 1), batch.get("pair"))
             bones, eroded = (
                 plane.to(values.dtype) for plane, values in zip(bits.unbind(1), (bones, eroded), strict=True)
             )
@@ -57,6 +58,18 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
             "bones": bones,
             "eroded": eroded,
         }
+
+    def _augment(self, detail: Tensor, bits: Tensor, pair: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Augment a batch, both films of a pair alike."""
+        single = len(detail) if pair is None else int((pair < 0).sum())
+        parts = [self.augment(detail[:single], bits[:single])] if single else []
+        if single < len(detail):
+            with torch.random.fork_rng(devices=[detail.device] if detail.is_cuda else []):
+                without = self.augment(detail[single + 1 :: 2], bits[single + 1 :: 2])
+            both = zip(self.augment(detail[single::2], bits[single::2]), without, strict=True)
+            parts.append(tuple(torch.stack(films, 1).flatten(0, 1) for films in both))
+        detail, bits = (torch.cat(planes) for planes in zip(*parts, strict=True))
+        return detail, bits
 
     def _other_hands(self, batch: WristBatch) -> Tensor | None:
         if not self.config.options.get("other_hand"):
@@ -130,6 +143,8 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
             parts["erosion"] = self._level_loss(output, batch, context)
             if self.pixel_truth or output.bone_shapes is not None:
                 parts |= pixel_losses(output, batch, self.config.erosion, context)
+            if "pair" in batch:
+                parts |= pair_losses(output, batch, self.config.radiographs, context)
         return {"loss": sum(parts.values()) + 0.0 * connected, **parts}
 
     def _bone_losses(self, output: JointOutput, batch: JointBatch, context: StepContext) -> dict[str, Tensor]:
