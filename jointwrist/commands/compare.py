@@ -173,14 +173,17 @@ def change_tables(change: dict[str, Any]) -> str:
     for row in change["bone_areas"]:
         percent = show(row["change_percent"], "+.1f")
         bones.append((row["name"], show(row["baseline"], ".1f"), show(row["followup"], ".1f"), f"{percent} %"))
-    spaces = [("joint space", f"narrowest {unit}", "then", "change", f"mean {unit}", "then", "change")]
+    widths = (f"narrowest {unit}", "follow-up", "change", f"mean {unit}", "follow-up", "change")
+    spaces = [("joint space", *widths, f"bones moved {unit}", "error")]
     for row in change["joint_spaces"]:
         cells = [
             show(row[key], ".2f" if key.startswith(("baseline", "followup")) else "+.2f")
             for kind in ("minimum", "mean")
             for key in (f"baseline_{kind}", f"followup_{kind}", f"{kind}_change")
         ]
-        spaces.append((" - ".join(row["between"]), *cells))
+        moved = show(row["displacement"], "+.2f"), show(row["displacement_error"], ".2f")
+        site = f" ({row['site']})" if row["site"] else ""
+        spaces.append((" - ".join(row["between"]) + site, *cells, *moved))
     tables = [columns(rows, right=range(1, len(rows[0]))) for rows in (joints, bones, spaces)]
     laid = change["registration"]
     fit = (

@@ -11,14 +11,19 @@ import numpy as np
 
 from jointwrist.anatomy import BONES, JOINTS, LEVEL_LABELS
 from jointwrist.errors import DataError
-from jointwrist.inference.joint_space import SPACES, JointSpace, joint_space
+from jointwrist.inference.joint_space import SPACES, JointSpace, joint_space, site_of
 from jointwrist.inference.registration import Similarity, register
 from jointwrist.inference.result import WristResult
+from jointwrist.inference.space_change import SpaceChange, bone_motions, space_change
 from jointwrist.inference.visits import visit_cautions
 from jointwrist.text import NOTICE
 
 if TYPE_CHECKING:
     from PIL import Image
+
+
+#: Note of a comparison with negative widths.
+OVERLAP_NOTE = "A negative width of a joint space is the depth to which the projections of its bones overlap."
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Comparison:
         areas: (14, 2) bone areas of baseline and follow-up in unit², within the part that both radiographs show; nan
             where a bone is missing in either.
         spaces: Joint spaces of baseline and follow-up by pair of bones; None where a space cannot be measured.
+        changes: Changes of these spaces by the motion of the bones; None where a bone cannot be followed.
         corners: Left and top of either wrist on its radiograph with square pixels.
         warnings: Reasons to doubt that these are two visits of one patient in this order, a sentence each.
     """
@@ -45,6 +51,7 @@ class Comparison:
     unit: str
     areas: np.ndarray
     spaces: dict[tuple[int, int], tuple[JointSpace | None, JointSpace | None]]
+    changes: dict[tuple[int, int], SpaceChange | None]
     corners: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
     warnings: tuple[str, ...] = ()
 
@@ -59,6 +66,8 @@ class Comparison:
                 "At least one radiograph states no pixel spacing: lengths are in pixels of the baseline, and the scale"
                 " between the radiographs was found from the bones, which hides a change common to all bones."
             )
+        if any(space and space.minimum < 0 for pair in self.spaces.values() for space in pair):
+            notes.append(OVERLAP_NOTE)
         return tuple(notes)
 
     def joints(self) -> list[dict[str, Any]]:
@@ -88,14 +97,17 @@ class Comparison:
         ]
 
     def joint_spaces(self) -> list[dict[str, Any]]:
-        """Return the joint spaces at both visits."""
+        """Return the joint spaces at both visits, and their changes by the masks and by the motion of the bones."""
         rows = []
-        for (first, second), (before, after) in self.spaces.items():
-            row: dict[str, Any] = {"between": [BONES[first].name, BONES[second].name]}
-            for key in ("minimum", "mean"):
+        for pair, (before, after) in self.spaces.items():
+            row: dict[str, Any] = {"between": [BONES[bone].name for bone in pair], "site": site_of(pair)}
+            for key in ("minimum", "mean", "area", "overlap"):
                 widths = [np.nan if space is None else getattr(space, key) for space in (before, after)]
                 row |= {f"baseline_{key}": _rounded(widths[0], 3), f"followup_{key}": _rounded(widths[1], 3)}
                 row[f"{key}_change"] = _rounded(widths[1] - widths[0], 3)
+            moved = self.changes[pair]
+            row["displacement"] = None if moved is None else _rounded(moved.change, 3)
+            row["displacement_error"] = None if moved is None else _rounded(moved.error, 3)
             rows.append(row)
         return rows
 
@@ -168,8 +180,36 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
         for pair in spaces
     }
     areas = bone_areas(baseline, followup, registration) * per_pixel[0] ** 2
+    changes = space_changes(baseline, followup, registration, spaces, per_pixel[0])
     warnings = visit_cautions(baseline.radiograph, followup.radiograph)
-    return Comparison(baseline, followup, registration, "mm" if known else "px", areas, widths, corners, warnings)
+    return Comparison(
+        baseline, followup, registration, "mm" if known else "px", areas, widths, changes, corners, warnings
+    )
+
+
+def space_changes(
+    baseline: WristResult,
+    followup: WristResult,
+    registration: Similarity,
+    spaces: Sequence[tuple[int, int]],
+    spacing: float,
+) -> dict[tuple[int, int], SpaceChange | None]:
+    """Return the change of each joint space by the motion of its bones, `spacing` being a pixel of the baseline."""
+    visits = (baseline, followup)
+    motions = bone_motions(
+        [result.radiograph.pixels for result in visits],
+        [result.masks * result.found[:, None, None] for result in visits],
+        registration,
+        {bone for pair in spaces for bone in pair},
+    )
+    return {
+        (first, second): space_change(
+            baseline.masks[first], baseline.masks[second], (motions[first], motions[second]), spacing
+        )
+        if first in motions and second in motions
+        else None
+        for first, second in spaces
+    }
 
 
 def bone_areas(baseline: WristResult, followup: WristResult, registration: Similarity) -> np.ndarray:

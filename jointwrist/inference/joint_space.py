@@ -1,4 +1,4 @@
-"""Width of the joint space between two bones on a radiograph."""
+"""Width of the joint space between two bones on a radiograph, from their masks."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ from scipy.spatial import cKDTree
 from jointwrist.anatomy import bone_index
 from jointwrist.ops.outlines import SignedDistance, outline_points
 
-#: Joint spaces of the wrist in which the Sharp/van der Heijde score reads narrowing, as pairs of bones.
-SPACES: tuple[tuple[int, int], ...] = tuple(
-    (bone_index(first), bone_index(second))
-    for first, second in (
-        ("Scaphoid", "DistalRadius"),
-        ("Lunate", "DistalRadius"),
-        ("Scaphoid", "Capitate"),
-        ("Lunate", "Capitate"),
-        ("Scaphoid", "Trapezium"),
-        ("Scaphoid", "Trapezoid"),
-        ("Capitate", "Metacarpal3rd"),
-        ("Hamate", "Metacarpal4th"),
-        ("Hamate", "Metacarpal5th"),
-    )
-)
+#: Sites of the wrist whose joint space the Sharp/van der Heijde score reads, and the pairs of bones that meet there.
+SITES: dict[str, tuple[tuple[int, int], ...]] = {
+    site: tuple((bone_index(first), bone_index(second)) for first, second in pairs)
+    for site, pairs in {
+        "SR": (("Scaphoid", "DistalRadius"), ("Lunate", "DistalRadius")),
+        "SC": (("Scaphoid", "Capitate"), ("Lunate", "Capitate")),
+        "STT": (("Scaphoid", "Trapezium"), ("Scaphoid", "Trapezoid")),
+        "CMC3": (("Capitate", "Metacarpal3rd"),),
+        "CMC4": (("Hamate", "Metacarpal4th"),),
+        "CMC5": (("Hamate", "Metacarpal5th"),),
+    }.items()
+}
+SPACES: tuple[tuple[int, int], ...] = tuple(pair for pairs in SITES.values() for pair in pairs)
+_SITE = {frozenset(pair): site for site, pairs in SITES.items() for pair in pairs}
 #: The facing surface ends where the gap exceeds the narrowest gap by this share of the length of the smaller bone.
 FACING_SHARE = 0.15
 #: An outline faces the other bone if the cosine between its normal and the direction to that bone is at least this.
@@ -38,10 +37,79 @@ class JointSpace:
     Attributes:
         minimum: Narrowest gap.
         mean: Mean gap over the facing surface.
+        area: Area between the facing surfaces, the mean gap times their length.
+        overlap: Area in which the two projections overlap.
     """
 
     minimum: float
     mean: float
+    area: float
+    overlap: float
+
+
+@dataclass(frozen=True)
+class FacingSurface:
+    """The part of a bone's outline that faces another bone, as points about a pixel apart.
+
+    Attributes:
+        points: (N, 2) x, y in pixels.
+        gaps: (N,) distances to the other bone in pixels, negative within it.
+        outward: (N, 2) unit normals.
+    """
+
+    points: np.ndarray
+    gaps: np.ndarray
+    outward: np.ndarray
+
+    @property
+    def centre(self) -> np.ndarray:
+        """Middle of the surface (2,)."""
+        return self.points.mean(0)
+
+    @property
+    def direction(self) -> np.ndarray:
+        """Direction (2,) of the joint: the mean of the normals, which points to the other bone."""
+        mean = self.outward.mean(0)
+        return mean / max(np.linalg.norm(mean), 1e-9)
+
+
+def site_of(pair: tuple[int, int]) -> str | None:
+    """Return the site of the Sharp/van der Heijde score where two bones meet, or None if they meet at none."""
+    return _SITE.get(frozenset(pair))
+
+
+def facing_surface(first: np.ndarray, second: np.ndarray) -> FacingSurface | None:
+    """Find the part of a bone's outline that faces another bone.
+
+    Args:
+        first: (H, W) bool mask.
+        second: (H, W) bool mask of the other bone.
+
+    Returns:
+        The surface, or None where a bone is missing or no part of the first faces the second.
+    """
+    if not (first.any() and second.any()):
+        return None
+    points, opposite = outline_points(first), outline_points(second)
+    if len(points) == 0 or len(opposite) == 0:
+        return None
+    gaps = SignedDistance(second)(points)
+    inside = SignedDistance(first)
+    _, nearest = cKDTree(opposite).query(points)
+    way = opposite[nearest] - points
+    # for a point inside the other bone, its surface is behind, not ahead
+    way *= np.where(gaps < 0, -1.0, 1.0)[:, None] / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
+    reach = 2.0
+    outward = np.stack(
+        [inside(points + shift) - inside(points - shift) for shift in (np.array([reach, 0]), np.array([0, reach]))], 1
+    )
+    outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-9)
+    faces = ((way * outward).sum(1) >= FACING_COSINE) | (np.abs(gaps) < 0.5)
+    if not faces.any():
+        return None
+    length = min(np.sqrt(first.sum()), np.sqrt(second.sum()))
+    near = faces & (gaps <= gaps[faces].min() + FACING_SHARE * length)
+    return FacingSurface(points[near], gaps[near], outward[near])
 
 
 def joint_space(first: np.ndarray, second: np.ndarray, spacing: float = 1.0) -> JointSpace | None:
@@ -55,26 +123,13 @@ def joint_space(first: np.ndarray, second: np.ndarray, spacing: float = 1.0) -> 
     Returns:
         The gap, or None where a bone is missing or no part of the first faces the second.
     """
-    if not (first.any() and second.any()):
+    surface = facing_surface(first, second)
+    if surface is None:
         return None
-    points, opposite = outline_points(first), outline_points(second)
-    if len(points) == 0 or len(opposite) == 0:
-        return None
-    gap = SignedDistance(second)(points)
-    inside = SignedDistance(first)
-    _, nearest = cKDTree(opposite).query(points)
-    way = opposite[nearest] - points
-    # for a point inside the other bone, its surface is behind, not ahead
-    way *= np.where(gap < 0, -1.0, 1.0)[:, None] / np.maximum(np.linalg.norm(way, axis=1, keepdims=True), 1e-9)
-    reach = 2.0
-    outward = np.stack(
-        [inside(points + shift) - inside(points - shift) for shift in (np.array([reach, 0]), np.array([0, reach]))], 1
+    mean = float(surface.gaps.mean()) * spacing
+    return JointSpace(
+        float(surface.gaps.min()) * spacing,
+        mean,
+        mean * len(surface.gaps) * spacing,
+        float((first & second).sum()) * spacing**2,
     )
-    outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-9)
-    faces = ((way * outward).sum(1) >= FACING_COSINE) | (np.abs(gap) < 0.5)
-    if not faces.any():
-        return None
-    length = min(np.sqrt(first.sum()), np.sqrt(second.sum()))
-    minimum = gap[faces].min()
-    near = faces & (gap <= minimum + FACING_SHARE * length)
-    return JointSpace(float(minimum * spacing), float(gap[near].mean() * spacing))

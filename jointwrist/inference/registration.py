@@ -54,6 +54,12 @@ class Similarity:
         """Transform (N, 2) points x, y of the second image to the first."""
         return points @ self.matrix.T + self.shift
 
+    @property
+    def inverse(self) -> Similarity:
+        """Return the similarity from the first image to the second."""
+        back = Similarity(1 / self.scale, -self.angle, np.zeros(2))
+        return Similarity(back.scale, back.angle, -back(self.shift[None])[0])
+
     def warp(self, image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         """Resample an (H, W) second image to the shape of the first, linearly and 0 outside of it."""
         inverse = np.linalg.inv(self.matrix)[::-1, ::-1]  # rows and columns instead of x and y

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -42,6 +43,26 @@ def _facing_vertices() -> np.ndarray:
         distance = np.linalg.norm(a[:, None] - b[None], axis=2)
         found.append([np.argsort(distance.min(1))[:_FACING], np.argsort(distance.min(0))[:_FACING]])
     return np.array(found)
+
+
+def facing_normal(first: str, second: str, points: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the unit vector (3,) in the plane of the radiograph in which one bone faces another across their joint.
+
+    Args:
+        first: Atlas name of the bone.
+        second: Atlas name of the bone that it faces.
+        points: Vertices by name in the radiograph frame, those of the level-3 icosphere first.
+    """
+    (index,) = (
+        (pair, side)
+        for pair, names in enumerate(ARTICULATIONS)
+        for side in (0, 1)
+        if (names[side], names[1 - side]) == (first, second)
+    )
+    faces = np.ascontiguousarray(outward_faces(_LEVEL)[load_atlas().names.index(first)][:, ::-1])
+    normals = vertex_normals(points[first][:COARSE], faces)
+    mean = normals[_facing_vertices()[index][:_NEAREST]].mean(0) * (1, 1, 0)
+    return mean / np.linalg.norm(mean)
 
 
 @numba.njit(cache=True, fastmath=True)

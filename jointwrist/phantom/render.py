@@ -237,6 +237,12 @@ def _mineral(lesions: Lesions, spacing: float, box: tuple[int, int, int, int]) -
     return *rims, float(lesions.sclerosis), *thinned, float(lesions.loss)
 
 
+def in_plane(axis: np.ndarray) -> tuple[float, float]:
+    """Return cosine and sine of the rotation that lays a bone's axis along the y axis of its texture."""
+    length = np.hypot(*axis[:2])
+    return (axis[1] / length, -axis[0] / length) if length > 1e-6 else (1.0, 0.0)
+
+
 def expose(
     radiograph: Radiograph,
     body: Body,
@@ -273,8 +279,7 @@ def expose(
     rims = lesions.cysts.copy()
     rims[:, 3:] += 0.5
     spacing = radiograph.spacing
-    length = np.hypot(*body.axis[:2])
-    turn = (body.axis[1] / length, -body.axis[0] / length) if length > 1e-6 else (1.0, 0.0)
+    turn = in_plane(body.axis)
     field, mottle = tile(material.kind, level_for(spacing)), tile("mottle", 3)
     per_mm, patches_per_mm = field.shape[0] / TILE_MM, mottle.shape[0] / TILE_MM
     numbers = (

@@ -21,6 +21,7 @@ from jointwrist.phantom.relief import METACARPALS, broaden, draw_relief
 from jointwrist.phantom.render import Lesions, Material, Radiograph, expose
 from jointwrist.phantom.soft_tissue import soft_tissue
 from jointwrist.phantom.strands import draw_strands
+from jointwrist.phantom.visit import Visit, anchored, move
 
 _JOINT_OF_BONE = {joint.bone: joint.index for joint in JOINTS}
 
@@ -163,7 +164,12 @@ def _add_look_alikes(
         lesions[id(body)].notches = np.vstack([lesions[id(body)].notches, erosion.draw_notch(body, surface, rng)])
 
 
-def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -> WristSample:  # noqa: B008
+def make_wrist(
+    seed: int,
+    index: int,
+    config: PhantomConfig = PhantomConfig(),  # noqa: B008
+    visit: Visit | None = None,
+) -> WristSample:
     """Make wrist `index` of the phantom cohort `seed`, radiograph orientation: a left hand is a left hand.
 
     The result depends on nothing else: not on how many wrists are made, nor in which order, nor by how many processes.
@@ -172,6 +178,7 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
         seed: Seed of the cohort.
         index: Number of the wrist, from 0; patient, study and side follow from it.
         config: Distribution that the wrist is drawn from.
+        visit: What differs if it is radiographed again.
 
     Returns:
         A sample with masks, scores, eroded and healthy bit maps, joint boxes and families.
@@ -201,6 +208,9 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
     pose = draw_pose(rng, variation, hand, narrowing, config.off_centre)
     pose = malaligned(pose, config.malalignment, np.random.default_rng([seed, 4, index]))
     laid = pose_bodies(bodies + relief, pose, field_of_view)
+    first = {body.name: body for body in laid}
+    if visit:
+        laid = pose_bodies(bodies + relief, visit.posed(pose), field_of_view)
     family_rng = np.random.default_rng([seed, 5, index])
     plan = plan_families(config, proneness, family_rng) if config.families else None
     if plan:
@@ -222,6 +232,13 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
     )
     if plan:
         scores, families, over = _carve_families(plan, placed, lesions, family_rng, field_of_view, socket)
+    if visit:
+        moves = visit.moves(placed + processes)
+        socket = [
+            (points + moves["DistalRadius"], plate + moves["DistalRadius"], faces) for points, plate, faces in socket
+        ]
+        for body in placed + processes:
+            move(body, lesions.get(id(body)) or Lesions.none(), moves[body.name])
     osteopenia = config.osteopenia * np.sqrt(bone_rng.uniform())
     for body in placed:
         joint = _JOINT_OF_BONE.get(body.channel)
@@ -230,13 +247,17 @@ def make_wrist(seed: int, index: int, config: PhantomConfig = PhantomConfig()) -
             material = _thin_out(material, bone_rng, osteopenia)
         if body.name in METACARPALS:
             material = _fill_head(material, relief_rng, body.along.max(), config.relief)
+        material = anchored(material, first[body.name], body) if visit else material
         expose(radiograph, body, material, lesions[id(body)], joint, socket if body.name == "DistalRadius" else None)
     for body in processes:
         material = _material(body, relief_rng, density * relief_rng.uniform(0.3, 1.0))
+        material = anchored(material, first[body.name], body) if visit else material
         expose(radiograph, body, material, lesions[id(by_name[body.group])], _JOINT_OF_BONE.get(body.channel))
     for body in over:
         expose(radiograph, body, _material(body, family_rng, density), Lesions.none())
     soft = soft_tissue(placed, rng, size, spacing, hand, draw_strands(placed, config.relief, hand, relief_rng))
+    if visit and visit.seed is not None:
+        rng = np.random.default_rng([seed, 7, index, visit.seed])
     centre = draw_centre(rng, variation)
     image = develop(radiograph.attenuation, soft, centre, rng, spacing)
     sample = WristSample(

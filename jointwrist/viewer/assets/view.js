@@ -287,6 +287,7 @@ function drawChange() {
   const spaces = change.joint_spaces.map((row) => [
     row.between.map((name) => display[name]).join(" – "),
     figure(row.baseline_minimum, 2), figure(row.followup_minimum, 2), signed(row.minimum_change, 2), signed(row.mean_change, 2),
+    row.displacement === null ? "–" : `${signed(row.displacement, 2)} ± ${figure(row.displacement_error, 2)}`,
   ]);
   const { residual_px, residual_points, outline_points } = change.registration;
   const fit = `The registered outlines differ by ${residual_px.toFixed(2)} px (median over the ${residual_points} of ${outline_points} points that lie on the baseline).`;
@@ -294,7 +295,7 @@ function drawChange() {
   const [left, right] = [make("div"), make("div")];
   left.append(
     table("Erosion", ["joint surface", "score", "then", "change", "p", "then"], joints),
-    table(`Joint space, ${change.unit}`, ["between", "narrowest", "then", "change", "mean"], spaces),
+    table(`Joint space, ${change.unit}`, ["between", "narrowest", "then", "change", "mean", "bones moved"], spaces),
   );
   right.append(
     table(`Bone area, ${change.unit}²`, ["bone", "area", "then", "change"], bones),

@@ -1,0 +1,148 @@
+"""Errors of joint-space widths and of their changes, on phantoms that are radiographed twice.
+
+The true width is that of masks drawn on pixels a third as large. The true change is the narrowing that the phantom was
+given; the second radiograph has another place, exposure and look.
+
+    python benchmarks/joint_spaces.py --wrists 12 --predicted
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from jointwrist.benchmark.tables.table import markdown_lines
+from jointwrist.data.sample import WristSample, unpack_masks
+from jointwrist.inference.joint_space import SITES, joint_space
+from jointwrist.inference.registration import Similarity, register
+from jointwrist.inference.space_change import bone_motions, joint_space_change, space_change
+from jointwrist.phantom import PhantomConfig, make_wrist
+from jointwrist.phantom.visit import Visit
+
+CONFIG = PhantomConfig(prevalence=0, cyst_rate=0, notch_rate=0, osteophyte_rate=0)
+FINER = 3
+#: Share of the joints that are narrowed, by up to this many mm.
+NARROWED, MOST = 0.5, 1.0
+#: The pair of bones of a site whose true change is known.
+PAIRS = {site: pairs[0] for site, pairs in SITES.items()}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--wrists", type=int, default=12, metavar="N", help="phantoms (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=11, help="seed of the phantoms (default: %(default)s)")
+    parser.add_argument(
+        "--tilt", type=float, default=0.0, metavar="DEG", help="SD of tilt and pronation between visits"
+    )
+    parser.add_argument("--predicted", action="store_true", help="measure predicted masks, too")
+    parser.add_argument("--fine", action="store_true", help="measure the widths against finer masks")
+    parser.add_argument("--gaps", type=Path, metavar="DIR", help="folder of the joint phantoms of Ou et al.")
+    arguments = parser.parse_args(argv)
+    if arguments.gaps:
+        print(gap_table(arguments.gaps))
+        return
+    widths, changes = defaultdict(list), defaultdict(list)
+    for index in range(arguments.wrists):
+        visit = draw_visit(arguments.seed, index, arguments.tilt)
+        visits = [make_wrist(arguments.seed, index, CONFIG, one) for one in (None, visit)]
+        masks = {"true": [unpack_masks(wrist.bones) for wrist in visits]}
+        if arguments.predicted:
+            masks["predicted"] = predict(visits)
+        if arguments.fine:
+            fine = make_wrist(arguments.seed, index, replace(CONFIG, size=FINER * CONFIG.size))
+            add_widths(widths, masks, fine, visits[0].spacing_mm)
+        for kind, pair in masks.items():
+            add_changes(changes, kind, visits, pair, visit)
+        print(f"{index + 1} of {arguments.wrists}", file=sys.stderr, flush=True)
+    if widths:
+        print(table("mean error of the width, mm", widths))
+    print(table("mean error of the change, mm", changes))
+
+
+def draw_visit(seed: int, index: int, tilt: float) -> Visit:
+    """Draw a second radiograph."""
+    rng = np.random.default_rng([seed, index])
+    narrowing = {site: float(rng.uniform(0, MOST)) for site in SITES if rng.random() < NARROWED}
+    turn, (x, y), out = rng.normal(0, 4), rng.normal(0, 3, 2), rng.normal(0, tilt, 2)
+    return Visit(index + 1, float(turn), (float(x), float(y)), float(out[0]), float(out[1]), narrowing)
+
+
+def predict(visits: list[WristSample]) -> list[np.ndarray]:
+    """Return the masks that the shipped weights predict."""
+    from jointwrist import Predictor
+    from jointwrist.data.radiograph import Radiograph
+    from jointwrist.inference.placement import Placement
+
+    predictor = Predictor.from_pretrained("jointwrist_tiny")
+    placements = [Placement(Radiograph(v.image[0], spacing_mm=v.spacing_mm, side=v.side)) for v in visits]
+    return [result.masks for result in predictor.predict(placements)]
+
+
+def add_widths(errors: dict, masks: dict[str, list[np.ndarray]], fine: WristSample, spacing: float) -> None:
+    """Add the errors of the widths at the first visit."""
+    true = unpack_masks(fine.bones)
+    for site, (first, second) in PAIRS.items():
+        wanted = joint_space(true[first], true[second], spacing / FINER)
+        for kind, (found, _) in masks.items():
+            width = joint_space(found[first], found[second], spacing)
+            if wanted and width:
+                for key in ("mean", "minimum"):
+                    errors[f"{key}, {kind} masks", site].append(getattr(width, key) - getattr(wanted, key))
+
+
+def add_changes(errors: dict, kind: str, visits: list[WristSample], masks: list[np.ndarray], visit: Visit) -> None:
+    """Add the errors of the changes."""
+    spacing = visits[0].spacing_mm
+    start = register(*masks, 1.0)
+    motions = bone_motions(
+        [wrist.image[0] for wrist in visits], masks, start, {bone for pair in PAIRS.values() for bone in pair}
+    )
+    for site, (first, second) in PAIRS.items():
+        wanted = -visit.narrowing.get(site, 0.0)
+        widths = [joint_space(found[first], found[second], spacing) for found in masks]
+        if all(widths):
+            errors[f"widths, {kind} masks", site].append(widths[1].mean - widths[0].mean - wanted)
+        if first in motions and second in motions:
+            change = space_change(masks[0][first], masks[0][second], (motions[first], motions[second]), spacing)
+            if change:
+                errors[f"bones moved, {kind} masks", site].append(change.change - wanted)
+                errors[f"stated error, {kind} masks", site].append(change.error)
+
+
+def table(title: str, errors: dict) -> str:
+    """Return a Markdown table of mean absolute errors: one row per kind, one column per site and one for all."""
+    rows = []
+    for kind in dict.fromkeys(kind for kind, _ in errors):
+        by_site = [np.abs(errors[kind, site]) for site in SITES]
+        pooled = np.concatenate(by_site)
+        values = [f"{pooled.mean():.3f}", f"{np.median(pooled):.3f}", f"{pooled.max():.2f}", str(len(pooled))]
+        rows.append((kind, *values, *(f"{np.mean(part):.3f}" if len(part) else "-" for part in by_site)))
+    return "\n".join(markdown_lines([title, "all", "median", "largest", "n", *SITES], rows)) + "\n"
+
+
+def gap_table(folder: Path) -> str:
+    """Return the change found on each pair of radiographs of Ou et al.; the true one is 0.50 mm."""
+    rows = []
+    for name, spacing in {"Radiography": 0.15, "Tomosynthesis": 0.26}.items():
+        for medium in ("Air", "Water"):
+            read = [
+                np.asarray(Image.open(folder / f"{name}{medium}" / f"{file}.bmp").convert("L"), np.float64)
+                for file in ("gap_1.20mm", "gap_1.70mm", "segmentation")
+            ]
+            # the first column of the segmentation belongs to neither bone
+            regions = np.concatenate([read[2][:, 1:2], read[2][:, 1:]], 1)
+            bones = np.stack([regions == 1, regions == 0])
+            found = joint_space_change(read[:2], (bones, bones), (spacing, spacing), Similarity(1.0, 0.0, np.zeros(2)))
+            rows.append((f"{name.lower()}, {medium.lower()}", f"{found.change:.3f}", f"{found.error:.3f}"))
+    return "\n".join(markdown_lines(["pair", "change, mm", "standard error"], rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""The change of a joint space found from grey values is that by which two bones were moved."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
+
+from jointwrist.anatomy import bone_index
+from jointwrist.config import ConfigError
+from jointwrist.data.sample import unpack_masks
+from jointwrist.inference.joint_space import SITES, SPACES, facing_surface, joint_space, site_of
+from jointwrist.inference.registration import Similarity
+from jointwrist.inference.space_change import joint_space_change
+from jointwrist.phantom import PhantomConfig, make_wrist
+from jointwrist.phantom.visit import NARROWED, Visit
+
+PLAIN = PhantomConfig(size=300, prevalence=0, cyst_rate=0, notch_rate=0, osteophyte_rate=0)
+
+
+def two_bones(view: Similarity, gap: float, size: int = 160, grey=(0.8, 0.1), noise: float = 0.0):
+    """Radiograph of two textured bones `gap` apart, seen through a similarity from the first view, and their masks."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:size, :size].astype(float)
+    points = view.inverse(np.stack([x.ravel(), y.ravel()], 1))
+    image, masks = np.full((size, size), 0.2), []
+    for left, shift in ((True, 0.0), (False, gap)):
+        here = points - (shift, 0)
+        texture = spline_filter(gaussian_filter(rng.standard_normal((160, 160)), 2) * 4)
+        inside = (np.abs(here[:, 1] - 80) < 40) & (
+            (here[:, 0] > 25) & (here[:, 0] < 75) if left else (here[:, 0] > 78) & (here[:, 0] < 128)
+        )
+        grain = map_coordinates(texture, here[:, ::-1].T, order=3, prefilter=False, mode="nearest")
+        mask = inside.reshape(size, size)
+        image += gaussian_filter(mask.astype(float), 0.8) * (0.35 + 0.1 * grain.reshape(size, size))
+        masks.append(mask)
+    image = grey[0] * image + grey[1] + noise * np.random.default_rng(9).standard_normal(image.shape)
+    return image, np.stack(masks)
+
+
+@pytest.mark.parametrize(
+    ("view", "gap", "grey", "noise"),
+    [
+        (Similarity(1.0, 0.0, np.array([0.4, -0.7])), -1.3, (0.8, 0.1), 0.0),
+        (Similarity(1.0, 0.06, np.array([4.0, -5.0])), 2.6, (0.5, 0.3), 0.01),
+        (Similarity(0.8, -0.04, np.array([9.0, 6.0])), 1.7, (-0.7, 0.9), 0.005),
+    ],
+)
+def test_a_known_change_is_found_whatever_place_exposure_and_pixel_size(view, gap, grey, noise):
+    first = two_bones(Similarity(1.0, 0.0, np.zeros(2)), 0.0)
+    second = two_bones(view, gap, grey=grey, noise=noise)
+    found = joint_space_change(*zip(first, second, strict=True), spacing=(0.2, 0.2 / view.scale))
+    assert found.change == pytest.approx(0.2 * gap, abs=0.012)
+    assert 0 < found.error < 0.03
+    assert found.correlation > 0.9
+    back = joint_space_change(*zip(second, first, strict=True), spacing=(0.2 / view.scale, 0.2))
+    assert back.change == pytest.approx(-found.change, abs=0.01)
+
+
+def test_bones_without_a_match_have_no_change():
+    image, masks = two_bones(Similarity(1.0, 0.0, np.zeros(2)), 0.0)
+    flat = np.full_like(image, 0.5)
+    assert joint_space_change((image, flat), (masks, masks)) is None
+    other = np.random.default_rng(3).standard_normal(image.shape)
+    start = Similarity(1.0, 0.0, np.zeros(2))
+    assert joint_space_change((image, other), (masks, masks), start=start) is None
+
+
+def test_two_radiographs_of_a_phantom_show_by_how_much_its_joint_narrowed():
+    amount, radius, scaphoid = 0.8, bone_index("DistalRadius"), bone_index("Scaphoid")
+    before = make_wrist(4, 1, PLAIN)
+    after = make_wrist(4, 1, PLAIN, Visit(seed=1, turn=4.0, shift=(2.0, -3.0), narrowing={"SR": amount}))
+    pair = [unpack_masks(wrist.bones)[[scaphoid, radius]] for wrist in (before, after)]
+    found = joint_space_change([before.image[0], after.image[0]], pair, (before.spacing_mm,) * 2)
+    assert found.change == pytest.approx(-amount, abs=0.15)
+    widths = [joint_space(*masks, before.spacing_mm) for masks in pair]
+    assert widths[1].mean - widths[0].mean == pytest.approx(-amount, abs=0.2)
+
+
+def test_a_visit_without_changes_is_the_same_radiograph_and_narrowing_moves_the_named_bones_alone():
+    first, same = make_wrist(4, 1, PLAIN), make_wrist(4, 1, PLAIN, Visit())
+    np.testing.assert_array_equal(first.image, same.image)
+    narrowed = make_wrist(4, 1, PLAIN, Visit(narrowing={"CMC5": 1.0}))
+    moved = [
+        b
+        for b, (m, n) in enumerate(zip(*(unpack_masks(w.bones) for w in (first, narrowed)), strict=True))
+        if (m != n).any()
+    ]
+    assert moved == [bone_index("Metacarpal5th")]
+    with pytest.raises(ConfigError, match="Knee"):
+        Visit(narrowing={"Knee": 1.0})
+
+
+def test_every_site_has_its_bones_and_can_be_narrowed():
+    assert set(SITES) == set(NARROWED)
+    assert {site_of(pair[::-1]) for pair in SPACES} == set(SITES)
+    assert site_of((0, 1)) is None
+
+
+def test_width_area_and_overlap_of_two_parallel_edges():
+    first, second = np.zeros((2, 100, 120), bool)
+    first[20:40, 10:110] = True
+    second[37:80, 10:110] = True
+    width = joint_space(first, second, 0.1)
+    assert width.overlap == pytest.approx(3.0)
+    assert width.minimum == pytest.approx(-0.3, abs=0.01)
+    second[:46] = False
+    width = joint_space(first, second, 0.1)
+    assert (width.overlap, width.area) == (0, pytest.approx(6.0, abs=0.3))
+    np.testing.assert_allclose(facing_surface(first, second).direction, (0, 1), atol=0.02)
