@@ -2,16 +2,20 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from jointwrist.anatomy import JOINTS, LONG_BONE_JOINTS
 from jointwrist.config import build
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.engine.build import build_model, build_optimizer, start_from
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks import build_task
 from jointwrist.errors import DataError
+from jointwrist.inference.placement import Placement
+from jointwrist.inference.predictor import Predictor
 from jointwrist.models.shape_head import extent_figures
 from jointwrist.ops.roi import common_boxes, crop_bits
 from jointwrist.registry import create_model
@@ -102,6 +106,30 @@ def test_the_score_follows_what_the_head_draws():
     features, detail = torch.rand(1, 8, 32, 32), torch.rand(1, 1, 96, 96)
     moved = unseen(masks.flip(1), features, detail).logits
     assert not torch.equal(unseen(masks, features, detail).logits, moved)
+
+
+def test_the_extent_of_an_erosion_is_measured_in_mm_of_the_radiograph():
+    model = create_model("jointwrist_tiny", **SHAPES)
+    model.decoder.mask_head.bias.data.fill_(1.0)  # bones are found
+    with torch.no_grad():
+        model.erosion.network.draw.weight.zero_()
+        model.erosion.network.draw.bias.copy_(torch.tensor([2.0, 5.0, 1.0]).repeat_interleave(4))  # all of it is eroded
+    predictor = Predictor(model, image_size=64, localise=False, postprocess=False)
+    for aspect, spacing in ((1.0, 0.2), (1.0, None), (1.25, 0.2)):
+        radiograph = Radiograph(
+            np.random.default_rng(0).random((160, 200), np.float32), spacing_mm=spacing, aspect=aspect
+        )
+        [result] = predictor.predict([Placement(radiograph)])
+        joint = JOINTS[1].index
+        box, found = result.boxes[joint], result.to_dict()["joints"][joint]["extent"]
+        area = (box[2] - box[0]) * (box[3] - box[1]) * aspect
+        if spacing is None:
+            assert found["area_px"] == pytest.approx(area, abs=1) and "depth_mm" not in found
+        else:
+            assert found["area_mm2"] == pytest.approx(area * spacing**2, rel=0.01)
+        assert found["contour_share"] > 0 and result.extent.shape == (6, 3)
+    pooled = Predictor(create_model("jointwrist_tiny", **SMALL, roi_crop=32), image_size=64, localise=False)
+    assert pooled(radiograph.pixels).single().extent is None
 
 
 def test_without_masks_only_the_boxes_follow_from_them():

@@ -119,6 +119,10 @@ class Placement:
         boxes = scale_boxes(boxes, square_shape(self.shape, self.radiograph.aspect), self.shape)
         return boxes + np.array([self.bounds[0], self.bounds[1]] * 2, boxes.dtype) if self.crop else boxes
 
+    def lengths_back(self, size: int) -> float:
+        """Return the number of pixels of `right_hand` that a pixel of the network's image of `size` pixels covers."""
+        return max(self._upright_shape()) / size
+
     def heat_maps_back(self, heat_maps: np.ndarray) -> np.ndarray:
         """Bring (N, M, M) heat maps of boxes to the orientation of the radiograph."""
         return rotated(heat_maps[..., ::-1] if self.mirrored else heat_maps, -self.rotation)

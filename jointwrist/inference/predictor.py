@@ -289,6 +289,10 @@ class Predictor:
                 boxes[joint] = found[joint]
         if prediction.heat_maps is not None:
             heat_maps = placement.heat_maps_back(prediction.heat_maps[index].cpu().numpy())
+        extent = None
+        if prediction.extent is not None:
+            pixels = placement.lengths_back(self.image_size)
+            extent = prediction.extent[index].cpu().numpy() * np.array([1, pixels, pixels**2], np.float32)
         masks_back = postprocessed_masks if self.postprocess else Placement.masks_back
         masks = masks_back(placement, prediction.masks[index], self.mask_logit)
         return WristResult(
@@ -302,6 +306,7 @@ class Predictor:
             uncertainty,
             heat_maps,
             self.history,
+            extent,
         )
 
 

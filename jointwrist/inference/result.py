@@ -13,7 +13,7 @@ from jointwrist import __version__
 from jointwrist.anatomy import BONE_NAMES, BONES, JOINTS, LEVEL_LABELS, NOT_SCORED, NUM_BONES
 from jointwrist.data.formats.bit_map import read_bits
 from jointwrist.errors import DataError
-from jointwrist.inference.square_pixels import resample_mask, scale_boxes
+from jointwrist.inference.square_pixels import resample_mask, scale_boxes, with_square_pixels
 from jointwrist.text import NOTICE, printable
 from jointwrist.weights.training_history import TrainingHistory
 
@@ -45,6 +45,8 @@ class WristResult:
         heat_maps: (6, M, M) float32 logits of the eroded area in the joint boxes; the erosion head pools its features
             by their softmax. None from a model that gives none.
         history: What the weights were trained on.
+        extent: (6, 3) float32 what is eroded of each joint: share of the healthy contour that faces an articulating
+            bone, depth, and area; in pixels of `right_hand`, squared for the area. None from a model that gives none.
     """
 
     placement: Placement
@@ -57,6 +59,7 @@ class WristResult:
     uncertainty: Uncertainty | None = None
     heat_maps: np.ndarray | None = None
     history: TrainingHistory = field(default_factory=TrainingHistory)
+    extent: np.ndarray | None = None
 
     @property
     def radiograph(self) -> Radiograph:
@@ -211,9 +214,19 @@ class WristResult:
                 "score_label": LEVEL_LABELS[self.scores[index]],
                 "box": [round(float(edge), 1) for edge in self.boxes[index]],
             }
+            if self.extent is not None:
+                entry["extent"] = self._extent(index)
             if self.uncertainty is not None and np.isfinite(self.uncertainty.probability_sd[index]):
                 entry["probability_sd"] = round(float(self.uncertainty.probability_sd[index]), 4)
         return entry
+
+    def _extent(self, index: int) -> dict[str, float]:
+        share, depth, area = map(float, self.extent[index])
+        pixel = with_square_pixels(self.radiograph).spacing_mm
+        lengths = {"depth_px": round(depth, 1), "area_px": round(area)}
+        if pixel is not None:
+            lengths = {"depth_mm": round(depth * pixel, 2), "area_mm2": round(area * pixel**2, 1)}
+        return {"contour_share": round(share, 3), **lengths}
 
 
 class WristResults(list[WristResult]):

@@ -43,6 +43,8 @@ class Prediction(NamedTuple):
         boxes: (B, 6, 4) joint boxes x0, y0, x1, y1 in pixels of the image, or None.
         valid: (B, 6) bool, False where the bone of the joint was not found, or None.
         heat_maps: (B, 6, M, M) logits of the eroded area in the boxes, or None.
+        extent: (B, 6, 3) eroded share of the healthy contour, depth in pixels of the image, and area in squared pixels,
+            or None.
     """
 
     masks: Tensor
@@ -50,6 +52,7 @@ class Prediction(NamedTuple):
     boxes: Tensor | None
     valid: Tensor | None
     heat_maps: Tensor | None = None
+    extent: Tensor | None = None
 
     @classmethod
     def of(cls, output: Any) -> Prediction:
@@ -57,13 +60,15 @@ class Prediction(NamedTuple):
         if not hasattr(output, "erosion_logits"):
             return cls(output.float(), None, None, None)
         cumulative = output.erosion_logits.float().sigmoid()
-        maps = getattr(output, "erosion_heat_maps", None)  # an exported program has none
+        # an exported program has neither
+        maps, extent = (getattr(output, name, None) for name in ("erosion_heat_maps", "erosion_extent"))
         return cls(
             output.mask_logits.float(),
             cumulative,
             output.roi_boxes.float(),
             output.roi_valid,
             None if maps is None else maps.float(),
+            None if extent is None else extent.float(),
         )
 
 
@@ -120,7 +125,7 @@ def merge(
     """Average predictions on views of the same images.
 
     Mask probabilities (the outputs themselves with `raw_output`) and cumulative erosion probabilities are averaged; a
-    joint counts as found if most views find it. The heat maps are those of the image itself.
+    joint counts as found if most views find it. Heat maps and extent are those of the image itself.
 
     Args:
         predictions: Results of `invert`, one per view; the first is of the image itself.
@@ -149,7 +154,7 @@ def merge(
     spread = _spread(eroded, valid).cpu().numpy()
     found = valid.sum(0) * 2 > count
     uncertainty = [Uncertainty(count, row, sd) for row, sd in zip(dice, spread, strict=True)]
-    return Prediction(masks, cumulative, boxes, found, first.heat_maps), uncertainty
+    return Prediction(masks, cumulative, boxes, found, first.heat_maps, first.extent), uncertainty
 
 
 def _mean_dice(predictions: list[tuple[Prediction, Tensor]], mask_logit: float) -> Tensor:

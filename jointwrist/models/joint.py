@@ -28,6 +28,8 @@ class JointOutput(NamedTuple):
         crops: (B, 6, P, P) image crops, the input of the head.
         bone_shapes: (B, 6, 2, P, P) the joint's bone as it is and before erosion, in its crop; None with pooled
             features.
+        erosion_extent: (B, 6, 3) eroded share of the healthy contour, depth in input pixels, and area in squared input
+            pixels; None with pooled features.
     """
 
     mask_logits: Tensor
@@ -38,6 +40,7 @@ class JointOutput(NamedTuple):
     erosion_heat_maps: Tensor
     crops: Tensor
     bone_shapes: Tensor | None = None
+    erosion_extent: Tensor | None = None
 
 
 #: Erosion heads, with their first width and the side of a crop.

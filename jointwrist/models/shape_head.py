@@ -18,8 +18,10 @@ from jointwrist.ops.roi import common_boxes, jitter_boxes, joint_masks
 MASK_CHANNELS = 3
 #: Extent figures of a joint: eroded and lost share of the healthy contour, depth, area, highest pixels.
 EXTENT_FIGURES = 5
-#: Largest depth that is measured, in steps of two crop pixels.
-_STEPS = 10
+#: Largest depth that is measured, in steps of two crop pixels, and the unit of the figure of the depth in crop pixels.
+_STEPS, _DEPTH_UNIT = 10, 10.0
+#: Logit of a pixel that is called; its sigmoid is 1 in float32.
+_SURE = 30.0
 
 
 class ShapeErosionOutput(NamedTuple):
@@ -32,6 +34,8 @@ class ShapeErosionOutput(NamedTuple):
         heat_maps: (B, 6, P, P) logits of eroded pixels.
         crops: (B, 6, P, P) image crops, for display.
         bone_shapes: (B, 6, 2, P, P) logits of the bone as it is, and before erosion.
+        extent: (B, 6, 3) what is eroded where the heat map is above 0: share of the healthy contour that faces an
+            articulating bone; depth below that contour in input pixels; area in squared input pixels.
     """
 
     logits: Tensor
@@ -40,6 +44,7 @@ class ShapeErosionOutput(NamedTuple):
     heat_maps: Tensor
     crops: Tensor
     bone_shapes: Tensor
+    extent: Tensor
 
 
 class ShapeErosionHead(OrdinalHead):
@@ -123,7 +128,16 @@ class ShapeErosionHead(OrdinalHead):
             planes[:, 2].unflatten(0, (-1, NUM_JOINTS)),
             image.unflatten(0, (-1, NUM_JOINTS)).squeeze(2),
             drawn.unflatten(0, (-1, NUM_JOINTS)),
+            self._extent(drawn, planes[:, 2:], bones[:, 1:2].float(), view),
         )
+
+    @torch.no_grad()
+    def _extent(self, drawn: Tensor, eroded: Tensor, articulating: Tensor, view: Tensor) -> Tensor:
+        """Measure what is eroded, called pixel by pixel; see `ShapeErosionOutput.extent`."""
+        called = torch.where(eroded > 0, _SURE, -_SURE)
+        share, _, depth, area, _ = extent_figures(drawn, called, articulating).unflatten(0, (-1, NUM_JOINTS)).unbind(-1)
+        side = view[..., 2] - view[..., 0]
+        return torch.stack([share, depth * _DEPTH_UNIT * side / self.crop, (area * side) ** 2], -1)
 
     def _bone_crops(self, masks: Tensor, view: Tensor) -> Tensor:
         """Crop (B*6, 3, P, P) probabilities of the joint's bone, the articulating bones and all others."""
@@ -145,8 +159,8 @@ def extent_figures(drawn: Tensor, eroded: Tensor, articulating: Tensor) -> Tenso
 
     Returns:
         (N, 5): eroded share of the healthy contour that faces an articulating bone; share of it that is no longer
-        bone; depth of the erosion below that contour in crop pixels / 10; square root of the eroded area, relative to
-        the side; mean of the highest logits.
+        bone; depth of the erosion below that contour in units of 10 crop pixels; square root of the eroded area,
+        relative to the side; mean of the highest logits.
     """
     whole = F.avg_pool2d(eroded, 2)
     bitten, near = whole.sigmoid(), F.avg_pool2d(articulating, 2)
@@ -167,4 +181,4 @@ def extent_figures(drawn: Tensor, eroded: Tensor, articulating: Tensor) -> Tenso
     area = bitten.mean((-2, -1)).clamp_min(1e-8).sqrt()
     peak = whole.flatten(1).topk(min(25, count), 1).values.mean(1, keepdim=True)
     shares = [(band * plane).sum((-2, -1)) / length for plane in (bitten, lost)]
-    return torch.cat([*shares, 0.2 * reach, area, peak], 1)
+    return torch.cat([*shares, 2 / _DEPTH_UNIT * reach, area, peak], 1)
