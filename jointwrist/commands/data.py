@@ -10,6 +10,8 @@ from jointwrist.commands.shared import UsageError, positive
 
 #: Formats that can be exported and imported.
 EXCHANGED = ("coco", "labelme", "nifti", "seg.nrrd")
+#: Datasets that are imported as they were released.
+RELEASED = ("ram-h1200",)
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -72,9 +74,15 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
         help="import annotated radiographs",
         description="Write radiographs annotated with another tool in the layout of RAM-W600.",
     )
-    parser.add_argument("format", choices=EXCHANGED, help="format of the annotations")
     parser.add_argument(
-        "sources", nargs="+", type=Path, metavar="SOURCE", help="JSON file of COCO instances, or folder of annotations"
+        "format", choices=(*EXCHANGED, *RELEASED), help="format of the annotations, or name of a dataset"
+    )
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        type=Path,
+        metavar="SOURCE",
+        help="JSON file of COCO instances, or folder of annotations or of the dataset",
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the images (default: folder of SOURCE)")
@@ -104,6 +112,14 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
         help="shares of the patients whose split the table does not name (default: 0.7 0.1 0.2)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the splits (default: %(default)s)")
+    parser.add_argument(
+        "--official",
+        action="store_true",
+        help="ram-h1200: keep the splits as released, with the films and patients that they share",
+    )
+    parser.add_argument(
+        "--doubtful", action="store_true", help="ram-h1200: count erosions of category SvdH-BE-50 as certain ones"
+    )
     parser.set_defaults(run=import_data)
 
 
@@ -168,9 +184,11 @@ def check_data(arguments: argparse.Namespace) -> int:
 
 def import_data(arguments: argparse.Namespace) -> int:
     """Import annotated radiographs."""
-    from jointwrist.data.importers.import_command import run
+    from jointwrist.data.importers.import_command import run, run_ram_h1200
 
-    return run(arguments)
+    if arguments.format in RELEASED and len(arguments.sources) > 1:
+        raise UsageError(f"data import {arguments.format} takes one folder and the folder to write")
+    return run_ram_h1200(arguments) if arguments.format == "ram-h1200" else run(arguments)
 
 
 def export_data(arguments: argparse.Namespace) -> int:

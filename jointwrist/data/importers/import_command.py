@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 
 from jointwrist.data.importers import read_coco, read_labelme, write_dataset
 from jointwrist.data.importers.patient_table import read_table
+from jointwrist.data.importers.ram_h1200 import convert
 from jointwrist.data.importers.volumes import read_nifti, read_seg_nrrd
 from jointwrist.data.shapes.label_names import read_map
 
@@ -36,5 +38,28 @@ def run(arguments: argparse.Namespace) -> int:
     if done.eroded is not None:
         elsewhere = f"; {done.elsewhere} erosions at none of the six joint surfaces left out" if done.elsewhere else ""
         print(f"radiographs with outlined erosions: {done.eroded}{elsewhere}")
+    print(f"check it with: jointwrist data check {arguments.out}")
+    return 0
+
+
+def run_ram_h1200(arguments: argparse.Namespace) -> int:
+    """Import RAM-H1200 and print a summary."""
+    done = convert(arguments.sources[0], arguments.out, arguments.official, arguments.doubtful)
+    splits = ", ".join(f"{split} {count}" for split, count in done.radiographs.items())
+    print(f"{sum(done.radiographs.values())} wrists ({splits}): {arguments.out}")
+    for note in done.notes:
+        print(f"note: {note}")
+    for patients in done.united:
+        print(f"patients taken for one person: {', '.join(patients)}")
+    reasons = Counter(leak.reason for leak in done.leaks)
+    if reasons:
+        kept = "kept, as published" if arguments.official else "left out"
+        listed = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
+        print(f"films that two splits share, or that are there twice, {kept}: {listed}; listed in leaks.csv")
+    one, doubt, none = done.pieces
+    print(f"outlined erosions: {one} at one joint surface, {doubt} in doubt, {none} at none")
+    print(f"films that are known to be free of erosions: {done.sound}")
+    if done.missing:
+        print("wrists that lack a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
     print(f"check it with: jointwrist data check {arguments.out}")
     return 0

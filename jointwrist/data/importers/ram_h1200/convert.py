@@ -1,0 +1,210 @@
+"""Writes RAM-H1200 as a dataset of wrists in the layout of RAM-W600."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from jointwrist.anatomy import BONE_NAMES, JOINTS, NOT_SCORED, WRIST
+from jointwrist.data.dataset import layout
+from jointwrist.data.dataset.layout import SPLITS
+from jointwrist.data.dataset.writer import DatasetWriter, Pixels, ScoredRadiograph
+from jointwrist.data.images import read_image
+from jointwrist.data.importers.ram_h1200.leaks import Leak, Patients, find_leaks, find_patients
+from jointwrist.data.importers.ram_h1200.lesions import assign
+from jointwrist.data.importers.ram_h1200.release import Film, read_release
+from jointwrist.data.importers.ram_h1200.window import Window, wrist_window
+from jointwrist.data.shapes.region import Note, Region
+from jointwrist.errors import DataError
+from jointwrist.files import whole_folder, write_text
+from jointwrist.ops.drawn_roi import drawn_boxes, drawn_regions
+
+#: Sites of the release by joint surface, and those of joint-space narrowing.
+EROSION_SITES = ("CMC-T", "Tm", "S", "L", "R", "U")
+NARROWING_SITES = ("CMC-M", "CMC-R", "CMC-S", "STT", "SC", "SR")
+NARROWING_MAX = 4
+#: Categories that are no bones of the wrist and are left out without a remark.
+_OTHER = {"SoftTissue", "Sesamoid", "Ring", "Metal Implant", "Intravenous cannula"}
+_SPELLINGS = {"Pisifrom_Triquetrum": "TriquetrumPisiform"}
+LEAKS, NARROWING = Path("leaks.csv"), Path("narrowing.csv")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Summary of an import.
+
+    Attributes:
+        radiographs: Number of radiographs by split.
+        leaks: Films that the clean split leaves out, whether or not it was asked for.
+        united: Groups of patient numbers that belong to one person.
+        pieces: Erosions at one joint surface, those in doubt, and those at none.
+        sound: Films that are known to be free of erosions.
+        missing: Number of radiographs without a bone, by the bone's name.
+        notes: Sentences about what was left out.
+    """
+
+    radiographs: Mapping[str, int]
+    leaks: Sequence[Leak]
+    united: Sequence[tuple[str, ...]]
+    pieces: tuple[int, int, int]
+    sound: int
+    missing: Mapping[str, int]
+    notes: Sequence[str]
+
+
+def convert(root: str | Path, out: str | Path, official: bool = False, doubtful: bool = False) -> Converted:
+    """Write the wrist of every hand with its masks, scores and outlined erosions.
+
+    A wrist is a square of `WINDOW_MM` about the carpal bones, cut from the film's own pixels. `leaks.csv` lists the
+    films that two splits share, `narrowing.csv` the scores of joint-space narrowing.
+
+    Args:
+        root: The folder as it was downloaded.
+        out: Folder to write; must be empty or missing.
+        official: Keep the splits of the release, leaks included; otherwise leaks are left out.
+        doubtful: Whether erosions of the category `SvdH-BE-50` count as certain ones.
+
+    Raises:
+        DataError: The folder is not empty, or a file of the release is missing or damaged.
+    """
+    out = Path(out)
+    if out.exists() and any(out.iterdir()):
+        raise DataError(f"{out}: is not empty; import into a new folder")
+    notes: list[str] = []
+    films = read_release(Path(root), notes.append)
+    if not films:
+        raise DataError(f"{root}: lists no film; download the data again")
+    digests = {
+        film.stem: _digest(film.image) for film in tqdm(films, "compare", unit="film", disable=None, leave=False)
+    }
+    patients = find_patients(films, digests)
+    leaks = find_leaks(films, digests, patients)
+    out_of = set() if official else {leak.film for leak in leaks}
+    kept = [film for film in films if film.stem not in out_of]
+    with whole_folder(out) as folder:
+        writing = _Writing(DatasetWriter(folder), patients, doubtful, notes.append)
+        for film in tqdm(kept, "import", unit="film", disable=None, leave=False):
+            writing.add(film)
+        writing.finish(folder)
+        _write_table(folder / LEAKS, Leak._fields, leaks)
+    return Converted(
+        {split: writing.splits[split] for split in SPLITS},
+        leaks,
+        patients.united,
+        tuple(writing.pieces.tolist()),
+        writing.sound,
+        {name: writing.missing[name] for name in BONE_NAMES if writing.missing[name]},
+        notes,
+    )
+
+
+class _Writing:
+    """What has been written so far."""
+
+    def __init__(self, writer: DatasetWriter, patients: Patients, doubtful: bool, note: Note) -> None:
+        self.writer, self.patients, self.doubtful, self.note = writer, patients, doubtful, note
+        self.splits, self.missing = Counter(), Counter()
+        self.pieces, self.sound = np.zeros(3, int), 0
+        self.scored: list[ScoredRadiograph] = []
+        self.spacings: dict[str, float] = {}
+        self.narrowing: list[tuple[str | int, ...]] = []
+
+    def add(self, film: Film) -> None:
+        """Write one film; one without carpal bones is left out with a note."""
+        image = read_image(film.image)
+        masks = _masks(film, image.shape)
+        spacing = film.spacing(*image.shape)
+        window = wrist_window(masks, spacing)
+        if window is None:
+            self.note(f"{film.image}: left out, as no carpal bone is drawn")
+            return
+        if window.padded:
+            self.note(f"{film.image}: the wrist reaches beyond the film, which is continued in black")
+        pixels = Pixels(np.round(np.clip(window.cut(image), 0, 1) * 255).astype(np.uint8))
+        masks = window.cut(masks)
+        name = f"{self.patients.of[film.stem]}_{film.name.date}-{film.name.code}_{film.name.side}"
+        self.splits[film.split] += 1
+        self.missing.update(bone for bone, mask in zip(BONE_NAMES, masks, strict=True) if not mask.any())
+        self.writer.add_masks(name, film.split, pixels, masks)
+        if spacing is not None:
+            self.spacings[name[:-2]] = spacing
+        if film.lesions is not None:
+            self._add_lesions(film, name, window, masks, image.shape)
+        self._add_scores(film, name, pixels, masks)
+        if film.narrowing:
+            scores = (_score(film, film.narrowing, site, NARROWING_MAX, self.note) for site in NARROWING_SITES)
+            self.narrowing.append((name, *("" if score == NOT_SCORED else score for score in scores)))
+
+    def _add_lesions(self, film: Film, name: str, window: Window, masks: np.ndarray, shape: tuple[int, int]) -> None:
+        drawn = [(category, window.cut(_draw(region, shape))) for category, region in film.lesions]
+        lesions = assign(drawn, masks, window.spacing, self.doubtful)
+        self.pieces += lesions.pieces
+        self.sound += not film.lesions
+        self.writer.add_arrays(layout.EROSIONS, name, eroded=lesions.eroded, unsure=lesions.unsure)
+
+    def _add_scores(self, film: Film, name: str, pixels: Pixels, masks: np.ndarray) -> None:
+        scores = [_score(film, film.erosion, site, WRIST.erosion.highest, self.note) for site in EROSION_SITES]
+        boxes, valid = drawn_boxes(drawn_regions(masks).joint)
+        height, width = masks.shape[1:]
+        boxes = np.where(valid[:, None], np.clip(np.round(boxes), 0, (width, height, width, height)), np.nan)
+        for joint in JOINTS:
+            if scores[joint.index] != NOT_SCORED and not valid[joint.index]:
+                self.note(f"{film.image}: the score of {joint.name} is left out, as its bones are not drawn")
+                scores[joint.index] = NOT_SCORED
+        if max(scores) != NOT_SCORED:
+            self.scored.append(self.writer.add_scored(name, film.split, pixels, pixels, scores, boxes))
+
+    def finish(self, folder: Path) -> None:
+        """Write the tables."""
+        if self.spacings:
+            self.writer.write_metadata(("Mapped Image Stem", "PixelSpacing"), list(self.spacings.items()))
+        if self.scored:
+            self.writer.write_scores(self.scored)
+            self.writer.write_boxes(self.scored)
+        if self.narrowing:
+            _write_table(folder / NARROWING, ("identifier", *NARROWING_SITES), self.narrowing)
+
+
+def _masks(film: Film, shape: tuple[int, int]) -> np.ndarray:
+    """Draw the bones of the wrist, (14, H, W) bool; regions of one bone are united."""
+    masks = np.zeros((len(BONE_NAMES), *shape), bool)
+    for category, region in film.bones:
+        if category in _OTHER:
+            continue
+        try:
+            bone = WRIST.bone_index(_SPELLINGS.get(category, category))
+        except KeyError:
+            continue
+        masks[bone] |= _draw(region, shape)
+    return masks
+
+
+def _draw(region: Region, shape: tuple[int, int]) -> np.ndarray:
+    return region.draw(shape).mask
+
+
+def _score(film: Film, scores: Mapping[str, int], site: str, highest: int, note: Note) -> int:
+    score = scores.get(site, NOT_SCORED)
+    if score != NOT_SCORED and not 0 <= score <= highest:
+        note(f"{film.image}: score {score} of {site} is not one of 0 to {highest}; left out")
+        return NOT_SCORED
+    return score
+
+
+def _digest(path: Path) -> bytes:
+    image = read_image(path)
+    return sha256(repr(image.shape).encode() + image.tobytes()).digest()
+
+
+def _write_table(path: Path, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    write_text(path, text.getvalue())

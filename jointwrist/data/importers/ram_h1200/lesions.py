@@ -1,0 +1,83 @@
+"""Assigns the outlined erosions of RAM-H1200, which name no joint, to joint surfaces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from jointwrist.ops.drawn_roi import drawn_regions
+
+#: Categories of certain and of doubtful erosions, and of erosions that the score does not count.
+CERTAIN, DOUBTFUL, NOT_COUNTED = "SvdH-BE-90", "SvdH-BE-50", "Non-SvdH-BE"
+#: Farthest that a piece may lie from the nearest joint surface, and how many times nearer that must be than the next.
+REACH_MM, NEARER = 2.0, 2.0
+
+
+@dataclass(frozen=True)
+class Lesions:
+    """The erosions of a film.
+
+    Attributes:
+        eroded: (H, W) uint8 bit map, bit j for joint surface j.
+        unsure: (H, W) bool, pixels of which it is not known whether and where they are eroded.
+        pieces: Number of pieces at one joint surface, of those in doubt, and of those at none.
+    """
+
+    eroded: np.ndarray
+    unsure: np.ndarray
+    pieces: tuple[int, int, int]
+
+
+def assign(
+    lesions: Sequence[tuple[str, np.ndarray]], masks: np.ndarray, spacing: float, doubtful: bool = False
+) -> Lesions:
+    """Assign every connected piece to the nearest joint surface.
+
+    A piece belongs to the joint surface that it covers most, with the rim around it; if it covers none, to the nearest
+    one within `REACH_MM`. It is in doubt if another surface is covered more than half as much, or less than `NEARER`
+    times as far. Pieces of other categories than certain erosions are in doubt wherever they are.
+
+    Args:
+        lesions: Pairs of category and (H, W) bool mask.
+        masks: (14, H, W) bool bone masks.
+        spacing: Pixel spacing in mm.
+        doubtful: Whether doubtful erosions count as certain ones.
+    """
+    shape = masks.shape[1:]
+    eroded, unsure, pieces = np.zeros(shape, np.uint8), np.zeros(shape, bool), [0, 0, 0]
+    regions = drawn_regions(masks)
+    places = regions.joint + regions.outer_band
+    distances = [
+        ndimage.distance_transform_edt(place < 0.5) * spacing if (place >= 0.5).any() else None for place in places
+    ]
+    certain = {CERTAIN, DOUBTFUL} if doubtful else {CERTAIN}
+    for category, mask in lesions:
+        labels, count = ndimage.label(mask, np.ones((3, 3)))
+        for number in range(1, count + 1):
+            piece = labels == number
+            joint, sure = _joint(piece, places, distances)
+            if joint is None:
+                pieces[2] += 1
+            if category in certain and joint is not None and sure:
+                eroded[piece] |= np.uint8(1 << joint)
+                pieces[0] += 1
+            else:
+                unsure |= piece
+                pieces[1] += joint is not None
+    return Lesions(eroded, unsure & (eroded == 0), tuple(pieces))
+
+
+def _joint(piece: np.ndarray, places: np.ndarray, distances: Sequence[np.ndarray | None]) -> tuple[int | None, bool]:
+    """Return the joint surface of a piece, or None, and whether it is the only one."""
+    covered = places[:, piece].sum(1)
+    if covered.any():
+        joint = int(covered.argmax())
+        return joint, bool(np.delete(covered, joint).max() <= covered[joint] / 2)
+    far = np.array([np.inf if distance is None else distance[piece].min() for distance in distances])
+    joint = int(far.argmin())
+    if not far[joint] <= REACH_MM:
+        return None, False
+    return joint, bool(np.delete(far, joint).min() >= NEARER * far[joint])

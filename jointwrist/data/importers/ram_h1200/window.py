@@ -1,0 +1,70 @@
+"""The square about the wrist on the film of a hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jointwrist.anatomy import bone_index
+from jointwrist.ops.outlines import bounding_box
+
+#: Side of the square, about that of the radiographs of RAM-W600 (600 px of 0.15 mm), with a margin.
+WINDOW_MM = 95.0
+#: Pixel spacing of most released films, for those whose own is not known.
+USUAL_MM = 0.175
+CARPUS = tuple(
+    bone_index(name)
+    for name in ("Capitate", "Hamate", "Lunate", "TriquetrumPisiform", "Scaphoid", "Trapezium", "Trapezoid")
+)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square of a film.
+
+    Attributes:
+        top: First row; negative if the square reaches beyond the film.
+        left: First column.
+        side: Rows and columns.
+        spacing: Pixel spacing in mm by which it was laid.
+        padded: Whether it reaches beyond the film.
+    """
+
+    top: int
+    left: int
+    side: int
+    spacing: float
+    padded: bool
+
+    def cut(self, planes: np.ndarray) -> np.ndarray:
+        """Cut (..., H, W) planes; what lies beyond the film is 0."""
+        height, width = planes.shape[-2:]
+        cut = np.zeros((*planes.shape[:-2], self.side, self.side), planes.dtype)
+        top, left = max(self.top, 0), max(self.left, 0)
+        part = planes[..., top : min(self.top + self.side, height), left : min(self.left + self.side, width)]
+        down, right = top - self.top, left - self.left
+        cut[..., down : down + part.shape[-2], right : right + part.shape[-1]] = part
+        return cut
+
+
+def wrist_window(masks: np.ndarray, spacing: float | None) -> Window | None:
+    """Lay a square about the middle of the carpal bones, moved into the film where it fits.
+
+    Args:
+        masks: (14, H, W) bool bone masks of the film.
+        spacing: Pixel spacing in mm, or None for the usual one.
+
+    Returns:
+        The square, or None if no carpal bone is drawn.
+    """
+    carpus = masks[list(CARPUS)].any(0)
+    if not carpus.any():
+        return None
+    spacing = spacing or USUAL_MM
+    side = round(WINDOW_MM / spacing)
+    corner = []
+    for part, length in zip(bounding_box(carpus), carpus.shape, strict=True):
+        first = round((part.start + part.stop - side) / 2)
+        corner.append(min(max(first, 0), length - side) if side <= length else (length - side) // 2)
+    return Window(*corner, side, spacing, side > min(carpus.shape))
