@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from jointwrist.anatomy import bone_index
-from jointwrist.ops.outlines import SignedDistance, outline_points
+from jointwrist.ops.outlines import SignedDistance, bounding_box, outline_points
 
 #: Sites of the wrist whose joint space the Sharp/van der Heijde score reads, and the pairs of bones that meet there.
 SITES: dict[str, tuple[tuple[int, int], ...]] = {
@@ -90,6 +90,9 @@ def facing_surface(first: np.ndarray, second: np.ndarray) -> FacingSurface | Non
     """
     if not (first.any() and second.any()):
         return None
+    window = tuple(slice(max(part.start - 2, 0), part.stop + 2) for part in bounding_box(first | second))
+    corner = np.array([window[1].start, window[0].start])
+    first, second = first[window], second[window]
     points, opposite = outline_points(first), outline_points(second)
     if len(points) == 0 or len(opposite) == 0:
         return None
@@ -109,7 +112,7 @@ def facing_surface(first: np.ndarray, second: np.ndarray) -> FacingSurface | Non
         return None
     length = min(np.sqrt(first.sum()), np.sqrt(second.sum()))
     near = faces & (gaps <= gaps[faces].min() + FACING_SHARE * length)
-    return FacingSurface(points[near], gaps[near], outward[near])
+    return FacingSurface(points[near] + corner, gaps[near], outward[near])
 
 
 def joint_space(first: np.ndarray, second: np.ndarray, spacing: float = 1.0) -> JointSpace | None:
