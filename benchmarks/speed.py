@@ -1,6 +1,7 @@
 """Speed and memory: `python benchmarks/speed.py PART [options]`, or `all`.
 
-Parts are metrics, phantom, scan, inference, loading, training, memory and start.
+Parts are metrics, phantom, scan, inference, loading, training, memory and start. `builds CHECKOUT`, which `all` leaves
+out, compares training steps with those of another build.
 
 Each part prints its measurements and returns them as rows (name, value, unit). They are kept in one CSV file per
 machine; a later run of a part replaces its rows. A row may have a `bound` that it must not exceed, or a `least` that it
@@ -55,7 +56,7 @@ def exceeded(rows: list[dict[str, Any]]) -> list[str]:
 def main(argv: list[str] | None = None) -> int:
     """Run one part or all; return 1 if a row is outside its bounds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=(*PARTS, "all"))
+    parser.add_argument("part", choices=(*PARTS, "builds", "all"))
     parser.add_argument(
         "--results",
         type=Path,

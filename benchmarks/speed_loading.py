@@ -2,7 +2,7 @@
 
 Both give what a segmentation network is trained on, augmented images and 14 float32 masks, from the same folder in the
 same run. The arrays are read, resized and warped channel by channel, as research code does, with whichever library is
-installed; either way of each is measured, reading every image anew and keeping all of them in memory as MONAI's
+installed; either way of each is measured, reading every image each time and keeping all of them in memory as MONAI's
 CacheDataset does. The trainer keeps them. All run on one thread, and processor time is counted: other programs on the
 machine disturb it least, and the files come from the system's cache.
 """
@@ -53,7 +53,7 @@ Epoch = Callable[[], int]
 #: The library with the smallest memory of its own; its memory represents that of all arrays.
 ARRAYS = "Pillow"
 #: Aims of loading against arrays that are read and warped one by one. Images per second: up to the GPU against all
-#: libraries, with augmentation on the CPU against SciPy. Memory of kept images: largest share of that of the arrays.
+#: libraries, with augmentation on the CPU against SciPy. Memory of cached images: largest share of that of the arrays.
 FASTER, SMALLER = 8.0, 0.1
 
 
@@ -232,7 +232,7 @@ def benchmark_loading(argv: list[str] | None = None) -> list[dict[str, Any]]:
 def _measured(arguments: argparse.Namespace, root: str) -> list[dict[str, Any]]:
     measured = Measurements()
     libraries = [name for name, module in LIBRARIES.items() if find_spec(module)]
-    ways = {True: "kept", False: "read anew"}
+    ways = {True: "cached", False: "read each time"}
     options = (arguments.size, arguments.batch)
     packed = [PACKED, HOST, *([GPU] if torch.cuda.is_available() else [])]
     runs = [(kind, kept) for kind in (*packed, *libraries) for kept in ways]
@@ -245,10 +245,10 @@ def _measured(arguments: argparse.Namespace, root: str) -> list[dict[str, Any]]:
         for kind in packed:
             bounds = {"least": FASTER} if kind != PACKED or library == "scipy" else {}
             measured.add(
-                f"{kind}, kept, to {library}, read anew", found[kind, True] / found[library, False], "", **bounds
+                f"{kind}, cached, to {library}, read each time", found[kind, True] / found[library, False], "", **bounds
             )
-        measured.add(f"{PACKED} to {library}, both kept", found[PACKED, True] / found[library, True], "")
-        measured.add(f"{PACKED} to {library}, both read anew", found[PACKED, False] / found[library, False], "")
+        measured.add(f"{PACKED} to {library}, both cached", found[PACKED, True] / found[library, True], "")
+        measured.add(f"{PACKED} to {library}, both read each time", found[PACKED, False] / found[library, False], "")
     count = arguments.kept
     peaks = {
         (kind, kept): peak_memory(two_passes, kind, root, count, *options, kept).extra
@@ -259,10 +259,10 @@ def _measured(arguments: argparse.Namespace, root: str) -> list[dict[str, Any]]:
         measured.add(f"{kind}, {count} images, {ways[kept]}, memory", peak, "MB")
     per_image = {kind: (peaks[kind, True] - peaks[kind, False]) / count for kind in (PACKED, HOST, ARRAYS)}
     for kind, value in per_image.items():
-        measured.add(f"{kind}, memory of a kept image", value, "MB")
+        measured.add(f"{kind}, memory of a cached image", value, "MB")
     for kind in (PACKED, HOST):
         share = per_image[kind] / per_image[ARRAYS]
-        measured.add(f"{kind} to {ARRAYS}, memory of a kept image", share, "", bound=SMALLER)
+        measured.add(f"{kind} to {ARRAYS}, memory of a cached image", share, "", bound=SMALLER)
         for kept, way in ways.items():
             name = f"{kind} to {ARRAYS}, {count} images, {way}, memory"
             bounds = {"bound": SMALLER} if kept and kind == HOST else {}

@@ -19,18 +19,18 @@ SHOWN = {
     ("scan", "mambapy to cpu N=1 L=4096 forward+backward"): "Selective scan, 1 state, 4,096 steps, against mambapy",
     ("inference", "unetpp + mobilevit to jointwrist_tiny"): "`jointwrist_tiny` against `unetpp` and `mobilevit`",
     ("inference", "swin_umamba to jointwrist_base"): "`jointwrist_base` against `swin_umamba`, which scores no erosion",
-    ("loading", "packed, before augmentation, kept, to Pillow, read anew"): (
+    ("loading", "packed, before augmentation, cached, to Pillow, read each time"): (
         "Loading up to the GPU against 14 arrays per image, read and warped by Pillow"
     ),
     (
         "loading",
-        "packed, kept, to scipy, read anew",
+        "packed, cached, to scipy, read each time",
     ): "Loading with augmentation on the CPU, the arrays warped by SciPy",
     (
         "loading",
-        "packed, kept, to Pillow, read anew",
+        "packed, cached, to Pillow, read each time",
     ): "Loading with augmentation on the CPU, the arrays warped by Pillow",
-    ("loading", "packed, augmented on the GPU, kept, to Pillow, read anew"): "The same, augmentation on the GPU",
+    ("loading", "packed, augmented on the GPU, cached, to Pillow, read each time"): "The same, augmentation on the GPU",
     ("phantom", "make 600 px"): "Phantom radiographs of 600 px, on one core",
 }
 #: Those of them that the README shows.
@@ -39,7 +39,7 @@ SHORT = [
     ("scan", "mambapy to cpu N=16 L=4096 forward+backward"),
     ("inference", "unetpp + mobilevit to jointwrist_tiny"),
     ("inference", "swin_umamba to jointwrist_base"),
-    ("loading", "packed, kept, to Pillow, read anew"),
+    ("loading", "packed, cached, to Pillow, read each time"),
 ]
 
 LEAST, MOST = "or more", "or less"

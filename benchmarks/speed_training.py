@@ -34,11 +34,11 @@ from jointwrist.phantom.phantom_dataset import write_phantom
 
 MODELS = ("jointwrist_tiny", "unetpp", "jointwrist_base", "mobilevit")
 PARTS = ("loading", "augmentation", "forward", "backward", "optimiser")
-#: What keeps freed memory: nothing, the trainer by itself, or the environment of the process.
+#: What keeps freed memory for reuse: nothing, the trainer by itself, or the environment of the process.
 MEMORY = {
     "returned": {},
-    "kept": {},
-    "kept by the environment": {
+    "reused": {},
+    "reused by the environment": {
         "MALLOC_MMAP_THRESHOLD_": "4294967296",
         "MALLOC_TRIM_THRESHOLD_": "8589934592",
         "MALLOC_TOP_PAD_": "268435456",
@@ -103,7 +103,7 @@ def _endless(trainer: Trainer) -> Iterator[dict[str, Any]]:
 def whole_step(memory: str, model: str, size: int, batch_size: int, root: str, steps: int, threads: int) -> float:
     """Milliseconds of a step under one of `MEMORY`; to be run in a process of its own."""
     torch.set_num_threads(threads)
-    if memory == "kept":
+    if memory == "reused":
         keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
         return step_times(open_trainer(model, size, batch_size, root, folder), steps)["step"]
@@ -118,7 +118,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
     os.environ.update(before)
 
 
-def memory_kept(rounds: int, *arguments: Any) -> dict[str, float]:
+def memory_reused(rounds: int, *arguments: Any) -> dict[str, float]:
     """Median milliseconds of a step under each of `MEMORY`, in fresh processes in turns."""
     found: dict[str, list[float]] = {name: [] for name in MEMORY}
     for _ in range(rounds):
@@ -152,7 +152,7 @@ def benchmark_training(argv: list[str] | None = None) -> list[dict[str, Any]]:
         write_phantom(root, 24, size=256, seed=3, workers=1)
         if arguments.rounds:
             sizes = (MODELS[0], 128, arguments.batch, root, arguments.steps, arguments.threads)
-            times = memory_kept(arguments.rounds, *sizes)
+            times = memory_reused(arguments.rounds, *sizes)
             for name, value in times.items():
                 measured.add(f"{MODELS[0]} 128 px, memory {name}", value, "ms/step")
                 measured.add(f"{MODELS[0]} 128 px, memory {name}, to returned", value / times["returned"], "")

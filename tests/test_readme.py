@@ -83,7 +83,7 @@ def test_training_steps_are_a_table_of_sizes_growth_and_parts(tmp_path):
     rows = {
         "unet 64 px": 10.0, "unet 64 px, loading": 0.1, "unet 64 px, forward": 0.9, "unet 128 px": 42.0,
         "unet 128 px, loading": 0.05, "unet 128 px, forward": 0.95, "unet 128 px to 64 px": 4.2,
-        "unet 128 px, memory kept": 3.0,
+        "unet 128 px, memory reused": 3.0,
     }  # fmt: skip
     frame = pd.DataFrame({"part": "training", "name": rows.keys(), "value": rows.values(), "unit": "", "machine": "A"})
     frame.to_csv(tmp_path / "speed-a.csv", index=False)

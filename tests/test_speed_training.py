@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import speed_training
-from benchmarks.speed_training import MEMORY, PARTS, benchmark_training, memory_kept
+from benchmarks import speed_builds, speed_training
+from benchmarks.speed_training import MEMORY, PARTS, benchmark_training, memory_reused
 
 
 def test_parts_make_up_the_step():
@@ -38,8 +40,25 @@ def test_ways_of_memory_take_turns_each_in_its_environment(monkeypatch):
 
     monkeypatch.setattr(speed_training, "ProcessPoolExecutor", Pool)
     before = dict(os.environ)
-    times = memory_kept(3, "unetpp", 64)
+    times = memory_reused(3, "unetpp", 64)
     assert dict(os.environ) == before
     assert [name for name, *_ in seen] == list(MEMORY) * 3
     assert all(variables == MEMORY[name] and rest == ("unetpp", 64) for name, variables, rest in seen)
     assert times == dict(zip(MEMORY, (4.0, 5.0, 6.0), strict=True))
+
+
+def test_builds_take_turns_each_in_its_folder(monkeypatch, tmp_path):
+    seen = []
+
+    def run(command, cwd, env, **_):
+        seen.append((cwd, env["PYTHONPATH"], json.loads(command[-1])))
+        return SimpleNamespace(stdout=f"a note\n{2.0 if cwd == tmp_path else 1.0}\n")
+
+    monkeypatch.setattr(speed_builds.subprocess, "run", run)
+    monkeypatch.setattr(speed_builds, "write_phantom", lambda *_, **__: None)
+    rows = {row["name"]: row["value"] for row in speed_builds.benchmark_builds([str(tmp_path), "--rounds=2"])}
+    assert rows["jointwrist_tiny 256 px, batch 8, other build to this"] == 2.0
+    assert [folder for folder, *_ in seen] == [speed_builds.ROOT, tmp_path] * 2
+    assert all(
+        path == str(folder) and step[:4] == ["returned", "jointwrist_tiny", 256, 8] for folder, path, step in seen
+    )

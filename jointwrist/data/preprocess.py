@@ -28,12 +28,11 @@ def prepare_image(image: Tensor, size: int) -> Tensor:
 
 def unpack_bits(bits: Tensor, channels: int) -> Tensor:
     """Unpack (B, H, W) integer bit maps into (B, channels, H, W) float32 masks."""
-    batch, height, width = bits.shape
-    masks = torch.empty(batch, channels, height, width, device=bits.device)
-    # a channel at a time: intermediates of all channels at once cost several times the memory and the time; on a CPU
-    # those of one image stay in its cache
-    together = 1 if bits.device.type == "cpu" else max(batch, 1)
-    for some, unpacked in zip(bits.split(together), masks.split(together), strict=True):
-        for channel in range(channels):
-            unpacked[:, channel] = (some >> channel) & 1
+    if bits.device.type == "cpu":
+        from jointwrist.data.bit_planes import bit_planes
+
+        return torch.from_numpy(bit_planes(bits.numpy(), channels))
+    masks = torch.empty(len(bits), channels, *bits.shape[1:], device=bits.device)
+    for channel in range(channels):  # intermediates of all channels at once would cost several times the memory
+        masks[:, channel] = (bits >> channel) & 1
     return masks

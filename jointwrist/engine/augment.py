@@ -1,4 +1,4 @@
-"""Augment a batch on its device: kornia draws the geometry, one warp moves image and bit maps alike."""
+"""Augment a batch on its device: kornia draws the geometry, by which image and bit maps are sampled alike."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from kornia.contrib import diamond_square
 from kornia.filters import gaussian_blur2d
-from kornia.geometry.transform import warp_affine
+from kornia.geometry.conversions import convert_affinematrix_to_homography
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import grid_sample, interpolate
 
 from jointwrist.engine.run_config import AugmentConfig
 
@@ -36,9 +36,28 @@ def draw_affine(step: K.RandomAffine, images: Tensor) -> tuple[Tensor, Tensor]:
     return chosen, step.compute_transformation(images[chosen], values, step.flags)[:, :2]
 
 
-def warp(images: Tensor, matrices: Tensor, mode: str = "bilinear") -> Tensor:
-    """Warp (K, C, H, W) floating-point images by the matrices of `draw_affine`; outside of the frame they are 0."""
-    return warp_affine(images, matrices, images.shape[-2:], mode, padding_mode="zeros", align_corners=False)
+def sampling_grid(matrices: Tensor, height: int, width: int) -> Tensor:
+    """Return where each pixel of the warped images is read: (K, H, W, 2) in the coordinates of `grid_sample`.
+
+    Args:
+        matrices: (K, 2, 3) from `draw_affine`.
+        height: H of the images.
+        width: W of the images.
+    """
+    # not `inv`, which waits for a GPU
+    back = torch.linalg.inv_ex(convert_affinematrix_to_homography(matrices)).inverse[:, :2]
+    grid = matrices.new_empty(len(matrices), height, width, 2)
+    x, y = (torch.arange(size, device=matrices.device, dtype=matrices.dtype) for size in (width, height))
+    for axis, size in enumerate((width, height)):
+        # -1 and 1 are the outer edges of the frame
+        along_x, along_y, start = (back[:, axis] * (2 / size)).split(1, 1)
+        torch.add((along_x * x)[:, None], (along_y * y + (start + 1 / size - 1))[..., None], out=grid[..., axis])
+    return grid
+
+
+def sample(images: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
+    """Warp (K, C, H, W) floating-point images by a `sampling_grid`; outside of the frame they are 0."""
+    return grid_sample(images, grid, mode, padding_mode="zeros", align_corners=False)
 
 
 #: Side of the fractal fields in pixels; scale of local contrast as a share of the image's side.
@@ -98,10 +117,11 @@ class Augment(nn.Module):
             # kornia's own forward would also warp the images that were not chosen
             chosen, matrices = draw_affine(step, image)
             if len(chosen):
-                image = image.index_copy(0, chosen, warp(image[chosen], matrices))
+                grid = sampling_grid(matrices, *image.shape[-2:])
+                image = image.index_copy(0, chosen, sample(image[chosen], grid))
                 if bits is not None:
                     # float32 holds every uint16 exactly
-                    moved = warp(bits[chosen].float(), matrices, "nearest")
+                    moved = sample(bits[chosen].float(), grid, "nearest")
                     bits = bits.index_copy(0, chosen, moved.to(bits.dtype))
         return self._intensity(image), bits
 

@@ -132,12 +132,13 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
 
     def output_losses(self, output: JointOutput, batch: JointBatch, context: StepContext) -> Losses:
         """Weighted sum of the losses of masks and erosions, and its parts."""
-        # every output stays in the graph, so that a batch without one kind of label still has all gradients
-        outputs = (output.mask_logits, output.distance_logits, output.erosion_logits, output.erosion_heat_maps)
-        connected = sum(o.float().sum() for o in outputs)
-        if output.bone_shapes is not None:
-            connected = connected + output.bone_shapes.float().sum()
         frozen = self.config.joint.trained == "erosion"
+        # every output stays in the graph, so that a batch without one kind of label still has all gradients
+        outputs = [output.erosion_logits, output.erosion_heat_maps]
+        outputs += [output.mask_logits] * frozen
+        outputs += [output.distance_logits] * (frozen or not self.config.segmentation.distance)
+        outputs += [] if output.bone_shapes is None else [output.bone_shapes]
+        connected = sum(o.float().sum() for o in outputs)
         parts = {} if frozen else self._bone_losses(output, batch, context)
         if frozen or context.progress >= self.config.joint.segmentation_warmup:
             parts["erosion"] = self._level_loss(output, batch, context)

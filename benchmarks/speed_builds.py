@@ -1,0 +1,71 @@
+"""Training steps of this build and of another one, side by side: `python benchmarks/speed.py builds CHECKOUT`.
+
+Both take their steps in fresh processes in turns, with the same data and with freed memory kept for reuse. Times of one
+thread are processor times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measurements import Measurements
+from benchmarks.speed_training import MEMORY, MODELS
+from jointwrist.phantom.phantom_dataset import write_phantom
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Prints what `whole_step` returns, in the build in whose folder it is run.
+STEP = "import sys, json; from benchmarks.speed_training import whole_step; print(whole_step(*json.loads(sys.argv[1])))"
+
+
+def step_times(other: Path, rounds: int, *arguments: Any) -> dict[str, float]:
+    """Median milliseconds of a training step in both builds.
+
+    Args:
+        other: Checkout of the other build, such as a `git worktree`.
+        rounds: Processes of each build.
+        arguments: Those of `whole_step`, without `memory`.
+
+    Raises:
+        subprocess.CalledProcessError: A build cannot take the step.
+    """
+    folders = {"this build": ROOT, "other build": other.resolve()}
+    found: dict[str, list[float]] = {name: [] for name in folders}
+    for _ in range(rounds):
+        for name, folder in folders.items():
+            command = [sys.executable, "-c", STEP, json.dumps(["returned", *arguments])]
+            environment = {**os.environ, **MEMORY["reused by the environment"], "PYTHONPATH": str(folder)}
+            done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+            found[name].append(float(done.stdout.split()[-1]))
+    return {name: float(np.median(times)) for name, times in found.items()}
+
+
+def benchmark_builds(argv: list[str] | None = None) -> list[dict[str, Any]]:
+    """Print times and ratio; return them as rows for the table of all speeds."""
+    parser = argparse.ArgumentParser(prog="benchmarks/speed.py builds", description=__doc__)
+    parser.add_argument("checkout", type=Path, help="folder of the other build, such as a git worktree")
+    parser.add_argument("--model", default=MODELS[0], help="registry name (default: %(default)s)")
+    parser.add_argument("--size", type=int, default=256, help="side of the image in pixels (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=8, help="images per step (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=3, help="timed steps of each process (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="threads (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="processes of each build (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    measured = Measurements()
+    with tempfile.TemporaryDirectory() as root:
+        write_phantom(root, 24, size=256, seed=3, workers=1)
+        step = (arguments.model, arguments.size, arguments.batch, root, arguments.steps, arguments.threads)
+        times = step_times(arguments.checkout, arguments.rounds, *step)
+    title = f"{arguments.model} {arguments.size} px, batch {arguments.batch}"
+    for name, value in times.items():
+        measured.add(f"{title}, {name}", value, "ms/step")
+    measured.add(f"{title}, other build to this", times["other build"] / times["this build"], "")
+    return measured.rows
