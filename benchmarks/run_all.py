@@ -15,6 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from jointwrist.openmp import share_cores
+
+share_cores()  # first: the imports below load PyTorch
+
 from jointwrist.benchmark import plots, tables
 from jointwrist.benchmark.forecast import forecast
 from jointwrist.benchmark.image_grid import measure_radiographs

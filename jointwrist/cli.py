@@ -11,6 +11,7 @@ from jointwrist import __version__
 from jointwrist.commands import compare, data, evaluate, export, info, models, node, predict, report, train, view
 from jointwrist.commands.shared import UsageError, complain
 from jointwrist.errors import DataError, MissingExtraError, TrainingError
+from jointwrist.openmp import share_cores
 
 #: In the order in which `jointwrist --help` names them.
 COMMANDS = (predict, train, evaluate, compare, report, view, node, export, data, models, info)
@@ -18,6 +19,7 @@ COMMANDS = (predict, train, evaluate, compare, report, view, node, export, data,
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return 0, 1 if a check found errors, or 2 if the user has something to mend."""
+    share_cores()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to stop
         sys.stdout.reconfigure(errors="backslashreplace")
     arguments = build_parser().parse_args(argv)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,20 +17,32 @@ from jointwrist.commands.predict import hand_stem, output_stems
 from jointwrist.commands.shared import UsageError, columns
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.errors import DataError
+from jointwrist.openmp import share_cores
 from jointwrist.weights.checkpoint import read_weights
 
 
 def test_help_and_version_load_no_library(tmp_path):
     code = (
-        "import sys; from jointwrist.cli import main\n"
+        "import os, sys; from jointwrist.cli import main\n"
         "try: main(['--help'])\n"
         "except SystemExit as end: assert end.code == 0\n"
-        "assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
+        "assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)\n"
+        "assert os.environ['OMP_WAIT_POLICY'] == 'passive', 'set before torch reads it'"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     for command in ("predict", "train", "evaluate", "data", "models", "info"):
         assert command in done.stdout
+
+
+def test_threads_wait_as_the_user_chose_or_asleep(monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    share_cores()
+    assert os.environ["OMP_WAIT_POLICY"] == "active"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    share_cores()
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"
 
 
 def test_module_is_the_console_script():

@@ -1,0 +1,14 @@
+"""How the threads of OpenMP, with which PyTorch and the scan's kernel compute on a CPU, wait for each other."""
+
+from __future__ import annotations
+
+import os
+
+
+def share_cores() -> None:
+    """Let waiting threads sleep; to be called before PyTorch is imported, which reads the environment only once.
+
+    By default they spin for milliseconds. Beside another busy program, they then keep the core from the very thread
+    that they wait for. `OMP_WAIT_POLICY` set by the user wins.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
