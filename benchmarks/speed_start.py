@@ -26,7 +26,7 @@ BOUNDS = {"help": 1.0, "predict": 10.0}
 
 
 def seconds(arguments: Sequence[str], folder: str, runs: int) -> float:
-    """Return the median time of `jointwrist` with these arguments, after a run that is not counted.
+    """Return the median time of `jointwrist` with these arguments, after a run that counts only if it is the only one.
 
     Raises:
         subprocess.CalledProcessError: It fails.
@@ -44,7 +44,7 @@ def seconds(arguments: Sequence[str], folder: str, runs: int) -> float:
             capture_output=True,
         )
         times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+    return statistics.median(times[1:] or times)
 
 
 def benchmark_start(argv: list[str] | None = None) -> list[dict[str, Any]]:

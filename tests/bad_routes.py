@@ -152,8 +152,9 @@ def reader(files: list[BadFile], out: Path, watch: Watch) -> None:
 
 
 def _predictor() -> Predictor:
-    """The shipped network after its first radiograph, for which a scan may have been compiled."""
+    """The shipped network on small images, after its first radiograph, for which a scan may have been compiled."""
     built = Predictor.from_pretrained("jointwrist_tiny", "cpu", localise=False)
+    built.image_size, built.detail_size = 64, 96
     built(bad_files.RADIOGRAPH)
     return built
 

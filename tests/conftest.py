@@ -110,6 +110,14 @@ def masked(dataset):
     return [(case, unpack_masks(load_sample(case, right_hand=False).bones)) for case in cases]
 
 
+@pytest.fixture
+def no_report(monkeypatch):
+    """Let the benchmark train its jobs alone: its tables and pictures take longer than small jobs."""
+    from benchmarks import run_all
+
+    monkeypatch.setattr(run_all, "finish", lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def processes():
     """Children of a process that has everything imported and has never computed: a start costs no import."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -17,6 +19,7 @@ from jointwrist import cli
 from jointwrist.config import build
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine import distributed, trainer
+from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.session import open_accelerator
@@ -33,7 +36,7 @@ def start(processes: BaseContext, count: int, function: Callable[..., None], *ar
     for process in ranks:
         process.start()
     for process in ranks:
-        process.join(120)
+        process.join(280)
     for process in ranks:
         process.kill()
     return [process.exitcode for process in ranks]
@@ -88,9 +91,23 @@ def few_steps(count: int, root: Path, out: Path, runs: dict[str, dict], steps: i
             torch.save({**made.unwrapped.state_dict(), **sums}, out / f"{name}.pt")
 
 
+def evaluate_and_train(root: Path, folder: Path, values: dict[str, Any]) -> None:
+    """Evaluate an untrained network, then train it; the main process writes what was found."""
+    accelerator, config = open_accelerator(), build(RunConfig, values)
+    data = load_run_data(config, RamW600.open(root))
+    task = build_task(config, data.prior)
+    made = trainer.Trainer(accelerator, config, data, task, folder)
+    losses, rows = evaluate_model(accelerator, made.eval_model, data.test, task, losses=True)
+    made.fit()
+    if accelerator.is_main_process:
+        result = {"processes": accelerator.num_processes, "losses": losses, "rows": rows}
+        (folder / "result.json").write_text(json.dumps(result))
+
+
 def benchmark(arguments: list[str], fault: str = "") -> None:
-    """Run the benchmark; in the second process something happens in the second step of the joint network."""
+    """Run the benchmark, without a report; in the second process something happens in a step of the joint network."""
     distributed.WAIT = timedelta(seconds=6)
+    run_all.finish = lambda *_: None
     original, seen = trainer.Trainer._step, []
 
     def step(self: trainer.Trainer, batch: dict, number: int) -> None:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +20,7 @@ from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import BEST, LAST, STATE, Trainer
 from jointwrist.errors import DataError, TrainingError
 from jointwrist.weights.checkpoint import load_weights
+from tests import ranks
 
 ROOT = Path(__file__).parent.parent
 JOINT = {
@@ -146,43 +144,12 @@ def test_learning_rate_warms_up_and_falls_to_the_floor(dataset, tmp_path):
     assert max(rates) == pytest.approx(1e-3) and rates[-1] == pytest.approx(1e-5)
 
 
-TWO_PROCESSES = """
-import json, sys
-from pathlib import Path
-from accelerate import Accelerator
-from jointwrist.config import build
-from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.tasks import build_task
-from jointwrist.engine.trainer import Trainer
-root, folder, values = sys.argv[1:]
-config = build(RunConfig, json.loads(values))
-accelerator = Accelerator(cpu=True)
-data = load_run_data(config, RamW600.open(Path(root)))
-task = build_task(config, data.prior)
-trainer = Trainer(accelerator, config, data, task, Path(folder))
-losses, rows = evaluate_model(accelerator, trainer.eval_model, data.test, task, losses=True)
-trainer.fit()
-if accelerator.is_main_process:
-    result = {"processes": accelerator.num_processes, "losses": losses, "rows": rows}
-    (Path(folder) / "result.json").write_text(json.dumps(result))
-"""
-
-
-def test_two_processes_agree_with_one(phantom_root, tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(TWO_PROCESSES)
-    values = json.dumps({**JOINT, "optim": {"epochs": 1, "batch_size": 4}})
+def test_two_processes_agree_with_one(processes, phantom_root, tmp_path):
+    values = {**JOINT, "optim": {"epochs": 1, "batch_size": 4}}
     results = []
-    for processes in (1, 2):
-        folder = tmp_path / str(processes)
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        arguments = [str(script), str(phantom_root), str(folder), values]
-        done = subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=280)
-        assert done.returncode == 0, done.stderr[-3000:]
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        assert ranks.start(processes, count, ranks.evaluate_and_train, phantom_root, folder, values) == [0] * count
         results.append(json.loads((folder / "result.json").read_text()))
     one, two = results
     assert (one["processes"], two["processes"]) == (1, 2)

@@ -171,6 +171,7 @@ def test_several_processes_share_the_radiographs(weights, phantom_root, processe
         np.testing.assert_allclose(one[figures], two[figures], atol=1e-4)
 
 
+@pytest.mark.usefixtures("no_report")
 def test_the_benchmark_measures_finished_jobs_on_their_radiographs(phantom_root, tmp_path, capsys):
     command = ["--data", str(phantom_root), "--results", str(tmp_path), "--protocol", "smoke", "--models", "segresnet"]
     command += ["--set", "image_size=32", "optim.epochs=1"]

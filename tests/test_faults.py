@@ -28,7 +28,11 @@ from jointwrist.errors import StorageError
 from jointwrist.files import atomic, check_writable, write_text
 from jointwrist.weights.checkpoint import load_state, save_state, save_weights
 
-pytestmark = [pytest.mark.trust, pytest.mark.skipif(sys.platform == "win32", reason="limits and signals of Unix")]
+pytestmark = [
+    pytest.mark.trust,
+    pytest.mark.skipif(sys.platform == "win32", reason="limits and signals of Unix"),
+    pytest.mark.usefixtures("no_report"),
+]
 PROTOCOL = {
     "name": "fault",
     "summary": "two small models, images read anew in every epoch",

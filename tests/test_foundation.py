@@ -236,6 +236,7 @@ def test_the_benchmark_tests_them_without_training_and_names_their_prompts(folde
     assert not list(results.glob("jobs/*/*.safetensors"))
 
 
+@pytest.mark.usefixtures("no_report")
 def test_without_weights_the_benchmark_has_an_error_row_and_goes_on(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     code, _, records = run_benchmark(tmp_path, "--models", "sam_point", "unet")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +12,23 @@ from jointwrist.engine.session import open_accelerator
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.weights.checkpoint import load_weights
 from jointwrist.weights.hub import find_weights
+from tests import ranks
 
 pytestmark = pytest.mark.trust
 
-ROOT = Path(__file__).parent.parent
 #: Three steps of all that draws at random: augmentation, order, reading processes, guidance by true masks.
 STEPS = ("image_size=32", "detail_size=64", "options.roi_crop=32", "workers=1", "optim.epochs=1", "optim.batch_size=8")
 
 
-def train(data: Path, out: Path) -> dict[str, bytes]:
+def train(processes, data: Path, out: Path) -> dict[str, bytes]:
     """Weight files of a run in a process of its own."""
-    command = [sys.executable, "-m", "jointwrist", "train", "jointwrist_tiny", "--data", str(data), "-o", str(out)]
-    command += ["--deterministic", "--set", *STEPS]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
+    command = ["train", "jointwrist_tiny", "--data", str(data), "-o", str(out), "--deterministic", "--set", *STEPS]
+    assert ranks.start(processes, 1, ranks.command, command) == [0]
     return {path.name: path.read_bytes() for path in out.glob("*.safetensors")}
 
 
-@pytest.mark.timeout(600)
-def test_the_same_seed_gives_the_same_bytes(phantom_root, tmp_path):
-    first, again = (train(phantom_root, tmp_path / name) for name in ("first", "again"))
+def test_the_same_seed_gives_the_same_bytes(processes, phantom_root, tmp_path):
+    first, again = (train(processes, phantom_root, tmp_path / name) for name in ("first", "again"))
     assert set(first) == {"best.safetensors", "last.safetensors"}
     assert first == again
 

@@ -103,6 +103,7 @@ def protocol(tmp_path, *models):
     return ["--protocol", str(path), "--results", str(tmp_path / "results")]
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_job_without_memory_says_what_fits_and_the_others_go_on(hungry, phantom_root, tmp_path):
     arguments = [*protocol(tmp_path, hungry, "unet"), "--data", str(phantom_root)]
     assert run_all.main(arguments) == 1
