@@ -8,13 +8,27 @@ import sys
 from collections.abc import Sequence
 
 from jointwrist import __version__
-from jointwrist.commands import compare, data, evaluate, export, info, models, node, predict, report, train, view
+from jointwrist.commands import (
+    adapt,
+    compare,
+    data,
+    detectability,
+    evaluate,
+    export,
+    info,
+    models,
+    node,
+    predict,
+    report,
+    train,
+    view,
+)
 from jointwrist.commands.shared import UsageError, complain
 from jointwrist.errors import DataError, MissingExtraError, TrainingError
 from jointwrist.openmp import share_cores
 
 #: In the order in which `jointwrist --help` names them.
-COMMANDS = (predict, train, evaluate, compare, report, view, node, export, data, models, info)
+COMMANDS = (predict, train, adapt, evaluate, detectability, compare, report, view, node, export, data, models, info)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

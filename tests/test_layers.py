@@ -29,6 +29,7 @@ ROWS = (
     ("inference",),
     ("outputs",),
     ("benchmark",),
+    ("studies",),
     ("node", "viewer", "selftest", "bundle"),
     ("commands",),
     ("cli",),

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jointwrist.text import printable
@@ -114,6 +115,37 @@ def load_predictor(arguments: argparse.Namespace) -> Predictor:
     return Predictor.from_pretrained(
         arguments.weights, arguments.device, localise=arguments.field == "auto", rotation=arguments.rotation
     )
+
+
+def prepared_films(
+    films: Path, place: Path, weights: str | Path, side: str | None = None, exclude: Path | None = None, **options: Any
+) -> list[Path]:
+    """Find the bones on the radiographs of a folder, and return the prepared films.
+
+    Args:
+        films: Folder of radiographs without labels.
+        place: Folder of prepared films.
+        weights: Weights that find the bones.
+        side: Hand on the radiographs.
+        exclude: Folder within that is not searched.
+        **options: Options of `Predictor.from_pretrained`.
+
+    Raises:
+        DataError: There are no films, or none of them shows a wrist.
+    """
+    from jointwrist.data.find_radiographs import find_radiographs
+    from jointwrist.errors import DataError
+    from jointwrist.inference.predictor import Predictor
+    from jointwrist.inference.prepare_films import prepare_films
+    from jointwrist.weights.hub import find_weights
+
+    found = list(find_radiographs([films], exclude))
+    predictor = Predictor.from_pretrained(weights, **options)
+    file = find_weights(weights)
+    prepared = prepare_films(found, place, predictor, file, side, complain, progress=is_main_process())
+    if not prepared:
+        raise DataError(f"{films}: shows no wrist with all of its carpal bones")
+    return prepared
 
 
 def add_side(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jointwrist.commands.shared import complain, is_main_process, known_model, print_log
+from jointwrist.commands.shared import is_main_process, known_model, prepared_films, print_log
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -59,8 +59,10 @@ def train(arguments: argparse.Namespace) -> int:
     files = [current_keys(read_yaml(path), str(path)) for path in arguments.config]
     values = merge_trees(*files, current_keys(parse_overrides(arguments.set), "--set"))
     if arguments.radiographs:
-        place = prepared_radiographs(arguments.radiographs, arguments.out, values.get("start") or "jointwrist_tiny")
-        values = merge_trees(values, {"radiographs": {"folder": str(place)}})
+        place = arguments.out.with_name(f"{arguments.out.name}-radiographs")
+        bones = values.get("start") or "jointwrist_tiny"
+        films = prepared_films(arguments.radiographs, place, bones, exclude=arguments.out)
+        values = merge_trees(values, {"radiographs": {"folder": str(films[0].parent)}})
     trained = train_model(
         model,
         arguments.data,
@@ -75,28 +77,3 @@ def train(arguments: argparse.Namespace) -> int:
         print(f"model card: {arguments.out / CARD}")
         print(f"best weights: {trained.weights}")
     return 0
-
-
-def prepared_radiographs(films: Path, out: Path, weights: str) -> Path:
-    """Find the bones on films, and return the folder of the prepared films.
-
-    Raises:
-        DataError: There are no films, or none of them shows a wrist.
-    """
-    from jointwrist.data.find_radiographs import find_radiographs
-    from jointwrist.errors import DataError
-    from jointwrist.inference.predictor import Predictor
-    from jointwrist.inference.prepare_films import prepare_films
-    from jointwrist.weights.hub import find_weights
-
-    found = prepare_films(
-        list(find_radiographs([films], out)),
-        out.with_name(f"{out.name}-radiographs"),
-        Predictor.from_pretrained(weights),
-        find_weights(weights),
-        refused=complain,
-        progress=is_main_process(),
-    )
-    if not found:
-        raise DataError(f"{films}: shows no wrist with all of its carpal bones")
-    return found[0].parent

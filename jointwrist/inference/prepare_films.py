@@ -55,7 +55,7 @@ def prepare_films(
     Returns:
         Prepared wrists in the order of the films; a film of both hands has two, a refused one none.
     """
-    place = folder / f"bones-{_digest(weights.read_bytes())}"
+    place = folder / f"bones-{weights_key(weights)}"
     found: list[Path] = []
     for film in tqdm(films, desc="find bones", disable=not progress, mininterval=1.0):
         try:
@@ -67,12 +67,17 @@ def prepare_films(
     return list(dict.fromkeys(found))
 
 
+def weights_key(weights: Path) -> str:
+    """Return a key of the content of a weight file."""
+    return _digest(weights.read_bytes())
+
+
 def _prepare(path: Path, place: Path, predictor: Predictor, side: str | None) -> list[Path]:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
-    key = _digest(content + f"{side} {_FORM}".encode())
+    key = _digest(content + f"{side} {predictor.localise} {predictor.rotation} {_FORM}".encode())
     record = place / f"{key}.json"
     if record.is_file():
         entry = json.loads(record.read_text(encoding="utf-8"))

@@ -155,6 +155,17 @@ def _facts(spec: ModelSpec, info: Mapping[str, Any]) -> list[tuple[str, str]]:
     if info.get("detail_size", info.get("image_size")) != info.get("image_size"):
         facts.append(("Input of the joint crops", f"{info['detail_size']} px"))
     facts += [(f"Threshold: {name}", f"{value:.4g}") for name, value in sorted(info.get("thresholds", {}).items())]
+    calls = _mapping(info, "calls")
+    figures = [calls.get(name) for name in ("false_calls", "films", "phantoms", "wrists_called")]
+    if all(map(_number, figures)):
+        share, films, phantoms, wrists = figures
+        facts.append(
+            (
+                "Calls",
+                f"at most {share:.0%} of the joints of {films} radiographs as they are and of {phantoms} phantoms"
+                f" without erosions are called eroded; {wrists:.0%} of these wrists have a call",
+            )
+        )
     if "epochs" in info:
         facts.append(("Epochs", str(info["epochs"])))
     config = _mapping(info, "config")

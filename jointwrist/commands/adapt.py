@@ -1,0 +1,85 @@
+"""`jointwrist adapt`: weights for a user's own films, without labels."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from jointwrist.commands.shared import add_side, complain, prepared_films, print_log
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "adapt",
+        help="adapt weights to your films, without labels",
+        description="Train the erosion head of weights further on your own radiographs without labels, into which"
+        " erosions are inserted, and measure before and after on films that the training did not use. Bounded in time;"
+        " an interrupted run continues when the same command is given again. Nothing leaves the machine.",
+    )
+    parser.add_argument("films", type=Path, metavar="FOLDER", help="radiographs of at least two patients")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the new weights")
+    parser.add_argument(
+        "-w",
+        "--weights",
+        default="jointwrist_tiny",
+        help="weights of a joint network (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--bones", metavar="WEIGHTS", help="weights that find the bones (default: those that it starts from)"
+    )
+    parser.add_argument(
+        "--radii",
+        type=float,
+        nargs="+",
+        default=[1.0, 2.0],
+        metavar="MM",
+        help="radii in mm of the erosions that are measured (default: 1 2)",
+    )
+    add_side(parser)
+    parser.add_argument(
+        "--minutes", type=float, default=30.0, metavar="N", help="time for training and measuring (default: 30)"
+    )
+    parser.add_argument(
+        "--held-out", type=float, default=0.3, metavar="SHARE", help="share of patients to measure on (default: 0.3)"
+    )
+    parser.add_argument(
+        "--false-calls",
+        type=float,
+        default=0.1,
+        metavar="SHARE",
+        help="share of the joints as they are that may be called eroded; the new threshold is chosen for it"
+        " (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of division and training (default: %(default)s)")
+    parser.set_defaults(run=adapt_weights)
+
+
+def adapt_weights(arguments: argparse.Namespace) -> int:
+    """Adapt weights, and print the figures before and after."""
+    import pandas as pd
+
+    from jointwrist.commands.detectability import figure_lines
+    from jointwrist.files import write_frame
+    from jointwrist.studies.adapt import AdaptPlan, adapt
+    from jointwrist.studies.detectability_page import summary
+    from jointwrist.studies.insertion_study import StudyPlan
+    from jointwrist.weights.hub import find_weights
+
+    radii = tuple(sorted(set(arguments.radii)))
+    study = StudyPlan(radii, control_mm=radii[-1])
+    plan = AdaptPlan(arguments.minutes, arguments.held_out, arguments.false_calls, study, arguments.seed)
+    start = find_weights(arguments.weights)
+    place = arguments.out.with_name(f"{arguments.out.name}-radiographs")
+    print_log()
+    films = prepared_films(arguments.films, place, arguments.bones or start, arguments.side, arguments.out)
+    done = adapt(films, start, arguments.out, place, plan, progress=True)
+    for title, found in (("before", done.before), ("after", done.after)):
+        print(f"{title}: {summary(found)}\n{figure_lines(found.table)}")
+    tables = [found.table.assign(weights=title) for title, found in (("before", done.before), ("after", done.after))]
+    write_frame(arguments.out / "adaptation.csv", pd.concat(tables, ignore_index=True))
+    print(f"trained on {done.used} films in {done.steps} steps. {done.calls}")
+    if done.after.untouched > done.before.untouched + 0.05:
+        complain("warning: joints as they are have a higher probability than before; look at the examples of a study")
+    print(f"weights: {done.weights}; figures: {arguments.out / 'adaptation.csv'}; films: {place}, for you alone")
+    return 0

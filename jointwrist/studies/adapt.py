@@ -1,0 +1,220 @@
+"""Adapts weights to a user's own films without labels: a bounded training, measured on films that it did not use."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import default_collate
+
+from jointwrist.config import ConfigError, build, merge_trees
+from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.engine.build import build_model
+from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.renamed_keys import current_keys
+from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.tasks import build_task
+from jointwrist.engine.train import train
+from jointwrist.errors import DataError
+from jointwrist.files import write_text
+from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.prepare_films import weights_key
+from jointwrist.insertion.prepared_film import PreparedFilm
+from jointwrist.phantom import PhantomConfig
+from jointwrist.phantom.phantom_dataset import write_phantom
+from jointwrist.registry import model_spec
+from jointwrist.studies.calls import Calls, choose_calls, film_probabilities, write_calls
+from jointwrist.studies.detectability import Detectability, detectability
+from jointwrist.studies.insertion_study import StudyPlan, run_study
+from jointwrist.weights.checkpoint import read_info
+
+#: Phantoms and pairs of films in a batch.
+_PHANTOMS, _PAIRS = 1, 2
+#: Share of the minutes that training may take; the rest is for the two studies.
+_TRAINING = 0.7
+#: Smallest and largest number of steps, and epochs that they are divided into.
+_STEPS, _EPOCHS = (4, 1500), 4
+#: The validation split that a training needs; nothing is chosen by it.
+_VALIDATION, _VALIDATION_PX = 9, 96
+
+
+@dataclass(frozen=True)
+class AdaptPlan:
+    """How weights are adapted.
+
+    Attributes:
+        minutes: Time for training and both studies on this machine; the bones are found before.
+        held_out: Share of the patients whose films are for measuring alone.
+        false_calls: Rate of false calls for which the threshold is chosen, and at which sensitivity is measured.
+        study: Erosions of the measurement.
+        seed: Seed of the division and of the training.
+    """
+
+    minutes: float = 30.0
+    held_out: float = 0.3
+    false_calls: float = 0.1
+    study: StudyPlan = field(default_factory=lambda: StudyPlan(radii=(1.0, 2.0)))
+    seed: int = 0
+
+    def __post_init__(self):
+        """Check the plan.
+
+        Raises:
+            ConfigError: A value is out of range.
+        """
+        if not 0 < self.minutes <= 24 * 60:
+            raise ConfigError(f"minutes {self.minutes:g}: give more than 0 and at most 1440")
+        if not 0 < self.held_out < 1:
+            raise ConfigError(f"held_out {self.held_out:g}: give a share between 0 and 1, such as 0.3")
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What an adaptation brought.
+
+    Attributes:
+        weights: The new weight file.
+        before: Figures of the weights that it started from, on the films that were held out.
+        after: Figures of the new weights on the same films and erosions.
+        calls: The threshold of the new weights, chosen on the films that were used.
+        used: Number of films that were trained on.
+        steps: Steps of the training.
+    """
+
+    weights: Path
+    before: Detectability
+    after: Detectability
+    calls: Calls
+    used: int
+    steps: int
+
+
+def adapt(
+    films: Sequence[Path], start: Path, out: Path, place: Path, plan: AdaptPlan, progress: bool = False
+) -> Adaptation:
+    """Train the erosion head further on pairs of films with and without inserted erosions.
+
+    A phantom beside every two pairs keeps what was learned of phantoms. An interrupted call continues where the last
+    state was saved.
+
+    Args:
+        films: Prepared films.
+        start: Weights of a joint network.
+        out: Folder of the new weights.
+        place: Folder for films and studies, outside of that of the weights.
+        plan: How.
+        progress: Show progress bars.
+
+    Raises:
+        DataError: The films are of one patient only, or the weights are not those of a joint network.
+    """
+    info = read_info(start)
+    if info is None or model_spec(info["model"]).task != "joint":
+        raise DataError(f"{start}: only weights of a joint network can be adapted")
+    used, held = divide(films, plan.held_out, plan.seed)
+    before = _measure(start, held, place, plan, progress)
+    phantoms = write_phantom(
+        place / "phantoms", _VALIDATION, _VALIDATION_PX, config=PhantomConfig(size=_VALIDATION_PX), workers=1
+    )
+    values = _values(info, start, _linked(used, place / "used"), plan)
+    steps = _steps(values, info["model"], phantoms, place / "steps.json", plan)
+    wrists = -(-steps * _PHANTOMS // _EPOCHS)
+    trained = train(
+        info["model"], phantoms, out, merge_trees(values, {"stream": {"wrists": wrists}}), progress=progress
+    )
+    predictor = Predictor.from_pretrained(trained.weights)
+    calls = choose_calls(film_probabilities(used, predictor), [], plan.false_calls)
+    write_calls(trained.weights, calls, trained.weights)
+    after = _measure(trained.weights, held, place, plan, progress)
+    return Adaptation(trained.weights, before, after, calls, len(used), steps)
+
+
+def divide(films: Sequence[Path], share: float, seed: int) -> tuple[list[Path], list[Path]]:
+    """Divide prepared films by patient into those that are used and those that are held out.
+
+    Raises:
+        DataError: They are of one patient only.
+    """
+    patients = {path: PreparedFilm.read(path).patient for path in films}
+    order = sorted(set(patients.values()), key=lambda patient: hashlib.sha256(f"{seed} {patient}".encode()).digest())
+    if len(order) < 2:
+        raise DataError("the films are of one patient; at least two are needed, one of whom is held out for measuring")
+    held = set(order[: min(max(round(share * len(order)), 1), len(order) - 1)])
+    return [p for p in films if patients[p] not in held], [p for p in films if patients[p] in held]
+
+
+def _measure(weights: Path, held: Sequence[Path], place: Path, plan: AdaptPlan, progress: bool) -> Detectability:
+    predictor = Predictor.from_pretrained(weights)
+    rows = run_study(held, predictor, plan.study, place / f"study-{weights_key(weights)}", progress=progress)
+    return detectability(rows, plan.false_calls)
+
+
+def _linked(films: Sequence[Path], folder: Path) -> Path:
+    """Return a folder with exactly these films, and no copies where the file system allows it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for film in films:
+        try:
+            os.link(film, folder / film.name)
+        except OSError:
+            shutil.copyfile(film, folder / film.name)
+    return folder
+
+
+def _values(info: Mapping[str, Any], start: Path, films: Path, plan: AdaptPlan) -> dict[str, Any]:
+    """Return the configuration: that of the weights, on real bone, with small steps for the erosion head alone."""
+    known = current_keys(info.get("config", {}))
+    stored = {key: value for key, value in known.items() if key not in ("model", "task", "joint")}
+    batch = _PHANTOMS + 2 * _PAIRS
+    changed = {
+        "protocol": "adapt",
+        "seed": plan.seed,
+        "start": str(start.resolve()),
+        "options": info["options"],
+        "image_size": info["image_size"],
+        "detail_size": info.get("detail_size", 0),
+        "workers": 1,
+        "cache": False,
+        "joint": {"trained": "erosion", "segmentation_warmup": 0.0, "teacher_forcing": 0.0},
+        # the calibration of the start stays, and the threshold is chosen on real bone
+        "erosion": {"threshold": "argmax", "pixel_truth": True},
+        "optim": {
+            "epochs": _EPOCHS, "batch_size": batch, "lr": 4e-4, "warmup": 0.1, "schedule": "step", "ema": 0.98,
+            "clip_norm": 5.0, "patience": 0, "select": "last", "accumulate": 1, "save_minutes": 2.0,
+        },
+        "radiographs": {"folder": str(films.resolve()), "share": 2 * _PAIRS / batch},
+    }  # fmt: skip
+    return merge_trees(stored, changed)
+
+
+def _steps(values: dict[str, Any], model: str, phantoms: Path, record: Path, plan: AdaptPlan) -> int:
+    """Return how many steps the minutes allow, by the time of one; the number is kept for an interrupted run."""
+    asked = json.loads(json.dumps(asdict(plan)))
+    if record.is_file():
+        kept = json.loads(record.read_text(encoding="utf-8"))
+        if kept["plan"] == asked:
+            return int(kept["steps"])
+    config = build(RunConfig, {**values, "model": model, "task": "joint", "workers": 0, "stream": {
+        **values.get("stream", {}), "wrists": 2 * _PHANTOMS}})  # fmt: skip
+    data = load_run_data(config, RamW600.open(phantoms, splits=("train", "val")), ("train", "val"))
+    task, network = build_task(replace(config, start=""), data.prior), build_model(config).train()
+    seconds = []
+    for batch in data.batches:
+        begun = time.monotonic()
+        prepared = task.prepare(default_collate([data.train[index] for index in batch]), training=True)
+        task.losses(network, prepared, StepContext(0.5))["loss"].backward()
+        seconds.append(time.monotonic() - begun)
+    torch.manual_seed(plan.seed)
+    # the first step also compiles kernels
+    steps = int(min(max(_TRAINING * 60 * plan.minutes / min(seconds), _STEPS[0]), _STEPS[1]))
+    write_text(record, json.dumps({"plan": asked, "steps": steps}))
+    return steps

@@ -1,0 +1,108 @@
+"""The threshold of an erosion call, chosen for a stated rate of false calls on real bone and on phantoms."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from jointwrist.data.radiograph import Radiograph
+from jointwrist.data.sample import as_right_hand
+from jointwrist.errors import DataError
+from jointwrist.files import atomic
+from jointwrist.inference.placement import Placement
+from jointwrist.inference.predictor import Predictor
+from jointwrist.insertion.prepared_film import PreparedFilm
+from jointwrist.phantom import PhantomConfig, make_wrist
+from jointwrist.studies.detectability import call_threshold
+from jointwrist.weights.checkpoint import read_info, write_info
+
+#: Seed of the phantoms without erosions.
+_SEED = 20261129
+
+
+@dataclass(frozen=True)
+class Calls:
+    """A threshold and what it rests on.
+
+    Attributes:
+        threshold: Probability from which a joint counts as eroded.
+        false_calls: Share of the joints without inserted or drawn erosions that may be called.
+        films: Films as they are on which it was chosen; erosions that they show are counted as false calls, which
+            makes the threshold higher.
+        phantoms: Phantoms without erosions on which it was chosen.
+        wrists_called: Share of these films and phantoms with at least one joint called.
+    """
+
+    threshold: float
+    false_calls: float
+    films: int
+    phantoms: int
+    wrists_called: float
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        return (
+            f"A joint is called eroded from {self.threshold:.3f}: at most {self.false_calls:.0%} of the joints of"
+            f" {self.films} films as they are and of {self.phantoms} phantoms without erosions are, and"
+            f" {self.wrists_called:.0%} of these wrists have one."
+        )
+
+
+def choose_calls(films: Sequence[np.ndarray], phantoms: Sequence[np.ndarray], false_calls: float) -> Calls:
+    """Choose the least threshold that keeps the stated rate on films, and on phantoms.
+
+    Args:
+        films: (6,) probabilities of films as they are; nan where a joint was not found.
+        phantoms: (6,) probabilities of phantoms without erosions; empty where none were made.
+        false_calls: Largest share of joints that may be called.
+    """
+    kinds = [np.stack(part) for part in (films, phantoms) if len(part)]
+    threshold = max(call_threshold(part[np.isfinite(part)], false_calls) for part in kinds)
+    wrists = np.concatenate(kinds)
+    called = (np.nan_to_num(wrists, nan=-1.0) >= threshold).any(1).mean()
+    return Calls(float(threshold), false_calls, len(films), len(phantoms), float(called))
+
+
+def film_probabilities(films: Iterable[Path], predictor: Predictor) -> list[np.ndarray]:
+    """Return the (6,) probabilities of prepared films as they are."""
+    return [_probabilities(PreparedFilm.read(path).film.pixels, predictor) for path in films]
+
+
+def phantom_probabilities(count: int, predictor: Predictor) -> list[np.ndarray]:
+    """Return the (6,) probabilities of phantoms without erosions."""
+    config = PhantomConfig(size=predictor.detail_size, prevalence=0.0)
+    return [
+        _probabilities(as_right_hand(make_wrist(_SEED, index, config)).image[0], predictor) for index in range(count)
+    ]
+
+
+def _probabilities(pixels: np.ndarray, predictor: Predictor) -> np.ndarray:
+    return predictor.predict([Placement(Radiograph(pixels, side="R"))])[0].probabilities
+
+
+def write_calls(weights: Path, calls: Calls, out: Path) -> None:
+    """Write weights with the threshold, and what it rests on; their model card then says so.
+
+    Args:
+        weights: Weight file.
+        calls: The threshold.
+        out: File to write; may be `weights`.
+
+    Raises:
+        DataError: The weights cannot be read.
+    """
+    info = read_info(weights)
+    if info is None:
+        raise DataError(f"{weights}: only .safetensors files of jointwrist keep a threshold")
+    thresholds = {"mask": 0.5, **info.get("thresholds", {}), "erosion": calls.threshold}
+    described = {**info, "thresholds": thresholds, "calls": asdict(calls)}
+    if out == weights:
+        write_info(out, described)
+        return
+    with atomic(out) as temporary:
+        shutil.copyfile(weights, temporary)
+        write_info(temporary, described)
