@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jointwrist.anatomy import EROSION_LEVELS, OVERLAP_PAIRS
+from jointwrist.anatomy import WRIST, Anatomy
 
 
 def mean_over(values: Tensor, images: Tensor | None = None) -> Tensor:
@@ -49,18 +49,18 @@ def cross_entropy(logits: Tensor, target: Tensor, rarity: float = 1.0, images: T
     return mean_over(each, images)
 
 
-def overlap_dice_loss(logits: Tensor, target: Tensor, images: Tensor | None = None) -> Tensor:
-    """Dice loss of the 14 overlap regions, whose probabilities are products of the probabilities of two bones."""
-    first, second = _overlap_channels(logits.device)
+def overlap_dice_loss(logits: Tensor, target: Tensor, images: Tensor | None = None, anatomy: Anatomy = WRIST) -> Tensor:
+    """Dice loss of the overlap regions, whose probabilities are products of the probabilities of two bones."""
+    first, second = _overlap_channels(anatomy.overlaps, logits.device)
     probability = logits.float().sigmoid()
     found, wanted = (masks.index_select(1, first) * masks.index_select(1, second) for masks in (probability, target))
     return dice_loss(found, wanted, smooth=1.0, images=images)
 
 
 @cache
-def _overlap_channels(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Bone channels of the 14 pairs; cached, as a copy to the GPU would wait for it."""
-    first, second = torch.tensor(OVERLAP_PAIRS, device=device).unbind(1)
+def _overlap_channels(pairs: tuple[tuple[int, int], ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Bone channels of the pairs; cached, as a copy to the GPU would wait for it."""
+    first, second = torch.tensor(pairs, device=device).unbind(1)
     return first, second
 
 
@@ -120,9 +120,9 @@ def boundary_loss(logits: Tensor, target: Tensor, images: Tensor | None = None) 
     return -mean_over(logits.float().sigmoid() * distance, images)
 
 
-def score_levels(scores: Tensor) -> Tensor:
-    """Convert scores 0..5 to levels 0..3, the last of which means 3 to 5; -1 (not scored) is kept."""
-    return scores.clamp(max=EROSION_LEVELS - 1)
+def score_levels(scores: Tensor, levels: int = WRIST.erosion.levels) -> Tensor:
+    """Convert scores to levels, the last of which means all scores above it too; -1 (not scored) is kept."""
+    return scores.clamp(max=levels - 1)
 
 
 def level_log_odds(counts: Tensor, smooth: float = 1.0) -> Tensor:

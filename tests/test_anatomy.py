@@ -8,10 +8,17 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from jointwrist.anatomy import WRIST, list_anatomies, load_anatomy, parse_anatomy, to_values
 from jointwrist.config import ConfigError
+from jointwrist.data.mask_resize import resize_bits
+from jointwrist.data.sample import pack_masks, unpack_masks
+from jointwrist.losses import overlap_dice_loss
+from jointwrist.metrics.segmentation import case_metrics, overlap_metrics
+from jointwrist.metrics.segmentation_results import segmentation_results
+from jointwrist.ops.drawn_roi import drawn_regions
 
 SMALL = """
 name: toe
@@ -161,3 +168,56 @@ def test_a_fault_is_one_clear_line(tmp_path, change, message):
 def test_a_missing_file_names_those_of_the_package(tmp_path):
     with pytest.raises(ConfigError, match=re.escape("no such anatomy; name a YAML file, or one of the package: hand,")):
         load_anatomy(tmp_path / "none.yaml")
+
+
+def test_sizes_follow_the_anatomy():
+    """Metrics, losses and drawn regions of a hand, whose bones need a bit map of 32 bits."""
+    hand = load_anatomy("hand")
+    generator = np.random.default_rng(0)
+    masks = generator.random((29, 24, 24)) < 0.3
+    bits = pack_masks(masks)
+    assert bits.dtype == np.uint32 and np.array_equal(unpack_masks(bits, 29), masks)
+    same, of_bits = (
+        case_metrics(masks, masks[::-1], anatomy=hand),
+        case_metrics(bits, pack_masks(masks[::-1]), anatomy=hand),
+    )
+    assert same["dsc"].shape == (29,) and all(np.array_equal(same[key], of_bits[key], equal_nan=True) for key in same)
+    overlap = overlap_metrics(bits, bits, anatomy=hand)
+    assert np.all(overlap["dsc"] == 1) and overlap["dsc"].shape == (len(hand.overlaps),)
+    rows = segmentation_results(
+        case="0001_0001_R", patient="0001", side="R", scores=hand.unscored, predicted=bits, truth=bits, anatomy=hand
+    )
+    assert [row["region"] for row in rows] == [*hand.bone_names, *hand.overlap_names]
+    with pytest.raises(ValueError, match="must be a uint32 bit map"):
+        case_metrics(bits.astype(np.uint16), bits, anatomy=hand)
+    with pytest.raises(ValueError, match="a bit map of 29 bones holds no value as high as"):
+        case_metrics(bits | np.uint32(2**30), bits, anatomy=hand)
+    whole = np.zeros((29, 24, 24), bool)
+    whole[14, 4:12, 4:12] = whole[23, 12:20, 4:12] = True
+    assert drawn_regions(whole, joints=hand.joints).joint.shape == (22, 24, 24)
+
+
+def test_overlap_loss_is_over_the_pairs_of_the_anatomy():
+    toe = parse_anatomy(small(), "toe")
+    target = torch.zeros(1, 3, 8, 8)
+    target[:, 0, :5], target[:, 1, 3:], target[:, 2] = 1, 1, 1
+    logits = (target - 0.5) * 40
+    assert overlap_dice_loss(logits, target, anatomy=toe) < 1e-6
+    logits[:, 2] *= -1  # the third bone is in no pair
+    assert overlap_dice_loss(logits, target, anatomy=toe) < 1e-6
+    logits[:, 1] *= -1
+    assert overlap_dice_loss(logits, target, anatomy=toe) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("rule", "dtype"), [("coverage", torch.int32), ("coverage", torch.int64), ("nearest", torch.int32)]
+)
+def test_wide_bit_maps_are_resized_bone_by_bone(rule, dtype):
+    generator = torch.Generator().manual_seed(0)
+    masks = torch.rand(31 if dtype is torch.int32 else 63, 20, 20, generator=generator) < 0.5
+    bits = sum(mask.to(dtype) << bone for bone, mask in enumerate(masks))
+    resized = resize_bits(bits[None], 13, rule)
+    assert resized.dtype is dtype
+    for bone, mask in enumerate(masks):
+        alone = resize_bits(mask[None].to(torch.int16), 13, rule)
+        assert torch.equal((resized >> bone) & 1, alone.to(dtype)), bone

@@ -44,18 +44,19 @@ def resize_bits(bits: Tensor, size: int, rule: MaskRule = "coverage") -> Tensor:
         return bits.index_select(1, rows).index_select(2, columns)
     if bits.device.type == "cpu":
         filters = [_triangles(side, size) for side in bits.shape[-2:]]
-        resized = _covered(bits.to(torch.int32).contiguous().numpy(), *filters[0], *filters[1])
+        wide = bits.to(torch.int64 if bits.dtype is torch.int64 else torch.int32).contiguous().numpy()
+        resized = _covered(wide, *filters[0], *filters[1])
         return torch.from_numpy(resized).to(bits.dtype)
     return _covered_by_float(bits, size)
 
 
 @njit(cache=True, nogil=True)
 def _covered(bits, first_rows, row_weights, first_columns, column_weights):
-    """Resize (B, H, W) int32 bit maps by coverage, in integers, so that ties are ties on every machine."""
+    """Resize (B, H, W) int32 or int64 bit maps by coverage, in integers, so that ties are ties on every machine."""
     (height, width), (size, taps) = bits.shape[1:], row_weights.shape
     column_taps = column_weights.shape[1]
-    resized = np.empty((len(bits), size, size), np.int32)
-    some, every = np.empty(width, np.int32), np.empty(width, np.int32)
+    resized = np.empty((len(bits), size, size), bits.dtype)
+    some, every = np.empty(width, bits.dtype), np.empty(width, bits.dtype)
     for image in range(len(bits)):
         for y in range(size):
             top = first_rows[y]
@@ -84,7 +85,7 @@ def _covered(bits, first_rows, row_weights, first_columns, column_weights):
                                 balance += (2 * inside - 1) * row_weights[y, k] * column_weights[x, j]
                         even = (min(y, size - 1 - y) + min(x, size - 1 - x)) % 2 == 0
                         if balance > 0 or (balance == 0 and even):
-                            found |= 1 << bit
+                            found |= bits.dtype.type(1) << bit
                     bit += 1
                 resized[image, y, x] = found
     return resized

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from jointwrist.anatomy import NOT_SCORED, NUM_BONES, NUM_JOINTS
+from jointwrist.ops.bits import bits_dtype
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,21 @@ class WristSample:
 
 
 def pack_masks(masks: np.ndarray) -> np.ndarray:
-    """Pack (C, H, W) masks, C at most 16 and any dtype, into a (H, W) uint16 bit map; bit c is channel c."""
-    if masks.ndim != 3 or masks.shape[0] > 16:
-        raise ValueError(f"masks must be (C, H, W) with at most 16 channels, not {masks.shape}")
-    bits = np.zeros(masks.shape[1:], np.uint16)
+    """Pack (C, H, W) masks, C at most 63 and any dtype, into a (H, W) bit map, uint16 up to 16; bit c is channel c."""
+    if masks.ndim != 3 or masks.shape[0] > 63:
+        raise ValueError(f"masks must be (C, H, W) with at most 63 channels, not {masks.shape}")
+    dtype = bits_dtype(len(masks))
+    bits = np.zeros(masks.shape[1:], dtype)
     for channel, mask in enumerate(masks):
-        bits |= np.multiply(mask != 0, np.uint16(1 << channel), dtype=np.uint16)
+        bits |= np.multiply(mask != 0, dtype.type(1 << channel), dtype=dtype)
     return bits
 
 
 def unpack_masks(bits: np.ndarray, channels: int = NUM_BONES) -> np.ndarray:
     """Unpack a (..., H, W) bit map into (..., C, H, W) bool masks."""
-    planes = np.arange(channels, dtype=np.uint16)[:, None, None]
-    return ((bits[..., None, :, :].astype(np.uint16) >> planes) & 1).astype(bool)
+    dtype = bits_dtype(channels)
+    planes = np.arange(channels, dtype=dtype)[:, None, None]
+    return ((bits[..., None, :, :].astype(dtype) >> planes) & 1).astype(bool)
 
 
 def mirror(sample: WristSample) -> WristSample:

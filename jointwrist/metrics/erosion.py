@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from jointwrist.anatomy import JOINT_NAMES, SCORES
+from jointwrist.anatomy import WRIST
 from jointwrist.metrics.erosion_bootstrap import decisions, weighted_figures
 
 COLUMNS = ("ACC", "PRE", "SEN", "SPC", "F1", "BACC", "DOR", "AUROC", "AUPRC", "QWK")
@@ -19,18 +21,20 @@ def erosion_metrics(
     predicted: np.ndarray,
     joint: np.ndarray,
     score: np.ndarray | None = None,
-    levels: int = len(SCORES),
+    levels: int = len(WRIST.erosion.values),
+    joints: Sequence[str] = WRIST.joint_names,
 ) -> pd.DataFrame:
     """Compare erosion predictions with true scores.
 
     Args:
-        target: (N,) true scores 0..5; -1 (not scored) is left out.
+        target: (N,) true scores from 0; -1 (not scored) is left out.
         probability: (N,) probability of erosion.
         predicted: (N,) decision, 0 or 1.
         joint: (N,) index of the joint surface.
         score: (N,) predicted score or level, for the quadratic weighted kappa; None leaves it undefined.
         levels: Number of levels of `score`. The highest includes all scores above it, and true scores are
             clipped to it: 4 for the joint networks, whose level 3 means 3 to 5.
+        joints: Names of the joint surfaces in the order of their indices.
 
     Returns:
         One row for "pooled", "mean over joints" and each joint; columns `COLUMNS`, fractions. Where a cell of the 2 x 2
@@ -52,7 +56,7 @@ def erosion_metrics(
         kappa = np.nan if score is None else quadratic_kappa(np.minimum(target, levels - 1)[chosen], score[chosen])
         return {name: float(value[0]) for name, value in one.items()} | {"QWK": kappa}
 
-    rows = {name: figures(joint == index) for index, name in enumerate(JOINT_NAMES)}
+    rows = {name: figures(joint == index) for index, name in enumerate(joints)}
     frame = pd.DataFrame.from_dict(rows, orient="index", columns=list(COLUMNS))
     summary = pd.DataFrame(
         [figures(np.ones(len(target), bool)), frame.mean(skipna=True).to_dict()], index=["pooled", "mean over joints"]

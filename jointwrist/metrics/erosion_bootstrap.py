@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jointwrist.anatomy import JOINT_NAMES
+from jointwrist.anatomy import WRIST
 from jointwrist.metrics.statistics import RESAMPLES, resampling_weights
 
 FIGURES = ("ACC", "PRE", "SEN", "SPC", "F1", "BACC", "DOR", "AUROC", "AUPRC")
@@ -20,19 +20,21 @@ def resample_erosion(
     patients: Sequence | np.ndarray,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    joints: Sequence[str] = WRIST.joint_names,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Compute erosion metrics of bootstrap resamples of patients.
 
     The same patients and seed give the same resamples.
 
     Args:
-        target: (N,) true scores 0..5; -1 (not scored) is left out.
+        target: (N,) true scores from 0; -1 (not scored) is left out.
         probability: (N,) probability of erosion.
         predicted: (N,) decision, 0 or 1.
         joint: (N,) index of the joint surface.
         patients: (N,) patient of each row.
         resamples: Number of resamples, R.
         seed: Seed.
+        joints: Names of the joint surfaces in the order of their indices.
 
     Returns:
         (R,) values by group ("pooled", "mean over joints" and each joint) and name (`FIGURES`), as `erosion_metrics`
@@ -48,7 +50,7 @@ def resample_erosion(
     weights = resampling_weights(patients, resamples, seed)
     groups = {
         name: weighted_figures(eroded[chosen], probability[chosen], predicted[chosen], weights[:, chosen])
-        for name, chosen in ((name, joint == index) for index, name in enumerate(JOINT_NAMES))
+        for name, chosen in ((name, joint == index) for index, name in enumerate(joints))
     }
     mean = {figure: _mean_of_defined(np.stack([g[figure] for g in groups.values()])) for figure in FIGURES}
     return {"pooled": weighted_figures(eroded, probability, predicted, weights), "mean over joints": mean, **groups}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from jointwrist.anatomy import NUM_BONES
-
 #: Largest duality gap per bone, in Dice coefficient.
 _GAP = 1e-6
 _STEPS = 5000
@@ -26,7 +24,8 @@ def dice_bound(bits: np.ndarray) -> tuple[float, int]:
         Upper bound of the sum of the Dice coefficients of the bones present, and the number of these bones.
     """
     patterns, counts = np.unique(bits[bits != 0], return_counts=True)
-    member = ((patterns[:, None] >> np.arange(NUM_BONES)) & 1).astype(bool)
+    masks = int(patterns.max(initial=0)).bit_length()
+    member = ((patterns[:, None] >> np.arange(masks, dtype=bits.dtype)) & 1).astype(bool)
     total = counts @ member
     there = total > 0
     counts, member, total = counts.astype(float), member[:, there], total[there].astype(float)

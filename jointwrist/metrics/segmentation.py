@@ -1,4 +1,4 @@
-"""Segmentation metrics of one case: DSC, NSD, VOE, MSD and RAVD of each bone and of the 14 overlap regions."""
+"""Segmentation metrics of one case: DSC, NSD, VOE, MSD and RAVD of each bone and of the overlap regions."""
 
 from __future__ import annotations
 
@@ -6,21 +6,25 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from jointwrist.anatomy import NUM_BONES, OVERLAP_PAIRS
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.metrics.surface import compare_masks
+from jointwrist.ops.bits import bits_dtype
 
 METRICS = ("dsc", "nsd", "voe", "msd", "ravd")
 LABEL_MAP = "make masks of a label map first: labels == np.arange(1, 15)[:, None, None]"
 
 
-def case_metrics(pred: np.ndarray, truth: np.ndarray, tolerance_px: float = 2.0) -> dict[str, np.ndarray]:
+def case_metrics(
+    pred: np.ndarray, truth: np.ndarray, tolerance_px: float = 2.0, anatomy: Anatomy = WRIST
+) -> dict[str, np.ndarray]:
     """Compare the masks of one case channel by channel, with the definitions of MONAI 1.6.
 
     Args:
-        pred: (C, H, W) masks, bool or 0/1; or the packed (H, W) uint16 bit map of 14 bones
-            (`jointwrist.data.sample.pack_masks`).
+        pred: (C, H, W) masks, bool or 0/1; or the packed (H, W) bit map of all bones
+            (`jointwrist.data.sample.pack_masks`), uint16 up to 16 bones.
         truth: As `pred`.
         tolerance_px: Tolerance of the NSD.
+        anatomy: The bones of a bit map.
 
     Returns:
         (C,) float64 arrays: `dsc`; `nsd`, the share of the boundary pixels of both masks that lie within the tolerance
@@ -32,14 +36,16 @@ def case_metrics(pred: np.ndarray, truth: np.ndarray, tolerance_px: float = 2.0)
         ValueError: The shapes differ, the values are not 0 and 1, an (H, W) array is a label map rather than a bit map,
             or the tolerance is negative or not finite.
     """
-    pred, truth = _channels(pred, truth)
+    pred, truth = _channels(pred, truth, anatomy)
     return _metrics(zip(pred, truth, strict=True), tolerance_px)
 
 
-def overlap_metrics(pred: np.ndarray, truth: np.ndarray, tolerance_px: float = 2.0) -> dict[str, np.ndarray]:
-    """Compare the overlap regions (`OVERLAP_PAIRS`) of one case; arguments and results as for `case_metrics`."""
-    pred, truth = _channels(pred, truth)
-    return _metrics(((pred[a] & pred[b], truth[a] & truth[b]) for a, b in OVERLAP_PAIRS), tolerance_px)
+def overlap_metrics(
+    pred: np.ndarray, truth: np.ndarray, tolerance_px: float = 2.0, anatomy: Anatomy = WRIST
+) -> dict[str, np.ndarray]:
+    """Compare the overlap regions of an anatomy in one case; arguments and results as for `case_metrics`."""
+    pred, truth = _channels(pred, truth, anatomy)
+    return _metrics(((pred[a] & pred[b], truth[a] & truth[b]) for a, b in anatomy.overlaps), tolerance_px)
 
 
 def _metrics(masks: Iterable[tuple[np.ndarray, np.ndarray]], tolerance: float) -> dict[str, np.ndarray]:
@@ -49,40 +55,46 @@ def _metrics(masks: Iterable[tuple[np.ndarray, np.ndarray]], tolerance: float) -
     return dict(zip(METRICS, figures.T, strict=True))
 
 
-def _channels(pred: np.ndarray, truth: np.ndarray) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
+def _channels(
+    pred: np.ndarray, truth: np.ndarray, anatomy: Anatomy
+) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
     """Return one bool or uint8 array per channel, of prediction and truth."""
-    pred, truth = _masks(np.asarray(pred)), _masks(np.asarray(truth))
+    pred, truth = (_masks(np.asarray(array), len(anatomy.bones)) for array in (pred, truth))
     shapes = [(len(masks), *masks[0].shape) for masks in (pred, truth)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"prediction {shapes[0]} and truth {shapes[1]} differ in shape")
     return pred, truth
 
 
-def _masks(array: np.ndarray) -> Sequence[np.ndarray]:
+def _masks(array: np.ndarray, bones: int) -> Sequence[np.ndarray]:
     if array.ndim == 2:
-        _check_bit_map(array)
+        _check_bit_map(array, bones)
         # one channel at a time stays in the cache: five times as fast as `unpack_masks`
-        return [((array >> channel) & 1).astype(np.uint8) for channel in range(NUM_BONES)]
+        return [((array >> channel) & 1).astype(np.uint8) for channel in range(bones)]
     if array.ndim != 3:
-        raise ValueError(f"masks must be (C, H, W), or a uint16 (H, W) bit map, not {array.dtype} {array.shape}")
+        raise ValueError(
+            f"masks must be (C, H, W), or a {bits_dtype(bones)} (H, W) bit map, not {array.dtype} {array.shape}"
+        )
     masks = np.ascontiguousarray(array, bool)
     if array.dtype != bool and not np.array_equal(masks, array):
         raise ValueError("masks must be 0 or 1 everywhere; threshold probabilities and logits first")
     return masks
 
 
-def _check_bit_map(array: np.ndarray) -> None:
-    """Refuse an array that is not a bit map of 14 bones.
+def _check_bit_map(array: np.ndarray, bones: int) -> None:
+    """Refuse an array that is not a bit map of the bones.
 
     A label map of up to 14 bones holds the values 0 to 14. A bit map whose values are all below 15 holds only the first
     four bones, of which few combinations occur.
     """
-    if array.dtype != np.uint16:
-        raise ValueError(f"a (H, W) array must be a uint16 bit map, bit b for bone b, not {array.dtype}; {LABEL_MAP}")
-    present = np.flatnonzero(np.bincount(array.ravel()))
-    if len(present) and present[-1] >> NUM_BONES:
-        raise ValueError(f"a bit map of {NUM_BONES} bones holds no value as high as {present[-1]}")
-    if len(present) > 9 and present[-1] <= NUM_BONES:
+    dtype = bits_dtype(bones)
+    if array.dtype != dtype:
+        raise ValueError(f"a (H, W) array must be a {dtype} bit map, bit b for bone b, not {array.dtype}; {LABEL_MAP}")
+    # counting is several times as fast as sorting, but needs a count for every value up to the highest
+    present = np.flatnonzero(np.bincount(array.ravel())) if array.itemsize <= 2 else np.unique(array)
+    if len(present) and int(present[-1]) >> bones:
+        raise ValueError(f"a bit map of {bones} bones holds no value as high as {present[-1]}")
+    if len(present) > 9 and present[-1] <= bones:
         raise ValueError(f"a (H, W) array of {len(present)} values up to {present[-1]} is no bit map; {LABEL_MAP}")
 
 

@@ -1,4 +1,4 @@
-"""Segmentation results of one case: a row for each of the 14 bones and the 14 overlap regions."""
+"""Segmentation results of one case: a row for each bone and each overlap region."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from jointwrist.anatomy import BONE_NAMES, OVERLAP_PAIRS
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.metrics.segmentation import case_metrics, overlap_metrics
 
-OVERLAP_NAMES = tuple(f"{BONE_NAMES[a]}&{BONE_NAMES[b]}" for a, b in OVERLAP_PAIRS)
 #: Tolerance of `nsd_mm`: two pixels of the 0.15 mm at which most of RAM-W600 was digitised.
 TOLERANCE_MM = 0.3
 
@@ -25,6 +24,7 @@ def segmentation_results(
     truth: np.ndarray,
     tolerance_px: float = 2.0,
     spacing_mm: float | None = None,
+    anatomy: Anatomy = WRIST,
 ) -> list[dict[str, Any]]:
     """Compare the predicted masks of one case with the ground truth.
 
@@ -32,17 +32,18 @@ def segmentation_results(
         case: Identifier of the wrist.
         patient: Identifier of the patient.
         side: "L" or "R".
-        scores: (6,) erosion scores, `NOT_SCORED` where a joint has none.
-        predicted: (14, H, W) masks, bool or 0/1; or the packed (H, W) bit map.
+        scores: (J,) erosion scores, `NOT_SCORED` where a joint has none.
+        predicted: (C, H, W) masks, bool or 0/1; or the packed (H, W) bit map.
         truth: As `predicted`.
         tolerance_px: Tolerance of `nsd` in pixels of the masks.
         spacing_mm: Pixel spacing in mm; None leaves out the columns in mm.
+        anatomy: Bones and overlap pairs.
 
     Returns:
-        28 rows: `case`, `patient`, `side`, `eroded` (whether any joint is scored above 0; None without scores), `kind`
-        ("bone" or "overlap"), `region`, the metrics of `case_metrics`, and `diagonal_px`, the diagonal of the masks,
-        which can be used as the MSD of a missed region. With `spacing_mm` also that value, `nsd_mm`, the NSD at
-        `TOLERANCE_MM`, and `msd_mm`, the MSD in mm.
+        One row per bone and overlap pair: `case`, `patient`, `side`, `eroded` (whether any joint is scored above 0; None
+        without scores), `kind` ("bone" or "overlap"), `region`, the metrics of `case_metrics`, and `diagonal_px`, the
+        diagonal of the masks, which can be used as the MSD of a missed region. With `spacing_mm` also that value,
+        `nsd_mm`, the NSD at `TOLERANCE_MM`, and `msd_mm`, the MSD in mm.
 
     Raises:
         ValueError: The shapes differ, or the values are not 0 and 1.
@@ -55,10 +56,11 @@ def segmentation_results(
         grid["spacing_mm"] = spacing_mm
     common = {"case": case, "patient": patient, "side": side, "eroded": eroded}
     rows = []
-    for kind, names, compare in (("bone", BONE_NAMES, case_metrics), ("overlap", OVERLAP_NAMES, overlap_metrics)):
-        figures = compare(predicted, truth, tolerance_px)
+    kinds = (("bone", anatomy.bone_names, case_metrics), ("overlap", anatomy.overlap_names, overlap_metrics))
+    for kind, names, compare in kinds:
+        figures = compare(predicted, truth, tolerance_px, anatomy)
         if spacing_mm is not None:
-            figures["nsd_mm"] = compare(predicted, truth, TOLERANCE_MM / spacing_mm)["nsd"]
+            figures["nsd_mm"] = compare(predicted, truth, TOLERANCE_MM / spacing_mm, anatomy)["nsd"]
             figures["msd_mm"] = figures["msd"] * spacing_mm
         for index, name in enumerate(names):
             values = {key: float(figure[index]) for key, figure in figures.items()}

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jointwrist.anatomy import NUM_BONES
+from jointwrist.anatomy import WRIST
 from jointwrist.models.blocks import conv_block
 
 
@@ -26,14 +26,15 @@ class UpStep(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Decoder of five steps from stride 32 to full resolution, with 14 mask logits and 14 signed distances.
+    """Decoder of five steps from stride 32 to full resolution, with mask logits and signed distances of every bone.
 
     Args:
         encoder_channels: Channels of the features at strides 1, 2, 4, 8, 16, 32.
         widths: Channels after the steps to strides 16, 8, 4, 2, 1.
+        bones: Number of bones, C.
     """
 
-    def __init__(self, encoder_channels: tuple[int, ...], widths: tuple[int, ...]):
+    def __init__(self, encoder_channels: tuple[int, ...], widths: tuple[int, ...], bones: int = len(WRIST.bones)):
         super().__init__()
         self.widths = widths
         skips = encoder_channels[-2::-1]
@@ -41,8 +42,8 @@ class Decoder(nn.Module):
         # one convolution in each of the last two steps, whose feature maps are the largest
         depths = (2, 2, 2, 1, 1)
         self.steps = nn.ModuleList(UpStep(i, s, w, d) for i, s, w, d in zip(inputs, skips, widths, depths, strict=True))
-        self.mask_head = nn.Conv2d(widths[-1], NUM_BONES, 1)
-        self.distance_head = nn.Conv2d(widths[-1], NUM_BONES, 1)
+        self.mask_head = nn.Conv2d(widths[-1], bones, 1)
+        self.distance_head = nn.Conv2d(widths[-1], bones, 1)
         # a bone covers about 5 % of an image
         nn.init.constant_(self.mask_head.bias, -3.0)
 
@@ -53,7 +54,7 @@ class Decoder(nn.Module):
             features: (B, C_i, H/s_i, W/s_i) at strides 1, 2, 4, 8, 16, 32.
 
         Returns:
-            Mask logits (B, 14, H, W); logits of the clipped distance, tanh(d / 4 px), (B, 14, H, W); features at
+            Mask logits (B, C, H, W); logits of the clipped distance, tanh(d / 4 px), (B, C, H, W); features at
             stride 2 (B, widths[-2], H/2, W/2).
         """
         x = features[-1]

@@ -1,37 +1,41 @@
-"""Regions and boxes of the six joints from drawn bone masks: `jointwrist.ops.roi` for labels, in NumPy."""
+"""Regions and boxes of the joints from drawn bone masks: `jointwrist.ops.roi` for labels, in NumPy."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
-from jointwrist.anatomy import JOINTS, LONG_BONE_JOINTS
+from jointwrist.anatomy import WRIST, JointSurface
 
 
 class DrawnRegions(NamedTuple):
-    """Regions of the six joints, each (6, H, W) float32 in [0, 1]; see `jointwrist.ops.roi.JointRegions`."""
+    """Regions of the joints, each (J, H, W) float32 in [0, 1]; see `jointwrist.ops.roi.JointRegions`."""
 
     joint: np.ndarray
     outer_band: np.ndarray
 
 
-def drawn_regions(masks: np.ndarray, reach: float = 0.07) -> DrawnRegions:
+def drawn_regions(
+    masks: np.ndarray, reach: float = 0.07, joints: Sequence[JointSurface] = WRIST.joints
+) -> DrawnRegions:
     """Compute the regions of each joint as `jointwrist.ops.roi.joint_regions` does.
 
     Args:
-        masks: (14, H, W) bool.
+        masks: (C, H, W) bool.
         reach: Distance from the articulating bones up to which a long bone belongs to the joint, as a fraction of the
             image width.
+        joints: Joint surfaces of the anatomy, J.
     """
     radius = max(int(reach * masks.shape[-1]), 1)
     regions = []
-    for joint in JOINTS:
+    for joint in joints:
         bone = masks[joint.bone]
         outer = ndimage.maximum_filter(bone, 5) & ~bone
         near = np.ones(bone.shape)
-        if joint.index in LONG_BONE_JOINTS:
+        if joint.end:
             articulating = masks[list(joint.articulating_bones)].any(0)
             near = ndimage.maximum_filter(articulating, 2 * radius + 1).astype(float)
             near = ndimage.uniform_filter(near, 2 * (radius // 2) + 1, mode="constant")
@@ -43,12 +47,12 @@ def drawn_boxes(joints: np.ndarray, extent: float = 2.4, margin: float = 0.02) -
     """Compute square boxes around joint regions as `jointwrist.ops.roi.moment_boxes` does.
 
     Args:
-        joints: (6, H, W) joint regions of `drawn_regions`.
+        joints: (J, H, W) joint regions of `drawn_regions`.
         extent: Half side in standard deviations of the longer axis.
         margin: Added to the half side, as a fraction of the image width.
 
     Returns:
-        Boxes (6, 4) as x0, y0, x1, y1, pixel edges at integers; and (6,) bool, False where fewer than four pixels
+        Boxes (J, 4) as x0, y0, x1, y1, pixel edges at integers; and (J,) bool, False where fewer than four pixels
         exceed 0.5; those boxes are the whole image.
     """
     height, width = joints.shape[-2:]
