@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from jointwrist.anatomy import WRIST, list_anatomies, load_anatomy, parse_anatomy, to_values
+from jointwrist.cli import main
 from jointwrist.config import ConfigError
+from jointwrist.data.dataset.case import load_sample
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.sample import pack_masks, unpack_masks
+from jointwrist.errors import DataError
 from jointwrist.losses import overlap_dice_loss
 from jointwrist.metrics.segmentation import case_metrics, overlap_metrics
 from jointwrist.metrics.segmentation_results import segmentation_results
@@ -153,7 +158,7 @@ def broken(change) -> dict:
         (lambda v: v["scores"][0].update(highest=0), "scores.erosion.highest is 0; it must be at least 1"),
         (lambda v: v["scores"][0].update(highest="five"), "scores.erosion.highest needs int, not 'five'"),
         (lambda v: v["scores"][0].update(joints=["IP"]), "scores.erosion.joints names an unknown joint 'IP'"),
-        (lambda v: v.update(scores=[]), "scores: lists no score, though there are joints"),
+        (lambda v: v.update(scores=[]), "scores: lists no erosion score, by which"),
         (lambda v: v.pop("name"), "name is missing"),
     ],
 )
@@ -221,3 +226,62 @@ def test_wide_bit_maps_are_resized_bone_by_bone(rule, dtype):
     for bone, mask in enumerate(masks):
         alone = resize_bits(mask[None].to(torch.int16), 13, rule)
         assert torch.equal((resized >> bone) & 1, alone.to(dtype)), bone
+
+
+def drawn_toes(folder, number: int = 4):
+    """Write radiographs of toes as PNG, with a COCO file of their bones and a table of scores."""
+    folder.mkdir()
+    generator = np.random.default_rng(1)
+    images, annotations, rows = [], [], ["file,patient,study,side,split,spacing_mm,MTP"]
+    for index in range(number):
+        picture = (generator.random((96, 96)) * 60).astype(np.uint8)
+        boxes = ((30, 6, 36, 44), (30, 44, 36, 40), (50, 40, 12, 12))
+        for bone, (x, y, width, height) in enumerate(boxes):
+            picture[y : y + height, x : x + width] += np.uint8(60 + 10 * bone)
+            corners = [x, y, x + width, y, x + width, y + height, x, y + height]
+            entry = {"id": 3 * index + bone + 1, "image_id": index + 1, "category_id": bone + 1}
+            annotations.append(entry | {"segmentation": [corners], "bbox": [x, y, width, height], "iscrowd": 0})
+        Image.fromarray(picture).save(folder / f"toe{index}.png")
+        images.append({"id": index + 1, "file_name": f"toe{index}.png", "width": 96, "height": 96})
+        split = ("train", "train", "val", "test")[index % 4]
+        rows.append(f"toe{index}.png,P{index},1,{'LR'[index % 2]},{split},0.15,{index % 5}")
+    names = ("MT1", "phalanx", "Sesamoid")
+    content = {"images": images, "annotations": annotations}
+    content["categories"] = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
+    (folder / "toes.json").write_text(json.dumps(content))
+    (folder / "table.csv").write_text("\n".join(rows))
+
+
+@pytest.fixture(scope="module")
+def toes(tmp_path_factory):
+    """Folder with `toe.yaml`, and toes imported by it into `data`."""
+    folder = tmp_path_factory.mktemp("toes")
+    (folder / "toe.yaml").write_text(SMALL)
+    drawn_toes(folder / "drawn")
+    arguments = ["coco", str(folder / "drawn" / "toes.json"), str(folder / "data")]
+    arguments += ["--table", str(folder / "drawn" / "table.csv"), "--anatomy", str(folder / "toe.yaml")]
+    assert main(["data", "import", *arguments]) == 0
+    return folder
+
+
+def test_a_dataset_carries_its_anatomy(toes, tmp_path, capsys):
+    toe = load_anatomy(toes / "toe.yaml")
+    dataset = RamW600.open(toes / "data")
+    assert dataset.anatomy == toe and [case.scores for case in dataset.cases] == [(0,), (1,), (2,), (3,)]
+    sample = load_sample(dataset.cases[0])
+    assert unpack_masks(sample.bones, 3).sum((1, 2)).tolist() == [36 * 44, 36 * 40, 12 * 12]
+    assert dataset.cases[0].crops.keys() == {0} and dataset.cases[0].boxes.shape == (1, 4)
+    assert main(["data", "check", str(toes / "data")]) == 0
+    assert main(["data", "export", "labelme", str(toes / "data"), str(tmp_path / "drawn")]) == 0
+    again = ["data", "import", "labelme", str(tmp_path / "drawn"), str(tmp_path / "again")]
+    again += ["--table", str(tmp_path / "drawn" / "table.csv"), "--anatomy", str(toes / "toe.yaml")]
+    assert main(again) == 0
+    other = RamW600.open(tmp_path / "again")
+    assert other.anatomy == toe
+    for case, copy in zip(dataset.cases, other.cases, strict=True):
+        assert np.array_equal(load_sample(case).bones, load_sample(copy).bones) and case.scores == copy.scores
+    with pytest.raises(DataError, match=r"anatomy\.yaml: is the anatomy toe, not the hand that was asked for"):
+        RamW600.open(toes / "data", anatomy=load_anatomy("hand"))
+    capsys.readouterr()
+    assert main(["data", "import", "labelme", str(tmp_path / "drawn"), str(tmp_path / "wrists")]) == 2
+    assert "no bone is known for 'Metatarsal', 'Phalanx', 'Sesamoid'" in capsys.readouterr().err

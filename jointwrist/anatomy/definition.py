@@ -130,14 +130,19 @@ class Anatomy:
         """Scores of a radiograph without any: `NOT_SCORED` for every joint surface."""
         return (NOT_SCORED,) * len(self.joints)
 
-    @property
+    @cached_property
     def erosion(self) -> Score:
-        """The erosion score, which the joint network predicts.
+        """The erosion score, which the joint network predicts; every anatomy with joints has one.
 
         Raises:
-            ValueError: The anatomy has none.
+            ValueError: The anatomy has no joints.
         """
         return self.score("erosion")
+
+    @cached_property
+    def eroded_joints(self) -> tuple[JointSurface, ...]:
+        """Joint surfaces that are scored for erosion."""
+        return tuple(self.joints[joint] for joint in self.erosion.joints) if self.joints else ()
 
     def score(self, name: str) -> Score:
         """Return a score by its name.

@@ -13,6 +13,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import yaml
+
 from jointwrist.anatomy.definition import Anatomy, Bone, Code, JointSurface, Score, fold, spellings
 from jointwrist.anatomy.palette import colour_of
 from jointwrist.config import ConfigError, Range, build, read_yaml
@@ -122,6 +124,11 @@ def parse_anatomy(values: Mapping[str, Any], where: str) -> Anatomy:
         raise ConfigError(f"{where}: {error}") from None
 
 
+def to_yaml(anatomy: Anatomy) -> str:
+    """Return the text of a YAML file that `read_anatomy` reads."""
+    return yaml.safe_dump(to_values(anatomy), sort_keys=False, allow_unicode=True)
+
+
 def to_values(anatomy: Anatomy) -> dict[str, Any]:
     """Return the plain values of an anatomy, as YAML and JSON hold them, from which `parse_anatomy` makes it again."""
     bones, joints = anatomy.bone_names, anatomy.joint_names
@@ -189,9 +196,9 @@ def _parse(values: Mapping[str, Any]) -> Anatomy:
             raise ConfigError(f"overlaps: the pair {bones[one[0]].name}, {bones[one[1]].name} is listed twice")
     scores = tuple(_score(e, joints) for e in _entries(ScoreEntry, file.scores, "scores"))
     _refuse_repeated([score.name for score in scores], "scores")
-    if joints and not scores:
+    if joints and "erosion" not in [score.name for score in scores]:
         raise ConfigError(
-            "scores: lists no score, though there are joints; add one, such as erosion, or drop the joints"
+            "scores: lists no erosion score, by which networks score the joints; add it, or drop the joints"
         )
     return Anatomy(file.name, file.region, bones, joints, overlaps, scores)
 

@@ -87,6 +87,12 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the images (default: folder of SOURCE)")
     parser.add_argument(
+        "--anatomy",
+        default="wrist",
+        metavar="NAME|YAML",
+        help="bones and joints: wrist, hand, or a file of your own (default: %(default)s)",
+    )
+    parser.add_argument(
         "--map", type=Path, metavar="YAML", help="YAML file of `category name: bone` lines; null ignores a category"
     )
     parser.add_argument(

@@ -68,9 +68,9 @@ def _masks(dataset: RamW600, arguments: argparse.Namespace, needed: bool) -> int
     from jointwrist.data.shapes.label_names import read_map
     from jointwrist.engine.score_masks import label_map_limit, score_masks
 
-    mapping = read_map(arguments.map) if arguments.map else None
+    mapping = read_map(arguments.map, dataset.anatomy) if arguments.map else None
     known = {case.identifier for case in dataset.cases}
-    predicted = find_masks(arguments.predictions, known, arguments.format, mapping, needed)
+    predicted = find_masks(arguments.predictions, known, arguments.format, mapping, needed, dataset.anatomy)
     if predicted is None:
         return 0
     cases = [case for split in _splits(arguments) for case in dataset.segmentation(split)]
@@ -95,7 +95,7 @@ def _erosions(dataset: RamW600, arguments: argparse.Namespace, path: Path) -> in
     """Score the erosion probabilities; return how many radiographs lack some."""
     from jointwrist.engine.score_erosions import read_probabilities, score_erosions
 
-    found, extra = read_probabilities(path, {case.identifier for case in dataset.cases})
+    found, extra = read_probabilities(path, {case.identifier for case in dataset.cases}, dataset.anatomy)
     cases = [case for split in _splits(arguments) for case in dataset.erosion(split)]
     rows, faults = score_erosions(cases, found, arguments.threshold)
     _name(extra, "of no radiograph in this folder", path)

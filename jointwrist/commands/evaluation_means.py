@@ -18,12 +18,10 @@ def means(table: str, frame: DataFrame) -> str:
         if "nsd_mm" in bones:
             figures.append(f"NSD at {TOLERANCE_MM} mm {100 * bones['nsd_mm'].mean():.2f} %")
         return ", ".join(figures)
-    from jointwrist.anatomy import JOINT_NAMES
     from jointwrist.metrics.erosion import calibration_error, erosion_metrics
 
-    joint = frame["joint"].map(JOINT_NAMES.index)
-    columns = (column.to_numpy() for column in (frame["score"], frame["probability"], frame["predicted"], joint))
-    pooled = erosion_metrics(*columns).loc["pooled"]
+    columns = (frame[name].to_numpy() for name in ("score", "probability", "predicted"))
+    pooled = erosion_metrics(*columns, frame["joint"].factorize()[0]).loc["pooled"]
     error = calibration_error(frame["score"].to_numpy() > 0, frame["probability"].to_numpy())
     return (
         f"AUROC {pooled['AUROC']:.3f}, balanced accuracy {100 * pooled['BACC']:.2f} %, F1 {100 * pooled['F1']:.2f} %,"

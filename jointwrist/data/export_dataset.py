@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from jointwrist.anatomy import JOINT_NAMES, NOT_SCORED
+from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy
 from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.label_files import read_masks, read_truth
 from jointwrist.data.dataset.layout import parse_identifier
@@ -38,8 +38,8 @@ class DrawnRadiograph:
         stem: Name of its files without extension.
         image: (H, W) float32 in [0, 1].
         picture: File of the radiograph to copy; None writes `image` as an 8-bit PNG.
-        bones: (H, W) uint16 bit map.
-        eroded: (H, W) uint8 bit map of erosions by joint surface, or None.
+        bones: (H, W) bit map.
+        eroded: (H, W) bit map of erosions by joint surface, or None.
         spacing_mm: Pixel spacing, or None if unknown.
         row: Columns of the table besides `file` and `spacing_mm`.
     """
@@ -69,14 +69,15 @@ class Export:
     Args:
         out: Folder, new or empty.
         kind: One of `FORMATS`.
+        anatomy: Bones and joints of the radiographs.
 
     Raises:
         DataError: The folder holds files.
     """
 
-    def __init__(self, out: Path, kind: str):
+    def __init__(self, out: Path, kind: str, anatomy: Anatomy = WRIST):
         check_empty(out)
-        self.out, self._write = out, FORMATS[kind]
+        self.out, self._write, self.anatomy = out, FORMATS[kind], anatomy
         self.rows: list[dict[str, Any]] = []
         self.coco: list[coco.CocoImage] = []
         #: Whether the erosions of every radiograph are known.
@@ -89,17 +90,17 @@ class Export:
             MissingExtraError: A package that the format needs is not installed.
         """
         name = self._copy(radiograph)
-        self._write(self, radiograph, name, layers_of(radiograph.bones, radiograph.eroded))
+        self._write(self, radiograph, name, layers_of(radiograph.bones, radiograph.eroded, self.anatomy))
         self.erosions &= radiograph.eroded is not None
         self.rows.append({"file": name, "spacing_mm": radiograph.spacing_mm, **radiograph.row})
 
     def finish(self) -> None:
         """Write the table and, for COCO, the file of instances."""
         if self.coco:
-            coco.write(self.out / INSTANCES, self.coco, self.erosions)
+            coco.write(self.out / INSTANCES, self.coco, self.erosions, self.anatomy)
         used = {key for row in self.rows for key, value in row.items() if value is not None}
         text = io.StringIO()
-        columns = [name for name in (*COLUMNS, *JOINT_NAMES) if name in used]
+        columns = [name for name in (*COLUMNS, *self.anatomy.joint_names) if name in used]
         table = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
         table.writeheader()
         table.writerows(self.rows)
@@ -152,12 +153,12 @@ def drawn_case(case: Case) -> DrawnRadiograph:
     image = read_image(case.image)
     size = image.shape
     parts = parse_identifier(case.identifier)
-    scores = zip(JOINT_NAMES, case.scores, strict=True)
+    scores = zip(case.anatomy.joint_names, case.scores, strict=True)
     return DrawnRadiograph(
         stem=case.identifier,
         image=image,
         picture=case.image,
-        bones=read_masks(case.mask, size),
+        bones=read_masks(case.mask, size, case.anatomy),
         eroded=None if case.truth is None else read_truth(case.truth, size).get("eroded"),
         spacing_mm=case.spacing_mm,
         row={
@@ -193,7 +194,7 @@ def export_dataset(root: str | Path, out: str | Path, kind: str, split: str = "a
         raise DataError(f"{root}: no radiographs with masks in {split}")
     check_empty(Path(out))
     with whole_folder(Path(out)) as folder:
-        export = Export(folder, kind)
+        export = Export(folder, kind, dataset.anatomy)
         for case in tqdm(cases, desc="export", unit="radiograph", disable=None, leave=False):
             export.add(drawn_case(case))
         export.finish()

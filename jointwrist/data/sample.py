@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from jointwrist.anatomy import NOT_SCORED, NUM_BONES, NUM_JOINTS
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.ops.bits import bits_dtype
 
 
@@ -19,15 +19,16 @@ class WristSample:
         patient: Patient identifier.
         side: "L" or "R", the hand on the radiograph, even if the arrays are mirrored.
         image: (1, H, W) float32 in [0, 1].
-        bones: (H, W) uint16 bit map of the 14 masks (bit b is bone b), or None without masks.
-        scores: (6,) int64 erosion scores, `NOT_SCORED` where a joint has none.
+        bones: (H, W) bit map of the masks (bit b is bone b), uint16 up to 16 bones, or None without masks.
+        scores: (J,) int64 erosion scores, `NOT_SCORED` where a joint has none.
         spacing_mm: Pixel spacing in mm, or None if unknown.
         mirrored: Whether the arrays were mirrored from a left to a right hand.
-        eroded: (H, W) uint8 bit map of eroded pixels (bit j is joint surface j), or None if unknown.
-        healthy: (H, W) uint16 bit map of the bones before erosion, or None if unknown.
-        boxes: (6, 4) float32 joint boxes (x0, y0, x1, y1) in pixels, nan where a joint has none; or None.
-        families: Of a phantom, the family of erosions or look-alikes at each of the six joint surfaces, "none" where
-            there is neither; or None if unknown.
+        eroded: (H, W) bit map of eroded pixels (bit j is joint surface j), uint8 up to 8 joints, or None if unknown.
+        healthy: Bit map of the bones before erosion, as `bones`, or None if unknown.
+        boxes: (J, 4) float32 joint boxes (x0, y0, x1, y1) in pixels, nan where a joint has none; or None.
+        families: Of a phantom, the family of erosions or look-alikes at each joint surface, "none" where there is neither;
+            or None if unknown.
+        anatomy: Bones and joints of masks and scores.
     """
 
     identifier: str
@@ -35,13 +36,14 @@ class WristSample:
     side: str
     image: np.ndarray
     bones: np.ndarray | None = None
-    scores: np.ndarray = field(default_factory=lambda: np.full(NUM_JOINTS, NOT_SCORED, np.int64))
+    scores: np.ndarray = field(default_factory=lambda: np.array(WRIST.unscored, np.int64))
     spacing_mm: float | None = None
     mirrored: bool = False
     eroded: np.ndarray | None = None
     healthy: np.ndarray | None = None
     boxes: np.ndarray | None = None
     families: tuple[str, ...] | None = None
+    anatomy: Anatomy = WRIST
 
 
 def pack_masks(masks: np.ndarray) -> np.ndarray:
@@ -55,7 +57,7 @@ def pack_masks(masks: np.ndarray) -> np.ndarray:
     return bits
 
 
-def unpack_masks(bits: np.ndarray, channels: int = NUM_BONES) -> np.ndarray:
+def unpack_masks(bits: np.ndarray, channels: int = len(WRIST.bones)) -> np.ndarray:
     """Unpack a (..., H, W) bit map into (..., C, H, W) bool masks."""
     dtype = bits_dtype(channels)
     planes = np.arange(channels, dtype=dtype)[:, None, None]

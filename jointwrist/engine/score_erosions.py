@@ -6,14 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jointwrist.anatomy import JOINT_NAMES, NOT_SCORED, joint_index
+from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy, Score
 from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.layout import identifier_in
 from jointwrist.data.importers.spreadsheet import read_sheet
 from jointwrist.errors import DataError
-
-#: Highest level, which represents the scores 3 to 5.
-_TOP_LEVEL = 3
 
 
 class Probability(NamedTuple):
@@ -21,7 +18,7 @@ class Probability(NamedTuple):
 
     Attributes:
         probability: Probability of erosion.
-        level: Erosion level 0 to 3, where 3 means the scores 3 to 5; None if the tool gives none.
+        level: Erosion level, of which the highest means all higher scores too; None if the tool gives none.
     """
 
     probability: float
@@ -29,7 +26,7 @@ class Probability(NamedTuple):
 
 
 def read_probabilities(
-    path: Path, known: Collection[str]
+    path: Path, known: Collection[str], anatomy: Anatomy = WRIST
 ) -> tuple[dict[tuple[str, int], Probability], tuple[str, ...]]:
     """Read a table with the columns `case`, `joint`, `probability` and optionally `level`; others are ignored.
 
@@ -37,6 +34,7 @@ def read_probabilities(
         path: CSV file or Excel workbook. `case` is an identifier or a file name that begins with one, `joint` any
             spelling of a joint surface.
         known: Identifiers of the radiographs.
+        anatomy: The joint surfaces and their erosion score.
 
     Returns:
         Probabilities by identifier and joint index, and the cases of the table that are no known radiograph.
@@ -55,12 +53,13 @@ def read_probabilities(
             extra.append(row["case"])
             continue
         try:
-            joint = joint_index(row["joint"])
+            joint = anatomy.joint_index(row["joint"])
         except KeyError as error:
             raise DataError(f"{where}: {error.args[0]}") from None
         if (case, joint) in found:
-            raise DataError(f"{where}: {case}, {JOINT_NAMES[joint]} is in two lines; keep one")
-        found[case, joint] = Probability(_probability(row["probability"], where), _level(row.get("level", ""), where))
+            raise DataError(f"{where}: {case}, {anatomy.joint_names[joint]} is in two lines; keep one")
+        level = _level(row.get("level", ""), where, anatomy.erosion)
+        found[case, joint] = Probability(_probability(row["probability"], where), level)
     return found, tuple(dict.fromkeys(extra))
 
 
@@ -81,7 +80,7 @@ def score_erosions(
     results, faults = [], []
     for case in sorted(cases, key=lambda case: case.identifier):
         scored = {joint: score for joint, score in enumerate(case.scores) if score != NOT_SCORED}
-        missing = [JOINT_NAMES[joint] for joint in scored if (case.identifier, joint) not in found]
+        missing = [case.anatomy.joint_names[joint] for joint in scored if (case.identifier, joint) not in found]
         if missing:
             faults.append(f"{case.identifier}: no probability of {', '.join(missing)}")
         for joint, score in scored.items():
@@ -93,7 +92,7 @@ def score_erosions(
                     "case": case.identifier,
                     "patient": case.patient,
                     "side": case.side,
-                    "joint": JOINT_NAMES[joint],
+                    "joint": case.anatomy.joint_names[joint],
                     "score": score,
                     "probability": probability,
                     "level": int(probability >= threshold) if level is None else level,
@@ -113,9 +112,11 @@ def _probability(text: str, where: str) -> float:
     return value
 
 
-def _level(text: str, where: str) -> int | None:
+def _level(text: str, where: str, score: Score) -> int | None:
     if not text:
         return None
-    if text not in map(str, range(_TOP_LEVEL + 1)):
-        raise DataError(f"{where}: level {text!r} is not one of 0 to {_TOP_LEVEL}, which means the scores 3 to 5")
+    highest = score.levels - 1
+    if text not in map(str, range(score.levels)):
+        means = f"which means the scores {highest} to {score.highest}" if highest < score.highest else "the highest"
+        raise DataError(f"{where}: level {text!r} is not one of 0 to {highest}, {means}")
     return int(text)

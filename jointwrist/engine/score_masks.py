@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from jointwrist.anatomy import NUM_BONES
 from jointwrist.data.dataset.case import Case, load_sample
-from jointwrist.data.formats.label_map import NUMBERS, by_number, to_label_map
+from jointwrist.data.formats.label_map import by_number, numbers_of, to_label_map
 from jointwrist.data.formats.layers import bone_bits
 from jointwrist.data.formats.predicted import Predicted
 from jointwrist.errors import DataError
@@ -96,8 +95,9 @@ def label_map_limit(cases: Sequence[Case], progress: bool = False) -> tuple[list
     rows, total, count = [], 0.0, 0
     for case in tqdm(cases, desc="label maps", unit="radiograph", disable=not progress, leave=False):
         truth = load_sample(case, right_hand=False).bones
-        named = by_number(to_label_map(truth), case.image)
-        rows += _rows(case, bone_bits(named, truth.shape, NUMBERS, case.image), truth)
+        anatomy = case.anatomy
+        named = by_number(to_label_map(truth, len(anatomy.bones)), case.image, anatomy)
+        rows += _rows(case, bone_bits(named, truth.shape, numbers_of(anatomy), case.image, anatomy), truth)
         bound, bones = dice_bound(truth)
         total, count = total + bound, count + bones
     return rows, total / max(count, 1)
@@ -107,8 +107,8 @@ def wrong_orientation(bits: np.ndarray, truth: np.ndarray) -> str | None:
     """Say which wrong orientation masks have, if they fit the truth in another one and not as they are; else None.
 
     Args:
-        bits: (H, W) uint16 bit map, predicted.
-        truth: (H, W) uint16 bit map.
+        bits: (H, W) bit map, predicted.
+        truth: (H, W) bit map.
     """
     if _dice(bits, truth) >= _RIGHT:
         return None
@@ -121,8 +121,8 @@ def wrong_orientation(bits: np.ndarray, truth: np.ndarray) -> str | None:
 def _dice(bits: np.ndarray, truth: np.ndarray) -> float:
     """Mean Dice coefficient of the bones of the truth."""
     figures = []
-    for bone in range(NUM_BONES):
-        mask, true = (bits >> bone) & 1, (truth >> bone) & 1
+    for bone in range(int(truth.max(initial=0)).bit_length()):
+        mask, true = (bits >> bits.dtype.type(bone)) & 1, (truth >> truth.dtype.type(bone)) & 1
         if true.any():
             figures.append(2 * np.count_nonzero(mask & true) / (np.count_nonzero(mask) + np.count_nonzero(true)))
     return float(np.mean(figures)) if figures else 0.0
@@ -137,4 +137,5 @@ def _rows(case: Case, bits: np.ndarray, truth: np.ndarray) -> list[dict[str, Any
         predicted=bits,
         truth=truth,
         spacing_mm=case.spacing_mm,
+        anatomy=case.anatomy,
     )

@@ -40,8 +40,8 @@ def segmentation_results(
         anatomy: Bones and overlap pairs.
 
     Returns:
-        One row per bone and overlap pair: `case`, `patient`, `side`, `eroded` (whether any joint is scored above 0; None
-        without scores), `kind` ("bone" or "overlap"), `region`, the metrics of `case_metrics`, and `diagonal_px`, the
+        One row per bone and pair: `case`, `patient`, `side`, `eroded` (whether a joint is scored above 0; None without
+        scores), `kind` ("bone" or "overlap"), `region`, the metrics of `case_metrics`, and `diagonal_px`, the
         diagonal of the masks, which can be used as the MSD of a missed region. With `spacing_mm` also that value,
         `nsd_mm`, the NSD at `TOLERANCE_MM`, and `msd_mm`, the MSD in mm.
 

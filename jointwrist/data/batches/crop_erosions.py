@@ -33,7 +33,7 @@ def load_crop_erosion(case: Case, joint: int, size: tuple[int, int], mirrored: b
         return None
     height, width = eroded.shape
     x0, y0, x1, y1 = np.clip(np.round(boxes[joint]), 0, (width, height, width, height)).astype(int)
-    crop = (eroded[y0:y1, x0:x1] >> joint) & 1
+    crop = (eroded[y0:y1, x0:x1] >> eroded.dtype.type(joint)) & 1
     if crop.shape != size:
         message = f"is {size} pixels (height, width), its box {crop.shape}; cut the crops by the boxes again"
         refuse(Fault("size mismatch", case.crops[joint], message))

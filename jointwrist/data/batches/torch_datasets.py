@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.data.batches.crop_erosions import crop_map, load_crop_erosion
 from jointwrist.data.dataset.case import Case, load_crop, load_sample
 from jointwrist.data.mask_resize import MaskRule, resize_bits
 from jointwrist.data.preprocess import prepare_image
 from jointwrist.data.sample import WristSample
+from jointwrist.ops.bits import tensor_bits_dtype
 
 #: Grey levels of a cached image: 257 times as many as the released 8 bits.
 _GREYS = 2**16 - 1
@@ -32,18 +32,18 @@ def sample_to_item(
         rule: How masks are resized; see `resize_bits`.
 
     Returns:
-        image (1, S, S) float32; bones (M, M) int16 bit map, 0 without masks; eroded (S, S) uint8 bit map, 0 where
-        unknown; scores (6,) int64; has_bones, has_eroded bool; identifier, patient and side.
+        image (1, S, S) float32; bones (M, M) bit map, int16 up to 15 bones, 0 without masks; eroded (S, S) bit map,
+        uint8 up to 8 joints, 0 where unknown; scores (J,) int64; has_bones, has_eroded bool; identifier, patient, side.
     """
 
-    def bits(array: np.ndarray | None, dtype: type[np.integer], side: int) -> Tensor:
+    def bits(array: np.ndarray | None, dtype: np.dtype, side: int) -> Tensor:
         if array is None or not array.any():
             return _nothing(dtype, side)
         return resize_bits(torch.from_numpy(array.astype(dtype, copy=False))[None], side, rule)[0]
 
     image = prepare_image(torch.from_numpy(sample.image)[None], size)[0]
-    # 14 bones leave the sign of int16 alone
-    bones, eroded = bits(sample.bones, np.int16, mask_size or size), bits(sample.eroded, np.uint8, size)
+    bones = bits(sample.bones, _bones_dtype(sample), mask_size or size)
+    eroded = bits(sample.eroded, _eroded_dtype(sample), size)
     return _item(image, bones, eroded, (sample.bones is not None, sample.eroded is not None), sample)
 
 
@@ -63,7 +63,15 @@ def _item(
     }
 
 
-def _nothing(dtype: type[np.integer], size: int) -> Tensor:
+def _bones_dtype(of: WristSample | Case) -> np.dtype:
+    return tensor_bits_dtype(len(of.anatomy.bones))
+
+
+def _eroded_dtype(of: WristSample | Case) -> np.dtype:
+    return tensor_bits_dtype(len(of.anatomy.joints), least=8)
+
+
+def _nothing(dtype: np.dtype, size: int) -> Tensor:
     """Return an empty (S, S) bit map that takes no memory."""
     return torch.from_numpy(np.zeros((1, 1), dtype)).expand(size, size)
 
@@ -116,7 +124,9 @@ class _Cache:
         self._blocks: tuple[Tensor, Tensor] | None = None
         #: By index: whether there are masks, and the eroded pixels if known.
         self._known: dict[int, tuple[bool, Tensor | None]] = {}
-        self._no_bones, self._no_erosion = _nothing(np.int16, mask_size), _nothing(np.uint8, size)
+        if self.cases:
+            self._no_bones = _nothing(_bones_dtype(self.cases[0]), mask_size)
+            self._no_erosion = _nothing(_eroded_dtype(self.cases[0]), size)
 
     def __contains__(self, index: int) -> bool:
         return index in self._known
@@ -133,7 +143,7 @@ class _Cache:
             number, size, mask_size = len(self.cases), self.size, self.mask_size
             self._blocks = (
                 torch.empty(number, size, size, dtype=torch.uint16),
-                torch.empty(number, mask_size, mask_size, dtype=torch.int16),
+                torch.empty(number, mask_size, mask_size, dtype=self._no_bones.dtype),
             )
         images, bones = self._blocks
         images[index, None] = grey
@@ -166,7 +176,7 @@ class CropDataset(Dataset):
         self.index = [
             (case, joint)
             for case in cases
-            for joint in range(NUM_JOINTS)
+            for joint in range(len(case.scores))
             if case.scores is not None and case.scores[joint] >= 0 and joint in case.crops
         ]
         self._crops: list[dict[str, Tensor] | None] | None = [None] * len(self.index) if cache else None

@@ -8,14 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.dataset.label_files import read_families, read_masks, read_truth
 from jointwrist.data.images import read_image
 from jointwrist.data.sample import WristSample, as_right_hand
 from jointwrist.errors import DataError
-
-#: Scores of a radiograph without any.
-UNSCORED = (NOT_SCORED,) * NUM_JOINTS
 
 
 @dataclass(frozen=True)
@@ -29,13 +26,14 @@ class Case:
         image: The radiograph.
         mask: Bone masks, or None.
         segmentation_split: Split of the segmentation task, or None if the radiograph is not in it.
-        scores: Six erosion scores, `NOT_SCORED` where there is none.
+        scores: Erosion score of each joint, `NOT_SCORED` where there is none.
         erosion_split: Split of the erosion task, or None if the radiograph is not in it.
         crops: Joint crops by joint index.
-        boxes: (6, 4) float32 joint boxes (x0, y0, x1, y1), nan where a joint has none; or None.
+        boxes: (J, 4) float32 joint boxes (x0, y0, x1, y1), nan where a joint has none; or None.
         boxes_size: Height and width of the image on which the boxes were drawn, or None if unknown.
         spacing_mm: Pixel spacing in mm, or None if unknown.
         truth: File with its erosion pixels, known of a phantom or outlined by a reader, or None.
+        anatomy: Bones and joints of its labels.
     """
 
     identifier: str
@@ -51,6 +49,7 @@ class Case:
     boxes_size: tuple[int, int] | None
     spacing_mm: float | None
     truth: Path | None
+    anatomy: Anatomy = WRIST
 
 
 def load_sample(case: Case, right_hand: bool = True) -> WristSample:
@@ -65,7 +64,7 @@ def load_sample(case: Case, right_hand: bool = True) -> WristSample:
     """
     image = read_image(case.image)
     size = image.shape
-    bones = None if case.mask is None else read_masks(case.mask, size)
+    bones = None if case.mask is None else read_masks(case.mask, size, case.anatomy)
     truth = {} if case.truth is None else read_truth(case.truth, size)
     sample = WristSample(
         identifier=case.identifier,
@@ -79,6 +78,7 @@ def load_sample(case: Case, right_hand: bool = True) -> WristSample:
         healthy=truth.get("healthy"),
         boxes=radiograph_boxes(case, size),
         families=None if case.truth is None else read_families(case.truth),
+        anatomy=case.anatomy,
     )
     return as_right_hand(sample) if right_hand else sample
 
@@ -107,7 +107,7 @@ def radiograph_boxes(case: Case, size: tuple[int, int]) -> np.ndarray | None:
     """Scale the joint boxes of a case to the size (height, width) of its image, in case the image was resized.
 
     Returns:
-        (6, 4) float32 (x0, y0, x1, y1) in pixels, nan where a joint has none; or None without boxes.
+        (J, 4) float32 (x0, y0, x1, y1) in pixels, nan where a joint has none; or None without boxes.
     """
     if case.boxes is None or case.boxes_size is None:
         return case.boxes

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from jointwrist.anatomy import BONES, JOINTS, NOT_SCORED
+from jointwrist.anatomy import NOT_SCORED, Anatomy
 from jointwrist.data.dataset import layout
 from jointwrist.data.dataset.case import Case, load_crop, radiograph_boxes
 from jointwrist.data.dataset.label_files import read_masks, read_truth
@@ -120,7 +120,7 @@ def _patients_in_two_splits(dataset: RamW600) -> Iterable[Fault]:
 
 def _missing(dataset: RamW600) -> Iterable[Fault]:
     """Files that a case lacks."""
-    root = dataset.root
+    root, eroded = dataset.root, dataset.anatomy.eroded_joints
     segmentation_images = layout.list_images(root / layout.MASK_IMAGES, lambda _: None)
     for case in dataset.cases:
         if case.identifier in segmentation_images and case.mask is None:
@@ -129,7 +129,7 @@ def _missing(dataset: RamW600) -> Iterable[Fault]:
         if case.mask is not None and case.identifier not in segmentation_images:
             message = f"has no image in {layout.MASK_IMAGES}, only in {layout.SCORE_IMAGES}; copy the image"
             yield Fault("mask without image", case.mask, message, "warning")
-        scored = [joint for joint in JOINTS if case.scores[joint.index] != NOT_SCORED]
+        scored = [joint for joint in eroded if case.scores[joint.index] != NOT_SCORED]
         missing = [joint.name for joint in scored if joint.index not in case.crops]
         if missing:
             folder = root / layout.CROPS / (case.erosion_split or "") / case.identifier
@@ -139,8 +139,8 @@ def _missing(dataset: RamW600) -> Iterable[Fault]:
             folder = next(iter(case.crops.values())).parent
             message = f"has no scores in {layout.SCORES.name} and is left out; add them"
             yield Fault("crop without score", folder, message, "warning")
-        elif 0 < len(scored) < len(JOINTS):
-            message = f"{case.identifier}: {len(JOINTS) - len(scored)} joints have no score"
+        elif 0 < len(scored) < len(eroded):
+            message = f"{case.identifier}: {len(eroded) - len(scored)} joints have no score"
             yield Fault("joint without score", root / layout.SCORES, message, "warning")
     if any(case.erosion_split for case in dataset.cases) and not (root / layout.BOXES).is_file():
         yield Fault("missing table", root / layout.BOXES, "no such file; joint boxes stay unknown", "warning")
@@ -173,10 +173,12 @@ def _contents(dataset: RamW600, splits: Sequence[str]) -> list[Fault]:
             reader.faults += _other_copy(case, image, other, reader.read(other, "unreadable image", read_image, other))
         size = None if image is None else image.shape
         if case.mask is not None:
-            bits = reader.read(case.mask, "unreadable array", read_masks, case.mask, size)
+            bits = reader.read(case.mask, "unreadable array", read_masks, case.mask, size, case.anatomy)
             if bits is not None:
-                reader.faults += _empty_bones(case.mask, bits)
-                reader.faults += [Fault(kind, case.mask, text, "warning") for kind, text in oddities(bits)]
+                reader.faults += _empty_bones(case.mask, bits, case.anatomy)
+                reader.faults += [
+                    Fault(kind, case.mask, text, "warning") for kind, text in oddities(bits, case.anatomy)
+                ]
                 reader.faults += [] if image is None or bits.shape != size else _misplaced(case.mask, image, bits)
         if case.truth is not None:
             reader.read(case.truth, "unreadable array", read_truth, case.truth, size)
@@ -221,9 +223,9 @@ def _other_copy(case: Case, image: np.ndarray | None, path: Path, other: np.ndar
         yield Fault("different copy", path, f"differs from {case.image}, which is the one that is read", "warning")
 
 
-def _empty_bones(path: Path, bits: np.ndarray) -> Iterable[Fault]:
+def _empty_bones(path: Path, bits: np.ndarray, anatomy: Anatomy) -> Iterable[Fault]:
     present = int(np.bitwise_or.reduce(bits, axis=None))
-    empty = [bone.name for bone in BONES if not present >> bone.index & 1]
+    empty = [bone.name for bone in anatomy.bones if not present >> bone.index & 1]
     if empty:
         yield Fault("empty mask", path, f"no pixel of {', '.join(empty)}", "warning")
 
@@ -239,7 +241,7 @@ def _box_faults(root: Path, case: Case, size: tuple[int, ...]) -> Iterable[Fault
     if boxes is None:
         return
     height, width = size
-    for joint, (x0, y0, x1, y1) in zip(JOINTS, boxes, strict=True):
+    for joint, (x0, y0, x1, y1) in zip(case.anatomy.joints, boxes, strict=True):
         if np.isnan(x0):
             yield Fault("missing box", root / layout.BOXES, f"{case.identifier}: no box of {joint.name}", "warning")
         elif x0 < -1 or y0 < -1 or x1 > width + 1 or y1 > height + 1:

@@ -31,8 +31,8 @@ class JointSplit:
     def summary(self) -> str:
         """Describe in one sentence what is in the split and what was left out."""
         masked = sum(case.mask is not None for case in self.cases)
-        scored = sum(max(case.scores) >= 0 for case in self.cases)
-        both = sum(case.mask is not None and max(case.scores) >= 0 for case in self.cases)
+        scored = sum(max(case.scores, default=-1) >= 0 for case in self.cases)
+        both = sum(case.mask is not None and max(case.scores, default=-1) >= 0 for case in self.cases)
         text = f"joint {self.split}: {len(self.cases)} radiographs, masks {masked}, scores {scored}, both {both}"
         reasons = "; ".join(f"{len(found)} {reason}" for reason, found in sorted(self.left_out.items()))
         return f"{text}; left out: {reasons}" if reasons else text

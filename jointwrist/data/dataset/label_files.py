@@ -6,35 +6,37 @@ from pathlib import Path
 
 import numpy as np
 
-from jointwrist.anatomy import BONE_NAMES, NUM_BONES, NUM_JOINTS
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.faults import Fault, refuse
 from jointwrist.data.numpy_files import read_npy, read_npz
 from jointwrist.data.sample import pack_masks
 
 
-def read_masks(path: Path, size: tuple[int, int] | None) -> np.ndarray:
-    """Read (14, H, W) bone masks of any dtype, with set pixels 1 or 255.
+def read_masks(path: Path, size: tuple[int, int] | None, anatomy: Anatomy = WRIST) -> np.ndarray:
+    """Read (C, H, W) bone masks of any dtype, with set pixels 1 or 255.
 
     Args:
         path: npy file.
         size: Height and width of the image, or None for any.
+        anatomy: Its bones, in order.
 
     Returns:
-        (H, W) uint16 bit map, bit b for bone b.
+        (H, W) bit map, bit b for bone b, uint16 up to 16 bones.
 
     Raises:
-        DataError: The file is damaged, is not 14 masks of the image's size, or holds other values.
+        DataError: The file is damaged, is not a mask of every bone of the image's size, or holds other values.
     """
     masks = read_npy(path)
-    if masks.ndim != 3 or masks.shape[0] != NUM_BONES:
-        message = f"masks are {masks.shape}, not ({NUM_BONES}, H, W); write all bones, along the first axis"
+    bones = anatomy.bone_names
+    if masks.ndim != 3 or masks.shape[0] != len(bones):
+        message = f"masks are {masks.shape}, not ({len(bones)}, H, W); write all bones, along the first axis"
         refuse(Fault("wrong channel count", path, message))
     if size is not None and masks.shape[1:] != size:
         message = f"masks are {masks.shape[1:]} pixels (height, width), their image {size}; write them at its size"
         refuse(Fault("size mismatch", path, message))
     if masks.dtype.kind not in "buif":
         refuse(Fault("non-binary mask", path, f"values of type {masks.dtype}; store 0 and 1"))
-    for bone, mask in zip(BONE_NAMES, masks, strict=True):
+    for bone, mask in zip(bones, masks, strict=True):
         top = mask.max()
         # unsigned values up to 1 are 0 and 1
         binary = (top <= 1 and mask.dtype.kind in "bu") or ((mask == 0) | (mask == top)).all()
@@ -52,8 +54,8 @@ def read_families(path: Path) -> tuple[str, ...] | None:
     families = read_npz(path, ("families",)).get("families")
     if families is None:
         return None
-    if families.shape != (NUM_JOINTS,) or families.dtype.kind != "U":
-        message = f"families are {families.dtype} {families.shape}, not {NUM_JOINTS} names; make the phantom again"
+    if families.shape != (len(WRIST.joints),) or families.dtype.kind != "U":
+        message = f"families are {families.dtype} {families.shape}, not {len(WRIST.joints)} names; make the phantom again"
         refuse(Fault("unreadable array", path, message))
     return tuple(families.tolist())
 
@@ -66,7 +68,7 @@ def read_truth(path: Path, size: tuple[int, int] | None) -> dict[str, np.ndarray
         size: Height and width of the image, or None for any.
 
     Returns:
-        `eroded` (H, W) uint8, bit j for joint surface j, and `healthy` (H, W) uint16, bit b for bone b, if there.
+        `eroded` (H, W) bit map, bit j for joint surface j, and `healthy` (H, W) bit map, bit b for bone b, if there.
 
     Raises:
         DataError: The file is damaged, or an array has another size than the image.

@@ -19,6 +19,8 @@ BOXES = Path("JointLocationDetection", "Joints.coco.json")
 CROPS = Path("SvdHBEScoreClassification")
 SCORES = CROPS / "JointBE_SvdH_GT.json"
 METADATA = Path("Metadata.xlsx")
+#: Only in datasets of another anatomy than the wrist: its bones and joints.
+ANATOMY = Path("anatomy.yaml")
 #: Only in phantoms: the ground truth of each radiograph.
 TRUTH = Path("PhantomTruth")
 #: Only in imported datasets: the outlined erosions of each radiograph.

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from jointwrist.anatomy import joint_index
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.dataset import layout
-from jointwrist.data.dataset.case import UNSCORED, Case
+from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.layout import SPLITS, parse_identifier
 from jointwrist.data.dataset.tables import read_boxes, read_scores, read_spacings
 from jointwrist.data.faults import Fault, Report
 from jointwrist.errors import DataError
 
 
-def list_cases(root: Path, report: Report, splits: Collection[str]) -> tuple[Case, ...]:
+def list_cases(root: Path, report: Report, splits: Collection[str], anatomy: Anatomy = WRIST) -> tuple[Case, ...]:
     """List the cases of a folder, sorted by identifier; no image or mask is read.
 
     Args:
         root: Folder in the released layout.
         report: Called with every fault.
         splits: Splits whose faults are reported.
+        anatomy: Bones and joints of its labels.
     """
-    return _Listing(root, report, splits).cases()
+    return _Listing(root, report, splits, anatomy).cases()
 
 
 def _ignore(fault: Fault) -> None:
@@ -32,8 +33,8 @@ def _ignore(fault: Fault) -> None:
 class _Listing:
     """All files of a folder by identifier."""
 
-    def __init__(self, root: Path, report: Report, splits: Collection[str]):
-        self.root, self.report, self.needed = root, report, splits
+    def __init__(self, root: Path, report: Report, splits: Collection[str], anatomy: Anatomy):
+        self.root, self.report, self.needed, self.anatomy = root, report, splits, anatomy
         self.images = self._images(layout.MASK_IMAGES)
         self.score_images = self._images(layout.SCORE_IMAGES)
         self.masks: dict[str, Path] = {}
@@ -55,7 +56,7 @@ class _Listing:
         images = {**self.score_images, **self.images}
         self._report_missing_images(images)
         boxes_file, metadata_file = self.root / layout.BOXES, self.root / layout.METADATA
-        boxes = read_boxes(boxes_file, images, self.report) if boxes_file.is_file() else {}
+        boxes = read_boxes(boxes_file, images, self.report, self.anatomy) if boxes_file.is_file() else {}
         spacings = read_spacings(metadata_file, self.report) if metadata_file.is_file() else {}
         found = []
         for identifier, image in sorted(images.items()):
@@ -68,13 +69,14 @@ class _Listing:
                     image=image,
                     mask=self.masks.get(identifier),
                     segmentation_split=self.mask_splits.get(identifier),
-                    scores=self.scores.get(identifier, UNSCORED),
+                    scores=self.scores.get(identifier, self.anatomy.unscored),
                     erosion_split=self.crop_splits.get(identifier),
                     crops=self.crops.get(identifier, {}),
                     boxes=boxes[identifier].corners if identifier in boxes else None,
                     boxes_size=boxes[identifier].size if identifier in boxes else None,
                     spacing_mm=spacings.get(parts.stem),
                     truth=self.truths.get(identifier),
+                    anatomy=self.anatomy,
                 )
             )
         return tuple(found)
@@ -118,12 +120,11 @@ class _Listing:
             return False
         return True
 
-    @staticmethod
-    def _joint_crops(folder: Path, report: Report) -> dict[int, Path]:
+    def _joint_crops(self, folder: Path, report: Report) -> dict[int, Path]:
         crops = {}
         for name, path in layout.list_images(folder, report).items():
             try:
-                crops[joint_index(name)] = path
+                crops[self.anatomy.joint_index(name)] = path
             except KeyError as error:
                 report(Fault("unknown joint", path, f"{error.args[0]}; rename or remove the crop"))
         return crops
@@ -132,7 +133,7 @@ class _Listing:
         path = self.root / layout.SCORES
         if not path.is_file():
             return {}
-        scores = read_scores(path, self.report)
+        scores = read_scores(path, self.report, self.anatomy)
         return {
             identifier: values for identifier, values in scores.items() if self._has_side(identifier, path, self.report)
         }

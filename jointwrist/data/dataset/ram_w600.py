@@ -6,8 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.dataset import layout
-from jointwrist.data.dataset.case import UNSCORED, Case
+from jointwrist.data.dataset.anatomy_file import folder_anatomy
+from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.listing import list_cases
 from jointwrist.data.faults import Report, refuse
@@ -21,13 +23,21 @@ class RamW600:
     Attributes:
         root: The folder.
         cases: All radiographs, sorted by identifier.
+        anatomy: Bones and joints of the labels.
     """
 
     root: Path
     cases: tuple[Case, ...]
+    anatomy: Anatomy = WRIST
 
     @classmethod
-    def open(cls, root: str | Path, report: Report = refuse, splits: Collection[str] = SPLITS) -> RamW600:
+    def open(
+        cls,
+        root: str | Path,
+        report: Report = refuse,
+        splits: Collection[str] = SPLITS,
+        anatomy: Anatomy | None = None,
+    ) -> RamW600:
         """List the files of a folder and read its tables, but no images. Fields of missing tables stay empty.
 
         Args:
@@ -35,20 +45,23 @@ class RamW600:
             report: Called with every fault; the default raises at the first error.
             splits: Splits that are needed. Files of the others are listed, so that their patients are known, but their
                 faults are not reported; nor are scores of radiographs that are missing from the folder.
+            anatomy: That of the labels; None takes that of the folder's `anatomy.yaml`, or the wrist.
 
         Raises:
-            DataError: There is no such folder, it holds no radiographs, or `report` refused a fault.
+            DataError: There is no such folder, it holds no radiographs, its anatomy is another one or faulty, or
+                `report` refused a fault.
         """
         root = Path(root)
         if not root.is_dir():
             raise DataError(f"{root}: no such folder; get the data with `jointwrist data download` or `data phantom`")
-        cases = list_cases(root, report, splits)
+        anatomy = folder_anatomy(root, anatomy)
+        cases = list_cases(root, report, splits, anatomy)
         if not cases:
             raise DataError(
                 f"{root}: holds no radiographs in {layout.MASK_IMAGES} or {layout.SCORE_IMAGES}; give the folder"
                 " that holds BoneSegmentation"
             )
-        return cls(root, cases)
+        return cls(root, cases, anatomy)
 
     @property
     def is_phantom(self) -> bool:
@@ -61,7 +74,9 @@ class RamW600:
 
     def erosion(self, split: str) -> list[Case]:
         """Scored cases of one split of the erosion task."""
-        return [case for case in self.cases if case.erosion_split == _known(split) and case.scores != UNSCORED]
+        return [
+            case for case in self.cases if case.erosion_split == _known(split) and case.scores != self.anatomy.unscored
+        ]
 
 
 def _known(split: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS, SCORES, joint_index
+from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy
 from jointwrist.data.dataset.layout import identifier_in
 from jointwrist.data.faults import Fault, Report, refuse
 from jointwrist.data.spacing import parse_spacing
@@ -22,11 +22,11 @@ MAX_TABLE_BYTES = 2**25
 MAX_ROWS, MAX_COLUMNS = 100_000, 256
 
 
-def read_scores(path: Path, report: Report = refuse) -> dict[str, tuple[int, ...]]:
+def read_scores(path: Path, report: Report = refuse, anatomy: Anatomy = WRIST) -> dict[str, tuple[int, ...]]:
     """Read `JointBE_SvdH_GT.json`: `[{"identifier": ..., "joints": {name: score}}]`.
 
     Returns:
-        Six scores by identifier, `NOT_SCORED` for a joint without a score.
+        Erosion scores by identifier, one per joint of the anatomy, `NOT_SCORED` for a joint without a score.
     """
     found: dict[str, tuple[int, ...]] = {}
     for number, row in enumerate(_read_json(path, list, report) or ()):
@@ -35,25 +35,30 @@ def read_scores(path: Path, report: Report = refuse) -> dict[str, tuple[int, ...
                 if identifier in found:
                     report(Fault("duplicate identifier", path, f"{identifier} is scored twice; keep one entry"))
                     continue
-                found[identifier] = _joint_scores(path, identifier, joints, report)
+                found[identifier] = _joint_scores(path, identifier, joints, report, anatomy)
             case _:
                 message = f"entry {number} has no identifier and joints; correct or remove it"
                 report(Fault("unreadable table", path, message))
     return found
 
 
-def _joint_scores(path: Path, identifier: str, joints: dict[str, Any], report: Report) -> tuple[int, ...]:
-    scores = [NOT_SCORED] * NUM_JOINTS
+def _joint_scores(
+    path: Path, identifier: str, joints: dict[str, Any], report: Report, anatomy: Anatomy
+) -> tuple[int, ...]:
+    scores = list(anatomy.unscored)
     for name, score in joints.items():
         try:
-            joint = joint_index(name)
+            joint = anatomy.joint_index(name)
         except KeyError as error:
             report(Fault("unknown joint", path, f"{identifier}: {error.args[0]}"))
             continue
         if score is None:
             continue
-        if isinstance(score, bool) or score not in SCORES:
-            message = f"{identifier}, {name}: score {score!r} is not one of 0 to 5"
+        if joint not in anatomy.erosion.joints:
+            report(Fault("unknown joint", path, f"{identifier}: {name} is not scored for erosion; remove the score"))
+            continue
+        if isinstance(score, bool) or score not in anatomy.erosion.values:
+            message = f"{identifier}, {name}: score {score!r} is not one of 0 to {anatomy.erosion.highest}"
             report(Fault("score out of range", path, message))
             continue
         if scores[joint] != NOT_SCORED:
@@ -67,7 +72,7 @@ class JointBoxes(NamedTuple):
     """Boxes of one radiograph.
 
     Attributes:
-        corners: (6, 4) float32 (x0, y0, x1, y1) in pixels, nan for a joint without a box.
+        corners: (J, 4) float32 (x0, y0, x1, y1) in pixels, nan for a joint without a box.
         size: Height and width of the image that the boxes were drawn on, or None if the file does not state it.
     """
 
@@ -75,7 +80,9 @@ class JointBoxes(NamedTuple):
     size: tuple[int, int] | None
 
 
-def read_boxes(path: Path, known: Collection[str], report: Report = refuse) -> dict[str, JointBoxes]:
+def read_boxes(
+    path: Path, known: Collection[str], report: Report = refuse, anatomy: Anatomy = WRIST
+) -> dict[str, JointBoxes]:
     """Read the joint boxes from a COCO file.
 
     Categories match any spelling of a joint; categories without boxes are ignored. Images that are not among the known
@@ -96,7 +103,7 @@ def read_boxes(path: Path, known: Collection[str], report: Report = refuse) -> d
             for entry in content["annotations"]
             if entry["image_id"] in files
         ]
-        joints = _match_categories(path, names, {category for _, category, _ in entries}, report)
+        joints = _match_categories(path, names, {category for _, category, _ in entries}, report, anatomy)
     except (KeyError, TypeError) as error:
         report(Fault("unreadable table", path, f"is not a COCO file ({error!r}); download it again"))
         return {}
@@ -110,7 +117,7 @@ def read_boxes(path: Path, known: Collection[str], report: Report = refuse) -> d
         identifier, joint = identifiers[image], joints.get(category)
         if identifier is None or joint is None:
             continue
-        empty = JointBoxes(np.full((NUM_JOINTS, 4), np.nan, np.float32), sizes[image])
+        empty = JointBoxes(np.full((len(anatomy.joints), 4), np.nan, np.float32), sizes[image])
         boxes = found.setdefault(identifier, empty).corners
         corners = _corners(box)
         if corners is None:
@@ -123,11 +130,13 @@ def read_boxes(path: Path, known: Collection[str], report: Report = refuse) -> d
     return found
 
 
-def _match_categories(path: Path, names: dict[Any, str], used: set[Any], report: Report) -> dict[Any, int]:
+def _match_categories(
+    path: Path, names: dict[Any, str], used: set[Any], report: Report, anatomy: Anatomy
+) -> dict[Any, int]:
     joints = {}
     for category in sorted(used, key=str):
         try:
-            joints[category] = joint_index(names[category])
+            joints[category] = anatomy.joint_index(names[category])
         except KeyError as error:
             report(Fault("unknown joint", path, f"category {category!r}: {error.args[0]}; rename it"))
     return joints

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from jointwrist.anatomy import NOT_SCORED, RELEASE_JOINT_NAMES
+from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy
 from jointwrist.data.dataset import layout
+from jointwrist.data.dataset.anatomy_file import write_anatomy
 from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.errors import DataError
 from jointwrist.files import atomic, write_bytes, write_text
@@ -43,8 +44,8 @@ class ScoredRadiograph:
         identifier: `PATIENT_STUDY_SIDE`.
         file_name: Name of its image.
         size: Height and width of the image.
-        scores: Six erosion scores, `NOT_SCORED` where there is none.
-        boxes: (6, 4) x0, y0, x1, y1 in pixels, nan for a joint without a box.
+        scores: Erosion score of each joint, `NOT_SCORED` where there is none.
+        boxes: (J, 4) x0, y0, x1, y1 in pixels, nan for a joint without a box.
     """
 
     identifier: str
@@ -59,10 +60,13 @@ class DatasetWriter:
 
     Args:
         root: Folder to write to; made where it is missing.
+        anatomy: Bones and joints of the labels, written into the folder too unless it is the wrist.
     """
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Path, anatomy: Anatomy = WRIST) -> None:
+        self.root, self.anatomy = Path(root), anatomy
+        self._released = tuple(joint.released for joint in anatomy.joints)
+        write_anatomy(self.root, anatomy)
 
     def add_masks(self, identifier: str, split: str, image: Path | Pixels, masks: np.ndarray) -> None:
         """Write a radiograph of the segmentation task.
@@ -71,7 +75,7 @@ class DatasetWriter:
             identifier: `PATIENT_STUDY_SIDE`.
             split: "train", "val" or "test".
             image: File to copy, or pixels.
-            masks: (14, H, W) bool.
+            masks: (C, H, W) bool, of every bone.
         """
         self._write_image(layout.MASK_IMAGES, identifier, image)
         buffer = io.BytesIO()
@@ -94,15 +98,15 @@ class DatasetWriter:
             split: "train", "val" or "test".
             image: File to copy, or pixels.
             pixels: What the crops are cut from.
-            scores: Six erosion scores, `NOT_SCORED` where there is none.
-            boxes: (6, 4) x0, y0, x1, y1; crops are cut by the rounded boxes. A scored joint must have one.
+            scores: Erosion score of each joint, `NOT_SCORED` where there is none.
+            boxes: (J, 4) x0, y0, x1, y1; crops are cut by the rounded boxes. A scored joint must have one.
 
         Returns:
             What the tables hold of it.
         """
         path = self._write_image(layout.SCORE_IMAGES, identifier, image)
         folder = self.root / layout.CROPS / split / identifier
-        for name, score, box in zip(RELEASE_JOINT_NAMES, scores, boxes, strict=True):
+        for name, score, box in zip(self._released, scores, boxes, strict=True):
             if score != NOT_SCORED:
                 x0, y0, x1, y1 = np.round(box).astype(int)
                 _save_bmp(folder / f"{name}.bmp", Pixels(pixels.values[y0:y1, x0:x1], pixels.colour))
@@ -124,7 +128,7 @@ class DatasetWriter:
         """Write the table of erosion scores."""
         entries = []
         for radiograph in scored:
-            scores = zip(RELEASE_JOINT_NAMES, radiograph.scores, strict=True)
+            scores = zip(self._released, radiograph.scores, strict=True)
             joints = {name: score for name, score in scores if score != NOT_SCORED}
             entries.append({"identifier": radiograph.identifier, "joints": joints})
         self._write_json(layout.SCORES, entries)
@@ -149,7 +153,7 @@ class DatasetWriter:
                     "bbox": [x0, y0, x1 - x0, y1 - y0],
                 }
                 annotations.append(box | ({"area": (x1 - x0) * (y1 - y0), "iscrowd": 0} if areas else {}))
-        categories = [{"id": joint + 1, "name": name} for joint, name in enumerate(RELEASE_JOINT_NAMES)]
+        categories = [{"id": joint + 1, "name": name} for joint, name in enumerate(self._released)]
         self._write_json(layout.BOXES, {"images": images, "annotations": annotations, "categories": categories})
 
     def write_metadata(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from jointwrist.anatomy import BONE_NAMES, NUM_BONES
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.dataset.label_files import read_masks
 from jointwrist.data.formats.png import read_png
 from jointwrist.data.numpy_files import read_npz
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
+from jointwrist.ops.bits import bits_dtype
 
 if TYPE_CHECKING:
     from jointwrist.data.formats.layers import Named
@@ -23,42 +24,44 @@ if TYPE_CHECKING:
 _LEAST_LABELS = 9
 
 
-def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
+def read(path: Path, size: tuple[int, int] | None = None, anatomy: Anatomy = WRIST) -> list[Named]:
     """Read the masks of an npz archive or a 16-bit PNG by the bones' names."""
-    return list(zip(BONE_NAMES, unpack_masks(read_bits(path)), strict=True))
+    names = anatomy.bone_names
+    return list(zip(names, unpack_masks(read_bits(path, anatomy), len(names)), strict=True))
 
 
-def read_bits(path: str | Path) -> np.ndarray:
-    """Read an npz archive with `bits`, or a 16-bit grey PNG, as a (H, W) uint16 bit map.
+def read_bits(path: str | Path, anatomy: Anatomy = WRIST) -> np.ndarray:
+    """Read an npz archive with `bits`, or a 16-bit grey PNG, as a (H, W) bit map, uint16 up to 16 bones.
 
     Raises:
-        DataError: The file is damaged, or is not a bit map of 14 bones.
+        DataError: The file is damaged, or is not a bit map of the bones.
     """
-    path = Path(path)
+    path, bones = Path(path), len(anatomy.bones)
     bits = read_npz(path, ("bits",)).get("bits") if path.suffix.lower() == ".npz" else read_png(path)
     if bits is None:
         raise DataError(f"{path}: holds no array `bits`; `jointwrist predict` writes it")
-    if bits.ndim != 2 or bits.dtype.kind not in "iu" or bits.min(initial=0) < 0 or bits.max(initial=0) >> NUM_BONES:
-        raise DataError(f"{path}: not a (height, width) map whose bits 0 to {NUM_BONES - 1} are the bones")
-    if len(np.unique(bits)) > _LEAST_LABELS and bits.max() <= NUM_BONES:
+    if bits.ndim != 2 or bits.dtype.kind not in "iu" or bits.min(initial=0) < 0 or int(bits.max(initial=0)) >> bones:
+        raise DataError(f"{path}: not a (height, width) map whose bits 0 to {bones - 1} are the bones")
+    if len(np.unique(bits)) > _LEAST_LABELS and bits.max() <= bones:
         raise DataError(
-            f"{path}: a label map, 0 to {NUM_BONES}, not a map whose bits are the bones; say so with --format labels"
+            f"{path}: a label map, 0 to {bones}, not a map whose bits are the bones; say so with --format labels"
         )
-    return bits.astype(np.uint16)
+    return bits.astype(bits_dtype(bones))
 
 
 def write_png(path: Path, bits: np.ndarray) -> None:
-    """Write a (H, W) bit map as a 16-bit grey PNG, whole or not at all."""
+    """Write a (H, W) bit map of at most 16 bones as a 16-bit grey PNG, whole or not at all."""
     with atomic(path) as temporary:
         Image.fromarray(bits.astype(np.uint16)).save(temporary, format="PNG")
 
 
-def write_npz(path: Path, bits: np.ndarray) -> None:
+def write_npz(path: Path, bits: np.ndarray, anatomy: Anatomy = WRIST) -> None:
     """Write a (H, W) bit map as `bits`, and the bones in order as `names`, whole or not at all."""
     with atomic(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, bits=bits.astype(np.uint16), names=np.array(BONE_NAMES))
+        np.savez_compressed(stream, bits=bits, names=np.array(anatomy.bone_names))
 
 
-def read_stack(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
-    """Read a (14, H, W) npy array of 0 and 1 (or 255) by the bones' names."""
-    return list(zip(BONE_NAMES, unpack_masks(read_masks(path, None)), strict=True))
+def read_stack(path: Path, size: tuple[int, int] | None = None, anatomy: Anatomy = WRIST) -> list[Named]:
+    """Read a (C, H, W) npy array of 0 and 1 (or 255) by the bones' names."""
+    names = anatomy.bone_names
+    return list(zip(names, unpack_masks(read_masks(path, None, anatomy), len(names)), strict=True))

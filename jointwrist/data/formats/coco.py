@@ -11,17 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jointwrist.anatomy import BONE_NAMES
-from jointwrist.data.formats.label_map import NUMBERS
-from jointwrist.data.formats.layers import PALETTE, Layer, Named, check_fit
+from jointwrist.anatomy import WRIST, Anatomy
+from jointwrist.data.formats.label_map import numbers_of
+from jointwrist.data.formats.layers import Layer, Named, check_fit, palette
 from jointwrist.data.shapes.annotation_json import MAX_JSON_BYTES, as_points, in_pixels, positive_size
 from jointwrist.data.shapes.outline_convention import Convention
 from jointwrist.data.shapes.region import Part, Polygon, Region, Runs
 from jointwrist.errors import DataError, require
 from jointwrist.files import write_text
-
-#: Identifiers of the written categories, in the order of the palette.
-CATEGORIES: Mapping[str, int] = {name: number for number, (name, _) in enumerate(PALETTE, 1)}
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ def load(path: Path) -> Any:
         raise DataError(f"{path}: not valid JSON ({error}); write it again") from error
 
 
-def masks_of(path: Path, content: Any, described: Any = None) -> CocoMasks:
+def masks_of(path: Path, content: Any, described: Any = None, anatomy: Anatomy = WRIST) -> CocoMasks:
     """Group results by radiograph.
 
     Args:
@@ -82,6 +79,7 @@ def masks_of(path: Path, content: Any, described: Any = None) -> CocoMasks:
         content: Its content: a list of results, or instances with `images`, `annotations` and `categories`.
         described: Instances that describe images and categories of a list of results. Without it, `image_id` is the
             identifier or file name of the radiograph, and the category is a name, or b + 1 for bone b.
+        anatomy: The bones.
 
     Raises:
         DataError: It is neither, an image or category is unknown, or an id is not unique.
@@ -92,9 +90,9 @@ def masks_of(path: Path, content: Any, described: Any = None) -> CocoMasks:
         images = _by_id(described["images"], "file_name", path) if described else None
         categories = _by_id(described["categories"], "name", path) if described else None
         radiographs: dict[str, list[tuple[str, Region, float | None]]] = defaultdict(list)
-        convention = Convention()
+        convention, numbers = Convention(), numbers_of(anatomy)
         for result in results:
-            radiograph, name = _radiograph(result["image_id"], images), _category(result, categories)
+            radiograph, name = _radiograph(result["image_id"], images), _category(result, categories, numbers)
             score = None if result.get("score") is None else float(result["score"])
             radiographs[radiograph].append((name, region_of(result, f"{radiograph}, {name}", path, convention), score))
     except DataError:
@@ -138,7 +136,7 @@ class CocoImage(NamedTuple):
         return cls(file, size, regions)
 
 
-def write(path: Path, images: Sequence[CocoImage], erosions: bool = False) -> None:
+def write(path: Path, images: Sequence[CocoImage], erosions: bool = False, anatomy: Anatomy = WRIST) -> None:
     """Write instances, one annotation per region, whole or not at all.
 
     Args:
@@ -146,21 +144,23 @@ def write(path: Path, images: Sequence[CocoImage], erosions: bool = False) -> No
         images: Images and their regions.
         erosions: Whether every image was examined for erosions. If so, the categories of erosions are listed even
             when none is drawn.
+        anatomy: The bones.
     """
-    entries, annotations = [], []
+    entries, annotations, colours = [], [], palette(anatomy)
+    identifiers = {name: number for number, name in enumerate(colours, 1)}
     for number, image in enumerate(images, 1):
         height, width = image.size
         entries.append({"id": number, "file_name": image.file, "height": height, "width": width})
         for region in image.regions:
-            place = {"id": len(annotations) + 1, "image_id": number, "category_id": CATEGORIES[region["name"]]}
+            place = {"id": len(annotations) + 1, "image_id": number, "category_id": identifiers[region["name"]]}
             drawn = {key: region[key] for key in ("segmentation", "area", "bbox")}
             # COCO reserves run lengths for crowds; datumaro, used by CVAT, turns those of single objects into polygons
             annotations.append({**place, **drawn, "iscrowd": 1})
     used = {region["name"] for image in images for region in image.regions}
     categories = [
-        {"id": CATEGORIES[name], "name": name, "supercategory": "wrist", "color": list(colour)}
-        for name, colour in PALETTE
-        if name in BONE_NAMES or name in used or erosions
+        {"id": identifiers[name], "name": name, "supercategory": anatomy.name, "color": list(colour)}
+        for name, colour in colours.items()
+        if name in anatomy.bone_names or name in used or erosions
     ]
     write_text(path, json.dumps({"images": entries, "annotations": annotations, "categories": categories}))
 
@@ -205,14 +205,14 @@ def _radiograph(image: Any, images: Mapping[Any, str] | None) -> str:
     return str(image) if images is None else images[image]
 
 
-def _category(result: Mapping[str, Any], categories: Mapping[Any, str] | None) -> str:
+def _category(result: Mapping[str, Any], categories: Mapping[Any, str] | None, numbers: Mapping[str, str]) -> str:
     """Return the name of a result's category, if necessary by its number."""
     if categories is not None:
         return categories[result["category_id"]]
     category = result["category_id"] if "category_id" in result else result["category_name"]
     if isinstance(category, str):
-        return NUMBERS.get(category, category)
-    return NUMBERS[f"{category:g}" if isinstance(category, float) else str(category)]
+        return numbers.get(category, category)
+    return numbers[f"{category:g}" if isinstance(category, float) else str(category)]
 
 
 def _by_id(entries: Any, key: str, path: Path) -> dict[Any, str]:

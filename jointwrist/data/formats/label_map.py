@@ -8,32 +8,34 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from jointwrist.anatomy import BONE_NAMES, NUM_BONES
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.formats.layers import Named
 from jointwrist.data.formats.png import read_png
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 
-#: Bone names by number, as text, for `shapes.label_names.match_names`.
-NUMBERS: Mapping[str, str] = {str(bone + 1): name for bone, name in enumerate(BONE_NAMES)}
-
 #: Largest ratio of another number's pixels to those of 0 for 0 to be the background.
 _GROUND = 2
 
 
-def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
+def numbers_of(anatomy: Anatomy = WRIST) -> Mapping[str, str]:
+    """Return the bones' names by number, as text, for `shapes.label_names.match_names`."""
+    return {str(number): name for number, name in enumerate(anatomy.bone_names, 1)}
+
+
+def read(path: Path, size: tuple[int, int] | None = None, anatomy: Anatomy = WRIST) -> list[Named]:
     """Read a PNG with one channel or a palette; names are the numbers as text."""
-    return by_number(read_png(path), path)
+    return by_number(read_png(path), path, anatomy)
 
 
-def by_number(values: np.ndarray, path: Path) -> list[Named]:
+def by_number(values: np.ndarray, path: Path, anatomy: Anatomy = WRIST) -> list[Named]:
     """Split a (H, W) label map into masks; names are the numbers as text.
 
     Raises:
         DataError: The values are not labels (fractional, negative, or too many), or 0 is not the background.
     """
     numbers, counts = np.unique(values, return_counts=True)
-    if not np.array_equal(numbers, np.round(numbers)) or numbers[0] < 0 or len(numbers) > 2 * NUM_BONES + 1:
+    if not np.array_equal(numbers, np.round(numbers)) or numbers[0] < 0 or len(numbers) > 2 * len(anatomy.bones) + 1:
         raise DataError(f"{path}: {len(numbers)} values from {numbers[0]:g} to {numbers[-1]:g} are not a label map")
     ground = counts[0] if numbers[0] == 0 else 0
     if counts.max() > _GROUND * max(ground, 1):
@@ -45,12 +47,12 @@ def by_number(values: np.ndarray, path: Path) -> list[Named]:
     return [(str(int(number)), values == number) for number in numbers if number]
 
 
-def to_label_map(bits: np.ndarray) -> np.ndarray:
+def to_label_map(bits: np.ndarray, bones: int = len(WRIST.bones)) -> np.ndarray:
     """Give every pixel of a (H, W) bit map to the smallest of its bones, as a (H, W) uint8 label map.
 
     The same number of lost pixels costs a small bone more of its Dice coefficient than a large one.
     """
-    planes = [((bits >> np.uint16(bone)) & 1).astype(bool) for bone in range(NUM_BONES)]
+    planes = [((bits >> bits.dtype.type(bone)) & 1).astype(bool) for bone in range(bones)]
     labels = np.zeros(bits.shape, np.uint8)
     for bone in np.argsort([-np.count_nonzero(plane) for plane in planes], kind="stable"):
         labels[planes[bone]] = bone + 1

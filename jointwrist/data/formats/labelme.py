@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.formats.layers import Layer, Named, check_fit
 from jointwrist.data.images import MAX_SIDE
 from jointwrist.data.shapes.annotation_json import as_points, in_pixels, positive_size, read_json
@@ -26,12 +27,13 @@ from jointwrist.files import write_text
 _VERSION = "5.5.0"
 
 
-def read(path: Path, size: tuple[int, int]) -> list[Named]:
+def read(path: Path, size: tuple[int, int], anatomy: Anatomy = WRIST) -> list[Named]:
     """Draw the shapes of an image by their labels.
 
     Args:
         path: JSON file.
         size: Height and width of the radiograph.
+        anatomy: Ignored; for the same signature as other formats.
 
     Raises:
         DataError: The file or a shape is damaged, or the annotated image has another size.

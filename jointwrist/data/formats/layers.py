@@ -8,10 +8,11 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
-from jointwrist.anatomy import BONE_NAMES, BONES, JOINTS, NUM_BONES
+from jointwrist.anatomy import WRIST, Anatomy, JointSurface
 from jointwrist.data.faults import Fault, refuse
 from jointwrist.data.shapes.label_names import match_names
 from jointwrist.errors import DataError
+from jointwrist.ops.bits import bits_dtype
 
 #: A name and its (H, W) bool mask; several masks of one name add up.
 Named = tuple[str, np.ndarray]
@@ -35,24 +36,30 @@ class Layer(NamedTuple):
     mask: np.ndarray
 
 
-#: Names and colours of all regions: 14 bones, then the erosions of six joint surfaces.
-PALETTE: tuple[tuple[str, tuple[int, int, int]], ...] = (
-    *((bone.name, bone.colour) for bone in BONES),
-    *((f"{BONE_NAMES[joint.bone]} erosion", _EROSION_COLOUR) for joint in JOINTS),
-)
+def palette(anatomy: Anatomy = WRIST) -> dict[str, tuple[int, int, int]]:
+    """Return names and colours of all regions: the bones, then the erosions of bones with a joint surface."""
+    bones = {bone.name: bone.colour for bone in anatomy.bones}
+    return bones | {_erosion_of(joint, anatomy): _EROSION_COLOUR for joint in anatomy.eroded_joints}
 
 
-def layers_of(bones: np.ndarray, eroded: np.ndarray | None = None) -> list[Layer]:
+def _erosion_of(joint: JointSurface, anatomy: Anatomy) -> str:
+    return f"{anatomy.bones[joint.bone].name} erosion"
+
+
+def layers_of(bones: np.ndarray, eroded: np.ndarray | None = None, anatomy: Anatomy = WRIST) -> list[Layer]:
     """Return the non-empty regions of a radiograph.
 
     Args:
-        bones: (H, W) uint16 bit map, bit b for bone b.
-        eroded: (H, W) uint8 bit map, bit j for joint surface j, or None.
+        bones: (H, W) bit map, bit b for bone b.
+        eroded: (H, W) bit map, bit j for joint surface j, or None.
+        anatomy: The bones.
     """
-    planes = [(bones >> np.uint16(bone)) & 1 for bone in range(NUM_BONES)]
-    if eroded is not None:
-        planes += [(eroded >> np.uint8(joint.index)) & 1 for joint in JOINTS]
-    return [Layer(*PALETTE[index], plane.astype(bool)) for index, plane in enumerate(planes) if plane.any()]
+    planes = {bone.name: (bones >> bones.dtype.type(bone.index)) & 1 for bone in anatomy.bones}
+    for joint in anatomy.eroded_joints if eroded is not None else ():
+        name = _erosion_of(joint, anatomy)
+        planes[name] = planes.get(name, 0) | ((eroded >> eroded.dtype.type(joint.index)) & 1)
+    colours = palette(anatomy)
+    return [Layer(name, colours[name], plane.astype(bool)) for name, plane in planes.items() if plane.any()]
 
 
 def pixel_size(spacing_mm: Spacing | None) -> tuple[float, float]:
@@ -61,27 +68,32 @@ def pixel_size(spacing_mm: Spacing | None) -> tuple[float, float]:
 
 
 def bone_bits(
-    named: Iterable[Named], size: tuple[int, int], mapping: Mapping[str, str | None], path: Path
+    named: Iterable[Named],
+    size: tuple[int, int],
+    mapping: Mapping[str, str | None],
+    path: Path,
+    anatomy: Anatomy = WRIST,
 ) -> np.ndarray:
-    """Combine the masks of bones into a (H, W) uint16 bit map; erosions are ignored.
+    """Combine the masks of bones into a (H, W) bit map; erosions are ignored.
 
     Args:
         named: Masks by name.
         size: Height and width of the radiograph.
         mapping: Bones of unknown names, as from `shapes.label_names.read_map`.
         path: The file, for messages.
+        anatomy: The bones.
 
     Raises:
         DataError: A name is unknown, or a mask has another size than the radiograph.
     """
     named = list(named)
-    meanings = match_names({name for name, _ in named}, mapping, path)
-    bits = np.zeros(size, np.uint16)
+    meanings = match_names({name for name, _ in named}, mapping, path, anatomy)
+    bits = np.zeros(size, bits_dtype(len(anatomy.bones)))
     for name, mask in named:
         check_fit(mask.shape, size, path)
         meaning = meanings[name]
         if meaning is not None and not meaning.erosion:
-            bits |= mask.astype(np.uint16) << np.uint16(meaning.bone)
+            bits |= mask.astype(bits.dtype) << bits.dtype.type(meaning.bone)
     return bits
 
 

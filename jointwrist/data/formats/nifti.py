@@ -1,4 +1,4 @@
-"""NIfTI (nifti.nimh.nih.gov): a stack of 14 masks, one file per bone in a folder, or a label map.
+"""NIfTI (nifti.nimh.nih.gov): a stack of masks, one file per bone in a folder, or a label map.
 
 The first axis of a NIfTI array is x, the second y, as in nibabel, ITK and MONAI: an array (H, W) from NumPy is stored
 transposed. Rows run down, whatever the affine says; of the affine only the pixel spacing is used, and `write` writes
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jointwrist.anatomy import BONE_NAMES, NUM_BONES
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.formats.label_map import by_number
 from jointwrist.data.formats.layers import Layer, Named, Spacing, as_binary, pixel_size
 from jointwrist.data.numpy_files import MAX_ARRAY_BYTES
@@ -24,12 +24,13 @@ SUFFIXES = (".nii.gz", ".nii")
 RADIOGRAPH = "film"
 
 
-def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
-    """Read a stack of 14 masks in the order of the bones, a label map, or a folder with one file per bone.
+def read(path: Path, size: tuple[int, int] | None = None, anatomy: Anatomy = WRIST) -> list[Named]:
+    """Read a stack of masks in the order of the bones, a label map, or a folder with one file per bone.
 
     Args:
         path: File or folder. In a folder the file names without ending are the bones' names; `radiograph` is left out.
         size: Ignored; for the same signature as other formats.
+        anatomy: The bones.
 
     Raises:
         DataError: The file is damaged, or holds something else; the message names it.
@@ -37,12 +38,12 @@ def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
     """
     if path.is_dir():
         return [(name, as_binary(_one_plane(file), name, file)) for name, file in bone_files(path).items()]
-    values = _planes(path)
+    values, bones = _planes(path), anatomy.bone_names
     if values.ndim == 2:
-        return by_number(values, path)
-    if values.shape[2] != NUM_BONES:
-        raise DataError(f"{path}: {values.shape[2]} masks, not {NUM_BONES}; write those of all bones, empty ones too")
-    return [(name, as_binary(values[..., bone], name, path)) for bone, name in enumerate(BONE_NAMES)]
+        return by_number(values, path, anatomy)
+    if values.shape[2] != len(bones):
+        raise DataError(f"{path}: {values.shape[2]} masks, not {len(bones)}; write those of all bones, empty ones too")
+    return [(name, as_binary(values[..., bone], name, path)) for bone, name in enumerate(bones)]
 
 
 def bone_files(folder: Path) -> dict[str, Path]:
@@ -64,9 +65,9 @@ def stem(path: Path) -> str:
     return next(path.name[: -len(suffix)] for suffix in SUFFIXES if path.name.lower().endswith(suffix))
 
 
-def write_stack(path: Path, bits: np.ndarray, spacing_mm: Spacing | None = None) -> None:
-    """Write a (H, W) bit map as a stack (W, H, 1, 14) of 0 and 1 in the order of the bones, whole or not at all."""
-    planes = [(bits >> np.uint16(bone)) & 1 for bone in range(NUM_BONES)]
+def write_stack(path: Path, bits: np.ndarray, spacing_mm: Spacing | None = None, bones: int = len(WRIST.bones)) -> None:
+    """Write a (H, W) bit map as a stack (W, H, 1, bones) of 0 and 1 in the order of the bones, whole or not at all."""
+    planes = [(bits >> bits.dtype.type(bone)) & 1 for bone in range(bones)]
     _save(path, np.stack(planes, axis=-1).transpose(1, 0, 2)[:, :, None], spacing_mm)
 
 
@@ -121,7 +122,7 @@ def _planes(path: Path) -> np.ndarray:
         raise DataError(f"{path}: values of type {values.dtype}; store 0 and 1")
     long = [axis for axis in range(2, values.ndim) if shape[axis] != 1]
     if values.ndim < 2 or len(long) > 1:
-        raise DataError(f"{path}: an array of {shape} is not (x, y), nor (x, y, {NUM_BONES}) with axes of length 1")
+        raise DataError(f"{path}: an array of {shape} is not (x, y), nor (x, y, bone) with axes of length 1")
     values = values.reshape(shape[0], shape[1], *(shape[axis] for axis in long))
     return values.swapaxes(0, 1)
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.dataset.layout import identifier_in
 from jointwrist.data.formats import bit_map, coco, label_map, labelme, nifti, png, seg_nrrd
 from jointwrist.data.formats.layers import Named, bone_bits
 from jointwrist.errors import DataError
 
-Reader = Callable[[Path, tuple[int, int]], list[Named]]
+Reader = Callable[[Path, tuple[int, int] | None, Anatomy], list[Named]]
 
 #: Reader of the masks of one radiograph by format; those of COCO are in one file for all radiographs.
 READERS: Mapping[str, Reader] = {
@@ -38,7 +39,7 @@ class Predicted:
         format: One of `FORMATS`.
         cases: Radiographs that have masks.
         extra: Files or images of no known radiograph.
-        read: Reads the (H, W) uint16 bit map of a radiograph of known height and width.
+        read: Reads the (H, W) bit map of a radiograph of known height and width.
     """
 
     format: str
@@ -53,6 +54,7 @@ def find_masks(
     kind: str | None = None,
     mapping: Mapping[str, str | None] | None = None,
     needed: bool = True,
+    anatomy: Anatomy = WRIST,
 ) -> Predicted | None:
     """Find the masks in a folder; a file belongs to the radiograph whose identifier its name begins with.
 
@@ -62,6 +64,7 @@ def find_masks(
         kind: One of `FORMATS`; None detects it.
         mapping: Bones of unknown names or numbers, as from `shapes.label_names.read_map`.
         needed: If False, return None where there are no masks.
+        anatomy: The bones.
 
     Raises:
         DataError: The folder is missing, holds no masks or several formats, or two files belong to one radiograph.
@@ -82,12 +85,12 @@ def find_masks(
     if kind not in found:
         raise DataError(f"{folder}: holds no masks in the format {kind}; it holds: {', '.join(found) or 'none'}")
     if kind == "coco":
-        return _find_in_coco(folder, found["coco"], contents, known, mapping)
+        return _find_in_coco(folder, found["coco"], contents, known, mapping, anatomy)
     cases, extra = _by_case(found[kind], known)
-    mapping = {**label_map.NUMBERS, **mapping} if kind in ("labels", "nifti") else mapping
+    mapping = {**label_map.numbers_of(anatomy), **mapping} if kind in ("labels", "nifti") else mapping
 
     def read(case: str, size: tuple[int, int]) -> np.ndarray:
-        return bone_bits(READERS[kind](cases[case], size), size, mapping, cases[case])
+        return bone_bits(READERS[kind](cases[case], size, anatomy), size, mapping, cases[case], anatomy)
 
     return Predicted(kind, cases.keys(), extra, read)
 
@@ -159,6 +162,7 @@ def _find_in_coco(
     contents: Mapping[Path, Any],
     known: Collection[str],
     mapping: Mapping[str, str | None],
+    anatomy: Anatomy,
 ) -> Predicted:
     """Use COCO results if there are any, described by the file of instances if given; otherwise the instances."""
     results = [path for path in paths if isinstance(contents[path], list)]
@@ -168,7 +172,7 @@ def _find_in_coco(
             f"{folder}: holds several files of COCO {'results' if len(results) > 1 else 'instances'}; keep one"
         )
     path = (results or described)[0]
-    masks = coco.masks_of(path, contents[path], contents[described[0]] if results and described else None)
+    masks = coco.masks_of(path, contents[path], contents[described[0]] if results and described else None, anatomy)
     radiographs: dict[str, str] = {}
     extra = []
     for radiograph in masks.radiographs:
@@ -179,7 +183,7 @@ def _find_in_coco(
             raise DataError(f"{path}: {radiograph} and {radiographs[case]} both belong to {case}; keep one of them")
         else:
             radiographs[case] = radiograph
-    read = partial(_read_coco, masks, radiographs, {**label_map.NUMBERS, **mapping})
+    read = partial(_read_coco, masks, radiographs, {**label_map.numbers_of(anatomy), **mapping}, anatomy)
     return Predicted("coco", radiographs.keys(), tuple(extra), read)
 
 
@@ -187,7 +191,8 @@ def _read_coco(
     masks: coco.CocoMasks,
     radiographs: Mapping[str, str],
     mapping: Mapping[str, str | None],
+    anatomy: Anatomy,
     case: str,
     size: tuple[int, int],
 ) -> np.ndarray:
-    return bone_bits(masks.read(radiographs[case], size), size, mapping, masks.path)
+    return bone_bits(masks.read(radiographs[case], size), size, mapping, masks.path, anatomy)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.formats.layers import Layer, Named, Spacing, check_fit, pixel_size
 from jointwrist.data.numpy_files import MAX_ARRAY_BYTES
 from jointwrist.errors import DataError, require
@@ -25,7 +26,7 @@ _BYTES = {"unsigned char": 1, "uchar": 1, "uint8": 1, "signed char": 1, "int8": 
 )
 
 
-def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
+def read(path: Path, size: tuple[int, int] | None = None, anatomy: Anatomy = WRIST) -> list[Named]:
     """Read the segments of a radiograph by their names.
 
     A margin without segments that Slicer cropped is restored.
@@ -33,6 +34,7 @@ def read(path: Path, size: tuple[int, int] | None = None) -> list[Named]:
     Args:
         path: File.
         size: Height and width of the radiograph; None takes those of the file.
+        anatomy: Ignored; for the same signature as other formats.
 
     Raises:
         DataError: The file is damaged, holds no segments or several slices, or has another size than the radiograph.

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from jointwrist.anatomy import BONE_NAMES, JOINTS, NOT_SCORED
+from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy
 from jointwrist.data.dataset import layout
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.writer import DatasetWriter, Pixels, ScoredRadiograph
@@ -37,7 +37,7 @@ class Imported:
         scored: Number of radiographs with erosion scores.
         missing: Number of radiographs without a bone, by the bone's name; only bones that are missing somewhere.
         eroded: Number of radiographs with erosions outlined at a joint surface, or None if none was examined for them.
-        elsewhere: Number of outlined erosions at none of the six joint surfaces, which were left out.
+        elsewhere: Number of outlined erosions at no joint surface, which were left out.
         outlines: Number of polygons.
         through_centres: How many of them were taken to run through pixel centres.
         notes: Sentences about parts that were left out or cut off.
@@ -61,6 +61,7 @@ def write_dataset(
     shares: Sequence[float] = SHARES,
     seed: int = 0,
     allow_partial: bool = False,
+    anatomy: Anatomy = WRIST,
 ) -> Imported:
     """Write radiographs, masks, outlined erosions and, where the table has them, scores with joint crops and spacings.
 
@@ -74,6 +75,7 @@ def write_dataset(
         shares: Shares of the patients in train, val and test.
         seed: Seed of the draw.
         allow_partial: Accept rows without a radiograph, and radiographs without a row.
+        anatomy: Bones and joints of radiographs and table.
 
     Raises:
         DataError: The folder is not empty, a patient or side is uncertain, an identifier is not unique, a patient is in
@@ -91,7 +93,7 @@ def write_dataset(
     radiographs = [radiograph for radiograph in radiographs if _drawn_on(radiograph)]
     if not radiographs:
         raise DataError(f"{out}: not written: the annotations describe no radiograph")
-    entries = identify([radiograph.image for radiograph in radiographs], table, allow_partial, notes.append)
+    entries = identify([radiograph.image for radiograph in radiographs], table, allow_partial, notes.append, anatomy)
     _refuse_duplicates(radiographs, entries)
     splits = draw_splits(entries, shares, seed)
     missing: Counter[int] = Counter()
@@ -99,7 +101,7 @@ def write_dataset(
     erosions: list[tuple[bool, int]] = []
     pictures: dict[bytes, tuple[Path, str]] = {}
     with whole_folder(out) as folder:
-        writer = DatasetWriter(folder)
+        writer = DatasetWriter(folder, anatomy)
         progress = tqdm(radiographs, desc="import", unit="radiograph", disable=None, leave=False)
         for radiograph, entry in zip(progress, entries, strict=True):
             image = read_image(radiograph.image)
@@ -109,7 +111,7 @@ def write_dataset(
                 notes.append(
                     f"{radiograph.image}: shows the same picture as {other[0]}, of another patient; keep one of them"
                 )
-            masks = unpack_masks(radiograph.bones(image.shape, notes.append))
+            masks = unpack_masks(radiograph.bones(image.shape, notes.append), len(anatomy.bones))
             split = splits[patient]
             missing.update(bone for bone, mask in enumerate(masks) if not mask.any())
             writer.add_masks(entry.name, split, radiograph.image, masks)
@@ -117,8 +119,8 @@ def write_dataset(
             if drawn is not None:
                 erosions.append((bool(drawn[0].any()), drawn[1]))
                 writer.add_arrays(layout.EROSIONS, entry.name, eroded=drawn[0])
-            if max(entry.scores) != NOT_SCORED:
-                boxes = _joint_boxes(masks, entry, radiograph.source)
+            if max(entry.scores, default=NOT_SCORED) != NOT_SCORED:
+                boxes = _joint_boxes(masks, entry, radiograph.source, anatomy)
                 pixels = Pixels(np.round(np.clip(image, 0, 1) * 255).astype(np.uint8))
                 scored.append(writer.add_scored(entry.name, split, radiograph.image, pixels, entry.scores, boxes))
         if spacings := _spacings(entries):
@@ -130,7 +132,7 @@ def write_dataset(
         radiographs={split: sum(splits[entry.identifier.patient] == split for entry in entries) for split in SPLITS},
         patients=len(splits),
         scored=len(scored),
-        missing={name: missing[bone] for bone, name in enumerate(BONE_NAMES) if missing[bone]},
+        missing={name: missing[bone] for bone, name in enumerate(anatomy.bone_names) if missing[bone]},
         eroded=sum(eroded for eroded, _ in erosions) if erosions else None,
         elsewhere=sum(elsewhere for _, elsewhere in erosions),
         outlines=sum(len(radiograph.outlines) for radiograph in radiographs),
@@ -156,11 +158,11 @@ def _refuse_duplicates(radiographs: Sequence[AnnotatedRadiograph], entries: Sequ
         first[entry.name] = radiograph.image
 
 
-def _joint_boxes(masks: np.ndarray, entry: Entry, source: Path) -> np.ndarray:
-    """Return (6, 4) integer boxes x0, y0, x1, y1 within the image, nan for joints whose bone was not drawn."""
+def _joint_boxes(masks: np.ndarray, entry: Entry, source: Path, anatomy: Anatomy) -> np.ndarray:
+    """Return (J, 4) integer boxes x0, y0, x1, y1 within the image, nan for joints whose bone was not drawn."""
     height, width = masks.shape[1:]
-    boxes, valid = drawn_boxes(drawn_regions(masks).joint)
-    for joint in JOINTS:
+    boxes, valid = drawn_boxes(drawn_regions(masks, joints=anatomy.joints).joint)
+    for joint in anatomy.joints:
         if entry.scores[joint.index] != NOT_SCORED and not valid[joint.index]:
             raise DataError(
                 f"{source}: {entry.name} has a score of {joint.name} but not its bone, or none of the bones that it"

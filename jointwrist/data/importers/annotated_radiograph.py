@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.shapes.label_names import Meaning
 from jointwrist.data.shapes.region import Note, Polygon, Region, combine
 from jointwrist.errors import DataError
+from jointwrist.ops.bits import bits_dtype
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class AnnotatedRadiograph:
         erosions: Pairs of the bone with the eroded joint surface, or None if not named, and region; or None if the
             radiograph was not examined for erosions.
         notes: Sentences about what was skipped in reading.
+        anatomy: The bones.
     """
 
     image: Path
@@ -34,6 +37,7 @@ class AnnotatedRadiograph:
     source: Path
     erosions: Sequence[tuple[int | None, Region]] | None = None
     notes: Sequence[str] = ()
+    anatomy: Anatomy = WRIST
 
     @classmethod
     def of(
@@ -44,12 +48,13 @@ class AnnotatedRadiograph:
         source: Path,
         tells_erosions: bool,
         notes: Sequence[str] = (),
+        anatomy: Anatomy = WRIST,
     ) -> AnnotatedRadiograph:
         """Sort drawn regions into bones and erosions; regions without a meaning are ignored."""
         known = [(meaning, region) for meaning, region in drawn if meaning is not None]
         bones = [(meaning.bone, region) for meaning, region in known if not meaning.erosion]
         erosions = [(meaning.bone, region) for meaning, region in known if meaning.erosion]
-        return cls(image, size, bones, source, erosions if tells_erosions else None, notes)
+        return cls(image, size, bones, source, erosions if tells_erosions else None, notes, anatomy)
 
     @property
     def outlines(self) -> list[Polygon]:
@@ -58,7 +63,7 @@ class AnnotatedRadiograph:
         return [part for region in regions for part in region.parts if isinstance(part, Polygon)]
 
     def bones(self, size: tuple[int, int], note: Note = lambda _: None) -> np.ndarray:
-        """Draw the bones as a (H, W) uint16 bit map, bit b for bone b.
+        """Draw the bones as a (H, W) bit map, bit b for bone b.
 
         Args:
             size: Height and width of the radiograph.
@@ -76,7 +81,7 @@ class AnnotatedRadiograph:
         by_bone: dict[int, list[Region]] = defaultdict(list)
         for bone, region in self.regions:
             by_bone[bone].append(region)
-        bits = np.zeros(size, np.uint16)
+        bits = np.zeros(size, bits_dtype(len(self.anatomy.bones)))
         for bone, regions in by_bone.items():
-            bits |= combine(regions, size, note).astype(np.uint16) << np.uint16(bone)
+            bits |= combine(regions, size, note).astype(bits.dtype) << bits.dtype.type(bone)
         return bits

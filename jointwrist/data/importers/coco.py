@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.formats.coco import region_of
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.shapes.annotation_json import beneath, positive_size, read_json
@@ -25,6 +26,7 @@ def read_coco(
     images: str | Path | None = None,
     mapping: Mapping[str, str | None] | None = None,
     outline: str = "auto",
+    anatomy: Anatomy = WRIST,
 ) -> list[AnnotatedRadiograph]:
     """Read a file of instances, as polygons or as run lengths.
 
@@ -36,6 +38,7 @@ def read_coco(
         images: Folder of the images; None takes that of the file.
         mapping: Bones of unknown names, as from `shapes.label_names.read_map`.
         outline: Convention of polygons, one of `shapes.outline_convention.CONVENTIONS`.
+        anatomy: The bones.
 
     Raises:
         DataError: The file is not COCO, an identifier is not unique, a category is unknown, or an image is missing.
@@ -53,7 +56,7 @@ def read_coco(
             _known(annotation, "category_id", names, path)
             by_image[annotation["image_id"]].append(annotation)
         used = {annotation["category_id"] for annotation in annotations}
-        meanings = match_names({names[category] for category in used}, mapping or {}, path)
+        meanings = match_names({names[category] for category in used}, mapping or {}, path, anatomy)
         tells_erosions = names_erosion(names.values(), mapping or {})
         folder = Path(images) if images else path.parent
         convention = Convention(outline)
@@ -68,6 +71,7 @@ def read_coco(
                 ],
                 source=path,
                 tells_erosions=tells_erosions,
+                anatomy=anatomy,
             )
             for image, annotations in by_image.items()
         ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.dataset.layout import Identifier, parse_identifier
 from jointwrist.data.importers.match_rows import match_rows
 from jointwrist.data.importers.parse_file_names import FIRST_STUDY, ParsedName, parse_file_names
@@ -31,13 +31,13 @@ class Entry:
         identifier: Patient, study and side.
         split: "train", "val" or "test", or None to have it drawn.
         spacing_mm: Pixel spacing in mm, or None.
-        scores: Six erosion scores, `NOT_SCORED` where there is none.
+        scores: Erosion score of each joint, `NOT_SCORED` where there is none.
     """
 
     identifier: Identifier
     split: str | None = None
     spacing_mm: float | None = None
-    scores: tuple[int, ...] = (NOT_SCORED,) * NUM_JOINTS
+    scores: tuple[int, ...] = WRIST.unscored
 
     @property
     def name(self) -> str:
@@ -50,6 +50,7 @@ def identify(
     table: Sequence[Row] | None = None,
     allow_partial: bool = False,
     note: Note = lambda _: None,
+    anatomy: Anatomy = WRIST,
 ) -> list[Entry]:
     """Identify patient, study and side of radiographs.
 
@@ -58,6 +59,7 @@ def identify(
         table: As from `patient_table.read_table`; empty cells are filled from the file names.
         allow_partial: Accept rows without a radiograph, and radiographs without a row.
         note: Called with remarks on contradictions between table and names, and on gaps.
+        anatomy: The joints that are scored.
 
     Raises:
         DataError: Table and radiographs do not match, or a patient or side is uncertain.
@@ -81,7 +83,9 @@ def identify(
             identifier = parse_identifier(name)
         except DataError as error:
             raise DataError(f"{image}: {error}") from None
-        known = {} if row is None else {"split": row.split or None, "spacing_mm": row.spacing_mm, "scores": row.scores}
+        known = {"scores": anatomy.unscored}
+        if row is not None:
+            known = {"split": row.split or None, "spacing_mm": row.spacing_mm, "scores": row.scores}
         entries.append(Entry(identifier, **known))
     return entries
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 
+from jointwrist.anatomy import load_anatomy
 from jointwrist.data.importers import read_coco, read_labelme, write_dataset
 from jointwrist.data.importers.patient_table import read_table
 from jointwrist.data.importers.ram_h1200 import convert
@@ -16,16 +17,19 @@ _READERS = {"coco": read_coco, "labelme": read_labelme, "nifti": read_nifti, "se
 
 def run(arguments: argparse.Namespace) -> int:
     """Import annotated radiographs and print a summary."""
-    mapping = read_map(arguments.map) if arguments.map else None
+    anatomy = load_anatomy(arguments.anatomy)
+    mapping = read_map(arguments.map, anatomy) if arguments.map else None
     notes: list[str] = []
-    table = read_table(arguments.table, notes.append) if arguments.table else None
+    table = read_table(arguments.table, notes.append, anatomy) if arguments.table else None
     read = _READERS[arguments.format]
     radiographs = [
         radiograph
         for source in arguments.sources
-        for radiograph in read(source, arguments.images, mapping, arguments.outline)
+        for radiograph in read(source, arguments.images, mapping, arguments.outline, anatomy)
     ]
-    done = write_dataset(radiographs, arguments.out, table, arguments.shares, arguments.seed, arguments.allow_partial)
+    done = write_dataset(
+        radiographs, arguments.out, table, arguments.shares, arguments.seed, arguments.allow_partial, anatomy
+    )
     splits = ", ".join(f"{split} {count}" for split, count in done.radiographs.items())
     count = sum(done.radiographs.values())
     print(f"{count} radiographs of {done.patients} patients ({splits}), {done.scored} with scores: {arguments.out}")
@@ -36,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     if done.missing:
         print("radiographs that lack a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
     if done.eroded is not None:
-        elsewhere = f"; {done.elsewhere} erosions at none of the six joint surfaces left out" if done.elsewhere else ""
+        elsewhere = f"; {done.elsewhere} erosions at no joint surface left out" if done.elsewhere else ""
         print(f"radiographs with outlined erosions: {done.eroded}{elsewhere}")
     print(f"check it with: jointwrist data check {arguments.out}")
     return 0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.formats.labelme import MARKS, part_of
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.shapes.annotation_json import beneath, positive_size, read_json
@@ -20,6 +21,7 @@ def read_labelme(
     images: str | Path | None = None,
     mapping: Mapping[str, str | None] | None = None,
     outline: str = "auto",
+    anatomy: Anatomy = WRIST,
 ) -> list[AnnotatedRadiograph]:
     """Read the JSON files of a folder and the folders in it, or one file, as labelme and X-AnyLabeling write them.
 
@@ -32,6 +34,7 @@ def read_labelme(
         images: Folder of the images; None takes the path that each file states, which must not lead out of its folder.
         mapping: Bones of unknown names, as from `shapes.label_names.read_map`.
         outline: Convention of polygons, one of `shapes.outline_convention.CONVENTIONS`.
+        anatomy: The bones.
 
     Raises:
         DataError: There are no such files, a label is unknown, a shape is damaged or unknown, or an image is missing.
@@ -41,14 +44,14 @@ def read_labelme(
     if not files:
         raise DataError(f"{source}: holds no JSON files; give the folder that labelme saved into")
     convention = Convention(outline)
-    radiographs = [_read(path, Path(images) if images else None, mapping or {}, convention) for path in files]
+    radiographs = [_read(path, Path(images) if images else None, mapping or {}, convention, anatomy) for path in files]
     if all(radiograph.erosions is None for radiograph in radiographs):
         return radiographs
     return [replace(radiograph, erosions=radiograph.erosions or ()) for radiograph in radiographs]
 
 
 def _read(
-    path: Path, images: Path | None, mapping: Mapping[str, str | None], convention: Convention
+    path: Path, images: Path | None, mapping: Mapping[str, str | None], convention: Convention, anatomy: Anatomy
 ) -> AnnotatedRadiograph:
     content = read_json(path)
     drawn: list[tuple[Meaning, Region]] = []
@@ -56,7 +59,7 @@ def _read(
     try:
         shapes, name = content["shapes"], str(content["imagePath"]).replace("\\", "/")
         labels = [str(shape["label"]) for shape in shapes]
-        meanings = match_names(set(labels), mapping, path)
+        meanings = match_names(set(labels), mapping, path, anatomy)
         for number, (shape, label) in enumerate(zip(shapes, labels, strict=True), 1):
             where, meaning = f"{path}: shape {number}, {label}", meanings[label]
             if meaning is None:
@@ -71,7 +74,7 @@ def _read(
         raise DataError(f"{notes[0].removesuffix('; left out')}, and nothing else is drawn; draw a polygon")
     size = positive_size(content.get("imageHeight"), content.get("imageWidth"))
     tells_erosions = names_erosion(labels, mapping)
-    return AnnotatedRadiograph.of(_find(path, images, name), size, drawn, path, tells_erosions, notes)
+    return AnnotatedRadiograph.of(_find(path, images, name), size, drawn, path, tells_erosions, notes, anatomy)
 
 
 def _find(path: Path, images: Path | None, name: str) -> Path:

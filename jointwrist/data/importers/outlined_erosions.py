@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from jointwrist.anatomy import JOINTS
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.shapes.region import Note, combine
+from jointwrist.ops.bits import bits_dtype
 from jointwrist.ops.drawn_roi import drawn_regions
-
-_JOINT_OF_BONE = {joint.bone: joint.index for joint in JOINTS}
 
 
 def draw_erosions(
@@ -17,15 +15,16 @@ def draw_erosions(
 ) -> tuple[np.ndarray, int] | None:
     """Draw the erosions of a radiograph.
 
-    An erosion without a named bone belongs to the joint surface that, with its rim, it covers most.
+    An erosion belongs to the joint surface of the bone that it names. Where it names none, or one with several joint
+    surfaces, it belongs to that which, with its rim, it covers most.
 
     Args:
         radiograph: The radiograph with its drawn regions.
-        masks: (14, H, W) bool bone masks.
+        masks: (C, H, W) bool bone masks.
         note: Called with a remark on every part that is skipped or cut off.
 
     Returns:
-        (H, W) uint8 bit map, bit j for joint surface j, and the number of erosions at none of the six; or None if the
+        (H, W) bit map, bit j for joint surface j, and the number of erosions at no joint surface; or None if the
         radiograph was not examined for erosions.
 
     Raises:
@@ -33,21 +32,20 @@ def draw_erosions(
     """
     if radiograph.erosions is None:
         return None
-    size = masks.shape[1:]
-    bits, elsewhere = np.zeros(size, np.uint8), 0
+    size, joints = masks.shape[1:], radiograph.anatomy.eroded_joints
+    bits, elsewhere = np.zeros(size, bits_dtype(len(radiograph.anatomy.joints), least=8)), 0
     places = None
     for bone, region in radiograph.erosions:
         drawn = combine([region], size, note)
-        if bone is None:
+        possible = [place for place, joint in enumerate(joints) if bone in (None, joint.bone)]
+        if len(possible) > 1:
             if places is None:
-                regions = drawn_regions(masks)
+                regions = drawn_regions(masks, joints=joints)
                 places = regions.joint + regions.outer_band
-            covered = places[:, drawn].sum(1)
-            if not covered.any():
-                elsewhere += 1
-                continue
-            joint = int(covered.argmax())
-        else:
-            joint = _JOINT_OF_BONE[bone]
-        bits |= drawn.astype(np.uint8) << np.uint8(joint)
+            covered = places[possible][:, drawn].sum(1)
+            possible = [possible[covered.argmax()]] if covered.any() else []
+        if not possible:
+            elsewhere += 1
+            continue
+        bits |= drawn.astype(bits.dtype) << bits.dtype.type(joints[possible[0]].index)
     return bits, elsewhere

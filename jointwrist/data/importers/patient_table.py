@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS, SCORES, joint_index
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.importers.spreadsheet import read_sheet
 from jointwrist.data.shapes.region import Note
@@ -32,7 +32,7 @@ class Row:
         side: "L", "R" or "".
         split: "train", "val", "test" or "".
         spacing_mm: Pixel spacing in mm, or None.
-        scores: Six erosion scores, `NOT_SCORED` where there is none.
+        scores: Erosion score of each joint, `NOT_SCORED` where there is none.
     """
 
     where: str
@@ -42,15 +42,16 @@ class Row:
     side: str = ""
     split: str = ""
     spacing_mm: float | None = None
-    scores: tuple[int, ...] = (NOT_SCORED,) * NUM_JOINTS
+    scores: tuple[int, ...] = WRIST.unscored
 
 
-def read_table(path: Path, note: Note = lambda _: None) -> list[Row]:
+def read_table(path: Path, note: Note = lambda _: None, anatomy: Anatomy = WRIST) -> list[Row]:
     """Read a CSV file or Excel workbook with the columns `COLUMNS` and, optionally, the joint surfaces.
 
     Args:
         path: The table.
         note: Called with a remark if the encoding is a guess.
+        anatomy: The joints that may have columns.
 
     Raises:
         DataError: The file is missing, a column or a value is unknown, or a file has two rows.
@@ -58,8 +59,8 @@ def read_table(path: Path, note: Note = lambda _: None) -> list[Row]:
     rows: dict[str, Row] = {}
     joints: dict[str, int] | None = None
     for line, values in read_sheet(path, "file", note):
-        joints = _joint_columns(path, list(values)) if joints is None else joints
-        row = _row(values, joints, f"{path}: line {line}")
+        joints = _joint_columns(path, list(values), anatomy) if joints is None else joints
+        row = _row(values, joints, f"{path}: line {line}", anatomy)
         if row.file in rows:
             raise DataError(f"{path}: {row.file} has two rows; keep one")
         rows[row.file] = row
@@ -70,13 +71,13 @@ def _column(name: str) -> str:
     return name.lower().replace(" ", "_")
 
 
-def _joint_columns(path: Path, names: list[str]) -> dict[str, int]:
+def _joint_columns(path: Path, names: list[str], anatomy: Anatomy) -> dict[str, int]:
     joints = {}
     for name in names:
         if _column(name) in COLUMNS or not name:
             continue
         try:
-            joints[name] = joint_index(name)
+            joints[name] = anatomy.joint_index(name)
         except KeyError as error:
             raise DataError(
                 f"{path}: column {name!r} is none of {', '.join(COLUMNS)} and no joint surface: {error.args[0]}"
@@ -86,7 +87,7 @@ def _joint_columns(path: Path, names: list[str]) -> dict[str, int]:
     return joints
 
 
-def _row(values: dict[str, str], joints: dict[str, int], where: str) -> Row:
+def _row(values: dict[str, str], joints: dict[str, int], where: str, anatomy: Anatomy) -> Row:
     known = {_column(name): text for name, text in values.items() if _column(name) in COLUMNS}
     file = re.sub(r"^(\./)+|(?<=/)/+", "", known["file"].replace("\\", "/"))
     if not file:
@@ -104,10 +105,10 @@ def _row(values: dict[str, str], joints: dict[str, int], where: str) -> Row:
     spacing = parse_spacing(text) if text else None
     if text and spacing is None:
         raise DataError(f"{where}: {text!r} is not a pixel spacing in mm, such as 0.15")
-    scores = [NOT_SCORED] * NUM_JOINTS
+    scores = list(anatomy.unscored)
     for name, joint in joints.items():
         if values[name]:
-            scores[joint] = _score(values[name], f"{where}, {name}")
+            scores[joint] = _score(values[name], f"{where}, {name}", joint, anatomy)
     return Row(
         where=where,
         file=file,
@@ -128,7 +129,10 @@ def _side(text: str, where: str) -> str:
     return side
 
 
-def _score(text: str, where: str) -> int:
-    if text not in map(str, SCORES):
-        raise DataError(f"{where}: score {text!r} is not one of 0 to 5; leave it empty if it was not read")
+def _score(text: str, where: str, joint: int, anatomy: Anatomy) -> int:
+    if joint not in anatomy.erosion.joints:
+        raise DataError(f"{where}: this joint is not scored for erosion; remove the column")
+    if text not in map(str, anatomy.erosion.values):
+        highest = anatomy.erosion.highest
+        raise DataError(f"{where}: score {text!r} is not one of 0 to {highest}; leave it empty if it was not read")
     return int(text)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.formats import nifti, seg_nrrd
-from jointwrist.data.formats.label_map import NUMBERS
+from jointwrist.data.formats.label_map import numbers_of
 from jointwrist.data.formats.predicted import READERS
 from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
@@ -20,7 +21,11 @@ from jointwrist.errors import DataError
 
 
 def read_nifti(
-    source: str | Path, images: str | Path | None = None, mapping: Mapping[str, str | None] | None = None, _: str = ""
+    source: str | Path,
+    images: str | Path | None = None,
+    mapping: Mapping[str, str | None] | None = None,
+    _: str = "",
+    anatomy: Anatomy = WRIST,
 ) -> list[AnnotatedRadiograph]:
     """Read a folder with a folder of bones, a stack of masks or a label map per radiograph.
 
@@ -31,6 +36,7 @@ def read_nifti(
         source: Folder.
         images: Folder of the radiographs; None takes `source`.
         mapping: Bones of unknown names or numbers, as from `shapes.label_names.read_map`.
+        anatomy: The bones.
 
     Raises:
         DataError: There are no such files, a name is unknown, or a radiograph is missing.
@@ -42,11 +48,15 @@ def read_nifti(
     ]
     named = [(path.name, path) for path in folders]
     named += [(nifti.stem(path), path) for path in _entries(source) if nifti.is_nifti(path)]
-    return _radiographs("nifti", named, source, images, {**NUMBERS, **(mapping or {})})
+    return _radiographs("nifti", named, source, images, {**numbers_of(anatomy), **(mapping or {})}, anatomy)
 
 
 def read_seg_nrrd(
-    source: str | Path, images: str | Path | None = None, mapping: Mapping[str, str | None] | None = None, _: str = ""
+    source: str | Path,
+    images: str | Path | None = None,
+    mapping: Mapping[str, str | None] | None = None,
+    _: str = "",
+    anatomy: Anatomy = WRIST,
 ) -> list[AnnotatedRadiograph]:
     """Read the segmentations of 3D Slicer in a folder, named as their radiographs.
 
@@ -58,7 +68,7 @@ def read_seg_nrrd(
         for path in _entries(source)
         if path.name.lower().endswith(seg_nrrd.SUFFIX)
     ]
-    return _radiographs("seg.nrrd", named, source, images, mapping or {})
+    return _radiographs("seg.nrrd", named, source, images, mapping or {}, anatomy)
 
 
 @dataclass(frozen=True)
@@ -68,18 +78,19 @@ class _StoredMask:
     format: str
     path: Path
     name: str
+    anatomy: Anatomy
     bounds: None = field(default=None, init=False)
 
     def draw(self, size: tuple[int, int]) -> np.ndarray:
         """Return the (H, W) bool mask."""
-        return _read(self.format, self.path, size)[self.name]
+        return _read(self.format, self.path, size, self.anatomy)[self.name]
 
 
 @lru_cache(maxsize=1)
-def _read(kind: str, path: Path, size: tuple[int, int] | None) -> dict[str, np.ndarray]:
+def _read(kind: str, path: Path, size: tuple[int, int] | None, anatomy: Anatomy) -> dict[str, np.ndarray]:
     """Read the non-empty masks of a radiograph by name; cached, since they are requested one after another."""
     masks: dict[str, np.ndarray] = {}
-    for name, mask in READERS[kind](path, size):
+    for name, mask in READERS[kind](path, size, anatomy):
         if mask.any():
             masks[name] = masks[name] | mask if name in masks else mask
     return masks
@@ -91,6 +102,7 @@ def _radiographs(
     source: Path,
     images: str | Path | None,
     mapping: Mapping[str, str | None],
+    anatomy: Anatomy,
 ) -> list[AnnotatedRadiograph]:
     if not named:
         raise DataError(f"{source}: holds no masks in the format {kind}")
@@ -100,14 +112,17 @@ def _radiographs(
             raise DataError(f"{source}: {cases[stem].name} and {path.name} hold masks of one radiograph; keep one")
     folder, radiographs, erosions = Path(images) if images else source, [], False
     for stem, path in sorted(cases.items()):
-        masks = _read(kind, path, None)
-        meanings = match_names(masks, mapping, path)
+        masks = _read(kind, path, None, anatomy)
+        meanings = match_names(masks, mapping, path, anatomy)
         size = next((mask.shape for mask in masks.values()), None) if kind == "nifti" else None
         drawn = [
-            (meaning, Region(f"{path}: {name}", [_StoredMask(kind, path, name)])) for name, meaning in meanings.items()
+            (meaning, Region(f"{path}: {name}", [_StoredMask(kind, path, name, anatomy)]))
+            for name, meaning in meanings.items()
         ]
         erosions = erosions or names_erosion(masks, mapping)
-        radiographs.append(AnnotatedRadiograph.of(_image(folder, stem, path), size, drawn, path, erosions))
+        radiographs.append(
+            AnnotatedRadiograph.of(_image(folder, stem, path), size, drawn, path, erosions, anatomy=anatomy)
+        )
     return (
         [replace(radiograph, erosions=radiograph.erosions or ()) for radiograph in radiographs]
         if erosions

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from jointwrist.anatomy import BONE_NAMES, JOINTS, bone_index
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.config import read_yaml
 from jointwrist.errors import DataError
 
-_SCORED = {joint.bone for joint in JOINTS}
 _EROSION = re.compile(r"(^|[\s_-])erosions?([\s_-]of)?([\s_-]|$)", re.IGNORECASE)
 
 
@@ -27,7 +26,7 @@ class Meaning(NamedTuple):
     erosion: bool
 
 
-def read_map(path: Path) -> dict[str, str | None]:
+def read_map(path: Path, anatomy: Anatomy = WRIST) -> dict[str, str | None]:
     """Read a YAML mapping from label names to bones or erosions; labels mapped to null are ignored.
 
     Raises:
@@ -37,12 +36,14 @@ def read_map(path: Path) -> dict[str, str | None]:
     names: dict[str, str | None] = {}
     for name, bone in read_yaml(path).items():
         if bone is not None:
-            _known(str(bone), f"{path}: {name}")
+            _known(str(bone), f"{path}: {name}", anatomy)
         names[str(name)] = None if bone is None else str(bone)
     return names
 
 
-def match_names(names: Iterable[str], mapping: Mapping[str, str | None], source: Path) -> dict[str, Meaning | None]:
+def match_names(
+    names: Iterable[str], mapping: Mapping[str, str | None], source: Path, anatomy: Anatomy = WRIST
+) -> dict[str, Meaning | None]:
     """Find the meaning of every name: by the mapping, or by a bone's name or abbreviation in any case.
 
     An erosion is `erosion` before or after the bone of the joint surface, or alone.
@@ -51,6 +52,7 @@ def match_names(names: Iterable[str], mapping: Mapping[str, str | None], source:
         names: Names in the annotations.
         mapping: As from `read_map`; takes precedence, matched exactly.
         source: The annotation file, for messages.
+        anatomy: The bones.
 
     Returns:
         Meaning by name, None for names that the mapping ignores.
@@ -63,15 +65,15 @@ def match_names(names: Iterable[str], mapping: Mapping[str, str | None], source:
     for name in names:
         target = mapping.get(name, name)
         try:
-            found[name] = None if target is None else _meaning(target)
+            found[name] = None if target is None else _meaning(target, anatomy)
         except KeyError:
             unknown.append(name)
     if unknown:
         raise DataError(
             f"{source}: no bone is known for {', '.join(map(repr, sorted(unknown)))}; name them in a YAML file for"
-            f" --map, as in `{sorted(unknown)[0]}: Capitate`, or `null` to leave them out; bones are"
-            f" {', '.join(BONE_NAMES)}; joint surfaces that may be eroded are"
-            f" {', '.join(joint.name for joint in JOINTS)}"
+            f" --map, as in `{sorted(unknown)[0]}: {anatomy.bone_names[0]}`, or `null` to leave them out; bones are"
+            f" {', '.join(anatomy.bone_names)}; joint surfaces that may be eroded are"
+            f" {', '.join(joint.name for joint in anatomy.eroded_joints)}"
         )
     return found
 
@@ -81,20 +83,20 @@ def names_erosion(names: Iterable[str], mapping: Mapping[str, str | None]) -> bo
     return any(_EROSION.search(mapping.get(name, name) or "") for name in names)
 
 
-def _meaning(name: str) -> Meaning:
+def _meaning(name: str, anatomy: Anatomy) -> Meaning:
     bone, erosions = _EROSION.subn(" ", name)
     if not erosions:
-        return Meaning(bone_index(name), False)
+        return Meaning(anatomy.bone_index(name), False)
     if not bone.strip():
         return Meaning(None, True)
-    meaning = Meaning(bone_index(bone), True)
-    if meaning.bone not in _SCORED:
+    meaning = Meaning(anatomy.bone_index(bone), True)
+    if meaning.bone not in {joint.bone for joint in anatomy.eroded_joints}:
         raise KeyError(f"no joint surface of {bone.strip()} is scored")
     return meaning
 
 
-def _known(name: str, where: str) -> None:
+def _known(name: str, where: str, anatomy: Anatomy) -> None:
     try:
-        _meaning(name)
+        _meaning(name, anatomy)
     except KeyError as error:
         raise DataError(f"{where}: {error.args[0]}") from None
