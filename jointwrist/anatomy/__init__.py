@@ -7,11 +7,19 @@ returns another of the package or that of a user's file.
 from __future__ import annotations
 
 from jointwrist.anatomy.definition import NOT_SCORED, Anatomy, Bone, Code, JointSurface, Score
-from jointwrist.anatomy.read import list_anatomies, load_anatomy, parse_anatomy, to_values, to_yaml
+from jointwrist.anatomy.read import (
+    anatomy_info,
+    info_anatomy,
+    list_anatomies,
+    load_anatomy,
+    parse_anatomy,
+    to_values,
+    to_yaml,
+)
 
 __all__ = [
     "NOT_SCORED", "WRIST", "Anatomy", "Bone", "Code", "JointSurface", "Score",
-    "list_anatomies", "load_anatomy", "parse_anatomy", "to_values", "to_yaml",
+    "anatomy_info", "info_anatomy", "list_anatomies", "load_anatomy", "parse_anatomy", "to_values", "to_yaml",
 ]  # fmt: skip
 
 #: The wrist of RAM-W600 (arXiv 2507.05193).

@@ -125,6 +125,13 @@ class Anatomy:
         """Names of the overlap pairs, `BONE&BONE`."""
         return tuple(f"{self.bones[a].name}&{self.bones[b].name}" for a, b in self.overlaps)
 
+    @cached_property
+    def structure(self) -> tuple[object, ...]:
+        """Everything that labels and weights depend on; display names, spellings, colours and codes may differ."""
+        joints = tuple((joint.name, joint.bone, joint.end, joint.articulating_bones) for joint in self.joints)
+        scores = tuple((score.name, score.highest, score.levels, score.joints) for score in self.scores)
+        return self.bone_names, joints, self.overlaps, scores
+
     @property
     def unscored(self) -> tuple[int, ...]:
         """Scores of a radiograph without any: `NOT_SCORED` for every joint surface."""

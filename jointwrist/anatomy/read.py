@@ -172,6 +172,25 @@ def to_values(anatomy: Anatomy) -> dict[str, Any]:
     }
 
 
+def anatomy_info(anatomy: Anatomy) -> dict[str, Any]:
+    """Return what the metadata of a weight file say of an anatomy; nothing of the wrist, as in older files."""
+    return {} if anatomy == _packaged("wrist") else {"anatomy": to_values(anatomy)}
+
+
+def info_anatomy(info: Mapping[str, Any]) -> Anatomy:
+    """Return the anatomy of the metadata of a weight file.
+
+    Raises:
+        ConfigError: They hold a faulty one.
+    """
+    values = info.get("anatomy")
+    if values is None:
+        return _packaged("wrist")
+    if not isinstance(values, Mapping):
+        raise ConfigError("anatomy: needs keys and values")
+    return parse_anatomy(values, "anatomy")
+
+
 def _parse(values: Mapping[str, Any]) -> Anatomy:
     file = build(AnatomyFile, values)
     _check_name(file.name, "name")

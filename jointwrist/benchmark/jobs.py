@@ -164,7 +164,7 @@ def _what_fits(accelerator: Accelerator, job: Job, dataset: RamW600) -> str:
 def _train_and_test(accelerator: Accelerator, job: Job, dataset: RamW600) -> dict[str, Any]:
     config = job.config
     data = load_run_data(config, dataset)
-    task = build_task(config, data.prior)
+    task = build_task(config, data.prior, data.anatomy)
     if config.task == "foundation":
         return _test_as_it_is(accelerator, job, data, task)
     with tracked(accelerator, job.folder.name, config) as log:
@@ -195,7 +195,7 @@ def _test_as_it_is(accelerator: Accelerator, job: Job, data: RunData, task: Task
             f"{job.config.model} has no weights: give a folder or hub name as options.weights, as in"
             " jointwrist/benchmark/protocols/clean.yaml"
         )
-    model = build_model(job.config).to(accelerator.device).eval()
+    model = build_model(job.config, data.anatomy).to(accelerator.device).eval()
     began = time.monotonic()
     _, results = evaluate_model(accelerator, model, data.test, task)
     if accelerator.is_main_process:

@@ -52,12 +52,12 @@ def out_of_memory(error: BaseException) -> bool:
 
 def profile_step(accelerator: Accelerator, config: RunConfig, data: RunData) -> StepProfile:
     """Train a fresh network for two steps on the first items and measure the second; nothing is kept."""
-    task = build_task(config, data.prior)
+    task = build_task(config, data.prior, data.anatomy)
     on_gpu = accelerator.device.type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats(accelerator.device)
         before = torch.cuda.memory_allocated(accelerator.device)
-    model = build_model(config).to(accelerator.device).train()
+    model = build_model(config, data.anatomy).to(accelerator.device).train()
     share = math.ceil(config.optim.batch_size / accelerator.num_processes)
     batch = default_collate([data.train[index % len(data.train)] for index in range(share)])
     batch = send_to_device(batch, accelerator.device)

@@ -39,6 +39,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         " kept in OUT-radiographs, outside of the folder of the weights, and is never sent anywhere",
     )
     parser.add_argument(
+        "--anatomy",
+        metavar="NAME|YAML",
+        help="bones and joints of a folder without anatomy.yaml: wrist, hand, or a file of your own (default: wrist)",
+    )
+    parser.add_argument(
         "--tracker", metavar="NAME", help="tensorboard, wandb, mlflow, trackio or another of accelerate"
     )
     parser.add_argument(
@@ -58,6 +63,8 @@ def train(arguments: argparse.Namespace) -> int:
     print_log()
     files = [current_keys(read_yaml(path), str(path)) for path in arguments.config]
     values = merge_trees(*files, current_keys(parse_overrides(arguments.set), "--set"))
+    if arguments.anatomy:
+        values = merge_trees(values, {"anatomy": arguments.anatomy})
     if arguments.radiographs:
         place = arguments.out.with_name(f"{arguments.out.name}-radiographs")
         bones = values.get("start") or "jointwrist_tiny"

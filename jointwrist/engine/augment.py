@@ -60,6 +60,16 @@ def sample(images: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
     return grid_sample(images, grid, mode, padding_mode="zeros", align_corners=False)
 
 
+def sample_bits(bits: Tensor, grid: Tensor) -> Tensor:
+    """Warp (K, C, H, W) integer bit maps by the nearest pixel, 16 bits at a time, which float32 holds exactly."""
+    words = max(bits.dtype.itemsize // 2, 1)
+    if words == 1:
+        return sample(bits.float(), grid, "nearest").to(bits.dtype)
+    parts = torch.cat([(bits >> 16 * word) & 0xFFFF for word in range(words)], 1)
+    moved = sample(parts.float(), grid, "nearest").to(bits.dtype).chunk(words, 1)
+    return sum(part << 16 * word for word, part in enumerate(moved))
+
+
 #: Side of the fractal fields in pixels; scale of local contrast as a share of the image's side.
 FIELD, LOCAL = 64, 1 / 40
 
@@ -120,9 +130,7 @@ class Augment(nn.Module):
                 grid = sampling_grid(matrices, *image.shape[-2:])
                 image = image.index_copy(0, chosen, sample(image[chosen], grid))
                 if bits is not None:
-                    # float32 holds every uint16 exactly
-                    moved = sample(bits[chosen].float(), grid, "nearest")
-                    bits = bits.index_copy(0, chosen, moved.to(bits.dtype))
+                    bits = bits.index_copy(0, chosen, sample_bits(bits[chosen], grid))
         return self._intensity(image), bits
 
     def _intensity(self, image: Tensor) -> Tensor:

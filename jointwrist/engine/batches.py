@@ -5,7 +5,8 @@ lists strings. `Task.prepare` turns the batch of a loader into the batch that a 
 
 Sizes: B images or crops; S x S pixels of a loaded image (`detail_size`, or `image_size` if that is 0); M x M of loaded
 masks (S in training, `image_size` in evaluation); N x N of the network (`image_size`); P x P of a crop
-(`erosion.crop_size`).
+(`erosion.crop_size`). C bones and J joints of the anatomy: types and ranges are those of the wrist, whose bones and
+joints fit into 16 and 8 bits; more need wider types (`jointwrist.ops.bits`).
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Annotated, NotRequired, TypedDict
 import torch
 from torch import Tensor
 
-from jointwrist.anatomy import NUM_BONES, NUM_JOINTS
+from jointwrist.anatomy import WRIST
 
-#: Highest Sharp/van der Heijde erosion score.
-_HIGHEST_SCORE = 5
+#: Highest values in batches of wrists.
+_BONE_BITS, _JOINT_BITS = 2 ** len(WRIST.bones) - 1, 2 ** len(WRIST.joints) - 1
+_HIGHEST_SCORE = WRIST.erosion.highest
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class TensorSpec:
 
 
 _Flag = Annotated[Tensor, TensorSpec(("B",), torch.bool, 0, 1)]
-_Inserted = Annotated[Tensor, TensorSpec(("B", NUM_JOINTS), torch.bool, 0, 1)]
+_Inserted = Annotated[Tensor, TensorSpec(("B", "J"), torch.bool, 0, 1)]
 _Pair = Annotated[Tensor, TensorSpec(("B",), torch.int64, -1, float("inf"))]
 
 
@@ -74,9 +76,9 @@ class WristBatch(CaseBatch):
     """
 
     image: Annotated[Tensor, TensorSpec(("B", 1, "S", "S"), torch.float32, 0, 1)]
-    bones: Annotated[Tensor, TensorSpec(("B", "M", "M"), torch.int16, 0, 2**NUM_BONES - 1)]
-    eroded: Annotated[Tensor, TensorSpec(("B", "S", "S"), torch.uint8, 0, 2**NUM_JOINTS - 1)]
-    scores: Annotated[Tensor, TensorSpec(("B", NUM_JOINTS), torch.int64, -1, _HIGHEST_SCORE)]
+    bones: Annotated[Tensor, TensorSpec(("B", "M", "M"), torch.int16, 0, _BONE_BITS)]
+    eroded: Annotated[Tensor, TensorSpec(("B", "S", "S"), torch.uint8, 0, _JOINT_BITS)]
+    scores: Annotated[Tensor, TensorSpec(("B", "J"), torch.int64, -1, _HIGHEST_SCORE)]
     has_bones: _Flag
     has_eroded: _Flag
     inserted: NotRequired[_Inserted]
@@ -94,8 +96,8 @@ class SegmentationBatch(CaseBatch):
     """
 
     image: Annotated[Tensor, TensorSpec(("B", 1, "N", "N"), torch.float32, -1, 2)]
-    masks: Annotated[Tensor, TensorSpec(("B", NUM_BONES, "N", "N"), torch.float32, 0, 1)]
-    scores: Annotated[Tensor, TensorSpec(("B", NUM_JOINTS), torch.int64, -1, _HIGHEST_SCORE)]
+    masks: Annotated[Tensor, TensorSpec(("B", "C", "N", "N"), torch.float32, 0, 1)]
+    scores: Annotated[Tensor, TensorSpec(("B", "J"), torch.int64, -1, _HIGHEST_SCORE)]
     has_bones: _Flag
 
 
@@ -115,8 +117,8 @@ class JointBatch(SegmentationBatch):
 
     detail: Annotated[Tensor, TensorSpec(("B", 1, "S", "S"), torch.float32, -1, 2)]
     other: Annotated[Tensor, TensorSpec(("B",), torch.int64, -1, float("inf"))] | None
-    bones: Annotated[Tensor, TensorSpec(("B", "M", "M"), torch.int16, 0, 2**NUM_BONES - 1)]
-    eroded: Annotated[Tensor, TensorSpec(("B", "S", "S"), torch.uint8, 0, 2**NUM_JOINTS - 1)]
+    bones: Annotated[Tensor, TensorSpec(("B", "M", "M"), torch.int16, 0, _BONE_BITS)]
+    eroded: Annotated[Tensor, TensorSpec(("B", "S", "S"), torch.uint8, 0, _JOINT_BITS)]
     has_eroded: _Flag
     inserted: NotRequired[_Inserted]
     pair: NotRequired[_Pair]
@@ -137,4 +139,4 @@ class CropBatch(CaseBatch):
     eroded: Annotated[Tensor, TensorSpec(("B", "P", "P"), torch.uint8, 0, 1)]
     has_eroded: _Flag
     score: Annotated[Tensor, TensorSpec(("B",), torch.int64, 0, _HIGHEST_SCORE)]
-    joint: Annotated[Tensor, TensorSpec(("B",), torch.int64, 0, NUM_JOINTS - 1)]
+    joint: Annotated[Tensor, TensorSpec(("B",), torch.int64, 0, len(WRIST.joints) - 1)]

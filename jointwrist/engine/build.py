@@ -8,27 +8,38 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from jointwrist.config import merge_trees, to_dict
+from jointwrist.anatomy import WRIST, Anatomy, anatomy_info, info_anatomy
+from jointwrist.config import ConfigError, merge_trees, to_dict
 from jointwrist.engine.run_config import OptimConfig, RunConfig
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model, model_spec
 from jointwrist.weights.checkpoint import read_weights
 from jointwrist.weights.hub import find_weights
+from jointwrist.weights.metadata import refuse_other_anatomy
 
 
-def build_model(config: RunConfig) -> nn.Module:
-    """Build the model of a run with random weights; what `joint.trained` does not name is frozen."""
-    model = create_model(config.model, **model_options(config))
+def build_model(config: RunConfig, anatomy: Anatomy = WRIST) -> nn.Module:
+    """Build the model of a run with random weights; what `joint.trained` does not name is frozen.
+
+    Raises:
+        ConfigError: The anatomy has no joints, which the joint network needs.
+    """
+    if config.task == "joint" and not anatomy.joints:
+        raise ConfigError(f"the anatomy {anatomy.name} has no joints; train a segmentation network, such as unet")
+    built_for = {"anatomy": anatomy} if config.task == "joint" and anatomy != WRIST else {}
+    model = create_model(config.model, **model_options(config, anatomy), **built_for)
     if config.task == "joint" and config.joint.trained == "erosion":
         model.encoder.requires_grad_(False)
         model.decoder.requires_grad_(False)
     return model
 
 
-def model_options(config: RunConfig) -> dict[str, Any]:
+def model_options(config: RunConfig, anatomy: Anatomy = WRIST) -> dict[str, Any]:
     """Return the builder options of a run, with the image size for models whose layers depend on it."""
     size = config.erosion.crop_size if config.task == "erosion" else config.image_size
     fixed = {"img_size": size} if model_spec(config.model).size_dependent else {}
+    if config.task == "segmentation" and anatomy != WRIST:
+        fixed["num_classes"] = len(anatomy.bones)
     return {**fixed, **config.options}
 
 
@@ -44,17 +55,20 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimi
     return torch.optim.AdamW(groups, lr=config.lr)
 
 
-def start_from(model: nn.Module, config: RunConfig) -> None:
+def start_from(model: nn.Module, config: RunConfig, anatomy: Anatomy = WRIST) -> None:
     """Load the weights that a run starts from (`config.start`).
 
     Raises:
-        DataError: There are none, or they belong to another model or to other options.
+        DataError: There are none, or they belong to another model, to another anatomy or to other options.
     """
     path = find_weights(config.start)
     tensors, info = read_weights(path)
     if info["model"] != config.model:
         raise DataError(f"{path}: holds {info['model']}, and {config.model} cannot start from it")
-    if config.task == "joint" and config.joint.trained == "erosion" and not _fits(model.erosion, "erosion", tensors):
+    new_head = config.task == "joint" and config.joint.trained == "erosion"
+    if not (new_head and info_anatomy(info).bone_names == anatomy.bone_names):
+        refuse_other_anatomy(path, info, anatomy)
+    if new_head and not _fits(model.erosion, "erosion", tensors):
         kept = {f"erosion.{name}": tensor for name, tensor in model.erosion.state_dict().items()}
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("erosion.")} | kept
     try:
@@ -62,8 +76,8 @@ def start_from(model: nn.Module, config: RunConfig) -> None:
     except RuntimeError as error:
         differ = "; ".join(str(error).splitlines()[1:3]).strip()
         raise DataError(
-            f"{path}: was trained with options {info['options']}, this run has {model_options(config)}; give it the"
-            f" same ({differ})"
+            f"{path}: was trained with options {info['options']}, this run has {model_options(config, anatomy)}; give"
+            f" it the same ({differ})"
         ) from None
 
 
@@ -73,21 +87,25 @@ def _fits(module: nn.Module, name: str, tensors: Mapping[str, Tensor]) -> bool:
     return wanted == {key: value.shape for key, value in tensors.items() if key.startswith(f"{name}.")}
 
 
-def weight_info(config: RunConfig, epochs: int, thresholds: dict[str, float] | None = None) -> dict[str, Any]:
+def weight_info(
+    config: RunConfig, epochs: int, thresholds: dict[str, float] | None = None, anatomy: Anatomy = WRIST
+) -> dict[str, Any]:
     """Return the metadata of a weight file.
 
     Args:
         config: Resolved configuration of the run.
         epochs: Finished epochs.
         thresholds: From `calibrate`; None takes 0.5.
+        anatomy: What the network was trained for; the wrist is not written down.
     """
     return {
         "model": config.model,
-        "options": model_options(config),
+        "options": model_options(config, anatomy),
         "image_size": config.image_size,
         "detail_size": config.detail_size or config.image_size,
         "thresholds": thresholds or {"mask": 0.5, "erosion": 0.5},
         "epochs": epochs,
         # the folder is the user's own
         "config": merge_trees(to_dict(config), {"radiographs": {"folder": ""}}),
+        **anatomy_info(anatomy),
     }

@@ -14,6 +14,7 @@ from accelerate.utils import find_executable_batch_size
 from torch import nn
 from torch.utils.data import ConcatDataset
 
+from jointwrist.anatomy import info_anatomy
 from jointwrist.config import ConfigError, build, merge_trees
 from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.layout import SPLITS
@@ -30,6 +31,7 @@ from jointwrist.engine.tasks import Task, build_task
 from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import load_weights
 from jointwrist.weights.hub import find_weights
+from jointwrist.weights.metadata import refuse_other_anatomy
 
 LOG = logging.getLogger(__name__)
 
@@ -136,7 +138,9 @@ def open_evaluation(
     joint = replace(run.joint, pretrained=())
     run = replace(run, start="", joint=joint, stream=StreamConfig(), cache=False)
     splits = SPLITS if split == "all" else (split,)
-    run_data = load_run_data(run, RamW600.open(Path(data), splits=splits), splits, augmented=False)
+    dataset = RamW600.open(Path(data), splits=splits, anatomy=info_anatomy(info) if run.anatomy else None)
+    refuse_other_anatomy(path, info, dataset.anatomy)
+    run_data = load_run_data(run, dataset, splits, augmented=False)
     tested = {patient for name in splits for patient in run_data.patients[name]}
     trained = recorded_patients([*records(info), *run_data.inherited], tested, run_data.prints)
     if accelerator.is_main_process and trained:
@@ -147,7 +151,7 @@ def open_evaluation(
         path,
         model,
         info.get("thresholds", {}).get("erosion", 0.5),
-        build_task(run, run_data.prior),
+        build_task(run, run_data.prior, dataset.anatomy),
         ConcatDataset(datasets),
         [case for dataset in datasets for case in getattr(dataset, "cases", ())],
     )

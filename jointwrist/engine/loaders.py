@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, ConcatDataset, DataLoader, Dataset
 
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.config import ConfigError, build
 from jointwrist.data.batches.hand_pairs import other_hands, study_batches
 from jointwrist.data.batches.samplers import EpochBatches, FreshBatches, ProcessBatches
@@ -44,7 +45,7 @@ class RunData:
         batches: Order of the training items.
         val: Validation items.
         test: Test items.
-        prior: (6, K) log odds of P(level > k) among the training wrists (joint task), or None.
+        prior: (J, K) log odds of P(level > k) among the training wrists (joint task), or None.
         notes: What was left out, and why.
         patients: Patients of each split; phantoms made on the fly have none.
         inherited: Patient records of the networks that the run builds on; see `jointwrist.engine.leaks`.
@@ -52,6 +53,7 @@ class RunData:
         pixel_truth: Whether training learns from the pixels of erosions.
         history: What the networks that the run builds on, and then the run itself, are trained on, given the number of
             finished epochs.
+        anatomy: Bones and joints of all items.
     """
 
     train: Dataset | None
@@ -65,6 +67,7 @@ class RunData:
     prints: tuple[str, ...] = ()
     pixel_truth: bool = False
     history: Callable[[int], TrainingHistory] = lambda epochs: TrainingHistory()
+    anatomy: Anatomy = WRIST
 
 
 def load_run_data(
@@ -82,10 +85,14 @@ def load_run_data(
         augmented: Whether the training items will be augmented; False prepares them for evaluation.
 
     Raises:
+        ConfigError: Phantoms or erosions are to be made on the fly, and the dataset is not of wrists.
         DataError: A needed split is empty, or a patient is in training and in another split. The official protocol
             keeps the splits as they are, with a note. If a network that the run builds on was trained on patients of
             val or test, that is no error but a note.
     """
+    made = "stream.wrists" if config.stream.wrists else "radiographs.folder" if config.radiographs.folder else None
+    if made and dataset.anatomy.structure != WRIST.structure:
+        raise ConfigError(f"{made} trains on wrists, and {dataset.root} is of the anatomy {dataset.anatomy.name}; unset it")
     listed, notes = choose_cases(config, dataset, splits)
     if "train" in splits:
         notes += check_splits(config, dataset.root, listed)
@@ -121,13 +128,14 @@ def load_run_data(
         batches,
         datasets.get("val"),
         datasets.get("test"),
-        erosion_prior(config, cases["train"]) if trains and config.task == "joint" else None,
+        erosion_prior(config, cases["train"], dataset.anatomy) if trains and config.task == "joint" else None,
         notes,
         patients,
         inherited,
         prints,
         trains and mapped and uses_pixel_truth(config),
         partial(_history, inherited_history(config), config, listed["train"], dataset.is_phantom),
+        dataset.anatomy,
     )
 
 

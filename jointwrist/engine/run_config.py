@@ -232,6 +232,8 @@ class RunConfig:
         task: What it is trained for; "foundation" models are tested as they are.
         protocol: Name of the protocol that the values come from.
         seed: Seed of weights, order and augmentation.
+        anatomy: Bones and joints of the dataset: a name or a YAML file; empty takes the dataset's `anatomy.yaml`, or
+            the wrist.
         start: Weights of the same model to start from: a file, a folder of a run, a name of shipped weights, or a hub
             repository; empty starts from random weights.
         image_size: Side of the image that is segmented, and at which masks are evaluated.
@@ -258,6 +260,7 @@ class RunConfig:
     task: Literal["segmentation", "erosion", "joint", "foundation"]
     protocol: str = "custom"
     seed: Seed = 3407
+    anatomy: str = ""
     start: str = ""
     image_size: Count = 512
     detail_size: CountOrNone = 0
@@ -284,6 +287,7 @@ class RunConfig:
 
 #: Values that later versions added, with their defaults, at which they are left out of the hash: earlier runs keep it.
 LATER_VALUES = {
+    "anatomy": "",
     "start": "",
     "augment.uneven": 0.0,
     "erosion.shapes": 1.0,

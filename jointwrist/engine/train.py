@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from torch import nn
 
+from jointwrist.anatomy import load_anatomy
 from jointwrist.config import ConfigError, build
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.calibration import calibrate
@@ -90,9 +91,10 @@ def train(
     folder, splits = Path(out), ("train", "val")
     check_writable(folder)
     accelerator = open_accelerator(run.precision, tracker, folder, deterministic)
-    dataset = RamW600.open(Path(data), splits=splits)
+    stated = load_anatomy(run.anatomy) if run.anatomy else None
+    dataset = RamW600.open(Path(data), splits=splits, anatomy=stated)
     run_data = load_run_data(run, dataset, splits)
-    task = build_task(run, run_data.prior)
+    task = build_task(run, run_data.prior, dataset.anatomy)
     if accelerator.is_main_process:
         for note in run_data.notes:
             LOG.info(note)

@@ -72,9 +72,9 @@ class Trainer:
         self.accelerator, self.config, self.data, self.task, self.folder = accelerator, config, data, task, Path(folder)
         self.log, self.progress = log, progress
         set_seed(config.seed)
-        model = build_model(config)
+        model = build_model(config, data.anatomy)
         if config.start:
-            start_from(model, config)
+            start_from(model, config, data.anatomy)
         if config.joint.pretrained:
             reports = [str(load_pretrained(model.encoder, path)) for path in config.joint.pretrained]
             if accelerator.is_main_process:
@@ -133,7 +133,7 @@ class Trainer:
 
     def info(self, thresholds: dict[str, float] | None = None) -> dict[str, Any]:
         """Return the metadata of this run's weight files, with records of the data that they were trained on."""
-        info = weight_info(self.config, self.epoch, thresholds)
+        info = weight_info(self.config, self.epoch, thresholds, self.data.anatomy)
         info["history"] = self.data.history(self.epoch).to_list()
         if patients := self.data.patients.get("train"):
             info["patients"] = patient_record(patients, digest(self.config), self.data.prints)

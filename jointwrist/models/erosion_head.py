@@ -1,4 +1,4 @@
-"""The erosion head: an ordinal erosion level of six joint surfaces, from ROIs of the predicted bone masks."""
+"""The erosion head: an ordinal erosion level of the joint surfaces, from ROIs of the predicted bone masks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jointwrist.anatomy import NUM_JOINTS
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.models.blocks import conv_block
 from jointwrist.models.crops import crop_boxes, cut, standardise
 from jointwrist.models.ordinal_head import OrdinalHead
@@ -19,14 +19,14 @@ MASK_CHANNELS = 3
 
 
 class ErosionOutput(NamedTuple):
-    """Output of the erosion head, for six joint surfaces.
+    """Output of the erosion head, for J joint surfaces.
 
     Attributes:
-        logits: (B, 6, K) logits of P(level > k), K = 3.
-        boxes: (B, 6, 4) boxes of the crops in input pixels.
-        valid: (B, 6) bool, False where the bone was not found.
-        heat_maps: (B, 6, P/2, P/2) logits of erosion at each pixel of the crop.
-        crops: (B, 6, P, P) image crops, for display.
+        logits: (B, J, K) logits of P(level > k), K = 3.
+        boxes: (B, J, 4) boxes of the crops in input pixels.
+        valid: (B, J) bool, False where the bone was not found.
+        heat_maps: (B, J, P/2, P/2) logits of erosion at each pixel of the crop.
+        crops: (B, J, P, P) image crops, for display.
     """
 
     logits: Tensor
@@ -89,6 +89,7 @@ class ErosionHead(OrdinalHead):
         jitter: Largest random shift and scaling of the boxes in training, as a fraction of their side.
         top: Number of highest heat map pixels whose mean enters the token.
         other_hand: Let the joints attend to those of the patient's other hand, where it is in the batch.
+        anatomy: Joints and erosion score.
     """
 
     def __init__(
@@ -102,14 +103,15 @@ class ErosionHead(OrdinalHead):
         jitter: float = 0.1,
         top: int = 25,
         other_hand: bool = False,
+        anatomy: Anatomy = WRIST,
     ):
-        super().__init__()
+        super().__init__(anatomy)
         self.crop, self.jitter, self.top, self.use_masks = crop, jitter, top, use_masks
         self.feature_grad_scale = feature_grad_scale
         self.squeeze = nn.Conv2d(feature_channels, channels // 2, 1)
         self.network = CropNetwork(1 + MASK_CHANNELS, channels // 2, channels)
         self.token = nn.Linear(self.network.out_channels + 3 * feature_channels + 1, dim)
-        self.joint_embedding = nn.Parameter(torch.randn(NUM_JOINTS, dim) * 0.02)
+        self.joint_embedding = nn.Parameter(torch.randn(len(self.joints), dim) * 0.02)
         self.other_embedding = nn.Parameter(torch.randn(dim) * 0.02) if other_hand else None
         layer = nn.TransformerEncoderLayer(
             dim, max(dim // 32, 1), 2 * dim, 0.0, "gelu", batch_first=True, norm_first=True
@@ -120,18 +122,18 @@ class ErosionHead(OrdinalHead):
         self.map_gain = nn.Parameter(torch.tensor(0.3))
 
     def forward(self, masks: Tensor, features: Tensor, detail: Tensor, other: Tensor | None = None) -> ErosionOutput:
-        """Score the six joint surfaces.
+        """Score the joint surfaces.
 
         Args:
-            masks: (B, 14, H, W) probabilities at the network's input size.
+            masks: (B, bones, H, W) probabilities at the network's input size.
             features: (B, C, H/2, W/2) decoder features.
             detail: (B, 1, H', W') image that the crops are taken from, with the same field of view.
             other: (B,) batch index of the patient's other hand, negative where it is not in the batch.
         """
-        batch, size = len(masks), masks.shape[-1]
+        batch, joints, size = len(masks), len(self.joints), masks.shape[-1]
         features = self.feature_grad_scale * features + (1 - self.feature_grad_scale) * features.detach()
         half = F.avg_pool2d(masks, 2, ceil_mode=True)
-        regions = joint_regions(half)
+        regions = joint_regions(half, joints=self.joints)
         boxes, valid = moment_boxes(regions.joint, size / half.shape[-1])
         view = jitter_boxes(boxes, self.jitter) if self.training else boxes
         rois = crop_boxes(view)
@@ -150,27 +152,28 @@ class ErosionHead(OrdinalHead):
         token = self.token(
             torch.cat([described, pooled.flatten(0, 1).to(described.dtype), peak.to(described.dtype)], 1)
         )
-        token = token.unflatten(0, (batch, NUM_JOINTS)) + self.joint_embedding
+        token = token.unflatten(0, (batch, joints)) + self.joint_embedding
         value = self.score(self.norm(self._mix(token, other))).squeeze(-1)
-        value = value + self.map_gain * peak.unflatten(0, (batch, NUM_JOINTS)).squeeze(-1)
+        value = value + self.map_gain * peak.unflatten(0, (batch, joints)).squeeze(-1)
         return ErosionOutput(
             self.ordinal_logits(value),
             view,
             valid,
-            heat_maps.unflatten(0, (batch, NUM_JOINTS)).squeeze(2),
-            image.unflatten(0, (batch, NUM_JOINTS)).squeeze(2),
+            heat_maps.unflatten(0, (batch, joints)).squeeze(2),
+            image.unflatten(0, (batch, joints)).squeeze(2),
         )
 
     def _mix(self, token: Tensor, other: Tensor | None) -> Tensor:
-        """Mix the (B, 6, dim) tokens of a wrist by attention, with those of the other hand where there is one."""
+        """Mix the (B, J, dim) tokens of a wrist by attention, with those of the other hand where there is one."""
         if self.other_embedding is None or other is None:
             return self.mixer(token)
-        absent = (other < 0)[:, None].expand(-1, NUM_JOINTS)
+        joints = len(self.joints)
+        absent = (other < 0)[:, None].expand(-1, joints)
         both = torch.cat([token, token[other.clamp_min(0)] + self.other_embedding], 1)
-        return self.mixer(both, src_key_padding_mask=torch.cat([torch.zeros_like(absent), absent], 1))[:, :NUM_JOINTS]
+        return self.mixer(both, src_key_padding_mask=torch.cat([torch.zeros_like(absent), absent], 1))[:, :joints]
 
     def _mask_crops(self, regions, view: Tensor, scale: float) -> Tensor:
-        """Crop (B*6, 3, P, P) joint region, articulating bones and boundary band of each joint."""
+        """Crop (B*J, 3, P, P) joint region, articulating bones and boundary band of each joint."""
         if not self.use_masks:
             return view.new_zeros(view[..., 0].numel(), MASK_CHANNELS, self.crop, self.crop)
         stack = torch.stack([regions.joint, regions.articulating_bones, regions.boundary_band], 2).flatten(0, 1)

@@ -1,4 +1,4 @@
-"""The joint network: one shared encoder, a decoder of 14 bone masks, and an erosion head driven by these masks."""
+"""The joint network: one shared encoder, a decoder of bone masks, and an erosion head driven by these masks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from jointwrist.anatomy import WRIST, Anatomy, anatomy_info
 from jointwrist.hub_mixin import PretrainedMixin
 from jointwrist.models.decoder import Decoder
 from jointwrist.models.encoder import build_encoder
@@ -16,17 +17,17 @@ from jointwrist.registry import ModelSpec, register_model
 
 
 class JointOutput(NamedTuple):
-    """Output of the joint network, B images of H x W pixels; logits throughout.
+    """Output of the joint network, B images of H x W pixels, C bones and J joints; logits throughout.
 
     Attributes:
-        mask_logits: (B, 14, H, W) bone masks.
-        distance_logits: (B, 14, H, W); their tanh is tanh(d / 4 px) of the signed distance d to the bone's boundary.
-        erosion_logits: (B, 6, K) of P(level > k), K = 3.
-        roi_boxes: (B, 6, 4) boxes of the joint crops in input pixels.
-        roi_valid: (B, 6) bool, False where the bone was not found.
-        erosion_heat_maps: (B, 6, M, M) erosion at each pixel of the crop; M is P, or P/2 with pooled features.
-        crops: (B, 6, P, P) image crops, the input of the head.
-        bone_shapes: (B, 6, 2, P, P) the joint's bone as it is and before erosion, in its crop; None with pooled
+        mask_logits: (B, C, H, W) bone masks.
+        distance_logits: (B, C, H, W); their tanh is tanh(d / 4 px) of the signed distance d to the bone's boundary.
+        erosion_logits: (B, J, K) of P(level > k), K = 3.
+        roi_boxes: (B, J, 4) boxes of the joint crops in input pixels.
+        roi_valid: (B, J) bool, False where the bone was not found.
+        erosion_heat_maps: (B, J, M, M) erosion at each pixel of the crop; M is P, or P/2 with pooled features.
+        crops: (B, J, P, P) image crops, the input of the head.
+        bone_shapes: (B, J, 2, P, P) the joint's bone as it is and before erosion, in its crop; None with pooled
             features.
         erosion_extent: (B, 6, 3) eroded share of the healthy contour, depth in input pixels, and area in squared input
             pixels; None with pooled features.
@@ -65,6 +66,10 @@ class JointWrist(PretrainedMixin, nn.Module):
         drop_path: Stochastic depth rate of the encoder.
         scan_backend: Backend of the selective scan.
         checkpoint: Recompute encoder activations in the backward pass instead of storing them.
+        anatomy: Bones, joints and erosion score.
+
+    Raises:
+        ValueError: The erosion head is unknown, or the anatomy has no joints.
     """
 
     def __init__(
@@ -82,12 +87,15 @@ class JointWrist(PretrainedMixin, nn.Module):
         drop_path: float = 0.0,
         scan_backend: str = "auto",
         checkpoint: bool = False,
+        anatomy: Anatomy = WRIST,
     ):
         super().__init__()
+        if not anatomy.joints:
+            raise ValueError(f"the anatomy {anatomy.name} has no joints to score; train a segmentation network")
         self.encoder = build_encoder(
             encoder, size, drop_path=drop_path, scan_backend=scan_backend, checkpoint=checkpoint
         )
-        self.decoder = Decoder(self.encoder.channels, tuple(widths))
+        self.decoder = Decoder(self.encoder.channels, tuple(widths), len(anatomy.bones))
         if erosion_head not in EROSION_HEADS:
             raise ValueError(f"erosion head {erosion_head!r} is unknown; choose one of {', '.join(EROSION_HEADS)}")
         head, channels, crop = EROSION_HEADS[erosion_head]
@@ -99,10 +107,11 @@ class JointWrist(PretrainedMixin, nn.Module):
             use_masks,
             feature_grad_scale,
             other_hand=other_hand,
+            anatomy=anatomy,
         )
 
     def segment(self, image: Tensor) -> Tensor:
-        """Compute mask logits (B, 14, H, W) of (B, 1, H, W) images, without the erosion head."""
+        """Compute mask logits (B, C, H, W) of (B, 1, H, W) images, without the erosion head."""
         return self._decode(image)[0]
 
     def _decode(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -131,7 +140,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         Args:
             image: (B, 1, H, W) in [0, 1].
             detail: (B, 1, H', W') the same field of view for the joint crops; None takes `image`.
-            forced_masks: (B, 14, H, W) masks that drive the erosion head in place of the predicted ones, in training
+            forced_masks: (B, C, H, W) masks that drive the erosion head in place of the predicted ones, in training
                 the true ones (teacher forcing).
             forced: (B,) bool, the images that use `forced_masks`; None means all.
             other: (B,) index in the batch of the patient's other hand, negative where it is not in the batch; None if
@@ -181,5 +190,6 @@ def jointwrist_base(**options) -> JointWrist:
 
 def _built(name: str, options: dict[str, Any], defaults: dict[str, Any] | None = None) -> JointWrist:
     model = JointWrist(**{**(defaults or {}), **options})
-    model.info = {"model": name, "options": options}
+    plain = {key: value for key, value in options.items() if key != "anatomy"}
+    model.info = {"model": name, "options": plain, **anatomy_info(options.get("anatomy", WRIST))}
     return model

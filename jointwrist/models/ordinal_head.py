@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jointwrist.anatomy import EROSION_LEVELS, NUM_JOINTS
+from jointwrist.anatomy import Anatomy
 
 
 class OrdinalHead(nn.Module):
@@ -14,13 +14,17 @@ class OrdinalHead(nn.Module):
 
     P(level > k) = sigmoid(value + bias_j - c_k) with c_0 < c_1 < ..., the proportional odds model (McCullagh, J. R.
     Stat. Soc. B 42(2), 1980).
+
+    Args:
+        anatomy: Joints, J, and the levels of their erosion score, K + 1.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, anatomy: Anatomy) -> None:
         super().__init__()
-        self.joint_bias = nn.Parameter(torch.zeros(NUM_JOINTS))
+        self.joints = anatomy.joints
+        self.joint_bias = nn.Parameter(torch.zeros(len(self.joints)))
         self.first_cut = nn.Parameter(torch.zeros(()))
-        self.cut_steps = nn.Parameter(torch.zeros(EROSION_LEVELS - 2))
+        self.cut_steps = nn.Parameter(torch.zeros(anatomy.erosion.levels - 2))
         #: Scale and shift of the logits in evaluation mode, fitted on the validation split after training.
         self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
 
@@ -32,6 +36,6 @@ class OrdinalHead(nn.Module):
         return torch.cat([self.first_cut[None], self.first_cut + sums])
 
     def ordinal_logits(self, value: Tensor) -> Tensor:
-        """Compute (B, 6, K) logits of P(level > k) from (B, 6) values; calibrated in evaluation mode."""
+        """Compute (B, J, K) logits of P(level > k) from (B, J) values; calibrated in evaluation mode."""
         logits = (value + self.joint_bias)[..., None] - self.cuts()
         return logits if self.training else self.calibration[0] * logits + self.calibration[1]

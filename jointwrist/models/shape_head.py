@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jointwrist.anatomy import NUM_JOINTS
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.models.crops import crop_boxes, cut, standardise
 from jointwrist.models.ordinal_head import OrdinalHead
 from jointwrist.models.shape_network import ShapeNetwork
@@ -25,16 +25,16 @@ _SURE = 30.0
 
 
 class ShapeErosionOutput(NamedTuple):
-    """Output of the head for six joint surfaces and crops of P x P pixels.
+    """Output of the head for J joint surfaces and crops of P x P pixels.
 
     Attributes:
-        logits: (B, 6, K) logits of P(level > k), K = 3.
-        boxes: (B, 6, 4) boxes of the crops in input pixels; all of one wrist have the same side.
-        valid: (B, 6) bool, False where the bone was not found.
-        heat_maps: (B, 6, P, P) logits of eroded pixels.
-        crops: (B, 6, P, P) image crops, for display.
-        bone_shapes: (B, 6, 2, P, P) logits of the bone as it is, and before erosion.
-        extent: (B, 6, 3) what is eroded where the heat map is above 0: share of the healthy contour that faces an
+        logits: (B, J, K) logits of P(level > k), K = 3.
+        boxes: (B, J, 4) boxes of the crops in input pixels; all of one wrist have the same side.
+        valid: (B, J) bool, False where the bone was not found.
+        heat_maps: (B, J, P, P) logits of eroded pixels.
+        crops: (B, J, P, P) image crops, for display.
+        bone_shapes: (B, J, 2, P, P) logits of the bone as it is, and before erosion.
+        extent: (B, J, 3) what is eroded where the heat map is above 0: share of the healthy contour that faces an
             articulating bone; depth below that contour in input pixels; area in squared input pixels.
     """
 
@@ -64,6 +64,7 @@ class ShapeErosionHead(OrdinalHead):
         feature_grad_scale: Factor of the erosion gradient that reaches the decoder features.
         jitter: Largest random shift and scaling of the boxes in training, as a fraction of their side.
         other_hand: Let each joint see the descriptor of the same joint of the patient's other hand.
+        anatomy: Joints and erosion score.
     """
 
     def __init__(
@@ -76,13 +77,14 @@ class ShapeErosionHead(OrdinalHead):
         feature_grad_scale: float = 0.1,
         jitter: float = 0.1,
         other_hand: bool = False,
+        anatomy: Anatomy = WRIST,
     ):
-        super().__init__()
+        super().__init__(anatomy)
         self.crop, self.jitter, self.use_masks, self.feature_grad_scale = crop, jitter, use_masks, feature_grad_scale
         self.squeeze = nn.Conv2d(feature_channels, channels // 2, 1)
         self.network = ShapeNetwork(1 + MASK_CHANNELS, channels // 2, channels)
         self.token = nn.Linear(self.network.out_channels + EXTENT_FIGURES, dim)
-        self.joint_embedding = nn.Parameter(torch.randn(NUM_JOINTS, dim) * 0.02)
+        self.joint_embedding = nn.Parameter(torch.randn(len(self.joints), dim) * 0.02)
         self.other_embedding = nn.Linear(dim, dim) if other_hand else None
         self.score = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, 1))
         #: Weights of the extent figures in the score, beside what the token adds.
@@ -91,17 +93,17 @@ class ShapeErosionHead(OrdinalHead):
     def forward(
         self, masks: Tensor, features: Tensor, detail: Tensor, other: Tensor | None = None
     ) -> ShapeErosionOutput:
-        """Score the six joint surfaces.
+        """Score the joint surfaces.
 
         Args:
-            masks: (B, 14, H, W) probabilities at the network's input size.
+            masks: (B, bones, H, W) probabilities at the network's input size.
             features: (B, C, H/2, W/2) decoder features.
             detail: (B, 1, H', W') image that the crops are taken from, with the same field of view.
             other: (B,) batch index of the patient's other hand, negative where it is not in the batch.
         """
-        size = masks.shape[-1]
+        size, joints = masks.shape[-1], len(self.joints)
         features = self.feature_grad_scale * features + (1 - self.feature_grad_scale) * features.detach()
-        boxes, valid = common_boxes(F.avg_pool2d(masks.detach(), 2, ceil_mode=True), size)
+        boxes, valid = common_boxes(F.avg_pool2d(masks.detach(), 2, ceil_mode=True), size, joints=self.joints)
         view = jitter_boxes(boxes, self.jitter) if self.training else boxes
         rois = crop_boxes(view)
 
@@ -116,18 +118,18 @@ class ShapeErosionHead(OrdinalHead):
             drawn = drawn + bones[:, :1].float().clamp(0.002, 0.998).logit()
         figures = extent_figures(drawn, planes[:, 2:], bones[:, 1:2].float())
         token = self.token(torch.cat([found.described, figures.to(found.described.dtype)], 1))
-        token = token.unflatten(0, (-1, NUM_JOINTS)) + self.joint_embedding
+        token = token.unflatten(0, (-1, joints)) + self.joint_embedding
         if self.other_embedding is not None and other is not None:
             there = (other >= 0)[:, None, None]
             token = token + torch.where(there, self.other_embedding(token[other.clamp_min(0)]), 0.0)
-        value = self.score(token).squeeze(-1) + (figures @ self.extent_gain).unflatten(0, (-1, NUM_JOINTS))
+        value = self.score(token).squeeze(-1) + (figures @ self.extent_gain).unflatten(0, (-1, joints))
         return ShapeErosionOutput(
             self.ordinal_logits(value),
             view,
             valid,
-            planes[:, 2].unflatten(0, (-1, NUM_JOINTS)),
-            image.unflatten(0, (-1, NUM_JOINTS)).squeeze(2),
-            drawn.unflatten(0, (-1, NUM_JOINTS)),
+            planes[:, 2].unflatten(0, (-1, joints)),
+            image.unflatten(0, (-1, joints)).squeeze(2),
+            drawn.unflatten(0, (-1, joints)),
             self._extent(drawn, planes[:, 2:], bones[:, 1:2].float(), view),
         )
 
@@ -135,15 +137,16 @@ class ShapeErosionHead(OrdinalHead):
     def _extent(self, drawn: Tensor, eroded: Tensor, articulating: Tensor, view: Tensor) -> Tensor:
         """Measure what is eroded, called pixel by pixel; see `ShapeErosionOutput.extent`."""
         called = torch.where(eroded > 0, _SURE, -_SURE)
-        share, _, depth, area, _ = extent_figures(drawn, called, articulating).unflatten(0, (-1, NUM_JOINTS)).unbind(-1)
+        figures = extent_figures(drawn, called, articulating).unflatten(0, (-1, len(self.joints)))
+        share, _, depth, area, _ = figures.unbind(-1)
         side = view[..., 2] - view[..., 0]
         return torch.stack([share, depth * _DEPTH_UNIT * side / self.crop, (area * side) ** 2], -1)
 
     def _bone_crops(self, masks: Tensor, view: Tensor) -> Tensor:
-        """Crop (B*6, 3, P, P) probabilities of the joint's bone, the articulating bones and all others."""
+        """Crop (B*J, 3, P, P) probabilities of the joint's bone, the articulating bones and all others."""
         if not self.use_masks:
             return view.new_zeros(view[..., 0].numel(), MASK_CHANNELS, self.crop, self.crop)
-        own, articulating = joint_masks(masks)
+        own, articulating = joint_masks(masks, self.joints)
         rest = masks.float().sum(1, keepdim=True) - own - articulating
         stack = torch.stack([own, articulating, rest.clamp(0, 1)], 2).flatten(0, 1)
         return cut(stack, crop_boxes(view.flatten(0, 1)[:, None]), 1.0, self.crop)

@@ -1,10 +1,11 @@
-"""Regions of interest (ROIs) of the six joints, computed from predicted bone masks: soft regions, boxes and crops.
+"""Regions of interest (ROIs) of the joints, computed from predicted bone masks: soft regions, boxes and crops.
 
 `jointwrist.ops.drawn_roi` computes the same regions and boxes of drawn masks without PyTorch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -13,14 +14,12 @@ import torch.nn.functional as F
 import torchvision.ops
 from torch import Tensor
 
-from jointwrist.anatomy import JOINTS, LONG_BONE_JOINTS
+from jointwrist.anatomy import WRIST, JointSurface
 from jointwrist.ops.derivatives import operators_needed
-
-_BONES = [joint.bone for joint in JOINTS]
 
 
 class JointRegions(NamedTuple):
-    """Soft regions of the six joints at one resolution, each (B, 6, h, w) in [0, 1].
+    """Soft regions of the joints at one resolution, each (B, J, h, w) in [0, 1].
 
     Attributes:
         joint: Mask of the bone that bears the joint surface; of a long bone, its end near the articulating bones.
@@ -35,65 +34,71 @@ class JointRegions(NamedTuple):
     outer_band: Tensor
 
 
-def joint_regions(masks: Tensor, reach: float = 0.07) -> JointRegions:
+def joint_regions(masks: Tensor, reach: float = 0.07, joints: Sequence[JointSurface] = WRIST.joints) -> JointRegions:
     """Compute the soft regions of each joint from bone masks.
 
     Args:
-        masks: (B, 14, h, w) mask probabilities; differentiable.
+        masks: (B, C, h, w) mask probabilities; differentiable.
         reach: Distance from the articulating bones up to which a long bone belongs to the joint, as a fraction of the
             image side.
+        joints: Joint surfaces of the anatomy, J.
     """
-    own, articulating = joint_masks(masks)
-    near = _near(articulating, reach)
+    own, articulating = joint_masks(masks, joints)
+    near = _near(articulating, reach, joints)
     outer = _window_max(own, 1)
     inner = -_window_max(-own, 1)
     wide = _window_max(outer, 1)
     return JointRegions(own * near, articulating, (outer - inner) * near, (wide - own) * near)
 
 
-def joint_masks(masks: Tensor) -> tuple[Tensor, Tensor]:
+def joint_masks(masks: Tensor, joints: Sequence[JointSurface] = WRIST.joints) -> tuple[Tensor, Tensor]:
     """Select the masks of each joint.
 
     Args:
-        masks: (B, 14, h, w) mask probabilities.
+        masks: (B, C, h, w) mask probabilities.
+        joints: Joint surfaces of the anatomy, J.
 
     Returns:
-        Masks of the bones that bear the joint surfaces, and of the bones that they articulate with, (B, 6, h, w) each.
+        Masks of the bones that bear the joint surfaces, and of the bones that they articulate with, (B, J, h, w) each.
     """
     # no matrix product: autocast would round it to 16 bits, and the boxes follow from the sums
     bones = _full(masks).unbind(1)
-    own = torch.stack([bones[bone] for bone in _BONES], 1)
-    articulating = [sum(bones[bone] for bone in joint.articulating_bones) for joint in JOINTS]
+    own = torch.stack([bones[joint.bone] for joint in joints], 1)
+    articulating = [sum(bones[bone] for bone in joint.articulating_bones) for joint in joints]
     return own, torch.stack(articulating, 1).clamp(max=1)
 
 
-def common_boxes(masks: Tensor, size: int, reach: float = 0.07) -> tuple[Tensor, Tensor]:
-    """Compute square boxes around the six joint regions, all of one wrist with the same side.
+def common_boxes(
+    masks: Tensor, size: int, reach: float = 0.07, joints: Sequence[JointSurface] = WRIST.joints
+) -> tuple[Tensor, Tensor]:
+    """Compute square boxes around the joint regions, all of one wrist with the same side.
 
     The side is that of the largest region with a margin, so that a pixel of a crop is as large in every joint.
 
     Args:
-        masks: (B, 14, h, w) mask probabilities.
+        masks: (B, C, h, w) mask probabilities.
         size: Side of the image that the box coordinates refer to, in pixels.
         reach: As for `joint_regions`.
+        joints: Joint surfaces of the anatomy, J.
 
     Returns:
-        Boxes (B, 6, 4) and (B, 6) bool, as `moment_boxes`.
+        Boxes (B, J, 4) and (B, J) bool, as `moment_boxes`.
     """
-    own, articulating = joint_masks(masks)
-    region = own * _near(articulating, reach)
+    own, articulating = joint_masks(masks, joints)
+    region = own * _near(articulating, reach, joints)
     boxes, valid = moment_boxes(region, size / masks.shape[-1], extent=2.0)
     side = torch.where(valid, boxes[..., 2] - boxes[..., 0], 0.0).amax(1, keepdim=True)[..., None]
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2
     return torch.where(valid[..., None], torch.cat([centre - side / 2, centre + side / 2], -1), boxes), valid
 
 
-def _near(articulating: Tensor, reach: float) -> Tensor:
-    """Weight (B, 6, h, w) of the pixels of each joint's bone: 1, but for long bones their nearness to the joint."""
+def _near(articulating: Tensor, reach: float, joints: Sequence[JointSurface]) -> Tensor:
+    """Weight (B, J, h, w) of the pixels of each joint's bone: 1, but for long bones their nearness to the joint."""
     radius = max(int(reach * articulating.shape[-1]), 1)
     near = torch.ones_like(articulating)
-    for joint in LONG_BONE_JOINTS:
-        near[:, joint] = _nearness(articulating[:, joint], radius)
+    for joint in joints:
+        if joint.end:
+            near[:, joint.index] = _nearness(articulating[:, joint.index], radius)
     return near
 
 

@@ -12,6 +12,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
+from jointwrist.anatomy import Anatomy, info_anatomy
+from jointwrist.config import ConfigError
 from jointwrist.errors import DataError, MissingExtraError
 from jointwrist.registry import create_model, current_options, model_spec
 from jointwrist.weights.training_history import TrainingHistory
@@ -72,6 +74,10 @@ def _fault(info: Any) -> str | None:
     config = info.get("config", {})
     if not isinstance(config, dict) or not isinstance(config.get("segmentation", {}), dict):
         return "config must hold a run's values by their names"
+    try:
+        info_anatomy(info)
+    except ConfigError as error:
+        return str(error)
     thresholds = info.get("thresholds", {})
     if not isinstance(thresholds, dict) or not all(map(_finite, thresholds.values())):
         return "thresholds must be numbers by their names"
@@ -84,6 +90,26 @@ def _fault(info: Any) -> str | None:
     inherited = info.get("inherited", [])
     records = [*inherited, info.get("patients", {"salt": "", "hashes": []})] if isinstance(inherited, list) else [None]
     return None if all(map(_is_record, records)) else "the record of its patients must hold a salt and hashes"
+
+
+def refuse_other_anatomy(path: Path, info: Mapping[str, Any], anatomy: Anatomy) -> None:
+    """Refuse weights of another anatomy.
+
+    Args:
+        path: The file, for the message.
+        info: Its metadata from `parse_info`.
+        anatomy: That of the radiographs, or of the network that builds on the weights.
+
+    Raises:
+        DataError: They differ in bones, joints, overlap pairs or scores.
+    """
+    own = info_anatomy(info)
+    if own.structure != anatomy.structure:
+        other = "another form of it" if own.name == anatomy.name else f"{anatomy.name} ({len(anatomy.bones)} bones)"
+        raise DataError(
+            f"{path}: was trained for the anatomy {own.name} ({len(own.bones)} bones), and cannot be used for {other};"
+            " use weights and data of one anatomy"
+        )
 
 
 def _finite(value: Any) -> bool:
@@ -121,6 +147,8 @@ def build_described(path: Path, info: Mapping[str, Any], tensors: Mapping[str, T
         MissingExtraError: The model needs a library that is not installed.
     """
     options = {name: value for name, value in info["options"].items() if name not in STARTS}
+    if "anatomy" in info and model_spec(info["model"]).task == "joint":
+        options["anatomy"] = info_anatomy(info)
     try:
         with _bounded(tensors):
             return create_model(info["model"], **options)
@@ -128,8 +156,8 @@ def build_described(path: Path, info: Mapping[str, Any], tensors: Mapping[str, T
         raise
     except Exception as error:  # builders fail in many ways on values that they do not expect
         raise DataError(
-            f"{path}: {info['model']} cannot be built with the options {options} ({error}); copy or export the weights"
-            " again"
+            f"{path}: {info['model']} cannot be built with the options {info['options']} ({error}); copy or export the"
+            " weights again"
         ) from error
 
 

@@ -28,7 +28,7 @@ def folder_anatomy(root: Path, stated: Anatomy | None = None) -> Anatomy:
         found = load_anatomy(path)
     except ConfigError as error:
         raise DataError(str(error)) from None
-    if stated is not None and stated != found:
+    if stated is not None and stated.structure != found.structure:
         raise DataError(
             f"{path}: is the anatomy {found.name}, not the {stated.name} that was asked for; use one of them"
         )

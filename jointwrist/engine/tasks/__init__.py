@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks.base import Task
 from jointwrist.engine.tasks.crop_classification import ErosionTask
@@ -13,9 +14,9 @@ from jointwrist.engine.tasks.segmentation import FoundationTask, SegmentationTas
 __all__ = ["ErosionTask", "FoundationTask", "JointTask", "SegmentationTask", "Task", "build_task"]
 
 
-def build_task(config: RunConfig, prior: Tensor | None = None) -> Task:
-    """Return the task that a configuration names."""
+def build_task(config: RunConfig, prior: Tensor | None = None, anatomy: Anatomy = WRIST) -> Task:
+    """Return the task that a configuration names, for the bones and joints of an anatomy."""
     if config.task == "joint":
-        return JointTask(config, prior)
+        return JointTask(config, prior, anatomy)
     tasks = {"segmentation": SegmentationTask, "erosion": ErosionTask, "foundation": FoundationTask}
-    return tasks[config.task](config)
+    return tasks[config.task](config, anatomy)

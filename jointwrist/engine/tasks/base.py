@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.engine.augment import Augment
 from jointwrist.engine.case_results import CaseResults
 from jointwrist.engine.run_config import RunConfig
@@ -25,10 +26,11 @@ class Task(ABC, Generic[LoadedT, BatchT, OutputT]):
 
     Args:
         config: Resolved configuration of the run.
+        anatomy: Bones and joints of the labels.
     """
 
-    def __init__(self, config: RunConfig):
-        self.config = config
+    def __init__(self, config: RunConfig, anatomy: Anatomy = WRIST):
+        self.config, self.anatomy = config, anatomy
         self.augment = Augment(config.augment)
 
     def clipped_together(self, model: nn.Module) -> list[list[nn.Parameter]]:

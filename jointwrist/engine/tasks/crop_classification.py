@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.engine.batches import CropBatch
 from jointwrist.engine.case_results import CaseResults
 from jointwrist.engine.step_context import StepContext
@@ -51,7 +50,7 @@ class ErosionTask(Task[CropBatch, CropBatch, Tensor | CropOutput]):
                     "case": batch["identifier"][i],
                     "patient": batch["patient"][i],
                     "side": batch["side"][i],
-                    "joint": JOINT_NAMES[int(batch["joint"][i])],
+                    "joint": self.anatomy.joint_names[int(batch["joint"][i])],
                     "score": int(batch["score"][i]),
                     "probability": float(probability[i]),
                     "level": int(probability[i] >= 0.5),

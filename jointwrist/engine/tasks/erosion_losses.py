@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jointwrist.anatomy import JOINTS, NUM_JOINTS
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.engine.batches import JointBatch
 from jointwrist.engine.run_config import ErosionConfig
 from jointwrist.engine.step_context import StepContext
@@ -19,15 +19,17 @@ from jointwrist.ops.roi import crop_bits
 _ANYWHERE, _CONTOUR, _LOST = 0.1, 1.0, 5.0
 
 
-def level_loss(output: JointOutput, batch: JointBatch, prior: Tensor | None, context: StepContext) -> Tensor:
+def level_loss(
+    output: JointOutput, batch: JointBatch, prior: Tensor | None, context: StepContext, anatomy: Anatomy = WRIST
+) -> Tensor:
     """Cumulative cross-entropy of the levels of all joints that are scored and found."""
-    levels = score_levels(batch["scores"])
+    levels = score_levels(batch["scores"], anatomy.erosion.levels)
     weight = process_weight(((levels >= 0) & output.roi_valid).sum(), context)
     return weight * ordinal_loss(output.erosion_logits, levels, output.roi_valid, prior)
 
 
 def pixel_losses(
-    output: JointOutput, batch: JointBatch, config: ErosionConfig, context: StepContext
+    output: JointOutput, batch: JointBatch, config: ErosionConfig, context: StepContext, anatomy: Anatomy = WRIST
 ) -> dict[str, Tensor]:
     """Losses of what the head draws in each crop.
 
@@ -38,7 +40,7 @@ def pixel_losses(
         `map`, of the eroded pixels; and, of a head that draws the bone, `shapes`.
     """
     known = batch["has_eroded"][:, None] & output.roi_valid
-    eroded = crops_of(batch["eroded"], list(range(NUM_JOINTS)), output, batch)
+    eroded = crops_of(batch["eroded"], [joint.index for joint in anatomy.joints], output, batch)
     heat_maps = output.erosion_heat_maps
     if output.bone_shapes is None:
         target = F.adaptive_avg_pool2d(eroded, heat_maps.shape[-2:])
@@ -46,21 +48,21 @@ def pixel_losses(
     known = known | ((batch["scores"] == 0) & output.roi_valid)
     losses = {"map": config.heat_map * _map_loss(heat_maps, eroded, known, context, rarity=3.0)}
     if config.shapes:
-        bone = crops_of(batch["bones"], [joint.bone for joint in JOINTS], output, batch)
+        bone = crops_of(batch["bones"], [joint.bone for joint in anatomy.joints], output, batch)
         drawn = batch["has_bones"][:, None] & output.roi_valid
         losses["shapes"] = config.shapes * _shape_loss(output.bone_shapes, bone, eroded, drawn, known, context)
     return losses
 
 
 def crops_of(bits: Tensor, planes: list[int], output: JointOutput, batch: JointBatch) -> Tensor:
-    """Crop one mask of a (B, S, S) bit map per joint: (B, 6, P, P) float32."""
+    """Crop one mask of a (B, S, S) bit map per joint: (B, J, P, P) float32."""
     bit = torch.tensor([planes], device=bits.device)
     scale, side = bits.shape[-1] / batch["image"].shape[-1], output.crops.shape[-1]
     return crop_bits(bits[:, None], bit, output.roi_boxes, side, scale)[:, 0]
 
 
 def _map_loss(heat_maps: Tensor, target: Tensor, known: Tensor, context: StepContext, rarity: float = 10.0) -> Tensor:
-    """Loss of (B, 6, M, M) heat maps where the eroded pixels are known, (B, 6) bool."""
+    """Loss of (B, J, M, M) heat maps where the eroded pixels are known, (B, J) bool."""
     logits, wanted = (maps.float().flatten(0, 1)[:, None] for maps in (heat_maps, target))
     return heat_map_loss(logits, wanted, known.flatten(), context, rarity)
 
@@ -71,11 +73,11 @@ def _shape_loss(
     """Weighted cross-entropy of the bone as it is and as it was, most where they differ.
 
     Args:
-        shapes: (B, 6, 2, P, P) logits.
-        bone: (B, 6, P, P) true masks.
-        eroded: (B, 6, P, P) eroded pixels.
-        drawn: (B, 6) bool, joints whose bone is known as it is.
-        known: (B, 6) bool, joints whose eroded pixels are known.
+        shapes: (B, J, 2, P, P) logits.
+        bone: (B, J, P, P) true masks.
+        eroded: (B, J, P, P) eroded pixels.
+        drawn: (B, J) bool, joints whose bone is known as it is.
+        known: (B, J) bool, joints whose eroded pixels are known.
         context: For the mean over processes.
     """
     before = torch.maximum(bone, eroded)
@@ -90,5 +92,5 @@ def _shape_loss(
 
 
 def _each(joints: Tensor) -> Tensor:
-    """Bring (B, 6) to (B, 6, 1, 1)."""
+    """Bring (B, J) to (B, J, 1, 1)."""
     return joints[..., None, None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jointwrist.anatomy import JOINT_NAMES
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.batches.hand_pairs import other_hands
 from jointwrist.data.preprocess import resize_image
 from jointwrist.engine.batches import JointBatch, WristBatch
@@ -19,11 +19,10 @@ from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks.base import Losses, Task, process_weight
 from jointwrist.engine.tasks.erosion_losses import level_loss, pixel_losses
-from jointwrist.engine.tasks.masks import mask_losses, mask_results, target_masks
+from jointwrist.engine.tasks.masks import load_segmenter, mask_losses, mask_results, target_masks
 from jointwrist.engine.tasks.pair_losses import pair_losses
 from jointwrist.losses import boundary_loss, distance_loss
 from jointwrist.models.joint import JointOutput
-from jointwrist.weights.checkpoint import load_weights
 
 
 class JointTask(Task[WristBatch, JointBatch, JointOutput]):
@@ -31,15 +30,16 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
 
     Args:
         config: Resolved configuration of the run.
-        prior: (6, K) log odds of P(level > k) among the training wrists, for the logit adjustment; None leaves it out.
+        prior: (J, K) log odds of P(level > k) among the training wrists, for the logit adjustment; None leaves it out.
+        anatomy: Bones, C, and joints, J, of the labels.
     """
 
-    def __init__(self, config: RunConfig, prior: Tensor | None = None):
-        super().__init__(config)
+    def __init__(self, config: RunConfig, prior: Tensor | None = None, anatomy: Anatomy = WRIST):
+        super().__init__(config, anatomy)
         self.prior = prior if config.erosion.logit_adjustment else None
         self.pixel_truth = uses_pixel_truth(config)
         #: Frozen network whose masks drive the erosion head, if the configuration names one.
-        self.segmenter = load_weights(Path(config.joint.segmenter))[0] if config.joint.segmenter else None
+        self.segmenter = load_segmenter(config, anatomy) if config.joint.segmenter else None
 
     def prepare(self, batch: WristBatch, training: bool) -> JointBatch:
         """Augment in training, and resize for the network."""
@@ -53,7 +53,7 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
             **batch,
             "image": resize_image(detail, self.config.image_size),
             "detail": detail,
-            "masks": target_masks(bones, self.config),
+            "masks": target_masks(bones, self.config, self.anatomy),
             "other": self._other_hands(batch),
             "bones": bones,
             "eroded": eroded,
@@ -143,7 +143,7 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         if frozen or context.progress >= self.config.joint.segmentation_warmup:
             parts["erosion"] = self._level_loss(output, batch, context)
             if self.pixel_truth or output.bone_shapes is not None:
-                parts |= pixel_losses(output, batch, self.config.erosion, context)
+                parts |= pixel_losses(output, batch, self.config.erosion, context, self.anatomy)
             if "pair" in batch:
                 parts |= pair_losses(output, batch, self.config.radiographs, context)
         return {"loss": sum(parts.values()) + 0.0 * connected, **parts}
@@ -151,7 +151,7 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
     def _bone_losses(self, output: JointOutput, batch: JointBatch, context: StepContext) -> dict[str, Tensor]:
         config, logits = self.config.segmentation, output.mask_logits
         masks, labelled = batch["masks"], batch["has_bones"]
-        means = mask_losses(logits, masks, config, labelled)
+        means = mask_losses(logits, masks, config, labelled, self.anatomy)
         if config.distance:
             means["distance"] = config.distance * distance_loss(output.distance_logits, masks, images=labelled)
         if config.boundary:
@@ -160,7 +160,7 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         return {name: weight * value for name, value in means.items()}
 
     def _segmenter_masks(self, image: Tensor) -> Tensor:
-        """Mask probabilities (B, 14, N, N) of the frozen segmenter."""
+        """Mask probabilities (B, C, N, N) of the frozen segmenter."""
         with torch.no_grad():
             return self.segmenter.to(image.device).segment(image).float().sigmoid()
 
@@ -176,7 +176,7 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
     def _level_loss(self, output: JointOutput, batch: JointBatch, context: StepContext) -> Tensor:
         if self.prior is not None:
             self.prior = self.prior.to(output.erosion_logits.device)
-        return self.config.erosion.weight * level_loss(output, batch, self.prior, context)
+        return self.config.erosion.weight * level_loss(output, batch, self.prior, context, self.anatomy)
 
     def case_results(self, output: JointOutput, batch: JointBatch) -> CaseResults:
         """Return one result per region of the cases with masks, and one per scored joint."""
@@ -187,12 +187,12 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         logits, masks, scores = (t[chosen.to(t.device)] for t in (output.mask_logits, batch["masks"], batch["scores"]))
         raw_output = self.config.segmentation.raw_output
         return {
-            "segmentation": mask_results(logits, masks, scores, identifiers, patients, sides, raw_output),
-            "erosion": _joint_results(output, batch),
+            "segmentation": mask_results(logits, masks, scores, identifiers, patients, sides, raw_output, self.anatomy),
+            "erosion": _joint_results(output, batch, self.anatomy.joint_names),
         }
 
 
-def _joint_results(output: JointOutput, batch: JointBatch) -> list[dict[str, Any]]:
+def _joint_results(output: JointOutput, batch: JointBatch, names: Sequence[str]) -> list[dict[str, Any]]:
     cumulative = output.erosion_logits.float().sigmoid().cpu().numpy()
     found, scores = output.roi_valid.cpu().numpy(), batch["scores"].cpu().numpy()
     return [
@@ -200,7 +200,7 @@ def _joint_results(output: JointOutput, batch: JointBatch) -> list[dict[str, Any
             "case": case,
             "patient": batch["patient"][i],
             "side": batch["side"][i],
-            "joint": JOINT_NAMES[joint],
+            "joint": names[joint],
             "score": int(scores[i, joint]),
             "probability": float(cumulative[i, joint, 0]),
             "level": int((cumulative[i, joint] >= 0.5).sum()),

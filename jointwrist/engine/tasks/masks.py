@@ -3,40 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from jointwrist.anatomy import NUM_BONES
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.preprocess import unpack_bits
 from jointwrist.engine.run_config import RunConfig, SegmentationConfig
 from jointwrist.losses import cross_entropy, dice_loss, overlap_dice_loss
 from jointwrist.metrics.segmentation_results import segmentation_results
+from jointwrist.weights.checkpoint import load_weights
+from jointwrist.weights.metadata import refuse_other_anatomy
 
 
-def target_masks(bits: Tensor, config: RunConfig) -> Tensor:
-    """Unpack (B, M, M) bit maps into (B, 14, N, N) masks of the network's size; datasets resize them for evaluation."""
-    return unpack_bits(resize_bits(bits, config.image_size, config.mask_resize), NUM_BONES)
+def load_segmenter(config: RunConfig, anatomy: Anatomy) -> nn.Module:
+    """Load the network of `joint.segmenter`.
+
+    Raises:
+        DataError: The file cannot be read, or its network was trained for another anatomy.
+    """
+    path = Path(config.joint.segmenter)
+    model, info = load_weights(path)
+    refuse_other_anatomy(path, info, anatomy)
+    return model
+
+
+def target_masks(bits: Tensor, config: RunConfig, anatomy: Anatomy = WRIST) -> Tensor:
+    """Unpack (B, M, M) bit maps into (B, C, N, N) masks of the network's size; datasets resize them for evaluation."""
+    return unpack_bits(resize_bits(bits, config.image_size, config.mask_resize), len(anatomy.bones))
 
 
 def mask_losses(
-    logits: Tensor, masks: Tensor, config: SegmentationConfig, images: Tensor | None = None
+    logits: Tensor,
+    masks: Tensor,
+    config: SegmentationConfig,
+    images: Tensor | None = None,
+    anatomy: Anatomy = WRIST,
 ) -> dict[str, Tensor]:
     """Return the weighted losses of mask logits that a configuration asks for.
 
     Args:
-        logits: (B, 14, N, N) mask logits.
-        masks: (B, 14, N, N) true masks.
+        logits: (B, C, N, N) mask logits.
+        masks: (B, C, N, N) true masks.
         config: Weights of the losses.
         images: (B,) bool, the images that have masks; None means all.
+        anatomy: The bones, C.
     """
     values = logits if config.raw_output else logits.float().sigmoid()
     losses = {"dice": config.dice * dice_loss(values, masks, config.squared, images=images)}
     if config.bce:
         losses["bce"] = config.bce * cross_entropy(logits, masks, images=images)
     if config.overlap:
-        losses["overlap"] = config.overlap * overlap_dice_loss(logits, masks, images)
+        losses["overlap"] = config.overlap * overlap_dice_loss(logits, masks, images, anatomy)
     return losses
 
 
@@ -48,17 +68,19 @@ def mask_results(
     patients: Sequence[str],
     sides: Sequence[str],
     raw_output: bool,
+    anatomy: Anatomy = WRIST,
 ) -> list[dict[str, Any]]:
     """Compare predicted with true masks: one result per case and bone, and per case and overlap pair.
 
     Args:
-        logits: (B, 14, N, N) mask logits.
-        masks: (B, 14, N, N) true masks.
-        scores: (B, 6) erosion scores.
+        logits: (B, C, N, N) mask logits.
+        masks: (B, C, N, N) true masks.
+        scores: (B, J) erosion scores.
         identifiers: Of the B cases.
         patients: Of the B cases.
         sides: Of the B cases.
         raw_output: Apply the threshold .5 to the logits themselves (`SegmentationConfig.raw_output`).
+        anatomy: The bones, C, and joints, J.
     """
     predicted = (logits.float() > (0.5 if raw_output else 0.0)).cpu().numpy()
     truth, known = masks.bool().cpu().numpy(), scores.cpu().numpy()
@@ -72,5 +94,6 @@ def mask_results(
             scores=known[i],
             predicted=predicted[i],
             truth=truth[i],
+            anatomy=anatomy,
         )
     ]

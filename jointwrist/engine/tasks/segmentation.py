@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor, nn
 
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.config import ConfigError
 from jointwrist.data.preprocess import resize_image
 from jointwrist.engine.batches import SegmentationBatch, WristBatch
@@ -14,12 +13,11 @@ from jointwrist.engine.case_results import CaseResults
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks.base import Losses, Task, process_weight
-from jointwrist.engine.tasks.masks import mask_losses, mask_results, target_masks
-from jointwrist.weights.checkpoint import load_weights
+from jointwrist.engine.tasks.masks import load_segmenter, mask_losses, mask_results, target_masks
 
 
 class SegmentationTask(Task[WristBatch, SegmentationBatch, Tensor]):
-    """Segment 14 overlapping bones; the output is (B, 14, N, N) mask logits."""
+    """Segment overlapping bones; the output is (B, C, N, N) mask logits."""
 
     def prepare(self, batch: WristBatch, training: bool) -> SegmentationBatch:
         """Augment in training, and resize for the network."""
@@ -30,7 +28,7 @@ class SegmentationTask(Task[WristBatch, SegmentationBatch, Tensor]):
         return {
             **batch,
             "image": resize_image(image, self.config.image_size),
-            "masks": target_masks(bits, self.config),
+            "masks": target_masks(bits, self.config, self.anatomy),
         }
 
     def forward(self, model: nn.Module, batch: SegmentationBatch) -> Tensor:
@@ -40,7 +38,7 @@ class SegmentationTask(Task[WristBatch, SegmentationBatch, Tensor]):
     def output_losses(self, output: Tensor, batch: SegmentationBatch, context: StepContext) -> Losses:
         """Weighted sum of the mask losses, and its parts."""
         weight = process_weight(torch.full((), len(output), device=output.device), context)
-        parts = mask_losses(output, batch["masks"], self.config.segmentation)
+        parts = mask_losses(output, batch["masks"], self.config.segmentation, anatomy=self.anatomy)
         losses = {"loss": sum(parts.values()), **parts}
         return {name: weight * value for name, value in losses.items()}
 
@@ -54,6 +52,7 @@ class SegmentationTask(Task[WristBatch, SegmentationBatch, Tensor]):
             batch["patient"],
             batch["side"],
             self.config.segmentation.raw_output,
+            self.anatomy,
         )
         return {"segmentation": results}
 
@@ -63,18 +62,19 @@ class FoundationTask(SegmentationTask):
 
     Args:
         config: Resolved configuration of the run.
+        anatomy: Bones of the labels.
 
     Raises:
         ConfigError: The prompts are predicted boxes, but no network is named that predicts them.
     """
 
-    def __init__(self, config: RunConfig):
-        super().__init__(config)
+    def __init__(self, config: RunConfig, anatomy: Anatomy = WRIST):
+        super().__init__(config, anatomy)
         self.segmenter = None
         if config.options.get("prompt_source", "").startswith("predicted"):
             if not config.joint.segmenter:
                 raise ConfigError("prompts from predicted masks need a network: set joint.segmenter to a weight file")
-            self.segmenter = load_weights(Path(config.joint.segmenter))[0]
+            self.segmenter = load_segmenter(config, anatomy)
 
     def forward(self, model: nn.Module, batch: SegmentationBatch) -> Tensor:
         """Segment the images from their prompts."""
