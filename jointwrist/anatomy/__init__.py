@@ -19,11 +19,18 @@ from jointwrist.anatomy.read import (
 
 __all__ = [
     "NOT_SCORED", "WRIST", "Anatomy", "Bone", "Code", "JointSurface", "Score",
-    "anatomy_info", "info_anatomy", "list_anatomies", "load_anatomy", "parse_anatomy", "to_values", "to_yaml",
+    "anatomy_info", "info_anatomy", "list_anatomies", "load_anatomy", "parse_anatomy",
+    "shows_wrist", "to_values", "to_yaml",
 ]  # fmt: skip
 
 #: The wrist of RAM-W600 (arXiv 2507.05193).
 WRIST: Anatomy = load_anatomy("wrist")
+
+
+def shows_wrist(anatomy: Anatomy) -> bool:
+    """Whether the bones are those of the wrist, in its order, whatever the joints and scores are."""
+    return anatomy.bone_names == WRIST.bone_names
+
 
 BONES: tuple[Bone, ...] = WRIST.bones
 JOINTS: tuple[JointSurface, ...] = WRIST.joints

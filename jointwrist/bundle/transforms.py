@@ -16,7 +16,6 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor, list_data_collate
 from monai.transforms import MapTransform
 
-from jointwrist.anatomy import BONE_NAMES
 from jointwrist.bundle.network import EROSION_OUTPUTS
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.errors import DataError
@@ -94,8 +93,8 @@ class LoadRadiographd(MapTransform):
 class RestoreResultd(MapTransform):
     """Bring the outputs of a `WristNetwork` back to the radiograph: its own pixels, orientation and side.
 
-    The output becomes the masks, (14, H, W) uint8 of 0 and 1 in the order of `jointwrist.anatomy.BONE_NAMES`, which
-    overlap. The item gets `erosion`, the (6,) probabilities, nan where a joint was not found; `erosion_score`, the (6,)
+    The output becomes the masks, (C, H, W) uint8 of 0 and 1 in the order of the bones of the anatomy, which
+    overlap. The item gets `erosion`, the (J,) probabilities, nan where a joint was not found; `erosion_score`, the (J,)
     levels, -1 where it was not; `wrist`, the `WristResult`; and `result`, all of it but the pixels as JSON values, as
     MONAI Label sends them to its clients.
 
@@ -114,7 +113,7 @@ class RestoreResultd(MapTransform):
         (key,) = self.keys
         loaded = _loaded(data[self.image_key])
         result = self.predictor.results([loaded["placement"]], _prediction(data[key]))[0]
-        meta = {**data[self.image_key].meta, "channel_names": list(BONE_NAMES)}
+        meta = {**data[self.image_key].meta, "channel_names": list(result.anatomy.bone_names)}
         return {
             **data,
             key: MetaTensor(torch.from_numpy(result.masks.astype(np.uint8)), meta=meta),

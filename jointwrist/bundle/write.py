@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from jointwrist import __version__
-from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
+from jointwrist.anatomy import info_anatomy
 from jointwrist.bundle.network import WristNetwork
 from jointwrist.errors import DataError, require
 from jointwrist.files import whole_folder, write_text
@@ -162,12 +162,17 @@ def metadata(weights: Path, info: dict[str, Any], example: Tensor, outputs: dict
     whose = (
         "The jointwrist authors" if weights.parent == SHIPPED else "not stated; the software: the jointwrist authors"
     )
-    bones, joints = ({str(index): name for index, name in enumerate(names)} for names in (BONE_NAMES, JOINT_NAMES))
+    anatomy = info_anatomy(info)
+    names = (anatomy.bone_names, anatomy.joint_names)
+    bones, joints = ({str(index): name for index, name in enumerate(kind)} for kind in names)
+    count, of = len(joints), anatomy.name
     erosion = {
-        "erosion": _tensor("probabilities", "classes", (6,), "float32", [0, 1], joints),
-        "erosion_score": _tensor("tuples", "classes", (6,), "int64", [-1, 3], joints),
+        "erosion": _tensor("probabilities", "classes", (count,), "float32", [0, 1], joints),
+        "erosion_score": _tensor(
+            "tuples", "classes", (count,), "int64", [-1, anatomy.erosion.levels - 1 if count else -1], joints
+        ),
     }
-    masks = _tensor("image", "classes", (14, "*", "*"), "uint8", [0, 1], bones)
+    masks = _tensor("image", "classes", (len(bones), "*", "*"), "uint8", [0, 1], bones)
     return {
         "schema": SCHEMA,
         "version": __version__,
@@ -178,17 +183,17 @@ def metadata(weights: Path, info: dict[str, Any], example: Tensor, outputs: dict
         "required_packages_version": {"jointwrist": __version__, "pytorch-ignite": "0.5.0"},
         "supported_apps": [],
         "name": spec.name,
-        "task": "Bone segmentation and erosion scoring of wrist radiographs"
+        "task": f"Bone segmentation and erosion scoring of {of} radiographs"
         if joint
-        else "Bone segmentation of wrist radiographs",
-        "description": "Fourteen overlapping bone masks of a posteroanterior wrist radiograph"
-        + (", and the Sharp/van der Heijde erosion of six joint surfaces." if joint else "."),
+        else f"Bone segmentation of {of} radiographs",
+        "description": f"{len(bones)} overlapping bone masks of a posteroanterior {of} radiograph"
+        + (f", and the Sharp/van der Heijde erosion of {count} joint surfaces." if joint else "."),
         "authors": whose,
         "copyright": whose,
         "intended_use": NOTICE,
         "data_type": "dicom, bmp, png, jpeg or tiff",
         "image_classes": "grey from 0 to 1, bright bone on a dark background, a right hand with the fingers upwards",
-        "pred_classes": f"a channel per bone: {', '.join(BONE_NAMES)}",
+        "pred_classes": f"a channel per bone: {', '.join(anatomy.bone_names)}",
         "references": [spec.paper],
         "network_data_format": {
             "inputs": {
@@ -197,15 +202,15 @@ def metadata(weights: Path, info: dict[str, Any], example: Tensor, outputs: dict
                     "modality": "DX",
                 }
             },
-            "outputs": {name: _output(name, output, bones) for name, output in outputs.items()},
+            "outputs": {name: _output(name, output, bones, joints) for name, output in outputs.items()},
             "post_processed_outputs": {"pred": masks} | (erosion if joint else {}),
         },
     }
 
 
-def _output(name: str, output: Tensor, bones: dict[str, str]) -> dict[str, Any]:
+def _output(name: str, output: Tensor, bones: dict[str, str], joints: dict[str, str]) -> dict[str, Any]:
     kind = "image" if output.ndim == 4 else "tuples"
-    channels = bones if name == "pred" else {str(index): joint for index, joint in enumerate(JOINT_NAMES)}
+    channels = bones if name == "pred" else joints
     return _tensor(kind, "classes", output.shape[1:], str(output.dtype).removeprefix("torch."), [], channels)
 
 

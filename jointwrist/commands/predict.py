@@ -109,8 +109,8 @@ def predict(arguments: argparse.Namespace) -> int:
         require(MASK_FILES[kind].package, "formats")
     if arguments.sheet:
         picture_format(arguments.sheet)
-    export = Export(arguments.out / arguments.tool, arguments.tool) if arguments.tool else None
     predictor = load_predictor(arguments)
+    export = Export(arguments.out / arguments.tool, arguments.tool, predictor.anatomy) if arguments.tool else None
     failures, tiles, taken, written = [], [], set(stems), 0
 
     def fail(error: DataError) -> None:
@@ -249,17 +249,18 @@ def hand_stem(stem: str, side: str, taken: set[str]) -> str:
 
 def summary(result: WristResult) -> str:
     """Summarise a result in one line, with what puts it in doubt."""
-    from jointwrist.anatomy import JOINTS, LEVEL_LABELS
-
+    anatomy = result.anatomy
     hand = {"L": ", left hand", "R": ", right hand"}[result.side] if result.placement.crop else ""
-    text = f"{result.name}{hand}: {len(result.bones)} of 14 bones"
+    text = f"{result.name}{hand}: {len(result.bones)} of {len(anatomy.bones)} bones"
     if result.scored.any():
         eroded = [
-            f"{joint.display} {LEVEL_LABELS[result.scores[joint.index]]} (p {result.probabilities[joint.index]:.2f})"
-            for joint in JOINTS
+            f"{joint.display} {anatomy.erosion.labels[result.scores[joint.index]]}"
+            f" (p {result.probabilities[joint.index]:.2f})"
+            for joint in anatomy.eroded_joints
             if result.scores[joint.index] > 0
         ]
-        text += f", {int(result.scored.sum())} of 6 joint surfaces, eroded: {', '.join(eroded) or 'none'}"
+        scored = f"{int(result.scored.sum())} of {len(anatomy.eroded_joints)} joint surfaces"
+        text += f", {scored}, eroded: {', '.join(eroded) or 'none'}"
     for caution in result.cautions:
         text += f"; {caution[0].lower()}{caution[1:].rstrip('.')}"
     if result.scored.any() and result.history.caution:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jointwrist.anatomy import BONES, JOINTS, LEVEL_LABELS
+from jointwrist.anatomy import BONES, shows_wrist
 from jointwrist.errors import DataError
 from jointwrist.inference.joint_space import SPACES, JointSpace, joint_space, site_of
 from jointwrist.inference.registration import Similarity, register
@@ -73,11 +73,12 @@ class Comparison:
     def joints(self) -> list[dict[str, Any]]:
         """Return the erosion of each joint surface at both visits."""
         rows = []
-        for joint in JOINTS:
+        anatomy = self.baseline.anatomy
+        for joint in anatomy.eroded_joints:
             row: dict[str, Any] = {"name": joint.name}
             for visit, result in (("baseline", self.baseline), ("followup", self.followup)):
                 scored = result.scored[joint.index]
-                row[f"{visit}_score"] = LEVEL_LABELS[result.scores[joint.index]] if scored else None
+                row[f"{visit}_score"] = anatomy.erosion.labels[result.scores[joint.index]] if scored else None
                 row[f"{visit}_probability"] = _rounded(result.probabilities[joint.index])
             if self.baseline.scored[joint.index] and self.followup.scored[joint.index]:
                 row["level_change"] = int(self.followup.scores[joint.index] - self.baseline.scores[joint.index])
@@ -158,8 +159,13 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
         spaces: Pairs of bones, by their indices, whose joint space is measured.
 
     Raises:
-        DataError: The radiographs show different hands, or too few bones for a registration.
+        DataError: The radiographs are no wrists or show different hands, or too few bones for a registration.
     """
+    for result in (baseline, followup):
+        if not shows_wrist(result.anatomy):
+            raise DataError(
+                f"{result.name}: visits are compared for wrists only, not for the anatomy {result.anatomy.name}"
+            )
     baseline, followup = baseline.with_square_pixels(), followup.with_square_pixels()
     if baseline.side != followup.side:
         raise DataError(

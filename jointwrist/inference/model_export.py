@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
+from jointwrist.anatomy import info_anatomy
 from jointwrist.data.preprocess import normalise, resize_image
 from jointwrist.errors import DataError, require
 from jointwrist.files import atomic
@@ -67,7 +67,8 @@ def export_weights(weights: Path, target: Path, kind: str) -> float:
         raise DataError(f"{weights}: {info['model']} is a model for {task}; such models are not exported")
     program = _Program(model, task).eval()
     sizes = _input_sizes(info, task)
-    info = {**info, "task": task, "bones": BONE_NAMES, "joints": JOINT_NAMES}
+    anatomy = info_anatomy(info)
+    info = {**info, "task": task, "bones": anatomy.bone_names, "joints": anatomy.joint_names}
     with torch.no_grad():
         exported = torch.export.export(program, _example(0, sizes), strict=False)
         with atomic(target) as temporary:

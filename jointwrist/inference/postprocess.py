@@ -27,7 +27,7 @@ _REGROWN = 1.25
 _WHOLE = {bone_index("Metacarpal1st"), *_SHAFTS}
 
 
-def postprocessed_masks(placement: Placement, logits: Tensor, threshold: float) -> np.ndarray:
+def postprocessed_masks(placement: Placement, logits: Tensor, threshold: float, wrist: bool = True) -> np.ndarray:
     """Bring masks back to the radiograph and clean them.
 
     On the network's image, slits are closed and outlines smoothed. On the pixels of the radiograph, necks are cut,
@@ -35,21 +35,26 @@ def postprocessed_masks(placement: Placement, logits: Tensor, threshold: float) 
 
     Args:
         placement: Placement of the wrist.
-        logits: (14, S, S) on the network's image.
+        logits: (C, S, S) on the network's image.
         threshold: Logit above which a pixel belongs to a bone.
+        wrist: Whether the bones are those of the wrist. What is known of single bones of the wrist, slits of shafts
+            and necks of metacarpals, is left out for others.
 
     Returns:
-        (14, H, W) bool on the radiograph.
+        (C, H, W) bool on the radiograph.
     """
     pixels = placement.right_hand()
     shown, radius = exposed_window(pixels), NECK * max(pixels.shape)
 
     def clean(mask: np.ndarray, bone: int) -> np.ndarray:
         cleaned = np.zeros_like(mask)
-        cleaned[shown] = clean_mask(cut_necks(mask[shown], bone, radius), smallest_piece(bone))
+        if wrist:
+            cleaned[shown] = clean_mask(cut_necks(mask[shown], bone, radius), smallest_piece(bone))
+        else:
+            cleaned[shown] = clean_mask(mask[shown])
         return cleaned
 
-    return placement.masks_back(smooth_outlines(close_slits(logits), threshold), threshold, clean)
+    return placement.masks_back(smooth_outlines(close_slits(logits) if wrist else logits, threshold), threshold, clean)
 
 
 def close_slits(logits: Tensor, reach: float = 0.025) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS
+from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy, info_anatomy, shows_wrist
 from jointwrist.data.polarity import has_bright_ground
 from jointwrist.data.preprocess import resize_image
 from jointwrist.data.radiograph import Radiograph
@@ -34,6 +35,9 @@ from jointwrist.weights.checkpoint import load_weights
 from jointwrist.weights.hub import find_weights
 from jointwrist.weights.training_history import TrainingHistory
 
+#: Note on radiographs of another anatomy.
+TAKEN_WHOLE = "Taken whole: only wrists can be found on a larger radiograph."
+
 
 class Predictor:
     """Segment the bones and score the joint surfaces of wrist radiographs.
@@ -47,11 +51,12 @@ class Predictor:
         raw_output: The network was trained without a sigmoid: its outputs are compared with `mask_threshold` directly.
         name: Name of the model, for the results.
         history: What the weights were trained on, for the results; None if that is not known.
+        anatomy: Bones and joints of the network's outputs.
         device: Device to run on; None takes a GPU if there is one.
         postprocess: Clean the masks by what is known of bones (`inference.postprocess`); False returns them as the
             network predicts them.
         localise: Find the wrist on radiographs of a whole hand or of both hands, and refuse radiographs without one;
-            False takes every radiograph as it is.
+            False takes every radiograph as it is, and so does a network of another anatomy.
         rotation: Degrees clockwise, 0, 90, 180 or 270, by which radiographs must be rotated for the fingers to point
             upwards. None tries other rotations if no wrist is found in the stored orientation; with
             `localise=False` it is 0.
@@ -68,6 +73,7 @@ class Predictor:
         raw_output: bool = False,
         name: str = "",
         history: TrainingHistory | None = None,
+        anatomy: Anatomy = WRIST,
         device: str | torch.device | None = None,
         postprocess: bool = True,
         localise: bool = True,
@@ -81,12 +87,12 @@ class Predictor:
         self.model = model.to(self.device).eval()
         self.image_size, self.detail_size = image_size, detail_size or image_size
         self.threshold, self.name, self.raw_output = threshold, name, raw_output
-        self.history = history or TrainingHistory()
+        self.history, self.anatomy = history or TrainingHistory(), anatomy
         self.mask_logit = mask_threshold if raw_output else math.log(mask_threshold / (1 - mask_threshold))
         #: Whether the erosion head uses features of the patient's other wrist where both are in a batch.
         self.pairs_hands = getattr(getattr(model, "erosion", None), "other_embedding", None) is not None
         self.postprocess: bool = options["postprocess"]
-        self.localise: bool = options["localise"]
+        self.localise: bool = options["localise"] and shows_wrist(anatomy)
         self.rotation: int | None = options["rotation"]
 
     @cached_property
@@ -141,6 +147,7 @@ class Predictor:
             raw_output=info.get("config", {}).get("segmentation", {}).get("raw_output", False),
             name=info["model"],
             history=TrainingHistory.of(info),
+            anatomy=info_anatomy(info),
             device=device,
             **options,
         )
@@ -224,6 +231,8 @@ class Predictor:
         if self.localise:
             return locate(self.localiser, radiograph, self.rotation)
         _refuse_both_hands(radiograph)
+        if not shows_wrist(self.anatomy):
+            radiograph = replace(radiograph, notes=(*radiograph.notes, TAKEN_WHOLE))
         if has_bright_ground(radiograph.pixels):
             radiograph = with_caution(radiograph, MAYBE_NEGATIVE)
         return [Placement(radiograph, rotation=self.rotation or 0)]
@@ -276,14 +285,16 @@ class Predictor:
     def _result(
         self, placement: Placement, prediction: Prediction, index: int, uncertainty: Uncertainty | None
     ) -> WristResult:
-        probabilities = np.full(NUM_JOINTS, np.nan, np.float32)
-        scores = np.full(NUM_JOINTS, NOT_SCORED, np.int64)
-        boxes = np.full((NUM_JOINTS, 4), np.nan, np.float32)
+        joints = len(self.anatomy.joints)
+        probabilities = np.full(joints, np.nan, np.float32)
+        scores = np.full(joints, NOT_SCORED, np.int64)
+        boxes = np.full((joints, 4), np.nan, np.float32)
         heat_maps = None
         if prediction.cumulative is not None:
             cumulative = prediction.cumulative[index].cpu().numpy()
             found = placement.boxes_back(prediction.boxes[index].cpu().numpy(), self.image_size)
-            for joint in np.flatnonzero(prediction.valid[index].cpu().numpy()):
+            valid = prediction.valid[index].cpu().numpy()
+            for joint in (joint for joint in self.anatomy.erosion.joints if valid[joint]):
                 probabilities[joint] = cumulative[joint, 0]
                 scores[joint] = erosion_level(cumulative[joint], self.threshold)
                 boxes[joint] = found[joint]
@@ -293,8 +304,10 @@ class Predictor:
         if prediction.extent is not None:
             pixels = placement.lengths_back(self.image_size)
             extent = prediction.extent[index].cpu().numpy() * np.array([1, pixels, pixels**2], np.float32)
-        masks_back = postprocessed_masks if self.postprocess else Placement.masks_back
-        masks = masks_back(placement, prediction.masks[index], self.mask_logit)
+        if self.postprocess:
+            masks = postprocessed_masks(placement, prediction.masks[index], self.mask_logit, shows_wrist(self.anatomy))
+        else:
+            masks = placement.masks_back(prediction.masks[index], self.mask_logit)
         return WristResult(
             placement,
             masks,
@@ -307,6 +320,7 @@ class Predictor:
             heat_maps,
             self.history,
             extent,
+            self.anatomy,
         )
 
 

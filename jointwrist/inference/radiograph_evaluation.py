@@ -9,7 +9,7 @@ import numpy as np
 from accelerate import Accelerator
 from tqdm.auto import tqdm
 
-from jointwrist.anatomy import JOINT_NAMES, NOT_SCORED
+from jointwrist.anatomy import NOT_SCORED
 from jointwrist.data.dataset.case import Case, load_sample
 from jointwrist.engine.case_results import CaseResults, gather_case_results
 from jointwrist.errors import DataError
@@ -76,7 +76,12 @@ def _rows(case: Case, results: Sequence[WristResult]) -> Iterator[tuple[str, dic
     if case.mask is not None:
         truth = load_sample(case, right_hand=False).bones
         for row in segmentation_results(
-            **who, scores=case.scores, predicted=result.masks, truth=truth, spacing_mm=case.spacing_mm
+            **who,
+            scores=case.scores,
+            predicted=result.masks,
+            truth=truth,
+            spacing_mm=case.spacing_mm,
+            anatomy=case.anatomy,
         ):
             yield "segmentation", row
     if result.heat_maps is not None:
@@ -86,7 +91,7 @@ def _rows(case: Case, results: Sequence[WristResult]) -> Iterator[tuple[str, dic
                 "erosion",
                 {
                     **who,
-                    "joint": JOINT_NAMES[joint],
+                    "joint": case.anatomy.joint_names[joint],
                     "score": int(case.scores[joint]),
                     "probability": float(result.probabilities[joint]) if found else 0.0,
                     "level": int(result.scores[joint]) if found else 0,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jointwrist import __version__
-from jointwrist.anatomy import BONE_NAMES, BONES, JOINTS, LEVEL_LABELS, NOT_SCORED, NUM_BONES
+from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy
 from jointwrist.data.formats.bit_map import read_bits
 from jointwrist.errors import DataError
 from jointwrist.inference.square_pixels import resample_mask, scale_boxes, with_square_pixels
@@ -35,18 +35,19 @@ class WristResult:
 
     Attributes:
         placement: The radiograph, and the position of the wrist on it.
-        masks: (14, H, W) bool.
-        probabilities: (6,) float32 that the joint surface is eroded; nan where its bone was not found.
-        scores: (6,) int64 level 0, 1, 2 or 3 (scores 3 to 5); `NOT_SCORED` where the bone was not found.
-        boxes: (6, 4) float32 joint boxes x0, y0, x1, y1 in pixels; nan where the bone was not found.
+        masks: (C, H, W) bool, in the order of the bones.
+        probabilities: (J,) float32 that the joint surface is eroded; nan where its bone was not found.
+        scores: (J,) int64 level, of wrists 0, 1, 2 or 3 (scores 3 to 5); `NOT_SCORED` where the bone was not found.
+        boxes: (J, 4) float32 joint boxes x0, y0, x1, y1 in pixels; nan where the bone was not found.
         threshold: Probability from which a joint surface counts as eroded.
         model: Name of the model.
         uncertainty: Spread over the views of test-time augmentation, or None without it.
-        heat_maps: (6, M, M) float32 logits of the eroded area in the joint boxes; the erosion head pools its features
+        heat_maps: (J, M, M) float32 logits of the eroded area in the joint boxes; the erosion head pools its features
             by their softmax. None from a model that gives none.
         history: What the weights were trained on.
-        extent: (6, 3) float32 what is eroded of each joint: share of the healthy contour that faces an articulating
+        extent: (J, 3) float32 what is eroded of each joint: share of the healthy contour that faces an articulating
             bone, depth, and area; in pixels of `right_hand`, squared for the area. None from a model that gives none.
+        anatomy: The bones, C, and joints, J.
     """
 
     placement: Placement
@@ -60,6 +61,7 @@ class WristResult:
     heat_maps: np.ndarray | None = None
     history: TrainingHistory = field(default_factory=TrainingHistory)
     extent: np.ndarray | None = None
+    anatomy: Anatomy = WRIST
 
     @property
     def radiograph(self) -> Radiograph:
@@ -88,18 +90,18 @@ class WristResult:
 
     @property
     def found(self) -> np.ndarray:
-        """Return (14,) bool, whether the mask of a bone is more than a few stray pixels."""
+        """Return (C,) bool, whether the mask of a bone is more than a few stray pixels."""
         areas = np.array([np.count_nonzero(mask) for mask in self.masks])
         return areas >= MIN_BONE_SHARE * math.prod(self.placement.shape)
 
     @property
     def bones(self) -> tuple[str, ...]:
         """Return the names of the bones found."""
-        return tuple(name for name, found in zip(BONE_NAMES, self.found, strict=True) if found)
+        return tuple(name for name, found in zip(self.anatomy.bone_names, self.found, strict=True) if found)
 
     @property
     def scored(self) -> np.ndarray:
-        """Return (6,) bool, whether a joint surface has a score."""
+        """Return (J,) bool, whether a joint surface has a score."""
         return self.scores != NOT_SCORED
 
     def cropped(self) -> WristResult:
@@ -139,8 +141,8 @@ class WristResult:
             "turn": self.placement.rotation,
             "pixel_spacing_mm": self._spacing(),
             "pixel_aspect": self.radiograph.aspect,
-            "bones": [self._bone(index) for index in range(NUM_BONES)],
-            "joints": [self._joint(joint.index) for joint in JOINTS],
+            "bones": [self._bone(index) for index in range(len(self.masks))],
+            "joints": [self._joint(joint.index) for joint in self.anatomy.eroded_joints],
             "erosion_threshold": self.threshold,
             "notes": list(self.notes),
             "weights": self.history.describe(),
@@ -193,7 +195,7 @@ class WristResult:
     def _bone(self, index: int) -> dict[str, Any]:
         mask, found = self.masks[index], bool(self.found[index])
         area = int(np.count_nonzero(mask))
-        entry: dict[str, Any] = {"name": BONES[index].name, "found": found, "area_px": area}
+        entry: dict[str, Any] = {"name": self.anatomy.bone_names[index], "found": found, "area_px": area}
         if self.radiograph.pixel_mm is not None:
             entry["area_mm2"] = round(area * math.prod(self.radiograph.pixel_mm), 2)
         if self.uncertainty is not None and np.isfinite(self.uncertainty.bone_dice[index]):
@@ -204,14 +206,14 @@ class WristResult:
         return entry
 
     def _joint(self, index: int) -> dict[str, Any]:
-        entry: dict[str, Any] = {"name": JOINTS[index].name, "found": bool(self.scored[index])}
+        entry: dict[str, Any] = {"name": self.anatomy.joint_names[index], "found": bool(self.scored[index])}
         if self.scored[index]:
             probability = float(self.probabilities[index])
             entry |= {
                 "probability": round(probability, 4),
                 "eroded": probability >= self.threshold,
                 "score": int(self.scores[index]),
-                "score_label": LEVEL_LABELS[self.scores[index]],
+                "score_label": self.anatomy.erosion.labels[self.scores[index]],
                 "box": [round(float(edge), 1) for edge in self.boxes[index]],
             }
             if self.extent is not None:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jointwrist.anatomy import BONES, JOINTS, LEVEL_LABELS
 from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.data.dicom.lut import read_lut
 from jointwrist.ops.outlines import bounding_box, closed_outlines
-from jointwrist.outputs.dicom_source import mark_deidentified, new_instance, source_dataset
+from jointwrist.outputs.dicom_source import content_label, mark_deidentified, new_instance, source_dataset
 from jointwrist.outputs.overlay import ERODED, HEALTHY
 from jointwrist.text import NOTICE
 
@@ -62,14 +61,14 @@ def build_pr(result: WristResult, deidentify: bool = False) -> GrayscaleSoftcopy
     annotations = list(_annotations(result, source))
     state = hd.pr.GrayscaleSoftcopyPresentationState(
         referenced_images=[source],
-        content_label="WRIST",
+        content_label=content_label(result.anatomy),
         content_description="Research software, not a medical device",
         graphic_annotations=[annotation for _, annotation in annotations],
         graphic_layers=[layer for layer, _ in annotations],
         presentation_lut_transformation=hd.PresentationLUTTransformation(
             presentation_lut_shape=shapes.INVERSE if inverse else shapes.IDENTITY
         ),
-        **new_instance(SERIES_NUMBER, "Wrist outlines"),
+        **new_instance(SERIES_NUMBER, f"{result.anatomy.name.capitalize()} outlines"),
     )
     state.Laterality = result.radiograph.side or ""
     _keep_grey_scale(state, result.radiograph.header)
@@ -94,20 +93,20 @@ def _annotations(result: WristResult, source: Dataset) -> Iterator[tuple[Graphic
     ) -> tuple[GraphicLayer, GraphicAnnotation]:
         return on, hd.pr.GraphicAnnotation([source], on, graphic_objects=[*objects] or None, text_objects=[*texts])
 
-    for bone, found in zip(BONES, result.found, strict=True):
+    for bone, found in zip(result.anatomy.bones, result.found, strict=True):
         if found:
             mask = result.masks[bone.index]
             lines = [_polyline(part) for outline in closed_outlines(mask) for part in _parts(outline + 0.5)]
             on = layer(bone.index + 1, f"BONE {bone.index + 1}", bone.display, bone.colour)
             yield annotation(on, lines, [_text(bone.display, *_inside(mask), result)])
-    eroded = result.probabilities >= result.threshold
-    for order, chosen, name, colour in ((21, eroded, "ERODED", ERODED), (22, ~eroded, "HEALTHY", HEALTHY)):
-        joints = [joint for joint in JOINTS if result.scored[joint.index] and chosen[joint.index]]
+    eroded, last = result.probabilities >= result.threshold, max(len(result.masks), 20)
+    for order, chosen, name, colour in ((last + 1, eroded, "ERODED", ERODED), (last + 2, ~eroded, "HEALTHY", HEALTHY)):
+        joints = [joint for joint in result.anatomy.eroded_joints if result.scored[joint.index] and chosen[joint.index]]
         if joints:
             boxes = [_box(result, joint.index) for joint in joints]
             texts = [
                 _text(
-                    f"{joint.display} {LEVEL_LABELS[result.scores[joint.index]]}"
+                    f"{joint.display} {result.anatomy.erosion.labels[result.scores[joint.index]]}"
                     f" (p {result.probabilities[joint.index]:.2f})",
                     *box[0],
                     result,
@@ -118,7 +117,7 @@ def _annotations(result: WristResult, source: Dataset) -> Iterator[tuple[Graphic
                 layer(order, name, f"{name.capitalize()} joint surfaces", colour), map(_polyline, boxes), texts
             )
     warning = f"{result.history.warning} " if result.scored.any() and result.history.warning else ""
-    yield annotation(layer(30, "NOTICE", "What this is", (200, 200, 200)), (), [_notice(warning + NOTICE)])
+    yield annotation(layer(last + 10, "NOTICE", "What this is", (200, 200, 200)), (), [_notice(warning + NOTICE)])
 
 
 def _polyline(points: np.ndarray) -> GraphicObject:

@@ -47,7 +47,7 @@ def build_sc(result: WristResult, deidentify: bool = False) -> SCImage:
         patient_orientation=("L", "H"),  # highdicom takes no empty one; the radiograph's own replaces it below
         laterality=result.radiograph.side,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
-        **new_instance(SERIES_NUMBER, "Wrist overlay"),
+        **new_instance(SERIES_NUMBER, f"{result.anatomy.name.capitalize()} overlay"),
     )
     capture.PatientOrientation = orientation(result.radiograph.header)
     capture.BurnedInAnnotation = "YES"

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jointwrist import __version__
-from jointwrist.anatomy import BONES, Bone
+from jointwrist.anatomy import Bone
 from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.outputs.dicom_source import (
     bone_code,
     code,
+    content_label,
     laterality,
     mark_deidentified,
     new_instance,
@@ -31,7 +32,7 @@ SERIES_NUMBER = 7601
 def build_seg(result: WristResult, deidentify: bool = False) -> Segmentation:
     """Make a segmentation object (BINARY) of a prediction.
 
-    It has 14 frames of the source's rows and columns in the order of `anatomy.BONES`, segment number = channel + 1,
+    It has a frame of the source's rows and columns for each bone, in their order, segment number = channel + 1,
     also for bones that were not found (their frames are empty). A radiograph has no frame of reference, so each frame
     names the source image, on whose pixel grid, spacing and orientation it lies (PS3.3 A.51.5).
 
@@ -50,11 +51,11 @@ def build_seg(result: WristResult, deidentify: bool = False) -> Segmentation:
         source_images=[source],
         pixel_array=np.moveaxis(result.masks, 0, -1)[None].astype(np.uint8),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=[_describe(bone, result) for bone in BONES],
-        content_label="WRIST_BONES",
+        segment_descriptions=[_describe(bone, result) for bone in result.anatomy.bones],
+        content_label=content_label(result.anatomy, "_BONES"),
         content_description="Research software, not a medical device",
         omit_empty_frames=False,
-        **new_instance(SERIES_NUMBER, "Wrist bones"),
+        **new_instance(SERIES_NUMBER, f"{result.anatomy.name.capitalize()} bones"),
     )
     seg.PatientOrientation = orientation(result.radiograph.header)  # highdicom leaves it out
     if result.radiograph.pixel_mm is None and result.radiograph.aspect != 1:
@@ -68,6 +69,7 @@ def _describe(bone: Bone, result: WristResult) -> SegmentDescription:
     import highdicom as hd
     from pydicom.sr.codedict import codes
 
+    region = result.anatomy.region
     item = hd.seg.SegmentDescription(
         segment_number=bone.index + 1,
         segment_label=bone.display,
@@ -77,7 +79,7 @@ def _describe(bone: Bone, result: WristResult) -> SegmentDescription:
         algorithm_identification=hd.AlgorithmIdentificationSequence(
             name=result.model or "jointwrist", version=__version__, family=codes.cid7162.ArtificialIntelligence
         ),
-        anatomic_regions=[codes.SCT.WristJoint],
+        anatomic_regions=[code(*region)] if region else None,
         primary_anatomic_structures=[code(*part) for part in bone.parts] or None,
         display_color=hd.color.CIELabColor.from_rgb(*bone.colour),
     )
@@ -85,5 +87,6 @@ def _describe(bone: Bone, result: WristResult) -> SegmentDescription:
     if side is not None:
         modifier = hd.sr.CodedConcept.from_code(side)
         item.SegmentedPropertyTypeCodeSequence[0].SegmentedPropertyTypeModifierCodeSequence = [modifier]
-        item.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [modifier]
+        if region:
+            item.AnatomicRegionSequence[0].AnatomicRegionModifierSequence = [modifier]
     return item

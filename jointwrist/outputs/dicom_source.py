@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
     from pydicom.sr.coding import Code
 
-    from jointwrist.anatomy import Bone
+    from jointwrist.anatomy import Anatomy, Bone
     from jointwrist.data.radiograph import Radiograph
 
 #: Designator of codes that no public scheme has; DICOM reserves names beginning with 99 for private schemes.
@@ -39,6 +39,12 @@ def code(scheme: str, value: str, meaning: str) -> Code:
 def bone_code(bone: Bone) -> Code:
     """Return the coded term of a bone, of the private scheme if the anatomy gives none."""
     return code(*(bone.code or (PRIVATE_SCHEME, bone.name, bone.display)))
+
+
+def content_label(anatomy: Anatomy, ending: str = "") -> str:
+    """Return the name of an anatomy as a DICOM code string: at most 16 capitals, digits and underscores."""
+    plain = "".join(character if character.isalnum() else "_" for character in anatomy.name.upper())
+    return plain[: 16 - len(ending)] + ending
 
 
 def laterality(radiograph: Radiograph) -> Code | None:

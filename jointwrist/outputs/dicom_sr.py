@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jointwrist import __version__
-from jointwrist.anatomy import BONES, JOINTS, LEVEL_LABELS, JointSurface
+from jointwrist.anatomy import JointSurface
 from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.outputs.dicom_source import (
     MANUFACTURER,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 SERIES_NUMBER = 7602
 #: (value, meaning) in the private scheme.
 EROSION = ("EROSION", "Bone erosion")
-SCORE = ("SVH_EROSION", "Sharp/van der Heijde erosion score of joint surface")
+SCORE = "SVH_EROSION"
 THRESHOLD = ("THRESHOLD", "Probability from which erosion counts as present")
 NOT_ASSESSED = ("NOT_ASSESSED", "Not assessed")
 
@@ -44,7 +44,7 @@ NOT_ASSESSED = ("NOT_ASSESSED", "Not assessed")
 def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
     """Make a structured report of a prediction.
 
-    Each of the six joint surfaces is a measurement group with its bone and side as the finding site; the probability
+    Each joint surface is a measurement group with its bone and side as the finding site; the probability
     of erosion (0 to 1); erosion as present or absent at the model's threshold; the score level; and the joint box as a
     region of the source image. The probability repeats the box as the region it was inferred from, which Cornerstone
     (OHIF) needs to create a rectangle. A surface without a score is reported as not assessed. The report is
@@ -72,7 +72,7 @@ def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
                 designator=PRIVATE_SCHEME, name="jointwrist", version=__version__, responsible_organization=MANUFACTURER
             )
         ],
-        **new_instance(SERIES_NUMBER, "Wrist erosion"),
+        **new_instance(SERIES_NUMBER, f"{result.anatomy.name.capitalize()} erosion"),
     )
     _separate(report)
     if deidentify:
@@ -95,7 +95,7 @@ def _report(result: WristResult, source: Dataset) -> MeasurementReport:
     return hd.sr.MeasurementReport(
         observation_context=_observer(),
         procedure_reported=codes.LN.XRUnspecifiedBodyRegion,
-        imaging_measurements=[_group(joint, result, source) for joint in JOINTS],
+        imaging_measurements=[_group(joint, result, source) for joint in result.anatomy.eroded_joints],
         title=codes.DCM.ImagingMeasurementReport,
     )
 
@@ -128,7 +128,9 @@ def _group(
     common = {
         "tracking_identifier": hd.sr.TrackingIdentifier(uid=hd.UID(), identifier=joint.name),
         "finding_type": erosion,
-        "finding_sites": [hd.sr.FindingSite(bone_code(BONES[joint.bone]), laterality=laterality(result.radiograph))],
+        "finding_sites": [
+            hd.sr.FindingSite(bone_code(result.anatomy.bones[joint.bone]), laterality=laterality(result.radiograph))
+        ],
         "algorithm_id": hd.sr.AlgorithmIdentification(
             name=result.model or "jointwrist", version=__version__, parameters=[str(result.history)]
         ),
@@ -140,7 +142,8 @@ def _group(
             qualitative_evaluations=[not_assessed], source_images=[image], **common
         )
     level, probability = int(result.scores[joint.index]), float(result.probabilities[joint.index])
-    label = LEVEL_LABELS[level]
+    score = result.anatomy.erosion
+    label = score.labels[level]
     box = _rectangle(result.boxes[joint.index], result.radiograph.pixels.shape)
     group = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         referenced_region=hd.sr.ImageRegion(source_image=hd.sr.SourceImageForRegion.from_source_image(source), **box),
@@ -153,7 +156,8 @@ def _group(
                 erosion, codes.SCT.Present if probability >= result.threshold else codes.SCT.Absent
             ),
             hd.sr.QualitativeEvaluation(
-                code(PRIVATE_SCHEME, *SCORE), code(PRIVATE_SCHEME, f"SVH_{label.replace('-', '_')}", f"Score {label}")
+                code(PRIVATE_SCHEME, SCORE, score.display),
+                code(PRIVATE_SCHEME, f"SVH_{label.replace('-', '_')}", f"Score {label}"),
             ),
         ],
         **common,

@@ -30,12 +30,14 @@ class MaskFile(NamedTuple):
 
 def save_seg_nrrd(result: WristResult, path: Path) -> None:
     """Write the bones found as a 3D Slicer segmentation, one layer each, with names, colours and pixel spacing."""
-    seg_nrrd.write(path, layers_of(pack_masks(result.masks)), result.masks.shape[1:], _pixel_size(result))
+    seg_nrrd.write(
+        path, layers_of(pack_masks(result.masks), anatomy=result.anatomy), result.masks.shape[1:], _pixel_size(result)
+    )
 
 
 def save_nifti(result: WristResult, path: Path) -> None:
-    """Write the masks as a NIfTI stack (W, H, 1, 14) in the order of `anatomy.BONES`, with the pixel spacing."""
-    nifti.write_stack(path, pack_masks(result.masks), _pixel_size(result))
+    """Write the masks as a NIfTI stack (W, H, 1, C) in the order of the bones, with the pixel spacing."""
+    nifti.write_stack(path, pack_masks(result.masks), _pixel_size(result), len(result.masks))
 
 
 def _pixel_size(result: WristResult) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
-from jointwrist.anatomy import BONES, JOINTS, LEVEL_LABELS
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference.result import WristResult
 from jointwrist.text import NOTICE
@@ -33,7 +33,7 @@ def draw_overlay(result: WristResult, side: int = RADIOGRAPH_SIDE) -> Image.Imag
         RGB picture: the radiograph with the bones found in colour and numbered joint boxes; a legend on its right.
     """
     size = shown_size(result.radiograph, side)
-    radiograph = paint_masks(result.radiograph.pixels, result.masks, size)
+    radiograph = paint_masks(result.radiograph.pixels, result.masks, size, anatomy=result.anatomy)
     picture = Image.fromarray((radiograph * 255 + 0.5).astype(np.uint8))
     _draw_boxes(picture, result)
     panel = _draw_panel(result, minimum_height=size[1])
@@ -51,16 +51,22 @@ def shown_size(radiograph: Radiograph, side: int) -> tuple[int, int]:
 
 
 def paint_masks(
-    image: np.ndarray, masks: np.ndarray, size: tuple[int, int], fill: float = FILL, line_width: float = LINE_WIDTH
+    image: np.ndarray,
+    masks: np.ndarray,
+    size: tuple[int, int],
+    fill: float = FILL,
+    line_width: float = LINE_WIDTH,
+    anatomy: Anatomy = WRIST,
 ) -> np.ndarray:
     """Colour the bones on a radiograph.
 
     Args:
         image: (H, W) float in [0, 1].
-        masks: (14, H, W) bool.
+        masks: (C, H, W) bool.
         size: Width and height of the picture in pixels.
         fill: Opacity inside a bone.
         line_width: Width of the contours in pixels of the picture.
+        anatomy: The bones, C, with their colours.
 
     Returns:
         (height, width, 3) float32 in [0, 1].
@@ -68,7 +74,7 @@ def paint_masks(
     grey = Image.fromarray(image.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
     canvas = np.repeat(np.clip(np.asarray(grey), 0, 1)[..., None], 3, axis=2)
     smoothing = max(1.2, 0.8 * size[0] / image.shape[1])
-    for bone in BONES:
+    for bone in anatomy.bones:
         window, inside, line = _soft_mask(masks[bone.index], size, smoothing, line_width)
         if window is None:
             continue
@@ -101,7 +107,7 @@ def _draw_boxes(picture: Image.Image, result: WristResult) -> None:
     font = ImageFont.load_default(26)
     limits = np.array([*layer.size, *layer.size])
     scale = limits / np.array(result.radiograph.pixels.shape[::-1] * 2)
-    for joint in JOINTS:
+    for joint in result.anatomy.eroded_joints:
         if not result.scored[joint.index]:
             continue
         colour = _joint_colour(result, joint.index)
@@ -147,8 +153,8 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
         facts.append(f"{' x '.join(sides)} mm/px")
     line(", ".join(fact for fact in facts if fact), small, FAINT, step=32)
 
-    line(f"Bones found: {len(result.bones)} of {len(BONES)}", normal, step=28)
-    for bone, found in zip(BONES, result.found, strict=True):
+    line(f"Bones found: {len(result.bones)} of {len(result.masks)}", normal, step=28)
+    for bone, found in zip(result.anatomy.bones, result.found, strict=True):
         box = [MARGIN, y + 3, MARGIN + 16, y + 15]
         draw.rectangle(box, fill=bone.colour if found else None, outline=bone.colour)
         text = bone.display if found else f"{bone.display} (not found)"
@@ -158,7 +164,7 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
 
     if result.scored.any():
         line("Erosion, probability and score", normal, step=30)
-        for joint in JOINTS:
+        for joint in result.anatomy.eroded_joints:
             name = f"{joint.index + 1}  {joint.display}"
             if not result.scored[joint.index]:
                 draw.text((MARGIN, y), f"{name} (not found)", fill=FAINT, font=normal)
@@ -166,7 +172,8 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
                 continue
             probability, colour = float(result.probabilities[joint.index]), _joint_colour(result, joint.index)
             draw.text((MARGIN, y), name, fill=TEXT, font=normal)
-            value = f"{_with_spread(result, joint.index)}   score {LEVEL_LABELS[result.scores[joint.index]]}"
+            label = result.anatomy.erosion.labels[result.scores[joint.index]]
+            value = f"{_with_spread(result, joint.index)}   score {label}"
             draw.text((right, y), value, fill=colour, font=normal, anchor="ra")
             bar = [MARGIN, y + 23, right, y + 27]
             draw.rounded_rectangle(bar, 2, fill=(52, 56, 66))

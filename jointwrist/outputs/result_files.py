@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointwrist.data.formats.bit_map import write_npz, write_png
+from jointwrist.data.formats.bit_map import PNG_BYTES, write_npz, write_png
 from jointwrist.data.sample import pack_masks
 from jointwrist.files import atomic, write_text
 from jointwrist.outputs.overlay import draw_overlay
@@ -26,6 +26,8 @@ def save_result(result: WristResult, folder: str | Path, stem: str | None = None
     with atomic(overlay) as temporary:
         draw_overlay(result).save(temporary, format="PNG")
     write_text(record, json.dumps(result.to_dict(), indent=2) + "\n")
+    write_npz(archive, bits, result.anatomy)
+    if bits.dtype.itemsize > PNG_BYTES:
+        return [overlay, record, archive]
     write_png(picture, bits)
-    write_npz(archive, bits)
     return [overlay, record, picture, archive]

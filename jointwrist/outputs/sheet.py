@@ -17,12 +17,12 @@ from jointwrist.outputs.overlay import BACKGROUND, TEXT, paint_masks, shown_size
 def draw_tile(result: WristResult, side: int) -> Image.Image:
     """Draw radiograph, bones and name of a prediction, centred in a square of `side` pixels."""
     size = shown_size(result.radiograph, side)
-    radiograph = paint_masks(result.radiograph.pixels, result.masks, size, line_width=1.4)
+    radiograph = paint_masks(result.radiograph.pixels, result.masks, size, line_width=1.4, anatomy=result.anatomy)
     tile = Image.new("RGB", (side, side), BACKGROUND)
     tile.paste(
         Image.fromarray((radiograph * 255 + 0.5).astype(np.uint8)), ((side - size[0]) // 2, (side - size[1]) // 2)
     )
-    found = f"{result.name}  {len(result.bones)}/14"
+    found = f"{result.name}  {len(result.bones)}/{len(result.masks)}"
     ImageDraw.Draw(tile).text(
         (6, side - 6), found, fill=TEXT, font=ImageFont.load_default(12), anchor="ls", stroke_width=2,
         stroke_fill=BACKGROUND,

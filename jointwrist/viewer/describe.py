@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from jointwrist import __version__
-from jointwrist.anatomy import BONES, JOINTS
 from jointwrist.inference.comparison import Comparison
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.registration import Similarity
@@ -23,15 +22,15 @@ UNKNOWN_SIDE = "Side not known, taken for a right hand: choose it on the right."
 
 def describe_model(predictor: Predictor) -> dict[str, Any]:
     """Describe the model, bones and joints, which are the same for all radiographs."""
-    history = predictor.history
+    history, anatomy = predictor.history, predictor.anatomy
     scores = predictor.name in list_models(task="joint")
     return {
         "model": predictor.name,
         "version": __version__,
         "notice": NOTICE,
         "caution": f"{history.warning} {history}" if scores and history.warning else None,
-        "bones": [{"name": bone.name, "display": bone.display, "colour": bone.colour} for bone in BONES],
-        "joints": [{"name": joint.name, "display": joint.display} for joint in JOINTS],
+        "bones": [{"name": bone.name, "display": bone.display, "colour": bone.colour} for bone in anatomy.bones],
+        "joints": [{"name": joint.name, "display": joint.display} for joint in anatomy.eroded_joints],
     }
 
 
@@ -39,14 +38,15 @@ def describe_result(result: WristResult) -> dict[str, Any]:
     """Describe a result and the shapes to draw.
 
     Returns:
-        `WristResult.to_dict` with `paths`, the outlines of the 14 bones as SVG path data in pixels of the radiograph;
-        `maps`, the six heat maps as flat lists of logits, row by row, or None; `radiograph_notes`, the notes of the
-        radiograph; `doubts`, what puts the whole result in doubt; `side_known`; and `side_stated`, whether the DICOM
-        header states the side.
+        `WristResult.to_dict` with `paths`, the outlines of the bones as SVG path data in pixels of the radiograph;
+        `maps`, the heat maps of the joints as flat lists of logits, row by row, or None; `radiograph_notes`, the notes
+        of the radiograph; `doubts`, what puts the whole result in doubt; `side_known`; and `side_stated`, whether the
+        DICOM header states the side.
     """
     maps = None
     if result.heat_maps is not None:
-        maps = [np.round(plane.ravel().astype(float), 2).tolist() for plane in result.heat_maps]
+        planes = result.heat_maps[list(result.anatomy.erosion.joints)]
+        maps = [np.round(plane.ravel().astype(float), 2).tolist() for plane in planes]
     return {
         **result.to_dict(),
         "paths": [outline_path(mask) if found else "" for mask, found in zip(result.masks, result.found, strict=True)],

@@ -11,6 +11,7 @@ from typing import Any
 from huggingface_hub import ModelCardData
 
 from jointwrist import __version__
+from jointwrist.anatomy import WRIST, Anatomy, info_anatomy
 from jointwrist.errors import DataError
 from jointwrist.registry import ModelSpec, model_spec
 from jointwrist.text import NOTICE
@@ -83,7 +84,7 @@ def model_card(info: Mapping[str, Any], name: str) -> str:
         license_name=None if spec.licence in _LICENCES else "see-the-card",
         library_name="jointwrist",
         pipeline_tag=_PIPELINES[spec.task],
-        tags=["radiograph", "wrist", "rheumatoid-arthritis", "bone-erosion", spec.name],
+        tags=["radiograph", info_anatomy(info).name, "rheumatoid-arthritis", "bone-erosion", spec.name],
     )
     return f"""---
 {data.to_yaml()}
@@ -91,7 +92,7 @@ def model_card(info: Mapping[str, Any], name: str) -> str:
 
 # {spec.name}
 
-{_PURPOSES[spec.task]} {NOTICE}
+{_purpose(spec, info_anatomy(info))} {NOTICE}
 
 ## Use
 
@@ -125,6 +126,18 @@ training data.
 
 {_CITATION % __version__}
 """
+
+
+def _purpose(spec: ModelSpec, anatomy: Anatomy) -> str:
+    if anatomy.structure == WRIST.structure:
+        return _PURPOSES[spec.task]
+    bones, joints = len(anatomy.bones), len(anatomy.eroded_joints)
+    surfaces = f"{joints} joint surface{'s' if joints != 1 else ''}"
+    return {
+        "joint": f"{bones} bone masks and the erosion of {surfaces} of the anatomy {anatomy.name}.",
+        "segmentation": f"{bones} overlapping bone masks of the anatomy {anatomy.name}.",
+        "erosion": f"Erosion, yes or no, of one joint surface of the anatomy {anatomy.name}.",
+    }[spec.task]
 
 
 def _use(spec: ModelSpec, name: str) -> str:

@@ -20,6 +20,8 @@ from jointwrist.ops.bits import bits_dtype
 if TYPE_CHECKING:
     from jointwrist.data.formats.layers import Named
 
+#: Bytes of a pixel of a grey PNG; more than 16 bones do not fit.
+PNG_BYTES = 2
 #: More different values up to 14 than this can only be a label map: as bits they would be implausible overlaps.
 _LEAST_LABELS = 9
 
