@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pandas as pd
 from accelerate import Accelerator
 
+from jointwrist.anatomy import anatomy_info
 from jointwrist.benchmark.machine import environment
 from jointwrist.benchmark.profile_step import advice, fitting_batch, out_of_memory
 from jointwrist.benchmark.records import RECORD, read_record
@@ -123,6 +124,7 @@ def run_job(accelerator: Accelerator, job: Job, dataset: RamW600) -> dict[str, A
         "data": "phantom" if dataset.is_phantom else "RAM-W600",
         "data_digest": job.data,
         "config": to_dict(job.config),
+        **anatomy_info(dataset.anatomy),
         **environment(accelerator),
     }
     try:

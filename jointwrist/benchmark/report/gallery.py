@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from jointwrist.anatomy import BONES, JOINTS
+from jointwrist.anatomy import Anatomy
 from jointwrist.benchmark.report.folder import Job
 from jointwrist.data.dataset.case import Case, load_sample
 from jointwrist.data.dataset.ram_w600 import RamW600
@@ -47,7 +47,7 @@ def gallery(job: Job, dataset: RamW600) -> str:
         if identifier not in cases:
             raise DataError(f"{dataset.root}: has no wrist {identifier}, on which {job.name} was tested; give its data")
         case = cases[identifier]
-        calls = erosion_calls(erosion[erosion["case"] == identifier]) if erosion is not None else ""
+        calls = erosion_calls(erosion[erosion["case"] == identifier], case.anatomy) if erosion is not None else ""
         figures.append(
             f'<figure class="case"><figcaption><b>{title}</b> {escape(identifier)}, mean DSC {100 * dsc:.2f} %'
             f"</figcaption>{draw_case(case, predictor)}{calls}</figure>"
@@ -62,10 +62,10 @@ def draw_case(case: Case, predictor: Predictor) -> str:
     height, width = radiograph.shape
     scale = SIDE / max(height, width)
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    layers = [_layer("predicted", result.masks, scale)]
+    layers = [_layer("predicted", result.masks, scale, case.anatomy)]
     truth = load_sample(case, right_hand=False).bones if case.mask is not None else None
     if truth is not None:
-        layers.append(_layer("true", unpack_masks(truth), scale))
+        layers.append(_layer("true", unpack_masks(truth, len(case.anatomy.bones)), scale, case.anatomy))
     return (
         f'<svg class="radiograph" viewBox="0 0 {size[0]} {size[1]}" role="img" aria-label="{escape(case.identifier)}">'
         f'<image href="{radiograph_address(radiograph, size)}" width="{size[0]}" height="{size[1]}"/>'
@@ -83,9 +83,9 @@ def radiograph_address(radiograph: np.ndarray, size: tuple[int, int]) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-def _layer(kind: str, masks: np.ndarray, scale: float) -> str:
+def _layer(kind: str, masks: np.ndarray, scale: float, anatomy: Anatomy) -> str:
     paths = []
-    for bone in BONES:
+    for bone in anatomy.bones:
         path = outline_path(masks[bone.index], scale)
         if path:
             colour = "#{:02x}{:02x}{:02x}".format(*bone.colour)
@@ -97,11 +97,11 @@ def _layer(kind: str, masks: np.ndarray, scale: float) -> str:
     return f'<g class="layer {kind}" data-layer="{kind}">{"".join(paths)}</g>'
 
 
-def erosion_calls(rows: pd.DataFrame) -> str:
-    """Return the six joint surfaces of a wrist as a table with a bar for every probability."""
+def erosion_calls(rows: pd.DataFrame, anatomy: Anatomy) -> str:
+    """Return the joint surfaces of a wrist as a table with a bar for every probability."""
     by_joint: Mapping[str, dict] = {row["joint"]: row for row in rows.to_dict("records")}
     lines = []
-    for joint in JOINTS:
+    for joint in anatomy.eroded_joints:
         row = by_joint.get(joint.name)
         if row is None:
             continue

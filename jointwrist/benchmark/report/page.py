@@ -13,7 +13,7 @@ from string import Template
 import numpy as np
 
 from jointwrist import __version__
-from jointwrist.anatomy import BONES, JOINTS
+from jointwrist.anatomy import info_anatomy
 from jointwrist.benchmark.report.folder import Job, read_jobs, read_tables
 from jointwrist.benchmark.report.gallery import gallery
 from jointwrist.benchmark.report.svg import colour, line_chart, quartile_chart, strip_chart
@@ -130,7 +130,7 @@ def _bones(jobs: Sequence[Job]) -> str:
     frames = {name: rows[rows["kind"] == "bone"] for name, rows in frames.items() if rows is not None}
     if not frames:
         return _absent("No finished job draws bones.")
-    displays = {bone.name: bone.display for bone in BONES}
+    displays = {bone.name: bone.display for job in jobs for bone in info_anatomy(job.record).bones}
     charts = []
     for column, title, factor in BONE_FIGURES:
         series = {
@@ -153,7 +153,7 @@ def _erosion(job: Job) -> str:
             (float(row.probability), int(row.score), str(row.case))
             for row in rows[rows["joint"] == joint.name].itertuples()
         ]
-        for joint in JOINTS
+        for joint in info_anatomy(job.record).eroded_joints
     }
     return strip_chart(job.name, groups, job.record.get("thresholds", {}).get("erosion"))
 
@@ -169,7 +169,7 @@ def _gallery(jobs: Sequence[Job], dataset: RamW600 | None) -> str:
     switches = "".join(
         f'<label><input type="checkbox" checked data-toggle-bone="{bone.index}"><i style="background:rgb{bone.colour}">'
         f"</i>{escape(bone.display)}</label>"
-        for bone in BONES
+        for bone in dataset.anatomy.bones
     )
     layers = "".join(
         f'<label><input type="checkbox" checked data-toggle-layer="{kind}">{kind} bones</label>'

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jointwrist.anatomy import JOINT_NAMES, joint_index
+from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.benchmark.tables.cells import ABSENT, Figure, PValue
 from jointwrist.benchmark.tables.results import (
     Results,
@@ -43,8 +43,8 @@ Sets = dict[str, dict[int, dict[str, dict[str, np.ndarray]]]]
 def erosion_tables(results: Results) -> list[Table]:
     """Make every table of erosion scores."""
     rows = results.rows["erosion"]
-    values = figures_by_seed(rows)
-    resampled = resamples_by_seed(rows)
+    values = figures_by_seed(rows, results.anatomy)
+    resampled = resamples_by_seed(rows, results.anatomy)
     return [
         summary_table(results, values, resampled, MEAN),
         summary_table(results, values, resampled, POOLED),
@@ -52,19 +52,23 @@ def erosion_tables(results: Results) -> list[Table]:
     ]
 
 
-def figures_by_seed(rows: pd.DataFrame) -> Sets:
+def figures_by_seed(rows: pd.DataFrame, anatomy: Anatomy = WRIST) -> Sets:
     """Erosion metrics of every run and seed."""
 
     def figures(part: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
-        frame = erosion_metrics(*_columns(part))
+        frame = erosion_metrics(*_columns(part, anatomy), joints=anatomy.joint_names)
         return {group: frame.loc[group].to_dict() for group in frame.index}
 
     return _by_seed(rows, figures)
 
 
-def resamples_by_seed(rows: pd.DataFrame) -> Sets:
+def resamples_by_seed(rows: pd.DataFrame, anatomy: Anatomy = WRIST) -> Sets:
     """Erosion metrics of every run and seed on bootstrap resamples; all runs share the resampled patients."""
-    return _by_seed(rows, lambda part: resample_erosion(*_columns(part), part["patient"].to_numpy()))
+
+    def figures(part: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
+        return resample_erosion(*_columns(part, anatomy), part["patient"].to_numpy(), joints=anatomy.joint_names)
+
+    return _by_seed(rows, figures)
 
 
 def summary_table(results: Results, values: Sets, resampled: Sets, group: str = MEAN) -> Table:
@@ -98,7 +102,7 @@ def joint_table(results: Results, values: Sets, resampled: Sets) -> Table:
     calls = results.rows["erosion"].drop_duplicates(["case", "joint"])
     patients = calls["patient"].nunique()
     rows = []
-    for joint in JOINT_NAMES:
+    for joint in [joint.name for joint in results.anatomy.eroded_joints]:
         scores = calls.loc[calls["joint"] == joint, "score"]
         for run in ordered(values):
             cells = {
@@ -145,6 +149,6 @@ def _by_seed(rows: pd.DataFrame, figures: Callable[[pd.DataFrame], dict[str, dic
     return sets
 
 
-def _columns(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    joints = np.array([joint_index(name) for name in rows["joint"]])
+def _columns(rows: pd.DataFrame, anatomy: Anatomy) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    joints = np.array([anatomy.joint_index(name) for name in rows["joint"]])
     return rows["score"].to_numpy(), rows["probability"].to_numpy(), rows["predicted"].to_numpy(), joints

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from jointwrist.anatomy import Anatomy, info_anatomy
 from jointwrist.benchmark.records import read_records
 from jointwrist.benchmark.tables.cells import ABSENT, FAILED, NOT_RUN, OVER_SEEDS, NoFigure
 from jointwrist.config import digest
@@ -55,6 +57,11 @@ class Results:
     rows: dict[str, pd.DataFrame]
     left_out: dict[str, int] = field(default_factory=dict)
     grid: str = "network"
+
+    @cached_property
+    def anatomy(self) -> Anatomy:
+        """Bones and joints of the rows."""
+        return info_anatomy(next((record for record in self.records if "anatomy" in record), {}))
 
     def record(self, run: str) -> dict[str, Any]:
         """Return a finished job's record of a run."""

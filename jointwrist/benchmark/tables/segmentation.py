@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jointwrist.anatomy import BONE_NAMES
 from jointwrist.benchmark.tables.cells import ABSENT, Figure, NoFigure, PValue
 from jointwrist.benchmark.tables.results import (
     Results,
@@ -153,7 +152,7 @@ def bone_table(results: Results) -> Table:
     """Every bone of every model."""
     regions = by_region(results, "bone")
     rows = []
-    for bone in BONE_NAMES:
+    for bone in results.anatomy.bone_names:
         for run in ordered(regions["run"].unique()):
             mine = regions[(regions["run"] == run) & (regions["region"] == bone)]
             cells = {title: seed_figure(mine, key).times(by) for key, (title, by, _) in metrics(results).items()}
