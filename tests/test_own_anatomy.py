@@ -104,7 +104,7 @@ def test_weights_and_data_of_two_anatomies_are_refused(toes, capsys):
     assert main([*start[:-1], "--anatomy", "hand"]) == 2
     assert "is the anatomy toe, not the hand that was asked for" in capsys.readouterr().err
     assert main([*start, *TINY, "stream.wrists=4"]) == 2
-    assert "phantoms are wrists" in capsys.readouterr().err
+    assert "stream.wrists trains on wrists" in capsys.readouterr().err
 
 
 def test_dicom_objects_name_its_bones(predicted):

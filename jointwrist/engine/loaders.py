@@ -92,7 +92,9 @@ def load_run_data(
     """
     made = "stream.wrists" if config.stream.wrists else "radiographs.folder" if config.radiographs.folder else None
     if made and dataset.anatomy.structure != WRIST.structure:
-        raise ConfigError(f"{made} trains on wrists, and {dataset.root} is of the anatomy {dataset.anatomy.name}; unset it")
+        raise ConfigError(
+            f"{made} trains on wrists, and {dataset.root} is of the anatomy {dataset.anatomy.name}; unset it"
+        )
     listed, notes = choose_cases(config, dataset, splits)
     if "train" in splits:
         notes += check_splits(config, dataset.root, listed)

@@ -55,7 +55,9 @@ def read_families(path: Path) -> tuple[str, ...] | None:
     if families is None:
         return None
     if families.shape != (len(WRIST.joints),) or families.dtype.kind != "U":
-        message = f"families are {families.dtype} {families.shape}, not {len(WRIST.joints)} names; make the phantom again"
+        message = (
+            f"families are {families.dtype} {families.shape}, not {len(WRIST.joints)} names; make the phantom again"
+        )
         refuse(Fault("unreadable array", path, message))
     return tuple(families.tolist())
 
