@@ -10,7 +10,7 @@ from torch import func
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from jointwrist.anatomy import JOINTS, LONG_BONE_JOINTS, bone_index
+from jointwrist.anatomy import JOINTS, bone_index
 from jointwrist.models.erosion_head import ErosionHead
 from jointwrist.ops.drawn_roi import drawn_boxes, drawn_regions
 from jointwrist.ops.roi import jitter_boxes, joint_regions, masked_mean, moment_boxes, roi_align
@@ -83,7 +83,7 @@ def test_articulating_bones_are_those_of_the_anatomy():
         assert [joint.index for joint in JOINTS if regions.articulating_bones[0, joint.index].all()] == [
             joint.index for joint in JOINTS if bone in joint.articulating_bones
         ]
-        own = [joint.index for joint in JOINTS if joint.bone == bone and joint.index not in LONG_BONE_JOINTS]
+        own = [joint.index for joint in JOINTS if joint.bone == bone and not joint.end]
         assert [joint.index for joint in JOINTS if regions.joint[0, joint.index].any()] == own
 
 

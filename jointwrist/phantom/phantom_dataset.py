@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from jointwrist.anatomy import METADATA_JOINT_COLUMNS, NUM_JOINTS
+from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.data.dataset.layout import TRUTH
 from jointwrist.data.dataset.writer import DatasetWriter, Pixels, ScoredRadiograph
 from jointwrist.data.sample import WristSample, unpack_masks
@@ -30,6 +30,8 @@ _METADATA = (
     "Mapped Image Stem", "NormalizedPatientID", "NormalizedStudyID", "InstitutionName", "IsRA", "PatientAge",
     "PatientSex", "StudyDate", "PixelSpacing", "SvdH_L", "SvdH_R",
 )  # fmt: skip
+#: Columns of the joint scores, to which the side is added.
+_JOINT_COLUMNS = ("1st MC", "Trapz", "Sc", "Lu", "DR", "DU")
 
 
 def write_phantom(
@@ -86,7 +88,7 @@ def write_phantom(
     writer = DatasetWriter(root)
     writer.write_scores(scored)
     writer.write_boxes(scored, areas=True)
-    columns = [*_METADATA, *(f"{column}_{side}" for side in "LR" for column in METADATA_JOINT_COLUMNS)]
+    columns = [*_METADATA, *(f"{column}_{side}" for side in "LR" for column in _JOINT_COLUMNS)]
     writer.write_metadata(columns, _metadata_rows(written, seed))
     sheet = data_sheet(recipe, [job.entry for job in jobs], [wrist.scores for wrist in scored])
     write_text(root / "README.md", sheet)
