@@ -14,11 +14,18 @@ from PIL import Image
 
 from jointwrist.anatomy import WRIST, list_anatomies, load_anatomy, parse_anatomy, to_values
 from jointwrist.cli import main
-from jointwrist.config import ConfigError
+from jointwrist.config import ConfigError, build
+from jointwrist.data.batches.torch_datasets import sample_to_item
 from jointwrist.data.dataset.case import load_sample
+from jointwrist.data.dataset.layout import EROSIONS
 from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.data.dataset.writer import DatasetWriter, Pixels
 from jointwrist.data.mask_resize import resize_bits
+from jointwrist.data.preprocess import unpack_bits
 from jointwrist.data.sample import pack_masks, unpack_masks
+from jointwrist.engine.augment import Augment
+from jointwrist.engine.build import build_model, weight_info
+from jointwrist.engine.run_config import AugmentConfig, RunConfig
 from jointwrist.errors import DataError
 from jointwrist.losses import overlap_dice_loss
 from jointwrist.metrics.segmentation import case_metrics, overlap_metrics
@@ -285,3 +292,43 @@ def test_a_dataset_carries_its_anatomy(toes, tmp_path, capsys):
     capsys.readouterr()
     assert main(["data", "import", "labelme", str(tmp_path / "drawn"), str(tmp_path / "wrists")]) == 2
     assert "no bone is known for 'Metatarsal', 'Phalanx', 'Sesamoid'" in capsys.readouterr().err
+
+
+def test_a_hand_goes_through_the_layout_and_into_batches(tmp_path):
+    """Bit maps of 29 bones and 22 joints, written, read, warped and unpacked bone by bone."""
+    hand = load_anatomy("hand")
+    generator = np.random.default_rng(2)
+    masks = generator.random((29, 40, 40)) < 0.4
+    eroded = (generator.random((40, 40)) < 0.1).astype(np.uint32) << np.uint32(21)
+    writer = DatasetWriter(tmp_path, hand)
+    pixels = Pixels((generator.random((40, 40)) * 255).astype(np.uint8))
+    writer.add_masks("0001_0001_R", "train", pixels, masks)
+    writer.add_arrays(EROSIONS, "0001_0001_R", eroded=eroded)
+    scores = [3 if joint in hand.erosion.joints else -1 for joint in range(22)]
+    boxes = np.tile(np.array([4.0, 4.0, 20.0, 20.0]), (22, 1))
+    scored = [writer.add_scored("0001_0001_R", "train", pixels, pixels, scores, boxes)]
+    writer.write_scores(scored), writer.write_boxes(scored)
+    dataset = RamW600.open(tmp_path)
+    (case,) = dataset.cases
+    assert dataset.anatomy == hand and case.scores == tuple(scores) and len(case.crops) == 16
+    item = sample_to_item(load_sample(case), 40)
+    assert item["bones"].dtype is torch.int32 and item["eroded"].dtype is torch.int32 and item["scores"].shape == (22,)
+    assert torch.equal(unpack_bits(item["bones"][None], 29)[0].bool(), torch.from_numpy(masks))
+    augment = Augment(build(AugmentConfig, {"affine_probability": 1.0, "intensity_probability": 0.0}))
+    torch.manual_seed(0)
+    _, moved = augment(item["image"][None], torch.stack([item["bones"], item["eroded"]])[None])
+    torch.manual_seed(0)
+    alone = [torch.from_numpy(mask.astype(np.int16)) for mask in masks]
+    _, each = augment(item["image"][None], torch.stack(alone)[None])
+    assert torch.equal(unpack_bits(moved[:, 0], 29), each.float()) and moved[:, 0].any()
+    assert torch.equal(moved[0, 1] & ~(1 << 21), torch.zeros_like(moved[0, 1]))
+
+
+def test_baselines_have_an_output_per_bone():
+    toe = parse_anatomy(small(), "toe")
+    run = build(RunConfig, {"model": "unet", "task": "segmentation"})
+    assert build_model(run, toe)(torch.zeros(1, 1, 32, 32)).shape == (1, 3, 32, 32)
+    assert weight_info(run, 1, anatomy=toe)["options"] == {"num_classes": 3} and "anatomy" not in weight_info(run, 1)
+    bare = parse_anatomy(small() | {"joints": [], "scores": []}, "toe")
+    with pytest.raises(ConfigError, match="the anatomy toe has no joints; train a segmentation network"):
+        build_model(build(RunConfig, {"model": "jointwrist_tiny", "task": "joint"}), bare)
