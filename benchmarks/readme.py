@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.speed_table import SHORT, scan_table, speed_table, training_table
 from jointwrist.benchmark.pages import fill_blocks
 from jointwrist.benchmark.tables import Table, make_tables, read_results
-from jointwrist.benchmark.tables.cells import ABSENT, OVER_SEEDS, Figure, NoFigure
+from jointwrist.benchmark.tables.cells import ABSENT, OVER_SEEDS, Figure
 from jointwrist.benchmark.tables.table import load_tables
 from jointwrist.files import write_text
 
@@ -61,16 +61,6 @@ def keep(results: Path, kept: Path = KEPT) -> None:
                 shutil.copyfile(record.parent / name, target / name)
 
 
-def shown(table: Table) -> Table:
-    """Leave out models without results and without published figures."""
-
-    def has_figure(row: dict[str, Any]) -> bool:
-        absent = [cell for cell in row.values() if isinstance(cell, NoFigure)]
-        return not absent or any(not math.isnan(cell.published) for cell in absent)
-
-    return replace(table, rows=[row for row in table.rows if has_figure(row)])
-
-
 def joint_table(folder: Path = ABLATIONS) -> Table:
     """Return the arms and columns that the README shows of the table of the free regime."""
     table = next(table for table in load_tables(folder) if table.name == "ablations_free")
@@ -101,7 +91,7 @@ def page_tables(kept: Path = KEPT) -> dict[str, str]:
     results = read_results(kept)
     made = make_tables(results)
     seeds = sorted({record["seed"] for record in results.records})
-    return {table.name: shown(table).markdown() for table in made} | {
+    return {table.name: table.markdown() for table in made} | {
         "demonstration": demonstration_table(made, seeds).markdown(),
         "speed": speed_table(),
         "speed_short": speed_table(rows=SHORT),

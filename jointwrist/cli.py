@@ -15,6 +15,7 @@ from jointwrist.commands import (
     detectability,
     evaluate,
     export,
+    finetune,
     info,
     models,
     node,
@@ -28,7 +29,22 @@ from jointwrist.errors import DataError, MissingExtraError, TrainingError
 from jointwrist.openmp import share_cores
 
 #: In the order in which `jointwrist --help` names them.
-COMMANDS = (predict, train, adapt, evaluate, detectability, compare, report, view, node, export, data, models, info)
+COMMANDS = (
+    predict,
+    train,
+    finetune,
+    adapt,
+    evaluate,
+    detectability,
+    compare,
+    report,
+    view,
+    node,
+    export,
+    data,
+    models,
+    info,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

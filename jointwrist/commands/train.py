@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jointwrist.commands.shared import is_main_process, known_model, prepared_films, print_log
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -55,6 +59,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def train(arguments: argparse.Namespace) -> int:
     """Train one model."""
     from jointwrist.config import merge_trees, parse_overrides, read_yaml
+    from jointwrist.engine.learning_curves import CURVES
     from jointwrist.engine.renamed_keys import current_keys
     from jointwrist.engine.train import CARD, HISTORY
     from jointwrist.engine.train import train as train_model
@@ -80,7 +85,21 @@ def train(arguments: argparse.Namespace) -> int:
         progress=True,
     )
     if is_main_process():
-        print(f"figures of every epoch: {arguments.out / HISTORY}")
+        print(f"{model}: {validation_figures(trained.history)}")
+        print(f"figures of every epoch: {arguments.out / HISTORY}, drawn in {arguments.out / CURVES}")
         print(f"model card: {arguments.out / CARD}")
         print(f"best weights: {trained.weights}")
     return 0
+
+
+def validation_figures(history: DataFrame) -> str:
+    """Return the figures of the epoch whose weights are kept, in one line."""
+    chosen = history[history["selected"] == 1].iloc[0]
+    forms = {
+        "val_dsc": lambda value: f"DSC {100 * value:.2f} %",
+        "val_nsd": lambda value: f"NSD {100 * value:.2f} %",
+        "val_auroc": lambda value: f"AUROC of erosion {value:.3f}",
+    }
+    figures = [form(chosen[name]) for name, form in forms.items() if name in chosen and chosen[name] == chosen[name]]
+    figures.append(f"loss {chosen['val_loss']:.4f}")
+    return f"best of {len(history)} epochs is {int(chosen['epoch']) + 1}; on the validation split {', '.join(figures)}"

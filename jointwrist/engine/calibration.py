@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from accelerate import Accelerator
 from scipy.optimize import minimize
 from scipy.special import expit, logit
@@ -10,8 +11,12 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from jointwrist.engine.evaluation import evaluate_model
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks import Task
 from jointwrist.metrics.erosion import best_balanced_threshold, best_f1_threshold
+
+#: Number of eroded, and of healthy, joints from which a cross-validation can calibrate.
+ENOUGH = 10
 
 
 def platt_scaling(eroded: np.ndarray, probability: np.ndarray) -> tuple[float, float]:
@@ -70,9 +75,40 @@ def calibrate(accelerator: Accelerator, model: nn.Module, validation: Dataset, t
     if eroded.all() or not eroded.any():
         return thresholds
     if config.task == "joint":
-        scale, shift = platt_scaling(eroded, probability)
-        model.erosion.calibration.copy_(model.erosion.calibration.new_tensor([scale, shift]))
-        probability = expit(scale * logit(np.clip(probability, 1e-7, 1 - 1e-7)) + shift)
+        probability = _calibrated(model, eroded, probability)
+    return thresholds | _call_thresholds(eroded, probability, config)
+
+
+def calibrate_on(model: nn.Module, joints: pd.DataFrame, config: RunConfig) -> dict[str, float] | None:
+    """Calibrate a joint network on the joints of a cross-validation of its training.
+
+    Args:
+        model: Trained joint network; its `erosion.calibration`, which the probabilities have, is adjusted in place.
+        joints: A row per joint: `score` and `probability`.
+        config: Configuration of the run.
+
+    Returns:
+        As `calibrate`; None, with the calibration as it was, if fewer than `ENOUGH` joints are eroded or healthy.
+    """
+    eroded, probability = joints["score"].to_numpy() > 0, joints["probability"].to_numpy(float)
+    if min(eroded.sum(), (~eroded).sum()) < ENOUGH:
+        return None
+    probability = _calibrated(model, eroded, probability)
+    return {"mask": 0.5, "erosion": 0.5} | _call_thresholds(eroded, probability, config)
+
+
+def _calibrated(model: nn.Module, eroded: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Put Platt scaling on top of a joint network's calibration; return the calibrated probabilities."""
+    scale, shift = platt_scaling(eroded, probability)
+    before = model.erosion.calibration.tolist()
+    model.erosion.calibration.copy_(
+        model.erosion.calibration.new_tensor([scale * before[0], scale * before[1] + shift])
+    )
+    return expit(scale * logit(np.clip(probability, 1e-7, 1 - 1e-7)) + shift)
+
+
+def _call_thresholds(eroded: np.ndarray, probability: np.ndarray, config: RunConfig) -> dict[str, float]:
+    thresholds = {}
     thresholds["erosion_balanced"] = best_balanced_threshold(eroded, probability)
     thresholds["erosion_f1"] = best_f1_threshold(eroded, probability)
     thresholds["erosion"] = thresholds["erosion_f1" if config.erosion.threshold == "f1" else "erosion_balanced"]

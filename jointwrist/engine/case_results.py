@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
@@ -51,13 +53,19 @@ def gather_case_results(
 
 
 def mean_figures(results: CaseResults) -> dict[str, float]:
-    """Mean DSC and NSD over bones and cases, as `val_dsc` and `val_nsd`; empty if no masks were measured."""
+    """Return what was measured: `val_dsc` and `val_nsd`, means over bones and cases, and `val_auroc` over joints."""
     bones = [entry for entry in results.get("segmentation", []) if entry["kind"] == "bone"]
-    return {f"val_{name}": float(np.nanmean([bone[name] for bone in bones])) for name in ("dsc", "nsd") if bones}
+    figures = {f"val_{name}": float(np.nanmean([bone[name] for bone in bones])) for name in ("dsc", "nsd") if bones}
+    return figures | ({"val_auroc": _auroc(results["erosion"])} if results.get("erosion") else {})
+
+
+def _auroc(joints: Sequence[Mapping[str, Any]]) -> float:
+    eroded = np.array([joint["score"] > 0 for joint in joints])
+    return auroc(eroded, np.array([joint["probability"] for joint in joints]))
 
 
 def selection_figure(select: str, losses: dict[str, float], results: CaseResults, epoch: int = 0) -> float:
-    """Return the figure that chooses the best epoch; lower is better."""
+    """Return the figure that chooses the best epoch, negated if it is better higher; `name_figure` shows it."""
     if select == "loss":
         return losses["val_loss"]
     if select == "last":
@@ -66,9 +74,30 @@ def selection_figure(select: str, losses: dict[str, float], results: CaseResults
     if "dsc" in select:
         figure -= mean_figures(results)["val_dsc"]
     if "auroc" in select:
-        value = auroc(
-            np.array([joint["score"] > 0 for joint in results["erosion"]]),
-            np.array([joint["probability"] for joint in results["erosion"]]),
-        )
+        value = _auroc(results["erosion"])
         figure -= 0.5 if np.isnan(value) else value
     return figure
+
+
+def name_figure(select: str, figure: float) -> str:
+    """Return a `selection_figure` as people know it, with its name."""
+    names = {
+        "loss": f"loss {figure:.4f}",
+        "dsc": f"DSC {-100 * figure:.2f} %",
+        "auroc": f"AUROC {-figure:.3f}",
+        "dsc_auroc": f"DSC + AUROC {-figure:.3f}",
+        "last": "not used",
+    }
+    return f"validation {names[select]}"
+
+
+def history_table(history: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the figures of every epoch as a table, in which `selected` marks the epoch whose weights are kept.
+
+    Args:
+        history: Figures by epoch, with `selected_by`, a `selection_figure`.
+    """
+    frame = pd.DataFrame(list(history))
+    figure = frame.pop("selected_by")
+    frame["selected"] = (frame.index == figure.idxmin()).astype(int) if figure.notna().any() else 0
+    return frame

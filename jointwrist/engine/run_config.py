@@ -75,6 +75,7 @@ class OptimConfig:
         ema: Decay of the exponential moving average of the weights, which is then validated and saved; 0 validates and
             saves the weights themselves.
         patience: Epochs without improvement before the run stops; 0 never stops early.
+        frozen: Share of the epochs, at the start, in which the encoder is not trained; for a run with `start`.
         select: Validation figure that chooses the best weights; `last` takes those of the last epoch.
         save_minutes: Longest time between two saved states.
     """
@@ -91,6 +92,7 @@ class OptimConfig:
     clip_norm: NotNegative = 0.0
     ema: ShareBelowOne = 0.0
     patience: CountOrNone = 10
+    frozen: Share = 0.0
     select: Literal["loss", "dsc", "auroc", "dsc_auroc", "last"] = "loss"
     save_minutes: NotNegative = 10.0
 
@@ -292,6 +294,7 @@ LATER_VALUES = {
     "augment.uneven": 0.0,
     "erosion.shapes": 1.0,
     "joint.trained": "all",
+    "optim.frozen": 0.0,
     "radiographs": to_dict(RadiographsConfig()),
 }
 

@@ -15,6 +15,8 @@ from jointwrist.anatomy import load_anatomy
 from jointwrist.config import ConfigError, build
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.calibration import calibrate
+from jointwrist.engine.case_results import history_table
+from jointwrist.engine.learning_curves import CURVES, save_curves
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.renamed_keys import current_keys
 from jointwrist.engine.run_cases import choose_cases
@@ -102,7 +104,7 @@ def train(
         trainer = Trainer(accelerator, run, run_data, task, folder, progress=progress)
 
         def epoch_done(figures: dict[str, Any]) -> None:
-            write_frame(folder / HISTORY, pd.DataFrame(trainer.history))
+            write_frame(folder / HISTORY, history_table(trainer.history))
             if log:
                 log(figures)
 
@@ -110,7 +112,7 @@ def train(
         with graceful_stop():
             trained = trainer.fit()
     thresholds = calibrate(accelerator, trained, run_data.val, task)
-    history = pd.DataFrame(trainer.history)
+    history = history_table(trainer.history)
     if accelerator.is_main_process:
         cases, _ = choose_cases(run, dataset, ("train",))
         info = {
@@ -121,5 +123,6 @@ def train(
         save_weights(folder / BEST, trained, info)
         write_text(folder / CARD, model_card(info, "path/to/this/folder"))
         write_frame(folder / HISTORY, history)
+        save_curves(folder / CURVES, {run.model: history})
     accelerator.end_training()
     return TrainedModel(trained, folder / BEST, thresholds, history)

@@ -19,10 +19,10 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
-from jointwrist.config import digest
+from jointwrist.config import ConfigError, digest
 from jointwrist.data.dataset.patient_records import patient_record
 from jointwrist.engine.build import build_model, build_optimizer, start_from, weight_info
-from jointwrist.engine.case_results import mean_figures, selection_figure
+from jointwrist.engine.case_results import mean_figures, name_figure, selection_figure
 from jointwrist.engine.distributed import average_over_processes, sync_errors
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import RunData, explain_lost_workers, train_loader
@@ -86,6 +86,7 @@ class Trainer:
         self.ema = AveragedModel(self.unwrapped, multi_avg_fn=get_ema_multi_avg_fn(decay_rate)) if decay_rate else None
         several = accelerator.num_processes > 1
         self.process_mean = partial(accelerator.reduce, reduction="mean") if several else single_process
+        self.encoder = _trained_encoder(self.unwrapped, config)
         self.loader = train_loader(data, config.workers, accelerator.process_index, accelerator.num_processes)
         self.steps_per_epoch = len(data.batches)
         self.total_steps = max(self.steps_per_epoch * config.optim.epochs, 1)
@@ -158,6 +159,9 @@ class Trainer:
 
     def _train_epoch(self, bar: tqdm) -> None:
         self.model.train()
+        frozen = self.epoch < round(self.config.optim.frozen * self.config.optim.epochs)
+        for parameter in self.encoder:
+            parameter.requires_grad_(not frozen)
         with STOP.waiting(), explain_lost_workers(self.config.workers):
             for batch in self._batches():
                 self._train_step(batch)
@@ -287,7 +291,8 @@ class Trainer:
             if improved or not (self.folder / BEST).is_file():
                 save_weights(self.folder / BEST, self.eval_model, self.info())
             save_weights(self.folder / LAST, self.eval_model, self.info())
-            bar.set_postfix_str(f"epoch {self.epoch}, val {figure:.4f}, best {self.best:.4f}")
+            best = name_figure(self.config.optim.select, self.best)
+            bar.set_postfix_str(f"epoch {self.epoch}, best {best}")
             if self.log:
                 self.log(figures)
         self._save()
@@ -328,3 +333,16 @@ class Trainer:
         for name in ("epoch", "step_in_epoch", "best", "history", "sums"):
             setattr(self, name, state[name])
         self.epochs_without_improvement = state["stale"]
+
+
+def _trained_encoder(model: nn.Module, config: RunConfig) -> list[nn.Parameter]:
+    """Return the parameters that `optim.frozen` freezes.
+
+    Raises:
+        ConfigError: The model has no encoder of that name.
+    """
+    if not config.optim.frozen:
+        return []
+    if not hasattr(model, "encoder"):
+        raise ConfigError(f"{config.model} has no part named encoder to freeze; set optim.frozen to 0")
+    return [parameter for parameter in model.encoder.parameters() if parameter.requires_grad]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def run_history(config: RunConfig, cases: Sequence[Case], phantom: bool, epochs:
         phantom: Whether the cases are phantoms.
         epochs: Finished epochs.
     """
-    masked = config.task != "erosion"
+    masked = config.task != "erosion" and config.joint.trained == "all"
     scored = config.task == "erosion" or (config.task == "joint" and config.erosion.weight > 0)
     if config.stream.wrists:
         wrists = config.stream.wrists * epochs
@@ -85,8 +86,10 @@ def validation_record(history: Sequence[Mapping[str, float]]) -> dict[str, float
         history: Figures by epoch, `selected_by` among them.
 
     Returns:
-        `epoch`; where masks were measured, `dsc` and `nsd`, means over bones and wrists; and `loss`.
+        `epoch`; where masks were measured, `dsc` and `nsd`, means over bones and wrists; where joints were scored,
+        `auroc`; and `loss`.
     """
     chosen = min(history, key=lambda figures: figures["selected_by"])
-    figures = {name: chosen[f"val_{name}"] for name in ("dsc", "nsd", "loss") if f"val_{name}" in chosen}
+    names = ("dsc", "nsd", "auroc", "loss")
+    figures = {name: chosen[f"val_{name}"] for name in names if not math.isnan(chosen.get(f"val_{name}", math.nan))}
     return {"epoch": chosen["epoch"] + 1, **figures}

@@ -250,17 +250,34 @@ def _measured(info: Mapping[str, Any]) -> str:
     names = {
         "dsc": "DSC, mean over bones and wrists",
         "nsd": "NSD, tolerance 2 px, mean over bones and wrists",
+        "auroc": "AUROC of erosion, over joints",
         "loss": "Loss",
         "epoch": "Epoch",
     }
     figures = _mapping(info, "validation")
     rows = [(text, f"{figures[name]:.4g}") for name, text in names.items() if _number(figures.get(name))]
+    crossed = info.get("cross_validation")
+    if isinstance(crossed, list) and crossed:
+        return f"By patient-wise folds of the radiographs that it was fine-tuned on:\n\n{_table(_changes(crossed))}"
     if not rows:
         return "The file holds no figures: `jointwrist evaluate` measures it on a dataset."
     return (
         "On the validation split, which was used to choose the epoch and the thresholds: expect lower figures on other"
         f" radiographs.\n\n{_table(rows)}\n\n`jointwrist evaluate` measures it on other data."
     )
+
+
+def _changes(entries: list[Any]) -> list[tuple[str, str]]:
+    """Return the figures before and after fine-tuning, with their intervals."""
+    rows = []
+    for entry in (entry for entry in entries if isinstance(entry, Mapping)):
+        parts = [
+            f"{moment} {entry[moment]:.4g} [{entry[f'{moment}_low']:.4g}, {entry[f'{moment}_high']:.4g}]"
+            for moment in ("before", "after", "change")
+            if all(_number(entry.get(f"{moment}{end}")) for end in ("", "_low", "_high"))
+        ]
+        rows.append((f"{entry.get('figure', '')} {entry.get('unit', '')}".strip(), ", ".join(parts)))
+    return rows
 
 
 def _mapping(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ class Figure:
         low: Lower end of the 95 % interval; nan without one.
         high: Upper end.
         published: Published figure; nan without one.
+        comparable: Whether mean and published figure are of the same data, so that their difference means something.
         digits: Decimals in print.
         one_seed: Whether the interval is over patients alone; such an interval is marked.
     """
@@ -36,6 +37,7 @@ class Figure:
     published: float = np.nan
     digits: int = 2
     one_seed: bool = False
+    comparable: bool = False
 
     @classmethod
     def over_seeds(cls, values: Iterable[float], low: float = np.nan, high: float = np.nan, digits: int = 2) -> Figure:
@@ -52,9 +54,9 @@ class Figure:
         numbers = {name: getattr(self, name) * factor for name in ("mean", "sd", "low", "high")}
         return replace(self, **numbers)
 
-    def with_published(self, published: float | None) -> Figure:
+    def with_published(self, published: float | None, comparable: bool = False) -> Figure:
         """Return the figure with the published one added."""
-        return self if published is None else replace(self, published=published)
+        return self if published is None else replace(self, published=published, comparable=comparable)
 
     def __str__(self) -> str:
         if np.isnan(self.mean):
@@ -64,10 +66,10 @@ class Figure:
         return text if np.isnan(self.low) else f"{text} [{low}, {high}]{ONE_SEED if self.one_seed else ''}"
 
     def published_text(self) -> str:
-        """Published figure, followed by ours minus the published one in brackets."""
+        """Published figure, followed by ours minus the published one in brackets if the two can be compared."""
         if np.isnan(self.published):
             return ABSENT
-        if np.isnan(self.mean):
+        if np.isnan(self.mean) or not self.comparable:
             return f"{self.published:.2f}"
         return f"{self.published:.2f} ({self.mean - self.published:+.2f})"
 
@@ -80,7 +82,7 @@ class Figure:
             f"{name} high": self.high,
             f"{name} interval": np.nan if np.isnan(self.low) else "patients" if self.one_seed else "seeds and patients",
             f"{name} published": self.published,
-            f"{name} difference": self.mean - self.published,
+            f"{name} difference": self.mean - self.published if self.comparable else np.nan,
         }
 
 

@@ -82,7 +82,7 @@ def summary_table(results: Results, values: Sets, resampled: Sets, group: str = 
         cells: dict[str, Any] = {"Model": label(run), "parameters": millions(results.record(run)["parameters"])}
         for key, (title, factor) in FIGURES.items():
             figure = seed_figure(values[run], resampled[run], group, key, patients).times(factor)
-            cells[title] = figure.with_published(figures.get(key))
+            cells[title] = figure.with_published(figures.get(key), results.real)
         rows.append(cells | {"p (BACC)": p_values[run]})
     if group == MEAN:
         titles = {key: title for key, (title, _) in FIGURES.items()}

@@ -29,11 +29,11 @@ MEASURED = {
 }
 #: Explanation of the published figures, on the network's grid and on the image grid.
 PAPER = (
-    "Columns marked published: the paper's figure on RAM-W600 at 512 px, in brackets ours minus it; SAM and"
-    " MedSAM there had boxes round the true bones as prompts."
+    "Rows marked published: the paper's figures on RAM-W600 at 512 px, {}; SAM and MedSAM there had boxes round the"
+    " true bones as prompts."
 )
 THIRD_PARTY = (
-    "Columns marked published: what a third party reports of nnU-Net on RAM-W600's test split, on the radiographs' own"
+    "Rows marked published: what a third party reports of nnU-Net on RAM-W600's test split, on the radiographs' own"
     " pixels, one run."
 )
 PUBLISHED = Path(__file__).parent.parent / "published.json"
@@ -62,6 +62,11 @@ class Results:
     def anatomy(self) -> Anatomy:
         """Bones and joints of the rows."""
         return info_anatomy(next((record for record in self.records if "anatomy" in record), {}))
+
+    @property
+    def real(self) -> bool:
+        """Whether the figures are of real radiographs, as the published ones are."""
+        return all(record.get("data") != "phantom" for record in self.records)
 
     def record(self, run: str) -> dict[str, Any]:
         """Return a finished job's record of a run."""
@@ -179,5 +184,6 @@ def caption(what: str, results: Results, table: str, note: str = "", published: 
     if note:
         parts.append(note)
     if published:
-        parts.append(PAPER if results.grid == "network" else THIRD_PARTY)
+        compared = "in brackets ours minus them" if results.real else "on other data than ours, so not to be compared"
+        parts.append(PAPER.format(compared) if results.grid == "network" else THIRD_PARTY)
     return " ".join(parts)

@@ -73,7 +73,9 @@ def mean_table(results: Results, kind: str = "bone") -> Table:
         figures = published.get(label(run).split(" (`")[0], {})
         cells: dict[str, Any] = {"Model": label(run), "parameters": millions(record["parameters"])}
         for key, (title, factor, _) in metrics(results).items():
-            cells[title] = seed_figure(mine, key).times(factor).with_published(figures.get(title.split()[0]))
+            cells[title] = (
+                seed_figure(mine, key).times(factor).with_published(figures.get(title.split()[0]), results.real)
+            )
         cells["missed"] = f"{mine.groupby('seed')['missed'].sum().mean():.1f}".removesuffix(".0")
         rows.append(cells | {"p (DSC)": p_values[run]})
     if kind == "bone":

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from jointwrist.benchmark.tables.cells import ABSENT, ONE_SEED, Figure, NoFigure, PValue
+from jointwrist.benchmark.tables.cells import ABSENT, FAILED, NOT_RUN, ONE_SEED, Figure, NoFigure, PValue
 from jointwrist.errors import DataError
 from jointwrist.files import atomic, write_text
 
 #: All tables of a folder with every digit, the only form that programs read.
 TABLES = "tables.json"
+#: Marks a row of published figures.
+PUBLISHED = "published:"
 _CELLS = {cell.__name__: cell for cell in (Figure, NoFigure, PValue)}
 
 
@@ -39,18 +41,32 @@ class Table:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Text of every cell; published figures in columns of their own at the end."""
-        lines = [{column: str(cell) for column, cell in row.items()} for row in self.rows]
-        frame = pd.DataFrame(lines).fillna(ABSENT)
-        for column in frame.columns:
-            cells = [row.get(column) for row in self.rows]
-            texts = [cell.published_text() if isinstance(cell, Figure | NoFigure) else ABSENT for cell in cells]
-            if any(text != ABSENT for text in texts):
-                frame[f"published {column}"] = texts
-        return frame
+        """Text of every cell of the rows with figures of ours, then the rows of published figures."""
+        measured = [{column: str(cell) for column, cell in row.items()} for row in self.rows if not _empty(row)]
+        frame = pd.DataFrame([*measured, *self.published])
+        columns = dict.fromkeys(column for row in self.rows for column in row)
+        return frame.reindex(columns=[column for column in columns if column in frame]).fillna(ABSENT)
+
+    @property
+    def published(self) -> list[dict[str, str]]:
+        """Rows of published figures, whose first cell says so; they stand apart, at the end."""
+        rows = []
+        for row in self.rows:
+            texts = {c: cell.published_text() for c, cell in row.items() if isinstance(cell, Figure | NoFigure)}
+            if any(text != ABSENT for text in texts.values()):
+                first = next(iter(row))
+                rows.append({first: f"{PUBLISHED} {row[first]}", **texts})
+        return rows
+
+    @property
+    def notes(self) -> list[str]:
+        """Lines under the table: its note, and which models were not run."""
+        first = next(iter(self.rows[0])) if self.rows else ""
+        left_out = [str(row[first]) for row in self.rows if _empty(row, NOT_RUN)]
+        return [*([self.note] if self.note else []), *([f"Not run: {', '.join(left_out)}."] if left_out else [])]
 
     def csv_frame(self) -> pd.DataFrame:
-        """Numbers of every cell in columns of their own; empty columns are left out."""
+        """Numbers of every cell, and published ones, in columns of their own; empty columns are left out."""
         plain = [
             {
                 key: value
@@ -65,7 +81,8 @@ class Table:
         """Caption, table and note in GitHub's Markdown."""
         frame = self.frame
         lines = markdown_lines(frame.columns, frame.itertuples(index=False, name=None))
-        head, foot = ([f"**{self.caption}**", ""] if self.caption else []), ([self.note, ""] if self.note else [])
+        head = [f"**{self.caption}**", ""] if self.caption else []
+        foot = [line for note in self.notes for line in (note, "")]
         return "\n".join([*head, *lines, "", *foot])
 
     def latex(self) -> str:
@@ -77,7 +94,7 @@ class Table:
         body = [r"\toprule", head, r"\midrule", *lines, r"\bottomrule"]
         caption, tabular = rf"\caption{{{_escape(self.caption)}}}", rf"\begin{{tabular}}{{{columns}}}"
         label = rf"\label{{tab:{self.name}}}"
-        end = [r"\end{tabular}", *([rf"\par {_escape(self.note)}"] if self.note else []), r"\end{table}", ""]
+        end = [r"\end{tabular}", *(rf"\par {_escape(note)}" for note in self.notes), r"\end{table}", ""]
         return "\n".join([r"\begin{table}", caption, label, tabular, *body, *end])
 
     def write(self, folder: Path) -> None:
@@ -86,6 +103,12 @@ class Table:
         write_text(folder / f"{self.name}.tex", self.latex())
         with atomic(folder / f"{self.name}.csv") as temporary:
             self.csv_frame().to_csv(temporary, index=False, float_format="%.6g")
+
+
+def _empty(row: dict[str, Any], *texts: str) -> bool:
+    """Whether a row has no figure of ours, for one of some reasons; by default for any but a failed run."""
+    absent = {cell.text for cell in row.values() if isinstance(cell, NoFigure)}
+    return bool(absent) and absent <= set(texts or (NOT_RUN, ABSENT)) and FAILED not in absent
 
 
 def markdown_lines(heads: Sequence[str], rows: Any) -> list[str]:

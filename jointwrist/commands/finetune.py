@@ -1,0 +1,71 @@
+"""`jointwrist finetune`: trained weights on radiographs of one's own."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from jointwrist.commands.shared import is_main_process, print_log
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command's arguments."""
+    parser = commands.add_parser(
+        "finetune",
+        help="adapt trained weights to radiographs of your own",
+        description="Train weights further on a few annotated radiographs, and measure by patient-wise folds what that"
+        " brings. A killed run continues when the same command is given again.",
+    )
+    parser.add_argument("root", type=Path, metavar="ROOT", help="folder in the released layout; all splits are used")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for weights, figures and learning curves")
+    parser.add_argument(
+        "-w",
+        "--weights",
+        default="jointwrist_tiny",
+        help="weights to start from: file, folder of a training, name of weights that come with the package, or Hugging"
+        " Face repository (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--folds", type=_folds, metavar="N", help="patient-wise folds (default: 3 for fewer than 50 wrists, else 5)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=3407, metavar="S", help="seed of folds and trainings (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="values that win over the recipe, as optim.epochs=5"
+    )
+    parser.set_defaults(run=finetune)
+
+
+def finetune(arguments: argparse.Namespace) -> int:
+    """Fine-tune weights."""
+    from jointwrist.config import parse_overrides
+    from jointwrist.engine.finetune import FIGURES
+    from jointwrist.engine.finetune import finetune as finetune_weights
+    from jointwrist.engine.learning_curves import CURVES
+    from jointwrist.engine.renamed_keys import current_keys
+
+    print_log()
+    tuned = finetune_weights(
+        arguments.root,
+        arguments.out,
+        arguments.weights,
+        current_keys(parse_overrides(arguments.set), "--set"),
+        folds=arguments.folds,
+        seed=arguments.seed,
+        progress=True,
+    )
+    if is_main_process():
+        print("each wrist tested by a network that never saw its patient:")
+        for change in tuned.changes:
+            print(f"  {change}")
+        print(f"figures: {arguments.out / FIGURES}; learning curves: {arguments.out / CURVES}")
+        print(f"weights: {tuned.weights}")
+    return 0
+
+
+def _folds(text: str) -> int:
+    number = int(text)
+    if number < 2:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 2")
+    return number

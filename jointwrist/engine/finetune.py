@@ -1,0 +1,281 @@
+"""Fine-tune trained weights on a small dataset: the function behind `jointwrist finetune`.
+
+Patient-wise folds measure what fine-tuning brings: every wrist is tested by a network that never saw its patient. The
+weights that are kept come from one more training, by the same recipe, on all patients.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from accelerate import Accelerator
+from torch import nn
+
+from jointwrist.config import build, merge_trees
+from jointwrist.data.dataset.case import UNSCORED, Case
+from jointwrist.data.dataset.layout import SPLITS
+from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.engine.calibration import calibrate_on
+from jointwrist.engine.case_results import CASE_KEYS, history_table
+from jointwrist.engine.cross_validation import Change, measure_changes
+from jointwrist.engine.evaluation import evaluate_model
+from jointwrist.engine.learning_curves import CURVES, save_curves
+from jointwrist.engine.loaders import RunData, load_run_data
+from jointwrist.engine.patient_folds import patient_folds, with_splits
+from jointwrist.engine.renamed_keys import current_keys
+from jointwrist.engine.run_config import RunConfig, StreamConfig, config_hash
+from jointwrist.engine.session import open_accelerator
+from jointwrist.engine.stop import graceful_stop
+from jointwrist.engine.tasks import build_task
+from jointwrist.engine.train import CARD, HISTORY
+from jointwrist.engine.trainer import BEST, Trainer
+from jointwrist.engine.training_record import training_record, validation_record
+from jointwrist.errors import DataError
+from jointwrist.files import check_writable, write_frame, write_text
+from jointwrist.registry import model_spec
+from jointwrist.weights.checkpoint import load_weights, read_info, save_weights
+from jointwrist.weights.hub import find_weights
+from jointwrist.weights.model_card import model_card
+
+LOG = logging.getLogger(__name__)
+#: Figures before and after, with their intervals.
+FIGURES = "figures.csv"
+#: What a fold trains and tests on; a folder of other data is refused.
+_FOLD = "fold.json"
+#: Share of the patients of a training that choose its best epoch instead.
+_VALIDATION = 5
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """Result of fine-tuning.
+
+    Attributes:
+        weights: Weight file.
+        changes: Figures before and after.
+    """
+
+    weights: Path
+    changes: tuple[Change, ...]
+
+
+def recipe(wrists: int) -> dict[str, Any]:
+    """Return the values of a run for a number of training wrists.
+
+    Steps grow with the square root of the number of wrists: few wrists are learned by heart long before a fixed number
+    of epochs, and many need fewer passes.
+    """
+    batch = min(4, wrists)
+    steps = 27 * math.sqrt(wrists)
+    epochs = max(4, round(steps / math.ceil(wrists / batch)))
+    return {
+        "epochs": epochs,
+        "batch_size": batch,
+        "accumulate": 1,
+        "lr": 1e-3,
+        "warmup": 0.1,
+        "schedule": "step",
+        "frozen": 0.2,
+        "ema": 0.9,
+        "patience": max(4, epochs // 3),
+    }
+
+
+def finetune(
+    data: str | Path,
+    out: str | Path,
+    weights: str | Path = "jointwrist_tiny",
+    config: Mapping[str, Any] | None = None,
+    *,
+    folds: int | None = None,
+    seed: int = 3407,
+    progress: bool = False,
+) -> FineTuned:
+    """Fine-tune weights on all radiographs of a folder, whatever their split, and measure by patient-wise folds.
+
+    Interrupted at any moment, the same call continues; finished folds are not repeated.
+
+    Args:
+        data: Folder in the released layout, with masks, scores or both.
+        out: Folder for weights, figures, learning curves and states.
+        weights: As for `find_weights`: those to start from, of a joint or a segmentation network.
+        config: Values of `RunConfig` that win over the recipe, such as `{"optim": {"epochs": 5}}`.
+        folds: Number of folds; None takes 3 for fewer than 50 wrists and 5 for more.
+        seed: Seed of the folds and the trainings.
+        progress: Show progress bars.
+
+    Raises:
+        ConfigError: A value of the configuration is unknown or out of range.
+        DataError: Weights or data cannot be read, there are too few patients, or the folder holds other work.
+    """
+    folder, path = Path(out), find_weights(str(weights))
+    check_writable(folder)
+    info = _trained_info(path)
+    dataset = RamW600.open(Path(data), splits=SPLITS)
+    cases = [case for case in dataset.cases if case.mask is not None or case.scores != UNSCORED]
+    dataset = replace(dataset, cases=tuple(cases))
+    folds = folds or (3 if len(cases) < 50 else 5)
+    try:
+        dealt = patient_folds(cases, folds, seed)
+    except ValueError as error:
+        raise DataError(f"{dataset.root}: {error}; add patients, or give fewer --folds") from None
+    work = _Work(path, info, dataset, seed, config or {}, progress)
+    before = work.evaluate(*work.load())
+    after: dict[str, list[pd.DataFrame]] = {}
+    histories = {}
+    for number, test in enumerate(dealt, 1):
+        name = f"fold {number}"
+        place = folder / "folds" / str(number)
+        histories[name], tables = work.cross(place, f"{name} of {folds}", test)
+        for table, frame in tables.items():
+            after.setdefault(table, []).append(frame)
+    pooled = {table: pd.concat(frames, ignore_index=True) for table, frames in after.items()}
+    changes = measure_changes(before, pooled)
+    histories["all"] = work.final(folder, pooled, changes)
+    for moment, tables in (("before", before), ("after", pooled)):
+        for table, frame in tables.items():
+            write_frame(folder / f"{moment}_{table}.csv", frame.sort_values(list(CASE_KEYS[table])))
+    write_frame(folder / FIGURES, pd.DataFrame([asdict(change) for change in changes]))
+    save_curves(folder / CURVES, histories)
+    return FineTuned(folder / BEST, tuple(changes))
+
+
+def _trained_info(path: Path) -> dict[str, Any]:
+    info = read_info(path)
+    if info is None or "config" not in info:
+        raise DataError(f"{path}: does not say how it was trained, so it cannot be trained further")
+    if model_spec(info["model"]).task not in ("joint", "segmentation"):
+        raise DataError(f"{path}: {info['model']} is neither a joint nor a segmentation network")
+    return info
+
+
+@dataclass
+class _Work:
+    """What all trainings of a fine-tuning share.
+
+    Attributes:
+        start: Weights to start from.
+        info: Their metadata.
+        dataset: Radiographs with labels.
+        seed: Seed of everything.
+        values: The user's values of the configuration.
+        progress: Show progress bars.
+    """
+
+    start: Path
+    info: dict[str, Any]
+    dataset: RamW600
+    seed: int
+    values: Mapping[str, Any]
+    progress: bool
+
+    def __post_init__(self):
+        """Open the accelerator for the precision of the run."""
+        self.accelerator: Accelerator = open_accelerator(self._run(self.dataset.cases).precision)
+
+    def load(self) -> tuple[nn.Module, RunConfig]:
+        """Return the network to start from, and the configuration to evaluate it with."""
+        return load_weights(self.start)[0], self._run(self.dataset.cases)
+
+    def evaluate(self, model: nn.Module, run: RunConfig, test: Sequence[str] | None = None) -> dict[str, pd.DataFrame]:
+        """Return per-case results on all patients, or on some."""
+        chosen = {case.patient for case in self.dataset.cases} if test is None else set(test)
+        placed = with_splits(self.dataset, (), chosen)
+        alone = replace(run, start="", cache=False)
+        data = load_run_data(alone, placed, ("test",), augmented=False)
+        model = model.to(self.accelerator.device)
+        task = build_task(alone, None)
+        results = evaluate_model(self.accelerator, model, data.test, task, progress=self.progress)[1]
+        return {table: pd.DataFrame(rows) for table, rows in results.items() if rows}
+
+    def cross(self, place: Path, name: str, test: set[str]) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+        """Train without some patients and test on them; return the history and the per-case results."""
+        trainer, _ = self._train(place, name, test)
+        files = {table: place / f"{table}.csv" for table in CASE_KEYS}
+        done = place / "done"
+        if not done.is_file():
+            tables = self.evaluate(trainer.eval_model, trainer.config, sorted(test))
+            for table, frame in tables.items():
+                write_frame(files[table], frame)
+            write_text(done, "")
+        kept = {table: path for table, path in files.items() if path.is_file()}
+        tables = {table: pd.read_csv(path, dtype={"case": str, "patient": str}) for table, path in kept.items()}
+        return history_table(trainer.history), tables
+
+    def final(self, folder: Path, pooled: Mapping[str, pd.DataFrame], changes: Sequence[Change]) -> pd.DataFrame:
+        """Train on all patients and write the weights; return the history."""
+        trainer, data = self._train(folder, "all patients", set())
+        model = trainer.eval_model
+        thresholds = self.info.get("thresholds")
+        if trainer.config.task == "joint" and "erosion" in pooled:
+            thresholds = calibrate_on(model, pooled["erosion"], trainer.config) or thresholds
+        trained = [case for case in self.dataset.cases if case.patient in data.patients["train"]]
+        info = {
+            **trainer.info(thresholds),
+            "training": training_record(trained, self.dataset.is_phantom),
+            "validation": validation_record(trainer.history),
+            "cross_validation": [asdict(change) for change in changes],
+        }
+        save_weights(folder / BEST, model, info)
+        write_text(folder / CARD, model_card(info, "path/to/this/folder"))
+        history = history_table(trainer.history)
+        write_frame(folder / HISTORY, history)
+        return history
+
+    def _train(self, place: Path, name: str, test: set[str]) -> tuple[Trainer, RunData]:
+        """Train until finished, without the patients of `test`."""
+        rest = [case for case in self.dataset.cases if case.patient not in test]
+        patients = len({case.patient for case in rest})
+        if patients < 2:
+            raise DataError(f"{self.dataset.root}: too few patients; a training needs two besides those of a fold")
+        validation = patient_folds(rest, min(_VALIDATION, patients), self.seed)[-1]
+        placed = with_splits(self.dataset, validation, test)
+        run = self._run([case for case in rest if case.patient not in validation])
+        self._check_same(place, run, placed)
+        data = load_run_data(run, placed, ("train", "val"))
+        trainer = Trainer(self.accelerator, run, data, build_task(run, data.prior), place, progress=self.progress)
+        if not trainer.finished:
+            counts = [len([c for c in placed.cases if s in (c.segmentation_split, c.erosion_split)]) for s in SPLITS]
+            LOG.info(
+                f"{name}: trains on {counts[0]} wrists for at most {run.optim.epochs} epochs, chooses the epoch by"
+                f" {counts[1]}, tests on {counts[2]}"
+            )
+        with graceful_stop():
+            trainer.fit()
+        return trainer, data
+
+    def _run(self, cases: Sequence[Case]) -> RunConfig:
+        """Return the configuration of a training: that of the weights, the recipe, then the user's values."""
+        scored = any(case.scores != UNSCORED for case in cases)
+        masked = any(case.mask is not None for case in cases)
+        values = merge_trees(
+            current_keys(self.info["config"]),
+            {
+                "protocol": "finetune",
+                "seed": self.seed,
+                "start": str(self.start),
+                "optim": {**recipe(len(cases)), "select": "dsc" if masked else "loss"},
+                "joint": {"segmentation_warmup": 0.0, "teacher_forcing": 0.0, "pretrained": []},
+                "radiographs": {"folder": ""},
+                "workers": 0,
+            },
+            {} if scored else {"erosion": {"weight": 0.0, "heat_map": 0.0, "shapes": 0.0}},
+            current_keys(self.values),
+        )
+        return replace(build(RunConfig, values), stream=StreamConfig())
+
+    def _check_same(self, place: Path, run: RunConfig, placed: RamW600) -> None:
+        """Refuse a folder with a training on other radiographs, which its state could not be told from."""
+        splits = {case.identifier: case.segmentation_split or case.erosion_split for case in placed.cases}
+        wanted = {"config": config_hash(run), "splits": splits}
+        path = place / _FOLD
+        if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != wanted:
+            raise DataError(f"{path}: belongs to other data or values; choose another --out, or remove the folder")
+        write_text(path, json.dumps(wanted))

@@ -1,0 +1,107 @@
+"""Fine-tuning: patients kept apart, figures that are those of the rows, a run that continues, a history."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from accelerate.state import AcceleratorState
+from PIL import Image
+
+from jointwrist.cli import main
+from jointwrist.engine.case_results import history_table, name_figure
+from jointwrist.engine.cross_validation import measure_changes
+from jointwrist.engine.finetune import recipe
+from jointwrist.engine.patient_folds import patient_folds, with_splits
+from jointwrist.errors import DataError
+from jointwrist.weights.checkpoint import read_info
+from jointwrist.weights.training_history import TrainingHistory
+
+QUICK = ["--folds", "2", "--set", "image_size=32", "detail_size=32", "optim.epochs=1", "optim.batch_size=8"]
+
+
+@pytest.fixture(autouse=True)
+def one_accelerator_a_test():
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_folds_keep_patients_together_and_share_radiographs(dataset):
+    folds = patient_folds(dataset.cases, 4, seed=1)
+    patients = {case.patient for case in dataset.cases}
+    assert set().union(*folds) == patients and sum(map(len, folds)) == len(patients)
+    sizes = [sum(case.patient in fold for case in dataset.cases) for fold in folds]
+    assert max(sizes) - min(sizes) <= 2
+    placed = with_splits(dataset, folds[0], folds[1])
+    for case in placed.cases:
+        split = "val" if case.patient in folds[0] else "test" if case.patient in folds[1] else "train"
+        assert {case.segmentation_split, case.erosion_split} <= {split, None}
+    with pytest.raises(ValueError, match="cannot be dealt"):
+        patient_folds(dataset.cases, len(patients) + 1, seed=1)
+
+
+def test_a_change_is_that_of_the_rows():
+    rng = np.random.default_rng(0)
+    cases = [f"c{number}" for number in range(12)]
+    rows = pd.DataFrame(
+        {"case": case, "patient": case, "kind": "bone", "region": bone, "dsc": rng.random(), "nsd": rng.random()}
+        for case in cases
+        for bone in ("a", "b")
+    )
+    better = rows.assign(dsc=rows["dsc"] + 0.01).sample(frac=1, random_state=1)
+    dsc, nsd = measure_changes({"segmentation": rows}, {"segmentation": better})
+    assert dsc.change == pytest.approx(1) and dsc.change_low == pytest.approx(1) == pytest.approx(dsc.change_high)
+    assert dsc.before == pytest.approx(100 * rows["dsc"].mean()) and dsc.before_low < dsc.before < dsc.before_high
+    assert nsd.change == 0 and "NSD %: before" in str(nsd)
+    joints = pd.DataFrame({"case": cases, "patient": cases, "joint": "j", "score": [0, 1] * 6, "probability": 0.5})
+    sure = joints.assign(probability=joints["score"] * 1.0)
+    (area,) = measure_changes({"erosion": joints}, {"erosion": sure})
+    assert (area.figure, area.before, area.after, area.change) == ("AUROC", 0.5, 1, 0.5)
+
+
+def test_small_sets_take_fewer_steps_and_more_epochs():
+    steps = {wrists: recipe(wrists)["epochs"] * -(-wrists // recipe(wrists)["batch_size"]) for wrists in (8, 24, 80)}
+    assert steps[8] < steps[24] < steps[80]
+    assert recipe(8)["epochs"] > recipe(24)["epochs"] > recipe(80)["epochs"] >= 4
+
+
+def test_figures_have_their_names_and_signs():
+    assert name_figure("dsc", -0.913) == "validation DSC 91.30 %"
+    assert name_figure("loss", 0.5) == "validation loss 0.5000"
+    table = history_table([{"epoch": 0, "selected_by": -0.5}, {"epoch": 1, "selected_by": -0.9}])
+    assert table["selected"].tolist() == [0, 1] and "selected_by" not in table
+
+
+def test_fine_tuning_measures_continues_and_keeps_the_history(phantom_root, tmp_path, capsys):
+    out = tmp_path / "tuned"
+    command = ["finetune", str(phantom_root), "-o", str(out), *QUICK]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "DSC %: before" in said and "never saw its patient" in said
+    rows = pd.read_csv(out / "after_segmentation.csv")
+    bones = rows[rows["kind"] == "bone"]
+    figures = pd.read_csv(out / "figures.csv").set_index("figure")
+    assert figures.loc["DSC", "after"] == pytest.approx(100 * bones.groupby("case")["dsc"].mean().mean(), rel=1e-4)
+    splits = [json.loads((out / "folds" / str(fold) / "fold.json").read_text())["splits"] for fold in (1, 2)]
+    tested = [{case for case, split in fold.items() if split == "test"} for fold in splits]
+    assert not tested[0] & tested[1] and set(bones["case"]) <= tested[0] | tested[1]
+    history = TrainingHistory.of(read_info(out / "best.safetensors"))
+    assert history.data[:-1] and history.data[-1].wrists == sum(split == "train" for split in _final(out).values())
+    assert Image.open(out / "curves.png").width > 1000 and "patient-wise folds" in (out / "README.md").read_text()
+    before = (out / "figures.csv").read_text()
+    assert main(command) == 0 and (out / "figures.csv").read_text() == before  # finished folds are not repeated
+    assert main([*command, "optim.lr=0.5"]) == 2
+    assert "belongs to other data or values" in capsys.readouterr().err
+
+
+def _final(out):
+    return json.loads((out / "fold.json").read_text())["splits"]
+
+
+def test_too_few_patients_are_refused(phantom_root, tmp_path):
+    from jointwrist.engine.finetune import finetune
+
+    with pytest.raises(DataError, match="add patients"):
+        finetune(phantom_root, tmp_path / "out", folds=500)
