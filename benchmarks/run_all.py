@@ -23,7 +23,15 @@ from jointwrist.benchmark import plots, tables
 from jointwrist.benchmark.forecast import forecast
 from jointwrist.benchmark.image_grid import measure_radiographs
 from jointwrist.benchmark.jobs import Job, shard
-from jointwrist.benchmark.matrix import check_shares, make_jobs, open_dataset, run_jobs, runnable_precision, say
+from jointwrist.benchmark.matrix import (
+    check_shares,
+    make_jobs,
+    open_dataset,
+    phantom_folder,
+    run_jobs,
+    runnable_precision,
+    say,
+)
 from jointwrist.benchmark.protocol import expand_models, load_protocol, protocol_names
 from jointwrist.benchmark.report import write_report
 from jointwrist.commands.shared import OldName, print_log
@@ -34,7 +42,7 @@ from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.stop import graceful_stop
 from jointwrist.errors import DataError, StorageError
 from jointwrist.files import check_writable
-from jointwrist.registry import list_models, model_spec
+from jointwrist.registry import list_models, load_plugin, model_spec
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -51,6 +59,13 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--models", nargs="+", metavar="NAME", help="registry names or patterns instead of the protocol's"
+    )
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="module, such as my_package.models, or Python file that registers models of your own",
     )
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="seeds instead of the protocol's")
     parser.add_argument(
@@ -75,7 +90,8 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="list the jobs and what is done; measure a training step of the rest for their time and memory",
+        help="list the jobs and what is done; measure a training step of the rest for their time and memory; a phantom"
+        " that is not there yet is not made",
     )
     parser.add_argument("--no-measure", action="store_true", help="with --dry-run: measure nothing")
     parser.add_argument(
@@ -107,6 +123,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse_arguments(argv)
     print_log()
     try:
+        for source in arguments.plugin:
+            load_plugin(source)
         if arguments.list:
             return show_list()
         if arguments.tables_only:
@@ -128,9 +146,16 @@ def run(arguments: argparse.Namespace) -> int:
     overrides["precision"] = runnable_precision(protocol.run_config(models[0], 0, overrides).precision)
     check_writable(arguments.results)
     accelerator = open_accelerator(overrides["precision"], arguments.tracker, arguments.results)
+    seeds = arguments.seeds or protocol.seeds
+    made = arguments.data or phantom_folder(protocol.phantom, arguments.results)
+    if arguments.dry_run and not made.exists():
+        say(accelerator, f"{protocol.name}: {protocol.summary}")
+        say(accelerator, f"  data: a phantom of {protocol.phantom.wrists} wrists, to be made in {made}")
+        for model in models:
+            say(accelerator, f"  {model}, seeds {', '.join(map(str, seeds))}: to do")
+        return 0
     dataset = open_dataset(accelerator, arguments.data, protocol.phantom, arguments.results)
     folder = arguments.results / f"{protocol.name}-{'phantom' if dataset.is_phantom else 'ram_w600'}"
-    seeds = arguments.seeds or protocol.seeds
     jobs = shard(make_jobs(protocol, models, seeds, overrides, dataset, folder), arguments.shard)
     say(accelerator, f"{protocol.name}: {protocol.summary}")
     for job in jobs:

@@ -95,6 +95,9 @@ def slurm_parameters(arguments: argparse.Namespace) -> dict[str, Any]:
         "mem": arguments.memory,
         "partition": arguments.partition,
         "account": arguments.account,
+        "qos": arguments.qos,
+        "constraint": arguments.constraint,
+        "setup": arguments.setup or None,
         "signal_delay_s": WARNING,
     }
     return {key: value for key, value in asked.items() if value is not None}
@@ -140,6 +143,14 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--requeues", type=int, default=20, help="restarts after the time limit (default: %(default)s)")
     parser.add_argument("--partition", help="Slurm partition")
     parser.add_argument("--account", help="Slurm account")
+    parser.add_argument("--qos", help="Slurm quality of service")
+    parser.add_argument("--constraint", help="features of the nodes, such as a100")
+    parser.add_argument(
+        "--setup",
+        action="append",
+        metavar="LINE",
+        help="line of the batch script before the command, such as 'module load cuda'; may be given again",
+    )
     parser.add_argument("--cluster", choices=("slurm", "local"), default="slurm", help="default: %(default)s")
     parser.add_argument("--logs", type=Path, default=Path("results/slurm"), help="default: %(default)s")
     parser.add_argument("--dry-run", action="store_true", help="print the batch script, submit nothing")

@@ -56,6 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from jointwrist.config import ConfigError
 
     try:
+        if arguments.plugin:
+            from jointwrist.registry import load_plugin
+
+            for source in arguments.plugin:
+                load_plugin(source)
         return arguments.run(arguments)
     except (DataError, ConfigError, MissingExtraError, TrainingError, UsageError, OSError) as error:
         if arguments.debug:
@@ -72,6 +77,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"jointwrist {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="module, such as my_package.models, or Python file that registers models of your own",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_parser(commands)

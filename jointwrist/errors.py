@@ -38,5 +38,5 @@ def require(module: str, extra: str) -> ModuleType:
         if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
             raise
         raise MissingExtraError(
-            f"{module} is needed for this; install it with: pip install 'jointwrist[{extra}]'"
+            f"{module} is needed for this; install it, in the checkout, with: pip install -e '.[{extra}]'"
         ) from error

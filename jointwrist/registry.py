@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import fnmatch
 import importlib
+import importlib.util
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from torch import nn
+
+from jointwrist.errors import DataError
 
 #: Group of the entry points that name modules whose import registers models.
 ENTRY_POINTS = "jointwrist.models"
@@ -98,6 +103,37 @@ def _fill() -> None:
                     stacklevel=3,
                 )
         _filled = True
+
+
+def load_plugin(source: str) -> list[str]:
+    """Register the models of a module that is not installed as an entry point.
+
+    Args:
+        source: Dotted name of a module, such as `my_package.models`, also of the working folder; or a Python file.
+
+    Returns:
+        The names of its models.
+
+    Raises:
+        DataError: It cannot be imported, or registers no model.
+    """
+    _fill()
+    before = set(_SPECS)
+    path = Path(source)
+    try:
+        if path.suffix == ".py":
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            module = importlib.util.module_from_spec(spec)
+            sys.modules.setdefault(path.stem, module)
+            spec.loader.exec_module(module)
+        else:
+            sys.path.insert(0, str(Path.cwd()))
+            importlib.import_module(source)
+    except Exception as error:  # a module can fail in any way
+        raise DataError(f"--plugin {source}: cannot be imported ({type(error).__name__}: {error})") from error
+    if not (added := sorted(set(_SPECS) - before)):
+        raise DataError(f"--plugin {source}: registers no model; see CONTRIBUTING.md for an example")
+    return added
 
 
 def list_models(pattern: str = "*", task: str | None = None) -> list[str]:

@@ -84,10 +84,23 @@ def test_shards_are_commands_that_both_programs_understand(gpus, flag):
 
 def test_dry_run_prints_the_batch_script_and_submits_nothing(capsys, tmp_path):
     pytest.importorskip("submitit")
-    options = ["--shards=8", "--gpus=2", "--hours=12", "--partition=long", "--dry-run", f"--logs={tmp_path / 'logs'}"]
+    options = [
+        "--shards=8",
+        "--gpus=2",
+        "--hours=12",
+        "--partition=long",
+        "--qos=low",
+        "--constraint=a100",
+        "--setup=module load cuda",
+        "--setup=export A=1",
+        "--dry-run",
+        f"--logs={tmp_path / 'logs'}",
+    ]
     assert main([*options, "--", "--protocol", "official"]) == 0
     lines = capsys.readouterr().out.splitlines()
     asked = {"--array=0-7%8", "--gpus-per-node=2", "--time=720", "--partition=long", "--signal=USR2@180"}
+    asked |= {"--qos=low", "--constraint=a100"}
+    assert lines.index("module load cuda") < lines.index("export A=1") < len(lines) - 3
     assert asked <= {line.removeprefix("#SBATCH ") for line in lines}
     assert lines[-1].endswith("--protocol official --shard 1/8")
     assert not (tmp_path / "logs").exists()
@@ -143,4 +156,4 @@ def test_a_failed_job_says_with_which_command(tmp_path):
 def test_without_submitit_the_extra_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "submitit", None)
     assert main(["--dry-run"]) == 2
-    assert "jointwrist[slurm]" in capsys.readouterr().err
+    assert ".[slurm]" in capsys.readouterr().err

@@ -64,7 +64,7 @@ assert predictor(torch.rand(64, 64).numpy()).single().masks.shape == (14, 64, 64
 def test_a_missing_extra_is_named(code, module, extra):
     done = run(code, (module,))
     assert done.returncode != 0
-    assert f"pip install 'jointwrist[{extra}]'" in done.stderr
+    assert f"pip install -e '.[{extra}]'" in done.stderr
 
 
 def test_unknown_attribute_is_an_attribute_error():

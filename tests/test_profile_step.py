@@ -114,6 +114,11 @@ def test_a_job_without_memory_says_what_fits_and_the_others_go_on(hungry, phanto
     assert "can't allocate memory" in told[hungry]["traceback"]
 
 
+def test_a_dry_run_makes_no_phantom(tmp_path, capsys):
+    assert run_all.main(["--dry-run", "--models", "unetpp", "--results", str(tmp_path)]) == 0
+    assert "unetpp, seeds 3407: to do" in capsys.readouterr().out and not list(tmp_path.iterdir())
+
+
 def test_a_dry_run_tells_time_and_memory_and_trains_nothing(hungry, phantom_root, tmp_path, capsys):
     arguments = [*protocol(tmp_path, "unet", hungry), "--data", str(phantom_root), "--dry-run"]
     assert run_all.main(arguments) == 0

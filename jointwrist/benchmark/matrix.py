@@ -106,13 +106,18 @@ def open_dataset(accelerator: Accelerator, root: Path | None, phantom: PhantomDa
         return RamW600.open(root)
     from jointwrist.phantom import PhantomConfig, write_phantom
 
-    root = results / f"phantom-{digest(to_dict(phantom))}"
+    root = phantom_folder(phantom, results)
     if accelerator.is_main_process:
         say(accelerator, f"making a phantom of {phantom.wrists} wrists in {root}")
         config = PhantomConfig(size=phantom.size, **phantom.options)
         write_phantom(root, phantom.wrists, size=phantom.size, seed=phantom.seed, config=config)
     accelerator.wait_for_everyone()
     return RamW600.open(root)
+
+
+def phantom_folder(phantom: PhantomData, results: Path) -> Path:
+    """Return the folder in which the phantom of a protocol is kept."""
+    return results / f"phantom-{digest(to_dict(phantom))}"
 
 
 def say(accelerator: Accelerator, text: str) -> None:

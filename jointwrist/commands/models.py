@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointwrist.commands.shared import UsageError, columns, known_model
+from jointwrist.commands.shared import UsageError, columns, known_model, positive
 
 if TYPE_CHECKING:
     from jointwrist.registry import ModelSpec
@@ -38,6 +38,17 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     convert.add_argument("target", type=Path, metavar="TARGET", help="safetensors file to write")
     convert.add_argument("--model", required=True, metavar="NAME", help="registry name")
     convert.set_defaults(run=convert_weights)
+
+    check = verbs.add_parser(
+        "check",
+        help="test a model: forward, backward, sizes, parameters, weight file, export",
+        description="Test a model of the registry, such as one of your own. The exit code is 1 if it fails.",
+    )
+    check.add_argument("name", metavar="NAME", help="registry name")
+    check.add_argument(
+        "--size", type=positive, default=64, metavar="PX", help="side of the images (default: %(default)s)"
+    )
+    check.set_defaults(run=check_one)
 
     history = verbs.add_parser("history", help="show what weights were trained on")
     history.add_argument("weights", metavar="WEIGHTS", help="as for `jointwrist predict --weights`")
@@ -81,6 +92,22 @@ def list_models(arguments: argparse.Namespace) -> int:
         raise UsageError(f"no model matches {arguments.pattern!r}")
     print(columns([HEADER, *table_rows(specs)], right=NUMBERS))
     return 0
+
+
+def check_one(arguments: argparse.Namespace) -> int:
+    """Test a model of the registry."""
+    from jointwrist.inference.check_model import check_model
+
+    known_model(arguments.name)
+    failed = 0
+    try:
+        for check in check_model(arguments.name, arguments.size):
+            print(f"{'ok    ' if check.passed else 'FAILED'}  {check.name}: {check.said}", flush=True)
+            failed += not check.passed
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    print(f"{arguments.name}: {'passed' if not failed else f'{failed} checks failed'}")
+    return int(failed > 0)
 
 
 def show_history(arguments: argparse.Namespace) -> int:

@@ -65,7 +65,11 @@ def _check_tracker(name: str) -> None:
     if name not in known:
         raise ConfigError(f"unknown tracker {name!r}; choose one of {', '.join(known)}")
     if name not in {str(kind) for kind in get_available_trackers()}:
-        remedy = "install jointwrist[tracking]" if name == "tensorboard" else f"install the package {name}"
+        remedy = (
+            "install it, in the checkout, with: pip install -e '.[tracking]'"
+            if name == "tensorboard"
+            else f"install the package {name}"
+        )
         raise ConfigError(f"tracker {name!r} is not installed; {remedy}")
 
 

@@ -39,8 +39,8 @@ def check_pixels(path: Path, dataset: Dataset) -> list[str]:
         available = False
     if not available:
         raise DataError(
-            f"{path}: no decoder for {syntax.name}; pip install 'jointwrist[dicom]' has JPEG-LS and JPEG 2000,"
-            " 'jointwrist[gpl-codecs]' has lossless JPEG and JPEG of 12 bits under the GPL; or convert it to an"
+            f"{path}: no decoder for {syntax.name}; in the checkout, pip install -e '.[dicom]' adds JPEG-LS and JPEG"
+            " 2000, '.[gpl-codecs]' adds lossless JPEG and JPEG of 12 bits under the GPL; or convert it to an"
             " uncompressed one (dcmdjpeg of DCMTK)"
         )
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
