@@ -1,0 +1,93 @@
+"""Import of films of metacarpophalangeal joints with masks of their two bones, such as those of BLS-GAN (AAAI 2025)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from jointwrist.anatomy import load_anatomy
+from jointwrist.data.dataset.layout import SPLITS, Identifier
+from jointwrist.data.dataset.writer import DatasetWriter
+from jointwrist.data.formats.png import read_png
+from jointwrist.data.images import read_image
+from jointwrist.data.importers.draw_splits import SHARES, draw_splits
+from jointwrist.data.importers.identify import Entry
+from jointwrist.errors import DataError
+from jointwrist.files import whole_folder
+
+#: `JOINT_FINGER_VISIT_SIDE`; the joint is one of one hand, whose visits are in no known order.
+_NAME = re.compile(r"(?P<joint>[A-Za-z0-9-]+)_(?P<finger>\d+)_(?P<visit>\d+)_(?P<side>[LR])")
+_MASKS = "_masks.png"
+
+
+@dataclass(frozen=True)
+class Films:
+    """Summary of an import: films by split, number of joints, and films on which the bones overlap."""
+
+    films: Mapping[str, int]
+    joints: int
+    overlapping: int
+
+
+def import_mcp(root: str | Path, out: str | Path, shares: Sequence[float] = SHARES, seed: int = 0) -> Films:
+    """Write the films of a folder and their masks as a dataset of the anatomy `mcp`.
+
+    All films of a joint are in one split. Whether two joints are of one patient is not known.
+
+    Args:
+        root: Folder of `JOINT_FINGER_VISIT_SIDE.jpg` and `..._masks.png`, 8 bits, bit 0 the upper and bit 1 the lower bone; or
+            the folder that holds it as `films`.
+        out: Folder to write; must be empty or missing.
+        shares: Shares of the joints in train, val and test.
+        seed: Seed of the draw.
+
+    Raises:
+        DataError: The folder is not empty, or a file is missing, damaged or not of that layout.
+    """
+    root, out = Path(root), Path(out)
+    if out.exists() and any(out.iterdir()):
+        raise DataError(f"{out}: is not empty; import into a new folder")
+    folder = root / "films" if (root / "films").is_dir() else root
+    images = sorted(folder.glob("*.jpg"))
+    if not images:
+        raise DataError(f"{folder}: holds no films JOINT_FINGER_VISIT_SIDE.jpg")
+    entries = [Entry(_identifier(image)) for image in images]
+    splits = draw_splits(entries, shares, seed)
+    overlapping = 0
+    with whole_folder(out) as partial:
+        writer = DatasetWriter(partial, load_anatomy("mcp"))
+        progress = tqdm(images, "import", unit="film", disable=None, leave=False)
+        for image, entry in zip(progress, entries, strict=True):
+            masks = _read_masks(image)
+            overlapping += bool(masks.all(0).any())
+            writer.add_masks(entry.name, splits[entry.identifier.patient], image, masks)
+    counts = {split: sum(splits[entry.identifier.patient] == split for entry in entries) for split in SPLITS}
+    return Films(counts, len(splits), overlapping)
+
+
+def _identifier(image: Path) -> Identifier:
+    match = _NAME.fullmatch(image.stem)
+    if match is None:
+        raise DataError(f"{image}: its name is not JOINT_FINGER_VISIT_SIDE, as in 00000_5_1_L")
+    return Identifier(f"{match['joint']}-{match['finger']}", f"{int(match['visit']):04d}", match["side"], False)
+
+
+def _read_masks(image: Path) -> np.ndarray:
+    """Read the (2, H, W) bool masks of a film.
+
+    Raises:
+        DataError: They are missing, of another size, or use other bits.
+    """
+    path = image.with_name(image.stem + _MASKS)
+    size = read_image(image).shape
+    bits = read_png(path)
+    if bits.shape != size:
+        raise DataError(f"{path}: {bits.shape} pixels (height, width), its film {size}")
+    if bits.max() > 3:
+        raise DataError(f"{path}: uses other bits than 0 (upper bone) and 1 (lower bone)")
+    return np.stack([bits & 1, bits & 2]).astype(bool)
