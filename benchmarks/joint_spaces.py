@@ -44,9 +44,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--predicted", action="store_true", help="measure predicted masks, too")
     parser.add_argument("--fine", action="store_true", help="measure the widths against finer masks")
     parser.add_argument("--gaps", type=Path, metavar="DIR", help="folder of the joint phantoms of Ou et al.")
+    parser.add_argument("--mcp", type=Path, metavar="DIR", help="folder of films of finger joints with their masks")
+    parser.add_argument("--joints", type=int, default=30, metavar="N", help="with --mcp: joints (default: %(default)s)")
     arguments = parser.parse_args(argv)
     if arguments.gaps:
         print(gap_table(arguments.gaps))
+        return
+    if arguments.mcp:
+        print(closure_table(arguments.mcp, arguments.joints))
         return
     widths, changes = defaultdict(list), defaultdict(list)
     for index in range(arguments.wrists):
@@ -142,6 +147,38 @@ def gap_table(folder: Path) -> str:
             found = joint_space_change(read[:2], (bones, bones), (spacing, spacing), Similarity(1.0, 0.0, np.zeros(2)))
             rows.append((f"{name.lower()}, {medium.lower()}", f"{found.change:.3f}", f"{found.error:.3f}"))
     return "\n".join(markdown_lines(["pair", "change, mm", "standard error"], rows))
+
+
+def closure_table(folder: Path, joints: int) -> str:
+    """Return how far the changes round three films of a joint, which add up to 0, are from it, in pixels.
+
+    The spread of the sum is that of three changes, so that of one is smaller by the root of 3.
+    """
+    films = defaultdict(list)
+    for path in sorted(folder.glob("*.jpg")):
+        joint, finger, _, side = path.stem.split("_")
+        films[joint, finger, side].append(path)
+    sums, moved, widened = [], [], []
+    three = [paths[:3] for paths in films.values() if len(paths) >= 3]
+    for paths in three[:: max(len(three) // joints, 1)][:joints]:
+        pixels = [np.asarray(Image.open(path).convert("L"), np.float64) for path in paths]
+        bits = [np.asarray(Image.open(path.with_name(f"{path.stem}_masks.png"))) for path in paths]
+        bones = [np.stack([bit & 2, bit & 1]).astype(bool) for bit in bits]
+        widths = [joint_space(*pair) for pair in bones]
+        found = [joint_space_change([pixels[a], pixels[b]], [bones[a], bones[b]]) for a, b in ((0, 1), (1, 2), (2, 0))]
+        if all(found) and all(widths):
+            sums.append(sum(change.change for change in found))
+            moved += [change.change for change in found]
+            widened += [widths[b].mean - widths[a].mean for a, b in ((0, 1), (1, 2), (2, 0))]
+    closure, between = np.array(sums), np.array(moved) - widened
+    rows = [
+        ("joints that could be followed round, of those tried", f"{len(sums)} of {min(joints, len(three))}"),
+        ("median distance of the sum from 0, px", f"{np.median(np.abs(closure)):.3f}"),
+        ("SD of one change by it, px", f"{closure.std() / np.sqrt(3):.3f}"),
+        ("median change, px", f"{np.median(np.abs(moved)):.3f}"),
+        ("median difference to the change of the masks' mean width, px", f"{np.median(np.abs(between)):.3f}"),
+    ]
+    return "\n".join(markdown_lines(["films of finger joints", "figure"], rows))
 
 
 if __name__ == "__main__":

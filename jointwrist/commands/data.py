@@ -11,7 +11,7 @@ from jointwrist.commands.shared import UsageError, positive
 #: Formats that can be exported and imported.
 EXCHANGED = ("coco", "labelme", "nifti", "seg.nrrd")
 #: Datasets that are imported as they were released.
-RELEASED = ("ram-h1200",)
+RELEASED = ("ram-h1200", "mcp")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -190,11 +190,11 @@ def check_data(arguments: argparse.Namespace) -> int:
 
 def import_data(arguments: argparse.Namespace) -> int:
     """Import annotated radiographs."""
-    from jointwrist.data.importers.import_command import run, run_ram_h1200
+    from jointwrist.data.importers.import_command import run, run_mcp, run_ram_h1200
 
     if arguments.format in RELEASED and len(arguments.sources) > 1:
         raise UsageError(f"data import {arguments.format} takes one folder and the folder to write")
-    return run_ram_h1200(arguments) if arguments.format == "ram-h1200" else run(arguments)
+    return {"ram-h1200": run_ram_h1200, "mcp": run_mcp}.get(arguments.format, run)(arguments)
 
 
 def export_data(arguments: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ from collections import Counter
 
 from jointwrist.anatomy import load_anatomy
 from jointwrist.data.importers import read_coco, read_labelme, write_dataset
+from jointwrist.data.importers.mcp import import_mcp
 from jointwrist.data.importers.patient_table import read_table
 from jointwrist.data.importers.ram_h1200 import convert
 from jointwrist.data.importers.volumes import read_nifti, read_seg_nrrd
@@ -66,4 +67,13 @@ def run_ram_h1200(arguments: argparse.Namespace) -> int:
     if done.missing:
         print("wrists that lack a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
     print(f"check it with: jointwrist data check {arguments.out}")
+    return 0
+
+
+def run_mcp(arguments: argparse.Namespace) -> int:
+    """Import films of finger joints and print a summary."""
+    done = import_mcp(arguments.sources[0], arguments.out, arguments.shares, arguments.seed)
+    splits = ", ".join(f"{split} {count}" for split, count in done.films.items())
+    print(f"{sum(done.films.values())} films of {done.joints} joints ({splits}): {arguments.out}")
+    print(f"films on which the bones overlap: {done.overlapping}")
     return 0

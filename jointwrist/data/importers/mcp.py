@@ -40,8 +40,8 @@ def import_mcp(root: str | Path, out: str | Path, shares: Sequence[float] = SHAR
     All films of a joint are in one split. Whether two joints are of one patient is not known.
 
     Args:
-        root: Folder of `JOINT_FINGER_VISIT_SIDE.jpg` and `..._masks.png`, 8 bits, bit 0 the upper and bit 1 the lower bone; or
-            the folder that holds it as `films`.
+        root: Folder of `JOINT_FINGER_VISIT_SIDE.jpg` and `..._masks.png`, 8 bits, of which bit 0 is the upper and bit 1
+            the lower bone; or the folder that holds it as `films`.
         out: Folder to write; must be empty or missing.
         shares: Shares of the joints in train, val and test.
         seed: Seed of the draw.
