@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from annotation_files import plain_run_lengths
 from openpyxl import Workbook
 from PIL import Image
 
-from jointwrist.anatomy import BONE_NAMES, JOINTS, bone_index
+from jointwrist.anatomy import BONE_NAMES, JOINTS, WRIST, bone_index, load_anatomy
 from jointwrist.cli import main
-from jointwrist.data.dataset.case import load_sample
+from jointwrist.data.batches.crop_erosions import load_crop_erosion
+from jointwrist.data.batches.torch_datasets import sample_to_item
+from jointwrist.data.dataset.case import load_crop, load_sample
 from jointwrist.data.dataset.check import check_dataset
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.importers.ram_h1200.release import resampling
 from jointwrist.data.importers.ram_h1200.window import wrist_window
 from jointwrist.data.sample import unpack_masks
+from jointwrist.engine.tasks.erosion_losses import _sure
 from jointwrist.errors import DataError
 from jointwrist.phantom import PhantomConfig, make_wrist
 
@@ -155,6 +160,40 @@ def test_sound_films_are_known_to_be_sound_and_films_that_are_not_listed_are_unk
     with np.load(cases["JP-HMCRD-P0010_20200105-1005_R"].truth) as truth:
         assert not truth["eroded"].any() and not truth["unsure"].any()
     assert "JP-HMCRD-P0009_20200104-1004_R" in cases
+
+
+def test_a_joint_with_pixels_in_doubt_teaches_no_pixels(imported):
+    _, cases = imported
+    case = cases["JP-SARC-P0002_20200102-1001_R"]
+    sample = load_sample(case)
+    with np.load(case.truth) as truth:
+        np.testing.assert_array_equal(sample.eroded >> 6, truth["unsure"])
+        np.testing.assert_array_equal(sample.eroded & 63, truth["eroded"])
+    radius, lunate = (load_crop_erosion(case, j, load_crop(case, j).shape) for j in (4, 3))
+    assert radius is None and (lunate is None or lunate.any())
+    item = sample_to_item(sample, 120)
+    batch = {"image": item["image"][None], "eroded": item["eroded"][None]}
+    boxes = torch.tensor([[[0.0, 0.0, 40.0, 40.0]] * 5 + [[0.0, 0.0, 120.0, 120.0]]])
+    found, crops = torch.ones(1, 6, dtype=torch.bool), torch.zeros(1, 6, 1, 32, 32)
+    output = SimpleNamespace(roi_valid=found, crops=crops, roi_boxes=boxes)
+    sure = _sure(output, batch, WRIST)
+    assert sure.tolist() == [[True] * 5 + [False]]
+
+
+def test_whole_hands_have_the_bones_and_joints_of_the_anatomy(release, hands, tmp_path):
+    out = tmp_path / "hands"
+    assert main(["data", "import", "ram-h1200", str(release), str(out), "--hand"]) == 0
+    assert not [fault for fault in check_dataset(out) if fault.severity == "error"]
+    anatomy = load_anatomy("hand")
+    case = next(case for case in RamW600.open(out).cases if case.identifier == "JP-SARC-P0002_20200102-1001_R")
+    sample = load_sample(case, right_hand=False)
+    image, masks = hands["JP_SARC_P0002_20200102_1001_R"]
+    np.testing.assert_array_equal(np.round(sample.image[0] * 255), image)
+    np.testing.assert_array_equal(unpack_masks(sample.bones, len(anatomy.bones))[:14], masks)
+    scores = dict(zip(anatomy.joint_names, case.scores, strict=True))
+    assert [scores[name] for name in ("Metacarpal1st", "Trapezium", "Scaphoid", "DistalUlna")] == [0, 1, 2, -1]
+    eroded = unpack_masks(sample.eroded, len(anatomy.joints))
+    assert eroded[anatomy.joint_index("Scaphoid")].sum() == bite(masks, 2).sum()
 
 
 def test_leaks_are_listed_and_left_out_unless_the_official_split_is_asked_for(imported, release, tmp_path, capsys):

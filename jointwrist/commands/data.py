@@ -123,6 +123,7 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
         action="store_true",
         help="ram-h1200: keep the splits as released, with the films and patients that they share",
     )
+    parser.add_argument("--hand", action="store_true", help="ram-h1200: whole hands in place of wrists")
     parser.add_argument(
         "--doubtful", action="store_true", help="ram-h1200: count erosions of category SvdH-BE-50 as certain ones"
     )

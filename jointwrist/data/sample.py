@@ -23,7 +23,8 @@ class WristSample:
         scores: (J,) int64 erosion scores, `NOT_SCORED` where a joint has none.
         spacing_mm: Pixel spacing in mm, or None if unknown.
         mirrored: Whether the arrays were mirrored from a left to a right hand.
-        eroded: (H, W) bit map of eroded pixels (bit j is joint surface j), uint8 up to 8 joints, or None if unknown.
+        eroded: (H, W) bit map of eroded pixels (bit j is joint surface j, the bit after them pixels in doubt), or None
+            if unknown.
         healthy: Bit map of the bones before erosion, as `bones`, or None if unknown.
         boxes: (J, 4) float32 joint boxes (x0, y0, x1, y1) in pixels, nan where a joint has none; or None.
         families: Of a phantom, the family of erosions or look-alikes at each joint surface, "none" where there is

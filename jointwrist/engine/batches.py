@@ -20,7 +20,7 @@ from torch import Tensor
 from jointwrist.anatomy import WRIST
 
 #: Highest values in batches of wrists.
-_BONE_BITS, _JOINT_BITS = 2 ** len(WRIST.bones) - 1, 2 ** len(WRIST.joints) - 1
+_BONE_BITS, _JOINT_BITS = 2 ** len(WRIST.bones) - 1, 2 ** (len(WRIST.joints) + 1) - 1
 _HIGHEST_SCORE = WRIST.erosion.highest
 
 
@@ -66,7 +66,8 @@ class WristBatch(CaseBatch):
     Attributes:
         image: Radiographs, each stretched to [0, 1] by its own minimum and maximum.
         bones: Bone masks as a bit map (bit b is bone b); 0 where `has_bones` is False.
-        eroded: Eroded pixels as a bit map (bit j is joint surface j); 0 where `has_eroded` is False.
+        eroded: Eroded pixels as a bit map (bit j is joint surface j, the bit after them pixels in doubt); 0 where
+            `has_eroded` is False.
         scores: Erosion scores; -1 where a joint has none.
         has_bones: Whether the masks are known.
         has_eroded: Whether the eroded pixels are known.

@@ -22,17 +22,20 @@ def load_crop_erosion(case: Case, joint: int, size: tuple[int, int], mirrored: b
         mirrored: Flip left to right.
 
     Returns:
-        (H, W) uint8, 0 or 1; None where they are unknown.
+        (H, W) uint8, 0 or 1; None where they are unknown, or some of them are in doubt.
 
     Raises:
         DataError: The file is damaged, or the crop has another size than its box.
     """
-    eroded = None if case.truth is None else read_npz(case.truth, ("eroded",)).get("eroded")
+    truth = {} if case.truth is None else read_npz(case.truth, ("eroded", "unsure"))
+    eroded = truth.get("eroded")
     boxes = None if eroded is None else radiograph_boxes(case, eroded.shape)
     if boxes is None or np.isnan(boxes[joint]).any():
         return None
     height, width = eroded.shape
     x0, y0, x1, y1 = np.clip(np.round(boxes[joint]), 0, (width, height, width, height)).astype(int)
+    if "unsure" in truth and truth["unsure"][y0:y1, x0:x1].any():
+        return None
     crop = (eroded[y0:y1, x0:x1] >> eroded.dtype.type(joint)) & 1
     if crop.shape != size:
         message = f"is {size} pixels (height, width), its box {crop.shape}; cut the crops by the boxes again"

@@ -68,7 +68,8 @@ def _bones_dtype(of: WristSample | Case) -> np.dtype:
 
 
 def _eroded_dtype(of: WristSample | Case) -> np.dtype:
-    return tensor_bits_dtype(len(of.anatomy.joints), least=8)
+    # one more than the joints, for pixels in doubt
+    return tensor_bits_dtype(len(of.anatomy.joints) + 1, least=8)
 
 
 def _nothing(dtype: np.dtype, size: int) -> Tensor:

@@ -13,6 +13,7 @@ from jointwrist.data.dataset.label_files import read_families, read_masks, read_
 from jointwrist.data.images import read_image
 from jointwrist.data.sample import WristSample, as_right_hand
 from jointwrist.errors import DataError
+from jointwrist.ops.bits import bits_dtype
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,22 @@ def load_sample(case: Case, right_hand: bool = True) -> WristSample:
         bones=bones,
         scores=np.array(case.scores, np.int64),
         spacing_mm=case.spacing_mm,
-        eroded=truth.get("eroded"),
+        eroded=_with_doubt(truth, len(case.anatomy.joints)),
         healthy=truth.get("healthy"),
         boxes=radiograph_boxes(case, size),
         families=None if case.truth is None else read_families(case.truth),
         anatomy=case.anatomy,
     )
     return as_right_hand(sample) if right_hand else sample
+
+
+def _with_doubt(truth: Mapping[str, np.ndarray], joints: int) -> np.ndarray | None:
+    """Return the bit map of eroded pixels, with those in doubt in the bit after the joint surfaces."""
+    eroded, unsure = truth.get("eroded"), truth.get("unsure")
+    if eroded is None or unsure is None or not unsure.any():
+        return eroded
+    dtype = bits_dtype(joints + 1, least=8)
+    return eroded.astype(dtype) | (unsure.astype(dtype) << dtype.type(joints))
 
 
 def load_crop(case: Case, joint: int, mirrored: bool = False) -> np.ndarray:

@@ -70,12 +70,13 @@ def read_truth(path: Path, size: tuple[int, int] | None) -> dict[str, np.ndarray
         size: Height and width of the image, or None for any.
 
     Returns:
-        `eroded` (H, W) bit map, bit j for joint surface j, and `healthy` (H, W) bit map, bit b for bone b, if there.
+        `eroded` (H, W) bit map, bit j for joint surface j; `healthy` (H, W) bit map, bit b for bone b; and `unsure`
+        (H, W) bool, pixels of which it is not known whether they are eroded; those that are there.
 
     Raises:
         DataError: The file is damaged, or an array has another size than the image.
     """
-    truth = read_npz(path, ("eroded", "healthy"))
+    truth = read_npz(path, ("eroded", "healthy", "unsure"))
     for name, array in truth.items():
         if size is not None and array.shape != size:
             refuse(

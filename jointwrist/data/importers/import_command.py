@@ -49,9 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_ram_h1200(arguments: argparse.Namespace) -> int:
     """Import RAM-H1200 and print a summary."""
-    done = convert(arguments.sources[0], arguments.out, arguments.official, arguments.doubtful)
+    done = convert(arguments.sources[0], arguments.out, arguments.official, arguments.doubtful, arguments.hand)
     splits = ", ".join(f"{split} {count}" for split, count in done.radiographs.items())
-    print(f"{sum(done.radiographs.values())} wrists ({splits}): {arguments.out}")
+    what = "hands" if arguments.hand else "wrists"
+    print(f"{sum(done.radiographs.values())} {what} ({splits}): {arguments.out}")
     for note in done.notes:
         print(f"note: {note}")
     for patients in done.united:
@@ -65,7 +66,7 @@ def run_ram_h1200(arguments: argparse.Namespace) -> int:
     print(f"outlined erosions: {one} at one joint surface, {doubt} in doubt, {none} at none")
     print(f"films that are known to be free of erosions: {done.sound}")
     if done.missing:
-        print("wrists that lack a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
+        print(f"{what} that lack a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
     print(f"check it with: jointwrist data check {arguments.out}")
     return 0
 

@@ -33,25 +33,35 @@ def pixel_losses(
 ) -> dict[str, Tensor]:
     """Losses of what the head draws in each crop.
 
-    The eroded pixels of a joint are known where the batch has them, and where the score is 0: none is eroded then. The
-    bone before erosion is the bone as it is together with its eroded pixels.
+    The eroded pixels of a joint are known where the batch has them, and where the score is 0: none is eroded then. They
+    are not where a pixel of its crop is in doubt. The bone before erosion is the bone as it is together with its eroded
+    pixels.
 
     Returns:
         `map`, of the eroded pixels; and, of a head that draws the bone, `shapes`.
     """
-    known = batch["has_eroded"][:, None] & output.roi_valid
+    sure = output.roi_valid & _sure(output, batch, anatomy)
+    known = batch["has_eroded"][:, None] & sure
     eroded = crops_of(batch["eroded"], [joint.index for joint in anatomy.joints], output, batch)
     heat_maps = output.erosion_heat_maps
     if output.bone_shapes is None:
         target = F.adaptive_avg_pool2d(eroded, heat_maps.shape[-2:])
         return {"map": config.heat_map * _map_loss(heat_maps, target, known, context)}
-    known = known | ((batch["scores"] == 0) & output.roi_valid)
+    known = known | ((batch["scores"] == 0) & sure)
     losses = {"map": config.heat_map * _map_loss(heat_maps, eroded, known, context, rarity=3.0)}
     if config.shapes:
         bone = crops_of(batch["bones"], [joint.bone for joint in anatomy.joints], output, batch)
         drawn = batch["has_bones"][:, None] & output.roi_valid
         losses["shapes"] = config.shapes * _shape_loss(output.bone_shapes, bone, eroded, drawn, known, context)
     return losses
+
+
+def _sure(output: JointOutput, batch: JointBatch, anatomy: Anatomy) -> Tensor:
+    """Return the joints (B, J) bool of which no pixel is in doubt; such pixels have the bit after the joints."""
+    doubt = len(anatomy.joints)
+    if not (batch["eroded"] >> doubt).any():
+        return torch.ones_like(output.roi_valid)
+    return crops_of(batch["eroded"], [doubt] * doubt, output, batch).amax((-2, -1)) == 0
 
 
 def crops_of(bits: Tensor, planes: list[int], output: JointOutput, batch: JointBatch) -> Tensor:

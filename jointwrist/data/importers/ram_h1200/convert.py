@@ -1,4 +1,4 @@
-"""Writes RAM-H1200 as a dataset of wrists in the layout of RAM-W600."""
+"""Writes RAM-H1200 as a dataset of wrists or hands in the layout of RAM-W600."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from jointwrist.anatomy import BONE_NAMES, JOINTS, NOT_SCORED, WRIST
+from jointwrist.anatomy import NOT_SCORED, WRIST, load_anatomy
 from jointwrist.data.dataset import layout
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.writer import DatasetWriter, Pixels, ScoredRadiograph
@@ -21,19 +21,26 @@ from jointwrist.data.images import read_image
 from jointwrist.data.importers.ram_h1200.leaks import Leak, Patients, find_leaks, find_patients
 from jointwrist.data.importers.ram_h1200.lesions import assign
 from jointwrist.data.importers.ram_h1200.release import Film, read_release
-from jointwrist.data.importers.ram_h1200.window import Window, wrist_window
+from jointwrist.data.importers.ram_h1200.window import Window, whole_film, wrist_window
 from jointwrist.data.shapes.region import Note, Region
 from jointwrist.errors import DataError
 from jointwrist.files import whole_folder, write_text
 from jointwrist.ops.drawn_roi import drawn_boxes, drawn_regions
 
-#: Sites of the release by joint surface, and those of joint-space narrowing.
-EROSION_SITES = ("CMC-T", "Tm", "S", "L", "R", "U")
+#: Names of the release that the anatomy of the wrist has not.
+_WRIST_SITES = {
+    "CMC-T": "Metacarpal1st",
+    "Tm": "Trapezium",
+    "S": "Scaphoid",
+    "L": "Lunate",
+    "R": "DistalRadius",
+    "U": "DistalUlna",
+}
+_FINGER_SITES = ("IP", *(f"MCP-{finger}" for finger in "TIMRS"), *(f"PIP-{finger}" for finger in "IMRS"))
+_BONES = {"Pisifrom_Triquetrum": "TriquetrumPisiform"}
+#: Sites of joint-space narrowing.
 NARROWING_SITES = ("CMC-M", "CMC-R", "CMC-S", "STT", "SC", "SR")
 NARROWING_MAX = 4
-#: Categories that are no bones of the wrist and are left out without a remark.
-_OTHER = {"SoftTissue", "Sesamoid", "Ring", "Metal Implant", "Intravenous cannula"}
-_SPELLINGS = {"Pisifrom_Triquetrum": "TriquetrumPisiform"}
 LEAKS, NARROWING = Path("leaks.csv"), Path("narrowing.csv")
 
 
@@ -60,8 +67,10 @@ class Converted:
     notes: Sequence[str]
 
 
-def convert(root: str | Path, out: str | Path, official: bool = False, doubtful: bool = False) -> Converted:
-    """Write the wrist of every hand with its masks, scores and outlined erosions.
+def convert(
+    root: str | Path, out: str | Path, official: bool = False, doubtful: bool = False, hand: bool = False
+) -> Converted:
+    """Write the wrist of every hand, or the whole hand, with its masks, scores and outlined erosions.
 
     A wrist is a square of `WINDOW_MM` about the carpal bones, cut from the film's own pixels. `leaks.csv` lists the
     films that two splits share, `narrowing.csv` the scores of joint-space narrowing.
@@ -71,6 +80,7 @@ def convert(root: str | Path, out: str | Path, official: bool = False, doubtful:
         out: Folder to write; must be empty or missing.
         official: Keep the splits of the release, leaks included; otherwise leaks are left out.
         doubtful: Whether erosions of the category `SvdH-BE-50` count as certain ones.
+        hand: Write whole films with all bones and joints of the anatomy `hand`.
 
     Raises:
         DataError: The folder is not empty, or a file of the release is missing or damaged.
@@ -90,7 +100,8 @@ def convert(root: str | Path, out: str | Path, official: bool = False, doubtful:
     out_of = set() if official else {leak.film for leak in leaks}
     kept = [film for film in films if film.stem not in out_of]
     with whole_folder(out) as folder:
-        writing = _Writing(DatasetWriter(folder), patients, doubtful, notes.append)
+        writer = DatasetWriter(folder, load_anatomy("hand" if hand else "wrist"))
+        writing = _Writing(writer, patients, doubtful, notes.append)
         for film in tqdm(kept, "import", unit="film", disable=None, leave=False):
             writing.add(film)
         writing.finish(folder)
@@ -101,7 +112,7 @@ def convert(root: str | Path, out: str | Path, official: bool = False, doubtful:
         patients.united,
         tuple(writing.pieces.tolist()),
         writing.sound,
-        {name: writing.missing[name] for name in BONE_NAMES if writing.missing[name]},
+        dict(writing.missing),
         notes,
     )
 
@@ -111,6 +122,8 @@ class _Writing:
 
     def __init__(self, writer: DatasetWriter, patients: Patients, doubtful: bool, note: Note) -> None:
         self.writer, self.patients, self.doubtful, self.note = writer, patients, doubtful, note
+        self.anatomy = writer.anatomy
+        self.whole = self.anatomy != WRIST
         self.splits, self.missing = Counter(), Counter()
         self.pieces, self.sound = np.zeros(3, int), 0
         self.scored: list[ScoredRadiograph] = []
@@ -120,9 +133,9 @@ class _Writing:
     def add(self, film: Film) -> None:
         """Write one film; one without carpal bones is left out with a note."""
         image = read_image(film.image)
-        masks = _masks(film, image.shape)
+        masks = self._masks(film, image.shape)
         spacing = film.spacing(*image.shape)
-        window = wrist_window(masks, spacing)
+        window = (whole_film if self.whole else wrist_window)(masks, spacing)
         if window is None:
             self.note(f"{film.image}: left out, as no carpal bone is drawn")
             return
@@ -132,7 +145,7 @@ class _Writing:
         masks = window.cut(masks)
         name = f"{self.patients.of[film.stem]}_{film.name.date}-{film.name.code}_{film.name.side}"
         self.splits[film.split] += 1
-        self.missing.update(bone for bone, mask in zip(BONE_NAMES, masks, strict=True) if not mask.any())
+        self.missing.update(bone for bone, mask in zip(self.anatomy.bone_names, masks, strict=True) if not mask.any())
         self.writer.add_masks(name, film.split, pixels, masks)
         if spacing is not None:
             self.spacings[name[:-2]] = spacing
@@ -140,27 +153,52 @@ class _Writing:
             self._add_lesions(film, name, window, masks, image.shape)
         self._add_scores(film, name, pixels, masks)
         if film.narrowing:
-            scores = (_score(film, film.narrowing, site, NARROWING_MAX, self.note) for site in NARROWING_SITES)
+            scores = (_score(film, film.narrowing, site, NARROWING_MAX, self.note) for site in self.narrowing_sites)
             self.narrowing.append((name, *("" if score == NOT_SCORED else score for score in scores)))
+
+    @property
+    def narrowing_sites(self) -> tuple[str, ...]:
+        """Return the sites whose scores of narrowing are written."""
+        return NARROWING_SITES + (_FINGER_SITES[1:] if self.whole else ())
+
+    def _masks(self, film: Film, shape: tuple[int, int]) -> np.ndarray:
+        """Draw the bones, (C, H, W) bool; regions of one bone are united, and those of no bone are left out."""
+        masks = np.zeros((len(self.anatomy.bones), *shape), bool)
+        for category, region in film.bones:
+            try:
+                bone = self.anatomy.bone_index(_BONES.get(category, category))
+            except KeyError:
+                continue
+            masks[bone] |= _draw(region, shape)
+        return masks
 
     def _add_lesions(self, film: Film, name: str, window: Window, masks: np.ndarray, shape: tuple[int, int]) -> None:
         drawn = [(category, window.cut(_draw(region, shape))) for category, region in film.lesions]
-        lesions = assign(drawn, masks, window.spacing, self.doubtful)
+        lesions = assign(drawn, masks, window.spacing, self.anatomy, self.doubtful)
         self.pieces += lesions.pieces
         self.sound += not film.lesions
         self.writer.add_arrays(layout.EROSIONS, name, eroded=lesions.eroded, unsure=lesions.unsure)
 
     def _add_scores(self, film: Film, name: str, pixels: Pixels, masks: np.ndarray) -> None:
-        scores = [_score(film, film.erosion, site, WRIST.erosion.highest, self.note) for site in EROSION_SITES]
-        boxes, valid = drawn_boxes(drawn_regions(masks).joint)
+        scores = [*self.anatomy.unscored]
+        for site, joint in self._sites():
+            scores[joint] = _score(film, film.erosion, site, self.anatomy.erosion.highest, self.note)
+        if max(scores) == NOT_SCORED:
+            return
+        boxes, valid = drawn_boxes(drawn_regions(masks, joints=self.anatomy.joints).joint)
         height, width = masks.shape[1:]
         boxes = np.where(valid[:, None], np.clip(np.round(boxes), 0, (width, height, width, height)), np.nan)
-        for joint in JOINTS:
+        for joint in self.anatomy.eroded_joints:
             if scores[joint.index] != NOT_SCORED and not valid[joint.index]:
                 self.note(f"{film.image}: the score of {joint.name} is left out, as its bones are not drawn")
                 scores[joint.index] = NOT_SCORED
         if max(scores) != NOT_SCORED:
             self.scored.append(self.writer.add_scored(name, film.split, pixels, pixels, scores, boxes))
+
+    def _sites(self) -> list[tuple[str, int]]:
+        """Return the sites of erosion and their joint surfaces."""
+        fingers = [(site, self.anatomy.joint_index(site)) for site in _FINGER_SITES] if self.whole else []
+        return [(site, self.anatomy.joint_index(name)) for site, name in _WRIST_SITES.items()] + fingers
 
     def finish(self, folder: Path) -> None:
         """Write the tables."""
@@ -170,21 +208,7 @@ class _Writing:
             self.writer.write_scores(self.scored)
             self.writer.write_boxes(self.scored)
         if self.narrowing:
-            _write_table(folder / NARROWING, ("identifier", *NARROWING_SITES), self.narrowing)
-
-
-def _masks(film: Film, shape: tuple[int, int]) -> np.ndarray:
-    """Draw the bones of the wrist, (14, H, W) bool; regions of one bone are united."""
-    masks = np.zeros((len(BONE_NAMES), *shape), bool)
-    for category, region in film.bones:
-        if category in _OTHER:
-            continue
-        try:
-            bone = WRIST.bone_index(_SPELLINGS.get(category, category))
-        except KeyError:
-            continue
-        masks[bone] |= _draw(region, shape)
-    return masks
+            _write_table(folder / NARROWING, ("identifier", *self.narrowing_sites), self.narrowing)
 
 
 def _draw(region: Region, shape: tuple[int, int]) -> np.ndarray:

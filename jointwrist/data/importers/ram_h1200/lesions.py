@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from jointwrist.anatomy import Anatomy
+from jointwrist.ops.bits import bits_dtype
 from jointwrist.ops.drawn_roi import drawn_regions
 
 #: Categories of certain and of doubtful erosions, and of erosions that the score does not count.
@@ -21,7 +23,7 @@ class Lesions:
     """The erosions of a film.
 
     Attributes:
-        eroded: (H, W) uint8 bit map, bit j for joint surface j.
+        eroded: (H, W) bit map, bit j for joint surface j.
         unsure: (H, W) bool, pixels of which it is not known whether and where they are eroded.
         pieces: Number of pieces at one joint surface, of those in doubt, and of those at none.
     """
@@ -32,7 +34,11 @@ class Lesions:
 
 
 def assign(
-    lesions: Sequence[tuple[str, np.ndarray]], masks: np.ndarray, spacing: float, doubtful: bool = False
+    lesions: Sequence[tuple[str, np.ndarray]],
+    masks: np.ndarray,
+    spacing: float,
+    anatomy: Anatomy,
+    doubtful: bool = False,
 ) -> Lesions:
     """Assign every connected piece to the nearest joint surface.
 
@@ -42,27 +48,25 @@ def assign(
 
     Args:
         lesions: Pairs of category and (H, W) bool mask.
-        masks: (14, H, W) bool bone masks.
+        masks: (C, H, W) bool bone masks.
         spacing: Pixel spacing in mm.
+        anatomy: Bones and joints.
         doubtful: Whether doubtful erosions count as certain ones.
     """
     shape = masks.shape[1:]
-    eroded, unsure, pieces = np.zeros(shape, np.uint8), np.zeros(shape, bool), [0, 0, 0]
-    regions = drawn_regions(masks)
-    places = regions.joint + regions.outer_band
-    distances = [
-        ndimage.distance_transform_edt(place < 0.5) * spacing if (place >= 0.5).any() else None for place in places
-    ]
+    eroded = np.zeros(shape, bits_dtype(len(anatomy.joints), least=8))
+    unsure, pieces = np.zeros(shape, bool), [0, 0, 0]
+    surfaces = _Surfaces(masks, spacing, anatomy) if lesions else None
     certain = {CERTAIN, DOUBTFUL} if doubtful else {CERTAIN}
     for category, mask in lesions:
         labels, count = ndimage.label(mask, np.ones((3, 3)))
         for number in range(1, count + 1):
             piece = labels == number
-            joint, sure = _joint(piece, places, distances)
+            joint, sure = surfaces.owner(piece)
             if joint is None:
                 pieces[2] += 1
             if category in certain and joint is not None and sure:
-                eroded[piece] |= np.uint8(1 << joint)
+                eroded[piece] |= eroded.dtype.type(1 << joint)
                 pieces[0] += 1
             else:
                 unsure |= piece
@@ -70,14 +74,24 @@ def assign(
     return Lesions(eroded, unsure & (eroded == 0), tuple(pieces))
 
 
-def _joint(piece: np.ndarray, places: np.ndarray, distances: Sequence[np.ndarray | None]) -> tuple[int | None, bool]:
-    """Return the joint surface of a piece, or None, and whether it is the only one."""
-    covered = places[:, piece].sum(1)
-    if covered.any():
-        joint = int(covered.argmax())
-        return joint, bool(np.delete(covered, joint).max() <= covered[joint] / 2)
-    far = np.array([np.inf if distance is None else distance[piece].min() for distance in distances])
-    joint = int(far.argmin())
-    if not far[joint] <= REACH_MM:
-        return None, False
-    return joint, bool(np.delete(far, joint).min() >= NEARER * far[joint])
+class _Surfaces:
+    """The joint surfaces of a film that can be eroded, each with the rim around it."""
+
+    def __init__(self, masks: np.ndarray, spacing: float, anatomy: Anatomy) -> None:
+        joints = anatomy.eroded_joints
+        regions = drawn_regions(masks, joints=joints)
+        self.joints, self.spacing = [joint.index for joint in joints], spacing
+        self.places = regions.joint + regions.outer_band
+
+    def owner(self, piece: np.ndarray) -> tuple[int | None, bool]:
+        """Return the joint surface of a piece, or None, and whether it is the only one."""
+        covered = self.places[:, piece].sum(1)
+        if covered.any():
+            joint = int(covered.argmax())
+            return self.joints[joint], bool(np.delete(covered, joint).max() <= covered[joint] / 2)
+        away = ndimage.distance_transform_edt(~piece) * self.spacing
+        far = np.array([away[place >= 0.5].min(initial=np.inf) for place in self.places])
+        joint = int(far.argmin())
+        if not far[joint] <= REACH_MM:
+            return None, False
+        return self.joints[joint], bool(np.delete(far, joint).min() >= NEARER * far[joint])

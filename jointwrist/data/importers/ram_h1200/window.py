@@ -1,4 +1,4 @@
-"""The square about the wrist on the film of a hand."""
+"""The part of a film that is written: the square about the wrist, or all of it."""
 
 from __future__ import annotations
 
@@ -21,31 +21,36 @@ CARPUS = tuple(
 
 @dataclass(frozen=True)
 class Window:
-    """A square of a film.
+    """A rectangle of a film.
 
     Attributes:
-        top: First row; negative if the square reaches beyond the film.
+        top: First row; negative if the rectangle reaches beyond the film.
         left: First column.
-        side: Rows and columns.
+        size: Height and width.
         spacing: Pixel spacing in mm by which it was laid.
         padded: Whether it reaches beyond the film.
     """
 
     top: int
     left: int
-    side: int
+    size: tuple[int, int]
     spacing: float
     padded: bool
 
     def cut(self, planes: np.ndarray) -> np.ndarray:
         """Cut (..., H, W) planes; what lies beyond the film is 0."""
         height, width = planes.shape[-2:]
-        cut = np.zeros((*planes.shape[:-2], self.side, self.side), planes.dtype)
+        cut = np.zeros((*planes.shape[:-2], *self.size), planes.dtype)
         top, left = max(self.top, 0), max(self.left, 0)
-        part = planes[..., top : min(self.top + self.side, height), left : min(self.left + self.side, width)]
+        part = planes[..., top : min(self.top + self.size[0], height), left : min(self.left + self.size[1], width)]
         down, right = top - self.top, left - self.left
         cut[..., down : down + part.shape[-2], right : right + part.shape[-1]] = part
         return cut
+
+
+def whole_film(masks: np.ndarray, spacing: float | None) -> Window:
+    """Return the rectangle of the whole film; arguments as for `wrist_window`."""
+    return Window(0, 0, masks.shape[1:], spacing or USUAL_MM, False)
 
 
 def wrist_window(masks: np.ndarray, spacing: float | None) -> Window | None:
@@ -67,4 +72,4 @@ def wrist_window(masks: np.ndarray, spacing: float | None) -> Window | None:
     for part, length in zip(bounding_box(carpus), carpus.shape, strict=True):
         first = round((part.start + part.stop - side) / 2)
         corner.append(min(max(first, 0), length - side) if side <= length else (length - side) // 2)
-    return Window(*corner, side, spacing, side > min(carpus.shape))
+    return Window(*corner, (side, side), spacing, side > min(carpus.shape))
