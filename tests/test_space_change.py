@@ -8,9 +8,12 @@ from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 
 from jointwrist.anatomy import bone_index
 from jointwrist.config import ConfigError
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import unpack_masks
 from jointwrist.inference.joint_space import SITES, SPACES, facing_surface, joint_space, site_of
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.registration import Similarity
+from jointwrist.inference.result import WristResult
 from jointwrist.inference.space_change import joint_space_change
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.phantom.visit import NARROWED, Visit
@@ -95,6 +98,22 @@ def test_every_site_has_its_bones_and_can_be_narrowed():
     assert set(SITES) == set(NARROWED)
     assert {site_of(pair[::-1]) for pair in SPACES} == set(SITES)
     assert site_of((0, 1)) is None
+
+
+def test_a_result_states_the_widths_of_its_joint_spaces():
+    wrist = make_wrist(4, 1, PLAIN)
+    masks = unpack_masks(wrist.bones)
+    radiograph = Radiograph(wrist.image[0], spacing_mm=wrist.spacing_mm, side=wrist.side)
+    blank = np.full(6, np.nan, np.float32)
+    result = WristResult(
+        Placement(radiograph), masks, blank, np.full(6, -1), np.zeros((6, 4), np.float32), model="none"
+    )
+    rows = result.to_dict()["joint_spaces"]
+    assert [(row["site"], row["unit"]) for row in rows] == [(site_of(pair), "mm") for pair in SPACES]
+    wanted = joint_space(masks[6], masks[1], wrist.spacing_mm)
+    assert rows[0]["mean"] == pytest.approx(wanted.mean, abs=0.001)
+    masks[6] = False
+    assert len(result.to_dict()["joint_spaces"]) == 5
 
 
 def test_width_area_and_overlap_of_two_parallel_edges():

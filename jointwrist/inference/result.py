@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jointwrist import __version__
-from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy
+from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy, shows_wrist
 from jointwrist.data.formats.bit_map import read_bits
 from jointwrist.errors import DataError
+from jointwrist.inference.joint_space import SPACES, joint_space, site_of
 from jointwrist.inference.square_pixels import resample_mask, scale_boxes, with_square_pixels
 from jointwrist.text import NOTICE, printable
 from jointwrist.weights.training_history import TrainingHistory
@@ -144,9 +145,29 @@ class WristResult:
             "bones": [self._bone(index) for index in range(len(self.masks))],
             "joints": [self._joint(joint.index) for joint in self.anatomy.eroded_joints],
             "erosion_threshold": self.threshold,
+            "joint_spaces": self.joint_spaces(),
             "notes": list(self.notes),
             "weights": self.history.describe(),
         }
+
+    def joint_spaces(self) -> list[dict[str, Any]]:
+        """Return the widths of the joint spaces of a wrist, in mm where the pixel spacing is known; see `JointSpace`.
+
+        Those with a bone that was not found are left out; another anatomy has none.
+        """
+        if not shows_wrist(self.anatomy):
+            return []
+        square, found = self.with_square_pixels(), self.found
+        spacing = square.radiograph.spacing_mm
+        rows = []
+        for first, second in SPACES:
+            space = joint_space(square.masks[first], square.masks[second], spacing or 1.0)
+            if space is not None and found[first] and found[second]:
+                names = [self.anatomy.bone_names[bone] for bone in (first, second)]
+                widths = {name: round(value, 3) for name, value in asdict(space).items()}
+                unit = "px" if spacing is None else "mm"
+                rows.append({"site": site_of((first, second)), "between": names, "unit": unit, **widths})
+        return rows
 
     def save(self, folder: str | Path, stem: str | None = None) -> list[Path]:
         """Write overlay, JSON and masks.

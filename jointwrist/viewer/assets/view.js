@@ -244,9 +244,26 @@ function drawFacts() {
     }
     block.append(side);
     const others = result.radiograph_notes.filter((note) => !result.doubts.includes(note));
-    block.append(...others.map((note) => make("p", { class: "faint" }, note)));
+    block.append(...others.map((note) => make("p", { class: "faint" }, note)), spaceTable(result));
     return block;
   }));
+}
+
+// The joint spaces of one radiograph, folded away.
+function spaceTable(result) {
+  const display = Object.fromEntries(state.facts.bones.map((bone) => [bone.name, bone.display]));
+  const node = make("details");
+  if (!result.joint_spaces.length) return node;
+  const unit = result.joint_spaces[0].unit;
+  const rows = result.joint_spaces.map((row) => [
+    row.between.map((name) => display[name]).join(" – "),
+    figure(row.minimum, 2), figure(row.mean, 2), figure(row.overlap, 1),
+  ]);
+  node.append(
+    make("summary", {}, "Joint spaces"),
+    table(`Width, ${unit}; negative where the bones overlap`, ["between", "narrowest", "mean", `overlap ${unit}²`], rows),
+  );
+  return node;
 }
 
 function table(caption, heads, rows) {
