@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import mannwhitneyu
 
 from jointwrist.config import ConfigError, build
 from jointwrist.data.dataset.case import load_sample
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.sample import WristSample, unpack_masks
+from jointwrist.metrics.families import family_figures
 from jointwrist.phantom import PhantomConfig, make_wrist, write_phantom
 from jointwrist.phantom.family_names import EROSIVE, FAMILIES, LOOK_ALIKES, family_shares
 from jointwrist.phantom.stream import read_wrist, write_wrist
@@ -84,3 +86,22 @@ def test_families_are_written_and_read_back(tmp_path) -> None:
     sample = next(iter(made.values()))
     write_wrist(tmp_path / "kept.npz", sample)
     assert read_wrist(tmp_path / "kept.npz").families == sample.families
+
+
+def test_auroc_by_family_is_that_of_its_joints_against_the_opposite() -> None:
+    rng = np.random.default_rng(0)
+    family = np.array(["round"] * 40 + ["long"] * 30 + ["none"] * 60 + ["cyst"] * 20 + ["round"])
+    score = np.array([2] * 70 + [0] * 80 + [-1])
+    probability = rng.uniform(0, 1, 151) + 0.3 * (score > 0)
+    patients = np.arange(151) // 3
+    found = family_figures(score, probability, family, patients, resamples=200).set_index("family")
+    assert list(found.index) == ["long", "round", "cyst", "none"]
+    for name, positive, negative in (
+        ("round", probability[:40], probability[70:150]),
+        ("cyst", probability[:70], probability[130:150]),
+    ):
+        expected = mannwhitneyu(positive, negative).statistic / len(positive) / len(negative)
+        row = found.loc[name]
+        assert row["AUROC"] == pytest.approx(expected)
+        assert row["low"] < expected < row["high"]
+        assert row["joints"] == (family[:150] == name).sum() and row["erosive"] == (name == "round")

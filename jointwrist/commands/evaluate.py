@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jointwrist.commands.evaluate_predictions import add_arguments, evaluate_predictions
-from jointwrist.commands.evaluation_means import means
+from jointwrist.commands.evaluation_means import family_table, means
 from jointwrist.commands.shared import (
     OldName,
     UsageError,
@@ -114,9 +114,15 @@ def _evaluate_on_image_grid(arguments: argparse.Namespace) -> int:
 def _write(tables: dict[str, DataFrame], out: Path) -> None:
     """Write tables of per-case results as CSV, and print their means."""
     from jointwrist.files import write_frame
+    from jointwrist.metrics.families import family_figures
 
     if not is_main_process():
         return
     for name, frame in tables.items():
         write_frame(out / f"{name}.csv", frame)
         print(f"{out / name}.csv: {frame['case'].nunique()} wrists, {means(name, frame)}")
+        if "family" in frame and frame["family"].nunique() > 2:  # more than clusters of bites and none
+            columns = (frame[column].to_numpy() for column in ("score", "probability", "family", "patient"))
+            figures = family_figures(*columns)
+            write_frame(out / "families.csv", figures)
+            print(f"{out / 'families.csv'}: AUROC by family\n{family_table(figures)}")

@@ -1,4 +1,4 @@
-"""Means of per-case results in one line, for the commands that evaluate."""
+"""Means of per-case results as text, for the commands that evaluate."""
 
 from __future__ import annotations
 
@@ -27,3 +27,21 @@ def means(table: str, frame: DataFrame) -> str:
         f"AUROC {pooled['AUROC']:.3f}, balanced accuracy {100 * pooled['BACC']:.2f} %, F1 {100 * pooled['F1']:.2f} %,"
         f" calibration error {100 * error:.2f} %"
     )
+
+
+def family_table(figures: DataFrame) -> str:
+    """Return AUROC by family as a Markdown table, one line per family."""
+    from jointwrist.benchmark.tables.table import markdown_lines
+
+    rows = [
+        (
+            row.family,
+            "erosion" if row.erosive else "none",
+            str(row.joints),
+            f"{row.AUROC:.3f} [{row.low:.3f}, {row.high:.3f}]",
+            f"{row.probability:.2f}",
+        )
+        for row in figures.itertuples()
+    ]
+    heads = ["family", "truth", "joints", "AUROC [95 % interval by patient]", "mean probability"]
+    return "\n".join(markdown_lines(heads, rows))

@@ -14,9 +14,10 @@ from accelerate.utils import find_executable_batch_size
 from torch import nn
 from torch.utils.data import ConcatDataset
 
-from jointwrist.anatomy import info_anatomy
+from jointwrist.anatomy import JOINT_NAMES, info_anatomy
 from jointwrist.config import ConfigError, build, merge_trees
 from jointwrist.data.dataset.case import Case
+from jointwrist.data.dataset.label_files import read_families
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.patient_records import recorded_patients
 from jointwrist.data.dataset.ram_w600 import RamW600
@@ -59,11 +60,18 @@ class Evaluation:
     cases: list[Case]
 
     def frames(self, results: CaseResults) -> dict[str, pd.DataFrame]:
-        """Return per-case results as tables; joints get the column `predicted`, 1 if they are called eroded."""
+        """Return per-case results as tables.
+
+        Joints get the column `predicted`, 1 if they are called eroded, and of phantoms whose truth names it, `family`.
+        """
         tables = {name: pd.DataFrame(entries) for name, entries in results.items()}
         if "erosion" in tables:
             erosion = tables["erosion"]
             erosion["predicted"] = (erosion["probability"] >= self.threshold).astype(int)
+            families = {case.identifier: read_families(case.truth) for case in self.cases if case.truth is not None}
+            if erosion["case"].map(families.get).notna().all():
+                at = zip(erosion["case"], erosion["joint"], strict=True)
+                erosion["family"] = [families[case][JOINT_NAMES.index(joint)] for case, joint in at]
         return tables
 
 
