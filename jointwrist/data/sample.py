@@ -6,8 +6,21 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from jointwrist.anatomy import WRIST, Anatomy
+from jointwrist.anatomy import NUM_BONES, WRIST, Anatomy
 from jointwrist.ops.bits import bits_dtype
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What of a radiograph lies outside the scope of erosion scoring.
+
+    Attributes:
+        not_separable: (14,) whether each bone is fused with another, so that the two cannot be told apart.
+        findings: Of the whole radiograph: "growth plate", "implant", "cast".
+    """
+
+    not_separable: tuple[bool, ...] = (False,) * NUM_BONES
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,7 @@ class WristSample:
         boxes: (J, 4) float32 joint boxes (x0, y0, x1, y1) in pixels, nan where a joint has none; or None.
         families: Of a phantom, the family of erosions or look-alikes at each joint surface, "none" where there is
             neither; or None if unknown.
+        scope: Of a phantom, what of it lies outside the scope of erosion scoring; or None if unknown.
         anatomy: Bones and joints of masks and scores.
     """
 
@@ -44,6 +58,7 @@ class WristSample:
     healthy: np.ndarray | None = None
     boxes: np.ndarray | None = None
     families: tuple[str, ...] | None = None
+    scope: Scope | None = None
     anatomy: Anatomy = WRIST
 
 

@@ -72,7 +72,9 @@ about real radiographs.
 A radiograph with masks has 14 overlapping ones, with pisiform and triquetrum in one; a radiograph with scores has six
 Sharp/van der Heijde erosion scores from 0 to 5, joint boxes and joint crops.
 {eroded} of {sum(levels.values())} scored joint surfaces are eroded ({counted or "none is scored"}).
-`PhantomTruth` holds the pixels of every erosion and the bones before erosion. Splits are by patient.
+`PhantomTruth` holds the pixels of every erosion, the bones before erosion, the family of erosions or look-alikes at
+each joint surface, and what lies outside the scope of erosion scoring (fused bones, growth plates, metal, casts).
+Splits are by patient.
 
 ## How they were made
 
@@ -87,8 +89,8 @@ files.
 ## Uses
 
 Suitable for: trying software, tests, pretraining, ablations. Not suitable for: measuring how well a method works on
-patients. The anatomy is that of one wrist with variations; there are no growth plates, casts, implants or other
-projections, and erosions are idealised shapes.
+patients. The anatomy is that of one wrist with variations, in one projection. Erosions are idealised shapes of the
+families asked for; fused bones, growth plates, metal and casts are there only if their share above is not 0.
 
 ## Distribution and licence
 

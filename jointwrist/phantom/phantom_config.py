@@ -35,6 +35,10 @@ class PhantomConfig:
             open_cyst, diffuse, collapse) and of findings that resemble them (cyst, vessel, notch, osteophyte, overlap,
             narrowed, osteopenia), each relative to the others of its kind. `all` sets those that are not named:
             `{all: 1, undermined: 0}` leaves one out. Without any, erosions are clusters of bites.
+        ankylosis: Share of wrists with fused carpal bones, some with metacarpals or the radius.
+        implants: Share of wrists with plates, screws or wires.
+        casts: Share of wrists in a cast.
+        growth_plates: Share of wrists whose growth plates of radius and ulna are open.
         look_alikes: Share of the joint surfaces without erosion with a look-alike, if there are families of them.
     """
 
@@ -51,6 +55,10 @@ class PhantomConfig:
     relief: Share = 0.0
     malalignment: NotNegative = 0.0
     off_centre: NotNegative = 1.0
+    ankylosis: Share = 0.0
+    implants: Share = 0.0
+    casts: Share = 0.0
+    growth_plates: Share = 0.0
     families: Mapping[str, float] = field(default_factory=dict)
     look_alikes: Share = 0.3
 

@@ -167,6 +167,8 @@ def _truth(sample: WristSample) -> dict[str, np.ndarray]:
         "boxes": sample.boxes,
         "spacing_mm": np.float64(sample.spacing_mm),
         "families": np.array(sample.families),
+        "not_separable": np.array(sample.scope.not_separable),
+        "findings": np.array(sample.scope.findings, dtype=np.str_),
     }
 
 

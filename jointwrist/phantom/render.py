@@ -42,7 +42,9 @@ class Lesions:
     loss: float = 0.0
 
     def and_those_of(self, other: Lesions) -> Lesions:
-        """Return the lesions of both; densities are those of the other."""
+        """Return the lesions of both; densities are those of the other, if it has any."""
+        if not any(len(rows) for rows in (other.bites, other.notches, other.cysts, other.rims, other.thinned)):
+            return self
         joined = {
             name: np.vstack([getattr(self, name), getattr(other, name)])
             for name in ("bites", "notches", "cysts", "rims", "thinned")

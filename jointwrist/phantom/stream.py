@@ -15,7 +15,7 @@ from jointwrist.config import digest
 from jointwrist.data.batches.crop_erosions import crop_map
 from jointwrist.data.batches.torch_datasets import sample_to_item
 from jointwrist.data.preprocess import prepare_image
-from jointwrist.data.sample import WristSample, as_right_hand
+from jointwrist.data.sample import Scope, WristSample, as_right_hand
 from jointwrist.files import atomic
 from jointwrist.phantom import PhantomConfig, make_wrist
 
@@ -62,6 +62,7 @@ def write_wrist(path: Path, wrist: WristSample) -> None:
             file, image=np.round(wrist.image * 255).astype(np.uint8), bones=wrist.bones, eroded=wrist.eroded,
             scores=wrist.scores, boxes=wrist.boxes, spacing_mm=np.float64(wrist.spacing_mm),
             families=np.array(wrist.families),
+            not_separable=np.array(wrist.scope.not_separable), findings=np.array(wrist.scope.findings, np.str_),
             who=np.array([wrist.identifier, wrist.patient, wrist.side]), mirrored=np.bool_(wrist.mirrored),
         )  # fmt: skip
 
@@ -75,6 +76,7 @@ def read_wrist(path: Path) -> WristSample:
             scores=file["scores"], boxes=file["boxes"], spacing_mm=float(file["spacing_mm"]),
             identifier=identifier, patient=patient, side=side, mirrored=bool(file["mirrored"]),
             families=tuple(file["families"].tolist()),
+            scope=Scope(tuple(file["not_separable"].tolist()), tuple(file["findings"].tolist())),
         )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from jointwrist.phantom.pose import draw_pose, malaligned, pose_bodies
 from jointwrist.phantom.ray_depths import vertex_normals
 from jointwrist.phantom.relief import METACARPALS, broaden, draw_relief
 from jointwrist.phantom.render import Lesions, Material, Radiograph, expose
+from jointwrist.phantom.scope import draw_scope
 from jointwrist.phantom.soft_tissue import soft_tissue
 from jointwrist.phantom.strands import draw_strands
 from jointwrist.phantom.visit import Visit, anchored, move
@@ -67,13 +69,18 @@ def _fill_head(material: Material, rng: np.random.Generator, length: float, reli
     )
 
 
-def _socket(bodies: dict[str, Body], gap: float, plate: float) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+#: By how much a bone that is fused with the radius reaches into it, in mm.
+_FUSED_MM = 0.3
+
+
+def _socket(bodies: dict[str, Body], gap: float, plate: float, fused: Collection[str]) -> erosion.Socket:
     """Return scaphoid and lunate inflated by the joint space, and by the subchondral plate of the radius as well."""
     hollow = []
     for name in ("Scaphoid", "Lunate"):
         body = bodies[name]
         normals = vertex_normals(body.points, body.faces)
-        hollow.append((body.points + gap * normals, body.points + (gap + plate) * normals, body.faces))
+        space, lining = (-_FUSED_MM, 0.0) if name in fused else (gap, plate)
+        hollow.append((body.points + space * normals, body.points + (space + lining) * normals, body.faces))
     return hollow
 
 
@@ -181,7 +188,7 @@ def make_wrist(
         visit: What differs if it is radiographed again.
 
     Returns:
-        A sample with masks, scores, eroded and healthy bit maps, joint boxes and families.
+        A sample with masks, scores, eroded and healthy bit maps, joint boxes, families and scope.
     """
     entry = cohort_entry(index, config.left_fraction)
     patient_rng = np.random.default_rng([seed, 1, entry.patient_number])
@@ -215,6 +222,8 @@ def make_wrist(
     plan = plan_families(config, proneness, family_rng) if config.families else None
     if plan:
         laid = reshape(laid, plan, family_rng)
+    scope = draw_scope(config, np.random.default_rng([seed, 6, index]))
+    laid = scope.reshape(laid)
     placed, processes = laid[: len(bodies)], laid[len(bodies) :]
     for _ in range(rng.poisson(config.osteophyte_rate)):
         k = int(rng.integers(len(placed)))
@@ -227,11 +236,12 @@ def make_wrist(
     _add_look_alikes(placed, lesions, rng, config, field_of_view)
 
     radiograph = Radiograph.blank(size, field_of_view)
-    socket = _socket(
-        by_name, float(np.clip(rng.normal(1.6, 0.3), 0.7, 2.4)) * (1 - narrowing) + 0.1, rng.uniform(0.6, 1.3)
-    )
+    gap = float(np.clip(rng.normal(1.6, 0.3), 0.7, 2.4)) * (1 - narrowing) + 0.1
+    socket = _socket(by_name, gap, rng.uniform(0.6, 1.3), scope.fused_with_radius())
     if plan:
         scores, families, over = _carve_families(plan, placed, lesions, family_rng, field_of_view, socket)
+    for body in placed:
+        lesions[id(body)] = lesions[id(body)].and_those_of(scope.lesions(body))
     if visit:
         moves = visit.moves(placed + processes)
         socket = [
@@ -255,11 +265,13 @@ def make_wrist(
         expose(radiograph, body, material, lesions[id(by_name[body.group])], _JOINT_OF_BONE.get(body.channel))
     for body in over:
         expose(radiograph, body, _material(body, family_rng, density), Lesions.none())
+    attenuation = scope.add_metal(radiograph.attenuation, by_name, spacing, hand)
     soft = soft_tissue(placed, rng, size, spacing, hand, draw_strands(placed, config.relief, hand, relief_rng))
+    soft = scope.add_cast(soft, by_name, spacing)
     if visit and visit.seed is not None:
         rng = np.random.default_rng([seed, 7, index, visit.seed])
     centre = draw_centre(rng, variation)
-    image = develop(radiograph.attenuation, soft, centre, rng, spacing)
+    image = develop(attenuation, soft, centre, rng, spacing)
     sample = WristSample(
         identifier=entry.identifier,
         patient=entry.patient,
@@ -273,6 +285,7 @@ def make_wrist(
         healthy=radiograph.healthy,
         boxes=_boxes(by_name, rng, spacing, size),
         families=families,
+        scope=scope.truth(placed),
     )
     if entry.side == "L":
         sample = mirror(sample)

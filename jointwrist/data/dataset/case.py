@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.data.dataset.label_files import read_families, read_masks, read_truth
+from jointwrist.data.dataset.label_files import read_families, read_masks, read_scope, read_truth
 from jointwrist.data.images import read_image
 from jointwrist.data.sample import WristSample, as_right_hand
 from jointwrist.errors import DataError
@@ -79,6 +79,7 @@ def load_sample(case: Case, right_hand: bool = True) -> WristSample:
         healthy=truth.get("healthy"),
         boxes=radiograph_boxes(case, size),
         families=None if case.truth is None else read_families(case.truth),
+        scope=None if case.truth is None else read_scope(case.truth),
         anatomy=case.anatomy,
     )
     return as_right_hand(sample) if right_hand else sample

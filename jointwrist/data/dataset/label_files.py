@@ -9,7 +9,7 @@ import numpy as np
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.faults import Fault, refuse
 from jointwrist.data.numpy_files import read_npy, read_npz
-from jointwrist.data.sample import pack_masks
+from jointwrist.data.sample import Scope, pack_masks
 
 
 def read_masks(path: Path, size: tuple[int, int] | None, anatomy: Anatomy = WRIST) -> np.ndarray:
@@ -60,6 +60,22 @@ def read_families(path: Path) -> tuple[str, ...] | None:
         )
         refuse(Fault("unreadable array", path, message))
     return tuple(families.tolist())
+
+
+def read_scope(path: Path) -> Scope | None:
+    """Read what of a phantom lies outside the scope of erosion scoring; None where it is not known.
+
+    Raises:
+        DataError: The file is damaged, or does not hold a value per bone and names of findings.
+    """
+    found = read_npz(path, ("not_separable", "findings"))
+    if len(found) < 2:
+        return None
+    bones, findings = found["not_separable"], found["findings"]
+    if bones.shape != (len(WRIST.bones),) or bones.dtype != bool or findings.ndim != 1 or findings.dtype.kind != "U":
+        message = f"not_separable is {bones.dtype} {bones.shape}, findings {findings.dtype}; make the phantom again"
+        refuse(Fault("unreadable array", path, message))
+    return Scope(tuple(bones.tolist()), tuple(findings.tolist()))
 
 
 def read_truth(path: Path, size: tuple[int, int] | None) -> dict[str, np.ndarray]:

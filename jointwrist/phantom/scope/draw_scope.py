@@ -1,0 +1,77 @@
+"""Draws what of a wrist lies outside the scope of erosion scoring, and records it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from jointwrist.anatomy import NUM_BONES
+from jointwrist.data.sample import Scope
+from jointwrist.phantom.bone_shape import UNLABELLED, Body
+from jointwrist.phantom.phantom_config import PhantomConfig
+from jointwrist.phantom.render import Lesions
+from jointwrist.phantom.scope.ankylosis import draw_fused, fuse
+from jointwrist.phantom.scope.cast import cast
+from jointwrist.phantom.scope.growth_plates import growth_plate
+from jointwrist.phantom.scope.metal import metal
+
+
+@dataclass(frozen=True)
+class OutOfScope:
+    """Findings of one wrist that the erosion score does not cover.
+
+    Attributes:
+        fused: Articulations that are fused, as pairs of bones.
+        implant: Whether there is metal.
+        cast: Whether there is a cast.
+        growth_plates: Whether the growth plates of the forearm are open.
+        rng: Generator of the findings.
+    """
+
+    fused: list[tuple[str, str]]
+    implant: bool
+    cast: bool
+    growth_plates: bool
+    rng: np.random.Generator
+
+    def reshape(self, bodies: list[Body]) -> list[Body]:
+        """Return the bodies with fused bones grown together."""
+        return fuse(bodies, self.fused)
+
+    def fused_with_radius(self) -> set[str]:
+        """Return the bones that are fused with the radius."""
+        return {other for bone, other in self.fused if bone == "DistalRadius"}
+
+    def lesions(self, body: Body) -> Lesions:
+        """Return what growth plates change in a bone."""
+        if self.growth_plates and body.name in ("DistalRadius", "DistalUlna"):
+            return growth_plate(body, self.rng)
+        return Lesions.none()
+
+    def add_metal(self, attenuation: np.ndarray, bodies: dict[str, Body], spacing: float, scale: float) -> np.ndarray:
+        """Return the attenuation (H, W) of the bones with that of metal."""
+        if not self.implant:
+            return attenuation
+        return attenuation + metal(bodies, self.rng, attenuation.shape[0], spacing, scale)
+
+    def add_cast(self, soft: np.ndarray, bodies: dict[str, Body], spacing: float) -> np.ndarray:
+        """Return the attenuation (H, W) of the soft tissue with that of a cast."""
+        return soft + cast(soft, bodies, self.rng, spacing) if self.cast else soft
+
+    def truth(self, bodies: list[Body]) -> Scope:
+        """Return the record of the findings."""
+        channels = {body.name: body.channel for body in bodies if body.channel != UNLABELLED}
+        fused = {channels[name] for pair in self.fused for name in pair}
+        findings = {"growth plate": self.growth_plates, "implant": self.implant, "cast": self.cast}
+        return Scope(
+            tuple(bone in fused for bone in range(NUM_BONES)), tuple(name for name, there in findings.items() if there)
+        )
+
+
+def draw_scope(config: PhantomConfig, rng: np.random.Generator) -> OutOfScope:
+    """Draw the findings of a wrist; without any asked for there are none."""
+    ankylosed, implant, in_cast, child = rng.random(4) < (
+        config.ankylosis, config.implants, config.casts, config.growth_plates,
+    )  # fmt: skip
+    return OutOfScope(draw_fused(rng) if ankylosed else [], bool(implant), bool(in_cast), bool(child), rng)
