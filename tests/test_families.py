@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
+from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.config import ConfigError, build
 from jointwrist.data.dataset.case import load_sample
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.sample import WristSample, unpack_masks
+from jointwrist.engine.evaluate_weights import Evaluation
 from jointwrist.metrics.families import family_figures
 from jointwrist.phantom import PhantomConfig, make_wrist, write_phantom
 from jointwrist.phantom.family_names import EROSIVE, FAMILIES, LOOK_ALIKES, family_shares
@@ -83,6 +85,13 @@ def test_families_are_written_and_read_back(tmp_path) -> None:
     made = {sample.identifier: sample for sample in (make_wrist(5, k, replace(config, size=64)) for k in range(3))}
     for case in RamW600.open(tmp_path).cases:
         assert load_sample(case).families == made[case.identifier].families
+    cases = RamW600.open(tmp_path).cases
+    evaluation = Evaluation(
+        None, tmp_path, None, 0.5, None, None, cases, {case.identifier: case.truth for case in cases}
+    )
+    rows = [{"case": name, "joint": joint, "probability": 0.7} for name in made for joint in JOINT_NAMES]
+    frame = evaluation.frames({"erosion": rows})["erosion"]
+    assert frame["family"].tolist() == [family for sample in made.values() for family in sample.families]
     sample = next(iter(made.values()))
     write_wrist(tmp_path / "kept.npz", sample)
     assert read_wrist(tmp_path / "kept.npz").families == sample.families

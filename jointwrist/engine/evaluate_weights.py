@@ -49,6 +49,7 @@ class Evaluation:
         task: Computes per-case results.
         dataset: Items of the task.
         cases: Cases of the dataset that the items come from.
+        truths: File with the truth of each phantom, by case.
     """
 
     accelerator: Accelerator
@@ -58,6 +59,7 @@ class Evaluation:
     task: Task
     dataset: ConcatDataset
     cases: list[Case]
+    truths: Mapping[str, Path]
 
     def frames(self, results: CaseResults) -> dict[str, pd.DataFrame]:
         """Return per-case results as tables.
@@ -68,8 +70,8 @@ class Evaluation:
         if "erosion" in tables:
             erosion = tables["erosion"]
             erosion["predicted"] = (erosion["probability"] >= self.threshold).astype(int)
-            families = {case.identifier: read_families(case.truth) for case in self.cases if case.truth is not None}
-            if erosion["case"].map(families.get).notna().all():
+            families = {case: read_families(self.truths[case]) for case in set(erosion["case"]) & set(self.truths)}
+            if len(erosion) and erosion["case"].map(families.get).notna().all():
                 at = zip(erosion["case"], erosion["joint"], strict=True)
                 erosion["family"] = [families[case][JOINT_NAMES.index(joint)] for case, joint in at]
         return tables
@@ -162,4 +164,5 @@ def open_evaluation(
         build_task(run, run_data.prior, dataset.anatomy),
         ConcatDataset(datasets),
         [case for dataset in datasets for case in getattr(dataset, "cases", ())],
+        {case.identifier: case.truth for case in dataset.cases if case.truth is not None},
     )
