@@ -20,6 +20,7 @@ from jointwrist.benchmark.tables.results import common_cases
 from jointwrist.benchmark.tables.segmentation import case_means, mean_table
 from jointwrist.benchmark.tables.table import Table
 from jointwrist.errors import DataError
+from jointwrist.metrics import statistics
 from jointwrist.registry import list_models
 
 CASES = [(f"c{i}", f"p{i // 2}", i % 3 == 0) for i in range(24)]
@@ -69,6 +70,15 @@ def write_job(folder: Path, model: str, seed: int, tables: dict[str, pd.DataFram
         frame = frame.assign(model=model, protocol="demo", seed=seed)
         (job / f"{name}.csv").parent.mkdir(exist_ok=True)
         frame.to_csv(job / f"{name}.csv", index=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_resamples():
+    """A tenth of the resamples: their number is not the subject, and the tables are made many times."""
+    draw = statistics._resamples
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "_resamples", lambda patients, resamples, seed: draw(patients, resamples // 10, seed))
+        yield
 
 
 @pytest.fixture(scope="module")

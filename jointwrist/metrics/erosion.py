@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import torch
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from jointwrist.anatomy import WRIST
 from jointwrist.metrics.erosion_bootstrap import decisions, weighted_figures
@@ -75,12 +73,13 @@ def quadratic_kappa(first: np.ndarray, second: np.ndarray) -> float:
 
     Unused scores have no effect. 0 if only one of the arrays varies; nan if all scores are equal.
     """
-    first, second = (torch.from_numpy(np.array(scores, np.int64)) for scores in (first, second))
+    first, second = (np.asarray(scores, np.int64) for scores in (first, second))
     if len(first) == 0:
         return float("nan")
     levels = max(int(first.max()), int(second.max()), 1) + 1
-    counts = multiclass_confusion_matrix(second, first, levels).double()
-    level = torch.arange(levels)
+    counts = np.zeros((levels, levels))
+    np.add.at(counts, (first, second), 1)
+    level = np.arange(levels)
     weights = (level[:, None] - level) ** 2
     by_chance = counts.sum(1)[:, None] * counts.sum(0) / counts.sum()
     expected = float((weights * by_chance).sum())
