@@ -1,6 +1,6 @@
 """Ablations: the joint network, variants of it, cascades and the paper's models on equal terms.
 
-    python benchmarks/ablations.py                             all runs that are not done, the telling ones first
+    python benchmarks/ablations.py                             all runs that are not done, the required ones first
     python benchmarks/ablations.py --arms S0 S1 --seeds 3407   some of them
     python benchmarks/ablations.py --shard 1/2                 half of them; shards may share a results folder
     python benchmarks/ablations.py --tables                    tables and picture from kept results, no training

@@ -196,7 +196,10 @@ def zip_bomb(member: str, size: int = 2**31) -> bytes:
     """A small zip whose one member inflates to `size` bytes of zeros."""
     buffer = io.BytesIO()
     deflated = zipfile.ZIP_DEFLATED
-    with zipfile.ZipFile(buffer, "w", deflated, compresslevel=1) as archive, archive.open(member, "w", force_zip64=True) as out:
+    with (
+        zipfile.ZipFile(buffer, "w", deflated, compresslevel=1) as archive,
+        archive.open(member, "w", force_zip64=True) as out,
+    ):
         for _ in range(size // 2**24):
             out.write(bytes(2**24))
     return buffer.getvalue()

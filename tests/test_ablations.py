@@ -148,11 +148,11 @@ NEWER = {"joint": {"segmenter": ""}, "protocol": "phantom-v1 free v2"}
 
 @pytest.fixture
 def small(plan):
-    """The plan with two telling arms and two seeds, and its version 2."""
-    return replace(plan, telling=("S0", "S1"), seeds=SEEDS, versions=("the first.", "the second."))
+    """The plan with two required arms and two seeds, and its version 2."""
+    return replace(plan, required=("S0", "S1"), seeds=SEEDS, versions=("the first.", "the second."))
 
 
-def test_a_new_version_replaces_the_old_one_when_its_telling_runs_are_complete(small, results, tmp_path):
+def test_a_new_version_replaces_the_old_one_when_its_required_runs_are_complete(small, results, tmp_path):
     kept, new = tmp_path / "kept", tmp_path / "new"
     old = write_ablations(small, results, kept)
     for n, (arm, seed) in enumerate((arm, seed) for seed in SEEDS for arm in ("S0", "S1")):
@@ -184,7 +184,7 @@ def test_versions_of_a_run_are_kept_side_by_side(plan, results, tmp_path):
     pd.testing.assert_frame_equal(rows.of_versions({"free": 1}).calls, old.calls)
 
 
-def test_the_earlier_version_with_most_telling_runs_is_shown_until_the_new_one_is_complete(small, results, tmp_path):
+def test_the_earlier_version_with_most_required_runs_is_shown_until_the_new_one_is_complete(small, results, tmp_path):
     third = replace(small, versions=(*small.versions, "the third."))
     rows = KeptResults.read(results).with_runs(results, third)
     write_run(tmp_path / "2", "free", "S1", 2, 0, third.arms["S1"].reports, NEWER)

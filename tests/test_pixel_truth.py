@@ -148,7 +148,7 @@ def test_no_arm_of_the_scarce_regime_has_pixel_truth_and_the_pairs_differ_in_it_
     assert had["free", "C0-resnet-pixels", seed] and not had["free", "C0-resnet", seed]
     for regime, count in (("free", 5), ("scarce", 3)):
         assert {sum(r == regime and a == arm for r, a, _ in runs) for arm in ("S0", "S1", "C2", "C3", "S5")} >= {count}
-    order = [arm in plan.telling for _, arm, _ in runs]
+    order = [arm in plan.required for _, arm, _ in runs]
     assert order == sorted(order, reverse=True)
     assert [seed for _, arm, seed in runs if arm == "S1"][:2] == [plan.seeds[0]] * 2
 

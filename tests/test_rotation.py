@@ -12,7 +12,7 @@ from dicom_files import make, save
 from pydicom.uid import generate_uid
 from test_predictor import Mapping, radiograph
 
-from benchmarks import turns as benchmark
+from benchmarks import rotations as benchmark
 from jointwrist.anatomy import JOINTS
 from jointwrist.cli import main
 from jointwrist.data.images import write_image

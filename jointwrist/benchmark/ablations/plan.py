@@ -74,7 +74,7 @@ class Ablations:
     versions: tuple[str, ...]
     phantom: dict[str, Any]
     seeds: tuple[int, ...]
-    telling: tuple[str, ...]
+    required: tuple[str, ...]
     defaults: dict[str, Any]
     regimes: dict[str, Any]
     tasks: dict[str, dict[str, Any]]
@@ -129,7 +129,7 @@ class Ablations:
         return build(RunConfig, {**values, **identity})
 
     def runs(self, regimes: list[str], arms: list[str], seeds: list[int]) -> list[tuple[str, str, int]]:
-        """List the runs in their order: telling arms first, then seed by seed, arms in the order of the file."""
+        """List the runs in their order: required arms first, then seed by seed, arms in the order of the file."""
         unused = {
             (name, seed)
             for name, regime in self.regimes.items()
@@ -137,11 +137,11 @@ class Ablations:
         }
         return [
             (regime, arm, seed)
-            for telling in (True, False)
+            for required in (True, False)
             for seed in seeds
             for regime in regimes
             for arm in arms
-            if (arm in self.telling) == telling
+            if (arm in self.required) == required
             and regime in (self.arms[arm].regimes or self.regimes)
             and (regime, seed) not in unused
         ]

@@ -1,7 +1,7 @@
 """Choice of the version of the plan that the tables show, and progress of a newer one.
 
 A table compares runs of one version only. Runs of a new version are kept from the start, but replace the older ones in
-a regime's tables only when all telling runs of the regime (those of the plan's `telling` arms) are complete.
+a regime's tables only when all required runs of the regime (those of the plan's `required` arms) are complete.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from jointwrist.benchmark.ablations.plan import Ablations
 def shown_version(plan: Ablations, rows: KeptResults, regime: str) -> int:
     """Return the version that a regime's tables show.
 
-    It is that of the plan as soon as all its telling runs are finished. Until then it is the earlier version with the
-    most telling runs; if there is no earlier one, it is that of the plan, although incomplete.
+    It is that of the plan as soon as all its required runs are finished. Until then it is the earlier version with the
+    most required runs; if there is no earlier one, it is that of the plan, although incomplete.
     """
-    telling = set(plan.runs([regime], list(plan.telling), list(plan.seeds)))
-    finished = {version: runs & telling for version, runs in _finished(rows, regime).items()}
-    if finished.get(plan.version) == telling:
+    required = set(plan.runs([regime], list(plan.required), list(plan.seeds)))
+    finished = {version: runs & required for version, runs in _finished(rows, regime).items()}
+    if finished.get(plan.version) == required:
         return plan.version
     earlier = {version: len(runs) for version, runs in finished.items() if version < plan.version}
     return max(earlier, key=lambda version: (earlier[version], version), default=plan.version)
@@ -29,10 +29,10 @@ def progress(plan: Ablations, rows: KeptResults, regime: str, shown: int) -> str
     done = _finished(rows, regime).get(plan.version, set())
     if shown == plan.version or not done:
         return ""
-    planned, telling = (set(plan.runs([regime], list(arms), list(plan.seeds))) for arms in (plan.arms, plan.telling))
+    planned, required = (set(plan.runs([regime], list(arms), list(plan.seeds))) for arms in (plan.arms, plan.required))
     return (
-        f"Version {plan.version}: {len(done & planned)} of {len(planned)} runs done, {len(done & telling)} of the"
-        f" {len(telling)} that must be complete before the table shows it."
+        f"Version {plan.version}: {len(done & planned)} of {len(planned)} runs done, {len(done & required)} of the"
+        f" {len(required)} that must be complete before the table shows it."
     )
 
 

@@ -1,11 +1,11 @@
-"""What `benchmarks/finder.py` counts as right, refused and wrong, with finders whose answer is known."""
+"""What `benchmarks/localiser.py` counts as right, refused and wrong, with finders whose answer is known."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from benchmarks import finder as benchmark
+from benchmarks import localiser as benchmark
 from benchmarks import sides
 from jointwrist.data.images import write_image
 from jointwrist.errors import DataError

@@ -1,10 +1,10 @@
-"""Success rate of the localiser: `python benchmarks/finder.py [--hands 60]`, on phantoms not used for training.
+"""Success rate of the localiser: `python benchmarks/localiser.py [--hands 60]`, on phantoms not used for training.
 
 Hands are phantoms of 210 mm, from the forearm to the fingers; two of them side by side make a radiograph of both hands;
 wrists are phantoms of the usual field. A hand counts as found if the centre of the field is within 15 mm of the
 centre of the carpus. The thresholds were chosen on other seeds (`--seed` 41 and 8).
 
-`python benchmarks/finder.py RADIOGRAPH ...` prints the localiser's first result for your own radiographs or folders.
+`python benchmarks/localiser.py RADIOGRAPH ...` prints the localiser's first result for your own radiographs or folders.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             return look_at_radiographs(localiser, find_radiographs(arguments.radiographs))
         except DataError as error:
-            print(f"finder: {error}", file=sys.stderr)
+            print(f"localiser: {error}", file=sys.stderr)
             return 2
     hands = [
         make_wrist(arguments.seed, index, PhantomConfig(size=HAND_PX, field_of_view=(HAND_MM, HAND_MM)))

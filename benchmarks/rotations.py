@@ -1,4 +1,4 @@
-"""Accuracy of the detected rotation of a radiograph: `python benchmarks/turns.py [--radiographs 24]`, on phantoms.
+"""Accuracy of the detected rotation of a radiograph: `python benchmarks/rotations.py [--radiographs 24]`, on phantoms.
 
 The radiographs show wrists that fill them and whole hands of 210 mm, side stated or not, each in four rotations. The
 result is right if it undoes the rotation, wrong otherwise; a radiograph without a wrist must be refused in all
@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.finder import HAND_MM, HAND_PX, empty_radiographs
 from benchmarks.localisation import parse_arguments
+from benchmarks.localiser import HAND_MM, HAND_PX, empty_radiographs
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.localiser import Localiser
