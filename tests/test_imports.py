@@ -13,7 +13,7 @@ OPTIONAL = (
     "sklearn", "mambapy", "nibabel", "nrrd", "pycocotools",
 )  # fmt: skip
 #: Ordinary dependencies that prediction with a network needs as little as the extras.
-UNNEEDED = ("pydicom", "matplotlib", "openpyxl", "statsmodels")
+UNNEEDED = ("pydicom", "matplotlib", "openpyxl")
 
 #: Makes modules look as if they were not installed.
 BLOCK = """

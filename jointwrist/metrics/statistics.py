@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import special, stats
-from statsmodels.stats.multitest import multipletests
 
 from jointwrist.metrics.cluster import cluster_robust
 
@@ -180,9 +179,9 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Adjust p values for the number of tests (Holm 1979); nan stays nan and does not count as a test."""
     p_values = np.asarray(p_values, float)
     adjusted = p_values.copy()
-    tested = ~np.isnan(p_values)
-    if tested.any():
-        adjusted[tested] = multipletests(p_values[tested], method="holm")[1]
+    order = np.argsort(p_values)[: np.count_nonzero(~np.isnan(p_values))]  # nan comes last
+    tests_left = np.arange(len(order), 0, -1)
+    adjusted[order] = np.maximum.accumulate(p_values[order] * tests_left).clip(max=1)
     return adjusted
 
 
