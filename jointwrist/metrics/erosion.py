@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 
 from jointwrist.anatomy import WRIST
 from jointwrist.metrics.erosion_bootstrap import decisions, weighted_figures
@@ -73,13 +74,15 @@ def quadratic_kappa(first: np.ndarray, second: np.ndarray) -> float:
 
     Unused scores have no effect. 0 if only one of the arrays varies; nan if all scores are equal.
     """
-    first, second = (np.asarray(scores, np.int64) for scores in (first, second))
+    # imported here, as it takes longer than all the rest of the metrics
+    from torchmetrics.functional.classification import multiclass_confusion_matrix
+
+    first, second = (torch.from_numpy(np.array(scores, np.int64)) for scores in (first, second))
     if len(first) == 0:
         return float("nan")
     levels = max(int(first.max()), int(second.max()), 1) + 1
-    counts = np.zeros((levels, levels))
-    np.add.at(counts, (first, second), 1)
-    level = np.arange(levels)
+    counts = multiclass_confusion_matrix(second, first, levels).double()
+    level = torch.arange(levels)
     weights = (level[:, None] - level) ** 2
     by_chance = counts.sum(1)[:, None] * counts.sum(0) / counts.sum()
     expected = float((weights * by_chance).sum())
