@@ -65,7 +65,7 @@ class Faulty(nn.Module):
             "unsaved": lambda: logits * (1 + self.scale),
             "list": lambda: [logits],
             "size": lambda: logits[..., :64, :64],
-            "branches": lambda: logits if float(logits.sum()) > 1e9 else -logits,
+            "branches": lambda: logits if float(logits.detach().sum()) > 1e9 else -logits,
         }
         return faults.get(self.fault, lambda: logits)()
 

@@ -42,6 +42,7 @@ from jointwrist.files import check_writable, write_frame, write_text
 from jointwrist.registry import model_spec
 from jointwrist.weights.checkpoint import load_weights, read_info, save_weights
 from jointwrist.weights.hub import find_weights
+from jointwrist.weights.metadata import refuse_other_anatomy
 from jointwrist.weights.model_card import model_card
 
 LOG = logging.getLogger(__name__)
@@ -119,6 +120,7 @@ def finetune(
     check_writable(folder)
     info = _trained_info(path)
     dataset = RamW600.open(Path(data), splits=SPLITS)
+    refuse_other_anatomy(path, info, dataset.anatomy)
     cases = [case for case in dataset.cases if case.mask is not None or case.scores != UNSCORED]
     dataset = replace(dataset, cases=tuple(cases))
     folds = folds or (3 if len(cases) < 50 else 5)
@@ -191,7 +193,7 @@ class _Work:
         alone = replace(run, start="", cache=False)
         data = load_run_data(alone, placed, ("test",), augmented=False)
         model = model.to(self.accelerator.device)
-        task = build_task(alone, None)
+        task = build_task(alone, None, self.dataset.anatomy)
         results = evaluate_model(self.accelerator, model, data.test, task, progress=self.progress)[1]
         return {table: pd.DataFrame(rows) for table, rows in results.items() if rows}
 
@@ -240,7 +242,8 @@ class _Work:
         run = self._run([case for case in rest if case.patient not in validation])
         self._check_same(place, run, placed)
         data = load_run_data(run, placed, ("train", "val"))
-        trainer = Trainer(self.accelerator, run, data, build_task(run, data.prior), place, progress=self.progress)
+        task = build_task(run, data.prior, self.dataset.anatomy)
+        trainer = Trainer(self.accelerator, run, data, task, place, progress=self.progress)
         if not trainer.finished:
             counts = [len([c for c in placed.cases if s in (c.segmentation_split, c.erosion_split)]) for s in SPLITS]
             LOG.info(

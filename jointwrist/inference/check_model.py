@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from jointwrist.anatomy import EROSION_LEVELS, NUM_BONES, NUM_JOINTS
+from jointwrist.anatomy import NUM_BONES, NUM_JOINTS, WRIST
 from jointwrist.registry import ModelSpec, create_model, model_spec
 from jointwrist.weights.checkpoint import load_weights, save_weights
 
@@ -105,7 +105,7 @@ def _forward(model: nn.Module, spec: ModelSpec, images: Tensor) -> str:
     wanted = {
         "segmentation": {"logits": masks},
         "erosion": {"logits": (batch, 2)},
-        "joint": {"mask_logits": masks, "erosion_logits": (batch, NUM_JOINTS, EROSION_LEVELS - 1)},
+        "joint": {"mask_logits": masks, "erosion_logits": (batch, NUM_JOINTS, WRIST.erosion.levels - 1)},
     }[spec.task]
     with torch.no_grad():
         found = _logits(model.eval()(images), spec)

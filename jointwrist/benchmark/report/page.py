@@ -96,7 +96,7 @@ def _table(table: Table) -> str:
     )
     rows = frame.itertuples(index=False, name=None)
     body = "".join("<tr>" + "".join(f"<td>{_marked(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    note = f'<p class="hint">{_marked(table.note)}</p>' if table.note else ""
+    note = "".join(f'<p class="hint">{_marked(text)}</p>' for text in table.notes)
     return (
         f'<div class="scroll"><table class="sortable"><caption>{_marked(table.caption)}</caption>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}</div>"
