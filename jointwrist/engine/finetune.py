@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from jointwrist.config import build, merge_trees
-from jointwrist.data.dataset.case import UNSCORED, Case
+from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.calibration import calibrate_on
@@ -121,7 +121,7 @@ def finetune(
     info = _trained_info(path)
     dataset = RamW600.open(Path(data), splits=SPLITS)
     refuse_other_anatomy(path, info, dataset.anatomy)
-    cases = [case for case in dataset.cases if case.mask is not None or case.scores != UNSCORED]
+    cases = [case for case in dataset.cases if case.mask is not None or case.scored]
     dataset = replace(dataset, cases=tuple(cases))
     folds = folds or (3 if len(cases) < 50 else 5)
     try:
@@ -256,7 +256,7 @@ class _Work:
 
     def _run(self, cases: Sequence[Case]) -> RunConfig:
         """Return the configuration of a training: that of the weights, the recipe, then the user's values."""
-        scored = any(case.scores != UNSCORED for case in cases)
+        scored = any(case.scored for case in cases)
         masked = any(case.mask is not None for case in cases)
         values = merge_trees(
             current_keys(self.info["config"]),

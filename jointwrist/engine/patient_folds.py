@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from jointwrist.data.dataset.case import UNSCORED, Case
+from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.ram_w600 import RamW600
 
 
@@ -46,7 +46,7 @@ def with_splits(dataset: RamW600, validation: Collection[str], test: Collection[
 
     def placed(case: Case) -> Case:
         split = "test" if case.patient in test else "val" if case.patient in validation else "train"
-        scored = case.scores != UNSCORED
+        scored = case.scored
         return replace(
             case,
             segmentation_split=None if case.mask is None else split,

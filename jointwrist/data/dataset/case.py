@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jointwrist.anatomy import WRIST, Anatomy
+from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy
 from jointwrist.data.dataset.label_files import read_families, read_masks, read_scope, read_truth
 from jointwrist.data.images import read_image
 from jointwrist.data.sample import WristSample, as_right_hand
@@ -51,6 +51,11 @@ class Case:
     spacing_mm: float | None
     truth: Path | None
     anatomy: Anatomy = WRIST
+
+    @property
+    def scored(self) -> bool:
+        """Whether any joint has a score."""
+        return any(score != NOT_SCORED for score in self.scores)
 
 
 def load_sample(case: Case, right_hand: bool = True) -> WristSample:

@@ -74,9 +74,7 @@ class RamW600:
 
     def erosion(self, split: str) -> list[Case]:
         """Scored cases of one split of the erosion task."""
-        return [
-            case for case in self.cases if case.erosion_split == _known(split) and case.scores != self.anatomy.unscored
-        ]
+        return [case for case in self.cases if case.erosion_split == _known(split) and case.scored]
 
 
 def _known(split: str) -> str:
