@@ -29,7 +29,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry, register_flop_formula
+from torch.utils.flop_counter import flop_registry, register_flop_formula, sdpa_flop_count
 
 from jointwrist.benchmark.pages import fill_blocks
 from jointwrist.benchmark.protocol import load_protocol
@@ -75,6 +75,13 @@ def scan_flops(u_shape: Sequence[int], delta_shape: Sequence[int], a_shape: Sequ
     """Nine operations for every sequence, step, channel and state, as VMamba counts them."""
     batch, channels, length = u_shape
     return 9 * batch * channels * length * a_shape[1]
+
+
+# PyTorch counts the kernels of GPUs alone
+@register_flop_formula(torch.ops.aten._scaled_dot_product_flash_attention_for_cpu)
+def attention_flops(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
+    """Two matrix products for every head."""
+    return sdpa_flop_count(query, key, value)
 
 
 class Count(TorchDispatchMode):

@@ -20,6 +20,7 @@ from jointwrist.commands import (
     models,
     node,
     predict,
+    pretrain,
     report,
     train,
     view,
@@ -32,6 +33,7 @@ from jointwrist.openmp import share_cores
 COMMANDS = (
     predict,
     train,
+    pretrain,
     finetune,
     adapt,
     evaluate,

@@ -24,7 +24,12 @@ def mean_over(values: Tensor, images: Tensor | None = None) -> Tensor:
 
 
 def dice_loss(
-    values: Tensor, target: Tensor, squared: bool = False, smooth: float = 1e-5, images: Tensor | None = None
+    values: Tensor,
+    target: Tensor,
+    squared: bool = False,
+    smooth: float = 1e-5,
+    images: Tensor | None = None,
+    pixels: Tensor | None = None,
 ) -> Tensor:
     """Dice loss, averaged over images and channels.
 
@@ -34,19 +39,34 @@ def dice_loss(
         squared: Squared terms in the denominator (V-Net, arXiv 1606.04797, equation 2).
         smooth: Constant added to numerator and denominator.
         images: (B,) bool, the images that count; None means all.
+        pixels: (B, 1, H, W) weights of the pixels; None weighs all the same.
     """
-    values = values.float()
-    intersection = (values * target).sum((-2, -1))
+    values, weight = values.float(), 1.0 if pixels is None else pixels
+    intersection = (weight * values * target).sum((-2, -1))
     power = 2 if squared else 1
-    total = values.pow(power).sum((-2, -1)) + target.sum((-2, -1))
+    total = (weight * values.pow(power)).sum((-2, -1)) + (weight * target).sum((-2, -1))
     return mean_over(1 - (2 * intersection + smooth) / (total + smooth), images)
 
 
-def cross_entropy(logits: Tensor, target: Tensor, rarity: float = 1.0, images: Tensor | None = None) -> Tensor:
-    """Binary cross-entropy of (B, ...) logits over the selected images; positive pixels have weight `rarity`."""
+def cross_entropy(
+    logits: Tensor,
+    target: Tensor,
+    rarity: float = 1.0,
+    images: Tensor | None = None,
+    pixels: Tensor | None = None,
+) -> Tensor:
+    """Binary cross-entropy of (B, ...) logits over the selected images.
+
+    Args:
+        logits: (B, ...).
+        target: (B, ...) masks.
+        rarity: Weight of positive pixels.
+        images: (B,) bool, the images that count; None means all.
+        pixels: Weights of the pixels with a mean of 1 over an image, that broadcast to `logits`.
+    """
     weight = None if rarity == 1 else torch.full((), rarity, device=logits.device)
     each = F.binary_cross_entropy_with_logits(logits.float(), target, pos_weight=weight, reduction="none")
-    return mean_over(each, images)
+    return mean_over(each if pixels is None else each * pixels, images)
 
 
 def overlap_dice_loss(logits: Tensor, target: Tensor, images: Tensor | None = None, anatomy: Anatomy = WRIST) -> Tensor:

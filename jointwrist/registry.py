@@ -59,17 +59,22 @@ class ModelSpec:
 _SPECS: dict[str, ModelSpec] = {}
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {}
 _RENAMED: dict[str, Mapping[str, str]] = {}
+_VERSIONS: dict[str, Mapping[str, tuple[int, int]]] = {}
 _filled = False
 
 
 def register_model(
-    spec: ModelSpec, renamed_options: Mapping[str, str] | None = None
+    spec: ModelSpec,
+    renamed_options: Mapping[str, str] | None = None,
+    part_versions: Mapping[str, tuple[int, int]] | None = None,
 ) -> Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]]:
     """Register a builder under `spec.name`.
 
     Args:
         spec: Metadata of the model.
         renamed_options: Former names of the builder's options and their current names.
+        part_versions: Options that give the version of a part of the network: the version of weight files that do not
+            state it, as they are older than the option, and the latest, which new networks have.
 
     Raises:
         ValueError: The name is taken, or the task unknown.
@@ -83,6 +88,7 @@ def register_model(
         _SPECS[spec.name] = spec
         _BUILDERS[spec.name] = builder
         _RENAMED[spec.name] = renamed_options or {}
+        _VERSIONS[spec.name] = part_versions or {}
         return builder
 
     return enter
@@ -172,7 +178,7 @@ def create_model(name: str, **options: Any) -> nn.Module:
     for old in options.keys() & _RENAMED[name].keys():
         new = _RENAMED[name][old]
         warnings.warn(f"the option {old} of {name} is now called {new}", FutureWarning, stacklevel=2)
-    given = current_options(name, options)
+    given = {**latest_versions(name), **current_options(name, options)}
     return _BUILDERS[name](**{key: value for key, value in given.items() if value is not None})
 
 
@@ -188,3 +194,15 @@ def current_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
         twice = next(key for key in options if key in _RENAMED[name] and _RENAMED[name][key] in options)
         raise ValueError(f"{twice} and {_RENAMED[name][twice]} are the same option of {name}; give the latter alone")
     return current
+
+
+def latest_versions(name: str) -> dict[str, int]:
+    """Return the options of a model that state the versions of its parts, with the latest versions."""
+    _fill()
+    return {option: latest for option, (_, latest) in _VERSIONS.get(name, {}).items()}
+
+
+def unstated_versions(name: str) -> dict[str, int]:
+    """Return the same options with the versions of weight files that do not state them."""
+    _fill()
+    return {option: first for option, (first, _) in _VERSIONS.get(name, {}).items()}

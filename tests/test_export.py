@@ -16,7 +16,7 @@ from jointwrist.cli import main
 from jointwrist.errors import DataError
 from jointwrist.inference import model_export
 from jointwrist.inference.predictor import Predictor
-from jointwrist.models.encoder import SIZES, EncoderSize
+from jointwrist.models.encoder_sizes import SIZES, EncoderSize, uniform_layouts
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import load_weights, save_weights
@@ -29,7 +29,7 @@ SIZE, DETAIL = 32, 48
 
 
 #: A joint network with one block of each kind that stage 3 and 4 of the hybrid encoder have: exporting takes seconds.
-MICRO = EncoderSize(8, (8, 8, 16, 16), (1, 1, 2, 1), (0, 0, 1, 1), 8)
+MICRO = EncoderSize(8, (8, 8, 16, 16), 8, uniform_layouts((1, 1, 2, 1), "m-m-ma-a"))
 OPTIONS = {"size": "micro", "widths": (16, 16, 16, 16, 16), "roi_channels": 8, "roi_crop": 32, "roi_dim": 32}
 
 
@@ -45,10 +45,10 @@ def save(folder, name, options, **info):
 
 @pytest.fixture(scope="module")
 def joint_weights(tmp_path_factory):
-    SIZES["micro"] = MICRO
+    SIZES[2]["micro"] = MICRO
     folder, thresholds = tmp_path_factory.mktemp("joint"), {"mask": 0.45, "erosion": 0.3}
     yield save(folder, "jointwrist_tiny", OPTIONS, detail_size=DETAIL, thresholds=thresholds)
-    del SIZES["micro"]
+    del SIZES[2]["micro"]
 
 
 @pytest.fixture(scope="module")

@@ -48,7 +48,7 @@ def front_matter(card):
 def test_a_saved_network_comes_back_as_it_was(network, tmp_path):
     network.save_pretrained(tmp_path / "wrist")
     loaded = JointWrist.from_pretrained(tmp_path / "wrist")
-    assert loaded.info["options"] == {"encoder": "conv"}
+    assert loaded.info["options"] == {"encoder": "conv", "encoder_version": 2}
     assert not loaded.training
     image = torch.rand(1, 1, 64, 64)
     with torch.no_grad():

@@ -136,12 +136,13 @@ def test_masks_of_the_test_drive_the_head():
 def test_a_former_option_works_with_a_warning_and_in_weight_files_without_one(tmp_path):
     with pytest.warns(FutureWarning, match="feature_gradient of jointwrist_tiny is now called feature_grad_scale"):
         former = create_model("jointwrist_tiny", feature_gradient=0.5)
-    assert former.erosion.feature_grad_scale == 0.5 and former.info["options"] == {"feature_grad_scale": 0.5}
+    current = {"feature_grad_scale": 0.5, "encoder_version": 2}
+    assert former.erosion.feature_grad_scale == 0.5 and former.info["options"] == current
     stored = {"model": "jointwrist_tiny", "options": {"feature_gradient": 0.5}}
     save_weights(tmp_path / "old.safetensors", former, stored)
     with warnings.catch_warnings(action="error"):
         loaded, info = load_weights(tmp_path / "old.safetensors")
-    assert loaded.erosion.feature_grad_scale == 0.5 and info["options"] == {"feature_grad_scale": 0.5}
+    assert loaded.erosion.feature_grad_scale == 0.5 and info["options"] == current
     both = {"feature_gradient": 0.5, "feature_grad_scale": 0.5}
     with pytest.raises(ValueError, match="are the same option"), pytest.warns(FutureWarning):
         create_model("jointwrist_tiny", **both)

@@ -141,3 +141,29 @@ class CropBatch(CaseBatch):
     has_eroded: _Flag
     score: Annotated[Tensor, TensorSpec(("B",), torch.int64, 0, _HIGHEST_SCORE)]
     joint: Annotated[Tensor, TensorSpec(("B",), torch.int64, 0, len(WRIST.joints) - 1)]
+
+
+class ImageBatch(TypedDict):
+    """Radiographs without labels, for pretraining.
+
+    Attributes:
+        identifier: Files, or names of phantoms.
+        image: Radiographs, each stretched to [0, 1].
+    """
+
+    identifier: list[str]
+    image: Annotated[Tensor, TensorSpec(("B", 1, "S", "S"), torch.float32, 0, 1)]
+
+
+class HiddenBatch(TypedDict):
+    """What an encoder in pretraining sees.
+
+    Attributes:
+        identifier: As in `ImageBatch`.
+        image: Radiographs at the network's size.
+        hidden: Pixels that are hidden from the encoder.
+    """
+
+    identifier: list[str]
+    image: Annotated[Tensor, TensorSpec(("B", 1, "N", "N"), torch.float32, -1, 2)]
+    hidden: Annotated[Tensor, TensorSpec(("B", 1, "N", "N"), torch.bool, 0, 1)]

@@ -12,14 +12,22 @@ from jointwrist.anatomy import WRIST, Anatomy, anatomy_info, info_anatomy
 from jointwrist.config import ConfigError, merge_trees, to_dict
 from jointwrist.engine.run_config import OptimConfig, RunConfig
 from jointwrist.errors import DataError
-from jointwrist.registry import create_model, model_spec
-from jointwrist.weights.checkpoint import read_weights
+from jointwrist.models.masked_image import MaskedImageModel
+from jointwrist.registry import create_model, latest_versions, model_spec
+from jointwrist.weights.checkpoint import read_info, read_weights
 from jointwrist.weights.hub import find_weights
 from jointwrist.weights.metadata import refuse_other_anatomy
 
 
-def build_model(config: RunConfig, anatomy: Anatomy = WRIST) -> nn.Module:
+def build_model(config: RunConfig, anatomy: Anatomy = WRIST, options: Mapping[str, Any] | None = None) -> nn.Module:
     """Build the model of a run with random weights; what `joint.trained` does not name is frozen.
+
+    For pretraining that is the encoder of the model, with a head that predicts pixels.
+
+    Args:
+        config: Resolved configuration of the run.
+        anatomy: Bones and joints of the labels.
+        options: From `model_options`, if they are known already.
 
     Raises:
         ConfigError: The anatomy has no joints, which the joint network needs.
@@ -27,7 +35,9 @@ def build_model(config: RunConfig, anatomy: Anatomy = WRIST) -> nn.Module:
     if config.task == "joint" and not anatomy.joints:
         raise ConfigError(f"the anatomy {anatomy.name} has no joints; train a segmentation network, such as unet")
     built_for = {"anatomy": anatomy} if config.task == "joint" and anatomy != WRIST else {}
-    model = create_model(config.model, **model_options(config, anatomy), **built_for)
+    model = create_model(config.model, **(model_options(config, anatomy) if options is None else options), **built_for)
+    if config.task == "pretraining":
+        return MaskedImageModel(model.encoder)
     if config.task == "joint" and config.joint.trained == "erosion":
         model.encoder.requires_grad_(False)
         model.decoder.requires_grad_(False)
@@ -35,24 +45,43 @@ def build_model(config: RunConfig, anatomy: Anatomy = WRIST) -> nn.Module:
 
 
 def model_options(config: RunConfig, anatomy: Anatomy = WRIST) -> dict[str, Any]:
-    """Return the builder options of a run, with the image size for models whose layers depend on it."""
+    """Return the builder options of a run.
+
+    They state the image size for models whose layers depend on it, and the versions of the network's parts: those of
+    the weights that the run starts from, or the latest, if the configuration names no others.
+    """
     size = config.erosion.crop_size if config.task == "erosion" else config.image_size
     fixed = {"img_size": size} if model_spec(config.model).size_dependent else {}
     if config.task == "segmentation" and anatomy != WRIST:
         fixed["num_classes"] = len(anatomy.bones)
-    return {**fixed, **config.options}
+    versions = latest_versions(config.model)
+    if versions and config.start:
+        options = (read_info(find_weights(config.start)) or {}).get("options", {})
+        versions |= {name: options[name] for name in versions if name in options}
+    return {**versions, **fixed, **config.options}
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """Return AdamW. Vectors (biases, normalisation) are exempt from weight decay unless `decay_all` is set.
-
-    Frozen parameters are left out.
-    """
-    trained = [p for p in model.parameters() if p.requires_grad]
-    decayed = [p for p in trained if p.ndim > 1 or config.decay_all]
-    rest = [p for p in trained if not (p.ndim > 1 or config.decay_all)]
+    """Return AdamW without frozen parameters; those of `exempt_from_decay` have no weight decay unless `decay_all`."""
+    exempt = set() if config.decay_all else exempt_from_decay(model)
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    decayed = [p for name, p in trained.items() if name not in exempt]
+    rest = [p for name, p in trained.items() if name in exempt]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=config.lr)
+
+
+def exempt_from_decay(model: nn.Module) -> set[str]:
+    """Return the names of the parameters whose size weight decay should not reduce.
+
+    These are vectors (biases, normalisation), parameters with the flag `_no_weight_decay` of mamba-ssm (rates, steps
+    and skips of scans, position tables), and what a module's method `no_weight_decay` names, as timm's networks do.
+    """
+    exempt = {name for name, p in model.named_parameters() if p.ndim <= 1 or getattr(p, "_no_weight_decay", False)}
+    for prefix, module in model.named_modules():
+        if hasattr(module, "no_weight_decay"):
+            exempt |= {f"{prefix}.{name}".lstrip(".") for name in module.no_weight_decay()}
+    return exempt
 
 
 def start_from(model: nn.Module, config: RunConfig, anatomy: Anatomy = WRIST) -> None:
@@ -88,7 +117,11 @@ def _fits(module: nn.Module, name: str, tensors: Mapping[str, Tensor]) -> bool:
 
 
 def weight_info(
-    config: RunConfig, epochs: int, thresholds: dict[str, float] | None = None, anatomy: Anatomy = WRIST
+    config: RunConfig,
+    epochs: int,
+    thresholds: dict[str, float] | None = None,
+    anatomy: Anatomy = WRIST,
+    options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the metadata of a weight file.
 
@@ -97,10 +130,11 @@ def weight_info(
         epochs: Finished epochs.
         thresholds: From `calibrate`; None takes 0.5.
         anatomy: What the network was trained for; the wrist is not written down.
+        options: From `model_options`, if they are known already.
     """
     return {
         "model": config.model,
-        "options": model_options(config, anatomy),
+        "options": model_options(config, anatomy) if options is None else dict(options),
         "image_size": config.image_size,
         "detail_size": config.detail_size or config.image_size,
         "thresholds": thresholds or {"mask": 0.5, "erosion": 0.5},

@@ -18,8 +18,10 @@ from jointwrist.config import (
     digest,
     to_dict,
 )
+from jointwrist.engine.joint_config import JointConfig
 from jointwrist.engine.radiographs_config import RadiographsConfig
 from jointwrist.engine.renamed_keys import current_keys, first_keys
+from jointwrist.registry import unstated_versions
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ class OptimConfig:
         warmup: Share of all steps with a linearly growing learning rate.
         schedule: Whether the cosine schedule is updated every step or every epoch.
         weight_decay: Decoupled weight decay.
-        decay_all: Apply weight decay to biases and normalisation too, as the authors' code does.
+        decay_all: Apply weight decay to all parameters, as the authors' code does; otherwise biases, normalisation,
+            position tables, and rates and steps of scans are exempt.
         clip_norm: Largest gradient norm, separately for the erosion head and the rest of a joint network; 0 leaves
             clipping out.
         ema: Decay of the exponential moving average of the weights, which is then validated and saved; 0 validates and
@@ -109,6 +112,10 @@ class SegmentationConfig:
         distance: Weight of the signed-distance loss (joint network).
         overlap: Weight of the Dice loss over the 14 overlap pairs.
         boundary: Final weight of the boundary loss, which grows linearly from 0.
+        joint_contours: Additional weight, in Dice and cross-entropy, of pixels within 3 mm of the contours of the six
+            joint surfaces (a thirtieth of the image side). 0 weighs all pixels the same.
+        deep_supervision: Weight of the losses of masks at strides 8, 4 and 2; needs `options.deep_supervision` (joint
+            network).
     """
 
     raw_output: bool = False
@@ -118,6 +125,8 @@ class SegmentationConfig:
     distance: NotNegative = 0.0
     overlap: NotNegative = 0.0
     boundary: NotNegative = 0.0
+    joint_contours: NotNegative = 0.0
+    deep_supervision: NotNegative = 0.0
 
 
 @dataclass(frozen=True)
@@ -153,49 +162,6 @@ class ErosionConfig:
 
 
 @dataclass(frozen=True)
-class JointConfig:
-    """Joint training.
-
-    Attributes:
-        mask_grad_scale: Share of the erosion gradient that reaches the masks, from `mask_grad_start` on.
-        mask_grad_start: Share of the epochs before which the erosion gradient does not reach the masks.
-        mask_grad_nsd_drop: Fall of the validation NSD since `mask_grad_start`, in points of 100, after which the
-            erosion gradient no longer reaches the masks.
-        segmentation_warmup: Share of the epochs at the start that train the masks alone, without the losses of erosions
-            and of `consistency`.
-        teacher_forcing: Share of the epochs over which the probability that true masks drive the erosion head falls
-            linearly from 1 to 0. 0 leaves teacher forcing out.
-        masked_share: Share of images with masks in a batch, if there are images without; if that is not a whole
-            number, batches differ by one. 0 keeps the natural share, 1 leaves out images without masks.
-        consistency: Weight of the loss against the mean teacher's masks on images without masks; needs `optim.ema`.
-        pretrained: VMamba's or timm's Swin weights for the encoder to start from: local files, hub repositories with
-            `model.safetensors` such as `timm/swin_tiny_patch4_window7_224.ms_in1k`, or their files as
-            `owner/repository/file`; see `jointwrist.weights.pretrained`.
-        test_masks: Masks that drive the erosion head in evaluation: predicted or true ones; or, to see whether the head
-            uses them, predicted ones moved by a seventh of the image or exchanged among the bones.
-        doubly_labelled: Train only on radiographs that have both masks and scores.
-        segmenter: Weight file of a trained network whose masks drive the erosion head in training and evaluation: a
-            cascade of a frozen segmenter and a classifier. For a foundation model prompted by predicted boxes, the
-            network that predicts them.
-        trained: What is trained: the whole network, or the erosion head alone ("erosion"), on the frozen encoder and
-            decoder of `start`, whose erosion head may then have another form.
-    """
-
-    mask_grad_scale: Share = 0.0
-    mask_grad_start: Share = 0.7
-    mask_grad_nsd_drop: NotNegative = 0.2
-    segmentation_warmup: Share = 0.1
-    teacher_forcing: NotNegative = 0.5
-    masked_share: Share = 0.5
-    consistency: NotNegative = 0.0
-    pretrained: tuple[str, ...] = ()
-    test_masks: Literal["predicted", "truth", "moved", "exchanged"] = "predicted"
-    doubly_labelled: bool = False
-    segmenter: str = ""
-    trained: Literal["all", "erosion"] = "all"
-
-
-@dataclass(frozen=True)
 class MetricConfig:
     """How the figures of regions are reduced to those of a case.
 
@@ -226,12 +192,26 @@ class StreamConfig:
 
 
 @dataclass(frozen=True)
+class PretrainingConfig:
+    """Masked-image pretraining of an encoder.
+
+    Attributes:
+        patch: Side of the patches that are hidden, in pixels.
+        hidden: Share of the patches that are hidden.
+    """
+
+    patch: Count = 32
+    hidden: Share = 0.6
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Configuration of one training run.
 
     Attributes:
         model: Registry name.
-        task: What it is trained for; "foundation" models are tested as they are.
+        task: What it is trained for; "foundation" models are tested as they are, and of a model in "pretraining" only
+            the encoder is trained, without labels.
         protocol: Name of the protocol that the values come from.
         seed: Seed of weights, order and augmentation.
         anatomy: Bones and joints of the dataset: a name or a YAML file; empty takes the dataset's `anatomy.yaml`, or
@@ -252,6 +232,7 @@ class RunConfig:
         metrics: Reduction of the figures of regions to those of cases.
         stream: Phantoms made on the fly in place of the training split.
         radiographs: Films without labels, into which erosions are inserted.
+        pretraining: Masked-image pretraining (`jointwrist pretrain`).
         precision: Autocast type of the forward pass.
         autocast_evaluation: Whether evaluation runs in that type too, or in float32.
         workers: Processes that load images; 0 loads in the training process.
@@ -259,7 +240,7 @@ class RunConfig:
     """
 
     model: str
-    task: Literal["segmentation", "erosion", "joint", "foundation"]
+    task: Literal["segmentation", "erosion", "joint", "foundation", "pretraining"]
     protocol: str = "custom"
     seed: Seed = 3407
     anatomy: str = ""
@@ -276,6 +257,7 @@ class RunConfig:
     metrics: MetricConfig = field(default_factory=MetricConfig)
     stream: StreamConfig = field(default_factory=StreamConfig)
     radiographs: RadiographsConfig = field(default_factory=RadiographsConfig)
+    pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
     precision: Literal["no", "fp16", "bf16"] = "no"
     autocast_evaluation: bool = True
     workers: CountOrNone = 0
@@ -296,6 +278,12 @@ LATER_VALUES = {
     "joint.trained": "all",
     "optim.frozen": 0.0,
     "radiographs": to_dict(RadiographsConfig()),
+    "joint.erosion_share": None,
+    "joint.erosion_share_end": 1.0,
+    "joint.project_conflicts": False,
+    "segmentation.joint_contours": 0.0,
+    "segmentation.deep_supervision": 0.0,
+    "pretraining": to_dict(PretrainingConfig()),
 }
 
 
@@ -328,4 +316,8 @@ def hashed_values(config: RunConfig | Mapping[str, Any]) -> dict[str, Any]:
         if key in part and part[key] == default:
             part = {other: value for other, value in part.items() if other != key}
             hashed = {**hashed, section: part} if section else part
+    if "options" in hashed:
+        unstated = unstated_versions(hashed.get("model", ""))
+        options = {key: value for key, value in hashed["options"].items() if unstated.get(key) != value}
+        hashed = {**hashed, "options": options}
     return hashed

@@ -21,12 +21,12 @@ from tqdm.auto import tqdm
 
 from jointwrist.config import ConfigError, digest
 from jointwrist.data.dataset.patient_records import patient_record
-from jointwrist.engine.build import build_model, build_optimizer, start_from, weight_info
+from jointwrist.engine.build import build_model, build_optimizer, model_options, start_from, weight_info
 from jointwrist.engine.case_results import mean_figures, name_figure, selection_figure
 from jointwrist.engine.distributed import average_over_processes, sync_errors
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import RunData, explain_lost_workers, train_loader
-from jointwrist.engine.resume import load_run, save_run
+from jointwrist.engine.resume import load_run, resume_optimizer, save_run
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.step_context import StepContext, single_process
 from jointwrist.engine.stop import STOP
@@ -72,7 +72,8 @@ class Trainer:
         self.accelerator, self.config, self.data, self.task, self.folder = accelerator, config, data, task, Path(folder)
         self.log, self.progress = log, progress
         set_seed(config.seed)
-        model = build_model(config, data.anatomy)
+        self.options = model_options(config, data.anatomy)
+        model = build_model(config, data.anatomy, self.options)
         if config.start:
             start_from(model, config, data.anatomy)
         if config.joint.pretrained:
@@ -96,7 +97,7 @@ class Trainer:
         self.sums: dict[str, float | torch.Tensor] = {}
         #: Step, loss and image identifiers of the steps whose losses have not been read yet.
         self.unread: list[tuple[int, torch.Tensor, list[str]]] = []
-        if state := load_run(self.folder / STATE, config, accelerator.num_processes):
+        if state := load_run(self.folder / STATE, config, self.options, accelerator.num_processes):
             self._continue_from(state)
         self._begin_group()
 
@@ -134,7 +135,7 @@ class Trainer:
 
     def info(self, thresholds: dict[str, float] | None = None) -> dict[str, Any]:
         """Return the metadata of this run's weight files, with records of the data that they were trained on."""
-        info = weight_info(self.config, self.epoch, thresholds, self.data.anatomy)
+        info = weight_info(self.config, self.epoch, thresholds, self.data.anatomy, self.options)
         info["history"] = self.data.history(self.epoch).to_list()
         if patients := self.data.patients.get("train"):
             info["patients"] = patient_record(patients, digest(self.config), self.data.prints)
@@ -301,7 +302,7 @@ class Trainer:
     def _save(self) -> None:
         self._read_losses()  # weights spoilt by a loss of nan are not saved
         if self.accelerator.is_main_process:
-            save_run(self.folder / STATE, self.config, self.accelerator.num_processes, self._state())
+            save_run(self.folder / STATE, self.config, self.options, self.accelerator.num_processes, self._state())
 
     def _state(self) -> dict[str, Any]:
         """What a training needs to continue; within a group of accumulated gradients, as of the group's beginning."""
@@ -325,7 +326,7 @@ class Trainer:
 
     def _continue_from(self, state: dict[str, Any]) -> None:
         self.unwrapped.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        resume_optimizer(self.optimizer, state["optimizer"], self.folder / STATE)
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
         if "scaler" in state and self.accelerator.scaler is not None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jointwrist.anatomy import WRIST
 from jointwrist.models.blocks import conv_block
+from jointwrist.models.feature_balance import FeatureBalance, split_features
 
 
 class UpStep(nn.Module):
@@ -25,6 +28,22 @@ class UpStep(nn.Module):
         return self.convs(torch.cat([x, skip], dim=1))
 
 
+class DecoderOutput(NamedTuple):
+    """Output of the decoder, B images of H x W pixels.
+
+    Attributes:
+        mask_logits: (B, C, H, W).
+        distance_logits: (B, C, H, W) logits of the clipped distance, tanh(d / 4 px).
+        features: (B, widths[-2], H/2, W/2) at stride 2, for the erosion head.
+        coarse_logits: Mask logits at strides 8, 4 and 2, in training with deep supervision; otherwise empty.
+    """
+
+    mask_logits: Tensor
+    distance_logits: Tensor
+    features: Tensor
+    coarse_logits: tuple[Tensor, ...] = ()
+
+
 class Decoder(nn.Module):
     """Decoder of five steps from stride 32 to full resolution, with mask logits and signed distances of every bone.
 
@@ -32,9 +51,16 @@ class Decoder(nn.Module):
         encoder_channels: Channels of the features at strides 1, 2, 4, 8, 16, 32.
         widths: Channels after the steps to strides 16, 8, 4, 2, 1.
         bones: Number of bones, C.
+        deep_supervision: Add mask heads at strides 8, 4 and 2, for training.
     """
 
-    def __init__(self, encoder_channels: tuple[int, ...], widths: tuple[int, ...], bones: int = len(WRIST.bones)):
+    def __init__(
+        self,
+        encoder_channels: tuple[int, ...],
+        widths: tuple[int, ...],
+        bones: int = len(WRIST.bones),
+        deep_supervision: bool = False,
+    ):
         super().__init__()
         self.widths = widths
         skips = encoder_channels[-2::-1]
@@ -46,19 +72,26 @@ class Decoder(nn.Module):
         self.distance_head = nn.Conv2d(widths[-1], bones, 1)
         # a bone covers about 5 % of an image
         nn.init.constant_(self.mask_head.bias, -3.0)
+        coarse = widths[1:4] if deep_supervision else ()
+        self.coarse_heads = nn.ModuleList(nn.Conv2d(width, bones, 1) for width in coarse)
+        for head in self.coarse_heads:
+            nn.init.constant_(head.bias, -3.0)
 
-    def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, features: list[Tensor], balance: FeatureBalance | None = None) -> DecoderOutput:
         """Decode features.
 
         Args:
             features: (B, C_i, H/s_i, W/s_i) at strides 1, 2, 4, 8, 16, 32.
-
-        Returns:
-            Mask logits (B, C, H, W); logits of the clipped distance, tanh(d / 4 px), (B, C, H, W); features at
-            stride 2 (B, widths[-2], H/2, W/2).
+            balance: How the gradient that `DecoderOutput.features` receive is combined with that of the masks; None
+                adds it as it is.
         """
-        x = features[-1]
-        half = x
-        for step, skip in zip(self.steps, features[-2::-1], strict=True):
-            half, x = x, step(x, skip)
-        return self.mask_head(x), self.distance_head(x), half
+        x, decoded = features[-1], []
+        for step, skip in zip(self.steps[:-1], features[-2:0:-1], strict=True):
+            x = step(x, skip)
+            decoded.append(x)
+        half, shared = (x, x) if balance is None else split_features(x, balance)
+        x = self.steps[-1](half, features[0])
+        coarse = ()
+        if self.training and self.coarse_heads:
+            coarse = tuple(head(level) for head, level in zip(self.coarse_heads, decoded[1:], strict=True))
+        return DecoderOutput(self.mask_head(x), self.distance_head(x), shared, coarse)

@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch.nn.functional as F
 from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from jointwrist.models.blocks import conv_block
+from jointwrist.models.encoder_sizes import KINDS, SIZES, VERSIONS, EncoderSize, parse_layout
 from jointwrist.models.mamba import VSSBlock
 from jointwrist.models.swin import SwinBlock
 
 STRIDES = (1, 2, 4, 8, 16, 32)
-
-
-@dataclass(frozen=True)
-class EncoderSize:
-    """Widths and depths of an encoder.
-
-    Attributes:
-        stem: Channels at stride 2; half as many at stride 1.
-        dims: Channels at strides 4, 8, 16, 32.
-        depths: Blocks of each stage.
-        attention: Number of blocks at the end of each stage that are attention blocks in the hybrid encoder.
-        head_dim: Channels of an attention head.
-        mlp_ratio: Hidden width of the MLP of a Mamba block, relative to the block's width.
-    """
-
-    stem: int
-    dims: tuple[int, int, int, int]
-    depths: tuple[int, int, int, int]
-    attention: tuple[int, int, int, int]
-    head_dim: int
-    mlp_ratio: float = 2.0
-
-
-SIZES = {
-    "tiny": EncoderSize(16, (24, 48, 96, 160), (2, 2, 3, 2), (0, 0, 1, 2), 16),
-    # the widths of VMamba-T and Swin-T, whose weights can be loaded
-    "base": EncoderSize(64, (96, 192, 384, 768), (2, 2, 8, 2), (0, 0, 2, 2), 32, 4.0),
-}
-KINDS = ("hybrid", "mamba", "swin", "conv")
+#: States per channel of the blocks with capital letters.
+MORE_STATES = 8
 
 
 class ChannelLastNorm(nn.LayerNorm):
@@ -56,11 +28,12 @@ class ChannelLastNorm(nn.LayerNorm):
 class ConvBlock(nn.Module):
     """Residual depthwise 7x7 convolution and MLP (ConvNeXt, arXiv 2201.03545), on (B, H, W, C)."""
 
-    def __init__(self, dim: int, drop_path: float = 0.0):
+    def __init__(self, dim: int, drop_path: float = 0.0, hidden: int | None = None):
         super().__init__()
+        hidden = hidden or 4 * dim
         self.depthwise = nn.Conv2d(dim, dim, 7, padding=3, groups=dim)
         self.norm = nn.LayerNorm(dim)
-        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+        self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,16 +46,24 @@ class Encoder(nn.Module):
     """Encoder with a convolutional stem and four stages.
 
     Args:
-        kind: "hybrid" (Mamba blocks, and attention where feature maps are small), "mamba", "swin" or "conv".
-        size: Widths and depths.
+        layout: Blocks of the stages; see `jointwrist.models.encoder_sizes`.
+        size: Widths of stem, stages and MLPs.
         in_channels: Image channels.
         drop_path: Stochastic depth rate of the last block; it grows linearly from 0.
         scan_backend: Backend of the selective scan.
         recompute: Recompute activations in the backward pass instead of storing them.
+        padded_windows: Attend to the padding of fixed windows, as version 1 does.
     """
 
     def __init__(
-        self, kind: str, size: EncoderSize, in_channels: int, drop_path: float, scan_backend: str, recompute: bool
+        self,
+        layout: str,
+        size: EncoderSize,
+        in_channels: int = 1,
+        drop_path: float = 0.0,
+        scan_backend: str = "auto",
+        recompute: bool = False,
+        padded_windows: bool = False,
     ):
         super().__init__()
         self.channels = (size.stem // 2, size.stem, *size.dims)
@@ -91,25 +72,28 @@ class Encoder(nn.Module):
         # group norm: a norm over the channels of each pixel would remove its grey value
         self.stem1 = conv_block(in_channels, size.stem // 2)
         self.stem2 = conv_block(size.stem // 2, size.stem, stride=2)
-        blocks = sum(size.depths)
-        rates = iter([drop_path * i / max(blocks - 1, 1) for i in range(blocks)])
+        stages = parse_layout(layout)
+        depth = sum(map(len, stages))
+        rates = iter([drop_path * i / max(depth - 1, 1) for i in range(depth)])
         self.down, self.stages = nn.ModuleList(), nn.ModuleList()
         previous = size.stem
-        for dim, depth, attention in zip(size.dims, size.depths, size.attention, strict=True):
+        for place, (dim, letters) in enumerate(zip(size.dims, stages, strict=True)):
             self.down.append(nn.Sequential(nn.Conv2d(previous, dim, 3, 2, 1), ChannelLastNorm(dim)))
-            letters = _layout(kind, depth, attention)
-            stage = [self._block(letter, i, dim, size, next(rates), scan_backend) for i, letter in enumerate(letters)]
-            self.stages.append(nn.ModuleList(stage))
+            blocks = []
+            for i, letter in enumerate(letters):
+                hidden = size.hidden[letter][place] if letter in size.hidden else None
+                heads = max(dim // size.head_dim, 1)
+                common = {"dim": dim, "drop_path": next(rates), "hidden": hidden}
+                if letter == "c":
+                    blocks.append(ConvBlock(**common))
+                elif letter == "a":
+                    blocks.append(SwinBlock(**common, heads=heads, shifted=i % 2 == 1, padded=padded_windows))
+                else:
+                    states = MORE_STATES if letter.isupper() else 1
+                    blocks.append(VSSBlock(**common, states=states, local=letter in "lL", backend=scan_backend))
+            self.stages.append(nn.ModuleList(blocks))
             previous = dim
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for dim in size.dims)
-
-    @staticmethod
-    def _block(letter: str, index: int, dim: int, size: EncoderSize, drop_path: float, backend: str) -> nn.Module:
-        if letter == "m":
-            return VSSBlock(dim, drop_path, size.mlp_ratio, backend)
-        if letter == "c":
-            return ConvBlock(dim, drop_path)
-        return SwinBlock(dim, max(dim // size.head_dim, 1), shifted=index % 2 == 1, drop_path=drop_path)
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Encode (B, C, H, W) to features (B, C_i, ceil(H / s_i), ceil(W / s_i))."""
@@ -126,13 +110,6 @@ class Encoder(nn.Module):
         return [f[..., : -(-height // s), : -(-width // s)] for f, s in zip(features, STRIDES, strict=True)]
 
 
-def _layout(kind: str, depth: int, attention: int) -> str:
-    """Kinds of the blocks of a stage: m for Mamba, a for attention, c for convolution."""
-    if kind == "hybrid":
-        return "m" * (depth - attention) + "a" * attention
-    return {"mamba": "m", "swin": "a", "conv": "c"}[kind] * depth
-
-
 def build_encoder(
     kind: str = "hybrid",
     size: str = "tiny",
@@ -140,6 +117,8 @@ def build_encoder(
     drop_path: float = 0.0,
     scan_backend: str = "auto",
     checkpoint: bool = False,
+    version: int = VERSIONS[-1],
+    layout: str = "",
 ) -> Encoder:
     """Build an encoder.
 
@@ -150,12 +129,21 @@ def build_encoder(
         drop_path: Stochastic depth of the last block.
         scan_backend: Backend of the selective scan.
         checkpoint: Recompute activations in the backward pass instead of storing them.
+        version: Version of the encoder; 1 builds that of earlier releases.
+        layout: Blocks of a hybrid encoder in place of the size's own; see `jointwrist.models.encoder_sizes`.
 
     Raises:
-        ValueError: Kind or size is unknown.
+        ValueError: Kind, size, version or layout is unknown, or a kind other than hybrid has a layout.
     """
     if kind not in KINDS:
         raise ValueError(f"encoder {kind!r} is unknown; choose one of {', '.join(KINDS)}")
-    if size not in SIZES:
-        raise ValueError(f"encoder size {size!r} is unknown; choose one of {', '.join(SIZES)}")
-    return Encoder(kind, SIZES[size], in_channels, drop_path, scan_backend, checkpoint)
+    if version not in SIZES:
+        raise ValueError(f"encoder version {version!r} is unknown; choose one of {', '.join(map(str, SIZES))}")
+    if size not in SIZES[version]:
+        raise ValueError(f"encoder size {size!r} is unknown; choose one of {', '.join(SIZES[version])}")
+    if layout and kind != "hybrid":
+        raise ValueError(f"encoder {kind!r} has a layout of its own; encoder_layout needs encoder hybrid")
+    chosen = SIZES[version][size]
+    return Encoder(
+        layout or chosen.layouts[kind], chosen, in_channels, drop_path, scan_backend, checkpoint, version == 1
+    )

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from jointwrist.anatomy import WRIST, Anatomy, anatomy_info
 from jointwrist.hub_mixin import PretrainedMixin
-from jointwrist.models.decoder import Decoder
+from jointwrist.models.decoder import Decoder, DecoderOutput
 from jointwrist.models.encoder import build_encoder
+from jointwrist.models.encoder_sizes import VERSIONS
 from jointwrist.models.erosion_head import ErosionHead
+from jointwrist.models.feature_balance import FeatureBalance
 from jointwrist.models.shape_head import ShapeErosionHead
 from jointwrist.registry import ModelSpec, register_model
 
@@ -31,6 +33,7 @@ class JointOutput(NamedTuple):
             features.
         erosion_extent: (B, 6, 3) eroded share of the healthy contour, depth in input pixels, and area in squared input
             pixels; None with pooled features.
+        coarse_logits: Bone masks at strides 8, 4 and 2, in training with deep supervision; otherwise empty.
     """
 
     mask_logits: Tensor
@@ -42,6 +45,7 @@ class JointOutput(NamedTuple):
     crops: Tensor
     bone_shapes: Tensor | None = None
     erosion_extent: Tensor | None = None
+    coarse_logits: tuple[Tensor, ...] = ()
 
 
 #: Erosion heads, with their first width and the side of a crop.
@@ -66,6 +70,9 @@ class JointWrist(PretrainedMixin, nn.Module):
         drop_path: Stochastic depth rate of the encoder.
         scan_backend: Backend of the selective scan.
         checkpoint: Recompute encoder activations in the backward pass instead of storing them.
+        encoder_version: Version of the encoder; 1 builds that of earlier releases (padded windows, other MLP widths).
+        deep_supervision: Add mask heads at strides 8, 4 and 2, for training.
+        encoder_layout: Blocks of a hybrid encoder, as "mm-mm-mma-aa"; see `jointwrist.models.encoder_sizes`.
         anatomy: Bones, joints and erosion score.
 
     Raises:
@@ -88,14 +95,17 @@ class JointWrist(PretrainedMixin, nn.Module):
         scan_backend: str = "auto",
         checkpoint: bool = False,
         anatomy: Anatomy = WRIST,
+        encoder_version: int = VERSIONS[-1],
+        encoder_layout: str = "",
+        deep_supervision: bool = False,
     ):
         super().__init__()
         if not anatomy.joints:
             raise ValueError(f"the anatomy {anatomy.name} has no joints to score; train a segmentation network")
         self.encoder = build_encoder(
-            encoder, size, drop_path=drop_path, scan_backend=scan_backend, checkpoint=checkpoint
+            encoder, size, 1, drop_path, scan_backend, checkpoint, encoder_version, encoder_layout
         )
-        self.decoder = Decoder(self.encoder.channels, tuple(widths), len(anatomy.bones))
+        self.decoder = Decoder(self.encoder.channels, tuple(widths), len(anatomy.bones), deep_supervision)
         if erosion_head not in EROSION_HEADS:
             raise ValueError(f"erosion head {erosion_head!r} is unknown; choose one of {', '.join(EROSION_HEADS)}")
         head, channels, crop = EROSION_HEADS[erosion_head]
@@ -112,9 +122,9 @@ class JointWrist(PretrainedMixin, nn.Module):
 
     def segment(self, image: Tensor) -> Tensor:
         """Compute mask logits (B, C, H, W) of (B, 1, H, W) images, without the erosion head."""
-        return self._decode(image)[0]
+        return self._decode(image).mask_logits
 
-    def _decode(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _decode(self, image: Tensor, balance: FeatureBalance | None = None) -> DecoderOutput:
         """Encode and decode; in evaluation mode the decoder computes in float32 also under autocast.
 
         The joint boxes follow from thresholded masks, which rounding to 16 bits would change.
@@ -122,7 +132,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         features = self.encoder(image)
         device = image.device.type
         if self.training or not torch.is_autocast_enabled(device):
-            return self.decoder(features)
+            return self.decoder(features, balance)
         with torch.autocast(device, enabled=False):
             return self.decoder([feature.float() for feature in features])
 
@@ -134,6 +144,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         forced: Tensor | None = None,
         other: Tensor | None = None,
         mask_grad_scale: float = 0.0,
+        balance: FeatureBalance | None = None,
     ) -> JointOutput:
         """Segment and score.
 
@@ -146,20 +157,24 @@ class JointWrist(PretrainedMixin, nn.Module):
             other: (B,) index in the batch of the patient's other hand, negative where it is not in the batch; None if
                 no other hand is.
             mask_grad_scale: Share of the erosion gradient that reaches the predicted masks.
+            balance: How the erosion gradient at the shared features is combined with that of the masks; None adds it,
+                times `feature_grad_scale`.
         """
-        mask_logits, distance_logits, features = self._decode(image)
-        masks = mask_logits.float().sigmoid()
+        decoded = self._decode(image, balance)
+        masks = decoded.mask_logits.float().sigmoid()
         detached = masks.detach()
         masks = mask_grad_scale * masks + (1 - mask_grad_scale) * detached if mask_grad_scale else detached
         if forced_masks is not None:
             chosen = torch.ones(len(image), dtype=torch.bool, device=image.device) if forced is None else forced
             masks = torch.where(chosen[:, None, None, None], forced_masks.to(masks.dtype), masks)
-        erosion = self.erosion(masks, features, image if detail is None else detail, other)
-        return JointOutput(mask_logits, distance_logits, *erosion)
+        erosion = self.erosion(masks, decoded.features, image if detail is None else detail, other)
+        return JointOutput(decoded.mask_logits, decoded.distance_logits, *erosion, coarse_logits=decoded.coarse_logits)
 
 
 #: Former names of options.
 RENAMED_OPTIONS = {"feature_gradient": "feature_grad_scale"}
+#: Versions of parts: that of weight files which do not state it, and the latest.
+PART_VERSIONS = {"encoder_version": (VERSIONS[0], VERSIONS[-1])}
 
 
 def _spec(name: str, parameters: int) -> ModelSpec:
@@ -175,15 +190,15 @@ def _spec(name: str, parameters: int) -> ModelSpec:
     )
 
 
-@register_model(_spec("jointwrist_tiny", 2_097_770), RENAMED_OPTIONS)
+@register_model(_spec("jointwrist_tiny", 1_973_922), RENAMED_OPTIONS, PART_VERSIONS)
 def jointwrist_tiny(**options) -> JointWrist:
-    """Build the joint network of about 2.1 M parameters."""
+    """Build the joint network of about 2.0 M parameters."""
     return _built("jointwrist_tiny", options)
 
 
-@register_model(_spec("jointwrist_base", 40_051_408), RENAMED_OPTIONS)
+@register_model(_spec("jointwrist_base", 38_487_760), RENAMED_OPTIONS, PART_VERSIONS)
 def jointwrist_base(**options) -> JointWrist:
-    """Build the joint network of about 40 M parameters."""
+    """Build the joint network of about 38 M parameters."""
     base = {"size": "base", "widths": (384, 192, 96, 64, 32), "roi_channels": 64, "roi_crop": 96, "roi_dim": 256}
     return _built("jointwrist_base", options, base)
 

@@ -19,6 +19,12 @@ def init_step(channels: int, low: float = 1e-3, high: float = 1e-1, floor: float
     return step + torch.log(-torch.expm1(-step))
 
 
+def undecayed(*parameters: nn.Parameter) -> None:
+    """Mark parameters that weight decay would pull away from their meaning, by the flag that mamba-ssm uses."""
+    for parameter in parameters:
+        parameter._no_weight_decay = True
+
+
 def init_rates(channels: int, states: int) -> Tensor:
     """Return the logarithms of the S4D-Real rates 1..N for each channel, (channels, states)."""
     return torch.log(torch.arange(1, states + 1, dtype=torch.float32)).repeat(channels, 1)
@@ -47,6 +53,7 @@ class MambaBlock(nn.Module):
         self.dt_proj.bias = nn.Parameter(init_step(inner))
         self.A_log = nn.Parameter(init_rates(inner, d_state))
         self.D = nn.Parameter(torch.ones(inner))
+        undecayed(self.A_log, self.D, self.dt_proj.bias)
         self.out_proj = nn.Linear(inner, d_model, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,6 +116,7 @@ class SS2D(nn.Module):
         self.dt_projs_bias = nn.Parameter(torch.stack([init_step(inner) for _ in range(4)]))
         self.A_logs = nn.Parameter(init_rates(4 * inner, d_state))
         self.Ds = nn.Parameter(torch.ones(4 * inner))
+        undecayed(self.A_logs, self.Ds, self.dt_projs_bias)
         self.out_norm = nn.LayerNorm(inner)
         self.out_proj = nn.Linear(inner, dim, bias=False)
 
@@ -137,21 +145,43 @@ class SS2D(nn.Module):
 
 
 class VSSBlock(nn.Module):
-    """VMamba block on (B, H, W, C): SS2D and an MLP, each with layer norm before and a residual connection."""
+    """VMamba block on (B, H, W, C): SS2D and an MLP, each with layer norm before and a residual connection.
+
+    Args:
+        dim: Width.
+        drop_path: Stochastic depth rate.
+        hidden: Hidden width of the MLP; None takes four times the width.
+        states: States per channel of the scan.
+        local: Add a depthwise 7x7 convolution beside the scan.
+        backend: Backend of the scan.
+    """
 
     #: Published weights that fit this block; see `jointwrist.weights.pretrained`.
     pretrained_kind = "VMamba"
 
-    def __init__(self, dim: int, drop_path: float = 0.0, mlp_ratio: float = 4.0, backend: str = "auto"):
+    def __init__(
+        self,
+        dim: int,
+        drop_path: float = 0.0,
+        hidden: int | None = None,
+        states: int = 1,
+        local: bool = False,
+        backend: str = "auto",
+    ):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.op = SS2D(dim, backend=backend)
+        self.op = SS2D(dim, states, backend=backend)
+        self.local = nn.Conv2d(dim, dim, 7, padding=3, groups=dim) if local else None
         self.norm2 = nn.LayerNorm(dim)
-        hidden = int(mlp_ratio * dim)
+        hidden = hidden or 4 * dim
         self.mlp = nn.Sequential(nn.Linear(dim, hidden), nn.GELU(), nn.Linear(hidden, dim))
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
         """Keep the shape (B, H, W, C)."""
-        x = x + self.drop_path(self.op(self.norm(x)))
+        normed = self.norm(x)
+        mixed = self.op(normed)
+        if self.local is not None:
+            mixed = mixed + self.local(normed.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        x = x + self.drop_path(mixed)
         return x + self.drop_path(self.mlp(self.norm2(x)))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
+from jointwrist.registry import latest_versions
 from jointwrist.weights.metadata import build_described, parse_info
 
 # Files are written by Python, as the libraries' own writers report a full disk as a format error.
@@ -31,8 +32,12 @@ def save_weights(path: Path, model: nn.Module, info: dict[str, Any]) -> None:
     Args:
         path: Safetensors file.
         model: Model whose state dict is written.
-        info: Metadata, JSON values; at least `model` (registry name) and `options` (of the builder).
+        info: Metadata, JSON values; at least `model` (registry name) and `options` (of the builder). The versions of
+            the model's parts are added to the options if these do not state them.
     """
+    own = (getattr(model, "info", None) or {}).get("options", {})
+    versions = {name: own[name] for name in latest_versions(info["model"]) if name in own}
+    info = {**info, "options": versions | info.get("options", {})}
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
     _write(path, tensors, info)
 

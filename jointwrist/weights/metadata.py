@@ -15,7 +15,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from jointwrist.anatomy import Anatomy, info_anatomy
 from jointwrist.config import ConfigError
 from jointwrist.errors import DataError, MissingExtraError
-from jointwrist.registry import create_model, current_options, model_spec
+from jointwrist.registry import create_model, current_options, model_spec, unstated_versions
 from jointwrist.weights.training_history import TrainingHistory
 
 #: Upper limits of the input sides in pixels, which determine the memory that a prediction needs.
@@ -47,7 +47,7 @@ def parse_info(path: Path, text: str) -> dict[str, Any]:
         raise DataError(f"{path}: its description is no JSON ({error}); copy or export the weights again") from None
     if fault := _fault(info):
         raise DataError(f"{path}: its description is damaged: {fault}; copy or export the weights again")
-    options = current_options(info["model"], info.get("options", {}))
+    options = unstated_versions(info["model"]) | current_options(info["model"], info.get("options", {}))
     return {"image_size": model_spec(info["model"]).input_size, **info, "options": options}
 
 

@@ -1,4 +1,4 @@
-"""Loading of published ImageNet weights into an encoder: VMamba (arXiv 2401.10166) and timm's Swin Transformer."""
+"""Loading of weights into an encoder: `jointwrist pretrain`, VMamba (arXiv 2401.10166), timm's Swin Transformer."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import read_checkpoint
 from jointwrist.weights.hub import find_checkpoint
 
+#: An encoder of this package, whose keys are those of the encoder.
+OWN = "jointwrist"
 #: End of the keys by which each kind of file is recognised. A block of the encoder names the kind that fits it in its
 #: attribute `pretrained_kind`.
-SOURCES = {"VMamba": "op.x_proj_weight", "Swin": "attn.qkv.weight"}
+SOURCES = {OWN: "stem1.0.weight", "VMamba": "op.x_proj_weight", "Swin": "attn.qkv.weight"}
 _BLOCK = re.compile(r"layers\.(\d+)\.blocks\.(\d+)\.(.+)")
 _DOWNSAMPLE = re.compile(r"layers\.(\d+)\.downsample\.([13])\.(weight|bias)")
 
@@ -27,7 +29,7 @@ class PretrainedReport:
 
     Attributes:
         path: The file.
-        source: "VMamba" or "Swin".
+        source: One of `SOURCES`.
         loaded: Key in the file -> name in the encoder.
         unused: Key in the file -> why it was not used.
         untouched: Names in the encoder whose values are unchanged.
@@ -59,6 +61,7 @@ def load_pretrained(encoder: nn.Module, source: str | Path) -> PretrainedReport:
     blocks are therefore matched from the start of a stage and Swin's from its end, so that one file of each fills the
     encoder. VMamba's convolutions between stages are loaded too. The stems are not: theirs reduce a colour image to
     stride 2 or 4 at once, ours starts at full resolution. Relative position tables are interpolated to our window.
+    Weights of `jointwrist pretrain` are matched by name, stem included.
 
     Args:
         encoder: `jointwrist.models.encoder.Encoder`, of size "base" for VMamba-T (`vssm1_tiny_0230s`: one state,
@@ -72,9 +75,12 @@ def load_pretrained(encoder: nn.Module, source: str | Path) -> PretrainedReport:
     """
     path = find_checkpoint(source)
     state, _ = read_checkpoint(path)
-    source = next((s for s, mark in SOURCES.items() if any(key.endswith(f".{mark}") for key in state)), None)
+    source = next((s for s, mark in SOURCES.items() if any(f".{key}".endswith(f".{mark}") for key in state)), None)
     if source is None:
-        raise DataError(f"{path}: neither weights of VMamba nor of timm's Swin; no key ends in those of their blocks")
+        raise DataError(
+            f"{path}: neither weights of VMamba nor of timm's Swin nor of `jointwrist pretrain`; no key ends in those"
+            " of their blocks"
+        )
     own, depths = encoder.state_dict(), _depths(state)
     loaded: dict[str, str] = {}
     unused: dict[str, str] = {}
@@ -89,7 +95,13 @@ def load_pretrained(encoder: nn.Module, source: str | Path) -> PretrainedReport:
             loaded[key], values[name] = name, value
         else:
             unused[key] = f"shape {tuple(value.shape)} does not fit {tuple(own[name].shape)} of {name}"
-    if not any(_BLOCK.fullmatch(key) for key in loaded):
+    if source == OWN and unused:
+        key, why = next(iter(unused.items()))
+        raise DataError(
+            f"{path}: was pretrained with another encoder ({key}: {why}); give the run the same encoder options and"
+            " encoder_version"
+        )
+    if source != OWN and not any(_BLOCK.fullmatch(key) for key in loaded):
         reasons = "; ".join(sorted({why for key, why in unused.items() if _BLOCK.fullmatch(key)})[:3])
         raise DataError(f"{path}: no block of {source} fits this encoder ({reasons}); take one of size base")
     encoder.load_state_dict(values, strict=False)
@@ -107,6 +119,8 @@ def _depths(state: dict[str, Tensor]) -> dict[int, int]:
 
 def _place(key: str, source: str, encoder: nn.Module, depths: dict[int, int]) -> tuple[str | None, str]:
     """Return the name in the encoder or None, and the reason to report if it does not exist there."""
+    if source == OWN:
+        return key, "the encoder has no such tensor"
     if match := _BLOCK.fullmatch(key):
         stage, block, rest = int(match[1]), int(match[2]), match[3]
         blocks = encoder.stages[stage] if stage < len(encoder.stages) else []

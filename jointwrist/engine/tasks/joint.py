@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jointwrist.anatomy import WRIST, Anatomy
+from jointwrist.config import ConfigError
 from jointwrist.data.batches.hand_pairs import other_hands
 from jointwrist.data.preprocess import resize_image
 from jointwrist.engine.batches import JointBatch, WristBatch
@@ -19,9 +20,10 @@ from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks.base import Losses, Task, process_weight
 from jointwrist.engine.tasks.erosion_losses import level_loss, pixel_losses
-from jointwrist.engine.tasks.masks import load_segmenter, mask_losses, mask_results, target_masks
+from jointwrist.engine.tasks.masks import coarse_losses, load_segmenter, mask_losses, mask_results, target_masks
 from jointwrist.engine.tasks.pair_losses import pair_losses
 from jointwrist.losses import boundary_loss, distance_loss
+from jointwrist.models.feature_balance import FeatureBalance
 from jointwrist.models.joint import JointOutput
 
 
@@ -40,6 +42,10 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         self.pixel_truth = uses_pixel_truth(config)
         #: Frozen network whose masks drive the erosion head, if the configuration names one.
         self.segmenter = load_segmenter(config, anatomy) if config.joint.segmenter else None
+        if config.joint.erosion_share and config.options.get("feature_grad_scale") == 0:
+            raise ConfigError("joint.erosion_share needs an erosion gradient: leave options.feature_grad_scale above 0")
+        if config.segmentation.deep_supervision and not config.options.get("deep_supervision"):
+            raise ConfigError("segmentation.deep_supervision needs mask heads: set options.deep_supervision=true")
 
     def prepare(self, batch: WristBatch, training: bool) -> JointBatch:
         """Augment in training, and resize for the network."""
@@ -87,7 +93,8 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
             found = self._segmenter_masks(batch["image"])
             masks = {"forced_masks": torch.where(_per_image(forced), batch["masks"], found)}
         scale = self.mask_grad_scale(context)
-        output = model(batch["image"], batch["detail"], other=batch.get("other"), mask_grad_scale=scale, **masks)
+        masks |= {"mask_grad_scale": scale, "balance": self.feature_balance(context)}
+        output = model(batch["image"], batch["detail"], other=batch.get("other"), **masks)
         losses = self.output_losses(output, batch, context)
         warming_up = context.progress < schedule.segmentation_warmup
         if context.mean_teacher is not None and schedule.consistency and not warming_up:
@@ -100,6 +107,14 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         head = {id(parameter) for parameter in model.erosion.parameters()}
         rest = [parameter for parameter in model.parameters() if id(parameter) not in head]
         return [list(model.erosion.parameters()), rest]
+
+    def feature_balance(self, context: StepContext) -> FeatureBalance | None:
+        """Balance of the gradients at the shared features in a step; None leaves them as they are."""
+        schedule = self.config.joint
+        if schedule.erosion_share is None:
+            return None
+        left = max(0.0, 1 - context.progress / schedule.erosion_share_end)
+        return FeatureBalance(schedule.erosion_share * left, schedule.project_conflicts)
 
     def mask_grad_scale(self, context: StepContext) -> float:
         """Share of the erosion gradient that reaches the masks in a step.
@@ -156,6 +171,8 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
             means["distance"] = config.distance * distance_loss(output.distance_logits, masks, images=labelled)
         if config.boundary:
             means["boundary"] = config.boundary * context.progress * boundary_loss(logits, masks, labelled)
+        if config.deep_supervision and output.coarse_logits:
+            means["coarse"] = coarse_losses(output.coarse_logits, masks, config, labelled)
         weight = process_weight(labelled.sum(), context)
         return {name: weight * value for name, value in means.items()}
 

@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.preprocess import unpack_bits
 from jointwrist.engine.run_config import RunConfig, SegmentationConfig
-from jointwrist.losses import cross_entropy, dice_loss, overlap_dice_loss
+from jointwrist.losses import cross_entropy, dice_loss, overlap_dice_loss, signed_distance
 from jointwrist.metrics.segmentation_results import segmentation_results
+from jointwrist.ops.roi import joint_regions
 from jointwrist.weights.checkpoint import load_weights
 from jointwrist.weights.metadata import refuse_other_anatomy
+
+#: Reach of the weights near joint contours as a share of the image side: 3 mm of a field of view of 90 mm.
+CONTOUR_REACH = 1 / 30
 
 
 def load_segmenter(config: RunConfig, anatomy: Anatomy) -> nn.Module:
@@ -52,12 +58,52 @@ def mask_losses(
         anatomy: The bones, C.
     """
     values = logits if config.raw_output else logits.float().sigmoid()
-    losses = {"dice": config.dice * dice_loss(values, masks, config.squared, images=images)}
+    pixels = contour_weights(masks, config.joint_contours, anatomy) if config.joint_contours else None
+    losses = {"dice": config.dice * dice_loss(values, masks, config.squared, images=images, pixels=pixels)}
     if config.bce:
-        losses["bce"] = config.bce * cross_entropy(logits, masks, images=images)
+        losses["bce"] = config.bce * cross_entropy(logits, masks, images=images, pixels=pixels)
     if config.overlap:
         losses["overlap"] = config.overlap * overlap_dice_loss(logits, masks, images, anatomy)
     return losses
+
+
+@torch.no_grad()
+def contour_weights(masks: Tensor, more: float, anatomy: Anatomy = WRIST) -> Tensor:
+    """Weigh the pixels near the contours of the joint surfaces more than the others.
+
+    Args:
+        masks: (B, C, N, N) true masks.
+        more: Additional weight of pixels within `CONTOUR_REACH` of such a contour, before normalisation.
+        anatomy: Bones and joints.
+
+    Returns:
+        (B, 1, N, N) weights with a mean of 1 over each image.
+    """
+    half = F.avg_pool2d(masks, 2, ceil_mode=True)
+    radius = max(round(CONTOUR_REACH * half.shape[-1]), 1)
+    distance = signed_distance((joint_regions(half, joints=anatomy.joints).joint > 0.5).float(), radius + 1).abs()
+    near = (distance <= radius).any(1, keepdim=True).float()
+    weights = 1 + more * F.interpolate(near, masks.shape[-2:], mode="nearest")
+    return weights / weights.mean((-2, -1), keepdim=True)
+
+
+def coarse_losses(
+    coarse: Sequence[Tensor], masks: Tensor, config: SegmentationConfig, images: Tensor | None = None
+) -> Tensor:
+    """Return the weighted mean loss of mask logits at coarser resolutions (deep supervision, arXiv 1409.5185).
+
+    Args:
+        coarse: (B, C, n, n) mask logits, one tensor per resolution.
+        masks: (B, C, N, N) true masks, which are averaged over the coarser pixels.
+        config: Weights of the losses.
+        images: (B,) bool, the images that have masks; None means all.
+    """
+    each = []
+    for logits in coarse:
+        target = F.adaptive_avg_pool2d(masks, logits.shape[-2:])
+        dice = dice_loss(logits.float().sigmoid(), target, images=images)
+        each.append(dice + cross_entropy(logits, target, images=images))
+    return config.deep_supervision * sum(each) / len(each)
 
 
 def mask_results(

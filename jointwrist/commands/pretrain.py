@@ -1,0 +1,48 @@
+"""`jointwrist pretrain`: an encoder from radiographs without labels."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from jointwrist.commands.shared import is_main_process, known_model, print_log
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command's arguments."""
+    parser = commands.add_parser(
+        "pretrain",
+        help="train an encoder on radiographs without labels",
+        description="Train the encoder of a joint network to predict hidden patches of radiographs without labels, of"
+        " phantoms, or of both. A killed run continues when the same command is given again.",
+    )
+    parser.add_argument(
+        "folders", nargs="*", type=Path, metavar="FOLDER", help="radiographs, or folders of them; none: phantoms alone"
+    )
+    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for weights and states")
+    parser.add_argument("--model", default="jointwrist_tiny", help="joint network (default: %(default)s)")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="values of the run, as optim.epochs=5"
+    )
+    parser.set_defaults(run=pretrain)
+
+
+def pretrain(arguments: argparse.Namespace) -> int:
+    """Pretrain an encoder."""
+    from jointwrist.config import parse_overrides
+    from jointwrist.engine.pretrain import HISTORY
+    from jointwrist.engine.pretrain import pretrain as pretrain_encoder
+
+    print_log()
+    weights = pretrain_encoder(
+        known_model(arguments.model).name,
+        arguments.folders,
+        arguments.out,
+        parse_overrides(arguments.set),
+        progress=True,
+    )
+    if is_main_process():
+        print(f"figures of every epoch: {arguments.out / HISTORY}")
+        print(f"encoder: {weights}")
+        print(f"train from it: jointwrist train {arguments.model} ... --set joint.pretrained=[{weights}]")
+    return 0
