@@ -6,6 +6,7 @@ import json
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from jointwrist.anatomy import JOINTS, NUM_JOINTS
+from jointwrist.cli import main
 from jointwrist.data.batches.samplers import FreshBatches, ProcessBatches
 from jointwrist.data.sample import as_right_hand, unpack_masks
 from jointwrist.engine.radiograph_pairs import PairBatches, RadiographPairs, WithPairs
@@ -160,3 +162,25 @@ def test_batches_end_with_whole_pairs_on_every_process(pairs):
     batch = next(iter(loader))
     assert batch["pair"].tolist() == [-1, 0, 0] and batch["inserted"].any(1).tolist() == [False, True, False]
     assert Path(batch["identifier"][1]).suffix == ".png"
+
+
+def test_the_command_prepares_films_outside_of_the_folder_of_the_weights(tmp_path, prepared, monkeypatch):
+    asked, trained = {}, {}
+
+    def prepare(films, place, weights, side=None, exclude=None):
+        asked.update(films=films, place=place, weights=weights, exclude=exclude)
+        return prepared
+
+    def train(model, data, out, config, **options):
+        trained.update(config)
+        return SimpleNamespace(weights=out / "best.safetensors")
+
+    monkeypatch.setattr("jointwrist.commands.train.prepared_films", prepare)
+    monkeypatch.setattr("jointwrist.engine.train.train", train)
+    monkeypatch.setattr("jointwrist.commands.train.is_main_process", lambda: False)  # prints nothing
+    out = tmp_path / "run"
+    command = ["train", "jointwrist_tiny", "--data", "root", "-o", str(out), "--radiographs", str(tmp_path / "films")]
+    assert main([*command, "--set", "radiographs.share=0.5", "start=weights.safetensors"]) == 0
+    assert asked["weights"] == "weights.safetensors" and asked["exclude"] == out
+    assert out not in asked["place"].parents and asked["place"] != out
+    assert trained["radiographs"] == {"share": 0.5, "folder": str(prepared[0].parent)}

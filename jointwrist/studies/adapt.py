@@ -32,7 +32,7 @@ from jointwrist.insertion.prepared_film import PreparedFilm
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.phantom_dataset import write_phantom
 from jointwrist.registry import model_spec
-from jointwrist.studies.calls import Calls, choose_calls, film_probabilities, write_calls
+from jointwrist.studies.calls import Calls, choose_calls, film_probabilities, phantom_probabilities, write_calls
 from jointwrist.studies.detectability import Detectability, detectability
 from jointwrist.studies.insertion_study import StudyPlan, run_study
 from jointwrist.weights.checkpoint import read_info
@@ -45,6 +45,8 @@ _TRAINING = 0.7
 _STEPS, _EPOCHS = (4, 1500), 4
 #: The validation split that a training needs; nothing is chosen by it.
 _VALIDATION, _VALIDATION_PX = 9, 96
+#: Phantoms without erosions for the threshold of a call, at most one a minute.
+_CALL_PHANTOMS = 24
 
 
 @dataclass(frozen=True)
@@ -122,17 +124,18 @@ def adapt(
         raise DataError(f"{start}: only weights of a joint network can be adapted")
     used, held = divide(films, plan.held_out, plan.seed)
     before = _measure(start, held, place, plan, progress)
-    phantoms = write_phantom(
+    validation = write_phantom(
         place / "phantoms", _VALIDATION, _VALIDATION_PX, config=PhantomConfig(size=_VALIDATION_PX), workers=1
     )
     values = _values(info, start, _linked(used, place / "used"), plan)
-    steps = _steps(values, info["model"], phantoms, place / "steps.json", plan)
+    steps = _steps(values, info["model"], validation, place / "steps.json", plan)
     wrists = -(-steps * _PHANTOMS // _EPOCHS)
     trained = train(
-        info["model"], phantoms, out, merge_trees(values, {"stream": {"wrists": wrists}}), progress=progress
+        info["model"], validation, out, merge_trees(values, {"stream": {"wrists": wrists}}), progress=progress
     )
     predictor = Predictor.from_pretrained(trained.weights)
-    calls = choose_calls(film_probabilities(used, predictor), [], plan.false_calls)
+    phantoms = phantom_probabilities(min(_CALL_PHANTOMS, int(plan.minutes)), predictor)
+    calls = choose_calls(film_probabilities(used, predictor), phantoms, plan.false_calls)
     write_calls(trained.weights, calls, trained.weights)
     after = _measure(trained.weights, held, place, plan, progress)
     return Adaptation(trained.weights, before, after, calls, len(used), steps)
