@@ -49,7 +49,11 @@ def predicted(toes):
     """A result of a DICOM radiograph."""
     predictor = Predictor.from_pretrained(toes / "run", "cpu")
     pixels = np.asarray(Image.open(toes / "drawn" / "toe3.png")).astype(np.uint16) << 4
-    return predictor(dicom_files.save(dicom_files.make(pixels), toes / "toe.dcm")).single()
+    return predictor(
+        dicom_files.save(
+            dicom_files.make(pixels, StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.4"), toes / "toe.dcm"
+        )
+    ).single()
 
 
 def test_weights_carry_the_anatomy(toes):
