@@ -165,7 +165,10 @@ def closure_table(folder: Path, joints: int) -> str:
         bits = [np.asarray(Image.open(path.with_name(f"{path.stem}_masks.png"))) for path in paths]
         bones = [np.stack([bit & 2, bit & 1]).astype(bool) for bit in bits]
         widths = [joint_space(*pair) for pair in bones]
-        found = [joint_space_change([pixels[a], pixels[b]], [bones[a], bones[b]]) for a, b in ((0, 1), (1, 2), (2, 0))]
+        found = [
+            joint_space_change([pixels[a], pixels[b]], [bones[a], bones[b]], (1, 1))
+            for a, b in ((0, 1), (1, 2), (2, 0))
+        ]
         if all(found) and all(widths):
             sums.append(sum(change.change for change in found))
             moved += [change.change for change in found]

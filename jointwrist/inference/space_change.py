@@ -18,6 +18,8 @@ from jointwrist.inference.registration import Similarity, register
 
 #: A motion is trusted if the match explains this share of the variance of the grey values, at least.
 LEAST_CORRELATION = 0.5
+#: And if its standard error is at most this many pixels.
+MOST_ERROR = 1.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def space_change(
         spacing: Side of a pixel of the first radiograph in the unit of the result.
 
     Returns:
-        The change, or None if the bones do not face each other or do not match.
+        The change, or None if the bones do not face each other or do not match well enough.
     """
     surface = facing_surface(first, second)
     correlation = min(motion.correlation for bone in motions for motion in bone)
@@ -97,6 +99,8 @@ def space_change(
         )
         variances.append(sum((len(part) - 1) * np.var(part) for part in parts))
     error = np.hypot(np.sqrt(np.mean(variances)), (changes[0] - changes[1]) / 2)
+    if error > MOST_ERROR:
+        return None
     return SpaceChange(float(np.mean(changes)) * spacing, float(error) * spacing, correlation)
 
 
