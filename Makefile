@@ -44,6 +44,7 @@ weights: $(VENV)/.installed-run
 	$(MALALIGNED) --out results/weights/fine4
 	$(MALALIGNED) --out results/weights/fine5 --set start=results/weights/fine4/last.safetensors seed=3419 stream.seed=20261208 optim.lr=1.5e-3 optim.epochs=2
 	cp results/weights/fine5/best.safetensors jointwrist/weights/jointwrist_tiny.safetensors
+	$(BIN)/python -m jointwrist.inference.program_cache jointwrist/weights/jointwrist_tiny.safetensors
 	$(BIN)/python -m jointwrist.selftest > jointwrist/weights/golden.json
 
 test-trust: $(VENV)/.installed-dev

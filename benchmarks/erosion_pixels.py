@@ -19,7 +19,7 @@ from jointwrist.config import build, parse_overrides
 from jointwrist.data.sample import as_right_hand
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.weights.checkpoint import load_weights
-from jointwrist.weights.hub import find_weights
+from jointwrist.weights.find import find_weights
 
 #: Phantoms as varied as those of the shipped weights, at the size of RAM-W600.
 PHANTOMS = ["prevalence=0.35", "variation=1.25", "osteopenia=0.95", "relief=0.7", "malalignment=4"]

@@ -34,7 +34,7 @@ HAND_MM, HAND_PX, NEAR_MM = 210.0, 420, 15.0
 def main(argv: list[str] | None = None) -> int:
     """Print how many radiographs of every kind were located, refused, or located wrongly."""
     arguments = parse_arguments(argv, __doc__, "hands", 60, 5000)
-    localiser = Localiser()
+    localiser = Localiser.load()
     if arguments.radiographs:
         try:
             return look_at_radiographs(localiser, find_radiographs(arguments.radiographs))

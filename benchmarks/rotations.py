@@ -32,7 +32,7 @@ from jointwrist.phantom import PhantomConfig, make_wrist
 def main(argv: list[str] | None = None) -> int:
     """Print a row for every kind of radiograph and rotation."""
     arguments = parse_arguments(argv, __doc__, "radiographs", 24, 7000, own=False)
-    localiser = Localiser()
+    localiser = Localiser.load()
     print("| radiograph | turned by | right | refused | wrong | seconds |\n| --- | ---: | ---: | ---: | ---: | ---: |")
     for kind, config in (
         ("wrist", PhantomConfig(size=256)),

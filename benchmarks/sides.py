@@ -28,7 +28,7 @@ from jointwrist.phantom import PhantomConfig, make_wrist
 def main(argv: list[str] | None = None) -> int:
     """Print how many sides of every kind of radiograph were right, unclear, or wrong."""
     arguments = parse_arguments(argv, __doc__, "wrists", 24, 6000)
-    localiser = Localiser()
+    localiser = Localiser.load()
     if arguments.radiographs:
         radiographs = [
             radiograph

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -25,7 +26,7 @@ from jointwrist.commands import (
     train,
     view,
 )
-from jointwrist.commands.shared import UsageError, complain
+from jointwrist.commands.shared import BROKEN_PIPE, INTERRUPTED, UsageError, complain
 from jointwrist.errors import DataError, MissingExtraError, TrainingError
 from jointwrist.openmp import share_cores
 
@@ -63,7 +64,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             for source in arguments.plugin:
                 load_plugin(source)
-        return arguments.run(arguments)
+        code = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return INTERRUPTED
     except (DataError, ConfigError, MissingExtraError, TrainingError, UsageError, OSError) as error:
         if arguments.debug:
             raise

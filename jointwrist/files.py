@@ -1,4 +1,4 @@
-"""Atomic writing of files and folders: an interrupted process never leaves an incomplete one."""
+"""Atomic writing of files and folders, so that an interrupted process leaves no incomplete one; the user's cache."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,3 +107,14 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """
     with atomic(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g")
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder for what can be made again, following the platform's convention.
+
+    Raises:
+        RuntimeError: The user has no home folder.
+    """
+    if named := os.environ.get("XDG_CACHE_HOME"):
+        return Path(named) / "jointwrist"
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "jointwrist"

@@ -36,7 +36,7 @@ class PretrainedMixin(ModelHubMixin):
         The mixin's own method would ask the hub for a `config.json` first, whatever the source is.
 
         Args:
-            source: As for `jointwrist.weights.hub.find_weights`.
+            source: As for `jointwrist.weights.find.find_weights`.
             **download: `revision`, `token`, `cache_dir`, `force_download` and other options of `hf_hub_download`.
 
         Raises:

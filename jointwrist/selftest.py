@@ -183,7 +183,7 @@ def check_training(device: torch.device) -> str:
 def check_half(device: torch.device) -> str:
     """Hold the answers of the shipped weights under bfloat16 against those in float32."""
     from jointwrist.weights.checkpoint import load_weights
-    from jointwrist.weights.hub import find_weights
+    from jointwrist.weights.find import find_weights
 
     model = load_weights(find_weights("jointwrist_tiny"))[0].to(device)
     image, _ = _batch(device, 256)

@@ -18,7 +18,7 @@ from jointwrist.registry import create_model
 from jointwrist.studies.adapt import AdaptPlan, _values, divide
 from jointwrist.studies.calls import Calls, choose_calls, write_calls
 from jointwrist.weights.checkpoint import read_info, read_weights, save_weights
-from jointwrist.weights.hub import find_weights
+from jointwrist.weights.find import find_weights
 from jointwrist.weights.model_card import model_card
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import jointwrist
 from jointwrist.cli import build_parser, main
-from jointwrist.commands.predict import hand_stem, output_stems
+from jointwrist.commands.output_names import hand_stems, output_stems
 from jointwrist.commands.shared import UsageError, columns
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.errors import DataError
@@ -113,9 +113,9 @@ def test_outputs_never_overwrite_one_another():
 
 
 def test_the_two_hands_of_a_radiograph_take_no_other_radiograph_s_name():
-    taken = {"both", "both_L", "both_both"}
-    assert [hand_stem("both", side, taken) for side in "LR"] == ["both_both_L", "both_R"]
-    assert hand_stem("both_both", "L", taken) == "both_both_both_L"
+    first, _, second = hand_stems(["both", "both_L", "both_both"])
+    assert first == {"L": "both_both_L", "R": "both_R"}
+    assert second == {"L": "both_both_both_L", "R": "both_both_R"}
 
 
 def test_columns_align():

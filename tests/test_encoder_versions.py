@@ -16,7 +16,7 @@ from jointwrist.models.encoder_sizes import KINDS, LETTERS
 from jointwrist.models.swin import SwinBlock
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import load_weights, save_weights
-from jointwrist.weights.hub import find_weights
+from jointwrist.weights.find import find_weights
 
 #: The smallest joint network with window attention.
 MICRO = {"encoder": "swin", "widths": (8, 8, 8, 8, 8), "roi_channels": 4, "roi_crop": 16, "roi_dim": 32}

@@ -17,9 +17,10 @@ from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
 from jointwrist.models.joint import JointWrist
 from jointwrist.registry import create_model, list_models, model_spec
-from jointwrist.weights import hub
+from jointwrist.weights import find
 from jointwrist.weights.checkpoint import load_weights, save_weights
-from jointwrist.weights.hub import Published, find_checkpoint, find_weights
+from jointwrist.weights.find import find_checkpoint, find_weights
+from jointwrist.weights.hub import Published
 from jointwrist.weights.model_card import model_card
 
 TRAINED = {
@@ -180,7 +181,7 @@ def test_the_weights_of_others_are_files_repositories_or_files_of_these(remote):
 
 
 def test_shipped_weights_go_by_their_name(network, tmp_path, monkeypatch):
-    monkeypatch.setattr(hub, "SHIPPED", tmp_path)
+    monkeypatch.setattr(find, "SHIPPED", tmp_path)
     save_weights(tmp_path / "our_wrist.safetensors", network, TRAINED)
     assert find_weights("our_wrist") == tmp_path / "our_wrist.safetensors"
     with pytest.raises(DataError, match="comes with the package: our_wrist"):

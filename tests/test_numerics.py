@@ -11,7 +11,7 @@ import torch
 from jointwrist.engine.session import open_accelerator
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.weights.checkpoint import load_weights
-from jointwrist.weights.hub import find_weights
+from jointwrist.weights.find import find_weights
 from tests import ranks
 
 pytestmark = pytest.mark.trust

@@ -45,7 +45,7 @@ def test_what_a_network_sees_comes_back_to_the_radiograph(shape, crop, rotation,
     size = 192
     image = placement.image(size)
     assert image.shape == (1, size, size) and image.min() == 0 and image.max() == pytest.approx(1, abs=0.06)
-    marked = (image[0] > 0.5).numpy()
+    marked = image[0] > 0.5
     truth = inside(placement) > 0.5
 
     mask = placement.masks_back(image - 0.5, 0.0)[0]
@@ -55,7 +55,9 @@ def test_what_a_network_sees_comes_back_to_the_radiograph(shape, crop, rotation,
     np.testing.assert_allclose(box, bounding_box(truth), atol=1.3)
 
     seen = torch.tensor([bounding_box(marked)], dtype=torch.float32)
-    heat_map = placement.heat_maps_back(roi_align(image[None], [seen], 7, aligned=True)[:, 0].numpy())[0]
+    heat_map = placement.heat_maps_back(
+        roi_align(torch.from_numpy(image)[None], [seen], 7, aligned=True)[:, 0].numpy()
+    )[0]
     grey, there = torch.from_numpy(inside(placement))[None, None], [torch.from_numpy(box)[None]]
     np.testing.assert_allclose(heat_map, roi_align(grey, there, 7, aligned=True)[0, 0], atol=0.1)
 
@@ -98,6 +100,6 @@ def test_cleaning_happens_on_the_upright_right_hand():
         seen[channel] = mask.copy()
         return ~mask
 
-    mask = placement.masks_back(torch.full((3, 60, 60), -1.0), 0.0, clean)
+    mask = placement.masks_back(np.full((3, 60, 60), -1.0, np.float32), 0.0, clean)
     assert sorted(seen) == [0, 1, 2] and seen[0].shape == placement.right_hand().shape == (60, 40)
     assert mask.all()

@@ -19,7 +19,7 @@ from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor, erosion_level
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import save_weights
-from jointwrist.weights.hub import find_weights
+from jointwrist.weights.find import find_weights
 
 
 class Brightness(nn.Module):

@@ -25,7 +25,7 @@ from jointwrist.insertion.film import Film
 from jointwrist.insertion.insert import TRAINING_FAMILIES
 from jointwrist.insertion.prepared_film import PreparedFilm, list_prepared
 from jointwrist.phantom import PhantomConfig, make_wrist
-from jointwrist.weights.hub import find_weights
+from jointwrist.weights.find import find_weights
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 from jointwrist.config import merge_trees, parse_overrides, read_yaml
 from jointwrist.engine.renamed_keys import current_keys
 from jointwrist.weights.checkpoint import read_weights
-from jointwrist.weights.hub import find_weights
+from jointwrist.weights.find import find_weights
 
 ROOT = Path(__file__).parent.parent
 FIRST, SECOND, FINE, MALALIGNED = (

@@ -11,7 +11,7 @@ from jointwrist.cli import main
 from jointwrist.engine.train import train
 from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import read_info, read_weights
-from jointwrist.weights.hub import find_weights
+from jointwrist.weights.find import find_weights
 from jointwrist.weights.metadata import parse_info
 from jointwrist.weights.training_history import TrainingData, TrainingHistory
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from jointwrist.data.preprocess import resize_image
 from jointwrist.inference.predictor import Predictor
 
 #: Outputs of a joint network other than the bone masks, which MONAI calls `pred`: the fields of `JointOutput`.
@@ -33,7 +34,9 @@ class WristNetwork(nn.Module):
             `pred`, (B, 14, S, S) mask logits, and from a joint network `EROSION_OUTPUTS`.
         """
         # MONAI's tensors carry their metadata through every operation, which takes time and no kernel of ours expects
-        output = self.model(*self.predictor.images(image.as_tensor() if hasattr(image, "as_tensor") else image))
+        image = image.as_tensor() if hasattr(image, "as_tensor") else image
+        small, large = self.predictor.image_size, self.predictor.detail_size
+        output = self.model(resize_image(image, small), *([image] if large != small else []))
         masks = output if isinstance(output, Tensor) else output.mask_logits
         if self.masks_only:
             return masks

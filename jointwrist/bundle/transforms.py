@@ -19,10 +19,10 @@ from monai.transforms import MapTransform
 from jointwrist.bundle.network import EROSION_OUTPUTS
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.errors import DataError
+from jointwrist.inference.prediction import Prediction
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.sources import read_radiograph
-from jointwrist.inference.views import Prediction
 
 #: Name of the entry that records `LoadRadiographd` among the operations applied to an image.
 _LOADED = "LoadRadiographd"

@@ -26,7 +26,7 @@ from jointwrist.inference.predictor import Predictor
 from jointwrist.registry import model_spec
 from jointwrist.text import NOTICE
 from jointwrist.weights.checkpoint import read_weights
-from jointwrist.weights.hub import SHIPPED
+from jointwrist.weights.find import SHIPPED
 from jointwrist.weights.model_card import file_card
 
 #: JSON schema that `python -m monai.bundle verify_metadata` downloads, unless it is given a copy with `--filepath`.

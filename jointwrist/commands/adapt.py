@@ -64,7 +64,7 @@ def adapt_weights(arguments: argparse.Namespace) -> int:
     from jointwrist.studies.adapt import AdaptPlan, adapt
     from jointwrist.studies.detectability_page import summary
     from jointwrist.studies.insertion_study import StudyPlan
-    from jointwrist.weights.hub import find_weights
+    from jointwrist.weights.find import find_weights
 
     radii = tuple(sorted(set(arguments.radii)))
     study = StudyPlan(radii, control_mm=radii[-1])

@@ -77,7 +77,7 @@ def detectability_study(arguments: argparse.Namespace) -> int:
     from jointwrist.studies.detectability import detectability
     from jointwrist.studies.detectability_page import draw_examples, summary, write_page, write_plot
     from jointwrist.studies.insertion_study import StudyPlan, run_study
-    from jointwrist.weights.hub import find_weights
+    from jointwrist.weights.find import find_weights
 
     if not 0 < arguments.false_calls < 1:
         raise UsageError(f"--false-calls {arguments.false_calls:g}: give a share between 0 and 1, such as 0.1")

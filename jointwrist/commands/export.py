@@ -34,7 +34,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def export(arguments: argparse.Namespace) -> int:
     """Write weights in another form, or their model card."""
-    from jointwrist.weights.hub import find_weights
+    from jointwrist.weights.find import find_weights
 
     kind = _format(arguments.out, arguments.format)
     weights, out = find_weights(arguments.weights), arguments.out

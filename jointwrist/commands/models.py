@@ -116,7 +116,7 @@ def show_history(arguments: argparse.Namespace) -> int:
 
     from jointwrist.errors import DataError
     from jointwrist.weights.checkpoint import read_info, write_info
-    from jointwrist.weights.hub import find_weights
+    from jointwrist.weights.find import find_weights
     from jointwrist.weights.training_history import TrainingHistory
 
     path = find_weights(arguments.weights)

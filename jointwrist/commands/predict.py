@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jointwrist.commands.in_order import MOST_WORKERS, cores, in_order, limit_threads, stop_on_interrupt
+from jointwrist.commands.result_writer import MOST_OVERLAYS, ResultWriter, Written
 from jointwrist.commands.shared import (
+    INTERRUPTED,
     UsageError,
     add_predictor,
     add_side,
@@ -18,13 +20,18 @@ from jointwrist.commands.shared import (
     load_predictor,
     positive,
 )
-from jointwrist.errors import DataError, require
+from jointwrist.commands.tally import Tally
+from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
-    from jointwrist.inference.result import WristResult
+    from PIL import Image
 
-#: Side in pixels of a radiograph on the sheet.
-SHEET_TILE = 360
+    from jointwrist.anatomy import Anatomy
+    from jointwrist.data.export_dataset import Export
+
+
+#: Kinds of DICOM objects; `outputs.dicom_objects` builds them.
+DICOM_KINDS = ("seg", "sr", "pr", "sc")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -47,7 +54,25 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     add_side(parser)
     parser.add_argument(
-        "--batch-size", type=positive, default=4, metavar="N", help="radiographs per batch (default: %(default)s)"
+        "--batch-size",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="radiographs that go through the network at once; more than one helps on a GPU (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="threads, each with a radiograph of its own (default: the processor's cores, at most 8)",
+    )
+    parser.add_argument(
+        "--overlay",
+        action=argparse.BooleanOptionalAction,
+        help=f"draw an overlay of each radiograph (default: of up to {MOST_OVERLAYS} radiographs)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace results in OUT even if they are of another radiograph"
     )
     parser.add_argument(
         "--tta",
@@ -92,67 +117,92 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def predict(arguments: argparse.Namespace) -> int:
     """Predict radiographs; one that cannot be read is reported, and the others go on."""
+    from jointwrist.inference.batches import radiograph_batches
+
     kinds = dicom_kinds(arguments)
-    radiographs = list(dict.fromkeys(given_radiographs(arguments)))
-    stems = neutral_stems(radiographs) if arguments.deidentify else output_stems(radiographs)
-    from jointwrist.data.export_dataset import Export
-    from jointwrist.outputs.annotation import drawn_result
-    from jointwrist.outputs.dicom_objects import BUILDERS
-    from jointwrist.outputs.dicom_source import save_dataset
-    from jointwrist.outputs.mask_files import MASK_FILES
-    from jointwrist.outputs.result_files import save_result
-    from jointwrist.outputs.sheet import draw_tile, picture_format, save_sheet
-
-    if kinds:
-        require("highdicom", "dicom")
-    for kind in arguments.also:
-        require(MASK_FILES[kind].package, "formats")
-    if arguments.sheet:
-        picture_format(arguments.sheet)
+    left_out: list[Path] = []
+    radiographs = list(dict.fromkeys(given_radiographs(arguments, left_out)))
+    writer = ResultWriter(arguments, kinds, radiographs)
+    workers = min(arguments.workers or min(cores(), MOST_WORKERS), len(radiographs))
+    if workers > 1:
+        limit_threads(max(cores() // workers, 1))
     predictor = load_predictor(arguments)
-    export = Export(arguments.out / arguments.tool, arguments.tool, predictor.anatomy) if arguments.tool else None
-    failures, tiles, taken, written = [], [], set(stems), 0
+    export = open_export(arguments, predictor.anatomy)
+    tally, tiles = Tally(len(radiographs), arguments.out), []
+    tally.skipped = len(left_out)
 
-    def fail(error: DataError) -> None:
-        complain(error)
-        failures.append(error)
-
-    done = predictor.stream(
-        radiographs,
-        arguments.side,
-        tta=arguments.tta,
-        batch_size=arguments.batch_size,
-        window=arguments.window,
-        names=stems if arguments.deidentify else None,
-        refused=fail,
-    )
-    for index, results in done:
-        for result in results:
-            stem = stems[index] if len(results) == 1 else hand_stem(stems[index], result.side, taken)
-            save_result(result, arguments.out, stem)
-            written += 1
-            for kind in arguments.also:
-                MASK_FILES[kind].save(result, arguments.out / f"{stem}{MASK_FILES[kind].ending}")
-            if export:
-                export.add(drawn_result(result, stem, arguments.deidentify))
-            if arguments.sheet:
-                tiles.append(draw_tile(result, SHEET_TILE))
+    def work(batch: list[int]) -> tuple[int, list[tuple[int, list[Written]]], list[DataError]]:
+        errors: list[DataError] = []
+        done = predictor.stream(
+            [radiographs[index] for index in batch],
+            arguments.side,
+            tta=arguments.tta,
+            batch_size=len(batch),
+            window=arguments.window,
+            names=[writer.stems[index] for index in batch] if arguments.deidentify else None,
+            refused=errors.append,
+        )
+        wrists = []
+        for place, results in done:
             try:
-                for kind in kinds:
-                    dataset = BUILDERS[kind](result, arguments.deidentify)
-                    save_dataset(dataset, arguments.out / f"{stem}_{kind}.dcm")
+                index = batch[place]
+                wrists.append((index, [writer.write(index, result, len(results) == 1) for result in results]))
             except DataError as error:
-                fail(error)
-            print(json.dumps(result.to_dict()) if arguments.json else summary(result))
-    if export and written:
+                errors.append(error)
+        return len(batch), wrists, errors
+
+    batches = radiograph_batches(radiographs, arguments.batch_size, predictor.pairs_hands)
+    with stop_on_interrupt() as stopped:
+        try:
+            for count, wrists, errors in in_order(work, batches, workers, stopped.is_set):
+                for error in errors:
+                    tally.refuse(error)
+                for _, written in wrists:
+                    tally.written += 1
+                    for wrist in written:
+                        for error in wrist.errors:
+                            tally.refuse(error)
+                        if export and wrist.drawn:
+                            export.add(wrist.drawn)
+                        if wrist.tile:
+                            tiles.append(wrist.tile)
+                        tally.say(wrist.line)
+                tally.advance(count)
+        finally:
+            tally.close()
+    if export and tally.written:
         export.finish()
     if tiles:
-        save_sheet(tiles, arguments.sheet)
-    if written and not arguments.json:
-        print(f"overlays, scores and masks: {arguments.out}")
-        if export:
-            print(f"to be corrected with {arguments.tool}: {export.out}")
-    return 2 if failures else 0
+        save_tiles(tiles, arguments.sheet)
+    finish(arguments, tally, writer.overlay)
+    return INTERRUPTED if stopped.is_set() else 2 if tally.errors else 0
+
+
+def open_export(arguments: argparse.Namespace, anatomy: Anatomy) -> Export | None:
+    """Return the folder of annotations that `--for` asks for."""
+    if not arguments.tool:
+        return None
+    from jointwrist.data.export_dataset import Export
+
+    return Export(arguments.out / arguments.tool, arguments.tool, anatomy)
+
+
+def save_tiles(tiles: list[Image.Image], path: Path) -> None:
+    """Write the sheet."""
+    from jointwrist.outputs.sheet import save_sheet
+
+    save_sheet(tiles, path)
+
+
+def finish(arguments: argparse.Namespace, tally: Tally, overlay: bool) -> None:
+    """Print what was done, and where it is; on the standard error where the other holds JSON."""
+    if tally.total > 1:
+        print(tally.summary(), file=sys.stderr if arguments.json else sys.stdout, flush=True)
+    if tally.written and not arguments.json:
+        what = "overlays, scores and masks" if overlay else "scores and masks (overlays with --overlay)"
+        print(f"{what}: {arguments.out}")
+        if arguments.tool:
+            print(f"to be corrected with {arguments.tool}: {arguments.out / arguments.tool}")
 
 
 def mask_files(text: str) -> tuple[str, ...]:
@@ -173,23 +223,21 @@ def dicom_kinds(arguments: argparse.Namespace) -> list[str]:
         UsageError: A kind is unknown.
         SystemExit: There are no radiographs.
     """
-    from jointwrist.outputs.dicom_objects import BUILDERS
-
     asked = arguments.dicom or ""
     kinds = [kind.strip() for kind in asked.split(",") if kind.strip()]
-    unknown = [kind for kind in kinds if kind not in BUILDERS]
+    unknown = [kind for kind in kinds if kind not in DICOM_KINDS]
     if unknown and Path(asked).exists():  # `--dicom wrist.dcm` names no kinds
         arguments.radiographs.insert(0, Path(asked))
         kinds, unknown = ["seg", "sr"], []
     if unknown:
-        raise UsageError(f"--dicom {asked}: {unknown[0]!r} is none of {', '.join(BUILDERS)}, and no file")
+        raise UsageError(f"--dicom {asked}: {unknown[0]!r} is none of {', '.join(DICOM_KINDS)}, and no file")
     if not arguments.radiographs:
         arguments.misused("name at least one FILE")
     return list(dict.fromkeys(kinds))
 
 
-def given_radiographs(arguments: argparse.Namespace) -> Iterator[Path]:
-    """Yield the radiographs that the command line names, and report other files in folders.
+def given_radiographs(arguments: argparse.Namespace, left_out: list[Path]) -> Iterator[Path]:
+    """Yield the radiographs that the command line names, report other files in folders, and add them to `left_out`.
 
     With `--deidentify`, messages number the arguments instead of naming them.
 
@@ -204,65 +252,7 @@ def given_radiographs(arguments: argparse.Namespace) -> Iterator[Path]:
 
         def report(folder: Path, others: list[Path], name: str | None = name) -> None:
             complain(describe_left_out(folder, others, name))
+            left_out.extend(others)
 
         with name_in_errors(path, name):
             yield from find_radiographs([path], arguments.out, report)
-
-
-def neutral_stems(radiographs: Sequence[Path]) -> list[str]:
-    """Number the radiographs in their order, as file names often hold a patient's name or number."""
-    return [f"film-{number:03d}" for number, _ in enumerate(radiographs, 1)]
-
-
-def output_stems(radiographs: Sequence[Path]) -> list[str]:
-    """Name the output of each radiograph after its file, with as much of its path as makes the name unique.
-
-    Raises:
-        UsageError: Two radiographs would still have the same name.
-    """
-    stems = [radiograph.stem for radiograph in radiographs]
-    for parts in range(1, max((len(radiograph.parts) for radiograph in radiographs), default=0) + 1):
-        counts = Counter(stems)
-        if max(counts.values()) == 1:
-            break
-        stems = [
-            "_".join(part.strip("/\\:").replace(".", "_") for part in radiograph.parts[-parts:])
-            if counts[stem] > 1
-            else stem
-            for radiograph, stem in zip(radiographs, stems, strict=True)
-        ]
-    for stem, count in Counter(stems).items():
-        if count > 1:
-            raise UsageError(
-                f"{count} radiographs would be written as {stem}; predict them one by one, each with its own --out"
-            )
-    return stems
-
-
-def hand_stem(stem: str, side: str, taken: set[str]) -> str:
-    """Name the output of one of two hands on a radiograph by its side, and add the name to those `taken`."""
-    while f"{stem}_{side}" in taken:
-        stem += "_both"
-    taken.add(f"{stem}_{side}")
-    return f"{stem}_{side}"
-
-
-def summary(result: WristResult) -> str:
-    """Summarise a result in one line, with what puts it in doubt."""
-    anatomy = result.anatomy
-    hand = {"L": ", left hand", "R": ", right hand"}[result.side] if result.placement.crop else ""
-    text = f"{result.name}{hand}: {len(result.bones)} of {len(anatomy.bones)} bones"
-    if result.scored.any():
-        eroded = [
-            f"{joint.display} {anatomy.erosion.labels[result.scores[joint.index]]}"
-            f" (p {result.probabilities[joint.index]:.2f})"
-            for joint in anatomy.eroded_joints
-            if result.scores[joint.index] > 0
-        ]
-        scored = f"{int(result.scored.sum())} of {len(anatomy.eroded_joints)} joint surfaces"
-        text += f", {scored}, eroded: {', '.join(eroded) or 'none'}"
-    for caution in result.cautions:
-        text += f"; {caution[0].lower()}{caution[1:].rstrip('.')}"
-    if result.scored.any() and result.history.caution:
-        text += f"; {result.history.caution}"
-    return text

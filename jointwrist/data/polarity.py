@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.ndimage import binary_dilation
+from scipy.ndimage import distance_transform_cdt
 
 from jointwrist.data.collimation import exposed_window
 from jointwrist.data.radiograph import Radiograph
@@ -39,8 +39,11 @@ def has_bright_ground(pixels: np.ndarray) -> bool:
 def contrast(pixels: np.ndarray, masks: np.ndarray) -> float:
     """Return how much brighter the bones of (14, H, W) masks are than their surroundings on (H, W) pixels."""
     bones = masks.any(0)
-    rim = binary_dilation(bones, iterations=max(round(_RIM * len(bones)), 1)) & ~bones
-    return float(pixels[bones].mean() - pixels[rim].mean()) if bones.any() and rim.any() else 0.0
+    if not bones.any():
+        return 0.0
+    distance = distance_transform_cdt(~bones, "taxicab")
+    rim = (distance > 0) & (distance <= max(round(_RIM * len(bones)), 1))
+    return float(pixels[bones].mean() - pixels[rim].mean()) if rim.any() else 0.0
 
 
 def negative(radiograph: Radiograph) -> Radiograph:

@@ -15,7 +15,7 @@ from jointwrist.errors import DataError
 from jointwrist.models.masked_image import MaskedImageModel
 from jointwrist.registry import create_model, latest_versions, model_spec
 from jointwrist.weights.checkpoint import read_info, read_weights
-from jointwrist.weights.hub import find_weights
+from jointwrist.weights.find import find_weights
 from jointwrist.weights.metadata import refuse_other_anatomy
 
 

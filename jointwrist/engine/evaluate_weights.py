@@ -31,7 +31,7 @@ from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.tasks import Task, build_task
 from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import load_weights
-from jointwrist.weights.hub import find_weights
+from jointwrist.weights.find import find_weights
 from jointwrist.weights.metadata import refuse_other_anatomy
 
 LOG = logging.getLogger(__name__)

@@ -41,7 +41,7 @@ from jointwrist.errors import DataError
 from jointwrist.files import check_writable, write_frame, write_text
 from jointwrist.registry import model_spec
 from jointwrist.weights.checkpoint import load_weights, read_info, save_weights
-from jointwrist.weights.hub import find_weights
+from jointwrist.weights.find import find_weights
 from jointwrist.weights.metadata import refuse_other_anatomy
 from jointwrist.weights.model_card import model_card
 

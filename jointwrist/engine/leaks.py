@@ -11,7 +11,7 @@ from jointwrist.data.dataset.patient_records import recorded_patients, shared_pa
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import read_info
-from jointwrist.weights.hub import find_checkpoint, find_weights
+from jointwrist.weights.find import find_checkpoint, find_weights
 
 #: How many patients a message names.
 NAMED = 5

@@ -7,16 +7,17 @@ landmarks are too far from them is rejected.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from scipy.ndimage import binary_closing, find_objects, label
 
 from jointwrist.data.polarity import contrast
-from jointwrist.data.preprocess import normalise
 from jointwrist.data.radiograph import Radiograph
+from jointwrist.data.resample import normalise_plane, resample
 from jointwrist.inference.candidates import (
     CLEAR_SIDE,
     SURE_DISTANCE,
@@ -28,7 +29,13 @@ from jointwrist.inference.candidates import (
     separate,
 )
 from jointwrist.inference.mean_wrist import certainty, fit_mean_wrist
+from jointwrist.inference.networks import Network, open_network
+from jointwrist.inference.prediction import sigmoid
 from jointwrist.ops.wrist_scale import CARPALS, CARPUS_MM2
+from jointwrist.weights.find import find_weights
+
+if TYPE_CHECKING:
+    import torch
 
 #: Side in mm of the window cropped for the network, which was trained on 72 to 120 mm.
 FIELD_MM = 95.0
@@ -54,39 +61,50 @@ GAP = 1 / 64
 MOST_WINDOWS = 4
 
 
+#: The weights that come with the package, by which wrists are localised.
+WEIGHTS = "jointwrist_tiny"
+
+
 class Localiser:
     """Localise wrists with the network that comes with the package.
 
     Args:
-        device: Device of the network.
+        network: Network of `WEIGHTS`.
+        side: Side of its input in pixels, as in training.
     """
 
-    def __init__(self, device: str | torch.device = "cpu"):
-        from jointwrist.weights.checkpoint import load_weights
-        from jointwrist.weights.hub import find_weights
+    def __init__(self, network: Network, side: int):
+        self.network, self.side = network, side
+        self._kept = threading.local()
 
-        self.device = torch.device(device)
-        model, info = load_weights(find_weights("jointwrist_tiny"))
-        self.model = model.to(self.device).eval()
-        #: Side of the network's input in pixels, as in training.
-        self.side: int = info["image_size"]
+    @classmethod
+    def load(cls, device: str | torch.device | None = "cpu", engine: str = "torch") -> Localiser:
+        """Load the network; arguments as for `networks.open_network`."""
+        network, info = open_network(find_weights(WEIGHTS), device, engine)
+        return cls(network, info["image_size"])
 
-    def find(self, radiograph: Radiograph) -> list[Candidate]:
+    def find(self, radiograph: Radiograph, give_up: Callable[[], bool] | None = None) -> list[Candidate]:
         """Return the wrists of an upright radiograph: none, one, or a left and a right one, from left to right.
 
         Where the radiograph states its side, only that hand is looked for. The window of a wrist that fills the
         radiograph is the whole radiograph.
 
+        Args:
+            radiograph: Radiograph with square pixels.
+            give_up: Asked once before the search at all scales but the coarsest, which takes longest; True ends it.
+
         Raises:
             DataError: There are two wrists, and it is unclear which is the left one.
         """
-        sides, whole = _sides(radiograph), _whole(radiograph)
+        sides, whole = _sides(radiograph), _whole(radiograph.pixels)
         seen = self._first_look(radiograph)
         if (best := _filling(seen, whole)) is not None:
             return [best]
         windows = [wrist.window for wrist in seen]
         seen = []
         for factor in SEARCH:
+            if factor == SEARCH[1] and give_up is not None and give_up():
+                break
             windows += self._propose(radiograph.pixels, sides, round(factor * self.side))
             seen += self._confirm(radiograph.pixels, windows, sides)
             if any(wrist.distance < SURE_DISTANCE for wrist in seen):
@@ -101,7 +119,7 @@ class Localiser:
 
     def filling(self, radiograph: Radiograph) -> Candidate | None:
         """Return the wrist that fills an upright radiograph, or None; this segments it only once."""
-        return _filling(self._first_look(radiograph), _whole(radiograph))
+        return _filling(self._first_look(radiograph), _whole(radiograph.pixels))
 
     def side_from_bones(self, radiograph: Radiograph, window: Window) -> str | None:
         """Return the side of the bones in a window, "L" or "R", or None if it is unclear.
@@ -111,8 +129,7 @@ class Localiser:
         """
         sure, far = {}, {}
         for side in ("R", "L"):
-            image = self._image(crop_window(radiograph.pixels, window), self.side, self.side, side)
-            probability = self._probabilities(image)
+            _, probability = self._segmented(radiograph.pixels, window, side)
             found = fit_mean_wrist(probability > 0.5)
             sure[side], far[side] = certainty(probability), found[1] if found else np.inf
         side, other = sorted(sure, key=sure.__getitem__, reverse=True)
@@ -121,7 +138,7 @@ class Localiser:
 
     def _first_look(self, radiograph: Radiograph) -> list[Candidate]:
         """Return the wrists found in the whole radiograph."""
-        looks = [self._look(radiograph.pixels, _whole(radiograph), side) for side in _sides(radiograph)]
+        looks = [self._look(radiograph.pixels, _whole(radiograph.pixels), side) for side in _sides(radiograph)]
         return [wrist for wrist in looks if wrist and wrist.certainty >= LEAST_CERTAINTY]
 
     def _confirm(self, pixels: np.ndarray, windows: list[Window], sides: tuple[str, ...]) -> list[Candidate]:
@@ -140,8 +157,7 @@ class Localiser:
     def _look(self, pixels: np.ndarray, window: Window, side: str) -> Candidate | None:
         """Segment a window at the network's input size and return the wrist in it."""
         x, y, length = window
-        image = self._image(crop_window(pixels, window), self.side, self.side, side)
-        probability = self._probabilities(image)
+        image, probability = self._segmented(pixels, window, side)
         found = fit_mean_wrist(probability > 0.5)
         if found is None:
             return None
@@ -152,9 +168,7 @@ class Localiser:
         left, top = x - length / 2, y - length / 2
         extent = FIELD_MM * to_pixels.scale / self.side * length
         window = (left + centre[0] * length, top + centre[1] * length, extent)
-        return Candidate(
-            window, side, distance, certainty(probability), contrast(image[0, 0].cpu().numpy(), probability > 0.5)
-        )
+        return Candidate(window, side, distance, certainty(probability), contrast(image[0, 0], probability > 0.5))
 
     def _propose(self, pixels: np.ndarray, sides: tuple[str, ...], longer: int) -> list[Window]:
         """Return windows around each carpus found on the radiograph resized to a longer side of `longer` pixels."""
@@ -179,24 +193,38 @@ class Localiser:
                 chosen.append(window)
         return chosen
 
-    def _image(self, pixels: np.ndarray, rows: int, columns: int, side: str) -> torch.Tensor:
-        """Return the network's input, (1, 1, rows, columns) grey in [0, 1]; a left hand is mirrored."""
-        right = pixels[:, ::-1].copy() if side == "L" else pixels
-        image = normalise(torch.from_numpy(right)[None, None].to(self.device))
-        return F.interpolate(image, (rows, columns), mode="bilinear", align_corners=False, antialias=True)
+    def _segmented(self, pixels: np.ndarray, window: Window, side: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the network's image of a window and its mask probabilities.
 
-    @torch.inference_mode()
-    def _probabilities(self, image: torch.Tensor) -> np.ndarray:
+        Those of the whole radiograph are kept until the thread sees another one: its side is inferred from them too.
+        """
+        kept = getattr(self._kept, "whole", None)
+        if kept is None or kept[0] is not pixels:
+            kept = self._kept.whole = (pixels, {})
+        if (window, side) in kept[1]:
+            return kept[1][window, side]
+        image = self._image(crop_window(pixels, window), self.side, self.side, side)
+        segmented = image, self._probabilities(image)
+        if window == _whole(pixels):
+            kept[1][window, side] = segmented
+        return segmented
+
+    def _image(self, pixels: np.ndarray, rows: int, columns: int, side: str) -> np.ndarray:
+        """Return the network's input, (1, 1, rows, columns) grey in [0, 1]; a left hand is mirrored."""
+        right = pixels[:, ::-1] if side == "L" else pixels
+        return resample(normalise_plane(right), (rows, columns))[None, None]
+
+    def _probabilities(self, image: np.ndarray) -> np.ndarray:
         """Return (14, rows, columns) mask probabilities."""
-        return self.model.segment(image)[0].sigmoid().cpu().numpy()
+        return sigmoid(self.network.segment(image))
 
 
 def _sides(radiograph: Radiograph) -> tuple[str, ...]:
     return (radiograph.side,) if radiograph.side else ("R", "L")
 
 
-def _whole(radiograph: Radiograph) -> Window:
-    height, width = radiograph.pixels.shape
+def _whole(pixels: np.ndarray) -> Window:
+    height, width = pixels.shape
     return (width / 2, height / 2, float(max(height, width)))
 
 

@@ -104,11 +104,22 @@ def _find_in_rotations(
     def upright(degrees: int) -> Radiograph:
         return Placement(radiograph, rotation=degrees).upright()
 
-    wrists = localiser.find(upright(rotation or 0))
-    if rotation is not None or any(wrist.distance < SURE_DISTANCE for wrist in wrists):
-        return wrists, rotation or 0
-    others = {degrees: upright(degrees) for degrees in ROTATIONS[1:]}
-    found = {degrees: [wrist] for degrees in others if (wrist := localiser.filling(others[degrees]))}
+    if rotation is not None:
+        return localiser.find(upright(rotation)), rotation
+    others: dict[int, Radiograph] = {}
+    found: dict[int, list[Candidate]] = {}
+
+    def filled_in_another() -> bool:
+        """Look for a wrist that fills the radiograph in another rotation; return whether one surely does."""
+        if not others:
+            others.update((degrees, upright(degrees)) for degrees in ROTATIONS[1:])
+            found.update((degrees, [wrist]) for degrees in others if (wrist := localiser.filling(others[degrees])))
+        return any(map(_is_sure, found.values()))
+
+    wrists = localiser.find(upright(0), give_up=filled_in_another)
+    if _is_sure(wrists):
+        return wrists, 0
+    filled_in_another()
     doubt = None
     if not found:
         for degrees, other in others.items():
@@ -121,6 +132,10 @@ def _find_in_rotations(
     if doubt is not None and not found[surest]:
         raise doubt
     return found[surest], surest
+
+
+def _is_sure(wrists: list[Candidate]) -> bool:
+    return any(wrist.distance < SURE_DISTANCE for wrist in wrists)
 
 
 def _certainty(wrists: list[Candidate]) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from jointwrist.anatomy import BONES, bone_index
 from jointwrist.inference.postprocess import clean_mask
-from jointwrist.inference.registration import Similarity, umeyama
+from jointwrist.inference.similarity import Similarity, umeyama
 from jointwrist.ops.wrist_scale import CARPALS
 
 CAPITATE = bone_index("Capitate")

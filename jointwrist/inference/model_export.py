@@ -29,7 +29,7 @@ FORMATS = ("onnx", "torch")
 #: Key of the model's information in the metadata of a program.
 INFO_KEY = "jointwrist"
 OUTPUTS = {
-    "joint": ("mask_logits", "erosion_logits", "roi_boxes", "roi_valid"),
+    "joint": ("mask_logits", "erosion_logits", "roi_boxes", "roi_valid", "erosion_heat_maps", "erosion_extent"),
     "segmentation": ("mask_logits",),
     "erosion": ("logits",),
 }
@@ -39,7 +39,9 @@ TOLERANCE = 1e-3
 Outputs = list[np.ndarray]
 
 
-def export_weights(weights: Path, target: Path, kind: str) -> float:
+def export_weights(
+    weights: Path, target: Path, kind: str, more: dict[str, Any] | None = None, optimise: bool = False
+) -> float:
     """Write a weight file as a program, and compare both on the same images.
 
     Args:
@@ -47,6 +49,8 @@ def export_weights(weights: Path, target: Path, kind: str) -> float:
         target: File to write: `.onnx` for ONNX, `.pt2` for PyTorch. It carries the information of the weight file and
             the names of bones and joint surfaces as JSON under `jointwrist`.
         kind: One of `FORMATS`.
+        more: Further entries of that information.
+        optimise: Let onnxruntime fuse operators, into ones that only onnxruntime runs.
 
     Returns:
         Largest difference between the outputs of model and program, as a share of the largest value of an output.
@@ -68,12 +72,14 @@ def export_weights(weights: Path, target: Path, kind: str) -> float:
     program = _Program(model, task).eval()
     sizes = _input_sizes(info, task)
     anatomy = info_anatomy(info)
-    info = {**info, "task": task, "bones": anatomy.bone_names, "joints": anatomy.joint_names}
+    names = {"bones": anatomy.bone_names, "joints": anatomy.joint_names}
+    info = {**info, "task": task, **names, **(more or {})}
     with torch.no_grad():
+        program.keep_present(*_example(0, sizes))
         exported = torch.export.export(program, _example(0, sizes), strict=False)
         with atomic(target) as temporary:
             write = _write_onnx if kind == "onnx" else _write_torch
-            run = write(exported, temporary, info, OUTPUTS[task])
+            run = write(exported, temporary, info, program.names, optimise)
             difference = max(_difference(program, run, _example(seed, sizes)) for seed in range(2))
             if not difference <= TOLERANCE:
                 raise DataError(f"{weights}: exported as {kind}, outputs differ from the model by {difference:.1e}")
@@ -86,6 +92,12 @@ class _Program(nn.Module):
     def __init__(self, model: nn.Module, task: str):
         super().__init__()
         self.model, self.names = model, OUTPUTS[task]
+
+    def keep_present(self, *images: Tensor) -> None:
+        """Leave out the outputs that this network does not have, by what it answers."""
+        output = self.model(*images)
+        if not isinstance(output, Tensor):
+            self.names = tuple(name for name in self.names if getattr(output, name, None) is not None)
 
     def forward(self, *images: Tensor) -> tuple[Tensor, ...]:
         output = self.model(*images)
@@ -119,7 +131,7 @@ def _difference(program: nn.Module, run: Callable[[tuple[Tensor, ...]], Outputs]
     )
 
 
-def _write_torch(exported: torch.export.ExportedProgram, path: Path, info: dict[str, Any], _: tuple[str, ...]):
+def _write_torch(exported: torch.export.ExportedProgram, path: Path, info: dict[str, Any], *_: Any):
     with path.open("wb") as stream:
         torch.export.save(exported, stream, extra_files={f"{INFO_KEY}.json": json.dumps(info)})
     with path.open("rb") as stream:
@@ -127,8 +139,10 @@ def _write_torch(exported: torch.export.ExportedProgram, path: Path, info: dict[
     return lambda images: [output.numpy() for output in program(*images)]
 
 
-def _write_onnx(exported: torch.export.ExportedProgram, path: Path, info: dict[str, Any], names: tuple[str, ...]):
-    from jointwrist.inference.onnx_model import OnnxModel
+def _write_onnx(
+    exported: torch.export.ExportedProgram, path: Path, info: dict[str, Any], names: tuple[str, ...], optimise: bool
+):
+    from jointwrist.inference.onnx_network import OnnxNetwork
 
     inputs = ["image", "detail"][: len(exported.graph_signature.user_inputs)]
     with _quiet("onnx_ir", "torch.onnx", "onnxscript"):
@@ -138,8 +152,21 @@ def _write_onnx(exported: torch.export.ExportedProgram, path: Path, info: dict[s
         )
     program.model.metadata_props[INFO_KEY] = json.dumps(info)
     program.save(path)
-    model = OnnxModel(path)
-    return lambda images: [output.numpy() for output in model.run(*images)]
+    if optimise:
+        _optimise(path)
+    network = OnnxNetwork(path, optimised=optimise)
+    return lambda images: network.run(*(image.numpy() for image in images))
+
+
+def _optimise(path: Path) -> None:
+    """Replace a program by what onnxruntime makes of it, without layouts that depend on the processor."""
+    runtime = require("onnxruntime", "export")
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    with atomic(path) as optimised:
+        options.optimized_model_filepath = str(optimised)
+        runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 @contextmanager

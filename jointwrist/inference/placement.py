@@ -6,12 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from jointwrist.data.preprocess import prepare_image
 from jointwrist.data.radiograph import Radiograph
+from jointwrist.data.resample import enlarge_above, normalise_plane, resample
 from jointwrist.inference.rotation import rotated, rotated_boxes
 from jointwrist.inference.square_pixels import (
     resample_mask,
@@ -74,21 +71,22 @@ class Placement:
         pixels = self.upright().pixels
         return pixels[:, ::-1].copy() if self.mirrored else pixels
 
-    def image(self, size: int) -> Tensor:
-        """Return the network's image, (1, size, size) grey in [0, 1]."""
-        pixels = torch.from_numpy(self.right_hand())
+    def image(self, size: int) -> np.ndarray:
+        """Return the network's image, (1, size, size) float32 grey in [0, 1]."""
+        pixels = self.right_hand()
         height, width = pixels.shape
         square, top, left = _padding(height, width)
-        edges = (left, square - width - left, top, square - height - top)
-        return prepare_image(F.pad(pixels[None, None], edges, value=float(pixels.min())), size)[0]
+        edges = ((top, square - height - top), (left, square - width - left))
+        padded = np.pad(pixels, edges, constant_values=pixels.min())
+        return resample(normalise_plane(padded), (size, size))[None]
 
     def masks_back(
-        self, logits: Tensor, threshold: float, clean: Callable[[np.ndarray, int], np.ndarray] | None = None
+        self, logits: np.ndarray, threshold: float, clean: Callable[[np.ndarray, int], np.ndarray] | None = None
     ) -> np.ndarray:
         """Bring masks back from the network's image.
 
         Args:
-            logits: (C, S, S).
+            logits: (C, S, S) float32.
             threshold: Logit above which a pixel belongs to a bone.
             clean: Takes the (h, w) bool mask of a channel, on the pixels of `right_hand`, and returns what becomes of
                 it; called with mask and channel.
@@ -101,8 +99,7 @@ class Placement:
         masks = np.zeros((len(logits), *self.radiograph.pixels.shape), bool)
         x0, y0, x1, y1 = self.bounds
         for channel, plane in enumerate(logits):  # one at a time: a whole hand has 14 x 10 million pixels
-            full = F.interpolate(plane[None, None], (square, square), mode="bilinear", align_corners=False)[0, 0]
-            mask = (full[top : top + height, left : left + width] > threshold).cpu().numpy()
+            mask = enlarge_above(plane, square, threshold)[top : top + height, left : left + width]
             mask = mask if clean is None else clean(mask, channel)
             mask = rotated(mask[:, ::-1] if self.mirrored else mask, -self.rotation)
             masks[channel, y0:y1, x0:x1] = resample_mask(mask, self.shape)

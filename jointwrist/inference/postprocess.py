@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-import torch
-import torch.nn.functional as F
-from scipy.ndimage import binary_fill_holes, distance_transform_edt, find_objects, gaussian_filter, label
-from torch import Tensor
+from scipy.ndimage import (
+    binary_fill_holes,
+    distance_transform_edt,
+    find_objects,
+    gaussian_filter,
+    label,
+    maximum_filter1d,
+)
 
 from jointwrist.anatomy import bone_index
 from jointwrist.data.collimation import exposed_window
 from jointwrist.inference.placement import Placement
+from jointwrist.ops.outlines import bounding_box
 
 _SHAFTS = [bone_index(f"Metacarpal{number}") for number in ("2nd", "3rd", "4th", "5th")]
 #: A piece smaller than this share of the largest one is no part of the bone; a larger one may be a pisiform.
@@ -19,6 +26,8 @@ _PIECE = 0.2
 SMOOTHING = 0.006
 #: Before outlines are smoothed, logits are clipped to this distance from the threshold.
 _CERTAIN = 4.0
+#: Standard deviations at which the Gaussian ends.
+_TRUNCATED = 4.0
 #: Half the largest width of a neck that is cut, as a share of the side.
 NECK = 0.018
 #: A bone is then grown again by this multiple of it, so that nothing is rounded off as by an opening.
@@ -27,7 +36,7 @@ _REGROWN = 1.25
 _WHOLE = {bone_index("Metacarpal1st"), *_SHAFTS}
 
 
-def postprocessed_masks(placement: Placement, logits: Tensor, threshold: float, wrist: bool = True) -> np.ndarray:
+def postprocessed_masks(placement: Placement, logits: np.ndarray, threshold: float, wrist: bool = True) -> np.ndarray:
     """Bring masks back to the radiograph and clean them.
 
     On the network's image, slits are closed and outlines smoothed. On the pixels of the radiograph, necks are cut,
@@ -54,10 +63,13 @@ def postprocessed_masks(placement: Placement, logits: Tensor, threshold: float, 
             cleaned[shown] = clean_mask(mask[shown])
         return cleaned
 
-    return placement.masks_back(smooth_outlines(close_slits(logits) if wrist else logits, threshold), threshold, clean)
+    certain = np.clip(logits, threshold - _CERTAIN, threshold + _CERTAIN)
+    return placement.masks_back(
+        smooth_outlines(close_slits(certain) if wrist else certain, threshold), threshold, clean
+    )
 
 
-def close_slits(logits: Tensor, reach: float = 0.025) -> Tensor:
+def close_slits(logits: np.ndarray, reach: float = 0.025) -> np.ndarray:
     """Close slits along the shafts of the second to fifth metacarpals, by a morphological closing of their logits.
 
     Networks may mistake the canal between the two cortices for the space between two bones. No joint surface of these
@@ -71,12 +83,14 @@ def close_slits(logits: Tensor, reach: float = 0.025) -> Tensor:
         (14, S, S); slits of these bones take the lower of the logits on either side.
     """
     radius = max(round(reach * logits.shape[-1]), 1)
-    closed = logits.clone()
-    closed[_SHAFTS] = -_dilated(-_dilated(logits[_SHAFTS], radius), radius)
+    closed = logits.copy()
+    for bone in _SHAFTS:
+        if (part := _above_least(logits[bone], 2 * radius)) is not None:
+            closed[bone][part] = -_dilated(-_dilated(logits[bone][part], radius), radius)
     return closed
 
 
-def smooth_outlines(logits: Tensor, threshold: float, sigma: float = SMOOTHING) -> Tensor:
+def smooth_outlines(logits: np.ndarray, threshold: float, sigma: float = SMOOTHING) -> np.ndarray:
     """Smooth logits by a Gaussian, which removes spikes and nicks of outlines.
 
     Networks trained on phantoms alone are noisy where one bone hides the edge of another. Erosions are several times as
@@ -90,19 +104,38 @@ def smooth_outlines(logits: Tensor, threshold: float, sigma: float = SMOOTHING) 
     Returns:
         (C, S, S), within `threshold` plus and minus 4.
     """
-    certain = logits.clamp(threshold - _CERTAIN, threshold + _CERTAIN)
+    smooth = np.clip(logits, threshold - _CERTAIN, threshold + _CERTAIN).astype(np.float32)
     width = sigma * logits.shape[-1]
-    smooth = gaussian_filter(certain.float().cpu().numpy(), (0, width, width), mode="nearest")
-    return torch.from_numpy(smooth).to(logits.device)
+    for plane in smooth:
+        if (part := _above_least(plane, 2 * math.ceil(_TRUNCATED * width))) is not None:
+            plane[part] = gaussian_filter(plane[part], width, mode="nearest", truncate=_TRUNCATED)
+    return smooth
 
 
-def _dilated(planes: Tensor, radius: int) -> Tensor:
-    """Return the largest value within an octagon of that radius, of (C, H, W)."""
+def _above_least(plane: np.ndarray, margin: int) -> tuple[slice, slice] | None:
+    """Return the box of what is above the least value of an (H, W) plane, with a margin; None if nothing is."""
+    above = plane > plane.min()
+    return _box(above, margin) if above.any() else None
+
+
+def _box(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """Return the box of a (H, W) bool mask that is not empty, with a margin but within its frame."""
+    rows, columns = bounding_box(mask)
+    return tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in (rows, columns))
+
+
+def _dilated(plane: np.ndarray, radius: int) -> np.ndarray:
+    """Return the largest value within an octagon of that radius, of an (H, W) plane."""
     square = round(0.41 * radius)
-    planes = F.max_pool2d(planes, 2 * square + 1, 1, square)
+    for axis in (0, 1):
+        plane = _largest(plane, square, axis)
     for _ in range(radius - square):
-        planes = torch.maximum(F.max_pool2d(planes, (3, 1), 1, (1, 0)), F.max_pool2d(planes, (1, 3), 1, (0, 1)))
-    return planes
+        plane = np.maximum(_largest(plane, 1, 0), _largest(plane, 1, 1))
+    return plane
+
+
+def _largest(plane: np.ndarray, radius: int, axis: int) -> np.ndarray:
+    return maximum_filter1d(plane, 2 * radius + 1, axis, mode="constant", cval=-np.inf)
 
 
 def cut_necks(mask: np.ndarray, bone: int, radius: float) -> np.ndarray:

@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy, info_anatomy, shows_wrist
 from jointwrist.data.polarity import has_bright_ground
-from jointwrist.data.preprocess import resize_image
 from jointwrist.data.radiograph import Radiograph
+from jointwrist.data.resample import resample
 from jointwrist.errors import DataError
 from jointwrist.inference.batches import other_wrists, radiograph_batches
-from jointwrist.inference.localiser import Localiser
+from jointwrist.inference.localiser import WEIGHTS, Localiser
 from jointwrist.inference.locate import MAYBE_NEGATIVE, locate, with_caution
-from jointwrist.inference.onnx_model import OnnxModel
+from jointwrist.inference.networks import Network, open_network
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.postprocess import postprocessed_masks
+from jointwrist.inference.prediction import Prediction
+from jointwrist.inference.renamed_arguments import renamed
 from jointwrist.inference.result import WristResult, WristResults
 from jointwrist.inference.sources import Source, list_sources, read_radiograph
-from jointwrist.inference.views import VIEWS, Prediction, Uncertainty, invert, merge, transform
-from jointwrist.registry import model_spec
-from jointwrist.weights.checkpoint import load_weights
-from jointwrist.weights.hub import find_weights
+from jointwrist.inference.views import VIEWS, Uncertainty, invert, merge, transform
+from jointwrist.weights.find import find_weights
 from jointwrist.weights.training_history import TrainingHistory
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 #: Note on radiographs of another anatomy.
 TAKEN_WHOLE = "Taken whole: only wrists can be found on a larger radiograph."
@@ -43,7 +44,8 @@ class Predictor:
     """Segment the bones and score the joint surfaces of wrist radiographs.
 
     Args:
-        model: Joint network, or a segmentation network, which leaves joints without scores.
+        model: Joint network, or a segmentation network, which leaves joints without scores; a PyTorch module, or a
+            network of `networks.open_network`.
         image_size: Side of the network's input in pixels.
         detail_size: Side of the image that the joint crops are taken from; None takes `image_size`.
         threshold: Probability from which a joint surface counts as eroded.
@@ -52,7 +54,7 @@ class Predictor:
         name: Name of the model, for the results.
         history: What the weights were trained on, for the results; None if that is not known.
         anatomy: Bones and joints of the network's outputs.
-        device: Device to run on; None takes a GPU if there is one.
+        device: Device that a PyTorch module runs on; None takes a GPU if there is one.
         postprocess: Clean the masks by what is known of bones (`inference.postprocess`); False returns them as the
             network predicts them.
         localise: Find the wrist on radiographs of a whole hand or of both hands, and refuse radiographs without one;
@@ -64,7 +66,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: nn.Module | Network,
         *,
         image_size: int = 512,
         detail_size: int | None = None,
@@ -80,25 +82,38 @@ class Predictor:
         rotation: int | None = None,
         **old_names: Any,
     ):
-        options = {"postprocess": postprocess, "localise": localise, "rotation": rotation, **_renamed(old_names)}
+        options = {"postprocess": postprocess, "localise": localise, "rotation": rotation, **renamed(old_names)}
         if old_names:
             raise TypeError(f"Predictor has no argument {next(iter(old_names))!r}")
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.model = model.to(self.device).eval()
+        if hasattr(model, "pairs_hands"):
+            self.network: Network = model
+        else:
+            from jointwrist.inference.torch_network import TorchNetwork
+
+            self.network = TorchNetwork(model, device)
+        self.device, self.engine = device, "torch"
         self.image_size, self.detail_size = image_size, detail_size or image_size
         self.threshold, self.name, self.raw_output = threshold, name, raw_output
         self.history, self.anatomy = history or TrainingHistory(), anatomy
         self.mask_logit = mask_threshold if raw_output else math.log(mask_threshold / (1 - mask_threshold))
-        #: Whether the erosion head uses features of the patient's other wrist where both are in a batch.
-        self.pairs_hands = getattr(getattr(model, "erosion", None), "other_embedding", None) is not None
         self.postprocess: bool = options["postprocess"]
         self.localise: bool = options["localise"] and shows_wrist(anatomy)
         self.rotation: int | None = options["rotation"]
 
+    @property
+    def model(self) -> nn.Module:
+        """Return the PyTorch module; a program has none."""
+        return self.network.model
+
+    @property
+    def pairs_hands(self) -> bool:
+        """Return whether the erosion head uses features of the patient's other wrist where both are in a batch."""
+        return self.network.pairs_hands
+
     @cached_property
     def localiser(self) -> Localiser:
         """Return the localiser, loaded when it is first needed."""
-        return Localiser(self.device)
+        return Localiser.load(self.device, self.engine)
 
     @classmethod
     def from_pretrained(
@@ -106,6 +121,7 @@ class Predictor:
         source: str | Path,
         device: str | torch.device | None = None,
         *,
+        engine: str | None = None,
         postprocess: bool = True,
         localise: bool = True,
         rotation: int | None = None,
@@ -117,6 +133,7 @@ class Predictor:
             source: Weight file; ONNX program of `jointwrist export`; folder with `best.safetensors`; name of a model
                 whose weights come with the package; or repository on the Hugging Face hub.
             device: As for `Predictor`.
+            engine: "torch", "onnx" or "auto" (`networks.open_network`); None takes what goes with the file.
             postprocess: As for `Predictor`.
             localise: As for `Predictor`.
             rotation: As for `Predictor`.
@@ -125,21 +142,17 @@ class Predictor:
         Raises:
             DataError: There are no such weights, or they are not for whole radiographs.
         """
-        options = {"postprocess": postprocess, "localise": localise, "rotation": rotation, **_renamed(download)}
+        options = {"postprocess": postprocess, "localise": localise, "rotation": rotation, **renamed(download)}
         path = find_weights(source, **download)
-        if path.suffix == ".onnx":
-            model: nn.Module = OnnxModel(path)
-            info = model.info
-        else:
-            model, info = load_weights(path)
-        task = model_spec(info["model"]).task
+        network, info = open_network(path, device, engine)
+        task = info.get("task")
         if task not in ("joint", "segmentation"):
             raise DataError(
                 f"{path}: {info['model']} is a model for {task}; whole radiographs need joint or segmentation"
             )
         thresholds = info.get("thresholds", {})
-        return cls(
-            model,
+        predictor = cls(
+            network,
             image_size=info["image_size"],
             detail_size=info.get("detail_size"),
             threshold=thresholds.get("erosion", 0.5),
@@ -148,9 +161,12 @@ class Predictor:
             name=info["model"],
             history=TrainingHistory.of(info),
             anatomy=info_anatomy(info),
-            device=device,
             **options,
         )
+        predictor.device, predictor.engine = device, engine or "torch"
+        if path == find_weights(WEIGHTS):
+            predictor.localiser = Localiser(network, info["image_size"])
+        return predictor
 
     def __call__(
         self,
@@ -237,7 +253,6 @@ class Predictor:
             radiograph = with_caution(radiograph, MAYBE_NEGATIVE)
         return [Placement(radiograph, rotation=self.rotation or 0)]
 
-    @torch.inference_mode()
     def predict(self, placements: Sequence[Placement], tta: bool = False) -> list[WristResult]:
         """Predict placed wrists as one batch.
 
@@ -248,27 +263,25 @@ class Predictor:
             return []
         for placement in placements:
             _refuse_both_hands(placement.radiograph)
-        arguments = {}
-        if self.pairs_hands:
-            others = other_wrists([placement.radiograph for placement in placements])
-            arguments["other"] = torch.tensor(others, device=self.device)
+        other = other_wrists([placement.radiograph for placement in placements]) if self.pairs_hands else None
         detail, views = self.inputs(placements), VIEWS if tta else VIEWS[:1]
         predictions = [
-            invert(Prediction.of(self.model(*self.images(transform(detail, view)), **arguments)), view)
-            for view in views
+            invert(self.network.predict(*self.images(transform(detail, view)), other=other), view) for view in views
         ]
         if tta:
             return self.results(placements, *merge(predictions, self.mask_logit, self.raw_output))
         return self.results(placements, predictions[0][0])
 
-    def inputs(self, placements: Sequence[Placement]) -> Tensor:
+    def inputs(self, placements: Sequence[Placement]) -> np.ndarray:
         """Return (N, 1, D, D) images of placed wrists, of `detail_size` pixels; see `Placement.image`."""
-        return torch.stack([placement.image(self.detail_size) for placement in placements]).to(self.device)
+        return np.stack([placement.image(self.detail_size) for placement in placements])
 
-    def images(self, detail: Tensor) -> tuple[Tensor, ...]:
+    def images(self, detail: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return the network's arguments: `inputs` at `image_size`, and at `detail_size` where the two differ."""
-        images = (resize_image(detail, self.image_size), detail)
-        return images[: 1 + (self.detail_size != self.image_size)]
+        if self.detail_size == self.image_size:
+            return (detail,)
+        size = (self.image_size, self.image_size)
+        return np.stack([resample(image[0], size)[None] for image in detail]), detail
 
     def results(
         self,
@@ -291,19 +304,18 @@ class Predictor:
         boxes = np.full((joints, 4), np.nan, np.float32)
         heat_maps = None
         if prediction.cumulative is not None:
-            cumulative = prediction.cumulative[index].cpu().numpy()
-            found = placement.boxes_back(prediction.boxes[index].cpu().numpy(), self.image_size)
-            valid = prediction.valid[index].cpu().numpy()
+            cumulative, valid = prediction.cumulative[index], prediction.valid[index]
+            found = placement.boxes_back(prediction.boxes[index], self.image_size)
             for joint in (joint for joint in self.anatomy.erosion.joints if valid[joint]):
                 probabilities[joint] = cumulative[joint, 0]
                 scores[joint] = erosion_level(cumulative[joint], self.threshold)
                 boxes[joint] = found[joint]
         if prediction.heat_maps is not None:
-            heat_maps = placement.heat_maps_back(prediction.heat_maps[index].cpu().numpy())
+            heat_maps = placement.heat_maps_back(prediction.heat_maps[index])
         extent = None
         if prediction.extent is not None:
             pixels = placement.lengths_back(self.image_size)
-            extent = prediction.extent[index].cpu().numpy() * np.array([1, pixels, pixels**2], np.float32)
+            extent = prediction.extent[index] * np.array([1, pixels, pixels**2], np.float32)
         if self.postprocess:
             masks = postprocessed_masks(placement, prediction.masks[index], self.mask_logit, shows_wrist(self.anatomy))
         else:
@@ -336,14 +348,3 @@ def erosion_level(cumulative: np.ndarray, threshold: float) -> int:
 def _refuse_both_hands(radiograph: Radiograph) -> None:
     if radiograph.both_hands:
         raise DataError(f"{radiograph.source}: shows both hands; crop it to one and state its side")
-
-
-def _renamed(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the arguments `tidy`, `field` and `turn` of version 0.1 out of `options`, by their new names."""
-    found = {}
-    for old, new in (("tidy", "postprocess"), ("field", "localise"), ("turn", "rotation")):
-        if old in options:
-            warnings.warn(f"Predictor: the argument {old!r} is now {new!r}", FutureWarning, stacklevel=3)
-            value = options.pop(old)
-            found[new] = value == "auto" if old == "field" else value
-    return found

@@ -114,7 +114,7 @@ def _prepared(path: Path, result: WristResult) -> PreparedFilm:
 
 def _view(placement: Placement, pixels: np.ndarray, side: int) -> np.ndarray:
     """Return pixels of the radiograph as the network would see them."""
-    return replace(placement, radiograph=replace(placement.radiograph, pixels=pixels)).image(side)[0].numpy()
+    return replace(placement, radiograph=replace(placement.radiograph, pixels=pixels)).image(side)[0]
 
 
 def patient_of(path: Path, radiograph: Radiograph) -> str:

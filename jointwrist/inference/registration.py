@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import affine_transform
 from scipy.optimize import least_squares
 
 from jointwrist.anatomy import bone_index
 from jointwrist.errors import DataError
+from jointwrist.inference.similarity import Similarity, umeyama
 from jointwrist.ops.outlines import SignedDistance, outline_points
 
 #: The radius and the metacarpals of the fingers; thumb and carpal bones move against them between radiographs.
@@ -23,48 +22,6 @@ LEAST_SHARED = 0.2
 MIRRORED = 2.0
 #: Residual in pixels above which points count less, so that a bone that moved does not drag the others along.
 SOFT_LIMIT = 3.0
-
-
-@dataclass(frozen=True)
-class Similarity:
-    """Rotation, scale and shift from the second image to the first: x1 = scale * R(angle) * x2 + shift.
-
-    Attributes:
-        scale: Pixels of the first image per pixel of the second.
-        angle: Radians; x runs right and y down, so a positive angle turns clockwise.
-        shift: (2,) x, y in pixels of the first image.
-        residual: Median distance of the second image's outlines to those of the first, in pixels of the first, over the
-            outline points that lie on the first image.
-        points: Number of these points, and of all.
-    """
-
-    scale: float
-    angle: float
-    shift: np.ndarray
-    residual: float = float("nan")
-    points: tuple[int, int] = (0, 0)
-
-    @property
-    def matrix(self) -> np.ndarray:
-        """Return the (2, 2) rotation and scale."""
-        cosine, sine = np.cos(self.angle), np.sin(self.angle)
-        return self.scale * np.array([[cosine, -sine], [sine, cosine]])
-
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Transform (N, 2) points x, y of the second image to the first."""
-        return points @ self.matrix.T + self.shift
-
-    @property
-    def inverse(self) -> Similarity:
-        """Return the similarity from the first image to the second."""
-        back = Similarity(1 / self.scale, -self.angle, np.zeros(2))
-        return Similarity(back.scale, back.angle, -back(self.shift[None])[0])
-
-    def warp(self, image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """Resample an (H, W) second image to the shape of the first, linearly and 0 outside of it."""
-        inverse = np.linalg.inv(self.matrix)[::-1, ::-1]  # rows and columns instead of x and y
-        offset = -inverse @ self.shift[::-1]
-        return affine_transform(image.astype(np.float32), inverse, offset, shape, order=1, mode="constant")
 
 
 def register(
@@ -149,13 +106,3 @@ def _other_hand(first: np.ndarray, second: np.ndarray) -> bool:
 def _centroid(mask: np.ndarray) -> np.ndarray:
     rows, columns = np.nonzero(mask)
     return np.array([columns.mean(), rows.mean()])
-
-
-def umeyama(first: np.ndarray, second: np.ndarray, scale: float | None) -> Similarity:
-    """Return the least-squares similarity from (N, 2) second to (N, 2) first points (Umeyama, TPAMI 1991)."""
-    mean1, mean2 = first.mean(0), second.mean(0)
-    a, b = second - mean2, first - mean1
-    angle = float(np.arctan2((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum(), (a * b).sum()))
-    factor = scale if scale is not None else float(np.sqrt((b**2).sum() / (a**2).sum()))
-    turned = Similarity(factor, angle, np.zeros(2))
-    return Similarity(factor, angle, mean1 - turned(mean2[None])[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,11 +90,15 @@ class WristResult:
         """Return those of the notes that put the whole result in doubt."""
         return self.radiograph.cautions if self.radiograph.side else (*self.radiograph.cautions, UNKNOWN_SIDE)
 
+    @cached_property
+    def areas(self) -> np.ndarray:
+        """Return the (C,) areas of the masks in pixels."""
+        return np.array([np.count_nonzero(mask) for mask in self.masks])
+
     @property
     def found(self) -> np.ndarray:
         """Return (C,) bool, whether the mask of a bone is more than a few stray pixels."""
-        areas = np.array([np.count_nonzero(mask) for mask in self.masks])
-        return areas >= MIN_BONE_SHARE * math.prod(self.placement.shape)
+        return self.areas >= MIN_BONE_SHARE * math.prod(self.placement.shape)
 
     @property
     def bones(self) -> tuple[str, ...]:
@@ -215,7 +220,7 @@ class WristResult:
 
     def _bone(self, index: int) -> dict[str, Any]:
         mask, found = self.masks[index], bool(self.found[index])
-        area = int(np.count_nonzero(mask))
+        area = int(self.areas[index])
         entry: dict[str, Any] = {"name": self.anatomy.bone_names[index], "found": found, "area_px": area}
         if self.radiograph.pixel_mm is not None:
             entry["area_mm2"] = round(area * math.prod(self.radiograph.pixel_mm), 2)

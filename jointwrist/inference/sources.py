@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from jointwrist.data.find_radiographs import describe_left_out, find_radiographs
 from jointwrist.data.images import check_size
 from jointwrist.data.load import load_radiograph
-from jointwrist.data.preprocess import normalise
 from jointwrist.data.radiograph import Radiograph
+from jointwrist.data.resample import normalise_plane
 from jointwrist.errors import DataError
 
 LOG = logging.getLogger(__name__)
+#: One thread reads at a time: readers silence warnings, which is done for the whole process.
+_READING = threading.Lock()
 
 #: A radiograph as a file, or as an (H, W) array.
 Source = str | Path | np.ndarray
@@ -51,7 +53,8 @@ def read_radiograph(
         DataError: The file cannot be read, or the array has another shape or no finite values.
     """
     if not isinstance(source, np.ndarray):
-        return load_radiograph(source, side, spacing_mm, window, name)
+        with _READING:
+            return load_radiograph(source, side, spacing_mm, window, name)
     called = name or "an array"
     if source.ndim != 2 or source.size == 0:
         raise DataError(f"{called}: must be a grey image (H, W), not {source.shape}")
@@ -60,8 +63,7 @@ def read_radiograph(
         grey = source.astype(np.float32) if source.dtype.kind in "biuf" else np.full(1, np.nan)
     if not np.isfinite(grey).all():
         raise DataError(f"{called}: holds nan, infinite or complex values, or no numbers; give finite grey values")
-    pixels = normalise(torch.from_numpy(grey)).numpy()
-    return Radiograph(pixels, spacing_mm, side, source=Path(name) if name else None)
+    return Radiograph(normalise_plane(grey), spacing_mm, side, source=Path(name) if name else None)
 
 
 def _log_left_out(folder: Path, others: list[Path]) -> None:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 
 from jointwrist.data.images import MAX_SIDE
 from jointwrist.data.radiograph import Radiograph
+from jointwrist.data.resample import resample
 
 
 def square_shape(shape: tuple[int, int], aspect: float) -> tuple[int, int]:
@@ -32,19 +31,14 @@ def with_square_pixels(radiograph: Radiograph) -> Radiograph:
         return radiograph
     width = radiograph.pixels.shape[1]
     shape = square_shape(radiograph.pixels.shape, radiograph.aspect)
-    pixels = resample(torch.from_numpy(radiograph.pixels), shape).numpy()
+    pixels = resample(radiograph.pixels, shape)
     spacing_mm = radiograph.spacing_mm and radiograph.spacing_mm * width / shape[1]
     return replace(radiograph, pixels=pixels, spacing_mm=spacing_mm, aspect=1.0)
 
 
-def resample(plane: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
-    """Resample an (h, w) float plane to (H, W), linearly and with antialiasing."""
-    return F.interpolate(plane[None, None], tuple(shape), mode="bilinear", align_corners=False, antialias=True)[0, 0]
-
-
 def resample_mask(mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Resample an (h, w) bool mask to (H, W): a pixel is set where more than half of it is covered."""
-    return mask if mask.shape == tuple(shape) else (resample(torch.from_numpy(mask).float(), shape) > 0.5).numpy()
+    return mask if mask.shape == tuple(shape) else resample(mask.astype(np.float32), shape) > 0.5
 
 
 def scale_boxes(boxes: np.ndarray, before: tuple[int, int], after: tuple[int, int]) -> np.ndarray:

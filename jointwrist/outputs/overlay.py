@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference.result import WristResult
+from jointwrist.ops.outlines import bounding_box
 from jointwrist.text import NOTICE
 
 RADIOGRAPH_SIDE = 960
@@ -87,16 +88,20 @@ def paint_masks(
 
 def _soft_mask(mask: np.ndarray, size: tuple[int, int], smoothing: float, line_width: float):
     """Return the antialiased interior and contour of a mask at the size of the picture, and the window they fill."""
-    enlarged = np.asarray(Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR))
-    rows, columns = np.flatnonzero(enlarged.any(1)), np.flatnonzero(enlarged.any(0))
-    if len(rows) == 0 or len(columns) == 0:
+    if not mask.any():
         return None, None, None
-    pad = int(4 * smoothing) + 2
-    window = (slice(max(rows[0] - pad, 0), rows[-1] + pad), slice(max(columns[0] - pad, 0), columns[-1] + pad))
-    level = gaussian_filter(enlarged[window].astype(np.float32) / 255, smoothing, mode="nearest")
+    scale = np.array(size[::-1]) / mask.shape
+    box = np.array([[side.start, side.stop] for side in bounding_box(mask)]) * scale[:, None]
+    pad = 4 * smoothing + 2 + np.maximum(scale, 1)[:, None]
+    first, last = np.clip(np.rint(box + pad * [-1, 1]), 0, np.array(size[::-1])[:, None]).astype(int).T
+    source = (*(first / scale)[::-1], *np.minimum(last / scale, mask.shape)[::-1])
+    whole = Image.fromarray(mask.astype(np.uint8) * 255)
+    enlarged = np.asarray(whole.resize(tuple((last - first)[::-1].tolist()), Image.Resampling.BILINEAR, source))
+    level = gaussian_filter(enlarged.astype(np.float32) / 255, smoothing, mode="nearest")
     # first-order distance to the half level, in pixels of the picture
     slope = np.hypot(*np.gradient(level)) if min(level.shape) > 1 else np.zeros_like(level)
     distance = (level - 0.5) / np.maximum(slope, 1e-4)
+    window = tuple(slice(start, stop) for start, stop in zip(first, last, strict=True))
     return window, np.clip(distance + 0.5, 0, 1), np.clip(line_width / 2 + 0.5 - np.abs(distance), 0, 1)
 
 

@@ -6,6 +6,7 @@ import sys
 import threading
 import webbrowser
 
+from jointwrist.errors import DataError
 from jointwrist.viewer.describe import describe_model
 from jointwrist.viewer.radiographs import Radiographs
 from jointwrist.viewer.server import ViewerServer, is_loopback
@@ -22,10 +23,14 @@ def serve(radiographs: Radiographs, host: str, port: int, max_upload: int, open_
         open_browser: Open the page in the browser.
 
     Raises:
-        OSError: The port is taken.
+        DataError: The port is taken, or the address is none of this machine.
     """
     facts = describe_model(radiographs.predictor)
-    with ViewerServer(radiographs, facts, host, port, max_upload) as server:
+    try:
+        opened = ViewerServer(radiographs, facts, host, port, max_upload)
+    except OSError as error:
+        raise DataError(f"cannot listen on {host}:{port} ({error.strerror or error}); choose another --port") from None
+    with opened as server:
         if not is_loopback(host):
             print(
                 f"jointwrist: WARNING: --host {host} opens this server to the network. Whoever has the address below"

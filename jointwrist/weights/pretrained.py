@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import read_checkpoint
-from jointwrist.weights.hub import find_checkpoint
+from jointwrist.weights.find import find_checkpoint
 
 #: An encoder of this package, whose keys are those of the encoder.
 OWN = "jointwrist"
@@ -68,7 +68,7 @@ def load_pretrained(encoder: nn.Module, source: str | Path) -> PretrainedReport:
             ratio 1) and Swin-T or Swin-S.
         source: Safetensors or `torch.save` file of a state dict, alone or under "model" or "state_dict": a local
             one, or a repository of the Hugging Face hub or a file of one (see
-            `jointwrist.weights.hub.find_checkpoint`).
+            `jointwrist.weights.find.find_checkpoint`).
 
     Raises:
         DataError: The file cannot be read or fetched, is of neither kind, or none of its blocks fits.

@@ -11,11 +11,12 @@ import re
 import shutil
 import stat
 import subprocess
-import sys
 import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+
+from jointwrist.files import cache_folder
 
 SOURCE = Path(__file__).with_name("scan_cpu.cpp")
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-ffp-contract=fast", "-fopenmp", "-fPIC", "-shared", "-w")
@@ -26,17 +27,6 @@ logger = logging.getLogger("jointwrist")
 
 class BuildError(RuntimeError):
     """A failed compilation of the CPU kernel; the message is one line."""
-
-
-def cache_folder() -> Path:
-    """Return the user's cache folder for compiled kernels, following the platform's convention.
-
-    Raises:
-        RuntimeError: The user has no home folder.
-    """
-    if named := os.environ.get("XDG_CACHE_HOME"):
-        return Path(named) / "jointwrist"
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "jointwrist"
 
 
 def _user() -> int:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from jointwrist.ops.derivatives import gradients
-from jointwrist.ops.scan.doubling import recurrence
+from jointwrist.ops.scan.blocked import recurrence
 from jointwrist.ops.scan.elementwise import whole_scan
 
 CHUNK = 64

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from jointwrist.ops.derivatives import operators_needed
-from jointwrist.ops.scan import doubling
+from jointwrist.ops.scan import blocked
 
 _MODULES = {
     "reference": "jointwrist.ops.scan.reference",
@@ -182,6 +182,6 @@ def selective_scan(
     # an exported program must not need the kernels of this package, and a loop over the steps would make it huge
     plain = torch.compiler.is_exporting() or (name != "reference" and operators_needed(*given))
     with torch.autocast(u.device.type, enabled=False):
-        scan = doubling.scan if plain else _module(name).scan
+        scan = blocked.scan if plain else _module(name).scan
         y, last = scan(u, delta, A, inputs, outputs, D, z, delta_bias, delta_softplus)
     return (y, last) if return_last_state else y

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from jointwrist.ops import derivatives
-from jointwrist.ops.scan import doubling
+from jointwrist.ops.scan import blocked
 from jointwrist.ops.scan.elementwise import compute_dtype
 
 #: Largest number of states per channel of the kernel.
@@ -80,7 +80,7 @@ class _Scan(torch.autograd.Function):
             return du, ddelta, dA, dB, dC, dD, dz[0] if dz else None, dbias
 
         def scan(*inputs):
-            return doubling.scan(*inputs, ctx.delta_softplus)
+            return blocked.scan(*inputs, ctx.delta_softplus)
 
         return *derivatives.gradients(kernel, scan, inputs, (dy, None)), None
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from jointwrist.ops import derivatives
-from jointwrist.ops.scan import doubling
+from jointwrist.ops.scan import blocked
 
 
 def _kernel(name: str):
@@ -93,7 +93,7 @@ def _gradients(ctx, dy, dlast, _):
         return [None if value is None else gradient for value, gradient in zip(inputs, found, strict=True)]
 
     def scan(*inputs):
-        return doubling.scan(*inputs, ctx.delta_softplus)
+        return blocked.scan(*inputs, ctx.delta_softplus)
 
     return *derivatives.gradients(kernel, scan, inputs, (dy, dlast)), None, None, None
 

@@ -1,0 +1,88 @@
+"""Names of the files of results, one for every wrist of a run, and never that of another radiograph."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from jointwrist.commands.shared import UsageError
+from jointwrist.errors import DataError
+
+
+def neutral_stems(radiographs: Sequence[Path]) -> list[str]:
+    """Number the radiographs in their order, as file names often hold a patient's name or number."""
+    return [f"film-{number:03d}" for number, _ in enumerate(radiographs, 1)]
+
+
+def output_stems(radiographs: Sequence[Path]) -> list[str]:
+    """Name the output of each radiograph after its file, with as much of its path as makes the name unique.
+
+    Raises:
+        UsageError: Two radiographs would still have the same name.
+    """
+    stems = [radiograph.stem for radiograph in radiographs]
+    for parts in range(1, max((len(radiograph.parts) for radiograph in radiographs), default=0) + 1):
+        counts = Counter(stems)
+        if max(counts.values()) == 1:
+            break
+        stems = [
+            "_".join(part.strip("/\\:").replace(".", "_") for part in radiograph.parts[-parts:])
+            if counts[stem] > 1
+            else stem
+            for radiograph, stem in zip(radiographs, stems, strict=True)
+        ]
+    for stem, count in Counter(stems).items():
+        if count > 1:
+            raise UsageError(
+                f"{count} radiographs would be written as {stem}; predict them one by one, each with its own --out"
+            )
+    return stems
+
+
+def hand_stems(stems: Sequence[str]) -> list[dict[str, str]]:
+    """Name the outputs of two hands on each radiograph by their sides, differently from all other outputs."""
+    taken = set(stems)
+    return [{side: _hand_stem(stem, side, taken) for side in "LR"} for stem in stems]
+
+
+def _hand_stem(stem: str, side: str, taken: set[str]) -> str:
+    while f"{stem}_{side}" in taken:
+        stem += "_both"
+    taken.add(f"{stem}_{side}")
+    return f"{stem}_{side}"
+
+
+def digest(file: Path) -> str:
+    """Return a hash of the content of a file, by which its results are known again."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
+
+
+def check_unused(record: Path, radiograph: Path, content: str, name: str) -> None:
+    """Refuse to replace the result of another radiograph.
+
+    Args:
+        record: JSON file that is to be written.
+        radiograph: File of the radiograph.
+        content: Its `digest`.
+        name: Its name in messages.
+
+    Raises:
+        DataError: The JSON file exists and is not a result of this radiograph.
+    """
+    try:
+        before = json.loads(record.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError):
+        before = {}
+    with suppress(AttributeError, KeyError, TypeError):
+        if before.get("source_digest") == content:
+            return
+        if "source_digest" not in before and before["source"] == radiograph.name:  # written by version 0.1
+            return
+    raise DataError(f"{name}: {record} holds another result; choose another --out, or --overwrite it")

@@ -1,0 +1,143 @@
+"""Writing of what `jointwrist predict` was asked for, of one wrist after the other, from several threads."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from jointwrist.commands.output_names import check_unused, digest, hand_stems, neutral_stems, output_stems
+from jointwrist.errors import DataError, require
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from jointwrist.data.export_dataset import DrawnRadiograph
+    from jointwrist.inference.result import WristResult
+
+#: Side in pixels of a radiograph on the sheet.
+SHEET_TILE = 360
+#: Up to so many radiographs get an overlay without being asked for: drawing one costs as much as the network.
+MOST_OVERLAYS = 24
+
+
+class Written(NamedTuple):
+    """What is left to do with a wrist whose files are written.
+
+    Attributes:
+        line: To be printed.
+        errors: Faults of single files.
+        drawn: For the export, or None.
+        tile: For the sheet, or None.
+    """
+
+    line: str
+    errors: list[DataError]
+    drawn: DrawnRadiograph | None
+    tile: Image.Image | None
+
+
+class ResultWriter:
+    """Writes results as the options of the command say.
+
+    Args:
+        arguments: Of the command.
+        kinds: Kinds of DICOM objects to write.
+        radiographs: All radiographs of the run.
+
+    Raises:
+        DataError: The sheet has no suffix of a picture.
+        MissingExtraError: A package for a kind of file is not installed.
+        UsageError: Two radiographs would have outputs of one name.
+    """
+
+    def __init__(self, arguments: argparse.Namespace, kinds: Sequence[str], radiographs: Sequence[Path]):
+        self.arguments, self.kinds, self.radiographs = arguments, kinds, radiographs
+        self.stems = (neutral_stems if arguments.deidentify else output_stems)(radiographs)
+        self.hands = hand_stems(self.stems)
+        self.overlay = len(radiographs) <= MOST_OVERLAYS if arguments.overlay is None else arguments.overlay
+        self._dicom = threading.Lock()  # pydicom and highdicom silence warnings for the whole process
+        if kinds:
+            require("highdicom", "dicom")
+        for kind in arguments.also:
+            from jointwrist.outputs.mask_files import MASK_FILES
+
+            require(MASK_FILES[kind].package, "formats")
+        if arguments.sheet:
+            from jointwrist.outputs.sheet import picture_format
+
+            picture_format(arguments.sheet)
+
+    def write(self, index: int, result: WristResult, alone: bool) -> Written:
+        """Write the files of a wrist.
+
+        Args:
+            index: Of its radiograph.
+            result: Prediction.
+            alone: It is the only one on its radiograph.
+
+        Raises:
+            DataError: The files would replace the result of another radiograph.
+        """
+        from jointwrist.outputs.result_files import save_result
+
+        stem = self.stems[index] if alone else self.hands[index][result.side]
+        out, file = self.arguments.out, self.radiographs[index]
+        content = digest(file)
+        if not self.arguments.overwrite:
+            name = self.stems[index] if self.arguments.deidentify else str(file)
+            check_unused(out / f"{stem}.json", file, content, name)
+        save_result(result, out, stem, overlay=self.overlay, source_digest=content)
+        for kind in self.arguments.also:
+            from jointwrist.outputs.mask_files import MASK_FILES
+
+            MASK_FILES[kind].save(result, out / f"{stem}{MASK_FILES[kind].ending}")
+        errors = self._write_dicom(result, stem) if self.kinds else []
+        drawn = tile = None
+        if self.arguments.tool:
+            from jointwrist.outputs.annotation import drawn_result
+
+            drawn = drawn_result(result, stem, self.arguments.deidentify)
+        if self.arguments.sheet:
+            from jointwrist.outputs.sheet import draw_tile
+
+            tile = draw_tile(result, SHEET_TILE)
+        line = json.dumps(result.to_dict() | {"source_digest": content}) if self.arguments.json else summary(result)
+        return Written(line, errors, drawn, tile)
+
+    def _write_dicom(self, result: WristResult, stem: str) -> list[DataError]:
+        from jointwrist.outputs.dicom_objects import BUILDERS
+        from jointwrist.outputs.dicom_source import save_dataset
+
+        try:
+            for kind in self.kinds:
+                with self._dicom:
+                    dataset = BUILDERS[kind](result, self.arguments.deidentify)
+                    save_dataset(dataset, self.arguments.out / f"{stem}_{kind}.dcm")
+        except DataError as error:
+            return [error]
+        return []
+
+
+def summary(result: WristResult) -> str:
+    """Summarise a result in one line, with what puts it in doubt."""
+    anatomy = result.anatomy
+    hand = {"L": ", left hand", "R": ", right hand"}[result.side] if result.placement.crop else ""
+    text = f"{result.name}{hand}: {len(result.bones)} of {len(anatomy.bones)} bones"
+    if result.scored.any():
+        eroded = [
+            f"{joint.display} {anatomy.erosion.labels[result.scores[joint.index]]}"
+            f" (p {result.probabilities[joint.index]:.2f})"
+            for joint in anatomy.eroded_joints
+            if result.scores[joint.index] > 0
+        ]
+        scored = f"{int(result.scored.sum())} of {len(anatomy.eroded_joints)} joint surfaces"
+        text += f", {scored}, eroded: {', '.join(eroded) or 'none'}"
+    for caution in result.cautions:
+        text += f"; {caution[0].lower()}{caution[1:].rstrip('.')}"
+    if result.scored.any() and result.history.caution:
+        text += f"; {result.history.caution}"
+    return text

@@ -1,0 +1,89 @@
+"""A network as an ONNX program, run by onnxruntime without PyTorch."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jointwrist.errors import DataError, require
+from jointwrist.inference.prediction import Prediction
+from jointwrist.weights.description import read_description
+
+if TYPE_CHECKING:
+    from jointwrist.inference.torch_network import TorchNetwork
+
+
+class OnnxNetwork:
+    """A program of `model_export`, run on the CPU one image at a time.
+
+    Args:
+        path: ONNX file.
+        weights: Weight file that it was made from, for images of other sizes than the program's; None if unknown.
+        optimised: The program is optimised already (`program_cache`), and is taken as it is.
+
+    Attributes:
+        info: The description in the program; at least `model`, `task` and `image_size`.
+        names: Names of the outputs.
+        pairs_hands: False, as a program takes one wrist at a time.
+
+    Raises:
+        DataError: The file is not such a program.
+        MissingExtraError: onnxruntime is not installed.
+    """
+
+    pairs_hands = False
+
+    def __init__(self, path: Path, weights: Path | None = None, optimised: bool = False):
+        runtime = require("onnxruntime", "export")
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))
+        # threads that spin while they wait take the cores from the rest of a prediction
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if optimised:
+            options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        try:
+            self.session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            text = self.session.get_modelmeta().custom_metadata_map["jointwrist"]
+        except Exception as error:  # the classes that onnxruntime raises have no common base
+            raise DataError(f"{path}: not an ONNX program of `jointwrist export` ({error})") from None
+        self.info: dict[str, Any] = read_description(path, text)
+        if "image_size" not in self.info:
+            raise DataError(f"{path}: its description names no image_size; export the weights again")
+        self.inputs = [entry.name for entry in self.session.get_inputs()]
+        self.names = [entry.name for entry in self.session.get_outputs()]
+        self.shapes = [tuple(entry.shape) for entry in self.session.get_inputs()]
+        self.weights = weights
+
+    def run(self, *images: np.ndarray) -> list[np.ndarray]:
+        """Return the outputs for a batch of one image."""
+        return self.session.run(None, dict(zip(self.inputs, images, strict=True)))
+
+    def predict(self, *images: np.ndarray, other: list[int] | None = None) -> Prediction:
+        """Run a batch of any size; see `networks.Network`."""
+        rows = [self.run(*(image[index : index + 1] for image in images)) for index in range(len(images[0]))]
+        output = [np.concatenate(column) for column in zip(*rows, strict=True)]
+        named = SimpleNamespace(**dict(zip(self.names, output, strict=True)))
+        return Prediction.of(output[0] if len(output) == 1 else named)
+
+    def segment(self, image: np.ndarray) -> np.ndarray:
+        """Return the (14, H, W) mask logits of one (1, 1, H, W) image.
+
+        An image of another size than the program's goes to PyTorch, which is loaded when the first one comes.
+        """
+        if image.shape != self.shapes[0]:
+            return self._any_size.segment(image)
+        others = [np.zeros(shape, np.float32) for shape in self.shapes[1:]]
+        return self.run(image, *others)[self.names.index("mask_logits")][0]
+
+    @cached_property
+    def _any_size(self) -> TorchNetwork:
+        from jointwrist.inference.torch_network import TorchNetwork
+        from jointwrist.weights.checkpoint import load_weights
+
+        return TorchNetwork(load_weights(self.weights)[0], "cpu")

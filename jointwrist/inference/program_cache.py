@@ -1,0 +1,90 @@
+"""ONNX programs of weight files: made once, kept in the user's cache, and found by the content of the weights.
+
+The program of the shipped weights lies beside them; `make weights` writes it anew. `python -m
+jointwrist.inference.program_cache WEIGHTS` writes the program of a weight file beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import logging
+import sys
+from pathlib import Path
+
+from jointwrist.errors import DataError, require
+from jointwrist.files import cache_folder
+from jointwrist.inference.onnx_network import OnnxNetwork
+from jointwrist.weights.description import read_description
+
+LOG = logging.getLogger("jointwrist.engine")
+
+#: Changed when programs of the same weights become others.
+VERSION = 1
+
+
+def open_program(weights: Path) -> OnnxNetwork | None:
+    """Return the program of a weight file; None if there is none, or onnxruntime is not installed or cannot run it.
+
+    Its description is that of the weight file, as thresholds may have changed since.
+    """
+    if importlib.util.find_spec("onnxruntime") is None:
+        return None
+    try:
+        text, digest = _read(weights)
+    except (OSError, ValueError, KeyError, TypeError):  # reading it by PyTorch says what is wrong with it
+        return None
+    for path in (weights.with_suffix(".onnx"), _cached(digest)):
+        if not path.is_file():
+            continue
+        try:
+            program = OnnxNetwork(path, weights, optimised=True)
+        except DataError as error:  # written by another version of onnxruntime, or damaged
+            LOG.debug("%s", error)
+            continue
+        if program.info.get("weights") == [digest, VERSION]:
+            program.info |= read_description(weights, text)
+            return program
+    return None
+
+
+def build_program(weights: Path) -> OnnxNetwork:
+    """Make the program of a weight file, compare it with the model, and keep it in the user's cache.
+
+    Raises:
+        DataError: The weights cannot be exported.
+        MissingExtraError: The extra `export` is not installed.
+        StorageError: The cache is not writable.
+    """
+    require("onnxruntime", "export")
+    path = _cached(_read(weights)[1])
+    LOG.info("%s: an ONNX program is made of it once, which takes a minute or two", weights)
+    write_program(weights, path)
+    return OnnxNetwork(path, weights, optimised=True)
+
+
+def write_program(weights: Path, path: Path) -> float:
+    """Write the optimised program of a weight file; return its difference from the model, see `export_weights`."""
+    from jointwrist.inference.model_export import export_weights
+
+    return export_weights(weights, path, "onnx", {"weights": [_read(weights)[1], VERSION]}, optimise=True)
+
+
+def _read(weights: Path) -> tuple[str, str]:
+    """Return the description of a weight file as JSON, and a hash of its tensors with their names and shapes."""
+    with weights.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        text = header.pop("__metadata__")["jointwrist"]
+        content = hashlib.file_digest(file, "sha256")
+    content.update(json.dumps(header, sort_keys=True).encode())
+    return text, content.hexdigest()
+
+
+def _cached(digest: str) -> Path:
+    return cache_folder() / "programs" / f"{digest[:32]}-{VERSION}.onnx"
+
+
+if __name__ == "__main__":
+    given = Path(sys.argv[1])
+    print(f"relative difference from the model: {write_program(given, given.with_suffix('.onnx')):.1e}")

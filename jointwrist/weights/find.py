@@ -1,0 +1,67 @@
+"""Finding of weights: files, folders, shipped names and Hugging Face hub repositories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jointwrist.errors import DataError
+
+#: Folder of the weights that are shipped with the package.
+SHIPPED = Path(__file__).parent
+#: Weight files of a published model and of a training run.
+WEIGHT_FILES = ("model.safetensors", "best.safetensors")
+
+
+def find_weights(source: str | Path, **download: Any) -> Path:
+    """Find a weight file.
+
+    Args:
+        source: File; folder of a training run or a published model; name of a model whose weights come with the
+            package; or repository on the Hugging Face hub.
+        **download: Options of `hf_hub_download` for a repository.
+
+    Raises:
+        DataError: There is none; the message says where one could come from.
+    """
+    path = Path(source)
+    candidates = (path, *(path / name for name in WEIGHT_FILES), SHIPPED / f"{source}.safetensors")
+    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if found is not None:
+        return found
+    if path.suffix not in (".safetensors", ".onnx") and len(path.parts) == 2 and not path.parent.exists():
+        return _download(str(source), **download)
+    shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors"))) or "none"
+    raise DataError(
+        f"{source}: no weights here; give a .safetensors file or a folder with best.safetensors (`make run` trains"
+        f" one), or a name that comes with the package: {shipped}"
+    )
+
+
+def find_checkpoint(source: str | Path) -> Path:
+    """Find a weight file of another program.
+
+    Args:
+        source: File; repository on the Hugging Face hub with `model.safetensors`, such as
+            `timm/swin_tiny_patch4_window7_224.ms_in1k`; or a file of one, `owner/repository/file`.
+
+    Raises:
+        DataError: It is neither a file nor in a repository that can be reached.
+    """
+    path = Path(source)
+    if path.is_file() or len(path.parts) < 2 or Path(path.parts[0]).exists():
+        return path
+    return _download("/".join(path.parts[:2]), "/".join(path.parts[2:]) or WEIGHT_FILES[0])
+
+
+def _download(repository: str, file: str = WEIGHT_FILES[0], **options: Any) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(hf_hub_download(repository, file, **options))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
+        raise DataError(
+            f"{repository}: neither a file nor a reachable hub repository with {file}; check the name and the network,"
+            " or copy the file here"
+        ) from error
