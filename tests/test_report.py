@@ -33,7 +33,7 @@ TABLES = [
         [
             {"Model": "`b`", "DSC %": Figure(9.5, 0.1), "p": PValue(0.02)},
             {"Model": "`a`", "DSC %": Figure(71.834), "p": PValue(1e-5)},
-            {"Model": "c", "DSC %": NoFigure("not run"), "p": PValue(np.nan)},
+            {"Model": "c", "DSC %": NoFigure("failed"), "p": PValue(np.nan)},
         ],
         note="One model was not run.",
     ),
@@ -135,7 +135,7 @@ def test_tables_are_complete(results, page):
     assert read_tables(results) == TABLES
     texts = Page(page).texts
     first = texts.index("9.50 ± 0.10")
-    assert texts[first - 1 : first + 8] == ["b", "9.50 ± 0.10", "0.020", "a", "71.83", "< 0.001", "c", "not run", "-"]
+    assert texts[first - 1 : first + 8] == ["b", "9.50 ± 0.10", "0.020", "a", "71.83", "< 0.001", "c", "failed", "-"]
     assert "One model was not run." in texts
 
 
@@ -172,7 +172,10 @@ def test_cases_are_ranked_by_mean_dsc_over_bones():
 def test_two_jobs_of_one_model_and_seed_have_two_names(tmp_path):
     add_job(tmp_path, "unetpp-seed1-aaaaaa", model="unetpp")
     add_job(tmp_path, "unetpp-seed1-bbbbbb", model="unetpp")
-    assert [job.name for job in read_jobs(tmp_path)] == ["unetpp, seed 1, aaaaaa", "unetpp, seed 1, bbbbbb"]
+    assert [job.name for job in read_jobs(tmp_path)] == [
+        "Unet++ (unetpp), seed 1, aaaaaa",
+        "Unet++ (unetpp), seed 1, bbbbbb",
+    ]
 
 
 def test_faults_are_named(results, dataset, tmp_path):
@@ -199,6 +202,7 @@ def test_axis_maps_linearly_and_ticks_are_round():
     axis = Axis(0, 50, 100, 200)
     assert [axis(0), axis(25), axis(50)] == [100, 150, 200]
     assert axis.ticks(5) == [0, 10, 20, 30, 40, 50]
+    assert "-0" not in [f"{tick:g}" for tick in Axis(-0.4, 0.4, 0, 1).ticks()]
     assert Axis(0.13, 0.61, 0, 1).ticks(4) == [0.2, 0.4, 0.6]
     assert Axis(3, 3, 0, 1)(3) == 0.5
 
@@ -248,6 +252,20 @@ def test_browser_sorts_by_number_and_leaves_cells_without_figures_last(opened):
     assert table.locator("th").nth(1).get_attribute("aria-sort") == "descending"
     table.locator("th button").first.click()
     assert models() == ["a", "b", "c"]
+
+
+def test_browser_opens_a_case_large_by_keyboard(opened):
+    opened.locator(".large").first.press("Enter")
+    assert opened.locator("dialog svg .bone").first.is_visible()
+    opened.keyboard.press("Escape")
+    assert not opened.locator("dialog").is_visible()
+
+
+def test_browser_keeps_captions_within_a_narrow_page(opened):
+    opened.set_viewport_size({"width": 390, "height": 800})
+    for caption in opened.locator(".caption").all():
+        box = caption.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390
 
 
 def test_browser_switches_layers_and_bones(opened):

@@ -160,7 +160,7 @@ def change_tables(change: dict[str, Any]) -> str:
         return "-" if value is None else format(value, form)
 
     unit = change["unit"]
-    joints = [("joint surface", "score", "then", "probability", "then")]
+    joints = [("joint surface", "score", "follow-up", "probability", "follow-up")]
     for row in change["joints"]:
         joints.append(
             (
@@ -169,7 +169,7 @@ def change_tables(change: dict[str, Any]) -> str:
                 *(show(row[f"{visit}_probability"], ".2f") for visit in ("baseline", "followup")),
             )
         )
-    bones = [("bone", f"area {unit}²", "then", "change")]
+    bones = [("bone", f"area {unit}²", "follow-up", "change")]
     for row in change["bone_areas"]:
         percent = show(row["change_percent"], "+.1f")
         bones.append((row["name"], show(row["baseline"], ".1f"), show(row["followup"], ".1f"), f"{percent} %"))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from jointwrist.benchmark.records import read_records
 from jointwrist.benchmark.tables import make_tables, read_results
+from jointwrist.benchmark.tables.results import label
 from jointwrist.benchmark.tables.table import TABLES, Table, load_tables
 from jointwrist.errors import DataError
 
@@ -19,7 +20,7 @@ class Job:
     """One job of the benchmark.
 
     Attributes:
-        name: Model and seed, with a hash of the configuration where two jobs would have the same name.
+        name: Model, as the tables name it, and seed; with a hash of the configuration where two names would be equal.
         folder: Folder of its files.
         record: Its `job.json`.
     """
@@ -45,7 +46,10 @@ def read_jobs(folder: Path) -> list[Job]:
     Raises:
         DataError: There are none, or a record is damaged.
     """
-    jobs = [Job(f"{record['model']}, seed {record['seed']}", job, record) for job, record in read_records(folder)]
+    jobs = [
+        Job(f"{label(record['model']).replace('`', '')}, seed {record['seed']}", job, record)
+        for job, record in read_records(folder)
+    ]
     if not jobs:
         raise DataError(f"{folder}: no jobs/*/job.json in it; give a folder of benchmarks/run_all.py")
     names = [job.name for job in jobs]

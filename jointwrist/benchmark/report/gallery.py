@@ -50,7 +50,8 @@ def gallery(job: Job, dataset: RamW600) -> str:
         calls = erosion_calls(erosion[erosion["case"] == identifier], case.anatomy) if erosion is not None else ""
         figures.append(
             f'<figure class="case"><figcaption><b>{title}</b> {escape(identifier)}, mean DSC {100 * dsc:.2f} %'
-            f"</figcaption>{draw_case(case, predictor)}{calls}</figure>"
+            f'</figcaption><button type="button" class="large" aria-label="Show {escape(identifier)} large">large'
+            f"</button>{draw_case(case, predictor)}{calls}</figure>"
         )
     return f'<div class="gallery"><h3>{escape(job.name)}</h3><div class="cases">{"".join(figures)}</div></div>'
 

@@ -22,6 +22,8 @@ from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.files import write_text
 from jointwrist.text import NOTICE
 
+#: Validation figures of the learning curves, by column.
+FIGURES = {"val_dsc": "DSC %", "val_nsd": "NSD %", "val_auroc": "AUROC of erosion"}
 #: Quantities of the per-bone charts: column, title, factor.
 BONE_FIGURES = (("dsc", "DSC %", 100), ("nsd", "NSD %", 100), ("msd", "MSD px", 1))
 
@@ -57,7 +59,7 @@ def build_page(results: Path, dataset: RamW600 | None = None) -> str:
         summary=escape(_summary(jobs)),
         notice=escape(NOTICE),
         version=escape(__version__),
-        tables="".join(_table(table) for table in tables),
+        tables="".join(_table(table) for table in tables if not table.frame.empty),
         curves="".join(_curves(job) for job in done) or _absent("No finished job has a history."),
         bones=_bones(done),
         erosion="".join(_erosion(job) for job in done) or _absent("No finished job scores erosion."),
@@ -98,8 +100,10 @@ def _table(table: Table) -> str:
     body = "".join("<tr>" + "".join(f"<td>{_marked(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     note = "".join(f'<p class="hint">{_marked(text)}</p>' for text in table.notes)
     return (
-        f'<div class="scroll"><table class="sortable"><caption>{_marked(table.caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}</div>"
+        f'<p class="caption" id="caption-{table.name}">{_marked(table.caption)}</p><div class="scroll" tabindex="0"'
+        f' role="region" aria-labelledby="caption-{table.name}">'
+        f'<table class="sortable" aria-labelledby="caption-{table.name}">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}"
     )
 
 
@@ -121,6 +125,10 @@ def _curves(job: Job) -> str:
             if f"val_{name}" in history:
                 series["validation"] = history[f"val_{name}"].to_numpy(float)
             charts.append(line_chart(name, epochs, series))
+    for column, title in FIGURES.items():
+        if column in history and history[column].notna().any():
+            values = history[column].to_numpy(float) * (100 if title.endswith("%") else 1)
+            charts.append(line_chart(title, epochs, {"training": np.full(len(values), np.nan), "validation": values}))
     legend = _legend(["training", "validation"])
     return f'<h3>{escape(job.name)}</h3>{legend}<div class="charts">{"".join(charts)}</div>'
 

@@ -40,7 +40,7 @@ class Axis:
         power = 10.0 ** np.floor(np.log10(rough))
         step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
         first = np.ceil(self.low / step - 1e-9) * step
-        return [float(round(value, 10)) for value in np.arange(first, self.high + step * 1e-6, step)]
+        return [float(round(value, 10)) + 0.0 for value in np.arange(first, self.high + step * 1e-6, step)]
 
 
 def _svg(width: float, height: float, parts: Sequence[str], label: str) -> str:
@@ -71,6 +71,8 @@ def line_chart(title: str, x: Sequence[float], series: Mapping[str, Sequence[flo
         parts.append(_text(across(tick), height - bottom + 14, f"{tick:g}", "middle", "tick"))
     for index, (name, line) in enumerate(series.items()):
         points = [(across(a), up(b)) for a, b in zip(x, line, strict=True) if np.isfinite(b)]
+        if not points:
+            continue
         path = "M" + "L".join(f"{a:g} {b:g}" for a, b in points)
         parts.append(f'<path class="line" stroke="{colour(index)}" d="{path}"><title>{escape(name)}</title></path>')
         if len(points) == 1:

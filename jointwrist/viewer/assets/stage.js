@@ -22,7 +22,7 @@ export class Stage {
   constructor(role, facts, on) {
     this.facts = facts;
     this.on = on;
-    this.element = make("figure", { class: `stage ${role} busy` });
+    this.element = make("figure", { class: `stage ${role} busy`, tabindex: 0, role: "group", "aria-label": `${role} radiograph` });
     this.caption = make("figcaption");
     this.canvas = make("canvas");
     this.svg = shape("svg", { preserveAspectRatio: "none" });
@@ -186,6 +186,20 @@ export class Stage {
     stage.addEventListener("contextmenu", (event) => event.preventDefault());
     stage.addEventListener("dblclick", () => {
       this.fit();
+      this.on.moved(this);
+    });
+    stage.addEventListener("keydown", (event) => {
+      if (!this.result || event.target !== stage) return;
+      const { across, down } = this.size;
+      const step = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+      if (step) {
+        this.left += 0.1 * step[0] * across;
+        this.top += 0.1 * step[1] * down;
+        this.place();
+      } else if ("+=-".includes(event.key)) this.zoomAt(event.key === "-" ? 0.8 : 1.25, across / 2, down / 2);
+      else if (event.key === "0") this.fit();
+      else return;
+      event.preventDefault();
       this.on.moved(this);
     });
     let button = null;

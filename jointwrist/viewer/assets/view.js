@@ -311,11 +311,11 @@ function drawChange() {
   const warnings = change.warnings.map((text) => make("p", { class: "warning" }, text));
   const [left, right] = [make("div"), make("div")];
   left.append(
-    table("Erosion", ["joint surface", "score", "then", "change", "p", "then"], joints),
-    table(`Joint space, ${change.unit}`, ["between", "narrowest", "then", "change", "mean", "bones moved"], spaces),
+    table("Erosion", ["joint surface", "score", "follow-up", "change", "p", "follow-up"], joints),
+    table(`Joint space, ${change.unit}`, ["between", "narrowest", "follow-up", "change", "mean", "bones moved"], spaces),
   );
   right.append(
-    table(`Bone area, ${change.unit}²`, ["bone", "area", "then", "change"], bones),
+    table(`Bone area, ${change.unit}²`, ["bone", "area", "follow-up", "change"], bones),
     make("p", { class: "faint" }, [fit, ...change.notes].join(" ")),
   );
   $("change").replaceChildren(...warnings, left, right);

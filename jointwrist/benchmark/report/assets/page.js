@@ -31,3 +31,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+
+// A case opens large, with its outlines as they are switched.
+const dialog = document.getElementById("large");
+for (const button of document.querySelectorAll("button.large")) {
+  button.addEventListener("click", () => {
+    dialog.querySelector("svg")?.remove();
+    dialog.append(button.parentElement.querySelector("svg").cloneNode(true));
+    dialog.showModal();
+  });
+}
+dialog.querySelector("button").addEventListener("click", () => dialog.close());
