@@ -80,26 +80,42 @@ def develop(
     bones: np.ndarray, soft: np.ndarray, centre: Centre, rng: np.random.Generator, spacing: float
 ) -> np.ndarray:
     """Return the radiograph, float32 in [0, 1], of bones and soft tissue given as attenuation maps (H, W)."""
-    primary = np.exp(-(bones + soft))
-    signal = primary + centre.scatter * _smooth(primary, 12 / spacing)
+    signal = bones + soft
+    np.exp(np.negative(signal, out=signal), out=signal)
+    scattered = _smooth(signal, 12 / spacing)
+    signal += np.multiply(scattered, centre.scatter, out=scattered)
     photons = centre.dose * (spacing / 0.15) ** 2
-    signal = signal + np.sqrt(signal / photons) * rng.standard_normal(signal.shape, dtype=np.float32)
+    noise = np.divide(signal, photons, out=scattered)
+    np.sqrt(noise, out=noise)
+    noise *= rng.standard_normal(signal.shape, dtype=np.float32)
+    signal += noise
     if centre.blur > 0.3 * spacing:
         signal = gaussian_filter(signal, centre.blur / spacing, mode="nearest", truncate=2.5)
-    shown = -np.log(np.clip(signal, 0.01, None))
-    shown += centre.detail * (shown - _smooth(shown, 1.2 / spacing))
+    shown = np.maximum(signal, np.float32(0.01), out=signal)
+    np.negative(np.log(shown, out=shown), out=shown)
+    fine = shown - _smooth(shown, 1.2 / spacing)
+    shown += np.multiply(fine, centre.detail, out=fine)
     slow = _smooth(shown, 10 / spacing)
-    shown += centre.compression * np.where(slow > 0.4, 0.9 - slow, 0)
+    trend = np.where(slow > 0.4, 0.9 - slow, 0)
+    shown += np.multiply(trend, centre.compression, out=trend)
     some = (slice(None, None, 4), slice(None, None, 4))
     bone, tissue, values = bones[some] > 0.1, soft[some] > 0.3, shown[some]
     dark = np.median(values[tissue & ~bone]) if (tissue & ~bone).any() else 0.8
     bright = np.percentile(values[bone], 90) if bone.any() else 1.4
     low, high = (np.log(grey / (1 - grey)) for grey in (centre.soft, centre.bone))
     slope = (high - low) / max(bright - dark, 0.2)
-    image = 1 / (1 + np.exp(-(low + (shown - dark) * slope)))
+    image = (shown - dark) * slope
+    image += low
+    np.exp(np.negative(image, out=image), out=image)
+    image += 1
+    np.divide(1, image, out=image)
     bare = 1 / (1 + np.exp(-(low - (np.log1p(centre.scatter) + dark) * slope)))
-    image = centre.air + (1 - centre.air) * np.clip((image - bare) / (1 - bare), 0, 1)
-    return (image**centre.gamma).astype(np.float32)
+    image -= bare
+    image /= 1 - bare
+    np.clip(image, 0, 1, out=image)
+    image *= 1 - centre.air
+    image += centre.air
+    return np.power(image, centre.gamma, out=image).astype(np.float32)
 
 
 _GLYPHS = {"L": ("100", "100", "100", "100", "111"), "R": ("110", "101", "110", "101", "101")}

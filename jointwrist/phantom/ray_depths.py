@@ -20,13 +20,15 @@ def _scan(
         bx, by, bz = points[b, 0] * scale - x0, points[b, 1] * scale - y0, points[b, 2]
         c = faces[k, 2]
         cx, cy, cz = points[c, 0] * scale - x0, points[c, 1] * scale - y0, points[c, 2]
+        first = max(int(np.ceil(min(ay, by, cy) - 0.5)), 0)
+        last = min(int(np.floor(max(ay, by, cy) - 0.5)), height - 1)
+        if first > last:
+            continue
         det = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if abs(det) < 1e-7:
             continue
         gx = ((bz - az) * (cy - ay) - (cz - az) * (by - ay)) / det
         gy = ((bx - ax) * (cz - az) - (cx - ax) * (bz - az)) / det
-        first = max(int(np.ceil(min(ay, by, cy) - 0.5)), 0)
-        last = min(int(np.floor(max(ay, by, cy) - 0.5)), height - 1)
         for row in range(first, last + 1):
             y = row + 0.5
             left, right = 1e9, -1e9

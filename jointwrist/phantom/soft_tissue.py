@@ -131,7 +131,9 @@ def _stroke(attenuation: np.ndarray, line: np.ndarray, width: float, strength: f
     """Thicken the skin along a line (N, 2) in pixels, where there is skin; where strokes cross, the thicker counts."""
     size = attenuation.shape[0]
     reach = int(3 * width) + 1
-    added = {(0, 0): 0.0}
+    left, top = max(int(line[:, 0].min()) - reach, 0), max(int(line[:, 1].min()) - reach, 0)
+    right, bottom = int(line[:, 0].max()) + reach + 1, int(line[:, 1].max()) + reach + 1
+    added = np.zeros((max(min(bottom, size) - top, 0), max(min(right, size) - left, 0)))
     for k in range(line.shape[0]):
         fade = np.sin(np.pi * (k + 0.5) / line.shape[0])
         column, row = int(line[k, 0]), int(line[k, 1])
@@ -139,10 +141,9 @@ def _stroke(attenuation: np.ndarray, line: np.ndarray, width: float, strength: f
             for j in range(max(column - reach, 0), min(column + reach + 1, size)):
                 square = (j + 0.5 - line[k, 0]) ** 2 + (i + 0.5 - line[k, 1]) ** 2
                 value = strength * fade * np.exp(-0.5 * square / (width * width))
-                key = (i, j)
-                before = added[key] if key in added else 0.0
+                before = added[i - top, j - left]
                 if value > before:
-                    added[key] = value
+                    added[i - top, j - left] = value
                     attenuation[i, j] += (value - before) * min(attenuation[i, j] * 2, 1.0)
 
 

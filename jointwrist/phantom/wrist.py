@@ -11,10 +11,11 @@ from jointwrist.anatomy import BONES, JOINTS, NUM_JOINTS, JointSurface
 from jointwrist.data.sample import WristSample, mirror
 from jointwrist.phantom import carve_erosions as erosion
 from jointwrist.phantom.appearance import develop, draw_centre, finish
-from jointwrist.phantom.bone_shape import UNLABELLED, Body, build_bodies, patient_harmonics
+from jointwrist.phantom.bone_shape import UNLABELLED, Body
 from jointwrist.phantom.cohort import cohort_entry
 from jointwrist.phantom.family_names import DEFAULT_FAMILY, NO_FAMILY
 from jointwrist.phantom.lesions import Plan, carve, plan_families, reshape
+from jointwrist.phantom.patient import draw_patient
 from jointwrist.phantom.phantom_config import PhantomConfig
 from jointwrist.phantom.pose import draw_pose, malaligned, pose_bodies
 from jointwrist.phantom.ray_depths import vertex_normals
@@ -191,22 +192,14 @@ def make_wrist(
         A sample with masks, scores, eroded and healthy bit maps, joint boxes, families and scope.
     """
     entry = cohort_entry(index, config.left_fraction)
-    patient_rng = np.random.default_rng([seed, 1, entry.patient_number])
     rng = np.random.default_rng([seed, 0, index])
     size, variation = config.size, config.variation
-    harmonics = patient_harmonics(patient_rng, variation)
-    hand = float(np.clip(patient_rng.normal(1.0, 0.06 * variation), 0.85, 1.15))
-    density = float(np.clip(patient_rng.normal(1.0, 0.16 * variation), 0.6, 1.4))
-    proneness = (
-        patient_rng.beta(1.5 * config.prevalence, 1.5 * (1 - config.prevalence))
-        if 0 < config.prevalence < 1
-        else config.prevalence
-    )
-    bodies = build_bodies(harmonics, patient_rng, _mesh_level(size), variation)
+    patient = draw_patient(seed, entry.patient_number, variation, config.prevalence, _mesh_level(size))
+    hand, density, proneness = patient.hand, patient.density, patient.proneness
     # separate generators, so that relief, osteopenia and malalignment do not change the rest of a wrist
     relief_rng = np.random.default_rng([seed, 3, entry.patient_number])
     bone_rng = np.random.default_rng([seed, 2, index])
-    bodies = [broaden(body, config.relief, relief_rng) for body in bodies]
+    bodies = [broaden(body, config.relief, relief_rng) for body in patient.bodies]
     relief = draw_relief(bodies, config.relief, relief_rng)
 
     narrowing = rng.uniform(0.3, 0.9) if rng.random() < 0.12 else 0.0
