@@ -94,7 +94,7 @@ def layout_table(plan: Ablations, rows: KeptResults) -> Table:
     caption = (
         f"Layouts of the encoder, masks alone, {steps} steps of {config['optim']['batch_size']} phantoms of"
         f" {config['image_size']} px, tested on {rows.masks.index.get_level_values('case').nunique()} others."
-        f" {OVER_SEEDS} Parameters and operations are those of the encoder."
+        f" {OVER_SEEDS}. Parameters and operations are those of the encoder."
     )
     return Table("layouts", caption, lines)
 
