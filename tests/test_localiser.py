@@ -33,7 +33,7 @@ def localiser(predictor):
     segment, seen = predictor.localiser._probabilities, {}
 
     def remembered(image):
-        key = image.shape, image.numpy().tobytes()
+        key = image.shape, image.tobytes()
         if key not in seen:
             seen[key] = segment(image)
         return seen[key].copy()
