@@ -8,7 +8,7 @@ from jointwrist.data.preprocess import resize_image
 from jointwrist.inference.predictor import Predictor
 
 #: Outputs of a joint network other than the bone masks, which MONAI calls `pred`: the fields of `JointOutput`.
-EROSION_OUTPUTS = ("erosion_logits", "roi_boxes", "roi_valid", "erosion_maps")
+EROSION_OUTPUTS = ("erosion_logits", "roi_boxes", "roi_valid", "erosion_heat_maps", "erosion_extent")
 
 
 class WristNetwork(nn.Module):
@@ -40,4 +40,6 @@ class WristNetwork(nn.Module):
         masks = output if isinstance(output, Tensor) else output.mask_logits
         if self.masks_only:
             return masks
-        return {"pred": masks} | {name: getattr(output, name) for name in EROSION_OUTPUTS if hasattr(output, name)}
+        # not every network has all of them
+        erosions = {name: getattr(output, name, None) for name in EROSION_OUTPUTS}
+        return {"pred": masks} | {name: value for name, value in erosions.items() if value is not None}
