@@ -31,7 +31,14 @@ from monai.data import decollate_batch
 
 SCHEMA = Path(__file__).parent / "data" / "monai_metadata.json"
 SIZE, DETAIL = 32, 48
-OPTIONS = {"encoder": "conv", "widths": [16] * 5, "erosion_head": "shapes", "roi_channels": 8, "roi_crop": 32, "roi_dim": 32}
+OPTIONS = {
+    "encoder": "conv",
+    "widths": [16] * 5,
+    "erosion_head": "shapes",
+    "roi_channels": 8,
+    "roi_crop": 32,
+    "roi_dim": 32,
+}
 
 
 def save(folder, name, options, **info):
