@@ -14,7 +14,7 @@ from jointwrist.errors import DataError
 from jointwrist.registry import create_model, model_spec
 from jointwrist.weights.checkpoint import load_state, load_weights, read_weights, save_state, save_weights
 
-INFO = {"model": "jointwrist_tiny", "options": {"encoder": "conv"}, "image_size": 64}
+INFO = {"model": "jointwrist_tiny", "options": {"encoder": "conv", "encoder_version": 2}, "image_size": 64}
 
 
 @pytest.fixture
