@@ -106,7 +106,7 @@ def test_no_network_is_built_that_its_file_could_not_fill(options, tmp_path):
     [
         ("mobilenet", {"pretrained": True, "checkpoint_path": "other.pth"}),
         ("fpn", {"encoder_weights": "imagenet"}),
-        ("jointwrist_tiny", {}),
+        ("jointwrist_tiny", {"encoder_version": 2}),
     ],
 )
 def test_loading_needs_the_file_alone(model, options, tmp_path, monkeypatch):
