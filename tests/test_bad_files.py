@@ -123,5 +123,6 @@ def test_links_are_followed_for_reading_and_never_for_writing(tmp_path):
     out.mkdir()
     for name in names:
         (out / name).symlink_to(victim)
-    assert main([*command, str(out)]) == 0
+    assert main([*command, str(out)]) == 2 and victim.read_text() == "mine"
+    assert main([*command, str(out), "--overwrite"]) == 0
     assert victim.read_text() == "mine" and not any(path.is_symlink() for path in out.iterdir())

@@ -65,5 +65,5 @@ def test_a_head_that_draws_no_bone_and_sees_nothing(wrists):
 
 
 def test_the_command_prints_the_table_of_the_shipped_weights(capsys):
-    assert command.main(["--wrists", "1", "--set", "size=160", "prevalence=0.9"]) == 0
+    assert command.main(["--wrists", "1", "--set", "size=256", "prevalence=1"]) == 0
     assert "| all |" in capsys.readouterr().out

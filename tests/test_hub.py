@@ -25,7 +25,7 @@ from jointwrist.weights.model_card import model_card
 
 TRAINED = {
     "model": "jointwrist_tiny",
-    "options": {"encoder": "conv"},
+    "options": {"encoder": "conv", "encoder_version": 2},
     "image_size": 64,
     "detail_size": 96,
     "thresholds": {"mask": 0.45, "erosion": 0.3},

@@ -89,6 +89,10 @@ def test_radiographs_of_ones_own(tmp_path, monkeypatch, capsys):
     seen = [Candidate((64.0, 64.0, 128.0), "R", 2.345, 0.96049), None]
 
     class First:
+        @classmethod
+        def load(cls):
+            return cls()
+
         def filling(self, radiograph):
             assert radiograph.pixels.shape == (40, 40)
             return seen.pop(0)
@@ -109,6 +113,10 @@ def test_radiographs_of_ones_own(tmp_path, monkeypatch, capsys):
 def test_sides_counts_each_radiograph_and_its_mirror_image(tmp_path, monkeypatch, capsys):
     class Brightest:
         """Takes the half with the brightest pixel for the thumb's: left of a right hand."""
+
+        @classmethod
+        def load(cls):
+            return cls()
 
         def side_from_bones(self, radiograph, window):
             column = radiograph.pixels.max(0).argmax() / radiograph.pixels.shape[1]

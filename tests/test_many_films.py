@@ -107,7 +107,13 @@ def test_ctrl_c_loses_no_finished_radiograph(tmp_path, predict, monkeypatch):  #
 
 
 def test_ctrl_c_before_the_first_radiograph_is_one_line(tmp_path, predict, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(Predictor, "from_pretrained", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+    load = Predictor.from_pretrained
+
+    def interrupted(*arguments, **options):
+        signal.raise_signal(signal.SIGINT)
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(Predictor, "from_pretrained", interrupted)
     code, said, _ = predict(films(tmp_path / "in", 1))
     assert (code, said.err) == (130, "jointwrist: interrupted\n")
 

@@ -22,8 +22,10 @@ from jointwrist.data.dataset.layout import identifier_in, parse_identifier
 from jointwrist.data.numpy_files import read_npy
 from jointwrist.data.preprocess import unpack_bits
 from jointwrist.data.sample import pack_masks, unpack_masks
+from jointwrist.engine.radiographs_config import RadiographsConfig
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.errors import DataError
+from jointwrist.insertion.insert import TRAINING_FAMILIES
 from jointwrist.weights.checkpoint import load_state, read_checkpoint
 
 pytestmark = pytest.mark.trust
@@ -85,6 +87,15 @@ plain = st.one_of(st.booleans(), st.integers(-(2**40), 2**40), st.floats(allow_n
 keys = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
 
 
+#: Fields whose values depend on each other, or are names of things.
+RELATED = {
+    RadiographsConfig: {
+        "families": st.lists(st.sampled_from(TRAINING_FAMILIES), min_size=1, max_size=3).map(tuple),
+        "radii": st.tuples(*2 * [st.floats(0.1, 9)]).map(lambda radii: tuple(sorted(radii))),
+    }
+}
+
+
 def values_of(hint) -> st.SearchStrategy:
     """Values of a type that a configuration's field may have."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -92,7 +103,8 @@ def values_of(hint) -> st.SearchStrategy:
         return numbers_of(*arguments)
     if dataclasses.is_dataclass(hint):
         hints = typing.get_type_hints(hint, include_extras=True)
-        return st.builds(hint, **{field.name: values_of(hints[field.name]) for field in dataclasses.fields(hint)})
+        values = {field.name: values_of(hints[field.name]) for field in dataclasses.fields(hint)}
+        return st.builds(hint, **values | RELATED.get(hint, {}))
     if origin is typing.Literal:
         return st.sampled_from(arguments)
     if origin in (typing.Union, types.UnionType):

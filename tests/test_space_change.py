@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
@@ -112,8 +114,9 @@ def test_a_result_states_the_widths_of_its_joint_spaces():
     assert [(row["site"], row["unit"]) for row in rows] == [(site_of(pair), "mm") for pair in SPACES]
     wanted = joint_space(masks[6], masks[1], wrist.spacing_mm)
     assert rows[0]["mean"] == pytest.approx(wanted.mean, abs=0.001)
-    masks[6] = False
-    assert len(result.to_dict()["joint_spaces"]) == 5
+    without = masks.copy()
+    without[6] = False
+    assert len(replace(result, masks=without).to_dict()["joint_spaces"]) == 5
 
 
 def test_width_area_and_overlap_of_two_parallel_edges():
@@ -127,3 +130,13 @@ def test_width_area_and_overlap_of_two_parallel_edges():
     width = joint_space(first, second, 0.1)
     assert (width.overlap, width.area) == (0, pytest.approx(6.0, abs=0.3))
     np.testing.assert_allclose(facing_surface(first, second).direction, (0, 1), atol=0.02)
+
+
+def test_bones_of_very_many_pixels_are_measured_on_larger_ones():
+    masks = unpack_masks(make_wrist(4, 1, PLAIN).bones)
+    wanted = joint_space(masks[6], masks[1], 0.25)
+    fine = [np.kron(mask, np.ones((12, 12), bool)) for mask in (masks[6], masks[1])]
+    found = joint_space(*fine, 0.25 / 12)
+    assert found.mean == pytest.approx(wanted.mean, abs=0.05) and found.overlap == pytest.approx(
+        wanted.overlap, rel=0.1
+    )
