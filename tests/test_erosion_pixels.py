@@ -60,7 +60,7 @@ def test_a_head_that_draws_no_bone_and_sees_nothing(wrists):
     figures = [f for wrist in wrists for f in erosion_pixels(drawing(wrist, False, True), wrist, SIZE, SIZE)]
     assert all(np.isnan(f.in_shape) for f in figures) and {f.heat_map for f in figures} == {0.5}
     rows = erosion_pixels_table(figures, "test").rows
-    assert str(rows[0]["lost pixels called bone, drawn in the crop"]) == "-"
+    assert "lost pixels called bone, drawn in the crop" not in rows[0]
     assert rows[0]["eroded"] == len(figures) == sum(row["eroded"] for row in rows[1:])
 
 

@@ -20,6 +20,7 @@ from jointwrist.metrics.erosion import auroc
 from jointwrist.metrics.statistics import bootstrap_interval
 from jointwrist.ops.roi import crop_bits, roi_align
 
+_DRAWN = "lost pixels called bone, drawn in the crop"
 #: A crop with fewer lost pixels says nothing.
 _FEWEST = 5
 
@@ -90,13 +91,13 @@ def erosion_pixels_table(figures: Sequence[ErosionPixels], caption: str) -> Tabl
         figures: From `erosion_pixels`, of any number of wrists.
         caption: Weights, data and seed.
     """
-    rows = []
+    rows, drawn = [], not all(np.isnan(f.in_shape) for f in figures)
     for name, chosen in (("all", figures), *((j.display, [f for f in figures if f.joint == j.index]) for j in JOINTS)):
         patients, lost = [f.patient for f in chosen], np.array([f.lost for f in chosen], float)
         weight = lost / lost.mean() if len(lost) else lost
         columns = {
             "lost pixels called bone, mask": np.array([f.in_mask for f in chosen]) * weight,
-            "lost pixels called bone, drawn in the crop": np.array([f.in_shape for f in chosen]) * weight,
+            **({_DRAWN: np.array([f.in_shape for f in chosen]) * weight} if drawn else {}),
             "heat map AUROC": np.array([f.heat_map for f in chosen]),
         }
         row = {"joint surface": name, "eroded": len(chosen)}
