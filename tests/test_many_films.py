@@ -114,7 +114,12 @@ def test_ctrl_c_before_the_first_radiograph_is_one_line(tmp_path, predict, monke
         return load(*arguments, **options)
 
     monkeypatch.setattr(Predictor, "from_pretrained", interrupted)
-    code, said, _ = predict(films(tmp_path / "in", 1))
+    # other tests of the same process may have left another handler
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        code, said, _ = predict(films(tmp_path / "in", 1))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (code, said.err) == (130, "jointwrist: interrupted\n")
 
 
