@@ -12,6 +12,7 @@ from jointwrist.anatomy import bone_index
 from jointwrist.config import ConfigError
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import unpack_masks
+from jointwrist.inference import comparison
 from jointwrist.inference.joint_space import SITES, SPACES, facing_surface, joint_space, site_of
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.registration import Similarity
@@ -138,3 +139,11 @@ def test_bones_of_very_many_pixels_are_measured_on_larger_ones():
     fine = [np.kron(mask, np.ones((12, 12), bool)) for mask in (masks[6], masks[1])]
     found = joint_space(*fine, 0.25 / 12)
     assert found.mean == pytest.approx(wanted.mean, abs=0.1) and found.overlap == pytest.approx(wanted.overlap, rel=0.1)
+
+
+def test_visits_of_very_many_pixels_are_matched_on_larger_ones():
+    fine, coarse = Similarity(1.1, 0.05, np.array([3.0, -2.0])), (4, 3)
+    moved = comparison._on_larger_pixels(fine, *coarse)
+    points = np.random.default_rng(0).uniform(0, 100, (9, 2))
+    centres = 3 * points + 1  # a pixel of 3 x 3 has its centre at the second one
+    np.testing.assert_allclose(4 * moved(points) + 1.5, fine(centres))

@@ -131,14 +131,15 @@ def _bounded(first: np.ndarray, second: np.ndarray, spacing: float) -> tuple[np.
     step = -(-max(part.stop - part.start for part in window) // MOST_PIXELS)
     if step == 1:
         return first, second, spacing
+    first, second = (block_means(mask[window], step) > 0.5 for mask in (first, second))
+    return first, second, spacing * step
 
-    def coarse(mask: np.ndarray) -> np.ndarray:
-        mask = mask[window]
-        mask = np.pad(mask, [(0, -side % step) for side in mask.shape])
-        blocks = mask.reshape(mask.shape[0] // step, step, mask.shape[1] // step, step)
-        return blocks.mean((1, 3), dtype=np.float32) > 0.5
 
-    return coarse(first), coarse(second), spacing * step
+def block_means(plane: np.ndarray, step: int) -> np.ndarray:
+    """Return the means of blocks of `step` x `step` pixels of an (H, W) array; its edge is repeated to whole blocks."""
+    plane = np.pad(plane, [(0, -side % step) for side in plane.shape], mode="edge")
+    blocks = plane.reshape(plane.shape[0] // step, step, plane.shape[1] // step, step)
+    return blocks.mean((1, 3), dtype=np.float32)
 
 
 def joint_space(first: np.ndarray, second: np.ndarray, spacing: float = 1.0) -> JointSpace | None:
