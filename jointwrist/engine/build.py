@@ -87,6 +87,8 @@ def exempt_from_decay(model: nn.Module) -> set[str]:
 def start_from(model: nn.Module, config: RunConfig, anatomy: Anatomy = WRIST) -> None:
     """Load the weights that a run starts from (`config.start`).
 
+    An erosion head of another form, trained on frozen bones, takes over the tensors of equal name and shape.
+
     Raises:
         DataError: There are none, or they belong to another model, to another anatomy or to other options.
     """
@@ -98,8 +100,10 @@ def start_from(model: nn.Module, config: RunConfig, anatomy: Anatomy = WRIST) ->
     if not (new_head and info_anatomy(info).bone_names == anatomy.bone_names):
         refuse_other_anatomy(path, info, anatomy)
     if new_head and not _fits(model.erosion, "erosion", tensors):
-        kept = {f"erosion.{name}": tensor for name, tensor in model.erosion.state_dict().items()}
-        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("erosion.")} | kept
+        own = {f"erosion.{name}": tensor for name, tensor in model.erosion.state_dict().items()}
+        alike = {name for name in own if name in tensors and tensors[name].shape == own[name].shape}
+        rest = {name: tensor for name, tensor in tensors.items() if not name.startswith("erosion.")}
+        tensors = rest | {name: tensors[name] if name in alike else own[name] for name in own}
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:

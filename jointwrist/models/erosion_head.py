@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.models.blocks import conv_block
+from jointwrist.models.crop_network import CropNetwork
 from jointwrist.models.crops import crop_boxes, cut, standardise
 from jointwrist.models.ordinal_head import OrdinalHead
 from jointwrist.ops.roi import jitter_boxes, joint_regions, masked_mean, moment_boxes
@@ -34,45 +34,6 @@ class ErosionOutput(NamedTuple):
     valid: Tensor
     heat_maps: Tensor
     crops: Tensor
-
-
-class CropNetwork(nn.Module):
-    """Small U-shaped network on one joint crop, with a descriptor and an erosion heat map as output.
-
-    Args:
-        in_channels: Channels of the crop.
-        feature_channels: Channels of the decoder features, concatenated at half the crop's side.
-        width: Channels of the first stage; each further stage has twice as many.
-    """
-
-    def __init__(self, in_channels: int, feature_channels: int, width: int):
-        super().__init__()
-        self.stem = nn.Sequential(conv_block(in_channels, width), conv_block(width, width, stride=2))
-        self.level1 = nn.Sequential(conv_block(width + feature_channels, width), conv_block(width, width))
-        self.level2 = nn.Sequential(conv_block(width, 2 * width, stride=2), conv_block(2 * width, 2 * width))
-        self.level3 = nn.Sequential(conv_block(2 * width, 4 * width, stride=2), conv_block(4 * width, 4 * width))
-        self.narrow2, self.up2 = nn.Conv2d(4 * width, 2 * width, 1), conv_block(2 * width, 2 * width)
-        self.narrow1, self.up1 = nn.Conv2d(2 * width, width, 1), conv_block(width, width)
-        self.map_head = nn.Conv2d(width, 1, 1)
-        nn.init.constant_(self.map_head.bias, -3.0)
-        self.out_channels = 4 * width + width
-
-    def forward(self, crop: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute descriptors (N, out_channels) and heat maps (N, 1, P/2, P/2).
-
-        Args:
-            crop: (N, in_channels, P, P).
-            features: (N, feature_channels, P/2, P/2).
-        """
-        first = self.level1(torch.cat([self.stem(crop), features], 1))
-        second = self.level2(first)
-        third = self.level3(second)
-        up = self.up2(second + F.interpolate(self.narrow2(third), second.shape[-2:], mode="bilinear"))
-        up = self.up1(first + F.interpolate(self.narrow1(up), first.shape[-2:], mode="bilinear"))
-        logits = self.map_head(up)
-        attention = logits.flatten(2).softmax(-1)
-        attended = (up.flatten(2) * attention).sum(-1)
-        return torch.cat([third.mean((-2, -1)), attended], 1), logits
 
 
 class ErosionHead(OrdinalHead):
@@ -141,7 +102,7 @@ class ErosionHead(OrdinalHead):
         image = cut(detail, rois, detail.shape[-1] / size, self.crop)
         local = cut(self.squeeze(features), rois, features.shape[-1] / size, self.crop // 2)
         shapes = self._mask_crops(regions, view, half.shape[-1] / size)
-        described, heat_maps = self.network(torch.cat([standardise(image), shapes.to(image.dtype)], 1), local)
+        described, heat_maps, _ = self.network(torch.cat([standardise(image), shapes.to(image.dtype)], 1), local)
         pooled = torch.cat(
             [masked_mean(features, region) for region in (regions.joint, regions.boundary_band, regions.outer_band)],
             -1,

@@ -49,7 +49,7 @@ class JointOutput(NamedTuple):
 
 
 #: Erosion heads, with their first width and the side of a crop.
-EROSION_HEADS = {"pooled": (ErosionHead, 32, 64), "shapes": (ShapeErosionHead, 24, 144)}
+EROSION_HEADS = {"pooled": (ErosionHead, 32, 64), "shapes": (ShapeErosionHead, 32, 144)}
 
 
 class JointWrist(PretrainedMixin, nn.Module):
@@ -61,7 +61,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         widths: Decoder channels at strides 16, 8, 4, 2, 1.
         erosion_head: "pooled" (features pooled in the masks beside small crops, the form of version 0.1) or "shapes"
             (the bone as it is and as it was, in crops of the radiograph's own pixels).
-        roi_channels: First width of the crop network; None takes that of the head, 32 or 24.
+        roi_channels: First width of the crop network; None takes 32.
         roi_crop: Side of a joint crop; None takes that of the head, 64 or 144.
         roi_dim: Width of a joint token.
         use_masks: Let the erosion head see the masks; without, they only place the crops.

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jointwrist.anatomy import WRIST, Anatomy
+from jointwrist.models.crop_network import ShapeNetwork
 from jointwrist.models.crops import crop_boxes, cut, standardise
 from jointwrist.models.ordinal_head import OrdinalHead
-from jointwrist.models.shape_network import ShapeNetwork
 from jointwrist.ops.roi import common_boxes, jitter_boxes, joint_masks
 
 #: Mask channels of a crop: the joint's bone, the articulating bones, all other bones.
@@ -70,7 +70,7 @@ class ShapeErosionHead(OrdinalHead):
     def __init__(
         self,
         feature_channels: int,
-        channels: int = 24,
+        channels: int = 32,
         crop: int = 144,
         dim: int = 96,
         use_masks: bool = True,

@@ -1,0 +1,100 @@
+"""Networks on joint crops: a descriptor, a heat map of erosion, and the bone as it is and as it was before erosion."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from jointwrist.models.blocks import conv_block
+
+#: Planes that `ShapeNetwork` draws: the bone as it is, the bone before erosion, the eroded pixels.
+PLANES = 3
+
+
+class CropFindings(NamedTuple):
+    """What a network finds on N crops of P x P pixels.
+
+    Attributes:
+        described: (N, `out_channels`) descriptor.
+        heat_maps: (N, 1, P/2, P/2) logits of erosion.
+        features: (N, width, P/2, P/2) features that the heat maps are computed from.
+    """
+
+    described: Tensor
+    heat_maps: Tensor
+    features: Tensor
+
+
+class CropShapes(NamedTuple):
+    """What `ShapeNetwork` finds on N crops of P x P pixels.
+
+    Attributes:
+        described: (N, `out_channels`) descriptor.
+        planes: (N, 3, P, P) changes of the bone's logits as it is and before erosion, and logits of eroded pixels.
+    """
+
+    described: Tensor
+    planes: Tensor
+
+
+class CropNetwork(nn.Module):
+    """Small U-shaped network (arXiv 1505.04597) on one joint crop, with a descriptor and a heat map of erosion.
+
+    Args:
+        in_channels: Channels of the crop.
+        feature_channels: Channels of the decoder features, concatenated at half the crop's side.
+        width: Channels of the first stage; each further stage has twice as many.
+    """
+
+    def __init__(self, in_channels: int, feature_channels: int, width: int):
+        super().__init__()
+        self.stem = nn.Sequential(conv_block(in_channels, width), conv_block(width, width, stride=2))
+        self.level1 = nn.Sequential(conv_block(width + feature_channels, width), conv_block(width, width))
+        self.level2 = nn.Sequential(conv_block(width, 2 * width, stride=2), conv_block(2 * width, 2 * width))
+        self.level3 = nn.Sequential(conv_block(2 * width, 4 * width, stride=2), conv_block(4 * width, 4 * width))
+        self.narrow2, self.up2 = nn.Conv2d(4 * width, 2 * width, 1), conv_block(2 * width, 2 * width)
+        self.narrow1, self.up1 = nn.Conv2d(2 * width, width, 1), conv_block(width, width)
+        self.map_head = nn.Conv2d(width, 1, 1)
+        nn.init.constant_(self.map_head.bias, -3.0)
+        self.out_channels = 4 * width + width
+
+    def forward(self, crop: Tensor, features: Tensor) -> CropFindings:
+        """Describe crops and map their erosions.
+
+        Args:
+            crop: (N, in_channels, P, P), P a multiple of 8.
+            features: (N, feature_channels, P/2, P/2).
+        """
+        first = self.level1(torch.cat([self.stem(crop), features], 1))
+        second = self.level2(first)
+        third = self.level3(second)
+        up = self.up2(second + F.interpolate(self.narrow2(third), second.shape[-2:], mode="bilinear"))
+        up = self.up1(first + F.interpolate(self.narrow1(up), first.shape[-2:], mode="bilinear"))
+        logits = self.map_head(up)
+        attention = logits.flatten(2).softmax(-1)
+        attended = (up.flatten(2) * attention).sum(-1)
+        return CropFindings(torch.cat([third.mean((-2, -1)), attended], 1), logits, up)
+
+
+class ShapeNetwork(CropNetwork):
+    """Crop network that also draws the bone; its last step draws 2 x 2 pixels per feature.
+
+    It holds a `CropNetwork` of the same width, and can start from its weights.
+    """
+
+    def __init__(self, in_channels: int, feature_channels: int, width: int):
+        super().__init__(in_channels, feature_channels, width)
+        self.draw = nn.Conv2d(width, 4 * PLANES, 1)
+        with torch.no_grad():
+            self.draw.weight.mul_(0.1)
+            self.draw.bias.zero_()
+
+    def forward(self, crop: Tensor, features: Tensor) -> CropShapes:
+        """Draw the planes and describe the crop; arguments as for `CropNetwork`."""
+        found = super().forward(crop, features)
+        bones, eroded = F.pixel_shuffle(self.draw(found.features), 2).split((PLANES - 1, 1), 1)
+        coarse = F.interpolate(found.heat_maps, eroded.shape[-2:], mode="bilinear")
+        return CropShapes(found.described, torch.cat([bones, eroded + coarse], 1))
