@@ -1,4 +1,4 @@
-"""The overlay of a prediction: bones in colour on the radiograph, joint boxes and a legend."""
+"""The overlay of a prediction: bones in colour with their names, numbered joints, and a legend."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference.result import WristResult
 from jointwrist.ops.outlines import bounding_box
+from jointwrist.outputs.labels import NAME_POINTS, bone_names, joint_labels
 from jointwrist.text import NOTICE
 
 RADIOGRAPH_SIDE = 960
 PANEL_WIDTH = 360
 MARGIN = 24
+NUMBER_ROOM = 44
 FILL = 0.28
 LINE_WIDTH = 2.2
 BACKGROUND, TEXT, FAINT = (20, 22, 27), (236, 238, 242), (128, 134, 146)
@@ -31,12 +33,13 @@ def draw_overlay(result: WristResult, side: int = RADIOGRAPH_SIDE) -> Image.Imag
         side: Longer side of the radiograph in the picture, in pixels.
 
     Returns:
-        RGB picture: the radiograph with the bones found in colour and numbered joint boxes; a legend on its right.
+        RGB picture: the radiograph with the bones found in colour and a numbered leader line to each scored joint; a
+            legend on its right.
     """
     size = shown_size(result.radiograph, side)
     radiograph = paint_masks(result.radiograph.pixels, result.masks, size, anatomy=result.anatomy)
     picture = Image.fromarray((radiograph * 255 + 0.5).astype(np.uint8))
-    _draw_boxes(picture, result)
+    _draw_labels(picture, result)
     panel = _draw_panel(result, minimum_height=size[1])
     sheet = Image.new("RGB", (size[0] + PANEL_WIDTH, panel.height), BACKGROUND)
     sheet.paste(picture, (0, (panel.height - size[1]) // 2))
@@ -105,24 +108,25 @@ def _soft_mask(mask: np.ndarray, size: tuple[int, int], smoothing: float, line_w
     return window, np.clip(distance + 0.5, 0, 1), np.clip(line_width / 2 + 0.5 - np.abs(distance), 0, 1)
 
 
-def _draw_boxes(picture: Image.Image, result: WristResult) -> None:
-    """Draw the corners and the number of each joint box, at twice the size for smooth edges."""
+def _draw_labels(picture: Image.Image, result: WristResult) -> None:
+    """Draw the names of the bones, and the numbers of the joints with leader lines, at twice the size for smooth edges."""
     layer = Image.new("RGBA", (picture.width * 2, picture.height * 2))
     draw = ImageDraw.Draw(layer)
-    font = ImageFont.load_default(26)
-    limits = np.array([*layer.size, *layer.size])
-    scale = limits / np.array(result.radiograph.pixels.shape[::-1] * 2)
-    for joint in result.anatomy.eroded_joints:
-        if not result.scored[joint.index]:
-            continue
-        colour = _joint_colour(result, joint.index)
-        x0, y0, x1, y1 = np.clip(result.boxes[joint.index] * scale, 6, limits - 6).tolist()
-        arm = min(36.0, (x1 - x0) / 3, (y1 - y0) / 3)
-        for x, y, right, down in ((x0, y0, 1, 1), (x1, y0, -1, 1), (x0, y1, 1, -1), (x1, y1, -1, -1)):
-            draw.line([(x + right * arm, y), (x, y), (x, y + down * arm)], fill=(*colour, 235), width=4, joint="curve")
-        x, y = max(x0, 20), max(y0, 20)
-        draw.ellipse([x - 18, y - 18, x + 18, y + 18], fill=(*BACKGROUND, 230), outline=(*colour, 255), width=3)
-        draw.text((x, y), str(joint.index + 1), fill=(*TEXT, 255), font=font, anchor="mm")
+    scale = np.array(layer.size) / result.radiograph.pixels.shape[::-1]
+    font = ImageFont.load_default(2 * NAME_POINTS)
+    for name in bone_names(result, scale / 2):
+        draw.multiline_text(
+            tuple(name.middle * scale), name.text, (*TEXT, 230), font, "mm", align="center",
+            stroke_width=3, stroke_fill=(*BACKGROUND, 120),
+        )  # fmt: skip
+    font = ImageFont.load_default(28)
+    for label in joint_labels(result, 2 * NUMBER_ROOM / max(scale)):
+        colour = _joint_colour(result, label.joint)
+        x, y = label.number * scale
+        draw.line([(x, y), tuple(label.tip * scale)], fill=(*BACKGROUND, 150), width=7)
+        draw.line([(x, y), tuple(label.tip * scale)], fill=(*colour, 255), width=3)
+        draw.ellipse([x - 20, y - 20, x + 20, y + 20], fill=(*BACKGROUND, 255), outline=(*colour, 255), width=3)
+        draw.text((x, y), str(label.joint + 1), fill=(*TEXT, 255), font=font, anchor="mm")
     layer = layer.resize(picture.size, Image.Resampling.BOX)
     picture.paste(layer, (0, 0), layer)
 
