@@ -1,4 +1,4 @@
-"""Where a picture has its labels: numbers of joints beside the bones, with leader lines, and names of bones within them."""
+"""Where a picture has its labels: numbers of joints beside the bones, with leader lines, and bones' names in them."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _soft_mask(mask: np.ndarray, size: tuple[int, int], smoothing: float, line_w
 
 
 def _draw_labels(picture: Image.Image, result: WristResult) -> None:
-    """Draw the names of the bones, and the numbers of the joints with leader lines, at twice the size for smooth edges."""
+    """Draw the bones' names and the joints' numbers with leader lines, at twice the size for smooth edges."""
     layer = Image.new("RGBA", (picture.width * 2, picture.height * 2))
     draw = ImageDraw.Draw(layer)
     scale = np.array(layer.size) / result.radiograph.pixels.shape[::-1]
