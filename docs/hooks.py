@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import html
 import inspect
 import re
 import typing
@@ -13,12 +14,15 @@ from typing import Any
 
 from jointwrist.cli import build_parser
 from jointwrist.config import to_dict
+from jointwrist.config.explain import attribute_texts
 
 #: Text above the table of renamed keys.
 RENAMED = (
     "The old names still work: silently in stored runs and weight files, with a warning in your own files and on the"
     " command line."
 )
+#: A console block as pymdownx writes it: the opening tag, and its highlighted text.
+_CONSOLE = re.compile(r'<div class="language-console highlight"(?P<rest>>.*?<code>(?P<text>.*?)</code>)', re.DOTALL)
 _MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
 
@@ -31,6 +35,18 @@ def on_config(config: Any) -> Any:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put generated text in the place of its markers."""
     return _MARKER.sub(lambda marker: GENERATORS[marker[1]](), markdown)
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """Have the copy button of a console block copy the commands alone, without prompt and output."""
+    return _CONSOLE.sub(_with_commands, content)
+
+
+def _with_commands(block: re.Match) -> str:
+    lines = html.unescape(re.sub(r"<[^>]+>", "", block["text"])).splitlines()
+    commands = "\n".join(line.removeprefix("$ ") for line in lines if line.startswith("$ "))
+    # the theme copies `data-copy` where a block has it
+    return f'<div class="language-console highlight" data-copy="{html.escape(commands)}"{block["rest"]}'
 
 
 def existing(nav: list, docs: Path) -> list:
@@ -117,13 +133,6 @@ def key_table(cls: type, prefix: str) -> str:
             f" {_cell(texts[field.name])} |"
         )
     return "\n".join(rows)
-
-
-def attribute_texts(cls: type) -> dict[str, str]:
-    """Return the texts of the Attributes section of a Google-style docstring by field."""
-    _, _, section = inspect.getdoc(cls).partition("Attributes:\n")
-    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", section, re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in entries}
 
 
 def _type_name(hint: Any) -> str:

@@ -12,6 +12,8 @@ from jointwrist import __version__
 from jointwrist.commands import (
     adapt,
     compare,
+    completion,
+    config,
     data,
     detectability,
     evaluate,
@@ -46,7 +48,9 @@ COMMANDS = (
     export,
     data,
     models,
+    config,
     info,
+    completion,
 )
 
 
@@ -55,7 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     share_cores()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to stop
         sys.stdout.reconfigure(errors="backslashreplace")
-    arguments = build_parser().parse_args(argv)
+    parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:  # the Tab key asks what may follow
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    arguments = parser.parse_args(argv)
     from jointwrist.config import ConfigError
 
     try:

@@ -8,11 +8,12 @@ import json
 import re
 import runpy
 import typing
+from html import unescape
 
 import numpy as np
 import pytest
 import yaml
-from docs_pages import DOCS, PAGES, ROOT, page_text, without_code
+from docs_pages import DOCS, PAGES, ROOT, blocks, page_text, without_code
 
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.engine.run_config import RunConfig
@@ -137,6 +138,9 @@ def test_the_site_builds_without_a_warning(tmp_path):
     for page in PAGES:
         html = (tmp_path / "site" / page).with_suffix(".html").read_text(encoding="utf-8")
         assert "<!-- generated" not in html
+        copied = [unescape(text) for text in re.findall(r'data-copy="([^"]*)"', html)]
+        shown = [block for block in blocks(page_text(page)) if block.kind == "console"]
+        assert copied == ["\n".join(command for command, _ in block.commands) for block in shown], page
     assert 'id="jointwrist.inference.predictor.Predictor"' in (tmp_path / "site/reference/python.html").read_text()
 
 

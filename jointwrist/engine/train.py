@@ -89,7 +89,11 @@ def train(
     spec = model_spec(model)
     if spec.task == "foundation":
         raise ConfigError(f"{spec.name} is a foundation model and is not trained; `evaluate` measures it as it is")
-    run = build(RunConfig, {**current_keys(config or {}), "model": spec.name, "task": spec.task})
+    values = current_keys(config or {})
+    for key, own in (("model", spec.name), ("task", spec.task)):
+        if values.get(key, own) != own:
+            raise ConfigError(f"{key} is {values[key]} in the configuration; {spec.name} needs {own}")
+    run = build(RunConfig, {**values, "model": spec.name, "task": spec.task})
     folder, splits = Path(out), ("train", "val")
     check_writable(folder)
     accelerator = open_accelerator(run.precision, tracker, folder, deterministic)

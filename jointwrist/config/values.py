@@ -172,7 +172,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return None
         return _convert(next(a for a in arguments if a is not type(None)), value, where)
     if origin is Literal:
-        if value is False and "no" in arguments:  # YAML 1.1 reads an silence_header_warnings no as False
+        if value is False and "no" in arguments:  # YAML 1.1 reads a bare no as False
             return "no"
         if value not in arguments:
             raise ConfigError(f"{where} is {value!r}; choose one of {', '.join(map(str, arguments))}")
