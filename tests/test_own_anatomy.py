@@ -13,6 +13,7 @@ from test_anatomy import SMALL, drawn_toes
 
 from jointwrist.anatomy import info_anatomy, load_anatomy
 from jointwrist.cli import main
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.errors import DataError
 from jointwrist.inference.comparison import compare
 from jointwrist.inference.predictor import TAKEN_WHOLE, Predictor
@@ -27,14 +28,21 @@ TINY = [
 ]  # fmt: skip
 
 
+#: A second score, of which the table in the dataset's folder holds the grades of two radiographs.
+WITH_NARROWING = SMALL + "  - {name: narrowing, display: Joint-space narrowing, highest: 3}\n"
+
+
 @pytest.fixture(scope="module")
 def toes(tmp_path_factory):
     """Folder with toe.yaml, an imported dataset in `data`, and a network trained on it in `run`."""
     folder = tmp_path_factory.mktemp("toes")
-    (folder / "toe.yaml").write_text(SMALL)
+    (folder / "toe.yaml").write_text(WITH_NARROWING)
     drawn_toes(folder / "drawn")
     source = [str(folder / "drawn" / "toes.json"), str(folder / "data"), "--table", str(folder / "drawn" / "table.csv")]
     assert main(["data", "import", "coco", *source, "--anatomy", str(folder / "toe.yaml")]) == 0
+    names = [case.identifier for case in RamW600.open(folder / "data").cases]
+    grades = "".join(f"{name},{number % 4}\n" for number, name in enumerate(names))
+    (folder / "data" / "narrowing.csv").write_text(f"identifier,MTP\n{grades}")
     command = ["train", "jointwrist_tiny", "--data", str(folder / "data"), "-o", str(folder / "run"), "--set", *TINY]
     assert main(command) == 0
     weights = folder / "run" / "best.safetensors"
@@ -61,6 +69,8 @@ def test_weights_carry_the_anatomy(toes):
     assert info_anatomy(info) == load_anatomy(toes / "toe.yaml")
     output = model(torch.zeros(1, 1, 64, 64))
     assert output.mask_logits.shape == (1, 3, 64, 64) and output.erosion_logits.shape == (1, 1, 2)
+    assert output.further_logits.shape == (1, 1, 1, 3)
+    assert (output.further_logits.diff(dim=-1) < 0).all()  # P(level > k) falls with k
     assert "anatomy" not in read_info(toes / "run" / "best.safetensors")["options"]
     card = (toes / "run" / "README.md").read_text()
     assert "3 bone masks and the erosion of 1 joint surface of the anatomy toe" in card
@@ -72,6 +82,8 @@ def test_results_have_its_bones_and_joints(predicted, toes):
     assert [entry["name"] for entry in content["bones"]] == ["Metatarsal", "Phalanx", "Sesamoid"]
     assert [entry["name"] for entry in content["joints"]] == ["MTP"] and TAKEN_WHOLE in content["notes"]
     assert content["joints"][0]["score_label"] in ("0", "1", "2-4")
+    (narrowing,) = content["scores"]["narrowing"]
+    assert narrowing["name"] == "MTP" and narrowing["score"] in range(4) and 0 <= narrowing["probability"] <= 1
     predicted.save(toes / "saved")
     assert np.load(toes / "saved" / "toe_masks.npz")["names"].tolist() == ["Metatarsal", "Phalanx", "Sesamoid"]
     with pytest.raises(DataError, match="visits are compared for wrists only, not for the anatomy toe"):
@@ -97,6 +109,8 @@ def test_evaluate_measures_its_regions(toes, capsys):
         rows = (toes / grid / "segmentation.csv").read_text().splitlines()
         assert len(rows) == 1 + 3 + 1 and "Metatarsal&Phalanx" in rows[-1]
         assert ",MTP," in (toes / grid / "erosion.csv").read_text()
+        assert ",MTP," in (toes / grid / "narrowing.csv").read_text()
+    assert "narrowing.csv: 1 wrists, QWK" in capsys.readouterr().out
 
 
 def test_weights_and_data_of_two_anatomies_are_refused(toes, capsys):
@@ -128,8 +142,13 @@ def test_dicom_objects_name_its_bones(predicted):
         ("SCT", "1"),
         ("99JOINTWRIST", "Sesamoid"),
     ]
-    (group,) = hd.sr.srread(_written(build_sr(predicted))).content.get_planar_roi_measurement_groups()
+    content = hd.sr.srread(_written(build_sr(predicted))).content
+    (group,) = content.get_planar_roi_measurement_groups()
     assert group.tracking_identifier == "MTP"
+    (group,) = content.get_image_measurement_groups()
+    assert group.tracking_identifier == "MTP narrowing"
+    (evaluation,) = group.get_qualitative_evaluations()
+    assert evaluation.name.meaning == "Joint-space narrowing" and evaluation.value.meaning.startswith("Score ")
     assert build_pr(predicted).ContentLabel == "TOE"
 
 
@@ -164,4 +183,6 @@ def test_the_exported_program_predicts_the_same(toes):
         Predictor.from_pretrained(path, "cpu")(picture, "R").single() for path in (toes / "run", toes / "toe.onnx")
     )
     assert theirs.anatomy == ours.anatomy == load_anatomy(toes / "toe.yaml")
+    (here,), (there,) = ours.further, theirs.further
+    np.testing.assert_allclose(there.probabilities, here.probabilities, atol=1e-3)
     assert (ours.masks != theirs.masks).mean() < 1e-3 and theirs.masks.shape == ours.masks.shape

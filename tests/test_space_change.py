@@ -19,7 +19,8 @@ from jointwrist.inference.registration import Similarity
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.space_change import joint_space_change
 from jointwrist.phantom import PhantomConfig, make_wrist
-from jointwrist.phantom.visit import NARROWED, Visit
+from jointwrist.phantom.narrowing import SITES as NARROWED
+from jointwrist.phantom.visit import Visit
 
 PLAIN = PhantomConfig(size=300, prevalence=0, cyst_rate=0, notch_rate=0, osteophyte_rate=0)
 

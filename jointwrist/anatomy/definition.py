@@ -147,6 +147,15 @@ class Anatomy:
         return self.score("erosion")
 
     @cached_property
+    def further_scores(self) -> tuple[Score, ...]:
+        """Scores other than erosion, such as joint-space narrowing."""
+        return tuple(score for score in self.scores if score.name != "erosion")
+
+    def scored_joints(self, name: str) -> tuple[JointSurface, ...]:
+        """Return the joint surfaces of a score, by its name."""
+        return tuple(self.joints[joint] for joint in self.score(name).joints)
+
+    @cached_property
     def eroded_joints(self) -> tuple[JointSurface, ...]:
         """Joint surfaces that are scored for erosion."""
         return tuple(self.joints[joint] for joint in self.erosion.joints) if self.joints else ()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -23,6 +23,8 @@ from jointwrist.config import ConfigError, Range, build, read_yaml
 FOLDER = Path(__file__).parent
 #: Most bones and most joint surfaces: the bits of the largest bit map without its sign.
 MOST = 63
+#: Names of tables of results, which no score can have.
+RESERVED = {"segmentation", "label_map", "families", "anatomy", "leaks"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 _Byte = Annotated[int, Range(0, 255)]
 Entry = TypeVar("Entry")
@@ -66,9 +68,13 @@ class ScoreEntry:
 
 @dataclass(frozen=True)
 class AnatomyFile:
-    """The keys of the file."""
+    """The keys of the file.
+
+    With `base`, the bones, joints, overlap pairs and scores are added to those of another anatomy of the package.
+    """
 
     name: str = ""
+    base: str = ""
     region: Code | None = None
     bones: tuple[Any, ...] = ()
     joints: tuple[Any, ...] = ()
@@ -191,8 +197,19 @@ def info_anatomy(info: Mapping[str, Any]) -> Anatomy:
     return parse_anatomy(values, "anatomy")
 
 
+def _with_base(file: AnatomyFile) -> AnatomyFile:
+    """Put the entries of the anatomy that a file builds on before its own."""
+    if not file.base:
+        return file
+    if file.base not in list_anatomies():
+        raise ConfigError(f"base is {file.base!r}; anatomies of the package are {', '.join(list_anatomies())}")
+    base = build(AnatomyFile, to_values(_packaged(file.base)))
+    lists = {key: getattr(base, key) + getattr(file, key) for key in ("bones", "joints", "overlaps", "scores")}
+    return replace(file, region=file.region or base.region, **lists)
+
+
 def _parse(values: Mapping[str, Any]) -> Anatomy:
-    file = build(AnatomyFile, values)
+    file = _with_base(build(AnatomyFile, values))
     _check_name(file.name, "name")
     bones = tuple(
         Bone(index, e.name, e.display or e.name, e.spellings, e.colour or colour_of(index), e.code, e.parts)
@@ -215,6 +232,8 @@ def _parse(values: Mapping[str, Any]) -> Anatomy:
             raise ConfigError(f"overlaps: the pair {bones[one[0]].name}, {bones[one[1]].name} is listed twice")
     scores = tuple(_score(e, joints) for e in _entries(ScoreEntry, file.scores, "scores"))
     _refuse_repeated([score.name for score in scores], "scores")
+    if taken := RESERVED & {score.name for score in scores}:
+        raise ConfigError(f"scores: the name {min(taken)} is that of another table of results; take another")
     if joints and "erosion" not in [score.name for score in scores]:
         raise ConfigError(
             "scores: lists no erosion score, by which networks score the joints; add it, or drop the joints"

@@ -18,6 +18,11 @@ def means(table: str, frame: DataFrame) -> str:
         if "nsd_mm" in bones:
             figures.append(f"NSD at {TOLERANCE_MM} mm {100 * bones['nsd_mm'].mean():.2f} %")
         return ", ".join(figures)
+    if table != "erosion":
+        from jointwrist.metrics.ordinal import ordinal_figures
+
+        figures = ordinal_figures(*(frame[name].to_numpy() for name in ("score", "level", "probability")))
+        return ", ".join(f"{name} {value[0]:.3f}" for name, value in figures.items())
     from jointwrist.metrics.erosion import calibration_error, erosion_metrics
 
     columns = (frame[name].to_numpy() for name in ("score", "probability", "predicted"))

@@ -136,6 +136,8 @@ def summary(result: WristResult) -> str:
         ]
         scored = f"{int(result.scored.sum())} of {len(anatomy.eroded_joints)} joint surfaces"
         text += f", {scored}, eroded: {', '.join(eroded) or 'none'}"
+    for found in result.further:
+        text += f", {found.summary(anatomy)}"
     for caution in result.cautions:
         text += f"; {caution[0].lower()}{caution[1:].rstrip('.')}"
     if result.scored.any() and result.history.caution:

@@ -43,7 +43,10 @@ class WristSample:
         families: Of a phantom, the family of erosions or look-alikes at each joint surface, "none" where there is
             neither; or None if unknown.
         scope: Of a phantom, what of it lies outside the scope of erosion scoring; or None if unknown.
+        narrowing: Of a phantom, the narrowing score of each site of `phantom.narrowing.SITES`; or None if unknown.
         anatomy: Bones and joints of masks and scores.
+        further_scores: (F, J) int64 of the anatomy's further scores, `NOT_SCORED` where a joint has none; None if it
+            has no such scores.
     """
 
     identifier: str
@@ -59,7 +62,9 @@ class WristSample:
     boxes: np.ndarray | None = None
     families: tuple[str, ...] | None = None
     scope: Scope | None = None
+    narrowing: tuple[int, ...] | None = None
     anatomy: Anatomy = WRIST
+    further_scores: np.ndarray | None = None
 
 
 def pack_masks(masks: np.ndarray) -> np.ndarray:

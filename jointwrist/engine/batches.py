@@ -43,6 +43,7 @@ class TensorSpec:
 
 _Flag = Annotated[Tensor, TensorSpec(("B",), torch.bool, 0, 1)]
 _Inserted = Annotated[Tensor, TensorSpec(("B", "J"), torch.bool, 0, 1)]
+_Further = Annotated[Tensor, TensorSpec(("B", "F", "J"), torch.int64, -1, float("inf"))]
 _Pair = Annotated[Tensor, TensorSpec(("B",), torch.int64, -1, float("inf"))]
 
 
@@ -69,6 +70,7 @@ class WristBatch(CaseBatch):
         eroded: Eroded pixels as a bit map (bit j is joint surface j, the bit after them pixels in doubt); 0 where
             `has_eroded` is False.
         scores: Erosion scores; -1 where a joint has none.
+        further_scores: Scores of the anatomy's F further scores; -1 where a joint has none.
         has_bones: Whether the masks are known.
         has_eroded: Whether the eroded pixels are known.
         inserted: Joints into which an erosion was inserted (training with `radiographs`).
@@ -80,6 +82,7 @@ class WristBatch(CaseBatch):
     bones: Annotated[Tensor, TensorSpec(("B", "M", "M"), torch.int16, 0, _BONE_BITS)]
     eroded: Annotated[Tensor, TensorSpec(("B", "S", "S"), torch.uint8, 0, _JOINT_BITS)]
     scores: Annotated[Tensor, TensorSpec(("B", "J"), torch.int64, -1, _HIGHEST_SCORE)]
+    further_scores: NotRequired[_Further]
     has_bones: _Flag
     has_eroded: _Flag
     inserted: NotRequired[_Inserted]
@@ -111,6 +114,7 @@ class JointBatch(SegmentationBatch):
             has the option `other_hand`.
         bones: As in `WristBatch`, warped like the image.
         eroded: As in `WristBatch`, warped like the image.
+        further_scores: As in `WristBatch`.
         has_eroded: As in `WristBatch`; False unless the run learns from eroded pixels (`erosion.pixel_truth`).
         inserted: As in `WristBatch`.
         pair: As in `WristBatch`.
@@ -120,6 +124,7 @@ class JointBatch(SegmentationBatch):
     other: Annotated[Tensor, TensorSpec(("B",), torch.int64, -1, float("inf"))] | None
     bones: Annotated[Tensor, TensorSpec(("B", "M", "M"), torch.int16, 0, _BONE_BITS)]
     eroded: Annotated[Tensor, TensorSpec(("B", "S", "S"), torch.uint8, 0, _JOINT_BITS)]
+    further_scores: NotRequired[_Further]
     has_eroded: _Flag
     inserted: NotRequired[_Inserted]
     pair: NotRequired[_Pair]

@@ -14,10 +14,16 @@ from accelerate.utils import gather_object
 from jointwrist.engine.distributed import sync_errors
 from jointwrist.metrics.erosion import auroc
 
-#: Results by table: "segmentation" has an entry per case and region, "erosion" one per case and joint surface.
+#: Results by table: "segmentation" has an entry per case and region, "erosion" one per case and joint surface, and so
+#: has each further score of the anatomy under its name.
 CaseResults = dict[str, list[dict[str, Any]]]
 #: Columns that identify an entry of a table.
 CASE_KEYS = {"segmentation": ("case", "kind", "region"), "erosion": ("case", "joint")}
+
+
+def case_keys(table: str) -> tuple[str, ...]:
+    """Return the columns that identify an entry of a table; those of further scores are as of erosion."""
+    return CASE_KEYS.get(table, CASE_KEYS["erosion"])
 
 
 def gather_case_results(
@@ -31,7 +37,7 @@ def gather_case_results(
         error: Error of this process, or None.
 
     Returns:
-        Results by table, sorted by `CASE_KEYS`, the same in every process.
+        Results by table, sorted by `case_keys`, the same in every process.
 
     Raises:
         RuntimeError: A case was evaluated twice.
@@ -44,8 +50,8 @@ def gather_case_results(
     for table, result in gathered:
         results.setdefault(table, []).append(result)
     for table, entries in results.items():
-        entries.sort(key=lambda entry: tuple(entry[key] for key in CASE_KEYS[table]))
-        counts = Counter(tuple(entry[key] for key in CASE_KEYS[table]) for entry in entries)
+        entries.sort(key=lambda entry: tuple(entry[key] for key in case_keys(table)))
+        counts = Counter(tuple(entry[key] for key in case_keys(table)) for entry in entries)
         repeated = [key for key, count in counts.items() if count > 1]
         if repeated:
             raise RuntimeError(f"{len(repeated)} {table} results were computed twice, first {repeated[0]}")

@@ -18,12 +18,13 @@ import pandas as pd
 from accelerate import Accelerator
 from torch import nn
 
+from jointwrist.anatomy import info_anatomy
 from jointwrist.config import build, merge_trees
 from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.calibration import calibrate_on
-from jointwrist.engine.case_results import CASE_KEYS, history_table
+from jointwrist.engine.case_results import CASE_KEYS, case_keys, history_table
 from jointwrist.engine.cross_validation import Change, measure_changes
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.learning_curves import CURVES, save_curves
@@ -119,7 +120,8 @@ def finetune(
     folder, path = Path(out), find_weights(str(weights))
     check_writable(folder)
     info = _trained_info(path)
-    dataset = RamW600.open(Path(data), splits=SPLITS)
+    stated = info_anatomy(info) if info["config"].get("anatomy") else None
+    dataset = RamW600.open(Path(data), splits=SPLITS, anatomy=stated)
     refuse_other_anatomy(path, info, dataset.anatomy)
     cases = [case for case in dataset.cases if case.mask is not None or case.scored]
     dataset = replace(dataset, cases=tuple(cases))
@@ -143,7 +145,7 @@ def finetune(
     histories["all"] = work.final(folder, pooled, changes)
     for moment, tables in (("before", before), ("after", pooled)):
         for table, frame in tables.items():
-            write_frame(folder / f"{moment}_{table}.csv", frame.sort_values(list(CASE_KEYS[table])))
+            write_frame(folder / f"{moment}_{table}.csv", frame.sort_values(list(case_keys(table))))
     write_frame(folder / FIGURES, pd.DataFrame([asdict(change) for change in changes]))
     save_curves(folder / CURVES, histories)
     return FineTuned(folder / BEST, tuple(changes))
@@ -200,7 +202,8 @@ class _Work:
     def cross(self, place: Path, name: str, test: set[str]) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
         """Train without some patients and test on them; return the history and the per-case results."""
         trainer, _ = self._train(place, name, test)
-        files = {table: place / f"{table}.csv" for table in CASE_KEYS}
+        further = [score.name for score in self.dataset.anatomy.further_scores]
+        files = {table: place / f"{table}.csv" for table in (*CASE_KEYS, *further)}
         done = place / "done"
         if not done.is_file():
             tables = self.evaluate(trainer.eval_model, trainer.config, sorted(test))

@@ -147,6 +147,7 @@ class ErosionConfig:
         heat_map: Weight of the heat map loss, with `pixel_truth`.
         shapes: Weight of the losses of the bone as it is and as it was (joint network with `erosion_head: shapes`).
         weight: Weight of the whole erosion loss (joint network).
+        further_scores: Weight of the loss of each further score of the anatomy, such as narrowing (joint network).
     """
 
     crop_size: Count = 224
@@ -159,6 +160,7 @@ class ErosionConfig:
     heat_map: NotNegative = 1.0
     shapes: NotNegative = 1.0
     weight: NotNegative = 1.0
+    further_scores: NotNegative = 1.0
 
 
 @dataclass(frozen=True)
@@ -275,6 +277,7 @@ LATER_VALUES = {
     "start": "",
     "augment.uneven": 0.0,
     "erosion.shapes": 1.0,
+    "erosion.further_scores": 1.0,
     "joint.trained": "all",
     "optim.frozen": 0.0,
     "radiographs": to_dict(RadiographsConfig()),

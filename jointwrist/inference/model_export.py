@@ -29,10 +29,13 @@ FORMATS = ("onnx", "torch")
 #: Key of the model's information in the metadata of a program.
 INFO_KEY = "jointwrist"
 OUTPUTS = {
-    "joint": ("mask_logits", "erosion_logits", "roi_boxes", "roi_valid", "erosion_heat_maps", "erosion_extent"),
+    "joint": (
+        "mask_logits", "erosion_logits", "roi_boxes", "roi_valid", "erosion_heat_maps", "erosion_extent",
+        "further_logits",
+    ),
     "segmentation": ("mask_logits",),
     "erosion": ("logits",),
-}
+}  # fmt: skip
 #: Largest difference from the model that counts as rounding, as a share of the largest value of an output.
 TOLERANCE = 1e-3
 

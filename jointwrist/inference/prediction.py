@@ -18,6 +18,7 @@ class Prediction(NamedTuple):
         heat_maps: (B, 6, M, M) logits of the eroded area in the boxes, or None.
         extent: (B, 6, 3) eroded share of the healthy contour, depth in pixels of the image, and area in squared pixels,
             or None.
+        further: (B, F, J, K) probabilities P(level > k) of the anatomy's F further scores, or None.
     """
 
     masks: np.ndarray
@@ -26,14 +27,17 @@ class Prediction(NamedTuple):
     valid: np.ndarray | None = None
     heat_maps: np.ndarray | None = None
     extent: np.ndarray | None = None
+    further: np.ndarray | None = None
 
     @classmethod
     def of(cls, output: Any) -> Prediction:
         """Take the output of a joint or of a segmentation network, tensors or arrays."""
         if not hasattr(output, "erosion_logits"):
             return cls(_array(output))
-        # an exported program may have neither
-        maps, extent = (getattr(output, name, None) for name in ("erosion_heat_maps", "erosion_extent"))
+        # an exported program may have none of them
+        maps, extent, further = (
+            getattr(output, name, None) for name in ("erosion_heat_maps", "erosion_extent", "further_logits")
+        )
         return cls(
             _array(output.mask_logits),
             sigmoid(_array(output.erosion_logits)),
@@ -41,6 +45,7 @@ class Prediction(NamedTuple):
             _array(output.roi_valid).astype(bool),
             None if maps is None else _array(maps),
             None if extent is None else _array(extent),
+            None if further is None else sigmoid(_array(further)),
         )
 
 

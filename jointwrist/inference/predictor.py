@@ -19,6 +19,7 @@ from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.resample import resample
 from jointwrist.errors import DataError
 from jointwrist.inference.batches import other_wrists, radiograph_batches
+from jointwrist.inference.joint_scores import joint_scores
 from jointwrist.inference.localiser import WEIGHTS, Localiser
 from jointwrist.inference.locate import MAYBE_NEGATIVE, locate, with_caution
 from jointwrist.inference.networks import Network, open_network
@@ -302,7 +303,6 @@ class Predictor:
         probabilities = np.full(joints, np.nan, np.float32)
         scores = np.full(joints, NOT_SCORED, np.int64)
         boxes = np.full((joints, 4), np.nan, np.float32)
-        heat_maps = None
         if prediction.cumulative is not None:
             cumulative, valid = prediction.cumulative[index], prediction.valid[index]
             found = placement.boxes_back(prediction.boxes[index], self.image_size)
@@ -310,8 +310,7 @@ class Predictor:
                 probabilities[joint] = cumulative[joint, 0]
                 scores[joint] = erosion_level(cumulative[joint], self.threshold)
                 boxes[joint] = found[joint]
-        if prediction.heat_maps is not None:
-            heat_maps = placement.heat_maps_back(prediction.heat_maps[index])
+        heat_maps = None if prediction.heat_maps is None else placement.heat_maps_back(prediction.heat_maps[index])
         extent = None
         if prediction.extent is not None:
             pixels = placement.lengths_back(self.image_size)
@@ -333,6 +332,7 @@ class Predictor:
             self.history,
             extent,
             self.anatomy,
+            joint_scores(prediction, index, self.anatomy),
         )
 
 

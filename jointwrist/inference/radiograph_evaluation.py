@@ -85,16 +85,19 @@ def _rows(case: Case, results: Sequence[WristResult]) -> Iterator[tuple[str, dic
         ):
             yield "segmentation", row
     if result.heat_maps is not None:
-        for joint in np.flatnonzero(np.array(case.scores) != NOT_SCORED):
-            found = bool(result.scored[joint])
-            yield (
-                "erosion",
-                {
-                    **who,
+        tables = [("erosion", case.scores, result.scores, result.probabilities)]
+        tables += [
+            (found.score.name, scores, found.levels, found.probabilities)
+            for found, scores in zip(result.further, case.further_scores, strict=True)
+        ]
+        for table, scores, levels, probabilities in tables:
+            for joint in np.flatnonzero(np.array(scores) != NOT_SCORED):
+                found = bool(levels[joint] != NOT_SCORED)
+                values = {
                     "joint": case.anatomy.joint_names[joint],
-                    "score": int(case.scores[joint]),
-                    "probability": float(result.probabilities[joint]) if found else 0.0,
-                    "level": int(result.scores[joint]) if found else 0,
+                    "score": int(scores[joint]),
+                    "probability": float(probabilities[joint]) if found else 0.0,
+                    "level": int(levels[joint]) if found else 0,
                     "found": found,
-                },
-            )
+                }
+                yield table, {**who, **values}

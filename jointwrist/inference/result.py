@@ -14,6 +14,7 @@ from jointwrist import __version__
 from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy, shows_wrist
 from jointwrist.data.formats.bit_map import read_bits
 from jointwrist.errors import DataError
+from jointwrist.inference.joint_scores import JointScores
 from jointwrist.inference.joint_space import SPACES, joint_space, site_of
 from jointwrist.inference.square_pixels import resample_mask, scale_boxes, with_square_pixels
 from jointwrist.text import NOTICE, printable
@@ -50,6 +51,7 @@ class WristResult:
         extent: (J, 3) float32 what is eroded of each joint: share of the healthy contour that faces an articulating
             bone, depth, and area; in pixels of `right_hand`, squared for the area. None from a model that gives none.
         anatomy: The bones, C, and joints, J.
+        further: The anatomy's scores other than erosion, where the model gives them.
     """
 
     placement: Placement
@@ -64,6 +66,7 @@ class WristResult:
     history: TrainingHistory = field(default_factory=TrainingHistory)
     extent: np.ndarray | None = None
     anatomy: Anatomy = WRIST
+    further: tuple[JointScores, ...] = ()
 
     @property
     def radiograph(self) -> Radiograph:
@@ -149,6 +152,11 @@ class WristResult:
             "pixel_aspect": self.radiograph.aspect,
             "bones": [self._bone(index) for index in range(len(self.masks))],
             "joints": [self._joint(joint.index) for joint in self.anatomy.eroded_joints],
+            **(
+                {"scores": {found.score.name: found.rows(self.anatomy) for found in self.further}}
+                if self.further
+                else {}
+            ),
             "erosion_threshold": self.threshold,
             "joint_spaces": self.joint_spaces(),
             "notes": list(self.notes),

@@ -111,7 +111,11 @@ def merge(
     eroded = np.stack([prediction.cumulative[..., 0] for prediction, _ in predictions])
     uncertainty = [Uncertainty(count, row, sd) for row, sd in zip(dice, _spread(eroded, valid), strict=True)]
     found = valid.sum(0) * 2 > count
-    return Prediction(masks, cumulative, boxes, found, first.heat_maps, first.extent), uncertainty
+    further = None
+    if first.further is not None:
+        each = np.stack([prediction.further for prediction, _ in predictions], 2)
+        further = np.stack([_mean(each[:, score].swapaxes(0, 1), valid) for score in range(each.shape[1])], 1)
+    return Prediction(masks, cumulative, boxes, found, first.heat_maps, first.extent, further), uncertainty
 
 
 def _mean_dice(predictions: list[tuple[Prediction, np.ndarray]], mask_logit: float) -> np.ndarray:

@@ -27,6 +27,7 @@ class ErosionOutput(NamedTuple):
         valid: (B, J) bool, False where the bone was not found.
         heat_maps: (B, J, P/2, P/2) logits of erosion at each pixel of the crop.
         crops: (B, J, P, P) image crops, for display.
+        further_logits: (B, F, J, K') logits of the F further scores, or None.
     """
 
     logits: Tensor
@@ -34,6 +35,7 @@ class ErosionOutput(NamedTuple):
     valid: Tensor
     heat_maps: Tensor
     crops: Tensor
+    further_logits: Tensor | None
 
 
 class ErosionHead(OrdinalHead):
@@ -50,7 +52,7 @@ class ErosionHead(OrdinalHead):
         jitter: Largest random shift and scaling of the boxes in training, as a fraction of their side.
         top: Number of highest heat map pixels whose mean enters the token.
         other_hand: Let the joints attend to those of the patient's other hand, where it is in the batch.
-        anatomy: Joints and erosion score.
+        anatomy: Joints and scores.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class ErosionHead(OrdinalHead):
         other_hand: bool = False,
         anatomy: Anatomy = WRIST,
     ):
-        super().__init__(anatomy)
+        super().__init__(anatomy, dim)
         self.crop, self.jitter, self.top, self.use_masks = crop, jitter, top, use_masks
         self.feature_grad_scale = feature_grad_scale
         self.squeeze = nn.Conv2d(feature_channels, channels // 2, 1)
@@ -114,7 +116,8 @@ class ErosionHead(OrdinalHead):
             torch.cat([described, pooled.flatten(0, 1).to(described.dtype), peak.to(described.dtype)], 1)
         )
         token = token.unflatten(0, (batch, joints)) + self.joint_embedding
-        value = self.score(self.norm(self._mix(token, other))).squeeze(-1)
+        mixed = self.norm(self._mix(token, other))
+        value = self.score(mixed).squeeze(-1)
         value = value + self.map_gain * peak.unflatten(0, (batch, joints)).squeeze(-1)
         return ErosionOutput(
             self.ordinal_logits(value),
@@ -122,6 +125,7 @@ class ErosionHead(OrdinalHead):
             valid,
             heat_maps.unflatten(0, (batch, joints)).squeeze(2),
             image.unflatten(0, (batch, joints)).squeeze(2),
+            self.further_logits(mixed),
         )
 
     def _mix(self, token: Tensor, other: Tensor | None) -> Tensor:

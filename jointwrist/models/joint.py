@@ -33,6 +33,8 @@ class JointOutput(NamedTuple):
             features.
         erosion_extent: (B, 6, 3) eroded share of the healthy contour, depth in input pixels, and area in squared input
             pixels; None with pooled features.
+        further_logits: (B, F, J, K') of P(level > k) of the anatomy's F further scores, K' that of the score with most
+            levels; None of an anatomy that has erosion alone.
         coarse_logits: Bone masks at strides 8, 4 and 2, in training with deep supervision; otherwise empty.
     """
 
@@ -45,6 +47,7 @@ class JointOutput(NamedTuple):
     crops: Tensor
     bone_shapes: Tensor | None = None
     erosion_extent: Tensor | None = None
+    further_logits: Tensor | None = None
     coarse_logits: tuple[Tensor, ...] = ()
 
 
@@ -73,7 +76,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         encoder_version: Version of the encoder; 1 builds that of earlier releases (padded windows, other MLP widths).
         deep_supervision: Add mask heads at strides 8, 4 and 2, for training.
         encoder_layout: Blocks of a hybrid encoder, as "mm-mm-mma-aa"; see `jointwrist.models.encoder_sizes`.
-        anatomy: Bones, joints and erosion score.
+        anatomy: Bones, joints and scores.
 
     Raises:
         ValueError: The erosion head is unknown, or the anatomy has no joints.
@@ -168,7 +171,14 @@ class JointWrist(PretrainedMixin, nn.Module):
             chosen = torch.ones(len(image), dtype=torch.bool, device=image.device) if forced is None else forced
             masks = torch.where(chosen[:, None, None, None], forced_masks.to(masks.dtype), masks)
         erosion = self.erosion(masks, decoded.features, image if detail is None else detail, other)
-        return JointOutput(decoded.mask_logits, decoded.distance_logits, *erosion, coarse_logits=decoded.coarse_logits)
+        *of_erosion, further = erosion
+        return JointOutput(
+            decoded.mask_logits,
+            decoded.distance_logits,
+            *of_erosion,
+            further_logits=further,
+            coarse_logits=decoded.coarse_logits,
+        )
 
 
 #: Former names of options.

@@ -1,4 +1,4 @@
-"""Ordinal output shared by the erosion heads: ordered thresholds, a bias per joint, and a calibration."""
+"""Ordinal outputs of the erosion heads: ordered thresholds and a bias per joint; for erosion, a calibration too."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from torch import Tensor, nn
 
 from jointwrist.anatomy import Anatomy
 
+#: Logit of the steps that a score with fewer levels than the others has not.
+NEVER = -30.0
 
-class OrdinalHead(nn.Module):
-    """Base of the erosion heads: turns one value per joint into logits of P(level > k).
+
+class OrdinalOutput(nn.Module):
+    """Turns one value per joint into logits of P(level > k).
 
     P(level > k) = sigmoid(value + bias_j - c_k) with c_0 < c_1 < ..., the proportional odds model (McCullagh, J. R.
     Stat. Soc. B 42(2), 1980).
 
     Args:
-        anatomy: Joints, J, and the levels of their erosion score, K + 1.
+        joints: Number of joints, J.
+        levels: Number of levels, K + 1.
     """
 
-    def __init__(self, anatomy: Anatomy) -> None:
+    def __init__(self, joints: int, levels: int) -> None:
         super().__init__()
-        self.joints = anatomy.joints
-        self.joint_bias = nn.Parameter(torch.zeros(len(self.joints)))
+        self.joint_bias = nn.Parameter(torch.zeros(joints))
         self.first_cut = nn.Parameter(torch.zeros(()))
-        self.cut_steps = nn.Parameter(torch.zeros(anatomy.erosion.levels - 2))
-        #: Scale and shift of the logits in evaluation mode, fitted on the validation split after training.
-        self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
+        self.cut_steps = nn.Parameter(torch.zeros(levels - 2))
 
     def cuts(self) -> Tensor:
         """Ordered thresholds c_0 < c_1 < ... of the ordinal output."""
@@ -35,7 +36,62 @@ class OrdinalHead(nn.Module):
         sums = (steps * torch.ones(len(steps), len(steps), device=steps.device).tril()).sum(1)
         return torch.cat([self.first_cut[None], self.first_cut + sums])
 
+    def uncalibrated(self, value: Tensor) -> Tensor:
+        """Compute (B, J, K) logits of P(level > k) from (B, J) values."""
+        return (value + self.joint_bias)[..., None] - self.cuts()
+
+
+class FurtherScore(OrdinalOutput):
+    """A score beside that of erosion: a value of its own from what the head knows of each joint.
+
+    Args:
+        width: Features per joint.
+        joints: Number of joints, J.
+        levels: Number of levels, K + 1.
+    """
+
+    def __init__(self, width: int, joints: int, levels: int) -> None:
+        super().__init__(joints, levels)
+        self.value = nn.Linear(width, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Compute (B, J, K) logits of P(level > k) from (B, J, width) features."""
+        return self.uncalibrated(self.value(features).squeeze(-1).float())
+
+
+class OrdinalHead(OrdinalOutput):
+    """Base of the erosion heads: the ordinal output of erosion, and those of the anatomy's further scores.
+
+    Args:
+        anatomy: Joints and scores.
+        width: Features per joint, from which the further scores are computed.
+    """
+
+    def __init__(self, anatomy: Anatomy, width: int) -> None:
+        super().__init__(len(anatomy.joints), anatomy.erosion.levels)
+        self.joints = anatomy.joints
+        #: Scale and shift of the erosion logits in evaluation mode, fitted on the validation split after training.
+        self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
+        self.further = nn.ModuleList(
+            FurtherScore(width, len(anatomy.joints), score.levels) for score in anatomy.further_scores
+        )
+
     def ordinal_logits(self, value: Tensor) -> Tensor:
-        """Compute (B, J, K) logits of P(level > k) from (B, J) values; calibrated in evaluation mode."""
-        logits = (value + self.joint_bias)[..., None] - self.cuts()
+        """Compute (B, J, K) erosion logits of P(level > k) from (B, J) values; calibrated in evaluation mode."""
+        logits = self.uncalibrated(value)
         return logits if self.training else self.calibration[0] * logits + self.calibration[1]
+
+    def further_logits(self, features: Tensor) -> Tensor | None:
+        """Compute (B, F, J, K) logits of P(level > k) of the further scores; None if there are none.
+
+        Args:
+            features: (B, J, width).
+
+        Returns:
+            K is that of the score with most levels; the steps that another has not are `NEVER`.
+        """
+        if not len(self.further):
+            return None
+        logits = [score(features) for score in self.further]
+        steps = max(each.shape[-1] for each in logits)
+        return torch.stack([F.pad(each, (0, steps - each.shape[-1]), value=NEVER) for each in logits], 1)

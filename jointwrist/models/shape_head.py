@@ -36,6 +36,7 @@ class ShapeErosionOutput(NamedTuple):
         bone_shapes: (B, J, 2, P, P) logits of the bone as it is, and before erosion.
         extent: (B, J, 3) what is eroded where the heat map is above 0: share of the healthy contour that faces an
             articulating bone; depth below that contour in input pixels; area in squared input pixels.
+        further_logits: (B, F, J, K') logits of the F further scores, or None.
     """
 
     logits: Tensor
@@ -45,6 +46,7 @@ class ShapeErosionOutput(NamedTuple):
     crops: Tensor
     bone_shapes: Tensor
     extent: Tensor
+    further_logits: Tensor | None
 
 
 class ShapeErosionHead(OrdinalHead):
@@ -64,7 +66,7 @@ class ShapeErosionHead(OrdinalHead):
         feature_grad_scale: Factor of the erosion gradient that reaches the decoder features.
         jitter: Largest random shift and scaling of the boxes in training, as a fraction of their side.
         other_hand: Let each joint see the descriptor of the same joint of the patient's other hand.
-        anatomy: Joints and erosion score.
+        anatomy: Joints and scores.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class ShapeErosionHead(OrdinalHead):
         other_hand: bool = False,
         anatomy: Anatomy = WRIST,
     ):
-        super().__init__(anatomy)
+        super().__init__(anatomy, dim)
         self.crop, self.jitter, self.use_masks, self.feature_grad_scale = crop, jitter, use_masks, feature_grad_scale
         self.squeeze = nn.Conv2d(feature_channels, channels // 2, 1)
         self.network = ShapeNetwork(1 + MASK_CHANNELS, channels // 2, channels)
@@ -122,7 +124,8 @@ class ShapeErosionHead(OrdinalHead):
         if self.other_embedding is not None and other is not None:
             there = (other >= 0)[:, None, None]
             token = token + torch.where(there, self.other_embedding(token[other.clamp_min(0)]), 0.0)
-        value = self.score(token).squeeze(-1) + (figures @ self.extent_gain).unflatten(0, (-1, joints))
+        hidden = self.score[:-1](token)
+        value = self.score[-1](hidden).squeeze(-1) + (figures @ self.extent_gain).unflatten(0, (-1, joints))
         return ShapeErosionOutput(
             self.ordinal_logits(value),
             view,
@@ -131,6 +134,7 @@ class ShapeErosionHead(OrdinalHead):
             image.unflatten(0, (-1, joints)).squeeze(2),
             drawn.unflatten(0, (-1, joints)),
             self._extent(drawn, planes[:, 2:], bones[:, 1:2].float(), view),
+            self.further_logits(hidden),
         )
 
     @torch.no_grad()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jointwrist import __version__
-from jointwrist.anatomy import JointSurface
+from jointwrist.anatomy import NOT_SCORED, JointSurface
 from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.outputs.dicom_source import (
     MANUFACTURER,
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
         ObservationContext,
         PlanarROIMeasurementsAndQualitativeEvaluations,
     )
+    from highdicom.sr.coding import CodedConcept
     from pydicom import Dataset
 
+    from jointwrist.inference.joint_scores import JointScores
     from jointwrist.inference.result import WristResult
 
 SERIES_NUMBER = 7602
@@ -47,8 +49,8 @@ def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
     Each joint surface is a measurement group with its bone and side as the finding site; the probability
     of erosion (0 to 1); erosion as present or absent at the model's threshold; the score level; and the joint box as a
     region of the source image. The probability repeats the box as the region it was inferred from, which Cornerstone
-    (OHIF) needs to create a rectangle. A surface without a score is reported as not assessed. The report is
-    complete but unverified.
+    (OHIF) needs to create a rectangle. Scores other than erosion have groups of their own. A surface without a score is
+    reported as not assessed. The report is complete but unverified.
 
     Args:
         result: Prediction of a DICOM radiograph by a joint network.
@@ -95,7 +97,14 @@ def _report(result: WristResult, source: Dataset) -> MeasurementReport:
     return hd.sr.MeasurementReport(
         observation_context=_observer(),
         procedure_reported=codes.LN.XRUnspecifiedBodyRegion,
-        imaging_measurements=[_group(joint, result, source) for joint in result.anatomy.eroded_joints],
+        imaging_measurements=[
+            *(_group(joint, result, source) for joint in result.anatomy.eroded_joints),
+            *(
+                _further_group(result.anatomy.joints[joint], found, result, source)
+                for found in result.further
+                for joint in found.score.joints
+            ),
+        ],
         title=codes.DCM.ImagingMeasurementReport,
     )
 
@@ -125,16 +134,7 @@ def _group(
     from pydicom.sr.codedict import codes
 
     erosion = code(PRIVATE_SCHEME, *EROSION)
-    common = {
-        "tracking_identifier": hd.sr.TrackingIdentifier(uid=hd.UID(), identifier=joint.name),
-        "finding_type": erosion,
-        "finding_sites": [
-            hd.sr.FindingSite(bone_code(result.anatomy.bones[joint.bone]), laterality=laterality(result.radiograph))
-        ],
-        "algorithm_id": hd.sr.AlgorithmIdentification(
-            name=result.model or "jointwrist", version=__version__, parameters=[str(result.history)]
-        ),
-    }
+    common = _common(joint, joint.name, erosion, result)
     if not result.scored[joint.index]:
         not_assessed = hd.sr.QualitativeEvaluation(erosion, code(PRIVATE_SCHEME, *NOT_ASSESSED))
         image = hd.sr.SourceImageForMeasurementGroup.from_source_image(source)
@@ -166,6 +166,45 @@ def _group(
     origin = hd.sr.SourceImageForRegion.from_source_image(source)
     number.ContentSequence = [hd.sr.CoordinatesForMeasurement(source_image=origin, **box)]
     return group
+
+
+def _further_group(
+    joint: JointSurface, found: JointScores, result: WristResult, source: Dataset
+) -> MeasurementsAndQualitativeEvaluations:
+    """Make the measurement group of a joint in a score other than erosion."""
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+
+    score, level = found.score, int(found.levels[joint.index])
+    finding = code(PRIVATE_SCHEME, score.name.upper(), score.display)
+    measured, said = [], code(PRIVATE_SCHEME, *NOT_ASSESSED)
+    if level != NOT_SCORED:
+        probability = round(float(found.probabilities[joint.index]), 6)
+        measured = [hd.sr.Measurement(codes.DCM.Probability, probability, codes.UCUM.NoUnits)]
+        label = score.labels[level]
+        said = code(PRIVATE_SCHEME, f"{score.name.upper()}_{label.replace('-', '_')}", f"Score {label}")
+    return hd.sr.MeasurementsAndQualitativeEvaluations(
+        measurements=measured,
+        qualitative_evaluations=[hd.sr.QualitativeEvaluation(finding, said)],
+        source_images=[hd.sr.SourceImageForMeasurementGroup.from_source_image(source)],
+        **_common(joint, f"{joint.name} {score.name}", finding, result),
+    )
+
+
+def _common(joint: JointSurface, name: str, finding: CodedConcept, result: WristResult) -> dict[str, Any]:
+    """Return what all groups state: the joint, what was looked for, the side, and the network."""
+    import highdicom as hd
+
+    return {
+        "tracking_identifier": hd.sr.TrackingIdentifier(uid=hd.UID(), identifier=name),
+        "finding_type": finding,
+        "finding_sites": [
+            hd.sr.FindingSite(bone_code(result.anatomy.bones[joint.bone]), laterality=laterality(result.radiograph))
+        ],
+        "algorithm_id": hd.sr.AlgorithmIdentification(
+            name=result.model or "jointwrist", version=__version__, parameters=[str(result.history)]
+        ),
+    }
 
 
 def _rectangle(box: np.ndarray, shape: tuple[int, int]) -> dict[str, Any]:

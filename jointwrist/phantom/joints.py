@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numba
 import numpy as np
+from scipy.spatial import cKDTree
 
 from jointwrist.phantom.atlas import icosphere, load_atlas, parents, surfaces
 from jointwrist.phantom.bone_shape import COARSE, Body, outward_faces
@@ -30,6 +31,8 @@ _LEVEL, FINEST = 3, 5
 SUBCHONDRAL = 0.7
 #: Vertices of a bone, nearest first, that may face a neighbour; the nearest of them set the joint space.
 _FACING, _NEAREST = 140, 40
+#: Nearest vertices lie beside each other by up to this many mm, which counts as no distance.
+_LATERAL_MM = 1.2
 
 
 @lru_cache(maxsize=1)
@@ -53,16 +56,38 @@ def facing_normal(first: str, second: str, points: Mapping[str, np.ndarray]) -> 
         second: Atlas name of the bone that it faces.
         points: Vertices by name in the radiograph frame, those of the level-3 icosphere first.
     """
-    (index,) = (
-        (pair, side)
-        for pair, names in enumerate(ARTICULATIONS)
-        for side in (0, 1)
-        if (names[side], names[1 - side]) == (first, second)
-    )
-    faces = np.ascontiguousarray(outward_faces(_LEVEL)[load_atlas().names.index(first)][:, ::-1])
-    normals = vertex_normals(points[first][:COARSE], faces)
-    mean = normals[_facing_vertices()[index][:_NEAREST]].mean(0) * (1, 1, 0)
+    near, _ = _facing(first, second)
+    mean = _laid_normals(first, points)[near].mean(0) * (1, 1, 0)
     return mean / np.linalg.norm(mean)
+
+
+def joint_width(first: str, second: str, points: Mapping[str, np.ndarray]) -> float:
+    """Measure the joint space between two bones in mm, as `set_joint_spaces` sets it; arguments as `facing_normal`.
+
+    It is the mean over the nearer half of the vertices of the first bone that face the second, along their normals.
+    """
+    near, opposite = _facing(first, second)
+    normals, own, other = _laid_normals(first, points)[near], points[first][near], points[second][opposite]
+    distance, nearest = cKDTree(other).query(own)
+    along = ((other[nearest] - own) * normals).sum(1)
+    lateral = np.sqrt(np.maximum(distance**2 - along**2, 0))
+    widths = np.sort(along + np.maximum(lateral - _LATERAL_MM, 0))
+    return float(widths[: len(widths) // 2].mean())
+
+
+def _facing(first: str, second: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the vertices of two bones, by name, that lie nearest to each other."""
+    (pair, side) = next(
+        (pair, names.index(first)) for pair, names in enumerate(ARTICULATIONS) if {first, second} == set(names)
+    )
+    near = _facing_vertices()[pair, :, :_NEAREST]
+    return near[side], near[1 - side]
+
+
+def _laid_normals(name: str, points: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the normals of a bone in the radiograph frame, which mirrors it."""
+    faces = np.ascontiguousarray(outward_faces(_LEVEL)[load_atlas().names.index(name)][:, ::-1])
+    return vertex_normals(points[name][:COARSE], faces)
 
 
 @numba.njit(cache=True, fastmath=True)
@@ -92,7 +117,7 @@ def _shift_bones(
                     if square < best:
                         best = square
                         along = dx * normals[pair, i, 0] + dy * normals[pair, i, 1] + dz * normals[pair, i, 2]
-                        gap[i] = along + max(np.sqrt(max(square - along * along, 0.0)) - 1.2, 0.0)
+                        gap[i] = along + max(np.sqrt(max(square - along * along, 0.0)) - _LATERAL_MM, 0.0)
             mean, nx, ny, nz = 0.0, 0.0, 0.0, 0.0
             for i in np.argsort(gap)[:half]:
                 mean += gap[i] / half

@@ -39,6 +39,7 @@ class PhantomConfig:
         implants: Share of wrists with plates, screws or wires.
         casts: Share of wrists in a cast.
         growth_plates: Share of wrists whose growth plates of radius and ulna are open.
+        narrowing: Share of the six sites of joint-space narrowing that are narrowed, by 15 % of their width or more.
         look_alikes: Share of the joint surfaces without erosion with a look-alike, if there are families of them.
     """
 
@@ -61,6 +62,7 @@ class PhantomConfig:
     growth_plates: Share = 0.0
     families: Mapping[str, float] = field(default_factory=dict)
     look_alikes: Share = 0.3
+    narrowing: Share = 0.0
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""

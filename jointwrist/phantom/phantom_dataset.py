@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from jointwrist.anatomy import NUM_JOINTS
+from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS, load_anatomy
 from jointwrist.data.dataset.layout import TRUTH
 from jointwrist.data.dataset.writer import DatasetWriter, Pixels, ScoredRadiograph
 from jointwrist.data.sample import WristSample, unpack_masks
@@ -21,6 +21,7 @@ from jointwrist.errors import DataError
 from jointwrist.files import write_text
 from jointwrist.phantom.cohort import CohortEntry, Parts, cohort_entry
 from jointwrist.phantom.data_sheet import data_sheet
+from jointwrist.phantom.narrowing import SITES
 from jointwrist.phantom.phantom_config import PhantomConfig
 from jointwrist.phantom.wrist import make_wrist
 
@@ -32,6 +33,9 @@ _METADATA = (
 )  # fmt: skip
 #: Columns of the joint scores, to which the side is added.
 _JOINT_COLUMNS = ("1st MC", "Trapz", "Sc", "Lu", "DR", "DU")
+
+#: Columns of the table of narrowing, one per site.
+NARROWING_JOINTS = tuple(joint.name for joint in load_anatomy("wrist_narrowing").scored_joints("narrowing"))
 
 
 def write_phantom(
@@ -47,7 +51,8 @@ def write_phantom(
 
     Existing files are kept, so that an interrupted call can be resumed. From 9 wrists up, no split of either task is
     empty. Beside the released folders, `PhantomTruth/<id>.npz` holds `eroded` (H, W) uint8 and `healthy` (H, W) uint16,
-    bit maps in radiograph orientation; `README.md` is the data sheet.
+    bit maps in radiograph orientation; `narrowing.csv` holds the narrowing scores of the anatomy `wrist_narrowing`;
+    `README.md` is the data sheet.
 
     Args:
         root: Folder to write to.
@@ -88,6 +93,9 @@ def write_phantom(
     writer = DatasetWriter(root)
     writer.write_scores(scored)
     writer.write_boxes(scored, areas=True)
+    writer.write_further(
+        "narrowing", NARROWING_JOINTS, [(w.entry.identifier, w.narrowing) for w in written if w.entry.has_scores]
+    )
     columns = [*_METADATA, *(f"{column}_{side}" for side in "LR" for column in _JOINT_COLUMNS)]
     writer.write_metadata(columns, _metadata_rows(written, seed))
     sheet = data_sheet(recipe, [job.entry for job in jobs], [wrist.scores for wrist in scored])
@@ -121,6 +129,7 @@ class _Written(NamedTuple):
     entry: CohortEntry
     scored: ScoredRadiograph
     spacing_mm: float
+    narrowing: tuple[int, ...]
 
 
 def radiograph_size(index: int, size: int) -> int:
@@ -169,6 +178,7 @@ def _truth(sample: WristSample) -> dict[str, np.ndarray]:
         "families": np.array(sample.families),
         "not_separable": np.array(sample.scope.not_separable),
         "findings": np.array(sample.scope.findings, dtype=np.str_),
+        "narrowing": np.array(sample.narrowing, np.int8),
     }
 
 
@@ -178,7 +188,9 @@ def _read_back(job: WristJob) -> _Written:
     with np.load(job.truth_file, allow_pickle=False) as truth:
         size, scores = truth["eroded"].shape, truth["scores"].tolist()
         scored = ScoredRadiograph(name, f"{name}.bmp", size, scores, truth["boxes"])
-        return _Written(job.entry, scored, float(truth["spacing_mm"]))
+        # earlier versions did not record it
+        narrowing = tuple(truth["narrowing"].tolist()) if "narrowing" in truth else (NOT_SCORED,) * len(SITES)
+        return _Written(job.entry, scored, float(truth["spacing_mm"]), narrowing)
 
 
 def _metadata_rows(written: list[_Written], seed: int) -> list[list[object]]:

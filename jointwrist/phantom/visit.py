@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from jointwrist.config import ConfigError
 from jointwrist.phantom.bone_shape import Body
-from jointwrist.phantom.joints import facing_normal
-from jointwrist.phantom.pose import FINGERS, Pose
+from jointwrist.phantom.narrowing import SITES
+from jointwrist.phantom.pose import Pose
 from jointwrist.phantom.render import Lesions, Material, in_plane
-
-#: Joint spaces that can be narrowed: the bone that stays, the one that approaches it, and those that move along.
-NARROWED: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
-    "CMC3": ("Capitate", "Metacarpal3rd", ()),
-    "CMC4": ("Hamate", "Metacarpal4th", ()),
-    "CMC5": ("Hamate", "Metacarpal5th", ()),
-    "STT": ("Scaphoid", "Trapezium", ("Trapezoid", "Metacarpal1st", "Metacarpal2nd")),
-    "SC": ("Scaphoid", "Capitate", ("Hamate", *FINGERS[1:])),
-    "SR": ("Scaphoid", "DistalRadius", ("DistalUlna",)),
-}
 
 
 @dataclass(frozen=True)
@@ -34,7 +24,7 @@ class Visit:
         shift: Shift to the right and down, in mm.
         tilt: Rotation about the horizontal axis, in degrees.
         pronation: Rotation about the long axis, in degrees.
-        narrowing: By how many mm bones approach each other, by the joint's name in `NARROWED`. They move as rigid
+        narrowing: By how many mm bones approach each other, by the site in `narrowing.SITES`. They move as rigid
             bodies in the plane of the radiograph.
     """
 
@@ -47,8 +37,8 @@ class Visit:
 
     def __post_init__(self) -> None:
         """Refuse unknown joints."""
-        if unknown := set(self.narrowing) - set(NARROWED):
-            raise ConfigError(f"narrowing: {', '.join(sorted(unknown))}; joints are {', '.join(NARROWED)}")
+        if unknown := set(self.narrowing) - set(SITES):
+            raise ConfigError(f"narrowing: {', '.join(sorted(unknown))}; joints are {', '.join(SITES)}")
 
     def posed(self, pose: Pose) -> Pose:
         """Return the pose of this radiograph from that of the first."""
@@ -59,23 +49,6 @@ class Visit:
             pronation=pose.pronation + self.pronation,
             shift=pose.shift + np.array(self.shift),
         )
-
-    def moves(self, bodies: Sequence[Body]) -> dict[str, np.ndarray]:
-        """Return how far bones move for the narrowing, (3,) mm in the radiograph frame, by the names of the bodies.
-
-        Args:
-            bodies: Bones laid on this radiograph, before they move.
-        """
-        moves = {body.name: np.zeros(3) for body in bodies}
-        points = {body.name: body.points for body in bodies}
-        groups = {body.name: body.group for body in bodies}
-        for joint, amount in self.narrowing.items():
-            fixed, approaching, others = NARROWED[joint]
-            way = -amount * facing_normal(fixed, approaching, points)
-            for name, group in groups.items():
-                if group in (approaching, *others):
-                    moves[name] = moves[name] + way
-        return moves
 
 
 def move(body: Body, lesions: Lesions, shift: np.ndarray) -> None:

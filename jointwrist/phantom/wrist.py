@@ -15,6 +15,7 @@ from jointwrist.phantom.bone_shape import UNLABELLED, Body
 from jointwrist.phantom.cohort import cohort_entry
 from jointwrist.phantom.family_names import DEFAULT_FAMILY, NO_FAMILY
 from jointwrist.phantom.lesions import Plan, carve, plan_families, reshape
+from jointwrist.phantom.narrowing import draw_narrowing, moves, narrowed, narrowing_scores, site_widths
 from jointwrist.phantom.patient import draw_patient
 from jointwrist.phantom.phantom_config import PhantomConfig
 from jointwrist.phantom.pose import draw_pose, malaligned, pose_bodies
@@ -189,7 +190,7 @@ def make_wrist(
         visit: What differs if it is radiographed again.
 
     Returns:
-        A sample with masks, scores, eroded and healthy bit maps, joint boxes, families and scope.
+        A sample with masks, scores, eroded and healthy bit maps, joint boxes, families, scope and narrowing.
     """
     entry = cohort_entry(index, config.left_fraction)
     rng = np.random.default_rng([seed, 0, index])
@@ -208,7 +209,7 @@ def make_wrist(
     pose = draw_pose(rng, variation, hand, narrowing, config.off_centre)
     pose = malaligned(pose, config.malalignment, np.random.default_rng([seed, 4, index]))
     laid = pose_bodies(bodies + relief, pose, field_of_view)
-    first = {body.name: body for body in laid}
+    first = laid
     if visit:
         laid = pose_bodies(bodies + relief, visit.posed(pose), field_of_view)
     family_rng = np.random.default_rng([seed, 5, index])
@@ -231,17 +232,21 @@ def make_wrist(
     radiograph = Radiograph.blank(size, field_of_view)
     gap = float(np.clip(rng.normal(1.6, 0.3), 0.7, 2.4)) * (1 - narrowing) + 0.1
     socket = _socket(by_name, gap, rng.uniform(0.6, 1.3), scope.fused_with_radius())
+    amounts = draw_narrowing(config.narrowing, site_widths(first, gap), np.random.default_rng([seed, 8, index]))
+    first = {body.name: body for body in narrowed(first, amounts)}
     if plan:
         scores, families, over = _carve_families(plan, placed, lesions, family_rng, field_of_view, socket)
     for body in placed:
         lesions[id(body)] = lesions[id(body)].and_those_of(scope.lesions(body))
-    if visit:
-        moves = visit.moves(placed + processes)
-        socket = [
-            (points + moves["DistalRadius"], plate + moves["DistalRadius"], faces) for points, plate, faces in socket
-        ]
+    for site, amount in (visit.narrowing if visit else {}).items():
+        amounts[site] = amounts.get(site, 0.0) + amount
+    if amounts:
+        ways = moves(placed + processes, amounts)
+        way = ways["DistalRadius"]
+        socket = [(points + way, plate + way, faces) for points, plate, faces in socket]
         for body in placed + processes:
-            move(body, lesions.get(id(body)) or Lesions.none(), moves[body.name])
+            move(body, lesions.get(id(body)) or Lesions.none(), ways[body.name])
+    spaces = site_widths(placed, gap - amounts.get("SR", 0.0))
     osteopenia = config.osteopenia * np.sqrt(bone_rng.uniform())
     for body in placed:
         joint = _JOINT_OF_BONE.get(body.channel)
@@ -279,6 +284,7 @@ def make_wrist(
         boxes=_boxes(by_name, rng, spacing, size),
         families=families,
         scope=scope.truth(placed),
+        narrowing=narrowing_scores(spaces, hand, scope.fused),
     )
     if entry.side == "L":
         sample = mirror(sample)

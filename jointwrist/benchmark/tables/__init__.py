@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jointwrist.benchmark.tables.erosion import erosion_tables
+from jointwrist.benchmark.tables.further import further_tables
 from jointwrist.benchmark.tables.results import Results, read_results
 from jointwrist.benchmark.tables.segmentation import segmentation_tables
 from jointwrist.benchmark.tables.table import Table, save_tables
@@ -22,6 +23,7 @@ def make_tables(results: Results) -> list[Table]:
         tables += segmentation_tables(results)
     if "erosion" in results.rows:
         tables += erosion_tables(results)
+    tables += further_tables(results)
     return [*tables, job_table(results.records)]
 
 

@@ -48,7 +48,8 @@ class Results:
 
     Attributes:
         records: One per job, with the name of its run under "run".
-        rows: Per-case results by table ("segmentation", "erosion"), of the cases that all runs of the table have.
+        rows: Per-case results by table ("segmentation", and scores by name), of the cases that all runs of the table
+            have.
         left_out: Number of cases that only some runs have, by table.
         grid: Grid of `GRIDS` on which the masks were measured.
     """
@@ -79,9 +80,12 @@ def read_results(folder: Path, grid: str = "network") -> Results:
     Raises:
         DataError: A record is damaged, or the jobs were tested on different data.
     """
-    jobs, rows = dict(read_records(folder)), {"segmentation": [], "erosion": []}
+    jobs = dict(read_records(folder))
+    tables = ["segmentation"]
+    if grid == "network":
+        tables += [score.name for record in jobs.values() for score in info_anatomy(record).scores]
+    rows: dict[str, list[pd.DataFrame]] = {table: [] for table in tables}
     if grid != "network":
-        del rows["erosion"]
         jobs = {job: record for job, record in jobs.items() if (job / GRIDS[grid] / "segmentation.csv").is_file()}
     records = list(jobs.values())
     name_runs(records)

@@ -33,7 +33,8 @@ def sample_to_item(
 
     Returns:
         image (1, S, S) float32; bones (M, M) bit map, int16 up to 15 bones, 0 without masks; eroded (S, S) bit map,
-        uint8 up to 8 joints, 0 where unknown; scores (J,) int64; has_bones, has_eroded bool; identifier, patient, side.
+        uint8 up to 8 joints, 0 where unknown; scores (J,) int64; further_scores (F, J) int64 where the anatomy has
+        some; has_bones, has_eroded bool; identifier, patient, side.
     """
 
     def bits(array: np.ndarray | None, dtype: np.dtype, side: int) -> Tensor:
@@ -50,6 +51,7 @@ def sample_to_item(
 def _item(
     image: Tensor, bones: Tensor, eroded: Tensor, known: tuple[bool, bool], of: WristSample | Case
 ) -> dict[str, object]:
+    further = {"further_scores": torch.tensor(np.array(of.further_scores))} if of.anatomy.further_scores else {}
     return {
         "image": image,
         "bones": bones,
@@ -57,6 +59,7 @@ def _item(
         "has_bones": torch.tensor(known[0]),
         "has_eroded": torch.tensor(known[1]),
         "scores": torch.from_numpy(np.array(of.scores, np.int64)),
+        **further,
         "identifier": of.identifier,
         "patient": of.patient,
         "side": of.side,

@@ -35,6 +35,7 @@ class Case:
         spacing_mm: Pixel spacing in mm, or None if unknown.
         truth: File with its erosion pixels, known of a phantom or outlined by a reader, or None.
         anatomy: Bones and joints of its labels.
+        further_scores: Of each further score of the anatomy, that of each joint, `NOT_SCORED` where there is none.
     """
 
     identifier: str
@@ -51,6 +52,7 @@ class Case:
     spacing_mm: float | None
     truth: Path | None
     anatomy: Anatomy = WRIST
+    further_scores: tuple[tuple[int, ...], ...] = ()
 
     @property
     def scored(self) -> bool:
@@ -86,6 +88,7 @@ def load_sample(case: Case, right_hand: bool = True) -> WristSample:
         families=None if case.truth is None else read_families(case.truth),
         scope=None if case.truth is None else read_scope(case.truth),
         anatomy=case.anatomy,
+        further_scores=np.array(case.further_scores, np.int64) if case.further_scores else None,
     )
     return as_right_hand(sample) if right_hand else sample
 

@@ -21,6 +21,8 @@ SCORES = CROPS / "JointBE_SvdH_GT.json"
 METADATA = Path("Metadata.xlsx")
 #: Only in datasets of another anatomy than the wrist: its bones and joints.
 ANATOMY = Path("anatomy.yaml")
+#: Ending of the tables of scores other than erosion, such as `narrowing.csv`.
+FURTHER_SCORES = ".csv"
 #: Only in phantoms: the ground truth of each radiograph.
 TRUTH = Path("PhantomTruth")
 #: Only in imported datasets: the outlined erosions of each radiograph.

@@ -9,7 +9,7 @@ from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.dataset import layout
 from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.layout import SPLITS, parse_identifier
-from jointwrist.data.dataset.tables import read_boxes, read_scores, read_spacings
+from jointwrist.data.dataset.tables import read_boxes, read_further_scores, read_scores, read_spacings
 from jointwrist.data.faults import Fault, Report
 from jointwrist.errors import DataError
 
@@ -57,6 +57,8 @@ class _Listing:
         self._report_missing_images(images)
         boxes_file, metadata_file = self.root / layout.BOXES, self.root / layout.METADATA
         boxes = read_boxes(boxes_file, images, self.report, self.anatomy) if boxes_file.is_file() else {}
+        further = read_further_scores(self.root, self.report, self.anatomy)
+        unscored = (self.anatomy.unscored,) * len(self.anatomy.further_scores)
         spacings = read_spacings(metadata_file, self.report) if metadata_file.is_file() else {}
         found = []
         for identifier, image in sorted(images.items()):
@@ -77,6 +79,7 @@ class _Listing:
                     spacing_mm=spacings.get(parts.stem),
                     truth=self.truths.get(identifier),
                     anatomy=self.anatomy,
+                    further_scores=further.get(identifier, unscored),
                 )
             )
         return tuple(found)

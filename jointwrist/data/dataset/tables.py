@@ -1,9 +1,11 @@
-"""Readers of the three tables of the released layout: erosion scores, joint boxes and metadata."""
+"""Readers of the tables of the released layout, erosion scores, joint boxes and metadata, and of further scores."""
 
 from __future__ import annotations
 
+import csv
 import json
 import math
+import re
 import warnings
 import zipfile
 from collections.abc import Collection, Iterator
@@ -12,14 +14,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy
-from jointwrist.data.dataset.layout import identifier_in
+from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy, Score
+from jointwrist.data.dataset.layout import FURTHER_SCORES, identifier_in
 from jointwrist.data.faults import Fault, Report, refuse
 from jointwrist.data.spacing import parse_spacing
 
 #: Limits on the size of a table; those of RAM-W600 have about 2 MB and 611 rows of 30 columns.
 MAX_TABLE_BYTES = 2**25
 MAX_ROWS, MAX_COLUMNS = 100_000, 256
+_WHOLE = re.compile("[0-9]{1,9}")
 
 
 def read_scores(path: Path, report: Report = refuse, anatomy: Anatomy = WRIST) -> dict[str, tuple[int, ...]]:
@@ -35,15 +38,62 @@ def read_scores(path: Path, report: Report = refuse, anatomy: Anatomy = WRIST) -
                 if identifier in found:
                     report(Fault("duplicate identifier", path, f"{identifier} is scored twice; keep one entry"))
                     continue
-                found[identifier] = _joint_scores(path, identifier, joints, report, anatomy)
+                found[identifier] = _joint_scores(path, identifier, joints, report, anatomy, anatomy.erosion)
             case _:
                 message = f"entry {number} has no identifier and joints; correct or remove it"
                 report(Fault("unreadable table", path, message))
     return found
 
 
+def read_further_scores(
+    root: Path, report: Report = refuse, anatomy: Anatomy = WRIST
+) -> dict[str, tuple[tuple[int, ...], ...]]:
+    """Read the tables of the scores other than erosion, `narrowing.csv`: a column `identifier` and one per joint.
+
+    Args:
+        root: Folder of the dataset; a table that is not there scores nothing.
+        report: Called with every fault.
+        anatomy: Joints and scores.
+
+    Returns:
+        By identifier, of each further score that of each joint, `NOT_SCORED` where the cell is empty.
+    """
+    found: dict[str, list[tuple[int, ...]]] = {}
+    for number, score in enumerate(anatomy.further_scores):
+        path = root / f"{score.name}{FURTHER_SCORES}"
+        for identifier, cells in _read_table(path, report):
+            values = found.setdefault(identifier, [anatomy.unscored] * len(anatomy.further_scores))
+            values[number] = _joint_scores(path, identifier, cells, report, anatomy, score)
+    return {identifier: tuple(values) for identifier, values in found.items()}
+
+
+def _read_table(path: Path, report: Report) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the identifier and the other cells of the rows of a CSV file; empty cells are None, numbers are int."""
+    if not path.is_file():
+        return
+    try:
+        if path.stat().st_size > MAX_TABLE_BYTES:
+            raise ValueError(f"it is larger than {MAX_TABLE_BYTES:,} bytes")
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(), restkey="more", restval=""))
+    except (OSError, ValueError, csv.Error) as error:
+        report(Fault("unreadable table", path, f"cannot be read ({error}); correct or remove it"))
+        return
+    seen: set[str] = set()
+    for number, row in enumerate(rows, 2):
+        identifier = (row.pop("identifier", None) or "").strip()
+        if not identifier or "more" in row:
+            message = f"line {number} has no identifier, or more cells than the first line; correct or remove it"
+            report(Fault("unreadable table", path, message))
+        elif identifier in seen:
+            report(Fault("duplicate identifier", path, f"{identifier} is scored twice; keep one line"))
+        else:
+            seen.add(identifier)
+            texts = {name: text.strip() for name, text in row.items()}
+            yield identifier, {n: int(t) if _WHOLE.fullmatch(t) else t or None for n, t in texts.items()}
+
+
 def _joint_scores(
-    path: Path, identifier: str, joints: dict[str, Any], report: Report, anatomy: Anatomy
+    path: Path, identifier: str, joints: dict[str, Any], report: Report, anatomy: Anatomy, of: Score
 ) -> tuple[int, ...]:
     scores = list(anatomy.unscored)
     for name, score in joints.items():
@@ -54,11 +104,11 @@ def _joint_scores(
             continue
         if score is None:
             continue
-        if joint not in anatomy.erosion.joints:
-            report(Fault("unknown joint", path, f"{identifier}: {name} is not scored for erosion; remove the score"))
+        if joint not in of.joints:
+            report(Fault("unknown joint", path, f"{identifier}: {name} is not scored for {of.name}; remove the score"))
             continue
-        if isinstance(score, bool) or score not in anatomy.erosion.values:
-            message = f"{identifier}, {name}: score {score!r} is not one of 0 to {anatomy.erosion.highest}"
+        if isinstance(score, bool) or score not in of.values:
+            message = f"{identifier}, {name}: score {score!r} is not one of 0 to {of.highest}"
             report(Fault("score out of range", path, message))
             continue
         if scores[joint] != NOT_SCORED:

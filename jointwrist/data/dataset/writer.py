@@ -5,6 +5,7 @@ The phantom and the importers both write with it. `layout` names the folders, `r
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import shutil
@@ -123,6 +124,21 @@ class DatasetWriter:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         write_bytes(self.root / folder / f"{identifier}.npz", buffer.getvalue())
+
+    def write_further(self, score: str, joints: Sequence[str], rows: Sequence[tuple[str, Sequence[int]]]) -> None:
+        """Write the table of a score other than erosion, with an empty cell where a joint has none.
+
+        Args:
+            score: Its name.
+            joints: Names of the joints, J.
+            rows: Identifier of each radiograph, and its (J,) scores.
+        """
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(("identifier", *joints))
+        for identifier, scores in rows:
+            table.writerow((identifier, *("" if value == NOT_SCORED else value for value in scores)))
+        write_text(self.root / f"{score}{layout.FURTHER_SCORES}", text.getvalue())
 
     def write_scores(self, scored: Sequence[ScoredRadiograph]) -> None:
         """Write the table of erosion scores."""

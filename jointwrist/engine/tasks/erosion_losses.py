@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,6 +30,19 @@ def level_loss(
     return weight * ordinal_loss(output.erosion_logits, levels, output.roi_valid, prior)
 
 
+def further_losses(
+    output: JointOutput, batch: JointBatch, config: ErosionConfig, context: StepContext, anatomy: Anatomy
+) -> dict[str, Tensor]:
+    """Cumulative cross-entropy of the levels of the scores other than erosion, by the score's name."""
+    losses = {}
+    for number, score in enumerate(anatomy.further_scores):
+        levels = score_levels(batch["further_scores"][:, number], score.levels)
+        weight = process_weight(((levels >= 0) & output.roi_valid).sum(), context)
+        logits = output.further_logits[:, number, :, : score.levels - 1]
+        losses[score.name] = config.further_scores * weight * ordinal_loss(logits, levels, output.roi_valid)
+    return losses
+
+
 def pixel_losses(
     output: JointOutput, batch: JointBatch, config: ErosionConfig, context: StepContext, anatomy: Anatomy = WRIST
 ) -> dict[str, Tensor]:
@@ -40,7 +55,7 @@ def pixel_losses(
     Returns:
         `map`, of the eroded pixels; and, of a head that draws the bone, `shapes`.
     """
-    sure = output.roi_valid & _sure(output, batch, anatomy)
+    sure = output.roi_valid & _sure(output, batch, anatomy) & _eroded_joints(anatomy, output.roi_valid.device)
     known = batch["has_eroded"][:, None] & sure
     eroded = crops_of(batch["eroded"], [joint.index for joint in anatomy.joints], output, batch)
     heat_maps = output.erosion_heat_maps
@@ -60,6 +75,12 @@ def _sure(output: JointOutput, batch: JointBatch, anatomy: Anatomy) -> Tensor:
     """Return the joints (B, J) bool of which no pixel is in doubt; such pixels have the bit after the joints."""
     doubt = len(anatomy.joints)
     return crops_of(batch["eroded"], [doubt] * doubt, output, batch).amax((-2, -1)) == 0
+
+
+@cache
+def _eroded_joints(anatomy: Anatomy, device: torch.device) -> Tensor:
+    """Return (J,) bool, the joints that are scored for erosion; cached, as a copy to the GPU would wait for it."""
+    return torch.tensor([joint in anatomy.erosion.joints for joint in range(len(anatomy.joints))], device=device)
 
 
 def crops_of(bits: Tensor, planes: list[int], output: JointOutput, batch: JointBatch) -> Tensor:

@@ -19,7 +19,7 @@ from jointwrist.engine.case_results import CaseResults
 from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks.base import Losses, Task, process_weight
-from jointwrist.engine.tasks.erosion_losses import level_loss, pixel_losses
+from jointwrist.engine.tasks.erosion_losses import further_losses, level_loss, pixel_losses
 from jointwrist.engine.tasks.masks import coarse_losses, load_segmenter, mask_losses, mask_results, target_masks
 from jointwrist.engine.tasks.pair_losses import pair_losses
 from jointwrist.losses import boundary_loss, distance_loss
@@ -152,11 +152,12 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         outputs = [output.erosion_logits, output.erosion_heat_maps]
         outputs += [output.mask_logits] * frozen
         outputs += [output.distance_logits] * (frozen or not self.config.segmentation.distance)
-        outputs += [] if output.bone_shapes is None else [output.bone_shapes]
+        outputs += [some for some in (output.bone_shapes, output.further_logits) if some is not None]
         connected = sum(o.float().sum() for o in outputs)
         parts = {} if frozen else self._bone_losses(output, batch, context)
         if frozen or context.progress >= self.config.joint.segmentation_warmup:
             parts["erosion"] = self._level_loss(output, batch, context)
+            parts |= further_losses(output, batch, self.config.erosion, context, self.anatomy)
             if self.pixel_truth or output.bone_shapes is not None:
                 parts |= pixel_losses(output, batch, self.config.erosion, context, self.anatomy)
             if "pair" in batch:
@@ -196,22 +197,33 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         return self.config.erosion.weight * level_loss(output, batch, self.prior, context, self.anatomy)
 
     def case_results(self, output: JointOutput, batch: JointBatch) -> CaseResults:
-        """Return one result per region of the cases with masks, and one per scored joint."""
+        """Return one result per region of the cases with masks, and, of each score, one per scored joint."""
         chosen = torch.nonzero(batch["has_bones"]).flatten()
         identifiers, patients, sides = (
             [batch[key][i] for i in chosen.tolist()] for key in ("identifier", "patient", "side")
         )
         logits, masks, scores = (t[chosen.to(t.device)] for t in (output.mask_logits, batch["masks"], batch["scores"]))
         raw_output = self.config.segmentation.raw_output
+        names, found = self.anatomy.joint_names, output.roi_valid
+        further = {
+            score.name: _joint_results(
+                output.further_logits[:, number], found, batch["further_scores"][:, number], batch, names
+            )
+            for number, score in enumerate(self.anatomy.further_scores)
+        }
         return {
             "segmentation": mask_results(logits, masks, scores, identifiers, patients, sides, raw_output, self.anatomy),
-            "erosion": _joint_results(output, batch, self.anatomy.joint_names),
+            "erosion": _joint_results(output.erosion_logits, found, batch["scores"], batch, names),
+            **further,
         }
 
 
-def _joint_results(output: JointOutput, batch: JointBatch, names: Sequence[str]) -> list[dict[str, Any]]:
-    cumulative = output.erosion_logits.float().sigmoid().cpu().numpy()
-    found, scores = output.roi_valid.cpu().numpy(), batch["scores"].cpu().numpy()
+def _joint_results(
+    logits: Tensor, valid: Tensor, scored: Tensor, batch: JointBatch, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return a result per scored joint of one score, from its (B, J, K) logits, and (B, J) joints found and scores."""
+    cumulative = logits.float().sigmoid().cpu().numpy()
+    found, scores = valid.cpu().numpy(), scored.cpu().numpy()
     return [
         {
             "case": case,

@@ -244,9 +244,19 @@ function drawFacts() {
     }
     block.append(side);
     const others = result.radiograph_notes.filter((note) => !result.doubts.includes(note));
-    block.append(...others.map((note) => make("p", { class: "faint" }, note)), spaceTable(result));
+    block.append(...others.map((note) => make("p", { class: "faint" }, note)), ...scoreTables(result), spaceTable(result));
     return block;
   }));
+}
+
+// Scores other than erosion, where the network gives them, folded away.
+function scoreTables(result) {
+  return Object.entries(result.scores ?? {}).map(([name, joints]) => {
+    const node = make("details");
+    const rows = joints.map((row) => [row.name, row.score_label ?? "–", figure(row.probability, 2)]);
+    node.append(make("summary", {}, `Score: ${name}`), table("", ["joint", "score", "p above 0"], rows));
+    return node;
+  });
 }
 
 // The joint spaces of one radiograph, folded away.

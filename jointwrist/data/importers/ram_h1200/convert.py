@@ -41,7 +41,9 @@ _BONES = {"Pisifrom_Triquetrum": "TriquetrumPisiform"}
 #: Sites of joint-space narrowing.
 NARROWING_SITES = ("CMC-M", "CMC-R", "CMC-S", "STT", "SC", "SR")
 NARROWING_MAX = 4
-LEAKS, NARROWING = Path("leaks.csv"), Path("narrowing.csv")
+#: Sites whose names the anatomy of the wrist has for other joints.
+_OTHER_NAMES = {"SC": "Scaphocapitate"}
+LEAKS = Path("leaks.csv")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def convert(
     """Write the wrist of every hand, or the whole hand, with its masks, scores and outlined erosions.
 
     A wrist is a square of `WINDOW_MM` about the carpal bones, cut from the film's own pixels. `leaks.csv` lists the
-    films that two splits share, `narrowing.csv` the scores of joint-space narrowing.
+    films that two splits share; `narrowing.csv` holds the scores of joint-space narrowing of the anatomy
+    `wrist_narrowing`, or `hand`.
 
     Args:
         root: The folder as it was downloaded.
@@ -128,7 +131,7 @@ class _Writing:
         self.pieces, self.sound = np.zeros(3, int), 0
         self.scored: list[ScoredRadiograph] = []
         self.spacings: dict[str, float] = {}
-        self.narrowing: list[tuple[str | int, ...]] = []
+        self.narrowing: list[tuple[str, tuple[int, ...]]] = []
 
     def add(self, film: Film) -> None:
         """Write one film; one without carpal bones is left out with a note."""
@@ -154,7 +157,7 @@ class _Writing:
         self._add_scores(film, name, pixels, masks)
         if film.narrowing:
             scores = (_score(film, film.narrowing, site, NARROWING_MAX, self.note) for site in self.narrowing_sites)
-            self.narrowing.append((name, *("" if score == NOT_SCORED else score for score in scores)))
+            self.narrowing.append((name, tuple(scores)))
 
     @property
     def narrowing_sites(self) -> tuple[str, ...]:
@@ -208,7 +211,10 @@ class _Writing:
             self.writer.write_scores(self.scored)
             self.writer.write_boxes(self.scored)
         if self.narrowing:
-            _write_table(folder / NARROWING, ("identifier", *self.narrowing_sites), self.narrowing)
+            anatomy = self.anatomy if self.whole else load_anatomy("wrist_narrowing")
+            others = {} if self.whole else _OTHER_NAMES
+            joints = [anatomy.joint_index(others.get(site, site)) for site in self.narrowing_sites]
+            self.writer.write_further("narrowing", [anatomy.joint_names[joint] for joint in joints], self.narrowing)
 
 
 def _draw(region: Region, shape: tuple[int, int]) -> np.ndarray:

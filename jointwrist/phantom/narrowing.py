@@ -1,0 +1,96 @@
+"""Narrowed joint spaces at the six sites of the Sharp/van der Heijde score, and the score of what is left of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from jointwrist.phantom.bone_shape import Body
+from jointwrist.phantom.joints import facing_normal, joint_width
+
+#: Sites: the bone that stays, the one that approaches it, and those that move along.
+SITES: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    "CMC3": ("Capitate", "Metacarpal3rd", ()),
+    "CMC4": ("Hamate", "Metacarpal4th", ()),
+    "CMC5": ("Hamate", "Metacarpal5th", ()),
+    "STT": ("Scaphoid", "Trapezium", ("Trapezoid", "Metacarpal1st", "Metacarpal2nd")),
+    "SC": ("Scaphoid", "Capitate", ("Hamate", *(f"Metacarpal{nth}" for nth in ("3rd", "4th", "5th")))),
+    "SR": ("Scaphoid", "DistalRadius", ("DistalUlna",)),
+}
+#: Normal width of the joint spaces in mm: the mean of phantoms without narrowing.
+NORMAL_MM = {"CMC3": 0.9, "CMC4": 1.0, "CMC5": 1.1, "STT": 0.7, "SC": 0.9, "SR": 1.7}
+#: Share of the normal width that is lost at least, for scores 1 to 3; 4 is a fused joint.
+LOST = (0.2, 0.35, 0.5)
+#: Least and largest share by which a joint space is narrowed.
+_DRAWN = (0.15, 1.0)
+
+
+def draw_narrowing(share: float, widths: Mapping[str, float], rng: np.random.Generator) -> dict[str, float]:
+    """Draw by how many mm the sites are narrowed; those that are not are left out.
+
+    Args:
+        share: Share of the sites that are narrowed.
+        widths: Widths in mm before, by site.
+        rng: Generator.
+    """
+    return {site: max(widths[site], 0.0) * rng.uniform(*_DRAWN) for site in SITES if rng.random() < share}
+
+
+def site_widths(bodies: Sequence[Body], radiocarpal: float) -> dict[str, float]:
+    """Measure the joint space of each site in mm.
+
+    Args:
+        bodies: Bones laid on a radiograph.
+        radiocarpal: Width of the space between the radius and the scaphoid, which lies in its hollow.
+    """
+    points = {body.name: body.points for body in bodies}
+    return {
+        site: radiocarpal if site == "SR" else joint_width(fixed, approaching, points)
+        for site, (fixed, approaching, _) in SITES.items()
+    }
+
+
+def moves(bodies: Sequence[Body], amounts: Mapping[str, float]) -> dict[str, np.ndarray]:
+    """Return how far bones move, (3,) mm in the radiograph frame, by the names of the bodies.
+
+    Args:
+        bodies: Bones laid on a radiograph, before they move.
+        amounts: By how many mm bones approach each other, by site. They move as rigid bodies in the plane of the
+            radiograph.
+    """
+    found = {body.name: np.zeros(3) for body in bodies}
+    points = {body.name: body.points for body in bodies}
+    for site, amount in amounts.items():
+        fixed, approaching, others = SITES[site]
+        way = -amount * facing_normal(fixed, approaching, points)
+        for body in bodies:
+            if body.group in (approaching, *others):
+                found[body.name] = found[body.name] + way
+    return found
+
+
+def narrowed(bodies: Sequence[Body], amounts: Mapping[str, float]) -> list[Body]:
+    """Return the bones after they have approached each other; see `moves`."""
+    ways = moves(bodies, amounts)
+    return [
+        replace(body, points=body.points + way, marrow=body.marrow + way, base=body.base + way)
+        for body, way in ((body, ways[body.name]) for body in bodies)
+    ]
+
+
+def narrowing_scores(widths: Mapping[str, float], scale: float, fused: Collection[tuple[str, str]]) -> tuple[int, ...]:
+    """Score the joint spaces by what is visible of them, the width, as a reader without an earlier film does.
+
+    Args:
+        widths: Widths in mm, by site.
+        scale: Size of the hand relative to the mean.
+        fused: Pairs of bones that are fused.
+    """
+    scores = []
+    for site, (fixed, approaching, _) in SITES.items():
+        lost = 1 - widths[site] / (scale * NORMAL_MM[site])
+        together = any({fixed, approaching} == set(pair) for pair in fused)
+        scores.append(4 if together else sum(lost >= share for share in LOST))
+    return tuple(scores)
