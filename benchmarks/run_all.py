@@ -20,6 +20,7 @@ from jointwrist.openmp import share_cores
 share_cores()  # first: the imports below load PyTorch
 
 from jointwrist.benchmark import plots, tables
+from jointwrist.benchmark.equal_time import equal_time
 from jointwrist.benchmark.forecast import forecast
 from jointwrist.benchmark.image_grid import measure_radiographs
 from jointwrist.benchmark.jobs import Job, shard
@@ -82,6 +83,12 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         default="1/1",
         metavar="I/N",
         help="run every N-th job only, from the I-th; shards may share a results folder",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="M",
+        help="train every network for M minutes: its epochs follow from a measured step, and are kept in the results",
     )
     parser.add_argument(
         "--tracker", metavar="NAME", help="tensorboard, wandb, mlflow, trackio or another of accelerate"
@@ -156,6 +163,9 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     dataset = open_dataset(accelerator, arguments.data, protocol.phantom, arguments.results)
     folder = arguments.results / f"{protocol.name}-{'phantom' if dataset.is_phantom else 'ram_w600'}"
+    if arguments.minutes:
+        kept = folder / "equal_time.json"
+        protocol = equal_time(accelerator, protocol, models, arguments.minutes, overrides, dataset, kept)
     jobs = shard(make_jobs(protocol, models, seeds, overrides, dataset, folder), arguments.shard)
     say(accelerator, f"{protocol.name}: {protocol.summary}")
     for job in jobs:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import math
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
@@ -50,8 +51,10 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
-def profile_step(accelerator: Accelerator, config: RunConfig, data: RunData) -> StepProfile:
-    """Train a fresh network for two steps on the first items and measure the second; nothing is kept."""
+def profile_step(
+    accelerator: Accelerator, config: RunConfig, data: RunData, clock: Callable[[], float] = time.perf_counter
+) -> StepProfile:
+    """Train a fresh network for two steps on the first items and measure the second, by a clock; nothing is kept."""
     task = build_task(config, data.prior, data.anatomy)
     on_gpu = accelerator.device.type == "cuda"
     if on_gpu:
@@ -69,14 +72,14 @@ def profile_step(accelerator: Accelerator, config: RunConfig, data: RunData) -> 
 
     noting = nullcontext() if on_gpu else torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
     for _ in range(2):
-        began = time.perf_counter()
+        began = clock()
         held.clear()
         with noting, accelerator.autocast():
             loss = task.losses(model, task.prepare(batch, training=True), StepContext(0.5))["loss"]
         loss.backward()
         # reading a gradient waits for the device
         float(sum(p.grad.abs().max() for p in model.parameters() if p.grad is not None))
-        seconds = time.perf_counter() - began
+        seconds = clock() - began
     parameters = {p.untyped_storage().data_ptr(): p.numel() for p in model.parameters()}
     count = sum(parameters.values())
     if on_gpu:
