@@ -12,7 +12,8 @@ from jointwrist.anatomy import bone_index
 from jointwrist.config import ConfigError
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import unpack_masks
-from jointwrist.inference import comparison
+from jointwrist.inference import visit_pixels
+from jointwrist.inference.comparison import compare
 from jointwrist.inference.joint_space import SITES, SPACES, facing_surface, joint_space, site_of
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.registration import Similarity
@@ -104,14 +105,16 @@ def test_every_site_has_its_bones_and_can_be_narrowed():
     assert site_of((0, 1)) is None
 
 
+def visit(wrist, pixels, masks):
+    radiograph = Radiograph(pixels, spacing_mm=wrist.spacing_mm, side=wrist.side)
+    blank = np.full(6, np.nan, np.float32)
+    return WristResult(Placement(radiograph), masks, blank, np.full(6, -1), np.zeros((6, 4), np.float32), model="none")
+
+
 def test_a_result_states_the_widths_of_its_joint_spaces():
     wrist = make_wrist(4, 1, PLAIN)
     masks = unpack_masks(wrist.bones)
-    radiograph = Radiograph(wrist.image[0], spacing_mm=wrist.spacing_mm, side=wrist.side)
-    blank = np.full(6, np.nan, np.float32)
-    result = WristResult(
-        Placement(radiograph), masks, blank, np.full(6, -1), np.zeros((6, 4), np.float32), model="none"
-    )
+    result = visit(wrist, wrist.image[0], masks)
     rows = result.to_dict()["joint_spaces"]
     assert [(row["site"], row["unit"]) for row in rows] == [(site_of(pair), "mm") for pair in SPACES]
     wanted = joint_space(masks[6], masks[1], wrist.spacing_mm)
@@ -144,7 +147,34 @@ def test_bones_of_very_many_pixels_are_measured_on_larger_ones():
 
 def test_visits_of_very_many_pixels_are_matched_on_larger_ones():
     fine, coarse = Similarity(1.1, 0.05, np.array([3.0, -2.0])), (4, 3)
-    moved = comparison._on_larger_pixels(fine, *coarse)
+    moved = fine.on_pixels(*coarse)
     points = np.random.default_rng(0).uniform(0, 100, (9, 2))
     centres = 3 * points + 1  # a pixel of 3 x 3 has its centre at the second one
     np.testing.assert_allclose(4 * moved(points) + 1.5, fine(centres))
+
+
+def test_visits_of_very_many_pixels_have_the_areas_and_motion_of_fewer(monkeypatch):
+    """Compared on pixels of 2 x 2, with a row and a column left over."""
+    wrist = make_wrist(4, 1, replace(PLAIN, size=301))
+    masks, motion = unpack_masks(wrist.bones), Similarity(1.0, 0.03, np.array([8.0, -5.0]))
+    later = np.stack([motion.inverse.warp(mask, (301, 301)) > 0.5 for mask in masks])
+    results = visit(wrist, wrist.image[0], masks), visit(wrist, motion.inverse.warp(wrist.image[0], (301, 301)), later)
+    fine = compare(*results, SPACES[:3])
+    monkeypatch.setattr(visit_pixels, "MOST_PIXELS", 200**2)
+    coarse = compare(*results, SPACES[:3])
+    middle = np.array([[150.0, 150.0]])
+    np.testing.assert_allclose(coarse.registration(middle), motion(middle), atol=1.0)
+    assert coarse.registration.angle == pytest.approx(0.03, abs=0.004)
+    assert coarse.registration.points[0] < fine.registration.points[0]
+    np.testing.assert_allclose(coarse.areas, fine.areas, rtol=0.02)
+    assert coarse.spaces == fine.spaces
+    for change in coarse.changes.values():
+        assert change is None or change.change == pytest.approx(0, abs=0.1)
+
+
+def test_a_sum_of_what_is_resampled_needs_only_its_surroundings():
+    mask = np.zeros((90, 70), np.float32)
+    mask[20:41, 30:52] = np.random.default_rng(3).uniform(0, 1, (21, 22))
+    for shift in ((4.3, -7.6), (-35.2, 2.0), (300.0, 0.0)):
+        motion = Similarity(1.2, 0.7, np.array(shift))
+        assert motion.warp_sum(mask, (80, 100)) == pytest.approx(motion.warp(mask, (80, 100)).sum(), abs=1e-3)

@@ -62,11 +62,13 @@ class Patch:
     Attributes:
         smooth: (H, W) float64 smoothed grey values.
         spline: Their coefficients of cubic B-splines.
+        slopes: (H, W) derivatives of the grey values along x and along y.
         weights: (H, W) float32 in [0, 1].
     """
 
     smooth: np.ndarray
     spline: np.ndarray
+    slopes: tuple[np.ndarray, np.ndarray]
     weights: np.ndarray
 
 
@@ -82,13 +84,19 @@ def bone_patches(pixels: np.ndarray, bones: np.ndarray) -> list[Patch | None]:
     """
     smooth = gaussian_filter(pixels.astype(np.float64), SMOOTHING)
     spline = spline_filter(smooth, 3)
+    down, right = np.gradient(smooth)
     clipped = binary_opening((pixels <= pixels.min()) | (pixels >= pixels.max()), np.ones((3, 3)))
     usable = ~(binary_dilation(clipped, iterations=2) | _frame(clipped.shape))
     rims = [_grown(bone, CLEARANCE) for bone in bones]
     covered = np.sum(rims, axis=0, dtype=np.int16)
     weights = np.where(usable, 1.0, 0.0).astype(np.float32)
     return [
-        Patch(smooth, spline, weights * _grown(bone, RIM) * np.where(covered > rim, COVERED, 1.0).astype(np.float32))
+        Patch(
+            smooth,
+            spline,
+            (right, down),
+            weights * _grown(bone, RIM) * np.where(covered > rim, COVERED, 1.0).astype(np.float32),
+        )
         if bone.any()
         else None
         for bone, rim in zip(bones, rims, strict=True)
@@ -116,7 +124,6 @@ def match(first: Patch, second: Patch, start: Similarity) -> BoneMotion | None:
     reach = np.sqrt((points**2).sum(1).mean())
     target = first.smooth[rows, columns]
     trend = np.column_stack([np.ones(len(points)), points / reach])
-    slopes = np.gradient(second.smooth)[::-1]
     landing, angle = start(centre[None])[0], start.angle
     robust = np.ones(len(points))
     for _ in range(_ROUNDS):
@@ -131,7 +138,9 @@ def match(first: Patch, second: Patch, start: Similarity) -> BoneMotion | None:
         root = np.sqrt(weights)[:, None]
         look, *_ = np.linalg.lstsq(looks * root, target * root[:, 0], rcond=None)
         residuals = target - looks @ look
-        slope = np.column_stack([map_coordinates(part, at, order=1, mode="nearest") for part in slopes]) * look[0]
+        slope = (
+            np.column_stack([map_coordinates(part, at, order=1, mode="nearest") for part in second.slopes]) * look[0]
+        )
         lever = (placed - landing) @ np.array([[0, 1], [-1, 0]]) / reach
         terms = np.column_stack([slope, (slope * lever).sum(1), looks])
         step = _solve(terms, weights, residuals)

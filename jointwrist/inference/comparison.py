@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,11 @@ import numpy as np
 
 from jointwrist.anatomy import BONES, shows_wrist
 from jointwrist.errors import DataError
-from jointwrist.inference.joint_space import SPACES, JointSpace, block_means, joint_space, site_of
+from jointwrist.inference.joint_space import SPACES, JointSpace, joint_space, site_of
 from jointwrist.inference.registration import Similarity, register
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.space_change import SpaceChange, bone_motions, space_change
+from jointwrist.inference.visit_pixels import VisitPixels, bone_areas
 from jointwrist.inference.visits import visit_cautions
 from jointwrist.text import NOTICE
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-#: Side in pixels up to which radiographs are compared pixel by pixel.
-MOST_SIDE = 1500
 #: Note of a comparison with negative widths.
 OVERLAP_NOTE = "A negative width of a joint space is the depth to which the projections of its bones overlap."
 
@@ -178,7 +177,11 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
     baseline, followup = baseline.cropped(), followup.cropped()
     spacings = (baseline.radiograph.spacing_mm, followup.radiograph.spacing_mm)
     known = None not in spacings
-    registration = register(baseline.masks, followup.masks, spacings[1] / spacings[0] if known else None)
+    visits = (VisitPixels.of(baseline), VisitPixels.of(followup))
+    steps = [visit.step for visit in visits]
+    scale = spacings[1] * steps[1] / (spacings[0] * steps[0]) if known else None
+    motion = register(visits[0].masks, visits[1].masks, scale)
+    registration = motion.on_pixels(*(1 / step for step in steps))
     per_pixel = spacings if known else (1.0, registration.scale)
     widths = {
         pair: tuple(
@@ -187,8 +190,8 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
         )
         for pair in spaces
     }
-    areas = bone_areas(baseline, followup, registration) * per_pixel[0] ** 2
-    changes = space_changes(baseline, followup, registration, spaces, per_pixel[0])
+    areas = bone_areas(*visits, motion) * per_pixel[0] ** 2
+    changes = space_changes(*visits, motion, spaces, per_pixel[0])
     warnings = visit_cautions(baseline.radiograph, followup.radiograph)
     return Comparison(
         baseline, followup, registration, "mm" if known else "px", areas, widths, changes, corners, warnings
@@ -196,51 +199,36 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
 
 
 def space_changes(
-    baseline: WristResult,
-    followup: WristResult,
+    baseline: VisitPixels,
+    followup: VisitPixels,
     registration: Similarity,
     spaces: Sequence[tuple[int, int]],
     spacing: float,
 ) -> dict[tuple[int, int], SpaceChange | None]:
-    """Return the change of each joint space by the motion of its bones, `spacing` being a pixel of the baseline."""
+    """Return the change of each joint space by the motion of its bones.
+
+    Args:
+        baseline: Earlier visit.
+        followup: Later visit.
+        registration: Similarity from the pixels of the follow-up to those of the baseline, as they are compared.
+        spaces: Pairs of bones.
+        spacing: Side of a pixel of the baseline's radiograph in the unit of the result.
+    """
     visits = (baseline, followup)
-    # bones of very many pixels are matched on larger ones, which takes a fraction of the time and memory
-    steps = [-(-max(result.radiograph.pixels.shape) // MOST_SIDE) for result in visits]
-    pixels = [block_means(result.radiograph.pixels, step) for result, step in zip(visits, steps, strict=True)]
-    masks = [
-        np.stack([block_means(mask, step) > 0.5 for mask in result.masks * result.found[:, None, None]])
-        for result, step in zip(visits, steps, strict=True)
-    ]
     motions = bone_motions(
-        pixels, masks, _on_larger_pixels(registration, *steps), {bone for pair in spaces for bone in pair}
+        [visit.pixels for visit in visits],
+        [visit.masks for visit in visits],
+        registration,
+        {bone for pair in spaces for bone in pair},
     )
     return {
         (first, second): space_change(
-            masks[0][first], masks[0][second], (motions[first], motions[second]), spacing * steps[0]
+            baseline.masks[first], baseline.masks[second], (motions[first], motions[second]), spacing * baseline.step
         )
         if first in motions and second in motions
         else None
         for first, second in spaces
     }
-
-
-def _on_larger_pixels(motion: Similarity, first: int, second: int) -> Similarity:
-    """Return the same motion between images whose pixels are `first` and `second` times as large."""
-    middle = motion.matrix @ np.full(2, (second - 1) / 2) + motion.shift
-    return replace(motion, scale=motion.scale * second / first, shift=(middle - (first - 1) / 2) / first)
-
-
-def bone_areas(baseline: WristResult, followup: WristResult, registration: Similarity) -> np.ndarray:
-    """Return (14, 2) areas in pixels of the baseline, within the part that both radiographs show."""
-    shape = baseline.radiograph.pixels.shape
-    shared = registration.warp(np.ones(followup.radiograph.pixels.shape, np.float32), shape)
-    areas = np.full((len(BONES), 2), np.nan)
-    for bone in np.flatnonzero(baseline.found & followup.found):
-        areas[bone] = (
-            (baseline.masks[bone] * shared).sum(),
-            registration.warp(followup.masks[bone], shape).sum(),
-        )
-    return areas
 
 
 def _hand(result: WristResult) -> str:

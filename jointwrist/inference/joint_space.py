@@ -138,8 +138,9 @@ def _bounded(first: np.ndarray, second: np.ndarray, spacing: float) -> tuple[np.
 def block_means(plane: np.ndarray, step: int) -> np.ndarray:
     """Return the means of blocks of `step` x `step` pixels of an (H, W) array; its edge is repeated to whole blocks."""
     plane = np.pad(plane, [(0, -side % step) for side in plane.shape], mode="edge")
-    blocks = plane.reshape(plane.shape[0] // step, step, plane.shape[1] // step, step)
-    return blocks.mean((1, 3), dtype=np.float32)
+    # adding planes is several times as fast as a mean over two short axes
+    rows = sum(plane[row::step].astype(np.float32) for row in range(step))
+    return sum(rows[:, column::step] for column in range(step)) / np.float32(step**2)
 
 
 def joint_space(first: np.ndarray, second: np.ndarray, spacing: float = 1.0) -> JointSpace | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import affine_transform
+
+from jointwrist.ops.outlines import bounding_box
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,38 @@ class Similarity:
         back = Similarity(1 / self.scale, -self.angle, np.zeros(2))
         return Similarity(back.scale, back.angle, -back(self.shift[None])[0])
 
-    def warp(self, image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """Resample an (H, W) second image to the shape of the first, linearly and 0 outside of it."""
+    def on_pixels(self, first: float, second: float) -> Similarity:
+        """Return the same motion between images whose pixels are `first` and `second` times as large."""
+        middle = self.matrix @ np.full(2, (second - 1) / 2) + self.shift
+        return replace(
+            self,
+            scale=self.scale * second / first,
+            shift=(middle - (first - 1) / 2) / first,
+            residual=self.residual / first,
+        )
+
+    def warp(self, image: np.ndarray, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> np.ndarray:
+        """Resample an (H, W) second image to the shape of the first, linearly and 0 outside of it.
+
+        Args:
+            image: Second image.
+            shape: Shape of the result.
+            corner: Row and column of the first image at which the result begins.
+        """
         inverse = np.linalg.inv(self.matrix)[::-1, ::-1]  # rows and columns instead of x and y
-        offset = -inverse @ self.shift[::-1]
+        offset = inverse @ (np.array(corner) - self.shift[::-1])
         return affine_transform(image.astype(np.float32), inverse, offset, shape, order=1, mode="constant")
+
+    def warp_sum(self, image: np.ndarray, shape: tuple[int, int]) -> float:
+        """Return the sum of `warp`, which resamples only what is not 0; the (H, W) image is nowhere negative."""
+        rows, columns = bounding_box(image > 0)
+        edges = np.array([(x, y) for x in (columns.start - 1, columns.stop) for y in (rows.start - 1, rows.stop)])
+        around = self(edges)[:, ::-1]
+        least = np.clip(np.floor(around.min(0)).astype(int), 0, shape)
+        most = np.clip(np.ceil(around.max(0)).astype(int) + 1, 0, shape)
+        if (most <= least).any():
+            return 0.0
+        return float(self.warp(image, tuple(most - least), tuple(least)).sum())
 
 
 def umeyama(first: np.ndarray, second: np.ndarray, scale: float | None) -> Similarity:

@@ -74,8 +74,11 @@ class SignedDistance:
 
     def __init__(self, mask: np.ndarray):
         # from a pixel centre to the outline is half a pixel less than to the nearest centre beyond it
-        outside, inside = distance_transform_edt(~mask), distance_transform_edt(mask)
-        self._map = np.where(mask, 0.5 - inside, outside - 0.5)
+        self._map = distance_transform_edt(~mask) - 0.5
+        # the nearest centre outside of the bone is at most one pixel beyond its box
+        window = tuple(slice(max(part.start - 1, 0), part.stop + 1) for part in bounding_box(mask))
+        inside = mask[window]
+        self._map[window][inside] = 0.5 - distance_transform_edt(inside)[inside]
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Return (N,) distances of (N, 2) points x, y; a point beyond the frame takes that of the frame's edge."""
