@@ -10,8 +10,9 @@ from torch import Tensor
 from jointwrist.ops.scan import operator
 from jointwrist.ops.scan.build import load
 
-#: Steps between stored states; a multiple of the SIMD lanes of every machine, by which gradients are summed.
-CHUNK = 64
+#: Steps between stored states; a multiple of the SIMD lanes of every machine, by which gradients are summed. What a
+#: chunk of the backward pass keeps fits into the first-level cache.
+CHUNK = 16
 
 
 class _View(ctypes.Structure):

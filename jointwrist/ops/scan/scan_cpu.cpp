@@ -96,15 +96,23 @@ inline Vec sigmoid(Vec x) {
   return (x < 0.f ? t : fill(1.f)) / (1.f + t);
 }
 
-// log(1 + e^x), relative precision kept at both ends: log(1 + t) = 2 atanh(t / (2 + t)).
-inline Vec softplus(Vec x, Vec &slope) {
-  Vec t = exp(x < 0.f ? x : -x);
-  Vec s = t / (2.f + t), q = s * s;
+// log(1 + e^x), relative precision kept at both ends: log(1 + t) = 2 atanh(t / (2 + t)). The slope is the sigmoid; both
+// quotients take one division.
+template <bool SLOPE>
+inline Vec softplus(Vec x, Vec *slope) {
+  Vec t = exp(x < 0.f ? x : -x), s;
+  if (SLOPE) {
+    Vec shared = 1.f / ((1.f + t) * (2.f + t));
+    *slope = (x < 0.f ? t : fill(1.f)) * (2.f + t) * shared;
+    s = t * (1.f + t) * shared;
+  } else {
+    s = t / (2.f + t);
+  }
+  Vec q = s * s;
   Vec p = q * 0.14095761f + 0.13978836f;
   p = p * q + 0.20012558f;
   p = p * q + 0.33333156f;
   p = p * q + 1.f;
-  slope = (x < 0.f ? t : fill(1.f)) / (1.f + t);
   return (x < 0.f ? fill(0.f) : x) + 2.f * s * p;
 }
 
@@ -122,7 +130,7 @@ struct FlushDenormals {
 struct Aligned {
   std::unique_ptr<Vec[]> data;
   explicit Aligned(int64_t count) : data(new Vec[count]()) {}
-  operator Vec *() { return data.get(); }
+  operator Vec *() const { return data.get(); }
 };
 
 inline Vec load_lanes(const float *p, int64_t stride, int lanes) {
@@ -178,6 +186,8 @@ inline Vec sums(Vec *rows) {
   return rows[0];
 }
 
+constexpr int64_t LINE = 16;  // numbers in a cache line
+
 struct View {
   float *data;
   int64_t stride[4];
@@ -192,12 +202,17 @@ struct Block {
     return v.data + batch * v.stride[0] + channel * v.stride[1] + start * v.stride[2];
   }
 
-  // Called long before `load`: the steps of a channel are far apart, which no processor foresees.
-  void prefetch(const View &v) const {
-    if (!v.data) return;
-    const int64_t line = 16, wide = v.stride[1] == 1 ? line : 1, far = v.stride[2] == 1 ? line : 1;
-    for (int64_t t = 0; t < steps; t += far)
-      for (int64_t i = 0; i < lanes; i += wide) __builtin_prefetch(origin(v) + i * v.stride[1] + t * v.stride[2]);
+  // Called long before `load`: the steps of a channel are far apart, which no processor foresees. One step at a time, as
+  // a processor takes no more than a dozen requests at once.
+  void prefetch(const View &v, int64_t t) const {
+    if (!v.data || t >= steps) return;
+    if (v.stride[2] != 1) {
+      for (int64_t i = 0; i < lanes; i += v.stride[1] == 1 ? LINE : 1)
+        __builtin_prefetch(origin(v) + i * v.stride[1] + t * v.stride[2]);
+    } else if (const int64_t i = t % LINE; i < lanes) {
+      for (int64_t far = t - i; far < steps && t < LINE; far += LINE)
+        __builtin_prefetch(origin(v) + i * v.stride[1] + far);
+    }
   }
 
   void load(const View &v, Vec *out) const {
@@ -295,14 +310,16 @@ inline Vec absolute(Vec v) { return (Vec)((Int)v & 0x7fffffff); }
 
 // Step sizes after bias and softplus, and their slope by the input; outside the channels they are 0. Returns the largest
 // magnitude of a step, NaN where one is not finite, so that no comparison with it holds.
-inline float load_steps(const Inputs &in, const Sizes &size, const Block &block, Vec *step, Vec *slope) {
+template <bool SLOPE, class Each>
+inline float load_steps(const Inputs &in, const Sizes &size, const Block &block, Vec *step, Vec *slope, Each each) {
   block.load(in.delta, step);
   Vec bias = in.bias.data ? load_lanes(in.bias.data + block.channel, 1, block.lanes) : fill(0.f);
   Vec longest = fill(0.f), doubt = fill(0.f);
   for (int64_t t = 0; t < block.steps; ++t) {
+    each(t);
     Vec x = step[t] + bias;
-    slope[t] = fill(1.f);
-    step[t] = size.softplus ? softplus(x, slope[t]) : x;
+    if (SLOPE && !size.softplus) slope[t] = fill(1.f);
+    step[t] = size.softplus ? softplus<SLOPE>(x, slope + t) : x;
     Vec magnitude = absolute(step[t]);
     longest = longest > magnitude ? longest : magnitude;
     doubt += magnitude * 0.f;
@@ -310,16 +327,29 @@ inline float load_steps(const Inputs &in, const Sizes &size, const Block &block,
   return largest(longest + doubt);
 }
 
+// Rates of the channels of a task, N vectors for each block, with the largest magnitude of each NB of them, as above.
 template <int NB>
-inline float fastest(const Vec *rate) {
-  Vec found = fill(0.f), doubt = fill(0.f);
-  for (int i = 0; i < NB; ++i) {
-    Vec magnitude = absolute(rate[i]);
-    found = found > magnitude ? found : magnitude;
-    doubt += magnitude * 0.f;
+struct Rates {
+  Aligned values;
+  std::vector<float> fastest;
+
+  Rates(const Sizes &size, const View &A, const Task &task)
+      : values((task.last - task.first) * size.states), fastest((task.last - task.first) * size.states / NB) {
+    for (int64_t index = task.first, at = 0; index < task.last; ++index) {
+      const Block block = task.block(index, 0);
+      for (int64_t n = 0; n < size.states; n += NB) {
+        Vec found = fill(0.f), doubt = fill(0.f);
+        for (int i = 0; i < NB; ++i, ++at) {
+          values[at] = load_lanes(A.data + block.channel * size.states + n + i, size.states, block.lanes);
+          Vec magnitude = absolute(values[at]);
+          found = found > magnitude ? found : magnitude;
+          doubt += magnitude * 0.f;
+        }
+        fastest[(at - 1) / NB] = largest(found + doubt);
+      }
+    }
   }
-  return largest(found + doubt);
-}
+};
 
 // ---- forward ---------------------------------------------------------------------------------------------------------
 
@@ -345,7 +375,8 @@ void forward_task(const Sizes &size, const Inputs &in, const View &y, const View
                   const Task &task) {
   const int64_t T = size.chunk, N = size.states;
   std::vector<float> b(T * N), c(T * N);
-  Aligned carry((task.last - task.first) * N), u(T), step(T), slope(T), out(T), gate(T);
+  const Rates<NB> rates(size, in.A, task);
+  Aligned carry((task.last - task.first) * N), u(T), step(T), out(T), gate(T);
   for (int64_t chunk = 0; chunk < chunks(size); ++chunk) {
     const int64_t start = chunk * T, steps = std::min(T, size.length - start);
     task.rows(in.B, start, steps, b.data());
@@ -354,21 +385,23 @@ void forward_task(const Sizes &size, const Inputs &in, const View &y, const View
       const Block block = task.block(index, chunk);
       Vec *state = carry + (index - task.first) * N;
       const Block next = task.next(index, chunk, 1);
-      for (const View *v : {&in.u, &in.delta, &in.z}) next.prefetch(*v);
       block.load(in.u, u);
-      const float longest = load_steps(in, size, block, step, slope);
+      const float longest = load_steps<false>(in, size, block, step, nullptr, [&](int64_t t) {
+        for (const View *v : {&in.u, &in.delta, &in.z}) next.prefetch(*v, t);
+      });
       Vec skip = in.D.data ? load_lanes(in.D.data + block.channel, 1, block.lanes) : fill(0.f);
       for (int64_t t = 0; t < steps; ++t) {
         out[t] = skip * u[t];
         u[t] *= step[t];
       }
       for (int64_t n = 0; n < N; n += NB) {
+        const int64_t at = (index - task.first) * N + n;
         Vec h[NB], rate[NB];
         for (int i = 0; i < NB; ++i) {
           h[i] = state[n + i];
-          rate[i] = LOG2E * load_lanes(in.A.data + block.channel * N + n + i, N, block.lanes);
+          rate[i] = LOG2E * rates.values[at + i];
         }
-        const bool near = longest * fastest<NB>(rate) < NEAR;
+        const bool near = longest * rates.fastest[at / NB] * LOG2E < NEAR;
         (near ? walk<NB, Near> : walk<NB, Anywhere>)(steps, N, step, u, b.data() + n, c.data() + n, rate, h, out);
         for (int i = 0; i < NB; ++i) state[n + i] = h[i];
       }
@@ -397,9 +430,11 @@ struct Gradients {
   View u, delta, A, B, C, D, z, bias;
 };
 
-// Decays and states of a chunk again, h[0] being the state before it.
+// Decays and states of a chunk again, h[0] being the state before it, and the gradient of C.
 template <int NB, class Exponential>
-void retrace(int64_t steps, int64_t N, const Vec *step, const Vec *x, const float *b, const Vec *rate, Vec *a, Vec *h) {
+void retrace(int64_t steps, int64_t N, const Vec *__restrict step, const Vec *__restrict x, const float *__restrict b,
+             const Vec *__restrict rate, const Vec *__restrict dout, Vec *__restrict a, Vec *__restrict h,
+             Vec *__restrict dC) {
   Vec state[NB];
   for (int i = 0; i < NB; ++i) state[i] = h[i];
   for (int64_t t = 0; t < steps; ++t, b += N) {
@@ -407,6 +442,7 @@ void retrace(int64_t steps, int64_t N, const Vec *step, const Vec *x, const floa
       a[t * NB + i] = Exponential::power(step[t] * rate[i]);
       state[i] = a[t * NB + i] * state[i] + x[t] * b[i];
       h[(t + 1) * NB + i] = state[i];
+      dC[t * NB + i] += dout[t] * state[i];
     }
   }
 }
@@ -416,7 +452,7 @@ template <int NB>
 void sweep(int64_t steps, int64_t N, const float *__restrict b, const float *__restrict c, const Vec *rates,
            const Vec *__restrict step, const Vec *__restrict u, const Vec *__restrict x, const Vec *__restrict dout,
            const Vec *__restrict a, const Vec *__restrict h, Vec *carry, Vec *dA, Vec *__restrict du,
-           Vec *__restrict dstep, Vec *__restrict dB, Vec *__restrict dC) {
+           Vec *__restrict dstep, Vec *__restrict dB) {
   Vec g[NB], rate[NB], drate[NB];
   for (int i = 0; i < NB; ++i) {
     g[i] = carry[i];
@@ -427,7 +463,6 @@ void sweep(int64_t steps, int64_t N, const float *__restrict b, const float *__r
     const Vec outgoing = dout[t], input = x[t], length = step[t];
     Vec toward_input = fill(0.f), toward_rate = fill(0.f);
     for (int i = 0; i < NB; ++i) {
-      dC[t * NB + i] += outgoing * h[(t + 1) * NB + i];
       g[i] += outgoing * c[t * N + i];
       dB[t * NB + i] += g[i] * input;
       toward_input += g[i] * b[t * N + i];
@@ -450,6 +485,7 @@ void backward_task(const Sizes &size, const Inputs &in, const View &states, cons
                    const Gradients &grad, const Task &task) {
   const int64_t T = size.chunk, N = size.states, blocks = task.last - task.first;
   std::vector<float> b(T * N), c(T * N);
+  const Rates<NB> rates(size, in.A, task);
   Aligned carry(blocks * N), dA(blocks * N), dD(blocks), dbias(blocks), dB(T * N), dC(T * N);  // [states / NB][T][NB]
   Aligned u(T), step(T), slope(T), x(T), dout(T), gate(T), dgate(T), out(T), du(T), dstep(T), h((T + 1) * NB), a(T * NB);
   if (dlast.data) {
@@ -471,10 +507,11 @@ void backward_task(const Sizes &size, const Inputs &in, const View &states, cons
       const Block block = task.block(index, chunk);
       const int64_t local = index - task.first;
       const Block next = task.next(index, chunk, -1);
-      for (const View *v : {&in.u, &in.delta, &in.z, &dy}) next.prefetch(*v);
       block.load(in.u, u);
       block.load(dy, dout);
-      const float longest = load_steps(in, size, block, step, slope);
+      const float longest = load_steps<true>(in, size, block, step, slope, [&](int64_t t) {
+        for (const View *v : {&in.u, &in.delta, &in.z, &dy}) next.prefetch(*v, t);
+      });
       if (in.z.data) {
         block.load(in.z, gate);
         for (int64_t t = 0; t < steps; ++t) {
@@ -493,9 +530,10 @@ void backward_task(const Sizes &size, const Inputs &in, const View &states, cons
         out[t] = skip * u[t];
       }
       for (int64_t n = 0; n < N; n += NB) {
-        Vec rate[NB], g[NB], drate[NB];
+        const Vec *rate = rates.values + local * N + n;
+        Vec g[NB], drate[NB], fast[NB];
         for (int i = 0; i < NB; ++i) {
-          rate[i] = load_lanes(in.A.data + block.channel * N + n + i, N, block.lanes);
+          fast[i] = LOG2E * rate[i];
           drate[i] = fill(0.f);
           g[i] = carry[local * N + n + i];
           h[i] = chunk ? load_lanes(states.data + task.batch * states.stride[0] + (chunk - 1) * states.stride[1] +
@@ -503,16 +541,13 @@ void backward_task(const Sizes &size, const Inputs &in, const View &states, cons
                                     1, block.lanes)
                        : fill(0.f);
         }
-        Vec fast[NB];
-        for (int i = 0; i < NB; ++i) fast[i] = LOG2E * rate[i];
-        const bool near = longest * fastest<NB>(fast) < NEAR;
-        (near ? retrace<NB, Near> : retrace<NB, Anywhere>)(steps, N, step, x, b.data() + n, fast, a, h);
+        const bool near = longest * rates.fastest[(local * N + n) / NB] * LOG2E < NEAR;
+        (near ? retrace<NB, Near> : retrace<NB, Anywhere>)(steps, N, step, x, b.data() + n, fast, dout, a, h, dC + n * T);
         if (in.z.data) {
           for (int64_t t = 0; t < steps; ++t)
             for (int i = 0; i < NB; ++i) out[t] += h[(t + 1) * NB + i] * c[t * N + n + i];
         }
-        sweep<NB>(steps, N, b.data() + n, c.data() + n, rate, step, u, x, dout, a, h, g, drate, du, dstep, dB + n * T,
-                  dC + n * T);
+        sweep<NB>(steps, N, b.data() + n, c.data() + n, rate, step, u, x, dout, a, h, g, drate, du, dstep, dB + n * T);
         for (int i = 0; i < NB; ++i) {
           carry[local * N + n + i] = g[i];
           dA[local * N + n + i] += drate[i];
