@@ -263,7 +263,7 @@ def _readme(name: str, weights: Path) -> str:
     _, _, card = file_card(weights, f"{name}/{WEIGHTS}").removeprefix("---").partition("\n---\n")
     return f"""# The MONAI bundle {name}
 
-It needs jointwrist {__version__} or later: `pip install "jointwrist[monai]"`.
+It needs jointwrist {__version__} or later: in its checkout, `pip install -e '.[monai]'`.
 
 ```console
 $ cd {name}

@@ -40,8 +40,8 @@ def check_pixels(path: Path, dataset: Dataset) -> list[str]:
     if not available:
         raise DataError(
             f"{path}: no decoder for {syntax.name}; in the checkout, pip install -e '.[dicom]' adds JPEG-LS and JPEG"
-            " 2000, '.[gpl-codecs]' adds lossless JPEG and JPEG of 12 bits under the GPL; or convert it to an"
-            " uncompressed one (dcmdjpeg of DCMTK)"
+            " 2000, and pip install -e '.[gpl-codecs]' lossless JPEG and JPEG of 12 bits under the GPL; or convert it"
+            " to an uncompressed one (dcmdjpeg of DCMTK)"
         )
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     # without an end of image marker CharLS searches on for half a minute before it gives up
