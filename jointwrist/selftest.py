@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -25,6 +25,9 @@ HALF_BOUND = 0.02
 #: Relative difference of a bone's area, and difference of a probability, that another processor's rounding may make.
 AREA_BOUND, PROBABILITY_BOUND = 0.01, 0.01
 GOLDEN = "weights/golden.json"
+BACKENDS = ("torch", "cpu", "triton", "mamba_ssm")
+#: Checks in the order in which they run.
+NAMES = (*(f"scan {name}" for name in BACKENDS), "metrics", "training", "bfloat16", "weights")
 #: Length, scale of A and number of states of the scans: weak and strong decay; the networks have one state.
 SCANS = ((1, 1.0, 4), (65, 1.0, 4), (513, 0.01, 4), (513, 300.0, 4), (65, 1.0, 1), (513, 0.01, 1), (513, 300.0, 1))
 
@@ -54,14 +57,20 @@ class NotRun(Exception):
     """A part is not there."""
 
 
-def selftest(device: str = "cpu") -> Iterator[Check]:
-    """Run all checks on a device, one after the other; an error in one is its failure and the others go on."""
+def selftest(device: str = "cpu", only: Collection[str] = NAMES) -> Iterator[Check]:
+    """Run checks on a device, one after the other; an error in one is its failure and the others go on.
+
+    Args:
+        device: Device.
+        only: Names of the checks to run, of `NAMES`.
+    """
     place = torch.device(device)
-    checks: dict[str, Callable[[torch.device], str]] = {
-        f"scan {name}": _scan_check(name) for name in ("torch", "cpu", "triton", "mamba_ssm")
-    }
+    checks: dict[str, Callable[[torch.device], str]] = {f"scan {name}": _scan_check(name) for name in BACKENDS}
     checks |= {"metrics": check_metrics, "training": check_training, "bfloat16": check_half, "weights": check_golden}
-    for name, check in checks.items():
+    for name in NAMES:
+        if name not in only:
+            continue
+        check = checks[name]
         began = time.monotonic()
         try:
             verdict, detail = "ok", check(place)
@@ -250,7 +259,7 @@ def check_golden(device: torch.device) -> str:
     return detail
 
 
-def run(device: str | None, as_json: bool) -> int:
+def run(device: str | None, as_json: bool, only: Collection[str] = NAMES) -> int:
     """Run the checks, print a line each and a verdict; return 0 if none failed."""
     from jointwrist import __version__
 
@@ -260,7 +269,7 @@ def run(device: str | None, as_json: bool) -> int:
     checks = []
     if not as_json:
         print(f"jointwrist {__version__}, torch {torch.__version__}, {device}: {what}")
-    for check in selftest(device):
+    for check in selftest(device, only):
         checks.append(check)
         if not as_json:
             print(f"{check.verdict:8} {check.name:14} {check.detail} ({check.seconds:.1f} s)", flush=True)

@@ -18,6 +18,14 @@ pytestmark = pytest.mark.trust
 CPU = torch.device("cpu")
 
 
+def test_checks_are_chosen_by_name(capsys):
+    assert main(["selftest", "--device", "cpu", "--only", "metrics"]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[1].split()[:2] == ["ok", "metrics"] and lines[-1] == "PASS: 1 checks, 0 not run"
+    assert main(["selftest", "--only", "metric"]) == 2
+    assert "scan cpu" in capsys.readouterr().err
+
+
 def test_this_machine_passes(capsys):
     assert main(["selftest", "--device", "cpu"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()

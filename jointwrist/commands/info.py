@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from jointwrist import __version__
-from jointwrist.commands.shared import add_device
+from jointwrist.commands.shared import UsageError, add_device
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -19,6 +19,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         " results of the weights that come with the package.",
     )
     add_device(parser)
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        metavar="CHECK",
+        help="checks to run, by the names that are printed, such as weights (default: all)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=selftest)
     info = commands.add_parser(
@@ -32,7 +38,10 @@ def selftest(arguments: argparse.Namespace) -> int:
     """Check that this machine computes correctly."""
     from jointwrist import selftest
 
-    return selftest.run(arguments.device, arguments.json)
+    only = arguments.only or selftest.NAMES
+    if unknown := [name for name in only if name not in selftest.NAMES]:
+        raise UsageError(f"no check {unknown[0]!r}; choose among {', '.join(selftest.NAMES)}")
+    return selftest.run(arguments.device, arguments.json, only)
 
 
 def show_info(arguments: argparse.Namespace) -> int:
