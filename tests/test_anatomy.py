@@ -22,10 +22,11 @@ from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.dataset.writer import DatasetWriter, Pixels
 from jointwrist.data.formats.layers import layers_of
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
+from jointwrist.data.importers.identify import identify
 from jointwrist.data.importers.outlined_erosions import draw_erosions
 from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.preprocess import unpack_bits
-from jointwrist.data.sample import pack_masks, unpack_masks
+from jointwrist.data.sample import WristSample, as_right_hand, pack_masks, unpack_masks
 from jointwrist.data.shapes.region import Region
 from jointwrist.engine.augment import Augment
 from jointwrist.engine.build import build_model, weight_info
@@ -364,3 +365,18 @@ class _Box:
         mask = np.zeros(size, bool)
         mask[self.rows[0] : self.rows[1], 30:50] = True
         return mask
+
+
+def test_without_sides_nothing_is_mirrored_and_no_side_need_be_stated(tmp_path):
+    spine = parse_anatomy(small() | {"name": "spine", "sides": False}, "spine.yaml")
+    assert parse_anatomy(to_values(spine), "stored") == spine and not spine.sides
+    toe = parse_anatomy(small(), "toe.yaml")
+    assert toe.sides and toe.structure != spine.structure
+    image = np.arange(16, dtype=np.float32).reshape(1, 4, 4)
+    for anatomy, mirrored in ((toe, True), (spine, False)):
+        sample = WristSample("1_1_L", "1", "L", image, anatomy=anatomy)
+        assert as_right_hand(sample).mirrored == mirrored
+    (entry,) = identify([tmp_path / "film7.png"], anatomy=spine)
+    assert entry.name.endswith("_R")
+    with pytest.raises(DataError, match="states no side"):
+        identify([tmp_path / "film7.png"], anatomy=toe)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import dicom_files
 import numpy as np
@@ -17,6 +18,7 @@ from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.errors import DataError
 from jointwrist.inference.comparison import compare
 from jointwrist.inference.predictor import TAKEN_WHOLE, Predictor
+from jointwrist.inference.result import UNKNOWN_SIDE
 from jointwrist.viewer.describe import describe_model, describe_result
 from jointwrist.viewer.radiographs import Radiographs
 from jointwrist.weights.checkpoint import load_weights, read_info, save_weights
@@ -186,3 +188,12 @@ def test_the_exported_program_predicts_the_same(toes):
     (here,), (there,) = ours.further, theirs.further
     np.testing.assert_allclose(there.probabilities, here.probabilities, atol=1e-3)
     assert (ours.masks != theirs.masks).mean() < 1e-3 and theirs.masks.shape == ours.masks.shape
+
+
+def test_an_anatomy_without_sides_is_not_mirrored_and_needs_none(toes):
+    predictor = Predictor.from_pretrained(toes / "run", "cpu")
+    predictor.anatomy = replace(predictor.anatomy, sides=False)
+    pixels = np.asarray(Image.open(toes / "drawn" / "toe0.png").convert("L"))
+    unstated, left = (predictor(pixels, side).single() for side in (None, "L"))
+    assert unstated.side_known and unstated.to_dict()["side"] is None and UNKNOWN_SIDE not in unstated.notes
+    np.testing.assert_array_equal(unstated.masks, left.masks)

@@ -16,7 +16,8 @@ from torchvision.ops import roi_align
 from jointwrist.anatomy import NOT_SCORED
 from jointwrist.cli import main
 from jointwrist.errors import DataError
-from jointwrist.inference.predictor import Predictor, erosion_level
+from jointwrist.inference.joint_scores import erosion_level
+from jointwrist.inference.predictor import Predictor
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import save_weights
 from jointwrist.weights.find import find_weights

@@ -101,6 +101,8 @@ class Anatomy:
         joints: Joint surfaces in the order of the score vector.
         overlaps: Pairs of indices of bones whose projections overlap.
         scores: Scores of the joint surfaces.
+        sides: Whether a body has it on the left and on the right; radiographs of the left one are mirrored for the
+            network.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Anatomy:
     joints: tuple[JointSurface, ...]
     overlaps: tuple[tuple[int, int], ...]
     scores: tuple[Score, ...]
+    sides: bool = True
 
     @cached_property
     def bone_names(self) -> tuple[str, ...]:
@@ -130,7 +133,7 @@ class Anatomy:
         """Everything that labels and weights depend on; display names, spellings, colours and codes may differ."""
         joints = tuple((joint.name, joint.bone, joint.end, joint.articulating_bones) for joint in self.joints)
         scores = tuple((score.name, score.highest, score.levels, score.joints) for score in self.scores)
-        return self.bone_names, joints, self.overlaps, scores
+        return self.bone_names, joints, self.overlaps, scores, self.sides
 
     @property
     def unscored(self) -> tuple[int, ...]:

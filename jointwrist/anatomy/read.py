@@ -80,6 +80,7 @@ class AnatomyFile:
     joints: tuple[Any, ...] = ()
     overlaps: tuple[tuple[str, str], ...] = ()
     scores: tuple[Any, ...] = ()
+    sides: bool = True
 
 
 def list_anatomies() -> list[str]:
@@ -164,6 +165,7 @@ def to_values(anatomy: Anatomy) -> dict[str, Any]:
             }
             for joint in anatomy.joints
         ],
+        **({} if anatomy.sides else {"sides": False}),
         "overlaps": [[bones[a], bones[b]] for a, b in anatomy.overlaps],
         "scores": [
             {
@@ -238,7 +240,7 @@ def _parse(values: Mapping[str, Any]) -> Anatomy:
         raise ConfigError(
             "scores: lists no erosion score, by which networks score the joints; add it, or drop the joints"
         )
-    return Anatomy(file.name, file.region, bones, joints, overlaps, scores)
+    return Anatomy(file.name, file.region, bones, joints, overlaps, scores, file.sides)
 
 
 def _entries(kind: type[Entry], values: Sequence[Any], key: str) -> list[Entry]:

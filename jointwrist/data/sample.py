@@ -104,5 +104,5 @@ def mirror(sample: WristSample) -> WristSample:
 
 
 def as_right_hand(sample: WristSample) -> WristSample:
-    """Mirror a left hand that is not mirrored yet; return all others unchanged."""
-    return mirror(sample) if sample.side == "L" and not sample.mirrored else sample
+    """Mirror a left hand that is not mirrored yet; return all others unchanged, and what has no sides."""
+    return mirror(sample) if sample.side == "L" and sample.anatomy.sides and not sample.mirrored else sample

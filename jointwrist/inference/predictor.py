@@ -19,7 +19,7 @@ from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.resample import resample
 from jointwrist.errors import DataError
 from jointwrist.inference.batches import other_wrists, radiograph_batches
-from jointwrist.inference.joint_scores import joint_scores
+from jointwrist.inference.joint_scores import erosion_level, joint_scores
 from jointwrist.inference.localiser import WEIGHTS, Localiser
 from jointwrist.inference.locate import MAYBE_NEGATIVE, locate, with_caution
 from jointwrist.inference.networks import Network, open_network
@@ -247,7 +247,10 @@ class Predictor:
         """
         if self.localise:
             return locate(self.localiser, radiograph, self.rotation)
-        _refuse_both_hands(radiograph)
+        if self.anatomy.sides:
+            _refuse_both_hands(radiograph)
+        else:
+            radiograph = replace(radiograph, side=None)
         if not shows_wrist(self.anatomy):
             radiograph = replace(radiograph, notes=(*radiograph.notes, TAKEN_WHOLE))
         if has_bright_ground(radiograph.pixels):
@@ -262,7 +265,7 @@ class Predictor:
         """
         if not placements:
             return []
-        for placement in placements:
+        for placement in placements if self.anatomy.sides else ():
             _refuse_both_hands(placement.radiograph)
         other = other_wrists([placement.radiograph for placement in placements]) if self.pairs_hands else None
         detail, views = self.inputs(placements), VIEWS if tta else VIEWS[:1]
@@ -334,15 +337,6 @@ class Predictor:
             self.anatomy,
             joint_scores(prediction, index, self.anatomy),
         )
-
-
-def erosion_level(cumulative: np.ndarray, threshold: float) -> int:
-    """Turn (K,) cumulative probabilities P(level > k) into a level from 0 to K.
-
-    The model's threshold on P(level > 0) decides whether there is erosion. The level of an eroded joint is the most
-    probable one, and at least 1.
-    """
-    return max(1, int((cumulative >= 0.5).sum())) if cumulative[0] >= threshold else 0
 
 
 def _refuse_both_hands(radiograph: Radiograph) -> None:

@@ -84,14 +84,19 @@ class WristResult:
         return printable(self.radiograph.source.name) if self.radiograph.source else "wrist"
 
     @property
+    def side_known(self) -> bool:
+        """Return whether the radiograph says which hand it shows, or shows what has no sides."""
+        return self.radiograph.side is not None or not self.anatomy.sides
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Return what a reader of the result should know, a sentence each."""
-        return self.radiograph.notes if self.radiograph.side else (*self.radiograph.notes, UNKNOWN_SIDE)
+        return self.radiograph.notes if self.side_known else (*self.radiograph.notes, UNKNOWN_SIDE)
 
     @property
     def cautions(self) -> tuple[str, ...]:
         """Return those of the notes that put the whole result in doubt."""
-        return self.radiograph.cautions if self.radiograph.side else (*self.radiograph.cautions, UNKNOWN_SIDE)
+        return self.radiograph.cautions if self.side_known else (*self.radiograph.cautions, UNKNOWN_SIDE)
 
     @cached_property
     def areas(self) -> np.ndarray:
@@ -144,7 +149,7 @@ class WristResult:
             "model": self.model,
             "version": __version__,
             "notice": NOTICE,
-            "side": self.side,
+            "side": self.side if self.anatomy.sides else None,
             "size": list(self.radiograph.pixels.shape),
             "field": list(self.placement.crop) if self.placement.crop else None,
             "turn": self.placement.rotation,

@@ -156,7 +156,8 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
         y += step
 
     line(result.name, large, step=30)
-    facts = ["left hand" if result.side == "L" else "right hand", result.model]
+    hand = "left hand" if result.side == "L" else "right hand"
+    facts = [hand if result.anatomy.sides else "", result.model]
     if result.radiograph.pixel_mm is not None:
         sides = dict.fromkeys(f"{side:.3g}" for side in result.radiograph.pixel_mm)
         facts.append(f"{' x '.join(sides)} mm/px")

@@ -52,8 +52,8 @@ def describe_result(result: WristResult) -> dict[str, Any]:
         "paths": [outline_path(mask) if found else "" for mask, found in zip(result.masks, result.found, strict=True)],
         "maps": maps,
         "radiograph_notes": list(result.radiograph.notes),
-        "doubts": [*result.radiograph.cautions, *([] if result.radiograph.side else [UNKNOWN_SIDE])],
-        "side_known": result.radiograph.side is not None,
+        "doubts": [*result.radiograph.cautions, *([] if result.side_known else [UNKNOWN_SIDE])],
+        "side_known": result.side_known,
         "side_stated": result.radiograph.side_stated,
     }
 

@@ -59,7 +59,7 @@ def identify(
         table: As from `patient_table.read_table`; empty cells are filled from the file names.
         allow_partial: Accept rows without a radiograph, and radiographs without a row.
         note: Called with remarks on contradictions between table and names, and on gaps.
-        anatomy: The joints that are scored.
+        anatomy: The joints that are scored, and whether there are sides; without, an unstated side becomes R.
 
     Raises:
         DataError: Table and radiographs do not match, or a patient or side is uncertain.
@@ -69,7 +69,7 @@ def identify(
         _refuse_partial(images, rows, table, allow_partial, note)
     parsed = parse_file_names(images)
     _refuse_half_named(images, rows, parsed)
-    texts = [_texts(*each, note) for each in zip(images, rows, parsed, strict=True)]
+    texts = [_texts(*each, note, anatomy.sides) for each in zip(images, rows, parsed, strict=True)]
     _number_studies(images, rows, texts, note)
     _refuse_alike({patient for patient, _, _ in texts})
     patients = _slugs(patient for patient, _, _ in texts)
@@ -90,10 +90,12 @@ def identify(
     return entries
 
 
-def _texts(image: Path, row: Row | None, parsed: ParsedName, note: Note) -> tuple[str, str, str]:
+def _texts(image: Path, row: Row | None, parsed: ParsedName, note: Note, sides: bool) -> tuple[str, str, str]:
     """Return patient, study and side as texts."""
     patient, study, side = (row.patient, row.study, row.side) if row else ("", "", "")
     remedy = f"write a table for --table with the columns {', '.join(COLUMNS)}"
+    if not sides:
+        side = side or parsed.side or "R"
     if not side and parsed.side is None:
         raise DataError(f"{image}: the name states no side; end it in _L or _R, or {remedy}")
     if not patient and parsed.doubt:

@@ -242,7 +242,7 @@ function drawFacts() {
       button.addEventListener("click", () => setSide(role, letter));
       side.append(button, " ");
     }
-    block.append(side);
+    if (result.side) block.append(side);
     const others = result.radiograph_notes.filter((note) => !result.doubts.includes(note));
     block.append(...others.map((note) => make("p", { class: "faint" }, note)), ...scoreTables(result), spaceTable(result));
     return block;
