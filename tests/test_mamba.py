@@ -199,7 +199,7 @@ def test_autocast_scans_in_float32_and_stays_close(block, monkeypatch):
     monkeypatch.setattr(mamba, "selective_scan", watched)
     with torch.autocast("cpu", torch.bfloat16):
         found = block(x)
-    assert [last.dtype for last in last_states] == [torch.float32]
+    assert {last.dtype for last in last_states} == {torch.float32}
     found.float().sum().backward()
     assert all(p.grad.dtype == torch.float32 and p.grad.isfinite().all() for p in block.parameters())
     assert (found.float() - expected).norm() < 0.03 * expected.norm()

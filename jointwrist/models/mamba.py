@@ -11,6 +11,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from jointwrist.ops.scan import selective_scan
+from jointwrist.ops.scan.dispatch import choose_backend
 
 
 def init_step(channels: int, low: float = 1e-3, high: float = 1e-1, floor: float = 1e-4) -> Tensor:
@@ -122,8 +123,49 @@ class SS2D(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scan (B, H, W, C) by rows, by columns and both reversed, and add the results."""
-        height, width = x.shape[1:3]
         x = F.silu(self.conv2d(rearrange(self.in_proj(x), "b h w c -> b c h w")))
+        scan = self._scan_each if self._one_at_a_time(x) else self._scan_all
+        return self.out_proj(self.out_norm(scan(x)))
+
+    def _one_at_a_time(self, x: Tensor) -> bool:
+        """Return whether the CPU kernel will scan, which reads a sequence backwards where it lies."""
+        exporting = torch.compiler.is_exporting()
+        return not exporting and choose_backend(self.backend, x.device, x.dtype, self.d_state) == "cpu"
+
+    def _scan_each(self, x: Tensor) -> Tensor:
+        """Scan (B, C, H, W) in the four directions, one after another; (B, H, W, C).
+
+        Channels stay last and only the columns are copied, so that there is little to move in memory.
+        """
+        height, width = x.shape[2:]
+        image = rearrange(x, "b c h w -> b h w c").contiguous()
+        orders = image.flatten(1, 2), image.transpose(1, 2).flatten(1, 2)
+        rates, skips = -torch.exp(self.A_logs.float()).unflatten(0, (4, -1)), self.Ds.unflatten(0, (4, -1))
+        y = []
+        for at in range(4):
+            sequence = orders[at % 2]
+            low, inputs, outputs = F.linear(sequence, self.x_proj_weight[at]).split(
+                [self.rank, self.d_state, self.d_state], -1
+            )
+            scanned = selective_scan(
+                sequence.mT,
+                F.linear(low, self.dt_projs_weight[at]).mT,
+                rates[at],
+                inputs.mT,
+                outputs.mT,
+                D=skips[at],
+                delta_bias=self.dt_projs_bias[at],
+                delta_softplus=True,
+                backend=self.backend,
+                reverse=at >= 2,
+            )
+            y.append(scanned.mT)
+        rows = (y[0] + y[2]).unflatten(1, (height, width))
+        return rows + (y[1] + y[3]).unflatten(1, (width, height)).transpose(1, 2)
+
+    def _scan_all(self, x: Tensor) -> Tensor:
+        """Scan (B, C, H, W) in the four directions in one call of the scan; (B, H, W, C)."""
+        height, width = x.shape[2:]
         sequences = cross_scan(x)
         low, inputs, outputs = torch.einsum("b k c l, k r c -> b k r l", sequences, self.x_proj_weight).split(
             [self.rank, self.d_state, self.d_state], 2
@@ -140,8 +182,7 @@ class SS2D(nn.Module):
             delta_softplus=True,
             backend=self.backend,
         ).unflatten(1, (4, -1))
-        merged = cross_merge(y, height, width)
-        return self.out_proj(self.out_norm(rearrange(merged, "b c h w -> b h w c")))
+        return rearrange(cross_merge(y, height, width), "b c h w -> b h w c")
 
 
 class VSSBlock(nn.Module):

@@ -10,6 +10,8 @@ from torch import Tensor
 from jointwrist.ops.scan import operator
 from jointwrist.ops.scan.build import load
 
+#: The kernel scans from the last step to the first too, at the speed of the other direction where channels are last.
+REVERSES = True
 #: Steps between stored states; a multiple of the SIMD lanes of every machine, by which gradients are summed. What a
 #: chunk of the backward pass keeps fits into the first-level cache.
 CHUNK = 16
@@ -26,12 +28,24 @@ class _Sizes(ctypes.Structure):
     )
 
 
-def _views(*tensors: Tensor | None) -> ctypes.Array:
-    """Return pointers and strides of tensors, which must outlive them."""
-    empty = _View()
-    return (_View * len(tensors))(
-        *(empty if t is None else _View(t.data_ptr(), (ctypes.c_int64 * 4)(*t.stride())) for t in tensors)
-    )
+def _view(tensor: Tensor | None, reverse: bool = False) -> _View:
+    """Return pointer and strides of a tensor, which must outlive them; if `reverse`, its last dimension runs back."""
+    if tensor is None:
+        return _View()
+    *strides, last = tensor.stride()
+    start = tensor.data_ptr()
+    if reverse and tensor.numel():
+        start, last = start + (tensor.shape[-1] - 1) * last * tensor.element_size(), -last
+    return _View(start, (ctypes.c_int64 * 4)(*strides, last))
+
+
+def _views(values: list[Tensor | None], reverse: bool) -> ctypes.Array:
+    """Views of u, delta, A, B, C, D, z, delta_bias or of their gradients; if `reverse`, the sequences run back."""
+    return (_View * len(values))(*(_view(value, reverse and at in _SEQUENCES) for at, value in enumerate(values)))
+
+
+#: Those of the eight inputs that have a time.
+_SEQUENCES = (0, 1, 3, 4, 6)
 
 
 def _sizes(u: Tensor, A: Tensor, B: Tensor, delta_softplus: bool, slack: float) -> _Sizes:
@@ -62,19 +76,21 @@ def states_shape(u_shape: torch.Size, states: int) -> tuple[int, ...]:
     return batch, max(-(-length // CHUNK) - 1, 0), states, channels
 
 
-def forward(u, delta, A, B, C, D, z, delta_bias, delta_softplus, keep_states) -> tuple[Tensor, Tensor, Tensor]:
+def forward(
+    u, delta, A, B, C, D, z, delta_bias, delta_softplus, keep_states, reverse=False
+) -> tuple[Tensor, Tensor, Tensor]:
     """Scan; see `operator`."""
     inputs = _plain([u, delta, A, B, C, D, z, delta_bias])
     y = torch.empty_like(inputs[0])
     last = y.new_zeros(*u.shape[:2], A.shape[1])
     states = y.new_empty(states_shape(u.shape, A.shape[1]) if keep_states else (0,))
     sizes = _sizes(inputs[0], A, B, delta_softplus, slack=0.05)
-    views = _views(*inputs), _views(y), _views(last), _views(states if keep_states else None)
-    load().jointwrist_scan_forward(ctypes.byref(sizes), *views)
+    views = _views(inputs, reverse), _view(y, reverse), _view(last), _view(states if keep_states else None)
+    load().jointwrist_scan_forward(ctypes.byref(sizes), views[0], *map(ctypes.byref, views[1:]))
     return y.to(u.dtype), last, states
 
 
-def backward(dy, dlast, states, u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> list[Tensor]:
+def backward(dy, dlast, states, u, delta, A, B, C, D, z, delta_bias, delta_softplus, reverse=False) -> list[Tensor]:
     """Gradients of the inputs; see `operator`."""
     given = [u, delta, A, B, C, D, z, delta_bias]
     inputs = _plain(given)
@@ -83,9 +99,9 @@ def backward(dy, dlast, states, u, delta, A, B, C, D, z, delta_bias, delta_softp
     dA, dD, dbias = (du.new_empty(len(u), *shape) for shape in (A.shape, A.shape[:1], A.shape[:1]))
     dB, dC = (du.new_empty(sizes.slices, *B.shape) for _ in range(2))
     dy, dlast = (None if value is None else value.float() for value in (dy, dlast))
-    outgoing = _views(du, ddelta, dA, dB.flatten(0, 1), dC.flatten(0, 1), dD, dz, dbias)
-    incoming = _views(*inputs), _views(states), _views(dy), _views(dlast)
-    load().jointwrist_scan_backward(ctypes.byref(sizes), *incoming, outgoing)
+    outgoing = _views([du, ddelta, dA, dB.flatten(0, 1), dC.flatten(0, 1), dD, dz, dbias], reverse)
+    others = _view(states), _view(dy, reverse), _view(dlast)
+    load().jointwrist_scan_backward(ctypes.byref(sizes), _views(inputs, reverse), *map(ctypes.byref, others), outgoing)
     gradients = [du, ddelta, _total(dA, A), _total(dB, B), _total(dC, C), _total(dD, D), dz, _total(dbias, delta_bias)]
     return [
         u.new_empty(0) if value is None else gradient.to(value.dtype)
@@ -108,6 +124,6 @@ def why_not(device: torch.device, dtype: torch.dtype) -> str | None:
     return library if isinstance(library, str) else None
 
 
-def scan(*problem) -> tuple[Tensor, Tensor]:
+def scan(*problem, reverse: bool = False) -> tuple[Tensor, Tensor]:
     """Scan with the compiled kernel; arguments and results as described in `dispatch`."""
-    return operator.scan("cpu", *problem)
+    return operator.scan("cpu", *problem, reverse=reverse)

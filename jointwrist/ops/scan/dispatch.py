@@ -5,7 +5,8 @@ A backend is a module, imported on first use, with the functions
 - `why_not(device, dtype) -> str | None`: the reason why it cannot scan tensors of this device and dtype, or None;
 - `limits(states, last_gradient) -> str | None`, optional: the reason why it cannot scan that many states, or cannot
   backpropagate from the last state;
-- `scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> (y, last_state)`: the whole scan, differentiable.
+- `scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> (y, last_state)`: the whole scan, differentiable;
+- `REVERSES`, optional: True if `scan` takes `reverse=True`; for other modules the sequences are reversed in memory.
 
 `scan` receives the arguments of `selective_scan` in their own dtypes, with shapes checked, B and C always (B, G, N, L),
 D, z and delta_bias a tensor or None, and autocast off. It computes in float32 (float64 if u is float64), and returns y
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from functools import partial
 from types import ModuleType
 
 import torch
@@ -23,6 +25,7 @@ from torch import Tensor
 
 from jointwrist.ops.derivatives import operators_needed
 from jointwrist.ops.scan import blocked
+from jointwrist.ops.scan.elementwise import backwards
 
 _MODULES = {
     "reference": "jointwrist.ops.scan.reference",
@@ -152,6 +155,7 @@ def selective_scan(
     delta_softplus: bool = False,
     return_last_state: bool = False,
     backend: str = "auto",
+    reverse: bool = False,
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Selective scan with the shapes and semantics of mamba-ssm's `selective_scan_fn`, computed in float32.
 
@@ -167,6 +171,7 @@ def selective_scan(
         delta_softplus: Apply softplus to delta.
         return_last_state: Also return the last state (B, D, N).
         backend: A name of `available_backends()`, or "auto": the fastest that runs on the device and dtype of u.
+        reverse: Scan from the last step to the first; the last state is then that after the first step.
 
     Returns:
         (B, D, L) in the dtype of u, and the last state if `return_last_state`.
@@ -183,5 +188,8 @@ def selective_scan(
     plain = torch.compiler.is_exporting() or (name != "reference" and operators_needed(*given))
     with torch.autocast(u.device.type, enabled=False):
         scan = blocked.scan if plain else _module(name).scan
+        if reverse:
+            native = not plain and getattr(_module(name), "REVERSES", False)
+            scan = partial(scan, reverse=True) if native else partial(backwards, scan)
         y, last = scan(u, delta, A, inputs, outputs, D, z, delta_bias, delta_softplus)
     return (y, last) if return_last_state else y

@@ -1,4 +1,4 @@
-"""Bias, softplus, skip and gate around the recurrence in plain PyTorch, for backends that do not fuse them."""
+"""Bias, softplus, skip, gate and direction in plain PyTorch, for backends that lack them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Scan = Callable[..., tuple[Tensor, Tensor]]
 Core = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -41,3 +42,10 @@ def whole_scan(
     if z is not None:
         y = y * F.silu(z.to(kind))
     return y.to(u.dtype), last
+
+
+def backwards(scan: Scan, u, delta, A, B, C, D, z, delta_bias, delta_softplus) -> tuple[Tensor, Tensor]:
+    """Scan from the last step to the first with a backend's `scan`, by reversing what it reads and writes."""
+    u, delta, B, C, z = (None if value is None else value.flip(-1) for value in (u, delta, B, C, z))
+    y, last = scan(u, delta, A, B, C, D, z, delta_bias, delta_softplus)
+    return y.flip(-1), last

@@ -139,6 +139,9 @@ inline Vec load_lanes(const float *p, int64_t stride, int lanes) {
     std::memcpy(&v, p, sizeof v);
     return v;
   }
+#if defined(__AVX512F__)
+  if (stride == 1) return (Vec)_mm512_maskz_loadu_ps((1u << lanes) - 1, p);
+#endif
   Vec v{};
   for (int i = 0; i < lanes; ++i) v[i] = p[i * stride];
   return v;
@@ -147,6 +150,10 @@ inline Vec load_lanes(const float *p, int64_t stride, int lanes) {
 inline void store_lanes(float *p, int64_t stride, int lanes, Vec v) {
   if (lanes == W && stride == 1) {
     std::memcpy(p, &v, sizeof v);
+#if defined(__AVX512F__)
+  } else if (stride == 1) {
+    _mm512_mask_storeu_ps(p, (1u << lanes) - 1, (__m512)v);
+#endif
   } else {
     for (int i = 0; i < lanes; ++i) p[i * stride] = v[i];
   }
