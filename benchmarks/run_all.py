@@ -19,6 +19,7 @@ from jointwrist.openmp import share_cores
 
 share_cores()  # first: the imports below load PyTorch
 
+from jointwrist.anatomy import shows_wrist
 from jointwrist.benchmark import plots, tables
 from jointwrist.benchmark.equal_time import equal_time
 from jointwrist.benchmark.forecast import forecast
@@ -162,7 +163,8 @@ def run(arguments: argparse.Namespace) -> int:
             say(accelerator, f"  {model}, seeds {', '.join(map(str, seeds))}: to do")
         return 0
     dataset = open_dataset(accelerator, arguments.data, protocol.phantom, arguments.results)
-    folder = arguments.results / f"{protocol.name}-{'phantom' if dataset.is_phantom else 'ram_w600'}"
+    real = "ram_w600" if shows_wrist(dataset.anatomy) else dataset.anatomy.name
+    folder = arguments.results / f"{protocol.name}-{'phantom' if dataset.is_phantom else real}"
     if arguments.minutes:
         kept = folder / "equal_time.json"
         protocol = equal_time(accelerator, protocol, models, arguments.minutes, overrides, dataset, kept)

@@ -24,6 +24,7 @@ from jointwrist.metrics.erosion import quadratic_kappa
 from jointwrist.metrics.ordinal import ordinal_figures
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.phantom.narrowing import NORMAL_MM, SITES, narrowing_scores
+from jointwrist.phantom.stream import PhantomStream
 
 NARROWING = load_anatomy("wrist_narrowing")
 PLAIN = PhantomConfig(size=96, prevalence=0, cyst_rate=0, notch_rate=0, osteophyte_rate=0)
@@ -175,3 +176,12 @@ def test_a_phantoms_narrowing_moves_its_bones_and_grows_its_scores():
     assert narrowing_scores(healthy, 1.1, [("Capitate", "Metacarpal3rd")]) == (4, 0, 0, 0, 0, 0)
     half = {**healthy, "SR": 0.6 * healthy["SR"], "STT": 0.0}
     assert narrowing_scores(half, 1.1, ()) == (0, 0, 0, 3, 0, 2)
+
+
+def test_phantoms_made_on_the_fly_teach_narrowing():
+    config = replace(PLAIN, size=64, narrowing=1.0)
+    item, plain = (PhantomStream(2, 3, config, True, anatomy)[0] for anatomy in (NARROWING, WRIST))
+    assert "further_scores" not in plain and item["further_scores"].shape == (1, 12)
+    assert item["further_scores"][0, 6:].tolist() == list(make_wrist(3, 0, config).narrowing)
+    assert (item["further_scores"][0, :6] == NOT_SCORED).all() and (item["scores"][6:] == NOT_SCORED).all()
+    assert (item["scores"][:6] == plain["scores"]).all() and (item["bones"] == plain["bones"]).all()

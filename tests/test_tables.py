@@ -13,10 +13,10 @@ import pytest
 from scipy import stats
 
 from benchmarks.run_all import main
-from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES, OVERLAP_PAIRS
+from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES, OVERLAP_PAIRS, load_anatomy
 from jointwrist.benchmark.tables import make_tables, read_results, write_tables
 from jointwrist.benchmark.tables.cells import Figure, PValue
-from jointwrist.benchmark.tables.results import common_cases
+from jointwrist.benchmark.tables.results import common_cases, published_figures
 from jointwrist.benchmark.tables.segmentation import case_means, mean_table
 from jointwrist.benchmark.tables.table import Table
 from jointwrist.errors import DataError
@@ -111,6 +111,11 @@ def test_segmentation_figures_are_those_of_pandas(tables):
     assert (figure.mean, figure.sd) == pytest.approx((means.mean(), means.std()))
     assert figure.low < figure.mean < figure.high and figure.high - figure.low < 4
     assert str(figure).startswith(f"{means.mean():.2f} ± {means.std():.2f} [")
+
+
+def test_there_are_no_published_figures_of_other_bones():
+    assert published_figures("segmentation") and published_figures("erosion", load_anatomy("wrist_narrowing"))
+    assert published_figures("segmentation", load_anatomy("mcp")) == {}
 
 
 def test_published_figures_stand_apart_and_are_compared_with_real_radiographs_only(tables):

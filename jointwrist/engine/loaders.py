@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, ConcatDataset, DataLoader, Dataset
 
-from jointwrist.anatomy import WRIST, Anatomy
+from jointwrist.anatomy import WRIST, Anatomy, load_anatomy
 from jointwrist.config import ConfigError, build
 from jointwrist.data.batches.hand_pairs import other_hands, study_batches
 from jointwrist.data.batches.samplers import EpochBatches, FreshBatches, ProcessBatches
@@ -90,11 +90,7 @@ def load_run_data(
             keeps the splits as they are, with a note. If a network that the run builds on was trained on patients of
             val or test, that is no error but a note.
     """
-    made = "stream.wrists" if config.stream.wrists else "radiographs.folder" if config.radiographs.folder else None
-    if made and dataset.anatomy.structure != WRIST.structure:
-        raise ConfigError(
-            f"{made} trains on wrists, and {dataset.root} is of the anatomy {dataset.anatomy.name}; unset it"
-        )
+    _refuse_made_wrists(config, dataset)
     listed, notes = choose_cases(config, dataset, splits)
     if "train" in splits:
         notes += check_splits(config, dataset.root, listed)
@@ -110,7 +106,7 @@ def load_run_data(
         for name, chosen in cases.items()
     }
     if config.stream.wrists and "train" in splits:
-        datasets["train"] = _stream(config)
+        datasets["train"] = _stream(config, dataset.anatomy)
     for name, items in datasets.items():
         if len(items) == 0:
             raise DataError(
@@ -139,6 +135,19 @@ def load_run_data(
         partial(_history, inherited_history(config), config, listed["train"], dataset.is_phantom),
         dataset.anatomy,
     )
+
+
+def _refuse_made_wrists(config: RunConfig, dataset: RamW600) -> None:
+    """Refuse phantoms and erosions made on the fly for other bones, or for scores that they have not."""
+    phantoms = (WRIST.structure, load_anatomy("wrist_narrowing").structure)
+    for key, value, known in (
+        ("stream.wrists", config.stream.wrists, phantoms),
+        ("radiographs.folder", config.radiographs.folder, (WRIST.structure,)),
+    ):
+        if value and dataset.anatomy.structure not in known:
+            raise ConfigError(
+                f"{key} trains on wrists, and {dataset.root} is of the anatomy {dataset.anatomy.name}; unset it"
+            )
 
 
 def _history(
@@ -206,10 +215,10 @@ def _dataset(config: RunConfig, cases: Sequence[Case], cache: bool, augmented: b
     return WristDataset(cases, size, cache, size if augmented else config.image_size, config.mask_resize)
 
 
-def _stream(config: RunConfig) -> Dataset:
+def _stream(config: RunConfig, anatomy: Anatomy) -> Dataset:
     size = config.detail_size or config.image_size
     phantom = build(PhantomConfig, {"size": size, **config.stream.options})
-    stream = PhantomStream(config.stream.wrists, config.stream.seed, phantom, uses_pixel_truth(config))
+    stream = PhantomStream(config.stream.wrists, config.stream.seed, phantom, uses_pixel_truth(config), anatomy)
     return PhantomCropStream(stream, config.erosion.crop_size) if config.task == "erosion" else stream
 
 

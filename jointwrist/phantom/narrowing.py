@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from jointwrist.anatomy import NOT_SCORED, Anatomy
+from jointwrist.data.sample import WristSample
 from jointwrist.phantom.bone_shape import Body
 from jointwrist.phantom.joints import facing_normal, joint_width
 
@@ -94,3 +96,13 @@ def narrowing_scores(widths: Mapping[str, float], scale: float, fused: Collectio
         together = any({fixed, approaching} == set(pair) for pair in fused)
         scores.append(4 if together else sum(lost >= share for share in LOST))
     return tuple(scores)
+
+
+def with_narrowing(wrist: WristSample, anatomy: Anatomy) -> WristSample:
+    """Return a phantom with the scores of an anatomy that adds the sites of narrowing to the wrist, or as it is."""
+    if not anatomy.further_scores:
+        return wrist
+    scores, narrowing = (np.full(len(anatomy.joints), NOT_SCORED, np.int64) for _ in range(2))
+    scores[list(anatomy.erosion.joints)] = wrist.scores
+    narrowing[list(anatomy.score("narrowing").joints)] = wrist.narrowing
+    return replace(wrist, scores=scores, further_scores=narrowing[None], anatomy=anatomy)

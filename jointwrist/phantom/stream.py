@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from jointwrist.anatomy import NUM_JOINTS
+from jointwrist.anatomy import NUM_JOINTS, WRIST, Anatomy
 from jointwrist.config import digest
 from jointwrist.data.batches.crop_erosions import crop_map
 from jointwrist.data.batches.torch_datasets import sample_to_item
@@ -18,6 +18,7 @@ from jointwrist.data.preprocess import prepare_image
 from jointwrist.data.sample import Scope, WristSample, as_right_hand
 from jointwrist.files import atomic
 from jointwrist.phantom import PhantomConfig, make_wrist
+from jointwrist.phantom.narrowing import with_narrowing
 
 #: Environment variable with a folder where streams store their wrists, to share them between runs; optional.
 KEEP = "JOINTWRIST_STREAM_FOLDER"
@@ -31,10 +32,14 @@ class PhantomStream(Dataset):
         seed: Seed of the phantoms.
         config: Phantom configuration; its size is the side in pixels.
         pixel_truth: Whether items say which pixels are eroded.
+        anatomy: The wrist, or `wrist_narrowing`, whose items have the scores of narrowing.
     """
 
-    def __init__(self, length: int, seed: int, config: PhantomConfig, pixel_truth: bool = False):
+    def __init__(
+        self, length: int, seed: int, config: PhantomConfig, pixel_truth: bool = False, anatomy: Anatomy = WRIST
+    ):
         self.length, self.seed, self.config, self.pixel_truth = length, seed, config, pixel_truth
+        self.anatomy = anatomy
         kept = os.environ.get(KEEP)
         self.kept = Path(kept) / digest({"seed": seed, **asdict(config)}) if kept else None
 
@@ -51,7 +56,7 @@ class PhantomStream(Dataset):
         return read_wrist(path)
 
     def __getitem__(self, index: int) -> dict[str, object]:
-        wrist = self.wrist(index)
+        wrist = with_narrowing(self.wrist(index), self.anatomy)
         return sample_to_item(wrist if self.pixel_truth else replace(wrist, eroded=None), self.config.size)
 
 
@@ -61,7 +66,7 @@ def write_wrist(path: Path, wrist: WristSample) -> None:
         np.savez_compressed(
             file, image=np.round(wrist.image * 255).astype(np.uint8), bones=wrist.bones, eroded=wrist.eroded,
             scores=wrist.scores, boxes=wrist.boxes, spacing_mm=np.float64(wrist.spacing_mm),
-            families=np.array(wrist.families),
+            families=np.array(wrist.families), narrowing=np.array(wrist.narrowing, np.int8),
             not_separable=np.array(wrist.scope.not_separable), findings=np.array(wrist.scope.findings, np.str_),
             who=np.array([wrist.identifier, wrist.patient, wrist.side]), mirrored=np.bool_(wrist.mirrored),
         )  # fmt: skip
@@ -75,7 +80,7 @@ def read_wrist(path: Path) -> WristSample:
             image=(file["image"] / 255).astype(np.float32), bones=file["bones"], eroded=file["eroded"],
             scores=file["scores"], boxes=file["boxes"], spacing_mm=float(file["spacing_mm"]),
             identifier=identifier, patient=patient, side=side, mirrored=bool(file["mirrored"]),
-            families=tuple(file["families"].tolist()),
+            families=tuple(file["families"].tolist()), narrowing=tuple(file["narrowing"].tolist()),
             scope=Scope(tuple(file["not_separable"].tolist()), tuple(file["findings"].tolist())),
         )  # fmt: skip
 

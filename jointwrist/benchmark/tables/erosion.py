@@ -73,7 +73,7 @@ def resamples_by_seed(rows: pd.DataFrame, anatomy: Anatomy = WRIST) -> Sets:
 
 def summary_table(results: Results, values: Sets, resampled: Sets, group: str = MEAN) -> Table:
     """Table of the paper: the mean over joints, which matches its figures, or all joints pooled."""
-    published = published_figures("erosion") if group == MEAN else {}
+    published = published_figures("erosion", results.anatomy) if group == MEAN else {}
     patients = results.rows["erosion"]["patient"].nunique()
     p_values = _against_best(values, resampled, group, "BACC", patients)
     rows = []

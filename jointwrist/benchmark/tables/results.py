@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from jointwrist.anatomy import Anatomy, info_anatomy
+from jointwrist.anatomy import WRIST, Anatomy, info_anatomy, shows_wrist
 from jointwrist.benchmark.records import read_records
 from jointwrist.benchmark.tables.cells import ABSENT, FAILED, NOT_RUN, OVER_SEEDS, NoFigure
 from jointwrist.config import digest
@@ -140,8 +140,13 @@ def millions(parameters: int | None) -> str:
     return ABSENT if parameters is None else f"{parameters / 1e6:.2f} M"
 
 
-def published_figures(table: str) -> dict[str, dict[str, float]]:
-    """Published figures by model: the paper's ("segmentation", "erosion") or those of third parties ("image_grid")."""
+def published_figures(table: str, anatomy: Anatomy = WRIST) -> dict[str, dict[str, float]]:
+    """Published figures by model: the paper's ("segmentation", "erosion") or those of third parties ("image_grid").
+
+    They are of wrists: there are none to compare other bones with.
+    """
+    if not shows_wrist(anatomy):
+        return {}
     return json.loads(PUBLISHED.read_text(encoding="utf-8"))[table]
 
 

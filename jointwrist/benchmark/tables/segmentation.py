@@ -64,7 +64,8 @@ def segmentation_tables(results: Results) -> list[Table]:
 def mean_table(results: Results, kind: str = "bone") -> Table:
     """Table of the paper over bones, or the same over the 14 overlap regions (`kind="overlap"`)."""
     on_radiograph = results.grid != "network"
-    published = published_figures("image_grid" if on_radiograph else "segmentation") if kind == "bone" else {}
+    source = "image_grid" if on_radiograph else "segmentation"
+    published = published_figures(source, results.anatomy) if kind == "bone" else {}
     cases = case_means(results, kind)
     p_values = _against_best(cases, "dsc", larger_is_better=True)
     rows = []
