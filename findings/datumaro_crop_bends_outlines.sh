@@ -48,7 +48,8 @@ expected = bone[:SIDE, :SIDE]
 by_mask, by_polygon = np.asarray(mask.image, bool), fill(polygon.points, SIDE, SIDE)
 lost = int((expected & ~by_polygon).sum())
 print("datumaro", version("datumaro"))
-print(f"bone within the crop: expected {expected.sum()} pixels; seen {by_mask.sum()} as a mask, {by_polygon.sum()} as a polygon")
+print(f"bone within the crop: expected {expected.sum()} pixels")
+print(f"  seen {by_mask.sum()} as a mask, {by_polygon.sum()} as a polygon")
 print(f"pixels within the crop that the polygon lost: {lost}")
 print("landmarks: expected one at 60, 60; seen", points.points, [one.name for one in points.visibility])
 same = (
