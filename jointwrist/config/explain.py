@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import re
 import textwrap
+import types
 import typing
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -15,8 +16,10 @@ import yaml
 from jointwrist.config.values import to_dict
 
 _WIDTH = 110
-#: A full stop that ends a sentence, and a colon or semicolon after which a text only goes into detail.
-_END_OF_FIRST = re.compile(r"\.(?= [A-Z0-9`\"])|;(?= )")
+#: Where a sentence, or a part of one, ends.
+_END = re.compile(r"\. (?=[A-Z0-9`\"])|; ")
+#: How a part begins that says what a special value means.
+_SPECIAL = re.compile(r"(0|1|[Ee]mpty|None) ")
 
 
 def attribute_texts(cls: type) -> dict[str, str]:
@@ -52,11 +55,13 @@ def _lines(config: Any, indent: str = "") -> Iterator[str]:
 
 
 def _comment(text: str, limits: str, indent: str) -> list[str]:
-    """Return the first sentence of a text, and the limits of the value, as comment lines."""
-    end = _END_OF_FIRST.search(text)
-    first = (text[: end.start()] if end else text).rstrip(".")
+    """Return the beginning of a text, the limits of the value and its special values as comment lines."""
+    first, *others = _END.split(text.rstrip("."))
+    special = [part for part in others if _SPECIAL.match(part)]
     mark = f"{indent}# "
-    return textwrap.wrap(f"{first}{limits}.", _WIDTH, initial_indent=mark, subsequent_indent=mark)
+    return textwrap.wrap(
+        f"{'; '.join([f'{first}{limits}', *special])}.", _WIDTH, initial_indent=mark, subsequent_indent=mark
+    )
 
 
 def _limits(hint: Any) -> str:
@@ -65,6 +70,8 @@ def _limits(hint: Any) -> str:
         return f"; {typing.get_args(hint)[1]}"
     if typing.get_origin(hint) is Literal:
         return f"; one of {', '.join(map(str, typing.get_args(hint)))}"
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return f"{_limits(typing.get_args(hint)[0])}, or null"
     return ""
 
 
