@@ -97,6 +97,10 @@ def test_a_marker_without_a_table_is_an_error():
         filled("<!-- table:nonsense -->\n<!-- /table -->", {})
 
 
+def test_the_readme_is_short():
+    assert len(TEXT.splitlines()) <= 120
+
+
 def test_pictures_and_files_that_the_readme_names_are_there():
     for target in re.findall(r"\]\((?!https?:|#)([^)]+)\)", TEXT):
         assert (README.parent / target.partition("#")[0]).exists(), target
