@@ -72,6 +72,7 @@ def dataset_digest(dataset: RamW600) -> str:
                 c.erosion_split,
                 c.mask is not None,
                 list(c.scores) if c.scores else None,
+                *map(list, c.further_scores),
             ]
             for c in dataset.cases
         ]
