@@ -75,7 +75,7 @@ def test_weights_carry_the_anatomy(toes):
     assert (output.further_logits.diff(dim=-1) < 0).all()  # P(level > k) falls with k
     assert "anatomy" not in read_info(toes / "run" / "best.safetensors")["options"]
     card = (toes / "run" / "README.md").read_text()
-    assert "3 bone masks and the erosion of 1 joint surface of the anatomy toe" in card
+    assert "3 bone masks and the erosion of 1 joint surface of the anatomy toe. Also narrowing of 1." in card
 
 
 def test_results_have_its_bones_and_joints(predicted, toes):

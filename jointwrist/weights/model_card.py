@@ -133,8 +133,9 @@ def _purpose(spec: ModelSpec, anatomy: Anatomy) -> str:
         return _PURPOSES[spec.task]
     bones, joints = len(anatomy.bones), len(anatomy.eroded_joints)
     surfaces = f"{joints} joint surface{'s' if joints != 1 else ''}"
+    further = "".join(f" Also {score.name} of {len(score.joints)}." for score in anatomy.further_scores)
     return {
-        "joint": f"{bones} bone masks and the erosion of {surfaces} of the anatomy {anatomy.name}.",
+        "joint": f"{bones} bone masks and the erosion of {surfaces} of the anatomy {anatomy.name}.{further}",
         "segmentation": f"{bones} overlapping bone masks of the anatomy {anatomy.name}.",
         "erosion": f"Erosion, yes or no, of one joint surface of the anatomy {anatomy.name}.",
     }[spec.task]
