@@ -4,6 +4,7 @@ The true width is that of masks drawn on pixels a third as large. The true chang
 given; the second radiograph has another place, exposure and look.
 
     python benchmarks/joint_spaces.py --wrists 12 --predicted
+    python benchmarks/joint_spaces.py --wrists 24 --scores
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.optimize import isotonic_regression
 
 from jointwrist.benchmark.tables.table import markdown_lines
 from jointwrist.data.sample import WristSample, unpack_masks
 from jointwrist.inference.joint_space import SITES, joint_space
 from jointwrist.inference.registration import Similarity, register
 from jointwrist.inference.space_change import bone_motions, joint_space_change, space_change
+from jointwrist.metrics.ordinal import ordinal_figures
 from jointwrist.phantom import PhantomConfig, make_wrist
+from jointwrist.phantom.narrowing import SITES as NARROWED_SITES
 from jointwrist.phantom.visit import Visit
 
 CONFIG = PhantomConfig(prevalence=0, cyst_rate=0, notch_rate=0, osteophyte_rate=0)
@@ -43,6 +47,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--predicted", action="store_true", help="measure predicted masks, too")
     parser.add_argument("--fine", action="store_true", help="measure the widths against finer masks")
+    parser.add_argument("--scores", action="store_true", help="score narrowing by thresholds on the widths instead")
     parser.add_argument("--gaps", type=Path, metavar="DIR", help="folder of the joint phantoms of Ou et al.")
     parser.add_argument("--mcp", type=Path, metavar="DIR", help="folder of films of finger joints with their masks")
     parser.add_argument("--joints", type=int, default=30, metavar="N", help="with --mcp: joints (default: %(default)s)")
@@ -52,6 +57,9 @@ def main(argv: list[str] | None = None) -> None:
         return
     if arguments.mcp:
         print(closure_table(arguments.mcp, arguments.joints))
+        return
+    if arguments.scores:
+        print(score_table(arguments.wrists, arguments.seed))
         return
     widths, changes = defaultdict(list), defaultdict(list)
     for index in range(arguments.wrists):
@@ -119,6 +127,38 @@ def add_changes(errors: dict, kind: str, visits: list[WristSample], masks: list[
             if change:
                 errors[f"bones moved, {kind} masks", site].append(change.change - wanted)
                 errors[f"stated error, {kind} masks", site].append(change.error)
+
+
+def score_table(wrists: int, seed: int) -> str:
+    """Return how well thresholds on the mean width give the score of narrowing, at one site after the other.
+
+    Each joint is scored by the monotone fit (isotonic regression) to the same site of all other wrists.
+    """
+    config = PhantomConfig(size=384, narrowing=0.6, ankylosis=0.1)
+    widths, scores = {"true": [], "predicted": []}, []
+    for index in range(wrists):
+        wrist = make_wrist(seed, index, config)
+        for kind, masks in (("true", unpack_masks(wrist.bones)), ("predicted", predict([wrist])[0])):
+            spaces = [joint_space(*masks[list(PAIRS[site])], wrist.spacing_mm) for site in NARROWED_SITES]
+            widths[kind].append([space.mean if space else np.nan for space in spaces])
+        scores.append(wrist.narrowing)
+        print(f"{index + 1} of {wrists}", file=sys.stderr, flush=True)
+    rows = []
+    for kind, values in widths.items():
+        target, level = [], []
+        for width, score in zip(np.array(values).T, np.array(scores, float).T, strict=True):
+            known = np.flatnonzero(np.isfinite(width))
+            for one in known:
+                others = known[known != one]
+                others = others[np.argsort(-width[others])]
+                fitted = isotonic_regression(score[others]).x
+                level.append(np.round(np.interp(-width[one], -width[others], fitted)))
+                target.append(score[one])
+        figures = ordinal_figures(target, level, np.array(level) / 4)
+        rows.append((f"{kind} masks", str(len(target)), *(f"{value[0]:.2f}" for value in figures.values())))
+    return "\n".join(
+        markdown_lines(["narrowing by thresholds on the width", "joints", "QWK", "accuracy", "AUROC"], rows)
+    )
 
 
 def table(title: str, errors: dict) -> str:
