@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import monai.networks.nets  # noqa: F401 - `resnet` imports it in every process, for longer than it trains
 import torch
 from accelerate import Accelerator
 

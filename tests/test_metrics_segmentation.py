@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from jointwrist.anatomy import OVERLAP_PAIRS
-from jointwrist.data.sample import pack_masks
+from jointwrist.data.sample import pack_masks, unpack_masks
 from jointwrist.metrics.segmentation import case_metrics, overlap_metrics
 
 monai = pytest.importorskip("monai.metrics")
@@ -136,6 +136,20 @@ def test_a_label_map_is_no_bit_map(dtype):
             call(labels, labels)
     truth = labels == np.arange(1, 15)[:, None, None]
     assert (case_metrics(truth, truth)["dsc"] == 1).all()
+
+
+@pytest.mark.parametrize("labels", [range(4), range(6), range(9), (0, 9, 12), (0, 1, 14)])
+def test_a_label_map_of_few_bones_is_refused_and_a_bit_map_beside_a_full_one_is_not(labels):
+    few = np.resize(np.array(labels, np.uint16), (6, 10))
+    for call in (case_metrics, overlap_metrics):
+        with pytest.raises(ValueError, match="label map"):
+            call(few, few)
+    full = few | np.uint16(1 << 13)
+    ours = case_metrics(few, full)
+    expected = case_metrics(unpack_masks(few), unpack_masks(full))
+    assert all(np.array_equal(ours[name], expected[name], equal_nan=True) for name in expected)
+    single = np.resize(np.array([0, 1, 8], np.uint16), (6, 10))  # no two bones overlap
+    assert case_metrics(single, single)["dsc"][3] == 1
 
 
 def test_a_bit_map_of_more_than_fourteen_bones_is_refused():

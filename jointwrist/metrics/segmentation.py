@@ -59,7 +59,10 @@ def _channels(
     pred: np.ndarray, truth: np.ndarray, anatomy: Anatomy
 ) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
     """Return one bool or uint8 array per channel, of prediction and truth."""
-    pred, truth = (_masks(np.asarray(array), len(anatomy.bones)) for array in (pred, truth))
+    pred, truth = np.asarray(pred), np.asarray(truth)
+    if pred.ndim == truth.ndim == 2:
+        _check_bit_maps(pred, truth, bones=len(anatomy.bones))
+    pred, truth = (_masks(array, len(anatomy.bones)) for array in (pred, truth))
     shapes = [(len(masks), *masks[0].shape) for masks in (pred, truth)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"prediction {shapes[0]} and truth {shapes[1]} differ in shape")
@@ -68,7 +71,7 @@ def _channels(
 
 def _masks(array: np.ndarray, bones: int) -> Sequence[np.ndarray]:
     if array.ndim == 2:
-        _check_bit_map(array, bones)
+        _values(array, bones)
         # one channel at a time stays in the cache: five times as fast as `unpack_masks`
         return [((array >> channel) & 1).astype(np.uint8) for channel in range(bones)]
     if array.ndim != 3:
@@ -81,12 +84,26 @@ def _masks(array: np.ndarray, bones: int) -> Sequence[np.ndarray]:
     return masks
 
 
-def _check_bit_map(array: np.ndarray, bones: int) -> None:
-    """Refuse an array that is not a bit map of the bones.
+def _check_bit_maps(*arrays: np.ndarray, bones: int) -> None:
+    """Refuse arrays that are, or may as well be, label maps.
 
-    A label map of up to 14 bones holds the values 0 to 14. A bit map whose values are all below 15 holds only the first
-    four bones, of which few combinations occur.
+    Label maps hold no value above the number of bones, while bit maps do unless they show the first four bones alone.
+    Values of one bit mean different bones in the two, but are often all that a poor prediction shows; it is known by
+    the truth beside it.
     """
+    found = [_values(array, bones) for array in arrays]
+    if any(len(values) and values[-1] > bones for values in found):
+        return
+    several = [int(value) for value in np.unique(np.concatenate(found)) if int(value).bit_count() > 1]
+    if several:
+        raise ValueError(
+            f"(H, W) arrays with no value above {bones} may be label maps: {several[0]} is one bone there, and an"
+            f" overlap of several in a bit map; {LABEL_MAP}, or unpack_masks of bit maps"
+        )
+
+
+def _values(array: np.ndarray, bones: int) -> np.ndarray:
+    """Return the sorted values of a bit map; refuse an array that cannot be one."""
     dtype = bits_dtype(bones)
     if array.dtype != dtype:
         raise ValueError(f"a (H, W) array must be a {dtype} bit map, bit b for bone b, not {array.dtype}; {LABEL_MAP}")
@@ -96,6 +113,7 @@ def _check_bit_map(array: np.ndarray, bones: int) -> None:
         raise ValueError(f"a bit map of {bones} bones holds no value as high as {present[-1]}")
     if len(present) > 9 and present[-1] <= bones:
         raise ValueError(f"a (H, W) array of {len(present)} values up to {present[-1]} is no bit map; {LABEL_MAP}")
+    return present
 
 
 def _figures(pred: np.ndarray, truth: np.ndarray, tolerance: float) -> tuple[float, ...]:
