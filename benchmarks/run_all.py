@@ -10,6 +10,7 @@ Finished jobs are skipped and a killed one continues, so the same command can be
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from jointwrist.openmp import share_cores
 
 share_cores()  # first: the imports below load PyTorch
 
-from jointwrist.anatomy import shows_wrist
 from jointwrist.benchmark import plots, tables
 from jointwrist.benchmark.equal_time import equal_time
 from jointwrist.benchmark.forecast import forecast
@@ -163,8 +163,8 @@ def run(arguments: argparse.Namespace) -> int:
             say(accelerator, f"  {model}, seeds {', '.join(map(str, seeds))}: to do")
         return 0
     dataset = open_dataset(accelerator, arguments.data, protocol.phantom, arguments.results)
-    real = "ram_w600" if shows_wrist(dataset.anatomy) else dataset.anatomy.name
-    folder = arguments.results / f"{protocol.name}-{'phantom' if dataset.is_phantom else real}"
+    name = re.sub(r"\W+", "_", dataset.name.lower())
+    folder = arguments.results / f"{protocol.name}-{name}"
     if arguments.minutes:
         kept = folder / "equal_time.json"
         protocol = equal_time(accelerator, protocol, models, arguments.minutes, overrides, dataset, kept)

@@ -201,7 +201,7 @@ def test_the_first_runs_of_a_plan_are_shown_at_once(small, tmp_path):
     assert [row["version"] for row in table.rows if "version" in row] == [2] and not table.note
 
 
-def test_pixels_of_erosions_are_told_by_the_records(plan, results, tmp_path):
+def test_records_state_the_use_of_eroded_pixels(plan, results, tmp_path):
     write_ablations(plan, results, tmp_path / "kept")
     rows = KeptResults.read(tmp_path / "kept")
     assert not any(rows.learned_pixels(run) for run in rows.runs.index)
@@ -219,7 +219,7 @@ def test_a_single_seed_is_marked(plan, tmp_path):
     assert "]†" in next(line for line in text.splitlines() if line.startswith("| `S1`"))
 
 
-def test_tables_are_made_again_from_the_kept_rows_and_further_runs_add_to_them(plan, results, tmp_path):
+def test_tables_are_rebuilt_from_stored_results_and_further_runs_add_to_them(plan, results, tmp_path):
     kept = tmp_path / "kept"
     first = write_ablations(plan, results, kept)
     assert write_ablations(plan, tmp_path / "nothing here", kept) == first
@@ -233,7 +233,7 @@ def test_tables_are_made_again_from_the_kept_rows_and_further_runs_add_to_them(p
     assert line.split("|")[3].strip() == "3"
 
 
-def test_nothing_finished_is_said(plan, tmp_path):
+def test_no_finished_run_is_reported(plan, tmp_path):
     assert write_ablations(plan, tmp_path) == "no run is finished yet"
 
 
@@ -270,7 +270,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(plan, tmp_path, monkeyp
     assert runs.run_plan(plan, choice, tmp_path, tmp_path / "kept") and trained == [folder]
 
 
-def test_the_page_holds_the_tables_of_the_kept_rows(plan):
+def test_the_page_holds_the_tables_of_the_stored_results(plan):
     folder = ROOT / "docs" / "ablations"
     page = (ROOT / "docs" / "ablations.md").read_text(encoding="utf-8")
     assert filled(page, (folder / "tables.md").read_text(encoding="utf-8")) == page
@@ -286,7 +286,7 @@ def test_the_page_holds_the_tables_of_the_kept_rows(plan):
                 assert f"| {len(runs)} |" in line and f"| {mean:.{FIGURES['AUROC'][2]}f}" in line
 
 
-def test_arms_that_are_taught_alike_do_not_differ_in_the_kept_rows(plan):
+def test_arms_with_equal_training_do_not_differ_in_the_stored_results(plan):
     """S0 and S5 hand encoder and decoder equal gradients."""
     table = pd.read_csv(ROOT / "docs" / "ablations" / "ablations_differences.csv")
     placebo = table[table["arms"].str.contains("placebo")]

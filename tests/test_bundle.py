@@ -195,7 +195,7 @@ def test_the_state_dict_that_the_specification_asks_for_holds_tensors_alone(bund
     assert "model.pt" not in (bundle / "configs" / "inference.json").read_text()
 
 
-def test_what_cannot_be_a_bundle_is_said(bundle, weights, radiographs, tmp_path, capsys):
+def test_models_that_cannot_be_a_bundle_are_refused(bundle, weights, radiographs, tmp_path, capsys):
     assert main(["export", str(weights), str(bundle), "--format", "monai-bundle"]) == 2
     assert "wrist_bundle: exists already" in capsys.readouterr().err
     classifier = save(tmp_path, "mobilenet", {})

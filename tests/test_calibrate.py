@@ -90,7 +90,7 @@ def parts():
     return Accelerator(cpu=True), model, radiographs, config
 
 
-def test_settled_probabilities_are_calibrated_and_thresholds_the_best(parts):
+def test_calibrated_probabilities_and_thresholds_are_the_best(parts):
     accelerator, model, radiographs, config = parts
     before = probabilities(model, radiographs)
     thresholds = calibrate(accelerator, model, radiographs, JointTask(config))
@@ -107,7 +107,7 @@ def test_settled_probabilities_are_calibrated_and_thresholds_the_best(parts):
         assert figure(eroded, probability >= thresholds[name]) == pytest.approx(highest, abs=0.02)
 
 
-def test_settling_twice_changes_nothing(parts):
+def test_calibrating_twice_changes_nothing(parts):
     accelerator, model, radiographs, config = parts
     first = calibrate(accelerator, model, radiographs, JointTask(config)), model.erosion.calibration.clone()
     second = calibrate(accelerator, model, radiographs, JointTask(config)), model.erosion.calibration.clone()

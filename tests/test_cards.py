@@ -69,7 +69,7 @@ def test_a_card_says_what_the_file_knows_and_no_more(info, said):
     ModelCard(text)
 
 
-def test_a_card_tells_phantoms_from_radiographs(dataset):
+def test_a_card_distinguishes_phantoms_from_radiographs(dataset):
     record = training_record(dataset.cases, phantom=True)
     for phantom in (True, False):
         info = {

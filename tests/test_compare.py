@@ -213,7 +213,7 @@ def test_loss_of_bone_and_a_narrower_space_in_mm_across_pixel_sizes(masks):
     assert spaces["Hamate", "Metacarpal5th"]["minimum_change"] == pytest.approx(0, abs=0.25)
 
 
-def test_without_spacing_lengths_are_pixels_of_the_baseline_and_this_is_said(masks):
+def test_without_spacing_lengths_are_pixels_of_the_baseline_with_a_note(masks):
     followup = moved(masks, Similarity(1.25, 0.0, np.zeros(2)), (240, 240))
     change = compare(result(masks), result(followup, spacing=0.2))
     assert change.unit == "px"

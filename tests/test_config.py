@@ -69,7 +69,7 @@ def test_what_cannot_be_trained_with_is_refused(override):
         build(RunConfig, merge_trees({"model": "m", "task": "joint"}, parse_overrides([override])))
 
 
-def test_a_range_is_said_in_words():
+def test_a_range_is_described_in_words():
     with pytest.raises(ConfigError, match=r"^optim\.ema is 1; it must be at least 0 and below 1$"):
         build(RunConfig, {"model": "m", "task": "joint", "optim": {"ema": 1}})
 

@@ -113,7 +113,7 @@ def test_what_build_takes_in_a_file_is_accepted(run_schema):
     build(RunConfig, {"model": "m", "task": "joint", **values})
 
 
-def test_former_names_are_accepted_and_said_to_be_so(run_schema, schemas):
+def test_former_names_are_accepted_with_a_warning(run_schema, schemas):
     for old in RENAMED_KEYS:
         section, _, name = old.partition(".")
         if section != "options":

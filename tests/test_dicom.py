@@ -125,7 +125,7 @@ def test_another_window_on_request(tmp_path):
         ({"WindowCenter": 90000, "WindowWidth": 10}, "single grey value"),
     ],
 )
-def test_useless_windows_are_said(write, attributes, note):
+def test_useless_windows_are_reported(write, attributes, note):
     found = read_dicom(write(**attributes))
     assert any(note in text for text in found.notes)
     np.testing.assert_allclose(found.pixels, radiograph() / 4095, atol=1e-6)
@@ -246,7 +246,7 @@ def test_a_radiograph_that_is_nothing_but_padding_is_shown(write):
         ({"ViewPosition": "LL"}, "names the view LL"),
     ],
 )
-def test_another_view_or_orientation_is_said_and_pixels_stay(write, attributes, note):
+def test_another_view_or_orientation_is_reported_and_pixels_stay(write, attributes, note):
     found = read_dicom(write(PixelSpacing=[0.14, 0.14], **attributes))
     assert any(note in text for text in found.notes) if note else found.notes == ()
     np.testing.assert_allclose(found.pixels, radiograph() / 4095, atol=1e-6)
@@ -259,7 +259,7 @@ def test_colour_is_refused(tmp_path):
         read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
 
 
-def test_raw_detector_data_is_said(write):
+def test_raw_detector_data_is_reported(write):
     path = write(
         SOPClassUID=DigitalXRayImageStorageForProcessing, Modality="DX", PresentationIntentType="FOR PROCESSING"
     )

@@ -69,7 +69,7 @@ def test_magnification_counts_where_the_spacing_is_that_at_the_detector(read, at
 
 
 @pytest.mark.parametrize("factor", [0, 0.5, 110, -1.1])
-def test_a_magnification_that_cannot_be_one_is_said(read, factor):
+def test_an_impossible_magnification_is_reported(read, factor):
     found = read(ImagerPixelSpacing=[0.2, 0.2], EstimatedRadiographicMagnificationFactor=factor)
     assert found.spacing_mm == 0.2
     assert UNUSABLE in found.notes[0] and AT_DETECTOR in found.notes[1]
@@ -85,7 +85,7 @@ def test_aspect_ratio_without_a_spacing(read, ratio, aspect):
 
 
 @pytest.mark.parametrize("ratio", [[0, 0], [1, 0], [9, 1], [-2, 1], [2]])
-def test_aspect_ratios_that_cannot_be_used_are_said(read, ratio):
+def test_unusable_aspect_ratios_are_reported(read, ratio):
     found = read(PixelAspectRatio=ratio)
     assert found.aspect == 1 and any(UNUSABLE in note for note in found.notes)
 

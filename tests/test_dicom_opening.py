@@ -134,7 +134,7 @@ def test_a_data_set_without_preamble_cut_anywhere_is_a_data_error(tmp_path, synt
         ({"EstimatedRadiographicMagnificationFactor": "1,1"}, "magnification factor (not a number) cannot be used"),
     ],
 )
-def test_decimal_commas_are_read_around_and_said(tmp_path, elements, note):
+def test_decimal_commas_are_skipped_and_reported(tmp_path, elements, note):
     dataset = make()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

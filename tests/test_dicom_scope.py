@@ -114,7 +114,7 @@ def read(tmp_path):
 
 
 @pytest.mark.parametrize(("attributes", "side"), SIDES)
-def test_the_header_tells_the_side(read, attributes, side):
+def test_the_side_is_read_from_the_header(read, attributes, side):
     radiograph = read(**attributes)
     assert radiograph.side == side and not any("Taken for" in caution for caution in radiograph.cautions)
     assert read("b.dcm", **attributes).side == side and read("w_L.dcm", **attributes).side in (side or "L")
@@ -145,7 +145,7 @@ def test_who_has_the_last_word_on_the_side(read, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:Invalid value:UserWarning")  # said when the test writes it
 @pytest.mark.parametrize(("attributes", "caution"), SCOPE)
-def test_what_the_network_was_not_made_for_is_said(read, attributes, caution):
+def test_input_outside_the_scope_of_the_network_is_reported(read, attributes, caution):
     radiograph = read(**attributes)
     assert [caution in said for said in radiograph.cautions] == [True] * (caution is not None), radiograph.cautions
     assert set(radiograph.cautions) <= set(radiograph.notes)

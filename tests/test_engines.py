@@ -99,7 +99,7 @@ def test_a_program_is_made_once(tmp_path, monkeypatch, film):
     assert main(["predict", str(film), "-w", str(mine), "--engine", "onnx", "-o", str(tmp_path / "out")]) == 0
 
 
-def test_what_does_not_go_together_is_said():
+def test_arguments_that_do_not_go_together_are_refused():
     with pytest.raises(DataError, match="run by onnxruntime, not by PyTorch"):
         Predictor.from_pretrained(WEIGHTS.with_suffix(".onnx"), engine="torch")
     with pytest.raises(DataError, match="onnxruntime runs on the CPU here; leave device cuda:1 out"):

@@ -166,7 +166,7 @@ def test_transposed_masks_of_a_square_radiograph_are_recognised(masked, phantom_
     assert "the masks are transposed" in capsys.readouterr().err
 
 
-def test_a_label_map_is_scored_and_what_it_can_reach_is_said(root, tmp_path, capsys):
+def test_a_label_map_is_scored_and_its_upper_bound_is_reported(root, tmp_path, capsys):
     folder, truths = root
     bits = {name: pack_masks(masks) for name, masks in truths.items()}
     code, out = score(write("labels", tmp_path / "masks", bits), folder)

@@ -203,7 +203,7 @@ def test_a_program_that_answers_otherwise_is_not_written(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_cannot_be_exported_is_said(tmp_path, joint_weights, monkeypatch, capsys):
+def test_models_that_cannot_be_exported_are_refused(tmp_path, joint_weights, monkeypatch, capsys):
     (tmp_path / "other.onnx").write_bytes(b"no program")
     pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
     with pytest.raises(DataError, match=r"other\.onnx: not an ONNX program"):

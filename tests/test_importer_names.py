@@ -150,7 +150,7 @@ def test_folders_of_splits_are_no_patients(end):
     assert told == ["P1_0001_L", "P1_0001_R", "P2_0001_L", "P2_0001_R"]
 
 
-def test_one_picture_under_two_patients_is_said(tmp_path, capsys):
+def test_one_image_under_two_patients_is_reported(tmp_path, capsys):
     source = small_coco(tmp_path / "in", ["0172_0001_L.png", "0173_0001_L.png", "0172_0002_L.png"])
     for name in ("0173_0001_L", "0172_0002_L"):
         shutil.copy(tmp_path / "in" / "0172_0001_L.png", tmp_path / "in" / f"{name}.png")
@@ -159,7 +159,7 @@ def test_one_picture_under_two_patients_is_said(tmp_path, capsys):
     assert len(notes) == 1 and "0173_0001_L.png: shows" in notes[0]
 
 
-def test_a_study_that_a_name_tells_is_one_in_any_folder():
+def test_a_study_named_by_its_file_is_one_study_in_any_folder():
     images = [Path("site1/0172_0001_L.png"), Path("site2/0172_0002_L.png")]
     assert [entry.name for entry in identify(images)] == ["0172_0001_L", "0172_0002_L"]
 

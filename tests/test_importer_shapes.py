@@ -250,7 +250,7 @@ def test_repeated_and_mixed_ids_are_refused_by_name(name, tmp_path, capsys):
     assert IDS[name][1] in capsys.readouterr().err
 
 
-def test_images_without_annotations_and_images_annotated_twice_are_said(tmp_path, capsys):
+def test_images_without_annotations_and_images_annotated_twice_are_reported(tmp_path, capsys):
     source = small_coco(tmp_path / "in", ["a_L.png"])
     content = json.loads(source.read_text())
     content["images"] += [{"id": 1, "file_name": "b_L.png"}]  # need not be there

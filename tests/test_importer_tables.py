@@ -169,7 +169,7 @@ def test_a_patient_named_by_the_table_for_one_radiograph_and_not_for_another_is_
     assert [entry.identifier.patient for entry in identify(images, rows)] == ["Anna", "Anna", "0002"]
 
 
-def test_paths_tell_radiographs_of_one_name_apart(tmp_path, capsys):
+def test_paths_distinguish_radiographs_of_one_name(tmp_path, capsys):
     source = small_coco(tmp_path / "in", ["p1/radiograph_L.png", "p2/radiograph_L.png", "p2/other_L.png"])
     table = tmp_path / "table.csv"
     words = ["data", "import", "coco", str(source), str(tmp_path / "out"), "--table", str(table)]
@@ -224,7 +224,7 @@ def test_texts_that_look_the_same_are_one_patient(texts, tmp_path):
     assert len({entry.identifier.patient for entry in identify(images, rows)}) == 1
 
 
-def test_radiographs_of_one_hand_without_studies_are_numbered_and_a_side_that_differs_is_said(tmp_path):
+def test_radiographs_of_one_hand_without_studies_are_numbered_and_a_differing_side_is_reported(tmp_path):
     images, notes = [tmp_path / "0001_0001_L.png", tmp_path / "0002_0001_L.png"], []
     rows = [Row("", "0001_0001_L.png", "A", side="R"), Row("", "images/0002_0001_L.png", "A", side="R")]
     assert [entry.name for entry in identify(images, rows, note=notes.append)] == ["A_0001_R", "A_0002_R"]

@@ -20,7 +20,7 @@ from jointwrist.data.dataset.check import check_dataset
 from jointwrist.data.dataset.joint_split import joint_split
 from jointwrist.data.dataset.patient_records import patient_record, radiograph_prints, recorded_patients
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.leaks import name_shared, name_trained, records
+from jointwrist.engine.leaks import check_radiographs, name_shared, name_trained, records
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.trainer import BEST
@@ -54,7 +54,7 @@ def test_the_checker_and_training_name_a_patient_in_two_splits(shared):
         load_run_data(run_config("segmentation"), RamW600.open(shared))
 
 
-def test_the_tasks_splits_may_differ_and_the_joint_set_settles_them(shared):
+def test_the_splits_of_the_tasks_may_differ_and_the_joint_set_reconciles_them(shared):
     data = load_run_data(run_config("joint"), RamW600.open(shared))
     assert "0172" not in data.patients["train"] and "0172" in data.patients["val"]
     assert "0172" in load_run_data(run_config("erosion"), RamW600.open(shared)).patients["train"]
@@ -98,6 +98,25 @@ def test_weights_know_their_patients_and_do_not_name_them(phantom_root, tmp_path
     assert main(["evaluate", str(run), "--data", str(other), "-o", str(tmp_path / "b")]) == 0
     told = capsys.readouterr().err
     assert "WARNING" in told and moved in told and "trained on 1 of" in told
+
+
+def test_radiographs_to_train_on_are_not_those_of_val_or_test(phantom_root, tmp_path, capsys):
+    dataset = RamW600.open(phantom_root)
+    held_out = next(case for case in dataset.cases if case.segmentation_split == case.erosion_split == "test")
+    trained = next(case for case in dataset.cases if case.segmentation_split == case.erosion_split == "train")
+    films, allowed = tmp_path / "films", shutil.copyfile(trained.image, tmp_path / "allowed.bmp")
+    films.mkdir()
+    named = films / f"{held_out.patient}_9_L.bmp"  # a patient's radiograph that the dataset has not
+    named.write_bytes(b"another")
+    check_radiographs([named], dataset)  # none is of the dataset, so equal names are those of other people
+    with pytest.raises(DataError, match=rf"1 of the radiographs .*{named.name}; take them out"):
+        check_radiographs([named, Path(allowed)], dataset)
+    shutil.copyfile(held_out.image, films / "renamed.bmp")
+    command = ["train", "jointwrist_tiny", "--data", str(phantom_root), "-o", str(tmp_path / "run")]
+    assert main([*command, "--radiographs", str(films)]) == 2
+    told = capsys.readouterr().err
+    assert "2 of the radiographs" in told and "renamed.bmp" in told and "Traceback" not in told
+    assert not (tmp_path / "run-radiographs").exists()
 
 
 def test_records_are_salted_and_match_whole_identifiers_only():

@@ -149,7 +149,7 @@ def test_faulty_patient_data_are_quoted_nowhere(radiograph, tmp_path, capsys, re
     assert not [w for w in recwarn if "SECRET" in str(w.message)]
 
 
-def test_two_visits_compared_tell_nothing_of_the_names_when_deidentified(radiograph, tmp_path, capsys):
+def test_a_deidentified_comparison_contains_no_file_names(radiograph, tmp_path, capsys):
     out = tmp_path / "out"
     follow = radiograph.with_name("SECRETSECOND_L.dcm")
     follow.write_bytes(radiograph.read_bytes())
@@ -159,7 +159,7 @@ def test_two_visits_compared_tell_nothing_of_the_names_when_deidentified(radiogr
     assert json.loads((out / "comparison.json").read_text())["followup"] == "followup"
 
 
-def test_two_visits_compared_tell_nothing_of_the_header(radiograph, tmp_path, capsys):
+def test_a_comparison_contains_nothing_of_the_header(radiograph, tmp_path, capsys):
     follow = radiograph.with_name("SECOND_L.dcm")
     follow.write_bytes(radiograph.read_bytes())
     assert main(["compare", str(radiograph), str(follow), "--json", "--out", str(tmp_path / "out")]) == 0

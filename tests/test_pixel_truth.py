@@ -105,7 +105,7 @@ def test_a_crop_of_another_size_than_its_box_is_named(dataset, phantom_root, tmp
         CropDataset([case], 32)[[j for _, j in CropDataset([case], 32).index].index(joint)]
 
 
-def test_a_map_head_learns_where_the_erosion_is_and_the_score_reads_it():
+def test_a_heat_map_learns_where_the_erosion_is_and_the_score_depends_on_it():
     torch.manual_seed(0)
     run = config(MAPPED)
     task, model = build_task(run), create_model("resnet", map_head=True)

@@ -60,7 +60,7 @@ def test_a_strip_is_refused_and_the_others_go_on(tmp_path, predict):
         assert code == 2 and "strip.png" in said.err and "8,192" in said.err and set(results) == {"radiograph"}
 
 
-def test_nothing_is_said_to_have_been_written_where_nothing_was(tmp_path, predict):
+def test_no_file_is_reported_where_none_was_written(tmp_path, predict):
     (tmp_path / "torn.png").write_bytes(b"torn")
     code, said, results = predict(tmp_path / "torn.png")
     assert (code, said.out, results) == (2, "", {}) and "torn.png" in said.err

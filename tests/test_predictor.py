@@ -150,7 +150,7 @@ def test_raw_outputs_are_compared_with_the_threshold_itself():
     np.testing.assert_array_equal(result.masks[3], 20 * (pixels - 4 / 16) > 0.5)
 
 
-def test_unknown_side_is_said_and_taken_for_right():
+def test_an_unknown_side_is_reported_and_taken_for_right():
     predictor = Predictor(Brightness(), image_size=64, localise=False)
     unknown, right = predictor(radiograph(64, 64)).single(), predictor(radiograph(64, 64), side="R").single()
     assert unknown.side == "R"

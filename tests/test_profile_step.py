@@ -119,7 +119,7 @@ def test_a_dry_run_makes_no_phantom(tmp_path, capsys):
     assert "unetpp, seeds 3407: to do" in capsys.readouterr().out and not list(tmp_path.iterdir())
 
 
-def test_a_dry_run_tells_time_and_memory_and_trains_nothing(hungry, phantom_root, tmp_path, capsys):
+def test_a_dry_run_reports_time_and_memory_and_trains_nothing(hungry, phantom_root, tmp_path, capsys):
     arguments = [*protocol(tmp_path, "unet", hungry), "--data", str(phantom_root), "--dry-run"]
     assert run_all.main(arguments) == 0
     told = capsys.readouterr().out

@@ -77,6 +77,11 @@ def test_masks_survive_packing_whatever_stands_for_true(masks, value):
     np.testing.assert_array_equal(unpack_bits(torch.from_numpy(bits.astype(np.int32))[None], len(masks))[0] > 0, masks)
 
 
+def test_masks_of_many_rows_survive_packing():
+    masks = np.random.default_rng(4).random((14, 150, 3)) > 0.5
+    np.testing.assert_array_equal(pack_masks(masks), (masks * (1 << np.arange(14))[:, None, None]).sum(0))
+
+
 @QUICK
 @given(arrays.arrays(np.uint16, arrays.array_shapes(min_dims=2, max_dims=2, max_side=9)))
 def test_bits_survive_unpacking(bits):

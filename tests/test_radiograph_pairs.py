@@ -164,7 +164,7 @@ def test_batches_end_with_whole_pairs_on_every_process(pairs):
     assert Path(batch["identifier"][1]).suffix == ".png"
 
 
-def test_the_command_prepares_films_outside_of_the_folder_of_the_weights(tmp_path, prepared, monkeypatch):
+def test_the_command_prepares_films_outside_of_the_folder_of_the_weights(tmp_path, prepared, phantom_root, monkeypatch):
     asked, trained = {}, {}
 
     def prepare(films, place, weights, side=None, exclude=None):
@@ -179,7 +179,18 @@ def test_the_command_prepares_films_outside_of_the_folder_of_the_weights(tmp_pat
     monkeypatch.setattr("jointwrist.engine.train.train", train)
     monkeypatch.setattr("jointwrist.commands.train.is_main_process", lambda: False)  # prints nothing
     out = tmp_path / "run"
-    command = ["train", "jointwrist_tiny", "--data", "root", "-o", str(out), "--radiographs", str(tmp_path / "films")]
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "other.png").write_bytes(b"of somebody else")
+    command = [
+        "train",
+        "jointwrist_tiny",
+        "--data",
+        str(phantom_root),
+        "-o",
+        str(out),
+        "--radiographs",
+        str(tmp_path / "films"),
+    ]
     assert main([*command, "--set", "radiographs.share=0.5", "start=weights.safetensors"]) == 0
     assert asked["weights"] == "weights.safetensors" and asked["exclude"] == out
     assert out not in asked["place"].parents and asked["place"] != out

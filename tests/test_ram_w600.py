@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from jointwrist.anatomy import JOINTS
+from jointwrist.data.dataset import ram_w600
 from jointwrist.data.dataset.case import load_crop, load_sample
 from jointwrist.data.dataset.joint_split import joint_split
 from jointwrist.data.dataset.layout import parse_identifier
@@ -28,7 +29,7 @@ def case(dataset, identifier):
 
 def test_cases_and_splits(dataset):
     assert [c.identifier for c in dataset.cases] == sorted(hand_made.WRISTS)
-    assert not dataset.is_phantom
+    assert not dataset.is_phantom and dataset.name == dataset.root.name
     for split in ("train", "val", "test"):
         masked = [i for i, wrist in hand_made.WRISTS.items() if wrist[2] and wrist[2][1] == split]
         assert [c.identifier for c in dataset.segmentation(split)] == sorted(masked)
@@ -39,6 +40,14 @@ def test_cases_and_splits(dataset):
     assert set(external.scores) == {-1} and not external.crops and external.boxes is None
     with pytest.raises(ValueError, match="unknown split 'tests'"):
         dataset.segmentation("tests")
+
+
+def test_the_release_is_known_by_the_sizes_of_its_splits(dataset, monkeypatch):
+    sizes = {
+        split: (len(dataset.segmentation(split)), len(dataset.erosion(split))) for split in ("train", "val", "test")
+    }
+    monkeypatch.setattr(ram_w600, "RELEASED", sizes)
+    assert dataset.name == "RAM-W600"
 
 
 @pytest.mark.parametrize("identifier", hand_made.WRISTS)

@@ -19,7 +19,7 @@ def tables():
     return page_tables()
 
 
-def test_tables_are_those_of_the_kept_rows(tables, monkeypatch):
+def test_tables_are_those_of_the_stored_results(tables, monkeypatch):
     monkeypatch.setattr("benchmarks.readme.page_tables", lambda: tables)
     assert main(["--check"]) == 0
 
@@ -34,7 +34,7 @@ def test_a_changed_figure_is_noticed(tables):
     assert filled(TEXT.replace(f"| {figure} [", "| 99.99 ["), tables) == TEXT
 
 
-def test_speeds_are_those_of_the_kept_measurements(tables):
+def test_speeds_are_those_of_the_stored_measurements(tables):
     block = TEXT[TEXT.index("<!-- table:speed_short -->") :]
     shown = re.search(r"\| ([\d.]+) × \|", block).group(1)
     assert filled(TEXT.replace(f"| {shown} × |", "| 9999 × |"), tables) == TEXT
@@ -45,7 +45,7 @@ def test_speeds_are_those_of_the_kept_measurements(tables):
 def test_the_joint_table_is_that_of_the_ablations():
     block = TEXT[TEXT.index("<!-- table:joint -->") :].partition("<!-- /table -->")[0]
     kept = pd.read_csv(ABLATIONS / "ablations_free.csv", index_col="Arm")
-    shown = [line for line in block.splitlines() if line.startswith("| joint, masks not moved")]
+    shown = [line for line in block.splitlines() if line.startswith("| joint, no gradient of the erosion")]
     assert len(shown) == 1 and f"{float(kept.loc['`S1`', 'AUROC']):.2f}" in shown[0]
     assert len([line for line in block.splitlines() if line.startswith("| ")]) == 2 + len(ARMS)
     ran = pd.to_numeric(kept["AUROC"], errors="coerce")
@@ -63,7 +63,7 @@ def test_what_was_not_measured_is_a_dash(tmp_path):
     assert lines[0].endswith("| 7.25 × | - |") and lines[1].endswith("| - | 7.25 wrists/s/core |")
 
 
-def test_aims_of_the_scan_that_were_missed_are_said_so(tmp_path):
+def test_missed_speed_targets_of_the_scan_are_reported(tmp_path):
     rows = [
         {"name": name, "value": aim * factor, "unit": unit.replace("×", "")}
         for factor, (name, (_, aim, unit, _)) in zip((1, 0.99, 2, 1, 1, 1.01), AIMS.items(), strict=True)

@@ -63,13 +63,13 @@ def assert_it_works_without(caplog, why):
         selective_scan(**problem(), backend="cpu")
 
 
-def test_no_compiler_means_pytorch_said_once(fresh, monkeypatch, caplog):
+def test_without_a_compiler_pytorch_is_used_with_one_warning(fresh, monkeypatch, caplog):
     monkeypatch.setenv("PATH", "")
     assert_it_works_without(caplog, "compiler found")
     assert not fresh.exists()
 
 
-def test_a_failed_build_means_pytorch_said_once(fresh, monkeypatch, caplog, tmp_path):
+def test_a_failed_build_falls_back_to_pytorch_with_one_warning(fresh, monkeypatch, caplog, tmp_path):
     broken = tmp_path / "broken compiler"
     broken.write_text("#!/bin/sh\necho 'this compiler is broken' >&2\nexit 1\n")
     broken.chmod(0o755)

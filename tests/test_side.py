@@ -68,14 +68,14 @@ OPEN = (
     [(words, templates, side_of_name) for words, templates in NAMES.items()]
     + [(words, templates, side_of_text) for words, templates in TEXTS.items()],
 )
-def test_names_and_texts_tell_the_side(words, templates, read):
+def test_the_side_is_read_from_names_and_texts(words, templates, read):
     for template in templates:
         text = template.format(words[0], words[0]), template.format(words[1], words[1])
         assert [read(part) for part in text] == ["L", "R"], text
 
 
 @pytest.mark.parametrize("text", OPEN)
-def test_what_does_not_tell_the_side_is_left_open(text):
+def test_the_side_is_left_open_where_nothing_states_it(text):
     assert side_of_name(text) is None
 
 

@@ -44,7 +44,7 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     return 2 * (a & b).sum() / (a.sum() + b.sum())
 
 
-def test_bones_tell_the_side_of_a_wrist_and_of_its_mirror_image(predictor, wrists):
+def test_the_side_of_a_wrist_and_of_its_mirror_image_is_found_from_the_bones(predictor, wrists):
     assert {wrist.side for wrist in wrists} == {"L", "R"}
     for wrist in wrists:
         for pixels, side in ((wrist.image[0], wrist.side), (wrist.image[0][:, ::-1], "LR".replace(wrist.side, ""))):
@@ -110,7 +110,7 @@ def test_predict_gets_a_left_hand_right_and_prints_what_puts_it_in_doubt(tmp_pat
         assert np.mean([dice(*pair) for pair in zip(masks, unpack_masks(left.bones), strict=True)]) > 0.9
 
 
-def test_where_nothing_tells_the_side_the_printed_line_says_so(tmp_path, capsys, left, monkeypatch):
+def test_an_unknown_side_is_stated_in_the_printed_line(tmp_path, capsys, left, monkeypatch):
     write_image(tmp_path / "wrist.png", left.image[0])
     command = ["predict", str(tmp_path / "wrist.png"), "-o", str(tmp_path / "out")]
     assert main([*command, "--field", "whole"]) == 0

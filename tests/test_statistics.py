@@ -122,7 +122,7 @@ def two_wrists(rng: np.random.Generator, by_patient: bool) -> tuple[np.ndarray, 
 
 
 @pytest.mark.parametrize("by_patient", [True, False])
-def test_groups_are_compared_by_patient_at_the_level_that_is_said(by_patient):
+def test_groups_are_compared_by_patient_at_the_stated_level(by_patient):
     rng = np.random.default_rng(5)
     alarms, of_wrists, missed = 0, 0, 0
     for _ in range(400):

@@ -297,9 +297,9 @@ def test_only_common_cases_are_compared(tmp_path):
     fewer = bones("unet", 1)
     write_job(tmp_path, "unet", 1, {"segmentation": fewer[fewer["case"] != "c3"]})
     results = read_results(tmp_path)
-    assert results.left_out["segmentation"] == 1 and "c3" not in set(results.rows["segmentation"]["case"])
+    assert results.left_out["segmentation"] == 1 and "c3" not in set(results.per_case["segmentation"]["case"])
     assert "1 wrists that only some" in mean_table(results).caption
-    assert len(common_cases(results.rows["segmentation"])) == len(results.rows["segmentation"])
+    assert len(common_cases(results.per_case["segmentation"])) == len(results.per_case["segmentation"])
 
 
 def test_configurations_of_one_model_are_kept_apart_and_other_data_is_refused(tmp_path):

@@ -87,7 +87,7 @@ def test_views_of_a_network_that_follows_the_radiograph_agree(side):
     np.testing.assert_allclose(result.uncertainty.probability_sd[:4], 0, atol=1e-6)
 
 
-def test_masks_that_do_not_follow_the_radiograph_are_told_by_their_spread():
+def test_masks_that_do_not_follow_the_radiograph_are_detected_by_their_spread():
     result = Predictor(Stubborn(), image_size=96, localise=False)(radiograph(96, 96), side="R", tta=True).single()
     assert (result.uncertainty.bone_dice[:13] < 0.93).all()
     assert np.isnan(result.uncertainty.bone_dice[13])

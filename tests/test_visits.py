@@ -50,7 +50,7 @@ def test_headers_that_do_not_fit(tmp_path, baseline, followup, said):
             assert secret not in caution
 
 
-def test_names_of_the_release_tell_patients_apart_and_others_do_not():
+def test_names_of_the_release_distinguish_patients_and_others_do_not():
     def warned(*names):
         return bool(visit_cautions(*(Radiograph(np.zeros((9, 9), np.float32), source=Path(name)) for name in names)))
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pandas as pd
 from accelerate import Accelerator
 
-from jointwrist.anatomy import anatomy_info, shows_wrist
+from jointwrist.anatomy import anatomy_info
 from jointwrist.benchmark.machine import environment
 from jointwrist.benchmark.profile_step import advice, fitting_batch, out_of_memory
 from jointwrist.benchmark.records import RECORD, read_record
@@ -122,7 +122,7 @@ def run_job(accelerator: Accelerator, job: Job, dataset: RamW600) -> dict[str, A
         "model": job.config.model,
         "seed": job.config.seed,
         "protocol": job.config.protocol,
-        "data": _data_name(dataset),
+        "data": dataset.name,
         "data_digest": job.data,
         "config": to_dict(job.config),
         **anatomy_info(dataset.anatomy),
@@ -162,12 +162,6 @@ def _what_fits(accelerator: Accelerator, job: Job, dataset: RamW600) -> str:
         return advice(job.config, fitting_batch(accelerator, job.config, load_run_data(job.config, dataset)))
     except Exception as error:  # must not hide the first error
         return f"which batch fits could not be tried ({type(error).__name__}: {error})"
-
-
-def _data_name(dataset: RamW600) -> str:
-    if dataset.is_phantom:
-        return "phantom"
-    return "RAM-W600" if shows_wrist(dataset.anatomy) else f"radiographs of the anatomy {dataset.anatomy.name}"
 
 
 def _train_and_test(accelerator: Accelerator, job: Job, dataset: RamW600) -> dict[str, Any]:

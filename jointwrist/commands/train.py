@@ -38,9 +38,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--radiographs",
         type=Path,
         metavar="FOLDER",
-        help="radiographs without labels, into which erosions are inserted for training beside the data; the weights"
-        " that the run starts from, or those that come with the package, find the bones. What is prepared of them is"
-        " kept in OUT-radiographs, outside of the folder of the weights, and is never sent anywhere",
+        help="radiographs without labels, into which erosions are inserted for training beside the data; those of"
+        " patients of its validation or test split are refused. The weights that the run starts from, or those that"
+        " come with the package, find the bones. What is prepared of the radiographs is kept in OUT-radiographs,"
+        " outside of the folder of the weights, and is never sent anywhere",
     )
     parser.add_argument(
         "--anatomy",
@@ -59,6 +60,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def train(arguments: argparse.Namespace) -> int:
     """Train one model."""
     from jointwrist.config import merge_trees, parse_overrides, read_yaml
+    from jointwrist.data.dataset.ram_w600 import RamW600
+    from jointwrist.data.find_radiographs import find_radiographs
+    from jointwrist.engine.leaks import check_radiographs
     from jointwrist.engine.learning_curves import CURVES
     from jointwrist.engine.renamed_keys import current_keys
     from jointwrist.engine.train import CARD, HISTORY
@@ -73,6 +77,9 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.radiographs:
         place = arguments.out.with_name(f"{arguments.out.name}-radiographs")
         bones = values.get("start") or "jointwrist_tiny"
+        # first, so that no prepared radiograph of such a patient is left in the folder
+        found = find_radiographs([arguments.radiographs], arguments.out)
+        check_radiographs(found, RamW600.open(arguments.data, splits=()))
         films = prepared_films(arguments.radiographs, place, bones, exclude=arguments.out)
         values = merge_trees(values, {"radiographs": {"folder": str(films[0].parent)}})
     trained = train_model(

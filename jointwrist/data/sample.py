@@ -67,14 +67,21 @@ class WristSample:
     further_scores: np.ndarray | None = None
 
 
+#: Rows that are packed at a time.
+_STRIP = 64
+
+
 def pack_masks(masks: np.ndarray) -> np.ndarray:
     """Pack (C, H, W) masks, C at most 63 and any dtype, into a (H, W) bit map, uint16 up to 16; bit c is channel c."""
     if masks.ndim != 3 or masks.shape[0] > 63:
         raise ValueError(f"masks must be (C, H, W) with at most 63 channels, not {masks.shape}")
     dtype = bits_dtype(len(masks))
     bits = np.zeros(masks.shape[1:], dtype)
-    for channel, mask in enumerate(masks):
-        bits |= np.multiply(mask != 0, dtype.type(1 << channel), dtype=dtype)
+    # a strip of all masks stays in the cache: several times as fast for large images
+    for top in range(0, len(bits), _STRIP):
+        strip = slice(top, top + _STRIP)
+        for channel, mask in enumerate(masks):
+            bits[strip] |= np.multiply(mask[strip] != 0, dtype.type(1 << channel), dtype=dtype)
     return bits
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jointwrist.data.dataset.case import Case
-from jointwrist.data.dataset.patient_records import recorded_patients, shared_patients
+from jointwrist.data.dataset.patient_records import radiograph_print, recorded_patients, shared_patients
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import read_info
@@ -37,6 +38,33 @@ def check_splits(config: RunConfig, root: Path, listed: Mapping[str, Collection[
     if config.protocol != "official":
         raise DataError(f"{root}: {name_shared(shared)}; keep each in one; `jointwrist data check` lists the images")
     return (f"{name_shared(shared)}; the official protocol keeps them",)
+
+
+def check_radiographs(paths: Iterable[Path], dataset: RamW600) -> None:
+    """Refuse radiographs for training that belong to patients of the validation or test split.
+
+    A radiograph is recognised by its content. If some of them are in the dataset, patients are recognised by the names
+    of the files too; otherwise equal names are those of other people.
+
+    Raises:
+        DataError: There are such radiographs.
+    """
+    prints = {path: radiograph_print(path) for path in paths}
+    patients = {radiograph_print(case.image): case.patient for case in dataset.cases}
+    held_out = {
+        case.patient for case in dataset.cases if {case.segmentation_split, case.erosion_split} & {"val", "test"}
+    }
+    same = any(found in patients for found in prints.values())
+    refused = [
+        path.name
+        for path, found in prints.items()
+        if patients.get(found) in held_out or (same and path.stem.rsplit("_", 2)[0] in held_out)
+    ]
+    if refused:
+        raise DataError(
+            f"{len(refused)} of the radiographs to train on show patients of the validation or test split of"
+            f" {dataset.root}: {_list(refused[:NAMED], len(refused))}; take them out of the folder"
+        )
 
 
 def inheritance_notes(

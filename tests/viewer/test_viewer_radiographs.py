@@ -95,7 +95,7 @@ def test_a_dicom_file_needs_no_ending(client, wrists):
     assert client.upload("IM0001", dicom(read_image(wrists[1])))[0].status == 201
 
 
-def test_the_side_can_be_said_where_no_header_says_it(client, predictor, wrists):
+def test_the_side_can_be_given_where_no_header_states_it(client, predictor, wrists):
     image = read_image(wrists[0])
     key = client.upload("radiograph.png", png(image))[1]["key"]
     radiograph = client.get(f"radiographs/{key}")
@@ -131,7 +131,7 @@ def test_whole_hands_are_compared_as_on_the_command_line(predictor, tmp_path, ca
     assert (a, d) == pytest.approx((1, 1), abs=0.03) and (x, y) == pytest.approx((30, 20), abs=3)
 
 
-def test_the_name_of_a_dropped_radiograph_tells_its_side_in_any_letters(wrists):
+def test_the_side_is_read_from_the_name_of_a_dropped_radiograph_in_either_case(wrists):
     data = wrists[0].read_bytes()
     for name in ("wrist-L.bmp", "WRI-L1.bmp", "wrist (L).bmp", "左手.bmp", "x" * 200 + " left.bmp", "a:b?_L.bmp"):
         assert read_upload(name, data).side == "L"

@@ -165,7 +165,7 @@ def test_only_the_page_itself_may_change_anything(client, server, wrists, origin
     assert len(server.radiographs.names()) == 3
 
 
-def test_answers_are_neither_kept_nor_shown_elsewhere(client):
+def test_responses_are_neither_cached_nor_framed(client):
     for address in ("", "view.js", "radiographs", "nothing"):
         reply, _ = client("GET", address)
         for name, value in HEADERS.items():

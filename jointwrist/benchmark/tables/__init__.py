@@ -19,9 +19,9 @@ __all__ = ["Results", "Table", "make_tables", "read_results", "write_tables"]
 def make_tables(results: Results) -> list[Table]:
     """Make every table for which there are results; the list of jobs comes last."""
     tables = []
-    if "segmentation" in results.rows:
+    if "segmentation" in results.per_case:
         tables += segmentation_tables(results)
-    if "erosion" in results.rows:
+    if "erosion" in results.per_case:
         tables += erosion_tables(results)
     tables += further_tables(results)
     return [*tables, job_table(results.records)]

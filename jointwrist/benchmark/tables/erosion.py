@@ -42,7 +42,7 @@ Sets = dict[str, dict[int, dict[str, dict[str, np.ndarray]]]]
 
 def erosion_tables(results: Results) -> list[Table]:
     """Make every table of erosion scores."""
-    rows = results.rows["erosion"]
+    rows = results.per_case["erosion"]
     values = figures_by_seed(rows, results.anatomy)
     resampled = resamples_by_seed(rows, results.anatomy)
     return [
@@ -74,7 +74,7 @@ def resamples_by_seed(rows: pd.DataFrame, anatomy: Anatomy = WRIST) -> Sets:
 def summary_table(results: Results, values: Sets, resampled: Sets, group: str = MEAN) -> Table:
     """Table of the paper: the mean over joints, which matches its figures, or all joints pooled."""
     published = published_figures("erosion", results.anatomy) if group == MEAN else {}
-    patients = results.rows["erosion"]["patient"].nunique()
+    patients = results.per_case["erosion"]["patient"].nunique()
     p_values = _against_best(values, resampled, group, "BACC", patients)
     rows = []
     for run in ordered(values):
@@ -82,12 +82,12 @@ def summary_table(results: Results, values: Sets, resampled: Sets, group: str = 
         cells: dict[str, Any] = {"Model": label(run), "parameters": millions(results.record(run)["parameters"])}
         for key, (title, factor) in FIGURES.items():
             figure = seed_figure(values[run], resampled[run], group, key, patients).times(factor)
-            cells[title] = figure.with_published(figures.get(key), results.real)
+            cells[title] = figure.with_published(figures.get(key), results.on_release)
         rows.append(cells | {"p (BACC)": p_values[run]})
     if group == MEAN:
         titles = {key: title for key, (title, _) in FIGURES.items()}
         rows += absent_rows(results, ("erosion", "joint"), titles, published)
-    calls = results.rows["erosion"].drop_duplicates(["case", "joint"])
+    calls = results.per_case["erosion"].drop_duplicates(["case", "joint"])
     what = f"Erosion, {group}, {(calls['score'] > 0).mean():.1%} of {len(calls)} joints eroded"
     note = (
         "p: two-sided test of BACC against the best model, over the seeds and patients of both, Holm's correction over"
@@ -99,7 +99,7 @@ def summary_table(results: Results, values: Sets, resampled: Sets, group: str = 
 
 def joint_table(results: Results, values: Sets, resampled: Sets) -> Table:
     """Every joint of every model."""
-    calls = results.rows["erosion"].drop_duplicates(["case", "joint"])
+    calls = results.per_case["erosion"].drop_duplicates(["case", "joint"])
     patients = calls["patient"].nunique()
     rows = []
     for joint in [joint.name for joint in results.anatomy.eroded_joints]:

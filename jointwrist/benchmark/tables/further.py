@@ -19,12 +19,12 @@ FIGURES = {"QWK": ("QWK", 1, -1), "accuracy": ("accuracy %", 100, 0), "AUROC": (
 
 def further_tables(results: Results) -> list[Table]:
     """Make the table of every further score of which there are results."""
-    scores = [score for score in results.anatomy.further_scores if score.name in results.rows]
+    scores = [score for score in results.anatomy.further_scores if score.name in results.per_case]
     return [_score_table(results, score.name, score.levels) for score in scores]
 
 
 def _score_table(results: Results, score: str, levels: int) -> Table:
-    every = results.rows[score].assign(score=results.rows[score]["score"].clip(upper=levels - 1))
+    every = results.per_case[score].assign(score=results.per_case[score]["score"].clip(upper=levels - 1))
     rows = []
     for joint in (POOLED, *dict.fromkeys(every["joint"])):
         chosen = every if joint == POOLED else every[every["joint"] == joint]

@@ -15,6 +15,7 @@ from jointwrist.anatomy import WRIST, Anatomy, info_anatomy, shows_wrist
 from jointwrist.benchmark.records import read_records
 from jointwrist.benchmark.tables.cells import ABSENT, FAILED, NOT_RUN, OVER_SEEDS, NoFigure
 from jointwrist.config import digest
+from jointwrist.data.dataset.ram_w600 import RELEASE
 from jointwrist.engine.run_config import hashed_values
 from jointwrist.errors import DataError
 from jointwrist.registry import list_models, model_spec
@@ -48,14 +49,14 @@ class Results:
 
     Attributes:
         records: One per job, with the name of its run under "run".
-        rows: Per-case results by table ("segmentation", and scores by name), of the cases that all runs of the table
-            have.
+        per_case: Per-case results by table ("segmentation", and scores by name), of the cases that all runs of the
+            table have.
         left_out: Number of cases that only some runs have, by table.
         grid: Grid of `GRIDS` on which the masks were measured.
     """
 
     records: list[dict[str, Any]]
-    rows: dict[str, pd.DataFrame]
+    per_case: dict[str, pd.DataFrame]
     left_out: dict[str, int] = field(default_factory=dict)
     grid: str = "network"
 
@@ -65,9 +66,9 @@ class Results:
         return info_anatomy(next((record for record in self.records if "anatomy" in record), {}))
 
     @property
-    def real(self) -> bool:
-        """Whether the figures are of real radiographs, as the published ones are."""
-        return all(record.get("data") != "phantom" for record in self.records)
+    def on_release(self) -> bool:
+        """Whether the figures are of RAM-W600, as the published ones are."""
+        return all(record.get("data", RELEASE) == RELEASE for record in self.records)
 
     def record(self, run: str) -> dict[str, Any]:
         """Return a finished job's record of a run."""
@@ -172,7 +173,7 @@ def absent_rows(
 
 def caption(what: str, results: Results, table: str, note: str = "", published: bool = False) -> str:
     """Return the caption of a table: data, protocol, sizes, prompts, seeds, and how to read it."""
-    rows = results.rows[table]
+    rows = results.per_case[table]
     done = [results.record(run) for run in rows["run"].unique()]
 
     def values(key: str) -> str:
@@ -193,6 +194,8 @@ def caption(what: str, results: Results, table: str, note: str = "", published: 
     if note:
         parts.append(note)
     if published:
-        compared = "in brackets ours minus them" if results.real else "on other data than ours, so not to be compared"
+        compared = (
+            "in brackets ours minus them" if results.on_release else "on other data than ours, so not to be compared"
+        )
         parts.append(PAPER.format(compared) if results.grid == "network" else THIRD_PARTY)
     return " ".join(parts)

@@ -75,7 +75,7 @@ def mean_table(results: Results, kind: str = "bone") -> Table:
         cells: dict[str, Any] = {"Model": label(run), "parameters": millions(record["parameters"])}
         for key, (title, factor, _) in metrics(results).items():
             cells[title] = (
-                seed_figure(mine, key).times(factor).with_published(figures.get(title.split()[0]), results.real)
+                seed_figure(mine, key).times(factor).with_published(figures.get(title.split()[0]), results.on_release)
             )
         cells["missed"] = f"{mine.groupby('seed')['missed'].sum().mean():.1f}".removesuffix(".0")
         rows.append(cells | {"p (DSC)": p_values[run]})
@@ -166,7 +166,7 @@ def bone_table(results: Results) -> Table:
 
 def metrics(results: Results) -> dict[str, tuple[str, int, bool]]:
     """Metrics of the results, as in `METRICS`; in mm too where the spacing is known."""
-    known = results.rows["segmentation"]
+    known = results.per_case["segmentation"]
     return METRICS | {key: how for key, how in METRICS_MM.items() if key in known}
 
 
@@ -178,7 +178,7 @@ def third_party_row(name: str, titles: dict[str, str], figures: dict[str, float]
 
 def by_region(results: Results, kind: str) -> pd.DataFrame:
     """Per-case results of one kind, with `missed`, and with the MSD of missed regions as configured for each run."""
-    rows = results.rows["segmentation"]
+    rows = results.per_case["segmentation"]
     rows = rows[rows["kind"] == kind]
     infinite = np.isinf(rows["msd"])
     sizes, left_out = {}, {}

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from hashlib import pbkdf2_hmac, sha256
 from os import SEEK_END
+from pathlib import Path
 from typing import Any
 
 from jointwrist.data.dataset.case import Case
@@ -25,13 +26,15 @@ def shared_patients(splits: Mapping[str, Iterable[Case]]) -> dict[str, tuple[str
 
 def radiograph_prints(cases: Iterable[Case]) -> tuple[str, ...]:
     """Return fingerprints of the radiographs in a folder: a hash of the middle 4 KB of every file."""
-    prints = set()
-    for case in cases:
-        with case.image.open("rb") as file:
-            size = file.seek(0, SEEK_END)
-            file.seek(max(size // 2 - 2048, 0))
-            prints.add(sha256(b"%d " % size + file.read(4096)).hexdigest()[:24])
-    return tuple(sorted(prints))
+    return tuple(sorted({radiograph_print(case.image) for case in cases}))
+
+
+def radiograph_print(path: Path) -> str:
+    """Return the fingerprint of one radiograph."""
+    with path.open("rb") as file:
+        size = file.seek(0, SEEK_END)
+        file.seek(max(size // 2 - 2048, 0))
+        return sha256(b"%d " % size + file.read(4096)).hexdigest()[:24]
 
 
 def patient_record(patients: Collection[str], salt: str, prints: Collection[str] = ()) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from jointwrist.anatomy import WRIST, Anatomy
+from jointwrist.anatomy import WRIST, Anatomy, shows_wrist
 from jointwrist.data.dataset import layout
 from jointwrist.data.dataset.anatomy_file import folder_anatomy
 from jointwrist.data.dataset.case import Case
@@ -14,6 +14,11 @@ from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.listing import list_cases
 from jointwrist.data.faults import Report, refuse
 from jointwrist.errors import DataError
+
+#: Name of the released data.
+RELEASE = "RAM-W600"
+#: Radiographs with masks, and with scores, in each split of the release.
+RELEASED = {"train": (425, 559), "val": (69, 81), "test": (124, 160)}
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,16 @@ class RamW600:
     def is_phantom(self) -> bool:
         """Whether the radiographs are synthetic."""
         return (self.root / layout.TRUTH).is_dir()
+
+    @property
+    def name(self) -> str:
+        """Return "phantom", "RAM-W600" for the release as published, an anatomy other than the wrist, or the folder."""
+        if self.is_phantom:
+            return "phantom"
+        if not shows_wrist(self.anatomy):
+            return self.anatomy.name
+        counts = {split: (len(self.segmentation(split)), len(self.erosion(split))) for split in SPLITS}
+        return RELEASE if counts == RELEASED else self.root.resolve().name
 
     def segmentation(self, split: str) -> list[Case]:
         """Cases of one split of the segmentation task."""
