@@ -14,9 +14,9 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv env
-# the converter's module alone, without the client's forty dependencies
-env/bin/pip install --quiet --no-deps label-studio-sdk==2.1.2
 env/bin/pip install --quiet opencv-python-headless==4.12.0.88 pillow==12.3.0
+# the converter's module alone, without the client's other dependencies
+env/bin/pip install --quiet --no-deps label-studio-sdk==2.1.2
 cat > outline.py <<'PYTHON'
 import importlib.util
 import sys
