@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jointwrist.commands.shared import (
     UsageError,
     add_predictor,
+    add_scope,
     add_side,
     columns,
     counted,
@@ -35,6 +36,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("followup", type=Path, metavar="FOLLOWUP", help="later radiograph of the same wrist")
     add_predictor(parser)
+    add_scope(parser)
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("comparison"), help="folder of the results (default: %(default)s)"
     )
@@ -86,7 +88,7 @@ def compare(arguments: argparse.Namespace) -> int:
         )
         for visit, spacing, window in visits
     ]
-    predictor = load_predictor(arguments)
+    predictor = load_predictor(arguments, arguments.score_out_of_scope)
     wrists = [one_wrist(predictor.locate(radiograph)) for radiograph in radiographs]
     comparison = compare_visits(*(predictor.predict([wrist])[0] for wrist in wrists), spaces)
     save_comparison(comparison, arguments.out)

@@ -88,7 +88,7 @@ def detectability_study(arguments: argparse.Namespace) -> int:
     place, weights = arguments.out / "prepared", find_weights(arguments.weights)
     options = {"device": arguments.device, "localise": arguments.field == "auto", "rotation": arguments.rotation}
     wrists = prepared_films(arguments.films, place, arguments.bones, arguments.side, arguments.out, **options)
-    predictor = load_predictor(arguments)
+    predictor = load_predictor(arguments, score_out_of_scope=True)
     kept = place / f"study-{weights_key(weights)}"
     rows = run_study(wrists, predictor, plan, kept, arguments.batch_size, progress=True)
     found = detectability(rows, arguments.false_calls)

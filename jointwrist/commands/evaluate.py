@@ -101,6 +101,7 @@ def _evaluate_on_image_grid(arguments: argparse.Namespace) -> int:
         accelerator.device,
         localise=arguments.field == "auto",
         postprocess=arguments.postprocess,
+        score_out_of_scope=True,
     )
     results = evaluate_radiographs(accelerator, predictor, cases, arguments.batch_size, complain, progress=True)
     measured = {entry["case"] for entries in results.values() for entry in entries}

@@ -14,6 +14,7 @@ from jointwrist.commands.shared import (
     INTERRUPTED,
     UsageError,
     add_predictor,
+    add_scope,
     add_side,
     add_window,
     complain,
@@ -49,6 +50,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="radiograph (BMP, PNG, JPEG, TIFF or DICOM), or folder that is searched for them",
     )
     add_predictor(parser)
+    add_scope(parser)
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("predictions"), help="folder of the results (default: %(default)s)"
     )
@@ -126,7 +128,7 @@ def predict(arguments: argparse.Namespace) -> int:
     workers = min(arguments.workers or min(cores(), MOST_WORKERS), len(radiographs))
     if workers > 1:
         limit_threads(max(cores() // workers, 1))
-    predictor = load_predictor(arguments)
+    predictor = load_predictor(arguments, arguments.score_out_of_scope)
     export = open_export(arguments, predictor.anatomy)
     tally, tiles = Tally(len(radiographs), arguments.out), []
     tally.skipped = len(left_out)

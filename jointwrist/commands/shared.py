@@ -120,8 +120,18 @@ def add_predictor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--turn", dest="rotation", type=_rotation, action=OldName, new="--rotation")
 
 
-def load_predictor(arguments: argparse.Namespace) -> Predictor:
-    """Load the predictor that the options of `add_predictor` describe."""
+def add_scope(parser: argparse.ArgumentParser) -> None:
+    """Add `--score-out-of-scope`."""
+    parser.add_argument(
+        "--score-out-of-scope",
+        action="store_true",
+        help="also score joint surfaces outside the scope of the weights (fused bones, growth plates, casts, implants,"
+        " other projections), whose scores are withheld otherwise; results name them either way",
+    )
+
+
+def load_predictor(arguments: argparse.Namespace, score_out_of_scope: bool = False) -> Predictor:
+    """Load the predictor that the options of `add_predictor` describe; see `Predictor` for `score_out_of_scope`."""
     from jointwrist.inference.predictor import Predictor
 
     return Predictor.from_pretrained(
@@ -130,6 +140,7 @@ def load_predictor(arguments: argparse.Namespace) -> Predictor:
         engine=arguments.engine,
         localise=arguments.field == "auto",
         rotation=arguments.rotation,
+        score_out_of_scope=score_out_of_scope,
     )
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jointwrist.commands.shared import add_predictor, add_side, add_window, complain, load_predictor, positive
+from jointwrist.commands.shared import (
+    add_predictor,
+    add_scope,
+    add_side,
+    add_window,
+    complain,
+    load_predictor,
+    positive,
+)
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -20,6 +28,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "radiographs", nargs="*", type=Path, metavar="FILE", help="BMP, PNG, JPEG, TIFF or DICOM, or a folder"
     )
     add_predictor(parser)
+    add_scope(parser)
     add_side(parser)
     parser.add_argument(
         "--tta", action="store_true", help="average over five views of each radiograph, which takes five times as long"
@@ -54,7 +63,9 @@ def view(arguments: argparse.Namespace) -> int:
 
     found = find_radiographs(arguments.radiographs, left_out=lambda *folder: complain(describe_left_out(*folder)))
     paths = list(dict.fromkeys(found))
-    radiographs = Radiographs(load_predictor(arguments), arguments.side, arguments.tta, arguments.window)
+    radiographs = Radiographs(
+        load_predictor(arguments, arguments.score_out_of_scope), arguments.side, arguments.tta, arguments.window
+    )
     radiographs.add_files(paths)
     serve(
         radiographs,

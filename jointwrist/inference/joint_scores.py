@@ -8,6 +8,7 @@ import numpy as np
 
 from jointwrist.anatomy import NOT_SCORED, Anatomy, Score
 from jointwrist.inference.prediction import Prediction
+from jointwrist.inference.scope.report import ScopeReport
 
 
 class JointScores(NamedTuple):
@@ -40,13 +41,23 @@ class JointScores(NamedTuple):
         return f"{self.score.name}: {', '.join(named) or 'none'}"
 
 
-def joint_scores(prediction: Prediction, index: int, anatomy: Anatomy) -> tuple[JointScores, ...]:
-    """Return the scores of one image of a batch; none where the network gives none."""
+def joint_scores(
+    prediction: Prediction, index: int, anatomy: Anatomy, report: ScopeReport | None = None
+) -> tuple[JointScores, ...]:
+    """Return the scores of one image of a batch; none where the network gives none.
+
+    Args:
+        prediction: Of the batch.
+        index: Of the image.
+        anatomy: Its joints and scores.
+        report: Limits of the weights' scope: joints outside are left without a score; None scores all.
+    """
     if prediction.further is None:
         return ()
     found = []
     for number, score in enumerate(anatomy.further_scores):
-        shown = [joint for joint in score.joints if prediction.valid[index, joint]]
+        limited = {joint.index for joint in anatomy.joints if report and report.of_joint(joint)}
+        shown = [joint for joint in score.joints if prediction.valid[index, joint] and joint not in limited]
         levels = np.full(len(anatomy.joints), NOT_SCORED, np.int64)
         probabilities = np.full(len(anatomy.joints), np.nan, np.float32)
         cumulative = prediction.further[index, number, shown]

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy, info_anatomy, shows_wrist
+from jointwrist.anatomy import WRIST, Anatomy, info_anatomy, shows_wrist
 from jointwrist.data.polarity import has_bright_ground
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.resample import resample
 from jointwrist.errors import DataError
 from jointwrist.inference.batches import other_wrists, radiograph_batches
-from jointwrist.inference.joint_scores import erosion_level, joint_scores
+from jointwrist.inference.erosion_scores import erosion_scores
+from jointwrist.inference.joint_scores import joint_scores
 from jointwrist.inference.localiser import WEIGHTS, Localiser
 from jointwrist.inference.locate import MAYBE_NEGATIVE, locate, with_caution
 from jointwrist.inference.networks import Network, open_network
@@ -28,9 +29,11 @@ from jointwrist.inference.postprocess import postprocessed_masks
 from jointwrist.inference.prediction import Prediction
 from jointwrist.inference.renamed_arguments import renamed
 from jointwrist.inference.result import WristResult, WristResults
+from jointwrist.inference.scope.judge import judge
 from jointwrist.inference.sources import Source, list_sources, read_radiograph
 from jointwrist.inference.views import VIEWS, Uncertainty, invert, merge, transform
 from jointwrist.weights.find import find_weights
+from jointwrist.weights.scope_model import ScopeModel
 from jointwrist.weights.training_history import TrainingHistory
 
 if TYPE_CHECKING:
@@ -63,6 +66,8 @@ class Predictor:
         rotation: Degrees clockwise, 0, 90, 180 or 270, by which radiographs must be rotated for the fingers to point
             upwards. None tries other rotations if no wrist is found in the stored orientation; with
             `localise=False` it is 0.
+        scope: Where the scope of the weights ends, which every result then says of each bone; None says nothing.
+        score_out_of_scope: Give joint surfaces outside that scope a score all the same; otherwise it is withheld.
     """
 
     def __init__(
@@ -81,6 +86,8 @@ class Predictor:
         postprocess: bool = True,
         localise: bool = True,
         rotation: int | None = None,
+        scope: ScopeModel | None = None,
+        score_out_of_scope: bool = False,
         **old_names: Any,
     ):
         options = {"postprocess": postprocess, "localise": localise, "rotation": rotation, **renamed(old_names)}
@@ -100,6 +107,8 @@ class Predictor:
         self.postprocess: bool = options["postprocess"]
         self.localise: bool = options["localise"] and shows_wrist(anatomy)
         self.rotation: int | None = options["rotation"]
+        self.scope = scope if shows_wrist(anatomy) else None
+        self.score_out_of_scope = score_out_of_scope
 
     @property
     def model(self) -> nn.Module:
@@ -126,6 +135,7 @@ class Predictor:
         postprocess: bool = True,
         localise: bool = True,
         rotation: int | None = None,
+        score_out_of_scope: bool = False,
         **download: Any,
     ) -> Predictor:
         """Load weights with the sizes and thresholds that belong to them.
@@ -138,6 +148,7 @@ class Predictor:
             postprocess: As for `Predictor`.
             localise: As for `Predictor`.
             rotation: As for `Predictor`.
+            score_out_of_scope: As for `Predictor`.
             **download: Options of `huggingface_hub.hf_hub_download` for a repository, such as `revision` and `token`.
 
         Raises:
@@ -162,6 +173,8 @@ class Predictor:
             name=info["model"],
             history=TrainingHistory.of(info),
             anatomy=info_anatomy(info),
+            scope=ScopeModel.of(info),
+            score_out_of_scope=score_out_of_scope,
             **options,
         )
         predictor.device, predictor.engine = device, engine or "torch"
@@ -302,17 +315,11 @@ class Predictor:
     def _result(
         self, placement: Placement, prediction: Prediction, index: int, uncertainty: Uncertainty | None
     ) -> WristResult:
-        joints = len(self.anatomy.joints)
-        probabilities = np.full(joints, np.nan, np.float32)
-        scores = np.full(joints, NOT_SCORED, np.int64)
-        boxes = np.full((joints, 4), np.nan, np.float32)
-        if prediction.cumulative is not None:
-            cumulative, valid = prediction.cumulative[index], prediction.valid[index]
-            found = placement.boxes_back(prediction.boxes[index], self.image_size)
-            for joint in (joint for joint in self.anatomy.erosion.joints if valid[joint]):
-                probabilities[joint] = cumulative[joint, 0]
-                scores[joint] = erosion_level(cumulative[joint], self.threshold)
-                boxes[joint] = found[joint]
+        report = None
+        if self.scope is not None:
+            report = judge(self.scope, placement.image(self.image_size)[0], prediction.masks[index] > self.mask_logit)
+        withheld = report if report and not self.score_out_of_scope else None
+        scores = erosion_scores(prediction, index, self.anatomy, self.threshold, withheld)
         heat_maps = None if prediction.heat_maps is None else placement.heat_maps_back(prediction.heat_maps[index])
         extent = None
         if prediction.extent is not None:
@@ -325,9 +332,9 @@ class Predictor:
         return WristResult(
             placement,
             masks,
-            probabilities,
-            scores,
-            boxes,
+            scores.probabilities,
+            scores.levels,
+            placement.boxes_back(scores.boxes, self.image_size),
             self.threshold,
             self.name,
             uncertainty,
@@ -335,7 +342,8 @@ class Predictor:
             self.history,
             extent,
             self.anatomy,
-            joint_scores(prediction, index, self.anatomy),
+            joint_scores(prediction, index, self.anatomy, withheld),
+            report,
         )
 
 

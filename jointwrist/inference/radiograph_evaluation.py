@@ -99,5 +99,6 @@ def _rows(case: Case, results: Sequence[WristResult]) -> Iterator[tuple[str, dic
                     "probability": float(probabilities[joint]) if found else 0.0,
                     "level": int(levels[joint]) if found else 0,
                     "found": found,
+                    "scope": "; ".join(map(str, result.limits(joint))),
                 }
                 yield table, {**who, **values}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from jointwrist.data.radiograph import Radiograph
     from jointwrist.inference.placement import Placement
+    from jointwrist.inference.scope.report import Limit, ScopeReport
     from jointwrist.inference.views import Uncertainty
 
 UNKNOWN_SIDE = "Side not known, taken for a right hand: say it with --side, or end the file name in _L or _R."
@@ -39,8 +40,10 @@ class WristResult:
     Attributes:
         placement: The radiograph, and the position of the wrist on it.
         masks: (C, H, W) bool, in the order of the bones.
-        probabilities: (J,) float32 that the joint surface is eroded; nan where its bone was not found.
-        scores: (J,) int64 level, of wrists 0, 1, 2 or 3 (scores 3 to 5); `NOT_SCORED` where the bone was not found.
+        probabilities: (J,) float32 that the joint surface is eroded; nan where its bone was not found, or the score is
+            withheld.
+        scores: (J,) int64 level, of wrists 0, 1, 2 or 3 (scores 3 to 5); `NOT_SCORED` where the bone was not found, or
+            the score is withheld.
         boxes: (J, 4) float32 joint boxes x0, y0, x1, y1 in pixels; nan where the bone was not found.
         threshold: Probability from which a joint surface counts as eroded.
         model: Name of the model.
@@ -52,6 +55,7 @@ class WristResult:
             bone, depth, and area; in pixels of `right_hand`, squared for the area. None from a model that gives none.
         anatomy: The bones, C, and joints, J.
         further: The anatomy's scores other than erosion, where the model gives them.
+        scope: What lies outside the scope of the weights; None where the weights do not say.
     """
 
     placement: Placement
@@ -67,6 +71,7 @@ class WristResult:
     extent: np.ndarray | None = None
     anatomy: Anatomy = WRIST
     further: tuple[JointScores, ...] = ()
+    scope: ScopeReport | None = None
 
     @property
     def radiograph(self) -> Radiograph:
@@ -91,12 +96,23 @@ class WristResult:
     @property
     def notes(self) -> tuple[str, ...]:
         """Return what a reader of the result should know, a sentence each."""
-        return self.radiograph.notes if self.side_known else (*self.radiograph.notes, UNKNOWN_SIDE)
+        notes = self.radiograph.notes if self.side_known else (*self.radiograph.notes, UNKNOWN_SIDE)
+        return (*notes, *self.scope_notes)
 
     @property
     def cautions(self) -> tuple[str, ...]:
         """Return those of the notes that put the whole result in doubt."""
-        return self.radiograph.cautions if self.side_known else (*self.radiograph.cautions, UNKNOWN_SIDE)
+        cautions = self.radiograph.cautions if self.side_known else (*self.radiograph.cautions, UNKNOWN_SIDE)
+        return (*cautions, *self.scope_notes)
+
+    @property
+    def scope_notes(self) -> tuple[str, ...]:
+        """Return what lies outside the scope of the weights, and whose scores are withheld, a sentence each."""
+        if self.scope is None:
+            return ()
+        withheld = [joint.display for joint in self.anatomy.eroded_joints if self.withheld[joint.index]]
+        some = (f"Scores withheld: {', '.join(withheld)}.",) if withheld else ()
+        return (*self.scope.sentences(self.anatomy), *some)
 
     @cached_property
     def areas(self) -> np.ndarray:
@@ -117,6 +133,16 @@ class WristResult:
     def scored(self) -> np.ndarray:
         """Return (J,) bool, whether a joint surface has a score."""
         return self.scores != NOT_SCORED
+
+    @property
+    def withheld(self) -> np.ndarray:
+        """Return (J,) bool, whether the score of a joint surface is withheld, as it is out of the weights' scope."""
+        limited = [bool(self.limits(joint.index)) for joint in self.anatomy.joints]
+        return ~self.scored & np.isfinite(self.boxes[:, 0]) & np.array(limited, bool)
+
+    def limits(self, joint: int) -> tuple[Limit, ...]:
+        """Return why a joint surface lies outside the scope of the weights; empty where it does not."""
+        return () if self.scope is None else self.scope.of_joint(self.anatomy.joints[joint])
 
     def cropped(self) -> WristResult:
         """Return the result on the wrist alone, as on a radiograph of its own."""
@@ -164,6 +190,7 @@ class WristResult:
             ),
             "erosion_threshold": self.threshold,
             "joint_spaces": self.joint_spaces(),
+            "scope": self._scope(),
             "notes": list(self.notes),
             "weights": self.history.describe(),
         }
@@ -239,6 +266,8 @@ class WristResult:
             entry["area_mm2"] = round(area * math.prod(self.radiograph.pixel_mm), 2)
         if self.uncertainty is not None and np.isfinite(self.uncertainty.bone_dice[index]):
             entry["dice_between_views"] = round(float(self.uncertainty.bone_dice[index]), 4)
+        if self.scope is not None:
+            entry["scope"] = [limit._asdict() for limit in self.scope.bones[index]]
         if found:
             rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
             entry["box"] = [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
@@ -246,6 +275,13 @@ class WristResult:
 
     def _joint(self, index: int) -> dict[str, Any]:
         entry: dict[str, Any] = {"name": self.anatomy.joint_names[index], "found": bool(self.scored[index])}
+        if self.scope is not None:
+            entry |= {
+                "withheld": bool(self.withheld[index]),
+                "scope": [limit._asdict() for limit in self.limits(index)],
+            }
+        if np.isfinite(self.boxes[index]).all():
+            entry["box"] = [round(float(edge), 1) for edge in self.boxes[index]]
         if self.scored[index]:
             probability = float(self.probabilities[index])
             entry |= {
@@ -253,13 +289,19 @@ class WristResult:
                 "eroded": probability >= self.threshold,
                 "score": int(self.scores[index]),
                 "score_label": self.anatomy.erosion.labels[self.scores[index]],
-                "box": [round(float(edge), 1) for edge in self.boxes[index]],
             }
             if self.extent is not None:
                 entry["extent"] = self._extent(index)
             if self.uncertainty is not None and np.isfinite(self.uncertainty.probability_sd[index]):
                 entry["probability_sd"] = round(float(self.uncertainty.probability_sd[index]), 4)
         return entry
+
+    def _scope(self) -> dict[str, Any] | None:
+        """Return what shows on the radiograph that the weights have not learned, and by how much each model says so."""
+        if self.scope is None:
+            return None
+        logits = {name: round(value, 3) for name, value in self.scope.logits.items() if math.isfinite(value)}
+        return {"findings": list(self.scope.findings), "logits_above_threshold": logits}
 
     def _extent(self, index: int) -> dict[str, float]:
         share, depth, area = map(float, self.extent[index])

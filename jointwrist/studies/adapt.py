@@ -133,7 +133,7 @@ def adapt(
     trained = train(
         info["model"], validation, out, merge_trees(values, {"stream": {"wrists": wrists}}), progress=progress
     )
-    predictor = Predictor.from_pretrained(trained.weights)
+    predictor = Predictor.from_pretrained(trained.weights, score_out_of_scope=True)
     phantoms = phantom_probabilities(min(_CALL_PHANTOMS, int(plan.minutes)), predictor)
     calls = choose_calls(film_probabilities(used, predictor), phantoms, plan.false_calls)
     write_calls(trained.weights, calls, trained.weights)
@@ -156,7 +156,7 @@ def divide(films: Sequence[Path], share: float, seed: int) -> tuple[list[Path], 
 
 
 def _measure(weights: Path, held: Sequence[Path], place: Path, plan: AdaptPlan, progress: bool) -> Detectability:
-    predictor = Predictor.from_pretrained(weights)
+    predictor = Predictor.from_pretrained(weights, score_out_of_scope=True)
     rows = run_study(held, predictor, plan.study, place / f"study-{weights_key(weights)}", progress=progress)
     return detectability(rows, plan.false_calls)
 

@@ -10,6 +10,7 @@ from typing import Any
 from jointwrist.anatomy import info_anatomy
 from jointwrist.config import ConfigError
 from jointwrist.errors import DataError
+from jointwrist.weights.scope_model import ScopeModel
 from jointwrist.weights.training_history import TrainingHistory
 
 #: Upper limits of the input sides in pixels, which determine the memory that a prediction needs.
@@ -69,6 +70,7 @@ def _fault(info: Any) -> str | None:
         return "the threshold of masks must lie between 0 and 1"
     try:
         TrainingHistory.of(info)
+        ScopeModel.of(info)
     except ValueError as error:
         return str(error)
     inherited = info.get("inherited", [])

@@ -1,0 +1,57 @@
+"""Erosion of the joint surfaces from what a network says of them, withheld where they lie outside its scope."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jointwrist.anatomy import NOT_SCORED, Anatomy
+from jointwrist.inference.joint_scores import erosion_level
+from jointwrist.inference.prediction import Prediction
+from jointwrist.inference.scope.report import ScopeReport
+
+
+class ErosionScores(NamedTuple):
+    """Erosion of the J joint surfaces of a wrist.
+
+    Attributes:
+        probabilities: (J,) float32 that a surface is eroded; nan without a score.
+        levels: (J,) int64; `NOT_SCORED` without a score.
+        boxes: (J, 4) float32 joint boxes in pixels of the network's image; nan where the bone was not found.
+    """
+
+    probabilities: np.ndarray
+    levels: np.ndarray
+    boxes: np.ndarray
+
+
+def erosion_scores(
+    prediction: Prediction, index: int, anatomy: Anatomy, threshold: float, report: ScopeReport | None = None
+) -> ErosionScores:
+    """Score the joint surfaces of one wrist of a batch.
+
+    Args:
+        prediction: Of the batch.
+        index: Of the wrist.
+        anatomy: Its joint surfaces.
+        threshold: Probability from which a surface counts as eroded.
+        report: Limits of the weights' scope: surfaces outside are left without a score; None scores all.
+    """
+    joints = len(anatomy.joints)
+    scores = ErosionScores(
+        np.full(joints, np.nan, np.float32),
+        np.full(joints, NOT_SCORED, np.int64),
+        np.full((joints, 4), np.nan, np.float32),
+    )
+    if prediction.cumulative is None:
+        return scores
+    for joint in anatomy.erosion.joints:
+        if not prediction.valid[index, joint]:
+            continue
+        scores.boxes[joint] = prediction.boxes[index, joint]
+        if report is None or not report.of_joint(anatomy.joints[joint]):
+            cumulative = prediction.cumulative[index, joint]
+            scores.probabilities[joint] = cumulative[0]
+            scores.levels[joint] = erosion_level(cumulative, threshold)
+    return scores

@@ -1,0 +1,72 @@
+"""What a result says of the scope of its weights: for each bone, whether it can be judged, and if not, why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jointwrist.anatomy import Anatomy, JointSurface
+
+NOT_SEPARABLE, OUTSIDE = "not separable", "outside the weights' scope"
+
+
+class Limit(NamedTuple):
+    """Why a bone or a joint surface cannot be judged.
+
+    Attributes:
+        status: `NOT_SEPARABLE` or `OUTSIDE`.
+        reason: What shows there: "no joint line to the Capitate", "cast".
+    """
+
+    status: str
+    reason: str
+
+    def __str__(self) -> str:
+        """Return both, as outputs print them."""
+        return f"{self.status} ({self.reason})"
+
+
+@dataclass(frozen=True)
+class ScopeReport:
+    """Limits of a result.
+
+    Attributes:
+        findings: What shows on the radiograph that the weights have not learned; of `weights.scope_model.FINDINGS`.
+        bones: Limits of each bone, C.
+        logits: Logit of every model above its threshold, by name; "fusion" is the largest over the joint lines.
+    """
+
+    findings: tuple[str, ...]
+    bones: tuple[tuple[Limit, ...], ...]
+    logits: dict[str, float]
+
+    def of_joint(self, joint: JointSurface) -> tuple[Limit, ...]:
+        """Return the limits of a joint surface, which are those of its bone."""
+        return self.bones[joint.bone]
+
+    def sentences(self, anatomy: Anatomy) -> tuple[str, ...]:
+        """Return what a reader of the result should know, a sentence for each status."""
+        sentences = []
+        for status in (NOT_SEPARABLE, OUTSIDE):
+            limited = [bone for bone, limits in enumerate(self.bones) if any(one.status == status for one in limits)]
+            if not limited:
+                continue
+            names = (
+                "all bones"
+                if len(limited) == len(self.bones)
+                else _listed(anatomy.bones[bone].display for bone in limited)
+            )
+            why = dict.fromkeys(one.reason for bone in limited for one in self.bones[bone] if one.status == status)
+            reasons = f" ({_listed(why)})" if status == OUTSIDE else ""
+            sentences.append(f"{status.capitalize()}{reasons}: {names}.")
+        return tuple(sentences)
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words)
+
+
+def whole(findings: Sequence[str], anatomy: Anatomy) -> tuple[tuple[Limit, ...], ...]:
+    """Return the limits of all bones where findings concern the whole radiograph."""
+    return tuple(tuple(Limit(OUTSIDE, finding) for finding in findings) for _ in anatomy.bones)

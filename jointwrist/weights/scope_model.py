@@ -1,0 +1,98 @@
+"""The scope of a network's weights: small models, kept in the description of a weight file, that say where it ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+#: What can show on a whole radiograph, in the order of reports.
+FINDINGS = ("implant", "cast", "growth plate", "other projection")
+#: Key in the description of a weight file.
+KEY = "scope"
+_MOST = 2000
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A logistic regression.
+
+    Attributes:
+        mean: (F,) of the signs.
+        scale: (F,) divisors of the signs.
+        weights: (F,).
+        bias: Of the logit.
+        threshold: Logit from which the finding is called.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    weights: np.ndarray
+    bias: float
+    threshold: float
+
+    def __call__(self, signs: np.ndarray) -> np.ndarray:
+        """Return the logits of (..., F) signs; signs beyond three standard deviations count as three."""
+        return np.clip((signs - self.mean) / self.scale, -3, 3) @ self.weights + self.bias
+
+    @classmethod
+    def of(cls, entry: Any) -> Logistic:
+        """Read plain values.
+
+        Raises:
+            ValueError: They are none of a logistic regression.
+        """
+        if not isinstance(entry, Mapping):
+            raise ValueError("scope must hold models by their names")
+        arrays = [_numbers(entry.get(name)) for name in ("mean", "scale", "weights")]
+        bias, threshold = _numbers([entry.get("bias"), entry.get("threshold")])
+        if len({len(array) for array in arrays}) != 1 or not (arrays[1] > 0).all():
+            raise ValueError("models of scope must have a mean, a positive scale and a weight for every sign")
+        return cls(*arrays, float(bias), float(threshold))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, the inverse of `of`."""
+        arrays = {name: np.round(getattr(self, name), 5).tolist() for name in ("mean", "scale", "weights")}
+        return {**arrays, "bias": round(self.bias, 5), "threshold": round(self.threshold, 5)}
+
+
+@dataclass(frozen=True)
+class ScopeModel:
+    """All models of scope.
+
+    Attributes:
+        findings: One model for each of `FINDINGS`, by name.
+        fusion: Model of a joint line; it says whether two bones are fused.
+    """
+
+    findings: Mapping[str, Logistic]
+    fusion: Logistic
+
+    @classmethod
+    def of(cls, info: Mapping[str, Any]) -> ScopeModel | None:
+        """Return the models in the description of a weight file; None where it holds none.
+
+        Raises:
+            ValueError: They are damaged.
+        """
+        entry = info.get(KEY)
+        if entry is None:
+            return None
+        if not isinstance(entry, Mapping) or set(entry) != {*FINDINGS, "fusion"}:
+            raise ValueError(f"scope must hold models of fusion, {', '.join(FINDINGS)}")
+        return cls({name: Logistic.of(entry[name]) for name in FINDINGS}, Logistic.of(entry["fusion"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, the inverse of `of`."""
+        return {name: model.to_dict() for name, model in {**self.findings, "fusion": self.fusion}.items()}
+
+
+def _numbers(values: Any) -> np.ndarray:
+    if not isinstance(values, list) or len(values) > _MOST:
+        raise ValueError(f"models of scope must be lists of at most {_MOST} numbers")
+    if not all(type(value) in (int, float) and math.isfinite(value) for value in values):
+        raise ValueError("models of scope must be finite numbers")
+    return np.array(values, np.float64)
