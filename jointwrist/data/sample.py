@@ -16,7 +16,7 @@ class Scope:
 
     Attributes:
         not_separable: (14,) whether each bone is fused with another, so that the two cannot be told apart.
-        findings: Of the whole radiograph: "growth plate", "implant", "cast".
+        findings: Of the whole radiograph: "growth plate", "implant", "cast", "other projection".
     """
 
     not_separable: tuple[bool, ...] = (False,) * NUM_BONES

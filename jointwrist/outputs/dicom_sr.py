@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from jointwrist import __version__
 from jointwrist.anatomy import NOT_SCORED, JointSurface
 from jointwrist.data.dicom.header import silence_header_warnings
+from jointwrist.inference.scope.report import NOT_SEPARABLE, Limit
 from jointwrist.outputs.dicom_source import (
     MANUFACTURER,
     PRIVATE_SCHEME,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         MeasurementsAndQualitativeEvaluations,
         ObservationContext,
         PlanarROIMeasurementsAndQualitativeEvaluations,
+        QualitativeEvaluation,
     )
     from highdicom.sr.coding import CodedConcept
     from pydicom import Dataset
@@ -40,6 +43,15 @@ EROSION = ("EROSION", "Bone erosion")
 SCORE = "SVH_EROSION"
 THRESHOLD = ("THRESHOLD", "Probability from which erosion counts as present")
 NOT_ASSESSED = ("NOT_ASSESSED", "Not assessed")
+SCOPE = ("SCOPE", "Scope of the weights")
+#: Values of it by status, and by finding outside the scope.
+LIMITS = {
+    NOT_SEPARABLE: ("NOT_SEPARABLE", "Not separable from another bone"),
+    "implant": ("OUT_IMPLANT", "Outside the weights' scope: implant"),
+    "cast": ("OUT_CAST", "Outside the weights' scope: cast"),
+    "growth plate": ("OUT_GROWTH", "Outside the weights' scope: growth plate"),
+    "other projection": ("OUT_PROJECTION", "Outside the weights' scope: other projection"),
+}
 
 
 @silence_header_warnings()
@@ -50,7 +62,7 @@ def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
     of erosion (0 to 1); erosion as present or absent at the model's threshold; the score level; and the joint box as a
     region of the source image. The probability repeats the box as the region it was inferred from, which Cornerstone
     (OHIF) needs to create a rectangle. Scores other than erosion have groups of their own. A surface without a score is
-    reported as not assessed. The report is complete but unverified.
+    reported as not assessed, and one outside the scope of the weights with the reason. The report is complete but unverified.
 
     Args:
         result: Prediction of a DICOM radiograph by a joint network.
@@ -135,11 +147,12 @@ def _group(
 
     erosion = code(PRIVATE_SCHEME, *EROSION)
     common = _common(joint, joint.name, erosion, result)
+    limits = _limits(result.limits(joint.index))
     if not result.scored[joint.index]:
         not_assessed = hd.sr.QualitativeEvaluation(erosion, code(PRIVATE_SCHEME, *NOT_ASSESSED))
         image = hd.sr.SourceImageForMeasurementGroup.from_source_image(source)
         return hd.sr.MeasurementsAndQualitativeEvaluations(
-            qualitative_evaluations=[not_assessed], source_images=[image], **common
+            qualitative_evaluations=[not_assessed, *limits], source_images=[image], **common
         )
     level, probability = int(result.scores[joint.index]), float(result.probabilities[joint.index])
     score = result.anatomy.erosion
@@ -159,6 +172,7 @@ def _group(
                 code(PRIVATE_SCHEME, SCORE, score.display),
                 code(PRIVATE_SCHEME, f"SVH_{label.replace('-', '_')}", f"Score {label}"),
             ),
+            *limits,
         ],
         **common,
     )
@@ -185,7 +199,7 @@ def _further_group(
         said = code(PRIVATE_SCHEME, f"{score.name.upper()}_{label.replace('-', '_')}", f"Score {label}")
     return hd.sr.MeasurementsAndQualitativeEvaluations(
         measurements=measured,
-        qualitative_evaluations=[hd.sr.QualitativeEvaluation(finding, said)],
+        qualitative_evaluations=[hd.sr.QualitativeEvaluation(finding, said), *_limits(result.limits(joint.index))],
         source_images=[hd.sr.SourceImageForMeasurementGroup.from_source_image(source)],
         **_common(joint, f"{joint.name} {score.name}", finding, result),
     )
@@ -205,6 +219,15 @@ def _common(joint: JointSurface, name: str, finding: CodedConcept, result: Wrist
             name=result.model or "jointwrist", version=__version__, parameters=[str(result.history)]
         ),
     }
+
+
+def _limits(limits: Sequence[Limit]) -> list[QualitativeEvaluation]:
+    """Return an evaluation for each limit of the weights' scope."""
+    import highdicom as hd
+
+    kinds = dict.fromkeys(one.status if one.status == NOT_SEPARABLE else one.reason for one in limits)
+    name = code(PRIVATE_SCHEME, *SCOPE)
+    return [hd.sr.QualitativeEvaluation(name, code(PRIVATE_SCHEME, *LIMITS[kind])) for kind in kinds]
 
 
 def _rectangle(box: np.ndarray, shape: tuple[int, int]) -> dict[str, Any]:

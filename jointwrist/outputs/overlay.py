@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -11,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference.result import WristResult
+from jointwrist.inference.scope.report import NOT_SEPARABLE, Limit
 from jointwrist.ops.outlines import bounding_box
 from jointwrist.outputs.labels import NAME_POINTS, bone_names, joint_labels
 from jointwrist.text import NOTICE
@@ -22,7 +24,7 @@ NUMBER_ROOM = 44
 FILL = 0.28
 LINE_WIDTH = 2.2
 BACKGROUND, TEXT, FAINT = (20, 22, 27), (236, 238, 242), (128, 134, 146)
-HEALTHY, ERODED = (120, 200, 190), (255, 112, 92)
+HEALTHY, ERODED, LIMITED = (120, 200, 190), (255, 112, 92), (240, 190, 90)
 
 
 def draw_overlay(result: WristResult, side: int = RADIOGRAPH_SIDE) -> Image.Image:
@@ -165,19 +167,26 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
 
     line(f"Bones found: {len(result.bones)} of {len(result.masks)}", normal, step=28)
     for bone, found in zip(result.anatomy.bones, result.found, strict=True):
+        limits = result.scope.bones[bone.index] if result.scope else ()
         box = [MARGIN, y + 3, MARGIN + 16, y + 15]
         draw.rectangle(box, fill=bone.colour if found else None, outline=bone.colour)
         text = bone.display if found else f"{bone.display} (not found)"
         draw.text((MARGIN + 28, y), text, fill=TEXT if found else FAINT, font=normal)
+        if limits:
+            draw.text((right, y + 2), _short(limits), fill=LIMITED, font=small, anchor="ra")
         y += 23
     y += 18
 
-    if result.scored.any():
+    if result.scored.any() or result.withheld.any():
         line("Erosion, probability and score", normal, step=30)
         for joint in result.anatomy.eroded_joints:
             name = f"{joint.index + 1}  {joint.display}"
             if not result.scored[joint.index]:
-                draw.text((MARGIN, y), f"{name} (not found)", fill=FAINT, font=normal)
+                withheld = result.withheld[joint.index]
+                draw.text((MARGIN, y), name if withheld else f"{name} (not found)", fill=FAINT, font=normal)
+                if withheld:
+                    text = f"withheld: {_short(result.limits(joint.index))}"
+                    draw.text((right, y + 19), text, fill=LIMITED, font=small, anchor="ra")
                 y += 38
                 continue
             probability, colour = float(result.probabilities[joint.index]), _joint_colour(result, joint.index)
@@ -200,6 +209,11 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
             line(part, small, FAINT, step=17)
         y += 5
     return panel.crop((0, 0, PANEL_WIDTH, max(y + MARGIN, minimum_height)))
+
+
+def _short(limits: Sequence[Limit]) -> str:
+    """Name limits of the weights' scope in a word or two each."""
+    return ", ".join(dict.fromkeys(limit.status if limit.status == NOT_SEPARABLE else limit.reason for limit in limits))
 
 
 def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:

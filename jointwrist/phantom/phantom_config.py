@@ -40,6 +40,7 @@ class PhantomConfig:
         casts: Share of wrists in a cast.
         growth_plates: Share of wrists whose growth plates of radius and ulna are open.
         narrowing: Share of the six sites of joint-space narrowing that are narrowed, by 15 % of their width or more.
+        projections: Share of wrists in another projection than posteroanterior, oblique or lateral.
         look_alikes: Share of the joint surfaces without erosion with a look-alike, if there are families of them.
     """
 
@@ -60,6 +61,7 @@ class PhantomConfig:
     implants: Share = 0.0
     casts: Share = 0.0
     growth_plates: Share = 0.0
+    projections: Share = 0.0
     families: Mapping[str, float] = field(default_factory=dict)
     look_alikes: Share = 0.3
     narrowing: Share = 0.0

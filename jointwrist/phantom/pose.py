@@ -111,6 +111,16 @@ def malaligned(pose: Pose, degrees: float, rng: np.random.Generator) -> Pose:
     return replace(pose, malalignment=degrees * share * angles)
 
 
+#: Rotation in degrees about the forearm, of either sign, of oblique and lateral projections.
+_TURNED = (30.0, 95.0)
+
+
+def in_other_projection(pose: Pose, share: float, rng: np.random.Generator) -> Pose:
+    """Return the pose turned about the forearm with probability `share`; the same pose otherwise."""
+    pronation = rng.uniform(*_TURNED) * rng.choice((-1, 1))
+    return replace(pose, pronation=float(pronation)) if rng.random() < share else pose
+
+
 def pose_bodies(bodies: list[Body], pose: Pose, field_of_view: float) -> list[Body]:
     """Return the bodies in the radiograph frame: mm, x to the right, y down, z towards the palm, origin at a corner."""
     by_name = {body.name: body for body in bodies}

@@ -18,7 +18,7 @@ from jointwrist.phantom.lesions import Plan, carve, plan_families, reshape
 from jointwrist.phantom.narrowing import draw_narrowing, moves, narrowed, narrowing_scores, site_widths
 from jointwrist.phantom.patient import draw_patient
 from jointwrist.phantom.phantom_config import PhantomConfig
-from jointwrist.phantom.pose import draw_pose, malaligned, pose_bodies
+from jointwrist.phantom.pose import draw_pose, in_other_projection, malaligned, pose_bodies
 from jointwrist.phantom.ray_depths import vertex_normals
 from jointwrist.phantom.relief import METACARPALS, broaden, draw_relief
 from jointwrist.phantom.render import Lesions, Material, Radiograph, expose
@@ -208,6 +208,8 @@ def make_wrist(
     spacing = field_of_view / size
     pose = draw_pose(rng, variation, hand, narrowing, config.off_centre)
     pose = malaligned(pose, config.malalignment, np.random.default_rng([seed, 4, index]))
+    posteroanterior = pose
+    pose = in_other_projection(pose, config.projections, np.random.default_rng([seed, 9, index]))
     laid = pose_bodies(bodies + relief, pose, field_of_view)
     first = laid
     if visit:
@@ -283,8 +285,12 @@ def make_wrist(
         healthy=radiograph.healthy,
         boxes=_boxes(by_name, rng, spacing, size),
         families=families,
+<<<<<<< HEAD
         scope=scope.truth(placed),
         narrowing=narrowing_scores(spaces, hand, scope.fused),
+=======
+        scope=scope.truth(placed, pose is not posteroanterior),
+>>>>>>> 20f407d (Results say where the scope of the weights ends, and withhold scores there unless asked)
     )
     if entry.side == "L":
         sample = mirror(sample)

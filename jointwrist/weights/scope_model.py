@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-#: What can show on a whole radiograph, in the order of reports.
+#: What can show on a whole radiograph, in the order of reports; names as in `data.sample.Scope`.
 FINDINGS = ("implant", "cast", "growth plate", "other projection")
 #: Key in the description of a weight file.
 KEY = "scope"

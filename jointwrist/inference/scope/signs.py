@@ -53,43 +53,55 @@ def normalised_grey(image: np.ndarray, nearest: np.ndarray) -> np.ndarray:
 
 
 def metal_signs(film: Film) -> tuple[np.ndarray, np.ndarray]:
-    """Return what stands out as metal does: figures, and the (S, S) height of bright structures over what is round them.
+    """Return what stands out as metal does, and the (S, S) height of structures over the bone round them.
 
-    Metal is brighter than any bone and has sharp edges. An opening wider than wires and screws removes them and leaves
-    bone; plates are wider, and show in how steep their edges are.
+    Metal is brighter than the bone that it lies in, evenly so over more than a millimetre, and ends in sharp edges.
+    Openings keep what is at least so wide; heights are in standard deviations of the bone round it.
     """
-    smooth = gaussian_filter(film.grey, 0.25 * film.mm)
-    wide = 2 * round(1.6 * film.mm) + 1
-    height = smooth - grey_opening(smooth, (wide, wide))
-    slope = np.hypot(*np.gradient(smooth)) * film.mm
-    near = film.nearest < 1.5
-    inner = film.nearest < -0.8
-    figures = [
-        *np.percentile(height[near], (99, 99.7, 99.95)),
-        *np.percentile(slope[inner], (98, 99.5)),
-        *np.percentile(smooth[near], (99, 99.7, 99.95)),
-    ]
-    return np.log(np.maximum(figures, 0.05)), height
+    bone, near = film.nearest < -0.7, film.nearest < 2.0  # the network may leave metal out of a mask
+    mean = _mean_within(film.grey, bone, 4 * film.mm)
+    spread = np.sqrt(_mean_within((film.grey - mean) ** 2, bone, 4 * film.mm))
+    height = (film.grey - mean) / np.maximum(spread, 0.05)
+    figures = []
+    for width in (0.7, 1.4, 2.8):
+        pixels = max(round(width * film.mm), 2)
+        for plane in (film.grey, height):
+            opened = np.sort(grey_opening(plane, (pixels, pixels))[near])
+            figures += [opened[-min(1 + round(area * film.mm**2), len(opened))] for area in (6.0, 20.0, 60.0)]
+    slope = np.hypot(*np.gradient(film.grey)) * film.mm
+    figures += np.percentile(slope[near], (90, 98)).tolist()
+    figures += np.percentile(film.grey[bone], (75, 95)).tolist()
+    return np.log(np.maximum(figures, 0.1)), height
+
+
+def _mean_within(plane: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
+    """Return the local mean of what of an (H, W) plane lies within a mask."""
+    weight = gaussian_filter(mask.astype(np.float32), sigma)
+    return gaussian_filter(np.where(mask, plane, 0), sigma) / np.maximum(weight, 1e-3)
 
 
 def cast_signs(film: Film) -> np.ndarray:
-    """Return how much grey values rise again beyond the forearm, where only air follows the skin, on either side.
+    """Return how steeply grey values rise again beyond the bones, where they fall to the air without a cast.
 
-    Rows from the carpus to the forearm are followed outwards from the outermost bone. Without a cast they fall to the
-    air and stay there; the wall of a cast is brighter than the padding within it.
+    Rows from the palm to the forearm are followed outwards from the outermost bone. Rises within 3 mm are in units of
+    bone over soft tissue, and of what a row falls altogether.
     """
-    y, x = np.arange(4.0, 44.0, 1.0), np.arange(-62.0, 62.0, 0.5)
-    grey, inside = _sampled(film.grey, film, x, y), _sampled((film.nearest < 0.5).astype(np.float32), film, x, y) > 0.5
-    rises = []
-    for rows, bones in ((grey, inside), (grey[:, ::-1], inside[:, ::-1])):
-        for row, bone in zip(rows, bones, strict=True):
-            outwards = row[np.flatnonzero(bone)[-1] + 1 :] if bone.any() else row[:0]
-            outwards = gaussian_filter1d(outwards[np.isfinite(outwards)], 2.0) if len(outwards) else outwards
-            if len(outwards) > 10:
-                rises.append(float((outwards - np.minimum.accumulate(outwards)).max()))
-    if len(rises) < 10:
-        return np.zeros(3)
-    return np.log(np.percentile(rises, (50, 75, 90)) + 0.02)
+    y, x = np.arange(-8.0, 48.0, 1.0), np.arange(-64.0, 64.0, 0.5)
+    grey, distance = _sampled(film.grey, film, x, y), _sampled(film.nearest, film, x, y)
+    figures = []
+    for rows, far in ((grey, distance), (grey[:, ::-1], distance[:, ::-1])):
+        for row, away in zip(rows, far, strict=True):
+            bone = np.flatnonzero(away < 0.5)
+            outwards = row[bone[-1] + 7 :] if len(bone) else row[:0]
+            outwards = outwards[np.isfinite(outwards)]
+            if len(outwards) > 12:
+                smooth = gaussian_filter1d(outwards, 1.5)
+                rise = max(float((smooth[step:] - smooth[:-step]).max()) for step in (3, 6))
+                total = float((smooth - np.minimum.accumulate(smooth)).max())
+                figures.append((rise, total, rise / max(float(np.ptp(smooth)), 0.05)))
+    if len(figures) < 12:
+        return np.full(9, np.log(0.03))
+    return np.log(np.maximum(np.percentile(figures, (40, 60, 80), axis=0).ravel(), 0) + 0.02)
 
 
 def growth_plate_signs(film: Film) -> np.ndarray:
@@ -98,27 +110,46 @@ def growth_plate_signs(film: Film) -> np.ndarray:
 
 
 def _band(film: Film, bone: int) -> np.ndarray:
-    """Return quartiles over strips of 1 mm of the depth of the deepest band, and the depth of one at equal height."""
-    centre, step = film.wrist.inverse(landmarks_of(film.masks[bone])), 0.3
-    y, x = np.arange(centre[0, 1] - 6, centre[0, 1] + 26, step), np.arange(centre[0, 0] - 18, centre[0, 0] + 18, 1.0)
-    grey = gaussian_filter1d(_sampled(film.grey, film, x, y), 1.0, axis=0)
-    depth = _sampled(-film.distances[bone], film, x, y)
+    """Return mean and lower quartile of the depth of the darkest connected band, alone and over that of all places."""
+    mask, step = film.masks[bone], 0.3
+    rows, columns = np.nonzero(mask)
+    if len(rows) < 30:
+        return np.zeros(4)
+    places = film.wrist.inverse(np.column_stack([columns, rows]) + 0.5)
+    left, right = np.percentile(places[:, 0], (2, 98))
+    x, y = np.arange(left + 1.5, right - 1.5, 0.6), np.arange(places[:, 1].min(), places[:, 1].min() + 30, step)
+    grey, inside = _sampled(film.grey, film, x, y), _sampled(mask.astype(np.float32), film, x, y) > 0.5
+    # from below the joint surface on; the network may leave the band itself out of the mask
+    below = np.cumsum(np.cumsum(inside, 0) > 0, 0) > 3.0 / step
+    inside = below & np.isfinite(grey) & (y[:, None] < places[:, 1].min() + 22)
+    grey = np.nan_to_num(grey)
     reach = 7  # 2.1 mm
     before = maximum_filter1d(grey, reach, axis=0, origin=reach // 2)
     after = maximum_filter1d(grey, reach, axis=0, origin=-(reach // 2))
-    dark = np.where((depth > 1.5) & np.isfinite(grey), np.minimum(before, after) - grey, np.nan)
-    strips = np.isfinite(dark).sum(0) > 4 / step
-    if strips.sum() < 5:
+    dark = np.where(inside, np.minimum(before, after) - grey, 0.0)
+    strips = inside.sum(0) > 5 / step
+    if strips.sum() < 8:
         return np.zeros(4)
-    dark = np.nan_to_num(dark[:, strips], nan=0.0)
-    level = maximum_filter1d(dark, 5, axis=0).mean(1).max()
-    return np.array([*np.percentile(dark.max(0), (25, 50, 75)), level])
+    dark, inside = dark[:, strips], inside[:, strips]
+    along = _darkest_path(dark)
+    usual = float(dark[inside].mean()) + 0.02
+    mean, low = float(along.mean()), float(np.percentile(along, 25))
+    return np.array([mean, low, mean / usual, low / usual])
 
 
-def landmarks_of(mask: np.ndarray) -> np.ndarray:
-    """Return the (1, 2) point x, y in the middle of the distal end of a bone of the forearm."""
-    rows, columns = np.nonzero(mask)
-    return np.array([[columns.mean(), rows.min()]]) if len(rows) else np.zeros((1, 2))
+def _darkest_path(dark: np.ndarray) -> np.ndarray:
+    """Return the values along the path of largest sum from the first column to the last, a row up or down a step."""
+    best, steps = dark[:, 0], []
+    for column in dark.T[1:]:
+        moved = np.stack([np.append(best[1:], -np.inf), best, np.insert(best[:-1], 0, -np.inf)])
+        steps.append(moved.argmax(0))
+        best = moved.max(0) + column
+    row = int(best.argmax())
+    values = [dark[row, -1]]
+    for place in range(len(steps) - 1, -1, -1):
+        row += 1 - int(steps[place][row])
+        values.append(dark[row, place])
+    return np.array(values)
 
 
 def _sampled(plane: np.ndarray, film: Film, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -129,7 +160,7 @@ def _sampled(plane: np.ndarray, film: Film, x: np.ndarray, y: np.ndarray) -> np.
 
 
 def shape_signs(film: Film) -> np.ndarray:
-    """Return how the bones lie and how large they are beside the mean wrist: 14 landmarks in mm, 14 log areas."""
+    """Return how the bones lie and how large they are beside the mean wrist: 14 landmarks in mm, 7 log areas."""
     points = landmarks(film.masks)
     missing = ~np.isfinite(points[:, 0])
     points = np.where(missing[:, None], film.wrist(MEAN_WRIST), points)

@@ -59,11 +59,16 @@ class OutOfScope:
         """Return the attenuation (H, W) of the soft tissue with that of a cast."""
         return soft + cast(soft, bodies, self.rng, spacing) if self.cast else soft
 
-    def truth(self, bodies: list[Body]) -> Scope:
-        """Return the record of the findings."""
+    def truth(self, bodies: list[Body], other_projection: bool) -> Scope:
+        """Return the record of the findings, and of the projection."""
         channels = {body.name: body.channel for body in bodies if body.channel != UNLABELLED}
         fused = {channels[name] for pair in self.fused for name in pair}
-        findings = {"growth plate": self.growth_plates, "implant": self.implant, "cast": self.cast}
+        findings = {
+            "growth plate": self.growth_plates,
+            "implant": self.implant,
+            "cast": self.cast,
+            "other projection": other_projection,
+        }
         return Scope(
             tuple(bone in fused for bone in range(NUM_BONES)), tuple(name for name, there in findings.items() if there)
         )

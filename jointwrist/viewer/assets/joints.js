@@ -28,7 +28,7 @@ function heatPicture(logits, kind) {
 function crop(stage, index, kind) {
   const canvas = make("canvas", { width: SIDE, height: SIDE });
   const joint = stage.result.joints[index];
-  if (!joint.found) return canvas;
+  if (!joint.box) return canvas;
   const context = canvas.getContext("2d");
   const [x0, y0, x1, y1] = joint.box;
   const zoom = SIDE / (x1 - x0);
@@ -43,13 +43,20 @@ function crop(stage, index, kind) {
 // Probability and score; `between` is the element between those of two radiographs.
 function said(joints, between) {
   const line = make("div", { class: "said" });
-  const probability = ({ found, probability, probability_sd: spread }) =>
-    found ? probability.toFixed(2) + (spread === undefined ? "" : ` ± ${spread.toFixed(2)}`) : "not found";
+  const probability = ({ found, withheld, probability, probability_sd: spread }) =>
+    found ? probability.toFixed(2) + (spread === undefined ? "" : ` ± ${spread.toFixed(2)}`)
+      : withheld ? "withheld" : "not found";
   line.append(`p ${joints.map(probability).join(between)}`, ", score ");
   joints.forEach((joint, index) => {
     line.append(index ? between : "", make("b", joint.eroded ? { class: "eroded" } : {}, joint.score_label ?? "–"));
   });
   return line;
+}
+
+// Why a joint surface lies outside the scope of the weights.
+function limits(joints) {
+  const reasons = joints.flatMap((joint) => joint.scope ?? []).map(({ status, reason }) => `${status}: ${reason}`);
+  return [...new Set(reasons)].map((text) => make("div", { class: "limit" }, text));
 }
 
 function bar(joint, threshold) {
@@ -66,7 +73,7 @@ function bar(joint, threshold) {
 // Fill `list` with a card for each joint surface of one or two stages; `compared` if these are visits of one wrist.
 export function drawJoints(list, stages, facts, kind, compared, picked) {
   list.classList.toggle("paired-crops", stages.length === 2);
-  const scored = stages.some((stage) => stage.result.joints.some((joint) => joint.found));
+  const scored = stages.some((stage) => stage.result.joints.some((joint) => joint.found || joint.withheld));
   if (!scored) {
     list.replaceChildren(make("p", { class: "faint" }, "This model scores no joint surfaces, or none of their bones was found."));
     return;
@@ -82,6 +89,7 @@ export function drawJoints(list, stages, facts, kind, compared, picked) {
     title.append(make("i", {}, String(index + 1)), display);
     const text = make("div");
     text.append(title, said(stages.map((stage) => stage.result.joints[index]), compared ? " → " : " | "));
+    text.append(...limits(stages.map((stage) => stage.result.joints[index])));
     for (const stage of stages) text.append(bar(stage.result.joints[index], stage.result.erosion_threshold));
     card.append(crops, text);
     card.addEventListener("click", () => picked(index));

@@ -68,7 +68,7 @@ export class Stage {
     const boxes = shape("g", { "data-layer": "boxes" });
     this.numbers.replaceChildren();
     this.result.joints.forEach((joint, index) => {
-      if (!joint.found) return;
+      if (!joint.box) return;
       const [x0, y0, x1, y1] = joint.box;
       const kind = joint.eroded ? " eroded" : "";
       boxes.append(

@@ -181,6 +181,9 @@ function redraw() {
     for (const label of $("bones").children) {
       const { toggleBone } = label.firstElementChild.dataset;
       label.classList.toggle("absent", stages.every((stage) => !stage.result.bones[toggleBone].found));
+      const limits = stages.flatMap((stage) => stage.result.bones[toggleBone].scope ?? []);
+      label.classList.toggle("limited", limits.length > 0);
+      label.title = [state.facts.bones[toggleBone].display, ...limits.map(({ status, reason }) => `${status}: ${reason}`)].join("\n");
     }
     for (const box of document.querySelectorAll("[data-toggle-layer], [data-toggle-bone]")) applySwitch(box);
   }
@@ -350,7 +353,7 @@ function pickJoint(index) {
   state.joint = index;
   light();
   document.querySelector(`.joint[data-joint="${index}"]`).scrollIntoView({ block: "nearest" });
-  const stages = openStages().filter((stage) => stage.result.joints[index].found);
+  const stages = openStages().filter((stage) => stage.result.joints[index].box);
   for (const stage of stages) stage.lookAt(stage.result.joints[index].box);
   if (stages.length) follow(stages[0]);
 }

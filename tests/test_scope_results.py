@@ -1,0 +1,150 @@
+"""The scope of weights: what a result says of bones and joints outside it, and that their scores are withheld."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from dicom_results import SIZE, Recall
+from scipy.ndimage import gaussian_filter
+
+from jointwrist.anatomy import JOINTS, WRIST, bone_index
+from jointwrist.commands.result_writer import summary
+from jointwrist.data.sample import unpack_masks
+from jointwrist.errors import DataError
+from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.scope.joint_lines import joint_line, signed_distances
+from jointwrist.inference.scope.judge import film_of
+from jointwrist.inference.scope.neighbours import LINE_SIGNS, NEIGHBOURS, line_signs
+from jointwrist.inference.scope.signs import cast_signs, growth_plate_signs, metal_signs, shape_signs
+from jointwrist.phantom import PhantomConfig, make_wrist
+from jointwrist.weights.description import read_description
+from jointwrist.weights.scope_model import FINDINGS, Logistic, ScopeModel
+
+PLAIN = PhantomConfig(size=SIZE, field_of_view=(100.0, 100.0), prevalence=0.0, variation=0.5)
+
+
+def signed(count: int, logit: float) -> Logistic:
+    """A model that says the same of everything."""
+    return Logistic(np.zeros(count), np.ones(count), np.zeros(count), logit, 0.0)
+
+
+def saying(**logits: float) -> ScopeModel:
+    """Models of scope that call what is named."""
+    film = film_of(*phantom(PLAIN))
+    counts = dict(zip(FINDINGS, map(len, (metal_signs(film)[0], cast_signs(film), growth_plate_signs(film),
+                                          shape_signs(film))), strict=True))  # fmt: skip
+    findings = {name: signed(count, logits.get(name.replace(" ", "_"), -1.0)) for name, count in counts.items()}
+    return ScopeModel(findings, signed(LINE_SIGNS, logits.get("fusion", -1.0)))
+
+
+def phantom(config: PhantomConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and masks of a right wrist."""
+    wrist = make_wrist(3, 1, config)
+    image, masks = wrist.image[0], unpack_masks(wrist.bones)
+    return (image[:, ::-1], masks[..., ::-1]) if wrist.side == "L" else (image, masks)
+
+
+@pytest.fixture(scope="module")
+def plain() -> tuple[np.ndarray, np.ndarray]:
+    return phantom(PLAIN)
+
+
+def predict(plain, scope: ScopeModel | None, **options):
+    image, masks = plain
+    predictor = Predictor(Recall(masks, "R"), image_size=SIZE, localise=False, device="cpu", scope=scope, **options)
+    return predictor(np.ascontiguousarray(image), side="R").single()
+
+
+def test_weights_without_scope_answer_as_before(plain) -> None:
+    result = predict(plain, None)
+    assert result.scope is None and result.to_dict()["scope"] is None and not result.withheld.any()
+    assert result.scored.sum() == 5 and "withheld" not in result.to_dict()["joints"][0]
+
+
+def test_within_scope_nothing_is_withheld(plain) -> None:
+    before, result = predict(plain, None), predict(plain, saying())
+    np.testing.assert_array_equal(result.probabilities, before.probabilities)
+    assert not result.scope.findings and not any(result.scope.bones) and result.scope_notes == ()
+
+
+def test_a_cast_withholds_every_score_unless_asked(plain) -> None:
+    result = predict(plain, saying(cast=1.0))
+    assert result.scope.findings == ("cast",) and not result.scored.any()
+    assert result.withheld.tolist() == [True] * 5 + [False]
+    entry = result.to_dict()["joints"][0]
+    assert entry["withheld"] and entry["scope"] == [{"status": "outside the weights' scope", "reason": "cast"}]
+    assert "probability" not in entry and len(entry["box"]) == 4
+    json.dumps(result.to_dict())
+    assert "outside the weights' scope (cast): all bones" in summary(result) and "scores withheld" in summary(result)
+    asked, before = predict(plain, saying(cast=1.0), score_out_of_scope=True), predict(plain, None)
+    np.testing.assert_array_equal(asked.probabilities, before.probabilities)
+    assert asked.to_dict()["joints"][0]["scope"] == entry["scope"] and not asked.withheld.any()
+
+
+def test_fused_bones_are_named_with_each_other(plain) -> None:
+    result = predict(plain, saying(fusion=1.0))
+    first = bone_index("Lunate")
+    reasons = {limit.reason for limit in result.scope.bones[first]}
+    assert "no joint line to the Scaphoid" in reasons and not result.scope.findings
+    alone = [bone for bone in range(14) if not any(bone in pair for pair in NEIGHBOURS)]
+    assert all(not result.scope.bones[bone] for bone in alone)
+    withheld = {JOINTS[joint].bone for joint in np.flatnonzero(result.withheld)}
+    assert withheld and withheld.isdisjoint(alone)
+
+
+def test_masks_of_no_wrist_are_another_projection(plain) -> None:
+    image, masks = plain
+    result = predict((image, masks[::-1]), saying())
+    assert result.scope.findings == ("other projection",) and not result.scored.any()
+
+
+def test_overlay_and_page_show_what_is_withheld(plain) -> None:
+    from jointwrist.viewer.describe import describe_result
+
+    drawn, limited = predict(plain, saying()).plot(), predict(plain, saying(cast=1.0)).plot()
+    assert np.any(np.asarray(drawn)[: limited.height] != np.asarray(limited)[: drawn.height])
+    assert (
+        "Outside the weights' scope (cast): all bones." in describe_result(predict(plain, saying(cast=1.0)))["doubts"]
+    )
+
+
+def test_a_line_between_two_bones_is_seen_and_a_bridge_is_not() -> None:
+    y, x = np.mgrid[:80, :80].astype(float)
+    masks = np.stack([(x < 38) & (abs(y - 40) < 25) & (x > 10), (x > 42) & (abs(y - 40) < 25) & (x < 70)])
+    distances = signed_distances(masks, 2.0)
+    apart, joined = masks.any(0).astype(float), (abs(y - 40) < 25).astype(float) * ((x > 10) & (x < 70))
+    depths = [line_signs(joint_line(gaussian_filter(image, 0.7), *distances, 2.0), 0)[2] for image in (apart, joined)]
+    assert depths[0] > 0.4 and abs(depths[1]) < 0.05
+    assert joint_line(apart, distances[0], np.full_like(distances[0], 99), 2.0) is None
+
+
+def test_signs_of_findings_are_higher_where_they_are(plain) -> None:
+    film = film_of(*plain)
+    for option, signs in (("casts", cast_signs), ("growth_plates", growth_plate_signs)):
+        there = film_of(*phantom(replace(PLAIN, **{option: 1.0})))
+        assert signs(there).mean() > signs(film).mean() + 0.1
+    brighter = film_of(0.6 * plain[0] + 0.2, plain[1])
+    np.testing.assert_allclose(cast_signs(brighter), cast_signs(film), atol=1e-3)
+    np.testing.assert_allclose(metal_signs(brighter)[0], metal_signs(film)[0], atol=1e-3)
+
+
+def test_models_survive_the_description_and_damage_is_refused(tmp_path) -> None:
+    entry = saying(cast=2.0).to_dict()
+    info = read_description(tmp_path, json.dumps({"model": "jointwrist_tiny", "scope": entry}))
+    assert ScopeModel.of(info).to_dict() == entry
+    for damage in (3, {}, {**entry, "cast": {}}, {**entry, "cast": {**entry["cast"], "scale": [0.0]}},
+                   {**entry, "fusion": {**entry["fusion"], "bias": "x"}}):  # fmt: skip
+        with pytest.raises(DataError, match="scope"):
+            read_description(tmp_path, json.dumps({"model": "jointwrist_tiny", "scope": damage}))
+
+
+def test_a_structured_report_says_why(tmp_path) -> None:
+    pytest.importorskip("highdicom")
+    from jointwrist.inference.scope.report import NOT_SEPARABLE
+    from jointwrist.outputs.dicom_sr import LIMITS
+
+    assert set(LIMITS) == {NOT_SEPARABLE, *FINDINGS} and len(WRIST.bones) == 14
+    assert all(len(value) <= 16 and len(meaning) <= 64 for value, meaning in LIMITS.values())
