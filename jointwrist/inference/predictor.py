@@ -107,8 +107,7 @@ class Predictor:
         self.postprocess: bool = options["postprocess"]
         self.localise: bool = options["localise"] and shows_wrist(anatomy)
         self.rotation: int | None = options["rotation"]
-        self.scope = scope if shows_wrist(anatomy) else None
-        self.score_out_of_scope = score_out_of_scope
+        self.scope, self.score_out_of_scope = scope if shows_wrist(anatomy) else None, score_out_of_scope
 
     @property
     def model(self) -> nn.Module:
@@ -321,10 +320,9 @@ class Predictor:
         withheld = report if report and not self.score_out_of_scope else None
         scores = erosion_scores(prediction, index, self.anatomy, self.threshold, withheld)
         heat_maps = None if prediction.heat_maps is None else placement.heat_maps_back(prediction.heat_maps[index])
-        extent = None
-        if prediction.extent is not None:
-            pixels = placement.lengths_back(self.image_size)
-            extent = prediction.extent[index] * np.array([1, pixels, pixels**2], np.float32)
+        pixels = placement.lengths_back(self.image_size)
+        units = np.array([1, pixels, pixels**2], np.float32)
+        extent = None if prediction.extent is None else prediction.extent[index] * units
         if self.postprocess:
             masks = postprocessed_masks(placement, prediction.masks[index], self.mask_logit, shows_wrist(self.anatomy))
         else:

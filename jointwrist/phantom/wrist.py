@@ -285,12 +285,8 @@ def make_wrist(
         healthy=radiograph.healthy,
         boxes=_boxes(by_name, rng, spacing, size),
         families=families,
-<<<<<<< HEAD
-        scope=scope.truth(placed),
-        narrowing=narrowing_scores(spaces, hand, scope.fused),
-=======
         scope=scope.truth(placed, pose is not posteroanterior),
->>>>>>> 20f407d (Results say where the scope of the weights ends, and withhold scores there unless asked)
+        narrowing=narrowing_scores(spaces, hand, scope.fused),
     )
     if entry.side == "L":
         sample = mirror(sample)

@@ -52,17 +52,12 @@ def describe_result(result: WristResult) -> dict[str, Any]:
         "paths": [outline_path(mask) if found else "" for mask, found in zip(result.masks, result.found, strict=True)],
         "maps": maps,
         "radiograph_notes": list(result.radiograph.notes),
-<<<<<<< HEAD
-        "doubts": [*result.radiograph.cautions, *([] if result.side_known else [UNKNOWN_SIDE])],
-        "side_known": result.side_known,
-=======
         "doubts": [
             *result.radiograph.cautions,
-            *([] if result.radiograph.side else [UNKNOWN_SIDE]),
+            *([] if result.side_known else [UNKNOWN_SIDE]),
             *result.scope_notes,
         ],
-        "side_known": result.radiograph.side is not None,
->>>>>>> 20f407d (Results say where the scope of the weights ends, and withhold scores there unless asked)
+        "side_known": result.side_known,
         "side_stated": result.radiograph.side_stated,
     }
 
