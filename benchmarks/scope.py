@@ -1,16 +1,17 @@
 """Fit where the scope of a network's weights ends, on phantoms, and measure what it flags.
 
-    python benchmarks/scope.py jointwrist/weights/jointwrist_tiny.safetensors --write
-    python benchmarks/scope.py jointwrist/weights/jointwrist_tiny.safetensors --films FOLDER
+    python benchmarks/scope.py WEIGHTS --fit 480          # fits the models on phantoms, and writes recipes/scope.json
+    python benchmarks/scope.py WEIGHTS --write            # writes these models into the description of WEIGHTS
+    python benchmarks/scope.py WEIGHTS --films FOLDER     # measures on other phantoms and on films
 
-The first fits the models on phantoms and writes them into the description of the weight file; its tensors, and the
-ONNX program made of them, stay as they are. The second measures on other phantoms, by kind of finding, and on films.
-Signs of each phantom are kept under OUT, so that a run can be stopped and started again.
+Tensors of a weight file, and the ONNX program made of them, stay as they are. Signs of each phantom are kept under OUT,
+so that a run can be stopped and started again.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from jointwrist.data.polarity import contrast, has_bright_ground
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import Scope, as_right_hand
 from jointwrist.errors import DataError
-from jointwrist.files import atomic
+from jointwrist.files import atomic, write_text
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.scope.judge import film_line_signs, film_of, film_signs
@@ -138,9 +139,8 @@ def cross_validated(signs: np.ndarray, there: np.ndarray, groups: np.ndarray, pe
 
 
 def threshold(negative: np.ndarray, positive: np.ndarray) -> float:
-    """Return the logit that `FALSE_SHARE` of wrists without exceed, or half way to the lowest tenth of those with."""
-    least = float(np.quantile(negative, 1 - FALSE_SHARE))
-    return max(least, (least + float(np.quantile(positive, 0.1))) / 2)
+    """Return the logit that nine of ten wrists with a finding exceed, and at most `FALSE_SHARE` of those without."""
+    return max(float(np.quantile(negative, 1 - FALSE_SHARE)), float(np.quantile(positive, 0.1)))
 
 
 def fit_models(examples: dict[int, Example]) -> ScopeModel:
@@ -208,8 +208,11 @@ def main() -> None:
     """Fit or measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path)
-    parser.add_argument("--write", action="store_true", help="fit, and write the models into the weight file")
-    parser.add_argument("--fit", type=int, default=480, metavar="N", help="phantoms of the fit (default: %(default)s)")
+    parser.add_argument("--fit", type=int, metavar="N", help="fit the models on N phantoms, and write MODELS")
+    parser.add_argument("--write", action="store_true", help="write MODELS into the weight file")
+    parser.add_argument(
+        "--models", type=Path, default=Path("recipes/scope.json"), help="file of the models (default: %(default)s)"
+    )
     parser.add_argument(
         "--test", type=int, default=50, metavar="N", help="phantoms of each kind, to measure on (default: %(default)s)"
     )
@@ -217,7 +220,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/scope"), help="default: %(default)s")
     arguments = parser.parse_args()
     path = find_weights(arguments.weights)
-    if arguments.write:
+    if arguments.fit:
         predictor = Predictor.from_pretrained(path)
         arguments.out.mkdir(parents=True, exist_ok=True)
         found = {
@@ -225,7 +228,10 @@ def main() -> None:
             for index in tqdm(range(arguments.fit), disable=None)
             if (one := example(index, predictor, arguments.out)) is not None
         }
-        write_info(path, {**read_info(path), KEY: fit_models(found).to_dict()})
+        write_text(arguments.models, json.dumps(fit_models(found).to_dict()) + "\n")
+    if arguments.write:
+        write_info(path, {**read_info(path), KEY: json.loads(arguments.models.read_text(encoding="utf-8"))})
+    if arguments.fit or arguments.write:
         return
     predictor = Predictor.from_pretrained(path, engine="auto")
     if arguments.films:
