@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import monai.networks.nets  # noqa: F401 - `resnet` imports it in every process, for longer than it trains
+import openpyxl  # noqa: F401 - reads the metadata
 import torch
 from accelerate import Accelerator
 
@@ -20,6 +22,8 @@ from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import Trainer
+
+gc.freeze()  # the processes collect the garbage of their own work alone
 
 
 def run(arguments: list[str], output: Path | None = None, largest_file: int | None = None) -> None:
