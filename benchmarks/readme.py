@@ -18,7 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.speed_table import SHORT, scan_table, speed_table, training_table
+from benchmarks.speed_table import SHORT, builds_table, scan_table, speed_table, training_table
 from jointwrist.benchmark.pages import fill_blocks
 from jointwrist.benchmark.tables import Table, make_tables, read_results
 from jointwrist.benchmark.tables.cells import ABSENT, OVER_SEEDS, Figure
@@ -96,6 +96,7 @@ def page_tables(kept: Path = KEPT) -> dict[str, str]:
         "speed": speed_table(),
         "speed_short": speed_table(rows=SHORT),
         "scan": scan_table(),
+        "builds": builds_table(),
         "training": training_table(),
         "joint": joint_table().markdown(),
     }

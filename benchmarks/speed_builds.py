@@ -1,7 +1,7 @@
-"""Training steps of this build and of another one, side by side: `python benchmarks/speed.py builds CHECKOUT`.
+"""This build and another one, side by side: `python benchmarks/speed.py builds CHECKOUT`.
 
-Both take their steps in fresh processes in turns, with the same data and with freed memory kept for reuse. Times of one
-thread are processor times.
+Training steps, scans, SS2D, and the search for wrists on whole hands. Both builds run in fresh processes in turns, with
+the same data and with freed memory kept for reuse. Times of one thread are processor times.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.build_probes import PARTS
 from benchmarks.measurements import Measurements
 from benchmarks.speed_training import MEMORY, MODELS
 from jointwrist.phantom.phantom_dataset import write_phantom
 
 ROOT = Path(__file__).resolve().parent.parent
+PROBES = Path(__file__).with_name("build_probes.py").resolve()
 #: Prints what `whole_step` returns, in the build in whose folder it is run.
 STEP = "import sys, json; from benchmarks.speed_training import whole_step; print(whole_step(*json.loads(sys.argv[1])))"
 
@@ -37,12 +39,21 @@ def step_times(other: Path, rounds: int, *arguments: Any) -> dict[str, float]:
     Raises:
         subprocess.CalledProcessError: A build cannot take the step.
     """
+    return in_turns(other, rounds, ["-c", STEP, json.dumps(["returned", *arguments])])
+
+
+def in_turns(other: Path, rounds: int, arguments: list[str]) -> dict[str, float]:
+    """Run Python with arguments in both builds in turns; return the median of what each prints last.
+
+    Raises:
+        subprocess.CalledProcessError: It fails in a build.
+    """
     folders = {"this build": ROOT, "other build": other.resolve()}
     found: dict[str, list[float]] = {name: [] for name in folders}
     for _ in range(rounds):
         for name, folder in folders.items():
-            command = [sys.executable, "-c", STEP, json.dumps(["returned", *arguments])]
             environment = {**os.environ, **MEMORY["reused by the environment"], "PYTHONPATH": str(folder)}
+            command = [sys.executable, *arguments]
             done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
             found[name].append(float(done.stdout.split()[-1]))
     return {name: float(np.median(times)) for name, times in found.items()}
@@ -58,14 +69,24 @@ def benchmark_builds(argv: list[str] | None = None) -> list[dict[str, Any]]:
     parser.add_argument("--steps", type=int, default=3, help="timed steps of each process (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="threads (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="processes of each build (default: %(default)s)")
+    parser.add_argument("--no-training", action="store_true", help="leave the training step out, the slowest part")
     arguments = parser.parse_args(argv)
     measured = Measurements()
+    for name, (_, least) in PARTS.items():
+        times = in_turns(arguments.checkout, arguments.rounds, [str(PROBES), name])
+        _add(measured, name, times, "ms", least=least)
+    if arguments.no_training:
+        return measured.rows
     with tempfile.TemporaryDirectory() as root:
         write_phantom(root, 24, size=256, seed=3, workers=1)
         step = (arguments.model, arguments.size, arguments.batch, root, arguments.steps, arguments.threads)
         times = step_times(arguments.checkout, arguments.rounds, *step)
     title = f"{arguments.model} {arguments.size} px, batch {arguments.batch}"
-    for name, value in times.items():
-        measured.add(f"{title}, {name}", value, "ms/step")
-    measured.add(f"{title}, other build to this", times["other build"] / times["this build"], "")
+    _add(measured, title, times, "ms/step")
     return measured.rows
+
+
+def _add(measured: Measurements, title: str, times: dict[str, float], unit: str, **bounds: float) -> None:
+    for name, value in times.items():
+        measured.add(f"{title}, {name}", value, unit)
+    measured.add(f"{title}, other build to this", times["other build"] / times["this build"], "", **bounds)

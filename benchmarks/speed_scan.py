@@ -1,4 +1,4 @@
-"""Speed and memory of the selective scan: every backend of a device, mambapy's parallel scan and the definition.
+"""Speed and memory of the selective scan: every backend, the definition, mambapy, compiled `associative_scan`.
 
 All run on the same tensors in turns, so that whatever else the machine does slows all alike. What the machine can do is
 measured in the same run: a scan reads its inputs and writes its outputs no faster than memory moves them, and takes one
@@ -20,13 +20,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.measurements import Measurements, seconds_of, threads, times_in_turns
+from benchmarks.scan_peers import ASSOCIATIVE, PEERS, scan_of_peer, why_not_compiled
 from jointwrist.benchmark.peak_memory import peak_of
 from jointwrist.engine.session import keep_freed_memory
 from jointwrist.files import atomic
 from jointwrist.ops.scan import available_backends, selective_scan
-from jointwrist.ops.scan.elementwise import whole_scan
 
-LOOP, MAMBAPY = "reference", "mambapy"
+LOOP = "reference"
 PASSES = ("forward", "forward+backward")
 FLOAT = 4
 PLOT = Path(__file__).resolve().parent.parent / "docs" / "pictures" / "speed-scan.png"
@@ -77,19 +77,10 @@ def tensors(problem: Problem, channel_last: bool, device: str = "cpu") -> dict[s
     return {name: value.to(device).requires_grad_() for name, value in values.items()}
 
 
-def _parallel(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
-    """The recurrence by mambapy's parallel scan, which wants (B, L, D, N)."""
-    from mambapy.pscan import pscan
-
-    u, delta, B, C = u.mT, delta.mT, B[:, 0].mT, C[:, 0].mT
-    states = pscan(torch.exp(delta[..., None] * A), (delta * u)[..., None] * B[:, :, None])
-    return (states @ C[..., None])[..., 0].mT, states[:, -1]
-
-
 def scan(name: str, u, delta, A, B, C, D, delta_bias) -> Tensor:
-    """Scan with a backend, or with mambapy's."""
-    if name == MAMBAPY:
-        return whole_scan(_parallel, u, delta, A, B[:, None], C[:, None], D, None, delta_bias, True)[0]
+    """Scan with a backend, or with a peer."""
+    if name in PEERS:
+        return scan_of_peer(name, u, delta, A, B, C, D, delta_bias)
     return selective_scan(u, delta, A, B, C, D=D, delta_bias=delta_bias, delta_softplus=True, backend=name)
 
 
@@ -201,10 +192,14 @@ def benchmark_scan(argv: list[str] | None = None) -> list[dict[str, Any]]:
     layout = arguments.layout or ("channel-last" if device == "cpu" else "channel-first")
     channel_last = layout == "channel-last"
 
-    names = [*available_backends(device), MAMBAPY]
-    problems = [Problem(arguments.batch, arguments.channels, n, length) for n in arguments.states for length in lengths]
-    memory = _memory(names, problems, channel_last, arguments.threads, device)
     measured = Measurements()
+    missing = why_not_compiled()
+    names = [*available_backends(device), *(peer for peer in PEERS if peer != ASSOCIATIVE or missing is None)]
+    if missing is not None:
+        measured.add(f"{ASSOCIATIVE} cannot be compiled here ({missing})", float("nan"), "ms")
+    problems = [Problem(arguments.batch, arguments.channels, n, length) for n in arguments.states for length in lengths]
+    # compilation would count as memory of the compiled one
+    memory = _memory([name for name in names if name != ASSOCIATIVE], problems, channel_last, arguments.threads, device)
     times: dict[tuple[str, int, str], list[float]] = {}
     bounds: dict[tuple[int, str], list[float]] = {}
 
@@ -218,7 +213,7 @@ def benchmark_scan(argv: list[str] | None = None) -> list[dict[str, Any]]:
             warm = tensors(problem._replace(length=64), channel_last, device)
             for which in PASSES:
                 for name in names:
-                    run(name, which, warm)
+                    run(name, which, values if name == ASSOCIATIVE else warm)  # which is compiled for its sizes
                 calls = {name: partial(run, name, which, values) for name in names}
                 taken = times_in_turns(calls, repeats, arguments.seconds)
                 bound = 1000 * max(problem.bytes(which) / bandwidth, problem.exponentials(which) / exponentials)
@@ -228,8 +223,8 @@ def benchmark_scan(argv: list[str] | None = None) -> list[dict[str, Any]]:
                     times.setdefault((name, problem.states, which), []).append(taken[name])
                     measured.add(f"{name} {problem} {which}", taken[name], "ms")
                     measured.add(f"{name} {problem} {which}, bound to time", bound / taken[name], "")
-                    for other in (LOOP, MAMBAPY):
-                        if name not in (LOOP, MAMBAPY):
+                    for other in (LOOP, *PEERS):
+                        if other in taken and name not in (LOOP, *PEERS):
                             measured.add(f"{other} to {name} {problem} {which}", taken[other] / taken[name], "")
             for name in memory:
                 measured.add(f"{name} {problem} extra memory", memory[name][at], "MB")

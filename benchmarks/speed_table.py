@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.build_probes import PARTS
 from jointwrist.benchmark.tables.table import markdown_lines
 
 RESULTS = Path(__file__).parent / "results"
@@ -48,6 +49,12 @@ AIMS = {
     "reference to cpu N=16 L=4096 forward+backward": ("`cpu` against the loop, 16 states, 4,096 steps", 80, "×", LEAST),
     "mambapy to cpu N=16 L=4096 forward+backward": ("`cpu` against mambapy, the same", 50, "×", LEAST),
     "reference to torch N=16 L=4096 forward+backward": ("`torch` against the loop, the same", 10, "×", LEAST),
+    "associative_scan to torch N=16 L=4096 forward+backward": (
+        "`torch` against compiled `associative_scan`, the same",
+        1.5,
+        "×",
+        LEAST,
+    ),
     "reference to cpu N=1 L=4096 forward+backward": ("`cpu` against the loop, 1 state, 4,096 steps", 40, "×", LEAST),
     "cpu N=16 L=16384 extra memory": ("Memory of `cpu`, 16 states, 16,384 steps", 150, "MB", MOST),
     "torch N=16 L=16384 extra memory": ("Memory of `torch`, the same", 300, "MB", MOST),
@@ -75,7 +82,8 @@ def _lines(heads: list[str], rows: list[list[str]], wide: int) -> str:
 
 def speed_table(folder: Path = RESULTS, rows: Iterable[tuple[str, str]] = tuple(SHOWN)) -> str:
     """Markdown table of some rows of `SHOWN`, with a column per machine; a dash means not measured."""
-    machines = measured(folder)
+    rows = list(rows)
+    machines = {machine: found for machine, found in measured(folder).items() if found.keys() & set(rows)}
 
     def cell(found: dict, key: tuple[str, str]) -> str:
         return "{:.3g} {}".format(*found[key]) if key in found else "-"
@@ -89,6 +97,8 @@ def scan_table(folder: Path = RESULTS) -> str:
     machines = {machine: found for machine, found in measured(folder).items() if ("scan", next(iter(AIMS))) in found}
 
     def cell(found: dict, name: str, aim: float = 0.0, sense: str = LEAST) -> str:
+        if ("scan", name) not in found:
+            return "-"
         value, unit = found["scan", name]
         missed = value < aim if sense == LEAST else value > aim
         return f"{value:.3g} {unit}{', missed' * missed}"
@@ -99,6 +109,25 @@ def scan_table(folder: Path = RESULTS) -> str:
     ]
     rows += [[title, "", *(cell(found, name) for found in machines.values())] for name, title in BOUNDS.items()]
     return _lines(["", "target", *machines], rows, wide=2)
+
+
+def builds_table(folder: Path = RESULTS) -> str:
+    """Markdown table of the times of an earlier build divided by those of this one, with their targets."""
+    end = ", other build to this"
+    machines = {
+        machine: {name.removesuffix(end): value for (_, name), (value, _) in found.items() if name.endswith(end)}
+        for machine, found in measured(folder).items()
+    }
+    machines = {machine: found for machine, found in machines.items() if found}
+
+    def cell(value: float | None, least: float) -> str:
+        return "-" if value is None else f"{value:.3g} ×{', missed' * (value < least)}"
+
+    rows = [
+        [part, f"{least} × {LEAST}", *(cell(found.get(part), least) for found in machines.values())]
+        for part, (_, least) in PARTS.items()
+    ]
+    return _lines(["", "target", *machines], rows, wide=2) if machines else "Not measured yet."
 
 
 def training_table(folder: Path = RESULTS) -> str:

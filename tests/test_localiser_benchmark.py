@@ -20,7 +20,7 @@ class Knowing:
     def __init__(self, answer):
         self.answer = answer
 
-    def find(self, radiograph, give_up=None):
+    def find(self, radiograph, give_up=None, scales=None):
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer

@@ -90,7 +90,7 @@ class Guessing:
     def __init__(self, first: float | None, right: dict[float, float]):
         self.first, self.right = first, right
 
-    def find(self, radiograph, give_up=None):
+    def find(self, radiograph, give_up=None, scales=None):
         corner = float(radiograph.pixels[0, 0])
         if corner == 1:
             return [] if self.first is None else [Candidate((1.0, 1.0, 2.0), "R", self.first, 0.93)]

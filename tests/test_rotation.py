@@ -97,7 +97,7 @@ def test_a_doubtful_wrist_is_held_against_those_of_the_other_turns(upright_mm, i
     class Finder:
         """Says how far from the mean wrist it finds one: in radiographs as they lie, and upside down."""
 
-        def find(self, radiograph, give_up=None):
+        def find(self, radiograph, give_up=None, scales=None):
             return self._seen(radiograph)
 
         def filling(self, radiograph):

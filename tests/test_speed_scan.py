@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from benchmarks import speed_scan
+from benchmarks import scan_peers, speed_scan
 from benchmarks.measurements import times_in_turns
 from benchmarks.speed_scan import PASSES, Problem, benchmark_scan, extra_memory, run, tensors
 from jointwrist.ops.scan import available_backends
@@ -20,6 +20,7 @@ def rows(tmp_path_factory):
     path = tmp_path_factory.mktemp("scan") / "scan.png"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(speed_scan, "_memory", lambda names, problems, *_: {n: [1.0] * len(problems) for n in names})
+        patch.setattr(speed_scan, "why_not_compiled", lambda: "no compiler")  # which takes a minute
         found = benchmark_scan(
             ["--lengths", "48", "96", "8192", "--states", "2", "--channels=8", "--quick", f"--plot={path}"]
         )
@@ -40,9 +41,16 @@ def test_ratios_and_shares_follow_from_the_times(rows):
         assert rows[f"torch N=2 L=96 {which}, bound to time"] == pytest.approx(times["bound"] / times["torch"])
 
 
+def test_a_row_says_where_the_compiler_cannot_be_used(rows):
+    assert [name for name in rows if "associative_scan" in name] == [
+        "associative_scan cannot be compiled here (no compiler)"
+    ]
+
+
 @pytest.mark.parametrize("channel_last", [True, False])
-@pytest.mark.parametrize("name", NAMES)
-def test_gradients_are_those_of_the_loop(name, channel_last):
+@pytest.mark.parametrize("name", [*NAMES, "associative_scan"])
+def test_gradients_are_those_of_the_loop(name, channel_last, monkeypatch):
+    monkeypatch.setattr(scan_peers, "_compiled", lambda: scan_peers._whole)
     values = tensors(Problem(2, 8, 4, 33), channel_last)
     assert values["u"].shape == (2, 8, 33) and (values["u"].stride(1) == 1) == channel_last
     expected = run("reference", PASSES[1], values)

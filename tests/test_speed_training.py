@@ -51,14 +51,16 @@ def test_builds_take_turns_each_in_its_folder(monkeypatch, tmp_path):
     seen = []
 
     def run(command, cwd, env, **_):
-        seen.append((cwd, env["PYTHONPATH"], json.loads(command[-1])))
+        seen.append((cwd, env["PYTHONPATH"], command[-1]))
         return SimpleNamespace(stdout=f"a note\n{2.0 if cwd == tmp_path else 1.0}\n")
 
     monkeypatch.setattr(speed_builds.subprocess, "run", run)
     monkeypatch.setattr(speed_builds, "write_phantom", lambda *_, **__: None)
     rows = {row["name"]: row["value"] for row in speed_builds.benchmark_builds([str(tmp_path), "--rounds=2"])}
     assert rows["jointwrist_tiny 256 px, batch 8, other build to this"] == 2.0
-    assert [folder for folder, *_ in seen] == [speed_builds.ROOT, tmp_path] * 2
-    assert all(
-        path == str(folder) and step[:4] == ["returned", "jointwrist_tiny", 256, 8] for folder, path, step in seen
-    )
+    parts = speed_builds.PARTS
+    assert all(rows[f"{part}, other build to this"] == 2.0 for part in parts)
+    assert [folder for folder, *_ in seen] == [speed_builds.ROOT, tmp_path] * 2 * (1 + len(parts))
+    assert all(path == str(folder) for folder, path, _ in seen)
+    assert [part for *_, part in seen[:-4:4]] == list(parts)
+    assert all(json.loads(step)[:4] == ["returned", "jointwrist_tiny", 256, 8] for *_, step in seen[-4:])

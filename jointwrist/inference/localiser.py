@@ -8,7 +8,7 @@ landmarks are too far from them is rejected.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ from jointwrist.inference.candidates import (
 from jointwrist.inference.mean_wrist import certainty, fit_mean_wrist
 from jointwrist.inference.networks import Network, open_network
 from jointwrist.inference.prediction import sigmoid
+from jointwrist.inference.rotation import ROTATIONS
 from jointwrist.ops.wrist_scale import CARPALS, CARPUS_MM2
 from jointwrist.weights.find import find_weights
 
@@ -83,7 +84,12 @@ class Localiser:
         network, info = open_network(find_weights(WEIGHTS), device, engine)
         return cls(network, info["image_size"])
 
-    def find(self, radiograph: Radiograph, give_up: Callable[[], bool] | None = None) -> list[Candidate]:
+    def find(
+        self,
+        radiograph: Radiograph,
+        give_up: Callable[[], bool] | None = None,
+        scales: Sequence[float] = SEARCH,
+    ) -> list[Candidate]:
         """Return the wrists of an upright radiograph: none, one, or a left and a right one, from left to right.
 
         Where the radiograph states its side, only that hand is looked for. The window of a wrist that fills the
@@ -91,7 +97,8 @@ class Localiser:
 
         Args:
             radiograph: Radiograph with square pixels.
-            give_up: Asked once before the search at all scales but the coarsest, which takes longest; True ends it.
+            give_up: Asked before each scale but the first, as finer ones take longer; True ends the search.
+            scales: Scales to search at, some of `SEARCH` in their order.
 
         Raises:
             DataError: There are two wrists, and it is unclear which is the left one.
@@ -100,10 +107,10 @@ class Localiser:
         seen = self._first_look(radiograph)
         if (best := _filling(seen, whole)) is not None:
             return [best]
-        windows = [wrist.window for wrist in seen]
+        windows = [wrist.window for wrist in seen if scales[0] == SEARCH[0]]
         seen = []
-        for factor in SEARCH:
-            if factor == SEARCH[1] and give_up is not None and give_up():
+        for factor in scales:
+            if factor != scales[0] and give_up is not None and give_up():
                 break
             windows += self._propose(radiograph.pixels, sides, round(factor * self.side))
             seen += self._confirm(radiograph.pixels, windows, sides)
@@ -177,7 +184,10 @@ class Localiser:
         rows, columns = max(round(height * scale), 32), max(round(width * scale), 32)
         proposals = []
         for side in sides:
-            probability = self._probabilities(self._image(pixels, rows, columns, side))
+            if height == width and rows == self.side:
+                _, probability = self._segmented(pixels, _whole(pixels), side)
+            else:
+                probability = self._probabilities(self._image(pixels, rows, columns, side))
             carpus = (probability[list(CARPALS)] > 0.5).any(0)
             carpus = carpus[:, ::-1] if side == "L" else carpus
             pieces, _ = label(binary_closing(carpus, iterations=round(GAP * self.side)))
@@ -196,18 +206,22 @@ class Localiser:
     def _segmented(self, pixels: np.ndarray, window: Window, side: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the network's image of a window and its mask probabilities.
 
-        Those of the whole radiograph are kept until the thread sees another one: its side is inferred from them too.
+        Those of the whole radiograph are kept while the thread sees it and its rotations, as they are used again.
         """
-        kept = getattr(self._kept, "whole", None)
-        if kept is None or kept[0] is not pixels:
-            kept = self._kept.whole = (pixels, {})
-        if (window, side) in kept[1]:
-            return kept[1][window, side]
+        if window != _whole(pixels):
+            return self._segment(pixels, window, side)
+        kept = self._kept.__dict__.setdefault("whole", [])
+        whole = next((segmented for known, segmented in kept if known is pixels), None)
+        if whole is None:
+            whole = {}
+            kept[:] = [*kept[1 - len(ROTATIONS) :], (pixels, whole)]
+        if side not in whole:
+            whole[side] = self._segment(pixels, window, side)
+        return whole[side]
+
+    def _segment(self, pixels: np.ndarray, window: Window, side: str) -> tuple[np.ndarray, np.ndarray]:
         image = self._image(crop_window(pixels, window), self.side, self.side, side)
-        segmented = image, self._probabilities(image)
-        if window == _whole(pixels):
-            kept[1][window, side] = segmented
-        return segmented
+        return image, self._probabilities(image)
 
     def _image(self, pixels: np.ndarray, rows: int, columns: int, side: str) -> np.ndarray:
         """Return the network's input, (1, 1, rows, columns) grey in [0, 1]; a left hand is mirrored."""

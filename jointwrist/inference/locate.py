@@ -3,13 +3,15 @@
 For most radiographs the localiser runs once. In three cases there is more to do:
 
 - If no wrist is found in the stored orientation, or only one far from the mean wrist, which may be upside down, the
-  radiograph is also searched rotated by 90, 180 and 270 degrees, and the most certain result is used.
+  radiograph is also searched rotated by 90, 180 and 270 degrees, at coarse scales first, and the most certain result is
+  used.
 - A radiograph with a bright background, or with bones darker than their surroundings, is also searched inverted.
 - If the side is not stated, the bones are compared with those of a left and of a right hand.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +20,7 @@ from jointwrist.data.polarity import has_bright_ground, negative
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.candidates import SURE_DISTANCE, Candidate
-from jointwrist.inference.localiser import SURE_SIDE, Localiser
+from jointwrist.inference.localiser import SEARCH, SURE_SIDE, Localiser
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.rotation import ROTATIONS, rotated_boxes
 from jointwrist.inference.square_pixels import scale_crop, with_square_pixels
@@ -106,36 +108,78 @@ def _find_in_rotations(
 
     if rotation is not None:
         return localiser.find(upright(rotation)), rotation
-    others: dict[int, Radiograph] = {}
-    found: dict[int, list[Candidate]] = {}
-
-    def filled_in_another() -> bool:
-        """Look for a wrist that fills the radiograph in another rotation; return whether one surely does."""
-        if not others:
-            others.update((degrees, upright(degrees)) for degrees in ROTATIONS[1:])
-            found.update((degrees, [wrist]) for degrees in others if (wrist := localiser.filling(others[degrees])))
-        return any(map(_is_sure, found.values()))
-
-    wrists = localiser.find(upright(0), give_up=filled_in_another)
+    others = _Others(localiser, upright)
+    wrists = localiser.find(upright(0), give_up=others.search_next_scale)
     if _is_sure(wrists):
         return wrists, 0
-    filled_in_another()
-    doubt = None
-    if not found:
-        for degrees, other in others.items():
-            try:
-                found[degrees] = localiser.find(other)
-            except DataError as error:  # two wrists in a rotation that is only a guess
-                doubt = error
-    found[0] = wrists
+    others.search_the_rest()
+    found = {**others.found, 0: wrists}
     surest = max(found, key=lambda degrees: _certainty(found[degrees]))
-    if doubt is not None and not found[surest]:
-        raise doubt
+    if others.doubt is not None and not found[surest]:
+        raise others.doubt
     return found[surest], surest
 
 
+class _Others:
+    """Search in the rotations by 90, 180 and 270 degrees, scale by scale, one scale behind the stored orientation.
+
+    Finer scales take most of the time, and are seldom needed in any rotation if all are searched at the coarser ones.
+
+    Attributes:
+        found: Wrists by rotation.
+        doubt: Error of a rotation with two wrists of unclear sides, which is only a guess; None without.
+    """
+
+    def __init__(self, localiser: Localiser, upright: Callable[[int], Radiograph]):
+        self.localiser, self._upright = localiser, upright
+        self.found: dict[int, list[Candidate]] = {}
+        self.doubt: DataError | None = None
+        self._radiographs: dict[int, Radiograph] = {}
+        self._filled, self._searched = False, 0
+
+    def search_next_scale(self) -> bool:
+        """Search at one more scale; return whether a wrist was surely found, or the radiograph is filled by one."""
+        self._look_for_filling()
+        if not self._filled:
+            self._search(SEARCH[self._searched : self._searched + 1])
+        return self._sure()
+
+    def search_the_rest(self) -> None:
+        """Search at all scales that are left, unless a wrist was surely found or fills the radiograph."""
+        self._look_for_filling()
+        if not self._filled and not self._sure():
+            self._search(SEARCH[self._searched :])
+
+    def _sure(self) -> bool:
+        return any(map(_is_sure, self.found.values()))
+
+    def _look_for_filling(self) -> None:
+        if self._radiographs:
+            return
+        for degrees in ROTATIONS[1:]:
+            radiograph = self._radiographs[degrees] = self._upright(degrees)
+            if wrist := self.localiser.filling(radiograph):
+                self.found[degrees] = [wrist]
+        self._filled = bool(self.found)
+
+    def _search(self, scales: Sequence[float]) -> None:
+        self._searched += len(scales)
+        for degrees, radiograph in self._radiographs.items():
+            try:
+                wrists = self.localiser.find(radiograph, scales=scales)
+            except DataError as error:
+                self.doubt = error
+                continue
+            if _nearest(wrists) < _nearest(self.found.get(degrees, [])):
+                self.found[degrees] = wrists
+
+
 def _is_sure(wrists: list[Candidate]) -> bool:
-    return any(wrist.distance < SURE_DISTANCE for wrist in wrists)
+    return _nearest(wrists) < SURE_DISTANCE
+
+
+def _nearest(wrists: list[Candidate]) -> float:
+    return min((wrist.distance for wrist in wrists), default=np.inf)
 
 
 def _certainty(wrists: list[Candidate]) -> float:
