@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from accessibility import overflow, serious_faults
 
 from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
 from jointwrist.benchmark.report import build_page
@@ -23,6 +25,7 @@ from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import save_weights
+from jointwrist.weights.training_history import TrainingData
 
 ROOT = Path(__file__).resolve().parent.parent
 NASTY = '<script>alert("x")</script>&'
@@ -75,6 +78,7 @@ def results(dataset, tmp_path_factory):
     cases = dataset.segmentation("test")[:3]
     joint = add_job(results, "jointwrist_tiny-seed1-abc", model="jointwrist_tiny", thresholds={"erosion": 0.4})
     info = {"model": "jointwrist_tiny", "options": {}, "image_size": 32, "thresholds": {"erosion": 0.4}}
+    info["history"] = [asdict(TrainingData("phantoms", 7, 7, 7, "phantom"))]
     save_weights(joint / "best.safetensors", create_model("jointwrist_tiny"), info)
     figures = {"dsc": 0.9, "nsd": 0.8, "msd": 1.5}
     pd.DataFrame(
@@ -95,7 +99,9 @@ def results(dataset, tmp_path_factory):
     pd.DataFrame({"epoch": [0, 1], "train_loss": [2.0, 1.0], "val_loss": [2.1, np.nan]}).to_csv(
         joint / "history.csv", index=False
     )
-    rows.to_csv(add_job(results, "mobilenet-seed1-abc", model="mobilenet") / "erosion.csv", index=False)
+    history = [TrainingData("radiographs", 20, 0, 20, "scored"), TrainingData("phantoms", 5, 0, 5, "phantom")]
+    mobilenet = add_job(results, "mobilenet-seed1-abc", model="mobilenet", history=list(map(asdict, history)))
+    rows.to_csv(mobilenet / "erosion.csv", index=False)
     add_job(results, "unetpp-seed1-abc", model="unetpp", status="error", error=NASTY, traceback=NASTY)
     save_tables(results / "tables", TABLES)
     return results
@@ -167,6 +173,22 @@ def test_cases_are_ranked_by_mean_dsc_over_bones():
     assert {title: case for title, (case, _) in ranked.items()} == {"best": "a", "median": "c", "worst": "b"}
     assert ranked["best"][1] == pytest.approx(0.8)
     assert [case for case, _ in ranked_cases(rows[rows["case"] == "a"]).values()] == ["a"]
+
+
+def test_page_says_what_each_network_was_trained_on(results, dataset, tmp_path):
+    without = build_page(results)
+    said = [" ".join(line.split()) for line in "".join(Page(without).texts).splitlines()]
+    seen = next(line for line in said if "Trained on" in line)
+    assert "jointwrist_tiny, seed 1: Trained on bones of 7 phantoms; erosions drawn into 7 phantoms." in seen
+    assert "on 20 real radiographs and drawn into 5 phantoms." in seen
+    # those without real erosions are marked above and beside their scores, those with them nowhere
+    assert without.count("Scores from weights without real erosions.") == 2
+    add_job(tmp_path, "unetpp-seed1-abc", model="unetpp")
+    save_tables(tmp_path / "tables", TABLES)
+    assert "no record of what it was trained on" in build_page(tmp_path)
+    add_job(tmp_path, "pan-seed1-abc", model="pan", history=[{"source": "elsewhere"}])
+    with pytest.raises(DataError, match="pan-seed1-abc"):
+        build_page(tmp_path)
 
 
 def test_two_jobs_of_one_model_and_seed_have_two_names(tmp_path):
@@ -266,6 +288,13 @@ def test_browser_keeps_captions_within_a_narrow_page(opened):
     for caption in opened.locator(".caption").all():
         box = caption.bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+
+
+def test_browser_finds_no_serious_faults_of_accessibility_at_any_width(opened):
+    assert overflow(opened) == [0, 0, 0]
+    assert serious_faults(opened) == []
+    opened.locator(".large").first.press("Enter")
+    assert serious_faults(opened) == []
 
 
 def test_browser_switches_layers_and_bones(opened):

@@ -186,6 +186,7 @@ def _train_and_test(accelerator: Accelerator, job: Job, dataset: RamW600) -> dic
         "parameters": parameters,
         "pixel_truth": data.pixel_truth,
         "thresholds": thresholds,
+        "history": data.history(trainer.epoch).to_list(),
         "test_seconds": round(time.monotonic() - began, 2),
         "notes": list(data.notes),
     }

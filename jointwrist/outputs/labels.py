@@ -17,12 +17,14 @@ from jointwrist.inference.result import WristResult
 GRID_SIDE = 320
 #: Size of the bones' names in points, and the room around them, in pixels of the picture.
 NAME_POINTS, NAME_PAD = 12, 6
+#: Distance that a number keeps from bones, as a fraction of its room.
+CLEARANCE = 0.6
 #: How much farther a number may stand from its joint for every pixel by which it would come too close to a bone.
 CLEARANCE_WEIGHT = 20.0
 #: Share of a bone's pixels that count as its joint surface, the nearest ones.
 NEAR = 0.1
 #: Width of the gaps between bones in which no number stands, as a fraction of the extent of all bones.
-GAP = 0.14
+GAP = 0.2
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def joint_labels(result: WristResult, room: float) -> list[JointLabel]:
     """Place the numbers of the scored joints beside the bones and near their joints.
 
     Each joint takes a cell of a regular grid such that the distances to the joint surfaces have the smallest sum, which
-    no two crossing lines have. Cells between the bones, or closer to one than `room`, count as farther away.
+    no two crossing lines have. Cells between the bones, or too close to one, count as farther away.
 
     Args:
         result: Prediction.
@@ -75,7 +77,7 @@ def joint_labels(result: WristResult, room: float) -> list[JointLabel]:
     cells = np.stack(np.meshgrid(_middles(width, room), _middles(height, room)), -1).reshape(-1, 2)
     clearance = step * distance_transform_edt(~_closed(coarse.any(0), GAP * extent(result.masks) / step))
     x, y = (cells / step).astype(int).T
-    lacking = np.maximum(room - clearance[y, x], 0)
+    lacking = np.maximum(CLEARANCE * room - clearance[y, x], 0)
     rows, places = linear_sum_assignment(_length(ends[:, None] - cells) + CLEARANCE_WEIGHT * lacking)
     return [
         JointLabel(

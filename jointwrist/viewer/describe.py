@@ -12,10 +12,15 @@ from jointwrist.inference.comparison import Comparison
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.registration import Similarity
 from jointwrist.inference.result import WristResult
+from jointwrist.outputs.labels import bone_names, extent, joint_labels
 from jointwrist.outputs.svg import outline_path
 from jointwrist.registry import list_models
 from jointwrist.text import NOTICE
 
+#: Pixels of the page that the extent of all bones takes when their names are set.
+NAMES_SIDE = 500
+#: Room of a joint's number, as a fraction of that extent.
+NUMBER_ROOM = 0.075
 #: Note of the page where the side is not known.
 UNKNOWN_SIDE = "Side not known, taken for a right hand: choose it on the right."
 
@@ -40,9 +45,12 @@ def describe_result(result: WristResult) -> dict[str, Any]:
     Returns:
         `WristResult.to_dict` with `paths`, the outlines of the bones as SVG path data in pixels of the radiograph;
         `maps`, the heat maps of the joints as flat lists of logits, row by row, or None; `radiograph_notes`, the notes
-        of the radiograph; `doubts`, what puts the whole result in doubt; `side_known`; and `side_stated`, whether the
-        DICOM header states the side.
+        of the radiograph; `doubts`, what puts the whole result in doubt; `side_known`; `side_stated`, whether the
+        DICOM header states the side; `numbers` and `names`, the places of `joint_labels` and `bone_names`; and
+        `names_zoom`, the pixels of the page per pixel of the radiograph from which the names have room.
     """
+    size = extent(result.masks)
+    names_zoom = NAMES_SIDE / size
     maps = None
     if result.heat_maps is not None:
         planes = result.heat_maps[list(result.anatomy.erosion.joints)]
@@ -59,6 +67,15 @@ def describe_result(result: WristResult) -> dict[str, Any]:
         ],
         "side_known": result.side_known,
         "side_stated": result.radiograph.side_stated,
+        "numbers": [
+            {"joint": label.joint, "number": label.number.tolist(), "tip": label.tip.tolist()}
+            for label in joint_labels(result, NUMBER_ROOM * size)
+        ],
+        "names": [
+            {"bone": name.bone, "text": name.text, "middle": name.middle.tolist()}
+            for name in bone_names(result, (names_zoom, names_zoom))
+        ],
+        "names_zoom": names_zoom,
     }
 
 

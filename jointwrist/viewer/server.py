@@ -33,8 +33,10 @@ PAGE = {
     "shared.css": ("benchmark.report", "shared.css", "text/css; charset=utf-8"),
     "view.css": ("viewer", "view.css", "text/css; charset=utf-8"),
     "switches.js": ("benchmark.report", "switches.js", "text/javascript; charset=utf-8"),
+    "gestures.js": ("viewer", "gestures.js", "text/javascript; charset=utf-8"),
     "stage.js": ("viewer", "stage.js", "text/javascript; charset=utf-8"),
     "joints.js": ("viewer", "joints.js", "text/javascript; charset=utf-8"),
+    "tables.js": ("viewer", "tables.js", "text/javascript; charset=utf-8"),
     "view.js": ("viewer", "view.js", "text/javascript; charset=utf-8"),
 }
 HEADERS = {

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from accessibility import overflow, serious_faults
 from PIL import Image
 from viewer_client import LIMIT, dicom, serving
 
@@ -185,6 +186,90 @@ def test_wheel_zooms_about_the_pointer_and_dragging_moves(page):
     assert page.locator(".stage canvas").bounding_box() == pytest.approx(before, abs=1)
 
 
+def test_numbers_stand_off_the_bones_with_lines_to_their_joints(page, predictor, wrists):
+    result = predictor(wrists[0]).single()
+    radiograph = page.locator(".stage canvas").bounding_box()
+    scale = radiograph["width"] / result.masks.shape[2]
+    for number in page.locator(".number").all():
+        box = number.bounding_box()
+        x, y = (
+            (box[start] + box[side] / 2 - radiograph[start]) / scale
+            for start, side in (("x", "width"), ("y", "height"))
+        )
+        assert not result.masks[:, int(y), int(x)].any()
+    assert page.locator(".leader").count() == page.locator(".number").count() == result.scored.sum()
+
+
+def test_a_number_stays_in_sight_while_its_joint_is(page):
+    page.locator(".joint").nth(3).click()
+    for _ in range(4):
+        page.locator("#closer").click()
+    stage, number = (page.locator(name).bounding_box() for name in (".stage", '.number[data-joint="3"]'))
+    tip = page.eval_on_selector(
+        '.leader[data-joint="3"]',
+        """e => { const [x, y] = e.getAttribute("d").split("L")[1].split(" ").map(Number);
+                  const at = new DOMPoint(x, y).matrixTransform(e.getScreenCTM()); return [at.x, at.y] }""",
+    )
+    seen = all(
+        stage[k] <= value <= stage[k] + stage[s] for k, s, value in zip("xy", ("width", "height"), tip, strict=True)
+    )
+    if seen:
+        for start, side in (("x", "width"), ("y", "height")):
+            assert stage[start] <= number[start] and number[start] + number[side] <= stage[start] + stage[side]
+
+
+def test_the_map_of_a_joint_is_shown_large_on_the_radiograph_until_it_is_left(page):
+    joint = page.locator(".joint .title").nth(2)
+    joint.press("Enter")
+    image, box = (page.locator(name).bounding_box() for name in (".stage image.map", '.box[data-joint="2"]'))
+    assert image["width"] == pytest.approx(box["width"], abs=3)
+    assert image["x"] == pytest.approx(box["x"], abs=3)
+    page.locator("#heat").select_option("none")
+    settle(page)
+    assert not page.locator(".stage image.map").is_visible()
+    page.locator("#heat").select_option("eroded")
+    settle(page)
+    assert page.locator(".stage image.map").is_visible()
+    page.locator(".joint .title").nth(2).press("Enter")
+    assert not page.locator(".stage image.map").is_visible()
+
+
+def test_keys_move_and_zoom_the_film(page):
+    page.locator(".stage").focus()
+    before = page.locator(".stage canvas").bounding_box()
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowLeft")
+    after, stage = page.locator(".stage canvas").bounding_box(), page.locator(".stage").bounding_box()
+    assert after["width"] == pytest.approx(1.25 * before["width"], rel=0.01)
+    assert after["x"] + after["width"] / 2 == pytest.approx(stage["x"] + 0.6 * stage["width"], abs=2)
+    page.keyboard.press("0")
+    assert page.locator(".stage canvas").bounding_box() == pytest.approx(before, abs=1)
+
+
+def test_two_fingers_zoom_the_film(page):
+    before = page.locator(".stage canvas").bounding_box()
+    page.evaluate(
+        """() => {
+          const stage = document.querySelector(".stage");
+          const corner = stage.getBoundingClientRect();
+          stage.setPointerCapture = () => {};  // these pointers are not the browser's own
+          const send = (kind, id, x) => stage.dispatchEvent(new PointerEvent(kind,
+            { pointerId: id, clientX: corner.x + x, clientY: corner.y + 100, bubbles: true }));
+          send("pointerdown", 1, 100);
+          send("pointerdown", 2, 200);
+          send("pointermove", 1, 50);
+          send("pointermove", 2, 250);
+          send("pointerup", 1, 50);
+          send("pointerup", 2, 250);
+        }"""
+    )
+    after, stage = page.locator(".stage canvas").bounding_box(), page.locator(".stage").bounding_box()
+    assert after["width"] == pytest.approx(2 * before["width"], rel=0.01)
+    # what lay between the fingers lies there still
+    shares = [(stage["x"] + 150 - box["x"]) / box["width"] for box in (before, after)]
+    assert shares[0] == pytest.approx(shares[1], abs=0.005)
+
+
 def test_a_joint_is_looked_at_from_its_card(page):
     page.locator(".joint").nth(3).click()
     stage, box = (page.locator(name).bounding_box() for name in (".stage", '.box[data-joint="3"]'))
@@ -260,6 +345,22 @@ def test_two_hands_are_no_two_visits(page):
     assert page.locator(".stage").count() == 2
     # two radiographs beside each other, but no change from one to the other
     assert all("→" not in text and "|" in text for text in page.locator(".joint .said").all_text_contents())
+
+
+def test_two_visits_have_no_serious_faults_of_accessibility_at_any_width(page):
+    open_pair(page, 1, 2)
+    page.wait_for_selector("#change:not(.hidden)")
+    assert overflow(page) == [0, 0, 0]
+    assert serious_faults(page) == []
+
+
+def test_a_narrow_window_shows_the_film_and_its_warnings_without_scrolling(page):
+    page.set_viewport_size({"width": 390, "height": 844})
+    settle(page)
+    for part in (".notice", ".stage"):
+        box = page.locator(part).bounding_box()
+        assert box["y"] >= 0 and box["y"] + box["height"] <= 844
+    assert page.locator("#radiographs .compare").first.is_visible()
 
 
 def drop(page, name, data):

@@ -182,7 +182,16 @@ def test_the_page_asks_nobody_else(client):
     page = client.get("").decode()
     for address in re.findall(r'(?:src|href)="([^"]*)"', page):
         assert address == "data:," or client.get(address)
-    for name in ("view.css", "shared.css", "view.js", "stage.js", "joints.js", "switches.js"):
+    for name in (
+        "view.css",
+        "shared.css",
+        "view.js",
+        "stage.js",
+        "gestures.js",
+        "joints.js",
+        "tables.js",
+        "switches.js",
+    ):
         text = client.get(name).decode().replace("http://www.w3.org/2000/svg", "")
         assert "//" not in re.sub(r"^\s*//.*$", "", text, flags=re.M)
         assert "url(" not in text

@@ -12,7 +12,10 @@ from jointwrist.benchmark.records import read_records
 from jointwrist.benchmark.tables import make_tables, read_results
 from jointwrist.benchmark.tables.results import label
 from jointwrist.benchmark.tables.table import TABLES, Table, load_tables
+from jointwrist.engine.trainer import BEST
 from jointwrist.errors import DataError
+from jointwrist.weights.checkpoint import read_info
+from jointwrist.weights.training_history import TrainingHistory
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,27 @@ class Job:
     def done(self) -> bool:
         """Whether it finished without an error."""
         return self.record.get("status") == "ok"
+
+    @property
+    def scores(self) -> bool:
+        """Whether it has probabilities of erosion."""
+        return (self.folder / "erosion.csv").is_file()
+
+    @property
+    def training(self) -> TrainingHistory | None:
+        """What the network was trained on, by the record, or by the weight file where an earlier version wrote it.
+
+        Raises:
+            DataError: The record or the file is damaged.
+        """
+        weights = self.folder / BEST
+        try:
+            if "history" in self.record:
+                return TrainingHistory.parse(self.record["history"])
+            info = read_info(weights) if weights.is_file() else None
+            return None if info is None else TrainingHistory.of(info)
+        except ValueError as error:
+            raise DataError(f"{self.folder}: {error}") from None
 
     def rows(self, table: str) -> pd.DataFrame | None:
         """Read `segmentation`, `erosion` or `history`, or return None where the job has no such file."""

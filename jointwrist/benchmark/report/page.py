@@ -57,6 +57,7 @@ def build_page(results: Path, dataset: RamW600 | None = None) -> str:
         style=_joined(assets, "shared.css", "page.css"),
         script=_joined(assets, "switches.js", "page.js"),
         summary=escape(_summary(jobs)),
+        training=_training(done),
         notice=escape(NOTICE),
         version=escape(__version__),
         tables="".join(_table(table) for table in tables if not table.frame.empty),
@@ -80,6 +81,21 @@ def _summary(jobs: Sequence[Job]) -> str:
     return (
         f"{count} of {len(jobs)} jobs finished. Data: {said('data')}; protocol {said('protocol')}; {said('machine')}."
     )
+
+
+def _training(jobs: Sequence[Job]) -> str:
+    """Say what the networks were trained on, once for all that were trained on the same."""
+    seen: dict[tuple[str, str], list[str]] = {}
+    for job in jobs:
+        history = job.training
+        warning = history.warning if history and job.scores else ""
+        said = str(history) if history else "There is no record of what it was trained on."
+        seen.setdefault((said, warning), []).append(job.name)
+    items = (
+        f"<li>{escape('; '.join(names))}: {escape(said)} <b>{escape(warning)}</b></li>"
+        for (said, warning), names in seen.items()
+    )
+    return f'<ul class="training">{"".join(items)}</ul>' if seen else ""
 
 
 def _absent(text: str) -> str:
@@ -163,7 +179,9 @@ def _erosion(job: Job) -> str:
         ]
         for joint in info_anatomy(job.record).eroded_joints
     }
-    return strip_chart(job.name, groups, job.record.get("thresholds", {}).get("erosion"))
+    warning = job.training.warning if job.training else ""
+    caution = f'<p class="caution">{escape(warning)}</p>' if warning else ""
+    return strip_chart(job.name, groups, job.record.get("thresholds", {}).get("erosion")) + caution
 
 
 def _gallery(jobs: Sequence[Job], dataset: RamW600 | None) -> str:

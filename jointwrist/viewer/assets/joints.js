@@ -2,7 +2,7 @@
 
 import { make } from "./stage.js";
 
-const SIDE = 168;
+const SIDE = 240;
 
 // Weights from 0 to 1 of a heat map of logits: `attention` is the softmax with which the head pools its features,
 // relative to its largest weight; `eroded` is the probability that a pixel is eroded.
@@ -12,7 +12,7 @@ export function weights(logits, kind) {
   return logits.map((value) => Math.exp(value - top));
 }
 
-function heatPicture(logits, kind) {
+export function heatPicture(logits, kind) {
   const side = Math.round(Math.sqrt(logits.length));
   const canvas = make("canvas", { width: side, height: side });
   const context = canvas.getContext("2d");
@@ -80,12 +80,10 @@ export function drawJoints(list, stages, facts, kind, compared, picked) {
   }
   const cards = facts.joints.map(({ display }, index) => {
     const eroded = stages.some((stage) => stage.result.joints[index].eroded);
-    const card = make("div", {
-      class: eroded ? "joint eroded" : "joint", "data-joint": index, tabindex: 0, role: "button", "aria-label": display,
-    });
+    const card = make("div", { class: eroded ? "joint eroded" : "joint", "data-joint": index });
     const crops = make("div", { class: "crops" });
     crops.append(...stages.map((stage) => crop(stage, index, kind)));
-    const title = make("div", { class: "title" });
+    const title = make("button", { class: "title", type: "button" });
     title.append(make("i", {}, String(index + 1)), display);
     const text = make("div");
     text.append(title, said(stages.map((stage) => stage.result.joints[index]), compared ? " → " : " | "));
@@ -93,7 +91,6 @@ export function drawJoints(list, stages, facts, kind, compared, picked) {
     for (const stage of stages) text.append(bar(stage.result.joints[index], stage.result.erosion_threshold));
     card.append(crops, text);
     card.addEventListener("click", () => picked(index));
-    card.addEventListener("keydown", (event) => event.key === "Enter" && picked(index));
     return card;
   });
   if (kind !== "none" && stages.some((stage) => !stage.result.maps)) {

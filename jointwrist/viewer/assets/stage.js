@@ -1,8 +1,13 @@
 // One radiograph on the page: its grey values on a canvas, bones and joint boxes as SVG over it, zoom and pan.
 
+import { listen } from "./gestures.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 const MIN_SIDE = 40;
 const MAX_ZOOM = 40;
+// Pixels that a joint's number keeps from the edge of the stage.
+const EDGE = 14;
+const NAMES = { baseline: "baseline", followup: "follow-up" };
 
 export function make(tag, attributes = {}, text = "") {
   const node = document.createElement(tag);
@@ -22,7 +27,8 @@ export class Stage {
   constructor(role, facts, on) {
     this.facts = facts;
     this.on = on;
-    this.element = make("figure", { class: `stage ${role} busy`, tabindex: 0, role: "group", "aria-label": `${role} radiograph` });
+    const says = `${NAMES[role]} radiograph; arrow keys move it, + and − zoom, 0 shows all of it`;
+    this.element = make("figure", { class: `stage ${role} busy`, tabindex: 0, "aria-label": says });
     this.caption = make("figcaption");
     this.canvas = make("canvas");
     this.svg = shape("svg", { preserveAspectRatio: "none" });
@@ -31,10 +37,11 @@ export class Stage {
     this.rulerText = make("span");
     this.ruler.append(this.rulerText);
     this.numbers = make("div", { "data-layer": "boxes" });
-    this.element.append(this.canvas, this.svg, this.numbers, this.caption, this.letter, this.ruler);
+    this.names = make("div", { class: "names", "data-layer": "names" });
+    this.element.append(this.canvas, this.svg, this.names, this.numbers, this.caption, this.letter, this.ruler);
     this.zoom = 1;
     this.left = this.top = 0;
-    this.listen();
+    listen(this);
     new ResizeObserver(() => this.resize()).observe(this.element);
   }
 
@@ -66,21 +73,37 @@ export class Stage {
       bones.append(shape("path", { class: "bone", "data-bone": index, d: path, fill: colour, stroke: colour }));
     });
     const boxes = shape("g", { "data-layer": "boxes" });
-    this.numbers.replaceChildren();
-    this.result.joints.forEach((joint, index) => {
-      if (!joint.box) return;
-      const [x0, y0, x1, y1] = joint.box;
-      const kind = joint.eroded ? " eroded" : "";
-      boxes.append(
-        shape("rect", { class: `box${kind}`, "data-joint": index, x: x0, y: y0, width: x1 - x0, height: y1 - y0 }),
-      );
-      const number = make("button", { class: `number${kind}`, type: "button", "data-joint": index }, String(index + 1));
-      number.title = this.facts.joints[index].display;
-      number.addEventListener("click", () => this.on.picked(index));
-      this.numbers.append(number);
+    this.result.joints.forEach(({ box }, index) => {
+      if (!box) return;
+      const [x, y, right, bottom] = box;
+      boxes.append(shape("rect", { class: `box${this.kind(index)}`, "data-joint": index, x, y, width: right - x, height: bottom - y }));
     });
+    this.labels = this.result.numbers.map(({ joint, number, tip }) => {
+      const line = shape("path", { class: `leader${this.kind(joint)}`, "data-joint": joint });
+      const button = make("button", { class: `number${this.kind(joint)}`, type: "button", "data-joint": joint }, String(joint + 1));
+      button.title = this.facts.joints[joint].display;
+      button.addEventListener("click", () => this.on.picked(joint));
+      return { number, tip, line, button };
+    });
+    boxes.append(...this.labels.map(({ line }) => line));
+    this.numbers.replaceChildren(...this.labels.map(({ button }) => button));
+    this.names.replaceChildren(...this.result.names.map(({ bone, text }) => make("span", { "data-bone": bone }, text)));
+    this.map = shape("image", { class: "map", preserveAspectRatio: "none" });
     this.other = shape("g", { class: "other", "data-layer": "other" });
-    this.svg.replaceChildren(bones, this.other, boxes);
+    this.svg.replaceChildren(this.map, bones, this.other, boxes);
+  }
+
+  kind(joint) {
+    return this.result.joints[joint].eroded ? " eroded" : "";
+  }
+
+  // Lay a picture of the heat map of a joint over its box, or take it away.
+  showMap(joint, address) {
+    if (!address) return this.map.removeAttribute("href");
+    const [x, y, right, bottom] = this.result.joints[joint].box;
+    for (const [name, value] of Object.entries({ x, y, width: right - x, height: bottom - y, href: address })) {
+      this.map.setAttribute(name, value);
+    }
   }
 
   // The other visit's outlines, mapped onto this radiograph by an SVG matrix.
@@ -131,6 +154,12 @@ export class Stage {
     this.place();
   }
 
+  moveBy(right, down) {
+    this.left += right;
+    this.top += down;
+    this.place();
+  }
+
   // Centre the view on a box of the radiograph.
   lookAt([x0, y0, x1, y1]) {
     const zoom = Math.min((0.6 * Math.min(this.size.across, this.size.down)) / (x1 - x0), MAX_ZOOM);
@@ -159,11 +188,13 @@ export class Stage {
       layer.style.height = `${this.height * this.zoom}px`;
     }
     this.canvas.style.imageRendering = this.zoom > 6 ? "pixelated" : "auto";
-    for (const number of this.numbers.children) {
-      const [x, y] = this.result.joints[number.dataset.joint].box;
-      number.style.left = `${this.left + Math.max(x, 0) * this.zoom}px`;
-      number.style.top = `${this.top + Math.max(y, 0) * this.zoom}px`;
+    for (const { number, tip, line, button } of this.labels) {
+      const [x, y] = this.within(number, tip);
+      line.setAttribute("d", `M${x} ${y}L${tip.join(" ")}`);
+      this.put(button, x, y);
     }
+    this.names.classList.toggle("crowded", this.zoom < this.result.names_zoom);
+    this.result.names.forEach(({ middle: [x, y] }, index) => this.put(this.names.children[index], x, y));
     const spacing = this.result.pixel_spacing_mm;
     this.ruler.classList.toggle("hidden", !spacing);
     if (spacing) {
@@ -173,55 +204,21 @@ export class Stage {
     }
   }
 
-  listen() {
-    const stage = this.element;
-    stage.addEventListener("wheel", (event) => {
-      if (!this.result) return;
-      event.preventDefault();
-      const corner = stage.getBoundingClientRect();
-      const notch = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 33 * event.deltaY : event.deltaY;
-      this.zoomAt(Math.exp(-notch / 500), event.clientX - corner.left, event.clientY - corner.top);
-      this.on.moved(this);
-    }, { passive: false });
-    stage.addEventListener("contextmenu", (event) => event.preventDefault());
-    stage.addEventListener("dblclick", () => {
-      this.fit();
-      this.on.moved(this);
+  // Move an element to a point of the radiograph.
+  put(node, x, y) {
+    node.style.left = `${this.left + x * this.zoom}px`;
+    node.style.top = `${this.top + y * this.zoom}px`;
+  }
+
+  // The place of a number: its own, or where its line leaves the part of the radiograph that is seen.
+  within(number, tip) {
+    const { across, down } = this.size;
+    const ends = [[EDGE - this.left, across - EDGE - this.left], [EDGE - this.top, down - EDGE - this.top]];
+    const shares = ends.map((range, axis) => {
+      const step = number[axis] - tip[axis];
+      return step ? (range[step > 0 ? 1 : 0] / this.zoom - tip[axis]) / step : 1;
     });
-    stage.addEventListener("keydown", (event) => {
-      if (!this.result || event.target !== stage) return;
-      const { across, down } = this.size;
-      const step = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-      if (step) {
-        this.left += 0.1 * step[0] * across;
-        this.top += 0.1 * step[1] * down;
-        this.place();
-      } else if ("+=-".includes(event.key)) this.zoomAt(event.key === "-" ? 0.8 : 1.25, across / 2, down / 2);
-      else if (event.key === "0") this.fit();
-      else return;
-      event.preventDefault();
-      this.on.moved(this);
-    });
-    let button = null;
-    stage.addEventListener("pointerdown", (event) => {
-      if (!this.result || event.target.closest("button")) return;
-      button = event.button;
-      stage.setPointerCapture(event.pointerId);
-      stage.classList.add("moving");
-    });
-    stage.addEventListener("pointermove", (event) => {
-      if (button === null) return;
-      if (button === 2) return this.on.grey(event.movementX, event.movementY);
-      this.left += event.movementX;
-      this.top += event.movementY;
-      this.place();
-      this.on.moved(this);
-    });
-    for (const kind of ["pointerup", "pointercancel"]) {
-      stage.addEventListener(kind, () => {
-        button = null;
-        stage.classList.remove("moving");
-      });
-    }
+    const share = Math.min(1, ...shares);
+    return share < 0 ? number : tip.map((value, axis) => value + share * (number[axis] - value));
   }
 }

@@ -1,7 +1,8 @@
 // The page: the list of radiographs, one or two stages, and their panel.
 
-import { drawJoints } from "./joints.js";
+import { drawJoints, heatPicture } from "./joints.js";
 import { make, Stage } from "./stage.js";
+import { changeTables, scoreTables, spaceTable } from "./tables.js";
 
 const $ = (id) => document.getElementById(id);
 const LABELS = { baseline: "baseline", followup: "follow-up" };
@@ -115,8 +116,8 @@ async function pair() {
 function fitBoth() {
   const { baseline, followup } = state.stages;
   for (const stage of openStages()) stage.fit();
-  follow(baseline);
-  if (followup && followup.zoom > followup.fitting) {
+  if (baseline?.result) follow(baseline);
+  if (followup?.result && followup.zoom > followup.fitting) {
     followup.fit();
     follow(followup);
   }
@@ -178,6 +179,7 @@ function redraw() {
   if (stages.length) {
     paint();
     drawFacts();
+    drawSpaces();
     for (const label of $("bones").children) {
       const { toggleBone } = label.firstElementChild.dataset;
       label.classList.toggle("absent", stages.every((stage) => !stage.result.bones[toggleBone].found));
@@ -213,6 +215,12 @@ function light() {
   for (const part of document.querySelectorAll("[data-joint]")) {
     part.classList.toggle("lit", Number(part.dataset.joint) === state.joint);
   }
+  const kind = $("heat").value;
+  for (const stage of openStages()) {
+    const map = kind !== "none" && stage.result.joints[state.joint]?.box && stage.result.maps?.[state.joint];
+    stage.showMap(state.joint, map && heatPicture(map, kind).toDataURL());
+  }
+  $("scale").className = kind;
 }
 
 let waiting = false;
@@ -247,91 +255,23 @@ function drawFacts() {
     }
     if (result.side) block.append(side);
     const others = result.radiograph_notes.filter((note) => !result.doubts.includes(note));
-    block.append(...others.map((note) => make("p", { class: "faint" }, note)), ...scoreTables(result), spaceTable(result));
+    block.append(...others.map((note) => make("p", { class: "faint" }, note)), ...scoreTables(result));
     return block;
   }));
 }
 
-// Scores other than erosion, where the network gives them, folded away.
-function scoreTables(result) {
-  return Object.entries(result.scores ?? {}).map(([name, joints]) => {
-    const node = make("details");
-    const rows = joints.map((row) => [row.name, row.score_label ?? "–", figure(row.probability, 2)]);
-    node.append(make("summary", {}, `Score: ${name}`), table("", ["joint", "score", "p above 0"], rows));
-    return node;
-  });
-}
+const bonesByName = () => Object.fromEntries(state.facts.bones.map((bone) => [bone.name, bone.display]));
 
-// The joint spaces of one radiograph, folded away.
-function spaceTable(result) {
-  const display = Object.fromEntries(state.facts.bones.map((bone) => [bone.name, bone.display]));
-  const node = make("details");
-  if (!result.joint_spaces.length) return node;
-  const unit = result.joint_spaces[0].unit;
-  const rows = result.joint_spaces.map((row) => [
-    row.between.map((name) => display[name]).join(" – "),
-    figure(row.minimum, 2), figure(row.mean, 2), figure(row.overlap, 1),
-  ]);
-  node.append(
-    make("summary", {}, "Joint spaces"),
-    table(`Width, ${unit}; negative where the bones overlap`, ["between", "narrowest", "mean", `overlap ${unit}²`], rows),
-  );
-  return node;
+function drawSpaces() {
+  const measured = openStages().map((stage) => stage.result).filter((result) => result.joint_spaces.length);
+  $("spaces").closest("section").classList.toggle("hidden", !measured.length);
+  $("spaces").replaceChildren(...measured.map((result) => spaceTable(result, bonesByName())));
 }
-
-function table(caption, heads, rows) {
-  const node = make("table");
-  node.append(make("caption", {}, caption));
-  const head = node.createTHead().insertRow();
-  head.append(...heads.map((text) => make("th", { scope: "col" }, text)));
-  const body = node.createTBody();
-  for (const cells of rows) {
-    body.insertRow().append(...cells.map((cell) => (cell instanceof Node ? cell : make("td", {}, cell))));
-  }
-  return node;
-}
-
-const figure = (value, digits) => value?.toFixed(digits).replace("-", "−") ?? "–";
-const signed = (value, digits) => (value > 0 ? "+" : "") + figure(value, digits);
 
 function drawChange() {
   const change = state.comparison;
   $("change").classList.toggle("hidden", !change);
-  if (!change) return;
-  const display = Object.fromEntries(state.facts.bones.map((bone) => [bone.name, bone.display]));
-  const joints = change.joints.map((row) => {
-    const step = row.level_change ?? null;
-    const said = step === null ? "–" : step === 0 ? "same" : `${step > 0 ? "+" : "−"}${Math.abs(step)} level${Math.abs(step) > 1 ? "s" : ""}`;
-    return [
-      display[row.name],
-      row.baseline_score ?? "–",
-      row.followup_score ?? "–",
-      make("td", { class: step > 0 ? "worse" : step < 0 ? "better" : "" }, said),
-      figure(row.baseline_probability, 2),
-      figure(row.followup_probability, 2),
-    ];
-  });
-  const bones = change.bone_areas.map((row) => [
-    display[row.name], figure(row.baseline, 0), figure(row.followup, 0), row.change_percent === null ? "–" : `${signed(row.change_percent, 1)} %`,
-  ]);
-  const spaces = change.joint_spaces.map((row) => [
-    row.between.map((name) => display[name]).join(" – "),
-    figure(row.baseline_minimum, 2), figure(row.followup_minimum, 2), signed(row.minimum_change, 2), signed(row.mean_change, 2),
-    row.displacement === null ? "–" : `${signed(row.displacement, 2)} ± ${figure(row.displacement_error, 2)}`,
-  ]);
-  const { residual_px, residual_points, outline_points } = change.registration;
-  const fit = `The registered outlines differ by ${residual_px.toFixed(2)} px (median over the ${residual_points} of ${outline_points} points that lie on the baseline).`;
-  const warnings = change.warnings.map((text) => make("p", { class: "warning" }, text));
-  const [left, right] = [make("div"), make("div")];
-  left.append(
-    table("Erosion", ["joint surface", "score", "follow-up", "change", "p", "follow-up"], joints),
-    table(`Joint space, ${change.unit}`, ["between", "narrowest", "follow-up", "change", "mean", "bones moved"], spaces),
-  );
-  right.append(
-    table(`Bone area, ${change.unit}²`, ["bone", "area", "follow-up", "change"], bones),
-    make("p", { class: "faint" }, [fit, ...change.notes].join(" ")),
-  );
-  $("change").replaceChildren(...warnings, left, right);
+  if (change) $("change").replaceChildren(...changeTables(change, bonesByName()));
 }
 
 // Pan and zoom
@@ -349,10 +289,22 @@ function follow(moved) {
   other.view = { x: there.x, y: there.y, zoom: zoom * factor };
 }
 
+// Zoom about the middle: both stages, unless one takes the other along.
+function zoomBoth(factor) {
+  const stages = openStages();
+  const moved = state.comparison && $("linked").checked ? stages.slice(0, 1) : stages;
+  for (const stage of moved) stage.zoomAt(factor, stage.size.across / 2, stage.size.down / 2);
+  if (moved.length) follow(moved[0]);
+}
+
+// Look at a joint; picked once more, it is left again.
 function pickJoint(index) {
-  state.joint = index;
+  state.joint = state.joint === index ? null : index;
   light();
+  if (state.joint === null) return fitBoth();
   document.querySelector(`.joint[data-joint="${index}"]`).scrollIntoView({ block: "nearest" });
+  // in a narrow window the panel lies below the film
+  $("stages").scrollIntoView({ block: "nearest" });
   const stages = openStages().filter((stage) => stage.result.joints[index].box);
   for (const stage of stages) stage.lookAt(stage.result.joints[index].box);
   if (stages.length) follow(stages[0]);
@@ -379,7 +331,7 @@ function drawSwitches() {
     const colour = make("i");
     colour.style.background = `rgb(${bone.colour.join(" ")})`;
     label.append(box, " ", colour, bone.display);
-    for (const [kind, lit] of [["mouseenter", true], ["mouseleave", false]]) {
+    for (const [kind, lit] of [["mouseenter", true], ["mouseleave", false], ["focusin", true], ["focusout", false]]) {
       label.addEventListener(kind, () => {
         for (const part of document.querySelectorAll(`.bone[data-bone="${index}"]`)) part.classList.toggle("lit", lit);
       });
@@ -409,13 +361,14 @@ function listen() {
     paintSoon();
   });
   $("fit").addEventListener("click", fitBoth);
+  for (const [id, factor] of [["closer", 1.25], ["farther", 0.8]]) $(id).addEventListener("click", () => zoomBoth(factor));
   $("linked").addEventListener("change", () => follow(state.stages.baseline));
   $("message").lastElementChild.addEventListener("click", () => complain(""));
   $("files").addEventListener("change", () => {
     upload([...$("files").files]);
     $("files").value = "";
   });
-  document.addEventListener("pointermove", nameBones);
+  for (const kind of ["pointerdown", "pointermove"]) document.addEventListener(kind, nameBones);
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
     $("over").classList.remove("hidden");
