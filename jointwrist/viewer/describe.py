@@ -51,6 +51,7 @@ def describe_result(result: WristResult) -> dict[str, Any]:
     """
     size = extent(result.masks)
     names_zoom = NAMES_SIDE / size
+    places = {joint.index: place for place, joint in enumerate(result.anatomy.eroded_joints)}
     maps = None
     if result.heat_maps is not None:
         planes = result.heat_maps[list(result.anatomy.erosion.joints)]
@@ -68,7 +69,7 @@ def describe_result(result: WristResult) -> dict[str, Any]:
         "side_known": result.side_known,
         "side_stated": result.radiograph.side_stated,
         "numbers": [
-            {"joint": label.joint, "number": label.number.tolist(), "tip": label.tip.tolist()}
+            {"joint": places[label.joint], "number": label.number.tolist(), "tip": label.tip.tolist()}
             for label in joint_labels(result, NUMBER_ROOM * size)
         ],
         "names": [
