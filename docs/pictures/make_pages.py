@@ -115,6 +115,7 @@ def photograph_report(browser: Browser, folder: Path) -> None:
     report = write_report(FOLDER.parent / "demo", folder / "report.html")
     for name, (width, height) in WINDOWS.items():
         page = browser.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(PATIENCE)
         page.goto(report.as_uri())
         photograph(page, f"report_{name}.png")
         if name in DETAILS:
