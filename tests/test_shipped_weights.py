@@ -12,8 +12,9 @@ from jointwrist.weights.checkpoint import read_weights
 from jointwrist.weights.find import find_weights
 
 ROOT = Path(__file__).parent.parent
-FIRST, SECOND, FINE, MALALIGNED = (
-    read_yaml(ROOT / "recipes" / f"jointwrist_tiny{part}.yaml") for part in ("", "_tune", "_fine", "_malaligned")
+FIRST, SECOND, FINE, MALALIGNED, FILMS = (
+    read_yaml(ROOT / "recipes" / f"jointwrist_tiny{part}.yaml")
+    for part in ("", "_tune", "_fine", "_malaligned", "_films")
 )
 THIRD = merge_trees(SECOND, FINE)
 FOURTH = merge_trees(THIRD, MALALIGNED)
@@ -39,11 +40,10 @@ def again(variable: str, recipe: dict[str, Any]) -> list[dict[str, Any]]:
 PARTS = [FIRST, *again("TUNE", SECOND), *again("FINE", THIRD), *again("MALALIGNED", FOURTH)]
 
 
-def test_every_value_of_the_recipe_is_one_the_weights_were_trained_with():
+def test_every_value_of_the_last_recipe_is_one_the_weights_were_trained_with():
     _, info = read_weights(find_weights("jointwrist_tiny"))
-    trained, wanted = leaves(current_keys(info["config"])), leaves(PARTS[-1])
-    # the key is younger than the weights, which learned from masks of eroded pixels as all joint networks then did
-    trained.setdefault("erosion.pixel_truth", True)
+    trained, wanted = leaves(current_keys(info["config"])), leaves(FILMS)
+    del wanted["start"]
     assert {key: trained.get(key) for key in wanted} == wanted
 
 
@@ -76,4 +76,10 @@ def test_the_card_names_what_the_recipe_says():
     assert f"{seen:,} phantom wrists" in card
     assert f"{steps:,} steps of {THIRD['optim']['batch_size']} wrists" in card
     assert f"cut from {THIRD['detail_size']} px" in card
+    films = FILMS["optim"], FILMS["stream"]
+    steps = round(
+        films[1]["wrists"] * films[0]["epochs"] / films[0]["batch_size"] / (1 - FILMS["radiographs"]["share"])
+    )
+    assert f"{steps:,} steps" in card and f"{films[1]['wrists'] * films[0]['epochs']:,} phantoms" in card
+    assert f"cut from {FILMS['detail_size']} px" in card and f"{FILMS['options']['roi_crop']} px" in card
     assert f"Trained at {PARTS[0]['image_size']}, then at {PARTS[-1]['image_size']} px" in card
