@@ -34,24 +34,25 @@ def test_a_training_carries_on_the_history_of_the_weights_that_it_starts_from(ph
 @pytest.mark.parametrize(
     ("data", "caution", "said"),
     [
-        ([PHANTOMS, PHANTOMS], "scores from weights without real erosions", "80 phantoms"),
+        ([PHANTOMS, PHANTOMS], "untested on real erosions", "80 phantoms"),
         (
             [PHANTOMS, TrainingData("radiographs", 30, 30, 0)],
-            "scores from weights without real erosions",
+            "untested on real erosions",
             "bones of 40 phantoms and 30 real radiographs; erosions drawn into 40 phantoms.",
         ),
         (
             [PHANTOMS, TrainingData("radiographs", 16, 0, 16, "inserted")],
-            "scores from weights without real erosions",
+            "untested on real erosions",
             "drawn into 40 phantoms and inserted into 16 real radiographs.",
         ),
         ([PHANTOMS, TrainingData("radiographs", 9, 9, 9, "scored")], "", "scored by readers on 9 real radiographs."),
-        ([TrainingData("unknown", erosions="unknown")], "scores from weights whose training data are not known", ""),
+        ([TrainingData("unknown", erosions="unknown")], "from weights whose training data are not known", ""),
     ],
 )
 def test_the_caution_depends_on_where_the_erosions_come_from(data, caution, said):
     history = TrainingHistory(tuple(data))
     assert history.caution == caution and said in str(history)
+    assert caution in history.warning and bool(history.warning) == bool(caution)
     assert TrainingHistory.parse(json.loads(json.dumps(history.to_list()))) == history
 
 

@@ -135,11 +135,10 @@ def summary(result: WristResult) -> str:
             if result.scores[joint.index] > 0
         ]
         scored = f"{int(result.scored.sum())} of {len(anatomy.eroded_joints)} joint surfaces"
-        text += f", {scored}, eroded: {', '.join(eroded) or 'none'}"
+        doubt = f" ({result.history.caution})" if result.history.caution else ""
+        text += f", {scored}, eroded{doubt}: {', '.join(eroded) or 'none'}"
     for found in result.further:
         text += f", {found.summary(anatomy)}"
     for caution in result.cautions:
         text += f"; {caution[0].lower()}{caution[1:].rstrip('.')}"
-    if result.scored.any() and result.history.caution:
-        text += f"; {result.history.caution}"
     return text

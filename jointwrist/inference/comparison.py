@@ -60,8 +60,6 @@ class Comparison:
     def notes(self) -> tuple[str, ...]:
         """Return what a reader of the comparison should know, a sentence each."""
         notes = [*dict.fromkeys((*self.baseline.notes, *self.followup.notes))]
-        if self.baseline.scored.any() and self.baseline.history.warning:
-            notes.append(self.baseline.history.warning)
         if self.unit == "px":
             notes.append(
                 "At least one radiograph states no pixel spacing: lengths are in pixels of the baseline, and the scale"

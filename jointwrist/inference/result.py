@@ -96,8 +96,13 @@ class WristResult:
     @property
     def notes(self) -> tuple[str, ...]:
         """Return what a reader of the result should know, a sentence each."""
-        notes = self.radiograph.notes if self.side_known else (*self.radiograph.notes, UNKNOWN_SIDE)
-        return (*notes, *self.scope_notes)
+        side = () if self.side_known else (UNKNOWN_SIDE,)
+        return (*((self.score_warning,) if self.score_warning else ()), *self.radiograph.notes, *side, *self.scope_notes)
+
+    @property
+    def score_warning(self) -> str:
+        """Return why the erosion scores, if there are any, say little on patients; empty if nothing speaks against."""
+        return self.history.warning if self.scored.any() else ""
 
     @property
     def cautions(self) -> tuple[str, ...]:

@@ -116,8 +116,8 @@ def _annotations(result: WristResult, source: Dataset) -> Iterator[tuple[Graphic
             yield annotation(
                 layer(order, name, f"{name.capitalize()} joint surfaces", colour), map(_polyline, boxes), texts
             )
-    warning = f"{result.history.warning} " if result.scored.any() and result.history.warning else ""
-    yield annotation(layer(last + 10, "NOTICE", "What this is", (200, 200, 200)), (), [_notice(warning + NOTICE)])
+    notice = f"{result.score_warning} {NOTICE}".lstrip()
+    yield annotation(layer(last + 10, "NOTICE", "What this is", (200, 200, 200)), (), [_notice(notice)])
 
 
 def _polyline(points: np.ndarray) -> GraphicObject:

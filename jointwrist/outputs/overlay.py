@@ -24,7 +24,7 @@ NUMBER_ROOM = 44
 FILL = 0.28
 LINE_WIDTH = 2.2
 BACKGROUND, TEXT, FAINT = (20, 22, 27), (236, 238, 242), (128, 134, 146)
-HEALTHY, ERODED, LIMITED = (120, 200, 190), (255, 112, 92), (240, 190, 90)
+HEALTHY, ERODED, CAUTION = (120, 200, 190), (255, 112, 92), (240, 190, 90)
 
 
 def draw_overlay(result: WristResult, side: int = RADIOGRAPH_SIDE) -> Image.Image:
@@ -173,12 +173,18 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
         text = bone.display if found else f"{bone.display} (not found)"
         draw.text((MARGIN + 28, y), text, fill=TEXT if found else FAINT, font=normal)
         if limits:
-            draw.text((right, y + 2), _short(limits), fill=LIMITED, font=small, anchor="ra")
+            draw.text((right, y + 2), _short(limits), fill=CAUTION, font=small, anchor="ra")
         y += 23
     y += 18
 
     if result.scored.any() or result.withheld.any():
-        line("Erosion, probability and score", normal, step=30)
+        line("Erosion, probability and score", normal, step=26)
+        for part in textwrap.wrap(result.score_warning, 44):
+            line(part, small, CAUTION, step=17)
+        y += 4
+        if result.scored.any():
+            _draw_key(draw, y, small, result.threshold)
+            y += 28
         for joint in result.anatomy.eroded_joints:
             name = f"{joint.index + 1}  {joint.display}"
             if not result.scored[joint.index]:
@@ -186,7 +192,7 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
                 draw.text((MARGIN, y), name if withheld else f"{name} (not found)", fill=FAINT, font=normal)
                 if withheld:
                     text = f"withheld: {_short(result.limits(joint.index))}"
-                    draw.text((right, y + 19), text, fill=LIMITED, font=small, anchor="ra")
+                    draw.text((right, y + 19), text, fill=CAUTION, font=small, anchor="ra")
                 y += 38
                 continue
             probability, colour = float(result.probabilities[joint.index]), _joint_colour(result, joint.index)
@@ -203,8 +209,7 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
             y += 38
         y += 8
 
-    warnings = [result.history.warning] if result.scored.any() and result.history.warning else []
-    for note in (*warnings, *result.notes, NOTICE):
+    for note in (*(note for note in result.notes if note != result.score_warning), NOTICE):
         for part in textwrap.wrap(note, 50):
             line(part, small, FAINT, step=17)
         y += 5
@@ -214,6 +219,17 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
 def _short(limits: Sequence[Limit]) -> str:
     """Name limits of the weights' scope in a word or two each."""
     return ", ".join(dict.fromkeys(limit.status if limit.status == NOT_SEPARABLE else limit.reason for limit in limits))
+
+
+def _draw_key(draw: ImageDraw.ImageDraw, y: int, font: ImageFont.FreeTypeFont, threshold: float) -> None:
+    """Draw what the colours of the bars and the mark on them mean, in one line."""
+    x = MARGIN
+    for text, colour in (("eroded", ERODED), ("not eroded", HEALTHY)):
+        draw.rounded_rectangle([x, y + 6, x + 14, y + 10], 2, fill=colour)
+        draw.text((x + 20, y), text, fill=FAINT, font=font)
+        x += 34 + round(font.getlength(text))
+    draw.line([x + 2, y + 3, x + 2, y + 13], fill=TEXT, width=1)
+    draw.text((x + 10, y), f"threshold {threshold:.2f}", fill=FAINT, font=font)
 
 
 def _fit(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:

@@ -91,14 +91,15 @@ class TrainingHistory:
         """What a reader of erosion scores must know, in a few words; empty if the weights have seen real erosions."""
         if self.real_erosions:
             return ""
-        if any(data.erosions == "unknown" for data in self.data) or not self.data:
-            return "scores from weights whose training data are not known"
-        return "scores from weights without real erosions"
+        return _UNKNOWN if any(data.erosions == "unknown" for data in self.data) or not self.data else _UNTESTED
 
     @property
     def warning(self) -> str:
-        """`caution` as a sentence; empty if the weights have seen real erosions."""
-        return f"{self.caution[0].upper()}{self.caution[1:]}." if self.caution else ""
+        """`caution` as a sentence, with its reason; empty if the weights have seen real erosions."""
+        if not self.caution:
+            return ""
+        reason = ": the weights have seen none that a reader scored" if self.caution == _UNTESTED else ""
+        return f"Erosion scores are {self.caution}{reason}."
 
     def describe(self) -> dict[str, Any]:
         """Return the history in words and as a list, for the JSON of a result."""
@@ -113,6 +114,8 @@ class TrainingHistory:
             f" {_listed(_EROSIONS, erosions) or 'of no radiographs'}."
         )
 
+
+_UNTESTED, _UNKNOWN = "untested on real erosions", "from weights whose training data are not known"
 
 _BONES = {"phantoms": "{}phantoms", "radiographs": "{}real radiographs", "unknown": "data that are not known"}
 _EROSIONS = {
