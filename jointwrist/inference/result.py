@@ -96,8 +96,9 @@ class WristResult:
     @property
     def notes(self) -> tuple[str, ...]:
         """Return what a reader of the result should know, a sentence each."""
+        warning = (self.score_warning,) if self.score_warning else ()
         side = () if self.side_known else (UNKNOWN_SIDE,)
-        return (*((self.score_warning,) if self.score_warning else ()), *self.radiograph.notes, *side, *self.scope_notes)
+        return (*warning, *self.radiograph.notes, *side, *self.scope_notes)
 
     @property
     def score_warning(self) -> str:
