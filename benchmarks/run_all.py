@@ -10,6 +10,7 @@ Finished jobs are skipped and a killed one continues, so the same command can be
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from jointwrist.openmp import share_cores
 
 share_cores()  # first: the imports below load PyTorch
+if __name__ == "__main__" and os.environ.get("RANK", "0") == "0":
+    print("run_all: loading ...", file=sys.stderr, flush=True)
 
 from jointwrist.benchmark import plots, tables
 from jointwrist.benchmark.equal_time import equal_time
@@ -36,12 +39,12 @@ from jointwrist.benchmark.matrix import (
 )
 from jointwrist.benchmark.protocol import expand_models, load_protocol, protocol_names
 from jointwrist.benchmark.report import write_report
-from jointwrist.commands.shared import OldName, print_log
+from jointwrist.commands.shared import OldName, is_main_process, print_log
 from jointwrist.config import ConfigError, parse_overrides
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.renamed_keys import current_keys
 from jointwrist.engine.session import open_accelerator
-from jointwrist.engine.stop import graceful_stop
+from jointwrist.engine.stop import SIGNALS, graceful_stop
 from jointwrist.errors import DataError, StorageError
 from jointwrist.files import check_writable
 from jointwrist.registry import list_models, load_plugin, model_spec
@@ -143,6 +146,10 @@ def main(argv: list[str] | None = None) -> int:
     except (ConfigError, DataError, StorageError) as error:
         print(f"run_all: {error}", file=sys.stderr)
         return 2
+    except SystemExit as stop:
+        if stop.code in {128 + number for number in SIGNALS} and is_main_process():
+            print("run_all: stopped; give the same command again to continue", file=sys.stderr)
+        raise
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jointwrist.commands.shared import is_main_process, print_log
+from jointwrist.commands.shared import announce, is_main_process, print_log
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -39,6 +39,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def finetune(arguments: argparse.Namespace) -> int:
     """Fine-tune weights."""
+    announce(f"fine-tuning {arguments.weights} on {arguments.root}")
     from jointwrist.config import parse_overrides
     from jointwrist.engine.finetune import FIGURES
     from jointwrist.engine.finetune import finetune as finetune_weights

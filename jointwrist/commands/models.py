@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointwrist.commands.shared import UsageError, columns, known_model, positive
+from jointwrist.commands.shared import UsageError, announce, columns, known_model, positive
 
 if TYPE_CHECKING:
     from jointwrist.registry import ModelSpec
@@ -96,6 +96,7 @@ def list_models(arguments: argparse.Namespace) -> int:
 
 def check_one(arguments: argparse.Namespace) -> int:
     """Test a model of the registry."""
+    announce(f"checking {arguments.name}")
     from jointwrist.inference.check_model import check_model
 
     known_model(arguments.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jointwrist.commands.shared import is_main_process, known_model, print_log
+from jointwrist.commands.shared import announce, is_main_process, known_model, print_log
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -29,6 +29,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def pretrain(arguments: argparse.Namespace) -> int:
     """Pretrain an encoder."""
+    announce(f"pretraining {arguments.model}")
     from jointwrist.config import parse_overrides
     from jointwrist.engine.pretrain import HISTORY
     from jointwrist.engine.pretrain import pretrain as pretrain_encoder

@@ -53,6 +53,12 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def announce(text: str) -> None:
+    """Say on the standard error what begins, before the imports, which take seconds."""
+    if is_main_process():
+        print(f"{printable(text)} ...", file=sys.stderr, flush=True)
+
+
 def known_model(name: str) -> ModelSpec:
     """Return the registry's entry of a model.
 

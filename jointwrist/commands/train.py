@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointwrist.commands.shared import is_main_process, known_model, prepared_films, print_log
+from jointwrist.commands.shared import announce, is_main_process, known_model, prepared_films, print_log
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -59,6 +59,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train one model."""
+    announce(f"training {arguments.model}")
     from jointwrist.config import merge_trees, parse_overrides, read_yaml
     from jointwrist.data.dataset.ram_w600 import RamW600
     from jointwrist.data.find_radiographs import find_radiographs

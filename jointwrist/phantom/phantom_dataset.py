@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from multiprocessing import get_context
@@ -80,14 +81,7 @@ def write_phantom(
     workers = min(workers or os.cpu_count() or 1, wrists)
     jobs = [WristJob(root, index, seed, config, parts) for index in range(wrists)]
     missing = [job for job in jobs if not job.truth_file.exists()]
-    progress = {"total": len(missing), "desc": "phantom", "unit": "wrist", "disable": not missing}
-    if workers == 1 or not missing:
-        for job in tqdm(missing, **progress):
-            _write_wrist(job)
-    else:
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for _ in tqdm(pool.map(_write_wrist, missing, chunksize=2), **progress):
-                pass
+    _write_all(missing, workers)
     written = [_read_back(job) for job in jobs]
     scored = [wrist.scored for wrist in written if wrist.entry.has_scores]
     writer = DatasetWriter(root)
@@ -101,6 +95,29 @@ def write_phantom(
     sheet = data_sheet(recipe, [job.entry for job in jobs], [wrist.scores for wrist in scored])
     write_text(root / "README.md", sheet)
     return root
+
+
+def _write_all(jobs: list[WristJob], workers: int) -> None:
+    """Write wrists and show progress from the first one on, whose time is mostly that of imports."""
+    if not jobs:
+        return
+    print(f"phantom: preparing {len(jobs)} wrists", file=sys.stderr, flush=True)
+    progress = {"total": len(jobs), "initial": 1, "desc": "phantom", "unit": "wrist"}
+    if workers == 1:
+        _write_wrist(jobs[0])
+        for job in tqdm(jobs[1:], **progress):
+            _write_wrist(job)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        written = [pool.submit(_write_wrist, job) for job in jobs]
+        try:
+            written[0].result()
+            for future in tqdm(written[1:], **progress):
+                future.result()
+        except BaseException:
+            # by the executor itself: futures that others cancel are faults to it if a signal also ended its processes
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 class WristJob(NamedTuple):
