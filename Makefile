@@ -116,11 +116,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed-run: pyproject.toml setup.py | $(BIN)/python
-	@echo "installing into $(VENV), once: some minutes"
+	@echo "adding the baselines, DICOM and TensorBoard to $(VENV), once: some minutes if it is new"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[baselines,dicom,tracking]'
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml setup.py | $(BIN)/python
-	@echo "installing into $(VENV), once: some minutes"
+	@echo "adding what the tests need to $(VENV), once: some minutes if it is new"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
