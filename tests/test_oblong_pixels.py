@@ -22,12 +22,12 @@ from jointwrist.inference.square_pixels import resample_mask, scale_boxes, with_
 from jointwrist.outputs.overlay import shown_size
 from jointwrist.phantom import PhantomConfig, make_wrist
 
-SPACING = 0.4
+SPACING = 0.2
 
 
 @pytest.fixture(scope="module")
 def wrist():
-    sample = make_wrist(seed=8, index=1, config=PhantomConfig(size=240))
+    sample = make_wrist(seed=8, index=1, config=PhantomConfig(size=480))
     return Radiograph(sample.image[0], spacing_mm=SPACING, side=sample.side)
 
 
@@ -56,7 +56,7 @@ def test_results_lie_on_the_stored_pixels(predictor, wrist, straight, down, acro
     grown = np.repeat(np.repeat(result.masks, down, axis=1), across, axis=2)
     assert dice(grown, straight.masks) > 0.97
     boxes = result.boxes * np.array([across, down] * 2)
-    np.testing.assert_allclose(boxes[result.scored], straight.boxes[result.scored], atol=2.5)
+    np.testing.assert_allclose(boxes[result.scored], straight.boxes[result.scored], atol=1.0 / SPACING)
     np.testing.assert_array_equal(result.scores, straight.scores)
     told, expected = result.to_dict(), straight.to_dict()
     assert told["pixel_spacing_mm"] == pytest.approx([SPACING * down, SPACING * across])

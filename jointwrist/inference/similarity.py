@@ -58,6 +58,8 @@ class Similarity:
     def warp(self, image: np.ndarray, shape: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> np.ndarray:
         """Resample an (H, W) second image to the shape of the first, linearly and 0 outside of it.
 
+        The image falls to 0 within one pixel beyond its rim, so that rounding in the motion does not cut off a row.
+
         Args:
             image: Second image.
             shape: Shape of the result.
@@ -65,7 +67,7 @@ class Similarity:
         """
         inverse = np.linalg.inv(self.matrix)[::-1, ::-1]  # rows and columns instead of x and y
         offset = inverse @ (np.array(corner) - self.shift[::-1])
-        return affine_transform(image.astype(np.float32), inverse, offset, shape, order=1, mode="constant")
+        return affine_transform(image.astype(np.float32), inverse, offset, shape, order=1, mode="grid-constant")
 
     def warp_sum(self, image: np.ndarray, shape: tuple[int, int]) -> float:
         """Return the sum of `warp`, which resamples only what is not 0; the (H, W) image is nowhere negative."""
