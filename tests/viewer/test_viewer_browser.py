@@ -4,75 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from base64 import b64decode
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from accessibility import overflow, serious_faults
-from PIL import Image
-from viewer_client import LIMIT, dicom, serving
+from viewer_client import LIMIT, dicom
+from viewer_page import PATIENCE, READY, canvas, settle, slide
 
 from jointwrist.anatomy import BONES, JOINTS
 from jointwrist.data.images import read_image
-from jointwrist.inference.comparison import compare
-
-#: Milliseconds for what a busy machine takes longer for.
-PATIENCE = 120_000
-READY = ".stage.{}:not(.busy)"
-
-
-@pytest.fixture(scope="module")
-def server(browser, predictor, wrists):
-    with serving(predictor, wrists) as server:
-        yield server
-
-
-@pytest.fixture
-def page(browser, server):
-    page = browser.new_page(viewport={"width": 1300, "height": 900})
-    page.set_default_timeout(PATIENCE)
-    page.faults, page.asked = [], []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("console", lambda message: page.faults.append(message.text))
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.goto(server.url)
-    page.wait_for_selector(READY.format("baseline"))
-    yield page
-    # Chromium itself reports refused requests
-    faults = [fault for fault in page.faults if "Failed to load resource" not in fault]
-    assert faults == []
-    assert all(url.startswith((server.url, "data:")) for url in page.asked)
-    page.close()
-
-
-def canvas(page, selector):
-    """Pixels of a canvas as (H, W, 4)."""
-    address = page.eval_on_selector(selector, "canvas => canvas.toDataURL()")
-    return np.asarray(Image.open(BytesIO(b64decode(address.split(",")[1]))).convert("RGBA"))
-
-
-def settle(page):
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
-def width_of(page, role):
-    return page.locator(f".stage.{role} canvas").bounding_box()["width"]
-
-
-def slide(page, name, value):
-    page.eval_on_selector(f"#{name}", "(e, v) => { e.value = v; e.dispatchEvent(new Event('input')) }", value)
-    settle(page)
-
-
-def open_pair(page, first, second):
-    rows = page.locator("#radiographs li")
-    rows.nth(first).locator(".open").click()
-    page.wait_for_selector(READY.format("baseline"))
-    rows.nth(second).hover()
-    rows.nth(second).locator(".compare").click()
-    page.wait_for_selector(READY.format("followup"))
 
 
 def test_the_radiograph_is_shown_as_it_was_taken_with_what_was_found(page, predictor, wrists):
@@ -301,66 +241,6 @@ def test_crops_show_radiograph_and_map(page, predictor, wrists):
     side = result.heat_maps.shape[-1]
     highest = np.unravel_index(result.heat_maps[2].argmax(), (side, side))
     np.testing.assert_allclose(np.array(place) / len(colour), (np.array(highest) + 0.5) / side, atol=2 / side)
-
-
-def test_two_visits_stand_side_by_side_with_the_change(page, predictor, wrists):
-    open_pair(page, 1, 2)
-    page.wait_for_selector("#change:not(.hidden)")
-    expected = compare(predictor(wrists[1]).single(), predictor(wrists[2]).single())
-    rows = page.locator("#change table").first.locator("tbody tr")
-    assert rows.count() == len(JOINTS)
-    for index, row in enumerate(expected.joints()):
-        cells = rows.nth(index).locator("td").all_text_contents()
-        assert cells[1:3] == [row["baseline_score"] or "–", row["followup_score"] or "–"]
-    assert page.locator(".stage.baseline .other path").count() == predictor(wrists[2]).single().found.sum()
-    page.locator(".stage.baseline").hover()
-    page.mouse.wheel(0, -300)
-    settle(page)
-    pixels = [predictor(path).single().radiograph.pixels.shape[1] for path in wrists[1:]]
-    zooms = [width_of(page, role) / size for role, size in zip(("baseline", "followup"), pixels, strict=True)]
-    assert zooms[1] / zooms[0] == pytest.approx(expected.registration.scale, rel=0.01)
-    # the middle of one radiograph lies where the registration says that it does
-    middles = []
-    for role, size in zip(("baseline", "followup"), pixels, strict=True):
-        stage, radiograph = (page.locator(f".stage.{role}{part}").bounding_box() for part in ("", " canvas"))
-        middle = [stage[k] + stage[side] / 2 - radiograph[k] for k, side in (("x", "width"), ("y", "height"))]
-        middles.append(np.array(middle) / radiograph["width"] * size - 0.5)
-    np.testing.assert_allclose(expected.registration(middles[1][None])[0], middles[0], atol=0.5)
-    page.locator("#linked").uncheck()
-    alone = width_of(page, "followup")
-    page.mouse.wheel(0, -300)
-    settle(page)
-    assert width_of(page, "followup") == alone
-    page.locator("#radiographs .open").first.click()
-    page.wait_for_selector(READY.format("baseline"))
-    assert page.locator(".stage").count() == 1
-    assert not page.locator("#change").is_visible()
-
-
-def test_two_hands_are_no_two_visits(page):
-    open_pair(page, 0, 1)
-    page.wait_for_selector("#message:not(.hidden)")
-    assert "left" in page.locator("#message").text_content()
-    assert not page.locator("#change").is_visible()
-    assert page.locator(".stage").count() == 2
-    # two radiographs beside each other, but no change from one to the other
-    assert all("→" not in text and "|" in text for text in page.locator(".joint .said").all_text_contents())
-
-
-def test_two_visits_have_no_serious_faults_of_accessibility_at_any_width(page):
-    open_pair(page, 1, 2)
-    page.wait_for_selector("#change:not(.hidden)")
-    assert overflow(page) == [0, 0, 0]
-    assert serious_faults(page) == []
-
-
-def test_a_narrow_window_shows_the_film_and_its_warnings_without_scrolling(page):
-    page.set_viewport_size({"width": 390, "height": 844})
-    settle(page)
-    for part in (".notice", ".stage"):
-        box = page.locator(part).bounding_box()
-        assert box["y"] >= 0 and box["y"] + box["height"] <= 844
-    assert page.locator("#radiographs .compare").first.is_visible()
 
 
 def drop(page, name, data):
