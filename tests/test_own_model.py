@@ -16,6 +16,7 @@ from jointwrist import registry
 from jointwrist.cli import main
 from jointwrist.inference.check_model import check_model
 from jointwrist.registry import ModelSpec, list_models, register_model
+from jointwrist.weights.checkpoint import load_weights
 
 TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
 SECTION = TEXT[TEXT.index("## A new model") :].partition("\n## ")[0]
@@ -35,15 +36,23 @@ def own_registry(monkeypatch):
 def test_contributing_followed_word_for_word_works(phantom_root, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("my_unet.py").write_text(CODE)
-    check, benchmark, train = (shlex.split(line) for line in COMMANDS.splitlines())
-    quick = ["--set", "image_size=32", "optim.epochs=1", "optim.batch_size=16"]
-    assert check[0] == train[0] == "jointwrist" and main(check[1:]) == 0
+    check, benchmark, phantoms, train = (shlex.split(line) for line in COMMANDS.splitlines())
+    quick = ["image_size=32", "optim.epochs=1", "optim.batch_size=16"]
+
+    def run(command: list[str], function, *further: str) -> None:
+        for name in ("_SPECS", "_BUILDERS", "_RENAMED"):  # as in a process of its own
+            getattr(registry, name).pop("my_unet", None)
+        assert function([*command, *further]) == 0
+
+    assert check[0] == phantoms[0] == train[0] == "jointwrist" and benchmark[:2] == ["python", "benchmarks/run_all.py"]
+    run(check[1:], main)
     assert "2,190 trainable" in capsys.readouterr().out
-    for name in ("_SPECS", "_BUILDERS", "_RENAMED"):  # as in a process of its own
-        getattr(registry, name).pop("my_unet")
-    assert benchmark[:2] == ["python", "benchmarks/run_all.py"]
-    assert run_all([*benchmark[2:], "--data", str(phantom_root), "--results", "results", *quick]) == 0
-    assert "| `my_unet` | 0.00 M |" in Path("results/demo-phantom/README.md").read_text()
+    run(benchmark[2:], run_all, "--data", str(phantom_root), "--results", "results", "--set", *quick)
+    (tables,) = Path("results").glob("*/README.md")
+    assert "| `my_unet` | 0.00 M |" in tables.read_text()
+    run(phantoms[1:], main, "--wrists", "12", "--size", "96")
+    run(train[1:], main, "--set", *quick)
+    assert load_weights(Path("runs/my_unet/best.safetensors"))[1]["model"] == "my_unet"
 
 
 class Faulty(nn.Module):
