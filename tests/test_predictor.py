@@ -16,8 +16,9 @@ from torchvision.ops import roi_align
 from jointwrist.anatomy import NOT_SCORED
 from jointwrist.cli import main
 from jointwrist.errors import DataError
-from jointwrist.inference.joint_scores import erosion_level
+from jointwrist.inference.erosion_scores import erosion_level
 from jointwrist.inference.predictor import Predictor
+from jointwrist.metrics.erosion_call import call_eroded
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import save_weights
 from jointwrist.weights.find import find_weights
@@ -133,6 +134,13 @@ def test_scores_follow_the_threshold_and_missing_bones_have_none():
 )
 def test_erosion_level(cumulative, threshold, level):
     assert erosion_level(np.array(cumulative), threshold) == level
+
+
+def test_level_and_call_agree_where_float32_rounds_to_the_threshold():
+    probability = np.float32(0.7)  # below 0.7 in float64, equal to it in float32
+    assert not call_eroded(np.array([probability, np.nan]), 0.7).any()
+    assert call_eroded(probability, float(probability))
+    assert erosion_level(np.array([probability, 0.0, 0.0], np.float32), 0.7) == 0
 
 
 def test_a_segmentation_network_gives_masks_and_no_scores():

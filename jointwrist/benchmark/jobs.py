@@ -32,6 +32,7 @@ from jointwrist.engine.tasks import Task, build_task
 from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
 from jointwrist.files import write_frame, write_text
+from jointwrist.metrics.erosion_call import call_eroded
 from jointwrist.weights.checkpoint import save_weights
 
 Run = TypeVar("Run")
@@ -226,7 +227,7 @@ def write_case_results(job: Job, results: CaseResults, threshold: float, grid: s
     for table, records in results.items():
         frame = pd.DataFrame(records)
         if table == "erosion":
-            frame["predicted"] = (frame["probability"] >= threshold).astype(int)
+            frame["predicted"] = call_eroded(frame["probability"], threshold).astype(int)
         source = {
             "model": job.config.model,
             "protocol": job.config.protocol,

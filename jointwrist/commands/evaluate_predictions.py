@@ -94,6 +94,7 @@ def _masks(dataset: RamW600, arguments: argparse.Namespace, needed: bool) -> int
 def _erosions(dataset: RamW600, arguments: argparse.Namespace, path: Path) -> int:
     """Score the erosion probabilities; return how many radiographs lack some."""
     from jointwrist.engine.score_erosions import read_probabilities, score_erosions
+    from jointwrist.metrics.erosion_call import call_eroded
 
     found, extra = read_probabilities(path, {case.identifier for case in dataset.cases}, dataset.anatomy)
     cases = [case for split in _splits(arguments) for case in dataset.erosion(split)]
@@ -104,7 +105,7 @@ def _erosions(dataset: RamW600, arguments: argparse.Namespace, path: Path) -> in
     if not rows:
         raise DataError(f"{path}: has none of {len(cases)} scored radiographs")
     for row in rows:
-        row["predicted"] = int(row["probability"] >= arguments.threshold)
+        row["predicted"] = int(call_eroded(row["probability"], arguments.threshold))
     print(_write(rows, "erosion", arguments, len(cases)))
     return len(faults)
 

@@ -30,6 +30,7 @@ from jointwrist.engine.run_config import RunConfig, StreamConfig
 from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.tasks import Task, build_task
 from jointwrist.errors import DataError
+from jointwrist.metrics.erosion_call import call_eroded
 from jointwrist.weights.checkpoint import load_weights
 from jointwrist.weights.find import find_weights
 from jointwrist.weights.metadata import refuse_other_anatomy
@@ -69,7 +70,7 @@ class Evaluation:
         tables = {name: pd.DataFrame(entries) for name, entries in results.items()}
         if "erosion" in tables:
             erosion = tables["erosion"]
-            erosion["predicted"] = (erosion["probability"] >= self.threshold).astype(int)
+            erosion["predicted"] = call_eroded(erosion["probability"], self.threshold).astype(int)
             families = {case: read_families(self.truths[case]) for case in set(erosion["case"]) & set(self.truths)}
             if len(erosion) and erosion["case"].map(families.get).notna().all():
                 at = zip(erosion["case"], erosion["joint"], strict=True)

@@ -11,6 +11,7 @@ from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.layout import identifier_in
 from jointwrist.data.importers.spreadsheet import read_sheet
 from jointwrist.errors import DataError
+from jointwrist.metrics.erosion_call import call_eroded
 
 
 class Probability(NamedTuple):
@@ -95,7 +96,7 @@ def score_erosions(
                     "joint": case.anatomy.joint_names[joint],
                     "score": score,
                     "probability": probability,
-                    "level": int(probability >= threshold) if level is None else level,
+                    "level": int(call_eroded(probability, threshold)) if level is None else level,
                     "found": True,
                 }
             )

@@ -1,4 +1,4 @@
-"""Erosion of the joint surfaces from what a network says of them, withheld where they lie outside its scope."""
+"""Turn network output into an erosion probability and level per joint surface; surfaces out of scope get none."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from jointwrist.anatomy import NOT_SCORED, Anatomy
-from jointwrist.inference.joint_scores import erosion_level
 from jointwrist.inference.prediction import Prediction
 from jointwrist.inference.scope.report import ScopeReport
+from jointwrist.metrics.erosion_call import call_eroded
 
 
 class ErosionScores(NamedTuple):
@@ -55,3 +55,12 @@ def erosion_scores(
             scores.probabilities[joint] = cumulative[0]
             scores.levels[joint] = erosion_level(cumulative, threshold)
     return scores
+
+
+def erosion_level(cumulative: np.ndarray, threshold: float) -> int:
+    """Turn (K,) cumulative probabilities P(level > k) into a level from 0 to K.
+
+    The model's threshold on P(level > 0) decides whether the joint is eroded. The level of an eroded joint is the most
+    probable one, and at least 1.
+    """
+    return max(1, int((cumulative >= 0.5).sum())) if call_eroded(cumulative[0], threshold) else 0

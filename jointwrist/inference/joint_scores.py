@@ -1,4 +1,4 @@
-"""Levels of joint surfaces from what a network predicts: of erosion, and of scores such as joint-space narrowing."""
+"""Turn network output into the scores of a joint other than erosion, such as joint-space narrowing."""
 
 from __future__ import annotations
 
@@ -64,12 +64,3 @@ def joint_scores(
         levels[shown], probabilities[shown] = (cumulative >= 0.5).sum(-1), cumulative[:, 0]
         found.append(JointScores(score, levels, probabilities))
     return tuple(found)
-
-
-def erosion_level(cumulative: np.ndarray, threshold: float) -> int:
-    """Turn (K,) cumulative probabilities P(level > k) into a level from 0 to K.
-
-    The model's threshold on P(level > 0) decides whether there is erosion. The level of an eroded joint is the most
-    probable one, and at least 1.
-    """
-    return max(1, int((cumulative >= 0.5).sum())) if cumulative[0] >= threshold else 0

@@ -17,6 +17,7 @@ from jointwrist.errors import DataError
 from jointwrist.inference.joint_scores import JointScores
 from jointwrist.inference.joint_space import SPACES, joint_space, site_of
 from jointwrist.inference.square_pixels import resample_mask, scale_boxes, with_square_pixels
+from jointwrist.metrics.erosion_call import call_eroded
 from jointwrist.text import NOTICE, printable
 from jointwrist.weights.training_history import TrainingHistory
 
@@ -139,6 +140,11 @@ class WristResult:
     def scored(self) -> np.ndarray:
         """Return (J,) bool, whether a joint surface has a score."""
         return self.scores != NOT_SCORED
+
+    @property
+    def eroded(self) -> np.ndarray:
+        """Return (J,) bool, whether a joint surface is called eroded."""
+        return call_eroded(self.probabilities, self.threshold)
 
     @property
     def withheld(self) -> np.ndarray:
@@ -292,7 +298,7 @@ class WristResult:
             probability = float(self.probabilities[index])
             entry |= {
                 "probability": round(probability, 4),
-                "eroded": probability >= self.threshold,
+                "eroded": bool(self.eroded[index]),
                 "score": int(self.scores[index]),
                 "score_label": self.anatomy.erosion.labels[self.scores[index]],
             }

@@ -99,7 +99,7 @@ def _annotations(result: WristResult, source: Dataset) -> Iterator[tuple[Graphic
             lines = [_polyline(part) for outline in closed_outlines(mask) for part in _parts(outline + 0.5)]
             on = layer(bone.index + 1, f"BONE {bone.index + 1}", bone.display, bone.colour)
             yield annotation(on, lines, [_text(bone.display, *_inside(mask), result)])
-    eroded, last = result.probabilities >= result.threshold, max(len(result.masks), 20)
+    eroded, last = result.eroded, max(len(result.masks), 20)
     for order, chosen, name, colour in ((last + 1, eroded, "ERODED", ERODED), (last + 2, ~eroded, "HEALTHY", HEALTHY)):
         joints = [joint for joint in result.anatomy.eroded_joints if result.scored[joint.index] and chosen[joint.index]]
         if joints:

@@ -166,9 +166,7 @@ def _group(
             hd.sr.Measurement(code(PRIVATE_SCHEME, *THRESHOLD), float(result.threshold), codes.UCUM.NoUnits),
         ],
         qualitative_evaluations=[
-            hd.sr.QualitativeEvaluation(
-                erosion, codes.SCT.Present if probability >= result.threshold else codes.SCT.Absent
-            ),
+            hd.sr.QualitativeEvaluation(erosion, codes.SCT.Present if result.eroded[joint.index] else codes.SCT.Absent),
             hd.sr.QualitativeEvaluation(
                 code(PRIVATE_SCHEME, SCORE, score.display),
                 code(PRIVATE_SCHEME, f"SVH_{label.replace('-', '_')}", f"Score {label}"),

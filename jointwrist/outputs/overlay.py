@@ -142,7 +142,7 @@ def _with_spread(result: WristResult, joint: int) -> str:
 
 
 def _joint_colour(result: WristResult, joint: int) -> tuple[int, int, int]:
-    return ERODED if result.probabilities[joint] >= result.threshold else HEALTHY
+    return ERODED if result.eroded[joint] else HEALTHY
 
 
 def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:

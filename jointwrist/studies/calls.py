@@ -16,6 +16,7 @@ from jointwrist.files import atomic
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.insertion.prepared_film import PreparedFilm
+from jointwrist.metrics.erosion_call import call_eroded
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.studies.detectability import call_threshold
 from jointwrist.weights.checkpoint import read_info, write_info
@@ -63,7 +64,7 @@ def choose_calls(films: Sequence[np.ndarray], phantoms: Sequence[np.ndarray], fa
     kinds = [np.stack(part) for part in (films, phantoms) if len(part)]
     threshold = max(call_threshold(part[np.isfinite(part)], false_calls) for part in kinds)
     wrists = np.concatenate(kinds)
-    called = (np.nan_to_num(wrists, nan=-1.0) >= threshold).any(1).mean()
+    called = call_eroded(wrists, threshold).any(1).mean()
     return Calls(float(threshold), false_calls, len(films), len(phantoms), float(called))
 
 

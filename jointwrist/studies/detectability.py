@@ -11,6 +11,7 @@ import pandas as pd
 from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.errors import DataError
 from jointwrist.metrics.erosion_bootstrap import weighted_figures
+from jointwrist.metrics.erosion_call import call_eroded
 
 #: Resamples of patients, and the interval that is reported.
 RESAMPLES, INTERVAL = 1000, (2.5, 97.5)
@@ -125,16 +126,16 @@ def _figures(part: pd.DataFrame, threshold: float, thresholds: np.ndarray, draws
     eroded = np.arange(len(values)) < len(after)
     weights = np.concatenate([weight, draws[:, once["person"]]], 1).astype(float)
     weights = np.concatenate([np.ones((1, len(values))), weights])
-    areas = weighted_figures(eroded, values, values >= threshold, weights)["AUROC"]
+    areas = weighted_figures(eroded, values, call_eroded(values, threshold), weights)["AUROC"]
     higher = (after > part["before"]) + 0.5 * (after == part["before"])
     total = np.maximum(weight.sum(1), 1e-12)
     drawn = weight.sum(1) > 0
-    seen = np.where(drawn, (weight * (after >= thresholds[:, None])).sum(1) / total, np.nan)
+    seen = np.where(drawn, (weight * call_eroded(after, thresholds[:, None])).sum(1) / total, np.nan)
     pairs = np.where(drawn, (weight * higher.to_numpy()).sum(1) / total, np.nan)
     figures: dict[str, float] = {"cases": len(part)}
     for name, value, resampled in (
         ("auroc", areas[0], areas[1:]),
-        ("sensitivity", float((after >= threshold).mean()), seen),
+        ("sensitivity", float(call_eroded(after, threshold).mean()), seen),
         ("higher", float(higher.mean()), pairs),
     ):
         low, high = _interval(resampled)

@@ -21,6 +21,7 @@ from jointwrist.benchmark.tables.cells import ABSENT
 from jointwrist.engine.renamed_keys import current_keys
 from jointwrist.files import atomic, write_text
 from jointwrist.metrics.erosion_bootstrap import weighted_figures
+from jointwrist.metrics.erosion_call import call_eroded
 from jointwrist.metrics.statistics import resampling_weights
 
 MASKS, CALLS = "segmentation.csv.gz", "erosion.csv.gz"
@@ -155,7 +156,7 @@ class KeptResults:
     def _columns(self, run: str) -> tuple[np.ndarray, ...]:
         probability = self.calls[run].to_numpy(float)
         eroded = self.calls.index.get_level_values("score").to_numpy() > 0
-        return eroded, probability, probability >= float(self.runs.loc[run, "threshold"])
+        return eroded, probability, call_eroded(probability, self.runs.loc[run, "threshold"])
 
 
 def run_name(folder: str, version: int) -> str:
