@@ -88,7 +88,7 @@ def folder(tmp_path_factory) -> Path:
         write_job(folder, "unetpp", seed, {"segmentation": bones("unetpp", seed)})
         write_job(folder, "mobilenet", seed, {"erosion": calls("mobilenet", seed)})
         joint = {"segmentation": bones("jointwrist_tiny", seed), "erosion": calls("jointwrist_tiny", seed)}
-        write_job(folder, "jointwrist_tiny", seed, joint)
+        write_job(folder, "jointwrist_tiny", seed, joint, pixel_truth=True)
     write_job(folder, "resnet", 1, {}, status="error", error="ValueError: broken\nmore")
     return folder
 
@@ -265,6 +265,8 @@ def test_captions_name_data_protocol_prompts_and_seeds(tables):
             for part in ("phantom", "protocol demo", "128 px", "seeds 1, 2", "no prompts", "24 test wrists of 12 pat"):
                 assert part in table.caption, name
     assert "box" in tables["segmentation"].caption and "published" in tables["erosion"].caption
+    learned = "Trained on pixels of erosions too, not on scores alone: `jointwrist_tiny`."
+    assert [name for name, table in tables.items() if learned in table.caption] == ["erosion", "erosion_pooled"]
 
 
 def test_per_bone_means_average_to_the_table(tables):

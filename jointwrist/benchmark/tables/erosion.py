@@ -92,9 +92,16 @@ def summary_table(results: Results, values: Sets, resampled: Sets, group: str = 
     note = (
         "p: two-sided test of BACC against the best model, over the seeds and patients of both, Holm's correction over"
         " models. DOR: 0.5 added to all cells where one is 0."
+        + _learned_pixels(results, list(values))
     )
     name = "erosion" if group == MEAN else "erosion_pooled"
     return Table(name, caption(what, results, "erosion", note, bool(published)), rows)
+
+
+def _learned_pixels(results: Results, runs: list[str]) -> str:
+    """Name the runs that learned from the pixels of erosions, which a phantom has and RAM-W600 has not."""
+    learned = [label(run) for run in ordered(runs) if results.record(run).get("pixel_truth")]
+    return f" Trained on pixels of erosions too, not on scores alone: {', '.join(learned)}." if learned else ""
 
 
 def joint_table(results: Results, values: Sets, resampled: Sets) -> Table:
