@@ -7,8 +7,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from accelerate.state import AcceleratorState
 from PIL import Image
+from safetensors.torch import load_file
 
 from jointwrist.cli import main
 from jointwrist.engine.case_results import history_table, name_figure
@@ -17,6 +19,7 @@ from jointwrist.engine.finetune import recipe
 from jointwrist.engine.patient_folds import patient_folds, with_splits
 from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import read_info
+from jointwrist.weights.find import find_weights
 from jointwrist.weights.training_history import TrainingHistory
 
 QUICK = ["--folds", "2", "--set", "image_size=32", "detail_size=32", "optim.epochs=1", "optim.batch_size=8"]
@@ -89,6 +92,9 @@ def test_fine_tuning_measures_continues_and_keeps_the_history(phantom_root, tmp_
     assert not tested[0] & tested[1] and set(bones["case"]) <= tested[0] | tested[1]
     history = TrainingHistory.of(read_info(out / "best.safetensors"))
     assert history.data[:-1] and history.data[-1].wrists == sum(split == "train" for split in _final(out).values())
+    start, tuned = (load_file(path) for path in (find_weights("jointwrist_tiny"), out / "best.safetensors"))
+    for part in ("encoder.", "decoder.", "erosion."):  # the shipped weights were last trained with frozen bones
+        assert any(not torch.equal(start[name], tuned[name]) for name in start if name.startswith(part)), part
     assert Image.open(out / "curves.png").width > 1000 and "patient-wise folds" in (out / "README.md").read_text()
     before = (out / "figures.csv").read_text()
     assert main(command) == 0 and (out / "figures.csv").read_text() == before  # finished folds are not repeated

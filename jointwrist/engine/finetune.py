@@ -261,14 +261,17 @@ class _Work:
         """Return the configuration of a training: that of the weights, the recipe, then the user's values."""
         scored = any(case.scored for case in cases)
         masked = any(case.mask is not None for case in cases)
+        stored = current_keys(self.info["config"])
+        # the last training of the weights may have left bones frozen, or had other masks: only a cascade stays one
+        segmenter = stored.pop("joint", {}).get("segmenter", "")
         values = merge_trees(
-            current_keys(self.info["config"]),
+            stored,
             {
                 "protocol": "finetune",
                 "seed": self.seed,
                 "start": str(self.start),
                 "optim": {**recipe(len(cases)), "select": "dsc" if masked else "loss"},
-                "joint": {"segmentation_warmup": 0.0, "teacher_forcing": 0.0, "pretrained": []},
+                "joint": {"segmentation_warmup": 0.0, "teacher_forcing": 0.0, "segmenter": segmenter},
                 "radiographs": {"folder": ""},
                 "workers": 0,
             },

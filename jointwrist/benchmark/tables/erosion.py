@@ -91,8 +91,7 @@ def summary_table(results: Results, values: Sets, resampled: Sets, group: str = 
     what = f"Erosion, {group}, {(calls['score'] > 0).mean():.1%} of {len(calls)} joints eroded"
     note = (
         "p: two-sided test of BACC against the best model, over the seeds and patients of both, Holm's correction over"
-        " models. DOR: 0.5 added to all cells where one is 0."
-        + _learned_pixels(results, list(values))
+        " models. DOR: 0.5 added to all cells where one is 0." + _learned_pixels(results, list(values))
     )
     name = "erosion" if group == MEAN else "erosion_pooled"
     return Table(name, caption(what, results, "erosion", note, bool(published)), rows)
