@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.cost import Count
-from jointwrist.benchmark.ablations.figures import MASK_FIGURES, Figures
+from jointwrist.benchmark.ablations.estimates import MASK_FIGURES, Figures
 from jointwrist.benchmark.ablations.kept_results import KeptResults
 from jointwrist.benchmark.ablations.plan import Ablations
 from jointwrist.benchmark.ablations.runs import Choice, run_plan

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.ablations import FILE, main
 from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.benchmark.ablations import runs
-from jointwrist.benchmark.ablations.figures import FIGURES, Figures
+from jointwrist.benchmark.ablations.estimates import FIGURES, Figures
 from jointwrist.benchmark.ablations.kept_results import KeptResults
 from jointwrist.benchmark.ablations.plan import Ablations, run_folder
 from jointwrist.benchmark.ablations.runs import kept_already

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jointwrist.benchmark.ablations.figures import FIGURES, Figures
+from jointwrist.benchmark.ablations.estimates import FIGURES, Figures
 from jointwrist.benchmark.ablations.kept_results import KeptResults
 from jointwrist.benchmark.ablations.plan import Ablations, title_of
 from jointwrist.files import atomic

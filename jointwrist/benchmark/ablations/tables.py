@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jointwrist.benchmark.ablations.figures import FIGURES, MASK_FIGURES, Figures
+from jointwrist.benchmark.ablations.estimates import FIGURES, MASK_FIGURES, Figures
 from jointwrist.benchmark.ablations.kept_results import KeptResults
 from jointwrist.benchmark.ablations.picture import write_picture
 from jointwrist.benchmark.ablations.plan import Ablations, title_of
