@@ -9,8 +9,8 @@ from typing import Any
 
 from jointwrist.benchmark.ablations.estimates import FIGURES, MASK_FIGURES, Figures
 from jointwrist.benchmark.ablations.kept_results import KeptResults
-from jointwrist.benchmark.ablations.picture import write_picture
 from jointwrist.benchmark.ablations.plan import Ablations, title_of
+from jointwrist.benchmark.ablations.plot import write_picture
 from jointwrist.benchmark.ablations.versions import progress, shown_version
 from jointwrist.benchmark.tables.cells import ABSENT, NOT_RUN, OVER_SEEDS, Figure, PValue
 from jointwrist.benchmark.tables.table import Table, save_tables
