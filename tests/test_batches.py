@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import default_collate
 
 from jointwrist.config import build, merge_trees
-from jointwrist.engine.batches import CropBatch, JointBatch, SegmentationBatch, TensorSpec, WristBatch
+from jointwrist.engine.batch_schema import CropBatch, JointBatch, SegmentationBatch, TensorSpec, WristBatch
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks import build_task

@@ -11,7 +11,7 @@ from torch.utils.data import default_collate
 from jointwrist.anatomy import JOINTS, NUM_JOINTS
 from jointwrist.config import ConfigError, build
 from jointwrist.data.sample import as_right_hand, unpack_masks
-from jointwrist.engine.batches import JointBatch, WristBatch
+from jointwrist.engine.batch_schema import JointBatch, WristBatch
 from jointwrist.engine.build import build_model, weight_info
 from jointwrist.engine.loaders import load_run_data, pairs_per_batch
 from jointwrist.engine.run_config import RunConfig, config_hash

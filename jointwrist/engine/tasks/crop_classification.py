@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jointwrist.engine.batches import CropBatch
+from jointwrist.engine.batch_schema import CropBatch
 from jointwrist.engine.case_results import CaseResults
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks.base import Losses, Task, heat_map_loss, process_weight

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.engine.batches import JointBatch
+from jointwrist.engine.batch_schema import JointBatch
 from jointwrist.engine.run_config import ErosionConfig
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks.base import heat_map_loss, process_weight

@@ -14,7 +14,7 @@ from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.config import ConfigError
 from jointwrist.data.batches.hand_pairs import other_hands
 from jointwrist.data.preprocess import resize_image
-from jointwrist.engine.batches import JointBatch, WristBatch
+from jointwrist.engine.batch_schema import JointBatch, WristBatch
 from jointwrist.engine.case_results import CaseResults
 from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.step_context import StepContext

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jointwrist.anatomy import JOINTS, NUM_JOINTS
-from jointwrist.engine.batches import JointBatch
+from jointwrist.engine.batch_schema import JointBatch
 from jointwrist.engine.radiographs_config import RadiographsConfig
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks.base import process_weight

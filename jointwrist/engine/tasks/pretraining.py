@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jointwrist.data.preprocess import resize_image
-from jointwrist.engine.batches import HiddenBatch, ImageBatch
+from jointwrist.engine.batch_schema import HiddenBatch, ImageBatch
 from jointwrist.engine.case_results import CaseResults
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks.base import Losses, Task, process_weight

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.config import ConfigError
 from jointwrist.data.preprocess import resize_image
-from jointwrist.engine.batches import SegmentationBatch, WristBatch
+from jointwrist.engine.batch_schema import SegmentationBatch, WristBatch
 from jointwrist.engine.case_results import CaseResults
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.step_context import StepContext
