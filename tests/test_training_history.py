@@ -12,7 +12,7 @@ from jointwrist.engine.train import train
 from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import read_info, read_weights
 from jointwrist.weights.find import find_weights
-from jointwrist.weights.metadata import parse_info
+from jointwrist.weights.model_from_metadata import parse_info
 from jointwrist.weights.training_history import TrainingData, TrainingHistory
 
 PHANTOMS = TrainingData("phantoms", 40, 40, 40, "phantom")

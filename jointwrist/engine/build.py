@@ -16,7 +16,7 @@ from jointwrist.models.masked_image import MaskedImageModel
 from jointwrist.registry import create_model, latest_versions, model_spec
 from jointwrist.weights.checkpoint import read_info, read_weights
 from jointwrist.weights.find import find_weights
-from jointwrist.weights.metadata import refuse_other_anatomy
+from jointwrist.weights.model_from_metadata import refuse_other_anatomy
 
 
 def build_model(config: RunConfig, anatomy: Anatomy = WRIST, options: Mapping[str, Any] | None = None) -> nn.Module:

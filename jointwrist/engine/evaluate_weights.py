@@ -33,7 +33,7 @@ from jointwrist.errors import DataError
 from jointwrist.metrics.erosion_call import call_eroded
 from jointwrist.weights.checkpoint import load_weights
 from jointwrist.weights.find import find_weights
-from jointwrist.weights.metadata import refuse_other_anatomy
+from jointwrist.weights.model_from_metadata import refuse_other_anatomy
 
 LOG = logging.getLogger(__name__)
 

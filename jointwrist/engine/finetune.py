@@ -43,8 +43,8 @@ from jointwrist.files import check_writable, write_frame, write_text
 from jointwrist.registry import model_spec
 from jointwrist.weights.checkpoint import load_weights, read_info, save_weights
 from jointwrist.weights.find import find_weights
-from jointwrist.weights.metadata import refuse_other_anatomy
 from jointwrist.weights.model_card import model_card
+from jointwrist.weights.model_from_metadata import refuse_other_anatomy
 
 LOG = logging.getLogger(__name__)
 #: Figures before and after, with their intervals.

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 from jointwrist.registry import latest_versions
-from jointwrist.weights.metadata import build_described, parse_info
+from jointwrist.weights.model_from_metadata import build_described, parse_info
 
 # Files are written by Python, as the libraries' own writers report a full disk as a format error.
 

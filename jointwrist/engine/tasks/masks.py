@@ -18,7 +18,7 @@ from jointwrist.losses import cross_entropy, dice_loss, overlap_dice_loss, signe
 from jointwrist.metrics.segmentation_results import segmentation_results
 from jointwrist.ops.roi import joint_regions
 from jointwrist.weights.checkpoint import load_weights
-from jointwrist.weights.metadata import refuse_other_anatomy
+from jointwrist.weights.model_from_metadata import refuse_other_anatomy
 
 #: Reach of the weights near joint contours as a share of the image side: 3 mm of a field of view of 90 mm.
 CONTOUR_REACH = 1 / 30
