@@ -20,7 +20,7 @@ from jointwrist.inference.scope.judge import film_of
 from jointwrist.inference.scope.neighbours import LINE_SIGNS, NEIGHBOURS, line_signs
 from jointwrist.inference.scope.signs import cast_signs, growth_plate_signs, metal_signs, shape_signs
 from jointwrist.phantom import PhantomConfig, make_wrist
-from jointwrist.weights.description import read_description
+from jointwrist.weights.metadata_fields import read_description
 from jointwrist.weights.scope_model import FINDINGS, Logistic, ScopeModel
 
 PLAIN = PhantomConfig(size=SIZE, field_of_view=(100.0, 100.0), prevalence=0.0, variation=0.5)

@@ -12,7 +12,7 @@ import numpy as np
 
 from jointwrist.errors import DataError, require
 from jointwrist.inference.prediction import Prediction
-from jointwrist.weights.description import read_description
+from jointwrist.weights.metadata_fields import read_description
 
 if TYPE_CHECKING:
     from jointwrist.inference.torch_network import TorchNetwork

@@ -16,7 +16,7 @@ from pathlib import Path
 from jointwrist.errors import DataError, require
 from jointwrist.files import cache_folder
 from jointwrist.inference.onnx_network import OnnxNetwork
-from jointwrist.weights.description import read_description
+from jointwrist.weights.metadata_fields import read_description
 
 LOG = logging.getLogger("jointwrist.engine")
 

@@ -13,7 +13,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from jointwrist.anatomy import Anatomy, info_anatomy
 from jointwrist.errors import DataError, MissingExtraError
 from jointwrist.registry import create_model, current_options, model_spec, unstated_versions
-from jointwrist.weights.description import damaged, read_description
+from jointwrist.weights.metadata_fields import damaged, read_description
 
 #: Builder options that name other files or downloads to start from; ignored, as the file's own tensors replace them.
 STARTS = frozenset({"checkpoint_path", "encoder_weights", "pretrained", "weights"})
