@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from jointwrist.phantom.carve_erosions import GRID_MM, Surface
+from jointwrist.phantom.joint_surface import GRID_MM, Surface
 
 _NO_ROWS = np.zeros((0, 5))
 

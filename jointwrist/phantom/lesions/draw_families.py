@@ -9,7 +9,8 @@ import numpy as np
 
 from jointwrist.anatomy import JOINTS, NUM_JOINTS, JointSurface
 from jointwrist.phantom.bone_shape import Body
-from jointwrist.phantom.carve_erosions import (
+from jointwrist.phantom.family_names import EROSIVE, LOOK_ALIKES, NO_FAMILY, family_shares
+from jointwrist.phantom.joint_surface import (
     GRID_MM,
     SCORE_SHARES,
     Surface,
@@ -19,7 +20,6 @@ from jointwrist.phantom.carve_erosions import (
     removed_bone,
     score_of,
 )
-from jointwrist.phantom.family_names import EROSIVE, LOOK_ALIKES, NO_FAMILY, family_shares
 from jointwrist.phantom.lesions import joint_wide, look_alikes, marginal
 from jointwrist.phantom.lesions.carving import Carving, rows
 from jointwrist.phantom.phantom_config import PhantomConfig

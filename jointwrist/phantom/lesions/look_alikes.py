@@ -6,7 +6,7 @@ import numpy as np
 
 from jointwrist.phantom.atlas import icosphere
 from jointwrist.phantom.bone_shape import COARSE, Body, unlabelled
-from jointwrist.phantom.carve_erosions import Surface, spur
+from jointwrist.phantom.joint_surface import Surface, spur
 from jointwrist.phantom.lesions.carving import Carving, bite
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jointwrist.phantom.carve_erosions import Surface
+from jointwrist.phantom.joint_surface import Surface
 from jointwrist.phantom.lesions.carving import Carving, arc, bite
 
 
