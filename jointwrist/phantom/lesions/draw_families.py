@@ -21,7 +21,7 @@ from jointwrist.phantom.joint_surface import (
     score_of,
 )
 from jointwrist.phantom.lesions import joint_wide, look_alikes, marginal
-from jointwrist.phantom.lesions.carving import Carving, rows
+from jointwrist.phantom.lesions.shapes import Carving, rows
 from jointwrist.phantom.phantom_config import PhantomConfig
 from jointwrist.phantom.render import ERODED_SHARE, Lesions
 

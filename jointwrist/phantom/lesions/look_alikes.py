@@ -7,7 +7,7 @@ import numpy as np
 from jointwrist.phantom.atlas import icosphere
 from jointwrist.phantom.bone_shape import COARSE, Body, unlabelled
 from jointwrist.phantom.joint_surface import Surface, spur
-from jointwrist.phantom.lesions.carving import Carving, bite
+from jointwrist.phantom.lesions.shapes import Carving, bite
 
 
 def closed_cyst(surface: Surface, rng: np.random.Generator) -> Carving:

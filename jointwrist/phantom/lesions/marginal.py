@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from jointwrist.phantom.joint_surface import Surface
-from jointwrist.phantom.lesions.carving import Carving, arc, bite
+from jointwrist.phantom.lesions.shapes import Carving, arc, bite
 
 
 def _somewhere(surface: Surface, rng: np.random.Generator) -> int:
