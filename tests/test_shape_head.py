@@ -16,7 +16,7 @@ from jointwrist.engine.tasks import build_task
 from jointwrist.errors import DataError
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
-from jointwrist.models.shape_head import extent_figures
+from jointwrist.models.erosion_shape_head import extent_figures
 from jointwrist.ops.roi import common_boxes, crop_bits
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import save_weights

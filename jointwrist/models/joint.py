@@ -13,8 +13,8 @@ from jointwrist.models.decoder import Decoder, DecoderOutput
 from jointwrist.models.encoder import build_encoder
 from jointwrist.models.encoder_sizes import VERSIONS
 from jointwrist.models.erosion_head import ErosionHead
+from jointwrist.models.erosion_shape_head import ShapeErosionHead
 from jointwrist.models.feature_balance import FeatureBalance
-from jointwrist.models.shape_head import ShapeErosionHead
 from jointwrist.registry import ModelSpec, register_model
 
 
