@@ -22,7 +22,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from jointwrist.metrics.erosion_bootstrap import weighted_figures
-from jointwrist.metrics.seeds import seeds_and_patients
+from jointwrist.metrics.seed_patient_intervals import seeds_and_patients
 from jointwrist.metrics.statistics import resampling_weights, weighted_mean
 
 FIGURES = ("DSC", "AUROC", "AUPRC", "BACC", "F1", "DOR")

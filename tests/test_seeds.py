@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.miss_rates import miss_rates, true_figures
-from jointwrist.metrics.seeds import seeds_and_patients
+from jointwrist.metrics.seed_patient_intervals import seeds_and_patients
 from jointwrist.metrics.statistics import bootstrap_difference, bootstrap_interval, resampling_weights, weighted_mean
 
 #: Largest share of 1,000 tables whose 95 % interval may miss the truth, by number of seeds.

@@ -8,7 +8,7 @@ import numpy as np
 
 from jointwrist.benchmark.ablations.kept_results import KeptResults
 from jointwrist.benchmark.tables.cells import Figure
-from jointwrist.metrics.seeds import seeds_and_patients
+from jointwrist.metrics.seed_patient_intervals import seeds_and_patients
 from jointwrist.metrics.statistics import resampling_weights, weighted_mean
 
 #: Title, factor to its unit, and decimals, by figure.

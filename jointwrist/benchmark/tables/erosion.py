@@ -22,7 +22,7 @@ from jointwrist.benchmark.tables.results import (
 from jointwrist.benchmark.tables.table import Table
 from jointwrist.metrics.erosion import erosion_metrics
 from jointwrist.metrics.erosion_bootstrap import resample_erosion
-from jointwrist.metrics.seeds import seeds_and_patients
+from jointwrist.metrics.seed_patient_intervals import seeds_and_patients
 from jointwrist.metrics.statistics import holm
 
 #: Title and factor to its unit, by figure.

@@ -10,7 +10,7 @@ from jointwrist.benchmark.tables.erosion import POOLED
 from jointwrist.benchmark.tables.results import Results, caption, label, ordered
 from jointwrist.benchmark.tables.table import Table
 from jointwrist.metrics.ordinal import ordinal_figures
-from jointwrist.metrics.seeds import seeds_and_patients
+from jointwrist.metrics.seed_patient_intervals import seeds_and_patients
 from jointwrist.metrics.statistics import resampling_weights
 
 #: Title, factor to its unit and least value, by figure.
