@@ -19,7 +19,7 @@ from jointwrist.data.radiograph import Radiograph
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.result import WristResult
-from jointwrist.inference.views import Uncertainty
+from jointwrist.inference.test_time_augmentation import Uncertainty
 
 
 @pytest.fixture(scope="module")

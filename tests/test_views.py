@@ -15,7 +15,7 @@ from torch import nn
 from jointwrist.cli import main
 from jointwrist.inference.prediction import Prediction
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.views import VIEWS, View, invert, transform
+from jointwrist.inference.test_time_augmentation import VIEWS, View, invert, transform
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import save_weights
 

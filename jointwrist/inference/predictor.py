@@ -31,7 +31,7 @@ from jointwrist.inference.renamed_arguments import renamed
 from jointwrist.inference.result import WristResult, WristResults
 from jointwrist.inference.scope.judge import judge
 from jointwrist.inference.sources import Source, list_sources, read_radiograph
-from jointwrist.inference.views import VIEWS, Uncertainty, invert, merge, transform
+from jointwrist.inference.test_time_augmentation import VIEWS, Uncertainty, invert, merge, transform
 from jointwrist.weights.find import find_weights
 from jointwrist.weights.scope_model import ScopeModel
 from jointwrist.weights.training_history import TrainingHistory

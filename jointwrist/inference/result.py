@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jointwrist.data.radiograph import Radiograph
     from jointwrist.inference.placement import Placement
     from jointwrist.inference.scope.report import Limit, ScopeReport
-    from jointwrist.inference.views import Uncertainty
+    from jointwrist.inference.test_time_augmentation import Uncertainty
 
 UNKNOWN_SIDE = "Side not known, taken for a right hand: say it with --side, or end the file name in _L or _R."
 #: Share of the wrist's pixels from which a mask counts as a bone; the smallest bone covers 1 % in RAM-W600.
