@@ -30,7 +30,7 @@ import matplotlib.font_manager  # noqa: F401 - its first import lists the system
 import numpy as np
 from bad_corpus import BadFile
 
-import jointwrist.engine.convert  # noqa: F401 - not while the files are watched
+import jointwrist.engine.convert_authors_checkpoint  # noqa: F401 - not while the files are watched
 from jointwrist.cli import main
 from jointwrist.data.dataset.check import check_dataset
 from jointwrist.data.dataset.label_files import read_masks

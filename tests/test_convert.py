@@ -6,7 +6,7 @@ import pytest
 import torch
 from bad_files import Trap
 
-from jointwrist.engine.convert import convert_checkpoint
+from jointwrist.engine.convert_authors_checkpoint import convert_checkpoint
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import load_weights

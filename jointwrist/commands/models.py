@@ -138,7 +138,7 @@ def show_history(arguments: argparse.Namespace) -> int:
 
 def convert_weights(arguments: argparse.Namespace) -> int:
     """Convert a checkpoint of the authors' code."""
-    from jointwrist.engine.convert import convert_checkpoint
+    from jointwrist.engine.convert_authors_checkpoint import convert_checkpoint
 
     known_model(arguments.model)
     unplaced = convert_checkpoint(arguments.source, arguments.target, arguments.model)
