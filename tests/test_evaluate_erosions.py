@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from jointwrist.cli import main
-from jointwrist.engine.score_erosions import read_probabilities
+from jointwrist.engine.score_external_erosions import read_probabilities
 
 
 def test_erosion_probabilities_give_the_rows_they_came_from(dataset, phantom_root, tmp_path, capsys):

@@ -93,7 +93,7 @@ def _masks(dataset: RamW600, arguments: argparse.Namespace, needed: bool) -> int
 
 def _erosions(dataset: RamW600, arguments: argparse.Namespace, path: Path) -> int:
     """Score the erosion probabilities; return how many radiographs lack some."""
-    from jointwrist.engine.score_erosions import read_probabilities, score_erosions
+    from jointwrist.engine.score_external_erosions import read_probabilities, score_erosions
     from jointwrist.metrics.erosion_call import call_eroded
 
     found, extra = read_probabilities(path, {case.identifier for case in dataset.cases}, dataset.anatomy)
