@@ -66,7 +66,7 @@ def _masks(dataset: RamW600, arguments: argparse.Namespace, needed: bool) -> int
     """Score the masks; return how many radiographs could not be scored."""
     from jointwrist.data.formats.predicted import find_masks
     from jointwrist.data.shapes.label_names import read_map
-    from jointwrist.engine.score_masks import label_map_limit, score_masks
+    from jointwrist.engine.score_external_masks import label_map_limit, score_masks
 
     mapping = read_map(arguments.map, dataset.anatomy) if arguments.map else None
     known = {case.identifier for case in dataset.cases}
