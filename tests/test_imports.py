@@ -36,7 +36,7 @@ def test_import_loads_nothing():
 
 
 def test_importing_annotations_needs_no_torch():
-    code = "import sys, jointwrist.data.importers.annotated_dataset, jointwrist.data.importers.coco"
+    code = "import sys, jointwrist.data.importers.annotated_dataset, jointwrist.data.importers.coco_annotations"
     done = run(f"{code}; assert 'torch' not in sys.modules")
     assert done.returncode == 0, done.stderr
 

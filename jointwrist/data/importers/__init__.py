@@ -7,7 +7,7 @@ splits and, if the table has them, pixel spacings and erosion scores.
 
 from jointwrist.data.importers.annotated_dataset import write_dataset
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
-from jointwrist.data.importers.coco import read_coco
+from jointwrist.data.importers.coco_annotations import read_coco
 from jointwrist.data.importers.labelme import read_labelme
 
 __all__ = ["AnnotatedRadiograph", "read_coco", "read_labelme", "write_dataset"]
