@@ -16,9 +16,9 @@ from torch import from_numpy
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference import square_pixels
 from jointwrist.inference.comparison import compare
+from jointwrist.inference.pixel_aspect import resample_mask, scale_boxes, with_square_pixels
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.rotation import rotated
-from jointwrist.inference.square_pixels import resample_mask, scale_boxes, with_square_pixels
 from jointwrist.outputs.overlay import shown_size
 from jointwrist.phantom import PhantomConfig, make_wrist
 

@@ -9,14 +9,14 @@ import numpy as np
 
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.resample import enlarge_above, normalise_plane, resample
-from jointwrist.inference.rotation import rotated, rotated_boxes
-from jointwrist.inference.square_pixels import (
+from jointwrist.inference.pixel_aspect import (
     resample_mask,
     scale_boxes,
     scale_crop,
     square_shape,
     with_square_pixels,
 )
+from jointwrist.inference.rotation import rotated, rotated_boxes
 
 
 @dataclass(frozen=True)

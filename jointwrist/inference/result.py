@@ -16,7 +16,7 @@ from jointwrist.data.formats.bit_map import read_bits
 from jointwrist.errors import DataError
 from jointwrist.inference.joint_scores import JointScores
 from jointwrist.inference.joint_space import SPACES, joint_space, site_of
-from jointwrist.inference.square_pixels import resample_mask, scale_boxes, with_square_pixels
+from jointwrist.inference.pixel_aspect import resample_mask, scale_boxes, with_square_pixels
 from jointwrist.metrics.erosion_call import call_eroded
 from jointwrist.text import NOTICE, printable
 from jointwrist.weights.training_history import TrainingHistory

@@ -16,10 +16,10 @@ from jointwrist.data.load import load_radiograph
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.comparison import Comparison, compare
+from jointwrist.inference.pixel_aspect import with_square_pixels
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import WristResult
-from jointwrist.inference.square_pixels import with_square_pixels
 
 #: Number of results that are kept; others are predicted again on request.
 KEPT_RESULTS = 4
