@@ -6,7 +6,10 @@ The names below are loaded on first use, so that importing the package costs not
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
+
+from jointwrist.renamed_modules import FormerNames
 
 if TYPE_CHECKING:
     from jointwrist.data.batches.ram_w600_datasets import RamW600Erosion, RamW600Joint, RamW600Segmentation
@@ -68,6 +71,7 @@ _MODULES = {
     "jointwrist.ops.scan.dispatch": ("selective_scan",),
     "jointwrist.registry": ("create_model", "list_models", "model_spec", "register_model"),
 }
+sys.meta_path.append(FormerNames())
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 

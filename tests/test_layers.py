@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 #: Rooms from the bottom to the top. A room imports from itself and from the rows below, never from its own row.
 ROWS = (
-    ("errors", "files", "openmp", "text"),
+    ("errors", "files", "openmp", "renamed_modules", "text"),
     ("config",),
     ("anatomy",),
     ("ops", "registry", "hub_mixin"),

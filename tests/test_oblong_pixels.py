@@ -14,7 +14,7 @@ from pydicom.uid import generate_uid
 from torch import from_numpy
 
 from jointwrist.data.radiograph import Radiograph
-from jointwrist.inference import square_pixels
+from jointwrist.inference import pixel_aspect
 from jointwrist.inference.comparison import compare
 from jointwrist.inference.pixel_aspect import resample_mask, scale_boxes, with_square_pixels
 from jointwrist.inference.placement import Placement
@@ -94,7 +94,7 @@ def test_a_radiograph_is_squared_to_its_finer_side_within_bounds(monkeypatch):
     assert part.with_square_pixels().crop == (4, 20, 20, 40)
     assert part.upright().pixels.shape == (20, 16)
     assert with_square_pixels(replace(radiograph, aspect=0.5)).pixels.shape == (30, 80)
-    monkeypatch.setattr(square_pixels, "MAX_SIDE", 30)
+    monkeypatch.setattr(pixel_aspect, "MAX_SIDE", 30)
     small = with_square_pixels(radiograph)
     assert small.pixels.shape == (30, 20) and small.spacing_mm == pytest.approx(0.2)
 

@@ -20,7 +20,7 @@ from jointwrist.engine.tasks import build_task
 from jointwrist.insertion.film import Film
 from jointwrist.insertion.prepared_film import PreparedFilm
 from jointwrist.phantom import PhantomConfig, make_wrist
-from tests.test_batches import check
+from tests.test_batch_schema import check
 
 SMALL = {"encoder": "conv", "widths": [8, 8, 8, 8, 8], "roi_dim": 16, "roi_channels": 8, "roi_crop": 32}
 HEADS = {"shapes": {**SMALL, "erosion_head": "shapes"}, "pooled": SMALL}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 
 import jointwrist
+from jointwrist.renamed_modules import MODULES
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
@@ -47,3 +49,11 @@ def test_type_checkers_and_the_reference_know_the_public_names():
 def test_another_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'predict_all'"):
         _ = jointwrist.predict_all
+
+
+@pytest.mark.parametrize("former", MODULES)
+def test_a_renamed_module_is_found_by_its_former_name(former):
+    name = f"jointwrist.{MODULES[former]}"
+    with pytest.warns(FutureWarning, match=f"is now {name}"):
+        found = importlib.import_module(f"jointwrist.{former}")
+    assert found is importlib.import_module(name) and found.__name__ == name

@@ -9,7 +9,7 @@ import numpy as np
 
 from jointwrist.anatomy import BONES, JOINTS, NUM_JOINTS, JointSurface
 from jointwrist.data.sample import WristSample, mirror
-from jointwrist.phantom import carve_erosions as erosion
+from jointwrist.phantom import joint_surface as erosion
 from jointwrist.phantom.appearance import develop, draw_centre, finish
 from jointwrist.phantom.bone_shape import UNLABELLED, Body
 from jointwrist.phantom.cohort import cohort_entry

@@ -1,0 +1,44 @@
+"""Former names of modules: an import by one of them still works, with a warning."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+#: Present name by former name, both below `jointwrist`.
+MODULES = {
+    "benchmark.ablations.figures": "benchmark.ablations.estimates",
+    "benchmark.ablations.picture": "benchmark.ablations.plot",
+    "data.importers.coco": "data.importers.coco_annotations",
+    "engine.batches": "engine.batch_schema",
+    "engine.convert": "engine.convert_authors_checkpoint",
+    "engine.score_erosions": "engine.score_external_erosions",
+    "engine.score_masks": "engine.score_external_masks",
+    "inference.square_pixels": "inference.pixel_aspect",
+    "inference.views": "inference.test_time_augmentation",
+    "metrics.seeds": "metrics.seed_patient_intervals",
+    "models.shape_head": "models.erosion_shape_head",
+    "phantom.carve_erosions": "phantom.joint_surface",
+    "phantom.lesions.carving": "phantom.lesions.shapes",
+    "weights.description": "weights.metadata_fields",
+    "weights.metadata": "weights.model_from_metadata",
+}
+
+
+class FormerNames(MetaPathFinder, Loader):
+    """Import a renamed module by its former name."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Return a spec if `name` is the former name of a module."""
+        return ModuleSpec(name, self) if name.removeprefix("jointwrist.") in MODULES else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Put the renamed module in place of `module`."""
+        name = f"jointwrist.{MODULES[module.__name__.removeprefix('jointwrist.')]}"
+        warnings.warn(f"{module.__name__} is now {name}", FutureWarning, stacklevel=2)
+        sys.modules[module.__name__] = importlib.import_module(name)
