@@ -55,7 +55,7 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return 0, 1 if a check found errors, or 2 if the user has something to mend."""
+    """Run a command; return 0, 1 if a check found errors, or 2 for errors that the user can fix."""
     share_cores()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to stop
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands; each sets `run` to the function that does it."""
+    """Build the parser of all commands; each command sets `run` to its function."""
     parser = argparse.ArgumentParser(
         prog="jointwrist",
         description="Bones and erosion in wrist radiographs. Research software, not a medical device.",

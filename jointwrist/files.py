@@ -1,4 +1,4 @@
-"""Atomic writing of files and folders, so that an interrupted process leaves no incomplete one; the user's cache."""
+"""Atomic writing of files and folders, so that an interrupted process leaves none incomplete; the user's cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saving, publishing and loading methods of a network, on top of `huggingface_hub.ModelHubMixin`.
+"""Methods of a network for saving, publishing and loading, on top of `huggingface_hub.ModelHubMixin`.
 
 The methods are thin: `jointwrist.weights`, which builds networks through the registry, is imported when one is called.
 """

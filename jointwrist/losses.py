@@ -146,7 +146,7 @@ def score_levels(scores: Tensor, levels: int = WRIST.erosion.levels) -> Tensor:
 
 
 def level_log_odds(counts: Tensor, smooth: float = 1.0) -> Tensor:
-    """Prior log odds of P(level > k), from level counts.
+    """Prior log odds of P(level > k), computed from level counts.
 
     Args:
         counts: (J, L) number of images of each joint at each level.

@@ -1,4 +1,4 @@
-"""How the threads of OpenMP, with which PyTorch and the scan's kernel compute on a CPU, wait for each other."""
+"""Waiting policy of the OpenMP threads that PyTorch and the scan kernel use on a CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text for people to read: the notice on every result, and file names made printable."""
+"""Text shown to users: the notice on every result, and printable file names."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ EROSION_OUTPUTS = ("erosion_logits", "roi_boxes", "roi_valid", "erosion_heat_map
 
 
 class WristNetwork(nn.Module):
-    """A network that makes the smaller of its two images itself, with its outputs by name.
+    """Wrapper that derives the smaller of the network's two input images itself and returns its outputs by name.
 
     Args:
         predictor: Holds the network and the sizes of its images.

@@ -1,6 +1,7 @@
 """Pre- and postprocessing of the predictor as MONAI dictionary transforms.
 
-They take both ways with `jointwrist.inference.predictor.Predictor`, so that a bundle answers as `jointwrist predict`.
+They reuse the pre- and postprocessing of `jointwrist.inference.predictor.Predictor`, so a bundle gives the same results
+as `jointwrist predict`.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ def list_radiographs(folder: str | Path) -> list[dict[str, str]]:
 
 
 def collate_wrists(batch: Sequence[dict[str, Any] | list[dict[str, Any]]]) -> dict[str, Any]:
-    """Collate items of `LoadRadiographd`, also where some radiographs show one hand and others both.
+    """Collate items of `LoadRadiographd`, even if some radiographs show one hand and others both.
 
-    MONAI's own `list_data_collate` goes by the first item of a batch, and fails where the others are of another kind.
+    MONAI's own `list_data_collate` looks only at the first item of a batch, and fails on mixed batches.
     """
     return list_data_collate([item for entry in batch for item in (entry if isinstance(entry, list) else [entry])])
 
@@ -57,7 +58,7 @@ class LoadRadiographd(MapTransform):
     """Read a radiograph as `Predictor` does: DICOM, BMP, PNG, JPEG or TIFF; find the wrist, its side and rotation.
 
     The image becomes (1, D, D) float32 from 0 to 1, a right hand with the fingers upwards; D is the predictor's
-    `detail_size`. Its `applied_operations` hold the `Placement`, by which `RestoreResultd` finds the way back. A
+    `detail_size`. Its `applied_operations` hold the `Placement`, which `RestoreResultd` inverts. A
     radiograph of both hands becomes a list of two items; see `collate_wrists`.
 
     Args:
@@ -91,7 +92,7 @@ class LoadRadiographd(MapTransform):
 
 
 class RestoreResultd(MapTransform):
-    """Bring the outputs of a `WristNetwork` back to the radiograph: its own pixels, orientation and side.
+    """Map the outputs of a `WristNetwork` back to the radiograph: its own pixels, orientation and side.
 
     The output becomes the masks, (C, H, W) uint8 of 0 and 1 in the order of the bones of the anatomy, which
     overlap. The item gets `erosion`, the (J,) probabilities, nan where a joint was not found; `erosion_score`, the (J,)
@@ -109,7 +110,7 @@ class RestoreResultd(MapTransform):
         self.predictor, self.image_key = predictor, image_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Restore one item of a batch that was taken apart."""
+        """Restore one item of a decollated batch."""
         (key,) = self.keys
         loaded = _loaded(data[self.image_key])
         result = self.predictor.results([loaded["placement"]], _prediction(data[key]))[0]

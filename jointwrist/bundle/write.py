@@ -1,8 +1,8 @@
-"""Write weights as a MONAI bundle: configurations, weights, metadata and a page on how to use it.
+"""Write weights as a MONAI bundle: configurations, weights, metadata and usage instructions.
 
 The layout is that of the MONAI Bundle Specification. `run` reads `model.safetensors`, which carries sizes, thresholds
-and options. The specification also asks for `model.pt`, a pickled state dict, and tools such as MONAI Label know no
-other name: it holds tensors alone, so that `torch.load(weights_only=True)` reads it, and nothing here ever does.
+and options. The specification also asks for `model.pt`, a pickled state dict, and tools such as MONAI Label look for no
+other name. It holds only tensors, so that `torch.load(weights_only=True)` can read it; this package never loads it.
 """
 
 from __future__ import annotations

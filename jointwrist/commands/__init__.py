@@ -1,4 +1,4 @@
-"""The commands, one file each: its arguments, and the function that runs it.
+"""The commands, one file each: arguments, and the function that runs them.
 
-Each imports what it needs when it runs, so that `jointwrist --help` is quick.
+Each imports what it needs only when it runs, so that `jointwrist --help` is quick.
 """

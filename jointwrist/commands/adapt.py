@@ -1,4 +1,4 @@
-"""`jointwrist adapt`: weights for a user's own films, without labels."""
+"""`jointwrist adapt`: adapt weights to your own radiographs, without labels."""
 
 from __future__ import annotations
 

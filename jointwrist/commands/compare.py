@@ -1,4 +1,4 @@
-"""`jointwrist compare`: two visits of one wrist."""
+"""`jointwrist compare`: compare two visits of one wrist."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def one_wrist(placements: Sequence[Placement]) -> Placement:
 
 
 def two_spacings(given: Sequence[float] | None) -> tuple[float | None, float | None]:
-    """Return the pixel spacings of baseline and follow-up from no value, one for both, or two of `--spacing`.
+    """Return the pixel spacings of baseline and follow-up, given none, one (for both) or two values of `--spacing`.
 
     Raises:
         UsageError: There are more, or one is not a pixel spacing in mm.
@@ -128,7 +128,7 @@ def two_spacings(given: Sequence[float] | None) -> tuple[float | None, float | N
 
 
 def two_windows(given: Sequence[int]) -> tuple[int, int]:
-    """Return the windows of baseline and follow-up from one value for both, or two, of `--window`.
+    """Return the windows of baseline and follow-up, given one value (for both) or two of `--window`.
 
     Raises:
         UsageError: There are more.

@@ -1,4 +1,4 @@
-"""`jointwrist config`: the schema of configuration files, and a file with every key to begin with."""
+"""`jointwrist config`: write the JSON Schema of configuration files, or a commented file to start from."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def schema(kind: str) -> dict[str, Any]:
 
 
 def initial(model: str) -> str:
-    """Return a commented configuration of a model, every value being its default."""
+    """Return a commented configuration of a model with all defaults."""
     from jointwrist.config.explain import commented_yaml
     from jointwrist.engine.run_config import RunConfig
 

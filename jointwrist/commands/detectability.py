@@ -1,4 +1,4 @@
-"""`jointwrist detectability`: how large an erosion must be for weights to see it on a user's own films."""
+"""`jointwrist detectability`: measure how large an erosion must be for weights to detect it on your own radiographs."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def detectability_study(arguments: argparse.Namespace) -> int:
 
 
 def figure_lines(table: DataFrame) -> str:
-    """Return the figures of all joints together as aligned lines, a radius each, and the control."""
+    """Return the figures over all joints as aligned lines: one per radius, and one for the control."""
     from jointwrist.commands.shared import columns
     from jointwrist.studies.detectability import ALL
 

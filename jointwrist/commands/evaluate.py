@@ -1,4 +1,4 @@
-"""`jointwrist evaluate`: rows of every case, and their means."""
+"""`jointwrist evaluate`: write per-case results, and print their means."""
 
 from __future__ import annotations
 

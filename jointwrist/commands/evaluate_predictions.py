@@ -1,4 +1,4 @@
-"""`jointwrist evaluate --predictions`: per-case results and means of any tool's predictions."""
+"""`jointwrist evaluate --predictions`: evaluate the predictions of any tool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`jointwrist export`: weights as ONNX or torch.export program, as a MONAI bundle, or their model card."""
+"""`jointwrist export`: export weights as an ONNX or torch.export program, a MONAI bundle, or a model card."""
 
 from __future__ import annotations
 

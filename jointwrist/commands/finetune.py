@@ -1,4 +1,4 @@
-"""`jointwrist finetune`: trained weights on radiographs of one's own."""
+"""`jointwrist finetune`: fine-tune weights on your own labelled radiographs."""
 
 from __future__ import annotations
 

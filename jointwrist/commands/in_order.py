@@ -1,4 +1,4 @@
-"""Work of many items in threads, whose results come in the order of the items."""
+"""Process items in threads and yield the results in input order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def cores() -> int:
 
 
 def limit_threads(number: int) -> None:
-    """Let one computation use so many threads, where several run at once; called before the network is loaded.
+    """Limit the threads of each computation when several run at once; to be called before the network is loaded.
 
     More threads than cores wait for each other, and the waiting takes the cores from the rest.
     """
@@ -38,7 +38,7 @@ def limit_threads(number: int) -> None:
 def in_order(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int, stopped: Callable[[], bool] = lambda: False
 ) -> Iterator[Result]:
-    """Yield the result of each item in their order, while later ones are worked on.
+    """Yield the result of each item in input order, while later items are processed.
 
     Args:
         work: Called in one of the threads.
@@ -71,7 +71,7 @@ def in_order(
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C sets, so that begun work is finished; a second Ctrl-C ends it at once."""
+    """Yield an event that Ctrl-C sets, so that work in progress is finished; a second Ctrl-C ends it at once."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event

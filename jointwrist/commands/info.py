@@ -1,4 +1,4 @@
-"""`jointwrist selftest` and `jointwrist info`: whether this machine computes correctly, and what is installed."""
+"""`jointwrist selftest` and `jointwrist info`: check the computations of this machine, and list what is installed."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def table_rows(specs: Iterable[ModelSpec]) -> list[tuple[str, ...]]:
-    """Return what the registry knows of each model, a text for each column of `HEADER`."""
+    """Return the registry entries as table rows with the columns of `HEADER`."""
     return [
         (
             spec.name,
@@ -112,7 +112,7 @@ def check_one(arguments: argparse.Namespace) -> int:
 
 
 def show_history(arguments: argparse.Namespace) -> int:
-    """Show what weights were trained on, or correct it."""
+    """Show the training history of weights, or correct it."""
     import yaml
 
     from jointwrist.errors import DataError

@@ -1,4 +1,4 @@
-"""Names of the files of results, one for every wrist of a run, and never that of another radiograph."""
+"""Unique file names for the results of a run, so that no radiograph overwrites another's."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from jointwrist.errors import DataError
 
 
 def neutral_stems(radiographs: Sequence[Path]) -> list[str]:
-    """Number the radiographs in their order, as file names often hold a patient's name or number."""
+    """Number the radiographs in order, because file names often contain a patient's name or number."""
     return [f"film-{number:03d}" for number, _ in enumerate(radiographs, 1)]
 
 
 def output_stems(radiographs: Sequence[Path]) -> list[str]:
-    """Name the output of each radiograph after its file, with as much of its path as makes the name unique.
+    """Name the output of each radiograph after its file, with as much of the path as is needed to make the name unique.
 
     Raises:
         UsageError: Two radiographs would still have the same name.
@@ -44,7 +44,7 @@ def output_stems(radiographs: Sequence[Path]) -> list[str]:
 
 
 def hand_stems(stems: Sequence[str]) -> list[dict[str, str]]:
-    """Name the outputs of two hands on each radiograph by their sides, differently from all other outputs."""
+    """Name the outputs of the two hands on each radiograph by side, distinct from all other outputs."""
     taken = set(stems)
     return [{side: _hand_stem(stem, side, taken) for side in "LR"} for stem in stems]
 
@@ -57,7 +57,7 @@ def _hand_stem(stem: str, side: str, taken: set[str]) -> str:
 
 
 def digest(file: Path) -> str:
-    """Return a hash of the content of a file, by which its results are known again."""
+    """Return a hash of a file's content, by which its results are recognised."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
 

@@ -1,4 +1,4 @@
-"""`jointwrist predict`: overlays, scores and masks of radiographs."""
+"""`jointwrist predict`: write overlays, scores and masks for radiographs."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def predict(arguments: argparse.Namespace) -> int:
-    """Predict radiographs; one that cannot be read is reported, and the others go on."""
+    """Predict radiographs; unreadable ones are reported and skipped."""
     from jointwrist.inference.batches import radiograph_batches
 
     kinds = dicom_kinds(arguments)
@@ -181,7 +181,7 @@ def predict(arguments: argparse.Namespace) -> int:
 
 
 def open_export(arguments: argparse.Namespace, anatomy: Anatomy) -> Export | None:
-    """Return the folder of annotations that `--for` asks for."""
+    """Open the folder of annotations requested by `--for`."""
     if not arguments.tool:
         return None
     from jointwrist.data.export_dataset import Export
@@ -197,7 +197,7 @@ def save_tiles(tiles: list[Image.Image], path: Path) -> None:
 
 
 def finish(arguments: argparse.Namespace, tally: Tally, overlay: bool) -> None:
-    """Print what was done, and where it is; on the standard error where the other holds JSON."""
+    """Print a summary and the output folder; to standard error if standard output carries JSON."""
     if tally.total > 1:
         print(tally.summary(), file=sys.stderr if arguments.json else sys.stdout, flush=True)
     if tally.written and not arguments.json:
@@ -208,7 +208,7 @@ def finish(arguments: argparse.Namespace, tally: Tally, overlay: bool) -> None:
 
 
 def mask_files(text: str) -> tuple[str, ...]:
-    """Return the kinds of mask files that a text names, by commas."""
+    """Parse a comma-separated list of mask file formats."""
     from jointwrist.outputs.mask_files import MASK_FILES
 
     kinds = tuple(dict.fromkeys(kind.strip() for kind in text.split(",")))
@@ -219,7 +219,7 @@ def mask_files(text: str) -> tuple[str, ...]:
 
 
 def dicom_kinds(arguments: argparse.Namespace) -> list[str]:
-    """Return the kinds of DICOM objects that `--dicom` asks for; a radiograph that it took goes back to the others.
+    """Return the kinds of DICOM objects requested by `--dicom`; a radiograph swallowed by the option is put back.
 
     Raises:
         UsageError: A kind is unknown.
@@ -239,7 +239,7 @@ def dicom_kinds(arguments: argparse.Namespace) -> list[str]:
 
 
 def given_radiographs(arguments: argparse.Namespace, left_out: list[Path]) -> Iterator[Path]:
-    """Yield the radiographs that the command line names, report other files in folders, and add them to `left_out`.
+    """Yield the radiographs given on the command line; other files in folders are reported and added to `left_out`.
 
     With `--deidentify`, messages number the arguments instead of naming them.
 

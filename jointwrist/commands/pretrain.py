@@ -1,4 +1,4 @@
-"""`jointwrist pretrain`: an encoder from radiographs without labels."""
+"""`jointwrist pretrain`: pretrain an encoder on unlabelled radiographs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`jointwrist report`: one page for a results folder."""
+"""`jointwrist report`: write an HTML report of a results folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Say what the command takes."""
+    """Add the command's arguments."""
     parser = commands.add_parser(
         "report",
         help="one HTML page for a results folder",

@@ -1,4 +1,4 @@
-"""Writing of what `jointwrist predict` was asked for, of one wrist after the other, from several threads."""
+"""Write the outputs of `jointwrist predict`, wrist by wrist, from several threads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_OVERLAYS = 24
 
 
 class Written(NamedTuple):
-    """What is left to do with a wrist whose files are written.
+    """Follow-up work for a wrist whose files have been written.
 
     Attributes:
         line: To be printed.
@@ -41,7 +41,7 @@ class Written(NamedTuple):
 
 
 class ResultWriter:
-    """Writes results as the options of the command say.
+    """Write results according to the command's options.
 
     Args:
         arguments: Of the command.
@@ -123,7 +123,7 @@ class ResultWriter:
 
 
 def summary(result: WristResult) -> str:
-    """Summarise a result in one line, with what puts it in doubt."""
+    """Summarise a result in one line, including its cautions."""
     anatomy = result.anatomy
     hand = {"L": ", left hand", "R": ", right hand"}[result.side] if result.placement.crop else ""
     text = f"{result.name}{hand}: {len(result.bones)} of {len(anatomy.bones)} bones"

@@ -22,7 +22,7 @@ INTERRUPTED, BROKEN_PIPE = 130, 141
 
 
 class UsageError(ValueError):
-    """The command line asks for something that does not exist or cannot be done."""
+    """The command line requests something that does not exist or cannot be done."""
 
 
 def complain(error: Exception | str) -> None:
@@ -49,12 +49,12 @@ def print_log() -> None:
 
 
 def is_main_process() -> bool:
-    """Whether this is the process that prints and writes files, of those that a launcher started."""
+    """Whether this is the process that prints and writes files, out of those that a launcher started."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 def announce(text: str) -> None:
-    """Say on the standard error what begins, before the imports, which take seconds."""
+    """Announce the work on standard error before the imports, which take seconds."""
     if is_main_process():
         print(f"{printable(text)} ...", file=sys.stderr, flush=True)
 
@@ -81,7 +81,7 @@ def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
 
 
 class OldName(argparse.Action):
-    """Take an option by its old name for one more version, with a warning that names the new one.
+    """Accept an option by its former name for one more version, with a warning that names the new one.
 
     Args:
         new: The new option, as it is written on the command line.
@@ -218,12 +218,12 @@ def add_window(parser: argparse.ArgumentParser) -> None:
 
 
 def positive(text: str) -> int:
-    """Read a number that is at least 1."""
+    """Parse an integer of at least 1."""
     return _at_least(1, text)
 
 
 def counted(text: str) -> int:
-    """Read a number that is at least 0."""
+    """Parse an integer of at least 0."""
     return _at_least(0, text)
 
 

@@ -1,4 +1,4 @@
-"""Counts of a run over many radiographs: progress while it lasts, refusals by reason, and one line at its end."""
+"""Counters of a run over many radiographs: progress, refusals by reason, and a summary line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REFUSED = "refused.txt"
 
 
 class Tally:
-    """Counts radiographs and prints what is to be known of them.
+    """Count radiographs, print progress, and list refusals by reason.
 
     Args:
         total: Number of radiographs.
@@ -39,14 +39,14 @@ class Tally:
             self._bar = tqdm(total=total, desc="predict", unit="radiograph", leave=False)
 
     def say(self, line: str) -> None:
-        """Print a line of a result; at once, also into a pipe."""
+        """Print the line of a result immediately, also into a pipe."""
         if self._bar is None:
             print(line, flush=True)
         else:
             self._bar.write(line, file=sys.stdout)
 
     def refuse(self, error: DataError) -> None:
-        """Count a refusal, and print it if there were few."""
+        """Count a refusal, and print it unless there have been many."""
         self.errors.append(" ".join(str(error).split()))
         if len(self.errors) <= MOST_PRINTED:
             complain(error)
@@ -54,20 +54,20 @@ class Tally:
             complain(f"further refusals are counted, and listed in {self.out / REFUSED} at the end")
 
     def advance(self, count: int) -> None:
-        """Count radiographs that are done with, well or badly."""
+        """Count radiographs that were processed, whether or not they succeeded."""
         self.done += count
         if self._bar is not None:
             self._bar.update(count)
 
     def close(self) -> None:
-        """Write the list of refusals if there were many, and remove the progress bar."""
+        """Write the list of refusals if there were many, and close the progress bar."""
         if self._bar is not None:
             self._bar.close()
         if len(self.errors) > MOST_PRINTED:
             write_text(self.out / REFUSED, "".join(f"{printable(error)}\n" for error in self.errors))
 
     def summary(self) -> str:
-        """Say in one line how many radiographs were predicted, refused for which reasons, and left out."""
+        """Return one line with the numbers of radiographs predicted, refused (by reason), and left out."""
         reasons = Counter(map(reason, self.errors))
         parts = [f"{self.written} of {self.total} radiographs predicted"]
         if self.errors:
@@ -83,7 +83,7 @@ class Tally:
 
 
 def reason(error: str) -> str:
-    """Return the reason of a refusal without file, remedy and figures, so that alike ones can be counted."""
+    """Return the reason for a refusal without file, remedy and figures, so that equal reasons can be counted."""
     text = error.partition(": ")[2] or error
     text = re.sub(r"\([^)]*\)", "", re.split(r"[;.] |[.]$", text)[0])
     return printable(re.sub(r"\s+", " ", re.sub(r"\d[\d,]*", "N", text)).strip())

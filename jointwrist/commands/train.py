@@ -1,4 +1,4 @@
-"""`jointwrist train`: one model on one dataset."""
+"""`jointwrist train`: train a model on a dataset."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def train(arguments: argparse.Namespace) -> int:
 
 
 def validation_figures(history: DataFrame) -> str:
-    """Return the figures of the epoch whose weights are kept, in one line."""
+    """Return the validation figures of the selected epoch in one line."""
     chosen = history[history["selected"] == 1].iloc[0]
     forms = {
         "val_dsc": lambda value: f"DSC {100 * value:.2f} %",

@@ -1,4 +1,4 @@
-"""`jointwrist view`: radiographs in the browser."""
+"""`jointwrist view`: show radiographs in the browser."""
 
 from __future__ import annotations
 

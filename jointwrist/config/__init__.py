@@ -1,4 +1,4 @@
-"""Configurations: frozen dataclasses from YAML and the command line, and what is written from their fields."""
+"""Configuration: frozen dataclasses from YAML and the command line, their JSON Schema, and commented YAML files."""
 
 from jointwrist.config.values import (
     ConfigError,

@@ -1,4 +1,4 @@
-"""What the docstring of a configuration class says of its fields, and a YAML file that says it of every key."""
+"""Read field descriptions from configuration docstrings, and write a commented YAML file with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON Schemas of configuration classes, with which editors complete, explain and check YAML files."""
+"""JSON Schemas of configuration classes, for completion, help and validation in editors."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def json_schema(
 ) -> dict[str, Any]:
     """Return the JSON Schema of a configuration file.
 
-    What it accepts, `build` accepts too, as far as types, choices and ranges go. `build` also takes numbers written as
-    text.
+    `build` accepts whatever the schema accepts, as far as types, choices and ranges go. `build` also takes numbers
+    written as text.
 
     Args:
         cls: Frozen dataclass that `build` makes of the file; its docstring explains the keys.
@@ -106,7 +106,7 @@ def _limits(limits: Range) -> dict[str, float]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a default as JSON has it."""
+    """Convert a default to JSON."""
     if dataclasses.is_dataclass(value):
         return to_dict(value)
     return list(value) if isinstance(value, tuple) else value

@@ -1,4 +1,4 @@
-"""Frozen configuration dataclasses built from YAML files and command line overrides.
+"""Build frozen configuration dataclasses: defaults, then YAML files, then command-line overrides (`merge_trees`).
 
 Unknown keys, wrong types and values out of range are errors that name the key.
 """

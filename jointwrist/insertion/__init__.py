@@ -1,1 +1,1 @@
-"""Insertion of erosions into radiographs of real bone, as pairs of the same joint with and without one."""
+"""Insertion of erosions into real radiographs, giving pairs of the same joint with and without an erosion."""

@@ -1,4 +1,4 @@
-"""What an insertion must know of a radiograph: its scale, its soft tissue, its sharpness and its noise."""
+"""Properties of a radiograph that an insertion needs: scale, soft tissue, sharpness and noise."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EDGE_MM = (0.12, 0.5)
 
 @dataclass(frozen=True)
 class Film:
-    """A radiograph with its bones.
+    """A radiograph with its bone masks.
 
     Attributes:
         pixels: (H, W) float32 in [0, 1], bright bone.
@@ -51,7 +51,7 @@ class Film:
 
     @cached_property
     def soft_region(self) -> np.ndarray:
-        """Return (H, W) bool, soft tissue clear of bone and of the ground around the hand."""
+        """Return (H, W) bool, soft tissue away from bone and from the background around the hand."""
         distance = distance_transform_edt(~self.bone) * self.pixel_mm
         clear = distance > _CLEAR_MM
         around = clear & (distance < 5.0)
@@ -61,7 +61,7 @@ class Film:
 
     @cached_property
     def soft_tissue(self) -> np.ndarray:
-        """Return (H, W) float32, the grey that soft tissue has or would have at each pixel."""
+        """Return (H, W) float32, the grey of soft tissue at each pixel, interpolated where bone covers it."""
         region, overall = self.soft_region, float(self.pixels.min())
         if region.any():
             overall = float(self.pixels[region].mean())
@@ -94,7 +94,7 @@ class Film:
 
     @cached_property
     def grain(self) -> np.ndarray:
-        """Return (H, W) float32, noise of the soft tissue: what a light smoothing takes away; 0 elsewhere."""
+        """Return (H, W) float32, noise of the soft tissue: the residual of a light smoothing; 0 elsewhere."""
         fine = self.pixels - gaussian_filter(self.pixels, 1.5)
         inside = binary_erosion(self.soft_region, iterations=4)
         if not inside.any():
@@ -104,7 +104,7 @@ class Film:
 
     @cached_property
     def noise(self) -> tuple[float, float]:
-        """Return standard deviation of the noise, and that of the Gaussian in pixels that correlates it so."""
+        """Return the standard deviation of the noise, and in pixels that of the Gaussian that gives its correlation."""
         known = self.grain != 0
         if np.count_nonzero(known) < 100:
             return 0.0, 0.0
@@ -115,14 +115,14 @@ class Film:
         return float(np.sqrt(variance)), float(smooth)
 
     def draw_grain(self, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-        """Draw (h, w) noise with the standard deviation and the correlation of this film's soft tissue."""
+        """Draw (h, w) noise with the standard deviation and correlation of this radiograph's soft tissue."""
         deviation, smooth = self.noise
         noise = gaussian_filter(rng.standard_normal(shape), smooth)
         return (noise / max(noise.std(), 1e-9) * deviation).astype(np.float32)
 
 
 def _shrunk(plane: np.ndarray, factor: int) -> np.ndarray:
-    """Return the means of blocks of `factor` x `factor` pixels; those at the edge repeat it."""
+    """Return the means of blocks of `factor` x `factor` pixels; blocks at the edge repeat the last pixels."""
     edges = [(0, -size % factor) for size in plane.shape]
     padded = np.pad(plane.astype(np.float32), edges, mode="edge")
     height, width = padded.shape

@@ -1,4 +1,4 @@
-"""Takes an erosion out of the bone of a radiograph, or the same grey out of the soft tissue beside it as a control."""
+"""Insert an erosion by removing bone from a radiograph, or remove the same grey from soft tissue as a control."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BESIDE_MM = 2.0
 
 @dataclass(frozen=True)
 class Insertion:
-    """An erosion in a radiograph, the same radiograph apart from it, or a control.
+    """A radiograph with an inserted erosion (or a control), and the same radiograph without it.
 
     Attributes:
         pixels: (H, W) float32 in [0, 1], the changed radiograph.
@@ -52,10 +52,10 @@ class Insertion:
 
 
 def insert_erosion(film: Film, joint: int, family: str, radius_mm: float, seed: int) -> Insertion | None:
-    """Take an erosion out of a joint's bone, at its visible contour near an articulating bone.
+    """Insert an erosion into a joint's bone, at its visible contour near an articulating bone.
 
-    The grey falls towards that of the soft tissue beside the bone by the share of depth that is lost, as the
-    attenuation along a ray would; the noise that falls with it is made up for by noise of the same film.
+    The grey falls towards that of the adjacent soft tissue in proportion to the depth of bone that is lost, as
+    attenuation along a ray would; noise of the same radiograph replaces the noise that is lost with it.
 
     Args:
         film: The radiograph.
@@ -88,7 +88,7 @@ def insert_erosion(film: Film, joint: int, family: str, radius_mm: float, seed: 
 
 
 def insert_control(film: Film, insertion: Insertion) -> Insertion | None:
-    """Make the change of an insertion in the soft tissue nearest to it instead of in bone.
+    """Apply the grey change of an insertion to the nearest soft tissue instead of bone.
 
     Returns:
         The control, whose bone is unchanged; None where there is not enough soft tissue.
@@ -140,7 +140,7 @@ def _lost_share(film: Film, site: Site, family: str, radius_mm: float, rng: np.r
 
 
 def _change(film: Film, site: Site, share: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the change of the grey over the site's window."""
+    """Return the grey change over the site's window."""
     above = np.maximum(film.pixels[site.window] - _ground(film, site, share), 0)
     lost = np.clip(share, 0, 1)
     noise = film.draw_grain(share.shape, rng) * np.sqrt(1 - (1 - lost) ** 2) * (site.depth > -0.3)
@@ -148,7 +148,7 @@ def _change(film: Film, site: Site, share: np.ndarray, rng: np.random.Generator)
 
 
 def _ground(film: Film, site: Site, share: np.ndarray) -> np.ndarray:
-    """Return the grey that remains where all bone is lost: soft tissue, brighter in a joint space between rims."""
+    """Return the grey where all bone is lost: that of soft tissue, brighter in a joint space between rims."""
     soft, window = film.soft_tissue[site.window], site.window
     near = distance_transform_edt(share < ERODED_SHARE) * film.pixel_mm < _BESIDE_MM
     beside, percentile = near & ~film.bone[window], 25

@@ -1,6 +1,6 @@
-"""Radiographs prepared for insertion: the window of the wrist as a right hand, with the bones that a network found.
+"""Radiographs prepared for insertion: the crop of the wrist as a right hand, with the predicted bone masks.
 
-A prepared film stays on the machine that made it, in the folder that the user names.
+A prepared radiograph stays on the machine that made it, in a folder that the user names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FIELDS = ("image", "bones", "pixel_mm", "who")
 
 @dataclass(frozen=True)
 class PreparedFilm:
-    """A wrist on a film without labels.
+    """The wrist of an unlabelled radiograph.
 
     Attributes:
         name: File name of the film, without folders.
@@ -64,7 +64,7 @@ class PreparedFilm:
 
 
 def list_prepared(folder: Path) -> list[Path]:
-    """Return the prepared films of a folder in the order of their names.
+    """Return the prepared radiographs of a folder, sorted by name.
 
     Raises:
         DataError: There are none.

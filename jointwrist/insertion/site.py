@@ -1,4 +1,4 @@
-"""Where an erosion can be inserted: the contour of a joint's bone that faces its partners and that no bone hides."""
+"""Sites for inserted erosions: visible bone contour that faces the articulating bones."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _padded(box: tuple[slice, slice], pixels: int, shape: tuple[int, int]) -> tu
 
 
 def draw_site(film: Film, joint: int, radius_mm: float, rng: np.random.Generator, tries: int = 12) -> Site | None:
-    """Draw a place for an erosion of a joint; None where its contour is hidden, missing or too faint.
+    """Draw a random site for an erosion of a joint; None if its contour is hidden, missing or too faint.
 
     Args:
         film: The radiograph.
@@ -131,7 +131,7 @@ def _site(film: Film, joint: int, at: np.ndarray, normal: np.ndarray, radius_mm:
 
 
 def _share_of_grey(own: np.ndarray, others: np.ndarray, mm: float) -> np.ndarray:
-    """Return this bone's share of the grey above soft tissue: a third where two overlap, less towards others."""
+    """Return this bone's share of the grey above soft tissue: a third where two bones overlap, less towards others."""
     weight = np.where(own, np.where(others, 0.3, 1.0), 0.0)
     outside = ~own & ~others
     to_own = distance_transform_edt(~own) * mm

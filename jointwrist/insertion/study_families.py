@@ -1,4 +1,4 @@
-"""Families of erosions for studies: undermined cavities and scallops; no network of this project is trained on them.
+"""Erosion shapes for studies: undermined cavities and scallops, on which no network of this project is trained.
 
 Their outlines are implicit solids, their floor is curved or sloping, and their wall has a bevel under a logistic edge.
 They share no code with `jointwrist.insertion.training_families`.
@@ -13,7 +13,7 @@ from jointwrist.insertion.site import Site
 
 
 def undermined(site: Site, radius: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A cavity under the surface that opens through a narrower neck; it is a sphere, so that its floor is curved."""
+    """A spherical cavity under the surface that opens through a narrower neck."""
     tilt, deep = rng.uniform(-0.35, 0.35), rng.uniform(0.5, 0.8) * radius
     width, height = radius * rng.uniform(0.85, 1.15), radius * rng.uniform(0.8, 1.0)
     u = (site.along - tilt * site.inward) / width
@@ -45,7 +45,7 @@ SHAPES = {"undermined": undermined, "scallops": scallops}
 
 
 def lost_share(site: Site, family: str, radius: float, edge_mm: float, rng: np.random.Generator) -> np.ndarray:
-    """Return (h, w) share of the bone that an erosion takes away, in [0, 1].
+    """Return the (h, w) share of bone that an erosion removes, in [0, 1].
 
     Args:
         site: Where it is.

@@ -1,4 +1,4 @@
-"""Families of erosions that networks are trained on: ragged, round, long and several bites with soft edges.
+"""Erosion shapes for training: ragged, round, long and multiple bites with soft edges.
 
 Their outlines are polar curves and bands, their floor is flat, and a Gaussian blurs their edge. The families of
 `jointwrist.insertion.study_families`, on which networks are measured, share no code with these.
@@ -64,7 +64,7 @@ SHAPES = {"ragged": ragged, "round": round_bite, "surface_loss": surface_loss, "
 def lost_share(
     site: Site, family: str, radius: float, edge_mm: float, pixel_mm: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return (h, w) share of the bone that an erosion takes away; below 0 where its rim is sclerotic.
+    """Return the (h, w) share of bone that an erosion removes; negative where its rim is sclerotic.
 
     Args:
         site: Where it is.

@@ -1,4 +1,4 @@
-"""Cluster-robust variance of a difference of two groups of cases, where several cases can belong to one patient."""
+"""Cluster-robust variance of the difference between two groups of cases, several of which can belong to one patient."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def cluster_robust(residuals: np.ndarray, group: np.ndarray, patients: np.ndarray) -> tuple[float, float]:
-    """Variance CR2 of the difference of two means, and its degrees of freedom (Bell and McCaffrey, 2002).
+    """CR2 variance of the difference of two means, and its degrees of freedom (Bell and McCaffrey, 2002).
 
     Args:
         residuals: (N,) values minus the mean of their group.

@@ -1,4 +1,4 @@
-"""AUROC by family of erosions and of findings that resemble them, where the truth names the families."""
+"""AUROC for each family of erosions and of look-alikes, where the ground truth names the families."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def family_figures(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Tell each family from its opposite: eroded joints of a family from all others, look-alikes from all erosions.
+    """AUROC of each family against its opposite: eroded joints against uneroded ones, look-alikes against erosions.
 
     Args:
         score: (N,) true scores 0..5; -1 (not scored) is left out.

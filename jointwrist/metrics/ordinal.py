@@ -1,4 +1,4 @@
-"""Figures of an ordinal score of any number of levels, for all cases or for many bootstrap resamples at once."""
+"""Metrics of an ordinal score with any number of levels, for all cases or for many bootstrap resamples at once."""
 
 from __future__ import annotations
 

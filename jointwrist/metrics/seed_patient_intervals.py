@@ -1,4 +1,4 @@
-"""Confidence intervals and tests of metrics of networks trained from several seeds, over both seeds and patients.
+"""Confidence intervals and tests over both seeds and patients, for networks trained from several seeds.
 
 A metric varies with the seed of the training and with the patients of the test set. Seeds and patients are crossed,
 as readers and cases are in multi-reader studies. Three to five seeds are too few for a bootstrap, whose interval would

@@ -85,11 +85,11 @@ def _masks(array: np.ndarray, bones: int) -> Sequence[np.ndarray]:
 
 
 def _check_bit_maps(*arrays: np.ndarray, bones: int) -> None:
-    """Refuse arrays that are, or may as well be, label maps.
+    """Refuse arrays that are, or could be, label maps.
 
     Label maps hold no value above the number of bones, while bit maps do unless they show the first four bones alone.
-    Values of one bit mean different bones in the two, but are often all that a poor prediction shows; it is known by
-    the truth beside it.
+    Values with a single bit mean different bones in the two, but can be all that a poor prediction contains; then the
+    ground truth decides.
     """
     found = [_values(array, bones) for array in arrays]
     if any(len(values) and values[-1] > bones for values in found):

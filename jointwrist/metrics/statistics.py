@@ -1,4 +1,4 @@
-"""Confidence intervals and tests of metrics of wrists, of which two can belong to one patient."""
+"""Confidence intervals and tests for metrics of wrists, two of which can belong to one patient."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _resamples(patients: int, resamples: int, seed: int) -> np.ndarray:
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted mean (R,) of the defined ones of (N,) values; nan for a resample that has none of them."""
+    """Weighted mean (R,) over the defined values among (N,); nan for a resample without any."""
     values = np.asarray(values, float)
     defined = ~np.isnan(values)
     with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""Overlap counts and surface distances of two masks, the parts of DSC, NSD and MSD, in one compiled pass.
+"""Overlap counts and surface distances of two masks in one compiled pass, for DSC, NSD and MSD (`segmentation`).
 
 Boundary pixels are those that a morphological erosion by the 4-neighbour cross removes, with background beyond the
 image, as in MONAI; Google's surface-distance package defines the boundary differently.

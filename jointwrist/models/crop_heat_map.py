@@ -1,4 +1,4 @@
-"""Erosion heat map head of a crop classifier, the counterpart of that of the joint network's erosion head."""
+"""Erosion heat map head for crop classifiers, the counterpart of the joint network's heat map."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks on joint crops: a descriptor, a heat map of erosion, and the bone as it is and as it was before erosion."""
+"""Networks on joint crops: a descriptor, an erosion heat map, and the bone with and without its erosion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLANES = 3
 
 
 class CropFindings(NamedTuple):
-    """What a network finds on N crops of P x P pixels.
+    """Output of `CropNetwork` for N crops of P x P pixels.
 
     Attributes:
         described: (N, `out_channels`) descriptor.
@@ -29,7 +29,7 @@ class CropFindings(NamedTuple):
 
 
 class CropShapes(NamedTuple):
-    """What `ShapeNetwork` finds on N crops of P x P pixels.
+    """Output of `ShapeNetwork` for N crops of P x P pixels.
 
     Attributes:
         described: (N, `out_channels`) descriptor.
@@ -62,7 +62,7 @@ class CropNetwork(nn.Module):
         self.out_channels = 4 * width + width
 
     def forward(self, crop: Tensor, features: Tensor) -> CropFindings:
-        """Describe crops and map their erosions.
+        """Compute descriptors and erosion heat maps of crops.
 
         Args:
             crop: (N, in_channels, P, P), P a multiple of 8.
@@ -80,7 +80,7 @@ class CropNetwork(nn.Module):
 
 
 class ShapeNetwork(CropNetwork):
-    """Crop network that also draws the bone; its last step draws 2 x 2 pixels per feature.
+    """Crop network that also segments the bone; its last step predicts 2 x 2 pixels per feature.
 
     It holds a `CropNetwork` of the same width, and can start from its weights.
     """
@@ -93,7 +93,7 @@ class ShapeNetwork(CropNetwork):
             self.draw.bias.zero_()
 
     def forward(self, crop: Tensor, features: Tensor) -> CropShapes:
-        """Draw the planes and describe the crop; arguments as for `CropNetwork`."""
+        """Segment and describe crops; arguments as for `CropNetwork`."""
         found = super().forward(crop, features)
         bones, eroded = F.pixel_shuffle(self.draw(found.features), 2).split((PLANES - 1, 1), 1)
         coarse = F.interpolate(found.heat_maps, eroded.shape[-2:], mode="bilinear")

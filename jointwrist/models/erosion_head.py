@@ -1,4 +1,4 @@
-"""The erosion head: an ordinal erosion level of the joint surfaces, from ROIs of the predicted bone masks."""
+"""The ROI erosion head: an ordinal erosion level per joint surface, from regions of interest of the predicted masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The erosion head: the bone as it is against the bone as it was, at the resolution of the radiograph."""
+"""The shape-based erosion head: compares the bone with its predicted uneroded form, at the radiograph's resolution."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ class ShapeErosionOutput(NamedTuple):
 
 
 class ShapeErosionHead(OrdinalHead):
-    """Score joint surfaces by how the bone differs from what it was before erosion.
+    """Score joint surfaces by the difference between the bone and its predicted form before erosion.
 
     Crops have the same size in mm for all joints of a wrist and are cut from the radiograph's own pixels. The masks of
     the network are refined there, as in PointRend (arXiv 1912.08193): the bone as it is and as it was are the logits
-    of its mask and what the crop network adds. The score sees how much of the healthy contour is eroded, which is
-    what the Sharp/van der Heijde score grades, how deep, and what the crop shows.
+    of its mask and what the crop network adds. The score depends on the share of the healthy contour that is eroded
+    (which the Sharp/van der Heijde score grades), its depth, and the features of the crop.
 
     Args:
         feature_channels: Channels of the decoder features at stride 2.
@@ -139,7 +139,7 @@ class ShapeErosionHead(OrdinalHead):
 
     @torch.no_grad()
     def _extent(self, drawn: Tensor, eroded: Tensor, articulating: Tensor, view: Tensor) -> Tensor:
-        """Measure what is eroded, called pixel by pixel; see `ShapeErosionOutput.extent`."""
+        """Measure the eroded area after thresholding each pixel; see `ShapeErosionOutput.extent`."""
         called = torch.where(eroded > 0, _SURE, -_SURE)
         figures = extent_figures(drawn, called, articulating).unflatten(0, (-1, len(self.joints)))
         share, _, depth, area, _ = figures.unbind(-1)

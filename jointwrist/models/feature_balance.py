@@ -1,4 +1,4 @@
-"""The erosion gradient at the shared features, held to a share of the masks' gradient there."""
+"""Gradient balancing at the shared features: limits the erosion gradient to a share of the mask gradient."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class FeatureBalance(NamedTuple):
-    """How two gradients are combined at features that two tasks share.
+    """Settings for combining the gradients of two tasks at shared features.
 
     Attributes:
         share: Norm of the second task's gradient, relative to that of the first.
@@ -67,6 +67,6 @@ class _Split(torch.autograd.Function):
 def split_features(features: Tensor, balance: FeatureBalance) -> tuple[Tensor, Tensor]:
     """Return the features twice, for the leading and for the other task.
 
-    Whatever lies before gets the first task's gradient and the balanced one of the second, in one backward pass.
+    Earlier layers receive the first task's gradient plus the balanced gradient of the second, in one backward pass.
     """
     return _Split.apply(features, balance)

@@ -1,4 +1,4 @@
-"""The joint network: one shared encoder, a decoder of bone masks, and an erosion head driven by these masks."""
+"""The joint network: a shared encoder, a decoder for bone masks, and an erosion head driven by these masks."""
 
 from __future__ import annotations
 

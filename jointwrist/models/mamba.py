@@ -128,7 +128,7 @@ class SS2D(nn.Module):
         return self.out_proj(self.out_norm(scan(x)))
 
     def _one_at_a_time(self, x: Tensor) -> bool:
-        """Return whether the CPU kernel will scan, which reads a sequence backwards where it lies."""
+        """Return whether the CPU kernel is used, which reads sequences backwards in place."""
         exporting = torch.compiler.is_exporting()
         return not exporting and choose_backend(self.backend, x.device, x.dtype, self.d_state) == "cpu"
 

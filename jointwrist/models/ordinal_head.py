@@ -42,7 +42,7 @@ class OrdinalOutput(nn.Module):
 
 
 class FurtherScore(OrdinalOutput):
-    """A score beside that of erosion: a value of its own from what the head knows of each joint.
+    """A score other than erosion, computed from the head's features of each joint.
 
     Args:
         width: Features per joint.
@@ -60,7 +60,7 @@ class FurtherScore(OrdinalOutput):
 
 
 class OrdinalHead(OrdinalOutput):
-    """Base of the erosion heads: the ordinal output of erosion, and those of the anatomy's further scores.
+    """Base class of the erosion heads: ordinal outputs for erosion and for the anatomy's further scores.
 
     Args:
         anatomy: Joints and scores.

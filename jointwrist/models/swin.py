@@ -101,7 +101,7 @@ class SwinBlock(nn.Module):
 def window_mask(
     counts: list[int], window: tuple[int, int], shifts: list[int], padding: list[int], device: torch.device
 ) -> Tensor:
-    """Say which pixels of a window may attend to each other.
+    """Return which pixels of a window may attend to each other.
 
     Pixels that the cyclic shift brought together from opposite borders of the map may not, and none may attend to
     padding; padding attends to itself, so that no pixel is left without any.

@@ -1,1 +1,1 @@
-"""Operations on tensors and masks: the selective scan, regions of interest of joints, outlines."""
+"""Operations on tensors and masks: selective scan, regions of interest of the joints, outlines."""

@@ -1,4 +1,4 @@
-"""Regions and boxes of the joints from drawn bone masks: `jointwrist.ops.roi` for labels, in NumPy."""
+"""Regions and boxes of the joints from annotated bone masks: `jointwrist.ops.roi` in NumPy."""
 
 from __future__ import annotations
 

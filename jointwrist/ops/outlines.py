@@ -1,4 +1,4 @@
-"""Outlines of bone masks, and distances to them with an accuracy below a pixel."""
+"""Outlines of bone masks, and distances to them with sub-pixel accuracy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scipy.ndimage import distance_transform_edt, map_coordinates
 def outlines(mask: np.ndarray) -> list[np.ndarray]:
     """Trace a mask halfway between its pixels and their neighbours.
 
-    Where the frame cuts a bone there is no outline, for the bone does not end there.
+    There is no outline where the frame cuts a bone, because the bone does not end there.
 
     Args:
         mask: (H, W) bool.

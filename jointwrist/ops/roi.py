@@ -1,6 +1,6 @@
 """Regions of interest (ROIs) of the joints, computed from predicted bone masks: soft regions, boxes and crops.
 
-`jointwrist.ops.drawn_roi` computes the same regions and boxes of drawn masks without PyTorch.
+`jointwrist.ops.drawn_roi` computes the same regions and boxes from annotated masks, without PyTorch.
 """
 
 from __future__ import annotations

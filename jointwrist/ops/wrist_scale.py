@@ -1,4 +1,4 @@
-"""The scale of a radiograph without a stated pixel spacing, from the size of the carpus."""
+"""Estimate the pixel spacing of a radiograph that does not state it, from the size of the carpus."""
 
 from __future__ import annotations
 

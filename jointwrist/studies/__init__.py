@@ -1,1 +1,1 @@
-"""Studies on a user's own films without labels: how large an erosion must be for weights to see it, and adaptation."""
+"""Studies on your own unlabelled radiographs: the size from which erosions are detected, and adaptation of weights."""

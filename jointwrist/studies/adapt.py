@@ -1,4 +1,4 @@
-"""Adapts weights to a user's own films without labels: a bounded training, measured on films that it did not use."""
+"""Adapt weights to your own unlabelled radiographs by a short training, evaluated on held-out radiographs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _CALL_PHANTOMS = 24
 
 @dataclass(frozen=True)
 class AdaptPlan:
-    """How weights are adapted.
+    """Settings of an adaptation.
 
     Attributes:
         minutes: Time for training and both studies on this machine; the bones are found before.
@@ -81,7 +81,7 @@ class AdaptPlan:
 
 @dataclass(frozen=True)
 class Adaptation:
-    """What an adaptation brought.
+    """Result of an adaptation.
 
     Attributes:
         weights: The new weight file.
@@ -103,10 +103,10 @@ class Adaptation:
 def adapt(
     films: Sequence[Path], start: Path, out: Path, place: Path, plan: AdaptPlan, progress: bool = False
 ) -> Adaptation:
-    """Train the erosion head further on pairs of films with and without inserted erosions.
+    """Continue training the erosion head on pairs of radiographs with and without inserted erosions.
 
-    A phantom beside every two pairs keeps what was learned of phantoms. An interrupted call continues where the last
-    state was saved.
+    One phantom for every two pairs preserves what was learned from phantoms. An interrupted call continues where the
+    last state was saved.
 
     Args:
         films: Prepared films.
@@ -142,7 +142,7 @@ def adapt(
 
 
 def divide(films: Sequence[Path], share: float, seed: int) -> tuple[list[Path], list[Path]]:
-    """Divide prepared films by patient into those that are used and those that are held out.
+    """Split prepared radiographs by patient into training and held-out ones.
 
     Raises:
         DataError: They are of one patient only.
@@ -162,7 +162,7 @@ def _measure(weights: Path, held: Sequence[Path], place: Path, plan: AdaptPlan, 
 
 
 def _linked(films: Sequence[Path], folder: Path) -> Path:
-    """Return a folder with exactly these films, and no copies where the file system allows it."""
+    """Return a folder with exactly these radiographs, linked rather than copied where the file system allows it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for film in films:
@@ -174,7 +174,7 @@ def _linked(films: Sequence[Path], folder: Path) -> Path:
 
 
 def _values(info: Mapping[str, Any], start: Path, films: Path, plan: AdaptPlan) -> dict[str, Any]:
-    """Return the configuration: that of the weights, on real bone, with small steps for the erosion head alone."""
+    """Return the weights' configuration, changed to train the erosion head alone on real radiographs in small steps."""
     known = current_keys(info.get("config", {}))
     stored = {key: value for key, value in known.items() if key not in ("model", "task", "joint")}
     batch = _PHANTOMS + 2 * _PAIRS
@@ -200,7 +200,7 @@ def _values(info: Mapping[str, Any], start: Path, films: Path, plan: AdaptPlan) 
 
 
 def _steps(values: dict[str, Any], model: str, phantoms: Path, record: Path, plan: AdaptPlan) -> int:
-    """Return how many steps the minutes allow, by the time of one; the number is kept for an interrupted run."""
+    """Return the number of steps that the time limit allows; it is stored for an interrupted run."""
     asked = json.loads(json.dumps(asdict(plan)))
     if record.is_file():
         kept = json.loads(record.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The threshold of an erosion call, chosen for a stated rate of false calls on real bone and on phantoms."""
+"""Choose the decision threshold for a stated false-positive rate on real radiographs and on phantoms."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SEED = 20261129
 
 @dataclass(frozen=True)
 class Calls:
-    """A threshold and what it rests on.
+    """A decision threshold, and the data that it was chosen on.
 
     Attributes:
         threshold: Probability from which a joint counts as eroded.
@@ -45,7 +45,7 @@ class Calls:
     wrists_called: float
 
     def __str__(self) -> str:
-        """Say it in a sentence."""
+        """Describe the threshold in one sentence."""
         return (
             f"A joint is called eroded from {self.threshold:.3f}: at most {self.false_calls:.0%} of the joints of"
             f" {self.films} films as they are and of {self.phantoms} phantoms without erosions are, and"
@@ -54,7 +54,7 @@ class Calls:
 
 
 def choose_calls(films: Sequence[np.ndarray], phantoms: Sequence[np.ndarray], false_calls: float) -> Calls:
-    """Choose the least threshold that keeps the stated rate on films, and on phantoms.
+    """Choose the lowest threshold that keeps the stated rate on radiographs and on phantoms.
 
     Args:
         films: (6,) probabilities of films as they are; nan where a joint was not found.
@@ -69,7 +69,7 @@ def choose_calls(films: Sequence[np.ndarray], phantoms: Sequence[np.ndarray], fa
 
 
 def film_probabilities(films: Iterable[Path], predictor: Predictor) -> list[np.ndarray]:
-    """Return the (6,) probabilities of prepared films as they are."""
+    """Return the (6,) probabilities of prepared radiographs without inserted erosions."""
     return [_probabilities(PreparedFilm.read(path).film.pixels, predictor) for path in films]
 
 
@@ -86,7 +86,7 @@ def _probabilities(pixels: np.ndarray, predictor: Predictor) -> np.ndarray:
 
 
 def write_calls(weights: Path, calls: Calls, out: Path) -> None:
-    """Write weights with the threshold, and what it rests on; their model card then says so.
+    """Write weights with the threshold and the data behind it, which their model card then states.
 
     Args:
         weights: Weight file.

@@ -1,4 +1,4 @@
-"""Figures of a lesion-insertion study: what is seen at a stated rate of false calls, with intervals over patients."""
+"""Figures of a lesion-insertion study: sensitivity at a stated false-positive rate, with intervals over patients."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Detectability:
 
 
 def call_threshold(plain: np.ndarray, false_calls: float, weights: np.ndarray | None = None) -> float:
-    """Return the least probability from which at most a share of untouched joints is called eroded.
+    """Return the lowest threshold at which at most a given share of unmodified joints is called eroded.
 
     Args:
         plain: (N,) probabilities of untouched joints.

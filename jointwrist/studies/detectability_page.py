@@ -1,4 +1,4 @@
-"""The results of a detectability study: plot, and one HTML page that needs neither a server nor a network."""
+"""Results of a detectability study: a plot, and a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def write_page(
 
 
 def summary(found: Detectability) -> str:
-    """Say in three sentences what the figures rest on."""
+    """Summarise the data behind the figures in three sentences."""
     low, high = found.threshold_interval
     return (
         f"{found.films} wrists of {found.patients} patients. A joint is called eroded from the probability"
@@ -118,7 +118,7 @@ def summary(found: Detectability) -> str:
 
 
 def draw_examples(films: Sequence[Path], rows: pd.DataFrame, plan: StudyPlan) -> list[tuple[str, Image.Image]]:
-    """Draw for each joint the erosion of the control's radius whose rise of the probability is the median one."""
+    """Draw, for each joint, the erosion of the control's radius with the median rise in probability."""
     rows = rows[np.isfinite(rows["probability"])]
     keys = ["film", "side", "joint"]
     plain = rows[rows["kind"] == "plain"].set_index(keys)["probability"]

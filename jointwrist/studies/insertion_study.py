@@ -1,4 +1,4 @@
-"""A lesion-insertion study: probabilities of each joint as it is, with an inserted erosion, and with a control."""
+"""Lesion-insertion study: probabilities of each joint unmodified, with an inserted erosion, and with a control."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KINDS = ("plain", "inserted", "control")
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What is inserted into each film.
+    """Settings of the insertions into each radiograph.
 
     Attributes:
         radii: Radii of erosions in mm.
@@ -85,12 +85,12 @@ class Trial:
     seed: int
 
     def insert(self, wrist: PreparedFilm) -> Insertion | None:
-        """Make the insertion; None where the joint cannot take one."""
+        """Make the insertion; None where the joint has no site for one."""
         return insert_erosion(wrist.film, self.joint, self.family, self.radius_mm, self.seed)
 
 
 def trials(path: Path, plan: StudyPlan) -> Iterator[Trial]:
-    """Yield the trials of a prepared film; they depend on its name and the plan alone."""
+    """Yield the trials of a prepared radiograph; they depend only on its name and the plan."""
     name = int(hashlib.sha256(path.stem.encode()).hexdigest()[:8], 16)
     for joint, radius, repeat in product(range(len(JOINT_NAMES)), plan.radii, range(plan.repeats)):
         sequence = np.random.SeedSequence([plan.seed, name, joint, round(1000 * radius), repeat])
@@ -106,9 +106,9 @@ def run_study(
     batch_size: int = 4,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Predict every film as it is, with each erosion, and with the controls.
+    """Predict every radiograph unmodified, with each erosion, and with the controls.
 
-    Each film's rows are kept as soon as they are complete, so that an interrupted study continues.
+    The rows of each radiograph are saved as soon as they are complete, so that an interrupted study continues.
 
     Args:
         films: Prepared films.
@@ -138,7 +138,7 @@ def run_study(
 
 @dataclass(frozen=True)
 class _Image:
-    """An image that the network sees; without a trial, the film as it is."""
+    """A network input; without a trial, the unmodified radiograph."""
 
     pixels: np.ndarray
     kind: str
