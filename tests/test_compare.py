@@ -284,8 +284,12 @@ def test_command_compares_two_radiographs(tmp_path, capsys):
     for before, after in zip(lengths["joint_spaces"], coarse["joint_spaces"], strict=True):
         assert before["baseline_mean"] == after["baseline_mean"]
         assert after["followup_mean"] == pytest.approx(2 * before["baseline_mean"], abs=0.01)
-    for wrong in (["0"], ["0.1", "0.1", "0.1"], ["nan"]):
-        assert main(["compare", *radiographs, "--spacing", *wrong]) == 2
+    for option, three in (("--spacing", ["0.1"] * 3), ("--window", ["0"] * 3)):
+        assert main(["compare", *radiographs, option, *three]) == 2
+        assert option in capsys.readouterr().err
+    for wrong in ("0", "nan", "0,1"):
+        with pytest.raises(SystemExit):
+            main(["compare", *radiographs, "--spacing", wrong])
         assert "--spacing" in capsys.readouterr().err
     for wrong in ("Scaphoid", "Scaphoid:Knee", "Lunate:Lunate"):
         assert main(["compare", *radiographs, "-o", str(out), "--between", wrong]) == 2

@@ -17,8 +17,9 @@ from jointwrist.cli import main
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.errors import DataError
 from jointwrist.inference.comparison import compare
-from jointwrist.inference.predictor import TAKEN_WHOLE, Predictor
+from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import UNKNOWN_SIDE
+from jointwrist.inference.taken_whole import TAKEN_WHOLE
 from jointwrist.viewer.describe import describe_model, describe_result
 from jointwrist.viewer.radiographs import Radiographs
 from jointwrist.weights.checkpoint import load_weights, read_info, save_weights

@@ -147,3 +147,23 @@ def test_the_window_is_chosen(tmp_path, predict):
     assert code == 2 and "radiograph.dcm: there is no window 2" in said.err
     with pytest.raises(SystemExit):
         predict(path, extra=["--window", "-1"])
+
+
+def test_a_spacing_is_for_radiographs_that_state_none(tmp_path, predict):
+    picture, other = radiograph(tmp_path), tmp_path / "other"
+    assert predict(picture, extra=["--spacing", "0.2"])[2]["radiograph"]["pixel_spacing_mm"] == 0.2
+    other.mkdir()
+    silent = save_dicom(make(ImagerPixelSpacing=None), other / "silent.dcm")
+    stated = save_dicom(make(), other / "stated.dcm")
+    code, _, results = predict(silent, stated, extra=["--spacing", "0.2"])
+    assert code == 0 and results["silent"]["pixel_spacing_mm"] == 0.2
+    assert results["stated"]["pixel_spacing_mm"] == 0.15
+    assert [note for note in results["stated"]["notes"] if "0.15 mm, not 0.2; the header was used" in note]
+    assert not [note for note in results["silent"]["notes"] if "spacing" in note]
+
+
+@pytest.mark.parametrize("wrong", ["0", "-0.2", "nan", "175", "0.2mm"])
+def test_an_impossible_spacing_is_refused_with_the_range(predict, tmp_path, capsys, wrong):
+    with pytest.raises(SystemExit):
+        predict(radiograph(tmp_path), extra=[f"--spacing={wrong}"])
+    assert "--spacing" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from jointwrist.errors import DataError
 from jointwrist.inference.erosion_scores import erosion_level
 from jointwrist.inference.predictor import Predictor
 from jointwrist.metrics.erosion_call import call_eroded
+from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import save_weights
 from jointwrist.weights.find import find_weights
@@ -292,3 +293,16 @@ def test_constructors_agree_on_their_defaults():
     first, second = (inspect.signature(call).parameters for call in (Predictor, Predictor.from_pretrained))
     for name in ("postprocess", "localise", "rotation", "device"):
         assert first[name].default == second[name].default
+
+
+def test_a_given_spacing_turns_areas_and_joint_spaces_into_mm(predictor):
+    wrist = make_wrist(seed=3, index=0, config=PhantomConfig(size=200))
+    before, after = (
+        predictor(wrist.image[0], wrist.side, spacing_mm=spacing_mm).single().to_dict() for spacing_mm in (None, 0.5)
+    )
+    for bone, same in zip(before["bones"], after["bones"], strict=True):
+        assert "area_mm2" not in bone and same["area_mm2"] == pytest.approx(bone["area_px"] / 4, abs=0.01)
+    assert before["joint_spaces"] and len(before["joint_spaces"]) == len(after["joint_spaces"])
+    for space, same in zip(before["joint_spaces"], after["joint_spaces"], strict=True):
+        assert (space["unit"], same["unit"]) == ("px", "mm")
+        assert same["mean"] == pytest.approx(space["mean"] / 2, abs=0.002)

@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jointwrist.commands.shared import (
     UsageError,
@@ -16,11 +16,14 @@ from jointwrist.commands.shared import (
     columns,
     counted,
     load_predictor,
+    spacing,
 )
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
     from jointwrist.inference.placement import Placement
+
+Value = TypeVar("Value")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -50,10 +53,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--spacing",
         nargs="+",
-        type=float,
+        type=spacing,
+        default=[None],
         metavar="MM",
-        help="pixel spacing of radiographs that state none, for lengths in mm; two values, the baseline's first, where"
-        " they differ",
+        help="width of a pixel of radiographs that state none, for lengths in mm; two values, the baseline's first,"
+        " where they differ",
     )
     parser.add_argument(
         "--window",
@@ -81,12 +85,17 @@ def compare(arguments: argparse.Namespace) -> int:
     from jointwrist.outputs.comparison_picture import save_comparison
 
     spaces = [bone_pair(text) for text in arguments.between] if arguments.between else SPACES
-    visits = zip(("baseline", "followup"), two_spacings(arguments.spacing), two_windows(arguments.window), strict=True)
+    visits = zip(
+        ("baseline", "followup"),
+        two_values("--spacing", arguments.spacing),
+        two_values("--window", arguments.window),
+        strict=True,
+    )
     radiographs = [
         read_radiograph(
-            getattr(arguments, visit), arguments.side, spacing, window, name=visit if arguments.deidentify else None
+            getattr(arguments, visit), arguments.side, spacing_mm, window, name=visit if arguments.deidentify else None
         )
-        for visit, spacing, window in visits
+        for visit, spacing_mm, window in visits
     ]
     predictor = load_predictor(arguments, arguments.score_out_of_scope)
     wrists = [one_wrist(predictor.locate(radiograph)) for radiograph in radiographs]
@@ -111,30 +120,14 @@ def one_wrist(placements: Sequence[Placement]) -> Placement:
     return placements[0]
 
 
-def two_spacings(given: Sequence[float] | None) -> tuple[float | None, float | None]:
-    """Return the pixel spacings of baseline and follow-up, given none, one (for both) or two values of `--spacing`.
-
-    Raises:
-        UsageError: There are more, or one is not a pixel spacing in mm.
-    """
-    from jointwrist.data.spacing import SPACING_RANGE, parse_spacing
-
-    if not given:
-        return None, None
-    if len(given) > 2 or any(parse_spacing(value) is None for value in given):
-        low, high = SPACING_RANGE
-        raise UsageError(f"--spacing takes one or two values from {low:g} to {high:g} mm, the baseline's first")
-    return given[0], given[-1]
-
-
-def two_windows(given: Sequence[int]) -> tuple[int, int]:
-    """Return the windows of baseline and follow-up, given one value (for both) or two of `--window`.
+def two_values(option: str, given: Sequence[Value]) -> tuple[Value, Value]:
+    """Return the values of an option for baseline and follow-up from one for both, or two.
 
     Raises:
         UsageError: There are more.
     """
     if len(given) > 2:
-        raise UsageError("--window takes one or two values, the baseline's first")
+        raise UsageError(f"{option} takes one or two values, the baseline's first")
     return given[0], given[-1]
 
 

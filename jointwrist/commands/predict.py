@@ -20,6 +20,7 @@ from jointwrist.commands.shared import (
     complain,
     load_predictor,
     positive,
+    spacing,
 )
 from jointwrist.commands.tally import Tally
 from jointwrist.errors import DataError
@@ -83,6 +84,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     add_window(parser)
     parser.add_argument(
+        "--spacing",
+        type=spacing,
+        metavar="MM",
+        help="width of a pixel of radiographs that state none, for lengths and areas in mm",
+    )
+    parser.add_argument(
         "--sheet", type=Path, metavar="FILE", help="also draw all radiographs on one picture, a .png or .jpg"
     )
     parser.add_argument("--json", action="store_true", help="print the results as JSON, one line per wrist")
@@ -141,6 +148,7 @@ def predict(arguments: argparse.Namespace) -> int:
             tta=arguments.tta,
             batch_size=len(batch),
             window=arguments.window,
+            spacing_mm=arguments.spacing,
             names=[writer.stems[index] for index in batch] if arguments.deidentify else None,
             refused=errors.append,
         )

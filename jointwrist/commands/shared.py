@@ -217,6 +217,17 @@ def add_window(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def spacing(text: str) -> float:
+    """Read a pixel spacing in mm."""
+    from jointwrist.data.spacing import SPACING_RANGE, parse_spacing
+
+    value = float(text)
+    if parse_spacing(value) is None:
+        low, high = SPACING_RANGE
+        raise argparse.ArgumentTypeError(f"{text} is no pixel spacing from {low:g} to {high:g} mm")
+    return value
+
+
 def positive(text: str) -> int:
     """Parse an integer of at least 1."""
     return _at_least(1, text)

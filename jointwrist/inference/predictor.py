@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
 from operator import itemgetter
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jointwrist.anatomy import WRIST, Anatomy, info_anatomy, shows_wrist
-from jointwrist.data.polarity import has_bright_ground
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.resample import resample
 from jointwrist.errors import DataError
@@ -22,7 +20,7 @@ from jointwrist.inference.batches import other_wrists, radiograph_batches
 from jointwrist.inference.erosion_scores import erosion_scores
 from jointwrist.inference.joint_scores import joint_scores
 from jointwrist.inference.localiser import WEIGHTS, Localiser
-from jointwrist.inference.locate import MAYBE_NEGATIVE, locate, with_caution
+from jointwrist.inference.locate import locate
 from jointwrist.inference.networks import Network, open_network
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.postprocess import postprocessed_masks
@@ -31,6 +29,7 @@ from jointwrist.inference.renamed_arguments import renamed
 from jointwrist.inference.result import WristResult, WristResults
 from jointwrist.inference.scope.judge import judge
 from jointwrist.inference.sources import Source, list_sources, read_radiograph
+from jointwrist.inference.taken_whole import refuse_both_hands, take_whole
 from jointwrist.inference.test_time_augmentation import VIEWS, Uncertainty, invert, merge, transform
 from jointwrist.weights.find import find_weights
 from jointwrist.weights.scope_model import ScopeModel
@@ -39,9 +38,6 @@ from jointwrist.weights.training_history import TrainingHistory
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-#: Note on radiographs of another anatomy.
-TAKEN_WHOLE = "Taken whole: only wrists can be found on a larger radiograph."
 
 
 class Predictor:
@@ -189,6 +185,7 @@ class Predictor:
         tta: bool = False,
         batch_size: int = 4,
         window: int = 0,
+        spacing_mm: float | None = None,
     ) -> WristResults:
         """Predict one radiograph or several.
 
@@ -200,6 +197,7 @@ class Predictor:
                 a result then says how far they agree.
             batch_size: Number of radiographs that go through the network at once.
             window: Index of one of several VOI LUTs or windows of a DICOM file.
+            spacing_mm: Width of a pixel of radiographs that state none, for lengths and areas in mm.
 
         Returns:
             A list with one result per wrist, in the order of the radiographs; its `single()` is the result of the only
@@ -208,7 +206,8 @@ class Predictor:
         Raises:
             DataError: A file cannot be read, or shows no wrist; the message names it.
         """
-        done = self.stream(list_sources(source), side, tta=tta, batch_size=batch_size, window=window)
+        options = {"tta": tta, "batch_size": batch_size, "window": window, "spacing_mm": spacing_mm}
+        done = self.stream(list_sources(source), side, **options)
         return WristResults(result for _, found in sorted(done, key=itemgetter(0)) for result in found)
 
     def stream(
@@ -219,6 +218,7 @@ class Predictor:
         tta: bool = False,
         batch_size: int = 4,
         window: int = 0,
+        spacing_mm: float | None = None,
         names: Sequence[str] | None = None,
         refused: Callable[[DataError], None] | None = None,
     ) -> Iterator[tuple[int, list[WristResult]]]:
@@ -240,7 +240,8 @@ class Predictor:
             wrists: list[tuple[int, Placement]] = []
             for index in batch:
                 try:
-                    radiograph = read_radiograph(sources[index], side, window=window, name=names and names[index])
+                    name = names[index] if names else None
+                    radiograph = read_radiograph(sources[index], side, spacing_mm, window, name)
                     wrists += [(index, placement) for placement in self.locate(radiograph)]
                 except DataError as error:
                     if refused is None:
@@ -259,15 +260,7 @@ class Predictor:
         """
         if self.localise:
             return locate(self.localiser, radiograph, self.rotation)
-        if self.anatomy.sides:
-            _refuse_both_hands(radiograph)
-        else:
-            radiograph = replace(radiograph, side=None)
-        if not shows_wrist(self.anatomy):
-            radiograph = replace(radiograph, notes=(*radiograph.notes, TAKEN_WHOLE))
-        if has_bright_ground(radiograph.pixels):
-            radiograph = with_caution(radiograph, MAYBE_NEGATIVE)
-        return [Placement(radiograph, rotation=self.rotation or 0)]
+        return [take_whole(radiograph, self.anatomy, self.rotation)]
 
     def predict(self, placements: Sequence[Placement], tta: bool = False) -> list[WristResult]:
         """Predict placed wrists as one batch.
@@ -278,7 +271,7 @@ class Predictor:
         if not placements:
             return []
         for placement in placements if self.anatomy.sides else ():
-            _refuse_both_hands(placement.radiograph)
+            refuse_both_hands(placement.radiograph)
         other = other_wrists([placement.radiograph for placement in placements]) if self.pairs_hands else None
         detail, views = self.inputs(placements), VIEWS if tta else VIEWS[:1]
         predictions = [
@@ -343,8 +336,3 @@ class Predictor:
             joint_scores(prediction, index, self.anatomy, withheld),
             report,
         )
-
-
-def _refuse_both_hands(radiograph: Radiograph) -> None:
-    if radiograph.both_hands:
-        raise DataError(f"{radiograph.source}: shows both hands; crop it to one and state its side")
