@@ -1,4 +1,4 @@
-"""Augment a batch on its device: kornia draws the geometry, by which image and bit maps are sampled alike."""
+"""Augmentation of batches on their device: kornia draws the geometry, which is applied to image and bit maps alike."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jointwrist.engine.run_config import AugmentConfig
 
 
 def draw_affine(step: K.RandomAffine, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Draw which images are moved, and how.
+    """Draw the affine transform of each image; some images are not moved.
 
     Args:
         step: Ranges and probability.
@@ -61,7 +61,7 @@ def sample(images: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
 
 
 def sample_bits(bits: Tensor, grid: Tensor) -> Tensor:
-    """Warp (K, C, H, W) integer bit maps by the nearest pixel, 16 bits at a time, which float32 holds exactly."""
+    """Warp (K, C, H, W) integer bit maps by nearest neighbour, 16 bits at a time, which float32 holds exactly."""
     words = max(bits.dtype.itemsize // 2, 1)
     if words == 1:
         return sample(bits.float(), grid, "nearest").to(bits.dtype)

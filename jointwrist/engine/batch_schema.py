@@ -1,7 +1,7 @@
-"""Schema of the batches that tasks see: what each holds, with shapes, dtypes, ranges, and what may be absent.
+"""Schema of the batches that tasks receive: keys, shapes, dtypes, ranges, and which keys may be absent.
 
 A dataset item has the same keys without the leading batch dimension; PyTorch's default collation stacks tensors and
-lists strings. `Task.prepare` turns the batch of a loader into the batch that a network sees.
+lists strings. `Task.prepare` turns the batch of a loader into the input of a network.
 
 Sizes: B images or crops; S x S pixels of a loaded image (`detail_size`, or `image_size` if that is 0); M x M of loaded
 masks (S in training, `image_size` in evaluation); N x N of the network (`image_size`); P x P of a crop
@@ -26,7 +26,7 @@ _HIGHEST_SCORE = WRIST.erosion.highest
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What a tensor of a batch looks like, written `Annotated[Tensor, TensorSpec(...)]`.
+    """Specification of a tensor in a batch, written `Annotated[Tensor, TensorSpec(...)]`.
 
     Attributes:
         shape: Sizes; a letter is the same size wherever it occurs in a batch.
@@ -48,7 +48,7 @@ _Pair = Annotated[Tensor, TensorSpec(("B",), torch.int64, -1, float("inf"))]
 
 
 class CaseBatch(TypedDict):
-    """Whose radiographs a batch holds.
+    """Identifiers of the radiographs in a batch.
 
     Attributes:
         identifier: Case identifiers, `PPPP_SSSS_L|R` in RAM-W600.
@@ -90,7 +90,7 @@ class WristBatch(CaseBatch):
 
 
 class SegmentationBatch(CaseBatch):
-    """What a segmentation network sees; `bones`, `eroded` and the flags of `WristBatch` are still there.
+    """Batch for a segmentation network; `bones`, `eroded` and the flags of `WristBatch` are kept.
 
     Attributes:
         image: Radiographs at the network's size; augmentation may leave [0, 1] by its noise.
@@ -106,7 +106,7 @@ class SegmentationBatch(CaseBatch):
 
 
 class JointBatch(SegmentationBatch):
-    """What the joint network sees.
+    """Batch for the joint network.
 
     Attributes:
         detail: The same radiographs at the size that joint crops are cut from.
@@ -161,7 +161,7 @@ class ImageBatch(TypedDict):
 
 
 class HiddenBatch(TypedDict):
-    """What an encoder in pretraining sees.
+    """Batch for an encoder in pretraining.
 
     Attributes:
         identifier: As in `ImageBatch`.

@@ -20,7 +20,7 @@ from jointwrist.weights.model_from_metadata import refuse_other_anatomy
 
 
 def build_model(config: RunConfig, anatomy: Anatomy = WRIST, options: Mapping[str, Any] | None = None) -> nn.Module:
-    """Build the model of a run with random weights; what `joint.trained` does not name is frozen.
+    """Build the model of a run with random weights; parts that `joint.trained` does not name are frozen.
 
     For pretraining that is the encoder of the model, with a head that predicts pixels.
 
@@ -47,8 +47,8 @@ def build_model(config: RunConfig, anatomy: Anatomy = WRIST, options: Mapping[st
 def model_options(config: RunConfig, anatomy: Anatomy = WRIST) -> dict[str, Any]:
     """Return the builder options of a run.
 
-    They state the image size for models whose layers depend on it, and the versions of the network's parts: those of
-    the weights that the run starts from, or the latest, if the configuration names no others.
+    They give the image size for models whose layers depend on it, and the versions of the network's parts: those named
+    in the configuration, else those of the weights that the run starts from, else the latest.
     """
     size = config.erosion.crop_size if config.task == "erosion" else config.image_size
     fixed = {"img_size": size} if model_spec(config.model).size_dependent else {}
@@ -72,7 +72,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimi
 
 
 def exempt_from_decay(model: nn.Module) -> set[str]:
-    """Return the names of the parameters whose size weight decay should not reduce.
+    """Return the names of the parameters without weight decay.
 
     These are vectors (biases, normalisation), parameters with the flag `_no_weight_decay` of mamba-ssm (rates, steps
     and skips of scans, position tables), and what a module's method `no_weight_decay` names, as timm's networks do.
@@ -85,7 +85,7 @@ def exempt_from_decay(model: nn.Module) -> set[str]:
 
 
 def start_from(model: nn.Module, config: RunConfig, anatomy: Anatomy = WRIST) -> None:
-    """Load the weights that a run starts from (`config.start`).
+    """Load the initial weights of a run (`config.start`).
 
     An erosion head of another form, trained on frozen bones, takes over the tensors of equal name and shape.
 
@@ -115,7 +115,7 @@ def start_from(model: nn.Module, config: RunConfig, anatomy: Anatomy = WRIST) ->
 
 
 def _fits(module: nn.Module, name: str, tensors: Mapping[str, Tensor]) -> bool:
-    """Whether tensors hold exactly those of a module, under its name."""
+    """Whether the tensors under a module's name are exactly those of the module."""
     wanted = {f"{name}.{key}": value.shape for key, value in module.state_dict().items()}
     return wanted == {key: value.shape for key, value in tensors.items() if key.startswith(f"{name}.")}
 

@@ -1,4 +1,4 @@
-"""Calibrate erosion probabilities on validation data, and choose the thresholds of the erosion call."""
+"""Calibrate erosion probabilities on validation data, and choose decision thresholds, which `erosion_call` applies."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def platt_scaling(eroded: np.ndarray, probability: np.ndarray) -> tuple[float, f
 
 
 def calibrate(accelerator: Accelerator, model: nn.Module, validation: Dataset, task: Task) -> dict[str, float]:
-    """Calibrate a joint network on validation data, and choose the thresholds of the erosion call.
+    """Calibrate a joint network on validation data, and choose the decision thresholds.
 
     Args:
         accelerator: Processes share the dataset.
@@ -80,7 +80,7 @@ def calibrate(accelerator: Accelerator, model: nn.Module, validation: Dataset, t
 
 
 def calibrate_on(model: nn.Module, joints: pd.DataFrame, config: RunConfig) -> dict[str, float] | None:
-    """Calibrate a joint network on the joints of a cross-validation of its training.
+    """Calibrate a joint network on the pooled predictions of a cross-validation.
 
     Args:
         model: Trained joint network; its `erosion.calibration`, which the probabilities have, is adjusted in place.
@@ -98,7 +98,7 @@ def calibrate_on(model: nn.Module, joints: pd.DataFrame, config: RunConfig) -> d
 
 
 def _calibrated(model: nn.Module, eroded: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Put Platt scaling on top of a joint network's calibration; return the calibrated probabilities."""
+    """Compose Platt scaling with a joint network's calibration; return the calibrated probabilities."""
     scale, shift = platt_scaling(eroded, probability)
     before = model.erosion.calibration.tolist()
     model.erosion.calibration.copy_(

@@ -22,7 +22,7 @@ CASE_KEYS = {"segmentation": ("case", "kind", "region"), "erosion": ("case", "jo
 
 
 def case_keys(table: str) -> tuple[str, ...]:
-    """Return the columns that identify an entry of a table; those of further scores are as of erosion."""
+    """Return the columns that identify a row of a table; further scores have those of erosion."""
     return CASE_KEYS.get(table, CASE_KEYS["erosion"])
 
 
@@ -59,7 +59,7 @@ def gather_case_results(
 
 
 def mean_figures(results: CaseResults) -> dict[str, float]:
-    """Return what was measured: `val_dsc` and `val_nsd`, means over bones and cases, and `val_auroc` over joints."""
+    """Return validation figures: `val_dsc` and `val_nsd`, means over bones and cases, and `val_auroc` over joints."""
     bones = [entry for entry in results.get("segmentation", []) if entry["kind"] == "bone"]
     figures = {f"val_{name}": float(np.nanmean([bone[name] for bone in bones])) for name in ("dsc", "nsd") if bones}
     return figures | ({"val_auroc": _auroc(results["erosion"])} if results.get("erosion") else {})
@@ -71,7 +71,7 @@ def _auroc(joints: Sequence[Mapping[str, Any]]) -> float:
 
 
 def selection_figure(select: str, losses: dict[str, float], results: CaseResults, epoch: int = 0) -> float:
-    """Return the figure that chooses the best epoch, negated if it is better higher; `name_figure` shows it."""
+    """Return the figure that selects the best epoch, negated if higher is better; `name_figure` formats it."""
     if select == "loss":
         return losses["val_loss"]
     if select == "last":
@@ -86,7 +86,7 @@ def selection_figure(select: str, losses: dict[str, float], results: CaseResults
 
 
 def name_figure(select: str, figure: float) -> str:
-    """Return a `selection_figure` as people know it, with its name."""
+    """Format a `selection_figure` with its name and its usual sign."""
     names = {
         "loss": f"loss {figure:.4f}",
         "dsc": f"DSC {-100 * figure:.2f} %",

@@ -1,4 +1,4 @@
-"""Checkpoints of the RAM-W600 authors' code as weight files of this package."""
+"""Convert checkpoints of the RAM-W600 authors' code to weight files of this package."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from jointwrist.weights.official import load_official_state
 
 
 def convert_checkpoint(source: str | Path, target: str | Path, model_name: str) -> list[str]:
-    """Write a checkpoint of the authors' code as a weight file that `load_weights` builds the model from.
+    """Convert a checkpoint of the authors' code to a weight file that `load_weights` reads.
 
-    The file says that the network was trained as the authors did: on 512 x 512 images, Dice on raw outputs.
+    Its metadata state the authors' training: 512 x 512 images, Dice loss on raw outputs.
 
     Args:
         source: Checkpoint; see `read_checkpoint`.

@@ -1,4 +1,4 @@
-"""Figures of a network before and after a training, of the same wrists, with intervals over patients."""
+"""Figures of a network before and after training, on the same wrists, with intervals over patients."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Change:
     change_high: float
 
     def __str__(self) -> str:
-        """Describe the change in one line."""
+        """Format the change as one line."""
         form = "{:.2f} [{:.2f}, {:.2f}]" if self.unit else "{:.3f} [{:.3f}, {:.3f}]"
         signed = form.replace("{:", "{:+")
         unit = f" {self.unit}" if self.unit else ""

@@ -22,7 +22,7 @@ WAIT = timedelta(minutes=1)
 
 
 def sync_errors(accelerator: Accelerator, error: Exception | None, number: int = 0) -> int:
-    """Raise an error in all processes if one has one; every process must call this at the same point.
+    """Raise an error in all processes if one of them failed; every process must call this at the same point.
 
     Args:
         accelerator: Whose processes.
@@ -88,5 +88,5 @@ def _error_group() -> ProcessGroup:
 
 @cache
 def _failure_group() -> ProcessGroup:
-    """Return a group of its own: in that of the training, the others may be waiting for another exchange."""
+    """Return a separate process group: in the training's, the others may be waiting for another exchange."""
     return torch.distributed.new_group(backend="gloo", timeout=WAIT)

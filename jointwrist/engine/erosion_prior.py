@@ -1,4 +1,4 @@
-"""How probable each erosion level is at each joint before a radiograph is seen: the prior of logit adjustment."""
+"""Prior probability of each erosion level at each joint, for logit adjustment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jointwrist.phantom import PhantomConfig
 
 
 def erosion_prior(config: RunConfig, cases: Sequence[Case], anatomy: Anatomy = WRIST) -> Tensor:
-    """Log odds of P(level > k) per joint: of the training scores, or of the stream's own distribution."""
+    """Log odds of P(level > k) per joint, from the training scores or from the distribution of the phantom stream."""
     joints, number = len(anatomy.joints), anatomy.erosion.levels
     if config.stream.wrists:
         phantom = build(PhantomConfig, dict(config.stream.options))

@@ -1,4 +1,4 @@
-"""Evaluate a model over a dataset: per-case results, every case exactly once, on any number of processes."""
+"""Evaluate a model on a dataset: per-case results, every case exactly once, with any number of processes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def evaluate_model(
     batch_size: int | None = None,
     progress: bool = False,
 ) -> tuple[dict[str, float], CaseResults]:
-    """Run a model over a dataset.
+    """Evaluate a model on a dataset.
 
     Args:
         accelerator: Processes share the dataset; every process returns all results.

@@ -1,7 +1,7 @@
 """Fine-tune trained weights on a small dataset: the function behind `jointwrist finetune`.
 
-Patient-wise folds measure what fine-tuning brings: every wrist is tested by a network that never saw its patient. The
-weights that are kept come from one more training, by the same recipe, on all patients.
+Patient-wise cross-validation measures the effect of fine-tuning: every wrist is tested by a network that never saw its
+patient. The final weights come from one more training, with the same settings, on all patients.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ class FineTuned:
 
 
 def recipe(wrists: int) -> dict[str, Any]:
-    """Return the values of a run for a number of training wrists.
+    """Return the run configuration for a number of training wrists.
 
-    Steps grow with the square root of the number of wrists: few wrists are learned by heart long before a fixed number
-    of epochs, and many need fewer passes.
+    The number of steps grows with the square root of the number of wrists: a network memorises few wrists long before a
+    fixed number of epochs, and many wrists need fewer passes.
     """
     batch = min(4, wrists)
     steps = 27 * math.sqrt(wrists)
@@ -100,7 +100,7 @@ def finetune(
     seed: int = 3407,
     progress: bool = False,
 ) -> FineTuned:
-    """Fine-tune weights on all radiographs of a folder, whatever their split, and measure by patient-wise folds.
+    """Fine-tune weights on all radiographs of a folder, whatever their split, with patient-wise cross-validation.
 
     Interrupted at any moment, the same call continues; finished folds are not repeated.
 
@@ -162,7 +162,7 @@ def _trained_info(path: Path) -> dict[str, Any]:
 
 @dataclass
 class _Work:
-    """What all trainings of a fine-tuning share.
+    """State that all trainings of a fine-tuning share.
 
     Attributes:
         start: Weights to start from.
@@ -258,7 +258,8 @@ class _Work:
         return trainer, data
 
     def _run(self, cases: Sequence[Case]) -> RunConfig:
-        """Return the configuration of a training: that of the weights, the recipe, then the user's values."""
+        """Return the configuration of a training: that of the weights, overridden by the recipe, then by the user's
+        values."""
         scored = any(case.scored for case in cases)
         masked = any(case.mask is not None for case in cases)
         stored = current_keys(self.info["config"])
@@ -281,7 +282,7 @@ class _Work:
         return replace(build(RunConfig, values), stream=StreamConfig())
 
     def _check_same(self, place: Path, run: RunConfig, placed: RamW600) -> None:
-        """Refuse a folder with a training on other radiographs, which its state could not be told from."""
+        """Refuse a folder with a training on other radiographs, whose state would be resumed by mistake."""
         splits = {case.identifier: case.segmentation_split or case.erosion_split for case in placed.cases}
         wanted = {"config": config_hash(run), "splits": splits}
         path = place / _FOLD

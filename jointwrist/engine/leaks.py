@@ -1,4 +1,4 @@
-"""Patients that appear on both sides of a comparison: in two splits, or in the training of a network that is tested."""
+"""Patient leakage: patients in two splits, or in the training data of a network that is tested."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAMED = 5
 
 
 def check_splits(config: RunConfig, root: Path, listed: Mapping[str, Collection[Case]]) -> tuple[str, ...]:
-    """Refuse patients who are in more than one split of a training run.
+    """Refuse a training run with patients in more than one split.
 
     Args:
         config: Configuration of the run.
@@ -43,8 +43,8 @@ def check_splits(config: RunConfig, root: Path, listed: Mapping[str, Collection[
 def check_radiographs(paths: Iterable[Path], dataset: RamW600) -> None:
     """Refuse radiographs for training that belong to patients of the validation or test split.
 
-    A radiograph is recognised by its content. If some of them are in the dataset, patients are recognised by the names
-    of the files too; otherwise equal names are those of other people.
+    A radiograph is recognised by its content. If some of them are in the dataset, patients are recognised by file names
+    too; otherwise equal names mean different people.
 
     Raises:
         DataError: There are such radiographs.
@@ -70,7 +70,7 @@ def check_radiographs(paths: Iterable[Path], dataset: RamW600) -> None:
 def inheritance_notes(
     inherited: Collection[Mapping[str, Any]], listed: Mapping[str, Collection[Case]], prints: Collection[str]
 ) -> tuple[str, ...]:
-    """Warn of validation and test patients on whom a network that a run builds on was trained.
+    """Warn if a network that a run builds on was trained on validation or test patients.
 
     Args:
         inherited: As from `inherited_records`.
@@ -83,7 +83,7 @@ def inheritance_notes(
 
 
 def name_shared(shared: Mapping[str, tuple[str, ...]]) -> str:
-    """Say in words which patients are in which splits."""
+    """Describe which patients are in which splits."""
     some = [f"{patient} ({' and '.join(splits)})" for patient, splits in list(shared.items())[:NAMED]]
     return f"patients in more than one split: {_list(some, len(shared))}"
 
@@ -113,13 +113,13 @@ def inherited_records(config: RunConfig) -> list[dict[str, Any]]:
 
 
 def name_inherited(trained: Collection[str]) -> str:
-    """Say in words that a network was built on patients who validate or test it."""
+    """Describe that a network builds on training data of its validation or test patients."""
     who = f"start, joint.pretrained or joint.segmenter were trained on {len(trained)} patients of val and test"
     return _warning(who, trained)
 
 
 def name_trained(trained: Collection[str], tested: int) -> str:
-    """Say in words that figures are not those of unseen patients."""
+    """Describe that figures do not come from unseen patients."""
     who = (
         f"the model, or one that it is built on, was trained on {len(trained)} of the {tested} patients it is tested on"
     )

@@ -1,4 +1,4 @@
-"""Learning curves: losses and validation figures of one training or several, over their epochs, as a picture."""
+"""Plot learning curves: losses and validation figures of one or several trainings over epochs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data of a run: datasets of its cases, the order of the batches, and the loaders over them."""
+"""The data of a run: datasets, order of the batches, and data loaders."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def load_run_data(
 
 
 def _refuse_made_wrists(config: RunConfig, dataset: RamW600) -> None:
-    """Refuse phantoms and erosions made on the fly for other bones, or for scores that they have not."""
+    """Refuse phantoms and erosions made on the fly for other bones, or for scores that they do not have."""
     phantoms = (WRIST.structure, load_anatomy("wrist_narrowing").structure)
     for key, value, known in (
         ("stream.wrists", config.stream.wrists, phantoms),
@@ -179,7 +179,7 @@ def share_loader(
 
 @contextmanager
 def explain_lost_workers(workers: int) -> Iterator[None]:
-    """Say what to do if a loader process is lost; PyTorch may raise that at any moment of a step.
+    """Explain what to do if a loader process is lost; PyTorch may raise this at any moment of a step.
 
     Raises:
         TrainingError: A loader process was lost.

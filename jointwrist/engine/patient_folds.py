@@ -1,4 +1,4 @@
-"""Patient-wise folds of a dataset: all radiographs of a patient are in one fold."""
+"""Patient-wise cross-validation folds: all radiographs of a patient are in one fold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jointwrist.data.dataset.ram_w600 import RamW600
 
 
 def patient_folds(cases: Sequence[Case], folds: int, seed: int) -> list[set[str]]:
-    """Deal the patients into folds of about equally many radiographs, eroded joints spread over them.
+    """Divide patients into folds with similar numbers of radiographs and of eroded joints.
 
     Args:
         cases: Radiographs.

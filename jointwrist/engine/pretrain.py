@@ -89,7 +89,7 @@ def pretrain(
 
 
 def unlabelled_data(config: RunConfig, folders: Sequence[str | Path], out: Path) -> RunData:
-    """Return radiographs and phantoms to pretrain on.
+    """Return the radiographs and phantoms for pretraining.
 
     Args:
         config: Resolved configuration of the run.

@@ -1,4 +1,4 @@
-"""Training items of real bone: a radiograph with inserted erosions, and the same radiograph without them."""
+"""Training pairs of real radiographs: one with inserted erosions, and the same one without them."""
 
 from __future__ import annotations
 

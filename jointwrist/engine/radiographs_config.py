@@ -1,4 +1,4 @@
-"""Configuration of training on real bone: films without labels, into which erosions are inserted."""
+"""Configuration of training on unlabelled real radiographs with inserted erosions."""
 
 from __future__ import annotations
 

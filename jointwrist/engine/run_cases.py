@@ -1,4 +1,4 @@
-"""The cases that a run trains, validates and tests on: a choice by task and configuration."""
+"""Choose the training, validation and test cases of a run by task and configuration."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ class ErosionConfig:
 
 @dataclass(frozen=True)
 class MetricConfig:
-    """How the figures of regions are reduced to those of a case.
+    """Aggregation of per-region metrics to per-case metrics.
 
     Attributes:
         missed_msd: MSD of a region that was missed completely, or predicted although there is none: left out (the
@@ -180,7 +180,7 @@ class MetricConfig:
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """Phantoms made on the fly for training; no wrist comes twice.
+    """Phantoms made on the fly for training; no wrist is repeated.
 
     Attributes:
         wrists: Phantoms per epoch; 0 trains on the dataset instead.
@@ -297,12 +297,12 @@ def uses_pixel_truth(config: RunConfig) -> bool:
 
 
 def config_hash(config: RunConfig | Mapping[str, Any]) -> str:
-    """Return the 12 hexadecimal digits that identify a run by the values that decide its result."""
+    """Return 12 hexadecimal digits that identify a run by the values that determine its result."""
     return digest(hashed_values(config))
 
 
 def hashed_values(config: RunConfig | Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a configuration that decide the result of a run.
+    """Return the configuration values that determine the result of a run.
 
     How it is executed is left out: loader processes, cache, how often the state is saved. An interrupted run continues,
     and a finished one is recognised, when these change.

@@ -1,4 +1,4 @@
-"""Per-case results of erosion probabilities that any tool wrote to a table."""
+"""Score erosion probabilities that another tool wrote to a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jointwrist.metrics.erosion_call import call_eroded
 
 
 class Probability(NamedTuple):
-    """What a tool predicts for one joint surface.
+    """Prediction of a tool for one joint surface.
 
     Attributes:
         probability: Probability of erosion.

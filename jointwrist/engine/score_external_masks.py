@@ -1,4 +1,4 @@
-"""Per-case results of masks that any tool predicted, on the radiographs' own pixels."""
+"""Score masks that another tool predicted, on the radiographs' own pixels."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def score_masks(cases: Sequence[Case], predicted: Predicted, progress: bool = Fa
 
 
 def label_map_limit(cases: Sequence[Case], progress: bool = False) -> tuple[list[dict[str, Any]], float]:
-    """Measure how well exclusive label maps can represent the true masks of radiographs.
+    """Measure how well exclusive label maps can represent the true masks.
 
     Args:
         cases: Radiographs with masks.
@@ -104,7 +104,7 @@ def label_map_limit(cases: Sequence[Case], progress: bool = False) -> tuple[list
 
 
 def wrong_orientation(bits: np.ndarray, truth: np.ndarray) -> str | None:
-    """Say which wrong orientation masks have, if they fit the truth in another one and not as they are; else None.
+    """Name the wrong orientation of masks that fit the ground truth only when reoriented; else None.
 
     Args:
         bits: (H, W) bit map, predicted.

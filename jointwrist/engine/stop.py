@@ -1,4 +1,4 @@
-"""Stop on SIGTERM (schedulers) or SIGINT (users) after the current step, so that the state can be saved first."""
+"""Stop on SIGTERM (schedulers) or SIGINT (users) after the current step, so that the state can be saved."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Stop:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Let signals wait; the block checks `signal` itself."""
+        """Defer signals; the block checks `signal` itself."""
         self._can_wait = True
         try:
             yield

@@ -211,7 +211,7 @@ class Trainer:
             self._read_losses()
 
     def _begin_group(self) -> None:
-        """Remember where a group of accumulated gradients begins: a saved state is that of this moment."""
+        """Remember the beginning of a group of accumulated gradients, to which a saved state belongs."""
         # within the group only buffers change, such as the statistics of batch normalisation
         accumulated = self.config.optim.accumulate > 1
         self.group = {
@@ -221,7 +221,7 @@ class Trainer:
         }
 
     def _leave(self, number: int) -> None:
-        """Save and exit because of a signal."""
+        """Save the state and exit because of a signal."""
         self._save()
         if self.accelerator.is_main_process:
             LOG.warning(

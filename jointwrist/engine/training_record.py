@@ -1,4 +1,4 @@
-"""Record of the training data and validation figures that a weight file keeps."""
+"""Records in a weight file: training data and validation figures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jointwrist.weights.training_history import TrainingData, TrainingHistory
 
 
 def inherited_history(config: RunConfig) -> tuple[TrainingData, ...]:
-    """Return what the networks that a run builds on were trained on: `start`, `joint.segmenter`, `joint.pretrained`.
+    """Return the training data of the networks that a run builds on: `start`, `joint.segmenter`, `joint.pretrained`.
 
     Encoder weights of other programs, such as ImageNet's, are left out.
 
@@ -31,7 +31,7 @@ def inherited_history(config: RunConfig) -> tuple[TrainingData, ...]:
 
 
 def run_history(config: RunConfig, cases: Sequence[Case], phantom: bool, epochs: int) -> tuple[TrainingData, ...]:
-    """Return what a run itself trains on.
+    """Return the training data of the run itself.
 
     Args:
         config: Configuration of the run.

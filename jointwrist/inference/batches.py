@@ -1,4 +1,4 @@
-"""Batches of radiographs that keep both hands of a study together, and pairs of hands within a batch."""
+"""Group radiographs into batches that keep both hands of a study together, and pair the hands within a batch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def radiograph_batches(sources: Sequence[Source], size: int, whole_studies: bool
 def other_wrists(radiographs: Sequence[Radiograph]) -> list[int]:
     """Return for each radiograph the index of the other hand of its study; see `other_hands`.
 
-    Two wrists on one radiograph, which share its pixels, are of one study.
+    Two wrists on one radiograph belong to one study.
     """
     return other_hands(
         [

@@ -1,9 +1,9 @@
-"""Motion of one bone between two radiographs, found to a fraction of a pixel from the grey values on it.
+"""Sub-pixel motion of one bone between two radiographs, estimated from its grey values.
 
 The patch of a bone is registered by least squares of grey values (Lucas and Kanade, IJCAI 1981; survey by Baker and
 Matthews, IJCV 56, 2004): a rotation and a shift at the scale of the pixel spacings, together with a gain and a linear
-trend of the grey values, as exposure and soft tissue differ. Pixels of other bones are left out, and those that fit
-badly are weighted down (Geman and McClure), since a bone that is projected over the patch moves on its own.
+trend of the grey values, as exposure and soft tissue differ. Pixels of other bones are excluded, and poorly fitting
+ones are down-weighted (Geman and McClure), since a bone projected over the patch moves independently.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _ROUNDS, _STILL = 40, 2e-3
 
 @dataclass(frozen=True)
 class BoneMotion:
-    """Where a bone of the first radiograph lies on the second.
+    """Position of a bone of the first radiograph on the second.
 
     Attributes:
         motion: Similarity from the first radiograph to the second.
@@ -104,7 +104,7 @@ def bone_patches(pixels: np.ndarray, bones: np.ndarray) -> list[Patch | None]:
 
 
 def match(first: Patch, second: Patch, start: Similarity) -> BoneMotion | None:
-    """Find where a bone of the first radiograph lies on the second.
+    """Find the position of a bone of the first radiograph on the second.
 
     Args:
         first: Its patch on the first radiograph.

@@ -51,7 +51,7 @@ def crop_window(pixels: np.ndarray, window: Window) -> np.ndarray:
 
 
 def choose_wrists(candidates: list[Candidate], name: str = "this radiograph") -> list[Candidate]:
-    """Choose the candidate nearest to the mean wrist, and one of the other hand elsewhere if it is near as well.
+    """Choose the candidate closest to the mean wrist, and one of the other hand elsewhere if it is close enough too.
 
     Args:
         candidates: Candidates of one radiograph.

@@ -1,4 +1,4 @@
-"""Checks of a registered model, as a new one must pass them: `jointwrist models check`."""
+"""Checks that a newly registered model must pass: `jointwrist models check`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jointwrist.weights.checkpoint import load_weights, save_weights
 
 
 class Fault(Exception):
-    """What a check found."""
+    """Failure of a check."""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class Comparison:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what a reader of the comparison should know, a sentence each."""
+        """Return notes for the reader of the comparison, one sentence each."""
         notes = [*dict.fromkeys((*self.baseline.notes, *self.followup.notes))]
         if self.unit == "px":
             notes.append(
@@ -97,7 +97,7 @@ class Comparison:
         ]
 
     def joint_spaces(self) -> list[dict[str, Any]]:
-        """Return the joint spaces at both visits, and their changes by the masks and by the motion of the bones."""
+        """Return the joint spaces at both visits, and their changes measured from the masks and from bone motion."""
         rows = []
         for pair, (before, after) in self.spaces.items():
             row: dict[str, Any] = {"between": [BONES[bone].name for bone in pair], "site": site_of(pair)}
@@ -112,7 +112,7 @@ class Comparison:
         return rows
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but the pixels, as JSON values."""
+        """Return everything except the pixels, as JSON values."""
         return {
             "baseline": self.baseline.name,
             "followup": self.followup.name,
@@ -203,7 +203,7 @@ def space_changes(
     spaces: Sequence[tuple[int, int]],
     spacing: float,
 ) -> dict[tuple[int, int], SpaceChange | None]:
-    """Return the change of each joint space by the motion of its bones.
+    """Return the change of each joint space measured from the motion of its bones.
 
     Args:
         baseline: Earlier visit.

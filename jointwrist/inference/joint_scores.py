@@ -1,4 +1,4 @@
-"""Turn network output into the scores of a joint other than erosion, such as joint-space narrowing."""
+"""Turn network output into joint scores other than erosion, such as joint-space narrowing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class JointScores(NamedTuple):
 def joint_scores(
     prediction: Prediction, index: int, anatomy: Anatomy, report: ScopeReport | None = None
 ) -> tuple[JointScores, ...]:
-    """Return the scores of one image of a batch; none where the network gives none.
+    """Return the scores of one image of a batch; empty if the network predicts none.
 
     Args:
         prediction: Of the batch.

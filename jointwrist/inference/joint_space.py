@@ -78,7 +78,7 @@ class FacingSurface:
 
 
 def site_of(pair: tuple[int, int]) -> str | None:
-    """Return the site of the Sharp/van der Heijde score where two bones meet, or None if they meet at none."""
+    """Return the site of the Sharp/van der Heijde score at which two bones meet, or None."""
     return _SITE.get(frozenset(pair))
 
 
@@ -120,9 +120,9 @@ def facing_surface(first: np.ndarray, second: np.ndarray) -> FacingSurface | Non
 
 
 def _bounded(first: np.ndarray, second: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return masks and spacing on larger pixels where two bones fill more than `MOST_PIXELS` a side.
+    """Return masks and spacing at reduced resolution where two bones cover more than `MOST_PIXELS` per side.
 
-    Distances of millions of pixels take minutes and gigabytes, and no film shows bones in such detail.
+    Distances over millions of pixels take minutes and gigabytes, and no radiograph shows bones in such detail.
     """
     both = first | second
     if not both.any():

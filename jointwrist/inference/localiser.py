@@ -144,7 +144,7 @@ class Localiser:
         return side if clear and sure[side] >= LEAST_CERTAINTY else None
 
     def _first_look(self, radiograph: Radiograph) -> list[Candidate]:
-        """Return the wrists found in the whole radiograph."""
+        """Return the wrists found on the whole radiograph."""
         looks = [self._look(radiograph.pixels, _whole(radiograph.pixels), side) for side in _sides(radiograph)]
         return [wrist for wrist in looks if wrist and wrist.certainty >= LEAST_CERTAINTY]
 

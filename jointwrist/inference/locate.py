@@ -1,6 +1,6 @@
 """Placements of the wrists on a radiograph: polarity, rotation, crop and side.
 
-For most radiographs the localiser runs once. In three cases there is more to do:
+For most radiographs the localiser runs once. Three cases need more:
 
 - If no wrist is found in the stored orientation, or only one far from the mean wrist, which may be upside down, the
   radiograph is also searched rotated by 90, 180 and 270 degrees, at coarse scales first, and the most certain result is

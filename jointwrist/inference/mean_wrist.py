@@ -72,6 +72,6 @@ def fit_mean_wrist(masks: np.ndarray) -> tuple[Similarity, float] | None:
 
 
 def certainty(probability: np.ndarray) -> float:
-    """Return how certain (14, H, W) mask probabilities p are of their bones: mean of 2 p - 1 within them, 0 to 1."""
+    """Return the certainty of (14, H, W) mask probabilities p: the mean of 2 p - 1 within the bones, 0 to 1."""
     inside = probability > 0.5
     return float(np.mean([2 * p[m].mean() - 1 for p, m in zip(probability, inside, strict=True) if m.any()] or [0.0]))

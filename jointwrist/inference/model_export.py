@@ -97,7 +97,7 @@ class _Program(nn.Module):
         self.model, self.names = model, OUTPUTS[task]
 
     def keep_present(self, *images: Tensor) -> None:
-        """Leave out the outputs that this network does not have, by what it answers."""
+        """Remove the outputs that this network does not have, as found by running it."""
         output = self.model(*images)
         if not isinstance(output, Tensor):
             self.names = tuple(name for name in self.names if getattr(output, name, None) is not None)
@@ -108,7 +108,7 @@ class _Program(nn.Module):
 
 
 def _input_sizes(info: dict[str, Any], task: str) -> tuple[int, ...]:
-    """Return the sides of the inputs: the image, and the image that joint crops are taken from where it is larger."""
+    """Return the input sizes: the image, and the larger image for joint crops if there is one."""
     if task == "erosion":
         crop = info.get("config", {}).get("erosion", {}).get("crop_size")
         return (crop or model_spec(info["model"]).input_size,)
@@ -162,7 +162,7 @@ def _write_onnx(
 
 
 def _optimise(path: Path) -> None:
-    """Replace a program by what onnxruntime makes of it, without layouts that depend on the processor."""
+    """Replace a program by onnxruntime's optimised one, without processor-specific layouts."""
     runtime = require("onnxruntime", "export")
     options = runtime.SessionOptions()
     options.log_severity_level = 3

@@ -1,4 +1,4 @@
-"""The engines that run a network: PyTorch, or onnxruntime, which starts in a fraction of the time and memory."""
+"""Engines that run a network: PyTorch, or onnxruntime, which starts in a fraction of the time and memory."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def open_network(path: Path, device: str | torch.device | None, engine: str | No
 
 
 def has_gpu() -> bool:
-    """Return whether a driver of NVIDIA finds a GPU, without loading PyTorch."""
+    """Return whether NVIDIA's driver finds a GPU, without loading PyTorch."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
         count = ctypes.c_int()

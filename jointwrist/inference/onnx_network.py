@@ -1,4 +1,4 @@
-"""A network as an ONNX program, run by onnxruntime without PyTorch."""
+"""An ONNX program run by onnxruntime without PyTorch."""
 
 from __future__ import annotations
 

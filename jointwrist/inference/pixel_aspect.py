@@ -1,4 +1,4 @@
-"""Resampling between the pixels of a radiograph as stored, which may be oblong, and square ones."""
+"""Resampling between the stored pixels of a radiograph, which may be oblong, and square pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Geometry between a radiograph and the network's square image: images in, masks, boxes and heat maps back."""
+"""Mapping between a radiograph and the network's square image: images in; masks, boxes and heat maps back."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from jointwrist.inference.rotation import rotated, rotated_boxes
 class Placement:
     """The position of a wrist on a radiograph, with the mapping to the network's image and back.
 
-    To the network, the wrist is cropped, resampled to square pixels, rotated until the fingers point upwards, mirrored
-    if it is a left one, padded to a square with its darkest grey, and resized. Back, all of this is undone.
+    For the network, the wrist is cropped, resampled to square pixels, rotated until the fingers point upwards, mirrored
+    if it is a left one, padded to a square with its darkest grey, and resized. The way back undoes all of this.
 
     Attributes:
         radiograph: The radiograph as it was taken.
@@ -55,14 +55,14 @@ class Placement:
         return bottom - top, right - left
 
     def cropped(self) -> Radiograph:
-        """Return the wrist as a radiograph of its own, in the stored orientation."""
+        """Return the wrist as a separate radiograph, in the stored orientation."""
         if self.crop is None:
             return self.radiograph
         left, top, right, bottom = self.crop
         return replace(self.radiograph, pixels=self.radiograph.pixels[top:bottom, left:right])
 
     def upright(self) -> Radiograph:
-        """Return the wrist as a radiograph of its own, with square pixels and the fingers upwards."""
+        """Return the wrist as a separate radiograph with square pixels and the fingers upwards."""
         wrist = with_square_pixels(self.cropped())
         return replace(wrist, pixels=rotated(wrist.pixels, self.rotation)) if self.rotation else wrist
 
@@ -83,7 +83,7 @@ class Placement:
     def masks_back(
         self, logits: np.ndarray, threshold: float, clean: Callable[[np.ndarray, int], np.ndarray] | None = None
     ) -> np.ndarray:
-        """Bring masks back from the network's image.
+        """Map masks back from the network's image.
 
         Args:
             logits: (C, S, S) float32.
@@ -106,7 +106,7 @@ class Placement:
         return masks
 
     def boxes_back(self, boxes: np.ndarray, size: int) -> np.ndarray:
-        """Bring (N, 4) boxes x0, y0, x1, y1 from the network's image of `size` pixels to pixels of the radiograph."""
+        """Map (N, 4) boxes x0, y0, x1, y1 from the network's image of `size` pixels to pixels of the radiograph."""
         height, width = self._upright_shape()
         square, top, left = _padding(height, width)
         boxes = boxes * (square / size) - np.array([left, top, left, top], np.float32)
@@ -121,7 +121,7 @@ class Placement:
         return max(self._upright_shape()) / size
 
     def heat_maps_back(self, heat_maps: np.ndarray) -> np.ndarray:
-        """Bring (N, M, M) heat maps of boxes to the orientation of the radiograph."""
+        """Map (N, M, M) heat maps of boxes back to the orientation of the radiograph."""
         return rotated(heat_maps[..., ::-1] if self.mirrored else heat_maps, -self.rotation)
 
     def with_square_pixels(self) -> Placement:

@@ -37,7 +37,7 @@ _WHOLE = {bone_index("Metacarpal1st"), *_SHAFTS}
 
 
 def postprocessed_masks(placement: Placement, logits: np.ndarray, threshold: float, wrist: bool = True) -> np.ndarray:
-    """Bring masks back to the radiograph and clean them.
+    """Map masks back to the radiograph and clean them.
 
     On the network's image, slits are closed and outlines smoothed. On the pixels of the radiograph, necks are cut,
     holes filled, and islands and pixels under black bars removed.
@@ -72,8 +72,8 @@ def postprocessed_masks(placement: Placement, logits: np.ndarray, threshold: flo
 def close_slits(logits: np.ndarray, reach: float = 0.025) -> np.ndarray:
     """Close slits along the shafts of the second to fifth metacarpals, by a morphological closing of their logits.
 
-    Networks may mistake the canal between the two cortices for the space between two bones. No joint surface of these
-    bones is scored for erosion, and a shaft has no dent as narrow as a slit.
+    Networks may mistake the medullary canal between the two cortices for the space between two bones. No joint surface
+    of these bones is scored for erosion, and a shaft has no dent as narrow as a slit.
 
     Args:
         logits: (14, S, S), higher within the bones.
@@ -113,7 +113,7 @@ def smooth_outlines(logits: np.ndarray, threshold: float, sigma: float = SMOOTHI
 
 
 def _above_least(plane: np.ndarray, margin: int) -> tuple[slice, slice] | None:
-    """Return the box of what is above the least value of an (H, W) plane, with a margin; None if nothing is."""
+    """Return the box around all values above the minimum of an (H, W) plane, with a margin; None if it is constant."""
     above = plane > plane.min()
     return _box(above, margin) if above.any() else None
 
@@ -125,7 +125,7 @@ def _box(mask: np.ndarray, margin: int) -> tuple[slice, slice]:
 
 
 def _dilated(plane: np.ndarray, radius: int) -> np.ndarray:
-    """Return the largest value within an octagon of that radius, of an (H, W) plane."""
+    """Return the maximum of an (H, W) plane within an octagon of a given radius."""
     square = round(0.41 * radius)
     for axis in (0, 1):
         plane = _largest(plane, square, axis)
@@ -139,7 +139,7 @@ def _largest(plane: np.ndarray, radius: int, axis: int) -> np.ndarray:
 
 
 def cut_necks(mask: np.ndarray, bone: int, radius: float) -> np.ndarray:
-    """Cut off what is joined to a metacarpal by a narrow neck; masks of other bones stay as they are.
+    """Cut off pieces joined to a metacarpal by a narrow neck; masks of other bones are unchanged.
 
     Sesamoids and the phalanx touch the head of the first metacarpal, and a strip may run along the edge of the
     radiograph. The mask, its holes filled, is eroded by a disc, and its largest piece is grown again within the mask,
@@ -168,12 +168,12 @@ def cut_necks(mask: np.ndarray, bone: int, radius: float) -> np.ndarray:
 
 
 def smallest_piece(bone: int) -> float:
-    """Return the share of its largest piece below which another piece is no part of a bone."""
+    """Return the share of a mask's largest piece below which another piece is removed."""
     return 1.0 if bone in _WHOLE else _PIECE
 
 
 def clean_mask(mask: np.ndarray, smallest: float = _PIECE) -> np.ndarray:
-    """Fill holes of a mask and drop islands; the contour stays as it is, and so do erosions, which are dents in it.
+    """Fill holes of a mask and remove islands; the contour is unchanged, and so are erosions, which are dents in it.
 
     Args:
         mask: (H, W) bool.

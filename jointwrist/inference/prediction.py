@@ -1,4 +1,4 @@
-"""What a network says of a batch of images, as arrays."""
+"""Network output for a batch of images, as arrays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Prediction(NamedTuple):
 
     @classmethod
     def of(cls, output: Any) -> Prediction:
-        """Take the output of a joint or of a segmentation network, tensors or arrays."""
+        """Convert the output of a joint or segmentation network, tensors or arrays."""
         if not hasattr(output, "erosion_logits"):
             return cls(_array(output))
         # an exported program may have none of them

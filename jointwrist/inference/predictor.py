@@ -1,4 +1,4 @@
-"""The predictor: from a radiograph in any orientation to masks and erosion scores in that same orientation."""
+"""The predictor: masks and erosion scores of a radiograph in any orientation, in that same orientation."""
 
 from __future__ import annotations
 
@@ -107,12 +107,12 @@ class Predictor:
 
     @property
     def model(self) -> nn.Module:
-        """Return the PyTorch module; a program has none."""
+        """Return the PyTorch module; an ONNX program has none."""
         return self.network.model
 
     @property
     def pairs_hands(self) -> bool:
-        """Return whether the erosion head uses features of the patient's other wrist where both are in a batch."""
+        """Return whether the erosion head uses features of the patient's other wrist when both are in a batch."""
         return self.network.pairs_hands
 
     @cached_property
@@ -133,7 +133,7 @@ class Predictor:
         score_out_of_scope: bool = False,
         **download: Any,
     ) -> Predictor:
-        """Load weights with the sizes and thresholds that belong to them.
+        """Load weights together with their image sizes and thresholds.
 
         Args:
             source: Weight file; ONNX program of `jointwrist export`; folder with `best.safetensors`; name of a model
@@ -253,7 +253,7 @@ class Predictor:
                 yield index, [result for _, result in found]
 
     def locate(self, radiograph: Radiograph) -> list[Placement]:
-        """Return the placement of the wrist on a radiograph, or those of both.
+        """Return the placement of each wrist on a radiograph: one or two.
 
         Raises:
             DataError: There is no wrist, or it is unclear which of two is the left one.
@@ -298,7 +298,7 @@ class Predictor:
         prediction: Prediction,
         uncertainty: Sequence[Uncertainty] | None = None,
     ) -> list[WristResult]:
-        """Bring the prediction on `inputs` back to the radiographs."""
+        """Map the prediction on `inputs` back to the radiographs."""
         return [
             self._result(placement, prediction, index, uncertainty and uncertainty[index])
             for index, placement in enumerate(placements)

@@ -1,4 +1,4 @@
-"""Prepares films without labels for the insertion of erosions: finds wrists and bones, and keeps them in a folder."""
+"""Prepare unlabelled radiographs for the insertion of erosions: segment their wrists, and keep these in a folder."""
 
 from __future__ import annotations
 
@@ -37,10 +37,9 @@ def prepare_films(
     refused: Callable[[DataError], None] | None = None,
     progress: bool = False,
 ) -> list[Path]:
-    """Find the bones on films and keep them in a subfolder of `folder` that belongs to the weights.
+    """Segment the bones on radiographs and keep them in a subfolder of `folder` that belongs to the weights.
 
-    Films that were prepared before are not prepared again, so an interrupted call continues. A film is recognised by
-    its content.
+    Radiographs that were prepared before (recognised by their content) are skipped, so an interrupted call continues.
 
     Args:
         films: Radiographs.
@@ -68,7 +67,7 @@ def prepare_films(
 
 
 def weights_key(weights: Path) -> str:
-    """Return a key of the content of a weight file."""
+    """Return a hash of the content of a weight file."""
     return _digest(weights.read_bytes())
 
 
@@ -113,14 +112,14 @@ def _prepared(path: Path, result: WristResult) -> PreparedFilm:
 
 
 def _view(placement: Placement, pixels: np.ndarray, side: int) -> np.ndarray:
-    """Return pixels of the radiograph as the network would see them."""
+    """Return the radiograph's pixels in the network's orientation."""
     return replace(placement, radiograph=replace(placement.radiograph, pixels=pixels)).image(side)[0]
 
 
 def patient_of(path: Path, radiograph: Radiograph) -> str:
-    """Return a key of the patient: from the DICOM header, a name PATIENT_STUDY_SIDE, the study, or else the file.
+    """Return a key for the patient: from the DICOM header, a file name PATIENT_STUDY_SIDE, the study, or else the file.
 
-    The key is a digest, which does not name the patient.
+    The key is a hash, which does not name the patient.
     """
     header = radiograph.header
     stated = str(header.get("PatientID") or "") if header is not None else ""

@@ -1,6 +1,6 @@
-"""ONNX programs of weight files: made once, kept in the user's cache, and found by the content of the weights.
+"""Cache of ONNX programs of weight files: made once, kept in the user's cache, and found by the content of the weights.
 
-The program of the shipped weights lies beside them; `make weights` writes it anew. `python -m
+The program of the shipped weights is stored beside them; `make weights` rewrites it. `python -m
 jointwrist.inference.program_cache WEIGHTS` writes the program of a weight file beside it.
 """
 
@@ -27,7 +27,7 @@ VERSION = 1
 def open_program(weights: Path) -> OnnxNetwork | None:
     """Return the program of a weight file; None if there is none, or onnxruntime is not installed or cannot run it.
 
-    Its description is that of the weight file, as thresholds may have changed since.
+    Its metadata come from the weight file, as thresholds may have changed since.
     """
     if importlib.util.find_spec("onnxruntime") is None:
         return None
@@ -50,7 +50,7 @@ def open_program(weights: Path) -> OnnxNetwork | None:
 
 
 def build_program(weights: Path) -> OnnxNetwork:
-    """Make the program of a weight file, compare it with the model, and keep it in the user's cache.
+    """Export a weight file, compare the program with the model, and keep it in the user's cache.
 
     Raises:
         DataError: The weights cannot be exported.
@@ -72,7 +72,7 @@ def write_program(weights: Path, path: Path) -> float:
 
 
 def _read(weights: Path) -> tuple[str, str]:
-    """Return the description of a weight file as JSON, and a hash of its tensors with their names and shapes."""
+    """Return the metadata of a weight file as JSON, and a hash of its tensors with their names and shapes."""
     with weights.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         text = header.pop("__metadata__")["jointwrist"]

@@ -1,4 +1,4 @@
-"""Evaluation on the pixels of the radiographs: per-case results of what `Predictor` returns."""
+"""Evaluation on the radiographs' own pixels: per-case results of `Predictor`."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def evaluate_radiographs(
 
 
 def _rows(case: Case, results: Sequence[WristResult]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the results of one case, each with the name of its table; of both hands, those of the hand of the case."""
+    """Yield the results of one case, each with its table's name; of two hands, only those of the case's hand."""
     chosen = [result for result in results if result.side == case.side]
     if len(chosen) != 1:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Registration of two visits by the outlines of the bones that do not move against each other."""
+"""Registration of two visits by the outlines of the bones that do not move relative to each other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def register(
     scale: float | None = None,
     bones: Sequence[int] = REFERENCE_BONES,
 ) -> Similarity:
-    """Find the similarity from a second visit to a first that brings the outlines of the bones together.
+    """Find the similarity transform from the second visit to the first that aligns the outlines of the bones.
 
     It starts from the centroids of the bones (Umeyama, TPAMI 1991) and minimises the signed distances of outline points
     of the second visit to the bones of the first.
@@ -91,7 +91,7 @@ def register(
 
 
 def _other_hand(first: np.ndarray, second: np.ndarray) -> bool:
-    """Return whether the bones of one image fit those of the other much better in a mirror."""
+    """Return whether the bones of one image fit those of the other much better when mirrored."""
     both = [bone for bone in range(len(first)) if first[bone].any() and second[bone].any()]
     if len(both) < 4:
         return False

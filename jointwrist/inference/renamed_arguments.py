@@ -7,7 +7,7 @@ from typing import Any
 
 
 def renamed(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the arguments `tidy`, `field` and `turn` of version 0.1 out of `options`, by their new names."""
+    """Move the former arguments `tidy`, `field` and `turn` out of `options`, and return them under their new names."""
     found = {}
     for old, new in (("tidy", "postprocess"), ("field", "localise"), ("turn", "rotation")):
         if old in options:

@@ -1,4 +1,4 @@
-"""Results: masks and erosion of a wrist, in the orientation and size of its radiograph."""
+"""Results: masks and erosion scores of a wrist, in the orientation and size of its radiograph."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MIN_BONE_SHARE = 1e-4
 
 @dataclass(frozen=True)
 class WristResult:
-    """Masks and erosion of one wrist radiograph, in radiograph orientation.
+    """Masks and erosion scores of one wrist, in the orientation of its radiograph.
 
     Attributes:
         placement: The radiograph, and the position of the wrist on it.
@@ -76,7 +76,7 @@ class WristResult:
 
     @property
     def radiograph(self) -> Radiograph:
-        """Return the radiograph as it was taken."""
+        """Return the radiograph in its stored orientation."""
         return self.placement.radiograph
 
     @property
@@ -91,30 +91,30 @@ class WristResult:
 
     @property
     def side_known(self) -> bool:
-        """Return whether the radiograph says which hand it shows, or shows what has no sides."""
+        """Return whether the side is known; true also for anatomies without sides."""
         return self.radiograph.side is not None or not self.anatomy.sides
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what a reader of the result should know, a sentence each."""
+        """Return notes for the reader of the result, one sentence each."""
         warning = (self.score_warning,) if self.score_warning else ()
         side = () if self.side_known else (UNKNOWN_SIDE,)
         return (*warning, *self.radiograph.notes, *side, *self.scope_notes)
 
     @property
     def score_warning(self) -> str:
-        """Return why the erosion scores, if there are any, say little on patients; empty if nothing speaks against."""
+        """Return why the erosion scores, if any, are of limited value for patients; empty if there is no reason."""
         return self.history.warning if self.scored.any() else ""
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        """Return those of the notes that put the whole result in doubt."""
+        """Return the notes that put the whole result in doubt."""
         cautions = self.radiograph.cautions if self.side_known else (*self.radiograph.cautions, UNKNOWN_SIDE)
         return (*cautions, *self.scope_notes)
 
     @property
     def scope_notes(self) -> tuple[str, ...]:
-        """Return what lies outside the scope of the weights, and whose scores are withheld, a sentence each."""
+        """Return what lies outside the scope of the weights, and which scores are withheld, one sentence each."""
         if self.scope is None:
             return ()
         withheld = [joint.display for joint in self.anatomy.eroded_joints if self.withheld[joint.index]]
@@ -128,7 +128,7 @@ class WristResult:
 
     @property
     def found(self) -> np.ndarray:
-        """Return (C,) bool, whether the mask of a bone is more than a few stray pixels."""
+        """Return (C,) bool, whether the mask of a bone has more than a few stray pixels."""
         return self.areas >= MIN_BONE_SHARE * math.prod(self.placement.shape)
 
     @property
@@ -148,7 +148,7 @@ class WristResult:
 
     @property
     def withheld(self) -> np.ndarray:
-        """Return (J,) bool, whether the score of a joint surface is withheld, as it is out of the weights' scope."""
+        """Return (J,) bool, whether a joint surface's score is withheld because it is outside the weights' scope."""
         limited = [bool(self.limits(joint.index)) for joint in self.anatomy.joints]
         return ~self.scored & np.isfinite(self.boxes[:, 0]) & np.array(limited, bool)
 
@@ -157,7 +157,7 @@ class WristResult:
         return () if self.scope is None else self.scope.of_joint(self.anatomy.joints[joint])
 
     def cropped(self) -> WristResult:
-        """Return the result on the wrist alone, as on a radiograph of its own."""
+        """Return the result cropped to the wrist, as if on a separate radiograph."""
         if self.placement.crop is None:
             return self
         left, top, right, bottom = self.placement.crop
@@ -166,7 +166,7 @@ class WristResult:
         return replace(self, placement=placement, masks=masks, boxes=boxes)
 
     def with_square_pixels(self) -> WristResult:
-        """Return the result on square pixels, on which lengths and areas can be measured."""
+        """Return the result resampled to square pixels, on which lengths and areas can be measured."""
         placement = self.placement.with_square_pixels()
         before, shape = self.radiograph.pixels.shape, placement.radiograph.pixels.shape
         if before == shape:
@@ -181,7 +181,7 @@ class WristResult:
         return draw_overlay(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything but the pixels, as JSON values."""
+        """Return everything except the pixels, as JSON values."""
         return {
             "source": self.name,
             "model": self.model,
@@ -309,7 +309,7 @@ class WristResult:
         return entry
 
     def _scope(self) -> dict[str, Any] | None:
-        """Return what shows on the radiograph that the weights have not learned, and by how much each model says so."""
+        """Return the findings outside the weights' scope, and by how much each model exceeds its threshold."""
         if self.scope is None:
             return None
         logits = {name: round(value, 3) for name, value in self.scope.logits.items() if math.isfinite(value)}

@@ -70,7 +70,7 @@ class Similarity:
         return affine_transform(image.astype(np.float32), inverse, offset, shape, order=1, mode="grid-constant")
 
     def warp_sum(self, image: np.ndarray, shape: tuple[int, int]) -> float:
-        """Return the sum of `warp`, which resamples only what is not 0; the (H, W) image is nowhere negative."""
+        """Return the sum of `warp` by resampling only non-zero pixels; the (H, W) image must not be negative."""
         rows, columns = bounding_box(image > 0)
         edges = np.array([(x, y) for x in (columns.start - 1, columns.stop) for y in (rows.start - 1, rows.stop)])
         around = self(edges)[:, ::-1]

@@ -1,4 +1,4 @@
-"""What a predictor is given: files, folders and arrays, and the radiographs in them."""
+"""Inputs of a predictor: files, folders and arrays, and the radiographs in them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Source = str | Path | np.ndarray
 
 
 def list_sources(given: Source | Sequence[Source]) -> list[Source]:
-    """Return files and arrays one by one, those of folders in place of the folders.
+    """Return files and arrays one by one, with folders replaced by their files.
 
     Other files in a folder are skipped, and logged.
 
@@ -45,7 +45,7 @@ def read_radiograph(
     window: int = 0,
     name: str | None = None,
 ) -> Radiograph:
-    """Read a radiograph from a file, or take an (H, W) array of grey values, bright bone on a dark background.
+    """Read a radiograph from a file, or wrap an (H, W) array of grey values, bright bone on a dark background.
 
     Arguments are those of `load_radiograph`.
 

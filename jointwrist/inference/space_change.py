@@ -1,8 +1,8 @@
-"""Change of the joint space between two radiographs, from the motion of the two bones against each other.
+"""Change of a joint space between two radiographs, from the relative motion of its two bones.
 
-The change is how far the second bone has moved away from the first along the joint's direction. It uses the grey values
-of the bones and not the outlines of the masks, after Ou et al. (IEEE JBHI 27(1), 2023), who register patches of the two
-bones by phase-only correlation.
+The change is the distance by which the second bone has moved away from the first along the joint's direction. It is
+measured from the grey values of the bones, not from mask outlines, after Ou et al. (IEEE JBHI 27(1), 2023), who
+register patches of the two bones by phase-only correlation.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def space_change(
 ) -> SpaceChange | None:
     """Measure the change of the space between two bones.
 
-    Both ways of registration are averaged. The standard error is that of leaving out parts of the patches in turn
-    (jackknife), together with half of the difference between the two ways.
+    Registrations in both directions are averaged. The standard error combines a jackknife over parts of the patches
+    with half of the difference between the two directions.
 
     Args:
         first: (H, W) bool mask of the first bone on the first radiograph.

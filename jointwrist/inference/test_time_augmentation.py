@@ -1,4 +1,4 @@
-"""Test-time augmentation: views of a radiograph, their predictions brought back to it, and the mean and spread of them.
+"""Test-time augmentation: views of a radiograph, and the mean and spread of their predictions mapped back to it.
 
 The views stay within the zoom and rotation of training. None is mirrored: left hands are mirrored before the network,
 in training too, so that no network here has ever seen a mirrored wrist.
@@ -55,7 +55,7 @@ def transform(image: np.ndarray, view: View) -> np.ndarray:
 
 
 def invert(prediction: Prediction, view: View) -> tuple[Prediction, np.ndarray]:
-    """Bring a prediction on a view back to the coordinates of the image.
+    """Map a prediction on a view back to the coordinates of the image.
 
     Returns:
         The prediction, and (1, 1, S, S) float32 that is 1 where the view shows the image.

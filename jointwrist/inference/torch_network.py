@@ -45,7 +45,7 @@ class TorchNetwork:
 
 
 def usable_device(name: str | torch.device | None = None) -> torch.device:
-    """Return a device after a number went there and back; None takes a GPU if there is one.
+    """Return a device after checking that it can copy a number there and back; None selects a GPU if there is one.
 
     Raises:
         DataError: There is no such device here.

@@ -1,4 +1,4 @@
-"""Pixels and bones of a visit, on larger pixels where the radiograph has very many."""
+"""Pixels and bone masks of a visit, reduced if the radiograph is very large."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_PIXELS = 1500**2
 
 @dataclass(frozen=True)
 class VisitPixels:
-    """What two visits are compared by.
+    """The data by which two visits are compared.
 
     Attributes:
         pixels: (H, W) float32 grey values.
@@ -36,7 +36,7 @@ class VisitPixels:
 
     @classmethod
     def of(cls, result: WristResult) -> VisitPixels:
-        """Take the pixels of a result on its wrist alone."""
+        """Return the pixels of a result, cropped to the wrist."""
         step = math.ceil(math.sqrt(result.radiograph.pixels.size / MOST_PIXELS))
         if step == 1:
             masks = result.masks * result.found[:, None, None]
@@ -52,7 +52,7 @@ class VisitPixels:
 
 
 def bone_areas(baseline: VisitPixels, followup: VisitPixels, registration: Similarity) -> np.ndarray:
-    """Return (14, 2) areas in pixels of the baseline's radiograph, within the part that both radiographs show.
+    """Return (14, 2) areas in pixels of the baseline radiograph, within the region that both radiographs show.
 
     Args:
         baseline: Earlier visit.

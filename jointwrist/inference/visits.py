@@ -1,4 +1,4 @@
-"""Checks that two radiographs are visits of one patient in this order; messages quote nothing of headers or names."""
+"""Check that two radiographs are visits of one patient in this order; messages quote neither headers nor names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def visit_cautions(baseline: Radiograph, followup: Radiograph) -> tuple[str, ...
 
 
 def _differing(baseline: Radiograph, followup: Radiograph) -> str:
-    """Name what differs between two patients, elements of the headers or file names; empty if nothing does."""
+    """Name the header elements (or file names) in which two patients differ; empty if they agree."""
     if baseline.header is None or followup.header is None:
         names = [
             _RELEASE.match(radiograph.source.name) if radiograph.source else None for radiograph in (baseline, followup)
@@ -43,7 +43,7 @@ def _differing(baseline: Radiograph, followup: Radiograph) -> str:
 
 
 def _dates(baseline: Radiograph, followup: Radiograph) -> tuple[date | None, date | None]:
-    """Return the dates of two radiographs by the first element that both have."""
+    """Return the dates of two radiographs from the first date element that both have."""
     if baseline.header is not None and followup.header is not None:
         for name in TAKEN:
             days = element_date(baseline.header, name), element_date(followup.header, name)

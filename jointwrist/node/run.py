@@ -1,4 +1,4 @@
-"""The node as a whole: start, main loop and shutdown."""
+"""The DICOM node as a whole: start, main loop and shutdown."""
 
 from __future__ import annotations
 

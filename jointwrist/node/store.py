@@ -1,4 +1,4 @@
-"""Durable folder of a node: what has arrived, what waits, what is to be sent; a kill neither loses nor repeats any.
+"""Durable queue of a node on disk: radiographs received, waiting and to be sent; a kill neither loses nor repeats any.
 
     films/KEY.dcm            a radiograph, written to disk before it is acknowledged
     waiting/KEY              present until the radiograph has been predicted
@@ -228,7 +228,7 @@ def _remove_empty(*folders: Path) -> None:
 
 
 def _times(folder: Path) -> Iterator[float]:
-    """Yield when each result below a folder was written; what a sender removes meanwhile is left out."""
+    """Yield when each result below a folder was written, skipping those that a sender removes meanwhile."""
     for place, _, names in os.walk(folder):
         for name in names:
             if name.endswith(".dcm"):

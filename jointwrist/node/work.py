@@ -1,4 +1,4 @@
-"""Predict the radiographs that wait, and put their results into the outbox."""
+"""Predict queued radiographs, and put their results into the outbox."""
 
 from __future__ import annotations
 

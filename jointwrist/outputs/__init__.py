@@ -1,1 +1,1 @@
-"""Files made of a result: overlay, DICOM objects, masks for other programs."""
+"""Files made from a result: overlay, DICOM objects, masks for other programs."""

@@ -1,4 +1,4 @@
-"""Predictions as annotations for manual correction."""
+"""Convert predictions to annotations for manual correction."""
 
 from __future__ import annotations
 

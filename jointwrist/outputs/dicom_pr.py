@@ -1,4 +1,4 @@
-"""Outlines, names and erosion calls as a DICOM grayscale softcopy presentation state, drawn on the source image."""
+"""DICOM grayscale softcopy presentation state with outlines, names and erosion calls, drawn on the source image."""
 
 from __future__ import annotations
 

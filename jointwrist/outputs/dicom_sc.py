@@ -1,4 +1,4 @@
-"""The overlay of a prediction as a DICOM secondary capture, a colour image that every viewer shows."""
+"""DICOM secondary capture of the overlay, a colour image that every viewer can show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DICOM segmentation of a result: one binary segment per bone, which may overlap, on the source's pixel grid."""
+"""DICOM segmentation of a result: one binary segment per bone on the source's pixel grid; segments may overlap."""
 
 from __future__ import annotations
 

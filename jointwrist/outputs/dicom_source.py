@@ -1,4 +1,4 @@
-"""Common parts of DICOM results: coded terms and attributes taken from the source radiograph."""
+"""Common parts of DICOM results: coded terms, attributes of the source radiograph, and the writer `save_dataset`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def laterality(radiograph: Radiograph) -> Code | None:
 
 
 def source_dataset(radiograph: Radiograph, deidentify: bool) -> Dataset:
-    """Return the attributes of a radiograph that its results repeat.
+    """Return the attributes of a radiograph that are copied into its results.
 
     This is the reference to the image, whether it was ever compressed with loss, the radiograph's pixel spacing, which
     may be that at the detector, and the attributes of patient and study without which the result is not filed with it

@@ -1,4 +1,4 @@
-"""Erosion findings as a DICOM structured report after TID 1500 (PS3.16), one measurement group per joint surface."""
+"""DICOM structured report of erosion findings (TID 1500, PS3.16) with one measurement group per joint surface."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def _further_group(
 
 
 def _common(joint: JointSurface, name: str, finding: CodedConcept, result: WristResult) -> dict[str, Any]:
-    """Return what all groups state: the joint, what was looked for, the side, and the network."""
+    """Return the content that all groups share: joint, finding, side and network."""
     import highdicom as hd
 
     return {

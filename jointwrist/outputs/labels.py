@@ -1,4 +1,4 @@
-"""Where a picture has its labels: numbers of joints beside the bones, with leader lines, and bones' names in them."""
+"""Placement of labels on a picture: joint numbers beside the bones, with leader lines, and bone names within them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def joint_labels(result: WristResult, room: float) -> list[JointLabel]:
 
 
 def bone_names(result: WristResult, scale: Sequence[float]) -> list[BoneName]:
-    """Place the names of those bones that have room for theirs, off their contours and off other bones.
+    """Place the names of bones that have room for them, away from contours and other bones.
 
     Args:
         result: Prediction.
@@ -131,7 +131,7 @@ def _room_within(mask: np.ndarray, single: np.ndarray, width: float, height: flo
 def _surface(result: WristResult, joint: JointSurface, masks: np.ndarray, step: int) -> np.ndarray:
     """Return x and y of the middle of a joint surface: the part of its bone that is nearest to the articulating bones.
 
-    Of a bone that is too small for the grid it is the middle of the joint's box.
+    For a bone that is too small for the grid, this is the middle of the joint's box.
     """
     y, x = np.nonzero(masks[joint.bone])
     if len(x) == 0:

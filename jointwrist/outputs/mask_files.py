@@ -1,4 +1,4 @@
-"""Masks of a result in the formats of other programs."""
+"""Write the masks of a result in the formats of other programs."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def draw_overlay(result: WristResult, side: int = RADIOGRAPH_SIDE) -> Image.Imag
 
 
 def shown_size(radiograph: Radiograph, side: int) -> tuple[int, int]:
-    """Return width and height at which a picture of an image whose longer side has `side` pixels shows true shapes."""
+    """Return width and height of a picture whose longer side has `side` pixels, with oblong pixels made square."""
     height, width = radiograph.pixels.shape
     scale = side / max(height * radiograph.aspect, width)
     return max(round(width * scale), 1), max(round(height * radiograph.aspect * scale), 1)
@@ -217,12 +217,12 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
 
 
 def _short(limits: Sequence[Limit]) -> str:
-    """Name limits of the weights' scope in a word or two each."""
+    """Name the limits of the weights' scope in a word or two each."""
     return ", ".join(dict.fromkeys(limit.status if limit.status == NOT_SEPARABLE else limit.reason for limit in limits))
 
 
 def _draw_key(draw: ImageDraw.ImageDraw, y: int, font: ImageFont.FreeTypeFont, threshold: float) -> None:
-    """Draw what the colours of the bars and the mark on them mean, in one line."""
+    """Draw a one-line key to the colours and marks of the bars."""
     x = MARGIN
     for text, colour in (("eroded", ERODED), ("not eroded", HEALTHY)):
         draw.rounded_rectangle([x, y + 6, x + 14, y + 10], 2, fill=colour)

@@ -1,1 +1,1 @@
-"""A page on this machine that shows radiographs with their bones and joints; `jointwrist view` opens it."""
+"""Local web page that shows radiographs with their bones and joints; `jointwrist view` opens it."""

@@ -1,4 +1,4 @@
-"""What the viewer's page draws, as JSON values."""
+"""Data that the viewer's page draws, as JSON values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The radiographs of the viewer: read and predicted on request, and held in memory only."""
+"""The viewer's radiographs: read and predicted on request, and held in memory only."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class UnknownRadiographError(KeyError):
 
 @dataclass
 class _Entry:
-    """A radiograph of the page: a file, or what was dropped.
+    """A radiograph of the page: a file, or an upload.
 
     Attributes:
         name: File name without folders.
@@ -156,7 +156,7 @@ class Radiographs:
 
 
 def choose_wrist(predictor: Predictor, radiograph: Radiograph, side: str | None) -> Placement:
-    """Return the wrist of a radiograph to show: of both hands, that of the chosen side or the right one.
+    """Return the wrist to show; if a radiograph shows both hands, that of the chosen side, or else the right one.
 
     Raises:
         DataError: There is no wrist, or it is unclear which of two is the left one.

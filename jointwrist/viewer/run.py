@@ -1,4 +1,4 @@
-"""Running the viewer until Ctrl-C."""
+"""Run the viewer until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jointwrist.viewer.server import ViewerServer, is_loopback
 
 
 def serve(radiographs: Radiographs, host: str, port: int, max_upload: int, open_browser: bool = True) -> None:
-    """Serve the page until Ctrl-C, then forget the radiographs.
+    """Serve the page until Ctrl-C, then discard the radiographs.
 
     Args:
         radiographs: Radiographs on the page from the start, and the predictor of all.

@@ -99,7 +99,7 @@ class ViewerServer(ThreadingHTTPServer):
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
-        """Bind without a look-up of this machine's name in the network, which the library would do."""
+        """Bind without the reverse DNS look-up that the library would make."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -278,7 +278,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def _discard(self) -> None:
-        """Read what is still coming: a connection closed before that would take the answer with it."""
+        """Read the rest of the request: closing the connection earlier would discard the answer."""
         end = time.monotonic() + PATIENCE
         try:
             self.connection.shutdown(socket.SHUT_WR)

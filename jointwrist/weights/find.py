@@ -1,4 +1,4 @@
-"""Finding of weights: files, folders, shipped names and Hugging Face hub repositories."""
+"""Find weights: files, folders, shipped names and Hugging Face hub repositories."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading and publishing of networks as Hugging Face hub repositories.
+"""Load and publish networks as Hugging Face hub repositories.
 
 A published model is a folder with `model.safetensors`, which contains all that is needed to build the model, and a
 model card. Nothing in it is ever unpickled or executed.

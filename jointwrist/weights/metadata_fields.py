@@ -1,4 +1,4 @@
-"""Validation of the description in an untrusted weight file or program, as far as it needs no registry."""
+"""Parse the metadata of an untrusted weight file or program, and check types and ranges; needs no registry."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_OPTION = 4096
 
 
 def read_description(path: Path, text: str) -> dict[str, Any]:
-    """Parse the description of a network, and check types and ranges of its values.
+    """Parse the metadata of a network, and check types and ranges of its values.
 
     Args:
         path: The file, for error messages.
@@ -39,12 +39,12 @@ def read_description(path: Path, text: str) -> dict[str, Any]:
 
 
 def damaged(path: Path, fault: str) -> DataError:
-    """Return the error of a file with a faulty description."""
+    """Return the error for a file with invalid metadata."""
     return DataError(f"{path}: its description is damaged: {fault}; copy or export the weights again")
 
 
 def _fault(info: Any) -> str | None:
-    """Return what is wrong with a description, or None."""
+    """Return what is wrong with the metadata, or None."""
     match info:
         case {"model": str()}:
             pass

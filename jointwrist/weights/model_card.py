@@ -192,7 +192,7 @@ def _facts(spec: ModelSpec, info: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a run that affect its result most."""
+    """Return the configuration values that affect the result most."""
     optim = _mapping(config, "optim")
     return {f"optim.{key}": optim[key] for key in ("lr", "batch_size", "weight_decay", "ema") if key in optim}
 
@@ -212,7 +212,7 @@ def _seen(info: Mapping[str, Any]) -> str:
 
 
 def _stream(stream: Mapping[str, Any]) -> str:
-    """Say which phantoms were made on the fly, if any."""
+    """Describe the phantoms made on the fly, if any."""
     if not stream.get("wrists"):
         return ""
     options = ", ".join(f"{key} {value}" for key, value in sorted(_mapping(stream, "options").items()))

@@ -1,4 +1,4 @@
-"""Validation of the metadata of an untrusted weight file before its model is built."""
+"""Check the metadata of an untrusted weight file against the registry, and build the model that they describe."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def parse_info(path: Path, text: str) -> dict[str, Any]:
 
 
 def refuse_other_anatomy(path: Path, info: Mapping[str, Any], anatomy: Anatomy) -> None:
-    """Refuse weights of another anatomy.
+    """Refuse weights trained for another anatomy.
 
     Args:
         path: The file, for the message.

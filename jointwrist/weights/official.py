@@ -1,4 +1,4 @@
-"""Loading of state dicts from the RAM-W600 authors' code."""
+"""Load state dicts of the RAM-W600 authors' code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading of weights into an encoder: `jointwrist pretrain`, VMamba (arXiv 2401.10166), timm's Swin Transformer."""
+"""Load pretrained weights into an encoder: `jointwrist pretrain`, VMamba (arXiv 2401.10166), timm's Swin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scope of a network's weights: small models, kept in the description of a weight file, that say where it ends."""
+"""Models of a network's scope: small logistic regressions in the metadata of a weight file."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class ScopeModel:
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> ScopeModel | None:
-        """Return the models in the description of a weight file; None where it holds none.
+        """Return the models in the metadata of a weight file; None if there are none.
 
         Raises:
             ValueError: They are damaged.

@@ -1,4 +1,4 @@
-"""What weights were trained on, from their first training to their last: phantoms or radiographs, masks, erosions."""
+"""Training data of weights, from the first training to the last: phantoms or radiographs, masks, erosions."""
 
 from __future__ import annotations
 
@@ -83,19 +83,19 @@ class TrainingHistory:
 
     @property
     def real_erosions(self) -> bool:
-        """Whether the weights have seen erosions of patients."""
+        """Whether the weights were trained on erosions of patients."""
         return any(data.erosions == "scored" for data in self.data)
 
     @property
     def caution(self) -> str:
-        """What a reader of erosion scores must know, in a few words; empty if the weights have seen real erosions."""
+        """Short caution for readers of erosion scores; empty if the weights were trained on real erosions."""
         if self.real_erosions:
             return ""
         return _UNKNOWN if any(data.erosions == "unknown" for data in self.data) or not self.data else _UNTESTED
 
     @property
     def warning(self) -> str:
-        """`caution` as a sentence, with its reason; empty if the weights have seen real erosions."""
+        """`caution` as a sentence, with its reason; empty if the weights were trained on real erosions."""
         if not self.caution:
             return ""
         reason = ": the weights have seen none that a reader scored" if self.caution == _UNTESTED else ""
@@ -127,9 +127,9 @@ _EROSIONS = {
 
 
 def _total(counts: Iterable[tuple[str, int | None]]) -> dict[str, int]:
-    """Return how many radiographs there are of each kind; 0 where it is not known.
+    """Return the number of radiographs of each kind; 0 where unknown.
 
-    Phantoms of several trainings add up; radiographs are usually the same ones again, so the largest number counts.
+    Phantoms of several trainings add up; radiographs are usually reused, so the largest number counts.
     """
     total: dict[str, int] = {}
     for kind, count in counts:
@@ -143,7 +143,7 @@ def _listed(words: Mapping[str, str], total: Mapping[str, int]) -> str:
 
 
 def _last_training(info: Mapping[str, Any]) -> TrainingData:
-    """Return the training that an older file describes by its configuration and its counts."""
+    """Reconstruct the last training of an older file from its configuration and counts."""
     stream, training = _mapping(_mapping(info, "config"), "stream"), _mapping(info, "training")
     if stream.get("wrists"):
         counts = (stream["wrists"], info.get("epochs", 1))

@@ -1,4 +1,4 @@
-"""Tasks: what a model is trained for. Losses of a batch in training, per-case results in evaluation."""
+"""Base class of the tasks: losses of a batch in training, per-case results in evaluation."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Task(ABC, Generic[LoadedT, BatchT, OutputT]):
         self.augment = Augment(config.augment)
 
     def clipped_together(self, model: nn.Module) -> list[list[nn.Parameter]]:
-        """Return groups of parameters; the gradient norm of each group is clipped on its own."""
+        """Return groups of parameters whose gradient norms are clipped separately."""
         return [list(model.parameters())]
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Erosion from one joint crop: eroded or not."""
+"""Task: classify single joint crops as eroded or not."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ErosionTask(Task[CropBatch, CropBatch, Tensor | CropOutput]):
         return model(batch["image"])
 
     def output_losses(self, output: Tensor | CropOutput, batch: CropBatch, context: StepContext) -> Losses:
-        """Weighted cross-entropy per crop; with a heat map, also the joint network's loss of it."""
+        """Weighted cross-entropy per crop; with a heat map, also the joint network's heat map loss."""
         logits, heat_maps = output if isinstance(output, CropOutput) else (output, None)
         eroded = batch["score"] > 0
         weight = torch.where(eroded, self.config.erosion.positive_weight, 1.0)

@@ -1,4 +1,4 @@
-"""Losses of the joint network's erosion head: ordinal levels, heat maps, and the bone as it is and as it was."""
+"""Losses of the joint network's erosion head: ordinal levels, heat maps, and the bone with and without its erosion."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def further_losses(
 def pixel_losses(
     output: JointOutput, batch: JointBatch, config: ErosionConfig, context: StepContext, anatomy: Anatomy = WRIST
 ) -> dict[str, Tensor]:
-    """Losses of what the head draws in each crop.
+    """Pixel losses of the erosion head in each crop.
 
-    The eroded pixels of a joint are known where the batch has them, and where the score is 0: none is eroded then. They
-    are not where a pixel of its crop is in doubt. The bone before erosion is the bone as it is together with its eroded
-    pixels.
+    The eroded pixels of a joint are known if the batch contains them, or if the score is 0, in which case there are
+    none. They are unknown if a pixel of its crop is in doubt. The bone before erosion is the bone mask together with
+    its eroded pixels.
 
     Returns:
         `map`, of the eroded pixels; and, of a head that draws the bone, `shapes`.
@@ -99,7 +99,7 @@ def _map_loss(heat_maps: Tensor, target: Tensor, known: Tensor, context: StepCon
 def _shape_loss(
     shapes: Tensor, bone: Tensor, eroded: Tensor, drawn: Tensor, known: Tensor, context: StepContext
 ) -> Tensor:
-    """Weighted cross-entropy of the bone as it is and as it was, most where they differ.
+    """Cross-entropy of the bone with and without its erosion, weighted most where the two differ.
 
     Args:
         shapes: (B, J, 2, P, P) logits.

@@ -1,4 +1,4 @@
-"""Bones and erosions from one radiograph."""
+"""Task: segment bones and score erosions of one radiograph."""
 
 from __future__ import annotations
 
@@ -103,13 +103,13 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         return losses
 
     def clipped_together(self, model: nn.Module) -> list[list[nn.Parameter]]:
-        """Clip the erosion head on its own: its large first gradients would shrink those of the masks."""
+        """Clip the erosion head separately: its large initial gradients would shrink those of the masks."""
         head = {id(parameter) for parameter in model.erosion.parameters()}
         rest = [parameter for parameter in model.parameters() if id(parameter) not in head]
         return [list(model.erosion.parameters()), rest]
 
     def feature_balance(self, context: StepContext) -> FeatureBalance | None:
-        """Balance of the gradients at the shared features in a step; None leaves them as they are."""
+        """Gradient balance at the shared features in a step; None leaves the gradients unchanged."""
         schedule = self.config.joint
         if schedule.erosion_share is None:
             return None
@@ -183,7 +183,7 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
             return self.segmenter.to(image.device).segment(image).float().sigmoid()
 
     def _consistency(self, logits: Tensor, image: Tensor, chosen: Tensor, context: StepContext) -> Tensor:
-        """Cross-entropy to the masks of the mean teacher, over the pixels that it is sure of."""
+        """Cross-entropy to the mean teacher's masks, over the pixels that it is confident about."""
         with torch.no_grad():
             probability = context.mean_teacher.eval().segment(image).float().sigmoid()
             sure = ((probability - 0.5).abs() > 0.45) & _per_image(chosen)

@@ -1,7 +1,8 @@
-"""Losses of pairs of real films, with and without inserted erosions.
+"""Losses of pairs of real radiographs with and without inserted erosions.
 
-Of a pair, the film with erosions comes directly before the film without. Truth is known of the inserted erosions alone:
-those joints are eroded, more so than without, and which pixels were taken away.
+In a batch, the radiograph with erosions directly precedes the one without. Ground truth exists for the inserted
+erosions only: we know which joints are eroded, that they are more eroded than in the radiograph without, and which
+pixels were removed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Pretraining of an encoder on radiographs without labels: pixels of hidden patches from those that are seen."""
+"""Task: pretrain an encoder on unlabelled radiographs by predicting the pixels of hidden patches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bones from a radiograph, by a segmentation network or by a promptable foundation model."""
+"""Task: segment bones with a segmentation network or a promptable foundation model."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class SegmentationTask(Task[WristBatch, SegmentationBatch, Tensor]):
 
 
 class FoundationTask(SegmentationTask):
-    """Segment bones with a promptable model, prompted by the true masks or by those of another network.
+    """Segment bones with a promptable model, prompted with the true masks or with those of another network.
 
     Args:
         config: Resolved configuration of the run.

@@ -1,1 +1,1 @@
-"""Where the scope of a network's weights ends: fused bones, metal, casts, growth plates, other projections."""
+"""Detection of radiographs outside a network's scope: fused bones, metal, casts, growth plates, other projections."""

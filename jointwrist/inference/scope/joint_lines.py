@@ -48,7 +48,7 @@ def signed_distances(masks: np.ndarray, mm: float) -> np.ndarray:
 
 
 def local_contrast(image: np.ndarray, near_bone: np.ndarray, mm: float) -> np.ndarray:
-    """Return an (H, W) image without its slow changes, in units of what is left of it near bones.
+    """Return an (H, W) image without its slow variations, in units of the remaining variation near bones.
 
     Args:
         image: (H, W) grey values.

@@ -1,4 +1,4 @@
-"""Whether a radiograph lies within the scope of the weights, from its pixels and the masks of the network.
+"""Judge from pixels and predicted masks whether a radiograph lies within the scope of the weights.
 
 Nothing here depends on what runs the network: PyTorch and onnxruntime give the same masks, and so the same calls.
 """
@@ -58,7 +58,7 @@ def judge(model: ScopeModel, image: np.ndarray, masks: np.ndarray) -> ScopeRepor
 
 
 def film_of(image: np.ndarray, masks: np.ndarray) -> Film | None:
-    """Return a radiograph as the signs see it; None where the masks are not those of a wrist."""
+    """Return a radiograph prepared for the signs; None if the masks are not those of a wrist."""
     fit = fit_mean_wrist(masks)
     if fit is None:
         return None
@@ -80,7 +80,7 @@ def film_signs(film: Film) -> tuple[dict[str, np.ndarray], np.ndarray]:
 
 
 def film_line_signs(film: Film) -> dict[int, np.ndarray]:
-    """Return the signs of each joint line by its index in `NEIGHBOURS`, of the bones that meet."""
+    """Return the signs of each joint line by its index in `NEIGHBOURS`, for bones that meet."""
     contrast = local_contrast(film.grey, film.nearest < 1.5, film.mm)
     found = {}
     for pair, (first, second) in enumerate(NEIGHBOURS):
@@ -91,7 +91,7 @@ def film_line_signs(film: Film) -> dict[int, np.ndarray]:
 
 
 def _with_metal(film: Film, heights: np.ndarray) -> list[int]:
-    """Return the bones in or at which metal is; all if it is at none."""
+    """Return the bones that contain or touch metal; all bones if none does."""
     bright = heights > 0.5 * np.percentile(heights[film.nearest < 1.5], 99.95)
     shares = [float(bright[distance < 0.8].mean()) if (distance < 0.8).any() else 0.0 for distance in film.distances]
     return [bone for bone, share in enumerate(shares) if share > _METAL_SHARE] or list(range(NUM_BONES))

@@ -1,4 +1,4 @@
-"""Pairs of bones that can fuse, and the signs by which a joint line between them is seen or not."""
+"""Pairs of bones that can fuse, and the signs of a visible joint line between them."""
 
 from __future__ import annotations
 

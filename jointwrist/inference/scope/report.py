@@ -1,4 +1,4 @@
-"""What a result says of the scope of its weights: for each bone, whether it can be judged, and if not, why."""
+"""Report on the scope of the weights: for each bone, whether it can be judged, and if not, why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Limit(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        """Return both, as outputs print them."""
+        """Return status and reason, as outputs print them."""
         return f"{self.status} ({self.reason})"
 
 
@@ -46,7 +46,7 @@ class ScopeReport:
         return self.bones[joint.bone]
 
     def sentences(self, anatomy: Anatomy) -> tuple[str, ...]:
-        """Return what a reader of the result should know, a sentence for each status."""
+        """Return notes for the reader of the result, one sentence per status."""
         sentences = []
         for status in (NOT_SEPARABLE, OUTSIDE):
             limited = [bone for bone, limits in enumerate(self.bones) if any(one.status == status for one in limits)]
@@ -68,5 +68,5 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def whole(findings: Sequence[str], anatomy: Anatomy) -> tuple[tuple[Limit, ...], ...]:
-    """Return the limits of all bones where findings concern the whole radiograph."""
+    """Return the limits of all bones for findings that concern the whole radiograph."""
     return tuple(tuple(Limit(OUTSIDE, finding) for finding in findings) for _ in anatomy.bones)

@@ -20,7 +20,7 @@ RADIUS, ULNA = bone_index("DistalRadius"), bone_index("DistalUlna")
 
 
 class Film(NamedTuple):
-    """A radiograph as the signs see it, S x S pixels.
+    """A radiograph prepared for the signs, S x S pixels.
 
     Attributes:
         grey: (S, S) float32, 0 in soft tissue beside the bones and 1 at their median.
@@ -36,7 +36,7 @@ class Film(NamedTuple):
 
     @property
     def mm(self) -> float:
-        """Return the number of pixels in a mm."""
+        """Return the number of pixels per mm."""
         return self.wrist.scale
 
     @property
@@ -46,17 +46,17 @@ class Film(NamedTuple):
 
 
 def normalised_grey(image: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-    """Return an image whose soft tissue beside the bones is 0 and whose bones are 1 in the median."""
+    """Return an image in which the median of soft tissue beside the bones is 0 and that of the bones is 1."""
     ring = image[(nearest > 1.5) & (nearest < 5)]
     soft, bone = np.percentile(ring, 25) if ring.size else 0.0, np.median(image[nearest < 0])
     return ((image - soft) / max(bone - soft, 0.02)).astype(np.float32)
 
 
 def metal_signs(film: Film) -> tuple[np.ndarray, np.ndarray]:
-    """Return what stands out as metal does, and the (S, S) height of structures over the bone round them.
+    """Return the signs of metal, and the (S, S) height of structures above the surrounding bone.
 
-    Metal is brighter than the bone that it lies in, evenly so over more than a millimetre, and ends in sharp edges.
-    Openings keep what is at least so wide; heights are in standard deviations of the bone round it.
+    Metal is brighter than the surrounding bone, uniform over more than a millimetre, and has sharp edges. Morphological
+    openings keep structures of at least that width; heights are in standard deviations of the surrounding bone.
     """
     bone, near = film.nearest < -0.7, film.nearest < 2.0  # the network may leave metal out of a mask
     mean = _mean_within(film.grey, bone, 4 * film.mm)
@@ -75,7 +75,7 @@ def metal_signs(film: Film) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _mean_within(plane: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
-    """Return the local mean of what of an (H, W) plane lies within a mask."""
+    """Return the local mean of the pixels of an (H, W) plane that lie within a mask."""
     weight = gaussian_filter(mask.astype(np.float32), sigma)
     return gaussian_filter(np.where(mask, plane, 0), sigma) / np.maximum(weight, 1e-3)
 
@@ -105,7 +105,7 @@ def cast_signs(film: Film) -> np.ndarray:
 
 
 def growth_plate_signs(film: Film) -> np.ndarray:
-    """Return how dark the darkest bands across radius and ulna are, between the brighter bone on both sides of them."""
+    """Return the depth of the darkest bands across radius and ulna, relative to the brighter bone on both sides."""
     return np.concatenate([_band(film, bone) for bone in (RADIUS, ULNA)])
 
 
@@ -138,7 +138,7 @@ def _band(film: Film, bone: int) -> np.ndarray:
 
 
 def _darkest_path(dark: np.ndarray) -> np.ndarray:
-    """Return the values along the path of largest sum from the first column to the last, a row up or down a step."""
+    """Return the values on the path of largest sum from first to last column, at most one row up or down per step."""
     best, steps = dark[:, 0], []
     for column in dark.T[1:]:
         moved = np.stack([np.append(best[1:], -np.inf), best, np.insert(best[:-1], 0, -np.inf)])
@@ -160,7 +160,7 @@ def _sampled(plane: np.ndarray, film: Film, x: np.ndarray, y: np.ndarray) -> np.
 
 
 def shape_signs(film: Film) -> np.ndarray:
-    """Return how the bones lie and how large they are beside the mean wrist: 14 landmarks in mm, 7 log areas."""
+    """Return position and size of the bones relative to the mean wrist: 14 landmarks in mm, 7 log areas."""
     points = landmarks(film.masks)
     missing = ~np.isfinite(points[:, 0])
     points = np.where(missing[:, None], film.wrist(MEAN_WRIST), points)
