@@ -5,8 +5,8 @@
     python benchmarks/ablations.py --shard 1/2                 half of them; shards may share a results folder
     python benchmarks/ablations.py --tables                    tables and picture from kept results, no training
 
-The arms stand in benchmarks/ablations.yaml. Finished runs are skipped, also those whose per-case results are kept in
-docs/ablations; a killed run continues. Results of a few runs can be kept at any time: the tables show the newest
+The arms are defined in benchmarks/ablations.yaml. Finished runs are skipped, including those whose per-case results are
+kept in docs/ablations; a killed run resumes. Results of a few runs can be kept at any time: the tables show the newest
 version of the plan that is complete, and count the runs of a newer one below.
 """
 

@@ -1,6 +1,6 @@
-"""Processor times of parts of one build, run in its folder by `speed_builds`: `python build_probes.py PART`.
+"""CPU times of parts of one build, run in its folder by `speed_builds`: `python build_probes.py PART`.
 
-Only what earlier builds had is imported, so that one file measures them all. One thread; prints a median in ms.
+Only names that earlier builds have are imported, so that one file measures them all. One thread; prints a median in ms.
 """
 
 from __future__ import annotations

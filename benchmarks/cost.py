@@ -1,12 +1,12 @@
-"""Cost of the paper's matrix, models x seeds of a protocol, in GPU hours, estimated from counted operations.
+"""Estimate the cost of a protocol, models x seeds, in GPU hours from counted operations.
 
     python benchmarks/cost.py                        table of protocol official on an A100
     python benchmarks/cost.py --protocol clean --gpu H100 --utilisation 0.3
     python benchmarks/cost.py --write                put the tables of official and clean into docs/scaling.md
 
 A training batch of the protocol's size passes through every model as tensors without values, so nothing is computed.
-The floating point operations of each operator are counted, and the numbers that it reads and writes. The time of an
-operator is the longest of three: its operations at a share of the GPU's peak, the transfer of its numbers (16 bits
+The floating-point operations of each operator, and the values that it reads and writes, are counted. The time of an
+operator is the longest of three: its operations at a share of the GPU's peak, the transfer of its values (16 bits
 each), and the launch of a kernel. A training step takes as long as three forward passes, as the backward pass has twice
 the operations.
 """

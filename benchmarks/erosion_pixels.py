@@ -1,7 +1,7 @@
-"""How far a joint network shows eroded pixels: `python benchmarks/erosion_pixels.py [WEIGHTS] [--wrists 100]`.
+"""How well a joint network localises eroded pixels: `python benchmarks/erosion_pixels.py [WEIGHTS] [--wrists 100]`.
 
-On phantoms that no training has seen: the share of the pixels lost to erosion that are still called bone, by the masks
-and in the crops of the erosion head, and the AUROC of the heat map against the eroded pixels, crop by crop.
+On phantoms not used for training: the share of eroded pixels that are still segmented as bone, by the masks and in the
+crops of the erosion head, and the AUROC of the heat map against the eroded pixels, crop by crop.
 """
 
 from __future__ import annotations

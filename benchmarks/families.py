@@ -1,11 +1,11 @@
-"""Families of erosions in phantoms: pictures of each, and how well weights tell it from its opposite.
+"""Erosion families of the phantom: pictures of each, and how well weights distinguish it from its opposite.
 
     python benchmarks/families.py pictures -o FOLDER                   a contact sheet of every family
     python benchmarks/families.py evaluate WEIGHTS -o FOLDER           AUROC of every family
     python benchmarks/families.py evaluate WEIGHTS -o FOLDER --families undermined --wrists 320
 
-Each family is drawn on wrists of its own. Erosions are told from untouched joint surfaces, look-alikes from all kinds
-of erosions. Finished wrists are kept: after an interruption, the same command goes on.
+Each family is drawn on separate wrists. Erosions are compared with intact joint surfaces, look-alikes with all kinds of
+erosions. Finished wrists are kept: after an interruption, the same command continues.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What `jointwrist finetune` brings with few and with more wrists, on phantoms of a look that the weights never saw.
+"""Benefit of `jointwrist finetune` by number of wrists, on phantoms of an imaging style that the weights never saw.
 
 For each number of wrists, phantoms are made and fine-tuned on. The table has the figures of the patient-wise folds,
-which a user sees too, and those of the final weights on further phantoms of that look, the same for all numbers.
-Interrupted, the same command continues.
+which users see too, and those of the final weights on further phantoms of that style, the same for all numbers. After
+an interruption, the same command continues.
 
     python benchmarks/finetune_sizes.py --wrists 10 30 100
 """

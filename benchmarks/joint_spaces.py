@@ -1,7 +1,7 @@
-"""Errors of joint-space widths and of their changes, on phantoms that are radiographed twice.
+"""Errors of joint-space widths and of their changes, on phantoms with two radiographs each.
 
-The true width is that of masks drawn on pixels a third as large. The true change is the narrowing that the phantom was
-given; the second radiograph has another place, exposure and look.
+The true width is measured on masks with pixels a third as large. The true change is the narrowing of the phantom; the
+second radiograph differs in placement, exposure and imaging style.
 
     python benchmarks/joint_spaces.py --wrists 12 --predicted
     python benchmarks/joint_spaces.py --wrists 24 --scores
@@ -130,7 +130,7 @@ def add_changes(errors: dict, kind: str, visits: list[WristSample], masks: list[
 
 
 def score_table(wrists: int, seed: int) -> str:
-    """Return how well thresholds on the mean width give the score of narrowing, at one site after the other.
+    """Return how well thresholds on the mean width reproduce the narrowing score, site by site.
 
     Each joint is scored by the monotone fit (isotonic regression) to the same site of all other wrists.
     """

@@ -1,12 +1,12 @@
-"""Layouts of the encoder, trained for the masks alone with equal steps on the same phantoms.
+"""Encoder layouts, trained for segmentation only, with equal steps on the same phantoms.
 
     python benchmarks/layouts.py                            all runs that are not done, seed by seed
     python benchmarks/layouts.py --arms hybrid conv         some of them
     python benchmarks/layouts.py --tables                   the table from kept results, no training
 
-The layouts stand in benchmarks/layouts.yaml. A killed run continues, finished ones are skipped; their per-case results
-are kept in docs/layouts. The trained network is the encoder and the decoder of the joint network, without its erosion
-head. Operations are counted, not timed: those of the encoder on one image of the plan's size.
+The layouts are defined in benchmarks/layouts.yaml. A killed run resumes, finished ones are skipped; their per-case
+results are kept in docs/layouts. The trained network is the encoder and the decoder of the joint network, without its
+erosion head. Operations are counted, not timed: those of the encoder on one image of the plan's size.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class EncoderDecoder(nn.Module):
 
 
 def enter_model() -> None:
-    """Register the network for this process; it is no model of the package."""
+    """Register the network for this process only."""
     if MODEL not in list_models():
         spec = ModelSpec(MODEL, "segmentation", None, "this project", "Apache-2.0", __name__, 0, 128)
         register_model(spec)(EncoderDecoder)

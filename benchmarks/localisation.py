@@ -1,4 +1,4 @@
-"""Arguments and tables that the benchmarks of the localiser share."""
+"""Arguments and tables shared by the localiser's benchmarks."""
 
 from __future__ import annotations
 

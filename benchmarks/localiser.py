@@ -1,8 +1,8 @@
 """Success rate of the localiser: `python benchmarks/localiser.py [--hands 60]`, on phantoms not used for training.
 
 Hands are phantoms of 210 mm, from the forearm to the fingers; two of them side by side make a radiograph of both hands;
-wrists are phantoms of the usual field. A hand counts as found if the centre of the field is within 15 mm of the
-centre of the carpus. The thresholds were chosen on other seeds (`--seed` 41 and 8).
+wrists are phantoms of the usual field. A hand counts as found if the centre of the crop is within 15 mm of the centre
+of the carpus. The thresholds were chosen on other seeds (`--seed` 41 and 8).
 
 `python benchmarks/localiser.py RADIOGRAPH ...` prints the localiser's first result for your own radiographs or folders.
 """

@@ -1,4 +1,4 @@
-"""Tables of README and documentation: of the demonstration, the ablations and the speeds whose rows are kept here.
+"""Write the tables of README and documentation: demonstration, ablations and speeds, from the results kept here.
 
 python benchmarks/readme.py                  write the tables between the markers of the pages
 python benchmarks/readme.py --keep RESULTS   keep the results of a new demonstration first
@@ -62,7 +62,7 @@ def keep(results: Path, kept: Path = KEPT) -> None:
 
 
 def joint_table(folder: Path = ABLATIONS) -> Table:
-    """Return the arms and columns that the README shows of the table of the free regime."""
+    """Return the arms and columns of the free regime's table that the README shows."""
     table = next(table for table in load_tables(folder) if table.name == "ablations_free")
     rows = {row["Arm"].strip("`"): row for row in table.rows}
     ran = [arm for arm, row in rows.items() if fnmatch(arm, BEST_CLASSIFIER) and isinstance(row.get("AUROC"), Figure)]
@@ -72,7 +72,7 @@ def joint_table(folder: Path = ABLATIONS) -> Table:
 
 
 def demonstration_table(tables: list[Table], seeds: list[int]) -> Table:
-    """Return a few figures of the demonstration: of each model that ran those of its tasks, without published ones."""
+    """Return a few figures of the demonstration for each model that ran, without published ones."""
     rows: dict[str, dict[str, Any]] = {}
     for table in tables:
         for row in table.rows:

@@ -44,7 +44,7 @@ def _compiled():
 
 
 def _mambapy(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor) -> tuple[Tensor, Tensor]:
-    """The recurrence by mambapy's parallel scan, which wants (B, L, D, N)."""
+    """The recurrence by mambapy's parallel scan, which expects (B, L, D, N)."""
     from mambapy.pscan import pscan
 
     u, delta, B, C = u.mT, delta.mT, B[:, 0].mT, C[:, 0].mT

@@ -1,11 +1,11 @@
-"""Fit where the scope of a network's weights ends, on phantoms, and measure what it flags.
+"""Fit the models of a network's scope on phantoms, and measure what they flag.
 
     python benchmarks/scope.py WEIGHTS --fit 480          # fits the models on phantoms, and writes recipes/scope.json
     python benchmarks/scope.py WEIGHTS --write            # writes these models into the description of WEIGHTS
     python benchmarks/scope.py WEIGHTS --films FOLDER     # measures on other phantoms and on films
 
-Tensors of a weight file, and the ONNX program made of them, stay as they are. Signs of each phantom are kept under OUT,
-so that a run can be stopped and started again.
+The tensors of the weight file, and the ONNX program made from them, are unchanged. Signs of each phantom are kept under
+OUT, so that a run can be interrupted and restarted.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ RIDGE, LINE_RIDGE = 1.0, 10.0
 
 
 class Example(NamedTuple):
-    """Signs and truth of a phantom.
+    """Signs and ground truth of a phantom.
 
     Attributes:
         signs: Of each finding by name.
@@ -113,7 +113,7 @@ def _signs(pixels: np.ndarray, truth: Scope, predictor: Predictor) -> dict[str, 
 
 
 def ridge(signs: np.ndarray, there: np.ndarray, penalty: float) -> Logistic:
-    """Fit a logistic regression whose two classes weigh the same; its threshold is 0."""
+    """Fit a logistic regression with balanced class weights; its threshold is 0."""
     mean, scale = signs.mean(0), signs.std(0) + 1e-6
     weight = np.where(there, 0.5 / there.mean(), 0.5 / (1 - there.mean()))
     values = np.clip((signs - mean) / scale, -3, 3)
@@ -130,7 +130,7 @@ def ridge(signs: np.ndarray, there: np.ndarray, penalty: float) -> Logistic:
 
 
 def cross_validated(signs: np.ndarray, there: np.ndarray, groups: np.ndarray, penalty: float) -> np.ndarray:
-    """Return logits of models that have not seen the wrists they judge."""
+    """Return out-of-fold logits."""
     logits = np.zeros(len(there))
     for fold in range(FOLDS):
         held = groups % FOLDS == fold
@@ -172,7 +172,7 @@ def fit_models(examples: dict[int, Example]) -> ScopeModel:
 
 
 def report(name: str, positive: np.ndarray, negative: np.ndarray, limit: float) -> None:
-    """Print what a threshold gives in the cross-validation."""
+    """Print the performance of a threshold in the cross-validation."""
     print(
         f"{name}: {np.mean(positive > limit):.1%} of {len(positive)} with it,"
         f" {np.mean(negative > limit):.2%} of {len(negative)} without (cross-validation)"
@@ -197,7 +197,7 @@ def measure(predictor: Predictor, wrists: int) -> None:
 
 
 def films(predictor: Predictor, folder: Path) -> Iterator[str]:
-    """Yield what is said of each film of a folder: by how much every model stays below its threshold."""
+    """Yield, for each radiograph of a folder, by how much every model stays below its threshold."""
     for path in sorted(folder.glob("*.png")):
         for result in predictor(path):
             values = ", ".join(f"{name} {value:+.2f}" for name, value in result.scope.logits.items())

@@ -1,7 +1,7 @@
-"""Accuracy of the side that the bones show: `python benchmarks/sides.py [--wrists 24] [RADIOGRAPH ...]`.
+"""Accuracy of the side inferred from the bones: `python benchmarks/sides.py [--wrists 24] [RADIOGRAPH ...]`.
 
-The radiographs are phantoms that no training has seen, or your own (or folders of them) whose names state the side.
-Each is tried as it is and mirrored, which makes it the other hand, and again rotated, noisy, blurred, dark or coarse.
+The radiographs are phantoms not used for training, or your own (or folders of them) whose names state the side. Each is
+tested unchanged and mirrored, which makes it the other hand, and again rotated, noisy, blurred, dark or coarse.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def variants(pixels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield a radiograph as it is, and worse."""
+    """Yield a radiograph unchanged, and degraded."""
     size = max(pixels.shape)
     yield "as it is", pixels
     for degrees in (-15, 15):
@@ -61,7 +61,7 @@ def variants(pixels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def verdict(localiser: Localiser, pixels: np.ndarray, side: str) -> str:
-    """Ask for the side of a wrist that fills its radiograph."""
+    """Infer the side of a wrist that fills its radiograph."""
     radiograph = Radiograph(np.ascontiguousarray(pixels, np.float32))
     height, width = radiograph.pixels.shape
     found = localiser.side_from_bones(radiograph, (width / 2, height / 2, float(max(height, width))))

@@ -1,4 +1,4 @@
-"""Speed of one wrist through the joint network against the single-task models that give the same answers."""
+"""Inference time of the joint network for one wrist, compared with single-task models that give the same outputs."""
 
 from __future__ import annotations
 

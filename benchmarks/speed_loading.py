@@ -1,10 +1,10 @@
-"""Speed and memory of loading: packed masks in batches against arrays of 14 channels, image by image.
+"""Speed and memory of data loading: packed masks in batches compared with arrays of 14 channels, image by image.
 
 Both give what a segmentation network is trained on, augmented images and 14 float32 masks, from the same folder in the
 same run. The arrays are read, resized and warped channel by channel, as research code does, with whichever library is
 installed; either way of each is measured, reading every image each time and keeping all of them in memory as MONAI's
-CacheDataset does. The trainer keeps them. All run on one thread, and processor time is counted: other programs on the
-machine disturb it least, and the files come from the system's cache.
+CacheDataset does. The trainer keeps them. All run on one thread, and CPU time is measured: other programs disturb it
+least, and the files come from the system's cache.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Peak memory of prediction, a training step and evaluation, each in a process of its own and compared with a bound.
 
-The command ends with 1 where a bound is exceeded. A model has random weights; evaluation also runs with a network of
-one convolution over few and many wrists, to show what it holds of its own: rows, and no images.
+The command ends with 1 where a bound is exceeded. Models have random weights; evaluation also runs with a network of
+one convolution on few and many wrists, to show that it keeps rows and no images.
 """
 
 from __future__ import annotations

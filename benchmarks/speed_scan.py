@@ -1,9 +1,9 @@
 """Speed and memory of the selective scan: every backend, the definition, mambapy, compiled `associative_scan`.
 
-All run on the same tensors in turns, so that whatever else the machine does slows all alike. What the machine can do is
-measured in the same run: a scan reads its inputs and writes its outputs no faster than memory moves them, and takes one
-exponential for every step, channel and state, which costs what `torch.exp` takes for it. A backend with a faster
-exponential of its own can beat that bound: the compiled one does, whose shorter polynomial serves a decay's range.
+All run alternately on the same tensors, so that other load slows all of them alike. The machine's limits are measured
+in the same run: a scan cannot read its inputs and write its outputs faster than memory allows, and it computes one
+exponential for every step, channel and state, at the speed of `torch.exp`. A backend with a faster exponential can beat
+that bound: the compiled one does, as its shorter polynomial suffices for the range of decays.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Seconds that a user waits for the command line, each in fresh processes: its help, and the overlay of one picture.
+"""Start-up time of the command line in fresh processes: help, and the overlay of one picture.
 
-Bounds are for two threads of a CPU, imports included; the command ends with 1 where one is exceeded.
+Bounds apply to two CPU threads, imports included; the exit code is 1 if one is exceeded.
 """
 
 from __future__ import annotations

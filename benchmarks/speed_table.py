@@ -1,4 +1,4 @@
-"""Tables of the speeds that README and documentation show, of every machine that was measured."""
+"""Speed tables of README and documentation, for every machine that was measured."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Speed of training steps as the trainer takes them: the whole step, its parts, and how it grows with the image.
+"""Time of the trainer's steps: the whole step, its parts, and its growth with the image size.
 
-The models are trained as protocol `clean` says, but for the sizes given here; images are kept in memory, as there. What
-it brings that freed memory is kept for reuse (`jointwrist.engine.session.keep_freed_memory`, and by glibc's environment
-variables in its place) is measured in processes of their own, in turns. Times of one thread are processor times, which
-other programs on the machine disturb least.
+The models are trained by the protocol `clean`, except for the sizes given here; images are kept in memory, as there.
+The benefit of keeping freed memory for reuse (by `jointwrist.engine.session.keep_freed_memory`, or by glibc's
+environment variables) is measured in separate, alternating processes. Times of one thread are CPU times, which other
+programs disturb least.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Self-test of a machine: every backend against its reference, a training step, and the shipped weights.
 
-`python -m jointwrist.selftest` prints what the shipped weights say of a fixed phantom, the numbers that
-`weights/golden.json` holds; `make weights` rewrites them.
+`python -m jointwrist.selftest` prints the output of the shipped weights for a fixed phantom, which
+`weights/golden.json` stores; `make weights` rewrites it.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class Check:
 
 
 class Failed(Exception):
-    """A figure is out of its bound."""
+    """A value exceeds its tolerance."""
 
 
 class NotRun(Exception):
-    """A part is not there."""
+    """An optional part is not available."""
 
 
 def selftest(device: str = "cpu", only: Collection[str] = NAMES) -> Iterator[Check]:
-    """Run checks on a device, one after the other; an error in one is its failure and the others go on.
+    """Run checks on a device, one after the other; an error fails its check, and the others continue.
 
     Args:
         device: Device.
@@ -88,7 +88,7 @@ def _scan_check(name: str) -> Callable[[torch.device], str]:
 
 
 def check_scan(name: str, device: torch.device) -> str:
-    """Hold values and gradients of a backend against the loop in float64, for every case of `SCANS`."""
+    """Compare values and gradients of a backend with the loop in float64, for every case of `SCANS`."""
     from jointwrist.ops.scan import selective_scan
     from jointwrist.ops.scan.dispatch import why_not
 
@@ -128,7 +128,7 @@ def _relative(ours: Tensor, theirs: Tensor) -> float:
 
 
 def check_metrics(device: torch.device) -> str:
-    """Hold DSC and NSD against the definition, point by point."""
+    """Compare DSC and NSD with their definition, computed point by point."""
     from jointwrist.metrics.segmentation import case_metrics
 
     rng = np.random.default_rng(0)
@@ -190,7 +190,7 @@ def check_training(device: torch.device) -> str:
 
 
 def check_half(device: torch.device) -> str:
-    """Hold the answers of the shipped weights under bfloat16 against those in float32."""
+    """Compare the output of the shipped weights under bfloat16 with that in float32."""
     from jointwrist.weights.checkpoint import load_weights
     from jointwrist.weights.find import find_weights
 
@@ -216,7 +216,7 @@ def check_half(device: torch.device) -> str:
 
 @contextmanager
 def full_float32() -> Iterator[None]:
-    """Multiply and convolve with all bits of float32: a GPU's TensorFloat-32 keeps 10 of the 23 behind the point."""
+    """Multiply and convolve in full float32: TensorFloat-32 on a GPU keeps 10 of the 23 mantissa bits."""
     parts = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [part.allow_tf32 for part in parts]
     for part in parts:
@@ -229,7 +229,7 @@ def full_float32() -> Iterator[None]:
 
 
 def golden(device: torch.device) -> dict[str, Any]:
-    """What the shipped weights say of a fixed phantom: areas in pixels by bone, probabilities by joint surface."""
+    """Output of the shipped weights for a fixed phantom: areas in pixels by bone, probabilities by joint surface."""
     from jointwrist.data.sample import as_right_hand
     from jointwrist.inference.predictor import Predictor
     from jointwrist.phantom import PhantomConfig, make_wrist
@@ -245,7 +245,7 @@ def golden(device: torch.device) -> dict[str, Any]:
 
 
 def check_golden(device: torch.device) -> str:
-    """Hold the shipped weights' answer against the stored one."""
+    """Compare the output of the shipped weights with the stored one."""
     expected = json.loads(files("jointwrist").joinpath(GOLDEN).read_text(encoding="utf-8"))
     found = golden(device)
     if not abs(found["phantom_mean"] - expected["phantom_mean"]) <= 1e-4:

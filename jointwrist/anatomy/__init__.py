@@ -1,7 +1,7 @@
 """Bones, joint surfaces, overlap pairs and scores as data: `Anatomy`, read from YAML.
 
-`WRIST` is the default, and that of the shipped weights and the paper; its constants are named here. `load_anatomy`
-returns another of the package or that of a user's file.
+`WRIST` is the default, used by the shipped weights and the paper; its constants are named here. `load_anatomy` returns
+another anatomy, of the package or of a user's file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an anatomy consists of: bones, joint surfaces, overlap pairs and scores."""
+"""Parts of an anatomy: bones, joint surfaces, overlap pairs and scores."""
 
 from __future__ import annotations
 

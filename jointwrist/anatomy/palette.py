@@ -1,4 +1,4 @@
-"""Colours for bones whose anatomy gives none."""
+"""Colours for bones whose anatomy specifies none."""
 
 from __future__ import annotations
 

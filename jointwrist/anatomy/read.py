@@ -1,4 +1,4 @@
-"""Anatomies as YAML: those of the package by name, those of users by file, with a clear error for every fault.
+"""Read anatomies from YAML: the package's by name, users' by file, with a clear error for every fault.
 
 The classes here are the schema of the file; `parse_anatomy` makes an `Anatomy` of it and `to_values` the reverse.
 """
@@ -116,7 +116,7 @@ def _packaged(name: str) -> Anatomy:
 
 
 def parse_anatomy(values: Mapping[str, Any], where: str) -> Anatomy:
-    """Make an anatomy of the values of a file.
+    """Build an anatomy from the values of a file.
 
     Args:
         values: Content of the YAML file, or what `to_values` returned.
@@ -137,7 +137,7 @@ def to_yaml(anatomy: Anatomy) -> str:
 
 
 def to_values(anatomy: Anatomy) -> dict[str, Any]:
-    """Return the plain values of an anatomy, as YAML and JSON hold them, from which `parse_anatomy` makes it again."""
+    """Return an anatomy as plain values for YAML and JSON, the inverse of `parse_anatomy`."""
     bones, joints = anatomy.bone_names, anatomy.joint_names
     return {
         "name": anatomy.name,
@@ -181,7 +181,7 @@ def to_values(anatomy: Anatomy) -> dict[str, Any]:
 
 
 def anatomy_info(anatomy: Anatomy) -> dict[str, Any]:
-    """Return what the metadata of a weight file say of an anatomy; nothing of the wrist, as in older files."""
+    """Return the metadata entries of an anatomy for a weight file; none for the wrist, as in older files."""
     return {} if anatomy == _packaged("wrist") else {"anatomy": to_values(anatomy)}
 
 

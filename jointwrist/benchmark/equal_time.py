@@ -1,4 +1,4 @@
-"""Epochs of every network of a protocol so that all of them train for the same time."""
+"""Choose each network's number of epochs such that all networks of a protocol train for the same time."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def equal_time(
     dataset: RamW600,
     kept: Path,
 ) -> Protocol:
-    """Return the protocol with the epochs that take the same time of training, by a measured step of each network.
+    """Return the protocol with epochs of equal total training time, estimated from a measured step of each network.
 
-    On a CPU, the time of the processor counts, so that other programs make no difference.
+    On a CPU, processor time is used, so that other programs do not matter.
 
     Args:
         accelerator: Device and processes of the jobs; its main process measures for all.

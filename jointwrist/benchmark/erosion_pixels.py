@@ -1,4 +1,4 @@
-"""How far the masks and heat maps of a joint network show the eroded pixels of phantoms."""
+"""Agreement of a joint network's masks and heat maps with the eroded pixels of phantoms."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FEWEST = 5
 
 
 class ErosionPixels(NamedTuple):
-    """Figures of one eroded joint surface of one wrist, on the pixels of its crop.
+    """Metrics of one eroded joint surface of one wrist, on the pixels of its crop.
 
     Attributes:
         patient: Patient of the wrist.
@@ -47,7 +47,7 @@ class ErosionPixels(NamedTuple):
 
 @torch.inference_mode()
 def erosion_pixels(model: nn.Module, sample: WristSample, image_size: int, detail_size: int) -> list[ErosionPixels]:
-    """Compare what a joint network draws in its crops with the truth of a phantom.
+    """Compare a joint network's masks and heat maps in its crops with a phantom's ground truth.
 
     Args:
         model: Joint network in evaluation mode.
@@ -85,7 +85,7 @@ def erosion_pixels(model: nn.Module, sample: WristSample, image_size: int, detai
 
 
 def erosion_pixels_table(figures: Sequence[ErosionPixels], caption: str) -> Table:
-    """Return a table of the means with 95 % intervals that resample patients; joints weigh by their lost pixels.
+    """Return a table of means with 95 % intervals over patients; joints are weighted by their lost pixels.
 
     Args:
         figures: From `erosion_pixels`, of any number of wrists.

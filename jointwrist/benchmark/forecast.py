@@ -1,4 +1,4 @@
-"""Forecast of the time and memory that unfinished jobs will take."""
+"""Forecast the time and memory that unfinished jobs will take."""
 
 from __future__ import annotations
 

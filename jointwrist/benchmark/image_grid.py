@@ -1,4 +1,4 @@
-"""Masks of finished jobs measured on the image grid: the radiographs' own pixels, not the network's."""
+"""Measure the masks of finished jobs on the image grid: the radiographs' own pixels, not the network's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jointwrist.inference.radiograph_evaluation import evaluate_radiographs
 
 
 def measure_radiographs(accelerator: Accelerator, jobs: Iterable[Job], dataset: RamW600, grid: str) -> None:
-    """Write the per-case results on the image grid of every finished job that draws bones and has none yet.
+    """Write the per-case results on the image grid for every finished job that segments bones and lacks them.
 
     Args:
         accelerator: Its processes share the radiographs of each job.
@@ -40,7 +40,7 @@ def measure_radiographs(accelerator: Accelerator, jobs: Iterable[Job], dataset: 
 
 
 def _measure(accelerator: Accelerator, job: Job, dataset: RamW600, grid: str) -> None:
-    """Measure the network of a job on its test radiographs, each taken whole as it shows one wrist."""
+    """Measure a job's network on its test radiographs, used whole since each shows one wrist."""
     predictor = Predictor.from_pretrained(
         job.folder / BEST, accelerator.device, localise=False, postprocess=grid == "image"
     )

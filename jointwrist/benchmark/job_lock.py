@@ -1,4 +1,4 @@
-"""A lock per job: shards that share a results folder, or a command given twice, never train one job twice."""
+"""One lock per job, so that shards with a common results folder, or a repeated command, never train a job twice."""
 
 from __future__ import annotations
 

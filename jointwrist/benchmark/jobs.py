@@ -1,4 +1,4 @@
-"""Jobs of the benchmark: train a model, evaluate it, write its per-case results; a killed job is resumed."""
+"""Benchmark jobs: train a model, evaluate it, write per-case results; killed jobs resume through `engine.resume`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether the per-case results are complete."""
+        """Whether the job's per-case results are complete."""
         return (self.record or {}).get("status") == "ok"
 
 
@@ -83,7 +83,7 @@ def dataset_digest(dataset: RamW600) -> str:
 def make_job(config: RunConfig, data: str, results: Path) -> Job:
     """Return a job whose folder is named after model, seed, and the hash of configuration and data.
 
-    A finished job is recognised by this folder, and an interrupted one continues from the state saved in it.
+    A finished job is recognised by this folder; an interrupted one resumes from the state saved in it.
     """
     key = digest({"config": hashed_values(config), "data": data})
     return Job(config, data, Path(results) / "jobs" / f"{config.model}-seed{config.seed}-{key}")
@@ -106,9 +106,9 @@ def shard(runs: list[Run], text: str) -> list[Run]:
 
 
 def run_job(accelerator: Accelerator, job: Job, dataset: RamW600) -> dict[str, Any]:
-    """Train, evaluate and write per-case results. An error is recorded, so that the other jobs can go on.
+    """Train, evaluate and write per-case results. An error is recorded, so that the other jobs can continue.
 
-    A full disk is not an error of the job: it ends the run, and the same command continues from there.
+    A full disk is not an error of the job: it ends the run, which the same command resumes.
 
     Returns:
         The record: status "ok" or "error", seconds, versions, machine, use of pixel truth, notes, and the traceback of
@@ -158,7 +158,7 @@ def run_job(accelerator: Accelerator, job: Job, dataset: RamW600) -> dict[str, A
 
 
 def _what_fits(accelerator: Accelerator, job: Job, dataset: RamW600) -> str:
-    """Text that says which batch fits, or why that is not known."""
+    """Text that states which batch fits, or why this is unknown."""
     try:
         return advice(job.config, fitting_batch(accelerator, job.config, load_run_data(job.config, dataset)))
     except Exception as error:  # must not hide the first error

@@ -1,4 +1,4 @@
-"""Machine, revision and versions, for the records of measurements and trainings."""
+"""Describe machine, revision and versions, for the records of measurements and trainings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables within Markdown pages, between markers."""
+"""Insert tables into Markdown pages, between markers."""
 
 from __future__ import annotations
 

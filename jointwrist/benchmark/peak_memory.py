@@ -1,4 +1,4 @@
-"""Peak memory of a piece of work, measured in a process of its own. Linux only."""
+"""Measure the peak memory of a piece of work in a separate process. Linux only."""
 
 from __future__ import annotations
 

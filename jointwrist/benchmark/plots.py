@@ -1,4 +1,4 @@
-"""Plots of a results folder: loss curves of every job, and test wrists with masks and erosion scores."""
+"""Plots of a results folder: learning curves of every job, and test wrists with masks and erosion scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time and memory of one training step, and the largest batch that fits.
+"""Measure time and memory of one training step, and find the largest batch that fits.
 
 Where several processes share a batch, each tries the largest part of it; the exchange of gradients is not included.
 """
@@ -106,7 +106,7 @@ def fitting_batch(accelerator: Accelerator, config: RunConfig, data: RunData) ->
 
 
 def advice(config: RunConfig, fitting: int) -> str:
-    """Text that says what to set, given the largest batch that fits."""
+    """Text that states which settings to use, given the largest batch that fits."""
     wanted = config.optim.batch_size
     if not fitting:
         return f"a batch of {wanted} does not fit, nor does a single image; take a smaller image_size"

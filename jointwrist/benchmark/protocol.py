@@ -1,4 +1,4 @@
-"""Protocols: YAML files that say which models are trained, from which seeds, and how."""
+"""Protocols: YAML files with the models, seeds and settings of a benchmark table."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ RECORD = "job.json"
 
 
 def read_records(folder: str | Path, jobs: str = "jobs") -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the folder and the record of every job that ended, by name.
+    """Yield folder and record of every completed job, sorted by name.
 
     Args:
         folder: Results folder.

@@ -1,4 +1,4 @@
-"""Unpack bit maps on a CPU, in a module of its own: prediction unpacks none and need not import numba."""
+"""Unpack bit maps on a CPU; a separate module, as prediction does not unpack any and need not import numba."""
 
 from __future__ import annotations
 

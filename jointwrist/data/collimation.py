@@ -1,4 +1,4 @@
-"""The exposed part of a radiograph, without uniform bars of a collimator or of padding along its edges."""
+"""Find the exposed part of a radiograph, without uniform bars of collimation or padding along its edges."""
 
 from __future__ import annotations
 

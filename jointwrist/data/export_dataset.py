@@ -1,4 +1,4 @@
-"""Export of radiographs with their masks to annotation tools, for correction and re-import."""
+"""Export radiographs with their masks to annotation tools, for correction and re-import."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def check_empty(out: Path) -> None:
 
 
 class Export:
-    """Writes a folder of radiographs with their masks in one format; `finish` writes the files about all of them.
+    """Write a folder of radiographs with their masks in one format; `finish` writes the files shared by all.
 
     Args:
         out: Folder, new or empty.

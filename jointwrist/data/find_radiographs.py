@@ -1,4 +1,4 @@
-"""Searching folders for radiographs, and reporting the files that were skipped."""
+"""Search folders for radiographs, and report skipped files."""
 
 from __future__ import annotations
 

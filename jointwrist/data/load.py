@@ -1,6 +1,6 @@
-"""Loading a radiograph: from a DICOM file (`data.dicom`) or a picture (`data.images`) to a `Radiograph`.
+"""Load a radiograph from a DICOM file (`data.dicom`) or a picture (`data.images`) as a `Radiograph`.
 
-Both ways run from the file to stored values, and from these to grey in [0, 1].
+Both go from the file to stored values, and from these to grey in [0, 1].
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Resizing of bit maps of overlapping masks, by a rule that keeps a mask where the resized image shows the bone."""
+"""Resize bit maps of overlapping masks by a rule that keeps masks aligned with the resized image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Safe reading of untrusted NumPy files: never unpickled, and within a bound on memory."""
+"""Read untrusted NumPy files safely: without unpickling, and with bounded memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Detecting and inverting negatives: radiographs with dark bones on a bright background."""
+"""Detect and invert negatives: radiographs with dark bones on a bright background."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _BRIGHT = 0.8
 def has_bright_ground(pixels: np.ndarray) -> bool:
     """Whether the background of (H, W) pixels is bright along the left and right, or the upper and lower edges.
 
-    This holds for a negative, but also for a radiograph in a ragged white frame; `contrast` of the bones tells the two
-    apart. Uniform bars along the edges are ignored.
+    This is true of a negative, but also of a radiograph in a ragged white frame; the `contrast` of the bones
+    distinguishes the two. Uniform bars along the edges are ignored.
     """
     pixels = pixels[exposed_window(pixels)]
     low, high = np.percentile(pixels, [1, 99])

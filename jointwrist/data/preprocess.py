@@ -1,4 +1,4 @@
-"""From a radiograph to what a network sees; the same in training, evaluation and prediction."""
+"""Preprocess radiographs for a network, identically in training, evaluation and prediction."""
 
 from __future__ import annotations
 

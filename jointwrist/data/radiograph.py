@@ -1,4 +1,4 @@
-"""A radiograph in its own orientation, with what its file says of side and pixel size."""
+"""A radiograph in its stored orientation, with side and pixel size as stated by its file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Radiograph:
-    """One radiograph in its own orientation.
+    """One radiograph in its stored orientation.
 
     Attributes:
         pixels: (H, W) float32 in [0, 1], bright bone on dark background, in the orientation of the file.
@@ -49,10 +49,10 @@ class Radiograph:
 
     @property
     def both_hands(self) -> bool:
-        """Whether the header says that both hands are on the radiograph."""
+        """Whether the header states that both hands are on the radiograph."""
         return self.side is None and self.header is not None and stated_laterality(self.header) == "B"
 
     @property
     def side_stated(self) -> bool:
-        """Whether the header names the hand, over which nobody else has a say."""
+        """Whether the header states the side, which then overrides all other sources."""
         return self.header is not None and stated_laterality(self.header) in ("L", "R")

@@ -1,4 +1,4 @@
-"""Normalising and resampling of one image in NumPy, as `preprocess` does for batches in PyTorch."""
+"""Normalise and resample one image in NumPy, as `preprocess` does for batches in PyTorch."""
 
 from __future__ import annotations
 

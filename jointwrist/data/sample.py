@@ -12,7 +12,7 @@ from jointwrist.ops.bits import bits_dtype
 
 @dataclass(frozen=True)
 class Scope:
-    """What of a radiograph lies outside the scope of erosion scoring.
+    """Findings of a radiograph that lie outside the scope of erosion scoring.
 
     Attributes:
         not_separable: (14,) whether each bone is fused with another, so that the two cannot be told apart.
@@ -111,5 +111,5 @@ def mirror(sample: WristSample) -> WristSample:
 
 
 def as_right_hand(sample: WristSample) -> WristSample:
-    """Mirror a left hand that is not mirrored yet; return all others unchanged, and what has no sides."""
+    """Mirror a left hand that is not mirrored yet; everything else, including anatomies without sides, is unchanged."""
     return mirror(sample) if sample.side == "L" and sample.anatomy.sides and not sample.mirrored else sample

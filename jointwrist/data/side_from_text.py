@@ -1,9 +1,8 @@
-"""The hand that a text names: in file names, and in descriptions of a DICOM header.
+"""Find the hand that a text names, in file names and in descriptions of a DICOM header.
 
-One rule for all commands. A text names a side only where it can hardly mean anything else: `wrist-L`, `WRI-L1`,
+One rule for all commands. A text names a side only if it can hardly mean anything else: `wrist-L`, `WRI-L1`,
 `LHand`, `LT WRIST`, `Handgelenk li.`, `main gauche`. A patient's code (`L12`), an initial (`Smith R`) or the end of a
-word (`model`, `DUAL`) does not, and neither does a text that names both sides. Where texts leave the side open, the
-bones decide.
+word (`model`, `DUAL`) does not, nor does a text that names both sides. If texts leave the side open, the bones decide.
 """
 
 from __future__ import annotations

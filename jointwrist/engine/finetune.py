@@ -258,8 +258,7 @@ class _Work:
         return trainer, data
 
     def _run(self, cases: Sequence[Case]) -> RunConfig:
-        """Return the configuration of a training: that of the weights, overridden by the recipe, then by the user's
-        values."""
+        """Return a training's configuration: that of the weights, overridden by the recipe, then by the user."""
         scored = any(case.scored for case in cases)
         masked = any(case.mask is not None for case in cases)
         stored = current_keys(self.info["config"])

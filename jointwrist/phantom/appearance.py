@@ -1,4 +1,4 @@
-"""From attenuation maps to a radiograph: scatter, noise, detector, and the image processing of several centres."""
+"""From attenuation maps to a radiograph: scatter, noise, detector, and image processing of several centres."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Centre:
 
 
 def draw_centre(rng: np.random.Generator, variation: float) -> Centre:
-    """Draw a look."""
+    """Draw an imaging style."""
     v = variation
     top = rng.uniform(1, 9) if rng.random() < 0.25 * v else 0.0
     others = [rng.uniform(1, 6) if rng.random() < 0.03 * v else 0.0 for _ in range(3)]

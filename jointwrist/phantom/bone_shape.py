@@ -76,14 +76,14 @@ def patient_harmonics(rng: np.random.Generator, variation: float) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def outward_faces(level: int) -> tuple[np.ndarray, ...]:
-    """Return the faces of each atlas bone, looking outwards whatever the handedness of its axes."""
+    """Return the faces of each atlas bone, oriented outwards whatever the handedness of its axes."""
     _, faces = icosphere(level)
     turned = np.ascontiguousarray(faces[:, ::-1])
     return tuple(faces if np.linalg.det(axes) > 0 else turned for axes in load_atlas().axes)
 
 
 def unlabelled(name: str, points: np.ndarray, faces: np.ndarray, cortex: float, group: str) -> Body:
-    """Return a bone that is in no mask, from its mesh and the thickness of its cortex in mm."""
+    """Return a bone that belongs to no mask, from its mesh and cortical thickness in mm."""
     marrow = points - cortex * vertex_normals(points, faces)
     return Body(name, UNLABELLED, points, marrow, faces, np.zeros(len(points)), _UP, points.mean(0), group)
 
@@ -100,7 +100,7 @@ def _sesamoids(bone: LongBone, rng: np.random.Generator) -> list[Body]:
 
 
 def _hook(hamate: np.ndarray, channel: int, cortex: float, rng: np.random.Generator) -> Body:
-    """Return the hook of the hamate, which the atlas is too smooth for: seen end-on it is a bright ring."""
+    """Return the hook of the hamate, which the smooth atlas lacks; seen end-on it is a bright ring."""
     directions, faces = icosphere(2)
     centre = hamate.mean(0) + np.array([rng.uniform(0.0, 2.5), rng.uniform(0.0, 2.5), 6.0])
     points = centre + directions * np.array([rng.uniform(2.0, 2.8), rng.uniform(3.0, 4.2), 6.0])

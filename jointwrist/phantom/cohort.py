@@ -60,7 +60,7 @@ class Parts:
     test: int
 
     def __post_init__(self) -> None:
-        """Refuse sizes that would divide a patient."""
+        """Refuse sizes that would split a patient."""
         for number in (self.train, self.val, self.test):
             if number < 1 or number % len(_BLOCK):
                 raise ValueError(f"the parts of a cohort are multiples of {len(_BLOCK)} radiographs, not {number}")

@@ -1,4 +1,4 @@
-"""Names of the families, the scores that each erosive family can reach, and their shares in a configuration."""
+"""Names of the lesion families, the scores that each erosive family can reach, and their shares in a configuration."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ALL = "all"
 
 
 def family_shares(asked: Mapping[str, float]) -> dict[str, float]:
-    """Return the share of each family that is drawn, relative to the others of its kind (erosive, look-alike).
+    """Return the frequency of each family relative to the others of its kind (erosive, look-alike).
 
     Args:
         asked: Shares by family; `all` sets those that are not named. Families without a share are not drawn.

@@ -1,4 +1,4 @@
-"""Erosions of the joint surfaces, and findings that resemble them: cysts, osteophytes and notches."""
+"""Joint surfaces of a phantom, erosions of a target score on them, and look-alikes: cysts, osteophytes and notches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FACING_MM, _SHAFT_MM, _HIDDEN_MM = 3.5, 10.0, 3.0
 
 @dataclass
 class Surface:
-    """Visible contour of one joint surface, measured on a grid of its own.
+    """Visible contour of one joint surface, measured on a separate grid.
 
     Attributes:
         box: Window on that grid.
@@ -97,7 +97,7 @@ def joint_surface(
 
 
 def removed_bone(surface: Surface, bites: np.ndarray) -> np.ndarray:
-    """Return the share of the bone along the ray that the bites take away, on the surface's grid."""
+    """Return the share of bone along the ray that the bites remove, on the surface's grid."""
     lo, hi = np.full_like(surface.lo, FAR), np.full_like(surface.lo, -FAR)
     ellipsoid_depths(bites, GRID_MM, surface.box[0], surface.box[2], lo, hi)
     thickness = np.clip(surface.thickness, 1e-6, None)
@@ -113,7 +113,7 @@ def eroded_share(surface: Surface, bites: np.ndarray) -> float:
 
 
 def countable_mm(surface: Surface) -> float:
-    """Return the length in mm that the visible contour counts as."""
+    """Return the length in mm at which the visible contour is counted."""
     return float(np.clip(len(surface.contour) * GRID_MM, _SHORTEST_MM, _LONGEST_MM))
 
 
@@ -178,7 +178,7 @@ def add_osteophyte(body: Body, rng: np.random.Generator) -> Body:
 
 
 def spur(body: Body, tip: np.ndarray, height: float, width: float) -> Body:
-    """Return the bone grown round a point of its surface by `height` mm, less `width` mm away."""
+    """Return the bone grown around a point of its surface by `height` mm, falling off over `width` mm."""
     normals = vertex_normals(body.points, body.faces)
     distance = np.linalg.norm(body.points - tip, axis=1)
     grown = normals * (height * np.exp(-0.5 * (distance / width) ** 2))[:, None]

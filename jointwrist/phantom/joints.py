@@ -76,7 +76,7 @@ def joint_width(first: str, second: str, points: Mapping[str, np.ndarray]) -> fl
 
 
 def _facing(first: str, second: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the vertices of two bones, by name, that lie nearest to each other."""
+    """Return the vertices at which two bones, given by name, are nearest to each other."""
     (pair, side) = next(
         (pair, names.index(first)) for pair, names in enumerate(ARTICULATIONS) if {first, second} == set(names)
     )
@@ -138,7 +138,7 @@ def _misfit(
     first: np.ndarray, normals: np.ndarray, second: np.ndarray, target: float, growth: np.ndarray, weights: np.ndarray,
     index: np.ndarray,
 ) -> None:  # fmt: skip
-    """Add to a bone's growth, by vertex, half of what its joint space is too wide, where a neighbour faces it."""
+    """Add half of the excess joint space to a bone's growth at each vertex that faces a neighbour."""
     for i in range(first.shape[0]):
         best, gap = 1e9, 0.0
         for j in range(second.shape[0]):

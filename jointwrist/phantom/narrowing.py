@@ -1,4 +1,4 @@
-"""Narrowed joint spaces at the six sites of the Sharp/van der Heijde score, and the score of what is left of them."""
+"""Narrowed joint spaces at the six sites of the Sharp/van der Heijde score, and the scores of the remaining widths."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DRAWN = (0.15, 1.0)
 
 
 def draw_narrowing(share: float, widths: Mapping[str, float], rng: np.random.Generator) -> dict[str, float]:
-    """Draw by how many mm the sites are narrowed; those that are not are left out.
+    """Draw the narrowing of each site in mm; sites that are not narrowed are omitted.
 
     Args:
         share: Share of the sites that are narrowed.
@@ -55,7 +55,7 @@ def site_widths(bodies: Sequence[Body], radiocarpal: float) -> dict[str, float]:
 
 
 def moves(bodies: Sequence[Body], amounts: Mapping[str, float]) -> dict[str, np.ndarray]:
-    """Return how far bones move, (3,) mm in the radiograph frame, by the names of the bodies.
+    """Return the displacement of each bone, (3,) mm in the radiograph frame, by body name.
 
     Args:
         bodies: Bones laid on a radiograph, before they move.
@@ -74,7 +74,7 @@ def moves(bodies: Sequence[Body], amounts: Mapping[str, float]) -> dict[str, np.
 
 
 def narrowed(bodies: Sequence[Body], amounts: Mapping[str, float]) -> list[Body]:
-    """Return the bones after they have approached each other; see `moves`."""
+    """Return the bones moved towards each other; see `moves`."""
     ways = moves(bodies, amounts)
     return [
         replace(body, points=body.points + way, marrow=body.marrow + way, base=body.base + way)
@@ -83,7 +83,7 @@ def narrowed(bodies: Sequence[Body], amounts: Mapping[str, float]) -> list[Body]
 
 
 def narrowing_scores(widths: Mapping[str, float], scale: float, fused: Collection[tuple[str, str]]) -> tuple[int, ...]:
-    """Score the joint spaces by what is visible of them, the width, as a reader without an earlier film does.
+    """Score the joint spaces by their visible width, as a reader without a previous radiograph does.
 
     Args:
         widths: Widths in mm, by site.
@@ -99,7 +99,7 @@ def narrowing_scores(widths: Mapping[str, float], scale: float, fused: Collectio
 
 
 def with_narrowing(wrist: WristSample, anatomy: Anatomy) -> WristSample:
-    """Return a phantom with the scores of an anatomy that adds the sites of narrowing to the wrist, or as it is."""
+    """Return a phantom with narrowing scores if the anatomy has them; otherwise return it unchanged."""
     if not anatomy.further_scores:
         return wrist
     scores, narrowing = (np.full(len(anatomy.joints), NOT_SCORED, np.int64) for _ in range(2))

@@ -1,4 +1,4 @@
-"""What all radiographs of a patient share: size of the hand, density, proneness to erosions, and bones."""
+"""Properties shared by all radiographs of a patient: hand size, density, proneness to erosions, bone shapes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Patient:
 
 @lru_cache(maxsize=2)
 def draw_patient(seed: int, number: int, variation: float, prevalence: float, level: int) -> Patient:
-    """Draw a patient; consecutive radiographs of a cohort are often of the same one, who is then not drawn again.
+    """Draw a patient; cached, as consecutive radiographs of a cohort often show the same one.
 
     Args:
         seed: Seed of the cohort.

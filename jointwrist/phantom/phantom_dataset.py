@@ -98,7 +98,7 @@ def write_phantom(
 
 
 def _write_all(jobs: list[WristJob], workers: int) -> None:
-    """Write wrists and show progress from the first one on, whose time is mostly that of imports."""
+    """Write wrists and show progress; the first one's time, mostly imports, does not count towards the rate."""
     if not jobs:
         return
     print(f"phantom: preparing {len(jobs)} wrists", file=sys.stderr, flush=True)
@@ -136,12 +136,12 @@ class WristJob(NamedTuple):
 
     @property
     def truth_file(self) -> Path:
-        """The file of a wrist that is written last: if it exists, all of them do."""
+        """The last file written for a wrist: if it exists, all others do."""
         return self.root / TRUTH / f"{self.entry.identifier}.npz"
 
 
 class _Written(NamedTuple):
-    """What the tables hold of one wrist."""
+    """Table entries of one wrist."""
 
     entry: CohortEntry
     scored: ScoredRadiograph
@@ -200,7 +200,7 @@ def _truth(sample: WristSample) -> dict[str, np.ndarray]:
 
 
 def _read_back(job: WristJob) -> _Written:
-    """Read what the tables hold of a wrist from its truth file."""
+    """Read the table entries of a wrist from its truth file."""
     name = job.entry.identifier
     with np.load(job.truth_file, allow_pickle=False) as truth:
         size, scores = truth["eroded"].shape, truth["scores"].tolist()

@@ -25,7 +25,7 @@ PROXIMAL_ROW = ("Scaphoid", "Lunate", "Triquetrum", "Pisiform")
 
 
 def rotation(x: float, y: float, z: float) -> np.ndarray:
-    """Return the matrix that turns about x, then y, then z, in degrees."""
+    """Return the matrix that rotates about x, then y, then z, by angles in degrees."""
     (cx, cy, cz), (sx, sy, sz) = np.cos(np.radians([x, y, z])), np.sin(np.radians([x, y, z]))
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
@@ -105,7 +105,7 @@ def draw_pose(
 
 
 def malaligned(pose: Pose, degrees: float, rng: np.random.Generator) -> Pose:
-    """Return the pose with each bone of the atlas turned on its own, by angles of `degrees` standard deviation."""
+    """Return the pose with each atlas bone rotated independently, by angles of `degrees` standard deviation."""
     share = np.array([_MALALIGNED.get(name, _CARPAL) for name in load_atlas().names])
     angles = np.clip(rng.standard_normal(share.shape), -2.2, 2.2)
     return replace(pose, malalignment=degrees * share * angles)
@@ -116,7 +116,7 @@ _TURNED = (30.0, 95.0)
 
 
 def in_other_projection(pose: Pose, share: float, rng: np.random.Generator) -> Pose:
-    """Return the pose turned about the forearm with probability `share`; the same pose otherwise."""
+    """Return the pose rotated about the forearm with probability `share`; otherwise the same pose."""
     pronation = rng.uniform(*_TURNED) * rng.choice((-1, 1))
     return replace(pose, pronation=float(pronation)) if rng.random() < share else pose
 

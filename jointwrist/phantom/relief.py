@@ -1,4 +1,4 @@
-"""Details missing from the atlas: processes of the long bones, and metacarpals of other widths.
+"""Details missing from the atlas: processes of the long bones, and varied widths of the metacarpals.
 
 A process (ulnar styloid, lip of the ulnar notch, tubercle of a base, condyle of a head) is an ellipsoid that is part of
 its bone. Most of them are thin along the ray, and so fainter than the bone's rim.
@@ -41,7 +41,7 @@ _WIDTH, _WIDTH_OF_FIFTH = (0.85, 1.35), (0.85, 1.9)
 
 
 def broaden(body: Body, strength: float, rng: np.random.Generator) -> Body:
-    """Return a metacarpal with other widths at its base and its head, other bones as they are."""
+    """Return a metacarpal with changed widths at base and head; other bones are unchanged."""
     if body.name not in METACARPALS or not strength:
         return body
     low, high = _WIDTH_OF_FIFTH if body.name == METACARPALS[-1] else _WIDTH

@@ -1,4 +1,4 @@
-"""Renders bones in the radiograph frame to attenuation maps and masks."""
+"""Render bones in the radiograph frame to attenuation maps and masks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Lesions:
     loss: float = 0.0
 
     def and_those_of(self, other: Lesions) -> Lesions:
-        """Return the lesions of both; densities are those of the other, if it has any."""
+        """Return the union of both lesions; the other's densities take precedence, if it has any."""
         if not any(len(rows) for rows in (other.bites, other.notches, other.cysts, other.rims, other.thinned)):
             return self
         joined = {
@@ -232,7 +232,7 @@ def _ellipsoid_maps(rows: np.ndarray, spacing: float, box: tuple[int, int, int, 
 
 
 def _mineral(lesions: Lesions, spacing: float, box: tuple[int, int, int, int]) -> tuple | None:
-    """Return where bone is denser or thinner than usual, and how much; None where it is as usual."""
+    """Return the change in mineral density per pixel; None if there is none."""
     if not len(lesions.rims) and not len(lesions.thinned):
         return None
     rims, thinned = (_ellipsoid_maps(rows, spacing, box) for rows in (lesions.rims, lesions.thinned))
@@ -240,7 +240,7 @@ def _mineral(lesions: Lesions, spacing: float, box: tuple[int, int, int, int]) -
 
 
 def in_plane(axis: np.ndarray) -> tuple[float, float]:
-    """Return cosine and sine of the rotation that lays a bone's axis along the y axis of its texture."""
+    """Return cosine and sine of the rotation that aligns a bone's axis with the y axis of its texture."""
     length = np.hypot(*axis[:2])
     return (axis[1] / length, -axis[0] / length) if length > 1e-6 else (1.0, 0.0)
 

@@ -113,7 +113,7 @@ def tube(centres: np.ndarray, across: np.ndarray, depth: np.ndarray, radii: np.n
 
 
 def _stops(shaft: Shaft, start: float, length: float) -> np.ndarray:
-    """Return where the rings of the tube stand along the axis, dense where it is curved."""
+    """Return the positions of the tube's rings along the axis, dense where it is curved."""
     if not shaft.head[0]:
         return np.arange(start, length, 3.0)
     knob = float(np.mean(shaft.head))

@@ -148,7 +148,7 @@ def _stroke(attenuation: np.ndarray, line: np.ndarray, width: float, strength: f
 
 
 def _arc(start: np.ndarray, end: np.ndarray, sag: float, spacing: float) -> np.ndarray:
-    """Return points (N, 2) in pixels, half a pixel apart, of a bow from start to end."""
+    """Return points (N, 2) in pixels, half a pixel apart, on an arc from start to end."""
     chord = (end - start)[:2]
     count = max(int(2 * np.linalg.norm(chord) / spacing), 2)
     t = np.linspace(0, 1, count)[:, None]

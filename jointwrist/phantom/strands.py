@@ -1,4 +1,4 @@
-"""Soft-tissue structures that resemble thin bone: pads of skin and fat, tendons, and planes of fat."""
+"""Soft-tissue structures that resemble thin bone: skin and fat pads, tendons, and fat planes."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def capsule_depth(x: float, y: float, part: np.ndarray) -> float:
 
 @numba.njit(cache=True, fastmath=True)
 def strand_thickness(strands: np.ndarray, size: int, spacing: float) -> np.ndarray:
-    """Return what the rows of `draw_strands` add to the thickness of the soft tissue, (size, size) float32 in mm."""
+    """Return the soft-tissue thickness added by the rows of `draw_strands`, (size, size) float32 in mm."""
     added = np.zeros((size, size), np.float32)
     for k in range(strands.shape[0]):
         ax, ay, bx, by, ra, rb, thick = strands[k]

@@ -1,4 +1,4 @@
-"""A second radiograph of a phantom wrist: another placement and exposure, and joints narrowed by known amounts."""
+"""A second radiograph of a phantom wrist: new placement and exposure, and joints narrowed by known amounts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jointwrist.phantom.render import Lesions, Material, in_plane
 
 @dataclass(frozen=True)
 class Visit:
-    """What differs from the first radiograph of the same wrist.
+    """Differences from the first radiograph of the same wrist.
 
     Attributes:
         seed: Seed of the exposure and of the look, or None for those of the first radiograph.
@@ -52,14 +52,14 @@ class Visit:
 
 
 def move(body: Body, lesions: Lesions, shift: np.ndarray) -> None:
-    """Move a bone and what is missing from it, in place."""
+    """Move a bone and its lesions in place."""
     body.points, body.marrow, body.base = body.points + shift, body.marrow + shift, body.base + shift
     for rows in (lesions.bites, lesions.notches, lesions.cysts, lesions.rims, lesions.thinned):
         rows[:, :3] += shift
 
 
 def anchored(material: Material, first: Body, body: Body) -> Material:
-    """Return the material with its trabeculae at the same place of a bone as on the first radiograph."""
+    """Return the material with its trabeculae at the same position of the bone as on the first radiograph."""
     offset = np.array(material.offset) + (_texture_place(first) - _texture_place(body)) / material.scale
     return replace(material, offset=tuple(offset.tolist()))
 

@@ -60,7 +60,7 @@ def _thin_out(material: Material, rng: np.random.Generator, osteopenia: float) -
 
 
 def _fill_head(material: Material, rng: np.random.Generator, length: float, relief: float) -> Material:
-    """Return the material of a metacarpal with spongy bone in its head, and less bone or as much in all of it."""
+    """Return the material of a metacarpal with spongy bone in its head, and with equal or reduced density overall."""
     dense = 1 - 0.9 * relief * rng.uniform()
     return replace(
         material,
@@ -87,7 +87,7 @@ def _socket(bodies: dict[str, Body], gap: float, plate: float, fused: Collection
 
 
 def _boxes(bodies: dict[str, Body], rng: np.random.Generator, spacing: float, size: int) -> np.ndarray:
-    """Return square boxes (x0, y0, x1, y1) in pixels round the joint surfaces."""
+    """Return square boxes (x0, y0, x1, y1) in pixels around the joint surfaces."""
     boxes = np.empty((NUM_JOINTS, 4), np.float32)
     for joint in JOINTS:
         body = bodies[BONES[joint.bone].name]
@@ -179,9 +179,9 @@ def make_wrist(
     config: PhantomConfig = PhantomConfig(),  # noqa: B008
     visit: Visit | None = None,
 ) -> WristSample:
-    """Make wrist `index` of the phantom cohort `seed`, radiograph orientation: a left hand is a left hand.
+    """Make wrist `index` of the phantom cohort `seed` in radiograph orientation; left hands are not mirrored.
 
-    The result depends on nothing else: not on how many wrists are made, nor in which order, nor by how many processes.
+    The result does not depend on the number or order of wrists made, or on the number of processes.
 
     Args:
         seed: Seed of the cohort.

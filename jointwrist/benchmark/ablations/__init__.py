@@ -1,1 +1,1 @@
-"""Ablations of the joint network: plan, per-case results that are kept, figures, tables and picture."""
+"""Ablations of the joint network: plan, kept per-case results, estimates, tables and plot."""

@@ -1,4 +1,4 @@
-"""Figures of arms and of their differences, with intervals over seeds and patients."""
+"""Estimates for arms and their differences, with intervals over seeds and patients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIGURES = MASK_FIGURES | CALL_FIGURES
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures of every run on the test patients and on resampled ones; the resamples are the same for all runs.
+    """Figures of every run on the test patients and on resampled patients; the resamples are the same for all runs.
 
     Attributes:
         values: A figure, by run and name.

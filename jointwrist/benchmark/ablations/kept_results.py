@@ -1,4 +1,4 @@
-"""Per-case results of the ablation runs, kept in a few hundred kilobytes.
+"""Compact per-case results of the ablation runs, a few hundred kilobytes in all.
 
 The folder holds `runs.csv`, `configs.json`, and one column per run in `erosion.csv.gz` (probabilities) and
 `segmentation.csv.gz` (means over bones). All figures are computed from these files. Further runs add columns.
@@ -47,7 +47,7 @@ class KeptResults:
 
     @classmethod
     def read(cls, folder: Path) -> KeptResults:
-        """Read a folder; one without results gives empty tables."""
+        """Read a folder; without results, the tables are empty."""
         if not (folder / "runs.csv").is_file():
             return cls(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), {})
         masks, calls = (
@@ -137,7 +137,7 @@ class KeptResults:
         return _version(self.configs[run])
 
     def learned_pixels(self, run: str) -> bool:
-        """Whether a run learned from the pixels of erosions; records of version 1 do not say, their loss weights do."""
+        """Whether a run was trained with eroded pixels; for records of version 1, inferred from the loss weights."""
         known = self.runs.loc[run].get("pixel_truth")
         if known in (True, False):
             return bool(known)
@@ -160,7 +160,7 @@ class KeptResults:
 
 
 def run_name(folder: str, version: int) -> str:
-    """Name of a run in the kept files: that of its folder, with the version of the plan from version 2 on."""
+    """Name of a run in the kept files: that of its folder, followed from version 2 on by the version of the plan."""
     return folder if version == 1 else f"{folder}-v{version}"
 
 
@@ -169,7 +169,7 @@ def _version(config: dict[str, Any]) -> int:
 
 
 def _portable(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration without the folders of the machine that it ran on."""
+    """Return a configuration without machine-specific folders."""
     joint = config["joint"]
     segmenter = "/".join(Path(joint["segmenter"]).parts[-3:])
     return {**config, "joint": {**joint, "segmenter": segmenter}}

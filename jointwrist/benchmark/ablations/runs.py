@@ -1,4 +1,4 @@
-"""Training and testing of the runs of an ablation plan."""
+"""Train and test the runs of an ablation plan."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from jointwrist.weights.checkpoint import load_weights
 
 @dataclass(frozen=True)
 class Choice:
-    """Part of a plan that is run now; None means all.
+    """Selection of a plan's runs; None means all.
 
     Attributes:
         regimes: Names of regimes.
@@ -106,7 +106,7 @@ def run_plan(plan: Ablations, choice: Choice, results: Path, kept_in: Path) -> b
 def kept_already(
     plan: Ablations, kept: KeptResults, chosen: list[tuple[str, str, int]], run: tuple[str, str, int], results: Path
 ) -> bool:
-    """Whether the results of a run are kept, from the same configuration, and no other run needs its weights."""
+    """Whether results of a run with the same configuration are kept and no other run needs its weights."""
 
     def same(regime: str, arm: str, seed: int) -> bool:
         values = kept.configs.get(run_name(f"{regime}-{arm}-{seed}", plan.version))

@@ -1,4 +1,4 @@
-"""Tables of the ablations, made from the per-case results that were kept of every run."""
+"""Tables of the ablations, made from the kept per-case results of every run."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def difference_table(plan: Ablations, rows: KeptResults, figures: Figures) -> Ta
 def difference(
     rows: KeptResults, figures: Figures, regime: str, first: str, second: str, key: str
 ) -> tuple[int, Figure, float] | None:
-    """Number of common seeds, first minus second arm with its interval, and p; None where they have none in common."""
+    """Number of common seeds, first minus second arm with its interval, and p; None without common seeds."""
     runs = [{rows.runs.loc[run, "seed"]: run for run in rows.of(regime, arm)} for arm in (first, second)]
     seeds = sorted(runs[0].keys() & runs[1].keys())
     ours, theirs = ([of[seed] for seed in seeds] for of in runs)

@@ -1,4 +1,4 @@
-"""Choice of the version of the plan that the tables show, and progress of a newer one.
+"""Choose the version of the plan that the tables show, and report progress of a newer one.
 
 A table compares runs of one version only. Runs of a new version are kept from the start, but replace the older ones in
 a regime's tables only when all required runs of the regime (those of the plan's `required` arms) are complete.
@@ -13,8 +13,8 @@ from jointwrist.benchmark.ablations.plan import Ablations
 def shown_version(plan: Ablations, rows: KeptResults, regime: str) -> int:
     """Return the version that a regime's tables show.
 
-    It is that of the plan as soon as all its required runs are finished. Until then it is the earlier version with the
-    most required runs; if there is no earlier one, it is that of the plan, although incomplete.
+    This is the plan's version as soon as all its required runs are finished. Until then, it is the earlier version with
+    the most required runs or, without an earlier one, the plan's version although incomplete.
     """
     required = set(plan.runs([regime], list(plan.required), list(plan.seeds)))
     finished = {version: runs & required for version, runs in _finished(rows, regime).items()}

@@ -34,17 +34,17 @@ class Job:
 
     @property
     def done(self) -> bool:
-        """Whether it finished without an error."""
+        """Whether the job finished without an error."""
         return self.record.get("status") == "ok"
 
     @property
     def scores(self) -> bool:
-        """Whether it has probabilities of erosion."""
+        """Whether the job has erosion probabilities."""
         return (self.folder / "erosion.csv").is_file()
 
     @property
     def training(self) -> TrainingHistory | None:
-        """What the network was trained on, by the record, or by the weight file where an earlier version wrote it.
+        """Training data of the network, from the record or, if an earlier version wrote it, from the weight file.
 
         Raises:
             DataError: The record or the file is damaged.
@@ -84,7 +84,7 @@ def read_jobs(folder: Path) -> list[Job]:
 
 
 def read_tables(folder: Path) -> list[Table]:
-    """Read the tables that the benchmark wrote; where an earlier version wrote them, make them from the rows.
+    """Read the tables that the benchmark wrote; those of an earlier version are remade from per-case results.
 
     Raises:
         DataError: There are neither tables nor rows to make them from, or they are damaged.

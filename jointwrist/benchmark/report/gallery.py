@@ -75,7 +75,7 @@ def draw_case(case: Case, predictor: Predictor) -> str:
 
 
 def radiograph_address(radiograph: np.ndarray, size: tuple[int, int]) -> str:
-    """Return an (H, W) float radiograph in [0, 1] as the address of a JPEG that holds the data itself."""
+    """Encode an (H, W) float radiograph in [0, 1] as the data URL of a JPEG."""
     grey = Image.fromarray((np.clip(radiograph, 0, 1) * 255 + 0.5).astype(np.uint8)).resize(
         size, Image.Resampling.LANCZOS
     )

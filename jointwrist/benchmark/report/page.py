@@ -1,4 +1,4 @@
-"""The page of a results folder: one HTML file that needs neither a server nor a network."""
+"""The HTML report of a results folder: one self-contained file."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _summary(jobs: Sequence[Job]) -> str:
 
 
 def _training(jobs: Sequence[Job]) -> str:
-    """Say what the networks were trained on, once for all that were trained on the same."""
+    """Describe the training data of the networks, once for all networks with the same data."""
     seen: dict[tuple[str, str], list[str]] = {}
     for job in jobs:
         history = job.training

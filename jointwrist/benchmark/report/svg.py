@@ -1,4 +1,4 @@
-"""Charts as inline SVG: text stays text, marks have tooltips, colours follow the light or dark page."""
+"""Charts as inline SVG: selectable text, tooltips, and colours that follow the page's light or dark scheme."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's tables, computed from the per-case results alone; `run_all.py --tables-only RESULTS` makes them again."""
+"""The paper's tables, computed only from per-case results; `run_all.py --tables-only RESULTS` remakes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Results", "Table", "make_tables", "read_results", "write_tables"]
 
 
 def make_tables(results: Results) -> list[Table]:
-    """Make every table for which there are results; the list of jobs comes last."""
+    """Make every table for which there are results, followed by the list of jobs."""
     tables = []
     if "segmentation" in results.per_case:
         tables += segmentation_tables(results)
@@ -30,7 +30,7 @@ def make_tables(results: Results) -> list[Table]:
 def write_tables(folder: Path, grid: str = "network") -> list[Table]:
     """Write every table of a results folder as Markdown, LaTeX, CSV and JSON; return the tables.
 
-    Tables of another grid than the network's go into a folder and a file whose names end in that of the grid.
+    Tables on a grid other than the network's go into a folder and a file whose names end in the grid's name.
 
     Raises:
         DataError: The folder has no jobs on this grid, or jobs on different data.

@@ -88,7 +88,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class NoFigure:
-    """A cell without a figure of ours, such as `not run`; it may have a published one."""
+    """A cell without a figure of ours, such as `not run`, possibly with a published one."""
 
     text: str
     published: float = np.nan

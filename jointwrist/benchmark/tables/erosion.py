@@ -98,7 +98,7 @@ def summary_table(results: Results, values: Sets, resampled: Sets, group: str = 
 
 
 def _learned_pixels(results: Results, runs: list[str]) -> str:
-    """Name the runs that learned from the pixels of erosions, which a phantom has and RAM-W600 has not."""
+    """Name the runs trained with eroded pixels, which phantoms have and RAM-W600 does not."""
     learned = [label(run) for run in ordered(runs) if results.record(run).get("pixel_truth")]
     return f" Trained on pixels of erosions too, not on scores alone: {', '.join(learned)}." if learned else ""
 

@@ -1,4 +1,4 @@
-"""Tables of the scores other than erosion, such as joint-space narrowing: all joints pooled, and single ones."""
+"""Tables of scores other than erosion, such as joint-space narrowing: all joints pooled, and single joints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIGURES = {"QWK": ("QWK", 1, -1), "accuracy": ("accuracy %", 100, 0), "AUROC": (
 
 
 def further_tables(results: Results) -> list[Table]:
-    """Make the table of every further score of which there are results."""
+    """Make the table of every further score that has results."""
     scores = [score for score in results.anatomy.further_scores if score.name in results.per_case]
     return [_score_table(results, score.name, score.levels) for score in scores]
 

@@ -1,4 +1,4 @@
-"""Contents of a results folder: job records, and the per-case results of finished jobs."""
+"""Read a results folder: job records, and the per-case results of finished jobs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Results:
 
     @property
     def on_release(self) -> bool:
-        """Whether the figures are of RAM-W600, as the published ones are."""
+        """Whether the figures come from RAM-W600, like the published ones."""
         return all(record.get("data", RELEASE) == RELEASE for record in self.records)
 
     def record(self, run: str) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def ordered(runs: Iterable[str]) -> list[str]:
 
 
 def label(run: str) -> str:
-    """Name of a run in a table: the paper's name if there is one, and the registry's or that of another tool."""
+    """Name of a run in a table: the paper's name if there is one, and the name in the registry or of another tool."""
     model, *configuration = run.split()
     name = model_spec(model).published_name if model in list_models() else None
     text = f"{name} (`{model}`)" if name else f"`{model}`"
@@ -144,7 +144,7 @@ def millions(parameters: int | None) -> str:
 def published_figures(table: str, anatomy: Anatomy = WRIST) -> dict[str, dict[str, float]]:
     """Published figures by model: the paper's ("segmentation", "erosion") or those of third parties ("image_grid").
 
-    They are of wrists: there are none to compare other bones with.
+    They exist for wrists only.
     """
     if not shows_wrist(anatomy):
         return {}
@@ -154,7 +154,7 @@ def published_figures(table: str, anatomy: Anatomy = WRIST) -> dict[str, dict[st
 def absent_rows(
     results: Results, tasks: tuple[str, ...], columns: dict[str, str], published: dict[str, dict[str, float]]
 ) -> list[dict[str, Any]]:
-    """Rows of models without a finished job, of some tasks; `columns` are titles by the published table's keys."""
+    """Rows of models without a finished job, for some tasks; `columns` maps keys of the published table to titles."""
     finished = {record["model"] for record in results.records if record["status"] == "ok"}
     failed = {record["model"] for record in results.records} - finished
     rows = []
@@ -172,7 +172,7 @@ def absent_rows(
 
 
 def caption(what: str, results: Results, table: str, note: str = "", published: bool = False) -> str:
-    """Return the caption of a table: data, protocol, sizes, prompts, seeds, and how to read it."""
+    """Return the caption of a table: data, protocol, sizes, prompts, seeds, and how to read the table."""
     rows = results.per_case[table]
     done = [results.record(run) for run in rows["run"].unique()]
 

@@ -1,4 +1,4 @@
-"""Tables of masks: bones, overlap regions, differences of models, wrists with and without erosion, single bones."""
+"""Segmentation tables: bones, overlap regions, differences of models, wrists with and without erosion, single bones."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ TESTED = (
 
 
 def segmentation_tables(results: Results) -> list[Table]:
-    """Make every table of masks."""
+    """Make every segmentation table."""
     return [
         mean_table(results, "bone"),
         mean_table(results, "overlap"),
@@ -91,7 +91,7 @@ def mean_table(results: Results, kind: str = "bone") -> Table:
 
 
 def comparison_table(results: Results) -> Table:
-    """Every model minus the best one, by each metric: mean difference with interval, and p after Holm's correction."""
+    """Every model minus the best one, for each metric: mean difference with interval, and p after Holm's correction."""
     cases = case_means(results, "bone")
     rows = []
     for key, (title, factor, more) in metrics(results).items():
@@ -171,7 +171,7 @@ def metrics(results: Results) -> dict[str, tuple[str, int, bool]]:
 
 
 def third_party_row(name: str, titles: dict[str, str], figures: dict[str, float]) -> dict[str, Any]:
-    """Row of a model with published figures alone."""
+    """Row of a model with published figures only."""
     cells = {title: NoFigure(ABSENT, figures.get(key, np.nan)) for key, title in titles.items()}
     return {"Model": f"{name}, third party", "parameters": ABSENT, **cells}
 
@@ -225,7 +225,7 @@ def seed_figure(cases: pd.DataFrame, key: str) -> Figure:
 
 
 def difference(cases: pd.DataFrame, first: str, second: str, key: str) -> tuple[Difference, int]:
-    """First minus second run, paired by seed and patient over the seeds that both have; and the number of these."""
+    """First minus second run, paired by seed and patient over their common seeds; and the number of these seeds."""
     (ours, patients), (theirs, _) = (by_seed(cases[cases["run"] == run], key) for run in (first, second))
     seeds = ours.columns.intersection(theirs.columns)
     wide = ours[seeds] - theirs[seeds]
@@ -256,7 +256,7 @@ def by_seed(cases: pd.DataFrame, key: str) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def resampled_means(wide: pd.DataFrame, patients: np.ndarray) -> np.ndarray:
-    """Mean over resampled cases, (seeds, R); the same resamples for the same patients."""
+    """Mean over resampled cases, (seeds, R); equal patients give equal resamples."""
     weights = resampling_weights(patients)
     means = [weighted_mean(wide[seed], weights) for seed in wide.columns]
     return np.array(means).reshape(len(means), len(weights))

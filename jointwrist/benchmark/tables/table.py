@@ -1,4 +1,4 @@
-"""A table, its printed forms (Markdown, LaTeX, CSV), and the JSON file that it is read back from."""
+"""A table, its output formats (Markdown, LaTeX, CSV), and the JSON file from which it is read back."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Table:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """Text of every cell of the rows with figures of ours, then the rows of published figures."""
+        """Text of every cell: rows with figures of ours, then rows of published figures."""
         measured = [{column: str(cell) for column, cell in row.items()} for row in self.rows if not _empty(row)]
         frame = pd.DataFrame([*measured, *self.published])
         columns = dict.fromkeys(column for row in self.rows for column in row)
@@ -49,7 +49,7 @@ class Table:
 
     @property
     def published(self) -> list[dict[str, str]]:
-        """Rows of published figures, whose first cell says so; they stand apart, at the end."""
+        """Rows of published figures, marked in their first cell and placed at the end."""
         rows = []
         for row in self.rows:
             texts = {c: cell.published_text() for c, cell in row.items() if isinstance(cell, Figure | NoFigure)}
@@ -98,7 +98,7 @@ class Table:
         return "\n".join([r"\begin{table}", caption, label, tabular, *body, *end])
 
     def write(self, folder: Path) -> None:
-        """Write the printed forms into a folder."""
+        """Write the output formats into a folder."""
         write_text(folder / f"{self.name}.md", self.markdown())
         write_text(folder / f"{self.name}.tex", self.latex())
         with atomic(folder / f"{self.name}.csv") as temporary:
@@ -106,7 +106,7 @@ class Table:
 
 
 def _empty(row: dict[str, Any], *texts: str) -> bool:
-    """Whether a row has no figure of ours, for one of some reasons; by default for any but a failed run."""
+    """Whether a row has no figure of ours for one of the given reasons; by default, any but a failed run."""
     absent = {cell.text for cell in row.values() if isinstance(cell, NoFigure)}
     return bool(absent) and absent <= set(texts or (NOT_RUN, ABSENT)) and FAILED not in absent
 
@@ -123,7 +123,7 @@ def markdown_lines(heads: Sequence[str], rows: Any) -> list[str]:
 
 
 def save_tables(folder: Path, tables: Sequence[Table]) -> None:
-    """Write every table's printed forms, and all of them in `tables.json`."""
+    """Write the output formats of every table, and all tables in `tables.json`."""
     for table in tables:
         table.write(folder)
     plain = [
@@ -154,7 +154,7 @@ def load_tables(folder: Path) -> list[Table]:
 
 
 def _plain(cell: Any) -> Any:
-    """Return a cell as JSON holds it: numbers and text as they are, nan as null."""
+    """Convert a cell to JSON: numbers and text unchanged, nan as null."""
     kind = type(cell).__name__
     if kind not in _CELLS:
         return cell
@@ -162,7 +162,7 @@ def _plain(cell: Any) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    """Return the cell that `_plain` was given."""
+    """Return the cell from its JSON, the inverse of `_plain`."""
     if not isinstance(value, dict):
         return value
     fields = {key: np.nan if field is None else field for key, field in value.items() if key != "kind"}

@@ -1,4 +1,4 @@
-"""Batches that depend on seed and epoch alone, so that a killed run resumes within an epoch."""
+"""Samplers whose batches depend only on seed and epoch, so that a killed run can resume within an epoch."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class FreshBatches(Sampler[list[int]]):
 
 
 class ProcessBatches(Sampler[list[int]]):
-    """The part of every batch that one of several processes trains on, starting anywhere in any epoch.
+    """One process's share of every batch, starting at any position of any epoch.
 
     Parts differ by at most one image, or by one study where batches keep the hands of a study together.
 

@@ -1,4 +1,4 @@
-"""Checker of a folder in the released layout: lists every fault instead of stopping at the first."""
+"""Check a dataset folder in the released layout: list every fault instead of stopping at the first."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ COMMANDS = {"train": ("train", "val"), "evaluate": ("test",), "run_all": SPLITS}
 
 
 def check_dataset(root: str | Path, command: str | None = None) -> list[Fault]:
-    """Read a whole folder and list what is wrong with it, errors first.
+    """Read a whole folder and list its faults, errors first.
 
-    The command refuses errors. Warnings are for people: files that are skipped, labels that look wrong, and faults that
-    concern another command. Kinds of faults are those of the tables and of the listing (`duplicate
-    identifier`, `identifier in two splits`, `identifier without side`, `mask without image`, `no pixel spacing`, `score
-    out of range`, `score without image`, `unknown joint`, `unreadable table`, ...), and those found here.
+    Errors make the command fail. Warnings are for the user to judge: skipped files, implausible labels, and faults that
+    concern another command. Kinds of faults are those of the tables and of the listing (`duplicate identifier`,
+    `identifier in two splits`, `identifier without side`, `mask without image`, `no pixel spacing`, `score out of
+    range`, `score without image`, `unknown joint`, `unreadable table`, ...), and those found here.
 
     Args:
         root: The folder.
@@ -67,7 +67,7 @@ def check_dataset(root: str | Path, command: str | None = None) -> list[Fault]:
 
 
 def _spared(fault: Fault) -> Fault:
-    """Turn a fault that the command does not run into into a warning."""
+    """Downgrade a fault that the command does not encounter to a warning."""
     return replace(fault, severity="warning")
 
 
@@ -119,7 +119,7 @@ def _patients_in_two_splits(dataset: RamW600) -> Iterable[Fault]:
 
 
 def _missing(dataset: RamW600) -> Iterable[Fault]:
-    """Files that a case lacks."""
+    """Missing files of a case."""
     root, eroded = dataset.root, dataset.anatomy.eroded_joints
     segmentation_images = layout.list_images(root / layout.MASK_IMAGES, lambda _: None)
     for case in dataset.cases:
@@ -158,7 +158,7 @@ def _metadata(dataset: RamW600) -> Iterable[Fault]:
 
 
 def _contents(dataset: RamW600, splits: Sequence[str]) -> list[Fault]:
-    """Read every image, mask and crop; those of splits that are not needed give warnings."""
+    """Read every image, mask and crop; faults in splits that are not needed are warnings."""
     reader = _Reader()
     pictures: dict[bytes, Case] = {}
     score_images = layout.list_images(dataset.root / layout.SCORE_IMAGES, lambda _: None)
@@ -188,7 +188,7 @@ def _contents(dataset: RamW600, splits: Sequence[str]) -> list[Fault]:
 
 
 class _Reader:
-    """Calls readers and collects the faults that they raise."""
+    """Call readers and collect the faults that they raise."""
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []

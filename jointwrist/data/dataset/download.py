@@ -1,4 +1,4 @@
-"""Download of RAM-W600 from its hub page."""
+"""Download RAM-W600 from the Hugging Face hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The radiographs for joint training: with masks, scores or both, without leaks between the splits of the two tasks."""
+"""Select radiographs for joint training, with masks, scores or both, without leaks between the two tasks' splits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class JointSplit:
     left_out: Mapping[str, tuple[str, ...]]
 
     def summary(self) -> str:
-        """Describe in one sentence what is in the split and what was left out."""
+        """Describe in one sentence the contents of the split and what was left out."""
         masked = sum(case.mask is not None for case in self.cases)
         scored = sum(max(case.scores, default=-1) >= 0 for case in self.cases)
         both = sum(case.mask is not None and max(case.scores, default=-1) >= 0 for case in self.cases)
@@ -41,10 +41,11 @@ class JointSplit:
 def joint_split(dataset: RamW600, split: str) -> JointSplit:
     """Choose the radiographs of one split for a network that learns both tasks.
 
-    The two tasks were released with splits of their own, so a radiograph, or another one of the same patient, can be in
-    the training split of one task and in the test split of the other. Here, test holds the test radiographs of either
-    task; val those of either task whose patients are not in test; train those whose patients are in neither val nor
-    test. A network trained on this train split has seen no patient of either task's validation or test split.
+    The two tasks were released with separate splits, so a radiograph, or another one of the same patient, can be in the
+    training split of one task and in the test split of the other. Here, test contains the test radiographs of either
+    task; val contains those of either task whose patients are not in test; train contains those whose patients are in
+    neither val nor test. A network trained on this train split has seen no patient of either task's validation or test
+    split.
 
     Raises:
         ValueError: The split is unknown.

@@ -46,7 +46,7 @@ def read_masks(path: Path, size: tuple[int, int] | None, anatomy: Anatomy = WRIS
 
 
 def read_families(path: Path) -> tuple[str, ...] | None:
-    """Read the family of erosions or look-alikes at each joint surface of a phantom; None where it is not known.
+    """Read the family of erosions or look-alikes at each joint surface of a phantom; None where it is unknown.
 
     Raises:
         DataError: The file is damaged, or does not hold a name per joint surface.
@@ -63,7 +63,7 @@ def read_families(path: Path) -> tuple[str, ...] | None:
 
 
 def read_scope(path: Path) -> Scope | None:
-    """Read what of a phantom lies outside the scope of erosion scoring; None where it is not known.
+    """Read the out-of-scope findings of a phantom; None where they are unknown.
 
     Raises:
         DataError: The file is damaged, or does not hold a value per bone and names of findings.
@@ -79,7 +79,7 @@ def read_scope(path: Path) -> Scope | None:
 
 
 def read_truth(path: Path, size: tuple[int, int] | None) -> dict[str, np.ndarray]:
-    """Read the erosion pixels of a radiograph and, of a phantom, its bones before erosion.
+    """Read the eroded pixels of a radiograph and, for a phantom, its bones before erosion.
 
     Args:
         path: npz file.

@@ -1,4 +1,4 @@
-"""Lists the files of a dataset folder by radiograph, and reports faults of names and splits."""
+"""List the files of a dataset folder by radiograph, and report faults of names and splits."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class _Listing:
                 self.crops[folder.name] = self._joint_crops(folder, self._report_of(split))
 
     def _report_of(self, *splits: str) -> Report:
-        """Return what reports a fault in any of these splits."""
+        """Return the function that reports a fault in any of these splits."""
         return self.report if set(splits) & set(self.needed) else _ignore
 
     def _is_new(self, identifier: str, path: Path, splits: dict[str, str], split: str) -> bool:

@@ -1,4 +1,4 @@
-"""Detects bone masks that do not lie on the bones of their image: shifted, mirrored, or drawn on another image."""
+"""Detect bone masks that do not match the bones of their image: shifted, mirrored, or drawn on another image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BONES = 10
 
 
 def misplaced(image: np.ndarray, bits: np.ndarray) -> str | None:
-    """Describe how masks would fit their image better; None where they fit, or where too few are drawn to judge.
+    """Describe how masks would fit their image better; None if they fit, or if there are too few to judge.
 
     Bones are brighter than their surroundings, or darker on an inverted radiograph. The contrast of all masks against a
     rim around them is computed by correlation for every shift up to a quarter of the image, and for the mirrored masks

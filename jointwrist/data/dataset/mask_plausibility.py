@@ -1,4 +1,4 @@
-"""Detects implausible bone masks: flattened layers, two bones in one region, and stray pixels of a slipped pointer."""
+"""Detect implausible bone masks: flattened layers, two bones in one region, and stray pixels."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _WITHIN = 0.95
 
 
 def oddities(bits: np.ndarray, anatomy: Anatomy = WRIST) -> Iterator[tuple[str, str]]:
-    """Yield kind and description of everything about the masks that is implausible.
+    """Yield kind and description of every implausible property of the masks.
 
-    Two bones drawn as one large region are noticed in the wrist only, whose bones have known sizes.
+    Two bones drawn as one large region are detected in the wrist only, whose bones have known sizes.
 
     Args:
         bits: (H, W), bit b for bone b.

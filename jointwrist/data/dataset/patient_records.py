@@ -1,4 +1,4 @@
-"""Records of the patients on whom a network was trained: hashes in its weight file, to recognise them later."""
+"""Records of a network's training patients: hashes in its weight file, by which they are recognised later."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def shared_patients(splits: Mapping[str, Iterable[Case]]) -> dict[str, tuple[str
 
 
 def radiograph_prints(cases: Iterable[Case]) -> tuple[str, ...]:
-    """Return fingerprints of the radiographs in a folder: a hash of the middle 4 KB of every file."""
+    """Return fingerprints of the radiographs in a folder: hashes of the middle 4 KB of each file."""
     return tuple(sorted({radiograph_print(case.image) for case in cases}))
 
 

@@ -1,4 +1,4 @@
-"""Readers of the tables of the released layout, erosion scores, joint boxes and metadata, and of further scores."""
+"""Read the tables of the released layout: erosion scores, joint boxes, metadata and further scores."""
 
 from __future__ import annotations
 

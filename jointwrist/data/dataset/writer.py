@@ -39,7 +39,7 @@ class Pixels(NamedTuple):
 
 @dataclass(frozen=True)
 class ScoredRadiograph:
-    """What the tables of scores and boxes hold of one radiograph.
+    """Entries of one radiograph in the tables of scores and boxes.
 
     Attributes:
         identifier: `PATIENT_STUDY_SIDE`.
@@ -114,7 +114,7 @@ class DatasetWriter:
         return ScoredRadiograph(identifier, path.name, pixels.values.shape, tuple(scores), boxes)
 
     def add_arrays(self, folder: Path, identifier: str, **arrays: np.ndarray) -> None:
-        """Write the erosion pixels of a radiograph, and what else is known of it, as `folder/identifier.npz`.
+        """Write the eroded pixels of a radiograph and further arrays as `folder/identifier.npz`.
 
         Args:
             folder: `layout.EROSIONS` or `layout.TRUTH`.

@@ -6,5 +6,5 @@
 4. `grayscale`: stored values to grey in [0, 1], by modality LUT, VOI LUT or window, and polarity (`lut` reads tables).
 5. `pixel_spacing`, `laterality`, `suitability`, `orientation`: what the header says of the radiograph.
 
-`elements` gives the values of single elements, whatever a writer made of them.
+`elements` gives the values of single elements, including incorrectly written ones.
 """

@@ -1,4 +1,4 @@
-"""Checks of the pixel data before they are decoded: size, decoder, and the header of a compressed image."""
+"""Check the pixel data before decoding: size, decoder, and the header of a compressed image."""
 
 from __future__ import annotations
 

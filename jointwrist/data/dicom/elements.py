@@ -1,4 +1,4 @@
-"""Values of single DICOM elements, also where they were written incorrectly."""
+"""Values of single DICOM elements, including incorrectly written ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening of DICOM files, with or without preamble, meta header and transfer syntax."""
+"""Open DICOM files, with or without preamble, meta header and transfer syntax."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _inflated(path: Path, meta: Dataset) -> io.BytesIO:
 
 
 def _without_prefix(head: bytes) -> bytes:
-    """Return the first bytes of a file, without a DICM prefix at the very beginning."""
+    """Return the first bytes of a file, without a DICM prefix at its very beginning."""
     return head.removeprefix(_PREFIX)
 
 

@@ -27,7 +27,7 @@ class _Values(NamedTuple):
 def to_grey(
     stored: np.ndarray, padding: np.ndarray | None, dataset: Dataset, window: int = 0
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Turn stored values into grey values as a viewer shows them, bright where the radiograph is bright.
+    """Convert stored values to grey values as displayed by a viewer, bright where the radiograph is bright.
 
     A VOI LUT takes precedence over a window. Without a usable one, or where it leaves a single grey value, the full
     range of values is used. Padding is excluded from that range and becomes dark.

@@ -1,4 +1,4 @@
-"""The kind of image that a DICOM header describes: single grey projections are accepted, all others are refused.
+"""Check the kind of image that a DICOM header describes: single grey projections are accepted, all others refused.
 
 Messages and notes quote only coded values and numbers from the header: any other element may hold patient data.
 """

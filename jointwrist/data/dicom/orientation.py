@@ -1,4 +1,4 @@
-"""The orientation that a DICOM header states, where it is not that of an upright posteroanterior hand."""
+"""Notes on a DICOM header that states an orientation other than an upright posteroanterior hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A radiograph from a DICOM file, step by step: file, stored values, grey values, and what the header says of them."""
+"""Read a radiograph from a DICOM file, step by step: file, stored values, grey values, and header information."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stored values of a DICOM image: the bits that the header declares, cut out of the decoded words.
+"""Stored values of a DICOM image: the bits that the header declares, extracted from the decoded words.
 
 A word of BitsAllocated bits holds a value of BitsStored bits up to HighBit (PS3.5, 8.1). The other bits may hold
 overlays, copies of the sign, or anything else; decoders leave them as they are.

@@ -1,4 +1,4 @@
-"""COCO masks that a tool predicted, read and written; `importers.coco` reads what people annotated."""
+"""Read and write COCO masks predicted by a tool; `importers.coco_annotations` reads human annotations."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class CocoMasks:
 
 
 def load(path: Path) -> Any:
-    """Read a JSON file of any content.
+    """Read a JSON file with any content.
 
     Raises:
         DataError: It is too large or not valid JSON.

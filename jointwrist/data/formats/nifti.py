@@ -1,8 +1,8 @@
 """NIfTI (nifti.nimh.nih.gov): a stack of masks, one file per bone in a folder, or a label map.
 
 The first axis of a NIfTI array is x, the second y, as in nibabel, ITK and MONAI: an array (H, W) from NumPy is stored
-transposed. Rows run down, whatever the affine says; of the affine only the pixel spacing is used, and `write` writes
-the one that ITK gives to a picture.
+transposed. Rows run downwards, whatever the affine states; only its pixel spacing is used, and `write` writes the
+affine that ITK gives to a picture.
 """
 
 from __future__ import annotations

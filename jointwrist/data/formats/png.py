@@ -1,4 +1,4 @@
-"""PNG files whose pixel values are numbers, such as labels, and not grey values."""
+"""PNG files whose pixel values are numbers, such as labels, rather than grey values."""
 
 from __future__ import annotations
 

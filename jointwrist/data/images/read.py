@@ -1,4 +1,4 @@
-"""Reading of picture files: file to stored values to grey in [0, 1], within a bound on memory for hostile files."""
+"""Read picture files: file to stored values to grey in [0, 1], with bounded memory even for hostile files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Import of masks drawn with annotation tools into the released layout.
+"""Import masks drawn with annotation tools into the released layout.
 
 `read_coco`, `read_labelme` and `volumes` give an `AnnotatedRadiograph` per image. `identify` finds patient, study and
 side, from a table (`patient_table`) or from file names (`parse_file_names`). `write_dataset` writes them all, with

@@ -1,4 +1,4 @@
-"""Writes annotated radiographs as a dataset in the released layout, and summarises what was written."""
+"""Write annotated radiographs as a dataset in the released layout, and summarise what was written."""
 
 from __future__ import annotations
 

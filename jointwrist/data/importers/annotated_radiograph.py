@@ -1,4 +1,4 @@
-"""A radiograph with the regions drawn on it."""
+"""A radiograph and its annotated regions."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class AnnotatedRadiograph:
         notes: Sequence[str] = (),
         anatomy: Anatomy = WRIST,
     ) -> AnnotatedRadiograph:
-        """Sort drawn regions into bones and erosions; regions without a meaning are ignored."""
+        """Sort annotated regions into bones and erosions; regions without a meaning are ignored."""
         known = [(meaning, region) for meaning, region in drawn if meaning is not None]
         bones = [(meaning.bone, region) for meaning, region in known if not meaning.erosion]
         erosions = [(meaning.bone, region) for meaning, region in known if meaning.erosion]

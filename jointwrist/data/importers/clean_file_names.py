@@ -1,4 +1,4 @@
-"""Removing what annotation tools, browsers and desktops add to file names."""
+"""Remove what annotation tools, browsers and desktops add to file names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""COCO annotations (cocodataset.org, "Data format"), as CVAT, Label Studio and others export them."""
+"""Read COCO annotations (cocodataset.org, "Data format") as exported by CVAT, Label Studio and others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patient, study, side and split of every radiograph, from a table or else from the file names."""
+"""Identify patient, study, side and split of each radiograph, from a table or else from file names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Entry:
-    """What is known about one radiograph besides its bones.
+    """Patient, study, side and table entries of one radiograph.
 
     Attributes:
         identifier: Patient, study and side.
@@ -170,7 +170,7 @@ def _refuse_partial(
 
 
 def _refuse_alike(patients: set[str]) -> None:
-    """Refuse names that may be of one person: they differ only in case, leading zeros or a `.0`."""
+    """Refuse names that may belong to one person: they differ only in case, leading zeros or a `.0`."""
     seen: dict[str, str] = {}
     for patient in sorted(patients):
         number = re.fullmatch(r"0*([0-9]+?)(?:\.0+)?", patient)

@@ -72,7 +72,7 @@ def run_ram_h1200(arguments: argparse.Namespace) -> int:
 
 
 def run_mcp(arguments: argparse.Namespace) -> int:
-    """Import films of finger joints and print a summary."""
+    """Import radiographs of finger joints and print a summary."""
     done = import_mcp(arguments.sources[0], arguments.out, arguments.shares, arguments.seed)
     splits = ", ".join(f"{split} {count}" for split, count in done.films.items())
     print(f"{sum(done.films.values())} films of {done.joints} joints ({splits}): {arguments.out}")

@@ -1,4 +1,4 @@
-"""Import of the files of labelme (github.com/wkentaro/labelme): one JSON file per image, in the same folder."""
+"""Import labelme files (github.com/wkentaro/labelme): one JSON file per image, in the same folder."""
 
 from __future__ import annotations
 

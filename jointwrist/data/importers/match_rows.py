@@ -1,4 +1,4 @@
-"""Matching rows of a table to radiographs by file name."""
+"""Match rows of a table to radiographs by file name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Import of films of metacarpophalangeal joints with masks of their two bones, such as those of BLS-GAN (AAAI 2025)."""
+"""Import radiographs of metacarpophalangeal joints with masks of both bones, such as those of BLS-GAN (AAAI 2025)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MASKS = "_masks.png"
 
 @dataclass(frozen=True)
 class Films:
-    """Summary of an import: films by split, number of joints, and films on which the bones overlap."""
+    """Summary of an import: radiographs by split, number of joints, and radiographs with overlapping bones."""
 
     films: Mapping[str, int]
     joints: int
@@ -35,9 +35,9 @@ class Films:
 
 
 def import_mcp(root: str | Path, out: str | Path, shares: Sequence[float] = SHARES, seed: int = 0) -> Films:
-    """Write the films of a folder and their masks as a dataset of the anatomy `mcp`.
+    """Write the radiographs of a folder and their masks as a dataset of the anatomy `mcp`.
 
-    All films of a joint are in one split. Whether two joints are of one patient is not known.
+    All radiographs of a joint are in one split. It is unknown which joints belong to the same patient.
 
     Args:
         root: Folder of `JOINT_FINGER_VISIT_SIDE.jpg` and `..._masks.png`, 8 bits, of which bit 0 is the upper and bit 1
@@ -78,7 +78,7 @@ def _identifier(image: Path) -> Identifier:
 
 
 def _read_masks(image: Path) -> np.ndarray:
-    """Read the (2, H, W) bool masks of a film.
+    """Read the (2, H, W) bool masks of a radiograph.
 
     Raises:
         DataError: They are missing, of another size, or use other bits.

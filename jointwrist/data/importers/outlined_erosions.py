@@ -1,4 +1,4 @@
-"""Assigns outlined erosions to joint surfaces, as a bit map."""
+"""Assign outlined erosions to joint surfaces, as a bit map."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def draw_erosions(
 ) -> tuple[np.ndarray, int] | None:
     """Draw the erosions of a radiograph.
 
-    An erosion belongs to the joint surface of the bone that it names. Where it names none, or one with several joint
-    surfaces, it belongs to that which, with its rim, it covers most.
+    An erosion belongs to the joint surface of the bone that its label names. If the label names none, or a bone with
+    several joint surfaces, it belongs to the surface that it covers most, including a rim around the bone.
 
     Args:
         radiograph: The radiograph with its drawn regions.

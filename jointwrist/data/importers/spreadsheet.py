@@ -1,4 +1,4 @@
-"""Reading tables as text: CSV in any form that a spreadsheet saves, or an Excel workbook."""
+"""Read tables as text: CSV in any form that a spreadsheet saves, or an Excel workbook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Import of masks in NIfTI files and in segmentations of 3D Slicer."""
+"""Import masks from NIfTI files and 3D Slicer segmentations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_nifti(
     _: str = "",
     anatomy: Anatomy = WRIST,
 ) -> list[AnnotatedRadiograph]:
-    """Read a folder with a folder of bones, a stack of masks or a label map per radiograph.
+    """Read a folder that contains a folder of bones, a stack of masks or a label map for each radiograph.
 
     Names, axes and numbers are those of `formats.nifti`. The radiograph has the name of the folder or file, with
     another extension. If one has an erosion, all count as examined for erosions.
@@ -58,7 +58,7 @@ def read_seg_nrrd(
     _: str = "",
     anatomy: Anatomy = WRIST,
 ) -> list[AnnotatedRadiograph]:
-    """Read the segmentations of 3D Slicer in a folder, named as their radiographs.
+    """Read a folder of 3D Slicer segmentations, named after their radiographs.
 
     Arguments and errors are those of `read_nifti`; it needs pynrrd.
     """

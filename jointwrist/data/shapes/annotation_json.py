@@ -1,4 +1,4 @@
-"""Reading of annotation files in JSON, and checks of the paths, points and sizes in them."""
+"""Read annotation files in JSON, and check their paths, points and sizes."""
 
 from __future__ import annotations
 

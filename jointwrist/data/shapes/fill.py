@@ -1,4 +1,4 @@
-"""Rasterising polygons, discs and run lengths; x runs right, y down, pixel edges are at whole numbers."""
+"""Rasterise polygons, discs and run lengths; x runs right, y down, pixel edges are at integer coordinates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether outlines run along pixel edges or through pixel centres: tools differ, and files do not state it."""
+"""Detect whether outlines run along pixel edges or through pixel centres: tools differ, and files do not state it."""
 
 from __future__ import annotations
 

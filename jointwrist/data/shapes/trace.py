@@ -1,4 +1,4 @@
-"""Tracing masks as polygons with few, draggable corners that reproduce every pixel."""
+"""Trace masks as polygons with few draggable corners that reproduce every pixel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Families of erosions and of findings that resemble them, drawn where a configuration asks for them."""
+"""Families of erosions and of look-alikes, drawn if a configuration requests them."""
 
 from __future__ import annotations
 

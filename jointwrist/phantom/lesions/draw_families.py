@@ -1,4 +1,4 @@
-"""Draws the family of each joint surface of a wrist and carves it, until its score is the one aimed at."""
+"""Draw a lesion family for each joint surface of a wrist, and carve it until it has the target score."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _LEAST_MM2, _LEAST_LOST_MM = 1.3, 1.0
 
 @dataclass(frozen=True)
 class Found:
-    """What was carved out of a joint surface.
+    """Outcome of carving a joint surface.
 
     Attributes:
         family: The family that is there: none where the contour is too short to see, or where nothing of it is eroded.
@@ -69,7 +69,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Plan:
-    """What each joint surface shall have.
+    """Planned family and score of each joint surface.
 
     Attributes:
         families: Family of each joint surface.
@@ -105,7 +105,7 @@ def _choose(shares: dict[str, float], rng: np.random.Generator) -> str:
 
 
 def reshape(bodies: list[Body], plan: Plan, rng: np.random.Generator) -> list[Body]:
-    """Return the bodies in the radiograph frame with the look-alikes that change bones: spurs and narrowed joints."""
+    """Return the bodies in the radiograph frame with look-alikes that change whole bones: spurs and narrowed joints."""
     bodies = list(bodies)
     for joint, family in zip(JOINTS, plan.families, strict=True):
         if family not in ("osteophyte", "narrowed"):
@@ -125,7 +125,7 @@ def reshape(bodies: list[Body], plan: Plan, rng: np.random.Generator) -> list[Bo
 
 
 def bearer(bodies: Sequence[Body], joint: JointSurface) -> tuple[int, list[Body]]:
-    """Return the place of the bone that bears a joint surface, and the bones that it articulates with."""
+    """Return the index of the bone that bears a joint surface, and the bones that it articulates with."""
     place = next(k for k, body in enumerate(bodies) if body.channel == joint.bone and body.name == body.group)
     group = bodies[place].group
     partners = [
@@ -137,7 +137,7 @@ def bearer(bodies: Sequence[Body], joint: JointSurface) -> tuple[int, list[Body]
 
 
 def carve(plan: Plan, joint: int, surface: Surface, body: Body, rng: np.random.Generator) -> Found:
-    """Carve the planned family out of a joint surface.
+    """Carve the planned family into a joint surface.
 
     Args:
         plan: Families of all joint surfaces.
@@ -191,7 +191,7 @@ def _sized(
 
 
 def _lost_mm2(surface: Surface, bites: np.ndarray) -> float:
-    """Return the area in mm² where bites take away so much bone that it shows."""
+    """Return the area in mm² over which bites remove enough bone to be visible."""
     removed = removed_bone(surface, bites)
     shown = (removed > ERODED_SHARE) & (removed * surface.thickness > _LEAST_LOST_MM)
     return float(shown.sum()) * GRID_MM**2

@@ -1,4 +1,4 @@
-"""Erosions of the joint surface as a whole: compressive, cystic, diffuse loss of the contour, collapse.
+"""Erosions of the whole joint surface: compressive, cystic, diffuse loss of the contour, collapse.
 
 Every function takes the joint surface, the length of contour in mm that the erosion shall have, and a generator.
 """
@@ -17,7 +17,7 @@ _THROUGH_MM = 14.0
 def _pressed_in(
     surface: Surface, line: np.ndarray, deepest: float, uneven: float, widest: float, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Return bites that press the contour in along a line, deepest in its middle, smoothly or unevenly.
+    """Return bites that indent the contour along a line, deepest in its middle, smoothly or unevenly.
 
     Each is a disc whose radius is up to `widest` times its depth: wide ones leave a smooth contour.
     """
@@ -32,7 +32,7 @@ def _pressed_in(
 
 
 def compressive(surface: Surface, extent: float, rng: np.random.Generator) -> Carving:
-    """A stretch of the joint surface is pressed in, through the whole thickness, often with dense bone below."""
+    """A stretch of the joint surface is impressed through its whole thickness, often with dense bone below."""
     line = arc(surface, int(rng.integers(len(surface.points))), max(extent, 2.5), 0.4)
     deepest = np.clip(rng.uniform(0.2, 0.32) * extent, 0.8, 2.6)
     carving = Carving(_pressed_in(surface, line, deepest, 0.04, 2.5, rng))
@@ -59,7 +59,7 @@ def open_cyst(surface: Surface, extent: float, rng: np.random.Generator) -> Carv
 
 
 def diffuse(surface: Surface, extent: float, rng: np.random.Generator) -> Carving:
-    """The cortex is lost along a stretch: the contour is fuzzy, and the bone below has lost mineral."""
+    """The cortex is lost along a stretch: the contour is indistinct, and the bone below is demineralised."""
     line = arc(surface, int(rng.integers(len(surface.points))), max(extent, 2.5), 0.35)
     carving = Carving(loss=rng.uniform(0.25, 0.6))
     for k in line:
@@ -76,7 +76,7 @@ def diffuse(surface: Surface, extent: float, rng: np.random.Generator) -> Carvin
 
 
 def collapse(surface: Surface, extent: float, rng: np.random.Generator) -> Carving:
-    """Most of the joint surface is gone, with an uneven edge, fragments, and dense bone below."""
+    """Most of the joint surface is destroyed, with an uneven edge, fragments, and dense bone below."""
     line = arc(surface, int(rng.integers(len(surface.points))), max(extent, 8.0), 0.5)
     size = np.ptp(surface.points[:, :2], axis=0).max()
     deepest = np.clip(rng.uniform(0.18, 0.4) * size, 2.0, 5.5)

@@ -1,4 +1,4 @@
-"""Findings at a joint surface that resemble erosions and are none."""
+"""Findings at a joint surface that resemble erosions but are not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jointwrist.phantom.lesions.shapes import Carving, bite
 
 
 def closed_cyst(surface: Surface, rng: np.random.Generator) -> Carving:
-    """A cyst near the contour that leaves a wall of bone before it."""
+    """A cyst near the contour behind an intact wall of bone."""
     middle = int(rng.integers(len(surface.points)))
     radius = rng.uniform(0.8, 2.2)
     place = surface.points[middle, :2] + (radius + rng.uniform(0.9, 2.0)) * surface.inward[middle]
@@ -49,7 +49,7 @@ def notch(surface: Surface, rng: np.random.Generator) -> Carving:
 
 
 def osteopenia(surface: Surface, rng: np.random.Generator) -> Carving:
-    """Patches near the joint have lost mineral; the contour is whole."""
+    """Demineralised patches near the joint; the contour is intact."""
     carving = Carving(loss=rng.uniform(0.35, 0.75))
     for _ in range(int(rng.integers(1, 4))):
         middle = int(rng.integers(len(surface.points)))
@@ -70,7 +70,7 @@ def osteophyte(body: Body, partners: list[Body], rng: np.random.Generator) -> Bo
 
 
 def narrowing(body: Body, partners: list[Body], rng: np.random.Generator) -> np.ndarray:
-    """Return the shift (3,) in mm that takes a bone to the nearest partner until they almost or just touch."""
+    """Return the shift (3,) in mm that moves a bone towards its nearest partner until they almost or just touch."""
     gaps = [_distances(body, partner) for partner in partners]
     partner = partners[int(np.argmin([gap.min() for gap in gaps]))]
     nearest = int(np.argmin(_distances(body, partner)))
@@ -80,7 +80,7 @@ def narrowing(body: Body, partners: list[Body], rng: np.random.Generator) -> np.
 
 
 def overlap(surface: Surface, body: Body, rng: np.random.Generator) -> Body:
-    """Return a thin piece of bone whose edge crosses the contour, as an edge of a bone in front of it does."""
+    """Return a thin piece of bone whose edge crosses the contour like that of an overlapping bone."""
     middle = int(rng.integers(len(surface.points)))
     inward = surface.inward[middle]
     angle = rng.uniform(-0.9, 0.9)

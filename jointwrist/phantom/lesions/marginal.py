@@ -1,4 +1,4 @@
-"""Marginal erosions: bites out of the contour where synovium lies on bare bone.
+"""Marginal erosions: bites into the contour at the bare area, where synovium lies on bone.
 
 Every function takes the joint surface, the length of contour in mm that the erosion shall have, and a generator.
 """
@@ -16,12 +16,12 @@ def _somewhere(surface: Surface, rng: np.random.Generator) -> int:
 
 
 def _depth(rng: np.random.Generator) -> tuple[float, int]:
-    """Draw the share of the thickness that a bite takes and the side that it is taken from: half go right through."""
+    """Draw the share of the thickness that a bite removes and its side; half of the bites go right through."""
     return (1.1, 0) if rng.random() < 0.5 else (rng.uniform(0.55, 1.0), int(rng.choice((-1, 1))))
 
 
 def _healing(carving: Carving, share: float, rng: np.random.Generator) -> Carving:
-    """Line a share of the erosions with sclerotic bone, as where the disease is at rest."""
+    """Line a share of the erosions with sclerotic bone, as in inactive disease."""
     healed, width, density = rng.random() < share, rng.uniform(0.25, 0.7), rng.uniform(0.15, 0.45)
     return carving.with_rims(width, density) if healed else carving
 

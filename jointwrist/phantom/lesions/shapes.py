@@ -1,4 +1,4 @@
-"""Shapes that are taken out of a bone at its joint surface, as ellipsoids along the contour."""
+"""Shapes removed from a bone at its joint surface, as ellipsoids along the contour."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _NO_ROWS = np.zeros((0, 5))
 
 
 def rows(ellipsoids: list[np.ndarray]) -> np.ndarray:
-    """Return (N, 5) rows of ellipsoids, also of none."""
+    """Stack ellipsoids as (N, 5) rows; an empty list gives (0, 5)."""
     return np.array(ellipsoids) if ellipsoids else _NO_ROWS
 
 
 @dataclass
 class Carving:
-    """What a finding changes in one bone; ellipsoids are rows (x, y, z, radius across, radius along the ray) in mm.
+    """Changes of one bone by a finding; ellipsoids are rows (x, y, z, radius across, radius along the ray) in mm.
 
     Attributes:
         bites: Bone that is missing.
@@ -46,7 +46,7 @@ class Carving:
 
 
 def bite(surface: Surface, place: np.ndarray, radius: float, depth: float = 1.0, side: int = 0) -> np.ndarray:
-    """Return an ellipsoid that takes away a share of the bone's thickness.
+    """Return an ellipsoid that removes a share of the bone's thickness.
 
     Args:
         surface: Joint surface.

@@ -1,4 +1,4 @@
-"""What lies outside the scope of erosion scoring: fused bones, growth plates, metal and casts."""
+"""Phantom findings outside the scope of erosion scoring: fused bones, growth plates, metal and casts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ankylosis: bones grown together, with spongy bone in place of joint space and joint contours."""
+"""Ankylosis: fused bones, with spongy bone in place of joint space and joint contours."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def draw_fused(rng: np.random.Generator) -> list[tuple[str, str]]:
 
 
 def fuse(bodies: list[Body], pairs: list[tuple[str, str]]) -> list[Body]:
-    """Return the bodies, radiograph frame, grown together at the given articulations; others are as they were."""
+    """Return the bodies, radiograph frame, fused at the given articulations; others are unchanged."""
     places = {body.name: k for k, body in enumerate(bodies) if body.name == body.group}
     before = list(bodies)
     bodies = list(bodies)
@@ -51,7 +51,7 @@ def fuse(bodies: list[Body], pairs: list[tuple[str, str]]) -> list[Body]:
 
 
 def _grown_towards(body: Body, before: Body, neighbour: Body) -> Body:
-    """Return a bone that reaches half way to its neighbour, without cortex, where the two face each other."""
+    """Return a bone extended half way to its neighbour, without cortex, where the two face each other."""
     distance, nearest = cKDTree(neighbour.points[:COARSE]).query(before.points)
     share = np.clip((distance.min() + _FACING_MM + _FADE_MM - distance) / _FADE_MM, 0, 1)[:, None]
     step = neighbour.points[nearest] - before.points

@@ -1,4 +1,4 @@
-"""A cast of plaster or fibreglass round forearm and palm, as attenuation along the ray."""
+"""A plaster or fibreglass cast around forearm and palm, as attenuation along the ray."""
 
 from __future__ import annotations
 

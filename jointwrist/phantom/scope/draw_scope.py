@@ -1,4 +1,4 @@
-"""Draws what of a wrist lies outside the scope of erosion scoring, and records it."""
+"""Draw out-of-scope findings (fused bones, metal, casts) for a wrist, and record them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from jointwrist.phantom.scope.metal import metal
 
 @dataclass(frozen=True)
 class OutOfScope:
-    """Findings of one wrist that the erosion score does not cover.
+    """Out-of-scope findings of one wrist.
 
     Attributes:
         fused: Articulations that are fused, as pairs of bones.
@@ -44,19 +44,19 @@ class OutOfScope:
         return {other for bone, other in self.fused if bone == "DistalRadius"}
 
     def lesions(self, body: Body) -> Lesions:
-        """Return what growth plates change in a bone."""
+        """Return the changes of a bone by growth plates."""
         if self.growth_plates and body.name in ("DistalRadius", "DistalUlna"):
             return growth_plate(body, self.rng)
         return Lesions.none()
 
     def add_metal(self, attenuation: np.ndarray, bodies: dict[str, Body], spacing: float, scale: float) -> np.ndarray:
-        """Return the attenuation (H, W) of the bones with that of metal."""
+        """Return the attenuation (H, W) of the bones including metal."""
         if not self.implant:
             return attenuation
         return attenuation + metal(bodies, self.rng, attenuation.shape[0], spacing, scale)
 
     def add_cast(self, soft: np.ndarray, bodies: dict[str, Body], spacing: float) -> np.ndarray:
-        """Return the attenuation (H, W) of the soft tissue with that of a cast."""
+        """Return the attenuation (H, W) of the soft tissue including a cast."""
         return soft + cast(soft, bodies, self.rng, spacing) if self.cast else soft
 
     def truth(self, bodies: list[Body], other_projection: bool) -> Scope:
@@ -75,7 +75,7 @@ class OutOfScope:
 
 
 def draw_scope(config: PhantomConfig, rng: np.random.Generator) -> OutOfScope:
-    """Draw the findings of a wrist; without any asked for there are none."""
+    """Draw the findings of a wrist; none unless the configuration requests them."""
     ankylosed, implant, in_cast, child = rng.random(4) < (
         config.ankylosis, config.implants, config.casts, config.growth_plates,
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Import of RAM-H1200 (arXiv 2605.05616), whole hands with bone masks, erosion masks and scores, as it was released.
+"""Import RAM-H1200 (arXiv 2605.05616): whole hands with bone masks, erosion masks and scores.
 
-`release` reads the folder, `leaks` finds films that two splits share, `lesions` assigns outlined erosions to joint
+`release` reads the folder, `leaks` finds radiographs shared by two splits, `lesions` assigns outlined erosions to joint
 surfaces, and `convert` writes the dataset.
 """
 

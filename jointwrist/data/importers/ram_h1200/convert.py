@@ -1,4 +1,4 @@
-"""Writes RAM-H1200 as a dataset of wrists or hands in the layout of RAM-W600."""
+"""Write RAM-H1200 as a dataset of wrists or hands in the layout of RAM-W600."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def convert(
 ) -> Converted:
     """Write the wrist of every hand, or the whole hand, with its masks, scores and outlined erosions.
 
-    A wrist is a square of `WINDOW_MM` about the carpal bones, cut from the film's own pixels. `leaks.csv` lists the
-    films that two splits share; `narrowing.csv` holds the scores of joint-space narrowing of the anatomy
+    A wrist is a square of `WINDOW_MM` around the carpal bones, cut from the radiograph's own pixels. `leaks.csv` lists
+    the radiographs shared by two splits; `narrowing.csv` holds the scores of joint-space narrowing of the anatomy
     `wrist_narrowing`, or `hand`.
 
     Args:
@@ -134,7 +134,7 @@ class _Writing:
         self.narrowing: list[tuple[str, tuple[int, ...]]] = []
 
     def add(self, film: Film) -> None:
-        """Write one film; one without carpal bones is left out with a note."""
+        """Write one radiograph; one without carpal bones is left out with a note."""
         image = read_image(film.image)
         masks = self._masks(film, image.shape)
         spacing = film.spacing(*image.shape)
@@ -165,7 +165,7 @@ class _Writing:
         return NARROWING_SITES + (_FINGER_SITES[1:] if self.whole else ())
 
     def _masks(self, film: Film, shape: tuple[int, int]) -> np.ndarray:
-        """Draw the bones, (C, H, W) bool; regions of one bone are united, and those of no bone are left out."""
+        """Draw the bones, (C, H, W) bool; regions of the same bone are merged, and other regions are left out."""
         masks = np.zeros((len(self.anatomy.bones), *shape), bool)
         for category, region in film.bones:
             try:

@@ -1,4 +1,4 @@
-"""Films that two splits of RAM-H1200 share, and a split without them."""
+"""Find radiographs shared by two splits of RAM-H1200, and make a split without them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KEEPS = ("test", "val", "train")
 
 
 class Leak(NamedTuple):
-    """A film that the clean split leaves out: its name, its split, the reason, and the film that stays."""
+    """A radiograph excluded from the clean split: its name, its split, the reason, and the radiograph that stays."""
 
     film: str
     split: str
@@ -24,7 +24,7 @@ class Leak(NamedTuple):
 
 @dataclass(frozen=True)
 class Patients:
-    """Who is on which film.
+    """Patients of the radiographs.
 
     Attributes:
         of: Patient by film; one name for all numbers that belong to one person.
@@ -36,9 +36,10 @@ class Patients:
 
 
 def find_patients(films: Sequence[Film], digests: Mapping[str, bytes]) -> Patients:
-    """Find out which patient numbers belong to one person.
+    """Find the patient numbers that belong to one person.
 
-    They do if the metadata gives them one `Normalized PatientID`, or if they have a film with the same pixels.
+    They do if the metadata give them the same `Normalized PatientID`, or if they share a radiograph with identical
+    pixels.
 
     Args:
         films: All films.
@@ -66,10 +67,10 @@ def find_patients(films: Sequence[Film], digests: Mapping[str, bytes]) -> Patien
 
 
 def find_leaks(films: Sequence[Film], digests: Mapping[str, bytes], patients: Patients) -> list[Leak]:
-    """List the films that the clean split leaves out.
+    """List the radiographs excluded from the clean split.
 
-    Of films with the same pixels one stays: that of test, else of val, else the first; all of test stay. Of a patient
-    in several splits the films of test stay, else those of val.
+    Of radiographs with identical pixels one stays: that in test, else in val, else the first; all of test stay. For a
+    patient in several splits, the radiographs in test stay, else those in val.
     """
     leaks: dict[str, Leak] = {}
     same, person = defaultdict(list), defaultdict(list)

@@ -1,4 +1,4 @@
-"""Assigns the outlined erosions of RAM-H1200, which name no joint, to joint surfaces."""
+"""Assign the outlined erosions of RAM-H1200, which name no joint, to joint surfaces."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REACH_MM, NEARER = 2.0, 2.0
 
 @dataclass(frozen=True)
 class Lesions:
-    """The erosions of a film.
+    """The erosions of a radiograph.
 
     Attributes:
         eroded: (H, W) bit map, bit j for joint surface j.
@@ -42,9 +42,9 @@ def assign(
 ) -> Lesions:
     """Assign every connected piece to the nearest joint surface.
 
-    A piece belongs to the joint surface that it covers most, with the rim around it; if it covers none, to the nearest
-    one within `REACH_MM`. It is in doubt if another surface is covered more than half as much, or less than `NEARER`
-    times as far. Pieces of other categories than certain erosions are in doubt wherever they are.
+    A piece belongs to the joint surface (including its rim) that it covers most; if it covers none, to the nearest one
+    within `REACH_MM`. It is in doubt if another surface is covered more than half as much, or less than `NEARER` times
+    as far. Pieces of other categories than certain erosions are in doubt wherever they are.
 
     Args:
         lesions: Pairs of category and (H, W) bool mask.
@@ -75,7 +75,7 @@ def assign(
 
 
 class _Surfaces:
-    """The joint surfaces of a film that can be eroded, each with the rim around it."""
+    """The joint surfaces of a radiograph that are scored for erosion, each with a rim around it."""
 
     def __init__(self, masks: np.ndarray, spacing: float, anatomy: Anatomy) -> None:
         joints = anatomy.eroded_joints

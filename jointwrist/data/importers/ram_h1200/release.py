@@ -1,4 +1,4 @@
-"""The folder of RAM-H1200 as it was released: films with their masks, scores and metadata."""
+"""Read the released folder of RAM-H1200: radiographs with masks, scores and metadata."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ class Film:
     row: Row | None
 
     def spacing(self, height: int, width: int) -> float | None:
-        """Return the pixel spacing in mm of the released film of this size, which may have been resampled."""
+        """Return the pixel spacing in mm of a released radiograph of this size, which may have been resampled."""
         if self.row is None or self.row.spacing is None:
             return None
         return self.row.spacing * resampling(self.row.size, height, width)
 
 
 def resampling(original: tuple[int, int] | None, height: int, width: int) -> float:
-    """Return pixels of the original per pixel of a released film.
+    """Return the number of original pixels per pixel of a released radiograph.
 
     The metadata's two sides are of an original that shows one hand or two side by side; their order is not stated.
     The order in which rows and columns have one scale is taken, and that of rows and columns if neither has.
@@ -93,7 +93,7 @@ def resampling(original: tuple[int, int] | None, height: int, width: int) -> flo
 
 
 def read_release(root: Path, note: Note) -> list[Film]:
-    """List the films of all splits, sorted by name.
+    """List the radiographs of all splits, sorted by name.
 
     Raises:
         DataError: A file is missing or damaged, a film is listed twice, or its name is not of the release.
@@ -151,7 +151,7 @@ def _read_split(root: Path, split: str, rows: Mapping[str, Row], note: Note) -> 
 
 
 def _read_regions(path: Path) -> dict[str, list[tuple[str, Region]]]:
-    """Read category and region of every annotation, by the stem of the film; films without any have an empty list."""
+    """Read category and region of every annotation by file stem; radiographs without any have an empty list."""
     content = read_json(path)
     try:
         names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
@@ -175,7 +175,7 @@ def _stem(image: Mapping[str, Any]) -> str:
 
 
 def _read_scores(root: Path, split: str, folder: str, file: str, prefix: str, note: Note) -> dict[str, dict[str, int]]:
-    """Read whole-number scores by film and site; others are left out with a note."""
+    """Read integer scores by radiograph and site; others are left out with a note."""
     path = root / "SvdH_Scoring" / folder / split / file
     if not path.is_file():
         note(f"{path}: not there; {split} has none of its scores")

@@ -1,4 +1,4 @@
-"""The part of a film that is written: the square about the wrist, or all of it."""
+"""The part of a radiograph that is written: a square around the wrist, or all of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CARPUS = tuple(
 
 @dataclass(frozen=True)
 class Window:
-    """A rectangle of a film.
+    """A rectangle on a radiograph.
 
     Attributes:
         top: First row; negative if the rectangle reaches beyond the film.
@@ -38,7 +38,7 @@ class Window:
     padded: bool
 
     def cut(self, planes: np.ndarray) -> np.ndarray:
-        """Cut (..., H, W) planes; what lies beyond the film is 0."""
+        """Crop (..., H, W) planes; values outside the radiograph are 0."""
         height, width = planes.shape[-2:]
         cut = np.zeros((*planes.shape[:-2], *self.size), planes.dtype)
         top, left = max(self.top, 0), max(self.left, 0)
@@ -49,12 +49,12 @@ class Window:
 
 
 def whole_film(masks: np.ndarray, spacing: float | None) -> Window:
-    """Return the rectangle of the whole film; arguments as for `wrist_window`."""
+    """Return the rectangle of the whole radiograph; arguments as for `wrist_window`."""
     return Window(0, 0, masks.shape[1:], spacing or USUAL_MM, False)
 
 
 def wrist_window(masks: np.ndarray, spacing: float | None) -> Window | None:
-    """Lay a square about the middle of the carpal bones, moved into the film where it fits.
+    """Place a square around the middle of the carpal bones, shifted to lie within the radiograph if it fits.
 
     Args:
         masks: (14, H, W) bool bone masks of the film.
