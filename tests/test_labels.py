@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -12,7 +13,8 @@ from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import unpack_masks
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.result import WristResult
-from jointwrist.outputs.labels import bone_names, extent, joint_labels
+from jointwrist.inference.scope.report import OUTSIDE, Limit, ScopeReport
+from jointwrist.outputs.labels import NAME_POINTS, bone_names, extent, joint_labels
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 ROOM = 16.0
@@ -71,6 +73,51 @@ def test_lines_end_on_the_contour_of_the_joints_bone_and_do_not_cross(wrists):
             assert bone[tip[1] - 1 : tip[1] + 2, tip[0] - 1 : tip[0] + 2].any()
         for first, second in combinations(labels, 2):
             assert not cross(first.number, first.tip, second.number, second.tip)
+
+
+def test_no_line_lies_on_a_number_or_a_name(wrists):
+    for result in wrists:
+        labels = joint_labels(result, ROOM)
+        names = bone_names(result, (3.0, 3.0), labels)
+        assert len(names) >= 8
+        for label in labels:
+            way = np.linspace(label.number, label.tip, 300)
+            for other in labels:
+                if other is not label:
+                    assert np.hypot(*(way - other.number).T).min() > 0.35 * ROOM
+            for name in names:
+                lines = name.text.split("\n")
+                half = np.array([max(map(len, lines)) * NAME_POINTS / 2, len(lines) * NAME_POINTS]) / 2 / 3.0
+                assert not (np.abs(way - name.middle) < half).all(1).any()
+
+
+def test_lines_keep_off_other_bones(wrists):
+    """The lunate alone is within the wrist: its line takes the gap between ulna and triquetrum, and may graze them."""
+    for result in wrists:
+        for label in joint_labels(result, ROOM):
+            joint = JOINTS[label.joint]
+            others = np.delete(result.masks, joint.bone, 0).any(0)
+            x, y = np.linspace(label.number, label.tip, 300)[:-3].astype(int).T
+            crossed = others[y, x].mean() * np.hypot(*(label.tip - label.number))
+            assert crossed < (0.07 if joint.name == "Lunate" else 0.02) * extent(result.masks), joint.name
+
+
+@pytest.mark.parametrize("bones", [range(1), range(len(JOINTS))])
+def test_a_joint_whose_score_is_withheld_keeps_its_number(wrists, bones):
+    limits = (Limit(OUTSIDE, "cast"),)
+    limited = [limits if any(JOINTS[joint].bone == bone for joint in bones) else () for bone in range(len(BONES))]
+    some = np.isin([joint.index for joint in JOINTS], list(bones))
+    withheld = replace(
+        wrists[0],
+        scope=ScopeReport(("cast",), tuple(limited), {}),
+        scores=np.where(some, -1, wrists[0].scores),
+        probabilities=np.where(some, np.nan, wrists[0].probabilities),
+    )
+    assert withheld.withheld.tolist() == some.tolist()
+    before, after = joint_labels(wrists[0], ROOM), joint_labels(withheld, ROOM)
+    assert [label.joint for label in after] == list(range(len(JOINTS)))
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one.number, other.number)
 
 
 def test_names_lie_within_their_bones_and_over_no_other(wrists):

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import distance_transform_edt, minimum_filter
-from scipy.optimize import linear_sum_assignment
 
 from jointwrist.anatomy import JointSurface
 from jointwrist.inference.result import WristResult
+from jointwrist.outputs.leader_lines import CROSSING_WEIGHT, choose_cells, segment_distance, ways_to
 
 #: Longer side in pixels of the grid on which places are searched.
 GRID_SIDE = 320
@@ -23,6 +23,8 @@ CLEARANCE = 0.6
 CLEARANCE_WEIGHT = 20.0
 #: Share of a bone's pixels that count as its joint surface, the nearest ones.
 NEAR = 0.1
+#: Distance that lines keep from the middles of other numbers, as a fraction of the room of a number.
+LINE_CLEARANCE = 0.4
 #: Width of the gaps between bones in which no number stands, as a fraction of the extent of all bones.
 GAP = 0.2
 
@@ -58,16 +60,18 @@ class BoneName:
 
 
 def joint_labels(result: WristResult, room: float) -> list[JointLabel]:
-    """Place the numbers of the scored joints beside the bones and near their joints.
+    """Place the numbers of the joints beside the bones and near the joints, also of those whose score is withheld.
 
-    Each joint takes a cell of a regular grid such that the distances to the joint surfaces have the smallest sum, which
-    no two crossing lines have. Cells between the bones, or too close to one, count as farther away.
+    Each takes a cell of a regular grid, such that the lines to the joint surfaces are short, keep off other bones than
+    the joint's, and cross neither each other nor a number. Cells between the bones, or too close to one, count as
+    farther away.
 
     Args:
         result: Prediction.
         room: Side of the square that a number takes, in pixels of the radiograph.
     """
-    joints = [joint for joint in result.anatomy.eroded_joints if result.scored[joint.index]]
+    shown = result.scored | result.withheld
+    joints = [joint for joint in result.anatomy.eroded_joints if shown[joint.index]]
     if not joints:
         return []
     height, width = result.masks.shape[1:]
@@ -78,28 +82,31 @@ def joint_labels(result: WristResult, room: float) -> list[JointLabel]:
     clearance = step * distance_transform_edt(~_closed(coarse.any(0), GAP * extent(result.masks) / step))
     x, y = (cells / step).astype(int).T
     lacking = np.maximum(CLEARANCE * room - clearance[y, x], 0)
-    rows, places = linear_sum_assignment(_length(ends[:, None] - cells) + CLEARANCE_WEIGHT * lacking)
+    ways = [
+        ways_to(coarse[joint.bone], np.delete(coarse, joint.bone, 0).any(0), cells / step, end / step)
+        for joint, end in zip(joints, ends, strict=True)
+    ]
+    tips, over = (np.array(part) for part in zip(*ways, strict=True))
+    costs = _length(ends[:, None] - cells) + CLEARANCE_WEIGHT * lacking + CROSSING_WEIGHT * step * over
+    places = choose_cells(costs, cells, step * tips, LINE_CLEARANCE * room)
     return [
-        JointLabel(
-            joints[row].index,
-            cells[place],
-            _first_inside(result.masks[joints[row].bone], cells[place], ends[row]),
-        )
-        for row, place in zip(rows, places, strict=True)
+        JointLabel(joint.index, cells[place], _first_inside(result.masks[joint.bone], cells[place], end))
+        for joint, place, end in zip(joints, places, ends, strict=True)
     ]
 
 
-def bone_names(result: WristResult, scale: Sequence[float]) -> list[BoneName]:
-    """Place the names of bones that have room for them, away from contours and other bones.
+def bone_names(result: WristResult, scale: Sequence[float], labels: Sequence[JointLabel] = ()) -> list[BoneName]:
+    """Place the names of bones that have room for them, away from contours, other bones and the lines of numbers.
 
     Args:
         result: Prediction.
         scale: Pixels of the picture per pixel of the radiograph, across and down.
+        labels: Numbers whose lines no name covers.
     """
     font, draw = ImageFont.load_default(NAME_POINTS), ImageDraw.Draw(Image.new("1", (1, 1)))
     step = _step(result.masks)
     coarse = result.masks[:, ::step, ::step]
-    single = coarse.sum(0) == 1
+    single = (coarse.sum(0) == 1) & ~_under_lines(coarse.shape[1:], labels, step)
     names = []
     for bone in result.anatomy.bones:
         for text in dict.fromkeys((bone.display, bone.display.replace(" ", "\n"))):
@@ -116,6 +123,16 @@ def extent(masks: np.ndarray) -> int:
     """Return the longer side of the box around all bones in pixels, at least 1."""
     rows, columns = (np.flatnonzero(masks.any((0, axis))) for axis in (2, 1))
     return int(max(np.ptp(rows), np.ptp(columns))) + 1 if len(rows) else 1
+
+
+def _under_lines(shape: tuple[int, int], labels: Sequence[JointLabel], step: int) -> np.ndarray:
+    """Return which cells of a grid of every `step`-th pixel the lines of numbers cross."""
+    y, x = np.indices(shape)
+    middles = step * (np.stack([x, y], -1) + 0.5)
+    crossed = np.zeros(shape, bool)
+    for label in labels:
+        crossed |= segment_distance(middles, label.number, label.tip) < step
+    return crossed
 
 
 def _room_within(mask: np.ndarray, single: np.ndarray, width: float, height: float) -> np.ndarray | None:

@@ -35,7 +35,7 @@ def draw_overlay(result: WristResult, side: int = RADIOGRAPH_SIDE) -> Image.Imag
         side: Longer side of the radiograph in the picture, in pixels.
 
     Returns:
-        RGB picture: the radiograph with the bones found in colour and a numbered leader line to each scored joint; a
+        RGB picture: the radiograph with the bones found in colour and a numbered leader line to each joint found; a
             legend on its right.
     """
     size = shown_size(result.radiograph, side)
@@ -116,13 +116,14 @@ def _draw_labels(picture: Image.Image, result: WristResult) -> None:
     draw = ImageDraw.Draw(layer)
     scale = np.array(layer.size) / result.radiograph.pixels.shape[::-1]
     font = ImageFont.load_default(2 * NAME_POINTS)
-    for name in bone_names(result, scale / 2):
+    labels = joint_labels(result, 2 * NUMBER_ROOM / max(scale))
+    for name in bone_names(result, scale / 2, labels):
         draw.multiline_text(
             tuple(name.middle * scale), name.text, (*TEXT, 230), font, "mm", align="center",
             stroke_width=3, stroke_fill=(*BACKGROUND, 120),
         )  # fmt: skip
     font = ImageFont.load_default(28)
-    for label in joint_labels(result, 2 * NUMBER_ROOM / max(scale)):
+    for label in labels:
         colour = _joint_colour(result, label.joint)
         x, y = label.number * scale
         draw.line([(x, y), tuple(label.tip * scale)], fill=(*BACKGROUND, 150), width=7)
@@ -142,6 +143,8 @@ def _with_spread(result: WristResult, joint: int) -> str:
 
 
 def _joint_colour(result: WristResult, joint: int) -> tuple[int, int, int]:
+    if result.withheld[joint]:
+        return CAUTION
     return ERODED if result.eroded[joint] else HEALTHY
 
 

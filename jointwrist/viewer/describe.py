@@ -51,6 +51,7 @@ def describe_result(result: WristResult) -> dict[str, Any]:
     """
     size = extent(result.masks)
     names_zoom = NAMES_SIDE / size
+    labels = joint_labels(result, NUMBER_ROOM * size)
     places = {joint.index: place for place, joint in enumerate(result.anatomy.eroded_joints)}
     maps = None
     if result.heat_maps is not None:
@@ -70,11 +71,11 @@ def describe_result(result: WristResult) -> dict[str, Any]:
         "side_stated": result.radiograph.side_stated,
         "numbers": [
             {"joint": places[label.joint], "number": label.number.tolist(), "tip": label.tip.tolist()}
-            for label in joint_labels(result, NUMBER_ROOM * size)
+            for label in labels
         ],
         "names": [
             {"bone": name.bone, "text": name.text, "middle": name.middle.tolist()}
-            for name in bone_names(result, (names_zoom, names_zoom))
+            for name in bone_names(result, (names_zoom, names_zoom), labels)
         ],
         "names_zoom": names_zoom,
     }
