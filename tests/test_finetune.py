@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from jointwrist.cli import main
-from jointwrist.engine.case_results import history_table, name_figure
+from jointwrist.engine.case_results import epoch_table, name_figure
 from jointwrist.engine.cross_validation import measure_changes
 from jointwrist.engine.finetune import recipe
 from jointwrist.engine.patient_folds import patient_folds, with_splits
@@ -73,7 +73,7 @@ def test_small_sets_take_fewer_steps_and_more_epochs():
 def test_figures_have_their_names_and_signs():
     assert name_figure("dsc", -0.913) == "validation DSC 91.30 %"
     assert name_figure("loss", 0.5) == "validation loss 0.5000"
-    table = history_table([{"epoch": 0, "selected_by": -0.5}, {"epoch": 1, "selected_by": -0.9}])
+    table = epoch_table([{"epoch": 0, "selected_by": -0.5}, {"epoch": 1, "selected_by": -0.9}])
     assert table["selected"].tolist() == [0, 1] and "selected_by" not in table
 
 

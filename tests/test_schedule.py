@@ -68,7 +68,7 @@ def test_at_scale_0_no_gradient_of_the_erosion_loss_reaches_the_mask_head():
 )
 def test_masks_that_get_worse_are_left_alone_again(after, fell):
     history = [{"epoch": i, "val_nsd": nsd} for i, nsd in enumerate([0.90, 0.93, *after])]
-    assert scale_of_step(StepContext(0.9, history=history)) == (0.0 if fell else 0.1)
+    assert scale_of_step(StepContext(0.9, epoch_figures=history)) == (0.0 if fell else 0.1)
 
 
 def test_gradients_of_masks_and_erosions_are_clipped_apart():

@@ -22,7 +22,7 @@ from jointwrist.config import ConfigError, digest, to_dict
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.build import build_model
 from jointwrist.engine.calibration import calibrate
-from jointwrist.engine.case_results import CaseResults, history_table
+from jointwrist.engine.case_results import CaseResults, epoch_table
 from jointwrist.engine.distributed import all_failed
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import RunData, load_run_data
@@ -181,7 +181,7 @@ def _train_and_test(accelerator: Accelerator, job: Job, dataset: RamW600) -> dic
     if accelerator.is_main_process:
         save_weights(job.folder / BEST, model, trainer.info(thresholds))
         write_case_results(job, results, thresholds["erosion"])
-        write_frame(job.folder / "history.csv", history_table(trainer.history))
+        write_frame(job.folder / "history.csv", epoch_table(trainer.epoch_figures))
     return {
         "epochs": trainer.epoch,
         "parameters": parameters,

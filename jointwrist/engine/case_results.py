@@ -97,13 +97,13 @@ def name_figure(select: str, figure: float) -> str:
     return f"validation {names[select]}"
 
 
-def history_table(history: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def epoch_table(epoch_figures: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return the figures of every epoch as a table, in which `selected` marks the epoch whose weights are kept.
 
     Args:
-        history: Figures by epoch, with `selected_by`, a `selection_figure`.
+        epoch_figures: Figures by epoch, with `selected_by`, a `selection_figure`.
     """
-    frame = pd.DataFrame(list(history))
+    frame = pd.DataFrame(list(epoch_figures))
     figure = frame.pop("selected_by")
     frame["selected"] = (frame.index == figure.idxmin()).astype(int) if figure.notna().any() else 0
     return frame

@@ -24,7 +24,7 @@ from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.calibration import calibrate_on
-from jointwrist.engine.case_results import CASE_KEYS, case_keys, history_table
+from jointwrist.engine.case_results import CASE_KEYS, case_keys, epoch_table
 from jointwrist.engine.cross_validation import Change, measure_changes
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.learning_curves import CURVES, save_curves
@@ -212,7 +212,7 @@ class _Work:
             write_text(done, "")
         kept = {table: path for table, path in files.items() if path.is_file()}
         tables = {table: pd.read_csv(path, dtype={"case": str, "patient": str}) for table, path in kept.items()}
-        return history_table(trainer.history), tables
+        return epoch_table(trainer.epoch_figures), tables
 
     def final(self, folder: Path, pooled: Mapping[str, pd.DataFrame], changes: Sequence[Change]) -> pd.DataFrame:
         """Train on all patients and write the weights; return the history."""
@@ -225,12 +225,12 @@ class _Work:
         info = {
             **trainer.info(thresholds),
             "training": training_record(trained, self.dataset.is_phantom),
-            "validation": validation_record(trainer.history),
+            "validation": validation_record(trainer.epoch_figures),
             "cross_validation": [asdict(change) for change in changes],
         }
         save_weights(folder / BEST, model, info)
         write_text(folder / CARD, model_card(info, "path/to/this/folder"))
-        history = history_table(trainer.history)
+        history = epoch_table(trainer.epoch_figures)
         write_frame(folder / HISTORY, history)
         return history
 

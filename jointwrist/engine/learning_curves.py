@@ -26,7 +26,7 @@ def save_curves(path: Path, histories: Mapping[str, pd.DataFrame]) -> None:
 
     Args:
         path: PNG file.
-        histories: Tables of `history_table` by the name of the training.
+        histories: Tables of `epoch_table` by the name of the training.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D

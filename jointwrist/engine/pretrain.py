@@ -79,7 +79,7 @@ def pretrain(
     data = unlabelled_data(run, folders, folder)
     with graceful_stop():
         trainer = Trainer(accelerator, run, data, build_task(run), folder, progress=progress)
-        trainer.log = lambda figures: write_frame(folder / HISTORY, pd.DataFrame(trainer.history))
+        trainer.log = lambda figures: write_frame(folder / HISTORY, pd.DataFrame(trainer.epoch_figures))
         trained = trainer.fit()
     if accelerator.is_main_process:
         info = {**trainer.info(), "part": "encoder"}

@@ -21,11 +21,11 @@ class StepContext:
     Attributes:
         progress: Share of training that is done, from 0 to 1.
         process_mean: Mean of a count over the processes that train together.
-        history: Figures of every finished epoch, oldest first.
+        epoch_figures: Figures of every finished epoch, oldest first.
         mean_teacher: Moving average of the trained network (Tarvainen and Valpola, arXiv 1703.01780), if there is one.
     """
 
     progress: float = 1.0
     process_mean: Callable[[Tensor], Tensor] = single_process
-    history: Sequence[Mapping[str, Any]] = ()
+    epoch_figures: Sequence[Mapping[str, Any]] = ()
     mean_teacher: nn.Module | None = None

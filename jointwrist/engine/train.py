@@ -15,7 +15,7 @@ from jointwrist.anatomy import load_anatomy
 from jointwrist.config import ConfigError, build
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.calibration import calibrate
-from jointwrist.engine.case_results import history_table
+from jointwrist.engine.case_results import epoch_table
 from jointwrist.engine.learning_curves import CURVES, save_curves
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.renamed_keys import current_keys
@@ -108,7 +108,7 @@ def train(
         trainer = Trainer(accelerator, run, run_data, task, folder, progress=progress)
 
         def epoch_done(figures: dict[str, Any]) -> None:
-            write_frame(folder / HISTORY, history_table(trainer.history))
+            write_frame(folder / HISTORY, epoch_table(trainer.epoch_figures))
             if log:
                 log(figures)
 
@@ -116,13 +116,13 @@ def train(
         with graceful_stop():
             trained = trainer.fit()
     thresholds = calibrate(accelerator, trained, run_data.val, task)
-    history = history_table(trainer.history)
+    history = epoch_table(trainer.epoch_figures)
     if accelerator.is_main_process:
         cases, _ = choose_cases(run, dataset, ("train",))
         info = {
             **trainer.info(thresholds),
             "training": training_record(cases["train"], phantom=dataset.is_phantom),
-            "validation": validation_record(trainer.history),
+            "validation": validation_record(trainer.epoch_figures),
         }
         save_weights(folder / BEST, trained, info)
         write_text(folder / CARD, model_card(info, "path/to/this/folder"))

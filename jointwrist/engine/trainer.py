@@ -93,7 +93,7 @@ class Trainer:
         self.total_steps = max(self.steps_per_epoch * config.optim.epochs, 1)
         self.epoch, self.step_in_epoch, self.epochs_without_improvement = 0, 0, 0
         self.best = math.inf
-        self.history: list[dict[str, Any]] = []
+        self.epoch_figures: list[dict[str, Any]] = []
         self.sums: dict[str, float | torch.Tensor] = {}
         #: Step, loss and image identifiers of the steps whose losses have not been read yet.
         self.unread: list[tuple[int, torch.Tensor, list[str]]] = []
@@ -146,7 +146,7 @@ class Trainer:
     def context(self, step: int) -> StepContext:
         """Return the state of the training at a step."""
         teacher = None if self.ema is None else self.ema.module
-        return StepContext(step / self.total_steps, self.process_mean, self.history, teacher)
+        return StepContext(step / self.total_steps, self.process_mean, self.epoch_figures, teacher)
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of a step: linear warm-up, then a cosine down to the floor."""
@@ -280,7 +280,7 @@ class Trainer:
         figures |= mean_figures(results)
         figure = selection_figure(self.config.optim.select, losses, results, self.epoch)
         figures["selected_by"] = figure
-        self.history.append(figures)
+        self.epoch_figures.append(figures)
         improved = figure < self.best
         if improved:
             self.best, self.epochs_without_improvement = figure, 0
@@ -313,7 +313,7 @@ class Trainer:
             "step_in_epoch": self.group["step_in_epoch"],
             "stale": self.epochs_without_improvement,
             "best": self.best,
-            "history": self.history,
+            "history": self.epoch_figures,
             "sums": {name: float(value) for name, value in self.group["sums"].items()},
             "model": model,
             "optimizer": self.optimizer.state_dict(),
@@ -331,9 +331,9 @@ class Trainer:
             self.ema.load_state_dict(state["ema"])
         if "scaler" in state and self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        for name in ("epoch", "step_in_epoch", "best", "history", "sums"):
+        for name in ("epoch", "step_in_epoch", "best", "sums"):
             setattr(self, name, state[name])
-        self.epochs_without_improvement = state["stale"]
+        self.epoch_figures, self.epochs_without_improvement = state["history"], state["stale"]
 
 
 def _trained_encoder(model: nn.Module, config: RunConfig) -> list[nn.Parameter]:

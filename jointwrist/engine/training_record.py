@@ -79,17 +79,17 @@ def training_record(cases: Sequence[Case], phantom: bool) -> dict[str, Any]:
     }
 
 
-def validation_record(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def validation_record(epoch_figures: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the figures of the epoch whose weights a run keeps, with 1 for the first epoch.
 
     Args:
-        history: Figures by epoch, `selected_by` among them.
+        epoch_figures: Figures by epoch, `selected_by` among them.
 
     Returns:
         `epoch`; where masks were measured, `dsc` and `nsd`, means over bones and wrists; where joints were scored,
         `auroc`; and `loss`.
     """
-    chosen = min(history, key=lambda figures: figures["selected_by"])
+    chosen = min(epoch_figures, key=lambda figures: figures["selected_by"])
     names = ("dsc", "nsd", "auroc", "loss")
     figures = {name: chosen[f"val_{name}"] for name in names if not math.isnan(chosen.get(f"val_{name}", math.nan))}
     return {"epoch": chosen["epoch"] + 1, **figures}

@@ -124,7 +124,7 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         schedule, epochs = self.config.joint, self.config.optim.epochs
         if context.progress < schedule.mask_grad_start:
             return 0.0
-        figures = [(entry["epoch"] + 1, entry["val_nsd"]) for entry in context.history if "val_nsd" in entry]
+        figures = [(entry["epoch"] + 1, entry["val_nsd"]) for entry in context.epoch_figures if "val_nsd" in entry]
         before = [nsd for epoch, nsd in figures if epoch <= schedule.mask_grad_start * epochs]
         after = [nsd for epoch, nsd in figures if epoch > schedule.mask_grad_start * epochs]
         fell = bool(before) and any(nsd < before[-1] - schedule.mask_grad_nsd_drop / 100 for nsd in after)
