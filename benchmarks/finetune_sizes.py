@@ -88,13 +88,14 @@ def table(rows: pd.DataFrame) -> list[str]:
     cells = [
         [
             str(row["trained_on"]),
+            f"{row['cpu_minutes']:.1f}",
             f"{row['tested_on']}, {row['wrists']}",
             str(row["figure"]) + (" %" if row["unit"] == "%" else ""),
             *(_interval(row, name) for name in ("before", "after", "change")),
         ]
         for row in rows.to_dict("records")
     ]
-    header = ["wrists", "tested on", "figure", "before", "after", "change"]
+    header = ["wrists", "processor minutes", "tested on", "figure", "before", "after", "change"]
     return markdown_lines(header, cells)
 
 
