@@ -95,7 +95,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         help="train every network for M minutes: its epochs follow from a measured step, and are kept in the results",
     )
     parser.add_argument(
-        "--tracker", metavar="NAME", help="tensorboard, wandb, mlflow, trackio or another of accelerate"
+        "--tracker", metavar="NAME", help="tensorboard, wandb, mlflow, trackio or another tracker of accelerate"
     )
     parser.add_argument("--retry", action="store_true", help="run failed jobs again")
     parser.add_argument(

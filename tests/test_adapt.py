@@ -1,4 +1,4 @@
-"""Adapting weights to films without labels: division by patient, plans, and the threshold of a call.
+"""Adapting weights to unlabelled radiographs: division by patient, plans, and the threshold of a call.
 
 The whole command runs in the documentation's examples.
 """

@@ -100,7 +100,7 @@ def test_what_cannot_be_read_without_guessing_is_refused_by_name(tmp_path):
     for path, message in (
         (plain, "Explicit VR Little Endian, and its pixels are compressed"),
         (private, "private transfer syntax 1.2.840.113619.5.2; export it again uncompressed"),
-        (unnamed, "no transfer syntax says how; export it again"),
+        (unnamed, "no transfer syntax states how; export it again"),
         (uncoded, "RLE Lossless, and its pixels are uncompressed"),
         (nothing, "neither a DICOM preamble nor the class of an image"),
     ):

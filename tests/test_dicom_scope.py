@@ -67,7 +67,7 @@ CONTRADICTIONS = (
     ({"Laterality": "R", "AnatomicRegionSequence": items(**WRIST, AnatomicRegionModifierSequence=LEFT)}, "R"),
     ({"SeriesDescription": "Hand left", "StudyDescription": "Wrist right"}, "L"),
 )
-CHILD, PART, VIEW = "age under 18", "another part of the body", "view"
+CHILD, PART, VIEW = "age under 18", "a body part other than", "view"
 SCOPE = (
     ({"PatientAge": "006Y"}, CHILD), ({"PatientAge": "017Y"}, CHILD), ({"PatientAge": "200M"}, CHILD),
     ({"PatientAge": "018Y"}, None), ({"PatientAge": "054Y"}, None), ({"PatientAge": "220M"}, None),

@@ -106,7 +106,7 @@ def test_blocks_of_all_letters_learn():
         ({"layout": "mm-mm-mm"}, "not four stages of letters out of mMlLac"),
         ({"layout": "mm--mm-aa"}, "not four stages"),
         ({"layout": "mm-mm-mx-aa"}, "not four stages"),
-        ({"layout": "m-m-m-a", "kind": "swin"}, "has a layout of its own"),
+        ({"layout": "m-m-m-a", "kind": "swin"}, "has a fixed layout"),
         ({"version": 3}, "version 3 is unknown; choose one of 1, 2"),
     ],
 )

@@ -175,7 +175,7 @@ def test_a_label_map_is_scored_and_its_upper_bound_is_reported(root, tmp_path, c
     rows = pd.read_csv(out / "segmentation.csv")
     pd.testing.assert_frame_equal(rows, pd.read_csv(out / "label_map.csv"))
     mean = 100 * rows[rows["kind"] == "bone"]["dsc"].mean()
-    bound = float(printed.split("no label map exceeds: ")[1].split(" %")[0])
+    bound = float(printed.split("mean DSC of a label map: ")[1].split(" %")[0])
     assert mean - 0.01 < bound < mean + 1
     assert f"DSC {mean:.2f} %" in printed.split("smaller bone")[1]
 

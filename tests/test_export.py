@@ -127,7 +127,7 @@ def test_a_baseline_in_onnx(tmp_path):
 def test_torch_program(joint_weights, tmp_path, capsys):
     path = tmp_path / "joint.pt2"
     assert main(["export", str(joint_weights), str(path)]) == 0
-    assert "answers as the model" in capsys.readouterr().out
+    assert "reproduces the model's output" in capsys.readouterr().out
     files = {"jointwrist.json": ""}
     program = torch.export.load(path, extra_files=files)
     assert json.loads(files["jointwrist.json"])["thresholds"] == {"mask": 0.45, "erosion": 0.3}

@@ -41,7 +41,7 @@ def test_folds_keep_patients_together_and_share_radiographs(dataset):
     for case in placed.cases:
         split = "val" if case.patient in folds[0] else "test" if case.patient in folds[1] else "train"
         assert {case.segmentation_split, case.erosion_split} <= {split, None}
-    with pytest.raises(ValueError, match="cannot be dealt"):
+    with pytest.raises(ValueError, match="cannot be divided"):
         patient_folds(dataset.cases, len(patients) + 1, seed=1)
 
 

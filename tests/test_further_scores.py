@@ -57,7 +57,7 @@ def test_an_anatomy_builds_on_another():
     with pytest.raises(ConfigError, match="given twice"):
         parse_anatomy({"name": "more", "base": "wrist", "bones": [{"name": "Lunate"}]}, "more.yaml")
     taken = {"name": "more", "base": "wrist", "scores": [{"name": "segmentation"}]}
-    with pytest.raises(ConfigError, match="the name segmentation is that of another table"):
+    with pytest.raises(ConfigError, match="the name segmentation is used by another results table"):
         parse_anatomy(taken, "more.yaml")
 
 

@@ -109,13 +109,13 @@ def test_radiographs_to_train_on_are_not_those_of_val_or_test(phantom_root, tmp_
     named = films / f"{held_out.patient}_9_L.bmp"  # a patient's radiograph that the dataset has not
     named.write_bytes(b"another")
     check_radiographs([named], dataset)  # none is of the dataset, so equal names are those of other people
-    with pytest.raises(DataError, match=rf"1 of the radiographs .*{named.name}; take them out"):
+    with pytest.raises(DataError, match=rf"1 of the training radiographs .*{named.name}; take them out"):
         check_radiographs([named, Path(allowed)], dataset)
     shutil.copyfile(held_out.image, films / "renamed.bmp")
     command = ["train", "jointwrist_tiny", "--data", str(phantom_root), "-o", str(tmp_path / "run")]
     assert main([*command, "--radiographs", str(films)]) == 2
     told = capsys.readouterr().err
-    assert "2 of the radiographs" in told and "renamed.bmp" in told and "Traceback" not in told
+    assert "2 of the training radiographs" in told and "renamed.bmp" in told and "Traceback" not in told
     assert not (tmp_path / "run-radiographs").exists()
 
 

@@ -188,7 +188,7 @@ def test_radiographs_without_a_wrist_are_refused(localiser, tmp_path, capsys):
     assert "lungs_R.png: no wrist was found" in said.err and not (tmp_path / "out").exists()
     assert said.out == "", "nothing was written"
     noisy = Radiograph(radiographs["noise"].astype(np.float32), notes=("It is noisy.", "It is turned."))
-    with pytest.raises(DataError, match=r"takes a radiograph as it is\)\. It is noisy\. It is turned$"):
+    with pytest.raises(DataError, match=r"without looking for the wrist\)\. It is noisy\. It is turned$"):
         locate(localiser, noisy, 0)
     assert main(["predict", str(tmp_path / "lungs_R.png"), "-o", str(tmp_path / "out"), "--field", "whole"]) == 0
 

@@ -96,7 +96,9 @@ def test_convert_takes_a_file_of_the_authors(name, tmp_path, capsys):
     first, *rest = capsys.readouterr().out.splitlines()
     assert first == f"{name}: {target}"
     left_out = OFFICIAL[name]["unplaced"]
-    assert rest == ([f"left out, for the model has no place for them: {', '.join(left_out)}"] if left_out else [])
+    assert rest == (
+        [f"left out because the model has no counterpart for them: {', '.join(left_out)}"] if left_out else []
+    )
     image = torch.rand(1, 1, 64, 64)
     with torch.no_grad():
         assert torch.equal(load_weights(target)[0].eval()(image), model(image))

@@ -60,9 +60,9 @@ def test_damaged_and_missing_prepared_films_are_named(tmp_path):
     with pytest.raises(DataError, match=r"a\.npz"):
         PreparedFilm.read(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz", image=np.zeros((4, 4), np.uint16))
-    with pytest.raises(DataError, match=r"b\.npz: no prepared film"):
+    with pytest.raises(DataError, match=r"b\.npz: not a prepared radiograph"):
         PreparedFilm.read(tmp_path / "b.npz")
-    with pytest.raises(DataError, match="holds no prepared films"):
+    with pytest.raises(DataError, match="holds no prepared radiographs"):
         list_prepared(tmp_path / "nowhere")
 
 

@@ -115,7 +115,7 @@ def test_it_says_why_it_cannot_run(kernel):
     assert "not on a GPU" in why_not("mamba_ssm", "cpu")
     assert "float64" in why_not("mamba_ssm", GPU, torch.float64)
     assert "up to 256 states, not 257" in why_not("mamba_ssm", GPU, states=257)
-    assert "no gradient by the last state" in why_not("mamba_ssm", GPU, last_gradient=True)
+    assert "cannot backpropagate through the last state" in why_not("mamba_ssm", GPU, last_gradient=True)
     assert why_not("mamba_ssm", GPU, torch.bfloat16, states=256) is None
 
 
@@ -128,7 +128,9 @@ def test_auto_goes_round_what_it_cannot_do(kernel, monkeypatch):
 
 def test_a_gradient_by_the_last_state_is_an_error_where_it_was_asked_for(here):
     values = arguments(5, 1, False, dtype=torch.float32)
-    with pytest.raises(ValueError, match="'mamba_ssm' is not available here: it has no gradient by the last state"):
+    with pytest.raises(
+        ValueError, match="'mamba_ssm' is not available here: it cannot backpropagate through the last state"
+    ):
         selective_scan(**values, return_last_state=True, backend="mamba_ssm")
     with torch.no_grad():
         selective_scan(**values, return_last_state=True, backend="mamba_ssm")

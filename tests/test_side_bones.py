@@ -83,7 +83,7 @@ RADIOGRAPHS = (
     ("b.dcm", {"StudyDescription": "Handgelenk li."}, ""),
     ("c.dcm", {}, FROM_BONES),
     ("child.dcm", {"Laterality": "L", "PatientAge": "006Y"}, "age under 18"),
-    ("chest.dcm", {"Laterality": "L", "BodyPartExamined": "CHEST"}, "another part of the body"),
+    ("chest.dcm", {"Laterality": "L", "BodyPartExamined": "CHEST"}, "a body part other than"),
     ("lateral.dcm", {"Laterality": "L", "ViewPosition": "LL"}, "names the view LL"),
     ("said.dcm", {"Laterality": "L", "SeriesDescription": "RT WRIST"}, "says right: look at the overlay"),
 )

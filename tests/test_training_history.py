@@ -73,7 +73,7 @@ def test_older_files_say_what_their_configuration_says(info, source, erosions):
 @pytest.mark.parametrize("history", [7, ["phantoms"], [{"source": "x-rays"}], [{"source": "phantoms", "wrists": -1}]])
 def test_a_damaged_history_is_refused(history, tmp_path):
     text = json.dumps({"model": "jointwrist_tiny", "history": history})
-    with pytest.raises(DataError, match="description is damaged"):
+    with pytest.raises(DataError, match="metadata are invalid"):
         parse_info(tmp_path / "w.safetensors", text)
 
 

@@ -235,7 +235,7 @@ def _parse(values: Mapping[str, Any]) -> Anatomy:
     scores = tuple(_score(e, joints) for e in _entries(ScoreEntry, file.scores, "scores"))
     _refuse_repeated([score.name for score in scores], "scores")
     if taken := RESERVED & {score.name for score in scores}:
-        raise ConfigError(f"scores: the name {min(taken)} is that of another table of results; take another")
+        raise ConfigError(f"scores: the name {min(taken)} is used by another results table; choose another")
     if joints and "erosion" not in [score.name for score in scores]:
         raise ConfigError(
             "scores: lists no erosion score, by which networks score the joints; add it, or drop the joints"

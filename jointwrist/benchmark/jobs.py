@@ -148,7 +148,7 @@ def run_job(accelerator: Accelerator, job: Job, dataset: RamW600) -> dict[str, A
     if alone:
         print(
             f"{job.folder.name}: process {accelerator.process_index} failed alone ({record['error']}); the run ends"
-            " here, and the same command goes on with the jobs that are left",
+            " here, and the same command continues with the remaining jobs",
             file=sys.stderr,
         )
         raise SystemExit(1)
@@ -162,7 +162,7 @@ def _what_fits(accelerator: Accelerator, job: Job, dataset: RamW600) -> str:
     try:
         return advice(job.config, fitting_batch(accelerator, job.config, load_run_data(job.config, dataset)))
     except Exception as error:  # must not hide the first error
-        return f"which batch fits could not be tried ({type(error).__name__}: {error})"
+        return f"could not determine which batch fits ({type(error).__name__}: {error})"
 
 
 def _train_and_test(accelerator: Accelerator, job: Job, dataset: RamW600) -> dict[str, Any]:

@@ -252,7 +252,9 @@ def _check(root: Path, example: Tensor, expected: dict[str, Tensor]) -> None:
     with torch.no_grad():
         found = network.eval()(example)
     if not all(torch.equal(found[name], output) for name, output in expected.items()):
-        raise DataError(f"{root.name}: the bundle's network answers otherwise than the weights; nothing was written")
+        raise DataError(
+            f"{root.name}: the bundle's network gives different results than the weights; nothing was written"
+        )
 
 
 def _json(content: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "adapt",
-        help="adapt weights to your films, without labels",
+        help="adapt weights to your own radiographs, without labels",
         description="Train the erosion head of weights further on your own radiographs without labels, into which"
         " erosions are inserted, and measure before and after on films that the training did not use. Bounded in time;"
         " an interrupted run continues when the same command is given again. Nothing leaves the machine.",
@@ -26,7 +26,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="weights of a joint network (default: %(default)s)",
     )
     parser.add_argument(
-        "--bones", metavar="WEIGHTS", help="weights that find the bones (default: those that it starts from)"
+        "--bones", metavar="WEIGHTS", help="weights that segment the bones (default: the starting weights)"
     )
     parser.add_argument(
         "--radii",
@@ -34,24 +34,28 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         default=[1.0, 2.0],
         metavar="MM",
-        help="radii in mm of the erosions that are measured (default: 1 2)",
+        help="radii in mm of the erosions used for evaluation (default: 1 2)",
     )
     add_side(parser)
     parser.add_argument(
-        "--minutes", type=float, default=30.0, metavar="N", help="time for training and measuring (default: 30)"
+        "--minutes", type=float, default=30.0, metavar="N", help="time limit for training and evaluation (default: 30)"
     )
     parser.add_argument(
-        "--held-out", type=float, default=0.3, metavar="SHARE", help="share of patients to measure on (default: 0.3)"
+        "--held-out",
+        type=float,
+        default=0.3,
+        metavar="SHARE",
+        help="share of patients held out for evaluation (default: 0.3)",
     )
     parser.add_argument(
         "--false-calls",
         type=float,
         default=0.1,
         metavar="SHARE",
-        help="share of the joints as they are that may be called eroded; the new threshold is chosen for it"
+        help="largest share of unmodified joints that may be called eroded; sets the new threshold"
         " (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of division and training (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of split and training (default: %(default)s)")
     parser.set_defaults(run=adapt_weights)
 
 
@@ -80,6 +84,6 @@ def adapt_weights(arguments: argparse.Namespace) -> int:
     write_frame(arguments.out / "adaptation.csv", pd.concat(tables, ignore_index=True))
     print(f"trained on {done.used} films in {done.steps} steps. {done.calls}")
     if done.after.untouched > done.before.untouched + 0.05:
-        complain("warning: joints as they are have a higher probability than before; look at the examples of a study")
+        complain("warning: unmodified joints have a higher probability than before; look at the examples of a study")
     print(f"weights: {done.weights}; figures: {arguments.out / 'adaptation.csv'}; films: {place}, for you alone")
     return 0

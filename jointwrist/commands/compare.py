@@ -182,7 +182,7 @@ def change_tables(change: dict[str, Any]) -> str:
     tables = [columns(rows, right=range(1, len(rows[0]))) for rows in (joints, bones, spaces)]
     laid = change["registration"]
     fit = (
-        f"median distance between the outlines laid over each other: {laid['residual_px']:.2f} px of the baseline, over"
+        f"median distance between the registered outlines: {laid['residual_px']:.2f} px of the baseline, over"
         f" the {laid['residual_points']} of {laid['outline_points']} points that lie on it"
     )
     warnings = ["\n".join(f"WARNING: {text}" for text in change["warnings"])] if change["warnings"] else []

@@ -38,7 +38,7 @@ def _add_phantom(verbs: argparse._SubParsersAction) -> None:
         nargs=3,
         type=positive,
         metavar=("TRAIN", "VAL", "TEST"),
-        help="radiographs per split, multiples of 16, in place of --wrists; those of val and test have all labels",
+        help="radiographs per split, multiples of 16, instead of --wrists; val and test are fully labelled",
     )
     parser.add_argument(
         "--size", type=positive, default=600, metavar="PX", help="side in pixels (default: %(default)s)"
@@ -121,7 +121,7 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--official",
         action="store_true",
-        help="ram-h1200: keep the splits as released, with the films and patients that they share",
+        help="ram-h1200: keep the splits as released, including shared radiographs and patients",
     )
     parser.add_argument("--hand", action="store_true", help="ram-h1200: whole hands in place of wrists")
     parser.add_argument(
@@ -147,7 +147,7 @@ def _add_export(verbs: argparse._SubParsersAction) -> None:
 
 
 def _add_download(verbs: argparse._SubParsersAction) -> None:
-    parser = verbs.add_parser("download", help="download RAM-W600 from its hub page")
+    parser = verbs.add_parser("download", help="download RAM-W600 from the Hugging Face hub")
     parser.add_argument("root", type=Path, metavar="ROOT", help="folder to write (4.7 GB)")
     parser.add_argument("--revision", metavar="REV", help="commit, branch or tag (default: the newest)")
     parser.set_defaults(run=download_data)
@@ -205,7 +205,7 @@ def export_data(arguments: argparse.Namespace) -> int:
     count, left_out = export_dataset(arguments.root, arguments.out, arguments.format, arguments.split)
     print(f"{count} radiographs with their masks: {arguments.out}")
     if left_out:
-        print(f"radiographs left out for lack of masks: {left_out}")
+        print(f"radiographs left out because they have no masks: {left_out}")
     return 0
 
 

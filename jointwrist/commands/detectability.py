@@ -16,7 +16,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "detectability",
-        help="how large an erosion must be for weights to see it on your films",
+        help="measure how large an erosion must be for weights to detect it on your radiographs",
         description="Insert erosions of known size into radiographs without labels, and report how many of them the"
         " weights see at a stated rate of false calls. An interrupted study continues when the same command is given"
         " again. Nothing leaves the machine.",
@@ -48,12 +48,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=float,
         default=0.1,
         metavar="SHARE",
-        help="share of the joints as they are that may be called eroded (default: %(default)s)",
+        help="largest share of unmodified joints that may be called eroded (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of places and shapes (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of sites and shapes (default: %(default)s)")
     parser.add_argument("--batch-size", type=positive, default=4, metavar="N", help="images per batch (default: 4)")
     parser.add_argument(
-        "--examples", action="store_true", help="show one example of each joint on the page, cut from the films"
+        "--examples",
+        action="store_true",
+        help="show one example of each joint on the page, cropped from the radiographs",
     )
     parser.add_argument(
         "--threshold-into",

@@ -26,7 +26,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command's arguments."""
     parser = commands.add_parser(
         "evaluate",
-        help="measure trained weights, or what any tool predicted",
+        help="evaluate trained weights, or the predictions of any tool",
         description="Write one CSV row per case and print the means.",
     )
     parser.add_argument("weights", nargs="?", help="weight file or folder of a training run")
@@ -35,7 +35,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--split", choices=("train", "val", "test", "all"), default="test", help="cases (default: %(default)s)"
     )
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="values in place of the run's, as image_size=256"
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="values that override the run's, such as image_size=256",
     )
     parser.add_argument("-o", "--out", type=Path, default=Path("evaluation"), help="folder (default: %(default)s)")
     parser.add_argument(
@@ -78,7 +82,9 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
     if not arguments.postprocess and not on_image:
         raise UsageError("--no-postprocess is for --grid image: on the network's grid masks are not postprocessed")
     if arguments.set and on_image:
-        raise UsageError("--set is for --grid network: on the image grid radiographs are predicted as the weights say")
+        raise UsageError(
+            "--set is for --grid network: on the image grid radiographs are predicted with the weights' own settings"
+        )
     print_log()
     if on_image:
         return _evaluate_on_image_grid(arguments)
@@ -107,7 +113,9 @@ def _evaluate_on_image_grid(arguments: argparse.Namespace) -> int:
     measured = {entry["case"] for entries in results.values() for entry in entries}
     missing = len({case.identifier for case in cases} - measured)
     if missing and is_main_process():
-        complain(f"{missing} of {len(cases)} radiographs have no rows, for no wrist was found; --field whole takes all")
+        complain(
+            f"{missing} of {len(cases)} radiographs have no rows because no wrist was found; --field whole uses all"
+        )
     _write(evaluation.frames(results), arguments.out)
     return 2 if missing else 0
 

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="masks named after the radiographs, as npz, 16-bit PNG, npy, NIfTI, .seg.nrrd, labelme, COCO results or"
         " 8-bit label maps; scored on the radiographs' own pixels",
     )
-    group.add_argument("--format", metavar="FORMAT", help="of the masks, where the folder holds several")
+    group.add_argument("--format", metavar="FORMAT", help="format of the masks, if the folder holds several")
     group.add_argument("--map", type=Path, metavar="YAML", help="name or number of a mask: bone, or null")
     group.add_argument(
         "--erosions",
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="P",
         help="probability from which a joint counts as eroded (default: %(default)s)",
     )
-    group.add_argument("--name", metavar="MODEL", help="of the model that predicted; first column of the rows")
+    group.add_argument("--name", metavar="MODEL", help="name of the model, written to the first column")
 
 
 def evaluate_predictions(arguments: argparse.Namespace) -> int:
@@ -85,9 +85,11 @@ def _masks(dataset: RamW600, arguments: argparse.Namespace, needed: bool) -> int
     if done.exclusive:
         rows, bound = label_map_limit(done.scored, progress=sys.stderr.isatty())
         text = _write(rows, "label_map", arguments, len(cases), "segmentation")
-        print("no pixel belongs to two bones, as in a label map, which loses the overlaps of this truth;")
-        print(f"mean DSC that no label map exceeds: {100 * bound:.2f} %")
-        print(f"the truth itself, each overlap given to the smaller bone: {text}")
+        print(
+            "no pixel belongs to two bones, as in a label map, which cannot represent the overlaps of the ground truth;"
+        )
+        print(f"upper bound of the mean DSC of a label map: {100 * bound:.2f} %")
+        print(f"the ground truth itself, with each overlap given to the smaller bone: {text}")
     return len(done.faults)
 
 

@@ -48,11 +48,11 @@ def export(arguments: argparse.Namespace) -> int:
         from jointwrist.bundle.write import write_bundle
 
         write_bundle(weights, out)
-        print(f"{out}: a MONAI bundle that answers as the model")
+        print(f"{out}: a MONAI bundle that reproduces the model's output")
     else:
         from jointwrist.inference.model_export import export_weights
 
-        print(f"{out}: answers as the model, relative difference {export_weights(weights, out, kind):.1e}")
+        print(f"{out}: reproduces the model's output, relative difference {export_weights(weights, out, kind):.1e}")
     return 0
 
 

@@ -12,7 +12,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command's arguments."""
     parser = commands.add_parser(
         "finetune",
-        help="adapt trained weights to radiographs of your own",
+        help="fine-tune trained weights on your own labelled radiographs",
         description="Train weights further on a few annotated radiographs, and measure by patient-wise folds what that"
         " brings. A killed run continues when the same command is given again.",
     )
@@ -32,7 +32,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--seed", type=int, default=3407, metavar="S", help="seed of folds and trainings (default: %(default)s)"
     )
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="values that win over the recipe, as optim.epochs=5"
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="values that override the recipe, such as optim.epochs=5",
     )
     parser.set_defaults(run=finetune)
 

@@ -144,5 +144,5 @@ def convert_weights(arguments: argparse.Namespace) -> int:
     unplaced = convert_checkpoint(arguments.source, arguments.target, arguments.model)
     print(f"{arguments.model}: {arguments.target}")
     if unplaced:
-        print(f"left out, for the model has no place for them: {', '.join(unplaced)}")
+        print(f"left out because the model has no counterpart for them: {', '.join(unplaced)}")
     return 0

@@ -67,7 +67,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--workers",
         type=positive,
         metavar="N",
-        help="threads, each with a radiograph of its own (default: the processor's cores, at most 8)",
+        help="threads, each processing one radiograph (default: the processor's cores, at most 8)",
     )
     parser.add_argument(
         "--overlay",
@@ -75,12 +75,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help=f"draw an overlay of each radiograph (default: of up to {MOST_OVERLAYS} radiographs)",
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace results in OUT even if they are of another radiograph"
+        "--overwrite", action="store_true", help="replace results in OUT even if they belong to another radiograph"
     )
     parser.add_argument(
         "--tta",
         action="store_true",
-        help="average over five views of each radiograph and report how far they agree; takes five times as long",
+        help="average over five views of each radiograph and report their agreement; takes five times as long",
     )
     add_window(parser)
     parser.add_argument(
@@ -90,7 +90,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="width of a pixel of radiographs that state none, for lengths and areas in mm",
     )
     parser.add_argument(
-        "--sheet", type=Path, metavar="FILE", help="also draw all radiographs on one picture, a .png or .jpg"
+        "--sheet", type=Path, metavar="FILE", help="also write a contact sheet of all radiographs, a .png or .jpg"
     )
     parser.add_argument("--json", action="store_true", help="print the results as JSON, one line per wrist")
     parser.add_argument(
@@ -106,7 +106,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=mask_files,
         default=(),
         metavar="KINDS",
-        help="also write the masks of every radiograph as nrrd (3D Slicer), nifti, or both by commas",
+        help="also write the masks of every radiograph as nrrd (3D Slicer), nifti, or both, separated by a comma",
     )
     parser.add_argument(
         "--for",

@@ -12,17 +12,17 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command's arguments."""
     parser = commands.add_parser(
         "pretrain",
-        help="train an encoder on radiographs without labels",
+        help="pretrain an encoder on unlabelled radiographs",
         description="Train the encoder of a joint network to predict hidden patches of radiographs without labels, of"
         " phantoms, or of both. A killed run continues when the same command is given again.",
     )
     parser.add_argument(
-        "folders", nargs="*", type=Path, metavar="FOLDER", help="radiographs, or folders of them; none: phantoms alone"
+        "folders", nargs="*", type=Path, metavar="FOLDER", help="radiographs, or folders of them; none: phantoms only"
     )
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for weights and states")
     parser.add_argument("--model", default="jointwrist_tiny", help="joint network (default: %(default)s)")
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="values of the run, as optim.epochs=5"
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="values of the run, such as optim.epochs=5"
     )
     parser.set_defaults(run=pretrain)
 

@@ -202,7 +202,7 @@ def add_field(parser: argparse.ArgumentParser) -> None:
         choices=("auto", "whole"),
         default="auto",
         help="auto finds the wrist on radiographs of a whole hand or of both hands and refuses radiographs without one;"
-        " whole takes every radiograph as it is (default: %(default)s)",
+        " whole uses every radiograph without looking for the wrist (default: %(default)s)",
     )
 
 

@@ -32,7 +32,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="values of the run; given again, a file's values win over those of the files before",
     )
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="values that win over the file's, as optim.epochs=5"
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="values that override the file's, such as optim.epochs=5",
     )
     parser.add_argument(
         "--radiographs",
@@ -49,10 +53,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="bones and joints of a folder without anatomy.yaml: wrist, hand, or a file of your own (default: wrist)",
     )
     parser.add_argument(
-        "--tracker", metavar="NAME", help="tensorboard, wandb, mlflow, trackio or another of accelerate"
+        "--tracker", metavar="NAME", help="tensorboard, wandb, mlflow, trackio or another tracker of accelerate"
     )
     parser.add_argument(
-        "--deterministic", action="store_true", help="the same weights, bit by bit, from the same seed and machine"
+        "--deterministic",
+        action="store_true",
+        help="train deterministically: identical weights from the same seed on the same machine",
     )
     parser.set_defaults(run=train)
 

@@ -31,7 +31,7 @@ def convert_checkpoint(source: str | Path, target: str | Path, model_name: str) 
     """
     source, spec = Path(source), model_spec(model_name)
     if spec.task not in ("segmentation", "erosion"):
-        raise DataError(f"{model_name} is no network that the authors' code trains; there is nothing to convert")
+        raise DataError(f"{model_name} is not a network of the authors' code; there is nothing to convert")
     state, epochs = read_checkpoint(source)
     config = RunConfig(
         model=model_name,

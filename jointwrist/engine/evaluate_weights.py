@@ -141,7 +141,7 @@ def open_evaluation(
     path = find_weights(str(weights))
     model, info = load_weights(path)
     if "config" not in info:
-        raise DataError(f"{path}: does not say how it was trained; `jointwrist train` and the benchmark write that")
+        raise DataError(f"{path}: does not state how it was trained; files of `jointwrist train` and the benchmark do")
     run = build(RunConfig, merge_trees(current_keys(info["config"]), current_keys(config or {})))
     accelerator = open_accelerator(run.precision)
     # the folder is evaluated even if the model was trained on phantoms made on the fly; what training started from is

@@ -154,7 +154,7 @@ def finetune(
 def _trained_info(path: Path) -> dict[str, Any]:
     info = read_info(path)
     if info is None or "config" not in info:
-        raise DataError(f"{path}: does not say how it was trained, so it cannot be trained further")
+        raise DataError(f"{path}: does not state how it was trained, so it cannot be trained further")
     if model_spec(info["model"]).task not in ("joint", "segmentation"):
         raise DataError(f"{path}: {info['model']} is neither a joint nor a segmentation network")
     return info

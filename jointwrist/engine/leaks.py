@@ -62,7 +62,7 @@ def check_radiographs(paths: Iterable[Path], dataset: RamW600) -> None:
     ]
     if refused:
         raise DataError(
-            f"{len(refused)} of the radiographs to train on show patients of the validation or test split of"
+            f"{len(refused)} of the training radiographs show patients of the validation or test split of"
             f" {dataset.root}: {_list(refused[:NAMED], len(refused))}; take them out of the folder"
         )
 

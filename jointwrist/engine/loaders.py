@@ -99,7 +99,7 @@ def load_run_data(
     if not uses_pixel_truth(config):
         cases = {name: [replace(case, truth=None) for case in chosen] for name, chosen in cases.items()}
         if mapped and config.task == "joint" and config.erosion.heat_map and "train" in splits:
-            notes += ("erosions are learned from their scores alone; erosion.pixel_truth=true adds their pixels",)
+            notes += ("erosions are learned from scores only; erosion.pixel_truth=true adds their pixels",)
     # the test split is read once, so a cache would be useless
     datasets = {
         name: _dataset(config, chosen, config.cache and name != "test", augmented and name == "train")
@@ -120,7 +120,7 @@ def load_run_data(
     if trains and augmented and config.radiographs.folder:
         pairs = _pairs(config)
         datasets["train"], batches = WithPairs(datasets["train"], pairs), PairBatches(batches, pairs_per_batch(config))
-        notes += (f"erosions are inserted into {len(pairs.films)} films without labels",)
+        notes += (f"erosions are inserted into {len(pairs.films)} unlabelled radiographs",)
     return RunData(
         datasets.get("train"),
         batches,
@@ -225,7 +225,9 @@ def _stream(config: RunConfig, anatomy: Anatomy) -> Dataset:
 def _pairs(config: RunConfig) -> RadiographPairs:
     chosen = config.radiographs
     if config.task != "joint":
-        raise ConfigError(f"radiographs.folder: {config.model} is no joint network, which alone learns from films")
+        raise ConfigError(
+            f"radiographs.folder: {config.model} is not a joint network; only these train on unlabelled radiographs"
+        )
     size = config.detail_size or config.image_size
     films = list_prepared(Path(chosen.folder))
     return RadiographPairs(films, size, chosen.families, chosen.radii, chosen.control, chosen.joints, config.seed)

@@ -1,4 +1,4 @@
-"""Pretrain an encoder on radiographs without labels: the function behind `jointwrist pretrain`."""
+"""Prepretrain an encoder on unlabelled radiographs: the function behind `jointwrist pretrain`."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def pretrain(
         TrainingError: The loss is not finite, or a loader process was lost.
     """
     if model_spec(model).task != "joint":
-        raise ConfigError(f"{model} is no joint network; masked-image pretraining is for their encoders")
+        raise ConfigError(f"{model} is not a joint network; masked-image pretraining is for their encoders")
     run = build(RunConfig, {**merge_trees(DEFAULTS, config or {}), "model": model, "task": "pretraining"})
     folder = Path(out)
     check_writable(folder)

@@ -11,7 +11,7 @@ from jointwrist.insertion.insert import TRAINING_FAMILIES
 
 @dataclass(frozen=True)
 class RadiographsConfig:
-    """Pairs of films without labels, with and without inserted erosions (joint network).
+    """Pairs of unlabelled radiographs, with and without inserted erosions (joint network).
 
     Nothing is claimed of what the films show by themselves, except that both films of a pair agree there.
 

@@ -44,7 +44,7 @@ def load_run(path: Path, config: RunConfig, options: Mapping[str, Any], processe
         raise DataError(f"{path}: belongs to another configuration; choose another folder or remove it")
     begun = unstated_versions(config.model) | state.get("versions", {})
     if others := [f"options.{name}={version}" for name, version in begun.items() if options[name] != version]:
-        raise DataError(f"{path}: was begun with {' '.join(others)}; set that to go on with it, or remove it")
+        raise DataError(f"{path}: was begun with {' '.join(others)}; set that to continue it, or remove it")
     if state["processes"] != processes:
         raise DataError(
             f"{path}: was saved by {state['processes']} processes and cannot be continued by {processes}; start as many"
@@ -63,6 +63,6 @@ def resume_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any], pa
         optimizer.load_state_dict(state)
     except ValueError as error:
         raise DataError(
-            f"{path}: was saved by an earlier version, which decayed other parameters ({error}); finish the run with"
-            " that version, or remove the file to start again"
+            f"{path}: was saved by an earlier version, which applied weight decay to other parameters ({error});"
+            " finish the run with that version, or remove the file to start again"
         ) from None

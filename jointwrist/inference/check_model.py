@@ -140,7 +140,7 @@ def _independent(model: nn.Module, spec: ModelSpec, images: Tensor) -> str:
     together, alone = (_logits(model(batch), spec) for batch in (images, images[:1]))
     gap = max(float((together[name][:1] - alone[name]).abs().max()) for name in alone)
     if gap > 1e-3:
-        raise Fault(f"an image gives other logits alone than in a batch, by {gap:.2g}")
+        raise Fault(f"an image gives different logits alone and in a batch, by {gap:.2g}")
     return f"alone and in a batch within {gap:.1g}"
 
 
@@ -163,7 +163,7 @@ def _round_trip(model: nn.Module, spec: ModelSpec, images: Tensor, options: dict
         again, _ = load_weights(path)
     first, second = (_logits(network.eval()(images), spec) for network in (model, again))
     if not all(torch.equal(first[name], second[name]) for name in first):
-        raise Fault("weights read from their file give other logits; every tensor must be a parameter or a buffer")
+        raise Fault("weights read from their file give different logits; every tensor must be a parameter or a buffer")
     return "the same logits from a file"
 
 

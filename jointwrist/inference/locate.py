@@ -50,12 +50,13 @@ def locate(localiser: Localiser, radiograph: Radiograph, rotation: int | None = 
         hand = {"L": " as a left hand", "R": " as a right hand", None: ""}[radiograph.side]
         message = (
             f"{name}: no wrist was found{hand}; posteroanterior views of wrists and hands are supported (--field whole"
-            " takes a radiograph as it is)"
+            " uses a radiograph without looking for the wrist)"
         )
         raise DataError(". ".join(text.rstrip(".") for text in (message, *radiograph.notes)))
     if radiograph.both_hands and len(wrists) < 2:
         raise DataError(
-            f"{name}: shows both hands by its header, but one wrist was found; crop it to one and state its side"
+            f"{name}: shows both hands according to its header, but only one wrist was found; crop it to one and state"
+            " its side"
         )
     if degrees and rotation is None:
         note = f"The wrist was found with the radiograph rotated by {degrees} degrees clockwise: look at the overlay."

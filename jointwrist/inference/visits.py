@@ -19,10 +19,14 @@ def visit_cautions(baseline: Radiograph, followup: Radiograph) -> tuple[str, ...
     cautions = []
     differing = _differing(baseline, followup)
     if differing:
-        cautions.append(f"The two radiographs are of different patients by their {differing}: check the files.")
+        cautions.append(
+            f"The two radiographs belong to different patients according to their {differing}: check the files."
+        )
     before, after = _dates(baseline, followup)
     if before and after and after < before:
-        cautions.append("The follow-up was taken before the baseline by their headers: check the order of the files.")
+        cautions.append(
+            "According to the headers, the follow-up was taken before the baseline: check the order of the files."
+        )
     return tuple(cautions)
 
 

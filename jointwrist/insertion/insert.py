@@ -136,7 +136,7 @@ def _lost_share(film: Film, site: Site, family: str, radius_mm: float, rng: np.r
     if family in study_families.SHAPES:
         return study_families.lost_share(site, family, radius_mm, edge_mm, rng)
     known = ", ".join(TRAINING_FAMILIES + STUDY_FAMILIES)
-    raise ConfigError(f"no family of erosions is called {family!r}; there are {known}")
+    raise ConfigError(f"unknown erosion family {family!r}; there are {known}")
 
 
 def _change(film: Film, site: Site, share: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -59,7 +59,7 @@ class PreparedFilm:
             name, patient, side = json.loads(str(arrays["who"]))
             film = Film.of(arrays["image"] / 65535, unpack_masks(arrays["bones"]), float(arrays["pixel_mm"]))
         except (KeyError, ValueError) as error:
-            raise DataError(f"{path}: no prepared film ({error!r}); delete it, it is then made again") from None
+            raise DataError(f"{path}: not a prepared radiograph ({error!r}); delete it, and it is made again") from None
         return PreparedFilm(name, patient, side, film)
 
 
@@ -71,5 +71,5 @@ def list_prepared(folder: Path) -> list[Path]:
     """
     found = sorted(Path(folder).glob("*.npz"))
     if not found:
-        raise DataError(f"{folder}: holds no prepared films")
+        raise DataError(f"{folder}: holds no prepared radiographs")
     return found

@@ -142,7 +142,7 @@ def build_encoder(
     if size not in SIZES[version]:
         raise ValueError(f"encoder size {size!r} is unknown; choose one of {', '.join(SIZES[version])}")
     if layout and kind != "hybrid":
-        raise ValueError(f"encoder {kind!r} has a layout of its own; encoder_layout needs encoder hybrid")
+        raise ValueError(f"encoder {kind!r} has a fixed layout; encoder_layout needs encoder hybrid")
     chosen = SIZES[version][size]
     return Encoder(
         layout or chosen.layouts[kind], chosen, in_channels, drop_path, scan_backend, checkpoint, version == 1

@@ -160,7 +160,7 @@ def _check(config: NodeConfig) -> None:
         if not peer.outputs:
             raise ConfigError(f"peers.{peer.name}.outputs is empty; name some of seg, sr, pr, sc")
         if not peer.name.replace("-", "").replace("_", "").isalnum() or not peer.name.isascii():
-            raise ConfigError(f"peers.{peer.name}.name may hold letters, digits, - and _ alone: it names a folder")
+            raise ConfigError(f"peers.{peer.name}.name may contain only letters, digits, - and _, as it names a folder")
     names = [peer.name for peer in config.peers]
     if len(set(names)) < len(names):
         raise ConfigError("two peers have the same name")

@@ -88,7 +88,7 @@ def source_dataset(radiograph: Radiograph, deidentify: bool) -> Dataset:
     ]
     if broken:
         raise DataError(
-            f"{radiograph.source or 'header'}: {', '.join(broken)} is no UID; a DICOM result cannot refer to it"
+            f"{radiograph.source or 'header'}: {', '.join(broken)} is not a UID; a DICOM result cannot refer to it"
         )
     if radiograph.header.SOPClassUID.keyword.startswith("MultiFrame"):
         # highdicom wants the functional groups of enhanced images in every multi-frame source

@@ -88,7 +88,7 @@ def write_page(
     inserted = table[table["kind"] == "inserted"]
     of_all = (inserted["joint"] == ALL) & (inserted["family"] == ALL)
     content = _PAGE.substitute(
-        title=escape(f"How large must an erosion be for {weights} to see it?"),
+        title=escape(f"How large must an erosion be for {weights} to detect it?"),
         summary=escape(summary(found)),
         families=escape(
             f"Inserted erosions are of the families {', '.join(plan.families)}, with which no weights of this project"

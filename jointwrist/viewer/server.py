@@ -242,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Take the file in the request's body."""
         given = self.headers.get("Content-Length", "")
         if self.headers.get("Transfer-Encoding") or not given.isdecimal():
-            raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "The size of the file must be said before it is sent.")
+            raise RefusedError(HTTPStatus.LENGTH_REQUIRED, "The request must state the size of the file.")
         length = int(given)
         if length > self.server.max_upload:
             limit = self.server.max_upload / 2**20

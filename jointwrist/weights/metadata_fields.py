@@ -32,7 +32,9 @@ def read_description(path: Path, text: str) -> dict[str, Any]:
     try:
         info = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: its description is no JSON ({error}); copy or export the weights again") from None
+        raise DataError(
+            f"{path}: its metadata are not valid JSON ({error}); copy or export the weights again"
+        ) from None
     if fault := _fault(info):
         raise damaged(path, fault)
     return info
@@ -40,7 +42,7 @@ def read_description(path: Path, text: str) -> dict[str, Any]:
 
 def damaged(path: Path, fault: str) -> DataError:
     """Return the error for a file with invalid metadata."""
-    return DataError(f"{path}: its description is damaged: {fault}; copy or export the weights again")
+    return DataError(f"{path}: its metadata are invalid: {fault}; copy or export the weights again")
 
 
 def _fault(info: Any) -> str | None:
@@ -58,14 +60,14 @@ def _fault(info: Any) -> str | None:
             return f"{name} must be a number of pixels up to {most}"
     config = info.get("config", {})
     if not isinstance(config, dict) or not isinstance(config.get("segmentation", {}), dict):
-        return "config must hold a run's values by their names"
+        return "config must map names to a run's values"
     try:
         info_anatomy(info)
     except ConfigError as error:
         return str(error)
     thresholds = info.get("thresholds", {})
     if not isinstance(thresholds, dict) or not all(map(_finite, thresholds.values())):
-        return "thresholds must be numbers by their names"
+        return "thresholds must map names to numbers"
     if not config.get("segmentation", {}).get("raw_output") and not 0 < thresholds.get("mask", 0.5) < 1:
         return "the threshold of masks must lie between 0 and 1"
     try:

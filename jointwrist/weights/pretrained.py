@@ -46,7 +46,7 @@ class PretrainedReport:
         return "\n".join(
             [
                 f"{self.path}: {len(self.loaded)} keys of {self.source} loaded, {len(self.unused)} unused,"
-                f" {len(self.untouched)} tensors of the encoder as they were",
+                f" {len(self.untouched)} encoder tensors unchanged",
                 *(f"loaded     {key} -> {name}" for key, name in self.loaded.items()),
                 *(f"unused     {key}: {why}" for key, why in self.unused.items()),
                 *(f"untouched  {name}" for name in self.untouched),

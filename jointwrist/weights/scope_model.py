@@ -46,7 +46,7 @@ class Logistic:
             ValueError: They are none of a logistic regression.
         """
         if not isinstance(entry, Mapping):
-            raise ValueError("scope must hold models by their names")
+            raise ValueError("scope must map names to models")
         arrays = [_numbers(entry.get(name)) for name in ("mean", "scale", "weights")]
         bias, threshold = _numbers([entry.get("bias"), entry.get("threshold")])
         if len({len(array) for array in arrays}) != 1 or not (arrays[1] > 0).all():

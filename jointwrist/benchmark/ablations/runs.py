@@ -94,7 +94,7 @@ def run_plan(plan: Ablations, choice: Choice, results: Path, kept_in: Path) -> b
                 print(f"{regime} {arm} seed {seed}: {say}", flush=True)
             elif build(RunConfig, record["config"]) != job.config:
                 raise DataError(
-                    f"{job.folder}: was trained with another configuration; remove it, or take another --results"
+                    f"{job.folder}: was trained with a different configuration; remove it, or use another --results"
                 )
             failed |= record["status"] != "ok"
             for name, retest in plan.retests.items():

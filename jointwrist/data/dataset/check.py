@@ -91,7 +91,7 @@ def _links(root: Path) -> Iterable[Fault]:
             if not path.is_symlink():
                 continue
             if not path.exists():
-                yield Fault("broken link", path, "points to nothing and is left out; copy the file itself", "warning")
+                yield Fault("broken link", path, "is a broken link and is left out; copy the file itself", "warning")
             elif not path.resolve().is_relative_to(inside):
                 message = f"points out of the folder, to {path.resolve()}; copy the file itself"
                 yield Fault("link out of the folder", path, message, "warning")

@@ -102,7 +102,7 @@ def _complete_syntax(path: Path, dataset: Dataset, inflated: bool) -> None:
     native = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
     encapsulated = "PixelData" in dataset and dataset["PixelData"].is_undefined_length
     if not syntax and encapsulated:
-        raise DataError(f"{path}: its pixels are compressed, and no transfer syntax says how; {_EXPORT}")
+        raise DataError(f"{path}: its pixels are compressed, and no transfer syntax states how; {_EXPORT}")
     if syntax and _is_compressed(path, syntax) != encapsulated and "PixelData" in dataset:
         if encapsulated or len(dataset.PixelData) != _native_length(dataset):
             stored = "compressed" if encapsulated else "uncompressed"

@@ -71,7 +71,7 @@ def _apply_modality(stored: np.ndarray, dataset: Dataset, notes: list[str]) -> _
         return _Values(table(stored), 0, 65535)
     slope, intercept = element_numbers(dataset, "RescaleSlope"), element_numbers(dataset, "RescaleIntercept")
     if slope is None or intercept is None:
-        notes.append(f"Rescale slope or intercept is not a number, so that no window holds; {_FULL_RANGE}")
+        notes.append(f"Rescale slope or intercept is not a number, so that no window applies; {_FULL_RANGE}")
         return None
     if not slope or not intercept or (slope[0], intercept[0]) == (1, 0):
         return values

@@ -78,11 +78,11 @@ def _magnification(dataset: Dataset, name: str, stated: dict[str, list[float] | 
     if name == "PixelSpacing" and (calibrated or stated[name] != detector):
         if factors and factors[0] != 1 and not calibrated and detector is None:
             return 1.0, (
-                f"The header states a magnification of {factors[0]:g}, and not whether its pixel spacing is corrected"
-                " for it; it is taken to be.",
+                f"The header states a magnification of {factors[0]:g}, but not whether its pixel spacing is corrected"
+                " for it; it is assumed to be.",
             )
         return 1.0, ()
-    at_detector = "The pixel spacing is that at the detector: lengths of the hand come out a little too long."
+    at_detector = "The pixel spacing is that at the detector: lengths of the hand are slightly overestimated."
     if factors == []:
         return 1.0, () if name == "NominalScannedPixelSpacing" else (at_detector,)
     if factors is None or not 1 <= factors[0] <= _LARGEST_MAGNIFICATION:
@@ -99,13 +99,13 @@ def _stated_aspect(dataset: Dataset) -> tuple[float, tuple[str, ...]]:
     if ratio == []:
         return 1.0, ()
     if ratio is None or len(ratio) != 2 or min(ratio) <= 0 or not _is_aspect(ratio[0] / ratio[1]):
-        return 1.0, (f"The pixel aspect ratio ({_written(ratio)}) cannot be used; pixels are taken to be square.",)
+        return 1.0, (f"The pixel aspect ratio ({_written(ratio)}) cannot be used; pixels are assumed to be square.",)
     aspect = ratio[0] / ratio[1]
     return (1.0, ()) if _alike(aspect, 1) else (aspect, (_oblong(aspect),))
 
 
 def _oblong(aspect: float) -> str:
-    return f"Pixels are {aspect:.4g} times as high as wide; the network sees the radiograph with square ones."
+    return f"Pixels are {aspect:.4g} times as high as wide; the network receives it with square pixels."
 
 
 def _is_spacing(sides: list[float] | None) -> bool:

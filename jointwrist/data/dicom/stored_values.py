@@ -40,7 +40,7 @@ def stored_values(dataset: Dataset) -> tuple[np.ndarray, np.ndarray | None]:
     stated = dataset.get("HighBit")
     high = bits - 1 if stated is None else int(stated)  # the only value that DICOM allows today
     if allocated not in (8, 16, 32):
-        raise PixelError(f"BitsAllocated {allocated}; 8, 16 and 32 are understood, export it again")
+        raise PixelError(f"BitsAllocated {allocated}; only 8, 16 and 32 are supported, export it again")
     if not (1 <= bits <= allocated and bits - 1 <= high < allocated):
         raise PixelError(f"BitsAllocated {allocated}, BitsStored {bits} and HighBit {high} contradict each other")
     words, precision = _words(dataset)

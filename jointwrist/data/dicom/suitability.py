@@ -39,12 +39,12 @@ def suitability_cautions(dataset: Dataset) -> tuple[str, ...]:
     """Return a caution each for a child, another part of the body, and another view."""
     cautions = []
     if _is_child(dataset):
-        cautions.append("The header gives an age under 18: the network has seen no growing bones.")
+        cautions.append("The header gives an age under 18: the network was not trained on growing bones.")
     words = folded_words(element_text(dataset, "BodyPartExamined")) or folded_words(
         code_meaning(dataset, "AnatomicRegionSequence")
     )
     if not set(words) <= _LIMBS and not any(_names_hand(word) for word in words):
-        cautions.append("The header names another part of the body than hand or wrist.")
+        cautions.append("The header names a body part other than hand or wrist.")
     view = element_text(dataset, "ViewPosition")
     views = _view_words(view) or _view_words(code_meaning(dataset, "ViewCodeSequence"))
     of_image = bool(views)
@@ -53,10 +53,10 @@ def suitability_cautions(dataset: Dataset) -> tuple[str, ...]:
     }
     if re.fullmatch("[A-Z]{2,3}", view):
         if not views & _FRONTAL:
-            cautions.append(f"The header names the view {view}; posteroanterior views are understood.")
+            cautions.append(f"The header names the view {view}; only posteroanterior views are supported.")
     # the description of a series may name the views of all its radiographs
     elif views & _OBLIQUE and (of_image or not views & _FRONTAL):
-        cautions.append("The header names another view than posteroanterior, which alone is understood.")
+        cautions.append("The header names a view other than posteroanterior, the only one supported.")
     return tuple(cautions)
 
 

@@ -61,10 +61,10 @@ def run_ram_h1200(arguments: argparse.Namespace) -> int:
     if reasons:
         kept = "kept, as published" if arguments.official else "left out"
         listed = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items()))
-        print(f"films that two splits share, or that are there twice, {kept}: {listed}; listed in leaks.csv")
+        print(f"radiographs shared by two splits, or present twice, {kept}: {listed}; listed in leaks.csv")
     one, doubt, none = done.pieces
     print(f"outlined erosions: {one} at one joint surface, {doubt} in doubt, {none} at none")
-    print(f"films that are known to be free of erosions: {done.sound}")
+    print(f"radiographs known to be free of erosions: {done.sound}")
     if done.missing:
         print(f"{what} that lack a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
     print(f"check it with: jointwrist data check {arguments.out}")
@@ -76,5 +76,5 @@ def run_mcp(arguments: argparse.Namespace) -> int:
     done = import_mcp(arguments.sources[0], arguments.out, arguments.shares, arguments.seed)
     splits = ", ".join(f"{split} {count}" for split, count in done.films.items())
     print(f"{sum(done.films.values())} films of {done.joints} joints ({splits}): {arguments.out}")
-    print(f"films on which the bones overlap: {done.overlapping}")
+    print(f"radiographs with overlapping bones: {done.overlapping}")
     return 0

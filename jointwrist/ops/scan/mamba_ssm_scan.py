@@ -35,7 +35,7 @@ def limits(states: int, last_gradient: bool) -> str | None:
     """Return why the kernel cannot scan so many states, or pass a gradient by the last state back."""
     if states > MAX_STATES:
         return f"it takes up to {MAX_STATES} states, not {states}"
-    return "it has no gradient by the last state" if last_gradient else None
+    return "it cannot backpropagate through the last state" if last_gradient else None
 
 
 def _kernel() -> ModuleType:
