@@ -87,7 +87,7 @@ def test_the_weights_and_their_card_say_what_the_threshold_rests_on(tmp_path):
     info = read_info(out)
     assert info["thresholds"]["mask"] == 0.4 and info["calls"]["films"] == 16
     card = model_card(info, "here")
-    assert "at most 10% of the joints of 16 radiographs as they are and of 24 phantoms" in card
+    assert "at most 10% of the joints of 16 unmodified radiographs and of 24 phantoms" in card
     assert read_info(start)["thresholds"]["erosion"] == 0.5
     before, after = (read_weights(path)[0] for path in (start, out))
     assert all((before[name] == after[name]).all() for name in before)

@@ -323,7 +323,7 @@ def test_predict_writes_dicom_beside_the_rest(tmp_path, capsys):
     assert len(list((tmp_path / "more").glob("*.dcm"))) == 4
     capsys.readouterr()
     assert main([*more, str(path), "--dicom", "pdf"]) == 2
-    assert "'pdf' is none of seg, sr, pr, sc" in capsys.readouterr().err
+    assert "'pdf' is not one of seg, sr, pr, sc" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main([*more, "--dicom"])
     assert "name at least one FILE" in capsys.readouterr().err

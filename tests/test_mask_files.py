@@ -75,4 +75,4 @@ def test_predict_writes_them_beside_the_rest(tmp_path, capsys):
     capsys.readouterr()
     with pytest.raises(SystemExit, match="2"):
         main([*command, "--also", "pdf"])
-    assert "'pdf' is none of nrrd, nifti" in capsys.readouterr().err
+    assert "'pdf' is not one of nrrd, nifti" in capsys.readouterr().err

@@ -13,9 +13,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "adapt",
         help="adapt weights to your own radiographs, without labels",
-        description="Train the erosion head of weights further on your own radiographs without labels, into which"
-        " erosions are inserted, and measure before and after on films that the training did not use. Bounded in time;"
-        " an interrupted run continues when the same command is given again. Nothing leaves the machine.",
+        description="Continue training the erosion head of weights on your own unlabelled radiographs with inserted"
+        " erosions, and evaluate before and after on held-out radiographs. The time is limited; an interrupted run"
+        " continues when the command is repeated. No data leave the machine.",
     )
     parser.add_argument("films", type=Path, metavar="FOLDER", help="radiographs of at least two patients")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the new weights")
@@ -82,8 +82,11 @@ def adapt_weights(arguments: argparse.Namespace) -> int:
         print(f"{title}: {summary(found)}\n{figure_lines(found.table)}")
     tables = [found.table.assign(weights=title) for title, found in (("before", done.before), ("after", done.after))]
     write_frame(arguments.out / "adaptation.csv", pd.concat(tables, ignore_index=True))
-    print(f"trained on {done.used} films in {done.steps} steps. {done.calls}")
+    print(f"trained on {done.used} radiographs in {done.steps} steps. {done.calls}")
     if done.after.untouched > done.before.untouched + 0.05:
         complain("warning: unmodified joints have a higher probability than before; look at the examples of a study")
-    print(f"weights: {done.weights}; figures: {arguments.out / 'adaptation.csv'}; films: {place}, for you alone")
+    print(
+        f"weights: {done.weights}; figures: {arguments.out / 'adaptation.csv'}; prepared radiographs: {place}, not to"
+        f" be published"
+    )
     return 0

@@ -17,9 +17,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "detectability",
         help="measure how large an erosion must be for weights to detect it on your radiographs",
-        description="Insert erosions of known size into radiographs without labels, and report how many of them the"
-        " weights see at a stated rate of false calls. An interrupted study continues when the same command is given"
-        " again. Nothing leaves the machine.",
+        description="Insert erosions of known size into unlabelled radiographs, and report how many of them the"
+        " weights detect at a stated false-positive rate. An interrupted study continues when the command is"
+        " repeated. No data leave the machine.",
     )
     parser.add_argument("films", type=Path, metavar="FOLDER", help="radiographs, without labels")
     add_predictor(parser)
@@ -30,8 +30,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--bones",
         default="jointwrist_tiny",
         metavar="WEIGHTS",
-        help="weights that find the bones into which erosions are inserted; with the same ones, studies of different"
-        " weights see the same erosions (default: %(default)s)",
+        help="weights that segment the bones for the insertion; with the same ones, studies of different weights use"
+        " the same erosions (default: %(default)s)",
     )
     add_side(parser)
     parser.add_argument(
@@ -61,8 +61,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--threshold-into",
         type=Path,
         metavar="WEIGHTS",
-        help="also write the weights to this file, with the threshold of a call that keeps the share of false calls on"
-        " these films and on phantoms without erosions",
+        help="also write the weights to this file, with a threshold that keeps the false-positive rate on these"
+        " radiographs and on phantoms without erosions",
     )
     parser.add_argument(
         "--phantoms", type=int, default=24, metavar="N", help="phantoms for --threshold-into (default: %(default)s)"

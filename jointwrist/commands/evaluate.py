@@ -46,8 +46,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--grid",
         choices=("network", "image"),
         default="network",
-        help="network measures what the network says at its own size, as the paper does; image what `predict` writes,"
-        " on the radiographs' own pixels (default: %(default)s)",
+        help="network evaluates the network's output at its own size, as the paper does; image evaluates what"
+        " `predict` writes, on the radiographs' own pixels (default: %(default)s)",
     )
     group = parser.add_argument_group("with --grid image")
     add_field(group)

@@ -17,7 +17,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "export",
         help="write weights as ONNX, as a PyTorch program or as a MONAI bundle, or their model card",
         description="Write weights as a program that runs without jointwrist, or as a MONAI bundle, and check that it"
-        " answers as the model; or write the model card of the weights.",
+        " reproduces the model's output; or write the model card of the weights.",
     )
     parser.add_argument("weights", help="weight file, folder of a training run, name of shipped weights, or repository")
     parser.add_argument(

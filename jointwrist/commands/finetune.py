@@ -13,8 +13,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "finetune",
         help="fine-tune trained weights on your own labelled radiographs",
-        description="Train weights further on a few annotated radiographs, and measure by patient-wise folds what that"
-        " brings. A killed run continues when the same command is given again.",
+        description="Fine-tune weights on a few annotated radiographs, and measure the effect by patient-wise"
+        " cross-validation. A killed run continues when the command is repeated.",
     )
     parser.add_argument("root", type=Path, metavar="ROOT", help="folder in the released layout; all splits are used")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for weights, figures and learning curves")

@@ -112,8 +112,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--for",
         dest="tool",
         choices=("coco", "labelme", "nifti", "seg.nrrd"),
-        help="also write radiographs and masks to OUT/TOOL, in a format in which they can be corrected by hand and"
-        " imported with `jointwrist data import`",
+        help="also write radiographs and masks to OUT/TOOL, for manual correction and import with `jointwrist data"
+        " import`",
     )
     parser.add_argument(
         "--deidentify",
@@ -222,7 +222,7 @@ def mask_files(text: str) -> tuple[str, ...]:
     kinds = tuple(dict.fromkeys(kind.strip() for kind in text.split(",")))
     for kind in kinds:
         if kind not in MASK_FILES:
-            raise argparse.ArgumentTypeError(f"{kind!r} is none of {', '.join(MASK_FILES)}")
+            raise argparse.ArgumentTypeError(f"{kind!r} is not one of {', '.join(MASK_FILES)}")
     return kinds
 
 
@@ -240,7 +240,7 @@ def dicom_kinds(arguments: argparse.Namespace) -> list[str]:
         arguments.radiographs.insert(0, Path(asked))
         kinds, unknown = ["seg", "sr"], []
     if unknown:
-        raise UsageError(f"--dicom {asked}: {unknown[0]!r} is none of {', '.join(DICOM_KINDS)}, and no file")
+        raise UsageError(f"--dicom {asked}: {unknown[0]!r} is not one of {', '.join(DICOM_KINDS)}, nor a file")
     if not arguments.radiographs:
         arguments.misused("name at least one FILE")
     return list(dict.fromkeys(kinds))

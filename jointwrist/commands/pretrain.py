@@ -13,8 +13,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "pretrain",
         help="pretrain an encoder on unlabelled radiographs",
-        description="Train the encoder of a joint network to predict hidden patches of radiographs without labels, of"
-        " phantoms, or of both. A killed run continues when the same command is given again.",
+        description="Train the encoder of a joint network to predict hidden patches of unlabelled radiographs,"
+        " phantoms, or both. A killed run continues when the command is repeated.",
     )
     parser.add_argument(
         "folders", nargs="*", type=Path, metavar="FOLDER", help="radiographs, or folders of them; none: phantoms only"

@@ -111,9 +111,9 @@ def add_predictor(parser: argparse.ArgumentParser) -> None:
         "--engine",
         choices=("auto", "torch", "onnx"),
         default="auto",
-        help="what runs the network: PyTorch, or onnxruntime, which starts in a fraction of the time and memory and for"
-        " which `onnx` makes a program of the weights once; auto takes onnxruntime on a CPU where it is installed and"
-        " the program is there, as it is for the weights that come with the package (default: %(default)s)",
+        help="engine that runs the network: PyTorch, or onnxruntime, which starts in a fraction of the time and"
+        " memory; `onnx` exports the weights once; auto uses onnxruntime on a CPU if it is installed and the"
+        " exported program exists, as for the weights that come with the package (default: %(default)s)",
     )
     add_field(parser)
     parser.add_argument(

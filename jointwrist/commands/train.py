@@ -17,7 +17,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "train",
         help="train one model",
-        description="Train one model. A killed run continues when the same command is given again.",
+        description="Train one model. A killed run continues when the command is repeated.",
     )
     parser.add_argument("model", metavar="MODEL", help="registry name; `jointwrist models list` names all")
     parser.add_argument("--data", type=Path, required=True, metavar="ROOT", help="folder in the released layout")
@@ -29,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         action="append",
         default=[],
         metavar="YAML",
-        help="values of the run; given again, a file's values win over those of the files before",
+        help="configuration values; if repeated, later files override earlier ones",
     )
     parser.add_argument(
         "--set",
@@ -42,10 +42,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--radiographs",
         type=Path,
         metavar="FOLDER",
-        help="radiographs without labels, into which erosions are inserted for training beside the data; those of"
-        " patients of its validation or test split are refused. The weights that the run starts from, or those that"
-        " come with the package, find the bones. What is prepared of the radiographs is kept in OUT-radiographs,"
-        " outside of the folder of the weights, and is never sent anywhere",
+        help="unlabelled radiographs into which erosions are inserted as additional training data; radiographs of"
+        " validation or test patients are refused. The weights that the run starts from, or those that come with the"
+        " package, segment the bones. Prepared radiographs are kept in OUT-radiographs, outside the folder of the"
+        " weights, and are never sent anywhere",
     )
     parser.add_argument(
         "--anatomy",

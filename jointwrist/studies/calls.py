@@ -32,7 +32,7 @@ class Calls:
     Attributes:
         threshold: Probability from which a joint counts as eroded.
         false_calls: Share of the joints without inserted or drawn erosions that may be called.
-        films: Films as they are on which it was chosen; erosions that they show are counted as false calls, which
+        films: Unmodified radiographs on which it was chosen; erosions that they show are counted as false calls, which
             makes the threshold higher.
         phantoms: Phantoms without erosions on which it was chosen.
         wrists_called: Share of these films and phantoms with at least one joint called.
@@ -48,8 +48,8 @@ class Calls:
         """Describe the threshold in one sentence."""
         return (
             f"A joint is called eroded from {self.threshold:.3f}: at most {self.false_calls:.0%} of the joints of"
-            f" {self.films} films as they are and of {self.phantoms} phantoms without erosions are, and"
-            f" {self.wrists_called:.0%} of these wrists have one."
+            f" {self.films} unmodified radiographs and of {self.phantoms} phantoms without erosions are called, and"
+            f" {self.wrists_called:.0%} of these wrists have at least one call."
         )
 
 
@@ -57,7 +57,7 @@ def choose_calls(films: Sequence[np.ndarray], phantoms: Sequence[np.ndarray], fa
     """Choose the lowest threshold that keeps the stated rate on radiographs and on phantoms.
 
     Args:
-        films: (6,) probabilities of films as they are; nan where a joint was not found.
+        films: (6,) probabilities of unmodified radiographs; nan where a joint was not found.
         phantoms: (6,) probabilities of phantoms without erosions; empty where none were made.
         false_calls: Largest share of joints that may be called.
     """

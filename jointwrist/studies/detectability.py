@@ -23,10 +23,10 @@ class Detectability:
     """Figures of a study.
 
     Attributes:
-        threshold: Probability from which at most `false_calls` of the joints as they are count as eroded.
+        threshold: Probability from which at most `false_calls` of the unmodified joints count as eroded.
         false_calls: The stated rate.
         threshold_interval: Its bootstrap interval.
-        untouched: Mean probability of the joints as they are.
+        untouched: Mean probability of the unmodified joints.
         films: Number of films.
         patients: Number of patients; with fewer than ten, intervals say little.
         table: Rows by kind ("inserted" or "control"), joint ("all" or a name), family ("all" or a name) and radius_mm,
@@ -70,7 +70,7 @@ def detectability(rows: pd.DataFrame, false_calls: float = 0.1, seed: int = 0) -
 
     Args:
         rows: Of `run_study`.
-        false_calls: Share of joints as they are that may be called eroded. They may be eroded in truth, so that the
+        false_calls: Share of unmodified joints that may be called eroded. Some may be truly eroded, so that the
             rate on healthy joints is lower.
         seed: Seed of the resamples.
 
@@ -119,7 +119,7 @@ def _groups(changed: pd.DataFrame) -> Iterator[tuple[dict[str, object], pd.DataF
 
 def _figures(part: pd.DataFrame, threshold: float, thresholds: np.ndarray, draws: np.ndarray) -> dict[str, float]:
     after = part["probability"].to_numpy()
-    # a joint that was changed several times counts once as it is
+    # a joint that was changed several times counts once unmodified
     once = part.drop_duplicates(["film", "side", "joint"])
     before, weight = once["before"].to_numpy(), draws[:, part["person"]]
     values = np.concatenate([after, before])

@@ -111,8 +111,8 @@ def summary(found: Detectability) -> str:
     low, high = found.threshold_interval
     return (
         f"{found.films} wrists of {found.patients} patients. A joint is called eroded from the probability"
-        f" {found.threshold:.3f} [{low:.3f}, {high:.3f}], at which at most {found.false_calls:.0%} of the joints as"
-        f" they are are called; their mean probability is {found.untouched:.3f}. They may be eroded in truth, which"
+        f" {found.threshold:.3f} [{low:.3f}, {high:.3f}], at which at most {found.false_calls:.0%} of the unmodified"
+        f" joints are called; their mean probability is {found.untouched:.3f}. Some of them may be truly eroded, which"
         " lowers every AUROC; brackets are 95 % intervals over patients."
     )
 

@@ -23,7 +23,7 @@ from jointwrist.inference.predictor import Predictor
 from jointwrist.insertion.insert import STUDY_FAMILIES, TRAINING_FAMILIES, Insertion, insert_control, insert_erosion
 from jointwrist.insertion.prepared_film import PreparedFilm
 
-#: Kinds of rows: the joint as it is, with an erosion, and with the same change in soft tissue.
+#: Kinds of rows: the unmodified joint, with an erosion, and with the same change in soft tissue.
 KINDS = ("plain", "inserted", "control")
 
 

@@ -176,7 +176,7 @@ def _facts(spec: ModelSpec, info: Mapping[str, Any]) -> list[tuple[str, str]]:
         facts.append(
             (
                 "Calls",
-                f"at most {share:.0%} of the joints of {films} radiographs as they are and of {phantoms} phantoms"
+                f"at most {share:.0%} of the joints of {films} unmodified radiographs and of {phantoms} phantoms"
                 f" without erosions are called eroded; {wrists:.0%} of these wrists have a call",
             )
         )

@@ -80,7 +80,7 @@ def _joint_columns(path: Path, names: list[str], anatomy: Anatomy) -> dict[str, 
             joints[name] = anatomy.joint_index(name)
         except KeyError as error:
             raise DataError(
-                f"{path}: column {name!r} is none of {', '.join(COLUMNS)} and no joint surface: {error.args[0]}"
+                f"{path}: column {name!r} is neither one of {', '.join(COLUMNS)} nor a joint surface: {error.args[0]}"
             ) from None
     if len(set(joints.values())) < len(joints):
         raise DataError(f"{path}: two columns are of one joint surface; keep one")
@@ -100,7 +100,7 @@ def _row(values: dict[str, str], joints: dict[str, int], where: str, anatomy: An
         )
     split = known.get("split", "").lower()
     if split and split not in SPLITS:
-        raise DataError(f"{where}: split {split!r} is none of {', '.join(SPLITS)}")
+        raise DataError(f"{where}: split {split!r} is not one of {', '.join(SPLITS)}")
     text = re.sub(r"(?<=\d),(?=\d)", ".", known.get("spacing_mm", ""))
     spacing = parse_spacing(text) if text else None
     if text and spacing is None:

@@ -132,9 +132,7 @@ def _decode(content: bytes, path: Path, note: Note) -> str:
         if name == "cp1252":
             note(f"{path}: is not UTF-8; taken for cp1252, Western Windows: save it as UTF-8 if letters come out wrong")
         return text
-    raise DataError(
-        f"{path}: its text is encoded in none of UTF-8, UTF-16 and cp1252; save it as CSV in UTF-8, or as .xlsx"
-    )
+    raise DataError(f"{path}: its encoding is not UTF-8, UTF-16 or cp1252; save it as CSV in UTF-8, or as .xlsx")
 
 
 def _workbook_rows(content: bytes, path: Path, needed: str) -> Iterator[tuple[int, list[str]]]:
