@@ -84,7 +84,7 @@ class PromptedSam(nn.Module):
         prompt_source: One of `PROMPT_SOURCES`. The caller hands over the masks that it says: true or predicted ones.
         mask_choice: One of `MASK_CHOICES`.
         side: Images and masks are resized to this square before anything else, as published, and SAM then resizes to
-            its own input; None leaves them as they are.
+            its own input; None leaves them unchanged.
 
     Raises:
         ValueError: An unknown prompt source or mask choice.

@@ -153,7 +153,7 @@ def metadata(weights: Path, info: dict[str, Any], example: Tensor, outputs: dict
 
     Args:
         weights: Weight file; those that come with the package are by its authors.
-        info: What the weight file says of itself.
+        info: Metadata of the weight file.
         example: (1, 1, D, D) input of the network.
         outputs: What a `WristNetwork` gives for it.
     """
@@ -274,7 +274,7 @@ $ python -m monai.bundle run --config_file configs/inference.json --bundle_root 
 ```
 
 `RADIOGRAPHS` is a folder, or one file. `OUT` gets the overlay, the JSON and the masks of every radiograph, as
-`jointwrist predict` writes them. `--field whole` takes every radiograph as it is, without looking for the wrist on it.
+`jointwrist predict` writes them. `--field whole` uses every radiograph without looking for the wrist on it.
 
 {card.strip()}
 """

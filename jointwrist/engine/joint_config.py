@@ -18,30 +18,30 @@ class JointConfig:
         mask_grad_nsd_drop: Fall of the validation NSD since `mask_grad_start`, in points of 100, after which the
             erosion gradient no longer reaches the masks.
         erosion_share: Norm of the erosion gradient at the features that the decoder shares with the erosion head,
-            relative to that of the masks' gradient there, in every step; it takes the place of the constant factor
-            `options.feature_grad_scale`. None leaves that factor in place.
+            relative to that of the masks' gradient there, in every step; it replaces the constant factor
+            `options.feature_grad_scale`. None keeps that factor.
         erosion_share_end: Share of the epochs over which `erosion_share` falls linearly to 0; beyond 1 it falls
             through the whole training without reaching 0.
         project_conflicts: With `erosion_share`, remove the part of the erosion gradient that opposes that of the masks
             (PCGrad, arXiv 2001.06782).
-        segmentation_warmup: Share of the epochs at the start that train the masks alone, without the losses of erosions
+        segmentation_warmup: Share of the epochs at the start that train only the masks, without the losses of erosions
             and of `consistency`.
         teacher_forcing: Share of the epochs over which the probability that true masks drive the erosion head falls
-            linearly from 1 to 0. 0 leaves teacher forcing out.
+            linearly from 1 to 0. 0 disables teacher forcing.
         masked_share: Share of images with masks in a batch, if there are images without; if that is not a whole
             number, batches differ by one. 0 keeps the natural share, 1 leaves out images without masks.
         consistency: Weight of the loss against the mean teacher's masks on images without masks; needs `optim.ema`.
         pretrained: Weights for the encoder to start from, those of `jointwrist pretrain`, VMamba or timm's Swin: local
             files, hub repositories with `model.safetensors` such as `timm/swin_tiny_patch4_window7_224.ms_in1k`, or
             their files as `owner/repository/file`; see `jointwrist.weights.pretrained`.
-        test_masks: Masks that drive the erosion head in evaluation: predicted or true ones; or, to see whether the head
-            uses them, predicted ones moved by a seventh of the image or exchanged among the bones.
+        test_masks: Masks that drive the erosion head in evaluation: predicted or true ones; or, to test whether the
+            head uses them, predicted ones moved by a seventh of the image or exchanged among the bones.
         doubly_labelled: Train only on radiographs that have both masks and scores.
         segmenter: Weight file of a trained network whose masks drive the erosion head in training and evaluation: a
             cascade of a frozen segmenter and a classifier. For a foundation model prompted by predicted boxes, the
             network that predicts them.
-        trained: What is trained: the whole network, or the erosion head alone ("erosion"), on the frozen encoder and
-            decoder of `start`, whose erosion head may then have another form.
+        trained: Part that is trained: the whole network, or only the erosion head ("erosion"), on the frozen encoder
+            and decoder of `start`, whose erosion head may then be of another kind.
     """
 
     mask_grad_scale: Share = 0.0

@@ -32,8 +32,8 @@ class RadiographPairs(Dataset):
     - `inserted` (6,) bool, the joints that have an inserted erosion; none in the film without;
     - `pair` int64, i.
 
-    `has_bones` and `has_eroded` are False: nothing is claimed of the film. Still `bones` holds the bones that a network
-    found, in the film with erosions those that remain, and `eroded` the inserted pixels.
+    `has_bones` and `has_eroded` are False, as the radiograph has no labels. `bones` nevertheless holds the predicted
+    bones, in the film with erosions those that remain, and `eroded` the inserted pixels.
 
     Args:
         films: Prepared films; see `PreparedFilm`.

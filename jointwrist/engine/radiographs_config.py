@@ -13,20 +13,20 @@ from jointwrist.insertion.insert import TRAINING_FAMILIES
 class RadiographsConfig:
     """Pairs of unlabelled radiographs, with and without inserted erosions (joint network).
 
-    Nothing is claimed of what the films show by themselves, except that both films of a pair agree there.
+    Other joints of the radiographs have no labels; both radiographs of a pair only have to agree there.
 
     Attributes:
-        folder: Folder of prepared films, which `jointwrist train --radiographs FOLDER` makes; empty trains without.
-        share: Share of the films of pairs in a batch; at least one pair.
-        families: Families of inserted erosions, some of ragged, round, surface_loss and several; those of studies
-            are refused.
+        folder: Folder of prepared radiographs, made by `jointwrist train --radiographs FOLDER`; empty trains without.
+        share: Share of a batch that consists of pairs; at least one pair.
+        families: Families of inserted erosions: any of ragged, round, surface_loss and several; those of studies are
+            refused.
         radii: Smallest and largest radius of inserted erosions in mm.
-        joints: Largest number of joints of a film with an inserted erosion.
-        control: Probability that the film without erosions has the same change in soft tissue.
+        joints: Largest number of joints per radiograph with an inserted erosion.
+        control: Probability that the radiograph without erosions has the same change in soft tissue.
         weight: Weight of all losses of pairs.
-        agreement: Weight of the difference of the joints without an inserted erosion, relative to the others.
-        untouched: Probability that the joints without an inserted erosion are held at or below, on average.
-        restraint: Weight of the loss where they are above, relative to the others.
+        agreement: Weight of the difference between joints without an inserted erosion, relative to the other losses.
+        untouched: Upper limit of the mean probability of joints without an inserted erosion.
+        restraint: Weight of the loss above that limit, relative to the other losses.
     """
 
     folder: str = ""

@@ -79,7 +79,7 @@ class OptimConfig:
             saves the weights themselves.
         patience: Epochs without improvement before the run stops; 0 never stops early.
         frozen: Share of the epochs, at the start, in which the encoder is not trained; for a run with `start`.
-        select: Validation figure that chooses the best weights; `last` takes those of the last epoch.
+        select: Validation figure that selects the best weights; `last` uses those of the last epoch.
         save_minutes: Longest time between two saved states.
     """
 
@@ -142,10 +142,11 @@ class ErosionConfig:
             F1; a joint network's probabilities are then calibrated there too.
         logit_adjustment: Add the log prior of each level to the logit in training (joint network).
         pixel_truth: Train the heat map of a joint network, or of a classifier with the option `map_head`, on masks of
-            eroded pixels, which phantoms and outlined datasets have and RAM-W600 has not. Without it, such masks are
-            not read, and training uses the scores alone.
+            eroded pixels, which phantoms and outlined datasets have and RAM-W600 does not. Without it, such masks are
+            not read, and training uses only the scores.
         heat_map: Weight of the heat map loss, with `pixel_truth`.
-        shapes: Weight of the losses of the bone as it is and as it was (joint network with `erosion_head: shapes`).
+        shapes: Weight of the losses of the bone with and without its erosion (joint network with `erosion_head:
+        shapes`).
         weight: Weight of the whole erosion loss (joint network).
         further_scores: Weight of the loss of each further score of the anatomy, such as narrowing (joint network).
     """
@@ -212,8 +213,8 @@ class RunConfig:
 
     Attributes:
         model: Registry name.
-        task: What it is trained for; "foundation" models are tested as they are, and of a model in "pretraining" only
-            the encoder is trained, without labels.
+        task: Training task; "foundation" models are tested without training, and "pretraining" trains only the encoder,
+            without labels.
         protocol: Name of the protocol that the values come from.
         seed: Seed of weights, order and augmentation.
         anatomy: Bones and joints of the dataset: a name or a YAML file; empty takes the dataset's `anatomy.yaml`, or
@@ -231,9 +232,9 @@ class RunConfig:
         segmentation: Segmentation losses.
         erosion: Erosion losses.
         joint: Joint training.
-        metrics: Reduction of the figures of regions to those of cases.
-        stream: Phantoms made on the fly in place of the training split.
-        radiographs: Films without labels, into which erosions are inserted.
+        metrics: Aggregation of per-region metrics to per-case metrics.
+        stream: Phantoms made on the fly instead of the training split.
+        radiographs: Unlabelled radiographs with inserted erosions.
         pretraining: Masked-image pretraining (`jointwrist pretrain`).
         precision: Autocast type of the forward pass.
         autocast_evaluation: Whether evaluation runs in that type too, or in float32.
@@ -271,7 +272,8 @@ class RunConfig:
         return current_keys(values)
 
 
-#: Values that later versions added, with their defaults, at which they are left out of the hash: earlier runs keep it.
+#: Values added by later versions, with defaults at which they are omitted from the hash, so that earlier runs keep
+#: theirs.
 LATER_VALUES = {
     "anatomy": "",
     "start": "",
@@ -291,7 +293,7 @@ LATER_VALUES = {
 
 
 def uses_pixel_truth(config: RunConfig) -> bool:
-    """Whether a run learns from the pixels of erosions where they are known."""
+    """Whether a run is trained on eroded pixels where they are known."""
     mapped = config.task == "joint" or bool(config.options.get("map_head"))
     return mapped and config.erosion.pixel_truth and config.erosion.heat_map > 0
 
@@ -304,8 +306,8 @@ def config_hash(config: RunConfig | Mapping[str, Any]) -> str:
 def hashed_values(config: RunConfig | Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration values that determine the result of a run.
 
-    How it is executed is left out: loader processes, cache, how often the state is saved. An interrupted run continues,
-    and a finished one is recognised, when these change.
+    Execution settings are left out: loader processes, cache, how often the state is saved. If these change, an
+    interrupted run still continues and a finished one is still recognised.
 
     Args:
         config: Configuration, or the values of one as stored in `job.json`.

@@ -17,7 +17,7 @@ from jointwrist.errors import DataError
 from jointwrist.metrics.label_map import dice_bound
 from jointwrist.metrics.segmentation_results import segmentation_results
 
-#: Wrong orientations of masks, by what is said of them.
+#: Wrong orientations of masks, by their description.
 _ORIENTATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "are transposed": lambda bits: bits.T,
     "are mirrored left to right": lambda bits: bits[:, ::-1],

@@ -24,7 +24,7 @@ class OnnxNetwork:
     Args:
         path: ONNX file.
         weights: Weight file that it was made from, for images of other sizes than the program's; None if unknown.
-        optimised: The program is optimised already (`program_cache`), and is taken as it is.
+        optimised: The program is optimised already (`program_cache`), and is used unchanged.
 
     Attributes:
         info: The description in the program; at least `model`, `task` and `image_size`.

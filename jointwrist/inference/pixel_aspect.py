@@ -26,7 +26,7 @@ def square_shape(shape: tuple[int, int], aspect: float) -> tuple[int, int]:
 
 
 def with_square_pixels(radiograph: Radiograph) -> Radiograph:
-    """Resample a radiograph to square pixels, linearly along its coarser direction; returned as it is if they are."""
+    """Resample a radiograph to square pixels, linearly along its coarser direction; unchanged if they are square."""
     if radiograph.aspect == 1:
         return radiograph
     width = radiograph.pixels.shape[1]

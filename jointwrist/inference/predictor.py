@@ -55,14 +55,14 @@ class Predictor:
         history: What the weights were trained on, for the results; None if that is not known.
         anatomy: Bones and joints of the network's outputs.
         device: Device that a PyTorch module runs on; None takes a GPU if there is one.
-        postprocess: Clean the masks by what is known of bones (`inference.postprocess`); False returns them as the
+        postprocess: Clean the masks with prior knowledge of bones (`inference.postprocess`); False returns them as the
             network predicts them.
         localise: Find the wrist on radiographs of a whole hand or of both hands, and refuse radiographs without one;
-            False takes every radiograph as it is, and so does a network of another anatomy.
+            False uses every radiograph whole, as does a network of another anatomy.
         rotation: Degrees clockwise, 0, 90, 180 or 270, by which radiographs must be rotated for the fingers to point
             upwards. None tries other rotations if no wrist is found in the stored orientation; with
             `localise=False` it is 0.
-        scope: Where the scope of the weights ends, which every result then says of each bone; None says nothing.
+        scope: Models of the weights' scope, by which every result judges each bone; None for no judgement.
         score_out_of_scope: Give joint surfaces outside that scope a score all the same; otherwise it is withheld.
     """
 

@@ -1,4 +1,4 @@
-"""Radiographs that are taken as they are, without a search for the wrist."""
+"""Radiographs that are used whole, without a search for the wrist."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from jointwrist.models.blocks import conv_block
 
-#: Planes that `ShapeNetwork` draws: the bone as it is, the bone before erosion, the eroded pixels.
+#: Planes that `ShapeNetwork` predicts: the bone with its erosion, the bone before erosion, the eroded pixels.
 PLANES = 3
 
 
@@ -33,7 +33,7 @@ class CropShapes(NamedTuple):
 
     Attributes:
         described: (N, `out_channels`) descriptor.
-        planes: (N, 3, P, P) changes of the bone's logits as it is and before erosion, and logits of eroded pixels.
+        planes: (N, 3, P, P) changes of the bone's logits with and before erosion, and logits of eroded pixels.
     """
 
     described: Tensor

@@ -83,7 +83,7 @@ class Decoder(nn.Module):
         Args:
             features: (B, C_i, H/s_i, W/s_i) at strides 1, 2, 4, 8, 16, 32.
             balance: How the gradient that `DecoderOutput.features` receive is combined with that of the masks; None
-                adds it as it is.
+                adds it unchanged.
         """
         x, decoded = features[-1], []
         for step, skip in zip(self.steps[:-1], features[-2:0:-1], strict=True):

@@ -33,7 +33,7 @@ class ShapeErosionOutput(NamedTuple):
         valid: (B, J) bool, False where the bone was not found.
         heat_maps: (B, J, P, P) logits of eroded pixels.
         crops: (B, J, P, P) image crops, for display.
-        bone_shapes: (B, J, 2, P, P) logits of the bone as it is, and before erosion.
+        bone_shapes: (B, J, 2, P, P) logits of the bone with its erosion, and before erosion.
         extent: (B, J, 3) what is eroded where the heat map is above 0: share of the healthy contour that faces an
             articulating bone; depth below that contour in input pixels; area in squared input pixels.
         further_logits: (B, F, J, K') logits of the F further scores, or None.
@@ -53,9 +53,9 @@ class ShapeErosionHead(OrdinalHead):
     """Score joint surfaces by the difference between the bone and its predicted form before erosion.
 
     Crops have the same size in mm for all joints of a wrist and are cut from the radiograph's own pixels. The masks of
-    the network are refined there, as in PointRend (arXiv 1912.08193): the bone as it is and as it was are the logits
-    of its mask and what the crop network adds. The score depends on the share of the healthy contour that is eroded
-    (which the Sharp/van der Heijde score grades), its depth, and the features of the crop.
+    the network are refined there, as in PointRend (arXiv 1912.08193): the bone with and without its erosion are the
+    logits of its mask and what the crop network adds. The score depends on the share of the healthy contour that is
+    eroded (which the Sharp/van der Heijde score grades), its depth, and the features of the crop.
 
     Args:
         feature_channels: Channels of the decoder features at stride 2.
@@ -160,7 +160,7 @@ def extent_figures(drawn: Tensor, eroded: Tensor, articulating: Tensor) -> Tenso
     """Measure the erosion of N joints on crops of P x P pixels, differentiably.
 
     Args:
-        drawn: (N, 2, P, P) logits of the bone as it is, and before erosion.
+        drawn: (N, 2, P, P) logits of the bone with its erosion, and before erosion.
         eroded: (N, 1, P, P) logits of eroded pixels.
         articulating: (N, 1, P, P) probabilities of the articulating bones.
 

@@ -29,7 +29,7 @@ class JointOutput(NamedTuple):
         roi_valid: (B, J) bool, False where the bone was not found.
         erosion_heat_maps: (B, J, M, M) erosion at each pixel of the crop; M is P, or P/2 with pooled features.
         crops: (B, J, P, P) image crops, the input of the head.
-        bone_shapes: (B, J, 2, P, P) the joint's bone as it is and before erosion, in its crop; None with pooled
+        bone_shapes: (B, J, 2, P, P) the joint's bone with its erosion and before erosion, in its crop; None with pooled
             features.
         erosion_extent: (B, 6, 3) eroded share of the healthy contour, depth in input pixels, and area in squared input
             pixels; None with pooled features.
@@ -63,7 +63,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         size: Encoder size: "tiny" or "base".
         widths: Decoder channels at strides 16, 8, 4, 2, 1.
         erosion_head: "pooled" (features pooled in the masks beside small crops, the form of version 0.1) or "shapes"
-            (the bone as it is and as it was, in crops of the radiograph's own pixels).
+            (the bone with and without its erosion, in crops of the radiograph's own pixels).
         roi_channels: First width of the crop network; None takes 32.
         roi_crop: Side of a joint crop; None takes that of the head, 64 or 144.
         roi_dim: Width of a joint token.

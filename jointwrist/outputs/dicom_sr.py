@@ -61,7 +61,7 @@ def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
     Each joint surface is a measurement group with its bone and side as the finding site; the probability
     of erosion (0 to 1); erosion as present or absent at the model's threshold; the score level; and the joint box as a
     region of the source image. The probability repeats the box as the region it was inferred from, which Cornerstone
-    (OHIF) needs to create a rectangle. Scores other than erosion have groups of their own. A surface without a score is
+    (OHIF) needs to create a rectangle. Scores other than erosion have separate groups. A surface without a score is
     reported as not assessed, and one outside the scope of the weights with the reason. The report is complete but
     unverified.
 

@@ -17,31 +17,32 @@ class PhantomConfig:
     Attributes:
         size: Side of the square radiograph in pixels.
         prevalence: Share of joint surfaces that are eroded.
-        severity: Probabilities of aiming at score 1, 2, 3, 4, 5 in an eroded joint; the score itself is measured.
+        severity: Probabilities of the target scores 1, 2, 3, 4, 5 of an eroded joint; the score itself is measured.
         cyst_rate: Mean number of bone cysts per wrist.
         osteophyte_rate: Mean number of osteophytes per wrist.
         notch_rate: Mean number of notches away from the joint surfaces per wrist.
         left_fraction: Share of left hands among the patients with one radiograph.
         field_of_view: Range of the side of the radiograph in mm.
-        variation: Strength of the variation of shape, pose and look; 1 resembles clinical radiographs.
+        variation: Strength of the variation of shape, pose and imaging style; 1 resembles clinical radiographs.
         osteopenia: Largest share of spongy bone missing in patches, as near inflamed joints.
-        relief: How much the metacarpals differ from the atlas in width, density and spongy heads, and how probable each
-            process is that it is too smooth for (ulnar styloid, lip of the ulnar notch, tubercles, condyles) and each
-            pad, tendon and plane of fat in the soft tissue.
-        malalignment: Standard deviation in degrees of the rotation of each carpal bone on its own (carpal malalignment:
-            DISI, VISI, rotated scaphoid); the ulna turns three times as far about its shaft (forearm rotation).
+        relief: How much the metacarpals differ from the atlas in width, density and spongy heads, and the probability
+            of each process that the smooth atlas lacks (ulnar styloid, lip of the ulnar notch, tubercles, condyles) and
+            of each pad, tendon and fat plane in the soft tissue.
+        malalignment: Standard deviation in degrees of the independent rotation of each carpal bone (carpal
+            malalignment: DISI, VISI, rotated scaphoid); the ulna turns three times as far about its shaft (forearm
+            rotation).
         off_centre: Distance of the wrist from the image centre, relative to the usual distance.
         families: Shares of the families of erosions (cluster, round, long, ragged, several, undermined, surface,
             open_cyst, diffuse, collapse) and of findings that resemble them (cyst, vessel, notch, osteophyte, overlap,
-            narrowed, osteopenia), each relative to the others of its kind. `all` sets those that are not named:
-            `{all: 1, undermined: 0}` leaves one out. Without any, erosions are clusters of bites.
+            narrowed, osteopenia), each relative to the others of its kind. `all` sets those that are not named: `{all:
+            1, undermined: 0}` leaves one out. By default, erosions are clusters of bites.
         ankylosis: Share of wrists with fused carpal bones, some with metacarpals or the radius.
         implants: Share of wrists with plates, screws or wires.
         casts: Share of wrists in a cast.
         growth_plates: Share of wrists whose growth plates of radius and ulna are open.
         narrowing: Share of the six sites of joint-space narrowing that are narrowed, by 15 % of their width or more.
-        projections: Share of wrists in another projection than posteroanterior, oblique or lateral.
-        look_alikes: Share of the joint surfaces without erosion with a look-alike, if there are families of them.
+        projections: Share of wrists in an oblique or lateral projection instead of posteroanterior.
+        look_alikes: Share of the joint surfaces without erosion that have a look-alike, if `families` names any.
     """
 
     size: Annotated[int, Range(32)] = 600

@@ -77,7 +77,7 @@ def draw_relief(bodies: list[Body], strength: float, rng: np.random.Generator) -
     Args:
         bodies: Bones in the atlas frame.
         strength: Probability of each process.
-        rng: Random numbers of their own.
+        rng: Separate random generator.
     """
     by_name = {body.name: body for body in bodies}
     radius, ulna, fifth = by_name["DistalRadius"], by_name["DistalUlna"], by_name["Metacarpal5th"]

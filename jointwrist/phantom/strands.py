@@ -68,7 +68,7 @@ def draw_strands(bodies: list[Body], strength: float, scale: float, rng: np.rand
         bodies: Bones in the radiograph frame.
         strength: Probability of each.
         scale: Size of the hand.
-        rng: Generator of their own.
+        rng: Separate random generator.
 
     Returns:
         (N, 7) tapered capsules (ax, ay, bx, by, ra, rb, thickness) in mm; the thickness of fat is negative.

@@ -77,7 +77,7 @@ def read_info(path: Path) -> dict[str, Any] | None:
 
 
 def write_info(path: Path, info: dict[str, Any]) -> None:
-    """Replace the metadata of a weight file; its tensors stay as they are.
+    """Replace the metadata of a weight file; its tensors are unchanged.
 
     Raises:
         DataError: The file cannot be read.

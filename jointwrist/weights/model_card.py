@@ -74,7 +74,7 @@ def model_card(info: Mapping[str, Any], name: str) -> str:
     """Return the model card of a weight file: YAML front matter and Markdown.
 
     Args:
-        info: What the weight file says of itself. `training`, as `jointwrist train` writes it, says what the data were,
+        info: Metadata of the weight file. `training`, as `jointwrist train` writes it, says what the data were,
             and `validation` what was measured on them; other files do not say.
         name: Name under which `Predictor.from_pretrained` finds the file.
     """

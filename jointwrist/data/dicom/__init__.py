@@ -4,7 +4,7 @@
 2. `header`, `check_pixels`: refuse everything but a single grey projection that can be decoded within bounds.
 3. `stored_values`: pixel data to stored values and padding (`codestream` reads the headers of compressed images).
 4. `grayscale`: stored values to grey in [0, 1], by modality LUT, VOI LUT or window, and polarity (`lut` reads tables).
-5. `pixel_spacing`, `laterality`, `suitability`, `orientation`: what the header says of the radiograph.
+5. `pixel_spacing`, `laterality`, `suitability`, `orientation`: header information on the radiograph.
 
 `elements` gives the values of single elements, including incorrectly written ones.
 """

@@ -18,7 +18,7 @@ _UPWARDS = "L\\H"
 def orientation_notes(dataset: Dataset) -> list[str]:
     """Return notes where the header states another orientation than a posteroanterior hand with the fingers upwards.
 
-    The pixels stay as they are: some devices state an orientation that is not that of the hand.
+    The pixels are not changed: some devices state an orientation that is not that of the hand.
     """
     notes = []
     directions = element_text(dataset, "PatientOrientation").upper()

@@ -61,7 +61,7 @@ def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | N
         pixels, grey_notes = to_grey(stored, padding, dataset, window)
     except PixelError as error:
         raise DataError(f"{path}: {error}") from error
-    # what the header says of the radiograph
+    # header information on the radiograph
     pixel = find_pixel(dataset, spacing_mm)
     side, side_cautions = find_side(dataset, laterality, path.name)
     cautions = (*side_cautions, *suitability_cautions(dataset))

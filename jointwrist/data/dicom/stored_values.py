@@ -1,7 +1,7 @@
 """Stored values of a DICOM image: the bits that the header declares, extracted from the decoded words.
 
 A word of BitsAllocated bits holds a value of BitsStored bits up to HighBit (PS3.5, 8.1). The other bits may hold
-overlays, copies of the sign, or anything else; decoders leave them as they are.
+overlays, copies of the sign, or anything else; decoders leave them unchanged.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _words(dataset: Dataset) -> tuple[np.ndarray, int | None]:
         raise PixelError(_MORE)
     coded = None if syntax == RLELossless else coded_image(frame)
     decoder = get_decoder(syntax)
-    # Pillow scales some codestreams; the library of OpenJPEG gives them as they are
+    # Pillow scales some codestreams; OpenJPEG's library returns them unscaled
     plugin = "pylibjpeg" if "pylibjpeg" in decoder.available_plugins else ""
     # samples of up to 8 bits come in bytes, whatever the header allocates
     small = {"bits_allocated": 8, "bits_stored": 8} if coded and coded.precision <= 8 else {}

@@ -28,7 +28,7 @@ _WORD_AND_NUMBER = re.compile(r"[a-zA-Z]+[0-9]+|[0-9]+[a-zA-Z]+")
 
 
 def without_decoration(stem: str) -> str:
-    """Return a file's stem without what tools have certainly added to it.
+    """Return a file's stem without what was certainly added by tools.
 
     Removes Label Studio's `1a2b3c4d-`, Roboflow's `_png.rf.HASH`, `UUID-`, ` (1)`, `_copy`, ` - Copy (2)`, `Copy of `,
     a second extension and `%20`, repeatedly, as several tools may have renamed the file.

@@ -105,7 +105,7 @@ def _shape_loss(
         shapes: (B, J, 2, P, P) logits.
         bone: (B, J, P, P) true masks.
         eroded: (B, J, P, P) eroded pixels.
-        drawn: (B, J) bool, joints whose bone is known as it is.
+        drawn: (B, J) bool, joints whose bone mask is known.
         known: (B, J) bool, joints whose eroded pixels are known.
         context: For the mean over processes.
     """

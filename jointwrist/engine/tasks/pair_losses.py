@@ -36,7 +36,7 @@ def pair_losses(
         `pair_order`: softplus of the difference of the logits of P(level > 0) without and with the erosion (RankNet,
         Burges et al. 2005), and of the negative logit with it. `pair_agree`: difference of the other joints.
         `pair_level`: how far their mean logit lies above `config.untouched`. `pair_map`: eroded pixels around the
-        erosions. `pair_shapes`, of a head that draws the bone: the bone as it is and as it was, in the same places.
+        erosions. `pair_shapes`, for a shape-based head: the bone with and without its erosion, at the same pixels.
     """
     inserted = batch["inserted"]
     with_erosion = inserted.any(1)
