@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # PyTorch 2.14.1: a gradient penalty through a torch.autograd.Function whose own gradient is differentiable.
 #
-# Guess: torch.compile(backend="eager") runs the captured operators as they are, so it gives the penalty's gradient of the
+# Guess: torch.compile(backend="eager") runs the captured operators unchanged, so it gives the penalty's gradient of the
 #        network that is not compiled, or refuses as backend="aot_eager" and the default do.
-# Seen:  value, first gradient and penalty are right; the penalty's gradient is wrong without a word, as the compiled
-#        function's backward pass leaves no graph behind. Whoever turns to "eager" after the refusal trains on it.
+# Seen:  value, first gradient and penalty are right; the penalty's gradient is silently wrong, as the compiled
+#        function's backward pass leaves no graph behind. A user who falls back to "eager" after the refusal trains on it.
 #
 # Exits with 0 as long as that is so, with 1 once it has changed.
 set -euo pipefail

@@ -4,7 +4,7 @@
 # A region that was drawn on a radiograph is saved as a structured report (TID 1500) with its statistics, and OHIF makes
 # the drawing of it again. The guess was that a statistic that is not in the report stays unknown: a region that was
 # saved with mean, standard deviation and maximum alone comes back without an area. It comes back with the maximum as its
-# area, for the adapter takes the first number of the group, whatever its name. With an area in the report all is right.
+# area, because the adapter uses the first number of the group, whatever its name. With an area in the report, it is right.
 # Write an item "Area" into every group that has numbers, or look at the names of the numbers in the report yourself.
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # datumaro 1.13.12: the transform "crop" on outlines and landmarks.
 #
-# Guess: a bone cut out of a film has the same part of its outline whether it was stored as a mask or as a polygon, and a
+# Guess: a bone cropped from a radiograph has the same part of its outline whether it was stored as a mask or as a polygon, and a
 #        landmark outside the crop is dropped, or marked as absent.
 # Seen:  the mask is cut at the border. Every point of the polygon that lies outside is instead moved to the nearest point
 #        of the border, which bends the edges that lead to it: the outline changes within the crop as well, and here a

@@ -3,7 +3,7 @@
 #
 # Guess: attention costs the same whichever kernel computes it, so scaled_dot_product_attention counts its two matrix
 #        products, and a transformer layer as much in evaluation as in training.
-# Seen:  the kernel that the CPU takes by default counts as nothing, and the counter says nothing of it; computed by the
+# Seen:  the kernel that the CPU takes by default counts as nothing, without a warning; computed by the
 #        "math" kernel, the same call counts in full. A transformer layer in evaluation mode, with all its linear layers,
 #        costs 0. A table of costs made on a CPU favours networks with attention, the more so the larger the image.
 #

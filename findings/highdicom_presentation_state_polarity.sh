@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A presentation state that highdicom makes of a MONOCHROME1 radiograph shows its negative.
+# A presentation state that highdicom makes from a MONOCHROME1 radiograph shows its negative.
 #
 # Radiographs are often stored as MONOCHROME1, where the smallest value is white. Within a grayscale softcopy
-# presentation state the photometric interpretation has no part any more: the presentation look-up table alone says
+# presentation state the photometric interpretation no longer matters: the presentation look-up table alone says
 # which end is bright (PS3.3, C.11.6). A state that only adds graphics and is made without a look-up table is guessed
-# to keep the film as it is, as it keeps the film's window: an INVERSE shape for MONOCHROME1. It says IDENTITY for both
-# kinds, and DCMTK, here as itkwasm-dicom, renders the film's negative. Pass presentation_lut_transformation yourself.
+# to leave the radiograph unchanged, as it keeps the radiograph's window: an INVERSE shape for MONOCHROME1. It states IDENTITY for both
+# kinds, and DCMTK, here as itkwasm-dicom, renders the radiograph's negative. Pass presentation_lut_transformation yourself.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -4,8 +4,8 @@
 # Guess: contour2rle(contours, number, img_width, img_height) encodes the filled outline, so that decode_rle returns the
 #        mask that mask2rle returns for the same bone.
 # Seen:  the outline is filled on a picture whose width and height are exchanged. What lies beyond is cut off, and the rows
-#        that are left are cut again at the film's width, which shears the bone into stripes. The length is right, so no
-#        reader objects, and a square film comes out right. Draw the outline as a mask yourself and use mask2rle, or pass
+#        that are left are cut again at the radiograph's width, which shears the bone into stripes. The length is right, so no
+#        reader objects, and square radiographs are right. Draw the outline as a mask yourself and use mask2rle, or pass
 #        height and width in exchange.
 #
 # Exits with 0 as long as that is so, with 1 once it has changed.

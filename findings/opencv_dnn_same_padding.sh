@@ -5,7 +5,7 @@
 # where the size is even, and they belong at the bottom and on the right.
 #
 # Guess: the new inference engine puts them there.
-# Seen:  convolution and pooling put them at the top and on the left. Shapes stay the same and nothing is said. Every
+# Seen:  convolution and pooling put them at the top and on the left. Shapes stay the same, and there is no warning. Every
 #        such layer moves what follows by one pixel of the map that it reads: after four of them a bone lies 15 pixels
 #        from its place, which is 2 mm on a radiograph with pixels of 0.15 mm. Write the padding out as `pads`, or read
 #        the network with engine=cv2.dnn.ENGINE_CLASSIC: both are right.

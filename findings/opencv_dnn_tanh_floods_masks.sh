@@ -3,8 +3,8 @@
 #
 # Guess: tanh is 1 there; and if an operator did fail, its nan would reach the output, where it is seen.
 # Seen:  Tanh gives nan for large positive inputs, and a convolution gives the largest float for a nan. Behind a sigmoid
-#        every value lies between 0 and 1, and the mask of one bone covers the whole film. The network here applies Mish
-#        as x tanh(softplus(x)) to the values of a 12-bit film, with the operators that PyTorch writes for softplus;
+#        every value lies between 0 and 1, and the mask of one bone covers the whole radiograph. The network here applies Mish
+#        as x tanh(softplus(x)) to the values of a 12-bit radiograph, with the operators that PyTorch writes for softplus;
 #        ONNX's own Mish operator is right. Compare a network's masks with ONNX Runtime's before you use it in OpenCV,
 #        and have Mish exported as the one operator (opset 18).
 #

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Pillow scrambles the pixels of an uncompressed TIFF that its orientation tag turns by a quarter.
 #
-# Film scanners write uncompressed grey TIFF files, and say by the tag Orientation (5 to 8) that the film lay on its
+# Film scanners write uncompressed grey TIFF files, and state in the tag Orientation (5 to 8) that the film lay on its
 # side. The guess was that opening such a file by its path and from memory gives the same picture, for it is one file.
 # By path the pixels are cut into rows of the turned picture's length, and then turned: every row but the first begins at
-# the wrong place, the sides are exchanged, and nothing is said. From memory, or compressed, the same film is right.
+# the wrong place, the sides are exchanged without a warning. From memory, or compressed, the same film is right.
 # Read the file's bytes first: Image.open(io.BytesIO(path.read_bytes())).
 set -euo pipefail
 folder=$(mktemp -d)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # PyTorch 2.14.1: ONNX export of an antialiased resize that is given by its scale factor.
 #
-# Guess: the exported network reduces a film as the network does; if a kind of resize could not be exported, the export
+# Guess: the exported network reduces a radiograph as the network does; if a kind of resize could not be exported, the export
 #        would fail, and antialias=True and False would go wrong together.
 # Seen:  without antialias the exported node carries the scale factor and agrees to 1e-6. With antialias=True it carries the
-#        size instead, from which the runtime computes another scale wherever the film is no multiple of the factor: a
-#        film of 1,007 columns reduced to an eighth is stretched by 0.7 %, and a bone at its far side moves by 6 pixels of
-#        the film, which is 1 mm. Nothing is said. Give size=, or recompute_scale_factor=True: both agree.
+#        size instead, from which the runtime computes another scale wherever the radiograph is not a multiple of the factor: a
+#        radiograph of 1,007 columns reduced to an eighth is stretched by 0.7 %, and a bone at its far side moves by 6 pixels of
+#        the radiograph, which is 1 mm. There is no warning. Give size=, or recompute_scale_factor=True: both agree.
 #
 # Exits with 0 as long as that is so, with 1 once it has changed.
 set -euo pipefail

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# PyTorch 2.14.1: ONNX export of avg_pool2d with a divisor of one's own.
+# PyTorch 2.14.1: ONNX export of avg_pool2d with a custom divisor.
 #
 # Guess: a divisor that ONNX's AveragePool cannot express is written out as a product, or the export refuses, as it does
 #        for other options that ONNX lacks.
 # Seen:  both exporters leave the divisor out. Sum pooling, avg_pool2d(..., divisor_override=1), which gives the area of a
 #        bone from its mask cell by cell, exports as mean pooling: here every area is a sixty-fourth of what it is. The
-#        network's own output is right, the file passes ONNX's checker, and nothing is said. Multiply a mean by the size
+#        network's own output is right, the file passes ONNX's checker without a warning. Multiply a mean by the size
 #        of the window instead.
 #
 # Exits with 0 as long as that is so, with 1 once it has changed.
