@@ -49,7 +49,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--fine", action="store_true", help="measure the widths against finer masks")
     parser.add_argument("--scores", action="store_true", help="score narrowing by thresholds on the widths instead")
     parser.add_argument("--gaps", type=Path, metavar="DIR", help="folder of the joint phantoms of Ou et al.")
-    parser.add_argument("--mcp", type=Path, metavar="DIR", help="folder of films of finger joints with their masks")
+    parser.add_argument(
+        "--mcp", type=Path, metavar="DIR", help="folder of radiographs of finger joints with their masks"
+    )
     parser.add_argument("--joints", type=int, default=30, metavar="N", help="with --mcp: joints (default: %(default)s)")
     arguments = parser.parse_args(argv)
     if arguments.gaps:
@@ -221,7 +223,7 @@ def closure_table(folder: Path, joints: int) -> str:
         ("median change, px", f"{np.median(np.abs(moved)):.3f}"),
         ("median difference to the change of the masks' mean width, px", f"{np.median(np.abs(between)):.3f}"),
     ]
-    return "\n".join(markdown_lines(["films of finger joints", "figure"], rows))
+    return "\n".join(markdown_lines(["radiographs of finger joints", "figure"], rows))
 
 
 if __name__ == "__main__":

@@ -216,7 +216,7 @@ def main() -> None:
     parser.add_argument(
         "--test", type=int, default=50, metavar="N", help="phantoms of each kind, to measure on (default: %(default)s)"
     )
-    parser.add_argument("--films", type=Path, metavar="FOLDER", help="also judge the PNG films of a folder")
+    parser.add_argument("--films", type=Path, metavar="FOLDER", help="also judge the PNG radiographs of a folder")
     parser.add_argument("--out", type=Path, default=Path("results/scope"), help="default: %(default)s")
     arguments = parser.parse_args()
     path = find_weights(arguments.weights)

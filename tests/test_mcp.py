@@ -32,7 +32,7 @@ def test_both_bones_of_every_film_are_there_and_joints_are_not_divided(films, tm
     out = tmp_path / "out"
     assert main(["data", "import", "mcp", str(films), str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "20 films of 10 joints (train 14, val 2, test 4)" in printed
+    assert "20 radiographs of 10 joints (train 14, val 2, test 4)" in printed
     assert "overlap: 18" in printed
     assert not [fault for fault in check_dataset(out) if fault.severity == "error"]
     cases = {case.identifier: case for case in RamW600.open(out).cases}
@@ -55,4 +55,4 @@ def test_what_is_not_of_the_layout_is_refused_in_one_line(films, tmp_path, capsy
     assert not (tmp_path / "b").exists()
     (tmp_path / "empty").mkdir()
     assert main(["data", "import", "mcp", str(tmp_path / "empty"), str(tmp_path / "c")]) != 0
-    assert "holds no films" in capsys.readouterr().err
+    assert "holds no radiographs" in capsys.readouterr().err

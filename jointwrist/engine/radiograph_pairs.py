@@ -98,7 +98,9 @@ class RadiographPairs(Dataset):
             found = self._insertions(wrist, rng)
             if found:
                 return self._pair(wrist, found, rng)
-        raise DataError(f"{self.films[0].parent}: no erosion can be inserted; the joints of these films are hidden")
+        raise DataError(
+            f"{self.films[0].parent}: no erosion can be inserted; the joints of these radiographs are hidden"
+        )
 
     def _insertions(self, wrist: PreparedFilm, rng: np.random.Generator) -> list[Insertion]:
         wanted, found = int(rng.integers(1, self.most + 1)), []

@@ -150,7 +150,9 @@ def divide(films: Sequence[Path], share: float, seed: int) -> tuple[list[Path], 
     patients = {path: PreparedFilm.read(path).patient for path in films}
     order = sorted(set(patients.values()), key=lambda patient: hashlib.sha256(f"{seed} {patient}".encode()).digest())
     if len(order) < 2:
-        raise DataError("the films are of one patient; at least two are needed, one of whom is held out for measuring")
+        raise DataError(
+            "the radiographs belong to one patient; at least two are needed, one of whom is held out for evaluation"
+        )
     held = set(order[: min(max(round(share * len(order)), 1), len(order) - 1)])
     return [p for p in films if patients[p] not in held], [p for p in films if patients[p] in held]
 

@@ -83,7 +83,9 @@ def detectability(rows: pd.DataFrame, false_calls: float = 0.1, seed: int = 0) -
     keys = pd.MultiIndex.from_frame(changed[["film", "side", "patient", "joint"]])
     changed = changed[keys.isin(plain.index)]
     if changed.empty:
-        raise DataError("no erosion was inserted into a joint that the network scores; give other films or weights")
+        raise DataError(
+            "no erosion was inserted into a joint that the network scores; give other radiographs or weights"
+        )
     keys = pd.MultiIndex.from_frame(changed[["film", "side", "patient", "joint"]])
     changed["before"] = plain.reindex(keys).to_numpy()
     patients, person = np.unique(plain.index.get_level_values("patient"), return_inverse=True)

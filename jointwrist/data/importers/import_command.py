@@ -75,6 +75,6 @@ def run_mcp(arguments: argparse.Namespace) -> int:
     """Import radiographs of finger joints and print a summary."""
     done = import_mcp(arguments.sources[0], arguments.out, arguments.shares, arguments.seed)
     splits = ", ".join(f"{split} {count}" for split, count in done.films.items())
-    print(f"{sum(done.films.values())} films of {done.joints} joints ({splits}): {arguments.out}")
+    print(f"{sum(done.films.values())} radiographs of {done.joints} joints ({splits}): {arguments.out}")
     print(f"radiographs with overlapping bones: {done.overlapping}")
     return 0

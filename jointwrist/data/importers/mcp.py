@@ -55,7 +55,7 @@ def import_mcp(root: str | Path, out: str | Path, shares: Sequence[float] = SHAR
     folder = root / "films" if (root / "films").is_dir() else root
     images = sorted(folder.glob("*.jpg"))
     if not images:
-        raise DataError(f"{folder}: holds no films JOINT_FINGER_VISIT_SIDE.jpg")
+        raise DataError(f"{folder}: holds no radiographs JOINT_FINGER_VISIT_SIDE.jpg")
     entries = [Entry(_identifier(image)) for image in images]
     splits = draw_splits(entries, shares, seed)
     overlapping = 0
@@ -87,7 +87,7 @@ def _read_masks(image: Path) -> np.ndarray:
     size = read_image(image).shape
     bits = read_png(path)
     if bits.shape != size:
-        raise DataError(f"{path}: {bits.shape} pixels (height, width), its film {size}")
+        raise DataError(f"{path}: {bits.shape} pixels (height, width), its radiograph {size}")
     if bits.max() > 3:
         raise DataError(f"{path}: uses other bits than 0 (upper bone) and 1 (lower bone)")
     return np.stack([bits & 1, bits & 2]).astype(bool)

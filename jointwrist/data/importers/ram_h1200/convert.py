@@ -94,7 +94,7 @@ def convert(
     notes: list[str] = []
     films = read_release(Path(root), notes.append)
     if not films:
-        raise DataError(f"{root}: lists no film; download the data again")
+        raise DataError(f"{root}: lists no radiograph; download the data again")
     digests = {
         film.stem: _digest(film.image) for film in tqdm(films, "compare", unit="film", disable=None, leave=False)
     }
@@ -140,10 +140,10 @@ class _Writing:
         spacing = film.spacing(*image.shape)
         window = (whole_film if self.whole else wrist_window)(masks, spacing)
         if window is None:
-            self.note(f"{film.image}: left out, as no carpal bone is drawn")
+            self.note(f"{film.image}: left out, as no carpal bone is annotated")
             return
         if window.padded:
-            self.note(f"{film.image}: the wrist reaches beyond the film, which is continued in black")
+            self.note(f"{film.image}: the wrist reaches beyond the radiograph, which is padded with black")
         pixels = Pixels(np.round(np.clip(window.cut(image), 0, 1) * 255).astype(np.uint8))
         masks = window.cut(masks)
         name = f"{self.patients.of[film.stem]}_{film.name.date}-{film.name.code}_{film.name.side}"
@@ -193,7 +193,7 @@ class _Writing:
         boxes = np.where(valid[:, None], np.clip(np.round(boxes), 0, (width, height, width, height)), np.nan)
         for joint in self.anatomy.eroded_joints:
             if scores[joint.index] != NOT_SCORED and not valid[joint.index]:
-                self.note(f"{film.image}: the score of {joint.name} is left out, as its bones are not drawn")
+                self.note(f"{film.image}: the score of {joint.name} is left out, as its bones are not annotated")
                 scores[joint.index] = NOT_SCORED
         if max(scores) != NOT_SCORED:
             self.scored.append(self.writer.add_scored(name, film.split, pixels, pixels, scores, boxes))

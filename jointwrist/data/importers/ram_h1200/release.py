@@ -103,7 +103,7 @@ def read_release(root: Path, note: Note) -> list[Film]:
     table = root / "Metadata.xlsx"
     rows = _read_metadata(table, note) if table.is_file() else {}
     if not rows:
-        note(f"{table}: not there; no film has a pixel spacing")
+        note(f"{table}: not there; no radiograph has a pixel spacing")
     films: dict[str, Film] = {}
     for split in SPLITS:
         for film in _read_split(root, split, rows, note):
@@ -132,13 +132,13 @@ def _read_split(root: Path, split: str, rows: Mapping[str, Row], note: Note) -> 
     if not lesions:
         note(f"{folder / LESIONS}: not there or empty; erosions of {split} are not outlined")
     if unknown := sorted(lesions.keys() - bones.keys()):
-        note(f"{folder / LESIONS}: films without bones left out: {', '.join(unknown)}")
+        note(f"{folder / LESIONS}: radiographs without bones left out: {', '.join(unknown)}")
     erosion, narrowing = (_read_scores(root, split, *kind, note) for kind in (EROSION_SCORES, NARROWING_SCORES))
     films = []
     for stem, regions in bones.items():
         image = beneath(folder, f"{stem}.bmp")
         if image is None or not image.is_file():
-            raise DataError(f"{folder / BONES}: its film {stem}.bmp is not in {folder}; download the data again")
+            raise DataError(f"{folder / BONES}: its radiograph {stem}.bmp is not in {folder}; download the data again")
         if stem[:-2] not in rows and rows:
             note(f"{image}: has no row in Metadata.xlsx")
         films.append(
@@ -158,7 +158,7 @@ def _read_regions(path: Path) -> dict[str, list[tuple[str, Region]]]:
         stems = {entry["id"]: _stem(entry) for entry in content["images"]}
         found: dict[str, list[tuple[str, Region]]] = {stem: [] for stem in stems.values()}
         if len(found) < len(stems):
-            raise DataError(f"{path}: lists a film twice; download the data again")
+            raise DataError(f"{path}: lists a radiograph twice; download the data again")
         convention = Convention()
         for entry in content["annotations"]:
             name = names[entry["category_id"]]
