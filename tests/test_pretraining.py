@@ -89,7 +89,7 @@ def test_an_encoder_of_another_kind_is_refused(pretrained):
 def test_nothing_to_train_on_and_other_models_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="nothing to train on"):
         pretrain("jointwrist_tiny", [], tmp_path, SMALL)
-    with pytest.raises(ConfigError, match="no joint network"):
+    with pytest.raises(ConfigError, match="not a joint network"):
         pretrain("unetpp", [], tmp_path, SMALL)
 
 
