@@ -13,7 +13,7 @@ from benchmarks.measurements import times_in_turns
 from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.registry import create_model
 
-#: What is compared: the joint network, and the models that one would run without it.
+#: Compared models: the joint network, and the single-task models that it replaces.
 COMPARISONS = (
     ("jointwrist_base", ("swin_umamba",)),
     ("jointwrist_tiny", ("unetpp", "mobilevit")),

@@ -78,7 +78,7 @@ def selftest(device: str = "cpu", only: Collection[str] = NAMES) -> Iterator[Che
             verdict, detail = "not run", str(reason)
         except Failed as reason:
             verdict, detail = "failed", str(reason)
-        except Exception as error:  # whatever goes wrong on a machine is what this command is to find
+        except Exception as error:  # any error on this machine is what this command is meant to find
             verdict, detail = "failed", f"{type(error).__name__}: {error}"
         yield Check(name, verdict, detail, round(time.monotonic() - began, 2))
 

@@ -16,7 +16,7 @@ from scipy.ndimage import binary_dilation, binary_opening, gaussian_filter, map_
 from jointwrist.inference.registration import Similarity
 from jointwrist.ops.outlines import bounding_box
 
-#: Width in pixels of the rim around a bone that belongs to its patch, as its outline is what tells most.
+#: Width in pixels of the rim around a bone that belongs to its patch, as its outline is the most informative part.
 RIM = 3
 #: Width in pixels of the rim around other bones that does not.
 CLEARANCE = 1

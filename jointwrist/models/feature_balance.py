@@ -46,7 +46,7 @@ def balanced_gradient(first: Tensor, second: Tensor, balance: FeatureBalance) ->
         opposed = torch.where(leading > 0, common.clamp(max=0) / leading, 0.0)
         second = second - opposed.float() * first
         left = other - opposed.square() * leading
-    # what rounding leaves of a gradient that was removed has no direction
+    # the rounding error of a removed gradient has no meaningful direction
     scale = torch.where(left > 1e-6 * other, balance.share * (leading / left).sqrt(), 0.0)
     return scale.float() * second
 

@@ -27,7 +27,7 @@ ARTICULATIONS = (
 #: How little each bone moves: the capitate least, forearm bones less than carpal bones.
 _MOBILITY = {"Capitate": 0.05, "DistalRadius": 0.6}
 _LEVEL, FINEST = 3, 5
-#: By which share the cortex is thicker in the joint surfaces.
+#: Share by which the cortex is thicker at the joint surfaces.
 SUBCHONDRAL = 0.7
 #: Vertices of a bone, nearest first, that may face a neighbour; the nearest of them set the joint space.
 _FACING, _NEAREST = 140, 40

@@ -21,7 +21,7 @@ from jointwrist.engine.tasks.base import process_weight
 from jointwrist.engine.tasks.erosion_losses import crops_of
 from jointwrist.models.joint import JointOutput
 
-#: Pixels around an inserted erosion of which truth is known too, as a share of the crop's side.
+#: Width around an inserted erosion within which the ground truth is known too, as a share of the crop's side.
 _AROUND = 1 / 12
 #: Weights of eroded pixels, and of bone that was lost, against the others around them.
 _ERODED, _LOST = 3.0, 5.0
