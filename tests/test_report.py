@@ -185,7 +185,7 @@ def test_page_says_what_each_network_was_trained_on(results, dataset, tmp_path):
     assert without.count("Erosion scores are untested on real erosions: the weights have seen none") == 2
     add_job(tmp_path, "unetpp-seed1-abc", model="unetpp")
     save_tables(tmp_path / "tables", TABLES)
-    assert "no record of what it was trained on" in build_page(tmp_path)
+    assert "no record of the training data" in build_page(tmp_path)
     add_job(tmp_path, "pan-seed1-abc", model="pan", history=[{"source": "elsewhere"}])
     with pytest.raises(DataError, match="pan-seed1-abc"):
         build_page(tmp_path)

@@ -89,7 +89,7 @@ def _training(jobs: Sequence[Job]) -> str:
     for job in jobs:
         history = job.training
         warning = history.warning if history and job.scores else ""
-        said = str(history) if history else "There is no record of what it was trained on."
+        said = str(history) if history else "There is no record of the training data."
         seen.setdefault((said, warning), []).append(job.name)
     items = (
         f"<li>{escape('; '.join(names))}: {escape(said)} <b>{escape(warning)}</b></li>"
@@ -99,7 +99,7 @@ def _training(jobs: Sequence[Job]) -> str:
 
 
 def _absent(text: str) -> str:
-    return f'<p class="absent">{escape(text)}</p>'
+    return f'<p class="absent">{_marked(text)}</p>'
 
 
 def _marked(text: str) -> str:

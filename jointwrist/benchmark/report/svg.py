@@ -10,6 +10,9 @@ import numpy as np
 #: Colours of the series; distinguishable without red and green (Okabe and Ito).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8a8a8a")
 
+#: Charts that are wider than this, in pixels, are reduced on a telephone, and their text is enlarged in return.
+NARROW = 400
+
 
 def colour(index: int) -> str:
     """Return the colour of a series; they repeat after seven."""
@@ -44,8 +47,9 @@ class Axis:
 
 
 def _svg(width: float, height: float, parts: Sequence[str], label: str) -> str:
+    kind = ' class="wide"' if width > NARROW else ""
     return (
-        f'<svg viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" aria-label="{escape(label)}">'
+        f'<svg{kind} viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img" aria-label="{escape(label)}">'
         + "".join(parts)
         + "</svg>"
     )
