@@ -52,6 +52,7 @@ def test_both_engines_give_one_answer(film, predictor):
     network = predictor(film).single()
     program = Predictor.from_pretrained("jointwrist_tiny", "cpu", engine="onnx")(film).single()
     assert len(network.bones) == 14 and network.scored.all()
+    assert program.resolution == network.resolution and program.notes == network.notes
     np.testing.assert_allclose(program.probabilities, network.probabilities, atol=1e-4)
     np.testing.assert_array_equal(program.scores, network.scores)
     np.testing.assert_allclose(program.boxes, network.boxes, atol=0.01)

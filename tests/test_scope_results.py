@@ -143,8 +143,8 @@ def test_models_survive_the_description_and_damage_is_refused(tmp_path) -> None:
 
 def test_a_structured_report_says_why(tmp_path) -> None:
     pytest.importorskip("highdicom")
-    from jointwrist.inference.scope.report import NOT_SEPARABLE
+    from jointwrist.inference.scope.report import COARSE, NOT_SEPARABLE
     from jointwrist.outputs.dicom_sr import LIMITS
 
-    assert set(LIMITS) == {NOT_SEPARABLE, *FINDINGS} and len(WRIST.bones) == 14
+    assert set(LIMITS) == {NOT_SEPARABLE, COARSE, *FINDINGS} and len(WRIST.bones) == 14
     assert all(len(value) <= 16 and len(meaning) <= 64 for value, meaning in LIMITS.values())

@@ -132,7 +132,8 @@ def add_scope(parser: argparse.ArgumentParser) -> None:
         "--score-out-of-scope",
         action="store_true",
         help="also score joint surfaces outside the scope of the weights (fused bones, growth plates, casts, implants,"
-        " other projections), whose scores are withheld otherwise; results name them either way",
+        " other projections) and those on coarse radiographs, whose scores are withheld otherwise; results name them"
+        " either way",
     )
 
 

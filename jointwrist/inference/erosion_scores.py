@@ -1,14 +1,14 @@
-"""Turn network output into an erosion probability and level per joint surface; surfaces out of scope get none."""
+"""Turn network output into an erosion probability and level per joint surface; withheld surfaces get none."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
 
 from jointwrist.anatomy import NOT_SCORED, Anatomy
 from jointwrist.inference.prediction import Prediction
-from jointwrist.inference.scope.report import ScopeReport
 from jointwrist.metrics.erosion_call import call_eroded
 
 
@@ -27,7 +27,7 @@ class ErosionScores(NamedTuple):
 
 
 def erosion_scores(
-    prediction: Prediction, index: int, anatomy: Anatomy, threshold: float, report: ScopeReport | None = None
+    prediction: Prediction, index: int, anatomy: Anatomy, threshold: float, withheld: Collection[int] = ()
 ) -> ErosionScores:
     """Score the joint surfaces of one wrist of a batch.
 
@@ -36,7 +36,7 @@ def erosion_scores(
         index: Of the wrist.
         anatomy: Its joint surfaces.
         threshold: Probability from which a surface counts as eroded.
-        report: Limits of the weights' scope: surfaces outside are left without a score; None scores all.
+        withheld: Indices of surfaces that are left without a score.
     """
     joints = len(anatomy.joints)
     scores = ErosionScores(
@@ -50,7 +50,7 @@ def erosion_scores(
         if not prediction.valid[index, joint]:
             continue
         scores.boxes[joint] = prediction.boxes[index, joint]
-        if report is None or not report.of_joint(anatomy.joints[joint]):
+        if joint not in withheld:
             cumulative = prediction.cumulative[index, joint]
             scores.probabilities[joint] = cumulative[0]
             scores.levels[joint] = erosion_level(cumulative, threshold)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from jointwrist.anatomy import NOT_SCORED, Anatomy, Score
 from jointwrist.inference.prediction import Prediction
-from jointwrist.inference.scope.report import ScopeReport
 
 
 class JointScores(NamedTuple):
@@ -42,7 +42,7 @@ class JointScores(NamedTuple):
 
 
 def joint_scores(
-    prediction: Prediction, index: int, anatomy: Anatomy, report: ScopeReport | None = None
+    prediction: Prediction, index: int, anatomy: Anatomy, withheld: Collection[int] = ()
 ) -> tuple[JointScores, ...]:
     """Return the scores of one image of a batch; empty if the network predicts none.
 
@@ -50,14 +50,13 @@ def joint_scores(
         prediction: Of the batch.
         index: Of the image.
         anatomy: Its joints and scores.
-        report: Limits of the weights' scope: joints outside are left without a score; None scores all.
+        withheld: Indices of joints that are left without a score.
     """
     if prediction.further is None:
         return ()
     found = []
     for number, score in enumerate(anatomy.further_scores):
-        limited = {joint.index for joint in anatomy.joints if report and report.of_joint(joint)}
-        shown = [joint for joint in score.joints if prediction.valid[index, joint] and joint not in limited]
+        shown = [joint for joint in score.joints if prediction.valid[index, joint] and joint not in withheld]
         levels = np.full(len(anatomy.joints), NOT_SCORED, np.int64)
         probabilities = np.full(len(anatomy.joints), np.nan, np.float32)
         cumulative = prediction.further[index, number, shown]

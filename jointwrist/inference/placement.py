@@ -120,6 +120,11 @@ class Placement:
         """Return the number of pixels of `right_hand` that a pixel of the network's image of `size` pixels covers."""
         return max(self._upright_shape()) / size
 
+    @property
+    def native_pixels(self) -> float:
+        """Return the radiograph's own pixels across the network's image; of oblong pixels, across their longer side."""
+        return self.lengths_back(1) / max(self.radiograph.aspect, 1 / self.radiograph.aspect)
+
     def heat_maps_back(self, heat_maps: np.ndarray) -> np.ndarray:
         """Map (N, M, M) heat maps of boxes back to the orientation of the radiograph."""
         return rotated(heat_maps[..., ::-1] if self.mirrored else heat_maps, -self.rotation)

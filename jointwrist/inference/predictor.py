@@ -26,6 +26,7 @@ from jointwrist.inference.placement import Placement
 from jointwrist.inference.postprocess import postprocessed_masks
 from jointwrist.inference.prediction import Prediction
 from jointwrist.inference.renamed_arguments import renamed
+from jointwrist.inference.resolution import Resolution
 from jointwrist.inference.result import WristResult, WristResults
 from jointwrist.inference.scope.judge import judge
 from jointwrist.inference.sources import Source, list_sources, read_radiograph
@@ -63,7 +64,8 @@ class Predictor:
             upwards. None tries other rotations if no wrist is found in the stored orientation; with
             `localise=False` it is 0.
         scope: Models of the weights' scope, by which every result judges each bone; None for no judgement.
-        score_out_of_scope: Give joint surfaces outside that scope a score all the same; otherwise it is withheld.
+        score_out_of_scope: Give joint surfaces outside that scope, and those on a radiograph that is too coarse, a
+            score all the same; otherwise it is withheld.
     """
 
     def __init__(
@@ -310,8 +312,11 @@ class Predictor:
         report = None
         if self.scope is not None:
             report = judge(self.scope, placement.image(self.image_size)[0], prediction.masks[index] > self.mask_logit)
-        withheld = report if report and not self.score_out_of_scope else None
-        scores = erosion_scores(prediction, index, self.anatomy, self.threshold, withheld)
+        resolution = Resolution(placement.native_pixels, self.detail_size)
+        joints, withhold = self.anatomy.joints, not self.score_out_of_scope
+        limited = {joint.index for joint in joints if withhold and report and report.of_joint(joint)}
+        coarse = range(len(joints)) if withhold and resolution.too_coarse else ()
+        scores = erosion_scores(prediction, index, self.anatomy, self.threshold, {*limited, *coarse})
         heat_maps = None if prediction.heat_maps is None else placement.heat_maps_back(prediction.heat_maps[index])
         pixels = placement.lengths_back(self.image_size)
         units = np.array([1, pixels, pixels**2], np.float32)
@@ -333,6 +338,7 @@ class Predictor:
             self.history,
             extent,
             self.anatomy,
-            joint_scores(prediction, index, self.anatomy, withheld),
+            joint_scores(prediction, index, self.anatomy, limited),
             report,
+            None if prediction.cumulative is None else resolution,
         )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from jointwrist.data.radiograph import Radiograph
     from jointwrist.inference.placement import Placement
+    from jointwrist.inference.resolution import Resolution
     from jointwrist.inference.scope.report import Limit, ScopeReport
     from jointwrist.inference.test_time_augmentation import Uncertainty
 
@@ -57,6 +58,7 @@ class WristResult:
         anatomy: The bones, C, and joints, J.
         further: The anatomy's scores other than erosion, where the model gives them.
         scope: What lies outside the scope of the weights; None where the weights do not say.
+        resolution: Whether the radiograph is fine enough for the erosion scores; None without an erosion head.
     """
 
     placement: Placement
@@ -73,6 +75,7 @@ class WristResult:
     anatomy: Anatomy = WRIST
     further: tuple[JointScores, ...] = ()
     scope: ScopeReport | None = None
+    resolution: Resolution | None = None
 
     @property
     def radiograph(self) -> Radiograph:
@@ -97,27 +100,35 @@ class WristResult:
     @property
     def notes(self) -> tuple[str, ...]:
         """Return notes for the reader of the result, one sentence each."""
-        warning = (self.score_warning,) if self.score_warning else ()
         side = () if self.side_known else (UNKNOWN_SIDE,)
-        return (*warning, *self.radiograph.notes, *side, *self.scope_notes)
+        return (*self.score_warnings, *self.radiograph.notes, *side, *self.scope_notes)
 
     @property
-    def score_warning(self) -> str:
-        """Return why the erosion scores, if any, are of limited value for patients; empty if there is no reason."""
-        return self.history.warning if self.scored.any() else ""
+    def score_warnings(self) -> tuple[str, ...]:
+        """Return why the erosion scores, if any, are of limited value for patients, one sentence each."""
+        history = self.history.warning if self.scored.any() else ""
+        return (*filter(None, [history]), *self.resolution_notes)
+
+    @property
+    def resolution_notes(self) -> tuple[str, ...]:
+        """Return that the radiograph is too coarse for erosion scores, and whether they are withheld."""
+        if self.resolution is None or not np.isfinite(self.boxes).any():
+            return ()
+        return self.resolution.sentences(withheld=not self.scored.any())
 
     @property
     def cautions(self) -> tuple[str, ...]:
         """Return the notes that put the whole result in doubt."""
         cautions = self.radiograph.cautions if self.side_known else (*self.radiograph.cautions, UNKNOWN_SIDE)
-        return (*cautions, *self.scope_notes)
+        return (*cautions, *self.resolution_notes, *self.scope_notes)
 
     @property
     def scope_notes(self) -> tuple[str, ...]:
         """Return what lies outside the scope of the weights, and which scores are withheld, one sentence each."""
         if self.scope is None:
             return ()
-        withheld = [joint.display for joint in self.anatomy.eroded_joints if self.withheld[joint.index]]
+        outside = [joint for joint in self.anatomy.eroded_joints if self.scope.of_joint(joint)]
+        withheld = [joint.display for joint in outside if self.withheld[joint.index]]
         some = (f"Scores withheld: {', '.join(withheld)}.",) if withheld else ()
         return (*self.scope.sentences(self.anatomy), *some)
 
@@ -148,13 +159,14 @@ class WristResult:
 
     @property
     def withheld(self) -> np.ndarray:
-        """Return (J,) bool, whether a joint surface's score is withheld because it is outside the weights' scope."""
+        """Return (J,) bool, whether a joint surface's score is withheld because of its `limits`."""
         limited = [bool(self.limits(joint.index)) for joint in self.anatomy.joints]
         return ~self.scored & np.isfinite(self.boxes[:, 0]) & np.array(limited, bool)
 
     def limits(self, joint: int) -> tuple[Limit, ...]:
-        """Return why a joint surface lies outside the scope of the weights; empty where it does not."""
-        return () if self.scope is None else self.scope.of_joint(self.anatomy.joints[joint])
+        """Return why a joint surface cannot be judged well: scope of the weights, coarse pixels; empty where it can."""
+        scope = () if self.scope is None else self.scope.of_joint(self.anatomy.joints[joint])
+        return scope if self.resolution is None else (*scope, *self.resolution.limits)
 
     def cropped(self) -> WristResult:
         """Return the result cropped to the wrist, as if on a separate radiograph."""
@@ -202,7 +214,8 @@ class WristResult:
             ),
             "erosion_threshold": self.threshold,
             "joint_spaces": self.joint_spaces(),
-            "scope": self._scope(),
+            "scope": self.scope and self.scope.to_dict(),
+            "pixels_across_wrist": self.resolution and round(self.resolution.pixels),
             "notes": list(self.notes),
             "weights": self.history.describe(),
         }
@@ -287,7 +300,7 @@ class WristResult:
 
     def _joint(self, index: int) -> dict[str, Any]:
         entry: dict[str, Any] = {"name": self.anatomy.joint_names[index], "found": bool(self.scored[index])}
-        if self.scope is not None:
+        if self.scope is not None or self.limits(index):
             entry |= {
                 "withheld": bool(self.withheld[index]),
                 "scope": [limit._asdict() for limit in self.limits(index)],
@@ -307,13 +320,6 @@ class WristResult:
             if self.uncertainty is not None and np.isfinite(self.uncertainty.probability_sd[index]):
                 entry["probability_sd"] = round(float(self.uncertainty.probability_sd[index]), 4)
         return entry
-
-    def _scope(self) -> dict[str, Any] | None:
-        """Return the findings outside the weights' scope, and by how much each model exceeds its threshold."""
-        if self.scope is None:
-            return None
-        logits = {name: round(value, 3) for name, value in self.scope.logits.items() if math.isfinite(value)}
-        return {"findings": list(self.scope.findings), "logits_above_threshold": logits}
 
     def _extent(self, index: int) -> dict[str, float]:
         share, depth, area = map(float, self.extent[index])

@@ -116,7 +116,7 @@ def _annotations(result: WristResult, source: Dataset) -> Iterator[tuple[Graphic
             yield annotation(
                 layer(order, name, f"{name.capitalize()} joint surfaces", colour), map(_polyline, boxes), texts
             )
-    notice = f"{result.score_warning} {NOTICE}".lstrip()
+    notice = " ".join((*result.score_warnings, NOTICE))
     yield annotation(layer(last + 10, "NOTICE", "What this is", (200, 200, 200)), (), [_notice(notice)])
 
 

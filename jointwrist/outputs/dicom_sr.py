@@ -10,7 +10,7 @@ import numpy as np
 from jointwrist import __version__
 from jointwrist.anatomy import NOT_SCORED, JointSurface
 from jointwrist.data.dicom.header import silence_header_warnings
-from jointwrist.inference.scope.report import NOT_SEPARABLE, Limit
+from jointwrist.inference.scope.report import COARSE, NOT_SEPARABLE, OUTSIDE, Limit
 from jointwrist.outputs.dicom_source import (
     MANUFACTURER,
     PRIVATE_SCHEME,
@@ -44,9 +44,10 @@ SCORE = "SVH_EROSION"
 THRESHOLD = ("THRESHOLD", "Probability from which erosion counts as present")
 NOT_ASSESSED = ("NOT_ASSESSED", "Not assessed")
 SCOPE = ("SCOPE", "Scope of the weights")
-#: Values of it by status, and by finding outside the scope.
+#: Values of it by status, or by finding outside the scope.
 LIMITS = {
     NOT_SEPARABLE: ("NOT_SEPARABLE", "Not separable from another bone"),
+    COARSE: ("COARSE", "Too few pixels across the wrist for erosion scores"),
     "implant": ("OUT_IMPLANT", "Outside the weights' scope: implant"),
     "cast": ("OUT_CAST", "Outside the weights' scope: cast"),
     "growth plate": ("OUT_GROWTH", "Outside the weights' scope: growth plate"),
@@ -62,7 +63,7 @@ def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
     of erosion (0 to 1); erosion as present or absent at the model's threshold; the score level; and the joint box as a
     region of the source image. The probability repeats the box as the region it was inferred from, which Cornerstone
     (OHIF) needs to create a rectangle. Scores other than erosion have separate groups. A surface without a score is
-    reported as not assessed, and one outside the scope of the weights with the reason. The report is complete but
+    reported as not assessed, and one that cannot be judged well with the reason. The report is complete but
     unverified.
 
     Args:
@@ -196,9 +197,10 @@ def _further_group(
         measured = [hd.sr.Measurement(codes.DCM.Probability, probability, codes.UCUM.NoUnits)]
         label = score.labels[level]
         said = code(PRIVATE_SCHEME, f"{score.name.upper()}_{label.replace('-', '_')}", f"Score {label}")
+    limits = () if result.scope is None else result.scope.of_joint(joint)  # those of coarse pixels concern erosion
     return hd.sr.MeasurementsAndQualitativeEvaluations(
         measurements=measured,
-        qualitative_evaluations=[hd.sr.QualitativeEvaluation(finding, said), *_limits(result.limits(joint.index))],
+        qualitative_evaluations=[hd.sr.QualitativeEvaluation(finding, said), *_limits(limits)],
         source_images=[hd.sr.SourceImageForMeasurementGroup.from_source_image(source)],
         **_common(joint, f"{joint.name} {score.name}", finding, result),
     )
@@ -215,16 +217,18 @@ def _common(joint: JointSurface, name: str, finding: CodedConcept, result: Wrist
             hd.sr.FindingSite(bone_code(result.anatomy.bones[joint.bone]), laterality=laterality(result.radiograph))
         ],
         "algorithm_id": hd.sr.AlgorithmIdentification(
-            name=result.model or "jointwrist", version=__version__, parameters=[str(result.history)]
+            name=result.model or "jointwrist",
+            version=__version__,
+            parameters=[str(result.history), *result.resolution_notes],
         ),
     }
 
 
 def _limits(limits: Sequence[Limit]) -> list[QualitativeEvaluation]:
-    """Return an evaluation for each limit of the weights' scope."""
+    """Return an evaluation for each limit of a joint surface."""
     import highdicom as hd
 
-    kinds = dict.fromkeys(one.status if one.status == NOT_SEPARABLE else one.reason for one in limits)
+    kinds = dict.fromkeys(one.reason if one.status == OUTSIDE else one.status for one in limits)
     name = code(PRIVATE_SCHEME, *SCOPE)
     return [hd.sr.QualitativeEvaluation(name, code(PRIVATE_SCHEME, *LIMITS[kind])) for kind in kinds]
 

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference.result import WristResult
-from jointwrist.inference.scope.report import NOT_SEPARABLE, Limit
+from jointwrist.inference.scope.report import OUTSIDE, Limit
 from jointwrist.ops.outlines import bounding_box
 from jointwrist.outputs.labels import NAME_POINTS, bone_names, joint_labels
 from jointwrist.text import NOTICE
@@ -182,8 +182,10 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
 
     if result.scored.any() or result.withheld.any():
         line("Erosion, probability and score", normal, step=26)
-        for part in textwrap.wrap(result.score_warning, 44):
-            line(part, small, CAUTION, step=17)
+        for warning in result.score_warnings:
+            for part in textwrap.wrap(warning, 44):
+                line(part, small, CAUTION, step=17)
+            y += 2
         y += 4
         if result.scored.any():
             _draw_key(draw, y, small, result.threshold)
@@ -212,7 +214,7 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
             y += 38
         y += 8
 
-    for note in (*(note for note in result.notes if note != result.score_warning), NOTICE):
+    for note in (*(note for note in result.notes if note not in result.score_warnings), NOTICE):
         for part in textwrap.wrap(note, 50):
             line(part, small, FAINT, step=17)
         y += 5
@@ -220,8 +222,8 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
 
 
 def _short(limits: Sequence[Limit]) -> str:
-    """Name the limits of the weights' scope in a word or two each."""
-    return ", ".join(dict.fromkeys(limit.status if limit.status == NOT_SEPARABLE else limit.reason for limit in limits))
+    """Name the limits in a word or two each."""
+    return ", ".join(dict.fromkeys(limit.reason if limit.status == OUTSIDE else limit.status for limit in limits))
 
 
 def _draw_key(draw: ImageDraw.ImageDraw, y: int, font: ImageFont.FreeTypeFont, threshold: float) -> None:

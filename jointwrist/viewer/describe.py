@@ -65,6 +65,7 @@ def describe_result(result: WristResult) -> dict[str, Any]:
         "doubts": [
             *result.radiograph.cautions,
             *([] if result.side_known else [UNKNOWN_SIDE]),
+            *result.resolution_notes,
             *result.scope_notes,
         ],
         "side_known": result.side_known,

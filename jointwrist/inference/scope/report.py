@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jointwrist.anatomy import Anatomy, JointSurface
 
-NOT_SEPARABLE, OUTSIDE = "not separable", "outside the weights' scope"
+NOT_SEPARABLE, OUTSIDE, COARSE = "not separable", "outside the weights' scope", "coarse radiograph"
 
 
 class Limit(NamedTuple):
     """Why a bone or a joint surface cannot be judged.
 
     Attributes:
-        status: `NOT_SEPARABLE` or `OUTSIDE`.
-        reason: What shows there: "no joint line to the Capitate", "cast".
+        status: `NOT_SEPARABLE`, `OUTSIDE`, or `COARSE` (of joint surfaces).
+        reason: What shows there, "no joint line to the Capitate", "cast"; or how coarse the radiograph is.
     """
 
     status: str
@@ -44,6 +45,11 @@ class ScopeReport:
     def of_joint(self, joint: JointSurface) -> tuple[Limit, ...]:
         """Return the limits of a joint surface, which are those of its bone."""
         return self.bones[joint.bone]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what shows on the radiograph that the weights have not learned, and by how much each model says so."""
+        logits = {name: round(value, 3) for name, value in self.logits.items() if math.isfinite(value)}
+        return {"findings": list(self.findings), "logits_above_threshold": logits}
 
     def sentences(self, anatomy: Anatomy) -> tuple[str, ...]:
         """Return notes for the reader of the result, one sentence per status."""
