@@ -12,7 +12,7 @@ from jointwrist.config import ConfigError, build
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
-from jointwrist.insertion.film import Film
+from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 from jointwrist.insertion.prepared_film import PreparedFilm
 from jointwrist.registry import create_model
 from jointwrist.studies.adapt import AdaptPlan, _values, divide
@@ -26,7 +26,7 @@ from jointwrist.weights.model_card import model_card
 def films(tmp_path):
     masks = np.zeros((14, 16, 16), bool)
     masks[0, 4:8, 4:8] = True
-    film = Film.of(np.zeros((16, 16)), masks, 0.2)
+    film = MaskedRadiograph.of(np.zeros((16, 16)), masks, 0.2)
     paths = []
     for number in range(12):
         paths.append(tmp_path / f"{number:02d}.npz")

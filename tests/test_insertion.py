@@ -15,8 +15,8 @@ from jointwrist.anatomy import JOINTS, NUM_JOINTS
 from jointwrist.config import ConfigError
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
-from jointwrist.insertion.film import Film
 from jointwrist.insertion.insert import STUDY_FAMILIES, TRAINING_FAMILIES, insert_control, insert_erosion
+from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 from jointwrist.insertion.site import joint_contour
 from jointwrist.ops.wrist_scale import pixel_mm_of
 from jointwrist.phantom import PhantomConfig, make_wrist
@@ -31,7 +31,7 @@ def wrists():
 
 @pytest.fixture(scope="module")
 def film(wrists):
-    return Film.of(wrists[0].image[0], unpack_masks(wrists[0].bones), wrists[0].spacing_mm)
+    return MaskedRadiograph.of(wrists[0].image[0], unpack_masks(wrists[0].bones), wrists[0].spacing_mm)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_a_control_makes_the_same_change_where_no_bone_is(film, insertions):
 def test_the_sharpness_of_a_film_is_measured(wrists):
     masks = unpack_masks(wrists[0].bones)
     edges = [
-        Film.of(gaussian_filter(wrists[0].image[0], blur), masks, wrists[0].spacing_mm).edge_px
+        MaskedRadiograph.of(gaussian_filter(wrists[0].image[0], blur), masks, wrists[0].spacing_mm).edge_px
         for blur in (0, 1.0, 1.6)
     ]
     assert edges[0] <= edges[1] < edges[2]
@@ -126,7 +126,7 @@ def test_noise_is_drawn_as_the_film_has_it():
     lags = []
     for blur in (0.0, 0.6, 1.0):
         noise = gaussian_filter(rng.standard_normal((200, 200)), blur)
-        film = Film(np.float32(0.4 + 0.5 * masks[0] + 0.02 * noise / noise.std()), masks, 0.2)
+        film = MaskedRadiograph(np.float32(0.4 + 0.5 * masks[0] + 0.02 * noise / noise.std()), masks, 0.2)
         drawn = film.draw_grain((100, 100), rng)
         assert 0.01 < drawn.std() < 0.022
         lags.append((drawn[:, 1:] * drawn[:, :-1]).mean() / drawn.var())
@@ -136,10 +136,10 @@ def test_noise_is_drawn_as_the_film_has_it():
 def test_hidden_or_missing_bones_take_no_erosion(film):
     masks = film.masks.copy()
     masks[JOINTS[3].bone] = False
-    assert insert_erosion(Film(film.pixels, masks, film.pixel_mm), 3, "ragged", 2.0, 0) is None
+    assert insert_erosion(MaskedRadiograph(film.pixels, masks, film.pixel_mm), 3, "ragged", 2.0, 0) is None
     masks[JOINTS[3].bone] = film.masks[JOINTS[3].bone]
     masks[0] = True
-    assert insert_erosion(Film(film.pixels, masks, film.pixel_mm), 3, "ragged", 2.0, 0) is None
+    assert insert_erosion(MaskedRadiograph(film.pixels, masks, film.pixel_mm), 3, "ragged", 2.0, 0) is None
 
 
 def test_an_unknown_family_is_named_with_the_known_ones(film):

@@ -17,7 +17,7 @@ from jointwrist.engine.loaders import load_run_data, pairs_per_batch
 from jointwrist.engine.run_config import RunConfig, config_hash
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks import build_task
-from jointwrist.insertion.film import Film
+from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 from jointwrist.insertion.prepared_film import PreparedFilm
 from jointwrist.phantom import PhantomConfig, make_wrist
 from tests.test_batch_schema import check
@@ -30,7 +30,7 @@ HEADS = {"shapes": {**SMALL, "erosion_head": "shapes"}, "pooled": SMALL}
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("prepared")
     wrist = as_right_hand(make_wrist(31, 0, PhantomConfig(size=192, prevalence=0.0)))
-    film = Film.of(wrist.image[0], unpack_masks(wrist.bones), wrist.spacing_mm)
+    film = MaskedRadiograph.of(wrist.image[0], unpack_masks(wrist.bones), wrist.spacing_mm)
     PreparedFilm("a.png", "p", wrist.side, film).write(place / "a.npz")
     return place
 

@@ -21,8 +21,8 @@ from jointwrist.data.sample import as_right_hand, unpack_masks
 from jointwrist.engine.radiograph_pairs import PairBatches, RadiographPairs, WithPairs
 from jointwrist.errors import DataError
 from jointwrist.inference.prepare_films import prepare_films
-from jointwrist.insertion.film import Film
 from jointwrist.insertion.insert import TRAINING_FAMILIES
+from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 from jointwrist.insertion.prepared_film import PreparedFilm, list_prepared
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.weights.find import find_weights
@@ -37,7 +37,7 @@ def wrists():
 def prepared(wrists, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
     for number, wrist in enumerate(wrists):
-        film = Film.of(wrist.image[0], unpack_masks(wrist.bones), wrist.spacing_mm)
+        film = MaskedRadiograph.of(wrist.image[0], unpack_masks(wrist.bones), wrist.spacing_mm)
         PreparedFilm(f"film{number}.png", f"patient{number}", wrist.side, film).write(folder / f"{number}.npz")
     return list_prepared(folder)
 

@@ -18,7 +18,7 @@ from jointwrist.files import write_text
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import WristResult
-from jointwrist.insertion.film import Film
+from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 from jointwrist.insertion.prepared_film import PreparedFilm
 from jointwrist.ops.wrist_scale import CARPALS
 
@@ -107,7 +107,10 @@ def _prepared(path: Path, result: WristResult) -> PreparedFilm:
     masks = np.stack([_view(placement, mask.astype(np.float32), side) > 0.5 for mask in result.masks])
     image = _view(placement, result.radiograph.pixels, side)
     return PreparedFilm(
-        result.name, patient_of(path, result.radiograph), result.side, Film.of(image, masks, spacing or None)
+        result.name,
+        patient_of(path, result.radiograph),
+        result.side,
+        MaskedRadiograph.of(image, masks, spacing or None),
     )
 
 

@@ -10,7 +10,7 @@ from scipy.ndimage import distance_transform_edt
 from jointwrist.anatomy import JOINTS
 from jointwrist.config import ConfigError
 from jointwrist.insertion import study_families, training_families
-from jointwrist.insertion.film import Film
+from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 from jointwrist.insertion.site import Site, draw_site
 
 TRAINING_FAMILIES: tuple[str, ...] = tuple(training_families.SHAPES)
@@ -51,7 +51,7 @@ class Insertion:
         return JOINTS[self.joint].bone
 
 
-def insert_erosion(film: Film, joint: int, family: str, radius_mm: float, seed: int) -> Insertion | None:
+def insert_erosion(film: MaskedRadiograph, joint: int, family: str, radius_mm: float, seed: int) -> Insertion | None:
     """Insert an erosion into a joint's bone, at its visible contour near an articulating bone.
 
     The grey falls towards that of the adjacent soft tissue in proportion to the depth of bone that is lost, as
@@ -87,7 +87,7 @@ def insert_erosion(film: Film, joint: int, family: str, radius_mm: float, seed: 
     return Insertion(pixels, eroded, bone, joint, family, radius_mm, contrast, site.centre)
 
 
-def insert_control(film: Film, insertion: Insertion) -> Insertion | None:
+def insert_control(film: MaskedRadiograph, insertion: Insertion) -> Insertion | None:
     """Apply the grey change of an insertion to the nearest soft tissue instead of bone.
 
     Returns:
@@ -129,7 +129,9 @@ def insert_control(film: Film, insertion: Insertion) -> Insertion | None:
     )
 
 
-def _lost_share(film: Film, site: Site, family: str, radius_mm: float, rng: np.random.Generator) -> np.ndarray:
+def _lost_share(
+    film: MaskedRadiograph, site: Site, family: str, radius_mm: float, rng: np.random.Generator
+) -> np.ndarray:
     edge_mm = film.edge_px * film.pixel_mm
     if family in training_families.SHAPES:
         return training_families.lost_share(site, family, radius_mm, edge_mm, film.pixel_mm, rng)
@@ -139,7 +141,7 @@ def _lost_share(film: Film, site: Site, family: str, radius_mm: float, rng: np.r
     raise ConfigError(f"unknown erosion family {family!r}; there are {known}")
 
 
-def _change(film: Film, site: Site, share: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _change(film: MaskedRadiograph, site: Site, share: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the grey change over the site's window."""
     above = np.maximum(film.pixels[site.window] - _ground(film, site, share), 0)
     lost = np.clip(share, 0, 1)
@@ -147,7 +149,7 @@ def _change(film: Film, site: Site, share: np.ndarray, rng: np.random.Generator)
     return (-share * above + noise).astype(np.float32)
 
 
-def _ground(film: Film, site: Site, share: np.ndarray) -> np.ndarray:
+def _ground(film: MaskedRadiograph, site: Site, share: np.ndarray) -> np.ndarray:
     """Return the grey where all bone is lost: that of soft tissue, brighter in a joint space between rims."""
     soft, window = film.soft_tissue[site.window], site.window
     near = distance_transform_edt(share < ERODED_SHARE) * film.pixel_mm < _BESIDE_MM

@@ -15,7 +15,7 @@ from jointwrist.data.numpy_files import read_npz
 from jointwrist.data.sample import pack_masks, unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
-from jointwrist.insertion.film import Film
+from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 
 _FIELDS = ("image", "bones", "pixel_mm", "who")
 
@@ -34,7 +34,7 @@ class PreparedFilm:
     name: str
     patient: str
     side: str
-    film: Film
+    film: MaskedRadiograph
 
     def write(self, path: Path) -> None:
         """Write atomically as npz, with 16 bits per grey value."""
@@ -57,7 +57,9 @@ class PreparedFilm:
         arrays = read_npz(path, _FIELDS)
         try:
             name, patient, side = json.loads(str(arrays["who"]))
-            film = Film.of(arrays["image"] / 65535, unpack_masks(arrays["bones"]), float(arrays["pixel_mm"]))
+            film = MaskedRadiograph.of(
+                arrays["image"] / 65535, unpack_masks(arrays["bones"]), float(arrays["pixel_mm"])
+            )
         except (KeyError, ValueError) as error:
             raise DataError(f"{path}: not a prepared radiograph ({error!r}); delete it, and it is made again") from None
         return PreparedFilm(name, patient, side, film)

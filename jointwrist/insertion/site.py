@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_edt, gaussian_filter
 
 from jointwrist.anatomy import JOINTS
-from jointwrist.insertion.film import Film
+from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 from jointwrist.ops.outlines import bounding_box
 
 #: Contour this much farther from a partner than the nearest point still belongs to the joint, in mm; partners farther
@@ -47,7 +47,7 @@ class Site:
     own: np.ndarray
 
 
-def joint_contour(film: Film, joint: int) -> tuple[np.ndarray, np.ndarray]:
+def joint_contour(film: MaskedRadiograph, joint: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the visible contour of a joint.
 
     Returns:
@@ -85,7 +85,9 @@ def _padded(box: tuple[slice, slice], pixels: int, shape: tuple[int, int]) -> tu
     return rows, columns
 
 
-def draw_site(film: Film, joint: int, radius_mm: float, rng: np.random.Generator, tries: int = 12) -> Site | None:
+def draw_site(
+    film: MaskedRadiograph, joint: int, radius_mm: float, rng: np.random.Generator, tries: int = 12
+) -> Site | None:
     """Draw a random site for an erosion of a joint; None if its contour is hidden, missing or too faint.
 
     Args:
@@ -109,7 +111,7 @@ def draw_site(film: Film, joint: int, radius_mm: float, rng: np.random.Generator
     return None
 
 
-def _site(film: Film, joint: int, at: np.ndarray, normal: np.ndarray, radius_mm: float) -> Site:
+def _site(film: MaskedRadiograph, joint: int, at: np.ndarray, normal: np.ndarray, radius_mm: float) -> Site:
     mm, bone = film.pixel_mm, JOINTS[joint].bone
     half = int(np.ceil((2 * radius_mm + _MARGIN_MM) / mm))
     row, column = int(at[0]), int(at[1])

@@ -26,7 +26,7 @@ _EDGE_MM = (0.12, 0.5)
 
 
 @dataclass(frozen=True)
-class Film:
+class MaskedRadiograph:
     """A radiograph with its bone masks.
 
     Attributes:
@@ -40,9 +40,9 @@ class Film:
     pixel_mm: float
 
     @staticmethod
-    def of(pixels: np.ndarray, masks: np.ndarray, pixel_mm: float | None = None) -> Film:
+    def of(pixels: np.ndarray, masks: np.ndarray, pixel_mm: float | None = None) -> MaskedRadiograph:
         """Make a film; without a pixel size the scale is estimated by `pixel_mm_of`."""
-        return Film(pixels.astype(np.float32), masks.astype(bool), pixel_mm or pixel_mm_of(masks))
+        return MaskedRadiograph(pixels.astype(np.float32), masks.astype(bool), pixel_mm or pixel_mm_of(masks))
 
     @cached_property
     def bone(self) -> np.ndarray:
