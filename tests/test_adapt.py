@@ -13,7 +13,7 @@ from jointwrist.engine.run_config import RunConfig
 from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
 from jointwrist.insertion.masked_radiograph import MaskedRadiograph
-from jointwrist.insertion.prepared_film import PreparedFilm
+from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.registry import create_model
 from jointwrist.studies.adapt import AdaptPlan, _values, divide
 from jointwrist.studies.calls import Calls, choose_calls, write_calls
@@ -30,7 +30,7 @@ def films(tmp_path):
     paths = []
     for number in range(12):
         paths.append(tmp_path / f"{number:02d}.npz")
-        PreparedFilm(f"{number}.png", f"patient{number // 2}", "R", film).write(paths[-1])
+        PreparedRadiograph(f"{number}.png", f"patient{number // 2}", "R", film).write(paths[-1])
     return paths
 
 
@@ -38,7 +38,7 @@ def films(tmp_path):
 def test_films_of_a_patient_are_never_divided(films, share):
     used, held = divide(films, share, 0)
     assert sorted(used + held) == films and used and held
-    patients = [{PreparedFilm.read(path).patient for path in part} for part in (used, held)]
+    patients = [{PreparedRadiograph.read(path).patient for path in part} for part in (used, held)]
     assert not patients[0] & patients[1]
     assert len(patients[1]) == min(max(round(share * 6), 1), 5)
     assert divide(films[::-1], share, 0)[1] == held[::-1]

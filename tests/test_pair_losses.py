@@ -18,7 +18,7 @@ from jointwrist.engine.run_config import RunConfig, config_hash
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks import build_task
 from jointwrist.insertion.masked_radiograph import MaskedRadiograph
-from jointwrist.insertion.prepared_film import PreparedFilm
+from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.phantom import PhantomConfig, make_wrist
 from tests.test_batch_schema import check
 
@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("prepared")
     wrist = as_right_hand(make_wrist(31, 0, PhantomConfig(size=192, prevalence=0.0)))
     film = MaskedRadiograph.of(wrist.image[0], unpack_masks(wrist.bones), wrist.spacing_mm)
-    PreparedFilm("a.png", "p", wrist.side, film).write(place / "a.npz")
+    PreparedRadiograph("a.png", "p", wrist.side, film).write(place / "a.npz")
     return place
 
 

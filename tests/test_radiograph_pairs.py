@@ -20,10 +20,10 @@ from jointwrist.data.batches.samplers import FreshBatches, ProcessBatches
 from jointwrist.data.sample import as_right_hand, unpack_masks
 from jointwrist.engine.radiograph_pairs import PairBatches, RadiographPairs, WithPairs
 from jointwrist.errors import DataError
-from jointwrist.inference.prepare_films import prepare_films
+from jointwrist.inference.prepare_radiographs import prepare_radiographs
 from jointwrist.insertion.insert import TRAINING_FAMILIES
 from jointwrist.insertion.masked_radiograph import MaskedRadiograph
-from jointwrist.insertion.prepared_film import PreparedFilm, list_prepared
+from jointwrist.insertion.prepared_radiograph import PreparedRadiograph, list_prepared
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.weights.find import find_weights
 
@@ -38,7 +38,7 @@ def prepared(wrists, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
     for number, wrist in enumerate(wrists):
         film = MaskedRadiograph.of(wrist.image[0], unpack_masks(wrist.bones), wrist.spacing_mm)
-        PreparedFilm(f"film{number}.png", f"patient{number}", wrist.side, film).write(folder / f"{number}.npz")
+        PreparedRadiograph(f"film{number}.png", f"patient{number}", wrist.side, film).write(folder / f"{number}.npz")
     return list_prepared(folder)
 
 
@@ -48,20 +48,20 @@ def pairs(prepared):
 
 
 def test_a_prepared_film_is_read_as_it_was_written(prepared, wrists):
-    found = PreparedFilm.read(prepared[0])
+    found = PreparedRadiograph.read(prepared[0])
     assert (found.name, found.patient, found.side) == ("film0.png", "patient0", wrists[0].side)
     assert found.film.pixel_mm == wrists[0].spacing_mm
     np.testing.assert_allclose(found.film.pixels, wrists[0].image[0], atol=1e-4)
     np.testing.assert_array_equal(found.film.masks, unpack_masks(wrists[0].bones))
 
 
-def test_damaged_and_missing_prepared_films_are_named(tmp_path):
+def test_damaged_and_missing_prepared_radiographs_are_named(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"no archive")
     with pytest.raises(DataError, match=r"a\.npz"):
-        PreparedFilm.read(tmp_path / "a.npz")
+        PreparedRadiograph.read(tmp_path / "a.npz")
     np.savez(tmp_path / "b.npz", image=np.zeros((4, 4), np.uint16))
     with pytest.raises(DataError, match=r"b\.npz: not a prepared radiograph"):
-        PreparedFilm.read(tmp_path / "b.npz")
+        PreparedRadiograph.read(tmp_path / "b.npz")
     with pytest.raises(DataError, match="holds no prepared radiographs"):
         list_prepared(tmp_path / "nowhere")
 
@@ -75,19 +75,19 @@ def test_films_are_prepared_once_as_right_hands_with_their_bones(tmp_path, wrist
     Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / "empty_R.png")
     refused: list[DataError] = []
     given = [*files, tmp_path / "empty_R.png"], tmp_path / "out", predictor, find_weights("jointwrist_tiny")
-    found = prepare_films(*given, refused=refused.append)
+    found = prepare_radiographs(*given, refused=refused.append)
     assert len(found) == 2 and len(refused) == 1 and "empty_R.png" in str(refused[0])
     for path, wrist in zip(found, wrists, strict=True):
-        film = PreparedFilm.read(path).film
+        film = PreparedRadiograph.read(path).film
         assert film.pixels.shape == (640, 640) and film.pixel_mm == pytest.approx(wrist.spacing_mm / 2, rel=0.2)
         true = unpack_masks(wrist.bones)[:, ::4, ::4]
         seen = film.masks[:, ::8, ::8]
         dice = [2 * (a & b).sum() / (a.sum() + b.sum()) for a, b in zip(seen, true, strict=True)]
         assert np.mean(dice) > 0.85
     times = [path.stat().st_mtime_ns for path in found]
-    assert prepare_films(*given, refused=refused.append) == found and len(refused) == 2
+    assert prepare_radiographs(*given, refused=refused.append) == found and len(refused) == 2
     assert [path.stat().st_mtime_ns for path in found] == times
-    assert {PreparedFilm.read(path).patient for path in found}.isdisjoint({"010", "011"})
+    assert {PreparedRadiograph.read(path).patient for path in found}.isdisjoint({"010", "011"})
     records = [json.loads(path.read_text()) for path in found[0].parent.glob("*.json")]
     assert sum("refused" in record for record in records) == 1
 
@@ -120,7 +120,7 @@ def test_pairs_repeat_exactly_and_differ_from_each_other(pairs, prepared):
 def test_controls_are_in_some_of_the_films_without_erosions(prepared):
     for control, least, most in ((0.0, 0, 0), (1.0, 2, 4)):
         made = RadiographPairs(prepared, 320, TRAINING_FAMILIES, control=control)
-        originals = {PreparedFilm.read(path).name: PreparedFilm.read(path).film.pixels for path in prepared}
+        originals = {PreparedRadiograph.read(path).name: PreparedRadiograph.read(path).film.pixels for path in prepared}
         changed = 0
         for pair in range(4):
             _, plain, _ = made.samples(pair)
@@ -129,7 +129,7 @@ def test_controls_are_in_some_of_the_films_without_erosions(prepared):
 
 
 def test_films_without_a_visible_joint_are_refused(tmp_path, prepared):
-    wrist = PreparedFilm.read(prepared[0])
+    wrist = PreparedRadiograph.read(prepared[0])
     hidden = replace(wrist, film=replace(wrist.film, masks=np.ones_like(wrist.film.masks)))
     hidden.write(tmp_path / "hidden.npz")
     with pytest.raises(DataError, match="no erosion can be inserted"):
@@ -175,7 +175,7 @@ def test_the_command_prepares_films_outside_of_the_folder_of_the_weights(tmp_pat
         trained.update(config)
         return SimpleNamespace(weights=out / "best.safetensors")
 
-    monkeypatch.setattr("jointwrist.commands.train.prepared_films", prepare)
+    monkeypatch.setattr("jointwrist.commands.train.prepared_radiographs", prepare)
     monkeypatch.setattr("jointwrist.engine.train.train", train)
     monkeypatch.setattr("jointwrist.commands.train.is_main_process", lambda: False)  # prints nothing
     out = tmp_path / "run"

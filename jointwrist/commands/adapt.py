@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jointwrist.commands.shared import add_side, complain, prepared_films, print_log
+from jointwrist.commands.shared import add_side, complain, prepared_radiographs, print_log
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -76,7 +76,7 @@ def adapt_weights(arguments: argparse.Namespace) -> int:
     start = find_weights(arguments.weights)
     place = arguments.out.with_name(f"{arguments.out.name}-radiographs")
     print_log()
-    films = prepared_films(arguments.films, place, arguments.bones or start, arguments.side, arguments.out)
+    films = prepared_radiographs(arguments.films, place, arguments.bones or start, arguments.side, arguments.out)
     done = adapt(films, start, arguments.out, place, plan, progress=True)
     for title, found in (("before", done.before), ("after", done.after)):
         print(f"{title}: {summary(found)}\n{figure_lines(found.table)}")

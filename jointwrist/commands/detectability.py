@@ -72,9 +72,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def detectability_study(arguments: argparse.Namespace) -> int:
     """Run a study, and write rows, figures, plot and page."""
-    from jointwrist.commands.shared import UsageError, load_predictor, prepared_films
+    from jointwrist.commands.shared import UsageError, load_predictor, prepared_radiographs
     from jointwrist.files import check_writable, write_frame
-    from jointwrist.inference.prepare_films import weights_key
+    from jointwrist.inference.prepare_radiographs import weights_key
     from jointwrist.studies.calls import choose_calls, film_probabilities, phantom_probabilities, write_calls
     from jointwrist.studies.detectability import detectability
     from jointwrist.studies.detectability_page import draw_examples, summary, write_page, write_plot
@@ -89,7 +89,7 @@ def detectability_study(arguments: argparse.Namespace) -> int:
     check_writable(arguments.out)
     place, weights = arguments.out / "prepared", find_weights(arguments.weights)
     options = {"device": arguments.device, "localise": arguments.field == "auto", "rotation": arguments.rotation}
-    wrists = prepared_films(arguments.films, place, arguments.bones, arguments.side, arguments.out, **options)
+    wrists = prepared_radiographs(arguments.films, place, arguments.bones, arguments.side, arguments.out, **options)
     predictor = load_predictor(arguments, score_out_of_scope=True)
     kept = place / f"study-{weights_key(weights)}"
     rows = run_study(wrists, predictor, plan, kept, arguments.batch_size, progress=True)

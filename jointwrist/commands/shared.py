@@ -151,7 +151,7 @@ def load_predictor(arguments: argparse.Namespace, score_out_of_scope: bool = Fal
     )
 
 
-def prepared_films(
+def prepared_radiographs(
     films: Path, place: Path, weights: str | Path, side: str | None = None, exclude: Path | None = None, **options: Any
 ) -> list[Path]:
     """Find the bones on the radiographs of a folder, and return the prepared films.
@@ -170,13 +170,13 @@ def prepared_films(
     from jointwrist.data.find_radiographs import find_radiographs
     from jointwrist.errors import DataError
     from jointwrist.inference.predictor import Predictor
-    from jointwrist.inference.prepare_films import prepare_films
+    from jointwrist.inference.prepare_radiographs import prepare_radiographs
     from jointwrist.weights.find import find_weights
 
     found = list(find_radiographs([films], exclude))
     predictor = Predictor.from_pretrained(weights, **options)
     file = find_weights(weights)
-    prepared = prepare_films(found, place, predictor, file, side, complain, progress=is_main_process())
+    prepared = prepare_radiographs(found, place, predictor, file, side, complain, progress=is_main_process())
     if not prepared:
         raise DataError(f"{films}: shows no wrist with all of its carpal bones")
     return prepared

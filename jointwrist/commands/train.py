@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointwrist.commands.shared import announce, is_main_process, known_model, prepared_films, print_log
+from jointwrist.commands.shared import announce, is_main_process, known_model, prepared_radiographs, print_log
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -87,7 +87,7 @@ def train(arguments: argparse.Namespace) -> int:
         # first, so that no prepared radiograph of such a patient is left in the folder
         found = find_radiographs([arguments.radiographs], arguments.out)
         check_radiographs(found, RamW600.open(arguments.data, splits=()))
-        films = prepared_films(arguments.radiographs, place, bones, exclude=arguments.out)
+        films = prepared_radiographs(arguments.radiographs, place, bones, exclude=arguments.out)
         values = merge_trees(values, {"radiographs": {"folder": str(films[0].parent)}})
     trained = train_model(
         model,

@@ -30,7 +30,7 @@ from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.stop import leave_signals_to_parent
 from jointwrist.engine.training_record import inherited_history, run_history
 from jointwrist.errors import DataError, TrainingError
-from jointwrist.insertion.prepared_film import list_prepared
+from jointwrist.insertion.prepared_radiograph import list_prepared
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.stream import PhantomCropStream, PhantomStream
 from jointwrist.weights.training_history import TrainingData, TrainingHistory

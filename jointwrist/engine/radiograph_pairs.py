@@ -16,7 +16,7 @@ from jointwrist.data.batches.torch_datasets import sample_to_item
 from jointwrist.data.sample import WristSample, pack_masks
 from jointwrist.errors import DataError
 from jointwrist.insertion.insert import Insertion, insert_control, insert_erosion
-from jointwrist.insertion.prepared_film import PreparedFilm
+from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 
 #: Prepared films that are kept in memory, about 15 MB each at 640 pixels.
 _KEPT = 24
@@ -36,7 +36,7 @@ class RadiographPairs(Dataset):
     bones, in the film with erosions those that remain, and `eroded` the inserted pixels.
 
     Args:
-        films: Prepared films; see `PreparedFilm`.
+        films: Prepared films; see `PreparedRadiograph`.
         size: Side of the items in pixels.
         families: Families of erosions.
         radii: Smallest and largest radius in mm.
@@ -57,7 +57,7 @@ class RadiographPairs(Dataset):
     ):
         self.films, self.size, self.families, self.radii = list(films), size, tuple(families), radii
         self.control, self.most, self.seed = control, most, seed
-        self._read = lru_cache(_KEPT)(PreparedFilm.read)
+        self._read = lru_cache(_KEPT)(PreparedRadiograph.read)
         self._held: tuple[int, tuple[WristSample, WristSample, np.ndarray]] | None = None
 
     def __len__(self) -> int:
@@ -68,7 +68,7 @@ class RadiographPairs(Dataset):
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
-        self._read = lru_cache(_KEPT)(PreparedFilm.read)
+        self._read = lru_cache(_KEPT)(PreparedRadiograph.read)
 
     def __getitem__(self, index: int) -> dict[str, object]:
         pair, without = divmod(index, 2)
@@ -102,7 +102,7 @@ class RadiographPairs(Dataset):
             f"{self.films[0].parent}: no erosion can be inserted; the joints of these radiographs are hidden"
         )
 
-    def _insertions(self, wrist: PreparedFilm, rng: np.random.Generator) -> list[Insertion]:
+    def _insertions(self, wrist: PreparedRadiograph, rng: np.random.Generator) -> list[Insertion]:
         wanted, found = int(rng.integers(1, self.most + 1)), []
         for joint in rng.permutation(NUM_JOINTS)[:_TRIES]:
             radius = float(np.exp(rng.uniform(*np.log(self.radii))))
@@ -115,7 +115,7 @@ class RadiographPairs(Dataset):
         return found
 
     def _pair(
-        self, wrist: PreparedFilm, found: Sequence[Insertion], rng: np.random.Generator
+        self, wrist: PreparedRadiograph, found: Sequence[Insertion], rng: np.random.Generator
     ) -> tuple[WristSample, WristSample, np.ndarray]:
         film = wrist.film
         # erosions of neighbouring joints may meet: where they do, the deeper one counts

@@ -10,7 +10,7 @@ from typing import Any
 from jointwrist.anatomy import NOT_SCORED
 from jointwrist.data.dataset.case import Case
 from jointwrist.engine.run_config import RunConfig
-from jointwrist.insertion.prepared_film import list_prepared
+from jointwrist.insertion.prepared_radiograph import list_prepared
 from jointwrist.weights.checkpoint import read_info
 from jointwrist.weights.find import find_checkpoint, find_weights
 from jointwrist.weights.training_history import TrainingData, TrainingHistory

@@ -27,8 +27,8 @@ from jointwrist.engine.train import train
 from jointwrist.errors import DataError
 from jointwrist.files import write_text
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.prepare_films import weights_key
-from jointwrist.insertion.prepared_film import PreparedFilm
+from jointwrist.inference.prepare_radiographs import weights_key
+from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.phantom_dataset import write_phantom
 from jointwrist.registry import model_spec
@@ -147,7 +147,7 @@ def divide(films: Sequence[Path], share: float, seed: int) -> tuple[list[Path], 
     Raises:
         DataError: They are of one patient only.
     """
-    patients = {path: PreparedFilm.read(path).patient for path in films}
+    patients = {path: PreparedRadiograph.read(path).patient for path in films}
     order = sorted(set(patients.values()), key=lambda patient: hashlib.sha256(f"{seed} {patient}".encode()).digest())
     if len(order) < 2:
         raise DataError(

@@ -15,7 +15,7 @@ from jointwrist.errors import DataError
 from jointwrist.files import atomic
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
-from jointwrist.insertion.prepared_film import PreparedFilm
+from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.metrics.erosion_call import call_eroded
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.studies.detectability import call_threshold
@@ -70,7 +70,7 @@ def choose_calls(films: Sequence[np.ndarray], phantoms: Sequence[np.ndarray], fa
 
 def film_probabilities(films: Iterable[Path], predictor: Predictor) -> list[np.ndarray]:
     """Return the (6,) probabilities of prepared radiographs without inserted erosions."""
-    return [_probabilities(PreparedFilm.read(path).film.pixels, predictor) for path in films]
+    return [_probabilities(PreparedRadiograph.read(path).film.pixels, predictor) for path in films]
 
 
 def phantom_probabilities(count: int, predictor: Predictor) -> list[np.ndarray]:

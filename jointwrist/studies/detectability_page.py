@@ -17,7 +17,7 @@ from jointwrist import __version__
 from jointwrist.anatomy import JOINT_NAMES, JOINTS
 from jointwrist.files import atomic, write_text
 from jointwrist.insertion.insert import TRAINING_FAMILIES
-from jointwrist.insertion.prepared_film import PreparedFilm
+from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.studies.detectability import ALL, Detectability
 from jointwrist.studies.insertion_study import StudyPlan, Trial, trials
 from jointwrist.text import NOTICE
@@ -135,11 +135,11 @@ def draw_examples(films: Sequence[Path], rows: pd.DataFrame, plan: StudyPlan) ->
         path, trial = by_seed[int(row["seed"])]
         rise = f"{row['before']:.2f} to {row['probability']:.2f}"
         caption = f"{joint.display}, {trial.family}, {trial.radius_mm:g} mm: {rise}"
-        examples.append((caption, _example(PreparedFilm.read(path), trial)))
+        examples.append((caption, _example(PreparedRadiograph.read(path), trial)))
     return examples
 
 
-def _example(wrist: PreparedFilm, trial: Trial) -> Image.Image:
+def _example(wrist: PreparedRadiograph, trial: Trial) -> Image.Image:
     insertion = trial.insert(wrist)
     assert insertion is not None  # its row says that it was made
     half, side = round(_AROUND_MM / wrist.film.pixel_mm), len(insertion.pixels)

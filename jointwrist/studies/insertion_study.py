@@ -21,7 +21,7 @@ from jointwrist.files import write_frame
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.insertion.insert import STUDY_FAMILIES, TRAINING_FAMILIES, Insertion, insert_control, insert_erosion
-from jointwrist.insertion.prepared_film import PreparedFilm
+from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 
 #: Kinds of rows: the unmodified joint, with an erosion, and with the same change in soft tissue.
 KINDS = ("plain", "inserted", "control")
@@ -84,7 +84,7 @@ class Trial:
     family: str
     seed: int
 
-    def insert(self, wrist: PreparedFilm) -> Insertion | None:
+    def insert(self, wrist: PreparedRadiograph) -> Insertion | None:
         """Make the insertion; None where the joint has no site for one."""
         return insert_erosion(wrist.film, self.joint, self.family, self.radius_mm, self.seed)
 
@@ -147,7 +147,7 @@ class _Image:
 
 
 def _film_rows(path: Path, predictor: Predictor, plan: StudyPlan, batch_size: int) -> list[dict[str, Any]]:
-    wrist = PreparedFilm.read(path)
+    wrist = PreparedRadiograph.read(path)
     images = list(_images(path, wrist, plan))
     rows: list[dict[str, Any]] = []
     for start in range(0, len(images), batch_size):
@@ -157,7 +157,7 @@ def _film_rows(path: Path, predictor: Predictor, plan: StudyPlan, batch_size: in
     return rows
 
 
-def _images(path: Path, wrist: PreparedFilm, plan: StudyPlan) -> Iterator[_Image]:
+def _images(path: Path, wrist: PreparedRadiograph, plan: StudyPlan) -> Iterator[_Image]:
     yield _Image(wrist.film.pixels, "plain")
     for trial in trials(path, plan):
         insertion = trial.insert(wrist)
@@ -168,7 +168,7 @@ def _images(path: Path, wrist: PreparedFilm, plan: StudyPlan) -> Iterator[_Image
             yield _Image(control.pixels, "control", trial, control)
 
 
-def _rows(wrist: PreparedFilm, image: _Image, probabilities: np.ndarray) -> Iterator[dict[str, Any]]:
+def _rows(wrist: PreparedRadiograph, image: _Image, probabilities: np.ndarray) -> Iterator[dict[str, Any]]:
     trial, insertion = image.trial, image.insertion
     for joint in range(len(JOINT_NAMES)) if trial is None else [trial.joint]:
         yield {

@@ -21,7 +21,7 @@ _FIELDS = ("image", "bones", "pixel_mm", "who")
 
 
 @dataclass(frozen=True)
-class PreparedFilm:
+class PreparedRadiograph:
     """The wrist of an unlabelled radiograph.
 
     Attributes:
@@ -48,7 +48,7 @@ class PreparedFilm:
             )
 
     @staticmethod
-    def read(path: Path) -> PreparedFilm:
+    def read(path: Path) -> PreparedRadiograph:
         """Read what `write` wrote.
 
         Raises:
@@ -62,7 +62,7 @@ class PreparedFilm:
             )
         except (KeyError, ValueError) as error:
             raise DataError(f"{path}: not a prepared radiograph ({error!r}); delete it, and it is made again") from None
-        return PreparedFilm(name, patient, side, film)
+        return PreparedRadiograph(name, patient, side, film)
 
 
 def list_prepared(folder: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import WristResult
 from jointwrist.insertion.masked_radiograph import MaskedRadiograph
-from jointwrist.insertion.prepared_film import PreparedFilm
+from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.ops.wrist_scale import CARPALS
 
 #: Side in pixels of a prepared window: that of the film within these bounds.
@@ -28,7 +28,7 @@ SIDES = (640, 1024)
 _FORM = 1
 
 
-def prepare_films(
+def prepare_radiographs(
     films: Sequence[Path],
     folder: Path,
     predictor: Predictor,
@@ -95,7 +95,7 @@ def _prepare(path: Path, place: Path, predictor: Predictor, side: str | None) ->
     return [place / name for name in names]
 
 
-def _prepared(path: Path, result: WristResult) -> PreparedFilm:
+def _prepared(path: Path, result: WristResult) -> PreparedRadiograph:
     missing = [bone for bone in CARPALS if not result.found[bone]]
     if missing:
         raise DataError(f"{path}: {len(missing)} carpal bones were not found, so no erosion can be inserted")
@@ -106,7 +106,7 @@ def _prepared(path: Path, result: WristResult) -> PreparedFilm:
     spacing = upright.spacing_mm and upright.spacing_mm * square / side
     masks = np.stack([_view(placement, mask.astype(np.float32), side) > 0.5 for mask in result.masks])
     image = _view(placement, result.radiograph.pixels, side)
-    return PreparedFilm(
+    return PreparedRadiograph(
         result.name,
         patient_of(path, result.radiograph),
         result.side,
