@@ -64,8 +64,8 @@ def test_training_data_are_counted_and_the_chosen_epoch_is_the_one_of_the_smalle
 )  # fmt: skip
 def test_a_card_says_what_the_file_knows_and_no_more(info, said):
     text = model_card({"model": "jointwrist_tiny", "options": {}, **info}, "someone/wrist")
-    assert said in section(text, "What the weights have seen")
-    assert "somebody" not in text and "holds no figures" in section(text, "What was measured")
+    assert said in section(text, "Training data")
+    assert "somebody" not in text and "contains no figures" in section(text, "Evaluation")
     ModelCard(text)
 
 
@@ -78,9 +78,9 @@ def test_a_card_distinguishes_phantoms_from_radiographs(dataset):
             "validation": {"epoch": 3, "dsc": 0.91234},
         }
         text = model_card(info, "someone/wrist")
-        assert ("no real radiographs" in text, "no erosion of a patient" in text) == (phantom, phantom)
+        assert ("no real radiographs" in text, "without erosions of patients" in text) == (phantom, phantom)
         assert f"{record['eroded']} of {record['joints']} scored joint surfaces" in text
-        assert "| DSC, mean over bones and wrists | 0.9123 |" in section(text, "What was measured")
+        assert "| DSC, mean over bones and wrists | 0.9123 |" in section(text, "Evaluation")
 
 
 def test_a_file_without_a_model_has_no_card(tmp_path):

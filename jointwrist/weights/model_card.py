@@ -104,18 +104,18 @@ Written by jointwrist {__version__}.
 
 {_table(_facts(spec, info))}
 
-## What the weights have seen
+## Training data
 
 {_seen(info)}
 
-## What was measured
+## Evaluation
 
 {_measured(info)}
 
 ## Limits
 
 It is meant for posteroanterior radiographs of adults that show one hand completely. How well it generalises depends on
-its training data: look at the masks before you believe a score, and test it on your own radiographs.
+its training data: look at the masks before you trust a score, and test it on your own radiographs.
 {_phantom_limit(info)}
 ## Licence
 
@@ -218,7 +218,7 @@ def _stream(stream: Mapping[str, Any]) -> str:
     options = ", ".join(f"{key} {value}" for key, value in sorted(_mapping(stream, "options").items()))
     return (
         f"Phantom wrists made on the fly, {stream['wrists']} per epoch, seed {stream.get('seed')}"
-        f" ({options or 'default distribution'}): no real radiograph, and no erosion that a person has scored."
+        f" ({options or 'default distribution'}): no real radiograph, and no erosion scored by a reader."
     )
 
 
@@ -228,8 +228,8 @@ def _phantom_limit(info: Mapping[str, Any]) -> str:
     if history.real_erosions or any(data.erosions == "unknown" for data in history.data):
         return ""
     return (
-        "\nThe network has seen no erosion of a patient. Its erosion scores on real radiographs mean nothing until they"
-        " have been evaluated.\n"
+        "\nThe network was trained without erosions of patients. Its erosion scores on real radiographs are not"
+        " meaningful until they have been evaluated.\n"
     )
 
 
@@ -261,7 +261,7 @@ def _measured(info: Mapping[str, Any]) -> str:
     if isinstance(crossed, list) and crossed:
         return f"By patient-wise folds of the radiographs that it was fine-tuned on:\n\n{_table(_changes(crossed))}"
     if not rows:
-        return "The file holds no figures: `jointwrist evaluate` measures it on a dataset."
+        return "The file contains no figures: `jointwrist evaluate` measures them on a dataset."
     return (
         "On the validation split, which was used to choose the epoch and the thresholds: expect lower figures on other"
         f" radiographs.\n\n{_table(rows)}\n\n`jointwrist evaluate` measures it on other data."
