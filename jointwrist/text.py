@@ -1,8 +1,16 @@
-"""Text shown to users: the notice on every result, and printable file names."""
+"""Text shown to users (the notice on every result, printable file names), and numbers as users write them."""
 
 from __future__ import annotations
 
+import re
+
 NOTICE = "Research software, not a medical device: not for diagnosis or treatment."
+
+
+def whole_number(text: str) -> int | None:
+    """Parse `2`, or `2.0`, as pandas writes the whole numbers of a column with gaps; None for any other text."""
+    found = re.fullmatch(r"([0-9]{1,9})(?:[.,]0+)?", text)
+    return int(found[1]) if found else None
 
 
 def printable(text: str) -> str:

@@ -9,15 +9,23 @@ from typing import Any
 SPACING_RANGE = (0.01, 2.0)
 #: Largest relative difference of row and column spacing that still counts as square pixels.
 SQUARE_TOLERANCE = 0.01
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_MM = re.compile(r"mm(?:\s*/\s*(?:px|pixel)|\s+per\s+pixel)?", re.IGNORECASE)
+#: Letters and signs of other units than mm; an x may stand between height and width.
+_FOREIGN = re.compile(r"[^\W\d_xX]|%")
 
 
 def parse_spacing(value: Any) -> float | None:
-    """Parse a pixel spacing in mm, written as a number, `0.15`, `[0.15, 0.15]` or similar.
+    """Parse a pixel spacing in mm, written as a number, `0.15`, `0.15 mm`, `[0.15, 0.15]` or similar.
 
     Returns:
-        The spacing, or None if there is none, it is outside `SPACING_RANGE`, or the pixels are not square.
+        The spacing, or None if there is none, it has another unit, it is outside `SPACING_RANGE`, or the pixels are not
+        square.
     """
-    numbers = [float(text) for text in re.findall(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", str(value)[:100])]
+    text = str(value)[:100]
+    if _FOREIGN.search(_NUMBER.sub("", _MM.sub(" ", text))):
+        return None
+    numbers = [float(number) for number in _NUMBER.findall(text)]
     if not 1 <= len(numbers) <= 2 or not all(SPACING_RANGE[0] <= n <= SPACING_RANGE[1] for n in numbers):
         return None
     return numbers[0] if max(numbers) - min(numbers) <= SQUARE_TOLERANCE * max(numbers) else None

@@ -12,6 +12,7 @@ from jointwrist.data.dataset.layout import identifier_in
 from jointwrist.data.importers.spreadsheet import read_sheet
 from jointwrist.errors import DataError
 from jointwrist.metrics.erosion_call import call_eroded
+from jointwrist.text import whole_number
 
 
 class Probability(NamedTuple):
@@ -117,7 +118,8 @@ def _level(text: str, where: str, score: Score) -> int | None:
     if not text:
         return None
     highest = score.levels - 1
-    if text not in map(str, range(score.levels)):
+    level = whole_number(text)
+    if level not in range(score.levels):
         means = f"which means the scores {highest} to {score.highest}" if highest < score.highest else "the highest"
         raise DataError(f"{where}: level {text!r} is not one of 0 to {highest}, {means}")
-    return int(text)
+    return level

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
 import warnings
 import zipfile
 from collections.abc import Collection, Iterator
@@ -18,11 +17,11 @@ from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy, Score
 from jointwrist.data.dataset.layout import FURTHER_SCORES, identifier_in
 from jointwrist.data.faults import Fault, Report, refuse
 from jointwrist.data.spacing import parse_spacing
+from jointwrist.text import whole_number
 
 #: Limits on the size of a table; those of RAM-W600 have about 2 MB and 611 rows of 30 columns.
 MAX_TABLE_BYTES = 2**25
 MAX_ROWS, MAX_COLUMNS = 100_000, 256
-_WHOLE = re.compile("[0-9]{1,9}")
 
 
 def read_scores(path: Path, report: Report = refuse, anatomy: Anatomy = WRIST) -> dict[str, tuple[int, ...]]:
@@ -89,7 +88,8 @@ def _read_table(path: Path, report: Report) -> Iterator[tuple[str, dict[str, Any
         else:
             seen.add(identifier)
             texts = {name: text.strip() for name, text in row.items()}
-            yield identifier, {n: int(t) if _WHOLE.fullmatch(t) else t or None for n, t in texts.items()}
+            numbers = {name: whole_number(text) for name, text in texts.items()}
+            yield identifier, {n: t or None if numbers[n] is None else numbers[n] for n, t in texts.items()}
 
 
 def _joint_scores(

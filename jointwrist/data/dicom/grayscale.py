@@ -25,16 +25,16 @@ class _Values(NamedTuple):
 
 
 def to_grey(
-    stored: np.ndarray, padding: np.ndarray | None, dataset: Dataset, window: int = 0
+    stored: np.ndarray, hidden: np.ndarray | None, dataset: Dataset, window: int = 0
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Convert stored values to grey values as displayed by a viewer, bright where the radiograph is bright.
 
     A VOI LUT takes precedence over a window. Without a usable one, or where it leaves a single grey value, the full
-    range of values is used. Padding is excluded from that range and becomes dark.
+    range of values is used. Hidden pixels are excluded from that range and become dark.
 
     Args:
         stored: (H, W) integer values.
-        padding: (H, W) bool, or None.
+        hidden: (H, W) bool, padding and pixels outside the shutter, or None.
         dataset: Header of the image.
         window: Which of several VOI LUTs or windows.
 
@@ -47,7 +47,7 @@ def to_grey(
     """
     notes: list[str] = []
     values = _apply_modality(stored, dataset, notes)
-    shown = ... if padding is None else ~padding
+    shown = ... if hidden is None else ~hidden
     image = None if values is None else _apply_voi(values, dataset, window, notes)
     if image is None or image[shown].min() == image[shown].max():
         if image is not None and stored[shown].min() < stored[shown].max():
@@ -56,8 +56,8 @@ def to_grey(
         image = _ramp(pixels, float(pixels[shown].min()), float(pixels[shown].max()))
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         image = 1 - image
-    if padding is not None:
-        image[padding] = 0
+    if hidden is not None:
+        image[hidden] = 0
     return image, tuple(notes)
 
 

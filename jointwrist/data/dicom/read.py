@@ -10,6 +10,7 @@ from jointwrist.data.dicom.header import check_kind, flatten_functional_groups, 
 from jointwrist.data.dicom.laterality import find_side
 from jointwrist.data.dicom.orientation import orientation_notes
 from jointwrist.data.dicom.pixel_spacing import find_pixel
+from jointwrist.data.dicom.shutter import hidden_pixels
 from jointwrist.data.dicom.suitability import suitability_cautions
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.side_from_text import check_side
@@ -58,7 +59,7 @@ def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | N
     # from the data set to stored values, and from these to grey
     try:
         stored, padding = stored_values(dataset)
-        pixels, grey_notes = to_grey(stored, padding, dataset, window)
+        pixels, grey_notes = to_grey(stored, hidden_pixels(dataset, stored.shape, padding), dataset, window)
     except PixelError as error:
         raise DataError(f"{path}: {error}") from error
     # header information on the radiograph

@@ -35,7 +35,10 @@ def read_png(path: Path) -> np.ndarray:
                 raise DataError(f"{path}: {image.size[0]} x {image.size[1]} pixels; a side may have {MAX_SIDE:,}")
             if image.mode not in _DEPTHS:
                 raise DataError(f"{path}: has several channels ({image.mode}), not numbers; write one channel")
-            return np.asarray(image).astype(np.uint16 if _DEPTHS[image.mode] == 16 else np.uint8)
+            coding = image.tile[0].args if image.tile else None
+            values = np.asarray(image).astype(np.uint16 if _DEPTHS[image.mode] == 16 else np.uint8)
+            # grey values of 2 and 4 bits come stretched to 255
+            return values // {"L;2": 85, "L;4": 17}.get(coding, 1)
     except DataError:
         raise
     except Exception as error:  # a damaged file can make a decoder raise anything

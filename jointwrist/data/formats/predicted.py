@@ -12,7 +12,7 @@ import numpy as np
 
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.dataset.layout import identifier_in
-from jointwrist.data.formats import bit_map, coco, label_map, labelme, nifti, png, seg_nrrd
+from jointwrist.data.formats import bit_map, coco, label_map, labelme, nifti, nnunet, png, seg_nrrd
 from jointwrist.data.formats.layers import Named, bone_bits
 from jointwrist.errors import DataError
 
@@ -87,7 +87,7 @@ def find_masks(
     if kind == "coco":
         return _find_in_coco(folder, found["coco"], contents, known, mapping, anatomy)
     cases, extra = _by_case(found[kind], known)
-    mapping = {**label_map.numbers_of(anatomy), **mapping} if kind in ("labels", "nifti") else mapping
+    mapping = nnunet.names_of_numbers(folder, mapping, anatomy) if kind in ("labels", "nifti") else mapping
 
     def read(case: str, size: tuple[int, int]) -> np.ndarray:
         return bone_bits(READERS[kind](cases[case], size, anatomy), size, mapping, cases[case], anatomy)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from jointwrist.data.faults import Fault, refuse
-from jointwrist.data.images.tiff import read_grey
+from jointwrist.data.images.tiff import full_scale, read_grey
 from jointwrist.data.numpy_files import read_npy
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
@@ -28,9 +28,10 @@ _ONE_PAGE = ("PNG", "TIFF")
 def read_image(path: str | Path) -> np.ndarray:
     """Read a BMP, PNG, JPEG, TIFF or NPY file as grey.
 
-    8-bit values are divided by 255, 12-bit ones of a TIFF file by 4095 and 16-bit values by 65535. Colour becomes 8-bit
-    luma, which for three equal channels is the channel itself. Transparent pixels become dark. Floating point arrays
-    must be within [0, 1] already.
+    8-bit values are divided by 255, 12-bit ones of a TIFF file by 4095. Values of 16 bits are divided by the largest
+    number of 8, 10, 12, 14 or 16 bits, the fewest that hold them: many programs store 12 bits in 16 as they are. Colour
+    becomes 8-bit luma, which for three equal channels is the channel itself. Transparent pixels become dark. Floating
+    point arrays must be within [0, 1] already.
 
     Returns:
         (H, W) float32 in [0, 1].
@@ -108,7 +109,8 @@ def _decode(path: Path) -> tuple[np.ndarray, int | None]:
 def _grey(image: Image.Image) -> np.ndarray:
     """Return the (H, W) grey of an image; transparent pixels become dark, whatever colour they hide."""
     if image.mode.startswith(("I", "F")):
-        return np.asarray(image)
+        stored, hidden = np.asarray(image), image.info.get("transparency")
+        return np.where(stored == hidden, 0, stored).astype(stored.dtype) if isinstance(hidden, int) else stored
     stored = np.asarray(image.convert("L"))
     if not image.has_transparency_data:
         return stored
@@ -125,7 +127,7 @@ def _to_unit_range(path: Path, stored: np.ndarray, largest: int | None) -> np.nd
         low, high = int(stored.min()), int(stored.max())
         if low < 0 or high > 65535:
             raise DataError(f"{path}: values from {low} to {high}; store 8-bit or unsigned 16-bit values")
-        return stored.astype(np.float32) / np.float32(largest or (255 if stored.dtype.itemsize == 1 else 65535))
+        return stored.astype(np.float32) / np.float32(largest or full_scale(stored))
     if stored.dtype.kind == "f":
         low, high = float(stored.min()), float(stored.max())
         if not (low >= 0 and high <= 1):  # also true of nan

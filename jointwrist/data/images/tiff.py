@@ -63,7 +63,13 @@ class Grey(NamedTuple):
             return 1 - stored
         if stored.dtype == np.uint8:
             return 255 - stored
-        return min(2**self.bits, 65536) - 1 - stored.astype(np.int64)
+        return (self.largest or full_scale(stored)) - stored.astype(np.int64)
+
+
+def full_scale(stored: np.ndarray) -> int:
+    """Return the largest number of the fewest of 8, 10, 12, 14 or 16 bits that hold (H, W) whole numbers."""
+    top = 255 if stored.dtype.itemsize == 1 else int(stored.max())
+    return next((2**bits - 1 for bits in (8, 10, 12, 14) if top < 2**bits), 65535)
 
 
 def read_grey(path: Path) -> Grey | None:

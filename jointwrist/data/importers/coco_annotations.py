@@ -12,7 +12,7 @@ from typing import Any
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.formats.coco import region_of
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
-from jointwrist.data.shapes.annotation_json import beneath, positive_size, read_json
+from jointwrist.data.shapes.annotation_json import beneath, positive_size, read_json, written_by
 from jointwrist.data.shapes.label_names import match_names, names_erosion
 from jointwrist.data.shapes.outline_convention import Convention
 from jointwrist.errors import DataError
@@ -82,7 +82,8 @@ def read_coco(
             radiographs[0] = replace(radiographs[0], notes=(note,))
         return radiographs
     except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: not a COCO file of instances ({error!r}); export it as COCO") from error
+        tool = written_by(content) if "categories" not in content else ""
+        raise DataError(f"{path}: {tool or f'not a COCO file of instances ({error!r}); export it as COCO'}") from error
 
 
 def _by_id(entries: list[dict[str, Any]], kind: str, path: Path) -> dict[int | str, dict[str, Any]]:

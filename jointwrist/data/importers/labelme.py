@@ -9,7 +9,7 @@ from pathlib import Path
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.formats.labelme import MARKS, part_of
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
-from jointwrist.data.shapes.annotation_json import beneath, positive_size, read_json
+from jointwrist.data.shapes.annotation_json import beneath, positive_size, read_json, written_by
 from jointwrist.data.shapes.label_names import Meaning, match_names, names_erosion
 from jointwrist.data.shapes.outline_convention import Convention
 from jointwrist.data.shapes.region import Region
@@ -69,7 +69,8 @@ def _read(
             else:
                 drawn.append((meaning, Region(where, [part_of(shape, where, convention)])))
     except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: not a labelme file ({error!r}); save it with labelme") from error
+        tool = written_by(content) if "shapes" not in content else ""
+        raise DataError(f"{path}: {tool or f'not a labelme file ({error!r}); save it with labelme'}") from error
     if notes and not drawn:
         raise DataError(f"{notes[0].removesuffix('; left out')}, and nothing else is drawn; draw a polygon")
     size = positive_size(content.get("imageHeight"), content.get("imageWidth"))

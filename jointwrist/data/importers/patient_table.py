@@ -13,9 +13,14 @@ from jointwrist.data.shapes.region import Note
 from jointwrist.data.side_from_text import ABBREVIATIONS, WORDS
 from jointwrist.data.spacing import parse_spacing
 from jointwrist.errors import DataError
+from jointwrist.text import whole_number
 
 #: Long numbers as spreadsheets show them, and placeholders for missing texts.
-_NO_PATIENT = re.compile(r"[0-9]([.,][0-9]+)?E\+[0-9]+|nan|none|null|nat|n/a|<na>|unknown|\?+", re.IGNORECASE)
+_NO_PATIENT = re.compile(
+    r"[0-9]([.,][0-9]+)?E\+[0-9]+|nan|none|null|nat|n\.?/?a\.?|k\. ?a\.|<na>|unknown|missing|anonym(ous|i[sz]ed)"
+    r"|[\W_]+",
+    re.IGNORECASE,
+)
 #: Columns of the table besides one per joint surface, named as the joint; only `file` is required.
 COLUMNS = ("file", "patient", "study", "side", "split", "spacing_mm")
 
@@ -132,7 +137,8 @@ def _side(text: str, where: str) -> str:
 def _score(text: str, where: str, joint: int, anatomy: Anatomy) -> int:
     if joint not in anatomy.erosion.joints:
         raise DataError(f"{where}: this joint is not scored for erosion; remove the column")
-    if text not in map(str, anatomy.erosion.values):
+    score = whole_number(text)
+    if score not in anatomy.erosion.values:
         highest = anatomy.erosion.highest
         raise DataError(f"{where}: score {text!r} is not one of 0 to {highest}; leave it empty if it was not read")
-    return int(text)
+    return score

@@ -30,6 +30,9 @@ _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
 _AS_TEXT = re.compile(r'^="([^"]*)"$')
 #: Error values of spreadsheets, such as #N/A and #REF!, in any language.
 _FORMULA_ERROR = re.compile(r"#(N/A|N/D|NV|N/V|[^\W\d_]+(/0)?[!?])")
+#: Numbers from here on have lost digits in Excel, which keeps 15; they are given as Excel shows them, 1.23457E+17.
+_EXACT = 1e15
+_HIDDEN = re.compile(rb"""<(?:\w+:)?row\s[^>]*?hidden=["'](?:1|true)["']""")
 #: Cells merged over several rows; a workbook keeps only the first value.
 _MERGED = re.compile(rb"""<(?:\w+:)?mergeCell\s[^>]*?ref=["']([A-Z]+(\d+):[A-Z]+(\d+))["']""")
 
@@ -42,11 +45,11 @@ def read_sheet(path: Path, needed: str, note: Note = lambda _: None) -> Iterator
     Args:
         path: CSV file (UTF-8, UTF-16, UTF-32 or cp1252; separated by comma, semicolon, tab or bar) or `.xlsx`.
         needed: Name of a required column.
-        note: Called with a remark if the encoding is a guess.
+        note: Called with a remark if the encoding is a guess, or a workbook has hidden rows.
 
     Raises:
-        DataError: The file is missing, too large or not such a table, a row has more fields than columns, or a
-            cell has no value: a formula that was not computed, or a merged cell.
+        DataError: The file is missing, too large or not such a table, a row has more fields than columns, a cell has
+            no value (a formula that was not computed, or a merged cell), or several sheets have the column.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file")
@@ -58,7 +61,7 @@ def read_sheet(path: Path, needed: str, note: Note = lambda _: None) -> Iterator
             f"{path}: is an Excel workbook of the old kind, or an encrypted one; save it as .xlsx or as CSV"
         )
     rows = (
-        _workbook_rows(content, path, needed)
+        _workbook_rows(content, path, needed, note)
         if content.startswith(b"PK\3\4")
         else _text_rows(content, path, needed, note)
     )
@@ -135,8 +138,8 @@ def _decode(content: bytes, path: Path, note: Note) -> str:
     raise DataError(f"{path}: its encoding is not UTF-8, UTF-16 or cp1252; save it as CSV in UTF-8, or as .xlsx")
 
 
-def _workbook_rows(content: bytes, path: Path, needed: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of the first sheet that has the column, else those of the first sheet."""
+def _workbook_rows(content: bytes, path: Path, needed: str, note: Note) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of the sheet that has the column, else those of the first sheet; hidden sheets do not count."""
     from openpyxl import load_workbook
 
     try:
@@ -147,18 +150,26 @@ def _workbook_rows(content: bytes, path: Path, needed: str) -> Iterator[tuple[in
                     f"{path}: {size:,} bytes uncompressed are more than {MAX_TABLE_BYTES:,}; save it as CSV"
                 )
             _refuse_merged(archive, path)
+            if any(_HIDDEN.search(xml) for xml in _sheet_parts(archive)):
+                note(f"{path}: has hidden rows, as a filter leaves them; they are read like the others")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # styles and extensions that openpyxl does not keep
             books = [
                 load_workbook(io.BytesIO(content), read_only=True, data_only=computed) for computed in (True, False)
             ]
-        sheets = [_sheet_rows(*pair, path) for pair in zip(*(book.worksheets for book in books), strict=True)]
+        sheets = {
+            computed.title: _sheet_rows(computed, written, path)
+            for computed, written in zip(*(book.worksheets for book in books), strict=True)
+            if computed.sheet_state == "visible"
+        }
     except DataError:
         raise
     except Exception as error:  # a damaged workbook makes openpyxl raise anything
         raise DataError(f"{path}: damaged workbook ({error!r}); save it again, or as CSV") from error
-    with_column = [rows for rows in sheets if any(needed in [text.strip().lower() for text in row] for row in rows[:1])]
-    yield from enumerate((with_column or sheets or [[]])[0], 1)
+    named = [title for title, rows in sheets.items() if rows and needed in [text.strip().lower() for text in rows[0]]]
+    if len(named) > 1:
+        raise DataError(f"{path}: the sheets {', '.join(named)} have a column `{needed}`; keep one, or hide the others")
+    yield from enumerate(sheets[named[0]] if named else next(iter(sheets.values()), []), 1)
 
 
 def _sheet_rows(computed: Any, written: Any, path: Path) -> list[list[str]]:
@@ -179,18 +190,26 @@ def _sheet_rows(computed: Any, written: Any, path: Path) -> list[list[str]]:
 
 def _refuse_merged(archive: zipfile.ZipFile, path: Path) -> None:
     """Refuse cells merged over several rows: only the first row would have the value that all of them show."""
+    for xml in _sheet_parts(archive):
+        for cells, first, last in _MERGED.findall(xml):
+            if first != last:
+                raise DataError(
+                    f"{path}: the cells {cells.decode()} are merged; undo that and write the value into every row"
+                )
+
+
+def _sheet_parts(archive: zipfile.ZipFile) -> Iterator[bytes]:
+    """Yield the XML of every sheet."""
     for name in archive.namelist():
         if name.startswith("xl/worksheets/") and name.endswith(".xml"):
-            for cells, first, last in _MERGED.findall(archive.read(name)):
-                if first != last:
-                    raise DataError(
-                        f"{path}: the cells {cells.decode()} are merged; undo that and write the value into every row"
-                    )
+            yield archive.read(name)
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, int | float) and abs(value) >= _EXACT:
+        return f"{value:.5E}"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if isinstance(value, datetime | date):

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.data.formats import nifti, seg_nrrd
-from jointwrist.data.formats.label_map import numbers_of
+from jointwrist.data.formats import nifti, nnunet, seg_nrrd
 from jointwrist.data.formats.predicted import READERS
 from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
@@ -29,8 +28,8 @@ def read_nifti(
 ) -> list[AnnotatedRadiograph]:
     """Read a folder that contains a folder of bones, a stack of masks or a label map for each radiograph.
 
-    Names, axes and numbers are those of `formats.nifti`. The radiograph has the name of the folder or file, with
-    another extension. If one has an erosion, all count as examined for erosions.
+    Names and axes are those of `formats.nifti`, numbers those of `formats.nnunet`. The radiograph has the name of the
+    folder or file, with another extension. If one has an erosion, all count as examined for erosions.
 
     Args:
         source: Folder.
@@ -48,7 +47,9 @@ def read_nifti(
     ]
     named = [(path.name, path) for path in folders]
     named += [(nifti.stem(path), path) for path in _entries(source) if nifti.is_nifti(path)]
-    return _radiographs("nifti", named, source, images, {**numbers_of(anatomy), **(mapping or {})}, anatomy)
+    return _radiographs(
+        "nifti", named, source, images, nnunet.names_of_numbers(source, mapping or {}, anatomy), anatomy
+    )
 
 
 def read_seg_nrrd(

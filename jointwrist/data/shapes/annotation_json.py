@@ -45,10 +45,40 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not valid JSON ({error}); export it again") from error
+        raise DataError(f"{path}: {_no_json(path) or f'not valid JSON ({error}); export it again'}") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path}: holds a JSON {type(content).__name__}, not an object; export it as COCO or labelme")
+        found = f"holds a JSON {type(content).__name__}, not an object; export it as COCO or labelme"
+        raise DataError(f"{path}: {written_by(content) or found}")
     return content
+
+
+def _no_json(path: Path) -> str:
+    """Say what a file is by its first bytes; empty if they do not tell."""
+    with path.open("rb") as file:
+        start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"PK\3\4"):
+        return "is an archive; unpack it"
+    return "is XML, as CVAT writes it; export it as COCO" if start.startswith(b"<") else ""
+
+
+def written_by(content: Any) -> str:
+    """Name the tool that wrote an annotation file, and what to do with it; empty if it is not known."""
+    match content:
+        case {"shapes": list()}:
+            return "is a file of labelme; give `labelme` as its format"
+        case {"images": list(), "annotations": list(), "categories": list()}:
+            return "is a COCO file; give `coco` as its format"
+        case {"_via_img_metadata": _}:
+            return "is a project of VIA; export its annotations as COCO"
+        case {"objects": list(), "size": dict()}:
+            return "is a file of Supervisely; export it as COCO"
+        case {"type": "FeatureCollection"}:
+            return "is GeoJSON, as QuPath writes it; convert it to COCO"
+        case [{"annotations": list()} | {"completions": list()}, *_]:
+            return "is Label Studio's own JSON; export the project as COCO"
+        case dict() if any(isinstance(value, dict) and "regions" in value for value in content.values()):
+            return "holds annotations of VIA; export them as COCO"
+    return ""
 
 
 def as_points(values: Any, where: str) -> np.ndarray:

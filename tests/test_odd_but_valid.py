@@ -1,0 +1,279 @@
+"""Files of strangers that are valid and unusual: read rightly, or refused in one line."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from dicom_files import make, save
+from openpyxl import Workbook
+from PIL import Image
+from test_tiff import tiff
+
+from jointwrist.anatomy import BONE_NAMES, load_anatomy
+from jointwrist.data.dataset.tables import read_further_scores
+from jointwrist.data.dicom.read import read_dicom
+from jointwrist.data.formats import label_map, nifti
+from jointwrist.data.formats.png import read_png
+from jointwrist.data.formats.predicted import find_masks
+from jointwrist.data.images import read_image
+from jointwrist.data.importers import read_coco, read_labelme
+from jointwrist.data.importers.patient_table import read_table
+from jointwrist.data.importers.volumes import read_nifti
+from jointwrist.data.sample import pack_masks, unpack_masks
+from jointwrist.data.spacing import parse_spacing
+from jointwrist.engine.score_external_erosions import read_probabilities
+from jointwrist.errors import DataError
+
+SIZE = (30, 40)
+#: Shutters by name, and what they show of 40 rows and 50 columns, counted from 1.
+ROW, COLUMN = np.mgrid[1:41, 1:51]
+EDGES = {
+    "ShutterUpperHorizontalEdge": 4, "ShutterLowerHorizontalEdge": 38, "ShutterLeftVerticalEdge": 6,
+    "ShutterRightVerticalEdge": 50,
+}  # fmt: skip
+CIRCLE = {"CenterOfCircularShutter": [20, 25], "RadiusOfCircularShutter": 18}
+SHUTTERS = {
+    "rectangle": ({"ShutterShape": "RECTANGULAR", **EDGES}, (ROW >= 4) & (ROW <= 38) & (COLUMN >= 6)),
+    "circle": ({"ShutterShape": "CIRCULAR", **CIRCLE}, (ROW - 20) ** 2 + (COLUMN - 25) ** 2 <= 18**2),
+    "both": (
+        {"ShutterShape": ["RECTANGULAR", "CIRCULAR"], **EDGES, **CIRCLE},
+        (ROW >= 4) & (ROW <= 38) & (COLUMN >= 6) & ((ROW - 20) ** 2 + (COLUMN - 25) ** 2 <= 18**2),
+    ),
+    "polygon": (
+        {"ShutterShape": "POLYGONAL", "VerticesOfThePolygonalShutter": [4, 6, 4, 46, 34, 6]},
+        (ROW >= 4) & (COLUMN >= 6) & (3 * (COLUMN - 6) + 4 * (ROW - 4) <= 120),
+    ),
+}
+
+
+def film() -> np.ndarray:
+    return np.random.default_rng(0).integers(100, 900, (40, 50)).astype(np.uint16)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("name", SHUTTERS)
+def test_what_a_shutter_hides_is_dark_and_has_no_part_in_the_range(tmp_path, name, photometric):
+    shutter, shown = SHUTTERS[name]
+    values = np.where(shown, film(), 4095).astype(np.uint16)
+    found = read_dicom(save(make(values, PhotometricInterpretation=photometric, **shutter), tmp_path / "film.dcm"))
+    low, high = int(values[shown].min()), int(values[shown].max())
+    grey = (values - float(low)) / (high - low)
+    np.testing.assert_allclose(found.pixels[shown], (1 - grey if "1" in photometric else grey)[shown], atol=1e-6)
+    assert not found.pixels[~shown].any()
+
+
+@pytest.mark.parametrize(
+    "shutter",
+    [
+        {"ShutterShape": "RECTANGULAR"},
+        {"ShutterShape": "RECTANGULAR", **EDGES, "ShutterLowerHorizontalEdge": 0},
+        {"ShutterShape": "CIRCULAR", "CenterOfCircularShutter": [20, 25]},
+        {"ShutterShape": "POLYGONAL", "VerticesOfThePolygonalShutter": [1, 1, 40]},
+        {"ShutterShape": "BITMAP"},
+    ],
+)
+def test_a_shutter_that_is_not_valid_hides_nothing(tmp_path, shutter):
+    plain = read_dicom(save(make(film()), tmp_path / "film.dcm"))
+    found = read_dicom(save(make(film(), **shutter), tmp_path / "film.dcm"))
+    np.testing.assert_array_equal(found.pixels, plain.pixels)
+
+
+def png(values: np.ndarray, bits: int) -> bytes:
+    """A grey PNG of less than 8 bits, which Pillow does not write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    unpacked = (values[..., None] >> np.arange(bits)[::-1]) & 1
+    rows = np.packbits(unpacked.reshape(len(values), -1).astype(np.uint8), axis=1)
+    head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], bits, 0, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_labels_of_few_bits_are_the_numbers_that_were_written(tmp_path, bits):
+    labels = np.random.default_rng(bits).integers(0, 2**bits, (9, 13))
+    (tmp_path / "labels.png").write_bytes(png(labels, bits))
+    np.testing.assert_array_equal(read_png(tmp_path / "labels.png"), labels)
+
+
+def bones() -> np.ndarray:
+    """A block per bone."""
+    masks = np.zeros((len(BONE_NAMES), *SIZE), bool)
+    for bone, mask in enumerate(masks):
+        mask[2 * bone : 2 * bone + 2, 3 : 9 + bone] = True
+    return masks
+
+
+#: The bones in the reverse order, as nnU-Net 2 and 1 name them.
+NUMBERS = {name: len(BONE_NAMES) - bone for bone, name in enumerate(BONE_NAMES)}
+LABELS = {
+    "version 2": {"background": 0, **NUMBERS, "ignore": 15},
+    "version 1": {"0": "background", **{str(number): name for name, number in NUMBERS.items()}},
+}
+
+
+@pytest.mark.parametrize("version", LABELS)
+def test_numbers_are_those_that_nnunet_states(tmp_path, version):
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": LABELS[version], "file_ending": ".png"}))
+    bits = pack_masks(bones())
+    labels = np.where(label_map.to_label_map(bits), 15 - label_map.to_label_map(bits), 0).astype(np.uint8)
+    labels[-1, -1] = 15 if version == "version 2" else 0
+    Image.fromarray(labels).save(tmp_path / "0001_0001_L.png")
+    found = find_masks(tmp_path, {"0001_0001_L"})
+    np.testing.assert_array_equal(unpack_masks(found.read("0001_0001_L", SIZE)), bones())
+    own = find_masks(tmp_path, {"0001_0001_L"}, mapping={"14": None}).read("0001_0001_L", SIZE)
+    assert not unpack_masks(own)[0].any(), "a mapping of the user takes precedence"
+
+
+def test_nnunets_training_data_are_imported_by_their_own_numbers(tmp_path):
+    pytest.importorskip("nibabel")
+    (tmp_path / "labelsTr").mkdir()
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "os lunatum": 1}}))
+    mask = bones()[4]
+    nifti._save(tmp_path / "labelsTr" / "0001_0001_L.nii.gz", mask.T[..., None].astype(np.uint8), None)
+    Image.fromarray(np.zeros(SIZE, np.uint8)).save(tmp_path / "0001_0001_L.png")
+    (radiograph,) = read_nifti(tmp_path / "labelsTr", tmp_path, {"os lunatum": "Lunate"})
+    np.testing.assert_array_equal(unpack_masks(radiograph.bones(SIZE))[4], mask)
+
+
+def test_labels_of_nnunets_regions_are_refused_by_name(tmp_path):
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "Carpus": [1, 2], "Lunate": 2}}))
+    label_map.write(tmp_path / "0001_0001_L.png", pack_masks(bones()))
+    with pytest.raises(DataError, match=r"dataset\.json: the label Carpus is \[1, 2\], not a number"):
+        find_masks(tmp_path, {"0001_0001_L"})
+
+
+@pytest.mark.parametrize("text", ["0.15", "0.15 mm", "0.15mm/px", "[0.15, 0.15]", "['0.15', '0.15']", "0.15 x 0.15 MM"])
+def test_a_spacing_in_mm(text):
+    assert parse_spacing(text) == 0.15
+
+
+@pytest.mark.parametrize("text", ["0.15 cm", "0.015 cm", "0.15 m", "0.02 in", "1 px/mm", "1 %", "0.15 µm", "nan"])
+def test_a_spacing_in_another_unit_is_none(text):
+    assert parse_spacing(text) is None
+
+
+@pytest.mark.parametrize("text", ["2", "2.0", "2,00", "2 "])
+def test_a_whole_score_as_pandas_writes_it(tmp_path, text):
+    (tmp_path / "table.csv").write_text(f"file;Lunate\na_L.png;{text}\n")
+    assert read_table(tmp_path / "table.csv")[0].scores[3] == 2
+    (tmp_path / "erosion.csv").write_text(f"case;joint;probability;level\n0001_0001_L;Lunate;0,75;{text}\n")
+    assert read_probabilities(tmp_path / "erosion.csv", {"0001_0001_L"})[0] == {("0001_0001_L", 3): (0.75, 2)}
+    (tmp_path / "narrowing.csv").write_text(f'identifier,CMC3,SR\n0001_0001_L,,"{text}"\n')
+    scores = read_further_scores(tmp_path, anatomy=load_anatomy("wrist_narrowing"))
+    assert sorted(scores["0001_0001_L"][0])[-1] == 2
+
+
+@pytest.mark.parametrize("text", ["2.5", "-2", "II", "3-5", "6.0", "2.0.0", "NA", "."])
+def test_no_other_score_is_guessed(tmp_path, text):
+    (tmp_path / "table.csv").write_text(f"file;Lunate\na_L.png;{text}\n")
+    with pytest.raises(DataError, match="is not one of 0 to 5"):
+        read_table(tmp_path / "table.csv")
+
+
+@pytest.mark.parametrize("text", ["NA", "n.a.", "-", ".", "#", "k.A.", "missing", "Anonymous", "__"])
+def test_a_placeholder_is_no_patient(tmp_path, text):
+    """All radiographs with it would become those of one person."""
+    (tmp_path / "table.csv").write_text(f"file,patient\na_L.png,{text}\n")
+    with pytest.raises(DataError, match="names no patient for certain"):
+        read_table(tmp_path / "table.csv")
+
+
+def test_numbers_that_excel_has_rounded_are_no_patients(tmp_path):
+    """Of the 18 digits of an identity card Excel keeps 15, which several people share."""
+    for patient in (110101199003077777, 1.10101199003078e17):
+        book = Workbook()
+        for row in (["file", "patient"], ["a_L.png", patient]):
+            book.active.append(row)
+        book.save(tmp_path / "table.xlsx")
+        with pytest.raises(DataError, match=r"'1.10101E\+17' names no patient for certain"):
+            read_table(tmp_path / "table.xlsx")
+
+
+def test_transparent_pixels_of_16_bits_are_dark(tmp_path):
+    grey = np.random.default_rng(2).integers(0, 65536, (9, 13)).astype(np.uint16)
+    grey[:3] = 65535
+    Image.fromarray(grey).save(tmp_path / "film.png", transparency=65535)
+    np.testing.assert_allclose(read_image(tmp_path / "film.png"), np.where(grey == 65535, 0, grey) / 65535, atol=1e-7)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("ending", ["png", "tif", "npy"])
+def test_values_of_fewer_bits_stored_as_16_are_as_bright_as_they_are(tmp_path, bits, ending):
+    """Divided by 65535, twelve bits gave a black overlay and crops of 16 shades."""
+    values = np.linspace(0, 2**bits - 1, 9 * 13).round().astype(np.uint16).reshape(9, 13)
+    if ending == "npy":
+        np.save(tmp_path / "film.npy", values)
+    else:
+        Image.fromarray(values).save(tmp_path / f"film.{ending}")
+    np.testing.assert_allclose(read_image(tmp_path / f"film.{ending}"), values / (2**bits - 1), atol=1e-7)
+    if ending == "tif":
+        white_is_zero = tiff(2**bits - 1 - values.astype(int), 16, 1, 0, "<")
+        (tmp_path / "film.tif").write_bytes(white_is_zero)
+        np.testing.assert_allclose(read_image(tmp_path / "film.tif"), values / (2**bits - 1), atol=1e-7)
+
+
+#: Annotations of one polygon as tools write them, and what is said of them.
+OTHERS = {
+    "VIA project": ({"_via_settings": {}, "_via_img_metadata": {}}, "is a project of VIA; export"),
+    "VIA": ({"a.png1": {"filename": "a.png", "regions": []}}, "holds annotations of VIA; export"),
+    "Label Studio": ([{"id": 1, "data": {}, "annotations": []}], "is Label Studio's own JSON; export"),
+    "Supervisely": ({"size": {"height": 9, "width": 9}, "objects": []}, "is a file of Supervisely; export"),
+    "QuPath": ({"type": "FeatureCollection", "features": []}, "is GeoJSON, as QuPath writes it; convert"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_annotations_of_another_tool_are_refused_by_its_name(tmp_path, name):
+    content, message = OTHERS[name]
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    for read in (read_coco, read_labelme):
+        with pytest.raises(DataError, match=message):
+            read(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("read", "content", "message"),
+    [
+        (read_coco, b'{"shapes": [], "imagePath": "a.png"}', "is a file of labelme; give `labelme` as its format"),
+        (read_labelme, b'{"images": [], "annotations": [], "categories": []}', "is a COCO file; give `coco` as its"),
+        (read_coco, b'\xef\xbb\xbf<?xml version="1.0"?><annotations/>', "is XML, as CVAT writes it; export it as COCO"),
+        (read_coco, b"PK\3\4" + bytes(40), "is an archive; unpack it"),
+    ],
+)
+def test_a_file_of_another_format_is_refused_by_its_name(tmp_path, read, content, message):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read(tmp_path / "a.json")
+
+
+def workbook(path, second: str, hidden_row: bool = False):
+    """Two sheets of scores, of which the second has a state."""
+    book = Workbook()
+    for sheet, score in ((book.active, 1), (book.create_sheet("second reader"), 4)):
+        for row in (["file", "Lunate"], ["a_L.png", score], ["b_L.png", score]):
+            sheet.append(row)
+    book.worksheets[1].sheet_state = second
+    book.active.row_dimensions[3].hidden = hidden_row
+    book.save(path)
+    return path
+
+
+def test_two_sheets_of_scores_are_refused_and_hidden_ones_do_not_count(tmp_path):
+    with pytest.raises(DataError, match="the sheets Sheet, second reader have a column `file`; keep one, or hide"):
+        read_table(workbook(tmp_path / "table.xlsx", "visible"))
+    for state in ("hidden", "veryHidden"):
+        rows = read_table(workbook(tmp_path / "table.xlsx", state))
+        assert [row.scores[3] for row in rows] == [1, 1]
+
+
+def test_hidden_rows_are_read_with_a_note(tmp_path):
+    notes = []
+    rows = read_table(workbook(tmp_path / "table.xlsx", "hidden", hidden_row=True), notes.append)
+    assert [row.file for row in rows] == ["a_L.png", "b_L.png"] and "has hidden rows" in notes[0]
