@@ -50,7 +50,7 @@ SHUTTERS = {
 }
 
 
-def film() -> np.ndarray:
+def grey() -> np.ndarray:
     return np.random.default_rng(0).integers(100, 900, (40, 50)).astype(np.uint16)
 
 
@@ -58,8 +58,10 @@ def film() -> np.ndarray:
 @pytest.mark.parametrize("name", SHUTTERS)
 def test_what_a_shutter_hides_is_dark_and_has_no_part_in_the_range(tmp_path, name, photometric):
     shutter, shown = SHUTTERS[name]
-    values = np.where(shown, film(), 4095).astype(np.uint16)
-    found = read_dicom(save(make(values, PhotometricInterpretation=photometric, **shutter), tmp_path / "film.dcm"))
+    values = np.where(shown, grey(), 4095).astype(np.uint16)
+    found = read_dicom(
+        save(make(values, PhotometricInterpretation=photometric, **shutter), tmp_path / "radiograph.dcm")
+    )
     low, high = int(values[shown].min()), int(values[shown].max())
     grey = (values - float(low)) / (high - low)
     np.testing.assert_allclose(found.pixels[shown], (1 - grey if "1" in photometric else grey)[shown], atol=1e-6)
@@ -77,8 +79,8 @@ def test_what_a_shutter_hides_is_dark_and_has_no_part_in_the_range(tmp_path, nam
     ],
 )
 def test_a_shutter_that_is_not_valid_hides_nothing(tmp_path, shutter):
-    plain = read_dicom(save(make(film()), tmp_path / "film.dcm"))
-    found = read_dicom(save(make(film(), **shutter), tmp_path / "film.dcm"))
+    plain = read_dicom(save(make(grey()), tmp_path / "radiograph.dcm"))
+    found = read_dicom(save(make(grey(), **shutter), tmp_path / "radiograph.dcm"))
     np.testing.assert_array_equal(found.pixels, plain.pixels)
 
 
@@ -199,8 +201,10 @@ def test_numbers_that_excel_has_rounded_are_no_patients(tmp_path):
 def test_transparent_pixels_of_16_bits_are_dark(tmp_path):
     grey = np.random.default_rng(2).integers(0, 65536, (9, 13)).astype(np.uint16)
     grey[:3] = 65535
-    Image.fromarray(grey).save(tmp_path / "film.png", transparency=65535)
-    np.testing.assert_allclose(read_image(tmp_path / "film.png"), np.where(grey == 65535, 0, grey) / 65535, atol=1e-7)
+    Image.fromarray(grey).save(tmp_path / "radiograph.png", transparency=65535)
+    np.testing.assert_allclose(
+        read_image(tmp_path / "radiograph.png"), np.where(grey == 65535, 0, grey) / 65535, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
@@ -209,14 +213,14 @@ def test_values_of_fewer_bits_stored_as_16_are_as_bright_as_they_are(tmp_path, b
     """Divided by 65535, twelve bits gave a black overlay and crops of 16 shades."""
     values = np.linspace(0, 2**bits - 1, 9 * 13).round().astype(np.uint16).reshape(9, 13)
     if ending == "npy":
-        np.save(tmp_path / "film.npy", values)
+        np.save(tmp_path / "radiograph.npy", values)
     else:
-        Image.fromarray(values).save(tmp_path / f"film.{ending}")
-    np.testing.assert_allclose(read_image(tmp_path / f"film.{ending}"), values / (2**bits - 1), atol=1e-7)
+        Image.fromarray(values).save(tmp_path / f"radiograph.{ending}")
+    np.testing.assert_allclose(read_image(tmp_path / f"radiograph.{ending}"), values / (2**bits - 1), atol=1e-7)
     if ending == "tif":
         white_is_zero = tiff(2**bits - 1 - values.astype(int), 16, 1, 0, "<")
-        (tmp_path / "film.tif").write_bytes(white_is_zero)
-        np.testing.assert_allclose(read_image(tmp_path / "film.tif"), values / (2**bits - 1), atol=1e-7)
+        (tmp_path / "radiograph.tif").write_bytes(white_is_zero)
+        np.testing.assert_allclose(read_image(tmp_path / "radiograph.tif"), values / (2**bits - 1), atol=1e-7)
 
 
 #: Annotations of one polygon as tools write them, and what is said of them.
