@@ -63,8 +63,8 @@ def test_what_a_shutter_hides_is_dark_and_has_no_part_in_the_range(tmp_path, nam
         save(make(values, PhotometricInterpretation=photometric, **shutter), tmp_path / "radiograph.dcm")
     )
     low, high = int(values[shown].min()), int(values[shown].max())
-    grey = (values - float(low)) / (high - low)
-    np.testing.assert_allclose(found.pixels[shown], (1 - grey if "1" in photometric else grey)[shown], atol=1e-6)
+    shades = (values - float(low)) / (high - low)
+    np.testing.assert_allclose(found.pixels[shown], (1 - shades if "1" in photometric else shades)[shown], atol=1e-6)
     assert not found.pixels[~shown].any()
 
 
