@@ -16,7 +16,7 @@ from test_tiff import tiff
 from jointwrist.anatomy import BONE_NAMES, load_anatomy
 from jointwrist.data.dataset.tables import read_further_scores
 from jointwrist.data.dicom.read import read_dicom
-from jointwrist.data.formats import label_map, nifti
+from jointwrist.data.formats import bit_map, label_map, nifti
 from jointwrist.data.formats.png import read_png
 from jointwrist.data.formats.predicted import find_masks
 from jointwrist.data.images import read_image
@@ -142,6 +142,21 @@ def test_nnunets_training_data_are_imported_by_their_own_numbers(tmp_path):
     Image.fromarray(np.zeros(SIZE, np.uint8)).save(tmp_path / "0001_0001_L.png")
     (radiograph,) = read_nifti(tmp_path / "labelsTr", tmp_path, {"os lunatum": "Lunate"})
     np.testing.assert_array_equal(unpack_masks(radiograph.bones(SIZE))[4], mask)
+
+
+def test_a_label_map_of_few_bones_in_16_bits_is_no_bit_map(tmp_path):
+    """As bits, its third bone would be where the first and the second overlap."""
+    labels = np.zeros(SIZE, np.uint16)
+    for bone in range(5):
+        labels[bones()[bone]] = bone + 1
+    Image.fromarray(labels).save(tmp_path / "0001_0001_L.png")
+    with pytest.raises(DataError, match=r"a label map, 0 to 14, .* say so with --format labels"):
+        find_masks(tmp_path, {"0001_0001_L"}).read("0001_0001_L", SIZE)
+    found = find_masks(tmp_path, {"0001_0001_L"}, "labels").read("0001_0001_L", SIZE)
+    np.testing.assert_array_equal(unpack_masks(found)[:5], bones()[:5])
+    forearm = np.array([[0, 2, 6, 4]], np.uint16)  # radius and ulna alone
+    bit_map.write_npz(tmp_path / "0001_0001_L.npz", forearm)
+    np.testing.assert_array_equal(bit_map.read_bits(tmp_path / "0001_0001_L.npz"), forearm)
 
 
 def test_labels_of_nnunets_regions_are_refused_by_name(tmp_path):

@@ -39,14 +39,19 @@ def read_bits(path: str | Path, anatomy: Anatomy = WRIST) -> np.ndarray:
         DataError: The file is damaged, or is not a bit map of the bones.
     """
     path, bones = Path(path), len(anatomy.bones)
-    bits = read_npz(path, ("bits",)).get("bits") if path.suffix.lower() == ".npz" else read_png(path)
+    is_npz = path.suffix.lower() == ".npz"
+    bits = read_npz(path, ("bits",)).get("bits") if is_npz else read_png(path)
     if bits is None:
         raise DataError(f"{path}: holds no array `bits`; `jointwrist predict` writes it")
     if bits.ndim != 2 or bits.dtype.kind not in "iu" or bits.min(initial=0) < 0 or int(bits.max(initial=0)) >> bones:
         raise DataError(f"{path}: not a (height, width) map whose bits 0 to {bones - 1} are the bones")
-    if len(np.unique(bits)) > _LEAST_LABELS and bits.max() <= bones:
+    values = np.unique(bits)
+    overlaps = [value for value in values.tolist() if value.bit_count() > 1]
+    # a bit map of the first bones alone may look like this too; an npz archive is ours and says which it is
+    if values[-1] <= bones and (len(values) > _LEAST_LABELS or (overlaps and not is_npz)):
         raise DataError(
-            f"{path}: a label map, 0 to {bones}, not a map whose bits are the bones; say so with --format labels"
+            f"{path}: a label map, 0 to {bones}, not a map whose bits are the bones; say so with --format labels, or"
+            " write bits as npz"
         )
     return bits.astype(bits_dtype(bones))
 

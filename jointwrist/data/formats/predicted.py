@@ -136,7 +136,7 @@ def _only_format(found: Mapping[str, list[Path]], folder: Path) -> str:
     if kinds == {"npz", "png"}:
         kinds = {"npz"}
     if not kinds:
-        raise DataError(f"{folder}: holds no masks; formats are {', '.join(FORMATS)}")
+        raise DataError(f"{folder}: holds no masks; formats are {', '.join(FORMATS)} (PNG of one channel)")
     if len(kinds) > 1:
         raise DataError(f"{folder}: holds {' and '.join(sorted(kinds))} files; choose one with --format")
     return kinds.pop()
