@@ -27,9 +27,19 @@ _LEAST_LABELS = 9
 
 
 def read(path: Path, size: tuple[int, int] | None = None, anatomy: Anatomy = WRIST) -> list[Named]:
-    """Read the masks of an npz archive or a 16-bit PNG by the bones' names."""
-    names = anatomy.bone_names
-    return list(zip(names, unpack_masks(read_bits(path, anatomy), len(names)), strict=True))
+    """Read the masks of an npz archive or a 16-bit PNG by the bones' names.
+
+    Raises:
+        DataError: The file is damaged, is not a bit map of the bones, or is a PNG that may as well be a label map.
+    """
+    names, bits = anatomy.bone_names, read_bits(path, anatomy)
+    values = np.unique(bits).tolist()
+    if path.suffix.lower() == ".png" and values[-1] <= len(names) and any(value.bit_count() > 1 for value in values):
+        raise DataError(
+            f"{path}: may be a label map of a few bones, or a map whose bits are the bones; say --format labels, or"
+            " write the bits as npz"
+        )
+    return list(zip(names, unpack_masks(bits, len(names)), strict=True))
 
 
 def read_bits(path: str | Path, anatomy: Anatomy = WRIST) -> np.ndarray:
@@ -39,19 +49,14 @@ def read_bits(path: str | Path, anatomy: Anatomy = WRIST) -> np.ndarray:
         DataError: The file is damaged, or is not a bit map of the bones.
     """
     path, bones = Path(path), len(anatomy.bones)
-    is_npz = path.suffix.lower() == ".npz"
-    bits = read_npz(path, ("bits",)).get("bits") if is_npz else read_png(path)
+    bits = read_npz(path, ("bits",)).get("bits") if path.suffix.lower() == ".npz" else read_png(path)
     if bits is None:
         raise DataError(f"{path}: holds no array `bits`; `jointwrist predict` writes it")
     if bits.ndim != 2 or bits.dtype.kind not in "iu" or bits.min(initial=0) < 0 or int(bits.max(initial=0)) >> bones:
         raise DataError(f"{path}: not a (height, width) map whose bits 0 to {bones - 1} are the bones")
-    values = np.unique(bits)
-    overlaps = [value for value in values.tolist() if value.bit_count() > 1]
-    # a bit map of the first bones alone may look like this too; an npz archive is ours and says which it is
-    if values[-1] <= bones and (len(values) > _LEAST_LABELS or (overlaps and not is_npz)):
+    if len(np.unique(bits)) > _LEAST_LABELS and bits.max() <= bones:
         raise DataError(
-            f"{path}: a label map, 0 to {bones}, not a map whose bits are the bones; say so with --format labels, or"
-            " write bits as npz"
+            f"{path}: a label map, 0 to {bones}, not a map whose bits are the bones; say so with --format labels"
         )
     return bits.astype(bits_dtype(bones))
 
