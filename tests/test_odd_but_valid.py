@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zipfile
 import zlib
 
 import numpy as np
@@ -292,6 +293,13 @@ def test_two_sheets_of_scores_are_refused_and_hidden_ones_do_not_count(tmp_path)
     for state in ("hidden", "veryHidden"):
         rows = read_table(workbook(tmp_path / "table.xlsx", state))
         assert [row.scores[3] for row in rows] == [1, 1]
+
+
+def test_an_opendocument_table_is_refused_by_its_name(tmp_path):
+    with zipfile.ZipFile(tmp_path / "table.ods", "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+    with pytest.raises(DataError, match="is an OpenDocument table or another archive; save it as"):
+        read_table(tmp_path / "table.ods")
 
 
 def test_hidden_rows_are_read_with_a_note(tmp_path):

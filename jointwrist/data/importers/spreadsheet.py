@@ -149,6 +149,8 @@ def _workbook_rows(content: bytes, path: Path, needed: str, note: Note) -> Itera
                 raise DataError(
                     f"{path}: {size:,} bytes uncompressed are more than {MAX_TABLE_BYTES:,}; save it as CSV"
                 )
+            if "[Content_Types].xml" not in archive.namelist():
+                raise DataError(f"{path}: is an OpenDocument table or another archive; save it as .xlsx or as CSV")
             _refuse_merged(archive, path)
             if any(_HIDDEN.search(xml) for xml in _sheet_parts(archive)):
                 note(f"{path}: has hidden rows, as a filter leaves them; they are read like the others")
