@@ -142,7 +142,18 @@ def test_nnunets_training_data_are_imported_by_their_own_numbers(tmp_path):
     nifti._save(tmp_path / "labelsTr" / "0001_0001_L.nii.gz", mask.T[..., None].astype(np.uint8), None)
     Image.fromarray(np.zeros(SIZE, np.uint8)).save(tmp_path / "0001_0001_L.png")
     (radiograph,) = read_nifti(tmp_path / "labelsTr", tmp_path, {"os lunatum": "Lunate"})
+    assert radiograph.notes == ()
     np.testing.assert_array_equal(unpack_masks(radiograph.bones(SIZE))[4], mask)
+
+
+def test_numbers_that_nobody_stated_are_named(tmp_path):
+    pytest.importorskip("nibabel")
+    nifti._save(tmp_path / "0001_0001_L.nii.gz", label_map.to_label_map(pack_masks(bones())).T[..., None] % 3, None)
+    Image.fromarray(np.zeros(SIZE, np.uint8)).save(tmp_path / "0001_0001_L.png")
+    (radiograph,) = read_nifti(tmp_path)
+    assert "taken as 1 Capitate, 2 DistalRadius (--map changes it)" in radiograph.notes[0]
+    (radiograph,) = read_nifti(tmp_path, mapping={"1": "Lunate"})
+    assert "taken as 2 DistalRadius (--map" in radiograph.notes[0]
 
 
 def test_a_label_map_of_few_bones_in_16_bits_is_no_bit_map(tmp_path):

@@ -36,11 +36,16 @@ def names_of_numbers(
     Raises:
         DataError: The file does not give a number to every label.
     """
+    return {**(stated_names(folder, mapping) or numbers_of(anatomy)), **mapping}
+
+
+def stated_names(folder: Path, mapping: Mapping[str, str | None]) -> dict[str, str | None] | None:
+    """Return what the numbers mean by `dataset.json`, or None without one; see `names_of_numbers`."""
     places = [folder / FILE, *([folder.parent / FILE] if folder.name.startswith("labels") else [])]
     stated = next((_labels(path) for path in places if path.is_file()), None)
     if stated is None:
-        return {**numbers_of(anatomy), **mapping}
-    return {**{number: mapping.get(name, name) if name else None for number, name in stated.items()}, **mapping}
+        return None
+    return {number: mapping.get(name, name) if name else None for number, name in stated.items()}
 
 
 def _labels(path: Path) -> dict[str, str | None] | None:

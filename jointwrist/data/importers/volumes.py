@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.formats import nifti, nnunet, seg_nrrd
+from jointwrist.data.formats.label_map import numbers_of
 from jointwrist.data.formats.predicted import READERS
 from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
@@ -47,9 +48,9 @@ def read_nifti(
     ]
     named = [(path.name, path) for path in folders]
     named += [(nifti.stem(path), path) for path in _entries(source) if nifti.is_nifti(path)]
-    return _radiographs(
-        "nifti", named, source, images, nnunet.names_of_numbers(source, mapping or {}, anatomy), anatomy
-    )
+    names = nnunet.names_of_numbers(source, mapping or {}, anatomy)
+    assumed = () if nnunet.stated_names(source, {}) else numbers_of(anatomy).keys() - (mapping or {}).keys()
+    return _radiographs("nifti", named, source, images, names, anatomy, assumed)
 
 
 def read_seg_nrrd(
@@ -104,16 +105,19 @@ def _radiographs(
     images: str | Path | None,
     mapping: Mapping[str, str | None],
     anatomy: Anatomy,
+    assumed: Collection[str] = (),
 ) -> list[AnnotatedRadiograph]:
+    """Read radiographs by their stems; `assumed` holds the numbers whose bones nobody stated."""
     if not named:
         raise DataError(f"{source}: holds no masks in the format {kind}")
     cases: dict[str, Path] = {}
     for stem, path in named:
         if cases.setdefault(stem, path) != path:
             raise DataError(f"{source}: {cases[stem].name} and {path.name} hold masks of one radiograph; keep one")
-    folder, radiographs, erosions = Path(images) if images else source, [], False
+    folder, radiographs, erosions, used = Path(images) if images else source, [], False, set()
     for stem, path in sorted(cases.items()):
         masks = _read(kind, path, None, anatomy)
+        used |= masks.keys() & set(assumed)
         meanings = match_names(masks, mapping, path, anatomy)
         size = next((mask.shape for mask in masks.values()), None) if kind == "nifti" else None
         drawn = [
@@ -124,6 +128,10 @@ def _radiographs(
         radiographs.append(
             AnnotatedRadiograph.of(_image(folder, stem, path), size, drawn, path, erosions, anatomy=anatomy)
         )
+    if used:
+        bones = ", ".join(f"{number} {mapping[number]}" for number in sorted(used, key=int))
+        note = f"{source}: nothing says what the numbers of the label maps mean; taken as {bones} (--map changes it)"
+        radiographs[0] = replace(radiographs[0], notes=(note,))
     return (
         [replace(radiograph, erosions=radiograph.erosions or ()) for radiograph in radiographs]
         if erosions
