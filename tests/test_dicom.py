@@ -53,7 +53,7 @@ def unit(values, low, high):
 WINDOWS = [
     {"WindowCenter": 2000, "WindowWidth": 1500},
     {"WindowCenter": [900.5, 2000], "WindowWidth": [401, 1500]},
-    {"WindowCenter": 2000, "WindowWidth": 1},
+    {"WindowCenter": 2000, "WindowWidth": 3},
     {"WindowCenter": 2000, "WindowWidth": 1500, "VOILUTFunction": "LINEAR_EXACT"},
     {"WindowCenter": 2000, "WindowWidth": 1500, "VOILUTFunction": "SIGMOID"},
     {"WindowCenter": 300, "WindowWidth": 1000, "RescaleSlope": 0.5, "RescaleIntercept": -500},
@@ -122,7 +122,9 @@ def test_another_window_on_request(tmp_path):
     [
         ({"WindowCenter": 100, "WindowWidth": 0}, "not valid"),
         ({"WindowCenter": 100, "WindowWidth": 10, "VOILUTFunction": "CUBIC"}, "not valid"),
-        ({"WindowCenter": 90000, "WindowWidth": 10}, "single grey value"),
+        ({"WindowCenter": 90000, "WindowWidth": 10}, "one or two grey values"),
+        ({"WindowCenter": 2000, "WindowWidth": 1}, "one or two grey values"),
+        ({"WindowCenter": 0.5, "WindowWidth": 1, "RescaleSlope": 0.001, "RescaleIntercept": 0}, "one or two grey"),
     ],
 )
 def test_useless_windows_are_reported(write, attributes, note):

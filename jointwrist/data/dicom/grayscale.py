@@ -29,7 +29,7 @@ def to_grey(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Convert stored values to grey values as displayed by a viewer, bright where the radiograph is bright.
 
-    A VOI LUT takes precedence over a window. Without a usable one, or where it leaves a single grey value, the full
+    A VOI LUT takes precedence over a window. Without a usable one, or where it leaves one or two grey values, the full
     range of values is used. Hidden pixels are excluded from that range and become dark.
 
     Args:
@@ -49,9 +49,11 @@ def to_grey(
     values = _apply_modality(stored, dataset, notes)
     shown = ... if hidden is None else ~hidden
     image = None if values is None else _apply_voi(values, dataset, window, notes)
-    if image is None or image[shown].min() == image[shown].max():
-        if image is not None and stored[shown].min() < stored[shown].max():
-            notes.append(f"The stored window shows a single grey value; {_FULL_RANGE}")
+    # a width of 1 is valid and shows two values: written by those who mean 0 to 1
+    if image is not None and _shades(image[shown]) < _shades(stored[shown]):
+        notes.append(f"The stored window shows one or two grey values; {_FULL_RANGE}")
+        image = None
+    if image is None:
         pixels = stored if values is None else values.pixels
         image = _ramp(pixels, float(pixels[shown].min()), float(pixels[shown].max()))
     if dataset.PhotometricInterpretation == "MONOCHROME1":
@@ -59,6 +61,12 @@ def to_grey(
     if hidden is not None:
         image[hidden] = 0
     return image, tuple(notes)
+
+
+def _shades(values: np.ndarray) -> int:
+    """Return the number of different values up to 3, which stands for more."""
+    low, high = values.min(), values.max()
+    return 1 if low == high else 2 if ((values == low) | (values == high)).all() else 3
 
 
 def _apply_modality(stored: np.ndarray, dataset: Dataset, notes: list[str]) -> _Values | None:
