@@ -201,6 +201,22 @@ def test_a_whole_score_as_pandas_writes_it(tmp_path, text):
     assert sorted(scores["0001_0001_L"][0])[-1] == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "side"),
+    [("L.", "L"), ("Lt.", "L"), ("li.", "L"), ("left wrist", "L"), ("R hand", "R"), ("rechte Hand", "R"), ("左", "L")],
+)
+def test_sides_as_people_write_them(tmp_path, text, side):
+    (tmp_path / "table.csv").write_text(f"file,side\na.png,{text}\n", encoding="utf-8")
+    assert read_table(tmp_path / "table.csv")[0].side == side
+
+
+@pytest.mark.parametrize("text", ["1", "2", "both", "L/R", "B", "G", "dx", "NA", "-", "Lat"])
+def test_no_other_side_is_guessed(tmp_path, text):
+    (tmp_path / "table.csv").write_text(f"file,side\na.png,{text}\n")
+    with pytest.raises(DataError, match="is neither L nor R"):
+        read_table(tmp_path / "table.csv")
+
+
 @pytest.mark.parametrize("text", ["2.5", "-2", "II", "3-5", "6.0", "2.0.0", "NA", "."])
 def test_no_other_score_is_guessed(tmp_path, text):
     (tmp_path / "table.csv").write_text(f"file;Lunate\na_L.png;{text}\n")

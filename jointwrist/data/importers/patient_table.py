@@ -10,7 +10,7 @@ from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.importers.spreadsheet import read_sheet
 from jointwrist.data.shapes.region import Note
-from jointwrist.data.side_from_text import ABBREVIATIONS, WORDS
+from jointwrist.data.side_from_text import ABBREVIATIONS, WORDS, side_of_text
 from jointwrist.data.spacing import parse_spacing
 from jointwrist.errors import DataError
 from jointwrist.text import whole_number
@@ -127,8 +127,8 @@ def _row(values: dict[str, str], joints: dict[str, int], where: str, anatomy: An
 
 
 def _side(text: str, where: str) -> str:
-    word = text.lower()
-    side = {"": "", "li": "L", "re": "R"}.get(word, WORDS.get(word, ABBREVIATIONS.get(word)))
+    word = text.lower().rstrip(".")
+    side = {"": "", "li": "L", "re": "R"}.get(word, WORDS.get(word, ABBREVIATIONS.get(word, side_of_text(text))))
     if side not in ("", "L", "R"):
         raise DataError(f"{where}: side {text!r} is neither L nor R")
     return side
