@@ -8,7 +8,7 @@
 #        the inverse square of their distances. Such a mean does not even reproduce the positions themselves: it draws
 #        everything to the middle, and is flat around each point of the grid. What the parameter "scale" adds is small
 #        beside it. Masks go with the film, so a picture of the pair shows nothing wrong. scikit-image's transform of the
-#        same grid leaves the film as it is. Use ElasticTransform or Affine.
+#        same grid leaves the film as it is. AlbumentationsX 2.5.1 does the same. Use ElasticTransform or Affine.
 #
 # Exits with 0 as long as that is so, with 1 once it has changed.
 set -euo pipefail
