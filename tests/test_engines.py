@@ -139,8 +139,11 @@ def test_a_plane_is_enlarged_as_a_tensor_is(side, threshold):
     plane = plane.astype(np.float32)
     expected = F.interpolate(torch.from_numpy(plane)[None, None], (side, side), mode="bilinear")[0, 0]
     sure = (expected - threshold).abs().numpy() > 1e-4
-    np.testing.assert_array_equal(enlarge_above(plane, side, threshold)[sure], (expected > threshold).numpy()[sure])
+    found = enlarge_above(plane, side, threshold)
+    np.testing.assert_array_equal(found[sure], (expected > threshold).numpy()[sure])
     assert sure.mean() > 0.99
+    window = slice(side // 3, side), slice(5, side // 2)
+    np.testing.assert_array_equal(enlarge_above(plane, side, threshold, window), found[window])
 
 
 @pytest.mark.parametrize("plane", [[[0.0, 3.0], [1.0, 2.0]], [[5.0, 5.0]], [[-3e38, 3e38]], [[0.0, 1e-42]]])

@@ -33,7 +33,8 @@ print(library, ctypes.CDLL(str(library)).jointwrist_lanes())
 
 @pytest.fixture
 def fresh(tmp_path, monkeypatch):
-    """A user without a cache, and a folder for temporary files."""
+    """A user without a cache, a folder for temporary files, and a compiler that is done sooner."""
+    monkeypatch.setattr(build, "FLAGS", ("-O0", *build.FLAGS[1:]))
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))

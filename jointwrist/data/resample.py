@@ -25,30 +25,38 @@ def resample(plane: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.array(picture.resize(tuple(shape)[::-1], Image.Resampling.BILINEAR))
 
 
-def enlarge_above(plane: np.ndarray, side: int, threshold: float) -> np.ndarray:
+def enlarge_above(
+    plane: np.ndarray, side: int, threshold: float, window: tuple[slice, slice] = (slice(None), slice(None))
+) -> np.ndarray:
     """Return where a square plane, resampled linearly and without antialiasing, exceeds a threshold.
 
-    Only the part that can exceed it is computed: a bone covers about 5 % of a radiograph.
+    Only the part of the window that can exceed it is computed: a bone covers about 5 % of a radiograph, and a
+    radiograph that is not square only a part of the plane.
 
     Args:
         plane: (S, S) float32.
-        side: Side of the result.
+        side: Side in pixels that the plane is enlarged to.
         threshold: Values above it count.
+        window: Rows and columns of the enlarged plane to return.
 
     Returns:
-        (side, side) bool.
+        (rows, columns) bool.
     """
     above = plane > threshold
     if side == len(plane):
-        return above
-    first, second, weight = _neighbours(len(plane), side)
-    rows, columns = (_span(some[first] | some[second]) for some in (above.any(1), above.any(0)))
-    mask = np.zeros((side, side), bool)
+        return above[window]
+    vertical, horizontal = ([part[wanted] for part in _neighbours(len(plane), side)] for wanted in window)
+    rows, columns = (
+        _span(some[first] | some[second])
+        for some, (first, second, _) in ((above.any(1), vertical), (above.any(0), horizontal))
+    )
+    mask = np.zeros((len(vertical[0]), len(horizontal[0])), bool)
     if rows is None or columns is None:
         return mask
-    part = _mix(plane[first[rows][0] : second[rows][-1] + 1].T, first[columns], second[columns], weight[columns])
-    offset = first[rows][0]
-    mask[rows, columns] = _mix(part.T, first[rows] - offset, second[rows] - offset, weight[rows]) > threshold
+    upper, lower, down = (part[rows] for part in vertical)
+    left, right, across = (part[columns] for part in horizontal)
+    part = _mix(plane[upper[0] : lower[-1] + 1].T, left, right, across)
+    mask[rows, columns] = _mix(part.T, upper - upper[0], lower - upper[0], down) > threshold
     return mask
 
 

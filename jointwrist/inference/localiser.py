@@ -103,6 +103,8 @@ class Localiser:
         Raises:
             DataError: There are two wrists, and it is unclear which is the left one.
         """
+        if _is_flat(radiograph.pixels):
+            return []
         sides, whole = _sides(radiograph), _whole(radiograph.pixels)
         seen = self._first_look(radiograph)
         if (best := _filling(seen, whole)) is not None:
@@ -126,6 +128,8 @@ class Localiser:
 
     def filling(self, radiograph: Radiograph) -> Candidate | None:
         """Return the wrist that fills an upright radiograph, or None; this segments it only once."""
+        if _is_flat(radiograph.pixels):
+            return None
         return _filling(self._first_look(radiograph), _whole(radiograph.pixels))
 
     def side_from_bones(self, radiograph: Radiograph, window: Window) -> str | None:
@@ -235,6 +239,11 @@ class Localiser:
 
 def _sides(radiograph: Radiograph) -> tuple[str, ...]:
     return (radiograph.side,) if radiograph.side else ("R", "L")
+
+
+def _is_flat(pixels: np.ndarray) -> bool:
+    """Return whether an image is of one grey, as a blank film is: it need not be searched."""
+    return bool(pixels.min() == pixels.max())
 
 
 def _whole(pixels: np.ndarray) -> Window:

@@ -96,10 +96,11 @@ class Placement:
         """
         height, width = self._upright_shape()
         square, top, left = _padding(height, width)
+        window = slice(top, top + height), slice(left, left + width)
         masks = np.zeros((len(logits), *self.radiograph.pixels.shape), bool)
         x0, y0, x1, y1 = self.bounds
         for channel, plane in enumerate(logits):  # one at a time: a whole hand has 14 x 10 million pixels
-            mask = enlarge_above(plane, square, threshold)[top : top + height, left : left + width]
+            mask = enlarge_above(plane, square, threshold, window)
             mask = mask if clean is None else clean(mask, channel)
             mask = rotated(mask[:, ::-1] if self.mirrored else mask, -self.rotation)
             masks[channel, y0:y1, x0:x1] = resample_mask(mask, self.shape)
