@@ -10,7 +10,8 @@ import yaml
 from jointwrist.cli import main
 from jointwrist.engine.train import train
 from jointwrist.errors import DataError
-from jointwrist.weights.checkpoint import read_info, read_weights
+from jointwrist.registry import create_model
+from jointwrist.weights.checkpoint import read_info, read_weights, save_weights
 from jointwrist.weights.find import find_weights
 from jointwrist.weights.model_from_metadata import parse_info
 from jointwrist.weights.training_history import TrainingData, TrainingHistory
@@ -20,13 +21,18 @@ QUICK = {"image_size": 32, "optim": {"epochs": 1}, "augment": {"affine_probabili
 
 
 def test_a_training_carries_on_the_history_of_the_weights_that_it_starts_from(phantom_root, tmp_path):
+    options, before = (
+        {"encoder": "conv", "roi_crop": 16},
+        TrainingHistory.of(read_info(find_weights("jointwrist_tiny"))),
+    )
     start = tmp_path / "start.safetensors"
-    start.write_bytes(find_weights("jointwrist_tiny").read_bytes())
-    options = read_info(start)["options"]
-    config = {**QUICK, "start": str(start), "options": options}
-    trained = train("jointwrist_tiny", phantom_root, tmp_path / "run", config)
+    info = {"model": "jointwrist_tiny", "options": options, "image_size": 32, "history": before.to_list()}
+    save_weights(start, create_model("jointwrist_tiny", **options), info)
+    trained = train(
+        "jointwrist_tiny", phantom_root, tmp_path / "run", {**QUICK, "start": str(start), "options": options}
+    )
     history = TrainingHistory.of(read_info(trained.weights)).data
-    assert history[:-1] == TrainingHistory.of(read_info(start)).data
+    assert history[:-1] == before.data != ()
     assert history[-1].source == "phantoms" and history[-1].erosions == "phantom" and history[-1].masks > 0
     assert read_info(tmp_path / "run" / "last.safetensors")["history"] == read_info(trained.weights)["history"]
 
