@@ -63,8 +63,8 @@ def info(**values):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
+        ("{", "not valid JSON"),
+        ("[" * 100_000, "not valid JSON"),
         ("[1]", "names no model"),
         ("{}", "names no model"),
         ('{"model": ["jointwrist_tiny"]}', "names no model"),

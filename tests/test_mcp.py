@@ -33,7 +33,7 @@ def test_both_bones_of_every_film_are_there_and_joints_are_not_divided(films, tm
     assert main(["data", "import", "mcp", str(films), str(out)]) == 0
     printed = capsys.readouterr().out
     assert "20 radiographs of 10 joints (train 14, val 2, test 4)" in printed
-    assert "overlap: 18" in printed
+    assert "radiographs with overlapping bones: 18" in printed
     assert not [fault for fault in check_dataset(out) if fault.severity == "error"]
     cases = {case.identifier: case for case in RamW600.open(out).cases}
     sample = load_sample(cases["00003-5_0002_R"], right_hand=False)
