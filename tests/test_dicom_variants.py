@@ -142,7 +142,7 @@ def test_a_radiograph_without_highbit_is_right_aligned(tmp_path):
         ({"HighBit": 16}, "BitsStored 12 and HighBit 16 contradict"),
         ({"BitsStored": 17}, "BitsStored 17 and HighBit 11 contradict"),
         ({"BitsStored": None}, "no BitsStored"),
-        ({"BitsAllocated": 12}, "BitsAllocated 12; 8, 16 and 32"),
+        ({"BitsAllocated": 12}, "BitsAllocated 12; only 8, 16 and 32"),
     ],
 )
 def test_bits_that_contradict_each_other_are_refused_by_name(tmp_path, attributes, message):
