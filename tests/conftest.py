@@ -101,6 +101,24 @@ def predictor():
     return Predictor.from_pretrained("jointwrist_tiny", device="cpu")
 
 
+@pytest.fixture(scope="module")
+def segmented_once():
+    """The localiser's network sees no image twice in a module, whichever engine runs it: tests repeat their hands."""
+    from jointwrist.inference.localiser import Localiser
+
+    segment, seen = Localiser._probabilities, {}
+
+    def remembered(localiser, image):
+        key = image.shape, image.tobytes()
+        if key not in seen:
+            seen[key] = segment(localiser, image)
+        return seen[key].copy()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Localiser, "_probabilities", remembered)
+        yield
+
+
 @pytest.fixture(scope="session")
 def masked(dataset):
     """Nine radiographs of it with their masks, as they lie on the radiograph."""

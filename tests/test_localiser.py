@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from jointwrist.cli import main
 from jointwrist.data.images import write_image
+from jointwrist.data.load import load_radiograph
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import as_right_hand, unpack_masks
 from jointwrist.errors import DataError
@@ -24,23 +25,14 @@ from jointwrist.ops.wrist_scale import CARPALS
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.viewer.radiographs import choose_wrist
 
+pytestmark = pytest.mark.usefixtures("segmented_once")
+
 HAND_MM = 210.0
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def localiser(predictor):
-    """The localiser, whose network sees no image twice: several tests look at the same hands."""
-    segment, seen = predictor.localiser._probabilities, {}
-
-    def remembered(image):
-        key = image.shape, image.tobytes()
-        if key not in seen:
-            seen[key] = segment(image)
-        return seen[key].copy()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(predictor.localiser, "_probabilities", remembered)
-        yield predictor.localiser
+    return predictor.localiser
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +41,14 @@ def hands():
     config = PhantomConfig(size=280, field_of_view=(HAND_MM, HAND_MM))
     wrists = [make_wrist(seed=41, index=index, config=config) for index in range(4)]
     return [next(wrist for wrist in wrists if wrist.side == side) for side in "LR"]
+
+
+@pytest.fixture(scope="module")
+def both(hands, tmp_path_factory):
+    """File of a radiograph of both hands, the left one on the left."""
+    path = tmp_path_factory.mktemp("both") / "both.png"
+    write_image(path, np.concatenate([hand.image[0][:, 30:-30] for hand in hands], axis=1))
+    return path
 
 
 def truth(wrist) -> tuple[float, float]:
@@ -119,23 +119,21 @@ def test_the_wrist_of_a_whole_hand_is_found(predictor, hands, which, stated):
     assert result.to_dict()["field"] == [left, top, right, bottom]
 
 
-def test_two_hands_on_one_radiograph_are_two_results(predictor, hands, tmp_path, capsys):
-    left, right = hands
-    radiograph = np.concatenate([left.image[0][:, 30:-30], right.image[0][:, 30:-30]], axis=1)
-    width = radiograph.shape[1] // 2
-    found = predictor.locate(Radiograph(radiograph))
+def test_two_hands_on_one_radiograph_are_two_results(predictor, both, tmp_path, capsys):
+    radiograph = load_radiograph(both)
+    width = radiograph.pixels.shape[1] // 2
+    found = predictor.locate(radiograph)
     assert [wrist.radiograph.side for wrist in found] == ["L", "R"]
     assert found[0].crop[2] < width + 20 and found[1].crop[0] > width - 20
-    write_image(tmp_path / "both.png", radiograph)
-    assert main(["predict", str(tmp_path / "both.png"), "-o", str(tmp_path / "out")]) == 0
+    assert main(["predict", str(both), "-o", str(tmp_path / "out")]) == 0
     assert "left hand: 1" in capsys.readouterr().out
     for side in "LR":
         assert json.loads((tmp_path / "out" / f"both_{side}.json").read_text())["side"] == side
-    assert main(["compare", str(tmp_path / "both.png"), str(tmp_path / "both.png"), "-o", str(tmp_path / "c")]) == 2
+    assert main(["compare", str(both), str(both), "-o", str(tmp_path / "c")]) == 2
     assert "--side" in capsys.readouterr().err
     # crossed hands: the bones say which is which, not the place
-    crossed = np.concatenate([right.image[0][:, 30:-30], left.image[0][:, 30:-30]], axis=1)
-    assert [wrist.radiograph.side for wrist in predictor.locate(Radiograph(crossed))] == ["R", "L"]
+    crossed = np.concatenate([radiograph.pixels[:, width:], radiograph.pixels[:, :width]], axis=1)
+    assert [wrist.radiograph.side for wrist in locate(predictor.localiser, Radiograph(crossed), 0)] == ["R", "L"]
 
 
 def test_the_viewer_shows_the_hand_that_is_chosen(predictor, hands):
