@@ -81,6 +81,7 @@ def test_a_radiograph_of_both_hands_does_not_stop_the_others(tmp_path, predict):
     assert code == 2 and "both.dcm: shows both hands" in said.err and set(results) == {"radiograph"}
 
 
+@pytest.mark.usefixtures("segmented_once")
 def test_two_hands_overwrite_no_other_radiograph(tmp_path, predict):
     config = PhantomConfig(size=280, field_of_view=(210.0, 210.0))
     wrists = [make_wrist(seed=41, index=index, config=config) for index in range(4)]
@@ -88,7 +89,7 @@ def test_two_hands_overwrite_no_other_radiograph(tmp_path, predict):
     both = radiograph(tmp_path, "both.png", np.concatenate(hands, axis=1))
     one = radiograph(tmp_path, "both_L.png", make_wrist(seed=8, index=0, config=PhantomConfig(size=200)).image[0])
     for radiographs in ((both, one), (one, both)):
-        code, _, results = predict(*radiographs, field="auto")
+        code, _, results = predict(*radiographs, field="auto", extra=["--rotation", "0"])
         sources = {stem: result["source"] for stem, result in results.items()}
         assert code == 0
         assert sources == {"both_L": "both_L.png", "both_both_L": "both.png", "both_R": "both.png"}
