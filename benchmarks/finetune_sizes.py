@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=448, help="side of the phantoms in px (default: %(default)s)")
     parser.add_argument("--look", nargs="+", default=LOOK, metavar="KEY=VALUE", help=f"default: {' '.join(LOOK)}")
     parser.add_argument("--weights", default="jointwrist_tiny", help="weights to start from (default: %(default)s)")
+    parser.add_argument("--folds", type=int, default=3, metavar="N", help="patient-wise folds (default: %(default)s)")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="values of the fine-tuning")
     parser.add_argument("-o", "--out", type=Path, default=Path("results/finetune-sizes"), help="default: %(default)s")
     parser.add_argument("--table", action="store_true", help="print the table of the kept rows, run nothing")
@@ -69,7 +70,7 @@ def measure(arguments: argparse.Namespace) -> pd.DataFrame:
         root = arguments.out / f"wrists{wrists}"
         write_phantom(root, wrists, arguments.size, SEED, look)
         started = time.process_time()
-        tuned = finetune(root, arguments.out / f"tuned{wrists}", arguments.weights, values)
+        tuned = finetune(root, arguments.out / f"tuned{wrists}", arguments.weights, values, folds=arguments.folds)
         minutes = (time.process_time() - started) / 60
         print(f"{wrists} wrists: {minutes:.1f} minutes of processor time in this call", file=sys.stderr, flush=True)
         rows += _rows(wrists, FOLDS, tuned.changes, minutes)

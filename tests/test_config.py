@@ -24,8 +24,8 @@ def test_round_trip_through_plain_values():
     [
         ({"model": "m", "task": "segmentation", "imagesize": 3}, "imagesize.*image_size"),
         ({"model": "m", "task": "segmentation", "optim": {"lrr": 1.0}}, r"optim\.lrr.*lr"),
-        ({"model": "m", "task": "segmentation", "optim": {"epochs": "ten"}}, r"optim\.epochs needs int"),
-        ({"model": "m", "task": "segmentation", "optim": {"epochs": True}}, r"optim\.epochs needs int"),
+        ({"model": "m", "task": "segmentation", "optim": {"epochs": "ten"}}, r"optim\.epochs needs a whole number"),
+        ({"model": "m", "task": "segmentation", "optim": {"epochs": True}}, r"optim\.epochs needs a whole number"),
         ({"model": "m", "task": "detection"}, "task is 'detection'"),
         ({"model": "m", "task": "joint", "augment": {"zoom": [1.0]}}, r"augment\.zoom needs 2 values"),
         ({"model": "m", "task": "joint", "optim": 3}, "optim needs keys"),

@@ -26,8 +26,8 @@ def known(monkeypatch):
     """Fine-tunings that add 3 points on the folds and 5 on further phantoms; the phantoms that were asked for."""
     made = []
 
-    def finetune(root, out, weights, values):
-        assert weights == "start" and values == {"optim": {"epochs": 2}}
+    def finetune(root, out, weights, values, folds):
+        assert folds == 3 and weights == "start" and values == {"optim": {"epochs": 2}}
         changes = measure_changes(results(12, 0.0), results(12, 0.03))
         return SimpleNamespace(weights=out / "best.safetensors", changes=tuple(changes))
 

@@ -299,7 +299,7 @@ def test_configuration_is_read_and_checked(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("folder: queue", "folders: queue", "did you mean 'folder'"),
+        ("folder: queue", "folders: queue", "did you mean folder"),
         ("folder: queue", "", "missing.*folder"),
         ("port: 11113", "port: 111130", r"dicom\.port is 111130; it must be at least 0 and at most 65,535"),
         ("port: 11113", "port: .nan", r"dicom\.port"),

@@ -36,7 +36,7 @@ def own_registry(monkeypatch):
 def test_contributing_followed_word_for_word_works(phantom_root, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("my_unet.py").write_text(CODE)
-    check, benchmark, phantoms, train = (shlex.split(line) for line in COMMANDS.splitlines())
+    check, benchmark, phantoms, train, predict = (shlex.split(line) for line in COMMANDS.splitlines())
     quick = ["image_size=32", "optim.epochs=1", "optim.batch_size=16"]
 
     def run(command: list[str], function, *further: str) -> None:
@@ -49,10 +49,12 @@ def test_contributing_followed_word_for_word_works(phantom_root, tmp_path, monke
     assert "2,190 trainable" in capsys.readouterr().out
     run(benchmark[2:], run_all, "--data", str(phantom_root), "--results", "results", "--set", *quick)
     (tables,) = Path("results").glob("*/README.md")
-    assert "| `my_unet` | 0.00 M |" in tables.read_text()
+    assert "| `my_unet` | 2,190 |" in tables.read_text()
     run(phantoms[1:], main, "--wrists", "12", "--size", "96")
     run(train[1:], main, "--set", *quick)
     assert load_weights(Path("runs/my_unet/best.safetensors"))[1]["model"] == "my_unet"
+    run(predict[1:], main)
+    assert list(Path("predictions").glob("*_masks.png"))
 
 
 class Faulty(nn.Module):

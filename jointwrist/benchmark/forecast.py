@@ -46,4 +46,8 @@ def forecast(accelerator: Accelerator, jobs: list[Job], dataset: RamW600) -> Non
         seconds, reason = measured[config.model]
         total += seconds
         say(accelerator, f"  {job.folder.name}: {seconds / 60:.1f} minutes ({reason})")
-    say(accelerator, f"in all about {total / 3600:.1f} hours, validation and test not counted")
+    say(accelerator, f"in all about {_duration(total)}, validation and test not counted")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"

@@ -108,7 +108,8 @@ def open_dataset(accelerator: Accelerator, root: Path | None, phantom: PhantomDa
 
     root = phantom_folder(phantom, results)
     if accelerator.is_main_process:
-        say(accelerator, f"making a phantom of {phantom.wrists} wrists in {root}")
+        if not root.exists():
+            say(accelerator, f"making a phantom of {phantom.wrists} wrists in {root}")
         config = PhantomConfig(size=phantom.size, **phantom.options)
         write_phantom(root, phantom.wrists, size=phantom.size, seed=phantom.seed, config=config)
     accelerator.wait_for_everyone()

@@ -64,6 +64,10 @@ def finetune(arguments: argparse.Namespace) -> int:
         print("each wrist tested by a network that never saw its patient:")
         for change in tuned.changes:
             print(f"  {change}")
+        if "AUROC" not in {change.figure for change in tuned.changes}:
+            print("  no AUROC: it needs scored joint surfaces with and without erosion")
+        if not any(change.change_low > 0 for change in tuned.changes):
+            print("no figure improved beyond its interval: the weights that you started from may serve you as well")
         print(f"figures: {arguments.out / FIGURES}; learning curves: {arguments.out / CURVES}")
         print(f"weights: {tuned.weights}")
     return 0

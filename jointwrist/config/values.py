@@ -21,6 +21,8 @@ import yaml
 T = TypeVar("T")
 #: The safe loader, in C where PyYAML was built with libyaml: ten times as fast.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+#: Types in words, for messages.
+_KINDS: dict[Any, str] = {int: "a whole number", str: "text", bool: "true or false"}
 
 
 class ConfigError(ValueError):
@@ -81,7 +83,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     for key in values:
         if key not in names:
             near = get_close_matches(str(key), names)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(names)}"
+            hint = f"did you mean {where}{near[0]}?" if near else f"known keys: {', '.join(names)}"
             raise ConfigError(f"unknown key {where}{key!s}; {hint}")
     return cls(**{key: _convert(hints[key], value, f"{where}{key}") for key, value in values.items()})
 
@@ -200,5 +202,5 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         except (ValueError, OverflowError):
             raise ConfigError(f"{where} needs a number, not {value!r}") from None
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise ConfigError(f"{where} needs {hint.__name__}, not {value!r}")
+        raise ConfigError(f"{where} needs {_KINDS.get(hint, hint.__name__)}, not {value!r}")
     return value

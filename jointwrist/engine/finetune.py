@@ -249,9 +249,10 @@ class _Work:
         trainer = Trainer(self.accelerator, run, data, task, place, progress=self.progress)
         if not trainer.finished:
             counts = [len([c for c in placed.cases if s in (c.segmentation_split, c.erosion_split)]) for s in SPLITS]
+            tested = f", {counts[2]} for the test" if counts[2] else ""
             LOG.info(
-                f"{name}: trains on {counts[0]} wrists for at most {run.optim.epochs} epochs, chooses the epoch by"
-                f" {counts[1]}, tests on {counts[2]}"
+                f"{name}: {counts[0]} wrists for training, at most {run.optim.epochs} epochs; {counts[1]} for the"
+                f" choice of the epoch{tested}"
             )
         with graceful_stop():
             trainer.fit()

@@ -110,7 +110,8 @@ def load_run_data(
     for name, items in datasets.items():
         if len(items) == 0:
             raise DataError(
-                f"{dataset.root}: no {name} images for {config.task}; check the folder with `jointwrist data check`"
+                f"{dataset.root}: no {name} images for the task {config.task}; `jointwrist data check {dataset.root}"
+                f" --for train` says what is missing"
             )
     patients = {name: tuple(sorted({case.patient for case in chosen})) for name, chosen in cases.items()}
     inherited, prints = inherited_records(config), radiograph_prints(dataset.cases)

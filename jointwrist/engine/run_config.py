@@ -145,8 +145,8 @@ class ErosionConfig:
             eroded pixels, which phantoms and outlined datasets have and RAM-W600 does not. Without it, such masks are
             not read, and training uses only the scores.
         heat_map: Weight of the heat map loss, with `pixel_truth`.
-        shapes: Weight of the losses of the bone with and without its erosion (joint network with `erosion_head:
-        shapes`).
+        shapes: Weight of the losses of the bone with and without its erosion (joint network with the erosion head
+            `shapes`).
         weight: Weight of the whole erosion loss (joint network).
         further_scores: Weight of the loss of each further score of the anatomy, such as narrowing (joint network).
     """

@@ -21,6 +21,7 @@ from jointwrist.outputs.dicom_source import (
     new_instance,
     source_dataset,
 )
+from jointwrist.text import NOTICE
 
 if TYPE_CHECKING:
     from highdicom.sr import (
@@ -63,8 +64,8 @@ def build_sr(result: WristResult, deidentify: bool = False) -> ComprehensiveSR:
     of erosion (0 to 1); erosion as present or absent at the model's threshold; the score level; and the joint box as a
     region of the source image. The probability repeats the box as the region it was inferred from, which Cornerstone
     (OHIF) needs to create a rectangle. Scores other than erosion have separate groups. A surface without a score is
-    reported as not assessed, and one that cannot be judged well with the reason. The report is complete but
-    unverified.
+    reported as not assessed, and one that cannot be judged well with the reason. Comments at the end say how far the
+    scores can be trusted and that they are not for diagnosis. The report is complete but unverified.
 
     Args:
         result: Prediction of a DICOM radiograph by a joint network.
@@ -108,7 +109,7 @@ def _report(result: WristResult, source: Dataset) -> MeasurementReport:
     import highdicom as hd
     from pydicom.sr.codedict import codes
 
-    return hd.sr.MeasurementReport(
+    report = hd.sr.MeasurementReport(
         observation_context=_observer(),
         procedure_reported=codes.LN.XRUnspecifiedBodyRegion,
         imaging_measurements=[
@@ -121,6 +122,10 @@ def _report(result: WristResult, source: Dataset) -> MeasurementReport:
         ],
         title=codes.DCM.ImagingMeasurementReport,
     )
+    for sentence in (*result.score_warnings, NOTICE):
+        comment = hd.sr.TextContentItem(codes.DCM.Comment, sentence, hd.sr.RelationshipTypeValues.CONTAINS)
+        report[0].ContentSequence.append(comment)
+    return report
 
 
 def _observer() -> ObservationContext:

@@ -203,8 +203,8 @@ def _seen(info: Mapping[str, Any]) -> str:
     said = [_stream(_mapping(config, "stream")) or _folder(info)]
     if config.get("start") and "history" not in info:
         said.append("Training started from other weights, whose training data count as well.")
-    if "history" in info:
-        said.append(f"With the weights that it started from: {TrainingHistory.of(info)}")
+    if len(info.get("history", ())) > 1:
+        said.append(f"With the weights that training started from: {TrainingHistory.of(info)}")
     if inherited := info.get("inherited"):
         patients = sum(len(record["hashes"]) for record in inherited)
         said.append(f"Networks that it builds on were trained on {_count(patients, 'patient')}.")

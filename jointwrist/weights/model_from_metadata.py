@@ -36,6 +36,10 @@ def parse_info(path: Path, text: str) -> dict[str, Any]:
     """
     info = read_description(path, text)
     try:
+        model_spec(info["model"])
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
+    try:
         options = unstated_versions(info["model"]) | current_options(info["model"], info.get("options", {}))
     except ValueError as error:
         raise damaged(path, str(error)) from None

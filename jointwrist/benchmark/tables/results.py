@@ -137,8 +137,10 @@ def label(run: str) -> str:
 
 
 def millions(parameters: int | None) -> str:
-    """Parameter count in millions; a dash for another tool, where it is unknown."""
-    return ABSENT if parameters is None else f"{parameters / 1e6:.2f} M"
+    """Parameter count in millions, or in full below ten thousand; a dash for another tool, where it is unknown."""
+    if parameters is None:
+        return ABSENT
+    return f"{parameters / 1e6:.2f} M" if parameters >= 10_000 else f"{parameters:,}"
 
 
 def published_figures(table: str, anatomy: Anatomy = WRIST) -> dict[str, dict[str, float]]:

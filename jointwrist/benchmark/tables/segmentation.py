@@ -51,14 +51,15 @@ TESTED = (
 
 
 def segmentation_tables(results: Results) -> list[Table]:
-    """Make every segmentation table."""
-    return [
+    """Make every segmentation table that has rows; with one model there are no differences."""
+    tables = (
         mean_table(results, "bone"),
         mean_table(results, "overlap"),
         comparison_table(results),
         erosion_effect_table(results),
         bone_table(results),
-    ]
+    )
+    return [table for table in tables if table.rows]
 
 
 def mean_table(results: Results, kind: str = "bone") -> Table:

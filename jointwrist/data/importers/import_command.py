@@ -40,10 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"outlines taken to run through pixel centres: {done.through_centres} of {done.outlines} (--outline)")
     if done.missing:
         print("radiographs that lack a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
+        print("a bone that is not drawn counts as not there, in training too; annotate every bone that shows")
     if done.eroded is not None:
         elsewhere = f"; {done.elsewhere} erosions at no joint surface left out" if done.elsewhere else ""
         print(f"radiographs with outlined erosions: {done.eroded}{elsewhere}")
-    print(f"check it with: jointwrist data check {arguments.out}")
+    print(f"check it with: jointwrist data check {arguments.out} --for train")
     return 0
 
 
@@ -67,7 +68,7 @@ def run_ram_h1200(arguments: argparse.Namespace) -> int:
     print(f"radiographs known to be free of erosions: {done.sound}")
     if done.missing:
         print(f"{what} that lack a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
-    print(f"check it with: jointwrist data check {arguments.out}")
+    print(f"check it with: jointwrist data check {arguments.out} --for train")
     return 0
 
 
