@@ -161,6 +161,30 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def one_tab(browser):
+    """A tab of the browser, which takes longer to open than a page to load."""
+    tab = browser.new_page()
+    tab.set_default_timeout(120_000)  # ms, for a busy machine
+    tab.faults, tab.asked = [], []
+    tab.on("pageerror", lambda error: tab.faults.append(str(error)))
+    tab.on("console", lambda message: tab.faults.append(message.text))
+    tab.on("request", lambda request: tab.asked.append(request.url))
+    yield tab
+    tab.close()
+
+
+@pytest.fixture
+def tab(one_tab):
+    """The tab as if it were new: `faults` has what its page complains of, and `asked` the addresses that it loads."""
+    one_tab.set_viewport_size({"width": 1280, "height": 720})
+    one_tab.mouse.move(0, 0)
+    one_tab.goto("about:blank")
+    one_tab.faults.clear()
+    one_tab.asked.clear()
+    return one_tab
+
+
 #: Files with tests of ten seconds and more. They begin first, so that no process waits for one of them at the end.
 LONG = (
     "test_bad_files", "test_bundle", "test_docs_examples", "test_encoder_export", "test_export", "test_finetune",

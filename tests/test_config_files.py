@@ -149,7 +149,7 @@ def test_comments_say_what_limits_and_special_values_mean(capsys):
     assert main(["config", "--init", "unetpp"]) == 0
     text = " ".join(line.strip(" #") for line in capsys.readouterr().out.splitlines())
     assert "Epochs without improvement before the run stops; at least 0; 0 never stops early. patience: 10" in text
-    assert "in every step; at least 0, or null; None leaves that factor in place. erosion_share: null" in text
+    assert "in every step; at least 0, or null; None keeps that factor. erosion_share: null" in text
     assert "Whether the cosine schedule is updated every step or every epoch; one of step, epoch. schedule:" in text
 
 

@@ -44,7 +44,7 @@ def test_an_image_without_a_valid_uid_cannot_be_referred_to(tmp_path):
     result = Predictor(Recall(masks, "L"), image_size=SIZE, name="recall", postprocess=False, localise=False)(
         path
     ).single()
-    with pytest.raises(DataError, match="StudyInstanceUID is no UID"):
+    with pytest.raises(DataError, match="StudyInstanceUID is not a UID"):
         result.save_seg(tmp_path / "seg.dcm")
     assert not (tmp_path / "seg.dcm").exists()
 

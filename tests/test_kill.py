@@ -95,7 +95,7 @@ def test_killed_ten_times_the_rows_are_those_of_an_unbroken_run(processes, phant
 
 ACCUMULATED = {
     # with batch normalisation, whose statistics move between the steps of the optimiser
-    "erosion": {"model": "resnet", "task": "erosion", "erosion": {"crop_size": 32}},
+    "erosion": {"model": "resnet", "task": "erosion", "image_size": 64, "erosion": {"crop_size": 32}},
     "joint": {
         "model": "jointwrist_tiny",
         "task": "joint",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import urllib.request
 from pathlib import Path
@@ -15,6 +14,7 @@ from pynetdicom.sop_class import Verification
 from strangers import NOTED, STRANGERS
 
 from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig
+from tests import killed_node
 
 pytestmark = pytest.mark.trust
 
@@ -58,32 +58,15 @@ def echoes(node) -> bool:
     return answer.get("Status") == 0
 
 
-TALK = """
-import sys
-sys.path[:0] = [{tests!r}]
-from node_peers import discs, free_port, radiograph, running, wait_for
-from strangers import STRANGERS, body, store
-from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig, PeerConfig
-from jointwrist.node.run import start_log
-start_log()
-peer = PeerConfig("p", "P", "127.0.0.1", free_port())
-config = NodeConfig({folder!r}, (peer,), DicomConfig(port=free_port()), HttpConfig(port=free_port()))
-with running(config, discs()) as node:
-    values = dict(PatientBirthDate="SECRET", PatientAge="SECRET", PatientName="SECRET" * 20)
-    for uid in ("1.SECRET", "1.SECRET" * 20, "1.2"):
-        store(node, body(radiograph(size=64, **values)), uid=uid)
-    STRANGERS["a_command_without_a_field"](node)
-    wait_for(lambda: node.worker.counts["predicted"] == 2)
-"""
-
-
-def test_the_log_quotes_nothing_that_a_peer_sends(tmp_path):
+def test_the_log_quotes_nothing_that_a_peer_sends(processes, tmp_path):
     """Without `start_log`, pydicom and pynetdicom do quote it."""
-    script = TALK.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
-    assert run.returncode == 0, run.stderr
-    assert "radiograph received" in run.stderr
-    assert "SECRET" not in run.stderr + run.stdout
+    told = tmp_path / "told.txt"
+    process = processes.Process(target=killed_node.talk, args=(str(tmp_path / "node"), told))
+    process.start()
+    process.join(300)
+    assert process.exitcode == 0, told.read_text()
+    assert "radiograph received" in told.read_text()
+    assert "SECRET" not in told.read_text()
 
 
 def test_there_are_enough_of_them():

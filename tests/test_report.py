@@ -243,20 +243,13 @@ def test_command_writes_the_page(results, dataset, tmp_path, capsys):
 
 
 @pytest.fixture
-def opened(browser, page, tmp_path):
+def opened(tab, page, tmp_path):
     path = tmp_path / "report.html"
     path.write_text(page, encoding="utf-8")
-    tab = browser.new_page()
-    tab.set_default_timeout(120_000)  # ms, for a busy machine
-    tab.faults, tab.asked = [], []
-    tab.on("pageerror", lambda error: tab.faults.append(str(error)))
-    tab.on("console", lambda message: tab.faults.append(message.text))
-    tab.on("request", lambda request: tab.asked.append(request.url))
     tab.goto(path.as_uri())
     yield tab
     assert tab.faults == []
     assert all(url.startswith(("file:", "data:")) for url in tab.asked)
-    tab.close()
 
 
 def test_browser_sorts_by_number_and_leaves_cells_without_figures_last(opened):

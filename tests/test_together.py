@@ -139,7 +139,7 @@ def test_two_processes_of_torchrun_write_every_case_once(phantom_root, dataset, 
     script, log, results = tmp_path / "script.py", tmp_path / "log", tmp_path / "results"
     script.write_text(WRITES)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
-    arguments = command(phantom_root, protocol, results, "--models", "unet", "mobilenet")
+    arguments = command(phantom_root, protocol, results, "--models", "jointwrist_tiny")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*launch, str(log), *arguments], env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -149,11 +149,8 @@ def test_two_processes_of_torchrun_write_every_case_once(phantom_root, dataset, 
         paths = [path for _, path in written if Path(path).name == name and "jobs" in Path(path).parts]
         assert paths and len(paths) == len(set(paths)), name
 
-    found = records(results)
-    assert {model: (record["status"], record["processes"]) for model, record in found.items()} == {
-        "unet": ("ok", 2),
-        "mobilenet": ("ok", 2),
-    }
+    (record,) = records(results).values()
+    assert (record["status"], record["processes"]) == ("ok", 2)
     (masks,), (calls,) = (
         [pd.read_csv(path, dtype=str) for path in results.glob(f"*/jobs/*/{name}.csv")]
         for name in ("segmentation", "erosion")

@@ -38,7 +38,7 @@ def parse_info(path: Path, text: str) -> dict[str, Any]:
     try:
         model_spec(info["model"])
     except ValueError as error:
-        raise DataError(f"{path}: {error}") from None
+        raise DataError(f"{path}: {error}; if the name is damaged, copy or export the weights again") from None
     try:
         options = unstated_versions(info["model"]) | current_options(info["model"], info.get("options", {}))
     except ValueError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from viewer_client import Client, serving
-from viewer_page import PATIENCE, READY
+from viewer_page import READY
 
 
 @pytest.fixture(scope="session")
@@ -33,18 +33,13 @@ def page_server(browser, predictor, wrists):
 
 
 @pytest.fixture
-def page(browser, page_server):
-    page = browser.new_page(viewport={"width": 1300, "height": 900})
-    page.set_default_timeout(PATIENCE)
-    page.faults, page.asked = [], []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("console", lambda message: page.faults.append(message.text))
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.goto(page_server.url)
-    page.wait_for_selector(READY.format("baseline"))
-    yield page
+def page(tab, page_server):
+    """The viewer's page, loaded anew."""
+    tab.set_viewport_size({"width": 1300, "height": 900})
+    tab.goto(page_server.url)
+    tab.wait_for_selector(READY.format("baseline"))
+    yield tab
     # Chromium itself reports refused requests
-    faults = [fault for fault in page.faults if "Failed to load resource" not in fault]
+    faults = [fault for fault in tab.faults if "Failed to load resource" not in fault]
     assert faults == []
-    assert all(url.startswith((page_server.url, "data:")) for url in page.asked)
-    page.close()
+    assert all(url.startswith((page_server.url, "data:")) for url in tab.asked)
