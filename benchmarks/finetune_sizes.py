@@ -73,14 +73,14 @@ def measure(arguments: argparse.Namespace) -> pd.DataFrame:
         tuned = finetune(root, arguments.out / f"tuned{wrists}", arguments.weights, values, folds=arguments.folds)
         minutes = (time.process_time() - started) / 60
         print(f"{wrists} wrists: {minutes:.1f} minutes of processor time in this call", file=sys.stderr, flush=True)
-        rows += _rows(wrists, FOLDS, tuned.changes, minutes)
+        rows += _rows(wrists, FOLDS, tuned.changes)
         after = evaluate(tuned.weights, test, "all", values)
-        rows += _rows(wrists, FURTHER, measure_changes(before, after), minutes)
+        rows += _rows(wrists, FURTHER, measure_changes(before, after))
     return pd.DataFrame(rows)
 
 
-def _rows(wrists: int, tested: str, changes: Sequence[Change], minutes: float) -> list[dict[str, object]]:
-    extra = {"trained_on": wrists, "tested_on": tested, "cpu_minutes": round(minutes, 2)}
+def _rows(wrists: int, tested: str, changes: Sequence[Change]) -> list[dict[str, object]]:
+    extra = {"trained_on": wrists, "tested_on": tested}
     return [{**extra, **asdict(change)} for change in changes]
 
 
@@ -89,14 +89,13 @@ def table(rows: pd.DataFrame) -> list[str]:
     cells = [
         [
             str(row["trained_on"]),
-            f"{row['cpu_minutes']:.1f}",
             f"{row['tested_on']}, {row['wrists']}",
             str(row["figure"]) + (" %" if row["unit"] == "%" else ""),
             *(_interval(row, name) for name in ("before", "after", "change")),
         ]
         for row in rows.to_dict("records")
     ]
-    header = ["wrists", "processor minutes", "tested on", "figure", "before", "after", "change"]
+    header = ["wrists", "tested on", "figure", "before", "after", "change"]
     return markdown_lines(header, cells)
 
 

@@ -18,6 +18,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import pandas as pd
+
+from benchmarks import finetune_sizes
 from benchmarks.speed_table import SHORT, builds_table, scan_table, speed_table, training_table
 from jointwrist.benchmark.pages import fill_blocks
 from jointwrist.benchmark.tables import Table, make_tables, read_results
@@ -31,6 +34,7 @@ README, KEPT = ROOT / "README.md", ROOT / "docs" / "demo"
 PAGES = (
     README,
     *(ROOT / "docs" / page for page in ("demonstration.md", "scaling.md", "speed.md", "explanation/selective-scan.md")),
+    ROOT / "docs" / "how-to" / "finetune.md",
 )
 ABLATIONS = ROOT / "docs" / "ablations"
 ROWS = ("job.json", "segmentation.csv", "erosion.csv")
@@ -112,6 +116,7 @@ def page_tables(kept: Path = KEPT) -> dict[str, str]:
         "builds": builds_table(),
         "training": training_table(),
         "joint": joint_table().markdown(),
+        "finetune_sizes": "\n".join(finetune_sizes.table(pd.read_csv(finetune_sizes.KEPT))),
     }
 
 

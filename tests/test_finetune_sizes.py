@@ -47,9 +47,9 @@ def test_figures_before_and_after_stand_beside_each_other(known, tmp_path, capsy
     header, _, *lines = capsys.readouterr().out.strip().splitlines()
     assert header.split(" | ")[0] == "| wrists" and len(lines) == 8
     assert lines[0] == (
-        "| 12 | 0.0 | folds, 12 | DSC % | 80.00 [80.00, 80.00] | 83.00 [83.00, 83.00] | +3.00 [+3.00, +3.00] |"
+        "| 12 | folds, 12 | DSC % | 80.00 [80.00, 80.00] | 83.00 [83.00, 83.00] | +3.00 [+3.00, +3.00] |"
     )
-    assert lines[2].startswith("| 12 | 0.0 | further phantoms, 9 | DSC % |") and "+5.00" in lines[2]
+    assert lines[2].startswith("| 12 | further phantoms, 9 | DSC % |") and "+5.00" in lines[2]
     assert lines[4].startswith("| 40 |")
     assert [(name, wrists) for name, wrists, *_ in known] == [("test", 9), ("wrists12", 12), ("wrists40", 40)]
     seeds = {name: seed for name, _, _, seed, _ in known}
