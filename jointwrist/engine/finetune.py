@@ -27,6 +27,7 @@ from jointwrist.engine.calibration import calibrate_on
 from jointwrist.engine.case_results import CASE_KEYS, case_keys, epoch_table
 from jointwrist.engine.cross_validation import Change, measure_changes
 from jointwrist.engine.evaluation import evaluate_model
+from jointwrist.engine.inherited_config import inherited_config
 from jointwrist.engine.learning_curves import CURVES, save_curves
 from jointwrist.engine.loaders import RunData, load_run_data
 from jointwrist.engine.patient_folds import patient_folds, with_splits
@@ -262,17 +263,14 @@ class _Work:
         """Return a training's configuration: that of the weights, overridden by the recipe, then by the user."""
         scored = any(case.scored for case in cases)
         masked = any(case.mask is not None for case in cases)
-        stored = current_keys(self.info["config"])
-        # the last training of the weights may have left bones frozen, or had other masks: only a cascade stays one
-        segmenter = stored.pop("joint", {}).get("segmenter", "")
         values = merge_trees(
-            stored,
+            inherited_config(self.info["config"]),
             {
                 "protocol": "finetune",
                 "seed": self.seed,
                 "start": str(self.start),
                 "optim": {**recipe(len(cases)), "select": "dsc" if masked else "loss"},
-                "joint": {"segmentation_warmup": 0.0, "teacher_forcing": 0.0, "segmenter": segmenter},
+                "joint": {"segmentation_warmup": 0.0, "teacher_forcing": 0.0},
                 "radiographs": {"folder": ""},
                 "workers": 0,
             },

@@ -18,8 +18,8 @@ from torch.utils.data import default_collate
 from jointwrist.config import ConfigError, build, merge_trees
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.build import build_model
+from jointwrist.engine.inherited_config import inherited_config
 from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.renamed_keys import current_keys
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks import build_task
@@ -177,7 +177,7 @@ def _linked(films: Sequence[Path], folder: Path) -> Path:
 
 def _values(info: Mapping[str, Any], start: Path, films: Path, plan: AdaptPlan) -> dict[str, Any]:
     """Return the weights' configuration, changed to train the erosion head alone on real radiographs in small steps."""
-    known = current_keys(info.get("config", {}))
+    known = inherited_config(info.get("config", {}))
     stored = {key: value for key, value in known.items() if key not in ("model", "task", "joint")}
     batch = _PHANTOMS + 2 * _PAIRS
     changed = {
