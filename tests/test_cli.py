@@ -199,7 +199,7 @@ def test_train_evaluate_and_predict(dataset, tmp_path, capsys):
     trained = info["config"]
     assert (trained["image_size"], trained["optim"]["batch_size"], trained["optim"]["epochs"]) == (32, 4, 1)
     header, *epochs = (run / "history.csv").read_text().splitlines()
-    assert header.startswith("epoch,lr,train_") and len(epochs) == 1 and epochs[0].startswith("0,")
+    assert header.startswith("epoch,lr,train_") and len(epochs) == 1 and epochs[0].startswith("1,")
     card = (run / "README.md").read_text(encoding="utf-8")
     assert f"{info['training']['wrists']} phantom wrists, no real radiographs" in card and "| Epoch | 1 |" in card
     assert main(["evaluate", str(run), "--data", str(dataset), "-o", str(rows)]) == 0

@@ -39,6 +39,20 @@ def test_importing_annotations_needs_no_torch():
     assert done.returncode == 0, done.stderr
 
 
+def test_configuration_keys_are_checked_before_torch_is_loaded():
+    commands = [["train", "jointwrist_tiny", "--data", "d"], ["finetune", "d"], ["pretrain"], ["evaluate", "w", "--data=d"]]
+    code = f"""
+import sys
+from jointwrist.cli import main
+for command in {commands}:
+    assert main([*command, "--out", "o", "--set", "optim.epoch=5"]) == 2
+assert "torch" not in sys.modules
+"""
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("jointwrist: unknown key optim.epoch; did you mean optim.epochs?") == 4
+
+
 def test_the_block_blocks():
     assert "ModuleNotFoundError" in run("import monai", ("monai",)).stderr
 

@@ -50,12 +50,13 @@ THIN = {
     ("jointwrist.hub_mixin", "jointwrist.weights.hub"),
     # plot and save of a comparison
     ("jointwrist.inference.comparison", "jointwrist.outputs.comparison_picture"),
-    # plot, save, save_seg and save_sr of a result
+    # to_dict, plot, save, save_seg and save_sr of a result
     ("jointwrist.inference.result", "jointwrist.outputs.dicom_seg"),
     ("jointwrist.inference.result", "jointwrist.outputs.dicom_source"),
     ("jointwrist.inference.result", "jointwrist.outputs.dicom_sr"),
     ("jointwrist.inference.result", "jointwrist.outputs.overlay"),
     ("jointwrist.inference.result", "jointwrist.outputs.result_files"),
+    ("jointwrist.inference.result", "jointwrist.outputs.result_json"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from jointwrist.inference.placement import Placement
 from jointwrist.inference.result import WristResult, read_masks
 from jointwrist.outputs.overlay import draw_overlay, paint_masks
 from jointwrist.outputs.sheet import draw_sheet, draw_tile, save_sheet
+from jointwrist.weights.find import find_weights, weights_label
 
 
 def make_result(height: int = 120, width: int = 150, **changes) -> WristResult:
@@ -118,6 +120,23 @@ def test_files_give_the_prediction_back(tmp_path):
     assert joints["Lunate"]["eroded"] is False
     assert joints["Trapezium"] == {"name": "Trapezium", "found": False}
     assert "not a medical device" in written["notice"]
+
+
+def test_a_result_names_the_file_of_weights_that_its_model_does_not_identify():
+    own = make_result(model="jointwrist_tiny", weights="own/best.safetensors")
+    shipped = make_result(model="jointwrist_tiny", weights="jointwrist_tiny")
+    assert (own.weight_file, shipped.weight_file) == ("own/best.safetensors", "")
+    assert own.to_dict()["weights"]["file"] == "own/best.safetensors"
+    assert not np.array_equal(draw_overlay(own), draw_overlay(shipped))
+    np.testing.assert_array_equal(draw_overlay(shipped), draw_overlay(replace(shipped, weights="")))
+
+
+def test_weights_are_called_what_the_option_takes_or_by_folder_and_file():
+    assert weights_label(find_weights("jointwrist_tiny")) == "jointwrist_tiny"
+    assert weights_label(Path("/home/anna/runs/own/best.safetensors")) == "own/best.safetensors"
+    assert weights_label(Path("tiny.safetensors")) == "tiny.safetensors"
+    cached = Path("/cache/hub/models--lab--wrist/snapshots/0a1b/model.safetensors")
+    assert weights_label(cached) == "lab/wrist"
 
 
 def test_sheet_holds_every_radiograph_uncut_in_its_tile():

@@ -10,6 +10,8 @@ from PIL import Image
 from jointwrist.benchmark.jobs import make_job
 from jointwrist.benchmark.plots import write_plots
 from jointwrist.config import build
+from jointwrist.engine.case_results import epoch_table
+from jointwrist.engine.learning_curves import epochs_from_one
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.inference.predictor import Predictor
 
@@ -22,6 +24,14 @@ class Drawn:
 
     def plot(self) -> Image.Image:
         return Image.new("RGB", (4, 4))
+
+
+def test_epochs_count_from_one_and_those_of_earlier_versions_from_zero():
+    figures = [{"epoch": epoch, "val_loss": 1.0, "selected_by": 1.0} for epoch in range(3)]
+    table = epoch_table(figures)
+    assert table["epoch"].to_list() == [1, 2, 3] and figures[0]["epoch"] == 0
+    pd.testing.assert_frame_equal(epochs_from_one(table), table)
+    pd.testing.assert_frame_equal(epochs_from_one(table.assign(epoch=[0, 1, 2])), table)
 
 
 def test_seeds_of_a_model_do_not_overwrite_each_other(dataset, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jointwrist.commands.evaluate_predictions import add_arguments, evaluate_predictions
 from jointwrist.commands.evaluation_means import family_table, means
+from jointwrist.commands.run_values import run_values
 from jointwrist.commands.shared import (
     OldName,
     UsageError,
@@ -74,10 +75,6 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 def evaluate_weights(arguments: argparse.Namespace) -> int:
     """Measure trained weights on a split."""
-    from jointwrist.config import parse_overrides
-    from jointwrist.engine.evaluate_weights import evaluate as evaluate_on_network_grid
-    from jointwrist.engine.renamed_keys import current_keys
-
     on_image = arguments.grid == "image"
     if not arguments.postprocess and not on_image:
         raise UsageError("--no-postprocess is for --grid image: on the network's grid masks are not postprocessed")
@@ -88,7 +85,9 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
     print_log()
     if on_image:
         return _evaluate_on_image_grid(arguments)
-    overrides = current_keys(parse_overrides(arguments.set), "--set")
+    overrides = run_values(arguments.set)
+    from jointwrist.engine.evaluate_weights import evaluate as evaluate_on_network_grid
+
     tables = evaluate_on_network_grid(arguments.weights, arguments.data, arguments.split, overrides, progress=True)
     _write(tables, arguments.out)
     return 0

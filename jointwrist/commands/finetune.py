@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from jointwrist.commands.run_values import run_values
 from jointwrist.commands.shared import announce, is_main_process, print_log
 
 
@@ -43,19 +44,18 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def finetune(arguments: argparse.Namespace) -> int:
     """Fine-tune weights."""
+    print_log()
+    values = run_values(arguments.set)
     announce(f"fine-tuning {arguments.weights} on {arguments.root}")
-    from jointwrist.config import parse_overrides
     from jointwrist.engine.finetune import FIGURES
     from jointwrist.engine.finetune import finetune as finetune_weights
     from jointwrist.engine.learning_curves import CURVES
-    from jointwrist.engine.renamed_keys import current_keys
 
-    print_log()
     tuned = finetune_weights(
         arguments.root,
         arguments.out,
         arguments.weights,
-        current_keys(parse_overrides(arguments.set), "--set"),
+        values,
         folds=arguments.folds,
         seed=arguments.seed,
         progress=True,

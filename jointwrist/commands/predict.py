@@ -16,11 +16,11 @@ from jointwrist.commands.shared import (
     add_predictor,
     add_scope,
     add_side,
+    add_spacing,
     add_window,
     complain,
     load_predictor,
     positive,
-    spacing,
 )
 from jointwrist.commands.tally import Tally
 from jointwrist.errors import DataError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from jointwrist.anatomy import Anatomy
     from jointwrist.data.export_dataset import Export
+    from jointwrist.inference.predictor import Predictor
 
 
 #: Kinds of DICOM objects; `outputs.dicom_objects` builds them.
@@ -83,12 +84,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="average over five views of each radiograph and report their agreement; takes five times as long",
     )
     add_window(parser)
-    parser.add_argument(
-        "--spacing",
-        type=spacing,
-        metavar="MM",
-        help="width of a pixel of radiographs that state none, for lengths and areas in mm",
-    )
+    add_spacing(parser)
     parser.add_argument(
         "--sheet", type=Path, metavar="FILE", help="also write a contact sheet of all radiographs, a .png or .jpg"
     )
@@ -184,7 +180,7 @@ def predict(arguments: argparse.Namespace) -> int:
         export.finish()
     if tiles:
         save_tiles(tiles, arguments.sheet)
-    finish(arguments, tally, writer.overlay)
+    finish(arguments, tally, writer.overlay, predictor)
     return INTERRUPTED if stopped.is_set() else 2 if tally.errors else 0
 
 
@@ -204,13 +200,15 @@ def save_tiles(tiles: list[Image.Image], path: Path) -> None:
     save_sheet(tiles, path)
 
 
-def finish(arguments: argparse.Namespace, tally: Tally, overlay: bool) -> None:
-    """Print a summary and the output folder; to standard error if standard output carries JSON."""
+def finish(arguments: argparse.Namespace, tally: Tally, overlay: bool, predictor: Predictor) -> None:
+    """Print a summary, the output folder and the weight file; only the summary, to standard error, with --json."""
     if tally.total > 1:
         print(tally.summary(), file=sys.stderr if arguments.json else sys.stdout, flush=True)
     if tally.written and not arguments.json:
         what = "overlays, scores and masks" if overlay else "scores and masks (overlays with --overlay)"
         print(f"{what}: {arguments.out}")
+        if predictor.weights != predictor.name:
+            print(f"weights: {predictor.weights} ({predictor.name})")
         if arguments.tool:
             print(f"to be corrected with {arguments.tool}: {arguments.out / arguments.tool}")
 

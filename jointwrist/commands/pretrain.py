@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from jointwrist.commands.run_values import run_values
 from jointwrist.commands.shared import announce, is_main_process, known_model, print_log
 
 
@@ -29,17 +30,17 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def pretrain(arguments: argparse.Namespace) -> int:
     """Pretrain an encoder."""
+    print_log()
+    values = run_values(arguments.set)
     announce(f"pretraining {arguments.model}")
-    from jointwrist.config import parse_overrides
     from jointwrist.engine.pretrain import HISTORY
     from jointwrist.engine.pretrain import pretrain as pretrain_encoder
 
-    print_log()
     weights = pretrain_encoder(
         known_model(arguments.model).name,
         arguments.folders,
         arguments.out,
-        parse_overrides(arguments.set),
+        values,
         progress=True,
     )
     if is_main_process():

@@ -218,6 +218,16 @@ def add_window(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_spacing(parser: argparse.ArgumentParser) -> None:
+    """Add `--spacing`."""
+    parser.add_argument(
+        "--spacing",
+        type=spacing,
+        metavar="MM",
+        help="width of a pixel of radiographs that state none, for lengths and areas in mm",
+    )
+
+
 def spacing(text: str) -> float:
     """Read a pixel spacing in mm."""
     from jointwrist.data.spacing import SPACING_RANGE, parse_spacing

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jointwrist.commands.run_values import run_values
 from jointwrist.commands.shared import announce, is_main_process, known_model, prepared_radiographs, print_log
 
 if TYPE_CHECKING:
@@ -65,20 +66,18 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train one model."""
+    print_log()
+    values = run_values(arguments.set, arguments.config)
     announce(f"training {arguments.model}")
-    from jointwrist.config import merge_trees, parse_overrides, read_yaml
+    from jointwrist.config import merge_trees
     from jointwrist.data.dataset.ram_w600 import RamW600
     from jointwrist.data.find_radiographs import find_radiographs
     from jointwrist.engine.leaks import check_radiographs
     from jointwrist.engine.learning_curves import CURVES
-    from jointwrist.engine.renamed_keys import current_keys
     from jointwrist.engine.train import CARD, HISTORY
     from jointwrist.engine.train import train as train_model
 
     model = known_model(arguments.model).name
-    print_log()
-    files = [current_keys(read_yaml(path), str(path)) for path in arguments.config]
-    values = merge_trees(*files, current_keys(parse_overrides(arguments.set), "--set"))
     if arguments.anatomy:
         values = merge_trees(values, {"anatomy": arguments.anatomy})
     if arguments.radiographs:
@@ -116,4 +115,4 @@ def validation_figures(history: DataFrame) -> str:
     }
     figures = [form(chosen[name]) for name, form in forms.items() if name in chosen and chosen[name] == chosen[name]]
     figures.append(f"loss {chosen['val_loss']:.4f}")
-    return f"best of {len(history)} epochs is {int(chosen['epoch']) + 1}; on the validation split {', '.join(figures)}"
+    return f"best of {len(history)} epochs is {int(chosen['epoch'])}; on the validation split {', '.join(figures)}"

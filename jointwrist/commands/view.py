@@ -9,6 +9,7 @@ from jointwrist.commands.shared import (
     add_predictor,
     add_scope,
     add_side,
+    add_spacing,
     add_window,
     complain,
     load_predictor,
@@ -34,6 +35,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--tta", action="store_true", help="average over five views of each radiograph, which takes five times as long"
     )
     add_window(parser)
+    add_spacing(parser)
     parser.add_argument(
         "--host",
         default="127.0.0.1",
@@ -64,7 +66,11 @@ def view(arguments: argparse.Namespace) -> int:
     found = find_radiographs(arguments.radiographs, left_out=lambda *folder: complain(describe_left_out(*folder)))
     paths = list(dict.fromkeys(found))
     radiographs = Radiographs(
-        load_predictor(arguments, arguments.score_out_of_scope), arguments.side, arguments.tta, arguments.window
+        load_predictor(arguments, arguments.score_out_of_scope),
+        arguments.side,
+        arguments.tta,
+        arguments.window,
+        arguments.spacing,
     )
     radiographs.add_files(paths)
     serve(

@@ -98,12 +98,15 @@ def name_figure(select: str, figure: float) -> str:
 
 
 def epoch_table(epoch_figures: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the figures of every epoch as a table, in which `selected` marks the epoch whose weights are kept.
+    """Return the figures of every epoch as a table.
+
+    In it, `epoch` counts from 1, and `selected` marks the epoch whose weights are kept.
 
     Args:
-        epoch_figures: Figures by epoch, with `selected_by`, a `selection_figure`.
+        epoch_figures: Figures by epoch, counted from 0, with `selected_by`, a `selection_figure`.
     """
     frame = pd.DataFrame(list(epoch_figures))
+    frame["epoch"] += 1
     figure = frame.pop("selected_by")
     frame["selected"] = (frame.index == figure.idxmin()).astype(int) if figure.notna().any() else 0
     return frame

@@ -26,12 +26,13 @@ def save_curves(path: Path, histories: Mapping[str, pd.DataFrame]) -> None:
 
     Args:
         path: PNG file.
-        histories: Tables of `epoch_table` by the name of the training.
+        histories: Contents of `history.csv` by the name of the training.
     """
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
 
+    histories = {name: epochs_from_one(history) for name, history in histories.items()}
     known = [column for history in histories.values() for column in history if history[column].notna().any()]
     columns = list(dict.fromkeys(known))
     figures = [column for column in _FIGURES if column in columns]
@@ -63,6 +64,11 @@ def save_curves(path: Path, histories: Mapping[str, pd.DataFrame]) -> None:
         figure.savefig(temporary, format="png", dpi=100)
 
 
+def epochs_from_one(history: pd.DataFrame) -> pd.DataFrame:
+    """Return a `history.csv` with its epochs counted from 1; those of older versions count from 0."""
+    return history.assign(epoch=history["epoch"] + 1 - history["epoch"].min())
+
+
 def _line(panel: Axes, history: pd.DataFrame, values: pd.Series, index: int, style: str = "-") -> None:
     marker = "." if len(history) == 1 else None
-    panel.plot(history["epoch"] + 1, values, style, marker=marker, color=_COLOURS[index % len(_COLOURS)])
+    panel.plot(history["epoch"], values, style, marker=marker, color=_COLOURS[index % len(_COLOURS)])

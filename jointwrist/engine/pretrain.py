@@ -1,4 +1,4 @@
-"""Prepretrain an encoder on unlabelled radiographs: the function behind `jointwrist pretrain`."""
+"""Pretrain an encoder on unlabelled radiographs: the function behind `jointwrist pretrain`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from torch.utils.data import ConcatDataset, Dataset
 
 from jointwrist.config import ConfigError, build, merge_trees
 from jointwrist.data.batches.samplers import EpochBatches, FreshBatches
 from jointwrist.data.batches.unlabelled import ImagesOnly, UnlabelledImages
 from jointwrist.data.find_radiographs import describe_left_out, find_radiographs
+from jointwrist.engine.case_results import epoch_table
 from jointwrist.engine.loaders import RunData
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.session import open_accelerator
@@ -79,7 +79,7 @@ def pretrain(
     data = unlabelled_data(run, folders, folder)
     with graceful_stop():
         trainer = Trainer(accelerator, run, data, build_task(run), folder, progress=progress)
-        trainer.log = lambda figures: write_frame(folder / HISTORY, pd.DataFrame(trainer.epoch_figures))
+        trainer.log = lambda figures: write_frame(folder / HISTORY, epoch_table(trainer.epoch_figures))
         trained = trainer.fit()
     if accelerator.is_main_process:
         info = {**trainer.info(), "part": "encoder"}

@@ -133,7 +133,7 @@ class Comparison:
             "joint_spaces": self.joint_spaces(),
             "warnings": list(self.warnings),
             "notes": list(self.notes),
-            "weights": self.baseline.history.describe(),
+            "weights": self.baseline.describe_weights(),
         }
 
     def plot(self, side: int = 960) -> Image.Image:

@@ -32,7 +32,7 @@ from jointwrist.inference.scope.judge import judge
 from jointwrist.inference.sources import Source, list_sources, read_radiograph
 from jointwrist.inference.taken_whole import refuse_both_hands, take_whole
 from jointwrist.inference.test_time_augmentation import VIEWS, Uncertainty, invert, merge, transform
-from jointwrist.weights.find import find_weights
+from jointwrist.weights.find import find_weights, weights_label
 from jointwrist.weights.scope_model import ScopeModel
 from jointwrist.weights.training_history import TrainingHistory
 
@@ -53,6 +53,7 @@ class Predictor:
         mask_threshold: Probability from which a pixel belongs to a bone.
         raw_output: The network was trained without a sigmoid: its outputs are compared with `mask_threshold` directly.
         name: Name of the model, for the results.
+        weights: Name of its weight file, for the results (`weights.find.weights_label`).
         history: What the weights were trained on, for the results; None if that is not known.
         anatomy: Bones and joints of the network's outputs.
         device: Device that a PyTorch module runs on; None takes a GPU if there is one.
@@ -78,6 +79,7 @@ class Predictor:
         mask_threshold: float = 0.5,
         raw_output: bool = False,
         name: str = "",
+        weights: str = "",
         history: TrainingHistory | None = None,
         anatomy: Anatomy = WRIST,
         device: str | torch.device | None = None,
@@ -99,7 +101,7 @@ class Predictor:
             self.network = TorchNetwork(model, device)
         self.device, self.engine = device, "torch"
         self.image_size, self.detail_size = image_size, detail_size or image_size
-        self.threshold, self.name, self.raw_output = threshold, name, raw_output
+        self.threshold, self.name, self.weights, self.raw_output = threshold, name, weights, raw_output
         self.history, self.anatomy = history or TrainingHistory(), anatomy
         self.mask_logit = mask_threshold if raw_output else math.log(mask_threshold / (1 - mask_threshold))
         self.postprocess: bool = options["postprocess"]
@@ -168,6 +170,7 @@ class Predictor:
             mask_threshold=thresholds.get("mask", 0.5),
             raw_output=info.get("config", {}).get("segmentation", {}).get("raw_output", False),
             name=info["model"],
+            weights=weights_label(path),
             history=TrainingHistory.of(info),
             anatomy=info_anatomy(info),
             scope=ScopeModel.of(info),
@@ -341,4 +344,5 @@ class Predictor:
             joint_scores(prediction, index, self.anatomy, limited),
             report,
             None if prediction.cumulative is None else resolution,
+            self.weights,
         )

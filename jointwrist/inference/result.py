@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jointwrist import __version__
 from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy, shows_wrist
 from jointwrist.data.formats.bit_map import read_bits
 from jointwrist.errors import DataError
 from jointwrist.inference.joint_scores import JointScores
 from jointwrist.inference.joint_space import SPACES, joint_space, site_of
-from jointwrist.inference.pixel_aspect import resample_mask, scale_boxes, with_square_pixels
+from jointwrist.inference.pixel_aspect import resample_mask, scale_boxes
 from jointwrist.metrics.erosion_call import call_eroded
-from jointwrist.text import NOTICE, printable
+from jointwrist.text import printable
 from jointwrist.weights.training_history import TrainingHistory
 
 if TYPE_CHECKING:
@@ -59,6 +58,7 @@ class WristResult:
         further: The anatomy's scores other than erosion, where the model gives them.
         scope: What lies outside the scope of the weights; None where the weights do not say.
         resolution: Whether the radiograph is fine enough for the erosion scores; None without an erosion head.
+        weights: `weights.find.weights_label` of the weight file; empty where the network did not come from a file.
     """
 
     placement: Placement
@@ -76,6 +76,12 @@ class WristResult:
     further: tuple[JointScores, ...] = ()
     scope: ScopeReport | None = None
     resolution: Resolution | None = None
+    weights: str = ""
+
+    @property
+    def weight_file(self) -> str:
+        """Return `weights`, or nothing where the model's name identifies them."""
+        return "" if self.weights == self.model else self.weights
 
     @property
     def radiograph(self) -> Radiograph:
@@ -194,31 +200,13 @@ class WristResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything except the pixels, as JSON values."""
-        return {
-            "source": self.name,
-            "model": self.model,
-            "version": __version__,
-            "notice": NOTICE,
-            "side": self.side if self.anatomy.sides else None,
-            "size": list(self.radiograph.pixels.shape),
-            "field": list(self.placement.crop) if self.placement.crop else None,
-            "turn": self.placement.rotation,
-            "pixel_spacing_mm": self._spacing(),
-            "pixel_aspect": self.radiograph.aspect,
-            "bones": [self._bone(index) for index in range(len(self.masks))],
-            "joints": [self._joint(joint.index) for joint in self.anatomy.eroded_joints],
-            **(
-                {"scores": {found.score.name: found.rows(self.anatomy) for found in self.further}}
-                if self.further
-                else {}
-            ),
-            "erosion_threshold": self.threshold,
-            "joint_spaces": self.joint_spaces(),
-            "scope": self.scope and self.scope.to_dict(),
-            "pixels_across_wrist": self.resolution and round(self.resolution.pixels),
-            "notes": list(self.notes),
-            "weights": self.history.describe(),
-        }
+        from jointwrist.outputs.result_json import result_json
+
+        return result_json(self)
+
+    def describe_weights(self) -> dict[str, Any]:
+        """Return the weight file and what it was trained on, as JSON values."""
+        return {"file": self.weights or None, **self.history.describe()}
 
     def joint_spaces(self) -> list[dict[str, Any]]:
         """Return the widths of the joint spaces of a wrist, in mm where the pixel spacing is known; see `JointSpace`.
@@ -276,58 +264,6 @@ class WristResult:
         from jointwrist.outputs.dicom_sr import build_sr
 
         return save_dataset(build_sr(self, deidentify), path)
-
-    def _spacing(self) -> float | list[float] | None:
-        """Return the side of a pixel in mm, or height and width of an oblong one."""
-        if self.radiograph.aspect == 1 or self.radiograph.pixel_mm is None:
-            return self.radiograph.spacing_mm
-        return list(self.radiograph.pixel_mm)
-
-    def _bone(self, index: int) -> dict[str, Any]:
-        mask, found = self.masks[index], bool(self.found[index])
-        area = int(self.areas[index])
-        entry: dict[str, Any] = {"name": self.anatomy.bone_names[index], "found": found, "area_px": area}
-        if self.radiograph.pixel_mm is not None:
-            entry["area_mm2"] = round(area * math.prod(self.radiograph.pixel_mm), 2)
-        if self.uncertainty is not None and np.isfinite(self.uncertainty.bone_dice[index]):
-            entry["dice_between_views"] = round(float(self.uncertainty.bone_dice[index]), 4)
-        if self.scope is not None:
-            entry["scope"] = [limit._asdict() for limit in self.scope.bones[index]]
-        if found:
-            rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-            entry["box"] = [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
-        return entry
-
-    def _joint(self, index: int) -> dict[str, Any]:
-        entry: dict[str, Any] = {"name": self.anatomy.joint_names[index], "found": bool(self.scored[index])}
-        if self.scope is not None or self.limits(index):
-            entry |= {
-                "withheld": bool(self.withheld[index]),
-                "scope": [limit._asdict() for limit in self.limits(index)],
-            }
-        if np.isfinite(self.boxes[index]).all():
-            entry["box"] = [round(float(edge), 1) for edge in self.boxes[index]]
-        if self.scored[index]:
-            probability = float(self.probabilities[index])
-            entry |= {
-                "probability": round(probability, 4),
-                "eroded": bool(self.eroded[index]),
-                "score": int(self.scores[index]),
-                "score_label": self.anatomy.erosion.labels[self.scores[index]],
-            }
-            if self.extent is not None:
-                entry["extent"] = self._extent(index)
-            if self.uncertainty is not None and np.isfinite(self.uncertainty.probability_sd[index]):
-                entry["probability_sd"] = round(float(self.uncertainty.probability_sd[index]), 4)
-        return entry
-
-    def _extent(self, index: int) -> dict[str, float]:
-        share, depth, area = map(float, self.extent[index])
-        pixel = with_square_pixels(self.radiograph).spacing_mm
-        lengths = {"depth_px": round(depth, 1), "area_px": round(area)}
-        if pixel is not None:
-            lengths = {"depth_mm": round(depth * pixel, 2), "area_mm2": round(area * pixel**2, 1)}
-        return {"contour_share": round(share, 3), **lengths}
 
 
 class WristResults(list[WristResult]):

@@ -77,7 +77,10 @@ def _describe(bone: Bone, result: WristResult) -> SegmentDescription:
         segmented_property_type=bone_code(bone),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(
-            name=result.model or "jointwrist", version=__version__, family=codes.cid7162.ArtificialIntelligence
+            name=result.model or "jointwrist",
+            version=__version__,
+            family=codes.cid7162.ArtificialIntelligence,
+            parameters={"weights": result.weight_file} if result.weight_file else None,
         ),
         anatomic_regions=[code(*region)] if region else None,
         primary_anatomic_structures=[code(*part) for part in bone.parts] or None,

@@ -224,7 +224,11 @@ def _common(joint: JointSurface, name: str, finding: CodedConcept, result: Wrist
         "algorithm_id": hd.sr.AlgorithmIdentification(
             name=result.model or "jointwrist",
             version=__version__,
-            parameters=[str(result.history), *result.resolution_notes],
+            parameters=[
+                *([f"Weights: {result.weight_file}"] if result.weight_file else []),
+                str(result.history),
+                *result.resolution_notes,
+            ],
         ),
     }
 

@@ -166,7 +166,9 @@ def _draw_panel(result: WristResult, minimum_height: int) -> Image.Image:
     if result.radiograph.pixel_mm is not None:
         sides = dict.fromkeys(f"{side:.3g}" for side in result.radiograph.pixel_mm)
         facts.append(f"{' x '.join(sides)} mm/px")
-    line(", ".join(fact for fact in facts if fact), small, FAINT, step=32)
+    line(", ".join(fact for fact in facts if fact), small, FAINT, step=17 if result.weight_file else 32)
+    if result.weight_file:
+        line(f"weights {result.weight_file}", small, FAINT, step=32)
 
     line(f"Bones found: {len(result.bones)} of {len(result.masks)}", normal, step=28)
     for bone, found in zip(result.anatomy.bones, result.found, strict=True):

@@ -62,10 +62,19 @@ class Radiographs:
         side: Hand on radiographs that do not state it, "L" or "R", or None.
         tta: Average over several views of each radiograph.
         window: Index of one of several VOI LUTs or windows of a DICOM file.
+        spacing_mm: Width of a pixel of radiographs that state none.
     """
 
-    def __init__(self, predictor: Predictor, side: str | None = None, tta: bool = False, window: int = 0):
+    def __init__(
+        self,
+        predictor: Predictor,
+        side: str | None = None,
+        tta: bool = False,
+        window: int = 0,
+        spacing_mm: float | None = None,
+    ):
         self.predictor, self.side, self.tta, self.window = predictor, side, tta, window
+        self.spacing_mm = spacing_mm
         self._entries: dict[str, _Entry] = {}
         self._results: OrderedDict[str, WristResult] = OrderedDict()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="predict")
@@ -128,7 +137,7 @@ class Radiographs:
             raise UnknownRadiographError(key) from None
 
     def _read_upload(self, name: str, data: bytes) -> str:
-        radiograph = read_upload(name, data, self.side, self.window)
+        radiograph = read_upload(name, data, self.side, self.window, self.spacing_mm)
         held = sum(entry.radiograph.pixels.size for entry in self._entries.values() if entry.radiograph is not None)
         if held + radiograph.pixels.size > MAX_HELD_PIXELS:
             raise DataError(
@@ -140,7 +149,7 @@ class Radiographs:
         entry = self._entry(key)
         if key not in self._results:
             radiograph = entry.radiograph or with_square_pixels(
-                load_radiograph(entry.path, side=self.side, window=self.window)
+                load_radiograph(entry.path, self.side, self.spacing_mm, self.window)
             )
             wrist = choose_wrist(self.predictor, radiograph, None if radiograph.side_stated else entry.side)
             self._results[key] = self.predictor.predict([wrist], self.tta)[0]
@@ -171,7 +180,9 @@ def choose_wrist(predictor: Predictor, radiograph: Radiograph, side: str | None)
     return replace(wrist, radiograph=replace(wrist.radiograph, notes=notes))
 
 
-def read_upload(name: str, data: bytes, side: str | None = None, window: int = 0) -> Radiograph:
+def read_upload(
+    name: str, data: bytes, side: str | None = None, window: int = 0, spacing_mm: float | None = None
+) -> Radiograph:
     """Read a radiograph from the content of its file.
 
     The decoders need a file: it is written to a folder that only this user can read, and removed when it is read.
@@ -181,6 +192,7 @@ def read_upload(name: str, data: bytes, side: str | None = None, window: int = 0
         data: Content of the file.
         side: As for `load_radiograph`.
         window: As for `load_radiograph`.
+        spacing_mm: As for `load_radiograph`.
 
     Raises:
         DataError: It is damaged, or not a single radiograph; the message names it by `name`.
@@ -190,7 +202,7 @@ def read_upload(name: str, data: bytes, side: str | None = None, window: int = 0
         # the name tells the format and the side; some systems forbid these characters, or more than 255 bytes
         path = Path(folder) / re.sub(r'[<>:"|?*]', "-", name[-60:])
         path.write_bytes(data)
-        return with_square_pixels(load_radiograph(path, side=side, window=window, name=name))
+        return with_square_pixels(load_radiograph(path, side, spacing_mm, window, name))
 
 
 def plain_name(name: str) -> str:

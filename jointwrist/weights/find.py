@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jointwrist.errors import DataError
+from jointwrist.text import printable
 
 #: Folder of the weights that are shipped with the package.
 SHIPPED = Path(__file__).parent
@@ -36,6 +37,19 @@ def find_weights(source: str | Path, **download: Any) -> Path:
         f"{source}: no weights here; give a .safetensors file or a folder with best.safetensors (`make run` trains"
         f" one), or a name that comes with the package: {shipped}"
     )
+
+
+def weights_label(path: Path) -> str:
+    """Return what a result calls a weight file, without the folders above its own.
+
+    Returns:
+        The name for `--weights` of weights that come with the package or from the hub; else folder and file, such as
+        `tiny/best.safetensors`.
+    """
+    if path.parent == SHIPPED:
+        return path.stem
+    repository = next((part for part in path.parts if part.startswith("models--")), "")  # a folder of the hub's cache
+    return printable(repository.removeprefix("models--").replace("--", "/") or str(Path(path.parent.name) / path.name))
 
 
 def find_checkpoint(source: str | Path) -> Path:

@@ -19,6 +19,7 @@ from jointwrist.benchmark.report.gallery import gallery
 from jointwrist.benchmark.report.svg import colour, line_chart, quartile_chart, strip_chart
 from jointwrist.benchmark.tables.table import Table
 from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.engine.learning_curves import epochs_from_one
 from jointwrist.files import write_text
 from jointwrist.text import NOTICE
 
@@ -132,7 +133,7 @@ def _curves(job: Job) -> str:
     history = job.rows("history")
     if history is None or history.empty:
         return ""
-    epochs = history["epoch"].to_list()
+    epochs = epochs_from_one(history)["epoch"].to_list()
     charts = []
     for column in history.columns:
         if column.startswith("train_"):

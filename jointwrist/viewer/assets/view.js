@@ -245,7 +245,9 @@ function drawFacts() {
     const [height, width] = result.size;
     const spacing = result.pixel_spacing_mm ? `, ${result.pixel_spacing_mm.toPrecision(3)} mm/px` : "";
     const block = make("div");
-    block.append(make("p", {}, `${result.source}: ${width} × ${height} px${spacing}, ${result.model}`));
+    const { file } = result.weights;
+    const weights = file && file !== result.model ? `, weights ${file}` : "";
+    block.append(make("p", {}, `${result.source}: ${width} × ${height} px${spacing}, ${result.model}${weights}`));
     const side = make("p", { class: "side" }, "Hand: ");
     for (const [letter, word] of [["L", "left"], ["R", "right"]]) {
       const button = make("button", { type: "button", "aria-pressed": result.side === letter && result.side_known }, word);
