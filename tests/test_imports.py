@@ -40,7 +40,7 @@ def test_importing_annotations_needs_no_torch():
 
 
 def test_configuration_keys_are_checked_before_torch_is_loaded():
-    commands = [["train", "jointwrist_tiny", "--data", "d"], ["finetune", "d"], ["pretrain"], ["evaluate", "w", "--data=d"]]
+    commands = [["train", "unetpp", "--data=d"], ["finetune", "d"], ["pretrain"], ["evaluate", "w", "--data=d"]]
     code = f"""
 import sys
 from jointwrist.cli import main

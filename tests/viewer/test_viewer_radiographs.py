@@ -225,6 +225,13 @@ def test_the_window_is_that_of_the_command_line(predictor, tmp_path, wrists):
     radiographs.close()
 
 
+def test_the_pixel_spacing_is_that_of_the_command_line(predictor, wrists):
+    radiographs = Radiographs(predictor, spacing_mm=0.15)
+    for key in [*radiographs.add_files(wrists[:1]), radiographs.add_upload("radiograph.png", wrists[1].read_bytes())]:
+        assert radiographs.result(key).radiograph.spacing_mm == 0.15
+    radiographs.close()
+
+
 def test_dropped_radiographs_are_limited_and_can_be_removed(client, server, monkeypatch, wrists):
     monkeypatch.setattr(held, "MAX_HELD_PIXELS", 2 * 128 * 128)
     keys = [client.upload("radiograph.png", wrists[1].read_bytes())[1]["key"] for _ in range(2)]
