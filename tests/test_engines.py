@@ -18,7 +18,9 @@ from jointwrist.data.preprocess import normalise
 from jointwrist.data.resample import enlarge_above, normalise_plane, resample
 from jointwrist.errors import DataError
 from jointwrist.inference import program_cache
+from jointwrist.inference.onnx_network import OnnxNetwork
 from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.program_parts import joints_part, split_program
 from jointwrist.inference.torch_network import usable_device
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.weights.find import SHIPPED
@@ -78,6 +80,8 @@ def test_a_program_is_found_by_the_content_of_its_weights(tmp_path, monkeypatch)
     kept = program_cache._cached(program_cache._read(elsewhere)[1])
     kept.parent.mkdir(parents=True)
     shutil.copy(WEIGHTS.with_suffix(".onnx"), kept)
+    assert program_cache.open_program(elsewhere) is None, "its second part is not there"
+    shutil.copy(joints_part(WEIGHTS.with_suffix(".onnx")), joints_part(kept))
     assert program_cache.open_program(elsewhere).weights == elsewhere
     content = bytearray(elsewhere.read_bytes())
     content[-1] ^= 1
@@ -88,6 +92,37 @@ def test_a_program_is_found_by_the_content_of_its_weights(tmp_path, monkeypatch)
     assert program_cache.open_program(elsewhere) is None
     kept.write_bytes(b"torn")
     assert program_cache.open_program(shutil.copy(WEIGHTS, tmp_path / "again.safetensors")) is None
+
+
+def test_both_parts_of_a_program_give_the_answer_of_the_whole(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="the extra `export` is not installed")
+    make, info = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    nodes = [
+        make("Relu", ["image"], ["features"]), make("Neg", ["features"], ["mask_logits"]),
+        make("Exp", ["image"], ["e"]), make("Add", ["features", "detail"], ["sum"]),
+        make("Mul", ["sum", "mask_logits"], ["erosion_logits"]), make("Sub", ["sum", "e"], ["roi_boxes"]),
+    ]  # fmt: skip
+    inputs, outputs = ["image", "detail"], ["mask_logits", "erosion_logits", "roi_boxes"]
+    floats = [[info(name, onnx.TensorProto.FLOAT, [1, 3]) for name in names] for names in (inputs, outputs)]
+    graph = onnx.helper.make_graph(nodes, "program", *floats)
+    program = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    program = onnx.shape_inference.infer_shapes(program)
+    described = {"model": "jointwrist_tiny", "task": "joint", "image_size": 3, "bones": [], "joints": []}
+    onnx.helper.set_model_props(program, {"jointwrist": json.dumps(described)})
+    whole, split = tmp_path / "whole.onnx", tmp_path / "split.onnx"
+    onnx.save(program, whole)
+    onnx.save(program, split)
+    split_program(split, "jointwrist")
+    one, other = OnnxNetwork(whole), OnnxNetwork(split)
+    assert (other.names, other.inputs, other.shapes) == (outputs, inputs, one.shapes)
+    given = np.random.default_rng(0).normal(size=(2, 1, 3)).astype(np.float32)
+    for a, b in zip(one.run(*given), other.run(*given), strict=True):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(other.segment(given[0]), one.run(*given)[0][0])
+    assert "Exp" not in {node.op_type for node in onnx.load(split).graph.node}
+    shutil.copy(joints_part(WEIGHTS.with_suffix(".onnx")), joints_part(split))
+    with pytest.raises(DataError, match="belongs to another program"):
+        OnnxNetwork(split)
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""An ONNX program run by onnxruntime without PyTorch."""
+"""An ONNX program run by onnxruntime without PyTorch, whole or in the two parts of `program_parts`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from jointwrist.errors import DataError, require
 from jointwrist.inference.prediction import Prediction
+from jointwrist.inference.program_parts import OUTPUTS_KEY, joints_part
 from jointwrist.weights.metadata_fields import read_description
 
 if TYPE_CHECKING:
@@ -47,22 +48,41 @@ class OnnxNetwork:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if optimised:
             options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        try:
-            self.session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-            text = self.session.get_modelmeta().custom_metadata_map["jointwrist"]
-        except Exception as error:  # the classes that onnxruntime raises have no common base
-            raise DataError(f"{path}: not an ONNX program of `jointwrist export` ({error})") from None
-        self.info: dict[str, Any] = read_description(path, text)
+
+        def load(part: Path) -> tuple[Any, dict[str, Any]]:
+            try:
+                session = runtime.InferenceSession(str(part), options, providers=["CPUExecutionProvider"])
+                text = session.get_modelmeta().custom_metadata_map["jointwrist"]
+            except Exception as error:  # the classes that onnxruntime raises have no common base
+                raise DataError(f"{part}: not an ONNX program of `jointwrist export` ({error})") from None
+            return session, read_description(part, text)
+
+        self.session, self.info = load(path)
         if "image_size" not in self.info:
             raise DataError(f"{path}: its description names no image_size; export the weights again")
-        self.inputs = [entry.name for entry in self.session.get_inputs()]
-        self.names = [entry.name for entry in self.session.get_outputs()]
-        self.shapes = [tuple(entry.shape) for entry in self.session.get_inputs()]
+        sessions, self.joints = [self.session], None
+        if OUTPUTS_KEY in self.info:
+            self.joints, info = load(joints_part(path))
+            sessions.append(self.joints)
+            if info != self.info:
+                raise DataError(f"{joints_part(path)}: belongs to another program than {path.name}")
+        made = [entry.name for session in sessions for entry in session.get_outputs()]
+        self.names: list[str] = self.info.get(OUTPUTS_KEY, made)
+        entries = {
+            entry.name: entry for session in sessions for entry in session.get_inputs() if entry.name not in made
+        }
+        self.inputs = list(entries)
+        self.shapes = [tuple(entry.shape) for entry in entries.values()]
         self.weights = weights
 
     def run(self, *images: np.ndarray) -> list[np.ndarray]:
         """Return the outputs for a batch of one image."""
-        return self.session.run(None, dict(zip(self.inputs, images, strict=True)))
+        known = dict(zip(self.inputs, images, strict=True))
+        for session in filter(None, (self.session, self.joints)):
+            given = {entry.name: known[entry.name] for entry in session.get_inputs()}
+            made = [entry.name for entry in session.get_outputs()]
+            known |= dict(zip(made, session.run(made, given), strict=True))
+        return [known[name] for name in self.names]
 
     def predict(self, *images: np.ndarray, other: list[int] | None = None) -> Prediction:
         """Run a batch of any size; see `networks.Network`."""
@@ -78,8 +98,8 @@ class OnnxNetwork:
         """
         if image.shape != self.shapes[0]:
             return self._any_size.segment(image)
-        others = [np.zeros(shape, np.float32) for shape in self.shapes[1:]]
-        return self.run(image, *others)[self.names.index("mask_logits")][0]
+        given = {entry.name: np.zeros(entry.shape, np.float32) for entry in self.session.get_inputs()}
+        return self.session.run(["mask_logits"], given | {self.inputs[0]: image})[0][0]
 
     @cached_property
     def _any_size(self) -> TorchNetwork:

@@ -16,12 +16,13 @@ from pathlib import Path
 from jointwrist.errors import DataError, require
 from jointwrist.files import cache_folder
 from jointwrist.inference.onnx_network import OnnxNetwork
+from jointwrist.inference.program_parts import split_program
 from jointwrist.weights.metadata_fields import read_description
 
 LOG = logging.getLogger("jointwrist.engine")
 
 #: Changed when programs of the same weights become others.
-VERSION = 1
+VERSION = 2
 
 
 def open_program(weights: Path) -> OnnxNetwork | None:
@@ -65,10 +66,15 @@ def build_program(weights: Path) -> OnnxNetwork:
 
 
 def write_program(weights: Path, path: Path) -> float:
-    """Write the optimised program of a weight file; return its difference from the model, see `export_weights`."""
-    from jointwrist.inference.model_export import export_weights
+    """Write the optimised program of a weight file in two parts; return its difference from the model.
 
-    return export_weights(weights, path, "onnx", {"weights": [_read(weights)[1], VERSION]}, optimise=True)
+    Arguments, return value and errors are those of `export_weights`.
+    """
+    from jointwrist.inference.model_export import INFO_KEY, export_weights
+
+    difference = export_weights(weights, path, "onnx", {"weights": [_read(weights)[1], VERSION]}, optimise=True)
+    split_program(path, INFO_KEY)
+    return difference
 
 
 def _read(weights: Path) -> tuple[str, str]:
