@@ -1,4 +1,4 @@
-# `make run` and `make test` set everything up on a machine that has nothing but Python.
+# `make run` and `make test` set everything up on a machine that has nothing but Python; `make help` lists all targets.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,15 +10,15 @@ LAUNCH_FLAGS ?= --num_processes 1 --num_machines 1 --mixed_precision no --dynamo
 	--num_cpu_threads_per_process $(shell getconf _NPROCESSORS_ONLN)
 endif
 
-.PHONY: run test test-trust test-oldest fuzz audit interop weights speed docs lint format clean
+.PHONY: run test test-trust test-oldest fuzz audit interop weights speed docs lint format clean help
 
-run: $(VENV)/.installed-run
+run: $(VENV)/.installed-run ## train three models on a phantom and print their tables; ARGS="..." are options of benchmarks/run_all.py
 	$(BIN)/accelerate launch $(LAUNCH_FLAGS) benchmarks/run_all.py $(ARGS)
 
 # Tests run in parallel, one process per core; more than eight would not be faster.
 WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 8 ? cores : 8)))
 
-test: $(VENV)/.installed-dev
+test: $(VENV)/.installed-dev ## run the tests in parallel, one process per core; ARGS="..." are options of pytest
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # The weights that come with the package, trained again from nothing: about seven hours on two cores. The last part needs
@@ -28,7 +28,7 @@ TUNE := $(BIN)/jointwrist train jointwrist_tiny --data results/weights/data --co
 FINE := $(TUNE) --config recipes/jointwrist_tiny_fine.yaml
 MALALIGNED := $(FINE) --config recipes/jointwrist_tiny_malaligned.yaml
 
-weights: $(VENV)/.installed-run
+weights: $(VENV)/.installed-run ## train the shipped weights again, about seven hours; needs RADIOGRAPHS=folder
 	$(BIN)/jointwrist data phantom results/weights/data --wrists 900 --size 448 --seed 77 \
 		--set prevalence=0.15 osteopenia=0.95 relief=0.7 off_centre=1.7
 	$(BIN)/jointwrist train jointwrist_tiny --config recipes/jointwrist_tiny.yaml --data results/weights/data \
@@ -55,11 +55,11 @@ weights: $(VENV)/.installed-run
 	$(BIN)/python -m jointwrist.inference.program_cache jointwrist/weights/jointwrist_tiny.safetensors
 	$(BIN)/python -m jointwrist.selftest > jointwrist/weights/golden.json
 
-test-trust: $(VENV)/.installed-dev
+test-trust: $(VENV)/.installed-dev ## measure the figures of docs/trust.md again
 	$(BIN)/python -m pytest -m trust --trust-table=docs/trust.md $(ARGS)
 
 # Ten minutes with files that atheris makes up; what it finds stays in results/fuzz.
-fuzz: $(VENV)/.installed-dev
+fuzz: $(VENV)/.installed-dev ## feed the readers of DICOM and NumPy files with made-up files for ten minutes
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
 	$(BIN)/python tests/fuzz.py dicom $(ARGS)
 	$(BIN)/python tests/fuzz.py npy $(ARGS)
@@ -71,7 +71,7 @@ OLDEST_TESTS := $(addprefix tests/test_,$(addsuffix .py,bad_files checkpoint clu
 	session statistics tables))
 OLDEST_BASELINES := $(addprefix tests/test_,$(addsuffix .py,baselines_readme convert foundation losses metrics_pairs \
 	metrics_segmentation models official))
-test-oldest:
+test-oldest: ## run tests with the oldest supported versions of the dependencies
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python tests/oldest.py > $(OLDEST)/constraints.txt
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(OLDEST)/constraints.txt \
@@ -83,31 +83,34 @@ test-oldest:
 	$(OLDEST)/bin/python -m pytest $(OLDEST_BASELINES) $(ARGS)
 
 # Known vulnerabilities of what is installed; --strict: a package that the service does not know is a failure.
-audit: $(VENV)/.installed-dev
+audit: $(VENV)/.installed-dev ## look for known vulnerabilities in the installed packages
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
 	$(BIN)/python -m pip freeze --exclude-editable > $(VENV)/audited.txt
 	$(BIN)/pip-audit --strict --no-deps --disable-pip -r $(VENV)/audited.txt $(ARGS)
 
 # Which tools read which outputs: docs/reference/what-opens-where.md. Installs pinned tools into a temporary folder.
-interop: $(VENV)/.installed-dev
+interop: $(VENV)/.installed-dev ## find out which other tools read which outputs
 	PYTHONPATH=tests $(BIN)/python -m interop.table
 
-speed: $(VENV)/.installed-dev
+speed: $(VENV)/.installed-dev ## measure the speed of each part against alternatives
 	$(BIN)/python benchmarks/speed.py all
 
 # The site, under results/site; a warning is an error.
-docs: $(VENV)/.installed-dev
+docs: $(VENV)/.installed-dev ## build the documentation in results/site
 	$(BIN)/python -m mkdocs build --strict $(ARGS)
 
-lint: $(VENV)/.installed-dev
+lint: $(VENV)/.installed-dev ## check style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: $(VENV)/.installed-dev
+format: $(VENV)/.installed-dev ## correct style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean:
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+clean: ## remove environments, builds and caches
 	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .pytest_cache .ruff_cache
 
 $(BIN)/python:

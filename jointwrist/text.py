@@ -13,6 +13,12 @@ def whole_number(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def number_of(count: int, noun: str) -> str:
+    """Return a count with its noun, such as "1 radiograph" and "2,300 radiographs"."""
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{ending}"
+
+
 def printable(text: str) -> str:
     """Escape control characters, such as ESC, and bytes of a file name that are not valid text."""
     return "".join(

@@ -69,6 +69,12 @@ def test_a_card_says_what_the_file_knows_and_no_more(info, said):
     ModelCard(text)
 
 
+def test_a_card_names_the_augmentation():
+    config = {"augment": {"shift": 0.1, "uneven": 0.7}}
+    text = model_card({"model": "jointwrist_tiny", "options": {}, "config": config}, "someone/wrist")
+    assert "| `augment` | shift=0.1, uneven=0.7 |" in text
+
+
 def test_a_card_distinguishes_phantoms_from_radiographs(dataset):
     record = training_record(dataset.cases, phantom=True)
     for phantom in (True, False):

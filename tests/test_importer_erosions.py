@@ -105,7 +105,7 @@ def test_labelme_radiographs_without_an_erosion_have_none_where_others_have_one(
         content = {"shapes": shapes, "imagePath": f"{wrist.identifier}.png", "imageHeight": 128, "imageWidth": 128}
         (tmp_path / "in" / f"{wrist.identifier}.json").write_text(json.dumps(content))
     assert main(["data", "import", "labelme", str(tmp_path / "in"), str(tmp_path / "out")]) == 0
-    assert "outlined erosions: 1; 1 erosions at no joint surface" in capsys.readouterr().out
+    assert "outlined erosions: 1; 1 erosion at no joint surface" in capsys.readouterr().out
     found = [np.load(tmp_path / "out" / "ErosionMasks" / f"{wrist.identifier}.npz")["eroded"] for wrist in wrists[:2]]
     expected = np.zeros((128, 128), np.uint8)
     expected[10:16, 10:16] = 1 << next(joint.index for joint in JOINTS if joint.name == "Lunate")

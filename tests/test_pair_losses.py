@@ -70,9 +70,9 @@ def test_a_batch_ends_with_its_pairs_and_matches_the_schema(config, loaded, batc
     check(batch, JointBatch, exact=False)
     assert raw["pair"].tolist() == [-1, -1, 0, 0] and pairs_per_batch(config) == 1
     assert not raw["inserted"][[0, 1, 3]].any() and raw["inserted"][2].any()
-    assert any("inserted into 1 unlabelled radiographs" in note for note in data.notes)
+    assert any("inserted into 1 unlabelled radiograph" in note for note in data.notes)
     described = str(data.history(1))
-    assert "erosions" in described and "inserted into 1 real radiographs" in described
+    assert "erosions" in described and "inserted into 1 real radiograph." in described
 
 
 def test_both_films_of_a_pair_are_augmented_alike(batch):

@@ -51,6 +51,11 @@ def test_a_training_carries_on_the_history_of_the_weights_that_it_starts_from(ph
             "untested on real erosions",
             "drawn into 40 phantoms and inserted into 16 real radiographs.",
         ),
+        (
+            [TrainingData("radiographs", 1, 1, 1, "scored")],
+            "",
+            "bones of 1 real radiograph; erosions scored by readers on 1",
+        ),
         ([PHANTOMS, TrainingData("radiographs", 9, 9, 9, "scored")], "", "scored by readers on 9 real radiographs."),
         ([TrainingData("unknown", erosions="unknown")], "from weights whose training data are not known", ""),
     ],

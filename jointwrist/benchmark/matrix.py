@@ -16,6 +16,7 @@ from jointwrist.benchmark.protocol import PhantomData, Protocol
 from jointwrist.config import ConfigError, digest, to_dict
 from jointwrist.data.batches.samplers import check_processes
 from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.text import number_of
 
 
 def make_jobs(
@@ -109,7 +110,7 @@ def open_dataset(accelerator: Accelerator, root: Path | None, phantom: PhantomDa
     root = phantom_folder(phantom, results)
     if accelerator.is_main_process:
         if not root.exists():
-            say(accelerator, f"making a phantom of {phantom.wrists} wrists in {root}")
+            say(accelerator, f"making a phantom of {number_of(phantom.wrists, 'wrist')} in {root}")
         config = PhantomConfig(size=phantom.size, **phantom.options)
         write_phantom(root, phantom.wrists, size=phantom.size, seed=phantom.seed, config=config)
     accelerator.wait_for_everyone()

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from jointwrist.commands.shared import add_side, complain, prepared_radiographs, print_log
+from jointwrist.text import number_of
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -82,7 +83,7 @@ def adapt_weights(arguments: argparse.Namespace) -> int:
         print(f"{title}: {summary(found)}\n{figure_lines(found.table)}")
     tables = [found.table.assign(weights=title) for title, found in (("before", done.before), ("after", done.after))]
     write_frame(arguments.out / "adaptation.csv", pd.concat(tables, ignore_index=True))
-    print(f"trained on {done.used} radiographs in {done.steps} steps. {done.calls}")
+    print(f"trained on {number_of(done.used, 'radiograph')} in {number_of(done.steps, 'step')}. {done.calls}")
     if done.after.untouched > done.before.untouched + 0.05:
         complain("warning: unmodified joints have a higher probability than before; look at the examples of a study")
     print(

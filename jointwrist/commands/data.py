@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from jointwrist.commands.shared import UsageError, positive
+from jointwrist.text import number_of
 
 #: Formats that can be exported and imported.
 EXCHANGED = ("coco", "labelme", "nifti", "seg.nrrd")
@@ -173,7 +174,7 @@ def make_phantom(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         parts=parts,
     )
-    print(f"{wrists} phantom wrists: {arguments.out}")
+    print(f"{number_of(wrists, 'phantom wrist')}: {arguments.out}")
     return 0
 
 
@@ -185,7 +186,7 @@ def check_data(arguments: argparse.Namespace) -> int:
     for fault in faults:
         print(f"{fault.severity}: {fault.path}: {fault.message}")
     counts = Counter(fault.severity for fault in faults)
-    print(f"{arguments.root}: " + (", ".join(f"{n} {name}s" for name, n in sorted(counts.items())) or "no faults"))
+    print(f"{arguments.root}: " + (", ".join(number_of(n, name) for name, n in sorted(counts.items())) or "no faults"))
     return 1 if counts["error"] else 0
 
 
@@ -203,7 +204,7 @@ def export_data(arguments: argparse.Namespace) -> int:
     from jointwrist.data.export_dataset import export_dataset
 
     count, left_out = export_dataset(arguments.root, arguments.out, arguments.format, arguments.split)
-    print(f"{count} radiographs with their masks: {arguments.out}")
+    print(f"{number_of(count, 'radiograph')} with masks: {arguments.out}")
     if left_out:
         print(f"radiographs left out because they have no masks: {left_out}")
     return 0

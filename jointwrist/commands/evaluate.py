@@ -18,6 +18,7 @@ from jointwrist.commands.shared import (
     positive,
     print_log,
 )
+from jointwrist.text import number_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -112,9 +113,7 @@ def _evaluate_on_image_grid(arguments: argparse.Namespace) -> int:
     measured = {entry["case"] for entries in results.values() for entry in entries}
     missing = len({case.identifier for case in cases} - measured)
     if missing and is_main_process():
-        complain(
-            f"{missing} of {len(cases)} radiographs have no rows because no wrist was found; --field whole uses all"
-        )
+        complain(f"no wrist was found on {missing} of {number_of(len(cases), 'radiograph')}; --field whole uses all")
     _write(evaluation.frames(results), arguments.out)
     return 2 if missing else 0
 
@@ -128,7 +127,7 @@ def _write(tables: dict[str, DataFrame], out: Path) -> None:
         return
     for name, frame in tables.items():
         write_frame(out / f"{name}.csv", frame)
-        print(f"{out / name}.csv: {frame['case'].nunique()} wrists, {means(name, frame)}")
+        print(f"{out / name}.csv: {number_of(frame['case'].nunique(), 'wrist')}, {means(name, frame)}")
         if "family" in frame and frame["family"].nunique() > 2:  # more than clusters of bites and none
             columns = (frame[column].to_numpy() for column in ("score", "probability", "family", "patient"))
             figures = family_figures(*columns)

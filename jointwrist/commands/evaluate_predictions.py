@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jointwrist.commands.evaluation_means import means
 from jointwrist.commands.shared import complain
 from jointwrist.errors import DataError
+from jointwrist.text import number_of
 
 if TYPE_CHECKING:
     from jointwrist.data.dataset.ram_w600 import RamW600
@@ -79,7 +80,7 @@ def _masks(dataset: RamW600, arguments: argparse.Namespace, needed: bool) -> int
     for fault in done.faults:
         complain(fault)
     if not done.results:
-        raise DataError(f"{arguments.predictions}: none of {len(cases)} radiographs could be scored")
+        raise DataError(f"{arguments.predictions}: none of {number_of(len(cases), 'radiograph')} could be scored")
     text = _write(done.results, "segmentation", arguments, len(cases))
     print(f"{text} (masks: {predicted.format})")
     if done.exclusive:
@@ -105,7 +106,7 @@ def _erosions(dataset: RamW600, arguments: argparse.Namespace, path: Path) -> in
     for fault in faults:
         complain(fault)
     if not rows:
-        raise DataError(f"{path}: has none of {len(cases)} scored radiographs")
+        raise DataError(f"{path}: has none of {number_of(len(cases), 'scored radiograph')}")
     for row in rows:
         row["predicted"] = int(call_eroded(row["probability"], arguments.threshold))
     print(_write(rows, "erosion", arguments, len(cases)))
@@ -140,5 +141,5 @@ def _write(
     with atomic(path) as temporary:
         frame.to_csv(temporary, index=False, float_format="%.6g")
     count = frame["case"].nunique()
-    of = "" if count == cases else f" of {cases}"
-    return f"{path}: {count}{of} wrists, {means(table or name, frame)}"
+    of = "" if count == cases else f"{count} of "
+    return f"{path}: {of}{number_of(cases, 'wrist')}, {means(table or name, frame)}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from jointwrist import __version__
 from jointwrist.commands.shared import UsageError, add_device
+from jointwrist.text import number_of
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -80,7 +81,7 @@ def collect_info() -> dict[str, Any]:
         "version": __version__,
         "python": platform.python_version(),
         "packages": {name: version(name) for name in ("torch", "torchvision", "timm", "kornia", "accelerate")},
-        "devices": [f"CPU, {torch.get_num_threads()} threads", *gpus],
+        "devices": [f"CPU, {number_of(torch.get_num_threads(), 'thread')}", *gpus],
         "extras": {
             extra: "installed" if all(find_spec(module) for module in modules) else "missing"
             for extra, modules in extras.items()

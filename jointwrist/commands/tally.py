@@ -12,7 +12,7 @@ from typing import Any
 from jointwrist.commands.shared import complain, is_main_process
 from jointwrist.errors import DataError
 from jointwrist.files import write_text
-from jointwrist.text import printable
+from jointwrist.text import number_of, printable
 
 #: Refusals that are printed one by one; all are in `REFUSED`.
 MOST_PRINTED = 10
@@ -69,13 +69,13 @@ class Tally:
     def summary(self) -> str:
         """Return one line with the numbers of radiographs predicted, refused (by reason), and left out."""
         reasons = Counter(map(reason, self.errors))
-        parts = [f"{self.written} of {self.total} radiographs predicted"]
+        parts = [f"{self.written} of {number_of(self.total, 'radiograph')} predicted"]
         if self.errors:
             counts = ", ".join(f"{count} {text}" for text, count in reasons.most_common(5))
             more = f", {len(reasons) - 5} further reasons" if len(reasons) > 5 else ""
             parts.append(f"{len(self.errors)} refused ({counts}{more})")
         if self.skipped:
-            parts.append(f"{self.skipped} other files left out")
+            parts.append(f"{number_of(self.skipped, 'other file')} left out")
         if self.done < self.total:
             parts.append(f"{self.total - self.done} not begun")
         each = (time.monotonic() - self.began) / max(self.done, 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jointwrist.commands.run_values import run_values
 from jointwrist.commands.shared import announce, is_main_process, known_model, prepared_radiographs, print_log
+from jointwrist.text import number_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -115,4 +116,5 @@ def validation_figures(history: DataFrame) -> str:
     }
     figures = [form(chosen[name]) for name, form in forms.items() if name in chosen and chosen[name] == chosen[name]]
     figures.append(f"loss {chosen['val_loss']:.4f}")
-    return f"best of {len(history)} epochs is {int(chosen['epoch'])}; on the validation split {', '.join(figures)}"
+    best = f"best of {number_of(len(history), 'epoch')} is {int(chosen['epoch'])}"
+    return f"{best}; on the validation split {', '.join(figures)}"

@@ -11,6 +11,7 @@ import pandas as pd
 from jointwrist.metrics.erosion_bootstrap import weighted_figures
 from jointwrist.metrics.statistics import bootstrap_difference, bootstrap_interval, percentile_interval
 from jointwrist.metrics.statistics import resampling_weights as resampling
+from jointwrist.text import number_of
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ class Change:
         before = form.format(self.before, self.before_low, self.before_high)
         after = form.format(self.after, self.after_low, self.after_high)
         change = signed.format(self.change, self.change_low, self.change_high)
-        return f"{self.figure}{unit}: before {before}, after {after}, change {change} ({self.wrists} wrists)"
+        return (
+            f"{self.figure}{unit}: before {before}, after {after}, change {change} ({number_of(self.wrists, 'wrist')})"
+        )
 
 
 def measure_changes(before: Mapping[str, pd.DataFrame], after: Mapping[str, pd.DataFrame]) -> list[Change]:

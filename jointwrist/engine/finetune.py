@@ -42,6 +42,7 @@ from jointwrist.engine.training_record import training_record, validation_record
 from jointwrist.errors import DataError
 from jointwrist.files import check_writable, write_frame, write_text
 from jointwrist.registry import model_spec
+from jointwrist.text import number_of
 from jointwrist.weights.checkpoint import load_weights, read_info, save_weights
 from jointwrist.weights.find import find_weights
 from jointwrist.weights.model_card import model_card
@@ -252,8 +253,8 @@ class _Work:
             counts = [len([c for c in placed.cases if s in (c.segmentation_split, c.erosion_split)]) for s in SPLITS]
             tested = f", {counts[2]} for the test" if counts[2] else ""
             LOG.info(
-                f"{name}: {counts[0]} wrists for training, at most {run.optim.epochs} epochs; {counts[1]} for the"
-                f" choice of the epoch{tested}"
+                f"{name}: {number_of(counts[0], 'wrist')} for training, at most"
+                f" {number_of(run.optim.epochs, 'epoch')}; {counts[1]} for the choice of the epoch{tested}"
             )
         with graceful_stop():
             trainer.fit()

@@ -11,6 +11,7 @@ from jointwrist.data.dataset.patient_records import radiograph_print, recorded_p
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.errors import DataError
+from jointwrist.text import number_of
 from jointwrist.weights.checkpoint import read_info
 from jointwrist.weights.find import find_checkpoint, find_weights
 
@@ -114,7 +115,8 @@ def inherited_records(config: RunConfig) -> list[dict[str, Any]]:
 
 def name_inherited(trained: Collection[str]) -> str:
     """Describe that a network builds on training data of its validation or test patients."""
-    who = f"start, joint.pretrained or joint.segmenter were trained on {len(trained)} patients of val and test"
+    patients = number_of(len(trained), "patient")
+    who = f"start, joint.pretrained or joint.segmenter were trained on {patients} of val and test"
     return _warning(who, trained)
 
 

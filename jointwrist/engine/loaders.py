@@ -33,6 +33,7 @@ from jointwrist.errors import DataError, TrainingError
 from jointwrist.insertion.prepared_radiograph import list_prepared
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.stream import PhantomCropStream, PhantomStream
+from jointwrist.text import number_of
 from jointwrist.weights.training_history import TrainingData, TrainingHistory
 
 
@@ -121,7 +122,7 @@ def load_run_data(
     if trains and augmented and config.radiographs.folder:
         pairs = _pairs(config)
         datasets["train"], batches = WithPairs(datasets["train"], pairs), PairBatches(batches, pairs_per_batch(config))
-        notes += (f"erosions are inserted into {len(pairs.films)} unlabelled radiographs",)
+        notes += (f"erosions are inserted into {number_of(len(pairs.films), 'unlabelled radiograph')}",)
     return RunData(
         datasets.get("train"),
         batches,

@@ -9,6 +9,7 @@ import numpy as np
 
 from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.text import number_of
 
 
 def patient_folds(cases: Sequence[Case], folds: int, seed: int) -> list[set[str]]:
@@ -27,7 +28,7 @@ def patient_folds(cases: Sequence[Case], folds: int, seed: int) -> list[set[str]
     """
     patients = sorted({case.patient for case in cases})
     if len(patients) < folds:
-        raise ValueError(f"{len(patients)} patients cannot be divided into {folds} folds")
+        raise ValueError(f"{number_of(len(patients), 'patient')} cannot be divided into {folds} folds")
     order = np.random.default_rng(seed).permutation(patients)
     own = {patient: [case for case in cases if case.patient == patient] for patient in patients}
     eroded = {patient: sum(score > 0 for case in own[patient] for score in case.scores) for patient in patients}

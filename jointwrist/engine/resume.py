@@ -11,6 +11,7 @@ import torch
 from jointwrist.engine.run_config import RunConfig, config_hash
 from jointwrist.errors import DataError
 from jointwrist.registry import latest_versions, unstated_versions
+from jointwrist.text import number_of
 from jointwrist.weights.checkpoint import load_state, save_state
 
 
@@ -47,8 +48,8 @@ def load_run(path: Path, config: RunConfig, options: Mapping[str, Any], processe
         raise DataError(f"{path}: was begun with {' '.join(others)}; set that to continue it, or remove it")
     if state["processes"] != processes:
         raise DataError(
-            f"{path}: was saved by {state['processes']} processes and cannot be continued by {processes}; start as many"
-            " again, or remove it"
+            f"{path}: was saved by {number_of(state['processes'], 'process')} and cannot be continued by {processes};"
+            " start as many again, or remove it"
         )
     return state
 

@@ -21,6 +21,7 @@ from jointwrist.inference.result import WristResult
 from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.ops.wrist_scale import CARPALS
+from jointwrist.text import number_of
 
 #: Side in pixels of a prepared window: that of the film within these bounds.
 SIDES = (640, 1024)
@@ -98,7 +99,7 @@ def _prepare(path: Path, place: Path, predictor: Predictor, side: str | None) ->
 def _prepared(path: Path, result: WristResult) -> PreparedRadiograph:
     missing = [bone for bone in CARPALS if not result.found[bone]]
     if missing:
-        raise DataError(f"{path}: {len(missing)} carpal bones were not found, so no erosion can be inserted")
+        raise DataError(f"{path}: no mask of {number_of(len(missing), 'carpal bone')}, so no erosion can be inserted")
     placement = result.placement
     upright = placement.upright()
     square = max(upright.pixels.shape)

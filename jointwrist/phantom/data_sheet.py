@@ -13,6 +13,7 @@ from huggingface_hub import DatasetCardData
 
 from jointwrist import __version__
 from jointwrist.phantom.cohort import CohortEntry
+from jointwrist.text import number_of
 
 #: Upper ends of the hub's size categories.
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -54,7 +55,7 @@ def data_sheet(recipe: Mapping[str, Any], entries: Sequence[CohortEntry], scores
 
 # Wrist phantoms
 
-{len(entries)} synthetic radiographs of artificial wrists, in the layout of RAM-W600 (arXiv 2507.05193).
+{number_of(len(entries), "synthetic radiograph")} of artificial wrists, in the layout of RAM-W600 (arXiv 2507.05193).
 **No person was radiographed.** Patients are numbers; ages, sexes, dates, centres and diagnoses in `Metadata.xlsx` are
 random and mean nothing.
 

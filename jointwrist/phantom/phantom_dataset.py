@@ -25,6 +25,7 @@ from jointwrist.phantom.data_sheet import data_sheet
 from jointwrist.phantom.narrowing import SITES
 from jointwrist.phantom.phantom_config import PhantomConfig
 from jointwrist.phantom.wrist import make_wrist
+from jointwrist.text import number_of
 
 _RECIPE = "phantom.json"
 _CENTRES = ("Centre A", "Centre B", "Centre C", "Centre D", "Centre E", "Centre F")
@@ -101,7 +102,7 @@ def _write_all(jobs: list[WristJob], workers: int) -> None:
     """Write wrists and show progress; the first one's time, mostly imports, does not count towards the rate."""
     if not jobs:
         return
-    print(f"phantom: preparing {len(jobs)} wrists", file=sys.stderr, flush=True)
+    print(f"phantom: preparing {number_of(len(jobs), 'wrist')}", file=sys.stderr, flush=True)
     progress = {"total": len(jobs), "initial": 1, "desc": "phantom", "unit": "wrist"}
     if workers == 1:
         _write_wrist(jobs[0])

@@ -20,7 +20,7 @@ from jointwrist.insertion.insert import TRAINING_FAMILIES
 from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.studies.detectability import ALL, Detectability
 from jointwrist.studies.insertion_study import StudyPlan, Trial, trials
-from jointwrist.text import NOTICE
+from jointwrist.text import NOTICE, number_of
 
 #: Half the side of an example in mm, and its side on the page in pixels.
 _AROUND_MM, _SIDE = 9.0, 220
@@ -110,10 +110,10 @@ def summary(found: Detectability) -> str:
     """Summarise the data behind the figures in three sentences."""
     low, high = found.threshold_interval
     return (
-        f"{found.films} wrists of {found.patients} patients. A joint is called eroded from the probability"
-        f" {found.threshold:.3f} [{low:.3f}, {high:.3f}], at which at most {found.false_calls:.0%} of the unmodified"
-        f" joints are called; their mean probability is {found.untouched:.3f}. Some of them may be truly eroded, which"
-        " lowers every AUROC; brackets are 95 % intervals over patients."
+        f"{number_of(found.films, 'wrist')} of {number_of(found.patients, 'patient')}. A joint is called eroded from"
+        f" the probability {found.threshold:.3f} [{low:.3f}, {high:.3f}], at which at most {found.false_calls:.0%} of"
+        f" the unmodified joints are called; their mean probability is {found.untouched:.3f}. Some of them may be truly"
+        " eroded, which lowers every AUROC; brackets are 95 % intervals over patients."
     )
 
 

@@ -188,7 +188,8 @@ def _facts(spec: ModelSpec, info: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "protocol" in config:
         facts.append(("Protocol", str(config["protocol"])))
     facts += [(f"`{key}`", str(value)) for key, value in sorted(_recipe(config).items())]
-    return facts
+    augment = ", ".join(f"{key}={value}" for key, value in sorted(_mapping(config, "augment").items()))
+    return facts + ([("`augment`", augment)] if augment else [])
 
 
 def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:

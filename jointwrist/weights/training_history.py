@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from jointwrist.text import number_of
+
 SOURCES = ("phantoms", "radiographs", "unknown")
 #: Where the erosions come from: drawn into phantoms, inserted into radiographs, or scored by readers.
 EROSIONS = ("none", "phantom", "inserted", "scored", "unknown")
@@ -117,12 +119,17 @@ class TrainingHistory:
 
 _UNTESTED, _UNKNOWN = "untested on real erosions", "from weights whose training data are not known"
 
-_BONES = {"phantoms": "{}phantoms", "radiographs": "{}real radiographs", "unknown": "data that are not known"}
+#: Text and noun of each kind; the noun, with its number if that is known, takes the place of the braces.
+_BONES = {
+    "phantoms": ("{}", "phantom"),
+    "radiographs": ("{}", "real radiograph"),
+    "unknown": ("data that are not known", ""),
+}
 _EROSIONS = {
-    "phantom": "drawn into {}phantoms",
-    "inserted": "inserted into {}real radiographs",
-    "scored": "scored by readers on {}real radiographs",
-    "unknown": "of data that are not known",
+    "phantom": ("drawn into {}", "phantom"),
+    "inserted": ("inserted into {}", "real radiograph"),
+    "scored": ("scored by readers on {}", "real radiograph"),
+    "unknown": ("of data that are not known", ""),
 }
 
 
@@ -138,8 +145,9 @@ def _total(counts: Iterable[tuple[str, int | None]]) -> dict[str, int]:
     return total
 
 
-def _listed(words: Mapping[str, str], total: Mapping[str, int]) -> str:
-    return " and ".join(words[kind].format(f"{count:,} " if count else "") for kind, count in total.items())
+def _listed(kinds: Mapping[str, tuple[str, str]], total: Mapping[str, int]) -> str:
+    parts = ((*kinds[kind], count) for kind, count in total.items())
+    return " and ".join(text.format(number_of(count, noun) if count else f"{noun}s") for text, noun, count in parts)
 
 
 def _last_training(info: Mapping[str, Any]) -> TrainingData:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from accessibility import overflow, serious_faults
@@ -60,6 +62,20 @@ def test_two_visits_have_no_serious_faults_of_accessibility_at_any_width(page):
     page.wait_for_selector("#change:not(.hidden)")
     assert overflow(page) == [0, 0, 0]
     assert serious_faults(page) == []
+
+
+def test_numbers_do_not_overlap_in_a_narrow_window_with_two_visits(page):
+    open_pair(page, 1, 2)
+    page.wait_for_selector("#change:not(.hidden)")
+    page.set_viewport_size({"width": 390, "height": 844})
+    for _ in range(2):
+        settle(page)
+        for stage in page.locator(".stage").all():
+            boxes = [number.bounding_box() for number in stage.locator(".number").all()]
+            middles = [complex(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) for box in boxes]
+            distances = [abs(one - other) for one, other in combinations(middles, 2)]
+            assert len(boxes) > 2 and min(distances) >= 0.98 * boxes[0]["width"]
+        page.locator("#farther").click()
 
 
 def test_a_narrow_window_shows_the_film_and_its_warnings_without_scrolling(page):

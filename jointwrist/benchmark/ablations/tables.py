@@ -15,6 +15,7 @@ from jointwrist.benchmark.ablations.versions import progress, shown_version
 from jointwrist.benchmark.tables.cells import ABSENT, NOT_RUN, OVER_SEEDS, Figure, PValue
 from jointwrist.benchmark.tables.table import Table, save_tables
 from jointwrist.files import write_text
+from jointwrist.text import number_of
 
 
 def write_ablations(plan: Ablations, results: Path, out: Path | None = None) -> str:
@@ -136,4 +137,4 @@ def _eroded(rows: KeptResults) -> str:
 def _count(rows: KeptResults) -> str:
     index = rows.calls.index if len(rows.calls.columns) else rows.masks.index
     cases, patients = (index.get_level_values(name).nunique() for name in ("case", "patient"))
-    return f"{cases} wrists of {patients} patients"
+    return f"{number_of(cases, 'wrist')} of {number_of(patients, 'patient')}"

@@ -21,7 +21,7 @@ from jointwrist.benchmark.tables.table import Table
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.learning_curves import epochs_from_one
 from jointwrist.files import write_text
-from jointwrist.text import NOTICE
+from jointwrist.text import NOTICE, number_of
 
 #: Validation figures of the learning curves, by column.
 FIGURES = {"val_dsc": "DSC %", "val_nsd": "NSD %", "val_auroc": "AUROC of erosion"}
@@ -80,7 +80,8 @@ def _summary(jobs: Sequence[Job]) -> str:
 
     count = sum(job.done for job in jobs)
     return (
-        f"{count} of {len(jobs)} jobs finished. Data: {said('data')}; protocol {said('protocol')}; {said('machine')}."
+        f"{count} of {number_of(len(jobs), 'job')} finished. Data: {said('data')}; protocol {said('protocol')};"
+        f" {said('machine')}."
     )
 
 

@@ -7,6 +7,8 @@ from html import escape
 
 import numpy as np
 
+from jointwrist.text import number_of
+
 #: Colours of the series; distinguishable without red and green (Okabe and Ito).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8a8a8a")
 
@@ -113,7 +115,8 @@ def quartile_chart(title: str, groups: Sequence[str], series: Mapping[str, Mappi
                 continue
             quarter, median, three = (max(v, across.low) for v in np.quantile(values, (0.25, 0.5, 0.75)))
             line = y + 8 + 9 * index
-            said = f"{name}, {group}: median {median:.3g}, quartiles {quarter:.3g} to {three:.3g}, {len(values)} wrists"
+            wrists = number_of(len(values), "wrist")
+            said = f"{name}, {group}: median {median:.3g}, quartiles {quarter:.3g} to {three:.3g}, {wrists}"
             parts.append(
                 f'<g stroke="{colour(index)}" fill="{colour(index)}"><title>{escape(said)}</title>'
                 f'<path class="range" d="M{across(quarter):g} {line:g}H{across(three):g}"/>'

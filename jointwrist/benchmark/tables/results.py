@@ -19,6 +19,7 @@ from jointwrist.data.dataset.ram_w600 import RELEASE
 from jointwrist.engine.run_config import hashed_values
 from jointwrist.errors import DataError
 from jointwrist.registry import list_models, model_spec
+from jointwrist.text import number_of
 
 #: Grids on which masks are measured, and the place of their results in a job's folder; see
 #: `jointwrist.inference.radiograph_evaluation`.
@@ -185,7 +186,7 @@ def caption(what: str, results: Results, table: str, note: str = "", published: 
     prompted = f"prompts: {', '.join(sorted(prompts))}" if prompts else "no prompts"
     parts = [
         f"{what}. Data: {' and '.join(sorted({record['data'] for record in done}))},"
-        f" {rows['case'].nunique()} test wrists of {rows['patient'].nunique()} patients;"
+        f" {number_of(rows['case'].nunique(), 'test wrist')} of {number_of(rows['patient'].nunique(), 'patient')};"
         f" protocol {', '.join(sorted({record['protocol'] for record in done}))}, images {values('image_size')} px"
         f"{', ' + MEASURED[results.grid] if table == 'segmentation' else ''};"
         f" {prompted}; seeds {', '.join(str(seed) for seed in sorted(rows['seed'].unique()))}.",

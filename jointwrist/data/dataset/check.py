@@ -25,6 +25,7 @@ from jointwrist.data.dataset.tables import read_spacings
 from jointwrist.data.faults import Fault, FaultError
 from jointwrist.data.images import read_image
 from jointwrist.errors import DataError
+from jointwrist.text import number_of
 
 Value = TypeVar("Value")
 
@@ -140,7 +141,7 @@ def _missing(dataset: RamW600) -> Iterable[Fault]:
             message = f"has no scores in {layout.SCORES.name} and is left out; add them"
             yield Fault("crop without score", folder, message, "warning")
         elif 0 < len(scored) < len(eroded):
-            message = f"{case.identifier}: {len(eroded) - len(scored)} joints have no score"
+            message = f"{case.identifier}: scores of {number_of(len(eroded) - len(scored), 'joint')} are missing"
             yield Fault("joint without score", root / layout.SCORES, message, "warning")
     if any(case.erosion_split for case in dataset.cases) and not (root / layout.BOXES).is_file():
         yield Fault("missing table", root / layout.BOXES, "no such file; joint boxes stay unknown", "warning")

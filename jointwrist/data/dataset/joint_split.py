@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.text import number_of
 
 #: A radiograph or patient in several splits belongs to the last of them in this order.
 _RANK = {split: rank for rank, split in enumerate(SPLITS)}
@@ -33,7 +34,8 @@ class JointSplit:
         masked = sum(case.mask is not None for case in self.cases)
         scored = sum(max(case.scores, default=-1) >= 0 for case in self.cases)
         both = sum(case.mask is not None and max(case.scores, default=-1) >= 0 for case in self.cases)
-        text = f"joint {self.split}: {len(self.cases)} radiographs, masks {masked}, scores {scored}, both {both}"
+        count = number_of(len(self.cases), "radiograph")
+        text = f"joint {self.split}: {count}, masks {masked}, scores {scored}, both {both}"
         reasons = "; ".join(f"{len(found)} {reason}" for reason, found in sorted(self.left_out.items()))
         return f"{text}; left out: {reasons}" if reasons else text
 

@@ -12,6 +12,7 @@ from jointwrist.data.importers.patient_table import read_table
 from jointwrist.data.importers.ram_h1200 import convert
 from jointwrist.data.importers.volumes import read_nifti, read_seg_nrrd
 from jointwrist.data.shapes.label_names import read_map
+from jointwrist.text import number_of
 
 _READERS = {"coco": read_coco, "labelme": read_labelme, "nifti": read_nifti, "seg.nrrd": read_seg_nrrd}
 
@@ -33,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     splits = ", ".join(f"{split} {count}" for split, count in done.radiographs.items())
     count = sum(done.radiographs.values())
-    print(f"{count} radiographs of {done.patients} patients ({splits}), {done.scored} with scores: {arguments.out}")
+    what = f"{number_of(count, 'radiograph')} of {number_of(done.patients, 'patient')}"
+    print(f"{what} ({splits}), {done.scored} with scores: {arguments.out}")
     for note in (*notes, *done.notes):
         print(f"note: {note}")
     if done.through_centres:
@@ -42,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("radiographs that lack a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
         print("a bone that is not drawn counts as not there, in training too; annotate every bone that shows")
     if done.eroded is not None:
-        elsewhere = f"; {done.elsewhere} erosions at no joint surface left out" if done.elsewhere else ""
+        elsewhere = f"; {number_of(done.elsewhere, 'erosion')} at no joint surface left out" if done.elsewhere else ""
         print(f"radiographs with outlined erosions: {done.eroded}{elsewhere}")
     print(f"check it with: jointwrist data check {arguments.out} --for train")
     return 0
@@ -52,8 +54,8 @@ def run_ram_h1200(arguments: argparse.Namespace) -> int:
     """Import RAM-H1200 and print a summary."""
     done = convert(arguments.sources[0], arguments.out, arguments.official, arguments.doubtful, arguments.hand)
     splits = ", ".join(f"{split} {count}" for split, count in done.radiographs.items())
-    what = "hands" if arguments.hand else "wrists"
-    print(f"{sum(done.radiographs.values())} {what} ({splits}): {arguments.out}")
+    what = "hand" if arguments.hand else "wrist"
+    print(f"{number_of(sum(done.radiographs.values()), what)} ({splits}): {arguments.out}")
     for note in done.notes:
         print(f"note: {note}")
     for patients in done.united:
@@ -67,7 +69,7 @@ def run_ram_h1200(arguments: argparse.Namespace) -> int:
     print(f"outlined erosions: {one} at one joint surface, {doubt} in doubt, {none} at none")
     print(f"radiographs known to be free of erosions: {done.sound}")
     if done.missing:
-        print(f"{what} that lack a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
+        print(f"{what}s that lack a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
     print(f"check it with: jointwrist data check {arguments.out} --for train")
     return 0
 
@@ -76,6 +78,7 @@ def run_mcp(arguments: argparse.Namespace) -> int:
     """Import radiographs of finger joints and print a summary."""
     done = import_mcp(arguments.sources[0], arguments.out, arguments.shares, arguments.seed)
     splits = ", ".join(f"{split} {count}" for split, count in done.films.items())
-    print(f"{sum(done.films.values())} radiographs of {done.joints} joints ({splits}): {arguments.out}")
+    what = f"{number_of(sum(done.films.values()), 'radiograph')} of {number_of(done.joints, 'joint')}"
+    print(f"{what} ({splits}): {arguments.out}")
     print(f"radiographs with overlapping bones: {done.overlapping}")
     return 0

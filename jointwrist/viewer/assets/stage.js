@@ -22,6 +22,25 @@ function shape(tag, attributes) {
   return node;
 }
 
+// Move points apart, in place, until none is closer to another than `room`.
+function moveApart(points, room) {
+  for (let round = 0, moved = true; moved && round < 50; round++) {
+    moved = false;
+    points.forEach((first, index) => {
+      for (const second of points.slice(index + 1)) {
+        const [across, down] = [second[0] - first[0], second[1] - first[1]];
+        const distance = Math.hypot(across, down);
+        if (distance >= 0.99 * room) continue;
+        const [right, below] = distance ? [across / distance, down / distance] : [0, 1];
+        const half = (room - distance) / 2;
+        first[0] -= half * right, first[1] -= half * below;
+        second[0] += half * right, second[1] += half * below;
+        moved = true;
+      }
+    });
+  }
+}
+
 export class Stage {
   // `role` is "baseline" or "followup"; `on` has moved(stage), grey(dx, dy), picked(joint).
   constructor(role, facts, on) {
@@ -181,6 +200,7 @@ export class Stage {
 
   place() {
     this.drawn = { ...this.size, fitting: this.fitting };
+    const room = (this.labels[0]?.button.offsetWidth ?? 0) + 1;
     for (const layer of [this.canvas, this.svg]) {
       layer.style.left = `${this.left}px`;
       layer.style.top = `${this.top}px`;
@@ -188,11 +208,13 @@ export class Stage {
       layer.style.height = `${this.height * this.zoom}px`;
     }
     this.canvas.style.imageRendering = this.zoom > 6 ? "pixelated" : "auto";
-    for (const { number, tip, line, button } of this.labels) {
-      const [x, y] = this.within(number, tip);
+    const places = this.labels.map(({ number, tip }) => this.within(number, tip));
+    moveApart(places, room / this.zoom);
+    this.labels.forEach(({ tip, line, button }, index) => {
+      const [x, y] = places[index];
       line.setAttribute("d", `M${x} ${y}L${tip.join(" ")}`);
       this.put(button, x, y);
-    }
+    });
     this.names.classList.toggle("crowded", this.zoom < this.result.names_zoom);
     this.result.names.forEach(({ middle: [x, y] }, index) => this.put(this.names.children[index], x, y));
     const spacing = this.result.pixel_spacing_mm;
@@ -219,6 +241,6 @@ export class Stage {
       return step ? (range[step > 0 ? 1 : 0] / this.zoom - tip[axis]) / step : 1;
     });
     const share = Math.min(1, ...shares);
-    return share < 0 ? number : tip.map((value, axis) => value + share * (number[axis] - value));
+    return share < 0 ? [...number] : tip.map((value, axis) => value + share * (number[axis] - value));
   }
 }
