@@ -21,7 +21,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import pandas as pd
 
 from benchmarks import finetune_sizes
-from benchmarks.speed_table import SHORT, builds_table, scan_table, speed_table, training_table
+from benchmarks.speed_table import (
+    SHORT,
+    TARGETS,
+    builds_table,
+    scan_table,
+    speed_table,
+    target_table,
+    training_table,
+)
 from jointwrist.benchmark.pages import fill_blocks
 from jointwrist.benchmark.tables import Table, make_tables, read_results
 from jointwrist.benchmark.tables.cells import ABSENT, OVER_SEEDS, Figure
@@ -114,6 +122,7 @@ def page_tables(kept: Path = KEPT) -> dict[str, str]:
         "speed_short": speed_table(rows=SHORT),
         "scan": scan_table(),
         "builds": builds_table(),
+        "targets": target_table(TARGETS),
         "training": training_table(),
         "joint": joint_table().markdown(),
         "finetune_sizes": "\n".join(finetune_sizes.table(pd.read_csv(finetune_sizes.KEPT))),

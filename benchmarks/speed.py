@@ -1,7 +1,7 @@
 """Speed and memory: `python benchmarks/speed.py PART [options]`, or `all`.
 
-Parts are metrics, phantom, scan, inference, loading, training, memory, start and predict. `builds CHECKOUT`, which
-`all` leaves out, compares training steps with those of another build.
+Parts are metrics, phantom, scan, inference, loading, training, neighbour, memory, start and predict. `builds CHECKOUT`,
+which `all` leaves out, compares training steps with those of another build.
 
 Each part prints its measurements and returns them as rows (name, value, unit). They are kept in one CSV file per
 machine; a later run of a part replaces its rows. A row may have a `bound` that it must not exceed, or a `least` that it
@@ -26,7 +26,7 @@ from benchmarks.speed_table import speed_table
 from jointwrist.benchmark.machine import machine
 from jointwrist.files import atomic
 
-PARTS = ("metrics", "phantom", "scan", "inference", "loading", "training", "memory", "start", "predict")
+PARTS = ("metrics", "phantom", "scan", "inference", "loading", "training", "neighbour", "memory", "start", "predict")
 
 
 def keep(part: str, rows: list[dict[str, Any]], folder: Path) -> Path:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -44,20 +45,57 @@ SHORT = [
 ]
 
 LEAST, MOST = "or more", "or less"
-#: Scan, forward and backward: its title, aim, unit and sense by the name of the row.
-AIMS = {
-    "reference to cpu N=16 L=4096 forward+backward": ("`cpu` against the loop, 16 states, 4,096 steps", 80, "×", LEAST),
-    "mambapy to cpu N=16 L=4096 forward+backward": ("`cpu` against mambapy, the same", 50, "×", LEAST),
-    "reference to torch N=16 L=4096 forward+backward": ("`torch` against the loop, the same", 10, "×", LEAST),
-    "associative_scan to torch N=16 L=4096 forward+backward": (
-        "`torch` against compiled `associative_scan`, the same",
-        1.5,
-        "×",
-        LEAST,
+
+
+class Target(NamedTuple):
+    """A target of speed or memory: what the page calls it, its value and unit, and its sense, `LEAST` or `MOST`."""
+
+    title: str
+    value: float
+    unit: str = "×"
+    sense: str = LEAST
+
+    def cell(self, found: tuple[float, str] | None) -> str:
+        """Return a measured value with its unit, and whether it misses the target; a dash without one."""
+        if found is None:
+            return "-"
+        missed = found[0] < self.value if self.sense == LEAST else found[0] > self.value
+        return "{:.3g} {}{}".format(*found, ", missed" * missed)
+
+
+Targets = Mapping[tuple[str, str], Target]
+_BOTH = "forward+backward"
+#: Targets of the scan, forward and backward, by part and name of the row.
+SCAN_TARGETS: Targets = {
+    ("scan", f"reference to cpu N=16 L=4096 {_BOTH}"): Target("`cpu` against the loop, 16 states, 4,096 steps", 80),
+    ("scan", f"mambapy to cpu N=16 L=4096 {_BOTH}"): Target("`cpu` against mambapy, the same", 50),
+    ("scan", f"reference to torch N=16 L=4096 {_BOTH}"): Target("`torch` against the loop, the same", 12),
+    **{
+        ("scan", f"associative_scan to torch N=16 L={steps} {_BOTH}"): Target(
+            f"`torch` against compiled `associative_scan`, 16 states, {steps:,} steps", 1.5
+        )
+        for steps in (1024, 4096, 16384)
+    },
+    ("scan", f"reference to cpu N=1 L=4096 {_BOTH}"): Target("`cpu` against the loop, 1 state, 4,096 steps", 40),
+    ("scan", "cpu N=16 L=16384 extra memory"): Target("Memory of `cpu`, 16 states, 16,384 steps", 150, "MB", MOST),
+    ("scan", "torch N=16 L=16384 extra memory"): Target("Memory of `torch`, the same", 300, "MB", MOST),
+}
+#: Targets of commands, training and data; ratios of `predict` are to version 189d199.
+TARGETS: Targets = {
+    ("predict", "predict, one, seconds, ratio"): Target("`predict` of one radiograph, earlier build to this", 3),
+    ("predict", "predict, one, megabytes, ratio"): Target("the same, memory", 2.5),
+    ("predict", "predict, folder of 200, seconds, ratio"): Target("`predict` of 200 radiographs", 3),
+    ("predict", "predict, hand, seconds, ratio"): Target("`predict` of a whole hand", 3),
+    ("predict", "predict, rotated, seconds, ratio"): Target("`predict` of a wrist rotated by 90 degrees", 3),
+    ("neighbour", "beside a busy process, to alone"): Target(
+        "A training run beside one busy process, to the same run alone", 2.2, sense=MOST
     ),
-    "reference to cpu N=1 L=4096 forward+backward": ("`cpu` against the loop, 1 state, 4,096 steps", 40, "×", LEAST),
-    "cpu N=16 L=16384 extra memory": ("Memory of `cpu`, 16 states, 16,384 steps", 150, "MB", MOST),
-    "torch N=16 L=16384 extra memory": ("Memory of `torch`, the same", 300, "MB", MOST),
+    ("phantom", "make 600 px, all families"): Target(
+        "Phantoms of 600 px with all kinds of erosions, on one core", 12, "wrists/s/core"
+    ),
+    ("loading", "packed, cached, to Pillow, read each time"): Target(
+        "Loading with augmentation on the CPU, against Pillow's arrays", 8
+    ),
 }
 #: Bound of the machine divided by the time; above 1 where the scan is faster than the bound.
 BOUNDS = {
@@ -92,23 +130,35 @@ def speed_table(folder: Path = RESULTS, rows: Iterable[tuple[str, str]] = tuple(
     return _lines(["", *machines], lines, wide=1)
 
 
-def scan_table(folder: Path = RESULTS) -> str:
-    """Markdown table of the aims of the scan, and of the values on every machine that ran it on its CPU."""
-    machines = {machine: found for machine, found in measured(folder).items() if ("scan", next(iter(AIMS))) in found}
-
-    def cell(found: dict, name: str, aim: float = 0.0, sense: str = LEAST) -> str:
-        if ("scan", name) not in found:
-            return "-"
-        value, unit = found["scan", name]
-        missed = value < aim if sense == LEAST else value > aim
-        return f"{value:.3g} {unit}{', missed' * missed}"
-
+def target_table(targets: Targets, folder: Path = RESULTS) -> str:
+    """Markdown table of targets, and of the values on every machine that measured the first of them."""
+    machines = {machine: found for machine, found in measured(folder).items() if next(iter(targets)) in found}
     rows = [
-        [title, f"{aim} {unit} {sense}", *(cell(found, name, aim, sense) for found in machines.values())]
-        for name, (title, aim, unit, sense) in AIMS.items()
+        [
+            target.title,
+            f"{target.value:g} {target.unit} {target.sense}",
+            *(target.cell(found.get(key)) for found in machines.values()),
+        ]
+        for key, target in targets.items()
     ]
-    rows += [[title, "", *(cell(found, name) for found in machines.values())] for name, title in BOUNDS.items()]
-    return _lines(["", "target", *machines], rows, wide=2)
+    return _lines(["", "target", *machines], rows, wide=2) if machines else "Not measured yet."
+
+
+def scan_table(folder: Path = RESULTS) -> str:
+    """Markdown table of the targets of the scan, and of the bounds of the machines that ran it on their CPUs."""
+    first = next(iter(SCAN_TARGETS))
+    machines = [found for found in measured(folder).values() if first in found]
+    bounds = [
+        [
+            title,
+            "",
+            *("{:.3g} {}".format(*found["scan", name]) if ("scan", name) in found else "-" for found in machines),
+        ]
+        for name, title in BOUNDS.items()
+    ]
+    return "\n".join(
+        [target_table(SCAN_TARGETS, folder), *_lines([""] * (2 + len(machines)), bounds, wide=2).splitlines()[2:]]
+    )
 
 
 def builds_table(folder: Path = RESULTS) -> str:
