@@ -56,6 +56,12 @@ SURE_SIDE = 0.955
 #: Longer sides at which a radiograph is searched, as factors of the network's input side. One of them suits the wrist
 #: on any radiograph of up to 430 mm.
 SEARCH = (1.0, 1.5, 2.25, 3.125)
+#: Size of a wrist's window, as a share of the network's input side, from which it is looked at where the masks of the
+#: whole radiograph show a carpus, and at finer scales; the second look at a window is far cheaper than a finer scale.
+SMALLEST_WHOLE, SMALLEST, LARGEST = 1 / 3.4, 1 / 2.2, 1.8
+#: Distance from a wrist to the left or right edge of the radiograph, in sides of its window, from which a second wrist
+#: has room beside it.
+ROOM = 1.2
 #: Half the width of the gaps between carpal bones that the search closes, as a share of that side.
 GAP = 1 / 64
 #: Largest number of windows that are looked at, the most likely first.
@@ -119,8 +125,9 @@ class Localiser:
             if any(wrist.distance < SURE_DISTANCE for wrist in seen):
                 break
             windows = []
-        if seen and radiograph.side is None:  # a second hand is about as large: search at that scale
-            best = min(seen, key=lambda wrist: wrist.distance)
+        best = min(seen, key=lambda wrist: wrist.distance, default=None)
+        if best is not None and radiograph.side is None and _has_room(radiograph.pixels, best.window):
+            # a second hand is about as large: search at that scale
             windows = self._propose(radiograph.pixels, sides, round(self.side * whole[2] / best.window[2]))
             windows = [window for window in windows if separate(window, best.window, alike=2.5)]
             seen += self._confirm(radiograph.pixels, windows, sides)
@@ -186,6 +193,7 @@ class Localiser:
         height, width = pixels.shape
         scale = longer / max(height, width)
         rows, columns = max(round(height * scale), 32), max(round(width * scale), 32)
+        smallest = SMALLEST_WHOLE if longer == self.side else SMALLEST
         proposals = []
         for side in sides:
             if height == width and rows == self.side:
@@ -199,7 +207,7 @@ class Localiser:
                 inside = np.argwhere(pieces[box] == index + 1)
                 extent = FIELD_MM * np.sqrt(len(inside) / CARPUS_MM2)
                 y, x = inside.mean(0) + np.array([box[0].start + 0.5, box[1].start + 0.5])
-                if 1 / 2.2 < extent / self.side < 1.8:
+                if smallest < extent / self.side < LARGEST:
                     proposals.append((abs(np.log(extent / self.side)), (x / scale, y / scale, extent / scale)))
         chosen: list[Window] = []
         for _, window in sorted(proposals):
@@ -244,6 +252,12 @@ def _sides(radiograph: Radiograph) -> tuple[str, ...]:
 def _is_flat(pixels: np.ndarray) -> bool:
     """Return whether an image is of one grey, as a blank film is: it need not be searched."""
     return bool(pixels.min() == pixels.max())
+
+
+def _has_room(pixels: np.ndarray, window: Window) -> bool:
+    """Return whether a second wrist fits beside that of a window, left or right of it."""
+    x, _, length = window
+    return max(x, pixels.shape[1] - x) > ROOM * length
 
 
 def _whole(pixels: np.ndarray) -> Window:
