@@ -9,7 +9,7 @@ from typing import Any
 from jointwrist.config import merge_trees, parse_overrides, read_yaml
 from jointwrist.engine.renamed_keys import current_keys
 from jointwrist.weights.checkpoint import read_weights
-from jointwrist.weights.find import find_weights
+from jointwrist.weights.find import find_weights, weights_source
 
 ROOT = Path(__file__).parent.parent
 FIRST, SECOND, FINE, MALALIGNED, FILMS = (
@@ -83,3 +83,10 @@ def test_the_card_names_what_the_recipe_says():
     assert f"{steps:,} steps" in card and f"{films[1]['wrists'] * films[0]['epochs']:,} phantoms" in card
     assert f"cut from {FILMS['detail_size']} px" in card and f"{FILMS['options']['roi_crop']} px" in card
     assert f"Trained at {PARTS[0]['image_size']}, then at {PARTS[-1]['image_size']} px" in card
+
+
+def test_a_training_states_shipped_weights_by_name_wherever_the_package_lies(tmp_path):
+    assert weights_source(find_weights("jointwrist_tiny")) == "jointwrist_tiny"
+    own = tmp_path / "best.safetensors"
+    own.touch()
+    assert find_weights(weights_source(own)) == own.resolve()

@@ -44,7 +44,7 @@ from jointwrist.files import check_writable, write_frame, write_text
 from jointwrist.registry import model_spec
 from jointwrist.text import number_of
 from jointwrist.weights.checkpoint import load_weights, read_info, save_weights
-from jointwrist.weights.find import find_weights
+from jointwrist.weights.find import find_weights, weights_source
 from jointwrist.weights.model_card import model_card
 from jointwrist.weights.model_from_metadata import refuse_other_anatomy
 
@@ -269,7 +269,7 @@ class _Work:
             {
                 "protocol": "finetune",
                 "seed": self.seed,
-                "start": str(self.start),
+                "start": weights_source(self.start),
                 "optim": {**recipe(len(cases)), "select": "dsc" if masked else "loss"},
                 "joint": {"segmentation_warmup": 0.0, "teacher_forcing": 0.0},
                 "radiographs": {"folder": ""},

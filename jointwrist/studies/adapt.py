@@ -36,6 +36,7 @@ from jointwrist.studies.calls import Calls, choose_calls, film_probabilities, ph
 from jointwrist.studies.detectability import Detectability, detectability
 from jointwrist.studies.insertion_study import StudyPlan, run_study
 from jointwrist.weights.checkpoint import read_info
+from jointwrist.weights.find import weights_source
 
 #: Phantoms and pairs of films in a batch.
 _PHANTOMS, _PAIRS = 1, 2
@@ -183,7 +184,7 @@ def _values(info: Mapping[str, Any], start: Path, films: Path, plan: AdaptPlan) 
     changed = {
         "protocol": "adapt",
         "seed": plan.seed,
-        "start": str(start.resolve()),
+        "start": weights_source(start),
         "options": info["options"],
         "image_size": info["image_size"],
         "detail_size": info.get("detail_size", 0),

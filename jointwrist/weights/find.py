@@ -39,6 +39,16 @@ def find_weights(source: str | Path, **download: Any) -> Path:
     )
 
 
+def weights_source(path: Path) -> str:
+    """Return what a configuration states for a weight file, from which `find_weights` finds it again.
+
+    Returns:
+        The name of weights that come with the package, which is the same wherever it is installed; else the absolute
+        path.
+    """
+    return path.stem if path.parent == SHIPPED else str(path.resolve())
+
+
 def weights_label(path: Path) -> str:
     """Return what a result calls a weight file, without the folders above its own.
 
