@@ -300,7 +300,7 @@ def test_only_common_cases_are_compared(tmp_path):
     write_job(tmp_path, "unet", 1, {"segmentation": fewer[fewer["case"] != "c3"]})
     results = read_results(tmp_path)
     assert results.left_out["segmentation"] == 1 and "c3" not in set(results.per_case["segmentation"]["case"])
-    assert "1 wrists that only some" in mean_table(results).caption
+    assert "Left out: 1 wrist that only some" in mean_table(results).caption
     assert len(common_cases(results.per_case["segmentation"])) == len(results.per_case["segmentation"])
 
 

@@ -1,13 +1,14 @@
 """Take the pictures of the pages: `python docs/pictures/make_pages.py`, with the extra `dev` and a Chromium.
 
 Two visits of a phantom wrist are written as DICOM files, opened in the viewer, and photographed in headless Chromium at
-three widths. So is the report page of the demonstration. The overlay is that of the second visit.
-`viewer` or `report` as an argument takes only those of one page.
+three widths. So is the report page of the demonstration. The overlay is that of the second visit. The import is that of
+labelme's outlines of a phantom. `viewer`, `report` or `import` as an argument takes only those pictures.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
 import threading
@@ -15,14 +16,20 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, sync_playwright
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 
+from jointwrist.anatomy import BONES, bone_index
 from jointwrist.benchmark.report import write_report
-from jointwrist.data.sample import WristSample
+from jointwrist.cli import main as jointwrist
+from jointwrist.data.dataset.label_files import read_masks
+from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.data.images import read_image
+from jointwrist.data.sample import WristSample, unpack_masks
 from jointwrist.inference.predictor import Predictor
+from jointwrist.outputs.overlay import paint_masks
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.viewer.describe import describe_model
 from jointwrist.viewer.radiographs import Radiographs
@@ -123,11 +130,35 @@ def photograph_report(browser: Browser, folder: Path) -> None:
             photograph(page, f"report_erosion_{name}.png")
 
 
+def draw_import(browser: Browser, folder: Path) -> None:
+    """Draw the outlines of a labelme file, and beside them the masks that the import makes of them."""
+    phantom, drawn, imported = folder / "phantom", folder / "labelme", folder / "imported"
+    size = ["--wrists", "16", "--size", "480", "--workers", "1"]
+    jointwrist(["data", "phantom", str(phantom), *size, "--seed", str(SEED)])
+    jointwrist(["data", "export", "labelme", str(phantom), str(drawn)])
+    jointwrist(["data", "import", "labelme", str(drawn), str(imported)])
+    case = RamW600.open(imported).segmentation("train")[0]
+    radiograph = read_image(case.image)
+    grey = Image.fromarray((255 * radiograph).astype(np.uint8)).convert("RGB")
+    draw = ImageDraw.Draw(grey)
+    for outline in json.loads((drawn / f"{case.identifier}.json").read_text(encoding="utf-8"))["shapes"]:
+        points = [tuple(point) for point in outline["points"]]
+        colour = BONES[bone_index(outline["label"])].colour
+        draw.line([*points, points[0]], fill=colour, width=2)
+    masks = paint_masks(radiograph, unpack_masks(read_masks(case.mask, radiograph.shape)), grey.size)
+    sheet = Image.new("RGB", (2 * grey.width + 8, grey.height), "white")
+    sheet.paste(grey, (0, 0))
+    sheet.paste(Image.fromarray((255 * masks).astype(np.uint8)), (grey.width + 8, 0))
+    save(sheet, "import.png")
+
+
 def main() -> None:
     """Take the pictures."""
-    pages = {"viewer": photograph_viewer, "report": photograph_report}
+    pages = {"viewer": photograph_viewer, "report": photograph_report, "import": draw_import}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pages", nargs="*", choices=[[], *pages], metavar="PAGE", help="viewer, report (default: both)")
+    parser.add_argument(
+        "pages", nargs="*", choices=[[], *pages], metavar="PAGE", help="viewer, report, import (default: all)"
+    )
     chosen = parser.parse_args().pages or list(pages)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-dev-shm-usage"]

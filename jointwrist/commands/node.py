@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from jointwrist.text import number_of
+
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command and its options."""
@@ -25,7 +27,8 @@ def node(arguments: argparse.Namespace) -> int:
 
     config = read_config(arguments.config)
     if arguments.check:
-        print(f"{arguments.config}: {config.dicom.ae_title}, {len(config.peers)} peers; configuration is valid")
+        peers = number_of(len(config.peers), "peer")
+        print(f"{arguments.config}: {config.dicom.ae_title}, {peers}; configuration is valid")
         return 0
     from jointwrist.node.run import serve
 

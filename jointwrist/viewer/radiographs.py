@@ -199,7 +199,7 @@ def read_upload(
     """
     name = plain_name(name)
     with tempfile.TemporaryDirectory(prefix="jointwrist-") as folder:
-        # the name tells the format and the side; some systems forbid these characters, or more than 255 bytes
+        # the name states the format and the side; some systems forbid these characters, or more than 255 bytes
         path = Path(folder) / re.sub(r'[<>:"|?*]', "-", name[-60:])
         path.write_bytes(data)
         return with_square_pixels(load_radiograph(path, side, spacing_mm, window, name))

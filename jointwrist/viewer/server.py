@@ -173,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         if self.headers.get("Transfer-Encoding") or self.headers.get("Content-Length", "0") != "0":
-            self.close_connection = True  # a body that nobody read is never taken for the next request
+            self.close_connection = True  # an unread body must not be parsed as the next request
         try:
             self._check_sender()
             status, kind, content = self._route()

@@ -193,7 +193,8 @@ def caption(what: str, results: Results, table: str, note: str = "", published: 
         f"{OVER_SEEDS}.",
     ]
     if results.left_out.get(table):
-        parts.append(f"{results.left_out[table]} wrists that only some models were tested on are left out.")
+        left_out = number_of(results.left_out[table], "wrist")
+        parts.append(f"Left out: {left_out} that only some models were tested on.")
     if note:
         parts.append(note)
     if published:
