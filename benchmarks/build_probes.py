@@ -55,9 +55,9 @@ def four_way(channels: int, side: int, states: int) -> float:
 
 def whole_hand(turns: int) -> float:
     """Localisation in a phantom of a whole hand of 210 mm, stated side, turned by quarter turns; a first call."""
-    film, find = _hand(turns)
+    radiograph, find = _hand(turns)
     start = time.process_time()
-    find(film)
+    find(radiograph)
     return 1000 * (time.process_time() - start)
 
 
@@ -78,7 +78,7 @@ def _hand(turns: int):
         localiser = FieldFinder()
     made = make_wrist(7000, 0, PhantomConfig(size=420, field_of_view=(210.0, 210.0)))
     pixels = np.ascontiguousarray(np.rot90(np.asarray(made.image[0]), -turns))
-    return Radiograph(pixels, side=made.side), lambda film: locate(localiser, film)
+    return Radiograph(pixels, side=made.side), lambda radiograph: locate(localiser, radiograph)
 
 
 #: Name of the row, measurement, and least ratio of the other build's time to this one's.

@@ -192,16 +192,16 @@ def gap_table(folder: Path) -> str:
 
 
 def closure_table(folder: Path, joints: int) -> str:
-    """Return how far the changes round three films of a joint, which add up to 0, are from it, in pixels.
+    """Return how far the changes round three radiographs of a joint, which add up to 0, are from it, in pixels.
 
     The spread of the sum is that of three changes, so that of one is smaller by the root of 3.
     """
-    films = defaultdict(list)
+    found = defaultdict(list)
     for path in sorted(folder.glob("*.jpg")):
         joint, finger, _, side = path.stem.split("_")
-        films[joint, finger, side].append(path)
+        found[joint, finger, side].append(path)
     sums, moved, widened = [], [], []
-    three = [paths[:3] for paths in films.values() if len(paths) >= 3]
+    three = [paths[:3] for paths in found.values() if len(paths) >= 3]
     for paths in three[:: max(len(three) // joints, 1)][:joints]:
         pixels = [np.asarray(Image.open(path).convert("L"), np.float64) for path in paths]
         bits = [np.asarray(Image.open(path.with_name(f"{path.stem}_masks.png"))) for path in paths]

@@ -33,7 +33,7 @@ class PretrainedMixin(ModelHubMixin):
     def from_pretrained(cls, source: str | Path, **download: Any) -> Self:
         """Load a network, on the CPU and in evaluation mode.
 
-        The mixin's own method would ask the hub for a `config.json` first, whatever the source is.
+        The mixin's own method would request a `config.json` from the hub first, whatever the source is.
 
         Args:
             source: As for `jointwrist.weights.find.find_weights`.

@@ -64,7 +64,7 @@ def test_figures_are_those_of_their_definitions():
     for name in ("auroc", "higher", "sensitivity"):
         assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
     assert of_all.loc["control", "auroc"] == pytest.approx(auroc(truth, np.concatenate([control, plain])))
-    assert (found.films, found.patients) == (16, 8) and found.untouched == pytest.approx(plain.mean())
+    assert (found.radiographs, found.patients) == (16, 8) and found.untouched == pytest.approx(plain.mean())
     by_joint = found.table[(found.table["kind"] == "inserted") & (found.table["joint"] != "all")]
     assert by_joint["joint"].tolist() == list(JOINT_NAMES) and by_joint["cases"].sum() == len(inserted)
 

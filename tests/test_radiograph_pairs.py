@@ -1,4 +1,4 @@
-"""Films without labels: their preparation, and pairs of them with and without inserted erosions for training."""
+"""Radiographs without labels: their preparation, and pairs of them with and without inserted erosions for training."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def pairs(prepared):
 def test_a_prepared_film_is_read_as_it_was_written(prepared, wrists):
     found = PreparedRadiograph.read(prepared[0])
     assert (found.name, found.patient, found.side) == ("film0.png", "patient0", wrists[0].side)
-    assert found.film.pixel_mm == wrists[0].spacing_mm
-    np.testing.assert_allclose(found.film.pixels, wrists[0].image[0], atol=1e-4)
-    np.testing.assert_array_equal(found.film.masks, unpack_masks(wrists[0].bones))
+    assert found.radiograph.pixel_mm == wrists[0].spacing_mm
+    np.testing.assert_allclose(found.radiograph.pixels, wrists[0].image[0], atol=1e-4)
+    np.testing.assert_array_equal(found.radiograph.masks, unpack_masks(wrists[0].bones))
 
 
 def test_damaged_and_missing_prepared_radiographs_are_named(tmp_path):
@@ -78,7 +78,7 @@ def test_films_are_prepared_once_as_right_hands_with_their_bones(tmp_path, wrist
     found = prepare_radiographs(*given, refused=refused.append)
     assert len(found) == 2 and len(refused) == 1 and "empty_R.png" in str(refused[0])
     for path, wrist in zip(found, wrists, strict=True):
-        film = PreparedRadiograph.read(path).film
+        film = PreparedRadiograph.read(path).radiograph
         assert film.pixels.shape == (640, 640) and film.pixel_mm == pytest.approx(wrist.spacing_mm / 2, rel=0.2)
         true = unpack_masks(wrist.bones)[:, ::4, ::4]
         seen = film.masks[:, ::8, ::8]
@@ -120,7 +120,9 @@ def test_pairs_repeat_exactly_and_differ_from_each_other(pairs, prepared):
 def test_controls_are_in_some_of_the_films_without_erosions(prepared):
     for control, least, most in ((0.0, 0, 0), (1.0, 2, 4)):
         made = RadiographPairs(prepared, 320, TRAINING_FAMILIES, control=control)
-        originals = {PreparedRadiograph.read(path).name: PreparedRadiograph.read(path).film.pixels for path in prepared}
+        originals = {
+            PreparedRadiograph.read(path).name: PreparedRadiograph.read(path).radiograph.pixels for path in prepared
+        }
         changed = 0
         for pair in range(4):
             _, plain, _ = made.samples(pair)
@@ -130,7 +132,7 @@ def test_controls_are_in_some_of_the_films_without_erosions(prepared):
 
 def test_films_without_a_visible_joint_are_refused(tmp_path, prepared):
     wrist = PreparedRadiograph.read(prepared[0])
-    hidden = replace(wrist, film=replace(wrist.film, masks=np.ones_like(wrist.film.masks)))
+    hidden = replace(wrist, radiograph=replace(wrist.radiograph, masks=np.ones_like(wrist.radiograph.masks)))
     hidden.write(tmp_path / "hidden.npz")
     with pytest.raises(DataError, match="no erosion can be inserted"):
         RadiographPairs([tmp_path / "hidden.npz"], 64, TRAINING_FAMILIES)[0]

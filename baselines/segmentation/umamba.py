@@ -22,7 +22,7 @@ STRIDES = (1, 2, 2, 2)
 
 
 class ConvNorm(nn.Module):
-    """Convolution, affine instance norm and, if asked for, leaky ReLU."""
+    """Convolution, affine instance norm and optionally leaky ReLU."""
 
     def __init__(
         self, dim_in: int, dim_out: int, kernel: int = 3, stride: int = 1, bias: bool = True, act: bool = True

@@ -68,7 +68,7 @@ class Score:
         name: Identifier, such as "erosion".
         display: Name shown to users.
         highest: Highest score; the lowest is 0.
-        levels: Levels that a network tells apart; the highest means its score and all above.
+        levels: Levels that a network distinguishes; the highest stands for its score and all above.
         joints: Indices of the joint surfaces that are scored.
     """
 

@@ -21,7 +21,7 @@ from jointwrist.metrics.statistics import bootstrap_interval
 from jointwrist.ops.roi import crop_bits, roi_align
 
 _DRAWN = "lost pixels called bone, drawn in the crop"
-#: A crop with fewer lost pixels says nothing.
+#: Crops with fewer lost pixels are left out.
 _FEWEST = 5
 
 

@@ -18,7 +18,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         " erosions, and evaluate before and after on held-out radiographs. The time is limited; an interrupted run"
         " continues when the command is repeated. No data leave the machine.",
     )
-    parser.add_argument("films", type=Path, metavar="FOLDER", help="radiographs of at least two patients")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="radiographs of at least two patients")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the new weights")
     parser.add_argument(
         "-w",
@@ -77,8 +77,8 @@ def adapt_weights(arguments: argparse.Namespace) -> int:
     start = find_weights(arguments.weights)
     place = arguments.out.with_name(f"{arguments.out.name}-radiographs")
     print_log()
-    films = prepared_radiographs(arguments.films, place, arguments.bones or start, arguments.side, arguments.out)
-    done = adapt(films, start, arguments.out, place, plan, progress=True)
+    prepared = prepared_radiographs(arguments.folder, place, arguments.bones or start, arguments.side, arguments.out)
+    done = adapt(prepared, start, arguments.out, place, plan, progress=True)
     for title, found in (("before", done.before), ("after", done.after)):
         print(f"{title}: {summary(found)}\n{figure_lines(found.table)}")
     tables = [found.table.assign(weights=title) for title, found in (("before", done.before), ("after", done.after))]

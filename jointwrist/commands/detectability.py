@@ -21,7 +21,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         " weights detect at a stated false-positive rate. An interrupted study continues when the command is"
         " repeated. No data leave the machine.",
     )
-    parser.add_argument("films", type=Path, metavar="FOLDER", help="radiographs, without labels")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="radiographs, without labels")
     add_predictor(parser)
     parser.add_argument(
         "-o", "--out", type=Path, default=Path("detectability"), help="folder of the results (default: %(default)s)"
@@ -75,7 +75,7 @@ def detectability_study(arguments: argparse.Namespace) -> int:
     from jointwrist.commands.shared import UsageError, load_predictor, prepared_radiographs
     from jointwrist.files import check_writable, write_frame
     from jointwrist.inference.prepare_radiographs import weights_key
-    from jointwrist.studies.calls import choose_calls, film_probabilities, phantom_probabilities, write_calls
+    from jointwrist.studies.calls import choose_calls, phantom_probabilities, radiograph_probabilities, write_calls
     from jointwrist.studies.detectability import detectability
     from jointwrist.studies.detectability_page import draw_examples, summary, write_page, write_plot
     from jointwrist.studies.insertion_study import StudyPlan, run_study
@@ -89,7 +89,7 @@ def detectability_study(arguments: argparse.Namespace) -> int:
     check_writable(arguments.out)
     place, weights = arguments.out / "prepared", find_weights(arguments.weights)
     options = {"device": arguments.device, "localise": arguments.field == "auto", "rotation": arguments.rotation}
-    wrists = prepared_radiographs(arguments.films, place, arguments.bones, arguments.side, arguments.out, **options)
+    wrists = prepared_radiographs(arguments.folder, place, arguments.bones, arguments.side, arguments.out, **options)
     predictor = load_predictor(arguments, score_out_of_scope=True)
     kept = place / f"study-{weights_key(weights)}"
     rows = run_study(wrists, predictor, plan, kept, arguments.batch_size, progress=True)
@@ -105,7 +105,7 @@ def detectability_study(arguments: argparse.Namespace) -> int:
     print(f"families of the study: {', '.join(plan.families)}; none of them is used for training")
     if arguments.threshold_into:
         calls = choose_calls(
-            film_probabilities(wrists, predictor),
+            radiograph_probabilities(wrists, predictor),
             phantom_probabilities(arguments.phantoms, predictor),
             arguments.false_calls,
         )

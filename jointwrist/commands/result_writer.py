@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Side in pixels of a radiograph on the sheet.
 SHEET_TILE = 360
-#: Up to so many radiographs get an overlay without being asked for: drawing one costs as much as the network.
+#: Up to so many radiographs get an overlay by default: drawing one costs as much as the network.
 MOST_OVERLAYS = 24
 
 

@@ -152,20 +152,20 @@ def load_predictor(arguments: argparse.Namespace, score_out_of_scope: bool = Fal
 
 
 def prepared_radiographs(
-    films: Path, place: Path, weights: str | Path, side: str | None = None, exclude: Path | None = None, **options: Any
+    folder: Path, place: Path, weights: str | Path, side: str | None = None, exclude: Path | None = None, **options: Any
 ) -> list[Path]:
-    """Find the bones on the radiographs of a folder, and return the prepared films.
+    """Find the bones on the radiographs of a folder, and return the files of the prepared radiographs.
 
     Args:
-        films: Folder of radiographs without labels.
-        place: Folder of prepared films.
+        folder: Folder of radiographs without labels.
+        place: Folder of prepared radiographs.
         weights: Weights that find the bones.
         side: Hand on the radiographs.
         exclude: Folder within that is not searched.
         **options: Options of `Predictor.from_pretrained`.
 
     Raises:
-        DataError: There are no films, or none of them shows a wrist.
+        DataError: There are no radiographs, or none of them shows a wrist.
     """
     from jointwrist.data.find_radiographs import find_radiographs
     from jointwrist.errors import DataError
@@ -173,12 +173,12 @@ def prepared_radiographs(
     from jointwrist.inference.prepare_radiographs import prepare_radiographs
     from jointwrist.weights.find import find_weights
 
-    found = list(find_radiographs([films], exclude))
+    found = list(find_radiographs([folder], exclude))
     predictor = Predictor.from_pretrained(weights, **options)
     file = find_weights(weights)
     prepared = prepare_radiographs(found, place, predictor, file, side, complain, progress=is_main_process())
     if not prepared:
-        raise DataError(f"{films}: shows no wrist with all of its carpal bones")
+        raise DataError(f"{folder}: shows no wrist with all of its carpal bones")
     return prepared
 
 

@@ -87,8 +87,8 @@ def train(arguments: argparse.Namespace) -> int:
         # first, so that no prepared radiograph of such a patient is left in the folder
         found = find_radiographs([arguments.radiographs], arguments.out)
         check_radiographs(found, RamW600.open(arguments.data, splits=()))
-        films = prepared_radiographs(arguments.radiographs, place, bones, exclude=arguments.out)
-        values = merge_trees(values, {"radiographs": {"folder": str(films[0].parent)}})
+        prepared = prepared_radiographs(arguments.radiographs, place, bones, exclude=arguments.out)
+        values = merge_trees(values, {"radiographs": {"folder": str(prepared[0].parent)}})
     trained = train_model(
         model,
         arguments.data,

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union
 from jointwrist.config.explain import attribute_texts
 from jointwrist.config.values import Range, to_dict
 
-#: Draft 7, which all editors know.
+#: Draft 7, which all editors support.
 DRAFT = "http://json-schema.org/draft-07/schema#"
 _PLAIN = {bool: "boolean", int: "integer", float: "number", str: "string"}
 

@@ -74,7 +74,7 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
         where: Dotted prefix for error messages.
 
     Raises:
-        ConfigError: A key is unknown, or a value has the wrong type or lies out of its range.
+        ConfigError: A key is unknown, or a value has the wrong type or is out of range.
     """
     if hasattr(cls, "current_keys"):
         values = cls.current_keys(values)
@@ -92,7 +92,7 @@ def check_ranges(config: Any) -> None:
     """Check the types and ranges of a dataclass that was constructed directly.
 
     Raises:
-        ConfigError: A value has the wrong type or lies out of its range.
+        ConfigError: A value has the wrong type or is out of range.
     """
     for name, hint in typing.get_type_hints(type(config), include_extras=True).items():
         _convert(hint, getattr(config, name), name)

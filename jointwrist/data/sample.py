@@ -15,7 +15,7 @@ class Scope:
     """Findings of a radiograph that lie outside the scope of erosion scoring.
 
     Attributes:
-        not_separable: (14,) whether each bone is fused with another, so that the two cannot be told apart.
+        not_separable: (14,) whether each bone is fused with another, so that the two cannot be separated.
         findings: Of the whole radiograph: "growth plate", "implant", "cast", "other projection".
     """
 
@@ -42,7 +42,7 @@ class WristSample:
         boxes: (J, 4) float32 joint boxes (x0, y0, x1, y1) in pixels, nan where a joint has none; or None.
         families: Of a phantom, the family of erosions or look-alikes at each joint surface, "none" where there is
             neither; or None if unknown.
-        scope: Of a phantom, what of it lies outside the scope of erosion scoring; or None if unknown.
+        scope: What of a phantom lies outside the scope of erosion scoring; None if unknown.
         narrowing: Of a phantom, the narrowing score of each site of `phantom.narrowing.SITES`; or None if unknown.
         anatomy: Bones and joints of masks and scores.
         further_scores: (F, J) int64 of the anatomy's further scores, `NOT_SCORED` where a joint has none; None if it
@@ -77,7 +77,7 @@ def pack_masks(masks: np.ndarray) -> np.ndarray:
         raise ValueError(f"masks must be (C, H, W) with at most 63 channels, not {masks.shape}")
     dtype = bits_dtype(len(masks))
     bits = np.zeros(masks.shape[1:], dtype)
-    # a strip of all masks stays in the cache: several times as fast for large images
+    # a strip of all masks fits the cache, which is several times as fast for large images
     for top in range(0, len(bits), _STRIP):
         strip = slice(top, top + _STRIP)
         for channel, mask in enumerate(masks):

@@ -74,8 +74,8 @@ class WristBatch(CaseBatch):
         has_bones: Whether the masks are known.
         has_eroded: Whether the eroded pixels are known.
         inserted: Joints into which an erosion was inserted (training with `radiographs`).
-        pair: Number that a film with inserted erosions and the next film of the batch, the same without, share; -1 of
-            other images.
+        pair: Number of the pair that a radiograph with inserted erosions forms with the next one of the batch, the same
+            without them; -1 of other images.
     """
 
     image: Annotated[Tensor, TensorSpec(("B", 1, "S", "S"), torch.float32, 0, 1)]
@@ -115,7 +115,7 @@ class JointBatch(SegmentationBatch):
         bones: As in `WristBatch`, warped like the image.
         eroded: As in `WristBatch`, warped like the image.
         further_scores: As in `WristBatch`.
-        has_eroded: As in `WristBatch`; False unless the run learns from eroded pixels (`erosion.pixel_truth`).
+        has_eroded: As in `WristBatch`; False unless eroded pixels supervise the training (`erosion.pixel_truth`).
         inserted: As in `WristBatch`.
         pair: As in `WristBatch`.
     """
@@ -131,7 +131,7 @@ class JointBatch(SegmentationBatch):
 
 
 class CropBatch(CaseBatch):
-    """Joint crops, as the loaders of the erosion task give them and as a classifier sees them.
+    """Joint crops, as the loaders of the erosion task return them and a classifier receives them.
 
     Attributes:
         image: Crops, each stretched to [0, 1]; augmentation may leave the range by its noise.

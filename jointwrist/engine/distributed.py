@@ -27,7 +27,7 @@ def sync_errors(accelerator: Accelerator, error: Exception | None, number: int =
     Args:
         accelerator: Whose processes.
         error: Error of this process, or None.
-        number: Signal that this process received, or another positive number for all to know, or 0.
+        number: Signal that this process received, or another positive number to report to all, or 0.
 
     Returns:
         The largest number of all processes.

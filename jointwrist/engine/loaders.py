@@ -51,7 +51,7 @@ class RunData:
         patients: Patients of each split; phantoms made on the fly have none.
         inherited: Patient records of the networks that the run builds on; see `jointwrist.engine.leaks`.
         prints: Fingerprints of the dataset's radiographs.
-        pixel_truth: Whether training learns from the pixels of erosions.
+        pixel_truth: Whether eroded pixels supervise the training.
         history: What the networks that the run builds on, and then the run itself, are trained on, given the number of
             finished epochs.
         anatomy: Bones and joints of all items.
@@ -122,7 +122,7 @@ def load_run_data(
     if trains and augmented and config.radiographs.folder:
         pairs = _pairs(config)
         datasets["train"], batches = WithPairs(datasets["train"], pairs), PairBatches(batches, pairs_per_batch(config))
-        notes += (f"erosions are inserted into {number_of(len(pairs.films), 'unlabelled radiograph')}",)
+        notes += (f"erosions are inserted into {number_of(len(pairs.radiographs), 'unlabelled radiograph')}",)
     return RunData(
         datasets.get("train"),
         batches,
@@ -231,12 +231,12 @@ def _pairs(config: RunConfig) -> RadiographPairs:
             f"radiographs.folder: {config.model} is not a joint network; only these train on unlabelled radiographs"
         )
     size = config.detail_size or config.image_size
-    films = list_prepared(Path(chosen.folder))
-    return RadiographPairs(films, size, chosen.families, chosen.radii, chosen.control, chosen.joints, config.seed)
+    prepared = list_prepared(Path(chosen.folder))
+    return RadiographPairs(prepared, size, chosen.families, chosen.radii, chosen.control, chosen.joints, config.seed)
 
 
 def pairs_per_batch(config: RunConfig) -> int:
-    """Return the number of pairs of films in a training batch; 0 without `radiographs.folder`."""
+    """Return the number of pairs of radiographs in a training batch; 0 without `radiographs.folder`."""
     if not config.radiographs.folder:
         return 0
     return max(round(config.optim.batch_size * config.radiographs.share / 2), 1)

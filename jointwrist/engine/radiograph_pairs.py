@@ -18,36 +18,36 @@ from jointwrist.errors import DataError
 from jointwrist.insertion.insert import Insertion, insert_control, insert_erosion
 from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 
-#: Prepared films that are kept in memory, about 15 MB each at 640 pixels.
+#: Prepared radiographs that are kept in memory, about 15 MB each at 640 pixels.
 _KEPT = 24
-#: Attempts to place an erosion on a film, and films that are tried for one pair.
-_TRIES, _FILMS = 6, 8
+#: Attempts to place an erosion on a radiograph, and radiographs that are tried for one pair.
+_TRIES, _RADIOGRAPHS = 6, 8
 
 
 class RadiographPairs(Dataset):
-    """Pairs of films: item 2i has inserted erosions, item 2i + 1 is the same film without them.
+    """Pairs of radiographs: item 2i has inserted erosions, item 2i + 1 is the same radiograph without them.
 
     Items are those of `sample_to_item` without scores, and
 
-    - `inserted` (6,) bool, the joints that have an inserted erosion; none in the film without;
+    - `inserted` (6,) bool, the joints that have an inserted erosion; none in the radiograph without;
     - `pair` int64, i.
 
     `has_bones` and `has_eroded` are False, as the radiograph has no labels. `bones` nevertheless holds the predicted
-    bones, in the film with erosions those that remain, and `eroded` the inserted pixels.
+    bones, in the radiograph with erosions those that remain, and `eroded` the inserted pixels.
 
     Args:
-        films: Prepared films; see `PreparedRadiograph`.
+        radiographs: Files of prepared radiographs; see `PreparedRadiograph`.
         size: Side of the items in pixels.
         families: Families of erosions.
         radii: Smallest and largest radius in mm.
-        control: Probability that the film without erosions has the same change in soft tissue.
+        control: Probability that the radiograph without erosions has the same change in soft tissue.
         most: Largest number of joints with an erosion.
         seed: Pair i of a seed is the same in every process.
     """
 
     def __init__(
         self,
-        films: Sequence[Path],
+        radiographs: Sequence[Path],
         size: int,
         families: Sequence[str],
         radii: tuple[float, float] = (0.8, 3.5),
@@ -55,13 +55,13 @@ class RadiographPairs(Dataset):
         most: int = 3,
         seed: int = 0,
     ):
-        self.films, self.size, self.families, self.radii = list(films), size, tuple(families), radii
+        self.radiographs, self.size, self.families, self.radii = list(radiographs), size, tuple(families), radii
         self.control, self.most, self.seed = control, most, seed
         self._read = lru_cache(_KEPT)(PreparedRadiograph.read)
         self._held: tuple[int, tuple[WristSample, WristSample, np.ndarray]] | None = None
 
     def __len__(self) -> int:
-        return 2 * len(self.films)
+        return 2 * len(self.radiographs)
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_read": None, "_held": None}
@@ -85,21 +85,21 @@ class RadiographPairs(Dataset):
         }
 
     def samples(self, pair: int) -> tuple[WristSample, WristSample, np.ndarray]:
-        """Return the film with erosions, the film without, and (6,) bool, the joints that have one.
+        """Return the radiograph with erosions, the radiograph without, and (6,) bool, the joints that have one.
 
         Raises:
-            DataError: None of several films shows a joint's contour.
+            DataError: None of several radiographs shows a joint's contour.
         """
         rng = np.random.default_rng([self.seed, pair])
-        turn, place = divmod(pair, len(self.films))
-        order = np.random.default_rng([self.seed, turn, 1]).permutation(len(self.films))
-        for offset in range(min(_FILMS, len(self.films))):
-            wrist = self._read(self.films[order[(place + offset) % len(self.films)]])
+        turn, place = divmod(pair, len(self.radiographs))
+        order = np.random.default_rng([self.seed, turn, 1]).permutation(len(self.radiographs))
+        for offset in range(min(_RADIOGRAPHS, len(self.radiographs))):
+            wrist = self._read(self.radiographs[order[(place + offset) % len(self.radiographs)]])
             found = self._insertions(wrist, rng)
             if found:
                 return self._pair(wrist, found, rng)
         raise DataError(
-            f"{self.films[0].parent}: no erosion can be inserted; the joints of these radiographs are hidden"
+            f"{self.radiographs[0].parent}: no erosion can be inserted; the joints of these radiographs are hidden"
         )
 
     def _insertions(self, wrist: PreparedRadiograph, rng: np.random.Generator) -> list[Insertion]:
@@ -107,7 +107,7 @@ class RadiographPairs(Dataset):
         for joint in rng.permutation(NUM_JOINTS)[:_TRIES]:
             radius = float(np.exp(rng.uniform(*np.log(self.radii))))
             family, seed = str(rng.choice(self.families)), int(rng.integers(2**31))
-            insertion = insert_erosion(wrist.film, int(joint), family, radius, seed)
+            insertion = insert_erosion(wrist.radiograph, int(joint), family, radius, seed)
             if insertion is not None:
                 found.append(insertion)
             if len(found) == wanted:
@@ -117,19 +117,19 @@ class RadiographPairs(Dataset):
     def _pair(
         self, wrist: PreparedRadiograph, found: Sequence[Insertion], rng: np.random.Generator
     ) -> tuple[WristSample, WristSample, np.ndarray]:
-        film = wrist.film
-        # erosions of neighbouring joints may meet: where they do, the deeper one counts
+        radiograph = wrist.radiograph
+        # erosions of neighbouring joints may overlap; there the deeper one counts
         changed = np.where(
-            (lowest := np.min([i.pixels for i in found], axis=0)) < film.pixels,
+            (lowest := np.min([i.pixels for i in found], axis=0)) < radiograph.pixels,
             lowest,
             np.max([i.pixels for i in found], axis=0),
         )
-        masks, eroded = film.masks.copy(), np.zeros((NUM_JOINTS, *film.pixels.shape), bool)
+        masks, eroded = radiograph.masks.copy(), np.zeros((NUM_JOINTS, *radiograph.pixels.shape), bool)
         for insertion in found:
             masks[insertion.bone_index] &= insertion.bone
             eroded[insertion.joint] = insertion.eroded
-        plain = film.pixels
-        if rng.random() < self.control and (control := insert_control(film, found[0])) is not None:
+        plain = radiograph.pixels
+        if rng.random() < self.control and (control := insert_control(radiograph, found[0])) is not None:
             plain = control.pixels
         who = {"identifier": wrist.name, "patient": wrist.patient, "side": wrist.side, "mirrored": wrist.side == "L"}
         with_erosions = WristSample(
@@ -137,7 +137,7 @@ class RadiographPairs(Dataset):
         )
         inserted = np.zeros(NUM_JOINTS, bool)
         inserted[[insertion.joint for insertion in found]] = True
-        return with_erosions, WristSample(**who, image=plain[None], bones=pack_masks(film.masks)), inserted
+        return with_erosions, WristSample(**who, image=plain[None], bones=pack_masks(radiograph.masks)), inserted
 
 
 class WithPairs(Dataset):

@@ -14,7 +14,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stop:
-    """Whether a signal asked to stop, and whether it can wait until the current step is done.
+    """Whether a signal requested a stop, and whether the current step can be finished first.
 
     Attributes:
         signal: Number of that signal, or None.

@@ -51,8 +51,8 @@ def run_history(config: RunConfig, cases: Sequence[Case], phantom: bool, epochs:
     erosions = ("phantom" if phantom else "scored") if scores else "none"
     data = (TrainingData("phantoms" if phantom else "radiographs", wrists, masks * masked, scores, erosions),)
     if config.radiographs.folder:
-        films = len(list_prepared(Path(config.radiographs.folder)))
-        data += (TrainingData("radiographs", films, 0, films, "inserted"),)
+        prepared = len(list_prepared(Path(config.radiographs.folder)))
+        data += (TrainingData("radiographs", prepared, 0, prepared, "inserted"),)
     return data
 
 

@@ -112,7 +112,7 @@ def match(first: Patch, second: Patch, start: Similarity) -> BoneMotion | None:
         start: Similarity from the first radiograph to the second, at most some pixels off; its scale is kept.
 
     Returns:
-        The motion, or None if too little of the bone is seen on both.
+        The motion, or None if too little of the bone is visible on both.
     """
     rows, columns = np.nonzero(first.weights)
     if len(rows) < LEAST_PIXELS:

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from jointwrist.anatomy import bone_index
 from jointwrist.ops.outlines import SignedDistance, bounding_box, outline_points
 
-#: Sites of the wrist whose joint space the Sharp/van der Heijde score reads, and the pairs of bones that meet there.
+#: Sites of the wrist whose joint space the Sharp/van der Heijde score grades, and their pairs of bones.
 SITES: dict[str, tuple[tuple[int, int], ...]] = {
     site: tuple((bone_index(first), bone_index(second)) for first, second in pairs)
     for site, pairs in {
@@ -78,7 +78,7 @@ class FacingSurface:
 
 
 def site_of(pair: tuple[int, int]) -> str | None:
-    """Return the site of the Sharp/van der Heijde score at which two bones meet, or None."""
+    """Return the site of the Sharp/van der Heijde score between two bones, or None."""
     return _SITE.get(frozenset(pair))
 
 

@@ -64,7 +64,7 @@ SMALLEST_WHOLE, SMALLEST, LARGEST = 1 / 3.4, 1 / 2.2, 1.8
 ROOM = 1.2
 #: Half the width of the gaps between carpal bones that the search closes, as a share of that side.
 GAP = 1 / 64
-#: Largest number of windows that are looked at, the most likely first.
+#: Largest number of windows that are segmented, the most likely first.
 MOST_WINDOWS = 4
 
 
@@ -218,7 +218,7 @@ class Localiser:
     def _segmented(self, pixels: np.ndarray, window: Window, side: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the network's image of a window and its mask probabilities.
 
-        Those of the whole radiograph are kept while the thread sees it and its rotations, as they are used again.
+        Those of the whole radiograph are kept while the thread works on it and its rotations, as they are used again.
         """
         if window != _whole(pixels):
             return self._segment(pixels, window, side)
@@ -250,7 +250,7 @@ def _sides(radiograph: Radiograph) -> tuple[str, ...]:
 
 
 def _is_flat(pixels: np.ndarray) -> bool:
-    """Return whether an image is of one grey, as a blank film is: it need not be searched."""
+    """Return whether an image is of one grey, as that of a blank radiograph: it need not be searched."""
     return bool(pixels.min() == pixels.max())
 
 

@@ -61,7 +61,7 @@ def export_weights(
     Raises:
         DataError: The weights cannot be read or exported, or the outputs of the program differ from those of the model;
             then nothing is written.
-        MissingExtraError: ONNX is asked for, and the extra `export` is not installed.
+        MissingExtraError: ONNX is requested, and the extra `export` is not installed.
     """
     if kind not in FORMATS:
         raise ValueError(f"format {kind!r} is unknown; formats are {', '.join(FORMATS)}")

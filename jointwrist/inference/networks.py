@@ -56,7 +56,7 @@ def open_network(path: Path, device: str | torch.device | None, engine: str | No
 
     Raises:
         DataError: The file cannot be read, or does not go with the engine or the device.
-        MissingExtraError: onnxruntime is asked for and not installed.
+        MissingExtraError: onnxruntime is requested and not installed.
     """
     if engine is not None and engine not in ENGINES:
         raise ValueError(f"engine {engine!r} is unknown; engines are {', '.join(ENGINES)}")

@@ -229,7 +229,7 @@ class Predictor:
     ) -> Iterator[tuple[int, list[WristResult]]]:
         """Predict files or arrays batch by batch, in their order.
 
-        A network whose erosion head looks at both hands gets the radiographs of a study together, which may change the
+        A network whose erosion head uses both hands receives the radiographs of a study together, which may change the
         order. Arguments are those of a call, and:
 
         Args:

@@ -23,14 +23,14 @@ from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.ops.wrist_scale import CARPALS
 from jointwrist.text import number_of
 
-#: Side in pixels of a prepared window: that of the film within these bounds.
+#: Side in pixels of a prepared window: that of the radiograph within these bounds.
 SIDES = (640, 1024)
 #: Form of the prepared files; another one is prepared anew.
 _FORM = 1
 
 
 def prepare_radiographs(
-    films: Sequence[Path],
+    radiographs: Sequence[Path],
     folder: Path,
     predictor: Predictor,
     weights: Path,
@@ -43,23 +43,23 @@ def prepare_radiographs(
     Radiographs that were prepared before (recognised by their content) are skipped, so an interrupted call continues.
 
     Args:
-        films: Radiographs.
-        folder: Folder of prepared films; nothing of it leaves the machine.
+        radiographs: Files.
+        folder: Folder of prepared radiographs; nothing of it leaves the machine.
         predictor: Finds wrists and bones.
         weights: Its weight file.
-        side: Hand on the films; see `load_radiograph`.
-        refused: Called with the error of a film that cannot be read or shows no wrist, or not all of its carpal bones;
-            None raises it.
+        side: Hand on the radiographs; see `load_radiograph`.
+        refused: Called with the error of a radiograph that cannot be read, shows no wrist, or lacks a carpal bone; None
+            raises it.
         progress: Show a progress bar.
 
     Returns:
-        Prepared wrists in the order of the films; a film of both hands has two, a refused one none.
+        Prepared wrists in the order of the radiographs; a radiograph of both hands has two, a refused one none.
     """
     place = folder / f"bones-{weights_key(weights)}"
     found: list[Path] = []
-    for film in tqdm(films, desc="find bones", disable=not progress, mininterval=1.0):
+    for radiograph in tqdm(radiographs, desc="find bones", disable=not progress, mininterval=1.0):
         try:
-            found += _prepare(film, place, predictor, side)
+            found += _prepare(radiograph, place, predictor, side)
         except DataError as error:
             if refused is None:
                 raise

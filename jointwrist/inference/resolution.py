@@ -12,7 +12,7 @@ DOUBTFUL, TOO_COARSE = 0.4, 0.2
 
 
 class Resolution(NamedTuple):
-    """How finely a radiograph shows the wrist, and how finely the erosion head looks at it.
+    """The resolution of a radiograph across the wrist, and that of the erosion head.
 
     Attributes:
         pixels: The radiograph's own pixels across the window of the wrist; see `Placement.native_pixels`.
@@ -40,7 +40,7 @@ class Resolution(NamedTuple):
         return (Limit(COARSE, f"{self.pixels:.0f} pixels across the wrist, {self.needed} needed"),)
 
     def sentences(self, withheld: bool) -> tuple[str, ...]:
-        """Return what a reader should know where pixels are too few; `withheld` says that there are no scores."""
+        """Return notes for the reader where pixels are too few; `withheld` states that there are no scores."""
         if not self.limits:
             return ()
         coarse = (

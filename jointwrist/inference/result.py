@@ -56,7 +56,7 @@ class WristResult:
             bone, depth, and area; in pixels of `right_hand`, squared for the area. None from a model that gives none.
         anatomy: The bones, C, and joints, J.
         further: The anatomy's scores other than erosion, where the model gives them.
-        scope: What lies outside the scope of the weights; None where the weights do not say.
+        scope: What lies outside the scope of the weights; None where the weights do not state it.
         resolution: Whether the radiograph is fine enough for the erosion scores; None without an erosion head.
         weights: `weights.find.weights_label` of the weight file; empty where the network did not come from a file.
     """

@@ -51,14 +51,16 @@ class Insertion:
         return JOINTS[self.joint].bone
 
 
-def insert_erosion(film: MaskedRadiograph, joint: int, family: str, radius_mm: float, seed: int) -> Insertion | None:
+def insert_erosion(
+    radiograph: MaskedRadiograph, joint: int, family: str, radius_mm: float, seed: int
+) -> Insertion | None:
     """Insert an erosion into a joint's bone, at its visible contour near an articulating bone.
 
     The grey falls towards that of the adjacent soft tissue in proportion to the depth of bone that is lost, as
     attenuation along a ray would; noise of the same radiograph replaces the noise that is lost with it.
 
     Args:
-        film: The radiograph.
+        radiograph: The radiograph and its bone masks.
         joint: Index of the joint surface.
         family: One of `TRAINING_FAMILIES` or `STUDY_FAMILIES`.
         radius_mm: Radius in mm: that of a disc at the contour with about the same area.
@@ -71,29 +73,29 @@ def insert_erosion(film: MaskedRadiograph, joint: int, family: str, radius_mm: f
         ConfigError: The family is unknown.
     """
     rng = np.random.default_rng(seed)
-    site = draw_site(film, joint, radius_mm, rng)
+    site = draw_site(radiograph, joint, radius_mm, rng)
     if site is None:
         return None
-    share = _lost_share(film, site, family, radius_mm, rng) * site.weight
-    change = _change(film, site, share, rng)
-    eroded, bone = np.zeros(film.bone.shape, bool), film.masks[JOINTS[joint].bone].copy()
+    share = _lost_share(radiograph, site, family, radius_mm, rng) * site.weight
+    change = _change(radiograph, site, share, rng)
+    eroded, bone = np.zeros(radiograph.bone.shape, bool), radiograph.masks[JOINTS[joint].bone].copy()
     eroded[site.window] = site.own & (share > ERODED_SHARE)
     bone[site.window] &= share <= OPEN_SHARE
     if not eroded.any():
         return None
-    pixels = film.pixels.copy()
+    pixels = radiograph.pixels.copy()
     pixels[site.window] = np.clip(pixels[site.window] + change, 0, 1)
-    contrast = float((film.pixels - pixels)[eroded].mean())
+    contrast = float((radiograph.pixels - pixels)[eroded].mean())
     return Insertion(pixels, eroded, bone, joint, family, radius_mm, contrast, site.centre)
 
 
-def insert_control(film: MaskedRadiograph, insertion: Insertion) -> Insertion | None:
+def insert_control(radiograph: MaskedRadiograph, insertion: Insertion) -> Insertion | None:
     """Apply the grey change of an insertion to the nearest soft tissue instead of bone.
 
     Returns:
         The control, whose bone is unchanged; None where there is not enough soft tissue.
     """
-    change = insertion.pixels - film.pixels
+    change = insertion.pixels - radiograph.pixels
     rows, columns = np.nonzero(np.abs(change) > 0.002)
     if not len(rows):
         return None
@@ -102,8 +104,10 @@ def insert_control(film: MaskedRadiograph, insertion: Insertion) -> Insertion | 
     height, width = patch.shape
     # far enough from bone for the patch's reach, measured from its centre
     reach = np.hypot(*(np.argwhere(patch < -0.25 * insertion.contrast).std(0) * 2.0)) if (patch < 0).any() else 1.0
-    free = film.soft_region & (distance_transform_edt(film.soft_region) > min(reach, 0.5 * max(height, width)))
-    free &= film.pixels > insertion.contrast * 0.6
+    free = radiograph.soft_region & (
+        distance_transform_edt(radiograph.soft_region) > min(reach, 0.5 * max(height, width))
+    )
+    free &= radiograph.pixels > insertion.contrast * 0.6
     free[: height // 2 + 1], free[-(height // 2 + 2) :] = False, False
     free[:, : width // 2 + 1], free[:, -(width // 2 + 2) :] = False, False
     places = np.argwhere(free)
@@ -111,7 +115,7 @@ def insert_control(film: MaskedRadiograph, insertion: Insertion) -> Insertion | 
         return None
     middle = np.array([rows.mean(), columns.mean()])
     row, column = places[np.argmin(((places - middle) ** 2).sum(1))]
-    pixels = film.pixels.copy()
+    pixels = radiograph.pixels.copy()
     target = (
         slice(row - height // 2, row - height // 2 + height),
         slice(column - width // 2, column - width // 2 + width),
@@ -120,7 +124,7 @@ def insert_control(film: MaskedRadiograph, insertion: Insertion) -> Insertion | 
     return Insertion(
         pixels,
         np.zeros_like(insertion.eroded),
-        film.masks[JOINTS[insertion.joint].bone],
+        radiograph.masks[JOINTS[insertion.joint].bone],
         insertion.joint,
         insertion.family,
         insertion.radius_mm,
@@ -130,31 +134,31 @@ def insert_control(film: MaskedRadiograph, insertion: Insertion) -> Insertion | 
 
 
 def _lost_share(
-    film: MaskedRadiograph, site: Site, family: str, radius_mm: float, rng: np.random.Generator
+    radiograph: MaskedRadiograph, site: Site, family: str, radius_mm: float, rng: np.random.Generator
 ) -> np.ndarray:
-    edge_mm = film.edge_px * film.pixel_mm
+    edge_mm = radiograph.edge_px * radiograph.pixel_mm
     if family in training_families.SHAPES:
-        return training_families.lost_share(site, family, radius_mm, edge_mm, film.pixel_mm, rng)
+        return training_families.lost_share(site, family, radius_mm, edge_mm, radiograph.pixel_mm, rng)
     if family in study_families.SHAPES:
         return study_families.lost_share(site, family, radius_mm, edge_mm, rng)
     known = ", ".join(TRAINING_FAMILIES + STUDY_FAMILIES)
     raise ConfigError(f"unknown erosion family {family!r}; there are {known}")
 
 
-def _change(film: MaskedRadiograph, site: Site, share: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _change(radiograph: MaskedRadiograph, site: Site, share: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the grey change over the site's window."""
-    above = np.maximum(film.pixels[site.window] - _ground(film, site, share), 0)
+    above = np.maximum(radiograph.pixels[site.window] - _ground(radiograph, site, share), 0)
     lost = np.clip(share, 0, 1)
-    noise = film.draw_grain(share.shape, rng) * np.sqrt(1 - (1 - lost) ** 2) * (site.depth > -0.3)
+    noise = radiograph.draw_grain(share.shape, rng) * np.sqrt(1 - (1 - lost) ** 2) * (site.depth > -0.3)
     return (-share * above + noise).astype(np.float32)
 
 
-def _ground(film: MaskedRadiograph, site: Site, share: np.ndarray) -> np.ndarray:
+def _ground(radiograph: MaskedRadiograph, site: Site, share: np.ndarray) -> np.ndarray:
     """Return the grey where all bone is lost: that of soft tissue, brighter in a joint space between rims."""
-    soft, window = film.soft_tissue[site.window], site.window
-    near = distance_transform_edt(share < ERODED_SHARE) * film.pixel_mm < _BESIDE_MM
-    beside, percentile = near & ~film.bone[window], 25
-    if np.count_nonzero(beside) * film.pixel_mm**2 < 0.5:  # the masks close the joint space
+    soft, window = radiograph.soft_tissue[site.window], site.window
+    near = distance_transform_edt(share < ERODED_SHARE) * radiograph.pixel_mm < _BESIDE_MM
+    beside, percentile = near & ~radiograph.bone[window], 25
+    if np.count_nonzero(beside) * radiograph.pixel_mm**2 < 0.5:  # the masks close the joint space
         beside, percentile = near, 3
-    brighter = np.percentile((film.pixels[window] - soft)[beside], percentile)
+    brighter = np.percentile((radiograph.pixels[window] - soft)[beside], percentile)
     return soft + max(float(brighter), 0.0)

@@ -19,7 +19,7 @@ from jointwrist.ops.wrist_scale import pixel_mm_of
 
 #: Soft tissue is measured at this distance from bone, in mm, and averaged with these standard deviations.
 _CLEAR_MM, _NEAR_MM, _FAR_MM = 0.7, 2.0, 7.0
-#: Pixels of the film per pixel of the grid on which soft tissue is averaged.
+#: Pixels of the radiograph per pixel of the grid on which soft tissue is averaged.
 _COARSE = 4
 #: Standard deviation of the edge of a bone, in mm, within which a measurement is believed.
 _EDGE_MM = (0.12, 0.5)
@@ -41,7 +41,7 @@ class MaskedRadiograph:
 
     @staticmethod
     def of(pixels: np.ndarray, masks: np.ndarray, pixel_mm: float | None = None) -> MaskedRadiograph:
-        """Make a film; without a pixel size the scale is estimated by `pixel_mm_of`."""
+        """Combine pixels and masks; without a pixel size the scale is estimated by `pixel_mm_of`."""
         return MaskedRadiograph(pixels.astype(np.float32), masks.astype(bool), pixel_mm or pixel_mm_of(masks))
 
     @cached_property

@@ -25,25 +25,26 @@ class PreparedRadiograph:
     """The wrist of an unlabelled radiograph.
 
     Attributes:
-        name: File name of the film, without folders.
-        patient: Key that the films of one patient share, as far as file and header tell.
+        name: File name of the original, without folders.
+        patient: Key that all radiographs of one patient share, as far as file and header identify the patient.
         side: "L" or "R"; the arrays are in right-hand orientation.
-        film: Square window of the wrist with its bones; its scale is the stated one, or estimated from the carpus.
+        radiograph: Square window of the wrist with its bone masks; its scale is the stated one, or estimated from the
+            carpus.
     """
 
     name: str
     patient: str
     side: str
-    film: MaskedRadiograph
+    radiograph: MaskedRadiograph
 
     def write(self, path: Path) -> None:
         """Write atomically as npz, with 16 bits per grey value."""
         with atomic(path) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(
                 file,
-                image=np.round(self.film.pixels * 65535).astype(np.uint16),
-                bones=pack_masks(self.film.masks),
-                pixel_mm=np.float64(self.film.pixel_mm),
+                image=np.round(self.radiograph.pixels * 65535).astype(np.uint16),
+                bones=pack_masks(self.radiograph.masks),
+                pixel_mm=np.float64(self.radiograph.pixel_mm),
                 who=np.array(json.dumps([self.name, self.patient, self.side])),
             )
 
@@ -57,12 +58,12 @@ class PreparedRadiograph:
         arrays = read_npz(path, _FIELDS)
         try:
             name, patient, side = json.loads(str(arrays["who"]))
-            film = MaskedRadiograph.of(
+            radiograph = MaskedRadiograph.of(
                 arrays["image"] / 65535, unpack_masks(arrays["bones"]), float(arrays["pixel_mm"])
             )
         except (KeyError, ValueError) as error:
             raise DataError(f"{path}: not a prepared radiograph ({error!r}); delete it, and it is made again") from None
-        return PreparedRadiograph(name, patient, side, film)
+        return PreparedRadiograph(name, patient, side, radiograph)
 
 
 def list_prepared(folder: Path) -> list[Path]:

@@ -29,7 +29,7 @@ class Site:
     Attributes:
         joint: Index of the joint surface.
         centre: x and y in pixels.
-        window: Rows and columns of the film around it.
+        window: Rows and columns of the radiograph around it.
         along: (h, w) mm along the contour's tangent.
         inward: (h, w) mm along the normal, positive into the bone.
         depth: (h, w) mm from the bone's contour, positive inside.
@@ -47,17 +47,17 @@ class Site:
     own: np.ndarray
 
 
-def joint_contour(film: MaskedRadiograph, joint: int) -> tuple[np.ndarray, np.ndarray]:
+def joint_contour(radiograph: MaskedRadiograph, joint: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the visible contour of a joint.
 
     Returns:
         (N, 2) rows and columns, and (N, 2) unit vectors (down, right) into the bone; empty where nothing is visible.
     """
-    surface, mm = JOINTS[joint], film.pixel_mm
-    if not film.masks[surface.bone].any():
+    surface, mm = JOINTS[joint], radiograph.pixel_mm
+    if not radiograph.masks[surface.bone].any():
         return np.zeros((0, 2), int), np.zeros((0, 2))
-    window = _padded(bounding_box(film.masks[surface.bone]), round((_APART_MM + 1) / mm), film.pixels.shape)
-    masks = film.masks[:, *window]
+    window = _padded(bounding_box(radiograph.masks[surface.bone]), round((_APART_MM + 1) / mm), radiograph.pixels.shape)
+    masks = radiograph.masks[:, *window]
     own = masks[surface.bone]
     edge = own & ~binary_erosion(own, border_value=1)
     others = np.delete(masks, surface.bone, axis=0).any(0)
@@ -73,7 +73,7 @@ def joint_contour(film: MaskedRadiograph, joint: int) -> tuple[np.ndarray, np.nd
             facing |= distance < farthest
     slope = np.stack([part[edge] for part in np.gradient(gaussian_filter(own.astype(np.float32), 1.0 / mm))], axis=1)
     at = at + np.array([window[0].start, window[1].start])
-    frame, shape = max(round(1.5 / mm), 2), np.array(film.pixels.shape)
+    frame, shape = max(round(1.5 / mm), 2), np.array(radiograph.pixels.shape)
     facing &= ((at >= frame) & (at < shape - frame)).all(1)
     return at[facing], (slope / (np.linalg.norm(slope, axis=1, keepdims=True) + 1e-9))[facing]
 
@@ -86,40 +86,40 @@ def _padded(box: tuple[slice, slice], pixels: int, shape: tuple[int, int]) -> tu
 
 
 def draw_site(
-    film: MaskedRadiograph, joint: int, radius_mm: float, rng: np.random.Generator, tries: int = 12
+    radiograph: MaskedRadiograph, joint: int, radius_mm: float, rng: np.random.Generator, tries: int = 12
 ) -> Site | None:
     """Draw a random site for an erosion of a joint; None if its contour is hidden, missing or too faint.
 
     Args:
-        film: The radiograph.
+        radiograph: The radiograph and its bone masks.
         joint: Index of the joint surface.
         radius_mm: Radius of the erosion.
         rng: Random generator.
         tries: Points of the contour that are tried.
     """
-    contour, normals = joint_contour(film, joint)
+    contour, normals = joint_contour(radiograph, joint)
     if len(contour) < 4:
         return None
     for chosen in rng.permutation(len(contour))[:tries]:
-        site = _site(film, joint, contour[chosen], normals[chosen], radius_mm)
+        site = _site(radiograph, joint, contour[chosen], normals[chosen], radius_mm)
         disc = site.own & (np.hypot(site.along, site.inward) < max(radius_mm, 1.0))
         if not disc.any() or (disc & (site.weight < 0.75)).sum() > _HIDDEN_SHARE * disc.sum():
             continue
-        contrast = (film.pixels - film.soft_tissue)[site.window][disc]
-        if contrast.mean() > _FAINT and film.pixels[site.window][disc].min() > 0:
+        contrast = (radiograph.pixels - radiograph.soft_tissue)[site.window][disc]
+        if contrast.mean() > _FAINT and radiograph.pixels[site.window][disc].min() > 0:
             return site
     return None
 
 
-def _site(film: MaskedRadiograph, joint: int, at: np.ndarray, normal: np.ndarray, radius_mm: float) -> Site:
-    mm, bone = film.pixel_mm, JOINTS[joint].bone
+def _site(radiograph: MaskedRadiograph, joint: int, at: np.ndarray, normal: np.ndarray, radius_mm: float) -> Site:
+    mm, bone = radiograph.pixel_mm, JOINTS[joint].bone
     half = int(np.ceil((2 * radius_mm + _MARGIN_MM) / mm))
     row, column = int(at[0]), int(at[1])
-    window = _padded((slice(row, row + 1), slice(column, column + 1)), half, film.pixels.shape)
+    window = _padded((slice(row, row + 1), slice(column, column + 1)), half, radiograph.pixels.shape)
     rows, columns = np.mgrid[window[0], window[1]]
     down, right = (rows - row) * mm, (columns - column) * mm
-    own = film.masks[bone][window]
-    others = np.delete(film.masks, bone, axis=0).any(0)[window]
+    own = radiograph.masks[bone][window]
+    others = np.delete(radiograph.masks, bone, axis=0).any(0)[window]
     return Site(
         joint,
         (column + 0.5, row + 0.5),

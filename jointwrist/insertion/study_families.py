@@ -51,7 +51,7 @@ def lost_share(site: Site, family: str, radius: float, edge_mm: float, rng: np.r
         site: Where it is.
         family: One of `SHAPES`.
         radius: Radius in mm.
-        edge_mm: Standard deviation of the film's blur.
+        edge_mm: Standard deviation of the radiograph's blur.
         rng: Random generator.
     """
     inside, floor = SHAPES[family](site, radius, rng)

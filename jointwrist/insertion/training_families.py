@@ -70,7 +70,7 @@ def lost_share(
         site: Where it is.
         family: One of `SHAPES`.
         radius: Radius in mm.
-        edge_mm: Standard deviation of the film's blur.
+        edge_mm: Standard deviation of the radiograph's blur.
         pixel_mm: Side of a pixel.
         rng: Random generator.
     """

@@ -30,9 +30,9 @@ def family_figures(
         seed: Seed.
 
     Returns:
-        One row per family, the erosive ones first: `family`, `erosive`, `joints`, `opposite` (joints it is told from),
-        `AUROC` with its 95 % interval over patients `low` and `high`, and `probability`, the family's mean. nan where
-        there is no opposite.
+        One row per family, the erosive ones first: `family`, `erosive`, `joints`, `opposite` (joints that it is
+        compared with), `AUROC` with its 95 % interval over patients `low` and `high`, and `probability`, the family's
+        mean. nan where there is no opposite.
     """
     keep = np.asarray(score) >= 0
     score, probability, family, patients = (

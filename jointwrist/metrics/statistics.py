@@ -176,7 +176,7 @@ def paired_wilcoxon(first: np.ndarray, second: np.ndarray, patients: Sequence | 
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Adjust p values for the number of tests (Holm 1979); nan stays nan and does not count as a test."""
+    """Adjust p values for the number of tests (Holm 1979); nan is returned as nan and does not count as a test."""
     p_values = np.asarray(p_values, float)
     adjusted = p_values.copy()
     order = np.argsort(p_values)[: np.count_nonzero(~np.isnan(p_values))]  # nan comes last

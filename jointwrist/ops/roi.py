@@ -109,9 +109,10 @@ def _nearness(masks: Tensor, radius: int) -> Tensor:
 
 
 def _window_max(masks: Tensor, radius: int) -> Tensor:
-    """Maximum of (..., h, w) maps over the square window around each pixel, as far as it lies on the map.
+    """Maximum of (..., h, w) maps over the square window around each pixel, clipped to the map.
 
-    On a CPU this takes a fifth of the time of `max_pool2d`, which looks at every pixel of a window and notes its place.
+    On a CPU this takes a fifth of the time of `max_pool2d`, which compares every pixel of a window and
+    stores the position of the maximum.
     """
     for dim in (-1, -2):
         reached = 1

@@ -42,7 +42,7 @@ def build_pr(result: WristResult, deidentify: bool = False) -> GrayscaleSoftcopy
     Each bone found has a graphic layer in its colour with the outline of its mask and its name; each scored joint
     surface has its box, score and probability in a layer for eroded or for healthy surfaces. Outlines run halfway
     between the pixels of the mask and their neighbours, in pixels from the upper left corner of the image (PS3.3
-    C.10.5). The grey scale is that of the source; MONOCHROME1 stays so by an inverse presentation look-up table.
+    C.10.5). The grey scale is that of the source; an inverse presentation look-up table preserves MONOCHROME1.
 
     Args:
         result: Prediction of a DICOM radiograph.
@@ -205,5 +205,5 @@ def _valid_window(header: Dataset) -> bool:
         widths = header.get("WindowWidth")
         widths = [widths] if isinstance(widths, (int, float)) else list(widths or ())
         return bool(widths) and header.get("WindowCenter") is not None and min(float(width) for width in widths) >= 1
-    except ValueError:  # pydicom converts a value when it is asked for
+    except ValueError:  # pydicom converts a value when it is read
         return False

@@ -91,7 +91,7 @@ def source_dataset(radiograph: Radiograph, deidentify: bool) -> Dataset:
             f"{radiograph.source or 'header'}: {', '.join(broken)} is not a UID; a DICOM result cannot refer to it"
         )
     if radiograph.header.SOPClassUID.keyword.startswith("MultiFrame"):
-        # highdicom wants the functional groups of enhanced images in every multi-frame source
+        # highdicom requires the functional groups of enhanced images in every multi-frame source
         raise DataError(f"{radiograph.source}: a multi-frame image; convert it to a single-frame one for DICOM results")
     source = Dataset()
     for name in (*_REFERENCE, *(name for name in _LOSSY if radiograph.header.get(name))):

@@ -51,7 +51,7 @@ class BoneName:
     Attributes:
         bone: Index of the bone.
         text: Its name, in one or more lines.
-        middle: Where its middle lies, x and y in pixels of the radiograph.
+        middle: Its middle, x and y in pixels of the radiograph.
     """
 
     bone: int

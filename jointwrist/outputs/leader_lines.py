@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 
 #: How much longer than it is a line counts where it crosses a bone that is not the joint's.
 CROSSING_WEIGHT = 3.0
-#: Points on a line at which its way is looked at.
+#: Points of a line at which it is checked for bones and numbers.
 _SAMPLES = 80
 #: Rounds of the search; two or three are enough.
 _ROUNDS = 10

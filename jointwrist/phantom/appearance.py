@@ -18,7 +18,7 @@ class Centre:
         dose: Photons per pixel of 0.15 mm in air.
         scatter: Scattered share of the primary beam.
         blur: Detector blur in mm.
-        air: Grey of bare film.
+        air: Grey of unattenuated exposure.
         soft: Grey of soft tissue.
         bone: Grey of dense bone; the sigmoid look-up table runs through both.
         detail: Strength of edge enhancement.

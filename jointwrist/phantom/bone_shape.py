@@ -39,7 +39,7 @@ class Body:
         channel: Mask channel, `UNLABELLED` for none.
         points: (V, 3) mm; the first `COARSE` vertices of an atlas bone are those of the level-3 icosphere.
         marrow: (V, 3) mm, the inner side of the cortex at the same vertices.
-        faces: (F, 3) int32, looking outwards until the body is laid on the radiograph.
+        faces: (F, 3) int32, facing outwards until the body is placed on the radiograph.
         along: (V,) distance from the joint end along the shaft in mm; 0 in bones without a shaft.
         axis: Unit vector along the shaft, away from the joint end.
         base: Middle of the joint end, or of the bone.

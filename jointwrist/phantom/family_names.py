@@ -24,7 +24,7 @@ EROSIVE: dict[str, tuple[int, int]] = {
 #: Families that resemble erosions; their score is 0.
 LOOK_ALIKES = ("cyst", "vessel", "notch", "osteophyte", "overlap", "narrowed", "osteopenia")
 FAMILIES = (*EROSIVE, *LOOK_ALIKES)
-#: Family of a joint surface without a finding, and of erosions where no family is asked for.
+#: Family of a joint surface without a finding, and of erosions where no family is requested.
 NO_FAMILY, DEFAULT_FAMILY = "none", "cluster"
 #: Key that sets the share of every family; keys of single families take precedence.
 _ALL = "all"

@@ -18,7 +18,7 @@ SCORE_SHARES = (0.04, 0.20, 0.36, 0.52, 0.66)
 #: Grid of the measurement in mm, the same for every image size; smallest and largest length of a contour that is used.
 GRID_MM, _SHORTEST_MM, _LONGEST_MM = 0.3, 14.0, 26.0
 #: Contour this much farther from a partner than the nearest point still belongs to the joint surface, as far down the
-#: shaft as this; behind this much of another bone an erosion is not seen.
+#: shaft as this; behind this much of another bone an erosion is not visible.
 _FACING_MM, _SHAFT_MM, _HIDDEN_MM = 3.5, 10.0, 3.0
 
 
@@ -56,7 +56,7 @@ def joint_surface(
 
     Args:
         body: The bone, radiograph frame.
-        articulating: Bones that its joint surface meets.
+        articulating: Bones that its joint surface articulates with.
         others: All bones that may hide the contour.
         frame_mm: Side of the radiograph; contour on its border does not count.
         socket: Hollow of the bone; by default none is taken away from it.

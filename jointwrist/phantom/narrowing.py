@@ -44,7 +44,7 @@ def site_widths(bodies: Sequence[Body], radiocarpal: float) -> dict[str, float]:
     """Measure the joint space of each site in mm.
 
     Args:
-        bodies: Bones laid on a radiograph.
+        bodies: Bones placed on a radiograph.
         radiocarpal: Width of the space between the radius and the scaphoid, which lies in its hollow.
     """
     points = {body.name: body.points for body in bodies}
@@ -58,7 +58,7 @@ def moves(bodies: Sequence[Body], amounts: Mapping[str, float]) -> dict[str, np.
     """Return the displacement of each bone, (3,) mm in the radiograph frame, by body name.
 
     Args:
-        bodies: Bones laid on a radiograph, before they move.
+        bodies: Bones placed on a radiograph, before they move.
         amounts: By how many mm bones approach each other, by site. They move as rigid bodies in the plane of the
             radiograph.
     """

@@ -36,7 +36,7 @@ _FLANGE = _Range(((0.0, 8.0), (2.5, 4.5), (-2.0, 2.0)), ((2.5, 6.0), (1.5, 2.5),
 _CONDYLE = _Range(((-10.0, -5.0), (2.5, 5.5), (-3.0, 3.0)), ((3.0, 5.5), (2.0, 3.5), (1.5, 4.0)))
 
 
-#: Range of the factors by which metacarpals are wider than the atlas; the fifth is seen from its broad side or not.
+#: Range of the factors by which metacarpals are wider than the atlas; the fifth may show its broad side.
 _WIDTH, _WIDTH_OF_FIFTH = (0.85, 1.35), (0.85, 1.9)
 
 

@@ -32,13 +32,13 @@ from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.phantom_dataset import write_phantom
 from jointwrist.registry import model_spec
-from jointwrist.studies.calls import Calls, choose_calls, film_probabilities, phantom_probabilities, write_calls
+from jointwrist.studies.calls import Calls, choose_calls, phantom_probabilities, radiograph_probabilities, write_calls
 from jointwrist.studies.detectability import Detectability, detectability
 from jointwrist.studies.insertion_study import StudyPlan, run_study
 from jointwrist.weights.checkpoint import read_info
 from jointwrist.weights.find import weights_source
 
-#: Phantoms and pairs of films in a batch.
+#: Phantoms and pairs of radiographs in a batch.
 _PHANTOMS, _PAIRS = 1, 2
 #: Share of the minutes that training may take; the rest is for the two studies.
 _TRAINING = 0.7
@@ -56,7 +56,7 @@ class AdaptPlan:
 
     Attributes:
         minutes: Time for training and both studies on this machine; the bones are found before.
-        held_out: Share of the patients whose films are for measuring alone.
+        held_out: Share of the patients whose radiographs are for measuring alone.
         false_calls: Rate of false calls for which the threshold is chosen, and at which sensitivity is measured.
         study: Erosions of the measurement.
         seed: Seed of the division and of the training.
@@ -86,10 +86,10 @@ class Adaptation:
 
     Attributes:
         weights: The new weight file.
-        before: Figures of the weights that it started from, on the films that were held out.
-        after: Figures of the new weights on the same films and erosions.
-        calls: The threshold of the new weights, chosen on the films that were used.
-        used: Number of films that were trained on.
+        before: Figures of the weights that it started from, on the radiographs that were held out.
+        after: Figures of the new weights on the same radiographs and erosions.
+        calls: The threshold of the new weights, chosen on the radiographs that were used.
+        used: Number of radiographs that were trained on.
         steps: Steps of the training.
     """
 
@@ -102,7 +102,7 @@ class Adaptation:
 
 
 def adapt(
-    films: Sequence[Path], start: Path, out: Path, place: Path, plan: AdaptPlan, progress: bool = False
+    radiographs: Sequence[Path], start: Path, out: Path, place: Path, plan: AdaptPlan, progress: bool = False
 ) -> Adaptation:
     """Continue training the erosion head on pairs of radiographs with and without inserted erosions.
 
@@ -110,20 +110,20 @@ def adapt(
     last state was saved.
 
     Args:
-        films: Prepared films.
+        radiographs: Files of prepared radiographs.
         start: Weights of a joint network.
         out: Folder of the new weights.
-        place: Folder for films and studies, outside of that of the weights.
+        place: Folder for radiographs and studies, outside of that of the weights.
         plan: How.
         progress: Show progress bars.
 
     Raises:
-        DataError: The films are of one patient only, or the weights are not those of a joint network.
+        DataError: The radiographs are of one patient only, or the weights are not those of a joint network.
     """
     info = read_info(start)
     if info is None or model_spec(info["model"]).task != "joint":
         raise DataError(f"{start}: only weights of a joint network can be adapted")
-    used, held = divide(films, plan.held_out, plan.seed)
+    used, held = divide(radiographs, plan.held_out, plan.seed)
     before = _measure(start, held, place, plan, progress)
     validation = write_phantom(
         place / "phantoms", _VALIDATION, _VALIDATION_PX, config=PhantomConfig(size=_VALIDATION_PX), workers=1
@@ -136,26 +136,26 @@ def adapt(
     )
     predictor = Predictor.from_pretrained(trained.weights, score_out_of_scope=True)
     phantoms = phantom_probabilities(min(_CALL_PHANTOMS, int(plan.minutes)), predictor)
-    calls = choose_calls(film_probabilities(used, predictor), phantoms, plan.false_calls)
+    calls = choose_calls(radiograph_probabilities(used, predictor), phantoms, plan.false_calls)
     write_calls(trained.weights, calls, trained.weights)
     after = _measure(trained.weights, held, place, plan, progress)
     return Adaptation(trained.weights, before, after, calls, len(used), steps)
 
 
-def divide(films: Sequence[Path], share: float, seed: int) -> tuple[list[Path], list[Path]]:
+def divide(radiographs: Sequence[Path], share: float, seed: int) -> tuple[list[Path], list[Path]]:
     """Split prepared radiographs by patient into training and held-out ones.
 
     Raises:
         DataError: They are of one patient only.
     """
-    patients = {path: PreparedRadiograph.read(path).patient for path in films}
+    patients = {path: PreparedRadiograph.read(path).patient for path in radiographs}
     order = sorted(set(patients.values()), key=lambda patient: hashlib.sha256(f"{seed} {patient}".encode()).digest())
     if len(order) < 2:
         raise DataError(
             "the radiographs belong to one patient; at least two are needed, one of whom is held out for evaluation"
         )
     held = set(order[: min(max(round(share * len(order)), 1), len(order) - 1)])
-    return [p for p in films if patients[p] not in held], [p for p in films if patients[p] in held]
+    return [p for p in radiographs if patients[p] not in held], [p for p in radiographs if patients[p] in held]
 
 
 def _measure(weights: Path, held: Sequence[Path], place: Path, plan: AdaptPlan, progress: bool) -> Detectability:
@@ -164,19 +164,19 @@ def _measure(weights: Path, held: Sequence[Path], place: Path, plan: AdaptPlan, 
     return detectability(rows, plan.false_calls)
 
 
-def _linked(films: Sequence[Path], folder: Path) -> Path:
+def _linked(radiographs: Sequence[Path], folder: Path) -> Path:
     """Return a folder with exactly these radiographs, linked rather than copied where the file system allows it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for film in films:
+    for radiograph in radiographs:
         try:
-            os.link(film, folder / film.name)
+            os.link(radiograph, folder / radiograph.name)
         except OSError:
-            shutil.copyfile(film, folder / film.name)
+            shutil.copyfile(radiograph, folder / radiograph.name)
     return folder
 
 
-def _values(info: Mapping[str, Any], start: Path, films: Path, plan: AdaptPlan) -> dict[str, Any]:
+def _values(info: Mapping[str, Any], start: Path, prepared: Path, plan: AdaptPlan) -> dict[str, Any]:
     """Return the weights' configuration, changed to train the erosion head alone on real radiographs in small steps."""
     known = inherited_config(info.get("config", {}))
     stored = {key: value for key, value in known.items() if key not in ("model", "task", "joint")}
@@ -191,13 +191,13 @@ def _values(info: Mapping[str, Any], start: Path, films: Path, plan: AdaptPlan) 
         "workers": 1,
         "cache": False,
         "joint": {"trained": "erosion", "segmentation_warmup": 0.0, "teacher_forcing": 0.0},
-        # the calibration of the start stays, and the threshold is chosen on real bone
+        # the calibration of the starting weights is kept, and the threshold is chosen on real bone
         "erosion": {"threshold": "argmax", "pixel_truth": True},
         "optim": {
             "epochs": _EPOCHS, "batch_size": batch, "lr": 4e-4, "warmup": 0.1, "schedule": "step", "ema": 0.98,
             "clip_norm": 5.0, "patience": 0, "select": "last", "accumulate": 1, "save_minutes": 2.0,
         },
-        "radiographs": {"folder": str(films.resolve()), "share": 2 * _PAIRS / batch},
+        "radiographs": {"folder": str(prepared.resolve()), "share": 2 * _PAIRS / batch},
     }  # fmt: skip
     return merge_trees(stored, changed)
 

@@ -35,7 +35,7 @@ class Calls:
         films: Unmodified radiographs on which it was chosen; erosions that they show are counted as false calls, which
             makes the threshold higher.
         phantoms: Phantoms without erosions on which it was chosen.
-        wrists_called: Share of these films and phantoms with at least one joint called.
+        wrists_called: Share of these radiographs and phantoms with at least one joint called.
     """
 
     threshold: float
@@ -53,24 +53,24 @@ class Calls:
         )
 
 
-def choose_calls(films: Sequence[np.ndarray], phantoms: Sequence[np.ndarray], false_calls: float) -> Calls:
+def choose_calls(radiographs: Sequence[np.ndarray], phantoms: Sequence[np.ndarray], false_calls: float) -> Calls:
     """Choose the lowest threshold that keeps the stated rate on radiographs and on phantoms.
 
     Args:
-        films: (6,) probabilities of unmodified radiographs; nan where a joint was not found.
+        radiographs: (6,) probabilities of unmodified radiographs; nan where a joint was not found.
         phantoms: (6,) probabilities of phantoms without erosions; empty where none were made.
         false_calls: Largest share of joints that may be called.
     """
-    kinds = [np.stack(part) for part in (films, phantoms) if len(part)]
+    kinds = [np.stack(part) for part in (radiographs, phantoms) if len(part)]
     threshold = max(call_threshold(part[np.isfinite(part)], false_calls) for part in kinds)
     wrists = np.concatenate(kinds)
     called = call_eroded(wrists, threshold).any(1).mean()
-    return Calls(float(threshold), false_calls, len(films), len(phantoms), float(called))
+    return Calls(float(threshold), false_calls, len(radiographs), len(phantoms), float(called))
 
 
-def film_probabilities(films: Iterable[Path], predictor: Predictor) -> list[np.ndarray]:
+def radiograph_probabilities(files: Iterable[Path], predictor: Predictor) -> list[np.ndarray]:
     """Return the (6,) probabilities of prepared radiographs without inserted erosions."""
-    return [_probabilities(PreparedRadiograph.read(path).film.pixels, predictor) for path in films]
+    return [_probabilities(PreparedRadiograph.read(path).radiograph.pixels, predictor) for path in files]
 
 
 def phantom_probabilities(count: int, predictor: Predictor) -> list[np.ndarray]:

@@ -27,10 +27,10 @@ class Detectability:
         false_calls: The stated rate.
         threshold_interval: Its bootstrap interval.
         untouched: Mean probability of the unmodified joints.
-        films: Number of films.
+        radiographs: Number of radiographs.
         patients: Number of patients; with fewer than ten, intervals say little.
         table: Rows by kind ("inserted" or "control"), joint ("all" or a name), family ("all" or a name) and radius_mm,
-            with cases, auroc, sensitivity and higher (share of pairs in which the changed film has the higher
+            with cases, auroc, sensitivity and higher (share of pairs in which the changed radiograph has the higher
             probability, ties half), and auroc_low, auroc_high, sensitivity_low, sensitivity_high, higher_low and
             higher_high.
     """
@@ -39,7 +39,7 @@ class Detectability:
     false_calls: float
     threshold_interval: tuple[float, float]
     untouched: float
-    films: int
+    radiographs: int
     patients: int
     table: pd.DataFrame
 

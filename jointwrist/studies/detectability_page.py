@@ -82,7 +82,7 @@ def write_page(
         weights: Name of the weights.
         plot: Plot of `write_plot`.
         path: HTML file.
-        examples: Captions and pictures of films; empty leaves all films out.
+        examples: Captions and pictures of radiographs; empty leaves them out.
     """
     table = found.table
     inserted = table[table["kind"] == "inserted"]
@@ -110,14 +110,14 @@ def summary(found: Detectability) -> str:
     """Summarise the data behind the figures in three sentences."""
     low, high = found.threshold_interval
     return (
-        f"{number_of(found.films, 'wrist')} of {number_of(found.patients, 'patient')}. A joint is called eroded from"
-        f" the probability {found.threshold:.3f} [{low:.3f}, {high:.3f}], at which at most {found.false_calls:.0%} of"
-        f" the unmodified joints are called; their mean probability is {found.untouched:.3f}. Some of them may be truly"
-        " eroded, which lowers every AUROC; brackets are 95 % intervals over patients."
+        f"{number_of(found.radiographs, 'wrist')} of {number_of(found.patients, 'patient')}. A joint is called eroded"
+        f" from the probability {found.threshold:.3f} [{low:.3f}, {high:.3f}], at which at most {found.false_calls:.0%}"
+        f" of the unmodified joints are called; their mean probability is {found.untouched:.3f}. Some of them may be"
+        " truly eroded, which lowers every AUROC; brackets are 95 % intervals over patients."
     )
 
 
-def draw_examples(films: Sequence[Path], rows: pd.DataFrame, plan: StudyPlan) -> list[tuple[str, Image.Image]]:
+def draw_examples(prepared: Sequence[Path], rows: pd.DataFrame, plan: StudyPlan) -> list[tuple[str, Image.Image]]:
     """Draw, for each joint, the erosion of the control's radius with the median rise in probability."""
     rows = rows[np.isfinite(rows["probability"])]
     keys = ["film", "side", "joint"]
@@ -125,7 +125,7 @@ def draw_examples(films: Sequence[Path], rows: pd.DataFrame, plan: StudyPlan) ->
     chosen = rows[(rows["kind"] == "inserted") & (rows["radius_mm"] == plan.control_mm)].copy()
     before = plain.groupby(level=keys).first()
     chosen["before"] = before.reindex(pd.MultiIndex.from_frame(chosen[keys])).to_numpy()
-    by_seed = {trial.seed: (path, trial) for path in films for trial in trials(path, plan)}
+    by_seed = {trial.seed: (path, trial) for path in prepared for trial in trials(path, plan)}
     examples = []
     for joint in JOINTS:
         part = chosen[(chosen["joint"] == joint.name) & chosen["seed"].isin(by_seed.keys())]
@@ -142,10 +142,10 @@ def draw_examples(films: Sequence[Path], rows: pd.DataFrame, plan: StudyPlan) ->
 def _example(wrist: PreparedRadiograph, trial: Trial) -> Image.Image:
     insertion = trial.insert(wrist)
     assert insertion is not None  # its row says that it was made
-    half, side = round(_AROUND_MM / wrist.film.pixel_mm), len(insertion.pixels)
+    half, side = round(_AROUND_MM / wrist.radiograph.pixel_mm), len(insertion.pixels)
     column, row = (int(np.clip(value, half, side - half)) for value in insertion.centre)
     window = slice(row - half, row + half), slice(column - half, column + half)
-    both = [pixels[window] for pixels in (wrist.film.pixels, insertion.pixels)]
+    both = [pixels[window] for pixels in (wrist.radiograph.pixels, insertion.pixels)]
     low, high = both[0].min(), max(both[0].max(), both[0].min() + 1e-3)
     picture = Image.new("L", (2 * _SIDE + 4, _SIDE))
     for number, part in enumerate(both):

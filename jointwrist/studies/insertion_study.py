@@ -86,7 +86,7 @@ class Trial:
 
     def insert(self, wrist: PreparedRadiograph) -> Insertion | None:
         """Make the insertion; None where the joint has no site for one."""
-        return insert_erosion(wrist.film, self.joint, self.family, self.radius_mm, self.seed)
+        return insert_erosion(wrist.radiograph, self.joint, self.family, self.radius_mm, self.seed)
 
 
 def trials(path: Path, plan: StudyPlan) -> Iterator[Trial]:
@@ -99,7 +99,7 @@ def trials(path: Path, plan: StudyPlan) -> Iterator[Trial]:
 
 
 def run_study(
-    films: Sequence[Path],
+    prepared: Sequence[Path],
     predictor: Predictor,
     plan: StudyPlan,
     folder: Path,
@@ -111,10 +111,10 @@ def run_study(
     The rows of each radiograph are saved as soon as they are complete, so that an interrupted study continues.
 
     Args:
-        films: Prepared films.
+        prepared: Files of prepared radiographs.
         predictor: Weights that score joints.
         plan: What is inserted.
-        folder: Folder of this plan and these weights, for the rows of each film.
+        folder: Folder of this plan and these weights, for the rows of each radiograph.
         batch_size: Images that go through the network at once.
         progress: Show a progress bar.
 
@@ -126,11 +126,11 @@ def run_study(
     # no figure of a study needs clean masks
     predictor, frames = copy(predictor), []
     predictor.postprocess = False
-    for path in tqdm(films, desc="insert erosions", disable=not progress, mininterval=1.0):
+    for path in tqdm(prepared, desc="insert erosions", disable=not progress, mininterval=1.0):
         kept = folder / f"{path.stem}-{digest(asdict(plan))}.csv"
         if not kept.is_file():
-            write_frame(kept, pd.DataFrame(_film_rows(path, predictor, plan, batch_size)))
-        # a film named "NA" is no missing value, and a patient "1e9" no number
+            write_frame(kept, pd.DataFrame(_radiograph_rows(path, predictor, plan, batch_size)))
+        # a file named "NA" is no missing value, and a patient "1e9" no number
         words = dict.fromkeys(("film", "patient", "side", "joint", "kind", "family"), str)
         frames.append(pd.read_csv(kept, dtype=words, keep_default_na=False, na_values={"probability": [""]}))
     return pd.concat(frames, ignore_index=True)
@@ -146,7 +146,7 @@ class _Image:
     insertion: Insertion | None = None
 
 
-def _film_rows(path: Path, predictor: Predictor, plan: StudyPlan, batch_size: int) -> list[dict[str, Any]]:
+def _radiograph_rows(path: Path, predictor: Predictor, plan: StudyPlan, batch_size: int) -> list[dict[str, Any]]:
     wrist = PreparedRadiograph.read(path)
     images = list(_images(path, wrist, plan))
     rows: list[dict[str, Any]] = []
@@ -158,13 +158,13 @@ def _film_rows(path: Path, predictor: Predictor, plan: StudyPlan, batch_size: in
 
 
 def _images(path: Path, wrist: PreparedRadiograph, plan: StudyPlan) -> Iterator[_Image]:
-    yield _Image(wrist.film.pixels, "plain")
+    yield _Image(wrist.radiograph.pixels, "plain")
     for trial in trials(path, plan):
         insertion = trial.insert(wrist)
         if insertion is None:
             continue
         yield _Image(insertion.pixels, "inserted", trial, insertion)
-        if trial.radius_mm == plan.control_mm and (control := insert_control(wrist.film, insertion)) is not None:
+        if trial.radius_mm == plan.control_mm and (control := insert_control(wrist.radiograph, insertion)) is not None:
             yield _Image(control.pixels, "control", trial, control)
 
 
@@ -182,7 +182,7 @@ def _rows(wrist: PreparedRadiograph, image: _Image, probabilities: np.ndarray) -
             "repeat": trial.repeat if trial else 0,
             "seed": trial.seed if trial else 0,
             "contrast": insertion.contrast if insertion else 0.0,
-            "area_mm2": np.count_nonzero(insertion.eroded) * wrist.film.pixel_mm**2 if insertion else 0.0,
+            "area_mm2": np.count_nonzero(insertion.eroded) * wrist.radiograph.pixel_mm**2 if insertion else 0.0,
             "probability": float(probabilities[joint]),
         }
 

@@ -18,7 +18,7 @@ from jointwrist.text import NOTICE
 from jointwrist.weights.checkpoint import read_info
 from jointwrist.weights.training_history import TrainingHistory
 
-#: The hub's names of licences that it knows.
+#: The hub's names of licences.
 _LICENCES = {"Apache-2.0": "apache-2.0", "BSD-2-Clause": "bsd-2-clause", "MIT": "mit"}
 _PIPELINES = {"joint": "image-segmentation", "segmentation": "image-segmentation", "erosion": "image-classification"}
 #: Folder of the weights that come with the package, and of their card.

@@ -48,7 +48,7 @@ def crop_map(eroded: np.ndarray | None, size: int) -> dict[str, Tensor]:
 
     Args:
         eroded: (H, W), 0 or 1, or None if unknown.
-        size: Side of the crop that the network sees.
+        size: Side of the network's crop.
 
     Returns:
         eroded (S, S) uint8, 0 or 1; has_eroded bool.

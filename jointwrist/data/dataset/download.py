@@ -28,7 +28,7 @@ def download_dataset(root: str | Path, repo_id: str = REPOSITORY, revision: str 
 
     root = Path(root)
     try:
-        # asked first: without a network `snapshot_download` accepts any existing folder as complete
+        # checked first: without a network `snapshot_download` accepts any existing folder as complete
         commit = HfApi().dataset_info(repo_id, revision=revision, timeout=30).sha
         snapshot_download(repo_id, repo_type="dataset", revision=commit, local_dir=root)
     except Exception as error:  # the hub's HTTP library, and with it the errors, differ between its versions

@@ -41,13 +41,13 @@ class JointSplit:
 
 
 def joint_split(dataset: RamW600, split: str) -> JointSplit:
-    """Choose the radiographs of one split for a network that learns both tasks.
+    """Choose the radiographs of one split for a network trained for both tasks.
 
     The two tasks were released with separate splits, so a radiograph, or another one of the same patient, can be in the
     training split of one task and in the test split of the other. Here, test contains the test radiographs of either
     task; val contains those of either task whose patients are not in test; train contains those whose patients are in
-    neither val nor test. A network trained on this train split has seen no patient of either task's validation or test
-    split.
+    neither val nor test. A network trained on this train split has no patient of either task's validation or test split
+    in its training data.
 
     Raises:
         ValueError: The split is unknown.

@@ -154,7 +154,7 @@ class DatasetWriter:
 
         Args:
             scored: Radiographs, numbered in this order.
-            areas: Whether each box comes with its `area` and `iscrowd`, which COCO's own tools ask for.
+            areas: Whether each box comes with its `area` and `iscrowd`, which COCO's own tools require.
         """
         images, annotations = [], []
         for number, radiograph in enumerate(scored, 1):

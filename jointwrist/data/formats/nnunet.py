@@ -16,7 +16,7 @@ from jointwrist.data.formats.label_map import numbers_of
 from jointwrist.errors import DataError
 
 FILE = "dataset.json"
-#: Label of pixels that nobody annotated.
+#: Label of pixels that were not annotated.
 _IGNORE = "ignore"
 
 
@@ -26,7 +26,7 @@ def names_of_numbers(
     """Return what the numbers of label maps mean: by `dataset.json`, or else b + 1 for bone b.
 
     Args:
-        folder: Folder of the label maps; `dataset.json` lies in it, or beside nnU-Net's `labelsTr` and `labelsTs`.
+        folder: Folder of the label maps; `dataset.json` is in it, or beside nnU-Net's `labelsTr` and `labelsTs`.
         mapping: As from `shapes.label_names.read_map`; takes precedence, for numbers and for the names of the file.
         anatomy: The bones.
 

@@ -77,8 +77,8 @@ def run_ram_h1200(arguments: argparse.Namespace) -> int:
 def run_mcp(arguments: argparse.Namespace) -> int:
     """Import radiographs of finger joints and print a summary."""
     done = import_mcp(arguments.sources[0], arguments.out, arguments.shares, arguments.seed)
-    splits = ", ".join(f"{split} {count}" for split, count in done.films.items())
-    what = f"{number_of(sum(done.films.values()), 'radiograph')} of {number_of(done.joints, 'joint')}"
+    splits = ", ".join(f"{split} {count}" for split, count in done.radiographs.items())
+    what = f"{number_of(sum(done.radiographs.values()), 'radiograph')} of {number_of(done.joints, 'joint')}"
     print(f"{what} ({splits}): {arguments.out}")
     print(f"radiographs with overlapping bones: {done.overlapping}")
     return 0

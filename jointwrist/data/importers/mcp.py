@@ -26,15 +26,17 @@ _MASKS = "_masks.png"
 
 
 @dataclass(frozen=True)
-class Films:
+class ImportedRadiographs:
     """Summary of an import: radiographs by split, number of joints, and radiographs with overlapping bones."""
 
-    films: Mapping[str, int]
+    radiographs: Mapping[str, int]
     joints: int
     overlapping: int
 
 
-def import_mcp(root: str | Path, out: str | Path, shares: Sequence[float] = SHARES, seed: int = 0) -> Films:
+def import_mcp(
+    root: str | Path, out: str | Path, shares: Sequence[float] = SHARES, seed: int = 0
+) -> ImportedRadiographs:
     """Write the radiographs of a folder and their masks as a dataset of the anatomy `mcp`.
 
     All radiographs of a joint are in one split. It is unknown which joints belong to the same patient.
@@ -61,13 +63,13 @@ def import_mcp(root: str | Path, out: str | Path, shares: Sequence[float] = SHAR
     overlapping = 0
     with whole_folder(out) as partial:
         writer = DatasetWriter(partial, load_anatomy("mcp"))
-        progress = tqdm(images, "import", unit="film", disable=None, leave=False)
+        progress = tqdm(images, "import", unit="radiograph", disable=None, leave=False)
         for image, entry in zip(progress, entries, strict=True):
             masks = _read_masks(image)
             overlapping += bool(masks.all(0).any())
             writer.add_masks(entry.name, splits[entry.identifier.patient], image, masks)
     counts = {split: sum(splits[entry.identifier.patient] == split for entry in entries) for split in SPLITS}
-    return Films(counts, len(splits), overlapping)
+    return ImportedRadiographs(counts, len(splits), overlapping)
 
 
 def _identifier(image: Path) -> Identifier:

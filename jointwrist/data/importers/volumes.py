@@ -107,7 +107,7 @@ def _radiographs(
     anatomy: Anatomy,
     assumed: Collection[str] = (),
 ) -> list[AnnotatedRadiograph]:
-    """Read radiographs by their stems; `assumed` holds the numbers whose bones nobody stated."""
+    """Read radiographs by their stems; `assumed` holds the numbers whose bones are assumed."""
     if not named:
         raise DataError(f"{source}: holds no masks in the format {kind}")
     cases: dict[str, Path] = {}

@@ -53,7 +53,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _no_json(path: Path) -> str:
-    """Say what a file is by its first bytes; empty if they do not tell."""
+    """Name the kind of a file by its first bytes; empty if they do not identify it."""
     with path.open("rb") as file:
         start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"PK\3\4"):

@@ -17,7 +17,7 @@ from jointwrist.losses import cross_entropy, dice_loss
 
 #: Scalars by name. "loss" is minimised; the others are its parts, for the history of the run.
 Losses = dict[str, Tensor]
-#: Batch of a loader, batch that the network sees, and output of the network; see `jointwrist.engine.batch_schema`.
+#: Batch of a loader, batch that the network receives, and output of the network; see `jointwrist.engine.batch_schema`.
 LoadedT, BatchT, OutputT = TypeVar("LoadedT"), TypeVar("BatchT"), TypeVar("OutputT")
 
 

@@ -66,14 +66,14 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         }
 
     def _augment(self, detail: Tensor, bits: Tensor, pair: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Augment a batch, both films of a pair alike."""
+        """Augment a batch, both radiographs of a pair alike."""
         single = len(detail) if pair is None else int((pair < 0).sum())
         parts = [self.augment(detail[:single], bits[:single])] if single else []
         if single < len(detail):
             with torch.random.fork_rng(devices=[detail.device] if detail.is_cuda else []):
                 without = self.augment(detail[single + 1 :: 2], bits[single + 1 :: 2])
             both = zip(self.augment(detail[single::2], bits[single::2]), without, strict=True)
-            parts.append(tuple(torch.stack(films, 1).flatten(0, 1) for films in both))
+            parts.append(tuple(torch.stack(pair, 1).flatten(0, 1) for pair in both))
         detail, bits = (torch.cat(planes) for planes in zip(*parts, strict=True))
         return detail, bits
 

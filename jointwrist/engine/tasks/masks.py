@@ -48,7 +48,7 @@ def mask_losses(
     images: Tensor | None = None,
     anatomy: Anatomy = WRIST,
 ) -> dict[str, Tensor]:
-    """Return the weighted losses of mask logits that a configuration asks for.
+    """Return the weighted losses of mask logits that a configuration requests.
 
     Args:
         logits: (B, C, N, N) mask logits.

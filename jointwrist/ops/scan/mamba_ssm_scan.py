@@ -18,7 +18,7 @@ from jointwrist.ops.scan.elementwise import compute_dtype
 
 #: Largest number of states per channel of the kernel.
 MAX_STATES = 256
-#: Releases after 2.3.2 build the kernel only if asked; it must be built against the PyTorch that is installed.
+#: Releases after 2.3.2 build the kernel only on request; it must be built against the PyTorch that is installed.
 REMEDY = "MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-build-isolation mamba-ssm"
 
 

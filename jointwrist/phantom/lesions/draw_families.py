@@ -42,7 +42,7 @@ _HARMLESS: dict[str, Callable[[Surface, np.random.Generator], Carving]] = {
     "notch": look_alikes.notch,
     "osteopenia": look_alikes.osteopenia,
 }
-#: Least and largest share of the contour aimed at for each score: what is smaller can hardly be seen.
+#: Least and largest share of the contour aimed at for each score: smaller ones are hardly visible.
 _GOALS = tuple(zip((0.06, *SCORE_SHARES[1:]), (*SCORE_SHARES[1:], 0.9), strict=True))
 #: How often a shape is carved anew at another size before the nearest one is taken; shortest contour in pixels.
 _ATTEMPTS, _LEAST_CONTOUR = 7, 10

@@ -20,8 +20,8 @@ from jointwrist.data.dataset.writer import DatasetWriter, Pixels, ScoredRadiogra
 from jointwrist.data.images import read_image
 from jointwrist.data.importers.ram_h1200.leaks import Leak, Patients, find_leaks, find_patients
 from jointwrist.data.importers.ram_h1200.lesions import assign
-from jointwrist.data.importers.ram_h1200.release import Film, read_release
-from jointwrist.data.importers.ram_h1200.window import Window, whole_film, wrist_window
+from jointwrist.data.importers.ram_h1200.release import ReleasedRadiograph, read_release
+from jointwrist.data.importers.ram_h1200.window import Window, whole_radiograph, wrist_window
 from jointwrist.data.shapes.region import Note, Region
 from jointwrist.errors import DataError
 from jointwrist.files import whole_folder, write_text
@@ -52,10 +52,10 @@ class Converted:
 
     Attributes:
         radiographs: Number of radiographs by split.
-        leaks: Films that the clean split leaves out, whether or not it was asked for.
+        leaks: Radiographs that the clean split leaves out, whether or not it was asked for.
         united: Groups of patient numbers that belong to one person.
         pieces: Erosions at one joint surface, those in doubt, and those at none.
-        sound: Films that are known to be free of erosions.
+        sound: Radiographs that are known to be free of erosions.
         missing: Number of radiographs without a bone, by the bone's name.
         notes: Sentences about what was left out.
     """
@@ -83,7 +83,7 @@ def convert(
         out: Folder to write; must be empty or missing.
         official: Keep the splits of the release, leaks included; otherwise leaks are left out.
         doubtful: Whether erosions of the category `SvdH-BE-50` count as certain ones.
-        hand: Write whole films with all bones and joints of the anatomy `hand`.
+        hand: Write whole radiographs with all bones and joints of the anatomy `hand`.
 
     Raises:
         DataError: The folder is not empty, or a file of the release is missing or damaged.
@@ -92,23 +92,24 @@ def convert(
     if out.exists() and any(out.iterdir()):
         raise DataError(f"{out}: is not empty; import into a new folder")
     notes: list[str] = []
-    films = read_release(Path(root), notes.append)
-    if not films:
+    radiographs = read_release(Path(root), notes.append)
+    if not radiographs:
         raise DataError(f"{root}: lists no radiograph; download the data again")
     digests = {
-        film.stem: _digest(film.image) for film in tqdm(films, "compare", unit="film", disable=None, leave=False)
+        radiograph.stem: _digest(radiograph.image)
+        for radiograph in tqdm(radiographs, "compare", unit="radiograph", disable=None, leave=False)
     }
-    patients = find_patients(films, digests)
-    leaks = find_leaks(films, digests, patients)
-    out_of = set() if official else {leak.film for leak in leaks}
-    kept = [film for film in films if film.stem not in out_of]
+    patients = find_patients(radiographs, digests)
+    leaks = find_leaks(radiographs, digests, patients)
+    out_of = set() if official else {leak.radiograph for leak in leaks}
+    kept = [radiograph for radiograph in radiographs if radiograph.stem not in out_of]
     with whole_folder(out) as folder:
         writer = DatasetWriter(folder, load_anatomy("hand" if hand else "wrist"))
         writing = _Writing(writer, patients, doubtful, notes.append)
-        for film in tqdm(kept, "import", unit="film", disable=None, leave=False):
-            writing.add(film)
+        for radiograph in tqdm(kept, "import", unit="radiograph", disable=None, leave=False):
+            writing.add(radiograph)
         writing.finish(folder)
-        _write_table(folder / LEAKS, Leak._fields, leaks)
+        _write_table(folder / LEAKS, ("film", *Leak._fields[1:]), leaks)
     return Converted(
         {split: writing.splits[split] for split in SPLITS},
         leaks,
@@ -133,30 +134,35 @@ class _Writing:
         self.spacings: dict[str, float] = {}
         self.narrowing: list[tuple[str, tuple[int, ...]]] = []
 
-    def add(self, film: Film) -> None:
+    def add(self, radiograph: ReleasedRadiograph) -> None:
         """Write one radiograph; one without carpal bones is left out with a note."""
-        image = read_image(film.image)
-        masks = self._masks(film, image.shape)
-        spacing = film.spacing(*image.shape)
-        window = (whole_film if self.whole else wrist_window)(masks, spacing)
+        image = read_image(radiograph.image)
+        masks = self._masks(radiograph, image.shape)
+        spacing = radiograph.spacing(*image.shape)
+        window = (whole_radiograph if self.whole else wrist_window)(masks, spacing)
         if window is None:
-            self.note(f"{film.image}: left out, as no carpal bone is annotated")
+            self.note(f"{radiograph.image}: left out, as no carpal bone is annotated")
             return
         if window.padded:
-            self.note(f"{film.image}: the wrist reaches beyond the radiograph, which is padded with black")
+            self.note(f"{radiograph.image}: the wrist reaches beyond the radiograph, which is padded with black")
         pixels = Pixels(np.round(np.clip(window.cut(image), 0, 1) * 255).astype(np.uint8))
         masks = window.cut(masks)
-        name = f"{self.patients.of[film.stem]}_{film.name.date}-{film.name.code}_{film.name.side}"
-        self.splits[film.split] += 1
+        name = (
+            f"{self.patients.of[radiograph.stem]}_{radiograph.name.date}-{radiograph.name.code}_{radiograph.name.side}"
+        )
+        self.splits[radiograph.split] += 1
         self.missing.update(bone for bone, mask in zip(self.anatomy.bone_names, masks, strict=True) if not mask.any())
-        self.writer.add_masks(name, film.split, pixels, masks)
+        self.writer.add_masks(name, radiograph.split, pixels, masks)
         if spacing is not None:
             self.spacings[name[:-2]] = spacing
-        if film.lesions is not None:
-            self._add_lesions(film, name, window, masks, image.shape)
-        self._add_scores(film, name, pixels, masks)
-        if film.narrowing:
-            scores = (_score(film, film.narrowing, site, NARROWING_MAX, self.note) for site in self.narrowing_sites)
+        if radiograph.lesions is not None:
+            self._add_lesions(radiograph, name, window, masks, image.shape)
+        self._add_scores(radiograph, name, pixels, masks)
+        if radiograph.narrowing:
+            scores = (
+                _score(radiograph, radiograph.narrowing, site, NARROWING_MAX, self.note)
+                for site in self.narrowing_sites
+            )
             self.narrowing.append((name, tuple(scores)))
 
     @property
@@ -164,10 +170,10 @@ class _Writing:
         """Return the sites whose scores of narrowing are written."""
         return NARROWING_SITES + (_FINGER_SITES[1:] if self.whole else ())
 
-    def _masks(self, film: Film, shape: tuple[int, int]) -> np.ndarray:
+    def _masks(self, radiograph: ReleasedRadiograph, shape: tuple[int, int]) -> np.ndarray:
         """Draw the bones, (C, H, W) bool; regions of the same bone are merged, and other regions are left out."""
         masks = np.zeros((len(self.anatomy.bones), *shape), bool)
-        for category, region in film.bones:
+        for category, region in radiograph.bones:
             try:
                 bone = self.anatomy.bone_index(_BONES.get(category, category))
             except KeyError:
@@ -175,17 +181,19 @@ class _Writing:
             masks[bone] |= _draw(region, shape)
         return masks
 
-    def _add_lesions(self, film: Film, name: str, window: Window, masks: np.ndarray, shape: tuple[int, int]) -> None:
-        drawn = [(category, window.cut(_draw(region, shape))) for category, region in film.lesions]
+    def _add_lesions(
+        self, radiograph: ReleasedRadiograph, name: str, window: Window, masks: np.ndarray, shape: tuple[int, int]
+    ) -> None:
+        drawn = [(category, window.cut(_draw(region, shape))) for category, region in radiograph.lesions]
         lesions = assign(drawn, masks, window.spacing, self.anatomy, self.doubtful)
         self.pieces += lesions.pieces
-        self.sound += not film.lesions
+        self.sound += not radiograph.lesions
         self.writer.add_arrays(layout.EROSIONS, name, eroded=lesions.eroded, unsure=lesions.unsure)
 
-    def _add_scores(self, film: Film, name: str, pixels: Pixels, masks: np.ndarray) -> None:
+    def _add_scores(self, radiograph: ReleasedRadiograph, name: str, pixels: Pixels, masks: np.ndarray) -> None:
         scores = [*self.anatomy.unscored]
         for site, joint in self._sites():
-            scores[joint] = _score(film, film.erosion, site, self.anatomy.erosion.highest, self.note)
+            scores[joint] = _score(radiograph, radiograph.erosion, site, self.anatomy.erosion.highest, self.note)
         if max(scores) == NOT_SCORED:
             return
         boxes, valid = drawn_boxes(drawn_regions(masks, joints=self.anatomy.joints).joint)
@@ -193,10 +201,10 @@ class _Writing:
         boxes = np.where(valid[:, None], np.clip(np.round(boxes), 0, (width, height, width, height)), np.nan)
         for joint in self.anatomy.eroded_joints:
             if scores[joint.index] != NOT_SCORED and not valid[joint.index]:
-                self.note(f"{film.image}: the score of {joint.name} is left out, as its bones are not annotated")
+                self.note(f"{radiograph.image}: the score of {joint.name} is left out, as its bones are not annotated")
                 scores[joint.index] = NOT_SCORED
         if max(scores) != NOT_SCORED:
-            self.scored.append(self.writer.add_scored(name, film.split, pixels, pixels, scores, boxes))
+            self.scored.append(self.writer.add_scored(name, radiograph.split, pixels, pixels, scores, boxes))
 
     def _sites(self) -> list[tuple[str, int]]:
         """Return the sites of erosion and their joint surfaces."""
@@ -221,10 +229,10 @@ def _draw(region: Region, shape: tuple[int, int]) -> np.ndarray:
     return region.draw(shape).mask
 
 
-def _score(film: Film, scores: Mapping[str, int], site: str, highest: int, note: Note) -> int:
+def _score(radiograph: ReleasedRadiograph, scores: Mapping[str, int], site: str, highest: int, note: Note) -> int:
     score = scores.get(site, NOT_SCORED)
     if score != NOT_SCORED and not 0 <= score <= highest:
-        note(f"{film.image}: score {score} of {site} is not one of 0 to {highest}; left out")
+        note(f"{radiograph.image}: score {score} of {site} is not one of 0 to {highest}; left out")
         return NOT_SCORED
     return score
 

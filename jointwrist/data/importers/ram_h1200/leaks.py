@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from jointwrist.data.importers.ram_h1200.release import Film
+from jointwrist.data.importers.ram_h1200.release import ReleasedRadiograph
 
-#: Splits from the one that keeps a film to the one that gives it up.
+#: Splits, from the one that keeps a shared radiograph to the one that gives it up.
 _KEEPS = ("test", "val", "train")
 
 
 class Leak(NamedTuple):
     """A radiograph excluded from the clean split: its name, its split, the reason, and the radiograph that stays."""
 
-    film: str
+    radiograph: str
     split: str
     reason: str
     kept: str
@@ -27,7 +27,7 @@ class Patients:
     """Patients of the radiographs.
 
     Attributes:
-        of: Patient by film; one name for all numbers that belong to one person.
+        of: Patient by radiograph; one name for all numbers that belong to one person.
         united: Groups of patient numbers that belong to one person.
     """
 
@@ -35,15 +35,15 @@ class Patients:
     united: Sequence[tuple[str, ...]]
 
 
-def find_patients(films: Sequence[Film], digests: Mapping[str, bytes]) -> Patients:
+def find_patients(radiographs: Sequence[ReleasedRadiograph], digests: Mapping[str, bytes]) -> Patients:
     """Find the patient numbers that belong to one person.
 
     They do if the metadata give them the same `Normalized PatientID`, or if they share a radiograph with identical
     pixels.
 
     Args:
-        films: All films.
-        digests: Hash of the pixels of each film, by its stem.
+        radiographs: All radiographs.
+        digests: Hash of the pixels of each radiograph, by its stem.
     """
     parents: dict[str, str] = {}
 
@@ -52,21 +52,23 @@ def find_patients(films: Sequence[Film], digests: Mapping[str, bytes]) -> Patien
             key = parents[key]
         return key
 
-    for film in films:
-        keys = [film.name.patient, f"pixels {digests[film.stem].hex()}"]
-        keys += [f"metadata {film.row.patient}"] if film.row and film.row.patient else []
+    for radiograph in radiographs:
+        keys = [radiograph.name.patient, f"pixels {digests[radiograph.stem].hex()}"]
+        keys += [f"metadata {radiograph.row.patient}"] if radiograph.row and radiograph.row.patient else []
         for key in keys[1:]:
             first, second = sorted((root(keys[0]), root(key)))
             parents[second] = first
     groups = defaultdict(set)
-    for film in films:
-        groups[root(film.name.patient)].add(film.name.patient)
+    for radiograph in radiographs:
+        groups[root(radiograph.name.patient)].add(radiograph.name.patient)
     names = {patient: min(group) for group in groups.values() for patient in group}
     united = sorted(tuple(sorted(group)) for group in groups.values() if len(group) > 1)
-    return Patients({film.stem: names[film.name.patient] for film in films}, united)
+    return Patients({radiograph.stem: names[radiograph.name.patient] for radiograph in radiographs}, united)
 
 
-def find_leaks(films: Sequence[Film], digests: Mapping[str, bytes], patients: Patients) -> list[Leak]:
+def find_leaks(
+    radiographs: Sequence[ReleasedRadiograph], digests: Mapping[str, bytes], patients: Patients
+) -> list[Leak]:
     """List the radiographs excluded from the clean split.
 
     Of radiographs with identical pixels one stays: that in test, else in val, else the first; all of test stay. For a
@@ -74,13 +76,13 @@ def find_leaks(films: Sequence[Film], digests: Mapping[str, bytes], patients: Pa
     """
     leaks: dict[str, Leak] = {}
     same, person = defaultdict(list), defaultdict(list)
-    for film in sorted(films, key=lambda film: (_KEEPS.index(film.split), film.stem)):
-        same[digests[film.stem]].append(film)
-        person[patients.of[film.stem]].append(film)
+    for radiograph in sorted(radiographs, key=lambda radiograph: (_KEEPS.index(radiograph.split), radiograph.stem)):
+        same[digests[radiograph.stem]].append(radiograph)
+        person[patients.of[radiograph.stem]].append(radiograph)
     for reason, groups in (("same pixels", same.values()), ("same patient", person.values())):
         for first, *others in groups:
-            for film in others:
-                again = film.split != first.split or (reason == "same pixels" and film.split != "test")
-                if again and film.stem not in leaks:
-                    leaks[film.stem] = Leak(film.stem, film.split, reason, first.stem)
+            for radiograph in others:
+                again = radiograph.split != first.split or (reason == "same pixels" and radiograph.split != "test")
+                if again and radiograph.stem not in leaks:
+                    leaks[radiograph.stem] = Leak(radiograph.stem, radiograph.split, reason, first.stem)
     return sorted(leaks.values())

@@ -22,7 +22,7 @@ BONES = "_annotations_bone_rle.coco.json"
 LESIONS = "_annotations_be_rle.coco.json"
 EROSION_SCORES = "SvdH_BE_Scoring", "_annotation_be_scores.json", "BE_"
 NARROWING_SCORES = "SvdH_JSN_Scoring", "_annotation_jsn_scores.json", "JSN_"
-#: Largest difference of the scales of rows and columns at which a film counts as resampled from one or two hands.
+#: Largest difference of the scales of rows and columns at which a radiograph counts as resampled from one or two hands.
 _SAME_SCALE = 0.01
 _NAME = re.compile(r"(?P<patient>[A-Za-z0-9]+_[A-Za-z0-9]+_P\d+)_(?P<date>\d{8})_(?P<code>\d+)_(?P<side>[LR])")
 
@@ -45,16 +45,16 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Film:
-    """One hand.
+class ReleasedRadiograph:
+    """A radiograph of one hand with its labels.
 
     Attributes:
         stem: File name without its ending.
         name: Its parts.
-        image: The film.
+        image: Its file.
         split: Split of the release.
         bones: Pairs of category and region.
-        lesions: Pairs of category and region; None if the file of erosions does not list the film.
+        lesions: Pairs of category and region; None if the file of erosions does not list the radiograph.
         erosion: Erosion scores by site.
         narrowing: Scores of joint-space narrowing by site.
         row: Its row of the metadata, or None.
@@ -92,11 +92,11 @@ def resampling(original: tuple[int, int] | None, height: int, width: int) -> flo
     return original[0] / height
 
 
-def read_release(root: Path, note: Note) -> list[Film]:
+def read_release(root: Path, note: Note) -> list[ReleasedRadiograph]:
     """List the radiographs of all splits, sorted by name.
 
     Raises:
-        DataError: A file is missing or damaged, a film is listed twice, or its name is not of the release.
+        DataError: A file is missing or damaged, a radiograph is listed twice, or its name is not of the release.
     """
     if not (root / "Segmentation").is_dir():
         raise DataError(f"{root}: has no folder Segmentation; give the folder RAM-H1200-v1 as it was downloaded")
@@ -104,13 +104,15 @@ def read_release(root: Path, note: Note) -> list[Film]:
     rows = _read_metadata(table, note) if table.is_file() else {}
     if not rows:
         note(f"{table}: not there; no radiograph has a pixel spacing")
-    films: dict[str, Film] = {}
+    radiographs: dict[str, ReleasedRadiograph] = {}
     for split in SPLITS:
-        for film in _read_split(root, split, rows, note):
-            if film.stem in films:
-                raise DataError(f"{film.image}: is also in {films[film.stem].split}; download the data again")
-            films[film.stem] = film
-    return [films[stem] for stem in sorted(films)]
+        for radiograph in _read_split(root, split, rows, note):
+            if radiograph.stem in radiographs:
+                raise DataError(
+                    f"{radiograph.image}: is also in {radiographs[radiograph.stem].split}; download the data again"
+                )
+            radiographs[radiograph.stem] = radiograph
+    return [radiographs[stem] for stem in sorted(radiographs)]
 
 
 def parse_name(stem: str, where: Path) -> Name:
@@ -125,7 +127,7 @@ def parse_name(stem: str, where: Path) -> Name:
     return Name(match["patient"].replace("_", "-"), match["date"], match["code"], match["side"])
 
 
-def _read_split(root: Path, split: str, rows: Mapping[str, Row], note: Note) -> list[Film]:
+def _read_split(root: Path, split: str, rows: Mapping[str, Row], note: Note) -> list[ReleasedRadiograph]:
     folder = root / "Segmentation" / split
     bones = _read_regions(folder / BONES)
     lesions = _read_regions(folder / LESIONS) if (folder / LESIONS).is_file() else {}
@@ -134,20 +136,20 @@ def _read_split(root: Path, split: str, rows: Mapping[str, Row], note: Note) -> 
     if unknown := sorted(lesions.keys() - bones.keys()):
         note(f"{folder / LESIONS}: radiographs without bones left out: {', '.join(unknown)}")
     erosion, narrowing = (_read_scores(root, split, *kind, note) for kind in (EROSION_SCORES, NARROWING_SCORES))
-    films = []
+    radiographs = []
     for stem, regions in bones.items():
         image = beneath(folder, f"{stem}.bmp")
         if image is None or not image.is_file():
             raise DataError(f"{folder / BONES}: its radiograph {stem}.bmp is not in {folder}; download the data again")
         if stem[:-2] not in rows and rows:
             note(f"{image}: has no row in Metadata.xlsx")
-        films.append(
-            Film(
+        radiographs.append(
+            ReleasedRadiograph(
                 stem, parse_name(stem, image), image, split, regions, lesions.get(stem),
                 erosion.get(stem, {}), narrowing.get(stem, {}), rows.get(stem[:-2]),
             )
         )  # fmt: skip
-    return films
+    return radiographs
 
 
 def _read_regions(path: Path) -> dict[str, list[tuple[str, Region]]]:

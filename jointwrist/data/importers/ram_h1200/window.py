@@ -11,7 +11,7 @@ from jointwrist.ops.outlines import bounding_box
 
 #: Side of the square, about that of the radiographs of RAM-W600 (600 px of 0.15 mm), with a margin.
 WINDOW_MM = 95.0
-#: Pixel spacing of most released films, for those whose own is not known.
+#: Pixel spacing of most released radiographs, for those whose own is not known.
 USUAL_MM = 0.175
 CARPUS = tuple(
     bone_index(name)
@@ -24,11 +24,11 @@ class Window:
     """A rectangle on a radiograph.
 
     Attributes:
-        top: First row; negative if the rectangle reaches beyond the film.
+        top: First row; negative if the rectangle reaches beyond the radiograph.
         left: First column.
         size: Height and width.
-        spacing: Pixel spacing in mm by which it was laid.
-        padded: Whether it reaches beyond the film.
+        spacing: Pixel spacing in mm that its size was computed with.
+        padded: Whether it reaches beyond the radiograph.
     """
 
     top: int
@@ -48,7 +48,7 @@ class Window:
         return cut
 
 
-def whole_film(masks: np.ndarray, spacing: float | None) -> Window:
+def whole_radiograph(masks: np.ndarray, spacing: float | None) -> Window:
     """Return the rectangle of the whole radiograph; arguments as for `wrist_window`."""
     return Window(0, 0, masks.shape[1:], spacing or USUAL_MM, False)
 
@@ -57,7 +57,7 @@ def wrist_window(masks: np.ndarray, spacing: float | None) -> Window | None:
     """Place a square around the middle of the carpal bones, shifted to lie within the radiograph if it fits.
 
     Args:
-        masks: (14, H, W) bool bone masks of the film.
+        masks: (14, H, W) bool bone masks of the radiograph.
         spacing: Pixel spacing in mm, or None for the usual one.
 
     Returns:
