@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.measurements import Measurements
+from jointwrist.commands.shared import OldName
 from jointwrist.data.images import write_image
 from jointwrist.phantom import PhantomConfig, make_wrist
 
@@ -64,14 +65,14 @@ def cost(checkout: Path, radiographs: Path, out: Path) -> Cost:
     return Cost(*found)
 
 
-def write_radiographs(folder: Path, films: int) -> dict[str, Path]:
-    """Write the radiographs of every case; names tell no side, so that both hands are looked for."""
+def write_radiographs(folder: Path, count: int) -> dict[str, Path]:
+    """Write the radiographs of every case; names state no side, so that both hands are tried."""
     wrist = make_wrist(0, 0, PhantomConfig(size=700)).image[0]
     hand = make_wrist(0, 1, PhantomConfig(size=900, field_of_view=(210.0, 210.0))).image[0]
     for name, pixels in (("one", wrist), ("hand", hand), ("rotated", np.rot90(wrist))):
         write_image(folder / f"{name}.png", np.ascontiguousarray(pixels))
     (folder / "folder").mkdir()
-    for index in range(films):
+    for index in range(count):
         write_image(folder / "folder" / f"{index:04d}.png", np.roll(wrist, index % 5, 0))
     return {name: folder / (name if name == "folder" else f"{name}.png") for name in LEAST}
 
@@ -81,20 +82,21 @@ def benchmark_predict(argv: list[str] | None = None) -> list[dict[str, Any]]:
     parser = argparse.ArgumentParser(prog="benchmarks/speed.py predict", description=__doc__)
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="checkout of another version")
     parser.add_argument("--runs", type=int, default=5, help="runs of each (default: %(default)s)")
-    parser.add_argument("--films", type=int, default=200, help="radiographs of the folder (default: %(default)s)")
+    parser.add_argument("--radiographs", type=int, default=200, help="radiographs of the folder (default: %(default)s)")
+    parser.add_argument("--films", dest="radiographs", type=int, action=OldName, new="--radiographs")
     parser.add_argument("--cases", nargs="+", choices=LEAST, default=list(LEAST), help="default: all")
     arguments = parser.parse_args(argv)
     checkouts = [ROOT, *([arguments.against.resolve()] if arguments.against else [])]
     measured = Measurements()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        cases = write_radiographs(folder, arguments.films if "folder" in arguments.cases else 0)
+        cases = write_radiographs(folder, arguments.radiographs if "folder" in arguments.cases else 0)
         for case in arguments.cases:
             costs: list[list[Cost]] = [[] for _ in checkouts]
             for run in range(arguments.runs):
                 for number, checkout in enumerate(checkouts):
                     costs[number].append(cost(checkout, cases[case], folder / f"out-{case}-{number}-{run}"))
-            title = f"predict, folder of {arguments.films}" if case == "folder" else f"predict, {case}"
+            title = f"predict, folder of {arguments.radiographs}" if case == "folder" else f"predict, {case}"
             medians = [Cost(*map(statistics.median, zip(*some, strict=True))) for some in costs]
             for field, unit in zip(Cost._fields, ("s", "s", "MB"), strict=True):
                 measured.add(f"{title}, {field}", getattr(medians[0], field), unit)
