@@ -114,7 +114,7 @@ def test_trials_follow_from_film_and_plan(tmp_path):
 def test_names_and_patients_are_read_back_as_they_were(tmp_path, monkeypatch, predictor):
     row = {"film": "NA", "patient": "12e456", "side": "R", "joint": "Lunate", "kind": "plain", "family": "", "seed": 3}
     made = [{**row, "probability": np.nan}, {**row, "patient": "007", "probability": 0.25}]
-    monkeypatch.setattr(insertion_study, "_film_rows", lambda *_: made)
+    monkeypatch.setattr(insertion_study, "_radiograph_rows", lambda *_: made)
     found = insertion_study.run_study([tmp_path / "a.npz"], predictor, StudyPlan(), tmp_path)
     pd.testing.assert_frame_equal(found, pd.DataFrame(made), check_dtype=False)
     assert predictor.postprocess
