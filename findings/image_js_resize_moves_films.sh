@@ -3,12 +3,12 @@
 #
 # Guess: pixels are taken as areas, as scikit-image and Pillow do: a bone at column c lands at factor (c + 1/2) - 1/2, and a
 #        film that is resized to the size that it has stays as it is.
-# Seen:  with "bilinear", which is used unless another is asked for, and "bicubic", everything lies half a pixel of the new film further
-#        right and down. Reduced to a quarter, a bone is 2 pixels of the original from its place, 0.3 mm on a radiograph
-#        with pixels of 0.15 mm, and more with each step of a pyramid. Resized to its own size a film is blurred, as each
-#        pixel becomes the mean of four. Masks, with "nearest", are right when enlarged by whole factors, so that the mask of a
-#        bone and its film part. The mapping adds half the factor and does not take half a pixel away. Shift the result
-#        by transform() with your own matrix, which is right.
+# Seen:  with "bilinear", which is used unless another is asked for, and "bicubic", everything lies half a pixel of the
+#        new film further right and down. Reduced to a quarter, a bone is 2 pixels of the original from its place, 0.3 mm
+#        on a radiograph with pixels of 0.15 mm, and more with each step of a pyramid. Resized to its own size a film is
+#        blurred, as each pixel becomes the mean of four. Masks, with "nearest", are right when enlarged by whole factors,
+#        so that a bone's mask and its film part. The mapping adds half the factor and does not take half a pixel away.
+#        Use transform() with your own matrix, which is right.
 #
 # Exits with 0 as long as that is so, with 1 once it has changed.
 set -euo pipefail
