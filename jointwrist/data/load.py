@@ -1,6 +1,6 @@
 """Load a radiograph from a DICOM file (`data.dicom`) or a picture (`data.images`) as a `Radiograph`.
 
-Both go from the file to stored values, and from these to grey in [0, 1].
+Both go from the file to stored values, and from these to grey in [0, 1]; then outlying grey values are clipped.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from jointwrist.data.dicom.file import is_dicom, open_dicom
 from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.data.dicom.read import read_dicom
 from jointwrist.data.images import read_image
+from jointwrist.data.outliers import without_outliers
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.side_from_text import ASKED, NAME, agree, check_side, side_of_name, without_side
 from jointwrist.errors import DataError
@@ -46,6 +47,7 @@ def load_radiograph(
             radiograph = read_dicom(path, side, window, spacing_mm)
         else:
             radiograph = _read_picture(path, side, spacing_mm)
+    radiograph = without_outliers(radiograph)
     return radiograph if name is None else replace(radiograph, source=Path(name))
 
 

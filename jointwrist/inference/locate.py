@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from jointwrist.data.outliers import without_outliers
 from jointwrist.data.polarity import has_bright_ground, negative
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
@@ -87,7 +88,7 @@ def _find_as_positive(
         wrists, degrees, doubt = [], 0, error
     dark = any(wrist.contrast < 0 for wrist in wrists)
     if dark or has_bright_ground(radiograph.pixels):
-        positive = negative(radiograph)
+        positive = without_outliers(negative(radiograph))  # its black frame is bright now
         try:
             others, other_degrees = _find_in_rotations(localiser, with_square_pixels(positive), rotation)
         except DataError as error:

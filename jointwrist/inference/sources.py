@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from jointwrist.data.find_radiographs import describe_left_out, find_radiographs
 from jointwrist.data.images import check_size
 from jointwrist.data.load import load_radiograph
+from jointwrist.data.outliers import without_outliers
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.resample import normalise_plane
 from jointwrist.errors import DataError
@@ -63,7 +65,8 @@ def read_radiograph(
         grey = source.astype(np.float32) if source.dtype.kind in "biuf" else np.full(1, np.nan)
     if not np.isfinite(grey).all():
         raise DataError(f"{called}: holds nan, infinite or complex values, or no numbers; give finite grey values")
-    return Radiograph(normalise_plane(grey), spacing_mm, side, source=Path(name) if name else None)
+    radiograph = without_outliers(Radiograph(grey, spacing_mm, side, source=Path(name) if name else None))
+    return replace(radiograph, pixels=normalise_plane(radiograph.pixels))
 
 
 def _log_left_out(folder: Path, others: list[Path]) -> None:
