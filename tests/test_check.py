@@ -182,7 +182,15 @@ def empty_bone(root: Path) -> None:
     np.save(root / MASK, masks)
 
 
+def white_frame(root: Path) -> None:
+    inside = (slice(None), slice(6, -6))
+    image = np.full_like(RADIOGRAPH, 255)
+    image[inside] = RADIOGRAPH[inside] // 2
+    hand_made.save_bmp(root / IMAGE, image, False)
+
+
 WARNINGS = {
+    "outlying grey values": (white_frame, IMAGE),
     "mask without image": (lambda root: (root / IMAGE).rename(root / "kept.bmp"), MASK),
     "image without mask": (lambda root: (root / MASK).unlink(), IMAGE),
     "missing crop": (lambda root: (root / CROPS / "Lunate.bmp").unlink(), CROPS),

@@ -24,6 +24,8 @@ from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.dataset.tables import read_spacings
 from jointwrist.data.faults import Fault, FaultError
 from jointwrist.data.images import read_image
+from jointwrist.data.outliers import without_outliers
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.text import number_of
 
@@ -168,6 +170,7 @@ def _contents(dataset: RamW600, splits: Sequence[str]) -> list[Fault]:
         image = reader.read(case.image, "unreadable image", read_image, case.image)
         if image is not None:
             reader.faults += _same_picture(case, pictures.setdefault(sha256(image.tobytes()).digest(), case))
+            reader.faults += _outliers(case.image, image)
             reader.faults += _box_faults(dataset.root, case, image.shape)
         other = score_images.get(case.identifier, case.image)
         if other != case.image:
@@ -212,6 +215,16 @@ def _same_picture(case: Case, first: Case) -> Iterable[Fault]:
     if first is not case:
         message = f"shows the same picture as {first.identifier}; keep one, or both in one split"
         yield Fault("same picture twice", case.image, message, "warning")
+
+
+def _outliers(path: Path, image: np.ndarray) -> Iterable[Fault]:
+    radiograph = Radiograph(image)
+    if without_outliers(radiograph) is not radiograph:
+        message = (
+            "has faulty lines, outlying grey values or a bright frame, which are mended in prediction alone; crop it,"
+            " or export it again"
+        )
+        yield Fault("outlying grey values", path, message, "warning")
 
 
 def _other_copy(case: Case, image: np.ndarray | None, path: Path, other: np.ndarray | None) -> Iterable[Fault]:
