@@ -19,6 +19,7 @@ from jointwrist.errors import DataError
 from jointwrist.files import atomic
 from jointwrist.registry import latest_versions
 from jointwrist.weights.model_from_metadata import build_described, parse_info
+from jointwrist.weights.undrawn import Undrawn
 
 # Files are written by Python, as the libraries' own writers report a full disk as a format error.
 
@@ -110,7 +111,8 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         DataError: The file cannot be read, or its tensors do not fit its model.
     """
     tensors, info = read_weights(path)
-    model = build_described(path, info, tensors)
+    with Undrawn():
+        model = build_described(path, info, tensors)
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
