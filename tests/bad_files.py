@@ -193,16 +193,17 @@ def jpegls_cut_short() -> bytes:
 
 
 def zip_bomb(member: str, size: int = 2**31) -> bytes:
-    """A small zip whose one member inflates to `size` bytes of zeros."""
-    buffer = io.BytesIO()
-    deflated = zipfile.ZIP_DEFLATED
-    with (
-        zipfile.ZipFile(buffer, "w", deflated, compresslevel=1) as archive,
-        archive.open(member, "w", force_zip64=True) as out,
-    ):
-        for _ in range(size // 2**24):
-            out.write(bytes(2**24))
-    return buffer.getvalue()
+    """A small zip whose one member inflates to `size` bytes of zeros; the same deflated zeros again and again."""
+    zeros, name, crc = bytes(2**24), member.encode(), 0
+    deflate = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    part = deflate.compress(zeros) + deflate.flush(zlib.Z_FULL_FLUSH)
+    content = part * (size // len(zeros)) + deflate.flush()
+    for _ in range(size // len(zeros)):
+        crc = zlib.crc32(zeros, crc)
+    fields = struct.pack("<5H3I2H", 20, 0, zipfile.ZIP_DEFLATED, 0, 33, crc, len(content), size, len(name), 0)
+    file = b"PK\3\4" + fields + name + content
+    directory = b"PK\1\2" + struct.pack("<H", 20) + fields + bytes(14) + name
+    return file + directory + b"PK\5\6" + struct.pack("<4H2IH", 0, 0, 1, 1, len(directory), len(file), 0)
 
 
 class Trap:

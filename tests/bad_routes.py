@@ -1,6 +1,6 @@
-"""Take every bad file through one route, as a process of its own: `python tests/bad_routes.py ROUTE CORPUS OUT`.
+"""Take every bad file through one route, in a process of its own.
 
-The last line of OUT/told.jsonl is the file at work, should the process not come to its end. Each line names the file,
+The last line of `told.jsonl` is the file at work, should the process not come to its end. Each line names the file,
 what became of it ("read", "refused" or "failed"), the message, the seconds, and the peak memory in bytes beyond what
 the process held before.
 """
@@ -8,6 +8,7 @@ the process held before.
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import io
 import json
@@ -28,6 +29,7 @@ import bad_corpus
 import bad_files
 import matplotlib.font_manager  # noqa: F401 - its first import lists the system's fonts by a program
 import numpy as np
+import torch
 from bad_corpus import BadFile
 
 import jointwrist.engine.convert_authors_checkpoint  # noqa: F401 - not while the files are watched
@@ -162,7 +164,9 @@ def _predictor() -> Predictor:
 def predict(files: list[BadFile], out: Path, watch: Watch) -> None:
     """Radiographs by `jointwrist predict`, each as a whole; other files are radiographs by their ending, or none."""
     from jointwrist.inference import predictor
+    from jointwrist.outputs import overlay
 
+    overlay.draw_overlay = functools.partial(overlay.draw_overlay, side=240)  # of radiographs of 72 x 64 pixels
     built = _predictor()
     predictor.Predictor.from_pretrained = classmethod(lambda *_, **__: built)
     for file in files:
@@ -259,16 +263,18 @@ def checker(files: list[BadFile], out: Path, watch: Watch) -> None:
 ROUTES = {route.__name__: route for route in (reader, checker, predict, convert, viewer)}
 
 
-def run(route: str, corpus: Path, out: Path) -> None:
-    """Take the corpus through a route."""
+def run(route: str, corpus: Path, out: Path, here: Path) -> None:
+    """Take the corpus through a route, in a process that works in the folder `here` and writes to `out`."""
+    out.mkdir()
+    with (out / "printed.txt").open("w") as printed:
+        os.dup2(printed.fileno(), 1)
+        os.dup2(printed.fileno(), 2)
+    os.chdir(here)
+    sys.dont_write_bytecode = True
+    torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    out.mkdir(exist_ok=True)
     tempfile.tempdir = str(out / "temporary")
     Path(tempfile.tempdir).mkdir()
     files = bad_corpus.found(corpus)
     watch = Watch(out)
     ROUTES[route](files, out, watch)
-
-
-if __name__ == "__main__":
-    run(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

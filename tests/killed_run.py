@@ -15,6 +15,7 @@ import openpyxl  # noqa: F401 - reads the metadata
 import torch
 from accelerate import Accelerator
 
+import jointwrist.ops.scan.cpu  # noqa: F401 - registers operators, for which PyTorch looks at every module's file
 from benchmarks import run_all
 from jointwrist.config import build
 from jointwrist.data.dataset.ram_w600 import RamW600
@@ -26,14 +27,25 @@ from jointwrist.engine.trainer import Trainer
 gc.freeze()  # the processes collect the garbage of their own work alone
 
 
-def run(arguments: list[str], output: Path | None = None, largest_file: int | None = None) -> None:
+def check_imported(names: list[str]) -> None:
+    """Exit with an error in a process that has not inherited all of these modules."""
+    if missing := [name for name in names if name not in sys.modules]:
+        sys.exit(f"not imported beforehand: {', '.join(missing)}")
+
+
+def run(
+    arguments: list[str], output: Path | None = None, largest_file: int | None = None, session: bool = False
+) -> None:
     """Run the benchmark as a process of its own, without tables and pictures, which take longer than the jobs.
 
     Args:
         arguments: Command line.
         output: File for what it prints; None leaves that where it goes.
         largest_file: Bytes beyond which no file grows, as on a disk that is full; None sets no limit.
+        session: Lead a session and group of processes, as what a terminal or a scheduler starts.
     """
+    if session:
+        os.setsid()
     torch.set_num_threads(1)
     if output is not None:
         sys.stdout = sys.stderr = output.open("w", buffering=1)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -73,16 +71,15 @@ def snapshot(folder: Path) -> dict[str, tuple]:
 @pytest.mark.timeout(1800)
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 @pytest.mark.parametrize("route", BYTES)
-def test_every_bad_file_by_every_route(route, corpus, tmp_path, record_property):
+def test_every_bad_file_by_every_route(route, corpus, processes, tmp_path, record_property):
     """Read, or refused by name: no crash, no hang, bounded memory, nothing run, nothing written but in the output."""
     before, here, out = snapshot(corpus.parent), tmp_path / "here", tmp_path / "out"
     here.mkdir()
-    command = [sys.executable, str(Path(__file__).with_name("bad_routes.py")), route, str(corpus), str(out)]
-    places = {"PYTHONPATH": str(Path(__file__).parent.parent), "NUMBA_CACHE_DIR": str(out / "numba")}
-    environment = {**os.environ, **places, "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, timeout=1700)
+    process = processes.Process(target=bad_routes.run, args=(route, corpus, out, here))
+    process.start()
+    process.join(1700)
     told = [json.loads(line) for line in (out / "told.jsonl").read_text().splitlines()]
-    assert done.returncode == 0, (told[-1], done.stderr)
+    assert process.exitcode == 0, (told[-1], (out / "printed.txt").read_text())
     told = [line for line in told if "outcome" in line]
     record_property("cases", len(told))
     # the checker knows no weights, and no radiographs in DICOM files or arrays

@@ -27,6 +27,7 @@ from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
 from jointwrist.files import atomic, check_writable, write_text
 from jointwrist.weights.checkpoint import load_state, save_state, save_weights
+from tests import killed_run
 
 pytestmark = [
     pytest.mark.trust,
@@ -70,6 +71,17 @@ def records(results: Path) -> dict[str, dict]:
 
 def rows(results: Path) -> dict[str, bytes]:
     return {f"{p.parent.name}/{p.name}": p.read_bytes() for p in results.glob("*/jobs/*/[es]*.csv")}
+
+
+@pytest.fixture(scope="module")
+def unbroken(processes, phantom_root, protocol, tmp_path_factory) -> dict[str, bytes]:
+    """Rows of a run without a fault."""
+    results = tmp_path_factory.mktemp("unbroken")
+    process = processes.Process(target=killed_run.run, args=(command(phantom_root, protocol, results),))
+    process.start()
+    process.join(240)
+    assert process.exitcode == 0
+    return rows(results)
 
 
 @contextmanager
@@ -117,25 +129,25 @@ def test_what_a_disk_says_becomes_a_remedy(number, remedy, tmp_path):
         raise InterruptedError(errno.EINTR, "another error is not the disk's")
 
 
-def test_a_run_on_a_full_disk_stops_and_goes_on_when_there_is_room(processes, phantom_root, protocol, tmp_path):
+def test_a_run_on_a_full_disk_stops_and_goes_on_when_there_is_room(
+    processes, unbroken, phantom_root, protocol, tmp_path
+):
     """No file may grow beyond 12 MB: there is room for all of the first model, and not for the second one's state."""
-    from tests.killed_run import run
 
     def run_apart(name: str, largest_file: int | None = None) -> tuple[int, str]:
         output = tmp_path / "told.txt"
         arguments = (command(phantom_root, protocol, tmp_path / name), output, largest_file)
-        process = processes.Process(target=run, args=arguments)
+        process = processes.Process(target=killed_run.run, args=arguments)
         process.start()
         process.join(240)
         return process.exitcode, output.read_text()
 
-    assert run_apart("unbroken")[0] == 0
     code, told = run_apart("full", 12_000_000)
     assert code == 2 and f"{STATE}: cannot be written" in told and "make room" in told and "Traceback" not in told
     assert {model: record["status"] for model, record in records(tmp_path / "full").items()} == {"resnet": "ok"}
     assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".tmp")]
     assert run_apart("full")[0] == 0
-    assert rows(tmp_path / "full") == rows(tmp_path / "unbroken") and len(rows(tmp_path / "full")) == 3
+    assert rows(tmp_path / "full") == unbroken and len(unbroken) == 3
 
 
 def test_a_results_folder_that_takes_nothing_is_known_before_the_training(phantom_root, protocol, tmp_path, capsys):
@@ -148,9 +160,8 @@ def test_a_results_folder_that_takes_nothing_is_known_before_the_training(phanto
 
 
 def test_an_image_that_turns_unreadable_is_named_and_the_run_goes_on_after_it_is_mended(
-    own_root, protocol, tmp_path, monkeypatch
+    own_root, unbroken, protocol, tmp_path, monkeypatch
 ):
-    assert run_all.main(command(own_root, protocol, tmp_path / "unbroken")) == 0
     arguments = command(own_root, protocol, tmp_path / "damaged")
     original, broken = Trainer._step, {}
 
@@ -171,7 +182,7 @@ def test_an_image_that_turns_unreadable_is_named_and_the_run_goes_on_after_it_is
     assert image.name in found["jointwrist_tiny"]["error"]
     image.write_bytes(broken[image])
     assert run_all.main([*arguments, "--retry"]) == 0
-    assert rows(tmp_path / "damaged") == rows(tmp_path / "unbroken")
+    assert rows(tmp_path / "damaged") == unbroken
 
 
 @pytest.fixture
@@ -195,7 +206,8 @@ def kill_a_worker(monkeypatch):
 
 @pytest.mark.timeout(120)
 def test_a_lost_worker_ends_the_training_with_the_remedy(kill_a_worker, phantom_root, protocol, tmp_path):
-    arguments = command(phantom_root, protocol, tmp_path, "--models", "jointwrist_tiny", "--set", "workers=2")
+    more = ("--models", "jointwrist_tiny", "--set", "workers=2", "optim.epochs=1")
+    arguments = command(phantom_root, protocol, tmp_path, *more)
     with kill_a_worker():
         assert run_all.main(arguments) == 1
     error = records(tmp_path)["jointwrist_tiny"]["error"]
@@ -214,7 +226,8 @@ def test_a_worker_lost_while_it_sends_a_batch_is_no_other_fault(error, phantom_r
         return original(self)
 
     monkeypatch.setattr(_MultiProcessingDataLoaderIter, "__next__", following)
-    arguments = command(phantom_root, protocol, tmp_path, "--models", "resnet", "--set", "workers=2")
+    more = ("--models", "resnet", "--set", "workers=2", "optim.epochs=1")
+    arguments = command(phantom_root, protocol, tmp_path, *more)
     assert run_all.main(arguments) == 1
     told = records(tmp_path)["resnet"]["error"]
     assert error.__name__ in told and "workers=1" in told and "same command" in told
@@ -242,7 +255,8 @@ def nan_at(monkeypatch):
 @pytest.mark.parametrize("step", [0, 5])
 def test_a_loss_that_is_not_a_number_is_a_row_and_the_others_go_on(step, nan_at, phantom_root, protocol, tmp_path):
     seen = nan_at(step)
-    assert run_all.main(command(phantom_root, protocol, tmp_path, "--models", "jointwrist_tiny", "resnet")) == 1
+    more = ("--models", "jointwrist_tiny", "resnet", "--set", "optim.epochs=2")
+    assert run_all.main(command(phantom_root, protocol, tmp_path, *more)) == 1
     found = records(tmp_path)
     assert found["resnet"]["status"] == "ok"
     assert f"TrainingError: jointwrist_tiny: the loss is nan at step {step}" in found["jointwrist_tiny"]["error"]
@@ -264,7 +278,7 @@ def test_train_says_what_to_do_about_a_loss_that_is_not_a_number(nan_at, phantom
 
 
 def test_train_says_what_to_do_about_a_lost_worker(kill_a_worker, phantom_root, tmp_path, capsys):
-    arguments = train(phantom_root, tmp_path, "workers=2", "cache=false")
+    arguments = train(phantom_root, tmp_path, "workers=2", "cache=false", "optim.epochs=1")
     with kill_a_worker():
         assert main(arguments) == 2
     told = capsys.readouterr().err
@@ -284,7 +298,7 @@ with FileLock(sys.argv[1]):
 
 
 def test_a_job_that_another_run_holds_is_left_to_it(phantom_root, protocol, tmp_path, capsys):
-    arguments = command(phantom_root, protocol, tmp_path, "--models", "resnet")
+    arguments = command(phantom_root, protocol, tmp_path, "--models", "resnet", "--set", "optim.epochs=1")
     assert run_all.main([*arguments, "--dry-run", "--no-measure"]) == 0
     name = capsys.readouterr().out.strip().splitlines()[-1].split(":")[0].strip()
     folder = tmp_path / "fault-phantom" / "jobs" / name
@@ -302,10 +316,8 @@ def test_a_job_that_another_run_holds_is_left_to_it(phantom_root, protocol, tmp_
 
 
 def test_two_runs_at_once_share_the_jobs(processes, phantom_root, protocol, tmp_path):
-    from tests.killed_run import run
-
     arguments = command(phantom_root, protocol, tmp_path, "--models", "resnet")
-    both = [processes.Process(target=run, args=(arguments, tmp_path / f"{name}.txt")) for name in "ab"]
+    both = [processes.Process(target=killed_run.run, args=(arguments, tmp_path / f"{name}.txt")) for name in "ab"]
     for process in both:
         process.start()
     for process in both:

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,7 +21,6 @@ from tests import killed_run
 
 pytestmark = [pytest.mark.trust, pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")]
 
-ROOT = Path(__file__).parent.parent
 PROTOCOL = {
     "name": "kill",
     "summary": "two small models, a state after every step",
@@ -56,9 +54,7 @@ def rows(results: Path) -> dict[str, bytes]:
 
 
 def start(processes, *arguments):
-    from tests.killed_run import run
-
-    process = processes.Process(target=run, args=arguments)
+    process = processes.Process(target=killed_run.run, args=arguments)
     process.start()
     return process
 
@@ -158,24 +154,22 @@ def test_a_signal_saves_the_state_and_the_run_goes_on_where_it_stopped(
     assert (job / BEST).is_file() and (tmp_path / "kill-phantom" / "report.html").is_file()
 
 
+@pytest.mark.usefixtures("no_report")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_whole_group_spares_the_workers_until_the_state_is_saved(
-    number, phantom_root, protocol, tmp_path
+    number, processes, phantom_root, protocol, tmp_path
 ):
     """Schedulers and terminals signal every process of a job, those that load images among them."""
     more = ("--models", "resnet", "--set", "workers=2", "cache=false", "optim.epochs=4")
     arguments = [*command(phantom_root, protocol, tmp_path), *more]
     told, end = tmp_path / "told.txt", time.monotonic() + 240
-    with told.open("w") as output:
-        job = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.run_all", *arguments],
-            cwd=ROOT, stdout=output, stderr=output, start_new_session=True,
-        )  # fmt: skip
-        while not list(tmp_path.glob(f"*/jobs/*/{STATE}")):
-            assert job.poll() is None and time.monotonic() < end, told.read_text()
-            time.sleep(0.01)
-        os.killpg(job.pid, number)
-        assert job.wait(240) == 128 + number, told.read_text()
+    job = start(processes, arguments, told, None, True)
+    while not list(tmp_path.glob(f"*/jobs/*/{STATE}")):
+        assert job.is_alive() and time.monotonic() < end, told.read_text()
+        time.sleep(0.01)
+    os.killpg(job.pid, number)
+    job.join(240)
+    assert job.exitcode == 128 + number, told.read_text()
     assert "give the same command again" in told.read_text()
     with pytest.raises(ProcessLookupError):  # nobody of the group is left
         while time.monotonic() < end:

@@ -44,14 +44,19 @@ RUNS = {
 }
 
 
+@pytest.fixture(scope="module")
+def alone(processes, phantom_root, tmp_path_factory) -> Path:
+    """Weights and sums of losses after the steps of one process."""
+    out = tmp_path_factory.mktemp("alone")
+    assert ranks.start(processes, 1, ranks.few_steps, 1, phantom_root, out, RUNS, 3) == [0]
+    return out
+
+
 @pytest.mark.parametrize("count", [2, 3])
-def test_several_processes_take_the_steps_of_one(count, processes, phantom_root, tmp_path):
-    for number in (1, count):
-        out = tmp_path / str(number)
-        out.mkdir()
-        assert ranks.start(processes, number, ranks.few_steps, number, phantom_root, out, RUNS, 3) == [0] * number
+def test_several_processes_take_the_steps_of_one(count, alone, processes, phantom_root, tmp_path):
+    assert ranks.start(processes, count, ranks.few_steps, count, phantom_root, tmp_path, RUNS, 3) == [0] * count
     for name in RUNS:
-        one, several = (torch.load(tmp_path / str(number) / f"{name}.pt") for number in (1, count))
+        one, several = (torch.load(folder / f"{name}.pt") for folder in (alone, tmp_path))
         for key, value in one.items():
             assert torch.allclose(several[key], value, rtol=1e-4, atol=1e-5), (name, key)
 
