@@ -29,7 +29,7 @@ JOINT = {
     "image_size": 32,
     "detail_size": 64,
     "options": {"encoder": "conv", "roi_crop": 32},
-    "optim": {"epochs": 2, "batch_size": 4, "lr": 1e-3, "clip_norm": 5.0, "ema": 0.9, "save_minutes": 0.0},
+    "optim": {"epochs": 2, "batch_size": 4, "lr": 1e-3, "clip_norm": 5.0, "ema": 0.9},
 }
 
 
@@ -51,7 +51,8 @@ def test_resumed_run_ends_with_the_weights_of_an_unbroken_one(dataset, tmp_path,
     unbroken = trainer_for(JOINT, dataset, tmp_path / "a")
     expected = weights(unbroken.fit())
 
-    killed = trainer_for(JOINT, dataset, tmp_path / "b")
+    values = JOINT | {"optim": JOINT["optim"] | {"save_minutes": 0.0}}
+    killed = trainer_for(values, dataset, tmp_path / "b")
     original, calls = Trainer._step, []
 
     def step(self, batch, number):
@@ -64,7 +65,7 @@ def test_resumed_run_ends_with_the_weights_of_an_unbroken_one(dataset, tmp_path,
     with pytest.raises(Killed):
         killed.fit()
     monkeypatch.undo()
-    resumed = trainer_for(JOINT, dataset, tmp_path / "b")
+    resumed = trainer_for(values, dataset, tmp_path / "b")
     assert resumed.step_in_epoch == 2
     assert torch.equal(weights(resumed.fit()), expected)
 
