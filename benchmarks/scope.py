@@ -1,11 +1,12 @@
 """Fit the models of a network's scope on phantoms, and measure what they flag.
 
-    python benchmarks/scope.py WEIGHTS --fit 480          # fits the models on phantoms, and writes recipes/scope.json
-    python benchmarks/scope.py WEIGHTS --write            # writes these models into the description of WEIGHTS
-    python benchmarks/scope.py WEIGHTS --films FOLDER     # measures on other phantoms and on films
+    python benchmarks/scope.py WEIGHTS --fit 480 --films FOLDER   # fits the models, and writes recipes/scope.json
+    python benchmarks/scope.py WEIGHTS --write                    # writes these models into the description of WEIGHTS
+    python benchmarks/scope.py WEIGHTS --films FOLDER             # measures on other phantoms and on films
 
-The tensors of the weight file, and the ONNX program made from them, are unchanged. Signs of each phantom are kept under
-OUT, so that a run can be interrupted and restarted.
+The films show nothing outside the scope. They enter no model but its threshold, which lies above all of them; the
+threshold of each half of them is tried on the other half, too. The tensors of the weight file, and the ONNX program
+made from them, are unchanged. Signs of each phantom are kept under OUT, so that a run can be interrupted and restarted.
 """
 
 from __future__ import annotations
@@ -18,18 +19,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import gaussian_filter, rotate
 from scipy.optimize import minimize
 from scipy.special import expit
+from scipy.stats import binomtest
 from tqdm import tqdm
 
+from jointwrist.data.load import load_radiograph
 from jointwrist.data.polarity import contrast, has_bright_ground
 from jointwrist.data.radiograph import Radiograph
-from jointwrist.data.sample import Scope, as_right_hand
+from jointwrist.data.resample import resample
+from jointwrist.data.sample import as_right_hand
 from jointwrist.errors import DataError
 from jointwrist.files import atomic, write_text
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.scope.judge import film_line_signs, film_of, film_signs
+from jointwrist.inference.scope.film import film_of
+from jointwrist.inference.scope.judge import SIGNS, fusion_signs
 from jointwrist.inference.scope.neighbours import LINE_SIGNS, NEIGHBOURS
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.weights.checkpoint import read_info, write_info
@@ -38,7 +44,7 @@ from jointwrist.weights.scope_model import FINDINGS, KEY, Logistic, ScopeModel
 
 #: Phantoms as those that the shipped weights have learned, with erosions of all families.
 PLAIN = PhantomConfig(
-    size=256,
+    size=352,
     prevalence=0.25,
     variation=1.25,
     osteopenia=0.95,
@@ -48,75 +54,92 @@ PLAIN = PhantomConfig(
     malalignment=6.0,
     families={"all": 1.0},
 )
-#: For training, findings together; every eighth wrist in another projection.
-MIXED = replace(PLAIN, ankylosis=0.4, implants=0.22, casts=0.22, growth_plates=0.22)
-TURNED = replace(PLAIN, projections=1.0)
-#: For measuring, one at a time.
+#: Seed and distribution of the phantoms of a fit, and how many there are of each per phantom asked for.
+FIT = {
+    "mixed": (1001, replace(PLAIN, ankylosis=0.45, implants=0.25, casts=0.22, growth_plates=0.22, narrowing=0.2), 1.0),
+    "ordinary": (1003, replace(PLAIN, prevalence=0.35, narrowing=0.4), 1 / 3),
+    "turned": (1004, replace(PLAIN, projections=1.0), 1 / 8),
+}
+TEST_SEED = 2002
+#: Each film is used as it is, turned both ways, with darker greys, blurred, and with noise.
+VARIANTS = 6
+#: For measuring, one at a time; then what lies within the scope and is difficult.
 KINDS = {
-    "none": PLAIN,
-    "fused": replace(PLAIN, ankylosis=1.0),
-    "implant": replace(PLAIN, implants=1.0),
     "cast": replace(PLAIN, casts=1.0),
     "growth plate": replace(PLAIN, growth_plates=1.0),
-    "other projection": TURNED,
+    "implant": replace(PLAIN, implants=1.0),
+    "other projection": replace(PLAIN, projections=1.0),
+    "fusion": replace(PLAIN, ankylosis=1.0),
+    "none": PLAIN,
+    "none, eroded": replace(PLAIN, prevalence=0.9),
+    "none, narrowed": replace(PLAIN, narrowing=1.0),
+    "none, thin bone": replace(PLAIN, osteopenia=1.0, variation=2.0),
 }
-FIT_SEED, TEST_SEED = 1001, 2002
-#: Folds of the cross-validation that sets the thresholds, and the share of wrists without a finding above one.
-FOLDS, FALSE_SHARE = 5, 0.004
-#: Ridge penalties of the findings and of the joint lines.
-RIDGE, LINE_RIDGE = 1.0, 10.0
+#: Folds of the cross-validation that sets the thresholds; share of wrists without a finding below one, and of wrists
+#: with it above one.
+FOLDS, WITHOUT, WITH = 5, 0.995, 0.95
+#: Ridge penalties of the findings, and of the joint lines.
+RIDGE, LINE_RIDGE = 3.0, 10.0
 
 
 class Example(NamedTuple):
-    """Signs and ground truth of a phantom.
+    """Signs and ground truth of a wrist.
 
     Attributes:
-        signs: Of each finding by name.
-        lines: (`len(NEIGHBOURS)`, `LINE_SIGNS`) of the joint lines; nan where two bones do not meet.
+        signs: Of each finding by name, and of "fusion" (pairs, signs); nan where two bones do not meet.
         findings: Those that are there.
-        fused: (`len(NEIGHBOURS)`,) bool.
+        fused: (pairs,) bool, by `NEIGHBOURS`.
     """
 
     signs: dict[str, np.ndarray]
-    lines: np.ndarray
     findings: tuple[str, ...]
     fused: np.ndarray
 
 
-def example(index: int, predictor: Predictor, kept: Path) -> Example | None:
-    """Return one phantom of the fit, from OUT where it is kept; None where its bones cannot be placed."""
-    path = kept / f"{index:05d}.npz"
-    if not path.is_file():
-        turned = index % 8 == 7
-        wrist = as_right_hand(make_wrist(FIT_SEED, index, TURNED if turned else MIXED))
-        with atomic(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **_signs(wrist.image[0], wrist.scope, predictor))
-    with np.load(path, allow_pickle=False) as file:
-        if "lines" not in file:
-            return None
-        signs = {name: file[name] for name in FINDINGS}
-        return Example(signs, file["lines"], tuple(file["findings"].tolist()), file["fused"])
+def examples(wrists: int, turned: bool, predictor: Predictor, folder: Path) -> list[Example]:
+    """Return the phantoms of a fit, from OUT where they are kept; those whose bones cannot be placed are left out."""
+    found = []
+    for name, (seed, config, share_of) in FIT.items():
+        if name == "turned" and not turned:
+            continue
+        for index in tqdm(range(round(share_of * wrists)), desc=name, disable=None):
+            path = folder / name / f"{index:05d}.npz"
+            if not path.is_file():
+                wrist = as_right_hand(make_wrist(seed, index, config))
+                apart = wrist.scope.not_separable
+                truth = {
+                    "findings": np.array(wrist.scope.findings, np.str_),
+                    "fused": np.array([apart[first] and apart[second] for first, second in NEIGHBOURS]),
+                }
+                write_signs(path, signs(wrist.image[0], predictor) | truth)
+            with np.load(path, allow_pickle=False) as file:
+                if "fusion" in file:
+                    of_wrist = {key: file[key] for key in (*FINDINGS, "fusion")}
+                    found.append(Example(of_wrist, tuple(file["findings"].tolist()), file["fused"]))
+    return found
 
 
-def _signs(pixels: np.ndarray, truth: Scope, predictor: Predictor) -> dict[str, np.ndarray]:
+def signs(pixels: np.ndarray, predictor: Predictor) -> dict[str, np.ndarray]:
+    """Return the signs of a right wrist's pixels by finding; none where its bones cannot be placed."""
     pixels = 1 - pixels if has_bright_ground(pixels) else pixels
     image = predictor.inputs([Placement(Radiograph(pixels, side="R"))])
-    masks = predictor.network.segment(predictor.images(image)[0]) > predictor.mask_logit
-    film = film_of(image[0, 0], masks)
-    if film is None or contrast(film.grey, masks) < 0:  # no wrist, or a negative, which prediction inverts
+    logits = predictor.network.segment(predictor.images(image)[0]) - np.float32(predictor.mask_logit)
+    film = film_of(image[0, 0], logits)
+    bright = contrast(resample(image[0, 0], logits.shape[1:]), logits > 0)
+    if film is None or bright < 0:  # no wrist, or a negative, which prediction inverts
         return {}
     lines = np.full((len(NEIGHBOURS), LINE_SIGNS), np.nan)
-    for pair, signs in film_line_signs(film).items():
-        lines[pair] = signs
-    fused = np.array([truth.not_separable[first] and truth.not_separable[second] for first, second in NEIGHBOURS])
-    return {**film_signs(film)[0], "lines": lines, "findings": np.array(truth.findings, np.str_), "fused": fused}
+    for pair in range(len(NEIGHBOURS)):
+        line = fusion_signs(film, pair)
+        lines[pair] = np.nan if line is None else line
+    return {**{name: of_film(film) for name, of_film in SIGNS.items()}, "fusion": lines}
 
 
-def ridge(signs: np.ndarray, there: np.ndarray, penalty: float) -> Logistic:
-    """Fit a logistic regression with balanced class weights; its threshold is 0."""
-    mean, scale = signs.mean(0), signs.std(0) + 1e-6
+def ridge(values: np.ndarray, there: np.ndarray, penalty: float) -> Logistic:
+    """Fit a logistic regression with balanced class weights to (N, F) signs; its threshold is 0."""
+    mean, scale = values.mean(0), values.std(0) + 1e-6
     weight = np.where(there, 0.5 / there.mean(), 0.5 / (1 - there.mean()))
-    values = np.clip((signs - mean) / scale, -3, 3)
+    values = np.clip((values - mean) / scale, -3, 3)
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         weights, bias = parameters[:-1], parameters[-1]
@@ -125,79 +148,113 @@ def ridge(signs: np.ndarray, there: np.ndarray, penalty: float) -> Logistic:
         total = (weight * (np.logaddexp(0, logits) - there * logits)).sum() + penalty * (weights**2).sum() / 2
         return float(total), np.append(values.T @ error + penalty * weights, error.sum())
 
-    found = minimize(loss, np.zeros(signs.shape[1] + 1), jac=True, method="L-BFGS-B").x
+    found = minimize(loss, np.zeros(values.shape[1] + 1), jac=True, method="L-BFGS-B").x
     return Logistic(mean, scale, found[:-1], float(found[-1]), 0.0)
 
 
-def cross_validated(signs: np.ndarray, there: np.ndarray, groups: np.ndarray, penalty: float) -> np.ndarray:
+def cross_validated(values: np.ndarray, there: np.ndarray, penalty: float) -> np.ndarray:
     """Return out-of-fold logits."""
-    logits = np.zeros(len(there))
+    logits, folds = np.zeros(len(there)), np.arange(len(there)) % FOLDS
     for fold in range(FOLDS):
-        held = groups % FOLDS == fold
-        logits[held] = ridge(signs[~held], there[~held], penalty)(signs[held])
+        held = folds == fold
+        logits[held] = ridge(values[~held], there[~held], penalty)(values[held])
     return logits
 
 
-def threshold(negative: np.ndarray, positive: np.ndarray) -> float:
-    """Return the logit that nine of ten wrists with a finding exceed, and at most `FALSE_SHARE` of those without."""
-    return max(float(np.quantile(negative, 1 - FALSE_SHARE)), float(np.quantile(positive, 0.1)))
+def threshold(without: np.ndarray, films: np.ndarray, having: np.ndarray) -> float:
+    """Return a logit above films and nearly all wrists without a finding, half way to those with it, if higher."""
+    low = max(float(np.quantile(without, WITHOUT)), *films.tolist())
+    return max(low, (low + float(np.quantile(having, 1 - WITH))) / 2)
 
 
-def fit_models(examples: dict[int, Example]) -> ScopeModel:
-    """Fit all models; their thresholds are chosen in a cross-validation."""
-    groups, kept = np.array(list(examples)), list(examples.values())
-    findings = {}
-    for name in FINDINGS:
-        signs, there = np.stack([one.signs[name] for one in kept]), np.array([name in one.findings for one in kept])
-        logits = cross_validated(signs, there, groups, RIDGE)
-        limit = threshold(logits[~there], logits[there])
-        report(name, logits[there], logits[~there], limit)
-        findings[name] = replace(ridge(signs, there, RIDGE), threshold=limit)
-    # two bones may meet in one wrist and not in another; other projections say nothing of joint lines
-    rows = [
-        (group, place, one)
-        for place, (group, one) in enumerate(zip(groups, kept, strict=True))
-        if "other projection" not in one.findings
-    ]
-    met = [np.isfinite(one.lines[:, 0]) for _, _, one in rows]
-    signs = np.concatenate([one.lines[there] for (_, _, one), there in zip(rows, met, strict=True)])
-    fused = np.concatenate([one.fused[there] for (_, _, one), there in zip(rows, met, strict=True)])
-    wrist = np.concatenate([np.full(there.sum(), group) for (group, _, _), there in zip(rows, met, strict=True)])
-    logits = cross_validated(signs, fused, wrist, LINE_RIDGE)
-    highest = np.array([logits[wrist == group].max() for group in np.unique(wrist)])
-    with_fusion = np.array([fused[wrist == group].any() for group in np.unique(wrist)])
-    limit = threshold(highest[~with_fusion], highest[with_fusion])
-    report("fusion", highest[with_fusion], highest[~with_fusion], limit)
-    return ScopeModel(findings, replace(ridge(signs, fused, LINE_RIDGE), threshold=limit))
-
-
-def report(name: str, positive: np.ndarray, negative: np.ndarray, limit: float) -> None:
-    """Print the performance of a threshold in the cross-validation."""
-    print(
-        f"{name}: {np.mean(positive > limit):.1%} of {len(positive)} with it,"
-        f" {np.mean(negative > limit):.2%} of {len(negative)} without (cross-validation)"
+def fit_finding(name: str, kept: list[Example], films: list[Example]) -> Logistic:
+    """Fit the model of a finding; its threshold is chosen in a cross-validation, and on films without a finding."""
+    there, ordinary = (
+        np.array(flags) for flags in zip(*((name in x.findings, not x.findings) for x in kept), strict=True)
     )
+    values = np.stack([one.signs[name] for one in kept])
+    logits, model = cross_validated(values, there, RIDGE), ridge(values, there, RIDGE)
+    on_films = np.array([float(model(film.signs[name])) for film in films]).reshape(-1, VARIANTS)
+    limit = threshold(logits[ordinary], on_films.ravel(), logits[there])
+    print(
+        f"{name}: {share(logits[there] > limit)} with it, {share(logits[ordinary] > limit)} without any finding,"
+        f" {share(logits[~there & ~ordinary] > limit)} with others (cross-validation)"
+    )
+    for half in range(min(2, len(films))):
+        of_half = threshold(logits[ordinary], on_films[half::2].ravel(), logits[there])
+        print(f"  threshold of half of the films: {share(on_films[1 - half :: 2].ravel() > of_half)} of the other half")
+    return replace(model, threshold=limit)
 
 
-def measure(predictor: Predictor, wrists: int) -> None:
+def fit_fusion(kept: list[Example], films: list[Example]) -> dict[int, Logistic]:
+    """Fit the models of the joint lines; other projections say nothing of them."""
+    kept = [one for one in kept if "other projection" not in one.findings]
+    fused, models = np.array([one.fused for one in kept]), {}
+    called = np.zeros(len(kept), bool)
+    for pair in np.flatnonzero(fused.sum(0) >= 2 * FOLDS):
+        values = np.array([one.signs["fusion"][pair] for one in kept])
+        met = np.isfinite(values[:, 0])
+        there = fused[met, pair]
+        logits, model = cross_validated(values[met], there, LINE_RIDGE), ridge(values[met], there, LINE_RIDGE)
+        on_films = [model(film.signs["fusion"][pair]) for film in films]
+        limit = threshold(logits[~fused.any(1)[met]], np.array([x for x in on_films if np.isfinite(x)]), logits[there])
+        models[int(pair)] = replace(model, threshold=limit)
+        called[met] |= logits > limit
+    print(f"fusion: {share(called[fused.any(1)])} with it, {share(called[~fused.any(1)])} without (cross-validation)")
+    return models
+
+
+def share(flags: np.ndarray) -> str:
+    """Return a count with its share and 95 % interval (Clopper and Pearson)."""
+    if not len(flags):
+        return "0 of 0"
+    found, total = int(np.sum(flags)), len(flags)
+    low, high = binomtest(found, total).proportion_ci()
+    return f"{found} of {total} ({found / total:.0%} [{low:.0%}, {high:.0%}])"
+
+
+def measure(predictor: Predictor, kinds: list[str], wrists: int) -> None:
     """Print how many phantoms of each kind `jointwrist predict` flags, or refuses for showing no wrist."""
-    for kind, config in KINDS.items():
-        flagged = named = refused = 0
+    for kind in kinds:
+        flagged, named, refused = [], [], 0
         for index in tqdm(range(wrists), desc=kind, disable=None):
-            wrist = as_right_hand(make_wrist(TEST_SEED, index, config))
+            wrist = as_right_hand(make_wrist(TEST_SEED, index, KINDS[kind]))
             try:
                 scope = predictor(wrist.image[0], side="R").single().scope
             except DataError:
                 refused += 1
                 continue
-            fused = any(limit.status == "not separable" for limits in scope.bones for limit in limits)
-            flagged += bool(scope.findings) or fused
-            named += fused if kind == "fused" else kind in scope.findings
-        print(f"{kind}: flagged {flagged}, of them by its name {named}, refused {refused}, of {wrists}", flush=True)
+            flagged.append(any(scope.bones))
+            named.append("fusion" in kind if not scope.findings and any(scope.bones) else kind in scope.findings)
+        print(f"{kind}: flagged {share(np.array(flagged))}, by its name {sum(named)}, refused {refused}", flush=True)
 
 
-def films(predictor: Predictor, folder: Path) -> Iterator[str]:
-    """Yield, for each radiograph of a folder, by how much every model stays below its threshold."""
+def examples_of(folder: Path, predictor: Predictor, folder_of_signs: Path) -> Iterator[Example]:
+    """Yield the films of a folder as examples without a finding, each `VARIANTS` times."""
+    for path in tqdm(sorted(folder.glob("*.png")), desc="films", disable=None):
+        radiograph = load_radiograph(path)
+        pixels = radiograph.pixels[:, ::-1] if radiograph.side == "L" else radiograph.pixels
+        low, high = float(pixels.min()), float(pixels.max())
+        pixels = (pixels - low) / (high - low)
+        noise = np.random.default_rng(0).normal(0, 0.04, pixels.shape)
+        turned = [rotate(pixels, angle, reshape=False, order=1, mode="nearest") for angle in (-12, 12)]
+        for number, variant in enumerate((pixels, *turned, pixels**1.4, gaussian_filter(pixels, 1.5), pixels + noise)):
+            kept = folder_of_signs / f"{path.stem}-{number}.npz"
+            if not kept.is_file():
+                write_signs(kept, signs(np.ascontiguousarray(variant, np.float32), predictor))
+            with np.load(kept, allow_pickle=False) as file:
+                yield Example({key: file[key] for key in (*FINDINGS, "fusion")}, (), np.zeros(len(NEIGHBOURS), bool))
+
+
+def write_signs(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Keep the signs of a wrist."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def judged(predictor: Predictor, folder: Path) -> Iterator[str]:
+    """Yield, for each radiograph of a folder, what is found and by how much every model stays below its threshold."""
     for path in sorted(folder.glob("*.png")):
         for result in predictor(path):
             values = ", ".join(f"{name} {value:+.2f}" for name, value in result.scope.logits.items())
@@ -209,6 +266,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path)
     parser.add_argument("--fit", type=int, metavar="N", help="fit the models on N phantoms, and write MODELS")
+    parser.add_argument(
+        "--findings", nargs="+", choices=(*FINDINGS, "fusion"), default=["cast", "growth plate"],
+        help="what to fit models of (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--write", action="store_true", help="write MODELS into the weight file")
     parser.add_argument(
         "--models", type=Path, default=Path("recipes/scope.json"), help="file of the models (default: %(default)s)"
@@ -216,27 +277,26 @@ def main() -> None:
     parser.add_argument(
         "--test", type=int, default=50, metavar="N", help="phantoms of each kind, to measure on (default: %(default)s)"
     )
-    parser.add_argument("--films", type=Path, metavar="FOLDER", help="also judge the PNG radiographs of a folder")
+    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS), help="default: all")
+    parser.add_argument("--films", type=Path, metavar="FOLDER", help="PNG radiographs without a finding")
     parser.add_argument("--out", type=Path, default=Path("results/scope"), help="default: %(default)s")
     arguments = parser.parse_args()
     path = find_weights(arguments.weights)
     if arguments.fit:
         predictor = Predictor.from_pretrained(path)
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        found = {
-            index: one
-            for index in tqdm(range(arguments.fit), disable=None)
-            if (one := example(index, predictor, arguments.out)) is not None
-        }
-        write_text(arguments.models, json.dumps(fit_models(found).to_dict()) + "\n")
+        kept = examples(arguments.fit, "other projection" in arguments.findings, predictor, arguments.out)
+        films = list(examples_of(arguments.films, predictor, arguments.out / "films")) if arguments.films else []
+        findings = {name: fit_finding(name, kept, films) for name in FINDINGS if name in arguments.findings}
+        models = ScopeModel(findings, fit_fusion(kept, films) if "fusion" in arguments.findings else {})
+        write_text(arguments.models, json.dumps(models.to_dict()) + "\n")
     if arguments.write:
         write_info(path, {**read_info(path), KEY: json.loads(arguments.models.read_text(encoding="utf-8"))})
     if arguments.fit or arguments.write:
         return
     predictor = Predictor.from_pretrained(path, engine="auto")
     if arguments.films:
-        print(*films(predictor, arguments.films), sep="\n")
-    measure(predictor, arguments.test)
+        print(*judged(predictor, arguments.films), sep="\n")
+    measure(predictor, arguments.kinds, arguments.test)
 
 
 if __name__ == "__main__":

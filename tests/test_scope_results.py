@@ -8,17 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from dicom_results import SIZE, Recall
-from scipy.ndimage import gaussian_filter
 
 from jointwrist.anatomy import JOINTS, WRIST, bone_index
 from jointwrist.commands.result_writer import summary
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.scope.joint_lines import joint_line, signed_distances
-from jointwrist.inference.scope.judge import film_of
+from jointwrist.inference.scope.film import film_of
+from jointwrist.inference.scope.joint_lines import joint_line
+from jointwrist.inference.scope.judge import SIGNS
 from jointwrist.inference.scope.neighbours import LINE_SIGNS, NEIGHBOURS, line_signs
-from jointwrist.inference.scope.signs import cast_signs, growth_plate_signs, metal_signs, shape_signs
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.weights.metadata_fields import read_description
 from jointwrist.weights.scope_model import FINDINGS, Logistic, ScopeModel
@@ -26,18 +25,23 @@ from jointwrist.weights.scope_model import FINDINGS, Logistic, ScopeModel
 PLAIN = PhantomConfig(size=SIZE, field_of_view=(100.0, 100.0), prevalence=0.0, variation=0.5)
 
 
-def signed(count: int, logit: float) -> Logistic:
+def saying(**logits: float) -> ScopeModel:
+    """Models of scope that call what is named."""
+    film = film_of(*network_view(phantom(PLAIN)))
+    counts = {name: len(signs(film)) for name, signs in SIGNS.items()}
+    findings = {name: always(counts[name], logits.get(name.replace(" ", "_"), -1.0)) for name in FINDINGS}
+    fusion = always(LINE_SIGNS, logits.get("fusion", -1.0))
+    return ScopeModel(findings, dict.fromkeys(range(len(NEIGHBOURS)), fusion))
+
+
+def always(count: int, logit: float) -> Logistic:
     """A model that says the same of everything."""
     return Logistic(np.zeros(count), np.ones(count), np.zeros(count), logit, 0.0)
 
 
-def saying(**logits: float) -> ScopeModel:
-    """Models of scope that call what is named."""
-    film = film_of(*phantom(PLAIN))
-    counts = dict(zip(FINDINGS, map(len, (metal_signs(film)[0], cast_signs(film), growth_plate_signs(film),
-                                          shape_signs(film))), strict=True))  # fmt: skip
-    findings = {name: signed(count, logits.get(name.replace(" ", "_"), -1.0)) for name, count in counts.items()}
-    return ScopeModel(findings, signed(LINE_SIGNS, logits.get("fusion", -1.0)))
+def network_view(wrist: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels, and logits of the masks."""
+    return wrist[0], np.where(wrist[1], 8, -8).astype(np.float32)
 
 
 def phantom(config: PhantomConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -111,24 +115,24 @@ def test_overlay_and_page_show_what_is_withheld(plain) -> None:
     )
 
 
-def test_a_line_between_two_bones_is_seen_and_a_bridge_is_not() -> None:
-    y, x = np.mgrid[:80, :80].astype(float)
-    masks = np.stack([(x < 38) & (abs(y - 40) < 25) & (x > 10), (x > 42) & (abs(y - 40) < 25) & (x < 70)])
-    distances = signed_distances(masks, 2.0)
-    apart, joined = masks.any(0).astype(float), (abs(y - 40) < 25).astype(float) * ((x > 10) & (x < 70))
-    depths = [line_signs(joint_line(gaussian_filter(image, 0.7), *distances, 2.0), 0)[2] for image in (apart, joined)]
-    assert depths[0] > 0.4 and abs(depths[1]) < 0.05
-    assert joint_line(apart, distances[0], np.full_like(distances[0], 99), 2.0) is None
+def test_a_line_between_two_bones_is_seen_and_a_bridge_is_not(plain) -> None:
+    film = film_of(*network_view(plain))
+    first, second = NEIGHBOURS[3]
+    apart, joined = (film._replace(image=image) for image in (film.image, np.ones_like(film.image)))
+    depths = [line_signs(joint_line(film, first, second))[2] for film in (apart, joined)]
+    assert depths[0] > 0.1 and abs(depths[1]) < 0.01
+    far = np.full_like(film.distances, 99)
+    assert joint_line(film._replace(distances=far), first, second) is None
 
 
 def test_signs_of_findings_are_higher_where_they_are(plain) -> None:
-    film = film_of(*plain)
-    for option, signs in (("casts", cast_signs), ("growth_plates", growth_plate_signs)):
-        there = film_of(*phantom(replace(PLAIN, **{option: 1.0})))
-        assert signs(there).mean() > signs(film).mean() + 0.1
-    brighter = film_of(0.6 * plain[0] + 0.2, plain[1])
-    np.testing.assert_allclose(cast_signs(brighter), cast_signs(film), atol=1e-3)
-    np.testing.assert_allclose(metal_signs(brighter)[0], metal_signs(film)[0], atol=1e-3)
+    film = film_of(*network_view(plain))
+    for option, name, count in (("casts", "cast", 3), ("growth_plates", "growth plate", 5)):
+        there = film_of(*network_view(phantom(replace(PLAIN, **{option: 1.0}))))
+        assert (SIGNS[name](there)[:count] > SIGNS[name](film)[:count] + 0.05).all()
+    brighter = film_of(*network_view((0.6 * plain[0] + 0.2, plain[1])))
+    for signs in SIGNS.values():
+        np.testing.assert_allclose(signs(brighter), signs(film), atol=2e-3)
 
 
 def test_models_survive_the_description_and_damage_is_refused(tmp_path) -> None:
@@ -136,7 +140,8 @@ def test_models_survive_the_description_and_damage_is_refused(tmp_path) -> None:
     info = read_description(tmp_path, json.dumps({"model": "jointwrist_tiny", "scope": entry}))
     assert ScopeModel.of(info).to_dict() == entry
     for damage in (3, {}, {**entry, "cast": {}}, {**entry, "cast": {**entry["cast"], "scale": [0.0]}},
-                   {**entry, "fusion": {**entry["fusion"], "bias": "x"}}):  # fmt: skip
+                   {**entry, "fusion": {"0": {}}}, {**entry, "fusion": {"first": entry["cast"]}},
+                   {**entry, "other": entry["cast"]}):  # fmt: skip
         with pytest.raises(DataError, match="scope"):
             read_description(tmp_path, json.dumps({"model": "jointwrist_tiny", "scope": damage}))
 

@@ -314,7 +314,8 @@ class Predictor:
     ) -> WristResult:
         report = None
         if self.scope is not None:
-            report = judge(self.scope, placement.image(self.image_size)[0], prediction.masks[index] > self.mask_logit)
+            image = placement.image(self.detail_size)[0]
+            report = judge(self.scope, image, prediction.masks[index] - np.float32(self.mask_logit))
         resolution = Resolution(placement.native_pixels, self.detail_size)
         joints, withhold = self.anatomy.joints, not self.score_out_of_scope
         limited = {joint.index for joint in joints if withhold and report and report.of_joint(joint)}

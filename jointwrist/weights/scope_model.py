@@ -64,12 +64,13 @@ class ScopeModel:
     """All models of scope.
 
     Attributes:
-        findings: One model for each of `FINDINGS`, by name.
-        fusion: Model of a joint line; it says whether two bones are fused.
+        findings: Models by name, for some of `FINDINGS`; the others are not looked for.
+        fusion: Models of joint lines by the index of two neighbours, which say whether they are fused; none if fused
+            bones are not looked for.
     """
 
     findings: Mapping[str, Logistic]
-    fusion: Logistic
+    fusion: Mapping[int, Logistic]
 
     @classmethod
     def of(cls, info: Mapping[str, Any]) -> ScopeModel | None:
@@ -81,13 +82,20 @@ class ScopeModel:
         entry = info.get(KEY)
         if entry is None:
             return None
-        if not isinstance(entry, Mapping) or set(entry) != {*FINDINGS, "fusion"}:
-            raise ValueError(f"scope must hold models of fusion, {', '.join(FINDINGS)}")
-        return cls({name: Logistic.of(entry[name]) for name in FINDINGS}, Logistic.of(entry["fusion"]))
+        if not isinstance(entry, Mapping) or not entry or not set(entry) <= {*FINDINGS, "fusion"}:
+            raise ValueError(f"scope must hold models of some of {', '.join((*FINDINGS, 'fusion'))}")
+        pairs = entry.get("fusion", {})
+        if not isinstance(pairs, Mapping) or not all(isinstance(pair, str) and pair.isdecimal() for pair in pairs):
+            raise ValueError("scope must hold models of fusion by the number of a joint line")
+        findings = {name: Logistic.of(entry[name]) for name in FINDINGS if name in entry}
+        return cls(findings, {int(pair): Logistic.of(model) for pair, model in pairs.items()})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, the inverse of `of`."""
-        return {name: model.to_dict() for name, model in {**self.findings, "fusion": self.fusion}.items()}
+        entry: dict[str, Any] = {name: model.to_dict() for name, model in self.findings.items()}
+        return entry | (
+            {"fusion": {str(pair): model.to_dict() for pair, model in self.fusion.items()}} if self.fusion else {}
+        )
 
 
 def _numbers(values: Any) -> np.ndarray:

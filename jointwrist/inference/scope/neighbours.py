@@ -5,55 +5,48 @@ from __future__ import annotations
 import numpy as np
 
 from jointwrist.anatomy import bone_index
-from jointwrist.inference.scope.joint_lines import ACROSS, ALONG, STEP_MM, JointLine
+from jointwrist.inference.scope.joint_lines import ACROSS, ALONG
 
-#: Neighbours in the carpus, with the bases of the metacarpals and the radius.
+#: Neighbours in the carpus, with the bases of two metacarpals and the radius.
 NEIGHBOURS = tuple(
     (bone_index(first), bone_index(second))
     for first, second in (
         ("Scaphoid", "Lunate"), ("Lunate", "TriquetrumPisiform"), ("Scaphoid", "Capitate"), ("Lunate", "Capitate"),
         ("Capitate", "Hamate"), ("Hamate", "TriquetrumPisiform"), ("Scaphoid", "Trapezium"), ("Scaphoid", "Trapezoid"),
         ("Trapezium", "Trapezoid"), ("Trapezoid", "Capitate"), ("Trapezoid", "Metacarpal2nd"),
-        ("Capitate", "Metacarpal2nd"), ("Capitate", "Metacarpal3rd"), ("Hamate", "Metacarpal4th"),
-        ("Hamate", "Metacarpal5th"), ("DistalRadius", "Scaphoid"), ("DistalRadius", "Lunate"),
+        ("Capitate", "Metacarpal2nd"), ("Capitate", "Metacarpal3rd"), ("DistalRadius", "Scaphoid"),
+        ("DistalRadius", "Lunate"),
     )
 )  # fmt: skip
 _MIDDLE = ACROSS // 2
-#: Half the width in places within which a joint line lies, and within which its bright edges lie.
-_LINE, _EDGES = round(1.0 / STEP_MM), round(2.25 / STEP_MM)
 
 
-def line_signs(line: JointLine, pair: int) -> np.ndarray:
+def line_signs(line: np.ndarray) -> np.ndarray:
     """Return the signs of a joint line.
 
     Args:
-        line: The straightened radiograph between two bones.
-        pair: Index of the two in `NEIGHBOURS`.
+        line: (3, `ALONG`, `ACROSS`) of `joint_line`.
     """
-    grey = line.grey
-    left, right = grey[:, _MIDDLE - _EDGES : _MIDDLE + 1], grey[:, _MIDDLE : _MIDDLE + _EDGES + 1]
-    middle = grey[:, _MIDDLE - _LINE : _MIDDLE + _LINE + 1]
-    valley = np.minimum(left.max(1), right.max(1)) - middle.min(1)
-    wide = grey[:, _MIDDLE - _EDGES : _MIDDLE + _EDGES + 1]
-    mean = grey.mean(0)
-    profile = (mean + mean[::-1])[: _MIDDLE + 2].reshape(-1, 3).mean(1) / 2
-    darkest = np.argmin(middle, 1) + _MIDDLE - _LINE
-    places = np.clip(darkest[:, None] + np.arange(-_EDGES, _EDGES + 1), 0, ACROSS - 1)
-    aligned = np.take_along_axis(grey, places, 1).mean(0)
-    along = np.abs(np.diff(grey, axis=0)).mean()
-    which = np.zeros(len(NEIGHBOURS))
-    which[pair] = 1
+    grey, first, second = line
+    middle = grey[:, _MIDDLE - 7 : _MIDDLE + 8]  # 2.1 mm to both sides
+    bright = np.minimum(middle[:, :8].max(1), middle[:, 7:].max(1))
+    valley = bright - middle[:, 4:11].min(1)
+    ridge = middle.max(1) - np.median(grey, 1)
+    curved = np.abs(np.diff(middle, 2, axis=1))
+    profile = grey.mean(0)
+    gap = np.maximum(first, second)[:, _MIDDLE - 2 : _MIDDLE + 3].min(1)
     return np.concatenate(
         [
             np.percentile(valley, (10, 30, 50, 70, 90)),
-            np.percentile(wide.max(1) - np.median(grey, 1), (25, 50, 75)),
-            [wide.mean(0).std(), wide.std(1).mean(), wide.std(), along, grey.mean()],
-            profile,
-            ((aligned + aligned[::-1]) / 2)[: _EDGES + 1],
-            np.percentile(line.gaps, (10, 50, 90)),
-            which,
+            np.percentile(ridge, (25, 50, 75)),
+            [curved.mean(), *np.percentile(curved, (80, 95))],
+            [grey.std(), middle.mean(0).std(), np.abs(np.diff(grey, axis=0)).mean()],
+            (profile - profile.mean())[1:26:2],
+            np.percentile(gap, (20, 50, 80)),
+            [first[:, :_MIDDLE].mean(), second[:, _MIDDLE:].mean()],
+            [first[:, _MIDDLE + 3 :].mean(), second[:, : _MIDDLE - 2].mean()],
         ]
     )
 
 
-LINE_SIGNS = len(line_signs(JointLine(np.zeros((ALONG, ACROSS)), np.zeros(ALONG)), 0))
+LINE_SIGNS = len(line_signs(np.zeros((3, ALONG, ACROSS))))
