@@ -42,7 +42,10 @@ def test_what_lies_outside_the_scope_is_said_and_not_scored(radiographs, tmp_pat
         limit = {"status": "outside the weights' scope", "reason": reason}
         assert all(joint["withheld"] and "probability" not in joint for joint in entries[name]["joints"])
         assert all(limit in part["scope"] for part in (*entries[name]["joints"], *entries[name]["bones"]))
-        assert f"Outside the weights' scope ({reason}): all bones." in printed.replace("outside", "Outside")
+        assert (
+            f"{name}-R.png: 14 of 14 bones; outside the weights' scope ({reason}): all bones; scores withheld"
+            in printed
+        )
 
 
 def test_masks_stay_and_scores_return_when_asked_for(radiographs, predictor):
