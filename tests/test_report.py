@@ -182,7 +182,7 @@ def test_page_says_what_each_network_was_trained_on(results, dataset, tmp_path):
     assert "jointwrist_tiny, seed 1: Trained on bones of 7 phantoms; erosions drawn into 7 phantoms." in seen
     assert "on 20 real radiographs and drawn into 5 phantoms." in seen
     # those without real erosions are marked above and beside their scores, those with them nowhere
-    assert without.count("Erosion scores are untested on real erosions: the weights have seen none") == 2
+    assert without.count("Erosion scores are untested on real erosions: no erosion in the training data") == 2
     add_job(tmp_path, "unetpp-seed1-abc", model="unetpp")
     save_tables(tmp_path / "tables", TABLES)
     assert "no record of the training data" in build_page(tmp_path)

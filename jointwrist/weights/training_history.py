@@ -100,7 +100,7 @@ class TrainingHistory:
         """`caution` as a sentence, with its reason; empty if the weights were trained on real erosions."""
         if not self.caution:
             return ""
-        reason = ": the weights have seen none that a reader scored" if self.caution == _UNTESTED else ""
+        reason = ": no erosion in the training data was scored by a reader" if self.caution == _UNTESTED else ""
         return f"Erosion scores are {self.caution}{reason}."
 
     def describe(self) -> dict[str, Any]:
