@@ -222,7 +222,7 @@ def print_tables(folder: Path, grid: str = "network") -> None:
     for table in tables.write_tables(folder, grid):
         if table.name in ("segmentation", "erosion"):
             print(table.markdown())
-    print(f"more tables, also as LaTeX and CSV: {folder / 'tables'}")
+    print(f"more tables, also as LaTeX and CSV: {folder / 'tables'}; what the columns mean: docs/demonstration.md")
 
 
 def show_list() -> int:

@@ -101,7 +101,7 @@ def test_joint_boxes_and_calls_are_named(case):
         boxes = np.array([[*line.min(0), *line.max(0)] for line in lines[name]])
         wanted = np.clip(case.result.boxes[chosen], 0, SIZE)
         np.testing.assert_allclose(boxes, wanted, atol=1e-3)
-        assert len(texts[name]) == chosen.sum() and all("(p 0." in text for text in texts[name])
+        assert len(texts[name]) == chosen.sum() and all("(probability 0." in text for text in texts[name])
     assert any("not a medical device" in text for text in texts["What this is"])
 
 

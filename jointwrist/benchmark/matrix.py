@@ -54,7 +54,7 @@ def run_jobs(accelerator: Accelerator, jobs: Sequence[Job], dataset: RamW600, re
         Jobs that are skipped because another process has locked them.
     """
     elsewhere: list[Job] = []
-    for job in jobs:
+    for number, job in enumerate(jobs, 1):
         with job_lock(accelerator, job) as locked:
             if not locked:
                 say(accelerator, f"{job.folder.name}: another process is training it; skipped")
@@ -64,6 +64,7 @@ def run_jobs(accelerator: Accelerator, jobs: Sequence[Job], dataset: RamW600, re
             if record and (record["status"] == "ok" or not retry):
                 continue
             set_seed(job.config.seed)
+            say(accelerator, f"job {number} of {len(jobs)}: {job.config.model}, seed {job.config.seed}")
             record = run_job(accelerator, job, dataset)
         end = f"{record['status']} after {record['seconds']:.0f} s {record.get('error', '')}"
         say(accelerator, f"{job.folder.name}: {end}")

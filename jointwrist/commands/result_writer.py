@@ -130,7 +130,7 @@ def summary(result: WristResult) -> str:
     if result.scored.any():
         eroded = [
             f"{joint.display} {anatomy.erosion.labels[result.scores[joint.index]]}"
-            f" (p {result.probabilities[joint.index]:.2f})"
+            f" (probability {result.probabilities[joint.index]:.2f})"
             for joint in anatomy.eroded_joints
             if result.scores[joint.index] > 0
         ]

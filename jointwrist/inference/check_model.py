@@ -95,7 +95,10 @@ def _logits(output: object, spec: ModelSpec) -> dict[str, Tensor]:
 def _parameters(model: nn.Module, spec: ModelSpec, resized: bool) -> str:
     count = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     if count != spec.parameters and not resized:
-        raise Fault(f"has {count:,} trainable parameters, and ModelSpec says parameters={spec.parameters:,}")
+        raise Fault(
+            f"has {count:,} trainable parameters, and its ModelSpec states {spec.parameters:,}; state"
+            f" parameters={count:_}"
+        )
     return f"{count:,} trainable"
 
 

@@ -107,7 +107,7 @@ def _annotations(result: WristResult, source: Dataset) -> Iterator[tuple[Graphic
             texts = [
                 _text(
                     f"{joint.display} {result.anatomy.erosion.labels[result.scores[joint.index]]}"
-                    f" (p {result.probabilities[joint.index]:.2f})",
+                    f" (probability {result.probabilities[joint.index]:.2f})",
                     *box[0],
                     result,
                 )

@@ -16,7 +16,7 @@ class PhantomConfig:
 
     Attributes:
         size: Side of the square radiograph in pixels.
-        prevalence: Share of joint surfaces that are eroded.
+        prevalence: Share of joint surfaces that are eroded, as a mean over patients, who differ widely.
         severity: Probabilities of the target scores 1, 2, 3, 4, 5 of an eroded joint; the score itself is measured.
         cyst_rate: Mean number of bone cysts per wrist.
         osteophyte_rate: Mean number of osteophytes per wrist.

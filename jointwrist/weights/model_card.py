@@ -159,7 +159,7 @@ def _facts(spec: ModelSpec, info: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("Architecture", spec.paper),
         ("Licence of the architecture", spec.licence),
-        ("Parameters of the default construction", f"{spec.parameters:,}"),
+        ("Parameters with the default options", f"{spec.parameters:,}"),
         (
             "Options",
             ", ".join(f"{key}={value}" for key, value in sorted(info.get("options", {}).items())) or "defaults",
