@@ -15,6 +15,8 @@ from jointwrist.data.load import load_radiograph
 from jointwrist.data.outliers import _CLIPPED, _DARKENED, _FILLED, without_outliers
 from jointwrist.data.polarity import negative
 from jointwrist.data.radiograph import Radiograph
+from jointwrist.inference.exposure import with_exposure_caution
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.sources import read_radiograph
 from jointwrist.phantom import PhantomConfig, make_wrist
 
@@ -185,3 +187,24 @@ def test_an_array_of_any_range(wrist):
     keep = np.ones(pixels.shape, bool)
     keep[20, 30] = False
     np.testing.assert_allclose(unit(found.pixels[keep]), unit(wrist.pixels[keep]), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "caution"),
+    [
+        (lambda pixels: pixels, None),
+        (lambda pixels: np.minimum(pixels, np.quantile(pixels, 0.97)), None),
+        (lambda pixels: np.minimum(pixels, np.quantile(pixels, 0.6)), "Overexposed: "),
+        (lambda pixels: np.round(pixels * 5) / 5, "Few grey values: the bones have "),
+        (lambda pixels: pixels * 0, None),
+    ],
+)
+def test_overexposed_bones_and_few_grey_values_are_remarked_upon(wrist, change, caution):
+    pixels = change(wrist.pixels)
+    bones = np.zeros((2, *pixels.shape), bool)
+    bones[0, 60:120, 60:120] = wrist.pixels[60:120, 60:120] > np.float32(0.3)
+    if not pixels.any():
+        bones[:] = False
+    placement = with_exposure_caution(Placement(replace(wrist, pixels=pixels)), bones)
+    cautions = placement.radiograph.cautions
+    assert cautions == () if caution is None else cautions[0].startswith(caution)

@@ -18,6 +18,7 @@ from jointwrist.data.resample import resample
 from jointwrist.errors import DataError
 from jointwrist.inference.batches import other_wrists, radiograph_batches
 from jointwrist.inference.erosion_scores import erosion_scores
+from jointwrist.inference.exposure import with_exposure_caution
 from jointwrist.inference.joint_scores import joint_scores
 from jointwrist.inference.localiser import WEIGHTS, Localiser
 from jointwrist.inference.locate import locate
@@ -330,7 +331,7 @@ class Predictor:
         else:
             masks = placement.masks_back(prediction.masks[index], self.mask_logit)
         return WristResult(
-            placement,
+            with_exposure_caution(placement, masks),
             masks,
             scores.probabilities,
             scores.levels,
