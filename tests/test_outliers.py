@@ -187,6 +187,8 @@ def test_an_array_of_any_range(wrist):
     keep = np.ones(pixels.shape, bool)
     keep[20, 30] = False
     np.testing.assert_allclose(unit(found.pixels[keep]), unit(wrist.pixels[keep]), atol=1e-5)
+    huge = read_radiograph((wrist.pixels.astype(np.float64) - 0.5) * 6e38)
+    np.testing.assert_allclose(huge.pixels, unit(wrist.pixels), atol=1e-5)
 
 
 @pytest.mark.parametrize(

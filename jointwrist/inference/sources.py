@@ -65,6 +65,9 @@ def read_radiograph(
         grey = source.astype(np.float32) if source.dtype.kind in "biuf" else np.full(1, np.nan)
     if not np.isfinite(grey).all():
         raise DataError(f"{called}: holds nan, infinite or complex values, or no numbers; give finite grey values")
+    with np.errstate(over="ignore"):
+        if np.isinf(np.ptp(grey)):  # of opposite signs, near the limits of float32
+            grey = grey / 4
     radiograph = without_outliers(Radiograph(grey, spacing_mm, side, source=Path(name) if name else None))
     return replace(radiograph, pixels=normalise_plane(radiograph.pixels))
 
