@@ -284,8 +284,8 @@ class Predictor:
             invert(self.network.predict(*self.images(transform(detail, view)), other=other), view) for view in views
         ]
         if tta:
-            return self.results(placements, *merge(predictions, self.mask_logit, self.raw_output))
-        return self.results(placements, predictions[0][0])
+            return self.results(placements, *merge(predictions, self.mask_logit, self.raw_output), detail=detail)
+        return self.results(placements, predictions[0][0], detail=detail)
 
     def inputs(self, placements: Sequence[Placement]) -> np.ndarray:
         """Return (N, 1, D, D) images of placed wrists, of `detail_size` pixels; see `Placement.image`."""
@@ -303,20 +303,20 @@ class Predictor:
         placements: Sequence[Placement],
         prediction: Prediction,
         uncertainty: Sequence[Uncertainty] | None = None,
+        detail: np.ndarray | None = None,
     ) -> list[WristResult]:
-        """Map the prediction on `inputs` back to the radiographs."""
+        """Map the prediction on `detail`, which are the `inputs`, back to the radiographs."""
+        images = self.inputs(placements) if detail is None else detail
         return [
-            self._result(placement, prediction, index, uncertainty and uncertainty[index])
-            for index, placement in enumerate(placements)
+            self._result(placement, image[0], prediction, index, uncertainty and uncertainty[index])
+            for index, (placement, image) in enumerate(zip(placements, images, strict=True))
         ]
 
     def _result(
-        self, placement: Placement, prediction: Prediction, index: int, uncertainty: Uncertainty | None
+        self, placement: Placement, image: np.ndarray, prediction: Prediction, index: int, doubt: Uncertainty | None
     ) -> WristResult:
-        report = None
-        if self.scope is not None:
-            image = placement.image(self.detail_size)[0]
-            report = judge(self.scope, image, prediction.masks[index] - np.float32(self.mask_logit))
+        logits = prediction.masks[index] - np.float32(self.mask_logit)
+        report = None if self.scope is None else judge(self.scope, image, logits)
         resolution = Resolution(placement.native_pixels, self.detail_size)
         joints, withhold = self.anatomy.joints, not self.score_out_of_scope
         limited = {joint.index for joint in joints if withhold and report and report.of_joint(joint)}
@@ -338,7 +338,7 @@ class Predictor:
             placement.boxes_back(scores.boxes, self.image_size),
             self.threshold,
             self.name,
-            uncertainty,
+            doubt,
             heat_maps,
             self.history,
             extent,
