@@ -17,6 +17,7 @@ from PIL import Image
 from test_predictor import radiograph
 from torch import nn
 
+from jointwrist.bundle.write import WEIGHTS
 from jointwrist.cli import main
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
@@ -110,7 +111,7 @@ def assert_same(items, results):
 
 def test_transforms_and_network_answer_as_the_predictor(bundle, weights, radiographs, saved):
     items = list(run_by_hand(parsed(bundle, radiographs, output_dir="out")))
-    results = Predictor.from_pretrained(weights, localise=False)(radiographs)
+    results = Predictor.from_pretrained(bundle / WEIGHTS, localise=False)(radiographs)
     assert results[0].scored.any() and results[0].side == "L"
     assert_same(items, results)
     assert items[0]["result"] == results[0].to_dict()
@@ -127,7 +128,7 @@ def test_monai_runs_it_in_a_process_of_its_own_and_writes_the_files_of_predict(b
     command += [text for name, value in values.items() for text in (f"--{name}", str(value))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    (result,) = Predictor.from_pretrained(weights, localise=False)([radiograph])
+    (result,) = Predictor.from_pretrained(bundle / WEIGHTS, localise=False)([radiograph])
     for file in result.save(tmp_path / "ours"):
         assert file.read_bytes() == (tmp_path / "monai" / file.name).read_bytes(), file.name
 

@@ -22,7 +22,6 @@ OWN = {"dev", "docs", "fuzz"}
 LOADED_BY_OTHERS = {
     "fire": "monai.bundle",
     "jsonschema": "monai.bundle",
-    "onnx": "torch.onnx",
     "onnxscript": "torch.onnx",
     "pyjpegls": "pydicom",
     "pylibjpeg": "pydicom",

@@ -23,6 +23,7 @@ from pydicom.uid import (
 from jointwrist.data.dicom.read import read_dicom
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.data.load import load_radiograph, study_of
+from jointwrist.data.outliers import without_outliers
 from jointwrist.errors import DataError
 
 CR = UID("1.2.840.10008.5.1.4.1.1.1")
@@ -112,7 +113,8 @@ def test_another_window_on_request(tmp_path):
     np.testing.assert_allclose(
         read_dicom(path, window=1).pixels, np.clip((radiograph() - 2999.5) / 399 + 0.5, 0, 1), atol=1e-6
     )
-    np.testing.assert_array_equal(load_radiograph(path, window=1).pixels, read_dicom(path, window=1).pixels)
+    mended = without_outliers(read_dicom(path, window=1))  # this window leaves most of the picture white
+    np.testing.assert_array_equal(load_radiograph(path, window=1).pixels, mended.pixels)
     with pytest.raises(DataError, match=r"radiograph\.dcm: there is no window 2; the file has 2"):
         read_dicom(path, window=2)
 

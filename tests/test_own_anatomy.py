@@ -113,7 +113,7 @@ def test_evaluate_measures_its_regions(toes, capsys):
         assert len(rows) == 1 + 3 + 1 and "Metatarsal&Phalanx" in rows[-1]
         assert ",MTP," in (toes / grid / "erosion.csv").read_text()
         assert ",MTP," in (toes / grid / "narrowing.csv").read_text()
-    assert "narrowing.csv: 1 wrists, QWK" in capsys.readouterr().out
+    assert "narrowing.csv: 1 wrist, QWK" in capsys.readouterr().out
 
 
 def test_weights_and_data_of_two_anatomies_are_refused(toes, capsys):
