@@ -57,6 +57,7 @@ def cost(checkout: Path, radiographs: Path, out: Path) -> Cost:
     """
     words = [sys.executable, "-m", "jointwrist", "predict", str(radiographs), "-o", str(out), "--device", "cpu"]
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # a first start compiles the modules, which is not measured
     launch = [sys.executable, "-I", "-S", "-c", LAUNCH, *words]
     done = subprocess.run(launch, cwd=checkout, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     code, *found = json.loads(done.stdout)
