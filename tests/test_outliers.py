@@ -12,7 +12,7 @@ from PIL import Image
 from jointwrist.data.bright_frame import bright_frame
 from jointwrist.data.dataset.case import load_sample
 from jointwrist.data.load import load_radiograph
-from jointwrist.data.outliers import _CLIPPED, _DARKENED, _FILLED, without_outliers
+from jointwrist.data.outliers import _CLIPPED, _DARKENED, _FILLED, grey_limits, without_outliers
 from jointwrist.data.polarity import negative
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.inference.exposure import with_exposure_caution
@@ -52,6 +52,15 @@ def stored(values: np.ndarray, folder, kind: str) -> Radiograph:
     else:
         Image.fromarray(values).save(path)
     return load_radiograph(path, side="R")
+
+
+def test_most_of_a_picture_is_never_outlying():
+    shares = np.repeat([0.0, 1 / 3, 2 / 3, 1.0], [2600, 2500, 3500, 1400]).astype(np.float32)  # a wrist of two bits
+    picture = Radiograph(np.random.default_rng(0).permutation(shares).reshape(100, 100))
+    assert without_outliers(picture) is picture
+    steps = np.repeat([0.0, 0.6, 0.8, 0.95, 1.0], [3000, 2500, 2000, 1500, 1000]).astype(np.float32)
+    low, high = grey_limits(np.random.default_rng(0).permutation(steps).reshape(100, 100))
+    assert ((steps < low) | (steps > high)).mean() <= 0.5
 
 
 @pytest.mark.parametrize(

@@ -76,11 +76,12 @@ def grey_limits(pixels: np.ndarray) -> tuple[np.float32, np.float32]:
     """
     low, high = pixels.min(), pixels.max()
     sample = _sample(pixels)
+    fewest = (1 - _MOST) * len(sample)
     for _ in range(4):
         ends = low, high
-        if (fence := _upper_fence(-sample, -low, BELOW)) < -low:
+        if (fence := _upper_fence(-sample, -low, BELOW, fewest)) < -low:
             low = pixels[pixels >= -fence].min()
-        if (fence := _upper_fence(sample, high, ABOVE)) < high:
+        if (fence := _upper_fence(sample, high, ABOVE, fewest)) < high:
             high = pixels[pixels <= fence].max()
         if ends == (low, high):
             break
@@ -96,13 +97,18 @@ def _sample(pixels: np.ndarray) -> np.ndarray:
     return pixels.ravel()[::step].astype(np.float64)
 
 
-def _upper_fence(values: np.ndarray, high: float, reach: float) -> float:
-    """Return the grey value above which those of a radiograph are outliers, from a sample and their maximum."""
-    rest = values[values < high - _END * (high - values.min())]
-    if len(rest) < (1 - _MOST) * len(values):
+def _upper_fence(values: np.ndarray, high: float, reach: float, fewest: float) -> float:
+    """Return the grey value above which those of a radiograph are outliers, from a sample and their maximum.
+
+    It is the maximum itself where fewer than `fewest` of the sample would remain, or where it hardly lies beyond.
+    """
+    span = high - values.min()
+    rest = values[values < high - _END * span]
+    if len(rest) < fewest:
         return high
     first, last = np.quantile(rest, (0.01, 0.99))
-    return float(last + reach * (last - first)) if last > first else high
+    fence = float(last + reach * (last - first))
+    return fence if last > first and fence < high - _END * span else high
 
 
 def _constant_lines(pixels: np.ndarray) -> np.ndarray | None:
