@@ -27,7 +27,7 @@ from jointwrist.engine.leaks import check_splits, inheritance_notes, inherited_r
 from jointwrist.engine.radiograph_pairs import PairBatches, RadiographPairs, WithPairs
 from jointwrist.engine.run_cases import choose_cases
 from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
-from jointwrist.engine.stop import leave_signals_to_parent
+from jointwrist.engine.stop import SENDERS_KNOWN, leave_signals_to_parent, signals_blocked
 from jointwrist.engine.training_record import inherited_history, run_history
 from jointwrist.errors import DataError, TrainingError
 from jointwrist.insertion.prepared_radiograph import list_prepared
@@ -197,10 +197,25 @@ def explain_lost_workers(workers: int) -> Iterator[None]:
         ) from error
 
 
+class _SignalProofLoader(DataLoader):
+    """A loader whose processes survive a signal to the whole job until their parent ends them.
+
+    They are forked, because a fork server would be a process of the job that dies of the signal, and they end with it.
+    """
+
+    def __iter__(self) -> Iterator:
+        with signals_blocked():
+            return super().__iter__()
+
+
 def _loader(dataset: Dataset, workers: int, **options: Any) -> DataLoader:
-    pinned = torch.cuda.is_available()  # lets a batch be copied while the GPU computes
-    return DataLoader(
-        dataset, num_workers=workers, worker_init_fn=leave_signals_to_parent, pin_memory=pinned, **options
+    return _SignalProofLoader(
+        dataset,
+        num_workers=workers,
+        worker_init_fn=leave_signals_to_parent,
+        multiprocessing_context="fork" if workers and SENDERS_KNOWN else None,
+        pin_memory=torch.cuda.is_available(),  # lets a batch be copied while the GPU computes
+        **options,
     )
 
 

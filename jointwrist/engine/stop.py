@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SENDERS_KNOWN = hasattr(signal, "sigwaitinfo")  # Linux alone says who sent a signal
 
 
 class Stop:
@@ -44,16 +45,28 @@ class Stop:
 STOP = Stop()
 
 
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Block stop signals in this thread, and from the start in every process that it forks meanwhile."""
+    if not SENDERS_KNOWN:
+        yield
+        return
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
 def leave_signals_to_parent(worker: int) -> None:
     """Make a loader process ignore stop signals that do not come from its parent; a `worker_init_fn` of PyTorch.
 
     Schedulers and terminals signal every process of a job. The parent needs its loader processes until the step is
-    done, and then ends them itself, by the same signals.
+    done, and then ends them itself, by the same signals. The process must be forked while `signals_blocked`.
     """
-    if not hasattr(signal, "sigwaitinfo"):  # only Linux says who sent a signal
+    if not SENDERS_KNOWN:
         return
     parent = multiprocessing.parent_process().pid
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
     def wait() -> None:
         while signal.sigwaitinfo(SIGNALS).si_pid != parent:
