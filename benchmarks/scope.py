@@ -1,12 +1,13 @@
 """Fit the models of a network's scope on phantoms, and measure what they flag.
 
-    python benchmarks/scope.py WEIGHTS --fit 480 --films FOLDER   # fits the models, and writes recipes/scope.json
-    python benchmarks/scope.py WEIGHTS --write                    # writes these models into the description of WEIGHTS
-    python benchmarks/scope.py WEIGHTS --films FOLDER             # measures on other phantoms and on films
+    python benchmarks/scope.py WEIGHTS --fit 480 --radiographs FOLDER   # fits the models and writes recipes/scope.json
+    python benchmarks/scope.py WEIGHTS --write                          # writes them into the metadata of WEIGHTS
+    python benchmarks/scope.py WEIGHTS --radiographs FOLDER             # measures on other phantoms and on radiographs
 
-The films show nothing outside the scope. They enter no model but its threshold, which lies above all of them; the
-threshold of each half of them is tried on the other half, too. The tensors of the weight file, and the ONNX program
-made from them, are unchanged. Signs of each phantom are kept under OUT, so that a run can be interrupted and restarted.
+The radiographs in FOLDER must show nothing outside the scope. They determine only the threshold of each model, which
+is above the logits of all of them; to test this, a threshold is also chosen on each half of them and applied to the
+other. The tensors of the weight file, and the ONNX program made from them, do not change. The features of each
+radiograph are stored under OUT, so that a run can be interrupted and restarted.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from scipy.special import expit
 from scipy.stats import binomtest
 from tqdm import tqdm
 
+from jointwrist.commands.shared import OldName
 from jointwrist.data.load import load_radiograph
 from jointwrist.data.polarity import contrast, has_bright_ground
 from jointwrist.data.radiograph import Radiograph
@@ -34,15 +36,15 @@ from jointwrist.errors import DataError
 from jointwrist.files import atomic, write_text
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.scope.film import film_of
-from jointwrist.inference.scope.judge import SIGNS, fusion_signs
-from jointwrist.inference.scope.neighbours import LINE_SIGNS, NEIGHBOURS
+from jointwrist.inference.scope.aligned_wrist import align_wrist
+from jointwrist.inference.scope.assess import FEATURES, fusion_features
+from jointwrist.inference.scope.neighbours import LINE_FEATURES, NEIGHBOURS
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.weights.checkpoint import read_info, write_info
 from jointwrist.weights.find import find_weights
 from jointwrist.weights.scope_model import FINDINGS, KEY, Logistic, ScopeModel
 
-#: Phantoms as those that the shipped weights have learned, with erosions of all families.
+#: Phantoms such as the shipped weights were trained on, with erosions of all families.
 PLAIN = PhantomConfig(
     size=352,
     prevalence=0.25,
@@ -54,16 +56,16 @@ PLAIN = PhantomConfig(
     malalignment=6.0,
     families={"all": 1.0},
 )
-#: Seed and distribution of the phantoms of a fit, and how many there are of each per phantom asked for.
+#: Seed and distribution of the phantoms of a fit, and how many of them are made per phantom of `--fit`.
 FIT = {
     "mixed": (1001, replace(PLAIN, ankylosis=0.45, implants=0.25, casts=0.22, growth_plates=0.22, narrowing=0.2), 1.0),
     "ordinary": (1003, replace(PLAIN, prevalence=0.35, narrowing=0.4), 1 / 3),
     "turned": (1004, replace(PLAIN, projections=1.0), 1 / 8),
 }
 TEST_SEED = 2002
-#: Each film is used as it is, turned both ways, with darker greys, blurred, and with noise.
+#: Each radiograph is used unchanged, rotated by 12° in both directions, darker, blurred, and with noise.
 VARIANTS = 6
-#: For measuring, one at a time; then what lies within the scope and is difficult.
+#: Phantoms to measure on: one finding each; then difficult ones within the scope.
 KINDS = {
     "cast": replace(PLAIN, casts=1.0),
     "growth plate": replace(PLAIN, growth_plates=1.0),
@@ -75,29 +77,29 @@ KINDS = {
     "none, narrowed": replace(PLAIN, narrowing=1.0),
     "none, thin bone": replace(PLAIN, osteopenia=1.0, variation=2.0),
 }
-#: Folds of the cross-validation that sets the thresholds; share of wrists without a finding below one, and of wrists
-#: with it above one.
+#: Folds of the cross-validation that sets the thresholds; share of the wrists without a finding that lie below the
+#: threshold, and of those with it that lie above.
 FOLDS, WITHOUT, WITH = 5, 0.995, 0.95
-#: Ridge penalties of the findings, and of the joint lines.
+#: Ridge penalties of the models of findings and of joint lines.
 RIDGE, LINE_RIDGE = 3.0, 10.0
 
 
 class Example(NamedTuple):
-    """Signs and ground truth of a wrist.
+    """Features and ground truth of a wrist.
 
     Attributes:
-        signs: Of each finding by name, and of "fusion" (pairs, signs); nan where two bones do not meet.
-        findings: Those that are there.
-        fused: (pairs,) bool, by `NEIGHBOURS`.
+        features: Features by finding, and (pairs, F) of "fusion"; nan where two bones do not meet.
+        findings: Findings that the radiograph shows.
+        fused: (pairs,) bool, whether each pair of `NEIGHBOURS` is fused.
     """
 
-    signs: dict[str, np.ndarray]
+    features: dict[str, np.ndarray]
     findings: tuple[str, ...]
     fused: np.ndarray
 
 
 def examples(wrists: int, turned: bool, predictor: Predictor, folder: Path) -> list[Example]:
-    """Return the phantoms of a fit, from OUT where they are kept; those whose bones cannot be placed are left out."""
+    """Return the phantoms of a fit, stored ones from `folder`; those whose bones were not found are left out."""
     found = []
     for name, (seed, config, share_of) in FIT.items():
         if name == "turned" and not turned:
@@ -111,7 +113,7 @@ def examples(wrists: int, turned: bool, predictor: Predictor, folder: Path) -> l
                     "findings": np.array(wrist.scope.findings, np.str_),
                     "fused": np.array([apart[first] and apart[second] for first, second in NEIGHBOURS]),
                 }
-                write_signs(path, signs(wrist.image[0], predictor) | truth)
+                write_features(path, features_of(wrist.image[0], predictor) | truth)
             with np.load(path, allow_pickle=False) as file:
                 if "fusion" in file:
                     of_wrist = {key: file[key] for key in (*FINDINGS, "fusion")}
@@ -119,24 +121,24 @@ def examples(wrists: int, turned: bool, predictor: Predictor, folder: Path) -> l
     return found
 
 
-def signs(pixels: np.ndarray, predictor: Predictor) -> dict[str, np.ndarray]:
-    """Return the signs of a right wrist's pixels by finding; none where its bones cannot be placed."""
+def features_of(pixels: np.ndarray, predictor: Predictor) -> dict[str, np.ndarray]:
+    """Return the features of a right wrist's pixels by finding; empty if its bones were not found."""
     pixels = 1 - pixels if has_bright_ground(pixels) else pixels
     image = predictor.inputs([Placement(Radiograph(pixels, side="R"))])
     logits = predictor.network.segment(predictor.images(image)[0]) - np.float32(predictor.mask_logit)
-    film = film_of(image[0, 0], logits)
+    wrist = align_wrist(image[0, 0], logits)
     bright = contrast(resample(image[0, 0], logits.shape[1:]), logits > 0)
-    if film is None or bright < 0:  # no wrist, or a negative, which prediction inverts
+    if wrist is None or bright < 0:  # no wrist, or a negative, which prediction inverts
         return {}
-    lines = np.full((len(NEIGHBOURS), LINE_SIGNS), np.nan)
+    lines = np.full((len(NEIGHBOURS), LINE_FEATURES), np.nan)
     for pair in range(len(NEIGHBOURS)):
-        line = fusion_signs(film, pair)
+        line = fusion_features(wrist, pair)
         lines[pair] = np.nan if line is None else line
-    return {**{name: of_film(film) for name, of_film in SIGNS.items()}, "fusion": lines}
+    return {**{name: measure(wrist) for name, measure in FEATURES.items()}, "fusion": lines}
 
 
 def ridge(values: np.ndarray, there: np.ndarray, penalty: float) -> Logistic:
-    """Fit a logistic regression with balanced class weights to (N, F) signs; its threshold is 0."""
+    """Fit a logistic regression with balanced class weights to (N, F) features; its threshold is 0."""
     mean, scale = values.mean(0), values.std(0) + 1e-6
     weight = np.where(there, 0.5 / there.mean(), 0.5 / (1 - there.mean()))
     values = np.clip((values - mean) / scale, -3, 3)
@@ -161,43 +163,48 @@ def cross_validated(values: np.ndarray, there: np.ndarray, penalty: float) -> np
     return logits
 
 
-def threshold(without: np.ndarray, films: np.ndarray, having: np.ndarray) -> float:
-    """Return a logit above films and nearly all wrists without a finding, half way to those with it, if higher."""
-    low = max(float(np.quantile(without, WITHOUT)), *films.tolist())
+def threshold(without: np.ndarray, radiographs: np.ndarray, having: np.ndarray) -> float:
+    """Choose a threshold above the logits of all radiographs and of nearly all wrists without a finding.
+
+    If the logits of the wrists with the finding leave a gap, the threshold is in its middle.
+    """
+    low = max(float(np.quantile(without, WITHOUT)), *radiographs.tolist())
     return max(low, (low + float(np.quantile(having, 1 - WITH))) / 2)
 
 
-def fit_finding(name: str, kept: list[Example], films: list[Example]) -> Logistic:
-    """Fit the model of a finding; its threshold is chosen in a cross-validation, and on films without a finding."""
+def fit_finding(name: str, kept: list[Example], radiographs: list[Example]) -> Logistic:
+    """Fit the model of a finding; its threshold is chosen by cross-validation, and on radiographs without a finding."""
     there, ordinary = (
         np.array(flags) for flags in zip(*((name in x.findings, not x.findings) for x in kept), strict=True)
     )
-    values = np.stack([one.signs[name] for one in kept])
+    values = np.stack([one.features[name] for one in kept])
     logits, model = cross_validated(values, there, RIDGE), ridge(values, there, RIDGE)
-    on_films = np.array([float(model(film.signs[name])) for film in films]).reshape(-1, VARIANTS)
-    limit = threshold(logits[ordinary], on_films.ravel(), logits[there])
+    on_radiographs = np.array([float(model(one.features[name])) for one in radiographs]).reshape(-1, VARIANTS)
+    limit = threshold(logits[ordinary], on_radiographs.ravel(), logits[there])
     print(
         f"{name}: {share(logits[there] > limit)} with it, {share(logits[ordinary] > limit)} without any finding,"
         f" {share(logits[~there & ~ordinary] > limit)} with others (cross-validation)"
     )
-    for half in range(min(2, len(films))):
-        of_half = threshold(logits[ordinary], on_films[half::2].ravel(), logits[there])
-        print(f"  threshold of half of the films: {share(on_films[1 - half :: 2].ravel() > of_half)} of the other half")
+    for half in range(min(2, len(radiographs))):
+        of_half = threshold(logits[ordinary], on_radiographs[half::2].ravel(), logits[there])
+        others = share(on_radiographs[1 - half :: 2].ravel() > of_half)
+        print(f"  threshold of half of the radiographs: {others} of the other half")
     return replace(model, threshold=limit)
 
 
-def fit_fusion(kept: list[Example], films: list[Example]) -> dict[int, Logistic]:
-    """Fit the models of the joint lines; other projections say nothing of them."""
+def fit_fusion(kept: list[Example], radiographs: list[Example]) -> dict[int, Logistic]:
+    """Fit the models of the joint lines, without wrists in other projections."""
     kept = [one for one in kept if "other projection" not in one.findings]
     fused, models = np.array([one.fused for one in kept]), {}
     called = np.zeros(len(kept), bool)
     for pair in np.flatnonzero(fused.sum(0) >= 2 * FOLDS):
-        values = np.array([one.signs["fusion"][pair] for one in kept])
+        values = np.array([one.features["fusion"][pair] for one in kept])
         met = np.isfinite(values[:, 0])
         there = fused[met, pair]
         logits, model = cross_validated(values[met], there, LINE_RIDGE), ridge(values[met], there, LINE_RIDGE)
-        on_films = [model(film.signs["fusion"][pair]) for film in films]
-        limit = threshold(logits[~fused.any(1)[met]], np.array([x for x in on_films if np.isfinite(x)]), logits[there])
+        on_radiographs = np.array([float(model(one.features["fusion"][pair])) for one in radiographs])
+        on_radiographs = on_radiographs[np.isfinite(on_radiographs)]
+        limit = threshold(logits[~fused.any(1)[met]], on_radiographs, logits[there])
         models[int(pair)] = replace(model, threshold=limit)
         called[met] |= logits > limit
     print(f"fusion: {share(called[fused.any(1)])} with it, {share(called[~fused.any(1)])} without (cross-validation)")
@@ -229,32 +236,32 @@ def measure(predictor: Predictor, kinds: list[str], wrists: int) -> None:
         print(f"{kind}: flagged {share(np.array(flagged))}, by its name {sum(named)}, refused {refused}", flush=True)
 
 
-def examples_of(folder: Path, predictor: Predictor, folder_of_signs: Path) -> Iterator[Example]:
-    """Yield the films of a folder as examples without a finding, each `VARIANTS` times."""
-    for path in tqdm(sorted(folder.glob("*.png")), desc="films", disable=None):
+def examples_of(folder: Path, predictor: Predictor, stored: Path) -> Iterator[Example]:
+    """Yield the radiographs of a folder as examples without a finding, in `VARIANTS` variants each."""
+    for path in tqdm(sorted(folder.glob("*.png")), desc="radiographs", disable=None):
         radiograph = load_radiograph(path)
         pixels = radiograph.pixels[:, ::-1] if radiograph.side == "L" else radiograph.pixels
         low, high = float(pixels.min()), float(pixels.max())
         pixels = (pixels - low) / (high - low)
         noise = np.random.default_rng(0).normal(0, 0.04, pixels.shape)
-        turned = [rotate(pixels, angle, reshape=False, order=1, mode="nearest") for angle in (-12, 12)]
-        for number, variant in enumerate((pixels, *turned, pixels**1.4, gaussian_filter(pixels, 1.5), pixels + noise)):
-            kept = folder_of_signs / f"{path.stem}-{number}.npz"
+        rotated = [rotate(pixels, angle, reshape=False, order=1, mode="nearest") for angle in (-12, 12)]
+        for number, variant in enumerate((pixels, *rotated, pixels**1.4, gaussian_filter(pixels, 1.5), pixels + noise)):
+            kept = stored / f"{path.stem}-{number}.npz"
             if not kept.is_file():
-                write_signs(kept, signs(np.ascontiguousarray(variant, np.float32), predictor))
+                write_features(kept, features_of(np.ascontiguousarray(variant, np.float32), predictor))
             with np.load(kept, allow_pickle=False) as file:
                 yield Example({key: file[key] for key in (*FINDINGS, "fusion")}, (), np.zeros(len(NEIGHBOURS), bool))
 
 
-def write_signs(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Keep the signs of a wrist."""
+def write_features(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Store the features of a wrist."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)
 
 
-def judged(predictor: Predictor, folder: Path) -> Iterator[str]:
-    """Yield, for each radiograph of a folder, what is found and by how much every model stays below its threshold."""
+def scope_lines(predictor: Predictor, folder: Path) -> Iterator[str]:
+    """Describe the scope of each radiograph of a folder: findings, and each model's logit minus its threshold."""
     for path in sorted(folder.glob("*.png")):
         for result in predictor(path):
             values = ", ".join(f"{name} {value:+.2f}" for name, value in result.scope.logits.items())
@@ -268,34 +275,36 @@ def main() -> None:
     parser.add_argument("--fit", type=int, metavar="N", help="fit the models on N phantoms, and write MODELS")
     parser.add_argument(
         "--findings", nargs="+", choices=(*FINDINGS, "fusion"), default=["cast", "growth plate"],
-        help="what to fit models of (default: %(default)s)",
+        help="findings to fit models for (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--write", action="store_true", help="write MODELS into the weight file")
+    parser.add_argument("--write", action="store_true", help="write MODELS into the weight file's metadata")
     parser.add_argument(
         "--models", type=Path, default=Path("recipes/scope.json"), help="file of the models (default: %(default)s)"
     )
     parser.add_argument(
-        "--test", type=int, default=50, metavar="N", help="phantoms of each kind, to measure on (default: %(default)s)"
+        "--test", type=int, default=50, metavar="N", help="phantoms of each kind to measure on (default: %(default)s)"
     )
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS), help="default: all")
-    parser.add_argument("--films", type=Path, metavar="FOLDER", help="PNG radiographs without a finding")
+    parser.add_argument("--radiographs", type=Path, metavar="FOLDER", help="PNG radiographs without a finding")
+    parser.add_argument("--films", dest="radiographs", type=Path, action=OldName, new="--radiographs")
     parser.add_argument("--out", type=Path, default=Path("results/scope"), help="default: %(default)s")
     arguments = parser.parse_args()
     path = find_weights(arguments.weights)
     if arguments.fit:
         predictor = Predictor.from_pretrained(path)
         kept = examples(arguments.fit, "other projection" in arguments.findings, predictor, arguments.out)
-        films = list(examples_of(arguments.films, predictor, arguments.out / "films")) if arguments.films else []
-        findings = {name: fit_finding(name, kept, films) for name in FINDINGS if name in arguments.findings}
-        models = ScopeModel(findings, fit_fusion(kept, films) if "fusion" in arguments.findings else {})
+        folder = arguments.radiographs
+        radiographs = list(examples_of(folder, predictor, arguments.out / "radiographs")) if folder else []
+        findings = {name: fit_finding(name, kept, radiographs) for name in FINDINGS if name in arguments.findings}
+        models = ScopeModel(findings, fit_fusion(kept, radiographs) if "fusion" in arguments.findings else {})
         write_text(arguments.models, json.dumps(models.to_dict()) + "\n")
     if arguments.write:
         write_info(path, {**read_info(path), KEY: json.loads(arguments.models.read_text(encoding="utf-8"))})
     if arguments.fit or arguments.write:
         return
     predictor = Predictor.from_pretrained(path, engine="auto")
-    if arguments.films:
-        print(*judged(predictor, arguments.films), sep="\n")
+    if arguments.radiographs:
+        print(*scope_lines(predictor, arguments.radiographs), sep="\n")
     measure(predictor, arguments.kinds, arguments.test)
 
 

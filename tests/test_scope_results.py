@@ -14,10 +14,10 @@ from jointwrist.commands.result_writer import summary
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.scope.film import film_of
-from jointwrist.inference.scope.joint_lines import joint_line
-from jointwrist.inference.scope.judge import SIGNS
-from jointwrist.inference.scope.neighbours import LINE_SIGNS, NEIGHBOURS, line_signs
+from jointwrist.inference.scope.aligned_wrist import align_wrist
+from jointwrist.inference.scope.assess import FEATURES
+from jointwrist.inference.scope.joint_line import joint_line
+from jointwrist.inference.scope.neighbours import LINE_FEATURES, NEIGHBOURS, line_features
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.weights.metadata_fields import read_description
 from jointwrist.weights.scope_model import FINDINGS, Logistic, ScopeModel
@@ -27,10 +27,10 @@ PLAIN = PhantomConfig(size=SIZE, field_of_view=(100.0, 100.0), prevalence=0.0, v
 
 def saying(**logits: float) -> ScopeModel:
     """Models of scope that call what is named."""
-    film = film_of(*network_view(phantom(PLAIN)))
-    counts = {name: len(signs(film)) for name, signs in SIGNS.items()}
+    wrist = align_wrist(*network_view(phantom(PLAIN)))
+    counts = {name: len(measure(wrist)) for name, measure in FEATURES.items()}
     findings = {name: always(counts[name], logits.get(name.replace(" ", "_"), -1.0)) for name in FINDINGS}
-    fusion = always(LINE_SIGNS, logits.get("fusion", -1.0))
+    fusion = always(LINE_FEATURES, logits.get("fusion", -1.0))
     return ScopeModel(findings, dict.fromkeys(range(len(NEIGHBOURS)), fusion))
 
 
@@ -116,23 +116,23 @@ def test_overlay_and_page_show_what_is_withheld(plain) -> None:
 
 
 def test_a_line_between_two_bones_is_seen_and_a_bridge_is_not(plain) -> None:
-    film = film_of(*network_view(plain))
+    wrist = align_wrist(*network_view(plain))
     first, second = NEIGHBOURS[3]
-    apart, joined = (film._replace(image=image) for image in (film.image, np.ones_like(film.image)))
-    depths = [line_signs(joint_line(film, first, second))[2] for film in (apart, joined)]
+    apart, joined = (wrist._replace(image=image) for image in (wrist.image, np.ones_like(wrist.image)))
+    depths = [line_features(joint_line(joint, first, second))[2] for joint in (apart, joined)]
     assert depths[0] > 0.1 and abs(depths[1]) < 0.01
-    far = np.full_like(film.distances, 99)
-    assert joint_line(film._replace(distances=far), first, second) is None
+    far = np.full_like(wrist.distances, 99)
+    assert joint_line(wrist._replace(distances=far), first, second) is None
 
 
-def test_signs_of_findings_are_higher_where_they_are(plain) -> None:
-    film = film_of(*network_view(plain))
+def test_features_of_findings_are_higher_where_they_are(plain) -> None:
+    wrist = align_wrist(*network_view(plain))
     for option, name, count in (("casts", "cast", 3), ("growth_plates", "growth plate", 5)):
-        there = film_of(*network_view(phantom(replace(PLAIN, **{option: 1.0}))))
-        assert (SIGNS[name](there)[:count] > SIGNS[name](film)[:count] + 0.05).all()
-    brighter = film_of(*network_view((0.6 * plain[0] + 0.2, plain[1])))
-    for signs in SIGNS.values():
-        np.testing.assert_allclose(signs(brighter), signs(film), atol=2e-3)
+        there = align_wrist(*network_view(phantom(replace(PLAIN, **{option: 1.0}))))
+        assert (FEATURES[name](there)[:count] > FEATURES[name](wrist)[:count] + 0.05).all()
+    brighter = align_wrist(*network_view((0.6 * plain[0] + 0.2, plain[1])))
+    for measure in FEATURES.values():
+        np.testing.assert_allclose(measure(brighter), measure(wrist), atol=2e-3)
 
 
 def test_models_survive_the_description_and_damage_is_refused(tmp_path) -> None:

@@ -17,6 +17,7 @@ from jointwrist.data.sample import WristSample, pack_masks
 from jointwrist.errors import DataError
 from jointwrist.insertion.insert import Insertion, insert_control, insert_erosion
 from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
+from jointwrist.renamed_names import former_arguments, former_attribute
 
 #: Prepared radiographs that are kept in memory, about 15 MB each at 640 pixels.
 _KEPT = 24
@@ -45,6 +46,9 @@ class RadiographPairs(Dataset):
         seed: Pair i of a seed is the same in every process.
     """
 
+    films = former_attribute("films", "radiographs")
+
+    @former_arguments(films="radiographs")
     def __init__(
         self,
         radiographs: Sequence[Path],

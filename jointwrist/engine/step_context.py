@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from jointwrist.renamed_names import former_attribute
+
 
 def single_process(count: Tensor) -> Tensor:
     """Return the mean of a count over one process: the count itself."""
@@ -29,3 +31,4 @@ class StepContext:
     process_mean: Callable[[Tensor], Tensor] = single_process
     epoch_figures: Sequence[Mapping[str, Any]] = ()
     mean_teacher: nn.Module | None = None
+    history = former_attribute("history", "epoch_figures")

@@ -29,7 +29,7 @@ from jointwrist.inference.prediction import Prediction
 from jointwrist.inference.renamed_arguments import renamed
 from jointwrist.inference.resolution import Resolution
 from jointwrist.inference.result import WristResult, WristResults
-from jointwrist.inference.scope.judge import judge
+from jointwrist.inference.scope.assess import assess_scope
 from jointwrist.inference.sources import Source, list_sources, read_radiograph
 from jointwrist.inference.taken_whole import refuse_both_hands, take_whole
 from jointwrist.inference.test_time_augmentation import VIEWS, Uncertainty, invert, merge, transform
@@ -65,7 +65,7 @@ class Predictor:
         rotation: Degrees clockwise, 0, 90, 180 or 270, by which radiographs must be rotated for the fingers to point
             upwards. None tries other rotations if no wrist is found in the stored orientation; with
             `localise=False` it is 0.
-        scope: Models of the weights' scope, by which every result judges each bone; None for no judgement.
+        scope: Models that detect what is outside the scope of the weights; None does without.
         score_out_of_scope: Give joint surfaces outside that scope, and those on a radiograph that is too coarse, a
             score all the same; otherwise it is withheld.
     """
@@ -316,7 +316,7 @@ class Predictor:
         self, placement: Placement, image: np.ndarray, prediction: Prediction, index: int, doubt: Uncertainty | None
     ) -> WristResult:
         logits = prediction.masks[index] - np.float32(self.mask_logit)
-        report = None if self.scope is None else judge(self.scope, image, logits)
+        report = None if self.scope is None else assess_scope(self.scope, image, logits)
         resolution = Resolution(placement.native_pixels, self.detail_size)
         joints, withhold = self.anatomy.joints, not self.score_out_of_scope
         limited = {joint.index for joint in joints if withhold and report and report.of_joint(joint)}

@@ -21,6 +21,7 @@ from jointwrist.inference.result import WristResult
 from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.ops.wrist_scale import CARPALS
+from jointwrist.renamed_names import former_arguments, former_names
 from jointwrist.text import number_of
 
 #: Side in pixels of a prepared window: that of the radiograph within these bounds.
@@ -29,6 +30,7 @@ SIDES = (640, 1024)
 _FORM = 1
 
 
+@former_arguments(films="radiographs")
 def prepare_radiographs(
     radiographs: Sequence[Path],
     folder: Path,
@@ -134,3 +136,6 @@ def patient_of(path: Path, radiograph: Radiograph) -> str:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:20]
+
+
+__getattr__ = former_names(__name__, prepare_films="prepare_radiographs")

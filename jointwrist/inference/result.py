@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -114,6 +115,12 @@ class WristResult:
         """Return why the erosion scores, if any, are of limited value for patients, one sentence each."""
         history = self.history.warning if self.scored.any() else ""
         return (*filter(None, [history]), *self.resolution_notes)
+
+    @property
+    def score_warning(self) -> str:
+        """Return the warning of the training history; `score_warnings` took its place."""
+        warnings.warn("WristResult.score_warning is now score_warnings, which is a tuple", FutureWarning, stacklevel=2)
+        return self.history.warning if self.scored.any() else ""
 
     @property
     def resolution_notes(self) -> tuple[str, ...]:

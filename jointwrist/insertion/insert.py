@@ -12,6 +12,7 @@ from jointwrist.config import ConfigError
 from jointwrist.insertion import study_families, training_families
 from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 from jointwrist.insertion.site import Site, draw_site
+from jointwrist.renamed_names import former_arguments
 
 TRAINING_FAMILIES: tuple[str, ...] = tuple(training_families.SHAPES)
 STUDY_FAMILIES: tuple[str, ...] = tuple(study_families.SHAPES)
@@ -51,6 +52,7 @@ class Insertion:
         return JOINTS[self.joint].bone
 
 
+@former_arguments(film="radiograph")
 def insert_erosion(
     radiograph: MaskedRadiograph, joint: int, family: str, radius_mm: float, seed: int
 ) -> Insertion | None:
@@ -89,6 +91,7 @@ def insert_erosion(
     return Insertion(pixels, eroded, bone, joint, family, radius_mm, contrast, site.centre)
 
 
+@former_arguments(film="radiograph")
 def insert_control(radiograph: MaskedRadiograph, insertion: Insertion) -> Insertion | None:
     """Apply the grey change of an insertion to the nearest soft tissue instead of bone.
 

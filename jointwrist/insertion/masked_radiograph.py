@@ -16,6 +16,7 @@ from scipy.ndimage import (
 )
 
 from jointwrist.ops.wrist_scale import pixel_mm_of
+from jointwrist.renamed_names import former_names
 
 #: Soft tissue is measured at this distance from bone, in mm, and averaged with these standard deviations.
 _CLEAR_MM, _NEAR_MM, _FAR_MM = 0.7, 2.0, 7.0
@@ -127,3 +128,6 @@ def _shrunk(plane: np.ndarray, factor: int) -> np.ndarray:
     padded = np.pad(plane.astype(np.float32), edges, mode="edge")
     height, width = padded.shape
     return padded.reshape(height // factor, factor, width // factor, factor).mean((1, 3))
+
+
+__getattr__ = former_names(__name__, Film="MaskedRadiograph")

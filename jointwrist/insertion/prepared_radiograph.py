@@ -16,6 +16,7 @@ from jointwrist.data.sample import pack_masks, unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 from jointwrist.insertion.masked_radiograph import MaskedRadiograph
+from jointwrist.renamed_names import former_attribute, former_names
 
 _FIELDS = ("image", "bones", "pixel_mm", "who")
 
@@ -36,6 +37,7 @@ class PreparedRadiograph:
     patient: str
     side: str
     radiograph: MaskedRadiograph
+    film = former_attribute("film", "radiograph")
 
     def write(self, path: Path) -> None:
         """Write atomically as npz, with 16 bits per grey value."""
@@ -76,3 +78,6 @@ def list_prepared(folder: Path) -> list[Path]:
     if not found:
         raise DataError(f"{folder}: holds no prepared radiographs")
     return found
+
+
+__getattr__ = former_names(__name__, PreparedFilm="PreparedRadiograph")

@@ -10,6 +10,7 @@ from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_ed
 from jointwrist.anatomy import JOINTS
 from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 from jointwrist.ops.outlines import bounding_box
+from jointwrist.renamed_names import former_arguments
 
 #: Contour this much farther from a partner than the nearest point still belongs to the joint, in mm; partners farther
 #: away than the second figure do not articulate.
@@ -47,6 +48,7 @@ class Site:
     own: np.ndarray
 
 
+@former_arguments(film="radiograph")
 def joint_contour(radiograph: MaskedRadiograph, joint: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the visible contour of a joint.
 
@@ -85,6 +87,7 @@ def _padded(box: tuple[slice, slice], pixels: int, shape: tuple[int, int]) -> tu
     return rows, columns
 
 
+@former_arguments(film="radiograph")
 def draw_site(
     radiograph: MaskedRadiograph, joint: int, radius_mm: float, rng: np.random.Generator, tries: int = 12
 ) -> Site | None:

@@ -32,6 +32,7 @@ from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.phantom_dataset import write_phantom
 from jointwrist.registry import model_spec
+from jointwrist.renamed_names import former_arguments
 from jointwrist.studies.calls import Calls, choose_calls, phantom_probabilities, radiograph_probabilities, write_calls
 from jointwrist.studies.detectability import Detectability, detectability
 from jointwrist.studies.insertion_study import StudyPlan, run_study
@@ -101,6 +102,7 @@ class Adaptation:
     steps: int
 
 
+@former_arguments(films="radiographs")
 def adapt(
     radiographs: Sequence[Path], start: Path, out: Path, place: Path, plan: AdaptPlan, progress: bool = False
 ) -> Adaptation:
@@ -142,6 +144,7 @@ def adapt(
     return Adaptation(trained.weights, before, after, calls, len(used), steps)
 
 
+@former_arguments(films="radiographs")
 def divide(radiographs: Sequence[Path], share: float, seed: int) -> tuple[list[Path], list[Path]]:
     """Split prepared radiographs by patient into training and held-out ones.
 

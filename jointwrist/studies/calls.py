@@ -18,6 +18,7 @@ from jointwrist.inference.predictor import Predictor
 from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.metrics.erosion_call import call_eroded
 from jointwrist.phantom import PhantomConfig, make_wrist
+from jointwrist.renamed_names import former_arguments, former_names
 from jointwrist.studies.detectability import call_threshold
 from jointwrist.weights.checkpoint import read_info, write_info
 
@@ -53,6 +54,7 @@ class Calls:
         )
 
 
+@former_arguments(films="radiographs")
 def choose_calls(radiographs: Sequence[np.ndarray], phantoms: Sequence[np.ndarray], false_calls: float) -> Calls:
     """Choose the lowest threshold that keeps the stated rate on radiographs and on phantoms.
 
@@ -68,6 +70,7 @@ def choose_calls(radiographs: Sequence[np.ndarray], phantoms: Sequence[np.ndarra
     return Calls(float(threshold), false_calls, len(radiographs), len(phantoms), float(called))
 
 
+@former_arguments(films="files")
 def radiograph_probabilities(files: Iterable[Path], predictor: Predictor) -> list[np.ndarray]:
     """Return the (6,) probabilities of prepared radiographs without inserted erosions."""
     return [_probabilities(PreparedRadiograph.read(path).radiograph.pixels, predictor) for path in files]
@@ -107,3 +110,6 @@ def write_calls(weights: Path, calls: Calls, out: Path) -> None:
     with atomic(out) as temporary:
         shutil.copyfile(weights, temporary)
         write_info(temporary, described)
+
+
+__getattr__ = former_names(__name__, film_probabilities="radiograph_probabilities")

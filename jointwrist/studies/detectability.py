@@ -12,6 +12,7 @@ from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.errors import DataError
 from jointwrist.metrics.erosion_bootstrap import weighted_figures
 from jointwrist.metrics.erosion_call import call_eroded
+from jointwrist.renamed_names import former_attribute
 
 #: Resamples of patients, and the interval that is reported.
 RESAMPLES, INTERVAL = 1000, (2.5, 97.5)
@@ -40,6 +41,7 @@ class Detectability:
     threshold_interval: tuple[float, float]
     untouched: float
     radiographs: int
+    films = former_attribute("films", "radiographs")
     patients: int
     table: pd.DataFrame
 

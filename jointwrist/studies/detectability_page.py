@@ -18,6 +18,7 @@ from jointwrist.anatomy import JOINT_NAMES, JOINTS
 from jointwrist.files import atomic, write_text
 from jointwrist.insertion.insert import TRAINING_FAMILIES
 from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
+from jointwrist.renamed_names import former_arguments
 from jointwrist.studies.detectability import ALL, Detectability
 from jointwrist.studies.insertion_study import StudyPlan, Trial, trials
 from jointwrist.text import NOTICE, number_of
@@ -117,6 +118,7 @@ def summary(found: Detectability) -> str:
     )
 
 
+@former_arguments(films="prepared")
 def draw_examples(prepared: Sequence[Path], rows: pd.DataFrame, plan: StudyPlan) -> list[tuple[str, Image.Image]]:
     """Draw, for each joint, the erosion of the control's radius with the median rise in probability."""
     rows = rows[np.isfinite(rows["probability"])]

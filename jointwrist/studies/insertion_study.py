@@ -22,6 +22,7 @@ from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.insertion.insert import STUDY_FAMILIES, TRAINING_FAMILIES, Insertion, insert_control, insert_erosion
 from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
+from jointwrist.renamed_names import former_arguments
 
 #: Kinds of rows: the unmodified joint, with an erosion, and with the same change in soft tissue.
 KINDS = ("plain", "inserted", "control")
@@ -98,6 +99,7 @@ def trials(path: Path, plan: StudyPlan) -> Iterator[Trial]:
         yield Trial(joint, radius, repeat, family, int(sequence.generate_state(1)[0]))
 
 
+@former_arguments(films="prepared")
 def run_study(
     prepared: Sequence[Path],
     predictor: Predictor,

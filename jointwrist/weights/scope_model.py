@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-#: What can show on a whole radiograph, in the order of reports; names as in `data.sample.Scope`.
+#: Findings that concern a whole radiograph, in the order of reports; names as in `data.sample.Scope`.
 FINDINGS = ("implant", "cast", "growth plate", "other projection")
-#: Key in the description of a weight file.
+#: Key in the metadata of a weight file.
 KEY = "scope"
 _MOST = 2000
 
@@ -21,10 +21,10 @@ class Logistic:
     """A logistic regression.
 
     Attributes:
-        mean: (F,) of the signs.
-        scale: (F,) divisors of the signs.
-        weights: (F,).
-        bias: Of the logit.
+        mean: (F,) of the features.
+        scale: (F,) divisors of the features.
+        weights: (F,) of the standardised features.
+        bias: Added to the logit.
         threshold: Logit from which the finding is called.
     """
 
@@ -34,23 +34,23 @@ class Logistic:
     bias: float
     threshold: float
 
-    def __call__(self, signs: np.ndarray) -> np.ndarray:
-        """Return the logits of (..., F) signs; signs beyond three standard deviations count as three."""
-        return np.clip((signs - self.mean) / self.scale, -3, 3) @ self.weights + self.bias
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Return the logits of (..., F) features, which are clipped at three standard deviations."""
+        return np.clip((features - self.mean) / self.scale, -3, 3) @ self.weights + self.bias
 
     @classmethod
     def of(cls, entry: Any) -> Logistic:
         """Read plain values.
 
         Raises:
-            ValueError: They are none of a logistic regression.
+            ValueError: They do not describe a logistic regression.
         """
         if not isinstance(entry, Mapping):
             raise ValueError("scope must map names to models")
         arrays = [_numbers(entry.get(name)) for name in ("mean", "scale", "weights")]
         bias, threshold = _numbers([entry.get("bias"), entry.get("threshold")])
         if len({len(array) for array in arrays}) != 1 or not (arrays[1] > 0).all():
-            raise ValueError("models of scope must have a mean, a positive scale and a weight for every sign")
+            raise ValueError("models of scope must have a mean, a positive scale and a weight for every feature")
         return cls(*arrays, float(bias), float(threshold))
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,12 +61,12 @@ class Logistic:
 
 @dataclass(frozen=True)
 class ScopeModel:
-    """All models of scope.
+    """All scope models of a weight file.
 
     Attributes:
         findings: Models by name, for some of `FINDINGS`; the others are not looked for.
-        fusion: Models of joint lines by the index of two neighbours, which say whether they are fused; none if fused
-            bones are not looked for.
+        fusion: Models that detect fused bones, by the index of the pair in `inference.scope.neighbours.NEIGHBOURS`;
+            empty if fused bones are not looked for.
     """
 
     findings: Mapping[str, Logistic]

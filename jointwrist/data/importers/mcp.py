@@ -19,6 +19,7 @@ from jointwrist.data.importers.draw_splits import SHARES, draw_splits
 from jointwrist.data.importers.identify import Entry
 from jointwrist.errors import DataError
 from jointwrist.files import whole_folder
+from jointwrist.renamed_names import former_attribute, former_names
 
 #: `JOINT_FINGER_VISIT_SIDE`; the joint is one of one hand, whose visits are in no known order.
 _NAME = re.compile(r"(?P<joint>[A-Za-z0-9-]+)_(?P<finger>\d+)_(?P<visit>\d+)_(?P<side>[LR])")
@@ -32,6 +33,7 @@ class ImportedRadiographs:
     radiographs: Mapping[str, int]
     joints: int
     overlapping: int
+    films = former_attribute("films", "radiographs")
 
 
 def import_mcp(
@@ -93,3 +95,6 @@ def _read_masks(image: Path) -> np.ndarray:
     if bits.max() > 3:
         raise DataError(f"{path}: uses other bits than 0 (upper bone) and 1 (lower bone)")
     return np.stack([bits & 1, bits & 2]).astype(bool)
+
+
+__getattr__ = former_names(__name__, Films="ImportedRadiographs")

@@ -1,11 +1,11 @@
-"""Pairs of bones that can fuse, and the signs of a visible joint line between them."""
+"""Pairs of bones that can fuse, and the features of the joint line between them."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from jointwrist.anatomy import bone_index
-from jointwrist.inference.scope.joint_lines import ACROSS, ALONG
+from jointwrist.inference.scope.joint_line import ACROSS, ALONG
 
 #: Neighbours in the carpus, with the bases of two metacarpals and the radius.
 NEIGHBOURS = tuple(
@@ -21,14 +21,14 @@ NEIGHBOURS = tuple(
 _MIDDLE = ACROSS // 2
 
 
-def line_signs(line: np.ndarray) -> np.ndarray:
-    """Return the signs of a joint line.
+def line_features(line: np.ndarray) -> np.ndarray:
+    """Compute the features of a joint line: a dark valley between the bones, its evenness, and the gap of the masks.
 
     Args:
-        line: (3, `ALONG`, `ACROSS`) of `joint_line`.
+        line: (3, `ALONG`, `ACROSS`), as `joint_line` returns it.
     """
     grey, first, second = line
-    middle = grey[:, _MIDDLE - 7 : _MIDDLE + 8]  # 2.1 mm to both sides
+    middle = grey[:, _MIDDLE - 7 : _MIDDLE + 8]  # 2.1 mm on both sides
     bright = np.minimum(middle[:, :8].max(1), middle[:, 7:].max(1))
     valley = bright - middle[:, 4:11].min(1)
     ridge = middle.max(1) - np.median(grey, 1)
@@ -49,4 +49,4 @@ def line_signs(line: np.ndarray) -> np.ndarray:
     )
 
 
-LINE_SIGNS = len(line_signs(np.zeros((3, ALONG, ACROSS))))
+LINE_FEATURES = len(line_features(np.zeros((3, ALONG, ACROSS))))

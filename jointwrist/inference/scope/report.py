@@ -17,7 +17,7 @@ class Limit(NamedTuple):
 
     Attributes:
         status: `NOT_SEPARABLE`, `OUTSIDE`, or `COARSE` (of joint surfaces).
-        reason: What shows there, "no joint line to the Capitate", "cast"; or how coarse the radiograph is.
+        reason: Finding, such as "no joint line to the Capitate" or "cast"; or how coarse the radiograph is.
     """
 
     status: str
@@ -30,12 +30,12 @@ class Limit(NamedTuple):
 
 @dataclass(frozen=True)
 class ScopeReport:
-    """Limits of a result.
+    """What cannot be judged on a radiograph, and why.
 
     Attributes:
-        findings: What shows on the radiograph that the weights have not learned; of `weights.scope_model.FINDINGS`.
-        bones: Limits of each bone, C.
-        logits: Logit of every model above its threshold, by name; "fusion" is the largest over the joint lines.
+        findings: Findings for which the weights were not trained; of `weights.scope_model.FINDINGS`.
+        bones: (C,) limits of each bone.
+        logits: Logit of each model minus its threshold, by name; "fusion" is the largest of all joint lines.
     """
 
     findings: tuple[str, ...]
@@ -47,7 +47,7 @@ class ScopeReport:
         return self.bones[joint.bone]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what shows on the radiograph that the weights have not learned, and by how much each model says so."""
+        """Return the findings, and the logit of each model minus its threshold."""
         logits = {name: round(value, 3) for name, value in self.logits.items() if math.isfinite(value)}
         return {"findings": list(self.findings), "logits_above_threshold": logits}
 

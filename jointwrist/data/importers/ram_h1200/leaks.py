@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from jointwrist.data.importers.ram_h1200.release import ReleasedRadiograph
+from jointwrist.renamed_names import former_arguments, former_attribute
 
 #: Splits, from the one that keeps a shared radiograph to the one that gives it up.
 _KEEPS = ("test", "val", "train")
@@ -20,6 +21,7 @@ class Leak(NamedTuple):
     split: str
     reason: str
     kept: str
+    film = former_attribute("film", "radiograph")
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Patients:
     united: Sequence[tuple[str, ...]]
 
 
+@former_arguments(films="radiographs")
 def find_patients(radiographs: Sequence[ReleasedRadiograph], digests: Mapping[str, bytes]) -> Patients:
     """Find the patient numbers that belong to one person.
 
@@ -66,6 +69,7 @@ def find_patients(radiographs: Sequence[ReleasedRadiograph], digests: Mapping[st
     return Patients({radiograph.stem: names[radiograph.name.patient] for radiograph in radiographs}, united)
 
 
+@former_arguments(films="radiographs")
 def find_leaks(
     radiographs: Sequence[ReleasedRadiograph], digests: Mapping[str, bytes], patients: Patients
 ) -> list[Leak]:

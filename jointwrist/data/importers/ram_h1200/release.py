@@ -17,6 +17,7 @@ from jointwrist.data.shapes.outline_convention import Convention
 from jointwrist.data.shapes.region import Note, Region
 from jointwrist.data.spacing import parse_spacing
 from jointwrist.errors import DataError
+from jointwrist.renamed_names import former_names
 
 BONES = "_annotations_bone_rle.coco.json"
 LESIONS = "_annotations_be_rle.coco.json"
@@ -206,3 +207,6 @@ def _read_metadata(path: Path, note: Note) -> dict[str, Row]:
             (size[0], size[1]) if len(size) == 2 and min(size) > 0 else None,
         )
     return rows
+
+
+__getattr__ = former_names(__name__, Film="ReleasedRadiograph")

@@ -8,6 +8,7 @@ import numpy as np
 
 from jointwrist.anatomy import bone_index
 from jointwrist.ops.outlines import bounding_box
+from jointwrist.renamed_names import former_names
 
 #: Side of the square, about that of the radiographs of RAM-W600 (600 px of 0.15 mm), with a margin.
 WINDOW_MM = 95.0
@@ -73,3 +74,6 @@ def wrist_window(masks: np.ndarray, spacing: float | None) -> Window | None:
         first = round((part.start + part.stop - side) / 2)
         corner.append(min(max(first, 0), length - side) if side <= length else (length - side) // 2)
     return Window(*corner, (side, side), spacing, side > min(carpus.shape))
+
+
+__getattr__ = former_names(__name__, whole_film="whole_radiograph")

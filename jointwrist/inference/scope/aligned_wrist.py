@@ -1,7 +1,8 @@
-"""A radiograph prepared to judge its scope: grey values, bones, and their place in the frame of the mean wrist.
+"""A radiograph and its predicted bones aligned with the mean wrist, from which the features of its scope are computed.
 
-Grey values are in units of the bones' own: 0 is soft tissue beside them, 1 their median. Lengths are in mm of the mean
-wrist, which is fitted to the masks. So neither the window of a radiograph nor its pixel spacing matters.
+Grey values are normalised: 0 is the soft tissue beside the bones, 1 the median of the bones. Lengths are in mm of the
+mean wrist, which is fitted to the masks. The features therefore depend neither on the grey window nor on the pixel
+spacing.
 """
 
 from __future__ import annotations
@@ -15,24 +16,25 @@ from scipy.ndimage import distance_transform_edt
 from jointwrist.inference.mean_wrist import fit_mean_wrist
 from jointwrist.inference.similarity import Similarity
 from jointwrist.ops.outlines import bounding_box
+from jointwrist.renamed_names import former_names
 
-#: The planes: side of a pixel in mm, and the mm of the mean wrist at which columns and rows begin and end.
+#: Grid in the frame of the mean wrist, in mm: side of a pixel, first and last column, first and last row.
 MM, X_MM, Y_MM = 0.5, (-45.0, 45.0), (-40.0, 50.0)
 X, Y = (np.arange(start + MM / 2, stop, MM) for start, stop in (X_MM, Y_MM))
-#: Rows of the planes from the palm to the forearm.
+#: Rows of this grid from the palm to the forearm.
 WRIST_ROWS = (Y > -22) & (Y < 50)
-#: Side in pixels that the bones are reduced to, largest logit, and how far in mm distances are known beyond a bone.
+#: Side in pixels to which the logits are reduced, largest logit, and largest distance in mm computed outside a bone.
 _SIDE, _LARGEST, _MARGIN_MM = 128, 10.0, 6.0
 
 
-class Film(NamedTuple):
-    """A radiograph prepared for the signs of its scope.
+class AlignedWrist(NamedTuple):
+    """A radiograph and its predicted bones, aligned with the mean wrist.
 
     Attributes:
         image: (D, D) float32 grey values.
         logits: (14, S, S) float32, above 0 in the bones.
         distances: (14, S, S) float32 signed distances to the bones in mm, negative within; 99 far away.
-        wrist: Similarity from mm of the mean wrist to pixels of `logits`.
+        to_pixels: Similarity from mm of the mean wrist to pixels of `logits`; its scale is in pixels per mm.
         grey: (180, 180) float32 grey values in the frame of the mean wrist, at `X` and `Y`; nan beyond the radiograph.
         nearest: (180, 180) float32 distance in mm to the nearest bone, in that frame.
     """
@@ -40,7 +42,7 @@ class Film(NamedTuple):
     image: np.ndarray
     logits: np.ndarray
     distances: np.ndarray
-    wrist: Similarity
+    to_pixels: Similarity
     grey: np.ndarray
     nearest: np.ndarray
 
@@ -50,16 +52,16 @@ class Film(NamedTuple):
         return self.logits > 0
 
     def plane(self, values: np.ndarray) -> np.ndarray:
-        """Return (S, S) distances in the frame of the mean wrist, (180, 180)."""
-        return np.nan_to_num(in_mean_wrist(values, self.wrist), nan=99.0)
+        """Resample (S, S) distances to the frame of the mean wrist, (180, 180)."""
+        return np.nan_to_num(in_mean_wrist(values, self.to_pixels), nan=99.0)
 
 
-def film_of(image: np.ndarray, logits: np.ndarray) -> Film | None:
-    """Prepare a radiograph; None if its masks are not those of a wrist.
+def align_wrist(image: np.ndarray, logits: np.ndarray) -> AlignedWrist | None:
+    """Align a radiograph with the mean wrist; None if its masks are not those of a wrist.
 
     Args:
         image: (D, D) float32 grey of a right hand.
-        logits: (14, S, S) float32 of the bones on it, above 0 within.
+        logits: (14, S, S) float32 of its bones, above 0 within.
     """
     factor = max(logits.shape[1] // _SIDE, 1)
     side = logits.shape[1] // factor
@@ -68,39 +70,39 @@ def film_of(image: np.ndarray, logits: np.ndarray) -> Film | None:
     fit = fit_mean_wrist(logits > 0)
     if fit is None:
         return None
-    wrist = fit[0]
-    distances = signed_distances(logits > 0, wrist.scale)
-    nearest = np.nan_to_num(in_mean_wrist(distances.min(0), wrist), nan=99.0)
-    grey = in_mean_wrist(image, wrist, len(image) / side)
+    to_pixels = fit[0]
+    distances = signed_distances(logits > 0, to_pixels.scale)
+    nearest = np.nan_to_num(in_mean_wrist(distances.min(0), to_pixels), nan=99.0)
+    grey = in_mean_wrist(image, to_pixels, len(image) / side)
     inside = np.isfinite(grey)
     beside, bone = grey[inside & (nearest > 1.5) & (nearest < 5)], grey[inside & (nearest < 0)]
     soft = np.percentile(beside, 25) if beside.size else 0.0
     span = max(float(np.median(bone)) - soft, 0.02) if bone.size else 1.0
     values = ((plane - soft) / np.float32(span) for plane in (image, grey))
     image, grey = (plane.astype(np.float32) for plane in values)
-    return Film(image, logits, distances, wrist, grey, nearest)
+    return AlignedWrist(image, logits, distances, to_pixels, grey, nearest)
 
 
-def in_mean_wrist(values: np.ndarray, wrist: Similarity, factor: float = 1.0) -> np.ndarray:
-    """Return (D, D) values in the frame of the mean wrist, at `X` and `Y`; nan beyond them.
+def in_mean_wrist(values: np.ndarray, to_pixels: Similarity, factor: float = 1.0) -> np.ndarray:
+    """Resample (D, D) values to the frame of the mean wrist, at `X` and `Y`; nan outside of the values.
 
     Args:
         values: (D, D) float32.
-        wrist: Similarity from mm of the mean wrist to pixels.
-        factor: Pixels of the values per pixel of `wrist`.
+        to_pixels: Similarity from mm of the mean wrist to pixels.
+        factor: Pixels of `values` per pixel of `to_pixels`.
     """
-    pixel = factor * wrist.scale * MM
+    pixel = factor * to_pixels.scale * MM
     if pixel > 1.5:  # averaged, so that fine structures do not alias
         steps = round(pixel)
         side = len(values) // steps
         values = values[: side * steps, : side * steps].reshape(side, steps, side, steps).mean((1, 3))
         factor /= steps
-    matrix = factor * wrist.matrix
-    x, y = factor * wrist(np.array([[X_MM[0], Y_MM[0]]]))[0]
+    matrix = factor * to_pixels.matrix
+    x, y = factor * to_pixels(np.array([[X_MM[0], Y_MM[0]]]))[0]
     row = np.column_stack([matrix * MM, (x, y)])
-    picture = Image.fromarray(np.ascontiguousarray(values, np.float32))
+    source = Image.fromarray(np.ascontiguousarray(values, np.float32))
     plane = np.array(
-        picture.transform((len(X), len(Y)), Image.Transform.AFFINE, row.ravel().tolist(), Image.Resampling.BILINEAR)
+        source.transform((len(X), len(Y)), Image.Transform.AFFINE, row.ravel().tolist(), Image.Resampling.BILINEAR)
     )
     columns, rows = np.arange(len(X)) + 0.5, np.arange(len(Y))[:, None] + 0.5
     for (along, down, start), side in zip(row, values.shape[::-1], strict=True):
@@ -110,7 +112,7 @@ def in_mean_wrist(values: np.ndarray, wrist: Similarity, factor: float = 1.0) ->
 
 
 def signed_distances(masks: np.ndarray, mm: float) -> np.ndarray:
-    """Return the (C, H, W) distance in mm of each pixel to each bone, negative within; 99 far away.
+    """Return the (C, H, W) distance in mm of each pixel to each bone, negative within the bone; 99 far away.
 
     Args:
         masks: (C, H, W) bool.
@@ -125,3 +127,6 @@ def signed_distances(masks: np.ndarray, mm: float) -> np.ndarray:
         inside = mask[window]
         distance[window] = (distance_transform_edt(~inside) - distance_transform_edt(inside)) / mm
     return distances
+
+
+__getattr__ = former_names(__name__, Film="AlignedWrist", film_of="align_wrist")

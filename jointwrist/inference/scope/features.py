@@ -1,4 +1,4 @@
-"""Signs of metal, casts, growth plates and other projections: numbers that depend neither on exposure nor on scale."""
+"""Features of metal, casts, growth plates and other projections, independent of exposure and scale."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d, grey_erosion, grey
 
 from jointwrist.anatomy import NUM_BONES, bone_index
 from jointwrist.inference.mean_wrist import MEAN_WRIST, landmarks
-from jointwrist.inference.scope.film import MM, WRIST_ROWS, Film
+from jointwrist.inference.scope.aligned_wrist import MM, WRIST_ROWS, AlignedWrist
 
 RADIUS, ULNA = bone_index("DistalRadius"), bone_index("DistalUlna")
-#: Areas in mm² that a bright structure covers at least.
+#: Smallest areas in mm² of the bright structures that are measured.
 _AREAS = (3.0, 12.0, 40.0)
 
 
-def metal_signs(film: Film) -> np.ndarray:
-    """Return how bright structures of several sizes and shapes are deep in the bones, at their edges and beside them.
+def metal_features(wrist: AlignedWrist) -> np.ndarray:
+    """Measure the brightest structures of several sizes and shapes deep in the bones, at their edges and beside them.
 
-    Metal is brighter than bone, uniform, and keeps to no bone's outline: dense bone lies at the edges.
+    Metal is brighter than bone, uniform, and independent of bone outlines, whereas dense bone lies at the edges.
     """
-    inside, nearest = np.isfinite(film.grey) & WRIST_ROWS[:, None], film.nearest
-    grey = np.nan_to_num(film.grey)
+    inside, nearest = np.isfinite(wrist.grey) & WRIST_ROWS[:, None], wrist.nearest
+    grey = np.nan_to_num(wrist.grey)
     smooth = gaussian_filter(grey, 1.0)
     planes = (
         smooth,
@@ -43,18 +43,18 @@ def _ridges(plane: np.ndarray) -> np.ndarray:
 
 
 def _brightest(values: np.ndarray) -> np.ndarray:
-    """Return the values that at least `_AREAS` exceed."""
+    """Return, for each of `_AREAS`, the grey value that an area of this size exceeds."""
     ordered = np.sort(values)
     return np.array([ordered[-min(1 + round(area / MM**2), len(ordered))] if len(ordered) else 0.0 for area in _AREAS])
 
 
-def cast_signs(film: Film) -> np.ndarray:
-    """Return how grey values rise again beyond the bones, where they fall to the air without a cast.
+def cast_features(wrist: AlignedWrist) -> np.ndarray:
+    """Measure how grey values rise again outside of the bones; without a cast they fall from there to the air.
 
     Rows from the palm to the forearm are followed outwards from the outermost bone, on both sides.
     """
     figures = []
-    for grey, nearest in ((film.grey, film.nearest), (film.grey[:, ::-1], film.nearest[:, ::-1])):
+    for grey, nearest in ((wrist.grey, wrist.nearest), (wrist.grey[:, ::-1], wrist.nearest[:, ::-1])):
         for row, away in zip(grey[WRIST_ROWS][::2], nearest[WRIST_ROWS][::2], strict=True):
             bone = np.flatnonzero(away < 0.5)
             outwards = row[bone[-1] + 7 :] if len(bone) else row[:0]
@@ -70,14 +70,14 @@ def cast_signs(film: Film) -> np.ndarray:
     return np.percentile(figures, (20, 40, 60, 80), axis=0).ravel()
 
 
-def growth_plate_signs(film: Film) -> np.ndarray:
-    """Return depth and evenness of the darkest band across radius and ulna, from 2.5 mm below their ends on."""
-    radius, ulna = (film.plane(film.distances[bone]) < 0 for bone in (RADIUS, ULNA))
-    return np.concatenate([_band(film.grey, radius), _band(film.grey, ulna)])
+def growth_plate_features(wrist: AlignedWrist) -> np.ndarray:
+    """Measure depth and evenness of the darkest band across radius and ulna, 2.5 mm or more from their distal ends."""
+    radius, ulna = (wrist.plane(wrist.distances[bone]) < 0 for bone in (RADIUS, ULNA))
+    return np.concatenate([_band(wrist.grey, radius), _band(wrist.grey, ulna)])
 
 
 def _band(grey: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Return the signs of the darkest band across a bone."""
+    """Return the features of the darkest band across a bone."""
     columns = np.flatnonzero(mask.any(0))[2:-2]
     if len(columns) < 10:
         return np.zeros(8)
@@ -98,7 +98,7 @@ def _band(grey: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _path(values: np.ndarray) -> np.ndarray:
-    """Return the row in each column of the path of largest sum, at most one row up or down per column."""
+    """Return, for each column, the row of the path with the largest sum; it moves at most one row per column."""
     best, steps = values[:, 0], []
     for column in values.T[1:]:
         moved = np.stack([np.append(best[1:], -np.inf), best, np.insert(best[:-1], 0, -np.inf)])
@@ -110,21 +110,21 @@ def _path(values: np.ndarray) -> np.ndarray:
     return np.array(rows[::-1])
 
 
-def shape_signs(film: Film) -> np.ndarray:
-    """Return position, size and overlap of the bones relative to the mean wrist, and how sure the network is of each.
+def shape_features(wrist: AlignedWrist) -> np.ndarray:
+    """Measure position, size and overlap of the bones relative to the mean wrist, and the network's certainty of each.
 
-    14 landmarks in mm, 14 log areas, the square roots of 91 overlaps in mm², 14 means of |2 p - 1|.
+    Returns 14 landmarks in mm, 14 log areas, the square roots of 91 overlaps in mm², and 14 means of |2 p - 1|.
     """
-    masks, area = film.masks, film.wrist.scale**2
+    masks, area = wrist.masks, wrist.to_pixels.scale**2
     points = landmarks(masks)
     missing = ~np.isfinite(points[:, :1])
-    points = np.where(missing, film.wrist(MEAN_WRIST), points)
+    points = np.where(missing, wrist.to_pixels(MEAN_WRIST), points)
     flat = masks.reshape(NUM_BONES, -1).astype(np.float32)
     overlap = flat @ flat.T / area
-    certain = (np.abs(np.tanh(film.logits.reshape(NUM_BONES, -1) / 2)) * flat).sum(1) / np.maximum(flat.sum(1), 1)
+    certain = (np.abs(np.tanh(wrist.logits.reshape(NUM_BONES, -1) / 2)) * flat).sum(1) / np.maximum(flat.sum(1), 1)
     return np.concatenate(
         [
-            (film.wrist.inverse(points) - MEAN_WRIST).ravel(),
+            (wrist.to_pixels.inverse(points) - MEAN_WRIST).ravel(),
             10 * np.log(np.maximum(np.diag(overlap), 5.0) / 100),
             np.sqrt(overlap[np.triu_indices(NUM_BONES, 1)]),
             certain,
