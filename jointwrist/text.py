@@ -19,6 +19,11 @@ def number_of(count: int, noun: str) -> str:
     return f"{count:,} {noun}{ending}"
 
 
+def duration(seconds: float) -> str:
+    """Return a time in minutes, or in hours from one hour."""
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+
+
 def printable(text: str) -> str:
     """Escape control characters, such as ESC, and bytes of a file name that are not valid text."""
     return "".join(

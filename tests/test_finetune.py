@@ -19,6 +19,7 @@ from jointwrist.engine.finetune import recipe
 from jointwrist.engine.patient_folds import patient_folds, with_splits
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model
+from jointwrist.text import number_of
 from jointwrist.weights.checkpoint import read_info, save_weights
 from jointwrist.weights.training_history import TrainingHistory
 
@@ -89,12 +90,15 @@ def test_figures_have_their_names_and_signs():
     assert table["selected"].tolist() == [0, 1] and "selected_by" not in table
 
 
-def test_fine_tuning_measures_continues_and_keeps_the_history(weights, phantom_root, tmp_path, capsys):
+def test_fine_tuning_measures_continues_and_keeps_the_history(weights, phantom_root, tmp_path, capsys, caplog):
     out = tmp_path / "tuned"
     command = ["finetune", str(phantom_root), "-w", str(weights), "-o", str(out), *QUICK]
     assert main(command) == 0
     said = capsys.readouterr().out
     assert "DSC %: before" in said and "never saw its patient" in said
+    assert "3 trainings: one for each of 2 folds" in caplog.text
+    assert [left for left in (1, 2) if f"what is left, {number_of(left, 'training')}," in caplog.text] == [1, 2]
+    caplog.clear()
     rows = pd.read_csv(out / "after_segmentation.csv")
     bones = rows[rows["kind"] == "bone"]
     figures = pd.read_csv(out / "figures.csv").set_index("figure")
@@ -111,6 +115,7 @@ def test_fine_tuning_measures_continues_and_keeps_the_history(weights, phantom_r
     assert Image.open(out / "curves.png").width > 1000 and "patient-wise folds" in (out / "README.md").read_text()
     before = (out / "figures.csv").read_text()
     assert main(command) == 0 and (out / "figures.csv").read_text() == before  # finished folds are not repeated
+    assert "what is left" not in caplog.text
     assert main([*command, "optim.lr=0.5"]) == 2
     assert "belongs to other data or values" in capsys.readouterr().err
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from dicom_results import Recall
 from scipy.ndimage import gaussian_filter
 
 from jointwrist.cli import main
@@ -21,6 +22,7 @@ from jointwrist.inference.locate import locate
 from jointwrist.inference.mean_wrist import fit_mean_wrist, landmarks
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.taken_whole import OTHER_VIEW
 from jointwrist.ops.wrist_scale import CARPALS
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.viewer.radiographs import choose_wrist
@@ -83,6 +85,25 @@ def test_landmarks_move_with_the_masks_and_stray_pixels_do_not_count():
     strewn[:, 0, 0] = True
     np.testing.assert_array_equal(landmarks(strewn), points)
     assert np.isnan(landmarks(np.zeros_like(masks))).all() and fit_mean_wrist(np.zeros_like(masks)) is None
+
+
+def test_a_radiograph_used_whole_says_where_its_bones_do_not_lie_as_those_of_a_wrist():
+    wrist = make_wrist(seed=77, index=0, config=PhantomConfig(size=128))
+    masks, notes = unpack_masks(wrist.bones), {}
+    shown = {
+        "right": (masks, wrist.side),
+        "of the other side": (masks, "L" if wrist.side == "R" else "R"),
+        "upside down": (masks[:, ::-1, ::-1], wrist.side),
+        "without bones": (np.zeros_like(masks), wrist.side),
+        "without ten bones": (masks & (np.arange(14) < 4)[:, None, None], wrist.side),
+    }
+    for name, (seen, side) in shown.items():
+        network = Recall(seen, side)
+        predictor = Predictor(network, image_size=128, localise=False)
+        notes[name] = predictor(wrist.image[0], side).single().radiograph.cautions.count(OTHER_VIEW)
+    assert notes == {
+        "right": 0, "of the other side": 1, "upside down": 1, "without bones": 0, "without ten bones": 1,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("stated", [True, False])

@@ -9,6 +9,7 @@ from jointwrist.benchmark.matrix import say
 from jointwrist.benchmark.profile_step import advice, fitting_batch, out_of_memory, profile_step
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.loaders import load_run_data
+from jointwrist.text import duration
 
 
 def forecast(accelerator: Accelerator, jobs: list[Job], dataset: RamW600) -> None:
@@ -46,8 +47,4 @@ def forecast(accelerator: Accelerator, jobs: list[Job], dataset: RamW600) -> Non
         seconds, reason = measured[config.model]
         total += seconds
         say(accelerator, f"  {job.folder.name}: {seconds / 60:.1f} minutes ({reason})")
-    say(accelerator, f"in all about {_duration(total)}, validation and test not counted")
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+    say(accelerator, f"in all about {duration(total)}, validation and test not counted")

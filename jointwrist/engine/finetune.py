@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -42,7 +43,7 @@ from jointwrist.engine.training_record import training_record, validation_record
 from jointwrist.errors import DataError
 from jointwrist.files import check_writable, write_frame, write_text
 from jointwrist.registry import model_spec
-from jointwrist.text import number_of
+from jointwrist.text import duration, number_of
 from jointwrist.weights.checkpoint import load_weights, read_info, save_weights
 from jointwrist.weights.find import find_weights, weights_source
 from jointwrist.weights.model_card import model_card
@@ -132,7 +133,8 @@ def finetune(
         dealt = patient_folds(cases, folds, seed)
     except ValueError as error:
         raise DataError(f"{dataset.root}: {error}; add patients, or give fewer --folds") from None
-    work = _Work(path, info, dataset, seed, config or {}, progress)
+    work = _Work(path, info, dataset, seed, config or {}, folds + 1, progress)
+    LOG.info(f"{number_of(folds + 1, 'training')}: one for each of {folds} folds, and one on all patients")
     before = work.evaluate(*work.load())
     after: dict[str, list[pd.DataFrame]] = {}
     histories = {}
@@ -172,6 +174,7 @@ class _Work:
         dataset: Radiographs with labels.
         seed: Seed of everything.
         values: The user's values of the configuration.
+        left: Number of trainings that are not finished.
         progress: Show progress bars.
     """
 
@@ -180,6 +183,7 @@ class _Work:
     dataset: RamW600
     seed: int
     values: Mapping[str, Any]
+    left: int
     progress: bool
 
     def __post_init__(self):
@@ -249,6 +253,7 @@ class _Work:
         data = load_run_data(run, placed, ("train", "val"))
         task = build_task(run, data.prior, self.dataset.anatomy)
         trainer = Trainer(self.accelerator, run, data, task, place, progress=self.progress)
+        first, began = trainer.epoch, time.monotonic()
         if not trainer.finished:
             counts = [len([c for c in placed.cases if s in (c.segmentation_split, c.erosion_split)]) for s in SPLITS]
             tested = f", {counts[2]} for the test" if counts[2] else ""
@@ -258,6 +263,13 @@ class _Work:
             )
         with graceful_stop():
             trainer.fit()
+        self.left -= 1
+        if first == 0 and self.left:
+            seconds = time.monotonic() - began
+            LOG.info(
+                f"{name}: trained in {duration(seconds)}; what is left, {number_of(self.left, 'training')}, takes about"
+                f" {duration(self.left * seconds)}"
+            )
         return trainer, data
 
     def _run(self, cases: Sequence[Case]) -> RunConfig:

@@ -31,7 +31,7 @@ from jointwrist.inference.resolution import Resolution
 from jointwrist.inference.result import WristResult, WristResults
 from jointwrist.inference.scope.assess import assess_scope
 from jointwrist.inference.sources import Source, list_sources, read_radiograph
-from jointwrist.inference.taken_whole import refuse_both_hands, take_whole
+from jointwrist.inference.taken_whole import refuse_both_hands, take_whole, with_view_caution
 from jointwrist.inference.test_time_augmentation import VIEWS, Uncertainty, invert, merge, transform
 from jointwrist.weights.find import find_weights, weights_label
 from jointwrist.weights.scope_model import ScopeModel
@@ -295,8 +295,7 @@ class Predictor:
         """Return the network's arguments: `inputs` at `image_size`, and at `detail_size` where the two differ."""
         if self.detail_size == self.image_size:
             return (detail,)
-        size = (self.image_size, self.image_size)
-        return np.stack([resample(image[0], size)[None] for image in detail]), detail
+        return np.stack([resample(image[0], (self.image_size,) * 2)[None] for image in detail]), detail
 
     def results(
         self,
@@ -318,7 +317,7 @@ class Predictor:
         logits = prediction.masks[index] - np.float32(self.mask_logit)
         report = None if self.scope is None else assess_scope(self.scope, image, logits)
         resolution = Resolution(placement.native_pixels, self.detail_size)
-        joints, withhold = self.anatomy.joints, not self.score_out_of_scope
+        joints, wrist, withhold = self.anatomy.joints, shows_wrist(self.anatomy), not self.score_out_of_scope
         limited = {joint.index for joint in joints if withhold and report and report.of_joint(joint)}
         coarse = range(len(joints)) if withhold and resolution.too_coarse else ()
         scores = erosion_scores(prediction, index, self.anatomy, self.threshold, {*limited, *coarse})
@@ -327,9 +326,10 @@ class Predictor:
         units = np.array([1, pixels, pixels**2], np.float32)
         extent = None if prediction.extent is None else prediction.extent[index] * units
         if self.postprocess:
-            masks = postprocessed_masks(placement, prediction.masks[index], self.mask_logit, shows_wrist(self.anatomy))
+            masks = postprocessed_masks(placement, prediction.masks[index], self.mask_logit, wrist)
         else:
             masks = placement.masks_back(prediction.masks[index], self.mask_logit)
+        placement = with_view_caution(placement, logits > 0) if wrist and not self.localise else placement
         return WristResult(
             with_exposure_caution(placement, masks),
             masks,
