@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 CURVES = "curves.png"
 #: Validation figures by column: title and factor.
 _FIGURES = {"val_dsc": ("validation DSC %", 100), "val_nsd": ("validation NSD %", 100), "val_auroc": ("AUROC", 1)}
+#: Losses by column, without its prefix: what each is the loss of. Others go by the name of their column.
+_LOSSES = {
+    "loss": "total loss",
+    "dice": "loss: masks, Dice",
+    "bce": "loss: masks, cross-entropy",
+    "overlap": "loss: overlaps of bones, Dice",
+    "erosion": "loss: erosion scores",
+    "map": "loss: heat maps of erosion",
+    "shapes": "loss: bones with and without erosion",
+    "consistency": "loss: consistency with the teacher",
+}
 _STYLES = {"validation": "-", "training": "--"}
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8a8a8a")
 
@@ -48,7 +59,7 @@ def save_curves(path: Path, histories: Mapping[str, pd.DataFrame]) -> None:
                 _line(panel, history, factor * history[column], index)
     for loss in losses:
         panel = next(panels)
-        panel.set(title=loss if loss == "loss" else f"loss: {loss}")
+        panel.set(title=_LOSSES.get(loss, f"loss: {loss}"))
         for index, history in enumerate(histories.values()):
             for kind, style in (("train", _STYLES["training"]), ("val", _STYLES["validation"])):
                 if f"{kind}_{loss}" in history:
