@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     if text == filled(text):
         return 0
     if not write:
-        print(f"{README.name} is stale; run: python -m jointwrist_baselines.readme --write", file=sys.stderr)
+        print(f"{README.name} is out of date; run: python -m jointwrist_baselines.readme --write", file=sys.stderr)
         return 1
     README.write_text(filled(text), encoding="utf-8")
     return 0

@@ -1,13 +1,13 @@
 """Ablations: the joint network, variants of it, cascades and the paper's models on equal terms.
 
-    python benchmarks/ablations.py                             all runs that are not done, the required ones first
+    python benchmarks/ablations.py                             all unfinished runs, the required ones first
     python benchmarks/ablations.py --arms S0 S1 --seeds 3407   some of them
     python benchmarks/ablations.py --shard 1/2                 half of them; shards may share a results folder
-    python benchmarks/ablations.py --tables                    tables and picture from kept results, no training
+    python benchmarks/ablations.py --tables                    tables and plot from stored results, no training
 
 The arms are defined in benchmarks/ablations.yaml. Finished runs are skipped, including those whose per-case results are
-kept in docs/ablations; a killed run resumes. Results of a few runs can be kept at any time: the tables show the newest
-version of the plan that is complete, and count the runs of a newer one below.
+kept in docs/ablations; a killed run resumes. Results can be stored while runs are missing: the tables show the newest
+complete version of the plan, and a line below them counts the finished runs of a newer one.
 """
 
 from __future__ import annotations
@@ -55,11 +55,13 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", metavar="NAME", help="names of the file; default: all")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="seeds; default: those of the file")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="every N-th run only, from the I-th")
-    parser.add_argument("--retry", action="store_true", help="run failed ones again")
-    parser.add_argument("--tables", action="store_true", help="tables and picture from the rows; train nothing")
+    parser.add_argument("--retry", action="store_true", help="repeat failed runs")
+    parser.add_argument(
+        "--tables", action="store_true", help="make tables and plot from the stored results; train nothing"
+    )
     parser.add_argument("--results", type=Path, default=Path("results/ablations"), help="(default: %(default)s)")
     parser.add_argument(
-        "--out", type=Path, default=KEPT, help="folder of rows, tables and picture (default: docs/ablations)"
+        "--out", type=Path, default=KEPT, help="folder of results, tables and plot (default: docs/ablations)"
     )
     return parser.parse_args(argv)
 

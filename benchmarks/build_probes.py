@@ -1,6 +1,7 @@
 """CPU times of parts of one build, run in its folder by `speed_builds`: `python build_probes.py PART`.
 
-Only names that earlier builds have are imported, so that one file measures them all. One thread; prints a median in ms.
+It imports only names that earlier builds have too, so that one file measures all of them. It uses one thread and prints
+a median in ms.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def four_way(channels: int, side: int, states: int) -> float:
 
 
 def whole_hand(turns: int) -> float:
-    """Localisation in a phantom of a whole hand of 210 mm, stated side, turned by quarter turns; a first call."""
+    """Localisation in a phantom of a whole hand of 210 mm with stated side, rotated by quarter turns; a first call."""
     radiograph, find = _hand(turns)
     start = time.process_time()
     find(radiograph)
@@ -81,7 +82,7 @@ def _hand(turns: int):
     return Radiograph(pixels, side=made.side), lambda radiograph: locate(localiser, radiograph)
 
 
-#: Name of the row, measurement, and least ratio of the other build's time to this one's.
+#: Name of the row, measurement, and smallest allowed ratio of the other build's time to this one's.
 PARTS: dict[str, tuple[Callable[[], float], float]] = {
     "scan `cpu`, N=16 L=4096": (lambda: scan(16), 1.25),
     "scan `cpu`, N=1 L=4096": (lambda: scan(1), 0.95),

@@ -77,7 +77,7 @@ def scan_flops(u_shape: Sequence[int], delta_shape: Sequence[int], a_shape: Sequ
     return 9 * batch * channels * length * a_shape[1]
 
 
-# PyTorch counts the kernels of GPUs alone
+# PyTorch counts attention on GPUs only
 @register_flop_formula(torch.ops.aten._scaled_dot_product_flash_attention_for_cpu)
 def attention_flops(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
     """Two matrix products for every head."""

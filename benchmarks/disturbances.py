@@ -1,9 +1,9 @@
-"""Masks of disturbed radiographs against those of the same undisturbed: `python benchmarks/disturbances.py`.
+"""Effect of disturbed grey values on the predicted masks: `python benchmarks/disturbances.py`.
 
 The radiographs are phantoms not used for training, or your own (or folders of them). Each is written as 12 bits in a
-16-bit PNG file, undisturbed and with each disturbance of its grey values as a detector, a scanner or a program leaves
-it, and predicted from that file with its outliers as they are and without them (`data.outliers`). DSC is that of each
-bone against its mask on the undisturbed radiograph, on the pixels that are not covered.
+16-bit PNG file, undisturbed and with each disturbance that a detector, a scanner or a program can cause, and predicted
+from that file with outlying grey values unchanged and corrected (`data.outliers`). The DSC compares each bone with its
+mask on the undisturbed radiograph, on the pixels that are not covered.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
 from jointwrist.phantom import PhantomConfig, make_wrist
 
-#: DSC of each bone, with outliers kept and mended; None where the radiograph is refused.
+#: DSC of each bone, with outliers unchanged and corrected; None where the radiograph is refused.
 Pair = tuple[np.ndarray | None, np.ndarray | None]
 #: Largest values of 12 and of 16 bits.
 TOP, OVERFLOW = 2**12 - 1, 2**16 - 1
@@ -75,7 +75,7 @@ def table(scores: Mapping[str, Sequence[Pair]]) -> str:
 def measure(
     predictor: Predictor, pixels: np.ndarray, side: str | None, kinds: Collection[str] | None = None
 ) -> Iterator[tuple[str, Pair]]:
-    """Yield each kind of disturbance, or those asked for, with the DSC of each bone with outliers and without."""
+    """Yield each kind of disturbance, or those given, with the DSC of each bone with outliers and without."""
     values = np.round(pixels * TOP).astype(np.uint16)
     nothing = np.zeros(values.shape, bool)
     with tempfile.TemporaryDirectory() as folder:
@@ -163,7 +163,7 @@ def text(grey: int) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
 
 
 def frame(grey: int, shape: str, background: int = 0) -> Callable:
-    """Cover what is outside a rectangle, a turned rectangle or a circle with one grey."""
+    """Cover what is outside a rectangle, a rotated rectangle or a circle with one grey."""
 
     def disturb(values: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         height, width = values.shape
@@ -181,7 +181,7 @@ def frame(grey: int, shape: str, background: int = 0) -> Callable:
 
 
 def scanned(values: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Cover an uneven margin with a noisy white, as the lamp of a scanner leaves it around a film."""
+    """Cover an uneven margin with a noisy white, as a scanner leaves it around a film."""
     height, width = values.shape
     y, x = np.mgrid[:height, :width]
     sides = [gaussian_filter(rng.normal(0, 1, length), 20) * 12 + 0.05 * length for length in (height, width)]
@@ -198,7 +198,7 @@ def bright_corner(values: np.ndarray, rng: np.random.Generator) -> tuple[np.ndar
 
 
 def fog(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Add a veil that rises from left to right, and compress the rest."""
+    """Add a haze that increases from left to right, and compress the range."""
     veil = np.linspace(0.1, 0.5, values.shape[1])[None]
     return np.round(TOP * (veil + 0.5 * values / TOP)).astype(np.uint16)
 

@@ -5,7 +5,7 @@
     python benchmarks/families.py evaluate WEIGHTS -o FOLDER --families undermined --wrists 320
 
 Each family is drawn on separate wrists. Erosions are compared with intact joint surfaces, look-alikes with all kinds of
-erosions. Finished wrists are kept: after an interruption, the same command continues.
+erosions. Finished wrists are stored: after an interruption, the same command continues.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from jointwrist.metrics.families import family_figures
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.phantom.family_names import EROSIVE, FAMILIES
 
-#: Side of a picture in pixels and in mm, pictures of a family, and wrists that are looked through for them.
+#: Side of a picture in pixels and in mm, pictures of a family, and number of wrists searched for them.
 _TILE, _TILE_MM, _PICTURES, _LOOKED_THROUGH = 240, 24.0, 12, 90
-#: Wrists between two writings of the rows.
+#: Number of wrists after which the rows are written.
 _CHUNK = 16
 
 

@@ -1,4 +1,4 @@
-"""Benefit of `jointwrist finetune` by number of wrists, on phantoms of an imaging style that the weights never saw.
+"""Benefit of `jointwrist finetune` by number of wrists, on phantoms of an imaging style absent from the training.
 
 For each number of wrists, phantoms are made and fine-tuned on. The table has the figures of the patient-wise folds,
 which users see too, and those of the final weights on further phantoms of that style, the same for all numbers. After
@@ -6,8 +6,8 @@ an interruption, the same command continues.
 
     python benchmarks/finetune_sizes.py --wrists 10 30 100
 
-The default look is another projection: oblique and lateral wrists, of which the weights saw none. `--look` takes any
-values of `PhantomConfig`.
+The default look is another projection: oblique and lateral wrists, on which the weights were not trained. `--look`
+takes any values of `PhantomConfig`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--folds", type=int, default=3, metavar="N", help="patient-wise folds (default: %(default)s)")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="values of the fine-tuning")
     parser.add_argument("-o", "--out", type=Path, default=Path("results/finetune-sizes"), help="default: %(default)s")
-    parser.add_argument("--table", action="store_true", help="print the table of the kept rows, run nothing")
+    parser.add_argument("--table", action="store_true", help="print the table of the stored rows, run nothing")
     arguments = parser.parse_args(argv)
     if not arguments.table:
         write_frame(arguments.out / KEPT.name, measure(arguments))

@@ -1,11 +1,11 @@
 """Encoder layouts, trained for segmentation only, with equal steps on the same phantoms.
 
-    python benchmarks/layouts.py                            all runs that are not done, seed by seed
+    python benchmarks/layouts.py                            all unfinished runs, seed by seed
     python benchmarks/layouts.py --arms hybrid conv         some of them
-    python benchmarks/layouts.py --tables                   the table from kept results, no training
+    python benchmarks/layouts.py --tables                   the table from stored results, no training
 
 The layouts are defined in benchmarks/layouts.yaml. A killed run resumes, finished ones are skipped; their per-case
-results are kept in docs/layouts. The trained network is the encoder and the decoder of the joint network, without its
+results are stored in docs/layouts. The trained network is the encoder and the decoder of the joint network, without its
 erosion head. Operations are counted, not timed: those of the encoder on one image of the plan's size.
 """
 
@@ -114,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--arms", nargs="+", metavar="NAME", help="names of the file; default: all")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="seeds; default: those of the file")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="every N-th run only, from the I-th")
-    parser.add_argument("--tables", action="store_true", help="the table from the rows; train nothing")
+    parser.add_argument("--tables", action="store_true", help="make the table from the stored results; train nothing")
     parser.add_argument("--results", type=Path, default=Path("results/layouts"), help="(default: %(default)s)")
     parser.add_argument("--out", type=Path, default=KEPT, help="folder of rows and table (default: docs/layouts)")
     arguments = parser.parse_args(argv)

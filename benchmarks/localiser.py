@@ -115,7 +115,7 @@ def both(localiser: Localiser, right: WristSample, left: WristSample) -> str:
 
 
 def filling(localiser: Localiser, wrist: WristSample) -> str:
-    """Look at a wrist that fills its radiograph, which is to be taken whole."""
+    """Locate a wrist that fills its radiograph, which must be used whole."""
     found = localiser.find(Radiograph(wrist.image[0], side=wrist.side))
     if not found:
         return "refused"
@@ -142,7 +142,7 @@ def empty_radiographs(seed: int) -> list[np.ndarray]:
 
 
 def nothing(localiser: Localiser, pixels: np.ndarray) -> str:
-    """Look at a radiograph that shows no wrist."""
+    """Try to locate a wrist on a radiograph that shows none."""
     try:
         return "wrong" if localiser.find(Radiograph(pixels.astype(np.float32))) else "right"
     except DataError:

@@ -45,7 +45,7 @@ def times_in_turns(
     Args:
         functions: Functions by name.
         repeats: Timings of each.
-        seconds: A function that has run for so long is not timed again.
+        seconds: Total time after which a function is not timed again.
         warm_up: Call each once before.
     """
     if warm_up:

@@ -46,9 +46,9 @@ PAGES = (
 )
 ABLATIONS = ROOT / "docs" / "ablations"
 ROWS = ("job.json", "segmentation.csv", "erosion.csv")
-#: Stands among the arms for that of the paper's classifiers which has the highest AUROC of those that were run.
+#: Placeholder for the arm of the paper's classifier with the highest AUROC of those that were run.
 BEST_CLASSIFIER = "C0-*"
-#: Arms of the ablations that the README shows, in words for those who have not read the page on them.
+#: Arms of the ablations in the README, described for readers who have not read the page on them.
 ARMS = {
     "S1": "one network for masks and erosions",
     "S0": "the same network, masks only",
@@ -57,7 +57,7 @@ ARMS = {
     BEST_CLASSIFIER: "the paper's classifier on true crops, `{}`",
     "T-umamba_enc": "the paper's segmenter `umamba_enc`, trained for as long as the first row",
 }
-#: Where the caption begins to tell versions of the experiment apart.
+#: Text with which the caption begins to list the versions of the experiment.
 VERSIONS = " Version 1:"
 #: Columns of the demonstration's tables that the README shows.
 DEMONSTRATION = {"segmentation": ("DSC %", "NSD %"), "erosion": ("BACC %", "AUROC")}
@@ -142,7 +142,7 @@ def main(argv: list[str] | None = None) -> int:
     """Fill or check the pages."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", type=Path, metavar="RESULTS", help="results folder of a demonstration")
-    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a page is stale")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a page is out of date")
     arguments = parser.parse_args(argv)
     if arguments.keep:
         keep(arguments.keep)
@@ -151,7 +151,7 @@ def main(argv: list[str] | None = None) -> int:
     stale = {page: wanted for page, text in texts.items() if (wanted := filled(text, tables)) != text}
     for page, wanted in stale.items():
         if arguments.check:
-            print(f"{page.relative_to(ROOT)} is stale; run: python benchmarks/readme.py")
+            print(f"{page.relative_to(ROOT)} is out of date; run: python benchmarks/readme.py")
         else:
             write_text(page, wanted)
     return int(arguments.check and bool(stale))

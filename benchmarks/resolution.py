@@ -1,7 +1,7 @@
 """False calls of erosion on coarse radiographs: `python benchmarks/resolution.py [--wrists 40] [RADIOGRAPH ...]`.
 
 Phantoms without erosions, which no training has seen, are reduced to several sizes and predicted; every call is false.
-Of your own radiographs, those calls count that the radiograph at the largest size does not have.
+On your own radiographs, calls count that are absent at the largest size.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SIZES = (600, 400, 300, 250, 200, 150, 100)
 
 
 class Called(NamedTuple):
-    """What one wrist has at one size.
+    """Erosion calls on one wrist at one image size.
 
     Attributes:
         pixels: The radiograph's own pixels across the window of the wrist.

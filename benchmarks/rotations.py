@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print a row for every kind of radiograph and rotation."""
     arguments = parse_arguments(argv, __doc__, "radiographs", 24, 7000, own=False)
     localiser = Localiser.load()
-    print("| radiograph | turned by | right | refused | wrong | seconds |\n| --- | ---: | ---: | ---: | ---: | ---: |")
+    print("| radiograph | rotated by | right | refused | wrong | seconds |\n| --- | ---: | ---: | ---: | ---: | ---: |")
     for kind, config in (
         ("wrist", PhantomConfig(size=256)),
         ("hand", PhantomConfig(size=HAND_PX, field_of_view=(HAND_MM, HAND_MM))),

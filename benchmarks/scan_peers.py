@@ -28,7 +28,7 @@ def why_not_compiled() -> str | None:
         values = [value.requires_grad_() for value in (one, one.clone(), torch.ones(1, 1), one.clone(), one.clone())]
         y = scan_of_peer(ASSOCIATIVE, *values, torch.ones(1), torch.ones(1))
         torch.autograd.grad(y.sum(), values)
-    except Exception as error:  # whatever a compiler lacks: the row of the table names it
+    except Exception as error:  # any failure of the compiler is named in the row of the table
         return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
     return None
 

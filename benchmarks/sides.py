@@ -52,7 +52,7 @@ def variants(pixels: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     size = max(pixels.shape)
     yield "as it is", pixels
     for degrees in (-15, 15):
-        yield f"turned by {degrees}°", rotate(pixels, degrees, reshape=False, order=1)
+        yield f"rotated by {degrees}°", rotate(pixels, degrees, reshape=False, order=1)
     noise = np.random.default_rng(0).normal(0, 0.12, pixels.shape)
     yield "noise of 12 % of the range", np.clip(pixels + noise, 0, 1)
     yield "blurred by 1 % of the side", gaussian_filter(pixels, size / 100)

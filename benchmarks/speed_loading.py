@@ -1,9 +1,9 @@
 """Speed and memory of data loading: packed masks in batches compared with arrays of 14 channels, image by image.
 
 Both give what a segmentation network is trained on, augmented images and 14 float32 masks, from the same folder in the
-same run. The arrays are read, resized and warped channel by channel, as research code does, with whichever library is
-installed; either way of each is measured, reading every image each time and keeping all of them in memory as MONAI's
-CacheDataset does. The trainer keeps them. All run on one thread, and CPU time is measured: other programs disturb it
+same run. The arrays are read, resized and warped channel by channel, as research code does, with every installed
+library. Each is measured both reading every image each time and keeping all images in memory, as MONAI's CacheDataset
+and the trainer do. All run on one thread, and CPU time is measured: other programs disturb it
 least, and the files come from the system's cache.
 """
 
@@ -40,7 +40,7 @@ from jointwrist.engine.tasks import build_task
 from jointwrist.phantom.phantom_dataset import write_phantom
 
 PACKED = "packed"
-#: Up to the batch that goes to a GPU, which augments it.
+#: Without augmentation, which follows on the GPU.
 HOST = "packed, before augmentation"
 #: With the augmentation on the GPU, where there is one.
 GPU = "packed, augmented on the GPU"
@@ -48,7 +48,7 @@ GPU = "packed, augmented on the GPU"
 DEVICES = {PACKED: "cpu", HOST: None, GPU: "cuda"}
 #: Libraries that warp arrays, by the module that they need.
 LIBRARIES = {"scipy": "scipy", "kornia": "kornia", "Pillow": "PIL", "OpenCV": "cv2"}
-#: Runs one pass and returns the number of images; no batch is held while the next is made, as in training.
+#: Runs one pass and returns the number of images; as in training, no batch is kept while the next is made.
 Epoch = Callable[[], int]
 #: The library with the smallest memory of its own; its memory represents that of all arrays.
 ARRAYS = "Pillow"

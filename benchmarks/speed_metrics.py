@@ -64,7 +64,7 @@ def benchmark_metrics(argv: list[str] | None = None) -> list[dict[str, Any]]:
         mine, theirs = ours(), monai()
         msd.append(np.mean(mine["msd"][np.isfinite(mine["msd"])]))
         for name, expected in theirs.items():
-            # equal infinities and nan differ by nothing
+            # equal infinities do not differ, nor do two nan
             same = (mine[name] == expected) | (np.isnan(mine[name]) & np.isnan(expected))
             differences.append(np.abs(np.where(same, 0.0, mine[name] - expected)).max())
         calls = {"ours": ours, "monai": monai, "overlaps": overlaps}

@@ -1,6 +1,6 @@
 """Time of a short training run beside one busy process, against the same run alone, in turns.
 
-Threads that spin while they wait for one another lose the cores to the neighbour, and everything that they wait for.
+Threads that spin while they wait for one another compete with the other process for the cores, and all of them wait.
 """
 
 from __future__ import annotations

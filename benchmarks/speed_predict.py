@@ -1,8 +1,8 @@
 """`jointwrist predict` in fresh processes: one radiograph, a folder, a whole hand and a rotated wrist; time and memory.
 
 With `--against CHECKOUT`, such as a `git worktree` of an older version, both take turns, and the ratios of the medians
-are rows too: how many times as long, and as much memory, the other takes. The processor's seconds are those of all
-threads; on a busy machine only they mean something.
+are rows too: how many times as long, and as much memory, the other takes. CPU seconds are summed over all threads; on a
+busy machine, only they are meaningful.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LEAST = {"one": (3.0, 2.5), "folder": (3.0, None), "hand": (3.0, None), "rotated": (3.0, None)}
 
 
-#: Runs a command and prints what it took. Linux counts the peak of the process that starts a command as the command's
-#: own, so that a small process has to start it.
+#: Runs a command and prints the resources that it used. On Linux, the peak of the process that starts a command counts
+#: as the command's own, so that a small process has to start it.
 LAUNCH = """
 import json, resource, subprocess, sys, time
 start = time.perf_counter()
@@ -42,7 +42,7 @@ print(json.dumps([code, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss /
 
 
 class Cost(NamedTuple):
-    """What a process took: seconds, seconds of the processor, and megabytes at its peak."""
+    """Resources used by a process: wall-clock seconds, CPU seconds, and megabytes at the peak."""
 
     seconds: float
     processor: float

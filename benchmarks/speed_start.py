@@ -26,7 +26,7 @@ BOUNDS = {"help": 1.0, "predict": 10.0}
 
 
 def seconds(arguments: Sequence[str], folder: str, runs: int) -> float:
-    """Return the median time of `jointwrist` with these arguments, after a run that counts only if it is the only one.
+    """Return the median time of `jointwrist` with these arguments; the first of several runs does not count.
 
     Raises:
         subprocess.CalledProcessError: It fails.
@@ -55,7 +55,7 @@ def benchmark_start(argv: list[str] | None = None) -> list[dict[str, Any]]:
     arguments = parser.parse_args(argv)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        # its name tells no side, so that both are looked for
+        # its name states no side, so that both are tried
         write_image(Path(folder) / "wrist.png", make_wrist(0, 0, PhantomConfig(size=arguments.size)).image[0])
         for name, words in (("help", ["--help"]), ("predict", ["predict", "wrist.png", "--device", "cpu"])):
             value = seconds(words, folder, arguments.runs)
@@ -63,5 +63,5 @@ def benchmark_start(argv: list[str] | None = None) -> list[dict[str, Any]]:
             print(f"{title:20} {value:6.2f} s, bound {BOUNDS[name]:g}, median of {arguments.runs}", flush=True)
             rows.append({"name": title, "value": value, "unit": "s", "bound": BOUNDS[name]})
         if not (Path(folder) / "predictions" / "wrist_overlay.png").is_file():
-            raise RuntimeError("predict left no overlay")
+            raise RuntimeError("predict wrote no overlay")
     return rows

@@ -154,7 +154,7 @@ def test_what_cannot_be_scored_is_named(masked, tmp_path, capsys):
         f"{small}: {tmp_path / 'masks' / small}.nii.gz: masks of 97 x 119 pixels, the radiograph has 97 x 120",
         "they are transposed",
         f"{mirrored}: the masks are mirrored left to right",
-        f"{turned}: the masks are turned by 180 degrees",
+        f"{turned}: the masks are rotated by 180 degrees",
         "of no radiograph in this folder: 9999_0001_R.nii.gz",
     ):
         assert text in printed.err

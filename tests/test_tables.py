@@ -265,7 +265,7 @@ def test_captions_name_data_protocol_prompts_and_seeds(tables):
             for part in ("phantom", "protocol demo", "128 px", "seeds 1, 2", "no prompts", "24 test wrists of 12 pat"):
                 assert part in table.caption, name
     assert "box" in tables["segmentation"].caption and "published" in tables["erosion"].caption
-    learned = "Trained on pixels of erosions too, not on scores alone: `jointwrist_tiny`."
+    learned = "Trained on eroded pixels as well as scores: `jointwrist_tiny`."
     assert [name for name, table in tables.items() if learned in table.caption] == ["erosion", "erosion_pooled"]
 
 

@@ -52,6 +52,16 @@ def test_a_training_carries_on_the_history_of_the_weights_that_it_starts_from(ph
             "drawn into 40 phantoms and inserted into 16 real radiographs.",
         ),
         (
+            [TrainingData("radiographs", 30, 30, 0)],
+            "untested on real erosions",
+            "Trained on bones of 30 real radiographs; no erosions.",
+        ),
+        (
+            [TrainingData("radiographs", 30, 0, 30, "scored")],
+            "",
+            "Trained without bone masks; erosions scored by readers on 30 real radiographs.",
+        ),
+        (
             [TrainingData("radiographs", 1, 1, 1, "scored")],
             "",
             "bones of 1 real radiograph; erosions scored by readers on 1",

@@ -59,7 +59,7 @@ class MappedResNet(nn.Module):
         self.network, self.head = network, HeatMapHead(WIDTHS)
 
     def forward(self, image: Tensor) -> CropOutput:
-        """Score (N, C, P, P) crops and draw maps of P/2 pixels."""
+        """Score (N, C, P, P) crops and compute heat maps of P/2 pixels a side."""
         net = self.network
         x = net.maxpool(net.act(net.bn1(net.conv1(image))))
         features = []

@@ -81,7 +81,7 @@ class PromptedSam(nn.Module):
     Args:
         sam: transformers' SamModel.
         processor: transformers' SamImageProcessor that belongs to its weights.
-        prompt_source: One of `PROMPT_SOURCES`. The caller hands over the masks that it says: true or predicted ones.
+        prompt_source: One of `PROMPT_SOURCES`. It states whether the caller passes true or predicted masks.
         mask_choice: One of `MASK_CHOICES`.
         side: Images and masks are resized to this square before anything else, as published, and SAM then resizes to
             its own input; None leaves them unchanged.

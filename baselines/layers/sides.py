@@ -14,7 +14,7 @@ def check_sides(x: Tensor, network: str, multiple: int = 1, least: int = 1) -> N
     """Check that H and W of images (B, C, H, W) are multiples of `multiple` and at least `least`.
 
     Raises:
-        DataError: They are not.
+        DataError: A side is not allowed.
     """
     height, width = x.shape[-2:]
     if height % multiple or width % multiple or min(height, width) < least:
@@ -29,7 +29,7 @@ def check_size(x: Tensor, network: str, size: int) -> None:
     """Check that images have the shape (B, C, size, size).
 
     Raises:
-        DataError: They have not.
+        DataError: The shape is another.
     """
     if x.shape[-2:] != (size, size):
         raise DataError(f"{network} built for {size} pixels got {tuple(x.shape)}; set `img_size`")

@@ -1,8 +1,8 @@
 """TransUNet (R50-ViT-B/16): a ResNet, a vision transformer on its deepest features, and a U-Net decoder.
 
 Chen J. et al., TransUNet, arXiv 2102.04306, without the pretrained weights of the paper. The backbone is the ResNet of
-Big Transfer (Kolesnikov A. et al., arXiv 1912.11370), its weights standardised, up to the third stage; unlike there,
-each convolution is normalised after it. Parameters have the authors' names.
+Big Transfer (Kolesnikov A. et al., arXiv 1912.11370) with standardised weights, up to its third stage; unlike there,
+normalisation follows each convolution. Parameters have the authors' names.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _conv_bn_relu(dim_in: int, dim_out: int) -> nn.Sequential:
 
 
 class DecoderBlock(nn.Module):
-    """Bilinear doubling, the skip, and two convolutions."""
+    """Bilinear upsampling by 2, concatenation with the skip, and two convolutions."""
 
     def __init__(self, dim_in: int, skip: int, dim_out: int):
         super().__init__()
@@ -176,7 +176,7 @@ class DecoderBlock(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Four steps up, the last without a skip."""
+    """Four upsampling stages, the last without a skip."""
 
     def __init__(self):
         super().__init__()

@@ -101,7 +101,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Three steps up, each a transposed convolution, the skip and two residual blocks."""
+    """Three upsampling stages: a transposed convolution, the skip and two residual blocks each."""
 
     def __init__(self, num_classes: int):
         super().__init__()
@@ -140,7 +140,7 @@ class UMambaEnc(nn.Module):
         self.decoder = Decoder(num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (B, num_classes, H, W) of images (B, in_chans, H, W), H and W multiples of 8 from 16 on."""
+        """Return logits (B, num_classes, H, W) of images (B, in_chans, H, W), H and W multiples of 8, at least 16."""
         check_sides(x, "U-Mamba", 8, 16)
         return self.decoder(self.encoder(x))
 
@@ -164,7 +164,7 @@ class UMambaBot(nn.Module):
         self.decoder = Decoder(num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (B, num_classes, H, W) of images (B, in_chans, H, W), H and W multiples of 8 from 16 on."""
+        """Return logits (B, num_classes, H, W) of images (B, in_chans, H, W), H and W multiples of 8, at least 16."""
         check_sides(x, "U-Mamba", 8, 16)
         *skips, deepest = self.encoder(x)
         return self.decoder([*skips, _mix_tokens(self.ln, self.mamba, deepest)])

@@ -57,7 +57,7 @@ class JointEntry:
 
 @dataclass(frozen=True)
 class ScoreEntry:
-    """A score of the file; see `Score`. By default it has a level for every score, and is that of all joints."""
+    """A score of the file; see `Score`. By default, every score has a level of its own, and all joints are scored."""
 
     name: str = ""
     display: str = ""

@@ -40,10 +40,10 @@ def equal_time(
         minutes: Time of the training steps of one network; at least one epoch is trained.
         overrides: Configuration values that replace the protocol's.
         dataset: Data of all jobs.
-        kept: JSON file with the epochs; where it is there, they are taken from it, so that a killed run continues.
+        kept: JSON file with the epochs; if it exists, they are read from it, so that a killed run continues.
 
     Raises:
-        DataError: The file is of another number of minutes.
+        DataError: The file was made for other minutes or other models.
     """
     if not kept.is_file() and accelerator.is_main_process:
         epochs = {model: _epochs(accelerator, protocol, model, minutes, overrides, dataset) for model in models}

@@ -194,7 +194,7 @@ def _train_and_test(accelerator: Accelerator, job: Job, dataset: RamW600) -> dic
 
 
 def _test_as_it_is(accelerator: Accelerator, job: Job, data: RunData, task: Task) -> dict[str, Any]:
-    """Test a foundation model, untrained, with the weights that its options name."""
+    """Test a foundation model without training, with the weights that its options name."""
     if "weights" not in job.config.options:
         raise ConfigError(
             f"{job.config.model} has no weights: give a folder or hub name as options.weights, as in"

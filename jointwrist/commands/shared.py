@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jointwrist.registry import ModelSpec
 
 
-#: Exit codes of a command that Ctrl-C ended, and of one whose reader went away, as shells number them.
+#: Exit codes of a command ended by Ctrl-C, and of one whose output pipe was closed, as shells number them.
 INTERRUPTED, BROKEN_PIPE = 130, 141
 
 

@@ -1,4 +1,4 @@
-"""Find a bright frame around the exposed field, as collimation leaves it where no shutter is stated, or a scanner."""
+"""Find a bright frame around the exposed field, as left by a scanner, or by collimation without a stated shutter."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BESIDE, _DARK = (2, 5), 0.6
 def bright_frame(pixels: np.ndarray) -> np.ndarray | None:
     """Return the (H, W) bool pixels of a bright frame, or None if there is none.
 
-    A frame is even, holds a corner of the picture, and leaves a convex field: a rectangle, upright or turned, a circle
+    A frame is even, holds a corner of the picture, and leaves a convex field: a rectangle, upright or rotated, a circle
     or a polygon. So bones that are as bright and touch it belong to the field, and the bright background of a negative
     is no frame.
     """

@@ -1,8 +1,8 @@
-"""Faulty lines, grey values far outside those of the rest, and bright frames, which take up the range that bones need.
+"""Correct faulty lines, outlying grey values and bright frames, which compress the grey range of the bones.
 
 The network's input is stretched by its minimum and maximum, so that one hot pixel can make the rest of a radiograph
-dark. Radiographs without outliers are returned as they are, bit for bit. Bright markers and metal are no outliers
-unless they are far brighter than all the rest, and then still its brightest parts.
+dark. Radiographs without outliers are returned unchanged, bit for bit. Bright markers and metal are outliers only if
+they are far brighter than everything else; clipped, they remain the brightest parts.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from jointwrist.data.radiograph import Radiograph
 #: two. The range of 16 real wrists ends at 0.12 or less, that of 40 phantoms at 0.24, of 239 finger joints at 0.37.
 #: A pixel at these distances leaves the masks of real wrists as they are: DSC of the worst bone is 0.98 or more.
 BELOW, ABOVE = 0.5, 1.0
-#: Pixels within this share of the range from its end may all be outliers, as those of a saturated corner are; they have
-#: no part in the percentiles.
+#: Pixels within this share of the range from its end may all be outliers, as those of a saturated corner are; they are
+#: excluded from the percentiles.
 _END = 0.02
 #: Outliers are at most this share of the pixels.
 _MOST = 0.5

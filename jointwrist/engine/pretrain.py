@@ -110,7 +110,7 @@ def unlabelled_data(config: RunConfig, folders: Sequence[str | Path], out: Path)
         raise ConfigError("there is nothing to train on; give a folder of radiographs, or stream.wrists above 0")
     size = config.optim.batch_size
     other_seed = ImagesOnly(PhantomStream(-(-config.stream.wrists // HELD_OUT), config.stream.seed + 1, phantom))
-    # radiographs come again in every epoch, phantoms alone are made anew
+    # radiographs come again in every epoch, only phantoms are new
     again = EpochBatches([False] * sum(map(len, parts)), size, 0.0, config.seed)
     return RunData(
         train=ConcatDataset(parts) if trained else stream,

@@ -27,7 +27,7 @@ def current_keys(values: Mapping[str, Any], source: str = "") -> dict[str, Any]:
 
     Args:
         values: Plain values of a `RunConfig`, or some of them.
-        source: File or option that a user can mend: each old key is then reported in a one-line warning. Empty for
+        source: File or option that the user can correct: each old key is then reported in a one-line warning. Empty for
             stored metadata, whose keys are renamed silently.
 
     Raises:

@@ -22,10 +22,10 @@ _ORIENTATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "are transposed": lambda bits: bits.T,
     "are mirrored left to right": lambda bits: bits[:, ::-1],
     "are upside down": lambda bits: bits[::-1],
-    "are turned by 180 degrees": lambda bits: bits[::-1, ::-1],
-    "are turned by 90 degrees": lambda bits: np.rot90(bits),
-    "are turned by 270 degrees": lambda bits: np.rot90(bits, -1),
-    "are transposed and turned by 180 degrees": lambda bits: bits.T[::-1, ::-1],
+    "are rotated by 180 degrees": lambda bits: bits[::-1, ::-1],
+    "are rotated by 90 degrees": lambda bits: np.rot90(bits),
+    "are rotated by 270 degrees": lambda bits: np.rot90(bits, -1),
+    "are transposed and rotated by 180 degrees": lambda bits: bits.T[::-1, ::-1],
 }
 #: Mean Dice coefficient of the bones above which masks certainly have the right orientation.
 _RIGHT = 0.5

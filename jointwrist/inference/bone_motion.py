@@ -162,7 +162,7 @@ def match(first: Patch, second: Patch, start: Similarity) -> BoneMotion | None:
 
 
 def _solve(terms: np.ndarray, weights: np.ndarray, residuals: np.ndarray) -> np.ndarray:
-    """Return the shift (2,) and the turn, in pixels at the patch's radius, of one Gauss-Newton step."""
+    """Return the shift (2,) and the rotation, in pixels at the patch's radius, of one Gauss-Newton step."""
     weighted = terms * weights[:, None]
     normal = weighted.T @ terms
     ridge = 1e-9 * np.diag(np.diag(normal)) + 1e-12 * np.eye(len(normal))

@@ -1,4 +1,4 @@
-"""Cautions on bones whose grey values are too few, or mostly the brightest that there is."""
+"""Cautions on bones with few grey values, or with many saturated pixels."""
 
 from __future__ import annotations
 

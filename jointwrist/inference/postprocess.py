@@ -46,8 +46,8 @@ def postprocessed_masks(placement: Placement, logits: np.ndarray, threshold: flo
         placement: Placement of the wrist.
         logits: (C, S, S) on the network's image.
         threshold: Logit above which a pixel belongs to a bone.
-        wrist: Whether the bones are those of the wrist. Corrections specific to single bones of the wrist, slits of
-            shafts and necks of metacarpals, is left out for others.
+        wrist: Whether the bones are those of the wrist. Corrections specific to single bones of the wrist (slits of
+            shafts, necks of metacarpals) are left out for others.
 
     Returns:
         (C, H, W) bool on the radiograph.

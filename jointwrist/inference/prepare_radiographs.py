@@ -26,7 +26,7 @@ from jointwrist.text import number_of
 
 #: Side in pixels of a prepared window: that of the radiograph within these bounds.
 SIDES = (640, 1024)
-#: Form of the prepared files; another one is prepared anew.
+#: Version of the prepared files; those of other versions are prepared again.
 _FORM = 1
 
 

@@ -21,7 +21,7 @@ from jointwrist.weights.metadata_fields import read_description
 
 LOG = logging.getLogger("jointwrist.engine")
 
-#: Changed when programs of the same weights become others.
+#: Version; changed whenever the programs made from the same weights change.
 VERSION = 2
 
 

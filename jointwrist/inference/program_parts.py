@@ -1,7 +1,7 @@
 """Split an ONNX program of a joint network in two, so that masks can be had without the joints.
 
 The first part goes from the image to the mask logits and is all that the localiser needs, in about half the time of
-the whole program. The second part takes the tensors that the first one hands over and returns the remaining outputs.
+the whole program. The second part takes the tensors that the first one passes on and returns the remaining outputs.
 """
 
 from __future__ import annotations

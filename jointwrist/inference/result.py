@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from jointwrist.inference.scope.report import Limit, ScopeReport
     from jointwrist.inference.test_time_augmentation import Uncertainty
 
-UNKNOWN_SIDE = "Side not known, taken for a right hand: say it with --side, or end the file name in _L or _R."
+UNKNOWN_SIDE = "Side not known, taken for a right hand: state it with --side, or end the file name in _L or _R."
 #: Share of the wrist's pixels from which a mask counts as a bone; the smallest bone covers 1 % in RAM-W600.
 MIN_BONE_SHARE = 1e-4
 
@@ -53,7 +53,7 @@ class WristResult:
         heat_maps: (J, M, M) float32 logits of the eroded area in the joint boxes; the erosion head pools its features
             by their softmax. None from a model that gives none.
         history: What the weights were trained on.
-        extent: (J, 3) float32 what is eroded of each joint: share of the healthy contour that faces an articulating
+        extent: (J, 3) float32 extent of erosion of each joint: share of the healthy contour that faces an articulating
             bone, depth, and area; in pixels of `right_hand`, squared for the area. None from a model that gives none.
         anatomy: The bones, C, and joints, J.
         further: The anatomy's scores other than erosion, where the model gives them.
@@ -124,7 +124,7 @@ class WristResult:
 
     @property
     def resolution_notes(self) -> tuple[str, ...]:
-        """Return that the radiograph is too coarse for erosion scores, and whether they are withheld."""
+        """Return notes if the radiograph is too coarse for erosion scores, and if they are therefore withheld."""
         if self.resolution is None or not np.isfinite(self.boxes).any():
             return ()
         return self.resolution.sentences(withheld=not self.scored.any())

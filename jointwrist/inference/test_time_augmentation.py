@@ -1,7 +1,7 @@
 """Test-time augmentation: views of a radiograph, and the mean and spread of their predictions mapped back to it.
 
 The views stay within the zoom and rotation of training. None is mirrored: left hands are mirrored before the network,
-in training too, so that no network here has ever seen a mirrored wrist.
+in training too, so that no network here was trained on mirrored wrists.
 """
 
 from __future__ import annotations

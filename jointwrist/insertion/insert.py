@@ -33,7 +33,7 @@ class Insertion:
         joint: Index of the joint surface.
         family: Family of the erosion.
         radius_mm: Its radius.
-        contrast: Mean fall of the grey over the eroded pixels.
+        contrast: Mean decrease of grey over the eroded pixels.
         centre: x and y of the erosion, or of the control, in pixels.
     """
 

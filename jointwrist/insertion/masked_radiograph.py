@@ -22,7 +22,7 @@ from jointwrist.renamed_names import former_names
 _CLEAR_MM, _NEAR_MM, _FAR_MM = 0.7, 2.0, 7.0
 #: Pixels of the radiograph per pixel of the grid on which soft tissue is averaged.
 _COARSE = 4
-#: Standard deviation of the edge of a bone, in mm, within which a measurement is believed.
+#: Range in mm to which the measured standard deviation of bone edges is clipped.
 _EDGE_MM = (0.12, 0.5)
 
 

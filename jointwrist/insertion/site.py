@@ -12,14 +12,14 @@ from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 from jointwrist.ops.outlines import bounding_box
 from jointwrist.renamed_names import former_arguments
 
-#: Contour this much farther from a partner than the nearest point still belongs to the joint, in mm; partners farther
-#: away than the second figure do not articulate.
+#: Contour up to this much farther from an articulating bone than the nearest point belongs to the joint, in mm; bones
+#: farther away than the second figure do not articulate.
 _FACING_MM, _APART_MM = 3.5, 8.0
 #: Half the side of the window around a site in mm, beyond the erosion's radius.
 _MARGIN_MM = 4.0
 #: Largest share of an erosion's inner half disc that may lie under another bone.
 _HIDDEN_SHARE = 0.25
-#: A contour that soft tissue does not set off by this much grey shows no erosion.
+#: Smallest contrast in grey with soft tissue of a contour at which erosions are inserted.
 _FAINT = 0.03
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from jointwrist.anatomy import Anatomy
 
-#: Logit of the steps that a score with fewer levels than the others has not.
+#: Logit at the levels that a score with fewer levels than the others lacks.
 NEVER = -30.0
 
 
@@ -88,7 +88,7 @@ class OrdinalHead(OrdinalOutput):
             features: (B, J, width).
 
         Returns:
-            K is that of the score with most levels; the steps that another has not are `NEVER`.
+            K is that of the score with most levels; the others have `NEVER` at the levels that they lack.
         """
         if not len(self.further):
             return None

@@ -19,7 +19,7 @@ GRID_SIDE = 320
 NAME_POINTS, NAME_PAD = 12, 6
 #: Distance that a number keeps from bones, as a fraction of its room.
 CLEARANCE = 0.6
-#: How much farther a number may stand from its joint for every pixel by which it would come too close to a bone.
+#: Distance from the joint, in pixels, that a number may add for every pixel by which it would be too close to a bone.
 CLEARANCE_WEIGHT = 20.0
 #: Share of a bone's pixels that count as its joint surface, the nearest ones.
 NEAR = 0.1

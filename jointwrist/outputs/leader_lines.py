@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-#: How much longer than it is a line counts where it crosses a bone that is not the joint's.
+#: Factor by which the length of a line counts where it crosses a bone that is not the joint's.
 CROSSING_WEIGHT = 3.0
 #: Points of a line at which it is checked for bones and numbers.
 _SAMPLES = 80

@@ -91,7 +91,7 @@ files.
 
 Suitable for: trying software, tests, pretraining, ablations. Not suitable for: measuring how well a method works on
 patients. The anatomy is that of one wrist with variations, in one projection. Erosions are idealised shapes of the
-families asked for; fused bones, growth plates, metal and casts are there only if their share above is not 0.
+families requested; fused bones, growth plates, metal and casts occur only if their share above is not 0.
 
 ## Distribution and licence
 

@@ -17,8 +17,8 @@ from jointwrist.phantom.render import ERODED_SHARE, VISIBLE_MM, ellipsoid_depths
 SCORE_SHARES = (0.04, 0.20, 0.36, 0.52, 0.66)
 #: Grid of the measurement in mm, the same for every image size; smallest and largest length of a contour that is used.
 GRID_MM, _SHORTEST_MM, _LONGEST_MM = 0.3, 14.0, 26.0
-#: Contour this much farther from a partner than the nearest point still belongs to the joint surface, as far down the
-#: shaft as this; behind this much of another bone an erosion is not visible.
+#: In mm: contour up to this much farther from an articulating bone than the nearest point belongs to the joint surface,
+#: down to this distance along the shaft; behind this much of another bone an erosion is not visible.
 _FACING_MM, _SHAFT_MM, _HIDDEN_MM = 3.5, 10.0, 3.0
 
 
@@ -31,7 +31,7 @@ class Surface:
         lo: Entry depth of the bone.
         hi: Exit depth.
         thickness: Bone along the ray.
-        contour: (N, 2) rows and columns of the contour pixels that face a partner and that no other bone hides.
+        contour: (N, 2) rows and columns of the contour pixels that face an articulating bone and are not hidden.
         points: (N, 3) mm, radiograph frame.
         inward: (N, 2) unit vectors into the bone.
     """
@@ -59,7 +59,7 @@ def joint_surface(
         articulating: Bones that its joint surface articulates with.
         others: All bones that may hide the contour.
         frame_mm: Side of the radiograph; contour on its border does not count.
-        socket: Hollow of the bone; by default none is taken away from it.
+        socket: Meshes cut out of the bone; by default, none.
     """
     cells = int(frame_mm / GRID_MM)
     box = window(body.points, GRID_MM, (cells, cells))
@@ -88,7 +88,7 @@ def joint_surface(
         facing |= distance < distance.min(initial=np.inf) + _FACING_MM
     if body.has_shaft:
         facing &= (points - body.base) @ body.axis < _SHAFT_MM
-    # padded, for of a bone at the frame's edge a single row may be left
+    # padded, as a single row may be left of a bone at the edge of the frame
     inside = gaussian_filter(np.pad(mask.astype(np.float32), 1, mode="edge"), 2.0)
     down, right = (part[1:-1, 1:-1][edge] for part in np.gradient(inside))
     slope = np.stack([right, down], axis=1)

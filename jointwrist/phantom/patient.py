@@ -18,7 +18,7 @@ class Patient:
         hand: Size of the hand relative to the atlas.
         density: Density of the bones relative to the usual.
         proneness: Probability that a joint surface is eroded.
-        bodies: Bones in the atlas frame, which nothing may change in place.
+        bodies: Bones in the atlas frame; they must not be changed in place.
     """
 
     hand: float

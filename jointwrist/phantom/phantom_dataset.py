@@ -116,7 +116,7 @@ def _write_all(jobs: list[WristJob], workers: int) -> None:
             for future in tqdm(written[1:], **progress):
                 future.result()
         except BaseException:
-            # by the executor itself: futures that others cancel are faults to it if a signal also ended its processes
+            # by the executor: it treats futures cancelled elsewhere as errors if a signal has also ended its processes
             pool.shutdown(cancel_futures=True)
             raise
 

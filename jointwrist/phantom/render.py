@@ -69,8 +69,8 @@ class Material:
         kind: Texture tile.
         offset: Offset in the tile, in mm.
         scale: Size of the trabeculae.
-        refill: Share of what the shaft lacks that its far head has.
-        canal_end: Where the head begins to have it, in mm from the joint end.
+        refill: Share of the spongy bone missing in the shaft that its far head has.
+        canal_end: Distance from the joint end in mm at which the spongy bone of that head begins.
         loss: Largest share of the spongy bone that is lost in patches; compact bone loses two thirds of it.
         patches: Offset of the patches in their tile, in mm, their size, and how far they spread.
     """

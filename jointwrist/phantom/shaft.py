@@ -20,11 +20,11 @@ class Shaft:
 
     Attributes:
         base: Middle of the joint end.
-        cut: Point on the axis up to which the atlas is trusted.
+        cut: Point on the axis up to which the atlas is used.
         shaft: Half-widths of the slender part.
         head: Half-widths of the far head; zeros for a shaft that leaves every frame.
         length: From the base to the far end.
-        bow: Sideways bow of the shaft beyond the cut, in mm a mm.
+        bow: Sideways bow of the shaft beyond the cut, in mm per mm.
     """
 
     base: tuple[float, float, float]

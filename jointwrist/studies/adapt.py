@@ -45,7 +45,7 @@ _PHANTOMS, _PAIRS = 1, 2
 _TRAINING = 0.7
 #: Smallest and largest number of steps, and epochs that they are divided into.
 _STEPS, _EPOCHS = (4, 1500), 4
-#: The validation split that a training needs; nothing is chosen by it.
+#: Size of the validation split that every training needs; nothing is chosen on it.
 _VALIDATION, _VALIDATION_PX = 9, 96
 #: Phantoms without erosions for the threshold of a call, at most one a minute.
 _CALL_PHANTOMS = 24
@@ -56,11 +56,11 @@ class AdaptPlan:
     """Settings of an adaptation.
 
     Attributes:
-        minutes: Time for training and both studies on this machine; the bones are found before.
-        held_out: Share of the patients whose radiographs are for measuring alone.
+        minutes: Time limit for training and both studies on this machine, without the search for bones.
+        held_out: Share of the patients whose radiographs are used for evaluation only.
         false_calls: Rate of false calls for which the threshold is chosen, and at which sensitivity is measured.
-        study: Erosions of the measurement.
-        seed: Seed of the division and of the training.
+        study: Insertions of the evaluation.
+        seed: Seed of the split and of the training.
     """
 
     minutes: float = 30.0
@@ -116,7 +116,7 @@ def adapt(
         start: Weights of a joint network.
         out: Folder of the new weights.
         place: Folder for radiographs and studies, outside of that of the weights.
-        plan: How.
+        plan: Settings of the adaptation.
         progress: Show progress bars.
 
     Raises:

@@ -29,7 +29,7 @@ class Detectability:
         threshold_interval: Its bootstrap interval.
         untouched: Mean probability of the unmodified joints.
         radiographs: Number of radiographs.
-        patients: Number of patients; with fewer than ten, intervals say little.
+        patients: Number of patients; with fewer than ten, intervals are of little value.
         table: Rows by kind ("inserted" or "control"), joint ("all" or a name), family ("all" or a name) and radius_mm,
             with cases, auroc, sensitivity and higher (share of pairs in which the changed radiograph has the higher
             probability, ties half), and auroc_low, auroc_high, sensitivity_low, sensitivity_high, higher_low and

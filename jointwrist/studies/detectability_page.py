@@ -35,7 +35,7 @@ inline-block; margin: .4rem } figcaption { font-size: .8rem }
 </style></head><body><h1>$title</h1><p>$summary</p><p>$families</p>
 <img alt="Sensitivity and AUROC by radius" src="$plot"><h2>By radius</h2>$radius<h2>By joint</h2>$joints
 <h2>By family</h2>$kinds
-<h2>Control</h2><p>The same fall of the grey in soft tissue beside the bone; .5 is right.</p>$control
+<h2>Control</h2><p>The same decrease of grey in soft tissue beside the bone; the expected AUROC is 0.5.</p>$control
 $examples<p>$notice</p><p>jointwrist $version</p></body></html>
 """
 )

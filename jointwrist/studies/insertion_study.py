@@ -36,7 +36,7 @@ class StudyPlan:
         radii: Radii of erosions in mm.
         families: Families of erosions; those of training are refused.
         repeats: Erosions of each joint and radius.
-        control_mm: Radius of the erosions whose change is made in soft tissue too, one of `radii`.
+        control_mm: Radius of the erosions whose grey change is also made in soft tissue, as a control; one of `radii`.
         seed: Seed.
     """
 
@@ -122,7 +122,7 @@ def run_study(
 
     Returns:
         Rows with film, patient, side, joint, kind (`KINDS`), family, radius_mm, repeat, seed, probability, contrast
-        (mean fall of the grey in the eroded pixels) and area_mm2. A joint that the network does not find has the
+        (mean decrease of grey in the eroded pixels) and area_mm2. A joint that the network does not find has the
         probability nan.
     """
     # no figure of a study needs clean masks

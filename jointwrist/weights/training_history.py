@@ -111,10 +111,11 @@ class TrainingHistory:
         """Describe where bones and erosions come from, in one sentence."""
         bones = _total((data.source, data.masks) for data in self.data if data.masks or data.source == "unknown")
         erosions = _total((data.erosions, data.scores) for data in self.data if data.erosions != "none")
-        return (
-            f"Trained on bones of {_listed(_BONES, bones) or 'no radiographs'}; erosions"
-            f" {_listed(_EROSIONS, erosions) or 'of no radiographs'}."
-        )
+        if not self.data:
+            return "The training data are not known."
+        masks = f"on bones of {_listed(_BONES, bones)}" if bones else "without bone masks"
+        scores = f"erosions {_listed(_EROSIONS, erosions)}" if erosions else "no erosions"
+        return f"Trained {masks}; {scores}."
 
 
 _UNTESTED, _UNKNOWN = "untested on real erosions", "from weights whose training data are not known"
@@ -123,13 +124,13 @@ _UNTESTED, _UNKNOWN = "untested on real erosions", "from weights whose training 
 _BONES = {
     "phantoms": ("{}", "phantom"),
     "radiographs": ("{}", "real radiograph"),
-    "unknown": ("data that are not known", ""),
+    "unknown": ("unknown data", ""),
 }
 _EROSIONS = {
     "phantom": ("drawn into {}", "phantom"),
     "inserted": ("inserted into {}", "real radiograph"),
     "scored": ("scored by readers on {}", "real radiograph"),
-    "unknown": ("of data that are not known", ""),
+    "unknown": ("of unknown data", ""),
 }
 
 

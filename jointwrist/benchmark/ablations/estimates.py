@@ -61,7 +61,7 @@ class Figures:
     def difference(self, first: list[str], second: list[str], key: str) -> tuple[Figure, float] | None:
         """First minus second arm, and p; None where one of them has no such figure.
 
-        A single seed gets neither interval nor p: a difference between two trainings says nothing about the arms.
+        With a single seed there is neither interval nor p: two trainings cannot separate the arms from chance.
 
         Args:
             first: Runs of an arm, one per seed.

@@ -66,7 +66,7 @@ class KeptResults:
             if frame.empty:
                 continue
             text = frame.to_csv(float_format="%.5g").encode()
-            with atomic(folder / name) as temporary:  # equal results make equal files: no time of writing in them
+            with atomic(folder / name) as temporary:  # without timestamps, so that equal results give equal files
                 temporary.write_bytes(gzip.compress(text, mtime=0) if name.endswith(".gz") else text)
 
     def with_runs(self, results: Path, plan: Ablations) -> KeptResults:

@@ -15,10 +15,10 @@ from jointwrist.registry import model_spec
 
 @dataclass(frozen=True)
 class Arm:
-    """One line of the table.
+    """One row of the table.
 
     Attributes:
-        title: What sets the arm apart.
+        title: What distinguishes the arm.
         model: Registry name.
         reports: Tables in which the arm has figures.
         set: Values that differ from those of the joint network.
@@ -56,7 +56,7 @@ class Regime:
     """A source of training wrists.
 
     Attributes:
-        summary: One line for people.
+        summary: One-line description.
         set: Values of every run.
         seeds: Number of the plan's seeds that are run; 0 means all.
     """
@@ -89,7 +89,7 @@ class Ablations:
 
     @property
     def entries(self) -> dict[str, Any]:
-        """Lines of the tables: arms, then retests."""
+        """Rows of the tables: arms, then retests."""
         return {**self.arms, **self.retests}
 
     @classmethod

@@ -104,9 +104,9 @@ def difference_table(plan: Ablations, rows: KeptResults, figures: Figures) -> Ta
                     )
     caption = (
         "Differences of arms: means over the seeds that both have in one version, paired by seed and patient, 95 %"
-        " interval and two-sided p over seeds and patients, not corrected for their number; one seed has neither. The"
-        " placebo's arms teach the masks by equal gradients: its differences are chance, and smaller ones of other arms"
-        " say nothing"
+        " interval and two-sided p over seeds and patients, not corrected for multiple tests; one seed has neither. The"
+        " arms of the placebo have equal gradients at the masks, so that their differences are due to chance; smaller"
+        " differences between other arms are no evidence"
     )
     return Table("ablations_differences", caption, lines)
 
@@ -130,7 +130,8 @@ def _eroded(rows: KeptResults) -> str:
     share = float((rows.calls.index.get_level_values("score") > 0).mean())
     return (
         f" {share:.1%} of the joint surfaces are eroded: calling all of them eroded gives F1"
-        f" {2 * share / (1 + share):.1%}. Erosion: joints pooled; threshold of largest balanced accuracy on validation."
+        f" {2 * share / (1 + share):.1%}. Erosion: joints pooled; threshold with the largest balanced accuracy on"
+        " validation."
     )
 
 

@@ -110,7 +110,7 @@ def erosion_calls(rows: pd.DataFrame, anatomy: Anatomy) -> str:
         lines.append(
             f'<tr class="{"right" if right else "wrong"}"><td>{escape(joint.display)}</td><td>{int(row["score"])}</td>'
             f'<td><meter min="0" max="1" value="{row["probability"]:.4f}"></meter> {row["probability"]:.2f}</td>'
-            f"<td>{'eroded' if row['predicted'] else 'sound'}</td></tr>"
+            f"<td>{'eroded' if row['predicted'] else 'healthy'}</td></tr>"
         )
     if not lines:
         return ""

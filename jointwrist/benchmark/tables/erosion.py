@@ -100,7 +100,7 @@ def summary_table(results: Results, values: Sets, resampled: Sets, group: str = 
 def _learned_pixels(results: Results, runs: list[str]) -> str:
     """Name the runs trained with eroded pixels, which phantoms have and RAM-W600 does not."""
     learned = [label(run) for run in ordered(runs) if results.record(run).get("pixel_truth")]
-    return f" Trained on pixels of erosions too, not on scores alone: {', '.join(learned)}." if learned else ""
+    return f" Trained on eroded pixels as well as scores: {', '.join(learned)}." if learned else ""
 
 
 def joint_table(results: Results, values: Sets, resampled: Sets) -> Table:

@@ -31,12 +31,12 @@ MEASURED = {
 }
 #: Explanation of the published figures, on the network's grid and on the image grid.
 PAPER = (
-    "Rows marked published: the paper's figures on RAM-W600 at 512 px, {}; SAM and MedSAM there had boxes round the"
-    " true bones as prompts."
+    "Rows marked published: the paper's figures on RAM-W600 at 512 px, {}; SAM and MedSAM were prompted there with"
+    " boxes around the true bones."
 )
 THIRD_PARTY = (
-    "Rows marked published: what a third party reports of nnU-Net on RAM-W600's test split, on the radiographs' own"
-    " pixels, one run."
+    "Rows marked published: figures that a third party reports for nnU-Net on RAM-W600's test split, on the"
+    " radiographs' own pixels, one run."
 )
 PUBLISHED = Path(__file__).parent.parent / "published.json"
 
@@ -199,7 +199,9 @@ def caption(what: str, results: Results, table: str, note: str = "", published: 
         parts.append(note)
     if published:
         compared = (
-            "in brackets ours minus them" if results.on_release else "on other data than ours, so not to be compared"
+            "in brackets our figure minus theirs"
+            if results.on_release
+            else "on other data, so that they cannot be compared"
         )
         parts.append(PAPER.format(compared) if results.grid == "network" else THIRD_PARTY)
     return " ".join(parts)

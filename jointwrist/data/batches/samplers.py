@@ -45,7 +45,7 @@ class EpochBatches(Sampler[list[int]]):
         share: Share of the chosen kind. Where it is not a whole number of items, batches differ by one and their mean
             is exact. 0 keeps the natural share, 1 leaves the other kind out; no effect with a single kind.
         seed: Seed of the order.
-        partners: For every item, the item that comes with it whatever its kind, or -1.
+        partners: For every item, the item that follows it in the same batch whatever its kind, or -1.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ def folder_anatomy(root: Path, stated: Anatomy | None = None) -> Anatomy:
 
     Args:
         root: Folder of the dataset.
-        stated: What the user says that it is, or None.
+        stated: Anatomy stated by the user, or None.
 
     Raises:
         DataError: The file is faulty, or holds another anatomy than the stated one.

@@ -221,7 +221,7 @@ def _outliers(path: Path, image: np.ndarray) -> Iterable[Fault]:
     radiograph = Radiograph(image)
     if without_outliers(radiograph) is not radiograph:
         message = (
-            "has faulty lines, outlying grey values or a bright frame, which are mended in prediction alone; crop it,"
+            "has faulty lines, outlying grey values or a bright frame, which only prediction corrects; crop it,"
             " or export it again"
         )
         yield Fault("outlying grey values", path, message, "warning")

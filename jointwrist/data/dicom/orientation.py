@@ -26,13 +26,13 @@ def orientation_notes(dataset: Dataset) -> list[str]:
         if re.sub("([A-Z])[A-Z]*", r"\1", directions) != _UPWARDS:
             notes.append(
                 f"PatientOrientation {directions} is not that of a posteroanterior hand with the fingers upwards"
-                f" ({_UPWARDS}): the radiograph may be turned or mirrored, look at the overlay."
+                f" ({_UPWARDS}): the radiograph may be rotated or mirrored, look at the overlay."
             )
     elif element_text(dataset, "FieldOfViewHorizontalFlip") == "YES" or _rotated(
         element_text(dataset, "FieldOfViewRotation")
     ):
         notes.append(
-            "The header says that the image was turned or mirrored after exposure, but not the orientation of the"
+            "The header says that the image was rotated or mirrored after exposure, but not the orientation of the"
             " hand: look at the overlay."
         )
     return notes

@@ -144,7 +144,7 @@ def part_of(shape: dict[str, Any], where: str, convention: Convention) -> Part:
 
 
 def _ring(corners: np.ndarray) -> np.ndarray:
-    """Put the corners of a rectangle in an order that goes round it; tools that convert files mix them up."""
+    """Sort the corners of a rectangle along its outline; programs that convert files may change their order."""
     x, y = (corners - corners.mean(axis=0)).T
     return corners[np.argsort(np.arctan2(y, x))]
 

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"outlines taken to run through pixel centres: {done.through_centres} of {done.outlines} (--outline)")
     if done.missing:
         print("radiographs that lack a bone: " + ", ".join(f"{bone} {count}" for bone, count in done.missing.items()))
-        print("a bone that is not drawn counts as not there, in training too; annotate every bone that shows")
+        print("a bone that is not drawn counts as absent, also in training; annotate every visible bone")
     if done.eroded is not None:
         elsewhere = f"; {number_of(done.elsewhere, 'erosion')} at no joint surface left out" if done.elsewhere else ""
         print(f"radiographs with outlined erosions: {done.eroded}{elsewhere}")

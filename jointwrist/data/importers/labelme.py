@@ -25,7 +25,7 @@ def read_labelme(
 ) -> list[AnnotatedRadiograph]:
     """Read the JSON files of a folder and the folders in it, or one file, as labelme and X-AnyLabeling write them.
 
-    Polygons, rectangles of two or four points, turned ones (`oriented_rectangle`, `rotation`), quadrilaterals, circles
+    Polygons, rectangles of two or four points, rotated ones (`oriented_rectangle`, `rotation`), quadrilaterals, circles
     and masks are filled as these tools show them. Points, lines and files without regions are skipped with a note. If
     one file has an erosion, all count as examined for erosions.
 

@@ -121,5 +121,5 @@ def _shape_loss(
 
 
 def _each(joints: Tensor) -> Tensor:
-    """Bring (B, J) to (B, J, 1, 1)."""
+    """Reshape (B, J) to (B, J, 1, 1)."""
     return joints[..., None, None]

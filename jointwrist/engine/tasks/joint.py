@@ -241,5 +241,5 @@ def _joint_results(
 
 
 def _per_image(chosen: Tensor) -> Tensor:
-    """Bring (B,) to (B, 1, 1, 1)."""
+    """Reshape (B,) to (B, 1, 1, 1)."""
     return chosen[:, None, None, None]

@@ -41,13 +41,13 @@ def _decay(size, rates):
 
 @triton.jit
 def _added(size, x, b):
-    """What enters the state: (channels, states, steps) of (channels, steps) twice and (states, steps)."""
+    """Return what is added to the state: (channels, states, steps) from twice (channels, steps) and (states, steps)."""
     return (size * x)[:, None, :] * b[None, :, :]
 
 
 @triton.jit
 def _compose(first_decay, first_added, then_decay, then_added):
-    """The step h -> a h + b after another one, itself such a step."""
+    """Compose two steps h -> a h + b, which gives such a step again."""
     return then_decay * first_decay, then_decay * first_added + then_added
 
 

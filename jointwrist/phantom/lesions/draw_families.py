@@ -44,7 +44,7 @@ _HARMLESS: dict[str, Callable[[Surface, np.random.Generator], Carving]] = {
 }
 #: Least and largest share of the contour aimed at for each score: smaller ones are hardly visible.
 _GOALS = tuple(zip((0.06, *SCORE_SHARES[1:]), (*SCORE_SHARES[1:], 0.9), strict=True))
-#: How often a shape is carved anew at another size before the nearest one is taken; shortest contour in pixels.
+#: How often a shape is carved at another size before the nearest one is taken; shortest contour in pixels.
 _ATTEMPTS, _LEAST_CONTOUR = 7, 10
 #: Smallest area of an erosion in mm² over which it removes at least this much bone in mm; less is not visible.
 _LEAST_MM2, _LEAST_LOST_MM = 1.3, 1.0

@@ -8,7 +8,7 @@ from jointwrist.phantom.bone_shape import FOREARM, Body
 from jointwrist.phantom.render import Lesions
 from jointwrist.phantom.shaft import shaft_frame
 
-#: Distance from the joint end in mm, half the width of the band across the bone, and distance of its pieces.
+#: Distance from the joint end in mm, half the width of the band across the bone, and distance between its pieces.
 _ALONG, _HALF_MM, _STEP_MM = {"DistalRadius": (7.0, 11.0), "DistalUlna": (5.0, 8.0)}, 20.0, 0.5
 #: Half the length of a piece along the ray: through the whole bone.
 _THROUGH_MM = 30.0

@@ -27,7 +27,7 @@ from jointwrist.errors import DataError
 from jointwrist.files import whole_folder, write_text
 from jointwrist.ops.drawn_roi import drawn_boxes, drawn_regions
 
-#: Names of the release that the anatomy of the wrist has not.
+#: Names of the release that the wrist anatomy lacks.
 _WRIST_SITES = {
     "CMC-T": "Metacarpal1st",
     "Tm": "Trapezium",
@@ -41,7 +41,7 @@ _BONES = {"Pisifrom_Triquetrum": "TriquetrumPisiform"}
 #: Sites of joint-space narrowing.
 NARROWING_SITES = ("CMC-M", "CMC-R", "CMC-S", "STT", "SC", "SR")
 NARROWING_MAX = 4
-#: Sites whose names the anatomy of the wrist has for other joints.
+#: Sites whose names belong to other joints in the wrist anatomy.
 _OTHER_NAMES = {"SC": "Scaphocapitate"}
 LEAKS = Path("leaks.csv")
 
@@ -52,7 +52,7 @@ class Converted:
 
     Attributes:
         radiographs: Number of radiographs by split.
-        leaks: Radiographs that the clean split leaves out, whether or not it was asked for.
+        leaks: Radiographs that the clean split leaves out, whether or not it was requested.
         united: Groups of patient numbers that belong to one person.
         pieces: Erosions at one joint surface, those in doubt, and those at none.
         sound: Radiographs that are known to be free of erosions.
