@@ -56,8 +56,8 @@ SURE_SIDE = 0.955
 #: Longer sides at which a radiograph is searched, as factors of the network's input side. One of them suits the wrist
 #: on any radiograph of up to 430 mm.
 SEARCH = (1.0, 1.5, 2.25, 3.125)
-#: Smallest and largest size of a wrist's window, as a share of the network's input side, at which it is segmented again:
-#: smallest on the whole radiograph, smallest at finer scales (searching at which takes far longer), and largest.
+#: Sizes of a wrist's window, as shares of the network's input side, between which it is segmented again: the smallest
+#: on the whole radiograph, the smallest at finer scales (a search at which takes far longer), and the largest.
 SMALLEST_WHOLE, SMALLEST, LARGEST = 1 / 3.4, 1 / 2.2, 1.8
 #: Distance from a wrist to the left or right edge of the radiograph, in sides of its window, from which a second wrist
 #: has room beside it.
