@@ -66,9 +66,9 @@ def joint_contour(radiograph: MaskedRadiograph, joint: int) -> tuple[np.ndarray,
     edge &= ~binary_erosion(others, iterations=max(round(0.3 / mm), 1))
     at = np.argwhere(edge)
     facing = np.zeros(len(at), bool)
-    for partner in surface.articulating_bones:
-        if len(at) and masks[partner].any():
-            distance = distance_transform_edt(~masks[partner])[edge] * mm
+    for neighbour in surface.articulating_bones:
+        if len(at) and masks[neighbour].any():
+            distance = distance_transform_edt(~masks[neighbour])[edge] * mm
             nearest = distance.min()
             # beyond, the contour of a long bone is that of its shaft
             farthest = min(nearest + _FACING_MM, _APART_MM)

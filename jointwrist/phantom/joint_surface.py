@@ -83,8 +83,8 @@ def joint_surface(
     middle = 0.5 * (lo + hi)[edge]
     points = np.column_stack([(at[:, 1] + box[2] + 0.5) * GRID_MM, (at[:, 0] + box[0] + 0.5) * GRID_MM, middle])
     facing = np.zeros(len(at), bool)
-    for partner in articulating:
-        distance, _ = cKDTree(partner.points[:COARSE, :2]).query(points[:, :2])
+    for neighbour in articulating:
+        distance, _ = cKDTree(neighbour.points[:COARSE, :2]).query(points[:, :2])
         facing |= distance < distance.min(initial=np.inf) + _FACING_MM
     if body.has_shaft:
         facing &= (points - body.base) @ body.axis < _SHAFT_MM

@@ -46,7 +46,7 @@ class AnnotatedRadiograph:
         size: tuple[int, int] | None,
         drawn: Iterable[tuple[Meaning | None, Region]],
         source: Path,
-        tells_erosions: bool,
+        examined: bool,
         notes: Sequence[str] = (),
         anatomy: Anatomy = WRIST,
     ) -> AnnotatedRadiograph:
@@ -54,7 +54,7 @@ class AnnotatedRadiograph:
         known = [(meaning, region) for meaning, region in drawn if meaning is not None]
         bones = [(meaning.bone, region) for meaning, region in known if not meaning.erosion]
         erosions = [(meaning.bone, region) for meaning, region in known if meaning.erosion]
-        return cls(image, size, bones, source, erosions if tells_erosions else None, notes, anatomy)
+        return cls(image, size, bones, source, erosions if examined else None, notes, anatomy)
 
     @property
     def outlines(self) -> list[Polygon]:

@@ -57,7 +57,7 @@ def read_coco(
             by_image[annotation["image_id"]].append(annotation)
         used = {annotation["category_id"] for annotation in annotations}
         meanings = match_names({names[category] for category in used}, mapping or {}, path, anatomy)
-        tells_erosions = names_erosion(names.values(), mapping or {})
+        examined = names_erosion(names.values(), mapping or {})
         folder = Path(images) if images else path.parent
         convention = Convention(outline)
         radiographs = [
@@ -70,7 +70,7 @@ def read_coco(
                     if (meaning := meanings[names[annotation["category_id"]]]) is not None
                 ],
                 source=path,
-                tells_erosions=tells_erosions,
+                examined=examined,
                 anatomy=anatomy,
             )
             for image, annotations in by_image.items()

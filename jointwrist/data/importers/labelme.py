@@ -74,8 +74,8 @@ def _read(
     if notes and not drawn:
         raise DataError(f"{notes[0].removesuffix('; left out')}, and nothing else is drawn; draw a polygon")
     size = positive_size(content.get("imageHeight"), content.get("imageWidth"))
-    tells_erosions = names_erosion(labels, mapping)
-    return AnnotatedRadiograph.of(_find(path, images, name), size, drawn, path, tells_erosions, notes, anatomy)
+    examined = names_erosion(labels, mapping)
+    return AnnotatedRadiograph.of(_find(path, images, name), size, drawn, path, examined, notes, anatomy)
 
 
 def _find(path: Path, images: Path | None, name: str) -> Path:

@@ -110,12 +110,12 @@ def reshape(bodies: list[Body], plan: Plan, rng: np.random.Generator) -> list[Bo
     for joint, family in zip(JOINTS, plan.families, strict=True):
         if family not in ("osteophyte", "narrowed"):
             continue
-        place, partners = bearer(bodies, joint)
-        body = bodies[place]
+        index, articulating = bearer(bodies, joint)
+        body = bodies[index]
         if family == "osteophyte":
-            bodies[place] = look_alikes.osteophyte(body, partners, rng)
+            bodies[index] = look_alikes.osteophyte(body, articulating, rng)
             continue
-        shift = look_alikes.narrowing(body, partners, rng)
+        shift = look_alikes.narrowing(body, articulating, rng)
         for k, other in enumerate(bodies):
             if other.group == body.group:
                 bodies[k] = replace(
@@ -126,14 +126,14 @@ def reshape(bodies: list[Body], plan: Plan, rng: np.random.Generator) -> list[Bo
 
 def bearer(bodies: Sequence[Body], joint: JointSurface) -> tuple[int, list[Body]]:
     """Return the index of the bone that bears a joint surface, and the bones that it articulates with."""
-    place = next(k for k, body in enumerate(bodies) if body.channel == joint.bone and body.name == body.group)
-    group = bodies[place].group
-    partners = [
+    index = next(k for k, body in enumerate(bodies) if body.channel == joint.bone and body.name == body.group)
+    group = bodies[index].group
+    articulating = [
         body
         for body in bodies
         if body.channel in joint.articulating_bones and body.name == body.group and body.group != group
     ]
-    return place, partners
+    return index, articulating
 
 
 def carve(plan: Plan, joint: int, surface: Surface, body: Body, rng: np.random.Generator) -> Found:

@@ -59,22 +59,22 @@ def osteopenia(surface: Surface, rng: np.random.Generator) -> Carving:
     return carving
 
 
-def osteophyte(body: Body, partners: list[Body], rng: np.random.Generator) -> Body:
+def osteophyte(body: Body, articulating: list[Body], rng: np.random.Generator) -> Body:
     """Return the bone with one or two spurs at the edge of its joint surface."""
     for _ in range(int(rng.integers(1, 3))):
-        distance = np.min([_distances(body, partner) for partner in partners], axis=0)
+        distance = np.min([_distances(body, neighbour) for neighbour in articulating], axis=0)
         facing = np.flatnonzero(distance < distance.min() + 6.0)
         tip = body.points[rng.choice(facing)]
         body = spur(body, tip, rng.uniform(1.0, 2.6), rng.uniform(0.9, 1.8))
     return body
 
 
-def narrowing(body: Body, partners: list[Body], rng: np.random.Generator) -> np.ndarray:
-    """Return the shift (3,) in mm that moves a bone towards its nearest partner until they almost or just touch."""
-    gaps = [_distances(body, partner) for partner in partners]
-    partner = partners[int(np.argmin([gap.min() for gap in gaps]))]
-    nearest = int(np.argmin(_distances(body, partner)))
-    towards = partner.points[:COARSE] - body.points[nearest]
+def narrowing(body: Body, articulating: list[Body], rng: np.random.Generator) -> np.ndarray:
+    """Return the shift (3,) in mm that moves a bone towards its nearest neighbour until they almost or just touch."""
+    gaps = [_distances(body, neighbour) for neighbour in articulating]
+    neighbour = articulating[int(np.argmin([gap.min() for gap in gaps]))]
+    nearest = int(np.argmin(_distances(body, neighbour)))
+    towards = neighbour.points[:COARSE] - body.points[nearest]
     step = towards[int(np.argmin(np.linalg.norm(towards, axis=1)))]
     return np.array([*step[:2], 0.5 * step[2]]) * rng.uniform(0.6, 1.15)
 
@@ -95,8 +95,8 @@ def overlap(surface: Surface, body: Body, rng: np.random.Generator) -> Body:
     return unlabelled("Edge", centre + (directions * half) @ frame, faces, rng.uniform(0.25, 0.5), body.group)
 
 
-def _distances(body: Body, partner: Body) -> np.ndarray:
+def _distances(body: Body, neighbour: Body) -> np.ndarray:
     """Return the distance in mm of each coarse vertex of a bone to the nearest of another."""
-    points, others = body.points[:COARSE], partner.points[:COARSE]
+    points, others = body.points[:COARSE], neighbour.points[:COARSE]
     squares = (points**2).sum(1)[:, None] + (others**2).sum(1)[None] - 2 * points @ others.T
     return np.sqrt(np.maximum(squares.min(1), 0))
