@@ -1,6 +1,6 @@
 """Reproduce the paper's tables and add the joint network to them.
 
-    accelerate launch benchmarks/run_all.py                   a demonstration on a phantom, 12 minutes on two cores
+    accelerate launch benchmarks/run_all.py                   a demonstration on a phantom, about 15 minutes
     accelerate launch benchmarks/run_all.py --data RAM-W600   the same models on the released dataset
     accelerate launch benchmarks/run_all.py --list            protocols and models
 

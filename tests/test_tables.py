@@ -308,7 +308,12 @@ def test_configurations_of_one_model_are_kept_apart_and_other_data_is_refused(tm
     write_job(tmp_path, "unetpp", 1, {"segmentation": bones("unetpp", 1)})
     write_job(tmp_path, "unetpp", 1, {"segmentation": bones("unetpp", 2)}, config={"lr": 1})
     labels = [row["Model"] for row in mean_table(read_results(tmp_path)).rows if "`unetpp`" in row["Model"]]
-    assert len(labels) == len(set(labels)) == 2
+    assert ["lr=default" in label for label in labels].count(True) == 1
+    assert ["lr=1" in label for label in labels].count(True) == len(labels) - 1 == 1
+    settings = {f"setting_{number}": "a value" for number in range(4)}
+    write_job(tmp_path, "unetpp", 1, {"segmentation": bones("unetpp", 3)}, config=settings)
+    labels = [row["Model"] for row in mean_table(read_results(tmp_path)).rows if "`unetpp" in row["Model"]]
+    assert len(labels) == len(set(labels)) == 3 and not any("setting" in label for label in labels)
     write_job(tmp_path, "unet", 1, {"segmentation": bones("unet", 1)}, data_digest="other")
     with pytest.raises(DataError, match="different data"):
         read_results(tmp_path)

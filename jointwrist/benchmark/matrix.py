@@ -64,7 +64,9 @@ def run_jobs(accelerator: Accelerator, jobs: Sequence[Job], dataset: RamW600, re
             if record and (record["status"] == "ok" or not retry):
                 continue
             set_seed(job.config.seed)
-            say(accelerator, f"job {number} of {len(jobs)}: {job.config.model}, seed {job.config.seed}")
+            optim = job.config.optim
+            settings = f"at most {number_of(optim.epochs, 'epoch')}, learning rate {optim.lr:g}"
+            say(accelerator, f"job {number} of {len(jobs)}: {job.config.model}, seed {job.config.seed}, {settings}")
             record = run_job(accelerator, job, dataset)
         end = f"{record['status']} after {record['seconds']:.0f} s {record.get('error', '')}"
         say(accelerator, f"{job.folder.name}: {end}")

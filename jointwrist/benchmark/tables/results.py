@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,8 @@ THIRD_PARTY = (
     "Rows marked published: figures that a third party reports for nnU-Net on RAM-W600's test split, on the"
     " radiographs' own pixels, one run."
 )
+#: Longest list of settings in the name of a run, in characters.
+LONGEST_NAME = 40
 PUBLISHED = Path(__file__).parent.parent / "published.json"
 
 
@@ -106,14 +108,32 @@ def read_results(folder: Path, grid: str = "network") -> Results:
 
 
 def name_runs(records: list[dict[str, Any]]) -> None:
-    """Add the name of its run to every record, under "run"."""
-    configurations: dict[str, set[str]] = {}
+    """Add the name of its run to every record, under "run".
+
+    It is the name of the model. Runs of one model in several configurations are told apart by the settings that differ,
+    or, where these are too many, by a hash of them all.
+    """
+    configurations: dict[str, dict[str, dict[str, str]]] = {}
     for record in records:
-        record["run"] = digest({k: v for k, v in hashed_values(record["config"]).items() if k != "seed"})[:6]
-        configurations.setdefault(record["model"], set()).add(record["run"])
+        values = {key: value for key, value in hashed_values(record["config"]).items() if key != "seed"}
+        record["run"] = digest(values)[:6]
+        configurations.setdefault(record["model"], {})[record["run"]] = _settings(values)
     for record in records:
-        several = len(configurations[record["model"]]) > 1
-        record["run"] = f"{record['model']} {record['run']}" if several else record["model"]
+        alike = configurations[record["model"]]
+        keys = sorted({key for one in alike.values() for key, _ in one.items() ^ alike[record["run"]].items()})
+        named = ", ".join(f"{key}={alike[record['run']].get(key, 'default')}" for key in keys)
+        suffix = named if len(named) <= LONGEST_NAME else record["run"]
+        record["run"] = f"{record['model']} {suffix}" if keys else record["model"]
+
+
+def _settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Return the values of a tree as text, by their dotted keys."""
+    settings: dict[str, str] = {}
+    for key, value in values.items():
+        settings |= (
+            _settings(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": str(value)}
+        )
+    return settings
 
 
 def common_cases(rows: pd.DataFrame) -> pd.DataFrame:
@@ -184,12 +204,13 @@ def caption(what: str, results: Results, table: str, note: str = "", published: 
 
     prompts = {record["config"].get("options", {}).get("prompt_source") for record in done} - {None}
     prompted = f"prompts: {', '.join(sorted(prompts))}" if prompts else "no prompts"
+    seeds = sorted(map(str, rows["seed"].unique()), key=lambda seed: (len(seed), seed))
     parts = [
         f"{what}. Data: {' and '.join(sorted({record['data'] for record in done}))},"
         f" {number_of(rows['case'].nunique(), 'test wrist')} of {number_of(rows['patient'].nunique(), 'patient')};"
         f" protocol {', '.join(sorted({record['protocol'] for record in done}))}, images {values('image_size')} px"
         f"{', ' + MEASURED[results.grid] if table == 'segmentation' else ''};"
-        f" {prompted}; seeds {', '.join(str(seed) for seed in sorted(rows['seed'].unique()))}.",
+        f" {prompted}; {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(seeds)}.",
         f"{OVER_SEEDS}.",
     ]
     if results.left_out.get(table):

@@ -43,7 +43,6 @@ METRICS_MM = {
     "nsd_mm": (f"NSD({TOLERANCE_MM} mm) %", 100, True),
     "msd_mm": ("MSD(mm)", 1, False),
 }
-MISSED = "missed: bones per seed that a model does not find at all."
 TESTED = (
     "p: two-sided test against the best model over the seeds and patients of both; with one seed Wilcoxon's signed-rank"
     " test of the patients' means; Holm's correction over models."
@@ -87,8 +86,15 @@ def mean_table(results: Results, kind: str = "bone") -> Table:
         if on_radiograph:
             rows += [third_party_row(name, titles, figures) for name, figures in published.items()]
     name, what = ("segmentation", "Bones") if kind == "bone" else ("overlap", "Overlap regions of two bones")
-    missed = MISSED if kind == "bone" else MISSED.replace("bones", "regions")
-    return Table(name, caption(what, results, "segmentation", f"{missed} {TESTED}", bool(published)), rows)
+    note = f"{_missed_note(results, kind)} {TESTED}"
+    return Table(name, caption(what, results, "segmentation", note, bool(published)), rows)
+
+
+def _missed_note(results: Results, kind: str = "bone") -> str:
+    rows = results.per_case["segmentation"]
+    count = rows[rows["kind"] == kind].groupby(["run", "seed"]).size().max()
+    what = "bones" if kind == "bone" else "regions"
+    return f"missed: of {count} {what}, those per seed that a model does not find at all."
 
 
 def comparison_table(results: Results) -> Table:
@@ -162,7 +168,7 @@ def bone_table(results: Results) -> Table:
             cells = {title: seed_figure(mine, key).times(by) for key, (title, by, _) in metrics(results).items()}
             missed = f"{mine.groupby('seed')['missed'].sum().mean():.1f}".removesuffix(".0")
             rows.append({"Bone": bone, "Model": label(run), **cells, "missed": missed})
-    return Table("bones", caption("Single bones", results, "segmentation", MISSED), rows)
+    return Table("bones", caption("Single bones", results, "segmentation", _missed_note(results)), rows)
 
 
 def metrics(results: Results) -> dict[str, tuple[str, int, bool]]:
