@@ -49,8 +49,8 @@ weights: $(VENV)/.installed-run ## train the shipped weights again, about seven 
 		severity='[0.55, 0.25, 0.12, 0.03, 0.05]' field_of_view='[77.0, 108.0]' osteopenia=0.95 relief=0.7 off_centre=1.7 \
 		malalignment=4.0 families='{all: 1, cluster: 3}' look_alikes=0.3
 	$(BIN)/jointwrist train jointwrist_tiny --data results/weights/families --config recipes/jointwrist_tiny_radiographs.yaml \
-		--radiographs $(RADIOGRAPHS) --out results/weights/films
-	$(BIN)/jointwrist detectability $(RADIOGRAPHS) --weights results/weights/films --bones results/weights/films --radii 1 2 \
+		--radiographs $(RADIOGRAPHS) --out results/weights/inserted
+	$(BIN)/jointwrist detectability $(RADIOGRAPHS) --weights results/weights/inserted --bones results/weights/inserted --radii 1 2 \
 		--false-calls 0.05 --out results/weights/study --threshold-into jointwrist/weights/jointwrist_tiny.safetensors
 	$(BIN)/python -m jointwrist.inference.program_cache jointwrist/weights/jointwrist_tiny.safetensors
 	$(BIN)/python -m jointwrist.selftest > jointwrist/weights/golden.json

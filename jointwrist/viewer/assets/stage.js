@@ -116,7 +116,7 @@ export class Stage {
     return this.result.joints[joint].eroded ? " eroded" : "";
   }
 
-  // Lay a picture of the heat map of a joint over its box, or take it away.
+  // Draw the heat map of a joint over its box, or remove it.
   showMap(joint, address) {
     if (!address) return this.map.removeAttribute("href");
     const [x, y, right, bottom] = this.result.joints[joint].box;
@@ -232,7 +232,7 @@ export class Stage {
     node.style.top = `${this.top + y * this.zoom}px`;
   }
 
-  // The place of a number: its own, or where its line leaves the part of the radiograph that is seen.
+  // The position of a number: its own, or where its line leaves the visible part of the radiograph.
   within(number, tip) {
     const { across, down } = this.size;
     const ends = [[EDGE - this.left, across - EDGE - this.left], [EDGE - this.top, down - EDGE - this.top]];

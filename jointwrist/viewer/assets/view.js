@@ -291,7 +291,7 @@ function follow(moved) {
   other.view = { x: there.x, y: there.y, zoom: zoom * factor };
 }
 
-// Zoom about the middle: both stages, unless one takes the other along.
+// Zoom about the middle: both stages, unless they are linked.
 function zoomBoth(factor) {
   const stages = openStages();
   const moved = state.comparison && $("linked").checked ? stages.slice(0, 1) : stages;
@@ -299,13 +299,13 @@ function zoomBoth(factor) {
   if (moved.length) follow(moved[0]);
 }
 
-// Look at a joint; picked once more, it is left again.
+// Centre a joint; choosing it again clears the choice.
 function pickJoint(index) {
   state.joint = state.joint === index ? null : index;
   light();
   if (state.joint === null) return fitBoth();
   document.querySelector(`.joint[data-joint="${index}"]`).scrollIntoView({ block: "nearest" });
-  // in a narrow window the panel lies below the film
+  // in a narrow window the panel lies below the radiograph
   $("stages").scrollIntoView({ block: "nearest" });
   const stages = openStages().filter((stage) => stage.result.joints[index].box);
   for (const stage of stages) stage.lookAt(stage.result.joints[index].box);
