@@ -136,7 +136,7 @@ class Cost:
 
     Attributes:
         config: The run.
-        gflops: Of the forward pass of one image or crop.
+        gflops: GFLOPs of the forward pass of one image or crop.
         step: Seconds of a training step.
         hours: GPU hours of all epochs with their validation.
     """

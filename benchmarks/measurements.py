@@ -26,7 +26,7 @@ class Measurements:
         """Add a row.
 
         Args:
-            name: What was measured.
+            name: Name of the measurement.
             value: Result.
             unit: Its unit; empty for a ratio.
             bounds: `bound`, which the value must not exceed, or `least`, which it must reach.

@@ -34,7 +34,7 @@ def step_times(other: Path, rounds: int, *arguments: Any) -> dict[str, float]:
     Args:
         other: Checkout of the other build, such as a `git worktree`.
         rounds: Processes of each build.
-        arguments: Those of `whole_step`, without `memory`.
+        arguments: Arguments of `whole_step`, without `memory`.
 
     Raises:
         subprocess.CalledProcessError: A build cannot take the step.

@@ -80,7 +80,7 @@ def check_writable(folder: Path) -> None:
     """Check that a folder is writable, before hours of work, by writing and removing a small file.
 
     Raises:
-        StorageError: It is not writable.
+        StorageError: The folder is not writable.
     """
     with atomic(Path(folder) / "writable") as temporary:
         temporary.touch()

@@ -50,9 +50,9 @@ class PretrainedMixin(ModelHubMixin):
         """Publish weights and a model card that names the repository; return the address of the commit.
 
         Args:
-            repo_id: Such as "someone/wrist"; created if it does not exist.
+            repo_id: Repository, such as "someone/wrist"; created if it does not exist.
             model_card_kwargs: As for `generate_model_card`.
-            **options: Those of `huggingface_hub.ModelHubMixin.push_to_hub`, such as `private`, `token` and `branch`.
+            **options: Options of `huggingface_hub.ModelHubMixin.push_to_hub`, such as `private`, `token` and `branch`.
         """
         return super().push_to_hub(repo_id, model_card_kwargs={"name": repo_id} | (model_card_kwargs or {}), **options)
 

@@ -122,7 +122,7 @@ def load_plugin(source: str) -> list[str]:
         The names of its models.
 
     Raises:
-        DataError: It cannot be imported, or registers no model.
+        DataError: The module cannot be imported, or registers no model.
     """
     _fill()
     before = set(_SPECS)

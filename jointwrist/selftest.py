@@ -37,10 +37,10 @@ class Check:
     """One line of the result.
 
     Attributes:
-        name: What was checked.
+        name: Name of the check.
         verdict: "ok", "failed" or "not run".
-        detail: Figures, or why.
-        seconds: How long it took.
+        detail: Figures, or the reason.
+        seconds: Duration.
     """
 
     name: str

@@ -120,7 +120,7 @@ def parse_anatomy(values: Mapping[str, Any], where: str) -> Anatomy:
 
     Args:
         values: Content of the YAML file, or what `to_values` returned.
-        where: What to name in messages, such as the file.
+        where: Source to name in messages, such as the file.
 
     Raises:
         ConfigError: A key, type, name or reference is wrong.
@@ -189,7 +189,7 @@ def info_anatomy(info: Mapping[str, Any]) -> Anatomy:
     """Return the anatomy of the metadata of a weight file.
 
     Raises:
-        ConfigError: They hold a faulty one.
+        ConfigError: The metadata hold a faulty anatomy.
     """
     values = info.get("anatomy")
     if values is None:

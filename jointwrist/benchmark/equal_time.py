@@ -35,7 +35,7 @@ def equal_time(
 
     Args:
         accelerator: Device and processes of the jobs; its main process measures for all.
-        protocol: How the networks are trained.
+        protocol: Settings of the trainings.
         models: Registry names.
         minutes: Time of the training steps of one network; at least one epoch is trained.
         overrides: Configuration values that replace the protocol's.

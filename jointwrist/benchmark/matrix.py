@@ -30,7 +30,7 @@ def make_jobs(
     """List the jobs of a results folder, all models of one seed before the next seed.
 
     Args:
-        protocol: How each model is trained and measured.
+        protocol: Settings of training and evaluation of each model.
         models: Registry names.
         seeds: Seeds of every model.
         overrides: Configuration values that replace the protocol's.
@@ -100,7 +100,7 @@ def open_dataset(accelerator: Accelerator, root: Path | None, phantom: PhantomDa
     Args:
         accelerator: Its main process makes the phantom, the others wait.
         root: Folder in the released layout; None for the phantom.
-        phantom: What to make.
+        phantom: Size, seed and settings of the phantom.
         results: Folder in which the phantom is kept.
 
     Raises:

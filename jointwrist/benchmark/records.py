@@ -31,7 +31,7 @@ def read_record(job: Path) -> dict[str, Any]:
     """Read the record of one job.
 
     Raises:
-        DataError: It is damaged.
+        DataError: The record is damaged.
     """
     path = job / RECORD
     try:

@@ -15,7 +15,7 @@ class WristNetwork(nn.Module):
     """Wrapper that derives the smaller of the network's two input images itself and returns its outputs by name.
 
     Args:
-        predictor: Holds the network and the sizes of its images.
+        predictor: Predictor with the network and the sizes of its images.
         masks_only: Return the mask logits alone, as a tensor: for tools such as `monai.bundle verify_net_in_out` that
             take one tensor.
     """

@@ -63,7 +63,7 @@ class LoadRadiographd(MapTransform):
 
     Args:
         keys: The one key of the file.
-        predictor: Says what the network expects.
+        predictor: Predictor of the network, which determines its input.
         side_key: Key of "L" or "R" where the hand is known; it may be missing.
     """
 
@@ -75,7 +75,7 @@ class LoadRadiographd(MapTransform):
         """Read the file of an item.
 
         Raises:
-            DataError: It cannot be read, or shows no wrist.
+            DataError: The file cannot be read, or shows no wrist.
         """
         (key,) = self.keys
         path = data[key]
@@ -101,7 +101,7 @@ class RestoreResultd(MapTransform):
 
     Args:
         keys: The one key of the outputs.
-        predictor: That of `LoadRadiographd`.
+        predictor: The predictor given to `LoadRadiographd`.
         image_key: Key of the image that the outputs are of.
     """
 
@@ -130,7 +130,7 @@ class SaveResultd(MapTransform):
 
     Args:
         keys: The one key of the `WristResult`.
-        folder: Where to write; made if it is missing.
+        folder: Output folder; created if missing.
         image_key: Key of the image that the result is of.
     """
 

@@ -155,7 +155,7 @@ def metadata(weights: Path, info: dict[str, Any], example: Tensor, outputs: dict
         weights: Weight file; those that come with the package are by its authors.
         info: Metadata of the weight file.
         example: (1, 1, D, D) input of the network.
-        outputs: What a `WristNetwork` gives for it.
+        outputs: Outputs of a `WristNetwork` for it.
     """
     spec = model_spec(info["model"])
     joint = spec.task == "joint"
@@ -240,7 +240,7 @@ def _check(root: Path, example: Tensor, expected: dict[str, Tensor]) -> None:
     """Build the network as MONAI does, and load `model.pt` into it.
 
     Raises:
-        DataError: It does not answer as the weights do.
+        DataError: Its outputs differ from those of the weights.
     """
     from monai.bundle import ConfigParser
 

@@ -135,7 +135,7 @@ def bone_pair(text: str) -> tuple[int, int]:
     """Read two bones from BONE:BONE.
 
     Raises:
-        UsageError: They are not two different bones.
+        UsageError: The text does not name two different bones.
     """
     from jointwrist.anatomy import bone_index
 

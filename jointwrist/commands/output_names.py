@@ -68,8 +68,8 @@ def check_unused(record: Path, radiograph: Path, content: str, name: str) -> Non
     Args:
         record: JSON file that is to be written.
         radiograph: File of the radiograph.
-        content: Its `digest`.
-        name: Its name in messages.
+        content: `digest` of that file.
+        name: Name of the radiograph in messages.
 
     Raises:
         DataError: The JSON file exists and is not a result of this radiograph.

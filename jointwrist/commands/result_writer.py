@@ -28,10 +28,10 @@ class Written(NamedTuple):
     """Follow-up work for a wrist whose files have been written.
 
     Attributes:
-        line: To be printed.
-        errors: Faults of single files.
-        drawn: For the export, or None.
-        tile: For the sheet, or None.
+        line: Line to be printed.
+        errors: Errors of single files.
+        drawn: Radiograph and masks for the export, or None.
+        tile: Picture for the sheet, or None.
     """
 
     line: str
@@ -44,7 +44,7 @@ class ResultWriter:
     """Write results according to the command's options.
 
     Args:
-        arguments: Of the command.
+        arguments: Arguments of the command.
         kinds: Kinds of DICOM objects to write.
         radiographs: All radiographs of the run.
 
@@ -75,9 +75,9 @@ class ResultWriter:
         """Write the files of a wrist.
 
         Args:
-            index: Of its radiograph.
+            index: Index of its radiograph.
             result: Prediction.
-            alone: It is the only one on its radiograph.
+            alone: Whether it is the only wrist on its radiograph.
 
         Raises:
             DataError: The files would replace the result of another radiograph.

@@ -28,7 +28,7 @@ class Radiograph:
         source: The file, or the name given in its place; None for an array.
         study: Key that the radiographs of one study share, or None if unknown. It may name a patient and is not part
             of the repr.
-        cautions: Those of the notes that put all of a result in doubt, such as another view; commands print them.
+        cautions: The notes that put a whole result in doubt, such as another view; commands print them.
         aspect: Height of a pixel over its width.
     """
 

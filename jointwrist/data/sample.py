@@ -16,7 +16,7 @@ class Scope:
 
     Attributes:
         not_separable: (14,) whether each bone is fused with another, so that the two cannot be separated.
-        findings: Of the whole radiograph: "growth plate", "implant", "cast", "other projection".
+        findings: Findings on the whole radiograph: "growth plate", "implant", "cast", "other projection".
     """
 
     not_separable: tuple[bool, ...] = (False,) * NUM_BONES
@@ -40,10 +40,10 @@ class WristSample:
             if unknown.
         healthy: Bit map of the bones before erosion, as `bones`, or None if unknown.
         boxes: (J, 4) float32 joint boxes (x0, y0, x1, y1) in pixels, nan where a joint has none; or None.
-        families: Of a phantom, the family of erosions or look-alikes at each joint surface, "none" where there is
-            neither; or None if unknown.
-        scope: What of a phantom lies outside the scope of erosion scoring; None if unknown.
-        narrowing: Of a phantom, the narrowing score of each site of `phantom.narrowing.SITES`; or None if unknown.
+        families: Of phantoms, the family of erosions or look-alikes at each joint surface, "none" where there is
+            neither; None if unknown.
+        scope: Of phantoms, the findings outside the scope of erosion scoring; None if unknown.
+        narrowing: Of phantoms, the narrowing score of each site of `phantom.narrowing.SITES`; None if unknown.
         anatomy: Bones and joints of masks and scores.
         further_scores: (F, J) int64 of the anatomy's further scores, `NOT_SCORED` where a joint has none; None if it
             has no such scores.

@@ -133,7 +133,7 @@ def weight_info(
         config: Resolved configuration of the run.
         epochs: Finished epochs.
         thresholds: From `calibrate`; None takes 0.5.
-        anatomy: What the network was trained for; the wrist is not written down.
+        anatomy: Anatomy that the network was trained for; that of the wrist is not written.
         options: From `model_options`, if they are known already.
     """
     return {

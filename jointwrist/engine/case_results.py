@@ -32,7 +32,7 @@ def gather_case_results(
     """Gather the results of all processes; every process must call this, whether or not it failed.
 
     Args:
-        accelerator: Whose processes.
+        accelerator: Accelerator of the processes.
         gathered: Results of this process, each with its table.
         error: Error of this process, or None.
 

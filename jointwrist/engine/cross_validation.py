@@ -64,7 +64,7 @@ def measure_changes(before: Mapping[str, pd.DataFrame], after: Mapping[str, pd.D
 
     Args:
         before: Tables "segmentation" and "erosion", as the evaluation returns them; one may be missing.
-        after: The same of the trained networks.
+        after: The same tables for the trained networks.
     """
     changes = []
     if "segmentation" in before and "segmentation" in after:

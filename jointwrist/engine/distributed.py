@@ -25,7 +25,7 @@ def sync_errors(accelerator: Accelerator, error: Exception | None, number: int =
     """Raise an error in all processes if one of them failed; every process must call this at the same point.
 
     Args:
-        accelerator: Whose processes.
+        accelerator: Accelerator of the processes.
         error: Error of this process, or None.
         number: Signal that this process received, or another positive number to report to all, or 0.
 

@@ -170,7 +170,7 @@ class _Work:
 
     Attributes:
         start: Weights to start from.
-        info: Their metadata.
+        info: Metadata of these weights.
         dataset: Radiographs with labels.
         seed: Seed of everything.
         values: The user's values of the configuration.

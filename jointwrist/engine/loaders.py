@@ -47,13 +47,12 @@ class RunData:
         val: Validation items.
         test: Test items.
         prior: (J, K) log odds of P(level > k) among the training wrists (joint task), or None.
-        notes: What was left out, and why.
+        notes: Cases that were left out, and the reasons.
         patients: Patients of each split; phantoms made on the fly have none.
         inherited: Patient records of the networks that the run builds on; see `jointwrist.engine.leaks`.
         prints: Fingerprints of the dataset's radiographs.
         pixel_truth: Whether eroded pixels supervise the training.
-        history: What the networks that the run builds on, and then the run itself, are trained on, given the number of
-            finished epochs.
+        history: Training data of the networks that the run builds on, and of the run itself after a number of epochs.
         anatomy: Bones and joints of all items.
     """
 

@@ -19,7 +19,7 @@ def choose_cases(
     Args:
         config: Configuration of the run; phantoms made on the fly take the place of the training cases.
         dataset: The data.
-        splits: Those that are needed.
+        splits: Splits that are needed.
 
     Returns:
         Cases by split, of all splits so that their patients are known, and notes on those that are needed.

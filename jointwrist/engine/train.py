@@ -44,7 +44,7 @@ class TrainedModel:
 
     Attributes:
         model: The network with its best weights, in evaluation mode.
-        weights: Its weight file.
+        weights: Weight file of the network.
         thresholds: "mask" and "erosion": probabilities from which a pixel or joint is positive; see `calibrate`.
         history: Figures of every epoch, one row each; also in `history.csv` in the folder of the weights.
     """

@@ -41,7 +41,7 @@ class BoneMotion:
 
     Attributes:
         motion: Similarity from the first radiograph to the second.
-        left_out: The same with each part of the patch left out in turn.
+        left_out: Similarities found with each part of the patch left out in turn.
         correlation: Share of the variance of the grey values that the match explains.
     """
 
@@ -61,7 +61,7 @@ class Patch:
 
     Attributes:
         smooth: (H, W) float64 smoothed grey values.
-        spline: Their coefficients of cubic B-splines.
+        spline: Coefficients of the cubic B-splines of the grey values.
         slopes: (H, W) derivatives of the grey values along x and along y.
         weights: (H, W) float32 in [0, 1].
     """
@@ -107,8 +107,8 @@ def match(first: Patch, second: Patch, start: Similarity) -> BoneMotion | None:
     """Find the position of a bone of the first radiograph on the second.
 
     Args:
-        first: Its patch on the first radiograph.
-        second: Its patch on the second.
+        first: Patch of the bone on the first radiograph.
+        second: Patch of the bone on the second.
         start: Similarity from the first radiograph to the second, at most some pixels off; its scale is kept.
 
     Returns:

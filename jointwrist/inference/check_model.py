@@ -24,9 +24,9 @@ class Check:
     """Result of one check.
 
     Attributes:
-        name: What was checked.
+        name: Name of the check.
         passed: Whether the model passed.
-        said: What was found.
+        said: Result in words.
     """
 
     name: str

@@ -32,9 +32,9 @@ def erosion_scores(
     """Score the joint surfaces of one wrist of a batch.
 
     Args:
-        prediction: Of the batch.
-        index: Of the wrist.
-        anatomy: Its joint surfaces.
+        prediction: Prediction of the batch.
+        index: Index of the wrist in the batch.
+        anatomy: Anatomy with its joint surfaces.
         threshold: Probability from which a surface counts as eroded.
         withheld: Indices of surfaces that are left without a score.
     """

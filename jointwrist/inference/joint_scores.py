@@ -15,7 +15,7 @@ class JointScores(NamedTuple):
     """One score of the joint surfaces of a wrist.
 
     Attributes:
-        score: Its name and levels.
+        score: Name and levels of the score.
         levels: (J,) int64, `NOT_SCORED` where the joint is not scored or its bone was not found.
         probabilities: (J,) float32 that the score is above 0; nan where there is none.
     """
@@ -47,9 +47,9 @@ def joint_scores(
     """Return the scores of one image of a batch; empty if the network predicts none.
 
     Args:
-        prediction: Of the batch.
-        index: Of the image.
-        anatomy: Its joints and scores.
+        prediction: Prediction of the batch.
+        index: Index of the image in the batch.
+        anatomy: Anatomy with its joints and scores.
         withheld: Indices of joints that are left without a score.
     """
     if prediction.further is None:

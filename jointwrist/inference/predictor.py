@@ -55,7 +55,7 @@ class Predictor:
         raw_output: The network was trained without a sigmoid: its outputs are compared with `mask_threshold` directly.
         name: Name of the model, for the results.
         weights: Name of its weight file, for the results (`weights.find.weights_label`).
-        history: What the weights were trained on, for the results; None if that is not known.
+        history: Training data of the weights, for the results; None if unknown.
         anatomy: Bones and joints of the network's outputs.
         device: Device that a PyTorch module runs on; None takes a GPU if there is one.
         postprocess: Clean the masks with prior knowledge of bones (`inference.postprocess`); False returns them as the

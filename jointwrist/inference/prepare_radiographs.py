@@ -47,8 +47,8 @@ def prepare_radiographs(
     Args:
         radiographs: Files.
         folder: Folder of prepared radiographs; nothing of it leaves the machine.
-        predictor: Finds wrists and bones.
-        weights: Its weight file.
+        predictor: Predictor that finds wrists and bones.
+        weights: Weight file of the predictor.
         side: Hand on the radiographs; see `load_radiograph`.
         refused: Called with the error of a radiograph that cannot be read, shows no wrist, or lacks a carpal bone; None
             raises it.

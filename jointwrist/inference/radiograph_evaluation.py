@@ -31,7 +31,7 @@ def evaluate_radiographs(
 
     Args:
         accelerator: Processes share the radiographs; each of them gets all results back.
-        predictor: Its `postprocess` decides whether masks are measured with postprocessing.
+        predictor: Predictor; its `postprocess` decides whether masks are measured with postprocessing.
         cases: Cases with masks, scores or both.
         batch_size: Number of radiographs that go through the network at once.
         refused: Called with the error of a radiograph that shows no wrist, which then has no results; None raises it.

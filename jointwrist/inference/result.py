@@ -52,12 +52,12 @@ class WristResult:
         uncertainty: Spread over the views of test-time augmentation, or None without it.
         heat_maps: (J, M, M) float32 logits of the eroded area in the joint boxes; the erosion head pools its features
             by their softmax. None from a model that gives none.
-        history: What the weights were trained on.
+        history: Training data of the weights.
         extent: (J, 3) float32 extent of erosion of each joint: share of the healthy contour that faces an articulating
             bone, depth, and area; in pixels of `right_hand`, squared for the area. None from a model that gives none.
         anatomy: The bones, C, and joints, J.
         further: The anatomy's scores other than erosion, where the model gives them.
-        scope: What lies outside the scope of the weights; None where the weights do not state it.
+        scope: Findings outside the scope of the weights; None where the weights do not state their scope.
         resolution: Whether the radiograph is fine enough for the erosion scores; None without an erosion head.
         weights: `weights.find.weights_label` of the weight file; empty where the network did not come from a file.
     """

@@ -28,7 +28,7 @@ class SpaceChange:
 
     Attributes:
         change: Displacement of the second bone away from the first, along the joint's direction.
-        error: Its standard error.
+        error: Standard error of the change.
         correlation: Share of the variance of the grey values that the matches of the two bones explain, the lesser one.
     """
 

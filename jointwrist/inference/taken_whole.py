@@ -28,7 +28,7 @@ def take_whole(radiograph: Radiograph, anatomy: Anatomy, rotation: int | None = 
 
     Args:
         radiograph: Radiograph as it was taken.
-        anatomy: What it shows.
+        anatomy: Anatomy that it shows.
         rotation: Degrees clockwise by which it must be rotated; None for none.
 
     Raises:
@@ -61,7 +61,7 @@ def refuse_both_hands(radiograph: Radiograph) -> None:
     """Raise an error if a header states both hands, and nothing says which one is meant.
 
     Raises:
-        DataError: It does.
+        DataError: The header states both hands.
     """
     if radiograph.both_hands:
         raise DataError(f"{radiograph.source}: shows both hands; crop it to one and state its side")

@@ -32,7 +32,7 @@ class Insertion:
         bone: (H, W) bool, the bone's mask afterwards: without the pixels that are open.
         joint: Index of the joint surface.
         family: Family of the erosion.
-        radius_mm: Its radius.
+        radius_mm: Radius of the erosion in mm.
         contrast: Mean decrease of grey over the eroded pixels.
         centre: x and y of the erosion, or of the control, in pixels.
     """

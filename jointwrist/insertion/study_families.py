@@ -48,7 +48,7 @@ def lost_share(site: Site, family: str, radius: float, edge_mm: float, rng: np.r
     """Return the (h, w) share of bone that an erosion removes, in [0, 1].
 
     Args:
-        site: Where it is.
+        site: Site of the erosion.
         family: One of `SHAPES`.
         radius: Radius in mm.
         edge_mm: Standard deviation of the radiograph's blur.

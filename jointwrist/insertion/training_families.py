@@ -67,7 +67,7 @@ def lost_share(
     """Return the (h, w) share of bone that an erosion removes; negative where its rim is sclerotic.
 
     Args:
-        site: Where it is.
+        site: Site of the erosion.
         family: One of `SHAPES`.
         radius: Radius in mm.
         edge_mm: Standard deviation of the radiograph's blur.

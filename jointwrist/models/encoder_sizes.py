@@ -97,7 +97,7 @@ def parse_layout(layout: str) -> list[str]:
     """Split a layout into the letters of its four stages.
 
     Raises:
-        ValueError: It has not four stages, or a stage has no or unknown letters.
+        ValueError: The layout does not have four stages, or a stage has no or unknown letters.
     """
     stages = layout.split("-")
     if len(stages) != 4 or not all(stage and set(stage) <= set(LETTERS) for stage in stages):

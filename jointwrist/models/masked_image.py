@@ -11,7 +11,7 @@ class MaskedImageModel(nn.Module):
     """Encoder with a linear head that predicts the pixels of hidden patches.
 
     Args:
-        encoder: With the attributes `channels` and `strides`; the head reads its last features.
+        encoder: Encoder with the attributes `channels` and `strides`; the head reads its last features.
     """
 
     def __init__(self, encoder: nn.Module):

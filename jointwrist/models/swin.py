@@ -108,10 +108,10 @@ def window_mask(
 
     Args:
         counts: Number of windows along rows and columns.
-        window: Their sides.
+        window: Height and width of a window.
         shifts: Cyclic shift of rows and columns.
         padding: Rows and columns of padding at the end of the map, before the shift.
-        device: Of the result.
+        device: Device of the result.
 
     Returns:
         (windows, N, N) bool for N pixels of a window.

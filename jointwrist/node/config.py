@@ -74,8 +74,8 @@ class PeerConfig:
     Attributes:
         name: Name in logs and folders.
         ae_title: AE title of a DICOM peer.
-        host: Its address.
-        port: Its port.
+        host: Address of a DICOM peer.
+        port: Port of a DICOM peer.
         url: Address of a DICOMweb service, such as `http://127.0.0.1:8042/dicom-web`, instead of these three.
         outputs: Kinds of results to send.
         tls: Certificates of an encrypted DICOM connection.

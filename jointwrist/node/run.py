@@ -29,7 +29,7 @@ class Node:
 
     Args:
         config: See `NodeConfig`.
-        predictor: None loads the weights that the configuration names.
+        predictor: Predictor; None loads the weights that the configuration names.
 
     Raises:
         DataError: An address cannot be listened on, or the weights cannot be loaded.

@@ -31,7 +31,7 @@ class Sender(threading.Thread):
 
     Args:
         peer: Destination.
-        store: Holds the outbox.
+        store: Store with the outbox.
         called_from: AE title of this node.
         pause: Shortest and longest pause in seconds between retries; it doubles each time.
     """

@@ -152,7 +152,7 @@ class Store:
         """Put the results of a radiograph into the outbox and record the outcome.
 
         Args:
-            key: Of the radiograph.
+            key: Key of the radiograph.
             record: JSON values without patient data.
             results: File names and DICOM datasets by peer.
         """

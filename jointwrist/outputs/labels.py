@@ -50,8 +50,8 @@ class BoneName:
 
     Attributes:
         bone: Index of the bone.
-        text: Its name, in one or more lines.
-        middle: Its middle, x and y in pixels of the radiograph.
+        text: Name of the bone, in one or more lines.
+        middle: Centre of the name, x and y in pixels of the radiograph.
     """
 
     bone: int

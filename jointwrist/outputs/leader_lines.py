@@ -45,7 +45,7 @@ def choose_cells(costs: np.ndarray, cells: np.ndarray, tips: np.ndarray, radius:
         costs: (J, N) cost of each cell to each joint.
         cells: (N, 2) middles of the cells.
         tips: (J, N, 2) ends of the lines from them.
-        radius: That of a number, with the room that lines leave around it.
+        radius: Radius of a number, including the space that lines leave around it.
 
     Returns:
         (J,) index of each joint's cell.

@@ -258,8 +258,8 @@ def expose(
     Args:
         radiograph: Changed in place.
         body: Bone in the radiograph frame.
-        material: Its attenuation.
-        lesions: What is missing from it.
+        material: Attenuation of the bone.
+        lesions: Lesions of the bone.
         joint: Joint surface that its bites erode.
         socket: Meshes (points of the hollow, points of the plate that lines it, faces) that are cut out of the bone.
     """

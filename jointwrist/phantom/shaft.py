@@ -131,8 +131,8 @@ def long_bone(points: np.ndarray, faces: np.ndarray, shaft: Shaft, length: float
 
     Args:
         points: Surface in the atlas frame.
-        faces: Its faces, looking outwards.
-        shaft: What to continue it by.
+        faces: Faces of the surface, facing outwards.
+        shaft: Shaft by which it is continued.
         length: From base to far end in mm.
         stout: Factor of the shaft's half-widths.
     """

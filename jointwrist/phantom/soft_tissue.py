@@ -19,7 +19,7 @@ def _body(parts: np.ndarray, muscles: np.ndarray, count: int, step: float) -> tu
 
     Args:
         parts: Rows (ax, ay, bx, by, ra, rb, thickness) of tapered capsules, whose smooth union is the outline.
-        muscles: The same, of muscle bellies that add to the thickness.
+        muscles: Rows of muscle bellies, which add to the thickness.
         count: Cells per side.
         step: Cell size in mm.
     """

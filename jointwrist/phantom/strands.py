@@ -37,7 +37,7 @@ class _Strand:
 
     Attributes:
         start: Bone, range along it from its joint end, and towards the thumb.
-        end: The same.
+        end: The same for the other end.
         half_width: Half the width at either end.
         thickness: Thickness that it adds along the ray; negative for a fat plane.
     """

@@ -89,7 +89,7 @@ class PhantomCropStream(Dataset):
     """Joint crops of phantom radiographs: six consecutive indices share a wrist.
 
     Args:
-        stream: Where the wrists come from.
+        stream: Source of the wrists.
         size: Side of the square crop in pixels.
     """
 

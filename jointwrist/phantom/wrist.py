@@ -187,7 +187,7 @@ def make_wrist(
         seed: Seed of the cohort.
         index: Number of the wrist, from 0; patient, study and side follow from it.
         config: Distribution that the wrist is drawn from.
-        visit: What differs if it is radiographed again.
+        visit: Differences of a second radiograph of the same wrist; None for the first.
 
     Returns:
         A sample with masks, scores, eroded and healthy bit maps, joint boxes, families, scope and narrowing.

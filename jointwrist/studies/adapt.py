@@ -149,7 +149,7 @@ def divide(radiographs: Sequence[Path], share: float, seed: int) -> tuple[list[P
     """Split prepared radiographs by patient into training and held-out ones.
 
     Raises:
-        DataError: They are of one patient only.
+        DataError: The radiographs are of one patient only.
     """
     patients = {path: PreparedRadiograph.read(path).patient for path in radiographs}
     order = sorted(set(patients.values()), key=lambda patient: hashlib.sha256(f"{seed} {patient}".encode()).digest())

@@ -25,8 +25,8 @@ class Detectability:
 
     Attributes:
         threshold: Probability from which at most `false_calls` of the unmodified joints count as eroded.
-        false_calls: The stated rate.
-        threshold_interval: Its bootstrap interval.
+        false_calls: Stated false-positive rate.
+        threshold_interval: Bootstrap interval of the threshold.
         untouched: Mean probability of the unmodified joints.
         radiographs: Number of radiographs.
         patients: Number of patients; with fewer than ten, intervals are of little value.
@@ -71,7 +71,7 @@ def detectability(rows: pd.DataFrame, false_calls: float = 0.1, seed: int = 0) -
     """Compute the figures of a study from its rows; intervals resample patients, the threshold with them.
 
     Args:
-        rows: Of `run_study`.
+        rows: Rows of `run_study`.
         false_calls: Share of unmodified joints that may be called eroded. Some may be truly eroded, so that the
             rate on healthy joints is lower.
         seed: Seed of the resamples.

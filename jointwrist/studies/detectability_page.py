@@ -79,7 +79,7 @@ def write_page(
 
     Args:
         found: Figures.
-        plan: What was inserted.
+        plan: Settings of the study.
         weights: Name of the weights.
         plot: Plot of `write_plot`.
         path: HTML file.

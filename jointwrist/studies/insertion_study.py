@@ -114,8 +114,8 @@ def run_study(
 
     Args:
         prepared: Files of prepared radiographs.
-        predictor: Weights that score joints.
-        plan: What is inserted.
+        predictor: Predictor whose weights score joints.
+        plan: Settings of the insertions.
         folder: Folder of this plan and these weights, for the rows of each radiograph.
         batch_size: Images that go through the network at once.
         progress: Show a progress bar.

@@ -91,7 +91,7 @@ class Radiographs:
         """Add a radiograph by the content of its file and return its key.
 
         Raises:
-            DataError: It cannot be read, or there are too many already.
+            DataError: The file cannot be read, or there are too many radiographs already.
         """
         return self._in_turn(lambda: self._read_upload(name, data))
 
@@ -100,7 +100,7 @@ class Radiographs:
 
         Raises:
             UnknownRadiographError: There is no such radiograph.
-            DataError: It cannot be read.
+            DataError: The radiograph cannot be read.
         """
         return self._in_turn(lambda: self._result(key))
 
@@ -195,7 +195,7 @@ def read_upload(
         spacing_mm: As for `load_radiograph`.
 
     Raises:
-        DataError: It is damaged, or not a single radiograph; the message names it by `name`.
+        DataError: The file is damaged, or not a single radiograph; the message names it by `name`.
     """
     name = plain_name(name)
     with tempfile.TemporaryDirectory(prefix="jointwrist-") as folder:

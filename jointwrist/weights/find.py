@@ -70,7 +70,7 @@ def find_checkpoint(source: str | Path) -> Path:
             `timm/swin_tiny_patch4_window7_224.ms_in1k`; or a file of one, `owner/repository/file`.
 
     Raises:
-        DataError: It is neither a file nor in a repository that can be reached.
+        DataError: The source is neither a file nor in a repository that can be reached.
     """
     path = Path(source)
     if path.is_file() or len(path.parts) < 2 or Path(path.parts[0]).exists():

@@ -51,11 +51,11 @@ def refuse_other_anatomy(path: Path, info: Mapping[str, Any], anatomy: Anatomy) 
 
     Args:
         path: The file, for the message.
-        info: Its metadata from `parse_info`.
-        anatomy: That of the radiographs, or of the network that builds on the weights.
+        info: Metadata of the file, from `parse_info`.
+        anatomy: Anatomy of the radiographs, or of the network that builds on the weights.
 
     Raises:
-        DataError: They differ in bones, joints, overlap pairs or scores.
+        DataError: The anatomies differ in bones, joints, overlap pairs or scores.
     """
     own = info_anatomy(info)
     if own.structure != anatomy.structure:

@@ -43,7 +43,7 @@ class Logistic:
         """Read plain values.
 
         Raises:
-            ValueError: They do not describe a logistic regression.
+            ValueError: The values do not describe a logistic regression.
         """
         if not isinstance(entry, Mapping):
             raise ValueError("scope must map names to models")
@@ -77,7 +77,7 @@ class ScopeModel:
         """Return the models in the metadata of a weight file; None if there are none.
 
         Raises:
-            ValueError: They are damaged.
+            ValueError: The models are damaged.
         """
         entry = info.get(KEY)
         if entry is None:

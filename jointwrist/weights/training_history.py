@@ -20,8 +20,8 @@ class TrainingData:
     Attributes:
         source: One of `SOURCES`.
         wrists: Number of different radiographs; None if it is not known.
-        masks: How many of them have bone masks.
-        scores: How many of them have erosion scores or masks of erosions.
+        masks: Number of them with bone masks.
+        scores: Number of them with erosion scores or masks of erosions.
         erosions: One of `EROSIONS`.
     """
 
@@ -32,7 +32,7 @@ class TrainingData:
     erosions: str = "none"
 
     def __post_init__(self):
-        """Refuse values that have no meaning.
+        """Check the values.
 
         Raises:
             ValueError: One is unknown or negative.
@@ -70,7 +70,7 @@ class TrainingHistory:
         """Read plain values, the inverse of `to_list`.
 
         Raises:
-            ValueError: They are no list of the fields of `TrainingData`.
+            ValueError: The values are not a list of the fields of `TrainingData`.
         """
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise ValueError("a training history is a list of mappings, the oldest training first")

@@ -29,7 +29,7 @@ def sample_to_item(
         sample: The wrist.
         size: Side S of image and eroded pixels.
         mask_size: Side M of the bones; None takes `size`.
-        rule: How masks are resized; see `resize_bits`.
+        rule: Rule for resizing masks; see `resize_bits`.
 
     Returns:
         image (1, S, S) float32; bones (M, M) bit map, int16 up to 15 bones, 0 without masks; eroded (S, S) bit map,
@@ -88,7 +88,7 @@ class WristDataset(Dataset):
         size: Side of the square image in pixels.
         cache: Keep items in memory after the first reading: 4 bytes per pixel, 5 where erosions are known.
         mask_size: Side of the bone masks in pixels; None takes `size`.
-        rule: How masks are resized; see `resize_bits`.
+        rule: Rule for resizing masks; see `resize_bits`.
     """
 
     def __init__(

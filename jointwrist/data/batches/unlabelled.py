@@ -44,7 +44,7 @@ class ImagesOnly(Dataset):
     """Images and identifiers of another dataset.
 
     Args:
-        dataset: Whose items have `image` and `identifier`.
+        dataset: Dataset whose items have `image` and `identifier`.
     """
 
     def __init__(self, dataset: Dataset):

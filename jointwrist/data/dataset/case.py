@@ -35,7 +35,7 @@ class Case:
         spacing_mm: Pixel spacing in mm, or None if unknown.
         truth: File with its erosion pixels, known of a phantom or outlined by a reader, or None.
         anatomy: Bones and joints of its labels.
-        further_scores: Of each further score of the anatomy, that of each joint, `NOT_SCORED` where there is none.
+        further_scores: For each further score of the anatomy, the score of each joint; `NOT_SCORED` without one.
     """
 
     identifier: str

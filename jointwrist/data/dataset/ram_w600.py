@@ -50,7 +50,7 @@ class RamW600:
             report: Called with every fault; the default raises at the first error.
             splits: Splits that are needed. Files of the others are listed, so that their patients are known, but their
                 faults are not reported; nor are scores of radiographs that are missing from the folder.
-            anatomy: That of the labels; None takes that of the folder's `anatomy.yaml`, or the wrist.
+            anatomy: Anatomy of the labels; None takes that of the folder's `anatomy.yaml`, or the wrist.
 
         Raises:
             DataError: There is no such folder, it holds no radiographs, its anatomy is another one or faulty, or

@@ -55,7 +55,7 @@ def read_further_scores(
         anatomy: Joints and scores.
 
     Returns:
-        By identifier, of each further score that of each joint, `NOT_SCORED` where the cell is empty.
+        By identifier, for each further score, the score of each joint; `NOT_SCORED` where the cell is empty.
     """
     found: dict[str, list[tuple[int, ...]]] = {}
     for number, score in enumerate(anatomy.further_scores):

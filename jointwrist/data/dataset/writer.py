@@ -98,12 +98,12 @@ class DatasetWriter:
             identifier: `PATIENT_STUDY_SIDE`.
             split: "train", "val" or "test".
             image: File to copy, or pixels.
-            pixels: What the crops are cut from.
+            pixels: Pixels from which the crops are cut.
             scores: Erosion score of each joint, `NOT_SCORED` where there is none.
             boxes: (J, 4) x0, y0, x1, y1; crops are cut by the rounded boxes. A scored joint must have one.
 
         Returns:
-            What the tables hold of it.
+            Entries of the radiograph in the tables.
         """
         path = self._write_image(layout.SCORE_IMAGES, identifier, image)
         folder = self.root / layout.CROPS / split / identifier
@@ -129,7 +129,7 @@ class DatasetWriter:
         """Write the table of a score other than erosion, with an empty cell where a joint has none.
 
         Args:
-            score: Its name.
+            score: Name of the score.
             joints: Names of the joints, J.
             rows: Identifier of each radiograph, and its (J,) scores.
         """

@@ -48,13 +48,13 @@ def open_dicom(path: Path, **options) -> tuple[Dataset, tuple[str, ...]]:
 
     Args:
         path: File of at most `MAX_FILE_BYTES`.
-        **options: Of `pydicom.dcmread`.
+        **options: Options of `pydicom.dcmread`.
 
     Returns:
         The data set, whose `file_meta` has a transfer syntax, and notes on what is missing from the file.
 
     Raises:
-        DataError: It is not DICOM, is the directory of a disc, or cannot be read without guessing.
+        DataError: The file is not DICOM, is the directory of a disc, or cannot be read without guessing.
     """
     import pydicom
     from pydicom.uid import DeflatedExplicitVRLittleEndian

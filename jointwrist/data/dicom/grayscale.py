@@ -36,7 +36,7 @@ def to_grey(
         stored: (H, W) integer values.
         hidden: (H, W) bool, padding and pixels outside the shutter, or None.
         dataset: Header of the image.
-        window: Which of several VOI LUTs or windows.
+        window: Index of the VOI LUT or window, if there are several.
 
     Returns:
         (H, W) float32 in [0, 1], and notes on unusable parts of the header.

@@ -61,7 +61,7 @@ def load(path: Path) -> Any:
     """Read a JSON file with any content.
 
     Raises:
-        DataError: It is too large or not valid JSON.
+        DataError: The file is too large or not valid JSON.
     """
     if path.stat().st_size > MAX_JSON_BYTES:
         raise DataError(f"{path}: larger than the {MAX_JSON_BYTES:,} bytes allowed; write fewer images into one file")
@@ -76,13 +76,13 @@ def masks_of(path: Path, content: Any, described: Any = None, anatomy: Anatomy =
 
     Args:
         path: The file, for messages.
-        content: Its content: a list of results, or instances with `images`, `annotations` and `categories`.
+        content: Content of the file: a list of results, or instances with `images`, `annotations` and `categories`.
         described: Instances that describe images and categories of a list of results. Without it, `image_id` is the
             identifier or file name of the radiograph, and the category is a name, or b + 1 for bone b.
         anatomy: The bones.
 
     Raises:
-        DataError: It is neither, an image or category is unknown, or an id is not unique.
+        DataError: The content is neither, an image or category is unknown, or an id is not unique.
     """
     results = content if isinstance(content, list) else content.get("annotations")
     described = described if isinstance(content, list) else content
@@ -170,9 +170,9 @@ def region_of(annotation: dict[str, Any], name: str, path: Path, convention: Con
 
     Args:
         annotation: Entry of the file.
-        name: Its category's name, for messages.
+        name: Name of its category, for messages.
         path: The file, for messages.
-        convention: How polygons count pixels.
+        convention: Convention by which polygons count pixels.
 
     Raises:
         DataError: The outline is damaged or of an unknown kind.

@@ -112,7 +112,7 @@ def part_of(shape: dict[str, Any], where: str, convention: Convention) -> Part:
     Args:
         shape: Entry of the file, not one of `MARKS`.
         where: File and shape, for messages.
-        convention: How polygons count pixels.
+        convention: Convention by which polygons count pixels.
 
     Raises:
         DataError: The shape is damaged or of an unknown type.

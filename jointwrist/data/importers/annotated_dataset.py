@@ -39,7 +39,7 @@ class Imported:
         eroded: Number of radiographs with erosions outlined at a joint surface, or None if none was examined for them.
         elsewhere: Number of outlined erosions at no joint surface, which were left out.
         outlines: Number of polygons.
-        through_centres: How many of them were taken to run through pixel centres.
+        through_centres: Number of polygons that were read as running through pixel centres.
         notes: Sentences about parts that were left out or cut off.
     """
 

@@ -85,7 +85,7 @@ def _read_masks(image: Path) -> np.ndarray:
     """Read the (2, H, W) bool masks of a radiograph.
 
     Raises:
-        DataError: They are missing, of another size, or use other bits.
+        DataError: The masks are missing, of another size, or use other bits.
     """
     path = image.with_name(image.stem + _MASKS)
     size = read_image(image).shape

@@ -122,9 +122,9 @@ def mask_results(
         logits: (B, C, N, N) mask logits.
         masks: (B, C, N, N) true masks.
         scores: (B, J) erosion scores.
-        identifiers: Of the B cases.
-        patients: Of the B cases.
-        sides: Of the B cases.
+        identifiers: Identifiers of the B cases.
+        patients: Patients of the B cases.
+        sides: Sides of the B cases.
         raw_output: Apply the threshold .5 to the logits themselves (`SegmentationConfig.raw_output`).
         anatomy: The bones, C, and joints, J.
     """

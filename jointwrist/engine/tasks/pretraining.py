@@ -56,7 +56,7 @@ def hide_patches(count: int, side: int, patch: int, share: float, generator: tor
 
     Args:
         count: Number B of images.
-        side: Their side N in pixels.
+        side: Side N of the images in pixels.
         patch: Side of a patch; those at the border may be smaller.
         share: Share of the patches that are hidden, at least one and not all.
         generator: Source of randomness; None takes PyTorch's.

@@ -57,7 +57,7 @@ class Found:
     Attributes:
         family: The family that is there: none where the contour is too short to see, or where nothing of it is eroded.
         score: Score measured.
-        lesions: What is changed in the bone.
+        lesions: Changes of the bone.
         over: Bodies that lie over the joint surface.
     """
 
@@ -142,7 +142,7 @@ def carve(plan: Plan, joint: int, surface: Surface, body: Body, rng: np.random.G
     Args:
         plan: Families of all joint surfaces.
         joint: Joint surface.
-        surface: Its visible contour.
+        surface: Visible contour of the joint surface.
         body: Bone that bears it.
         rng: Generator of the families.
     """

@@ -26,7 +26,7 @@ class Carving:
         thinned: Bone that has lost mineral, most in the middle of each ellipsoid.
         cysts: Lucencies inside the bone with a sclerotic rim.
         notches: Bone that was never there.
-        sclerosis: How dense the rims are, as a share of compact bone.
+        sclerosis: Density of the rims, as a share of compact bone.
         loss: Share of mineral lost in the middle of what is thinned.
     """
 

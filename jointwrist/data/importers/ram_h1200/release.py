@@ -51,14 +51,14 @@ class ReleasedRadiograph:
 
     Attributes:
         stem: File name without its ending.
-        name: Its parts.
-        image: Its file.
+        name: Parts of that name.
+        image: Image file.
         split: Split of the release.
         bones: Pairs of category and region.
         lesions: Pairs of category and region; None if the file of erosions does not list the radiograph.
         erosion: Erosion scores by site.
         narrowing: Scores of joint-space narrowing by site.
-        row: Its row of the metadata, or None.
+        row: Row of the metadata, or None.
     """
 
     stem: str
