@@ -105,8 +105,8 @@ def demonstration_table(tables: list[Table], seeds: list[int]) -> Table:
             if any(isinstance(figure, Figure) for figure in figures.values()):
                 rows.setdefault(row["Model"], {"Model": row["Model"], "parameters": row["parameters"]}).update(figures)
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-    taught = ", ".join(map(str, seeds))
-    caption = f"Data: test wrists of the phantom; protocol demo; no prompts; seeds {taught}. {OVER_SEEDS}."
+    taught = f"{'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+    caption = f"Data: test wrists of the phantom; protocol demo; no prompts; {taught}. {OVER_SEEDS}."
     cells = [{column: row.get(column, ABSENT) for column in columns} for row in rows.values()]
     return Table("demonstration", caption, cells)
 

@@ -19,8 +19,14 @@ SHOWN = {
     ("metrics", "ratio to MONAI"): "Surface metrics of a wrist, all five, against MONAI's NSD and MSD",
     ("scan", "mambapy to cpu N=16 L=4096 forward+backward"): "Selective scan, 16 states, 4,096 steps, against mambapy",
     ("scan", "mambapy to cpu N=1 L=4096 forward+backward"): "Selective scan, 1 state, 4,096 steps, against mambapy",
-    ("inference", "unetpp + mobilevit to jointwrist_tiny"): "`jointwrist_tiny` against `unetpp` and `mobilevit`",
-    ("inference", "swin_umamba to jointwrist_base"): "`jointwrist_base` against `swin_umamba`, which scores no erosion",
+    (
+        "inference",
+        "unetpp + mobilevit to jointwrist_tiny",
+    ): "Prediction by `jointwrist_tiny`, against `unetpp` and `mobilevit`",
+    (
+        "inference",
+        "swin_umamba to jointwrist_base",
+    ): "Prediction by `jointwrist_base`, against `swin_umamba`, which scores no erosion",
     ("loading", "packed, before augmentation, cached, to Pillow, read each time"): (
         "Loading up to the GPU against 14 arrays per image, read and warped by Pillow"
     ),

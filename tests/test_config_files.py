@@ -145,6 +145,14 @@ def test_a_written_configuration_holds_every_key_with_a_comment_and_is_the_defau
     assert sorted(written) == sorted(keys(RunConfig))
 
 
+def test_the_settings_of_the_phantom_are_written_too(tmp_path):
+    path = tmp_path / "phantom.yaml"
+    assert main(["config", "--init", "phantom", "-o", str(path)]) == 0
+    assert build(PhantomConfig, read_yaml(path)) == PhantomConfig() and read_yaml(path).keys() == set(
+        keys(PhantomConfig)
+    )
+
+
 def test_comments_say_what_limits_and_special_values_mean(capsys):
     assert main(["config", "--init", "unetpp"]) == 0
     text = " ".join(line.strip(" #") for line in capsys.readouterr().out.splitlines())

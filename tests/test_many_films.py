@@ -128,7 +128,8 @@ def test_another_radiograph_of_the_same_name_overwrites_nothing(tmp_path, predic
     assert predict(first)[0] == predict(first)[0] == 0
     written = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     code, said, _ = predict(second)
-    assert code == 2 and f"{second}: " in said.err and "w.json holds another result; choose another --out" in said.err
+    assert code == 2 and f"{second}: the output folder holds another result (" in said.err
+    assert "w.json); choose another --out" in said.err
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == written
     code, _, results = predict(second, extra=["--overwrite"])
     assert code == 0 and results["w"]["size"] == [41, 41]

@@ -11,6 +11,8 @@ from jointwrist.commands.shared import UsageError, known_model
 
 #: Name of the schema's file in the first line of a written configuration, where an editor looks for it.
 SCHEMA = "run.schema.json"
+#: What `--init` takes beside the name of a model.
+PHANTOM = "phantom"
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -29,7 +31,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         choices=("run", "node"),
         help="schema of the files of `train --config` (run) or of `jointwrist node` (node; default: run)",
     )
-    what.add_argument("--init", metavar="MODEL", help="configuration of this model for `train --config`")
+    what.add_argument(
+        "--init",
+        metavar="MODEL",
+        help="configuration of this model for `train --config`; `phantom`: the settings of `data phantom --set`",
+    )
     parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="new file (default: standard output)")
     parser.set_defaults(run=config)
 
@@ -65,8 +71,13 @@ def schema(kind: str) -> dict[str, Any]:
 
 
 def initial(model: str) -> str:
-    """Return a commented configuration of a model with all defaults."""
+    """Return a commented configuration of a model, or of the phantom, with all defaults."""
     from jointwrist.config.explain import commented_yaml
+
+    if model == PHANTOM:
+        from jointwrist.phantom import PhantomConfig
+
+        return f"# Every setting of a phantom, at its default: `--set KEY=VALUE`.\n\n{commented_yaml(PhantomConfig())}"
     from jointwrist.engine.run_config import RunConfig
 
     spec = known_model(model)

@@ -47,7 +47,11 @@ def _add_phantom(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed (default: %(default)s)")
     parser.add_argument("--workers", type=positive, metavar="N", help="processes (default: one per core)")
     parser.add_argument(
-        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="phantom settings, such as prevalence=0.3"
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="phantom settings, such as prevalence=0.3; `jointwrist config --init phantom` prints all",
     )
     parser.set_defaults(run=make_phantom)
 

@@ -64,6 +64,11 @@ def finetune(arguments: argparse.Namespace) -> int:
         print("each wrist tested by a network that never saw its patient:")
         for change in tuned.changes:
             print(f"  {change}")
+        for change in tuned.changes:
+            if change.change_high < 0:
+                print(f"  {change.figure} fell: the interval of the change lies below 0")
+            elif change.change < 0:
+                print(f"  {change.figure} fell, but the interval of the change holds 0: too few wrists to tell")
         if "AUROC" not in {change.figure for change in tuned.changes}:
             print("  no AUROC: it needs scored joint surfaces with and without erosion")
         if not any(change.change_low > 0 for change in tuned.changes):

@@ -85,4 +85,6 @@ def check_unused(record: Path, radiograph: Path, content: str, name: str) -> Non
             return
         if "source_digest" not in before and before["source"] == radiograph.name:  # written by version 0.1
             return
-    raise DataError(f"{name}: {record} holds another result; choose another --out, or --overwrite it")
+    raise DataError(
+        f"{name}: the output folder holds another result ({record}); choose another --out, or --overwrite it"
+    )

@@ -323,13 +323,13 @@ class Predictor:
         scores = erosion_scores(prediction, index, self.anatomy, self.threshold, {*limited, *coarse})
         heat_maps = None if prediction.heat_maps is None else placement.heat_maps_back(prediction.heat_maps[index])
         pixels = placement.lengths_back(self.image_size)
-        units = np.array([1, pixels, pixels**2], np.float32)
-        extent = None if prediction.extent is None else prediction.extent[index] * units
+        extent = None if prediction.extent is None else prediction.extent[index] * np.float32([1, pixels, pixels**2])
         if self.postprocess:
             masks = postprocessed_masks(placement, prediction.masks[index], self.mask_logit, wrist)
         else:
             masks = placement.masks_back(prediction.masks[index], self.mask_logit)
-        placement = with_view_caution(placement, logits > 0) if wrist and not self.localise else placement
+        if wrist and report is None and not self.localise:
+            placement = with_view_caution(placement, logits > 0)
         return WristResult(
             with_exposure_caution(placement, masks),
             masks,

@@ -90,8 +90,9 @@ files.
 ## Uses
 
 Suitable for: trying software, tests, pretraining, ablations. Not suitable for: measuring how well a method works on
-patients. The anatomy is that of one wrist with variations, in one projection. Erosions are idealised shapes of the
-families requested; fused bones, growth plates, metal and casts occur only if their share above is not 0.
+patients. The anatomy is that of one wrist with variations, posteroanterior but for the share `projections`. Erosions
+are idealised shapes of the families requested; fused bones, growth plates, metal and casts occur only if their share
+above is not 0.
 
 ## Distribution and licence
 

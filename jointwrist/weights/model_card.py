@@ -240,7 +240,7 @@ def _folder(info: Mapping[str, Any]) -> str:
         whom = f" They are of {_count(len(info['patients']['hashes']), 'patient')}." if "patients" in info else ""
         return f"The file does not say which radiographs, or whether they were real.{whom}"
     kind = "phantom wrists, no real radiographs" if training["phantom"] else "radiographs of a dataset"
-    scores = "phantoms' own scores" if training["phantom"] else "erosion scores"
+    scores = "the erosion scores of the phantom" if training["phantom"] else "erosion scores"
     return (
         f"{training['wrists']} {kind}: {training['masks']} with bone masks, {training['scores']} with {scores}, of"
         f" {_count(training['patients'], 'patient')}. {training['eroded']} of {training['joints']} scored joint"
