@@ -1,7 +1,9 @@
-"""The size of modules, and logic that stands in two of them."""
+"""The size of modules, logic that two of them share, and the modules that packages list."""
 
 from __future__ import annotations
 
+import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -41,3 +43,13 @@ def test_shared_logic_is_noticed(count, found):
     lines = [f"step_{i}()" for i in range(count)]
     texts = {"a": ["import os", "first()", *lines, "last()"], "b": ["# a comment", *lines[:5], "", *lines[5:], "end()"]}
     assert shared_logic(texts, 12) == found
+
+
+def test_packages_list_modules_that_they_have():
+    listed = 0
+    for path in (ROOT / "jointwrist").rglob("__init__.py"):
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        for name in re.findall(r"`(\w+)/?`(?=(?:, `\w+/?`)*:)", text):
+            assert (path.parent / name).is_dir() or (path.parent / f"{name}.py").is_file(), f"{path}: {name}"
+            listed += 1
+    assert listed > 100

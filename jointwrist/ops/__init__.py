@@ -1,1 +1,7 @@
-"""Operations on tensors and masks: selective scan, regions of interest of the joints, outlines."""
+"""Operations on tensors and masks.
+
+- `roi`: regions of interest, boxes and crops of the joints from predicted masks; `drawn_roi`: from annotated masks.
+- `scan`: the selective scan, its backends and their choice.
+- `outlines`, `wrist_scale`: outlines of masks and distances to them; the pixel spacing estimated from the carpus.
+- `bits`, `derivatives`: types of bit maps; derivatives that compiled kernels do not provide.
+"""
