@@ -1,4 +1,4 @@
-"""Bad associations, objects and requests: a DICOM node goes on serving, and keeps nothing of them that is no object."""
+"""Bad associations, objects and requests: a DICOM node keeps running, and stores only valid objects."""
 
 from __future__ import annotations
 

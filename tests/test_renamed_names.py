@@ -48,6 +48,7 @@ ARGUMENTS = [
     (find_patients, "films", "radiographs"),
     (find_leaks, "films", "radiographs"),
     (adapt, "films", "radiographs"),
+    (adapt, "place", "work_folder"),
     (divide, "films", "radiographs"),
     (choose_calls, "films", "radiographs"),
     (radiograph_probabilities, "films", "files"),

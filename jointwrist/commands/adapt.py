@@ -75,10 +75,12 @@ def adapt_weights(arguments: argparse.Namespace) -> int:
     study = StudyPlan(radii, control_mm=radii[-1])
     plan = AdaptPlan(arguments.minutes, arguments.held_out, arguments.false_calls, study, arguments.seed)
     start = find_weights(arguments.weights)
-    place = arguments.out.with_name(f"{arguments.out.name}-radiographs")
+    work_folder = arguments.out.with_name(f"{arguments.out.name}-radiographs")
     print_log()
-    prepared = prepared_radiographs(arguments.folder, place, arguments.bones or start, arguments.side, arguments.out)
-    done = adapt(prepared, start, arguments.out, place, plan, progress=True)
+    prepared = prepared_radiographs(
+        arguments.folder, work_folder, arguments.bones or start, arguments.side, arguments.out
+    )
+    done = adapt(prepared, start, arguments.out, work_folder, plan, progress=True)
     for title, found in (("before", done.before), ("after", done.after)):
         print(f"{title}: {summary(found)}\n{figure_lines(found.table)}")
     tables = [found.table.assign(weights=title) for title, found in (("before", done.before), ("after", done.after))]
@@ -87,7 +89,7 @@ def adapt_weights(arguments: argparse.Namespace) -> int:
     if done.after.untouched > done.before.untouched + 0.05:
         complain("warning: unmodified joints have a higher probability than before; look at the examples of a study")
     print(
-        f"weights: {done.weights}; figures: {arguments.out / 'adaptation.csv'}; prepared radiographs: {place}, not to"
+        f"weights: {done.weights}; figures: {arguments.out / 'adaptation.csv'}; prepared radiographs: {work_folder}, not to"
         f" be published"
     )
     return 0

@@ -87,11 +87,13 @@ def detectability_study(arguments: argparse.Namespace) -> int:
     control_mm = min(radii, key=lambda mm: abs(mm - 2), default=2)
     plan = StudyPlan(radii, repeats=arguments.repeats, control_mm=control_mm, seed=arguments.seed)
     check_writable(arguments.out)
-    place, weights = arguments.out / "prepared", find_weights(arguments.weights)
+    work_folder, weights = arguments.out / "prepared", find_weights(arguments.weights)
     options = {"device": arguments.device, "localise": arguments.field == "auto", "rotation": arguments.rotation}
-    wrists = prepared_radiographs(arguments.folder, place, arguments.bones, arguments.side, arguments.out, **options)
+    wrists = prepared_radiographs(
+        arguments.folder, work_folder, arguments.bones, arguments.side, arguments.out, **options
+    )
     predictor = load_predictor(arguments, score_out_of_scope=True)
-    kept = place / f"study-{weights_key(weights)}"
+    kept = work_folder / f"study-{weights_key(weights)}"
     rows = run_study(wrists, predictor, plan, kept, arguments.batch_size, progress=True)
     found = detectability(rows, arguments.false_calls)
     write_frame(arguments.out / "cases.csv", rows)

@@ -149,9 +149,9 @@ def predict(arguments: argparse.Namespace) -> int:
             refused=errors.append,
         )
         wrists = []
-        for place, results in done:
+        for position, results in done:
             try:
-                index = batch[place]
+                index = batch[position]
                 wrists.append((index, [writer.write(index, result, len(results) == 1) for result in results]))
             except DataError as error:
                 errors.append(error)

@@ -152,13 +152,18 @@ def load_predictor(arguments: argparse.Namespace, score_out_of_scope: bool = Fal
 
 
 def prepared_radiographs(
-    folder: Path, place: Path, weights: str | Path, side: str | None = None, exclude: Path | None = None, **options: Any
+    folder: Path,
+    work_folder: Path,
+    weights: str | Path,
+    side: str | None = None,
+    exclude: Path | None = None,
+    **options: Any,
 ) -> list[Path]:
     """Find the bones on the radiographs of a folder, and return the files of the prepared radiographs.
 
     Args:
         folder: Folder of radiographs without labels.
-        place: Folder of prepared radiographs.
+        work_folder: Folder of prepared radiographs.
         weights: Weights that find the bones.
         side: Hand on the radiographs.
         exclude: Folder within that is not searched.
@@ -176,7 +181,7 @@ def prepared_radiographs(
     found = list(find_radiographs([folder], exclude))
     predictor = Predictor.from_pretrained(weights, **options)
     file = find_weights(weights)
-    prepared = prepare_radiographs(found, place, predictor, file, side, complain, progress=is_main_process())
+    prepared = prepare_radiographs(found, work_folder, predictor, file, side, complain, progress=is_main_process())
     if not prepared:
         raise DataError(f"{folder}: shows no wrist with all of its carpal bones")
     return prepared

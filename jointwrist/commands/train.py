@@ -82,12 +82,12 @@ def train(arguments: argparse.Namespace) -> int:
     if arguments.anatomy:
         values = merge_trees(values, {"anatomy": arguments.anatomy})
     if arguments.radiographs:
-        place = arguments.out.with_name(f"{arguments.out.name}-radiographs")
+        work_folder = arguments.out.with_name(f"{arguments.out.name}-radiographs")
         bones = values.get("start") or "jointwrist_tiny"
         # first, so that no prepared radiograph of such a patient is left in the folder
         found = find_radiographs([arguments.radiographs], arguments.out)
         check_radiographs(found, RamW600.open(arguments.data, splits=()))
-        prepared = prepared_radiographs(arguments.radiographs, place, bones, exclude=arguments.out)
+        prepared = prepared_radiographs(arguments.radiographs, work_folder, bones, exclude=arguments.out)
         values = merge_trees(values, {"radiographs": {"folder": str(prepared[0].parent)}})
     trained = train_model(
         model,

@@ -57,11 +57,11 @@ def prepare_radiographs(
     Returns:
         Prepared wrists in the order of the radiographs; a radiograph of both hands has two, a refused one none.
     """
-    place = folder / f"bones-{weights_key(weights)}"
+    bones_folder = folder / f"bones-{weights_key(weights)}"
     found: list[Path] = []
     for radiograph in tqdm(radiographs, desc="find bones", disable=not progress, mininterval=1.0):
         try:
-            found += _prepare(radiograph, place, predictor, side)
+            found += _prepare(radiograph, bones_folder, predictor, side)
         except DataError as error:
             if refused is None:
                 raise
@@ -74,18 +74,18 @@ def weights_key(weights: Path) -> str:
     return _digest(weights.read_bytes())
 
 
-def _prepare(path: Path, place: Path, predictor: Predictor, side: str | None) -> list[Path]:
+def _prepare(path: Path, bones_folder: Path, predictor: Predictor, side: str | None) -> list[Path]:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
     key = _digest(content + f"{side} {predictor.localise} {predictor.rotation} {_FORM}".encode())
-    record = place / f"{key}.json"
+    record = bones_folder / f"{key}.json"
     if record.is_file():
         entry = json.loads(record.read_text(encoding="utf-8"))
         if "refused" in entry:
             raise DataError(entry["refused"])
-        return [place / name for name in entry["wrists"]]
+        return [bones_folder / name for name in entry["wrists"]]
     try:
         wrists = [_prepared(path, result) for result in predictor(path, side)]
     except DataError as error:
@@ -93,9 +93,9 @@ def _prepare(path: Path, place: Path, predictor: Predictor, side: str | None) ->
         raise
     names = [f"{key}-{number}.npz" for number in range(len(wrists))]
     for name, wrist in zip(names, wrists, strict=True):
-        wrist.write(place / name)
+        wrist.write(bones_folder / name)
     write_text(record, json.dumps({"wrists": names}))
-    return [place / name for name in names]
+    return [bones_folder / name for name in names]
 
 
 def _prepared(path: Path, result: WristResult) -> PreparedRadiograph:

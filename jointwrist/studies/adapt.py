@@ -102,9 +102,9 @@ class Adaptation:
     steps: int
 
 
-@former_arguments(films="radiographs")
+@former_arguments(films="radiographs", place="work_folder")
 def adapt(
-    radiographs: Sequence[Path], start: Path, out: Path, place: Path, plan: AdaptPlan, progress: bool = False
+    radiographs: Sequence[Path], start: Path, out: Path, work_folder: Path, plan: AdaptPlan, progress: bool = False
 ) -> Adaptation:
     """Continue training the erosion head on pairs of radiographs with and without inserted erosions.
 
@@ -115,7 +115,7 @@ def adapt(
         radiographs: Files of prepared radiographs.
         start: Weights of a joint network.
         out: Folder of the new weights.
-        place: Folder for radiographs and studies, outside of that of the weights.
+        work_folder: Folder for radiographs and studies, outside of that of the weights.
         plan: Settings of the adaptation.
         progress: Show progress bars.
 
@@ -126,12 +126,12 @@ def adapt(
     if info is None or model_spec(info["model"]).task != "joint":
         raise DataError(f"{start}: only weights of a joint network can be adapted")
     used, held = divide(radiographs, plan.held_out, plan.seed)
-    before = _measure(start, held, place, plan, progress)
+    before = _measure(start, held, work_folder, plan, progress)
     validation = write_phantom(
-        place / "phantoms", _VALIDATION, _VALIDATION_PX, config=PhantomConfig(size=_VALIDATION_PX), workers=1
+        work_folder / "phantoms", _VALIDATION, _VALIDATION_PX, config=PhantomConfig(size=_VALIDATION_PX), workers=1
     )
-    values = _values(info, start, _linked(used, place / "used"), plan)
-    steps = _steps(values, info["model"], validation, place / "steps.json", plan)
+    values = _values(info, start, _linked(used, work_folder / "used"), plan)
+    steps = _steps(values, info["model"], validation, work_folder / "steps.json", plan)
     wrists = -(-steps * _PHANTOMS // _EPOCHS)
     trained = train(
         info["model"], validation, out, merge_trees(values, {"stream": {"wrists": wrists}}), progress=progress
@@ -140,7 +140,7 @@ def adapt(
     phantoms = phantom_probabilities(min(_CALL_PHANTOMS, int(plan.minutes)), predictor)
     calls = choose_calls(radiograph_probabilities(used, predictor), phantoms, plan.false_calls)
     write_calls(trained.weights, calls, trained.weights)
-    after = _measure(trained.weights, held, place, plan, progress)
+    after = _measure(trained.weights, held, work_folder, plan, progress)
     return Adaptation(trained.weights, before, after, calls, len(used), steps)
 
 
@@ -161,9 +161,9 @@ def divide(radiographs: Sequence[Path], share: float, seed: int) -> tuple[list[P
     return [p for p in radiographs if patients[p] not in held], [p for p in radiographs if patients[p] in held]
 
 
-def _measure(weights: Path, held: Sequence[Path], place: Path, plan: AdaptPlan, progress: bool) -> Detectability:
+def _measure(weights: Path, held: Sequence[Path], work_folder: Path, plan: AdaptPlan, progress: bool) -> Detectability:
     predictor = Predictor.from_pretrained(weights, score_out_of_scope=True)
-    rows = run_study(held, predictor, plan.study, place / f"study-{weights_key(weights)}", progress=progress)
+    rows = run_study(held, predictor, plan.study, work_folder / f"study-{weights_key(weights)}", progress=progress)
     return detectability(rows, plan.false_calls)
 
 
