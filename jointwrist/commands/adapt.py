@@ -89,7 +89,7 @@ def adapt_weights(arguments: argparse.Namespace) -> int:
     if done.after.untouched > done.before.untouched + 0.05:
         complain("warning: unmodified joints have a higher probability than before; look at the examples of a study")
     print(
-        f"weights: {done.weights}; figures: {arguments.out / 'adaptation.csv'}; prepared radiographs: {work_folder}, not to"
-        f" be published"
+        f"weights: {done.weights}; figures: {arguments.out / 'adaptation.csv'}; prepared radiographs:"
+        f" {work_folder}, not to be published"
     )
     return 0
