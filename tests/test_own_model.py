@@ -54,7 +54,7 @@ def test_contributing_followed_word_for_word_works(phantom_root, tmp_path, monke
     run(train[1:], main, "--set", *quick)
     assert load_weights(Path("runs/my_unet/best.safetensors"))[1]["model"] == "my_unet"
     run(predict[1:], main)
-    assert list(Path("predictions").glob("*_masks.png"))
+    assert list(Path("predictions-my_unet").glob("*_masks.png"))
 
 
 class Faulty(nn.Module):
