@@ -11,6 +11,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import fork_server
 import programs
 import pytest
 import trust_table
@@ -138,20 +139,23 @@ def no_report(monkeypatch):
     monkeypatch.setattr(run_all, "finish", lambda *_: None)
 
 
+#: What the processes of tests run; the last freezes what there is.
+PRELOAD = ["bad_routes", "tests.killed_node", "tests.ranks", "tests.killed_run"]
+if not find_spec("pynetdicom"):
+    PRELOAD.remove("tests.killed_node")
+
+
 @pytest.fixture(scope="session")
 def processes():
     """Children of a process that has everything imported and has never computed: a start costs no import."""
     from tests import killed_run
 
     context = multiprocessing.get_context("forkserver")
-    preload = ["bad_routes", "tests.killed_node", "tests.ranks", "tests.killed_run"]  # the last freezes what there is
-    if not find_spec("pynetdicom"):
-        preload.remove("tests.killed_node")
-    context.set_forkserver_preload(preload)
+    context.set_forkserver_preload(PRELOAD)
     with pytest.MonkeyPatch.context() as patch:
-        # the server finds no modules by the path of this process in Python 3.11, and says nothing
+        # a new interpreter finds no modules by the path of this process in Python 3.11, and says nothing
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-        first = context.Process(target=killed_run.check_imported, args=(preload,))
+        first = context.Process(target=killed_run.check_imported, args=(PRELOAD,))
         first.start()
         first.join()  # its imports are no part of what a test measures
     assert first.exitcode == 0
@@ -210,10 +214,15 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.stem not in LONG)
 
 
-def pytest_collection_finish():
-    """Leave what the imports made, 700,000 objects, out of every later collection of garbage: a seventh of the time."""
+def pytest_collection_finish(session):
+    """Leave what the imports made, 700,000 objects, out of every later collection of garbage: a seventh of the time.
+
+    The server of `processes` is forked here, before anything is computed.
+    """
     gc.collect()
     gc.freeze()
+    if fork_server.POSSIBLE and any("processes" in item.fixturenames for item in session.items):
+        fork_server.start(PRELOAD)
 
 
 def pytest_addoption(parser):

@@ -14,6 +14,7 @@ import monai.networks.nets  # noqa: F401 - `resnet` imports it in every process,
 import openpyxl  # noqa: F401 - reads the metadata
 import torch
 from accelerate import Accelerator
+from torch.utils.data._utils import worker
 
 import jointwrist.ops.scan.cpu  # noqa: F401 - registers operators, for which PyTorch looks at every module's file
 from benchmarks import run_all
@@ -23,6 +24,9 @@ from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import Trainer
+
+#: Seconds between two looks of a loader process at its parent, where PyTorch waits five.
+LOOK = 0.5
 
 gc.freeze()  # the processes collect the garbage of their own work alone
 
@@ -42,10 +46,12 @@ def run(
         arguments: Command line.
         output: File for what it prints; None leaves that where it goes.
         largest_file: Bytes beyond which no file grows, as on a disk that is full; None sets no limit.
-        session: Lead a session and group of processes, as what a terminal or a scheduler starts.
+        session: Lead a session and group of processes, as what a terminal or a scheduler starts; its loader processes
+            look at their parent every `LOOK` seconds.
     """
     if session:
         os.setsid()
+        worker.MP_STATUS_CHECK_INTERVAL = LOOK
     torch.set_num_threads(1)
     if output is not None:
         sys.stdout = sys.stderr = output.open("w", buffering=1)

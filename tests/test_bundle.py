@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import pickletools
-import subprocess
-import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
+import apart
 import numpy as np
 import pytest
 import torch
@@ -119,14 +118,16 @@ def test_transforms_and_network_answer_as_the_predictor(bundle, weights, radiogr
     assert saved == ["out/a_L", "out/b"]
 
 
-def test_monai_runs_it_in_a_process_of_its_own_and_writes_the_files_of_predict(bundle, weights, radiographs, tmp_path):
+def test_monai_runs_it_in_a_process_of_its_own_and_writes_the_files_of_predict(
+    processes, bundle, weights, radiographs, tmp_path
+):
     pytest.importorskip("ignite", reason="the extra `monai` is not installed")
     pytest.importorskip("fire", reason="the extra `monai` is not installed")
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(bundle / "configs" / "inference.json")]
+    command = ["run", "--config_file", str(bundle / "configs" / "inference.json")]
     radiograph = radiographs / "a_L.png"
     values = {"bundle_root": bundle, "dataset_dir": radiograph, "output_dir": tmp_path / "monai", "field": "whole"}
     command += [text for name, value in values.items() for text in (f"--{name}", str(value))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = apart.module(processes, tmp_path, "monai.bundle", command)
     assert done.returncode == 0, done.stderr
     (result,) = Predictor.from_pretrained(bundle / WEIGHTS, localise=False)([radiograph])
     for file in result.save(tmp_path / "ours"):

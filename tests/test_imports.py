@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import apart
+
 OPTIONAL = (
     "monai", "segmentation_models_pytorch", "transformers", "highdicom", "pylibjpeg", "mamba_ssm",
     "selective_scan_cuda", "causal_conv1d", "triton", "onnx", "onnxruntime", "onnxscript", "tensorboard", "submitit",
@@ -76,7 +78,8 @@ def test_unknown_attribute_is_an_attribute_error():
     assert "AttributeError" in run("import jointwrist; jointwrist.nothing").stderr
 
 
-def test_public_names_exist():
-    done = run("import jointwrist; [getattr(jointwrist, name) for name in jointwrist.__all__]; print(dir(jointwrist))")
+def test_public_names_exist(processes, tmp_path):
+    code = "import jointwrist; [getattr(jointwrist, name) for name in jointwrist.__all__]; print(dir(jointwrist))"
+    done = apart.fresh(processes, tmp_path, code)
     assert done.returncode == 0, done.stderr
     assert "create_model" in done.stdout
