@@ -12,9 +12,9 @@ from jointwrist.weights.checkpoint import read_weights
 from jointwrist.weights.find import find_weights, weights_source
 
 ROOT = Path(__file__).parent.parent
-FIRST, SECOND, FINE, MALALIGNED, FILMS = (
+FIRST, SECOND, FINE, MALALIGNED, RADIOGRAPHS = (
     read_yaml(ROOT / "recipes" / f"jointwrist_tiny{part}.yaml")
-    for part in ("", "_tune", "_fine", "_malaligned", "_films")
+    for part in ("", "_tune", "_fine", "_malaligned", "_radiographs")
 )
 THIRD = merge_trees(SECOND, FINE)
 FOURTH = merge_trees(THIRD, MALALIGNED)
@@ -42,7 +42,7 @@ PARTS = [FIRST, *again("TUNE", SECOND), *again("FINE", THIRD), *again("MALALIGNE
 
 def test_every_value_of_the_last_recipe_is_one_the_weights_were_trained_with():
     _, info = read_weights(find_weights("jointwrist_tiny"))
-    trained, wanted = leaves(current_keys(info["config"])), leaves(FILMS)
+    trained, wanted = leaves(current_keys(info["config"])), leaves(RADIOGRAPHS)
     del wanted["start"]
     assert {key: trained.get(key) for key in wanted} == wanted
 
@@ -76,12 +76,12 @@ def test_the_card_names_what_the_recipe_says():
     assert f"{seen:,} phantom wrists" in card
     assert f"{steps:,} steps of {THIRD['optim']['batch_size']} wrists" in card
     assert f"cut from {THIRD['detail_size']} px" in card
-    films = FILMS["optim"], FILMS["stream"]
+    films = RADIOGRAPHS["optim"], RADIOGRAPHS["stream"]
     steps = round(
-        films[1]["wrists"] * films[0]["epochs"] / films[0]["batch_size"] / (1 - FILMS["radiographs"]["share"])
+        films[1]["wrists"] * films[0]["epochs"] / films[0]["batch_size"] / (1 - RADIOGRAPHS["radiographs"]["share"])
     )
     assert f"{steps:,} steps" in card and f"{films[1]['wrists'] * films[0]['epochs']:,} phantoms" in card
-    assert f"cut from {FILMS['detail_size']} px" in card and f"{FILMS['options']['roi_crop']} px" in card
+    assert f"cut from {RADIOGRAPHS['detail_size']} px" in card and f"{RADIOGRAPHS['options']['roi_crop']} px" in card
     assert f"Trained at {PARTS[0]['image_size']}, then at {PARTS[-1]['image_size']} px" in card
 
 
