@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # pylinac 3.49.0: sharpness and noise of a flat-panel detector (EdgeSpreadFunctionMTF, noise_power_spectrum_2d, average_power).
 #
-# Guess: the modulation transfer of an edge with a Gaussian blur is the Gaussian that belongs to it; and average_power, described
-#        as the average value of the noise power spectrum, is the noise's variance times the area of a pixel for white noise.
+# Guess: the modulation transfer of an edge with a Gaussian blur is the Gaussian that belongs to it; and average_power, the
+#        average value of the noise power spectrum by its description, is the noise's variance times the area of a pixel
+#        for white noise.
 # Seen:  the edge is differentiated over two pixels, and the factor sin(x) / x by which that lowers the transfer is left in it.
 #        From a profile with one value a pixel, a detector with pixels of 0.15 mm resolves 1.6 line pairs a mm (at half the
 #        contrast) instead of 2.5, and has half its transfer at 2 line pairs. A blurrier detector loses less, so that two
