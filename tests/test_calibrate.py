@@ -13,7 +13,7 @@ from sklearn.calibration import _SigmoidCalibration
 from sklearn.metrics import balanced_accuracy_score, f1_score
 from torch.utils.data import Dataset
 
-from jointwrist.engine.calibration import calibrate, platt_scaling
+from jointwrist.engine.calibration import calibrate, level_shifts, platt_scaling, space_levels
 from jointwrist.engine.run_config import ErosionConfig, RunConfig
 from jointwrist.engine.tasks import JointTask
 from jointwrist.metrics.erosion import best_balanced_threshold, best_f1_threshold
@@ -42,6 +42,40 @@ def test_platt_scaling_finds_what_was_done_to_the_logits():
 def test_platt_scaling_needs_both_kinds(eroded):
     with pytest.raises(ValueError, match="both"):
         platt_scaling(eroded, np.full(3, 0.5))
+
+
+def ordinal(count, shifts, seed=0):
+    """Scores 0 to 5 of the proportional odds model, and the probability of a score above 0."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(0, 2.5, count)
+    levels = (values[:, None] + rng.logistic(size=(count, 1)) > np.array([0.0, *shifts])).sum(1)
+    return np.where(levels == 3, rng.integers(3, 6, count), levels), expit(values)
+
+
+def test_the_levels_are_as_far_apart_as_they_were_drawn():
+    scores, probability = ordinal(40000, [1.2, 3.0])
+    assert level_shifts(np.minimum(scores, 3), probability, 4) == pytest.approx([1.2, 3.0], abs=0.1)
+
+
+@pytest.mark.parametrize("rare", [False, True])
+def test_spaced_levels_are_as_frequent_as_in_the_validation(rare):
+    torch.manual_seed(0)
+    model = create_model("jointwrist_tiny", encoder="conv").eval()
+    model.erosion.calibration.copy_(torch.tensor([0.4, -0.3]))
+    scores, probability = ordinal(600, [1.2, 3.0], seed=1)
+    if rare:  # nine joints of the highest level are too few
+        scores = np.where((scores > 2) & (np.cumsum(scores > 2) > 9), 2, scores)
+    before = model.erosion.cuts().detach()
+    space_levels(model, scores, probability)
+    cuts = model.erosion.cuts().detach()
+    distances = 0.4 * (cuts - cuts[0]).double().numpy()
+    shares = [expit(logit(probability) - distance).mean() for distance in distances]
+    np.testing.assert_allclose(shares[1], (scores > 1).mean(), atol=0.005)
+    assert cuts[0] == before[0] and 0 < distances[1] < distances[2]
+    if rare:
+        assert float(cuts[2] - cuts[1]) == pytest.approx(float(before[2] - before[1]), rel=1e-4)
+    else:
+        np.testing.assert_allclose(shares[2], (scores > 2).mean(), atol=0.005)
 
 
 class Radiographs(Dataset):

@@ -23,14 +23,18 @@ def means(table: str, frame: DataFrame) -> str:
 
         figures = ordinal_figures(*(frame[name].to_numpy() for name in ("score", "level", "probability")))
         return ", ".join(f"{name} {value[0]:.3f}" for name, value in figures.items())
+    from jointwrist.anatomy import WRIST
     from jointwrist.metrics.erosion import calibration_error, erosion_metrics
 
-    columns = (frame[name].to_numpy() for name in ("score", "probability", "predicted"))
-    pooled = erosion_metrics(*columns, frame["joint"].factorize()[0]).loc["pooled"]
+    columns = [frame[name].to_numpy() for name in ("score", "probability", "predicted")]
+    levels, highest = None, WRIST.erosion.levels - 1
+    if frame["level"].max() > 1:  # more than a call, which decides whether a joint is eroded, as in `predict`
+        levels = frame["level"].clip(1, highest).where(frame["predicted"] > 0, 0).to_numpy()
+    pooled = erosion_metrics(*columns, frame["joint"].factorize()[0], levels, highest + 1).loc["pooled"]
     error = calibration_error(frame["score"].to_numpy() > 0, frame["probability"].to_numpy())
     return (
         f"AUROC {pooled['AUROC']:.3f}, balanced accuracy {100 * pooled['BACC']:.2f} %, F1 {100 * pooled['F1']:.2f} %,"
-        f" calibration error {100 * error:.2f} %"
+        f" calibration error {100 * error:.2f} %" + ("" if levels is None else f", QWK {pooled['QWK']:.3f}")
     )
 
 

@@ -10,6 +10,8 @@ from jointwrist.anatomy import Anatomy
 
 #: Logit at the levels that a score with fewer levels than the others lacks.
 NEVER = -30.0
+#: Smallest distance of two thresholds that is set.
+_SMALLEST_STEP = 1e-3
 
 
 class OrdinalOutput(nn.Module):
@@ -35,6 +37,12 @@ class OrdinalOutput(nn.Module):
         # not cumsum, which is not deterministic on CUDA
         sums = (steps * torch.ones(len(steps), len(steps), device=steps.device).tril()).sum(1)
         return torch.cat([self.first_cut[None], self.first_cut + sums])
+
+    @torch.no_grad()
+    def set_distances(self, distances: Tensor) -> None:
+        """Set the distances (K - 1,) of the thresholds c_1 < c_2 < ... from c_0, in place."""
+        steps = torch.diff(distances, prepend=distances.new_zeros(1)).clamp_min(_SMALLEST_STEP)
+        self.cut_steps.copy_(torch.log(torch.expm1(steps)))
 
     def uncalibrated(self, value: Tensor) -> Tensor:
         """Compute (B, J, K) logits of P(level > k) from (B, J) values."""
