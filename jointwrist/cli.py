@@ -57,7 +57,9 @@ COMMANDS = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return 0, 1 if a check found errors, or 2 for errors that the user can fix."""
     share_cores()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal's encoding lacks is no reason to stop
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # characters that the terminal's encoding lacks must not stop a command
         sys.stdout.reconfigure(errors="backslashreplace")
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:  # the shell requests completions

@@ -104,7 +104,7 @@ def open_dataset(accelerator: Accelerator, root: Path | None, phantom: PhantomDa
         results: Folder in which the phantom is kept.
 
     Raises:
-        DataError: The folder is no dataset.
+        DataError: The folder is not a dataset.
     """
     if root:
         return RamW600.open(root)

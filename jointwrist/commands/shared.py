@@ -240,7 +240,7 @@ def spacing(text: str) -> float:
     value = float(text)
     if parse_spacing(value) is None:
         low, high = SPACING_RANGE
-        raise argparse.ArgumentTypeError(f"{text} is no pixel spacing from {low:g} to {high:g} mm")
+        raise argparse.ArgumentTypeError(f"{text} is not a pixel spacing from {low:g} to {high:g} mm")
     return value
 
 

@@ -28,7 +28,7 @@ def bright_frame(pixels: np.ndarray) -> np.ndarray | None:
 
     A frame is even, holds a corner of the picture, and leaves a convex field: a rectangle, upright or rotated, a circle
     or a polygon. So bones that are as bright and touch it belong to the field, and the bright background of a negative
-    is no frame.
+    is not a frame.
     """
     step = max(-(-max(pixels.shape) // _COARSE), 1)
     coarse = pixels[::step, ::step]

@@ -70,7 +70,7 @@ def without_outliers(radiograph: Radiograph) -> Radiograph:
 
 
 def grey_limits(pixels: np.ndarray) -> tuple[np.float32, np.float32]:
-    """Return the lowest and the highest of (H, W) grey values that are no outliers.
+    """Return the lowest and the highest of (H, W) grey values that are not outliers.
 
     Where both ends have outliers, the percentiles are only right once the farther ones are left out, hence the rounds.
     """

@@ -26,8 +26,8 @@ def convert_checkpoint(source: str | Path, target: str | Path, model_name: str) 
         Keys of the checkpoint that have no place in the model and were left out.
 
     Raises:
-        DataError: The checkpoint cannot be read, does not fit, or leaves a parameter unset; or the model is none of
-            the authors' code.
+        DataError: The checkpoint cannot be read, does not fit, or leaves a parameter unset; or the model is not one
+            of the authors' code.
     """
     source, spec = Path(source), model_spec(model_name)
     if spec.task not in ("segmentation", "erosion"):

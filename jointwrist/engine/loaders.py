@@ -88,7 +88,7 @@ def load_run_data(
         ConfigError: Phantoms or erosions are to be made on the fly, and the dataset is not of wrists.
         DataError: A needed split is empty, or a patient is in training and in another split. The official protocol
             keeps the splits unchanged, with a note. If a network that the run builds on was trained on patients of
-            val or test, that is no error but a note.
+            val or test, this is noted and not an error.
     """
     _refuse_made_wrists(config, dataset)
     listed, notes = choose_cases(config, dataset, splits)

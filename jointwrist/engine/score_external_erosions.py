@@ -39,7 +39,7 @@ def read_probabilities(
         anatomy: The joint surfaces and their erosion score.
 
     Returns:
-        Probabilities by identifier and joint index, and the cases of the table that are no known radiograph.
+        Probabilities by identifier and joint index, and the cases of the table that are not known radiographs.
 
     Raises:
         DataError: The table cannot be read, lacks a column, has a value out of range, or lists a joint twice.

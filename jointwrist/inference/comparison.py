@@ -158,7 +158,7 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
         spaces: Pairs of bones, by their indices, whose joint space is measured.
 
     Raises:
-        DataError: The radiographs are no wrists or show different hands, or too few bones for a registration.
+        DataError: The radiographs do not show wrists, show different hands, or show too few bones for a registration.
     """
     for result in (baseline, followup):
         if not shows_wrist(result.anatomy):

@@ -20,7 +20,7 @@ from jointwrist.inference.placement import Placement
 from jointwrist.ops.outlines import bounding_box
 
 _SHAFTS = [bone_index(f"Metacarpal{number}") for number in ("2nd", "3rd", "4th", "5th")]
-#: A piece smaller than this share of the largest one is no part of the bone; a larger one may be a pisiform.
+#: A piece smaller than this share of the largest one is not part of the bone; a larger one may be a pisiform.
 _PIECE = 0.2
 #: Standard deviation of the smoothing of outlines as a share of the side: 0.5 mm of 90 mm.
 SMOOTHING = 0.006

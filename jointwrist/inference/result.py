@@ -257,7 +257,7 @@ class WristResult:
             deidentify: Leave patient and study empty, and replace the UIDs of study, series and image.
 
         Raises:
-            DataError: The radiograph is no DICOM image.
+            DataError: The radiograph is not a DICOM image.
             MissingExtraError: highdicom is not installed.
         """
         from jointwrist.outputs.dicom_seg import build_seg

@@ -112,7 +112,7 @@ def _values(array: np.ndarray, bones: int) -> np.ndarray:
     if len(present) and int(present[-1]) >> bones:
         raise ValueError(f"a bit map of {bones} bones holds no value as high as {present[-1]}")
     if len(present) > 9 and present[-1] <= bones:
-        raise ValueError(f"a (H, W) array of {len(present)} values up to {present[-1]} is no bit map; {LABEL_MAP}")
+        raise ValueError(f"a (H, W) array of {len(present)} values up to {present[-1]} is not a bit map; {LABEL_MAP}")
     return present
 
 

@@ -127,7 +127,7 @@ def read_config(path: str | Path) -> NodeConfig:
     """Read and check the configuration of a node.
 
     Raises:
-        ConfigError: The file is missing or no YAML, or a key is unknown, missing, of another type or out of range.
+        ConfigError: The file is missing or not YAML, or a key is unknown, missing, of another type or out of range.
     """
     values = read_yaml(Path(path))
     try:

@@ -66,7 +66,7 @@ def source_dataset(radiograph: Radiograph, deidentify: bool) -> Dataset:
     study stay together; the old UIDs cannot be computed from the new ones.
 
     Raises:
-        DataError: The radiograph is no DICOM image, or its header lacks what a reference needs.
+        DataError: The radiograph is not a DICOM image, or its header lacks what a reference needs.
         MissingExtraError: highdicom is not installed.
     """
     require("highdicom", "dicom")

@@ -37,7 +37,7 @@ def family_shares(asked: Mapping[str, float]) -> dict[str, float]:
         asked: Shares by family; `all` sets those that are not named. Families without a share are not drawn.
 
     Raises:
-        ConfigError: A family is unknown, a share is no number from 0 up, or no erosive family is left.
+        ConfigError: A family is unknown, a share is not a number of at least 0, or no erosive family is left.
     """
     for name, share in asked.items():
         if name != _ALL and name not in FAMILIES:

@@ -125,14 +125,14 @@ def run_study(
         (mean decrease of grey in the eroded pixels) and area_mm2. A joint that the network does not find has the
         probability nan.
     """
-    # no figure of a study needs clean masks
+    # the figures of a study do not depend on postprocessed masks
     predictor, frames = copy(predictor), []
     predictor.postprocess = False
     for path in tqdm(prepared, desc="insert erosions", disable=not progress, mininterval=1.0):
         kept = folder / f"{path.stem}-{digest(asdict(plan))}.csv"
         if not kept.is_file():
             write_frame(kept, pd.DataFrame(_radiograph_rows(path, predictor, plan, batch_size)))
-        # a file named "NA" is no missing value, and a patient "1e9" no number
+        # a file named "NA" is not a missing value, nor a patient "1e9" a number
         words = dict.fromkeys(("film", "patient", "side", "joint", "kind", "family"), str)
         frames.append(pd.read_csv(kept, dtype=words, keep_default_na=False, na_values={"probability": [""]}))
     return pd.concat(frames, ignore_index=True)

@@ -23,7 +23,7 @@ def serve(radiographs: Radiographs, host: str, port: int, max_upload: int, open_
         open_browser: Open the page in the browser.
 
     Raises:
-        DataError: The port is taken, or the address is none of this machine.
+        DataError: The port is taken, or the address is not one of this machine.
     """
     facts = describe_model(radiographs.predictor)
     try:

@@ -106,7 +106,7 @@ class Table:
 
 
 def _empty(row: dict[str, Any], *texts: str) -> bool:
-    """Whether a row has no figure of ours for one of the given reasons; by default, any but a failed run."""
+    """Whether a row has none of our figures, for one of the given reasons; by default, any but a failed run."""
     absent = {cell.text for cell in row.values() if isinstance(cell, NoFigure)}
     return bool(absent) and absent <= set(texts or (NOT_RUN, ABSENT)) and FAILED not in absent
 

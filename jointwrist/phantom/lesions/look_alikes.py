@@ -89,7 +89,7 @@ def overlap(surface: Surface, body: Body, rng: np.random.Generator) -> Body:
     frame = np.array([[*turned, 0], [-turned[1], turned[0], 0], [0, 0, 1.0]])
     centre = surface.points[middle] + np.array([*(-rng.uniform(0.2, 0.8) * half[0] * inward), rng.choice((-8.0, 8.0))])
     directions, faces = icosphere(2)
-    # bumps of a few waves, so that the edge is no ellipse
+    # bumps of a few waves, so that the edge is not an ellipse
     waves = [np.sin(directions @ rng.normal(0, 2.5, 3) + rng.uniform(0, 6)) for _ in range(4)]
     directions = directions * (1 + 0.07 * np.sum(waves, axis=0))[:, None]
     return unlabelled("Edge", centre + (directions * half) @ frame, faces, rng.uniform(0.25, 0.5), body.group)

@@ -192,7 +192,7 @@ def _read_scores(root: Path, split: str, folder: str, file: str, prefix: str, no
             if isinstance(value, int) and not isinstance(value, bool):
                 scores[site.removeprefix(prefix)] = value
             elif value is not None:
-                note(f"{path}: {name}, {site}: {value!r} is no whole number; left out")
+                note(f"{path}: {name}, {site}: {value!r} is not a whole number; left out")
     return found
 
 
