@@ -7,8 +7,10 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partialmethod
 from io import BytesIO
 from pathlib import Path
+from socketserver import BaseServer
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,11 +27,19 @@ from pynetdicom.sop_class import (
     SegmentationStorage,
     Verification,
 )
+from pynetdicom.transport import AssociationServer
 from torch import nn
 
 from jointwrist.inference.predictor import Predictor
+from jointwrist.node import run
 from jointwrist.node.config import NodeConfig, PeerConfig
+from jointwrist.node.web import WebServer
 from jointwrist.phantom import PhantomConfig, make_wrist
+
+# Nodes and archives look for news and for their end every tenth of a second, not every half.
+run.POLL = 0.1
+for server in (AssociationServer, WebServer):
+    server.serve_forever = partialmethod(BaseServer.serve_forever, poll_interval=0.1)
 
 RESULTS = (
     SegmentationStorage,
@@ -143,9 +153,7 @@ class Archive:
 @contextmanager
 def running(config: NodeConfig, predictor):
     """A node in a thread of this process."""
-    from jointwrist.node.run import Node
-
-    node = Node(config, predictor)
+    node = run.Node(config, predictor)
     thread = threading.Thread(target=node.run, daemon=True)
     thread.start()
     try:
@@ -156,8 +164,8 @@ def running(config: NodeConfig, predictor):
         assert not thread.is_alive()
 
 
-def wait_for(condition, seconds: float = 30.0) -> None:
-    """Wait until something holds."""
+def wait_for(condition, seconds: float = 120.0) -> None:
+    """Wait until something holds; a busy machine may need a minute."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"

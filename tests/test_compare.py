@@ -23,6 +23,8 @@ from jointwrist.ops.outlines import SignedDistance, outline_points
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.viewer.describe import describe_comparison
 
+pytestmark = pytest.mark.usefixtures("segmented_once")
+
 LUNATE, RADIUS, SCAPHOID = (bone_index(name) for name in ("Lunate", "DistalRadius", "Scaphoid"))
 
 

@@ -166,7 +166,7 @@ def outside(monkeypatch):
     monkeypatch.setattr(ViewerServer, "serve_forever", serve)
 
 
-@pytest.mark.usefixtures("outside")
+@pytest.mark.usefixtures("outside", "segmented_once")
 @pytest.mark.parametrize("page", RUN)
 def test_the_examples_of_a_page_run_and_print_what_it_says(page, files, tmp_path, monkeypatch, capsys):
     shutil.copytree(files, tmp_path, dirs_exist_ok=True, copy_function=os.link)

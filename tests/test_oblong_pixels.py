@@ -22,6 +22,8 @@ from jointwrist.inference.rotation import rotated
 from jointwrist.outputs.overlay import shown_size
 from jointwrist.phantom import PhantomConfig, make_wrist
 
+pytestmark = pytest.mark.usefixtures("segmented_once")
+
 SPACING = 0.2
 
 

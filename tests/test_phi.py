@@ -14,7 +14,7 @@ from jointwrist.cli import main
 from jointwrist.data.load import load_radiograph
 from jointwrist.errors import DataError
 
-pytestmark = pytest.mark.trust
+pytestmark = [pytest.mark.trust, pytest.mark.usefixtures("segmented_once")]
 
 pytest.importorskip("highdicom")
 

@@ -19,6 +19,8 @@ from jointwrist.inference.rotation import rotated
 from jointwrist.inference.sources import read_radiograph
 from jointwrist.phantom import PhantomConfig, make_wrist
 
+pytestmark = pytest.mark.usefixtures("segmented_once")
+
 
 @pytest.fixture(scope="module")
 def wrist():

@@ -25,6 +25,8 @@ from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.rotation import ROTATIONS, rotated, rotated_boxes
 from jointwrist.phantom import PhantomConfig, make_wrist
 
+pytestmark = pytest.mark.usefixtures("segmented_once")
+
 
 @pytest.fixture(scope="module")
 def wrist():

@@ -18,6 +18,8 @@ from jointwrist.inference.locate import locate
 from jointwrist.inference.result import read_masks
 from jointwrist.phantom import PhantomConfig, make_wrist
 
+pytestmark = pytest.mark.usefixtures("segmented_once")
+
 UNKNOWN = "side not known, taken for a right hand"
 
 

@@ -15,6 +15,11 @@ def wrists(dataset):
     return [*left, *right]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def look_once(segmented_once):
+    """Most tests open the same radiographs."""
+
+
 @pytest.fixture
 def server(predictor, wrists):
     with serving(predictor, wrists) as server:
