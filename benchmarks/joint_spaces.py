@@ -10,6 +10,7 @@ second radiograph differs in placement, exposure and imaging style.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections import defaultdict
 from dataclasses import replace
@@ -21,6 +22,7 @@ from scipy.optimize import isotonic_regression
 
 from jointwrist.benchmark.tables.table import markdown_lines
 from jointwrist.data.sample import WristSample, unpack_masks
+from jointwrist.files import write_text
 from jointwrist.inference.joint_space import SITES, joint_space
 from jointwrist.inference.registration import Similarity, register
 from jointwrist.inference.space_change import bone_motions, joint_space_change, space_change
@@ -47,6 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--predicted", action="store_true", help="measure predicted masks, too")
     parser.add_argument("--fine", action="store_true", help="measure the widths against finer masks")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="file of the errors so far, to go on after a stop")
     parser.add_argument("--scores", action="store_true", help="score narrowing by thresholds on the widths instead")
     parser.add_argument("--gaps", type=Path, metavar="DIR", help="folder of the joint phantoms of Ou et al.")
     parser.add_argument(
@@ -63,8 +66,8 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.scores:
         print(score_table(arguments.wrists, arguments.seed))
         return
-    widths, changes = defaultdict(list), defaultdict(list)
-    for index in range(arguments.wrists):
+    done, widths, changes = read_errors(arguments.keep)
+    for index in range(done, arguments.wrists):
         visit = draw_visit(arguments.seed, index, arguments.tilt)
         visits = [make_wrist(arguments.seed, index, CONFIG, one) for one in (None, visit)]
         masks = {"true": [unpack_masks(wrist.bones) for wrist in visits]}
@@ -75,10 +78,27 @@ def main(argv: list[str] | None = None) -> None:
             add_widths(widths, masks, fine, visits[0].spacing_mm)
         for kind, pair in masks.items():
             add_changes(changes, kind, visits, pair, visit)
+        if arguments.keep:
+            write_errors(arguments.keep, index + 1, widths, changes)
         print(f"{index + 1} of {arguments.wrists}", file=sys.stderr, flush=True)
     if widths:
         print(table("mean error of the width, mm", widths))
     print(table("mean error of the change, mm", changes))
+
+
+def read_errors(path: Path | None) -> tuple[int, dict, dict]:
+    """Return how many phantoms have been measured, and the errors of their widths and changes."""
+    kept = json.loads(path.read_text()) if path and path.exists() else {"phantoms": 0, "widths": [], "changes": []}
+    widths, changes = (
+        defaultdict(list, {tuple(key): part for key, part in kept[name]}) for name in ("widths", "changes")
+    )
+    return kept["phantoms"], widths, changes
+
+
+def write_errors(path: Path, phantoms: int, widths: dict, changes: dict) -> None:
+    """Write the file of `read_errors`."""
+    errors = {name: list(part.items()) for name, part in (("widths", widths), ("changes", changes))}
+    write_text(path, json.dumps({"phantoms": phantoms, **errors}))
 
 
 def draw_visit(seed: int, index: int, tilt: float) -> Visit:
@@ -164,14 +184,24 @@ def score_table(wrists: int, seed: int) -> str:
 
 
 def table(title: str, errors: dict) -> str:
-    """Return a Markdown table of mean absolute errors: one row per kind, one column per site and one for all."""
+    """Return a Markdown table of mean absolute errors: one row per kind, one column per site and one for all.
+
+    Those of a site have the half width of their 95 % confidence interval.
+    """
     rows = []
     for kind in dict.fromkeys(kind for kind, _ in errors):
         by_site = [np.abs(errors[kind, site]) for site in SITES]
         pooled = np.concatenate(by_site)
         values = [f"{pooled.mean():.3f}", f"{np.median(pooled):.3f}", f"{pooled.max():.2f}", str(len(pooled))]
-        rows.append((kind, *values, *(f"{np.mean(part):.3f}" if len(part) else "-" for part in by_site)))
+        rows.append((kind, *values, *map(with_interval, by_site)))
     return "\n".join(markdown_lines([title, "all", "median", "largest", "n", *SITES], rows)) + "\n"
+
+
+def with_interval(values: np.ndarray) -> str:
+    """Return the mean and half of its 95 % confidence interval."""
+    if len(values) < 2:
+        return "-"
+    return f"{np.mean(values):.3f} ± {1.96 * np.std(values, ddof=1) / np.sqrt(len(values)):.2f}"
 
 
 def gap_table(folder: Path) -> str:

@@ -14,7 +14,8 @@ from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import unpack_masks
 from jointwrist.inference import visit_pixels
 from jointwrist.inference.comparison import compare
-from jointwrist.inference.joint_space import SITES, SPACES, facing_surface, joint_space, site_of
+from jointwrist.inference.joint_margins import joint_margins
+from jointwrist.inference.joint_space import SITES, SPACES, joint_space, site_of
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.registration import Similarity
 from jointwrist.inference.result import WristResult
@@ -133,8 +134,39 @@ def test_width_area_and_overlap_of_two_parallel_edges():
     assert width.minimum == pytest.approx(-0.3, abs=0.01)
     second[:46] = False
     width = joint_space(first, second, 0.1)
-    assert (width.overlap, width.area) == (0, pytest.approx(6.0, abs=0.3))
-    np.testing.assert_allclose(facing_surface(first, second).direction, (0, 1), atol=0.02)
+    length = 0.1 * 0.5 * np.sqrt(20 * 100)
+    assert (width.overlap, width.area) == (0, pytest.approx(0.6 * length, rel=0.02))
+    np.testing.assert_allclose(joint_margins(first, second).direction, (0, 1), atol=0.02)
+
+
+@pytest.mark.parametrize("angle", [0.4, 1.1, 2.5])
+@pytest.mark.parametrize("gap", [-14.0, -3.0, 4.0])
+def test_the_width_between_two_circles_is_that_of_geometry(angle, gap):
+    radii, (y, x) = (36.0, 50.0), np.mgrid[:240, :240]
+    way = (sum(radii) + gap) / 2 * np.array([np.cos(angle), np.sin(angle)])
+    masks = [
+        np.hypot(x - 120 - side * way[0], y - 120 - side * way[1]) < r for r, side in zip(radii, (-1, 1), strict=True)
+    ]
+    half = 0.25 * np.sqrt(np.pi) * radii[0]
+    along = np.linspace(-half, half, 501)
+    wanted = sum(radii) + gap - sum(np.sqrt(radius**2 - along**2) for radius in radii)
+    width, margins = joint_space(*masks, 0.1), joint_margins(*masks)
+    assert width.mean == pytest.approx(0.1 * wanted.mean(), abs=0.015)
+    assert width.minimum == pytest.approx(0.1 * gap, abs=0.02)
+    assert width.area == pytest.approx(width.mean * 0.2 * half, rel=0.02)
+    np.testing.assert_allclose(margins.direction, way / np.linalg.norm(way), atol=0.03)
+    np.testing.assert_allclose(margins.points(margins.first)[margins.weights > 0].mean(0), margins.centre, atol=0.3)
+    back = joint_space(*masks[::-1], 0.1)
+    assert back.mean == pytest.approx(width.mean, abs=0.002)
+
+
+def test_a_lip_at_the_side_of_a_joint_does_not_move_its_width():
+    first, second = np.zeros((2, 120, 140), bool)
+    first[20:60, 10:110] = True
+    second[66:110, 10:110] = True
+    plain = joint_space(first, second)
+    second[50:66, 10:16] = True
+    assert joint_space(first, second).mean == pytest.approx(plain.mean, abs=0.4)
 
 
 def test_bones_of_very_many_pixels_are_measured_on_larger_ones():

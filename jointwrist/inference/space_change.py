@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jointwrist.inference.bone_motion import BoneMotion, bone_patches, match
-from jointwrist.inference.joint_space import facing_surface
+from jointwrist.inference.joint_margins import joint_margins
 from jointwrist.inference.registration import Similarity, register
 
 #: A motion is trusted if the match explains this share of the variance of the grey values, at least.
@@ -81,14 +81,14 @@ def space_change(
     Returns:
         The change, or None if the bones do not face each other or do not match well enough.
     """
-    surface = facing_surface(first, second)
+    margins = joint_margins(first, second)
     correlation = min(motion.correlation for bone in motions for motion in bone)
-    if surface is None or correlation < LEAST_CORRELATION:
+    if margins is None or correlation < LEAST_CORRELATION:
         return None
 
     def away(one: Similarity, other: Similarity) -> float:
-        point = surface.centre[None]
-        return float((one.inverse(other(point)) - point)[0] @ surface.direction)
+        point = margins.centre[None]
+        return float((one.inverse(other(point)) - point)[0] @ margins.direction)
 
     changes, variances = [], []
     for one, other in zip(*motions, strict=True):
