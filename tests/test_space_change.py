@@ -169,6 +169,20 @@ def test_a_lip_at_the_side_of_a_joint_does_not_move_its_width():
     assert joint_space(first, second).mean == pytest.approx(plain.mean, abs=0.4)
 
 
+def test_any_two_masks_have_a_width_or_none():
+    """Scraps, specks, frames and halves of the image, as networks without training predict them."""
+    rng = np.random.default_rng(2)
+    kinds = [gaussian_filter(rng.standard_normal((60, 60)), width) > 0 for width in (0.5, 2, 4, 8) for _ in range(4)]
+    kinds += [np.eye(60, dtype=bool), np.ones((60, 60), bool), np.arange(60)[:, None] < np.full(60, 30)]
+    speck = np.zeros((60, 60), bool)
+    speck[30, 30] = True
+    kinds += [speck, ~speck, np.pad(np.zeros((58, 58), bool), 1, constant_values=True)]
+    for first in kinds:
+        for second in kinds:
+            width = joint_space(first, second)
+            assert width is None or np.isfinite([width.minimum, width.mean, width.area, width.overlap]).all()
+
+
 def test_bones_of_very_many_pixels_are_measured_on_larger_ones():
     masks = unpack_masks(make_wrist(4, 1, PLAIN).bones)
     wanted = joint_space(masks[6], masks[1], 0.25)

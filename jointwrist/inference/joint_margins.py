@@ -115,13 +115,18 @@ def _heights(
     at = np.arange(start, stop, STEP)
     if len(at) < _FEWEST:
         return None
+    if any(np.sum((at[0] <= places[:, 0]) & (places[:, 0] <= at[-1])) < _FEWEST for places, _, _ in facing):
+        return None
     first, second = (_front(places, at, way) for places, _, way in facing)
     gaps = second - first
     middle = np.average(at, weights=np.exp((gaps.min() - gaps) / (_FADING * scale)))
     half = WINDOW * scale / 2
     weights = np.clip((half - np.abs(at - middle)) / STEP + 0.5, 0, 1)
-    measured = [normals[np.abs(places[:, 0] - middle) <= half].mean(0) * way for places, normals, way in facing]
-    return JointMargins(origin, direction, at, first, second, weights, scale), measured[0] + measured[1]
+    within = [np.abs(places[:, 0] - middle) <= half for places, _, _ in facing]
+    if not all(part.any() for part in within):
+        return None
+    normals = [way * normals[part].mean(0) for (_, normals, way), part in zip(facing, within, strict=True)]
+    return JointMargins(origin, direction, at, first, second, weights, scale), normals[0] + normals[1]
 
 
 def _front(places: np.ndarray, at: np.ndarray, way: int) -> np.ndarray:
