@@ -1,4 +1,4 @@
-"""Patient leakage: patients in two splits, or in the training data of a network that is tested."""
+"""Refuse or report patient leakage: patients in two splits, or in the training data of a network that is tested."""
 
 from __future__ import annotations
 

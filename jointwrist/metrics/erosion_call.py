@@ -1,4 +1,6 @@
-"""Call joints eroded: the one place where probabilities are compared with the decision threshold."""
+"""Call joints eroded: the one place where probabilities are compared with the decision threshold.
+
+The level of an eroded joint is chosen in `inference.erosion_scores`."""
 
 from __future__ import annotations
 

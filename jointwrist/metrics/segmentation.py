@@ -117,6 +117,7 @@ def _values(array: np.ndarray, bones: int) -> np.ndarray:
 
 
 def _figures(pred: np.ndarray, truth: np.ndarray, tolerance: float) -> tuple[float, ...]:
+    """Return DSC, NSD and the other `METRICS` of one mask, in their order."""
     predicted, true, both, distance, near, contour = compare_masks(pred, truth, tolerance)
     if true == 0:
         return (np.nan, np.nan, np.nan, np.nan, 0.0) if predicted == 0 else (np.nan, 0.0, np.nan, np.inf, 0.0)

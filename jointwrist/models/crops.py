@@ -1,4 +1,4 @@
-"""Joint crops for the erosion heads."""
+"""Cut the crops of the joints out of images and feature maps, at the boxes of `ops.roi`, for the erosion heads."""
 
 from __future__ import annotations
 

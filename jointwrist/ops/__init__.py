@@ -1,4 +1,4 @@
-"""Operations on tensors and masks.
+"""Operations on tensors and masks: ROIs of the joints, outlines, scale in mm, and the selective scan.
 
 - `roi`: regions of interest, boxes and crops of the joints from predicted masks; `drawn_roi`: from annotated masks.
 - `scan`: the selective scan, its backends and their choice.
