@@ -1,6 +1,7 @@
 """Call joints eroded: the one place where probabilities are compared with the decision threshold.
 
-The level of an eroded joint is chosen in `inference.erosion_scores`."""
+The level of an eroded joint is chosen in `inference.erosion_scores`.
+"""
 
 from __future__ import annotations
 
