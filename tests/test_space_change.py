@@ -186,8 +186,8 @@ def test_any_two_masks_have_a_width_or_none():
 def test_bones_of_very_many_pixels_are_measured_on_larger_ones():
     masks = unpack_masks(make_wrist(4, 1, PLAIN).bones)
     wanted = joint_space(masks[6], masks[1], 0.25)
-    fine = [np.kron(mask, np.ones((12, 12), bool)) for mask in (masks[6], masks[1])]
-    found = joint_space(*fine, 0.25 / 12)
+    fine = [np.kron(mask, np.ones((24, 24), bool)) for mask in (masks[6], masks[1])]
+    found = joint_space(*fine, 0.25 / 24)
     assert found.mean == pytest.approx(wanted.mean, abs=0.1) and found.overlap == pytest.approx(wanted.overlap, rel=0.1)
 
 

@@ -30,7 +30,7 @@ SITES: dict[str, tuple[tuple[int, int], ...]] = {
 }
 SPACES: tuple[tuple[int, int], ...] = tuple(pair for pairs in SITES.values() for pair in pairs)
 _SITE = {frozenset(pair): site for site, pairs in SITES.items() for pair in pairs}
-#: Side in pixels of the window of two bones that is measured pixel by pixel.
+#: Side in pixels of the smaller bone up to which two bones are measured pixel by pixel.
 MOST_PIXELS = 1024
 
 
@@ -57,17 +57,17 @@ def site_of(pair: tuple[int, int]) -> str | None:
 
 
 def _bounded(first: np.ndarray, second: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return masks and spacing at reduced resolution where two bones cover more than `MOST_PIXELS` per side.
+    """Return masks and spacing at reduced resolution where the smaller bone covers more than `MOST_PIXELS` per side.
 
     Millions of pixels would cost gigabytes, and no radiograph shows bones in such detail.
     """
-    both = first | second
-    if not both.any():
+    if not (first.any() and second.any()):
         return first, second, spacing
-    window = bounding_box(both)
-    step = -(-max(part.stop - part.start for part in window) // MOST_PIXELS)
+    smaller = bounding_box(first if first.sum() <= second.sum() else second)
+    step = -(-max(part.stop - part.start for part in smaller) // MOST_PIXELS)
     if step == 1:
         return first, second, spacing
+    window = bounding_box(first | second)
     first, second = (block_means(mask[window], step) > 0.5 for mask in (first, second))
     return first, second, spacing * step
 
