@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import signal
 import socket
@@ -44,6 +45,7 @@ def _serve(listener: int, ended: int, modules: list[str]) -> None:
     try:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # not what pytest captures
+        logging.getLogger().handlers.clear()  # those of pytest
         importlib.reload(warnings)  # printed, where pytest keeps them for its summary
         warnings.resetwarnings()
         for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):

@@ -85,6 +85,8 @@ def test_landmarks_move_with_the_masks_and_stray_pixels_do_not_count():
     strewn[:, 0, 0] = True
     np.testing.assert_array_equal(landmarks(strewn), points)
     assert np.isnan(landmarks(np.zeros_like(masks))).all() and fit_mean_wrist(np.zeros_like(masks)) is None
+    disc = np.hypot(*(np.indices(masks.shape[1:]) - 63.5)) < 20
+    assert fit_mean_wrist(np.broadcast_to(disc, masks.shape)) is None
 
 
 def test_a_radiograph_used_whole_says_where_its_bones_do_not_lie_as_those_of_a_wrist():

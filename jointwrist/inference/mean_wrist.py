@@ -61,6 +61,8 @@ def fit_mean_wrist(masks: np.ndarray) -> tuple[Similarity, float] | None:
     if found.sum() < FEWEST_BONES:
         return None
     to_pixels = umeyama(points[found], MEAN_WRIST[found], None)
+    if not to_pixels.scale > 0:  # all bones at one place
+        return None
     distances = np.linalg.norm(to_pixels(MEAN_WRIST[found]) - points[found], axis=1) / to_pixels.scale
     distance = float(np.mean(distances))
     if distance > LARGEST_DISTANCE or abs(np.degrees(to_pixels.angle)) > LARGEST_ROTATION:
