@@ -288,12 +288,14 @@ BYTES = {
     "an_object_of_noise": os.urandom(5000),
     "an_element_that_announces_4_gb": b"\xe0\x7f\x10\x00OW\x00\x00\xfe\xff\xff\xff" + bytes(100),
     "a_sequence_without_an_end": b"\x08\0\x40\x11SQ\0\0\xff\xff\xff\xff" + b"\xfe\xff\0\xe0\xff\xff\xff\xff" * 900,
-    "an_object_cut_in_the_middle": body(radiograph(size=64))[:3000],
-    "elements_in_the_wrong_order": body(radiograph(size=64))[200:],
 }  # fmt: skip
 for _name, _data in BYTES.items():
     NOTED.add(_name)
     STRANGERS[_name] = lambda node, data=_data: store(node, data)
+PARTS = {"an_object_cut_in_the_middle": slice(3000), "elements_in_the_wrong_order": slice(200, None)}
+for _name, _part in PARTS.items():
+    NOTED.add(_name)
+    STRANGERS[_name] = lambda node, part=_part: store(node, body(radiograph(size=64))[part])
 
 
 @stranger
