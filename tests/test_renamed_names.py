@@ -18,6 +18,7 @@ from jointwrist.inference.result import WristResult
 from jointwrist.insertion.insert import insert_control, insert_erosion
 from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.insertion.site import draw_site, joint_contour
+from jointwrist.phantom.visit import Visit
 from jointwrist.renamed_names import former_arguments
 from jointwrist.studies.adapt import adapt, divide
 from jointwrist.studies.calls import choose_calls, radiograph_probabilities
@@ -120,3 +121,11 @@ def test_retired_attributes_of_results_and_studies_are_kept():
     with pytest.warns(FutureWarning, match="score_warning is now score_warnings"):
         found = WristResult.score_warning.fget(SimpleNamespace(history=SimpleNamespace(warning="x"), scored=scored))
     assert found == "x"
+
+
+def test_a_visit_takes_its_rotation_by_the_former_name_too():
+    with pytest.warns(FutureWarning, match="'turn' is now 'rotation'"):
+        visit = Visit(turn=4.0)
+    assert visit == Visit(rotation=4.0)
+    with pytest.warns(FutureWarning, match=r"Visit\.turn is now rotation"):
+        assert visit.turn == 4.0

@@ -78,7 +78,7 @@ def test_bones_without_a_match_have_no_change():
 def test_two_radiographs_of_a_phantom_show_by_how_much_its_joint_narrowed():
     amount, radius, scaphoid = 0.8, bone_index("DistalRadius"), bone_index("Scaphoid")
     before = make_wrist(4, 1, PLAIN)
-    after = make_wrist(4, 1, PLAIN, Visit(seed=1, turn=4.0, shift=(2.0, -3.0), narrowing={"SR": amount}))
+    after = make_wrist(4, 1, PLAIN, Visit(seed=1, rotation=4.0, shift=(2.0, -3.0), narrowing={"SR": amount}))
     pair = [unpack_masks(wrist.bones)[[scaphoid, radius]] for wrist in (before, after)]
     found = joint_space_change([before.image[0], after.image[0]], pair, (before.spacing_mm,) * 2)
     assert found.change == pytest.approx(-amount, abs=0.15)

@@ -71,7 +71,7 @@ class Pose:
     overlap: float
     tilt: float
     pronation: float
-    turn: float
+    rotation: float
     scale: float
     shift: np.ndarray
     malalignment: np.ndarray
@@ -97,7 +97,7 @@ def draw_pose(
         overlap=float(np.clip(rng.normal(0.9, 0.7), -0.4, 2.4)),
         tilt=float(normal(5)),
         pronation=float(normal(7)),
-        turn=float(normal(6, 2.6)),
+        rotation=float(normal(6, 2.6)),
         scale=size_factor,
         shift=np.array([rng.normal(0, 4.0 * off_centre), rng.normal(-2.0, 5.5 * off_centre)]),
         malalignment=np.zeros((len(load_atlas().names), 3)),
@@ -133,7 +133,7 @@ def pose_bodies(bodies: list[Body], pose: Pose, field_of_view: float) -> list[Bo
     shifts, growth = set_joint_spaces(coarse, pose.gaps, pose.overlap)
     shifts["DistalUlna"] = shifts["DistalRadius"] + pose.ulna
     bodies = [grown(body, growth[body.name]) if body.name in growth else body for body in bodies]
-    whole = np.diag([1.0, -1.0, 1.0]) @ rotation(pose.tilt, pose.pronation, pose.turn) * pose.scale
+    whole = np.diag([1.0, -1.0, 1.0]) @ rotation(pose.tilt, pose.pronation, pose.rotation) * pose.scale
     radiograph = Motion(whole, np.array([*(field_of_view / 2 + pose.shift), 0.0]))
     return [_laid(body, motions[body.group].shifted(shifts[body.group]).then(radiograph)) for body in bodies]
 

@@ -12,6 +12,7 @@ from jointwrist.phantom.bone_shape import Body
 from jointwrist.phantom.narrowing import SITES
 from jointwrist.phantom.pose import Pose
 from jointwrist.phantom.render import Lesions, Material, in_plane
+from jointwrist.renamed_names import former_arguments, former_attribute
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Visit:
 
     Attributes:
         seed: Seed of the exposure and of the look, or None for those of the first radiograph.
-        turn: Rotation in the plane of the radiograph, in degrees.
+        rotation: Rotation in the plane of the radiograph, in degrees.
         shift: Shift to the right and down, in mm.
         tilt: Rotation about the horizontal axis, in degrees.
         pronation: Rotation about the long axis, in degrees.
@@ -29,11 +30,12 @@ class Visit:
     """
 
     seed: int | None = None
-    turn: float = 0.0
+    rotation: float = 0.0
     shift: tuple[float, float] = (0.0, 0.0)
     tilt: float = 0.0
     pronation: float = 0.0
     narrowing: Mapping[str, float] = field(default_factory=dict)
+    turn = former_attribute("turn", "rotation")
 
     def __post_init__(self) -> None:
         """Refuse unknown joints."""
@@ -44,11 +46,14 @@ class Visit:
         """Return the pose of this radiograph from that of the first."""
         return replace(
             pose,
-            turn=pose.turn + self.turn,
+            rotation=pose.rotation + self.rotation,
             tilt=pose.tilt + self.tilt,
             pronation=pose.pronation + self.pronation,
             shift=pose.shift + np.array(self.shift),
         )
+
+
+Visit.__init__ = former_arguments(turn="rotation")(Visit.__init__)  # type: ignore[method-assign]
 
 
 def move(body: Body, lesions: Lesions, shift: np.ndarray) -> None:
