@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from accelerate import Accelerator
 from scipy.special import expit, logit
 from sklearn.calibration import _SigmoidCalibration
-from sklearn.metrics import balanced_accuracy_score, f1_score
+from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, f1_score
 from torch.utils.data import Dataset
 
+from jointwrist.commands.evaluation_means import means
 from jointwrist.engine.calibration import calibrate, level_shifts, platt_scaling, space_levels
 from jointwrist.engine.run_config import ErosionConfig, RunConfig
 from jointwrist.engine.tasks import JointTask
@@ -157,3 +159,20 @@ def test_argmax_leaves_the_network_alone(parts):
     config = replace(config, erosion=ErosionConfig(threshold="argmax"))
     assert calibrate(accelerator, model, radiographs, JointTask(config)) == {"mask": 0.5, "erosion": 0.5}
     assert model.erosion.calibration.tolist() == [1.0, 0.0]
+
+
+def test_the_printed_degrees_are_those_of_the_scores_that_predict_gives():
+    """A joint that is not called has score 0; scores 3 to 5 are one degree."""
+    frame = pd.DataFrame(
+        {
+            "joint": ["Lunate", "Scaphoid"] * 2,
+            "score": [0, 1, 2, 5],
+            "probability": [0.55, 0.6, 0.9, 0.9],
+            "predicted": [0, 1, 1, 1],
+            "level": [2, 0, 3, 3],
+        }
+    )
+    kappa = cohen_kappa_score([0, 1, 2, 3], [0, 1, 3, 3], weights="quadratic")
+    assert means("erosion", frame).endswith(
+        f"QWK {kappa:.3f}, right degree of eroded joints that are called {200 / 3:.1f} %"
+    )

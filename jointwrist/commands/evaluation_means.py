@@ -32,9 +32,14 @@ def means(table: str, frame: DataFrame) -> str:
         levels = frame["level"].clip(1, highest).where(frame["predicted"] > 0, 0).to_numpy()
     pooled = erosion_metrics(*columns, frame["joint"].factorize()[0], levels, highest + 1).loc["pooled"]
     error = calibration_error(frame["score"].to_numpy() > 0, frame["probability"].to_numpy())
+    degrees = ""
+    if levels is not None:
+        called = (frame["score"] > 0) & (frame["predicted"] > 0)
+        right = (levels == frame["score"].clip(upper=highest))[called].mean()
+        degrees = f", QWK {pooled['QWK']:.3f}, right degree of eroded joints that are called {100 * right:.1f} %"
     return (
         f"AUROC {pooled['AUROC']:.3f}, balanced accuracy {100 * pooled['BACC']:.2f} %, F1 {100 * pooled['F1']:.2f} %,"
-        f" calibration error {100 * error:.2f} %" + ("" if levels is None else f", QWK {pooled['QWK']:.3f}")
+        f" calibration error {100 * error:.2f} %{degrees}"
     )
 
 
