@@ -41,11 +41,14 @@ def dice_loss(
         images: (B,) bool, the images that count; None means all.
         pixels: (B, 1, H, W) weights of the pixels; None weighs all the same.
     """
-    values, weight = values.float(), 1.0 if pixels is None else pixels
-    intersection = (weight * values * target).sum((-2, -1))
-    power = 2 if squared else 1
-    total = (weight * values.pow(power)).sum((-2, -1)) + (weight * target).sum((-2, -1))
-    return mean_over(1 - (2 * intersection + smooth) / (total + smooth), images)
+    values = values.float()
+
+    def total(each: Tensor) -> Tensor:
+        return (each if pixels is None else pixels * each).sum((-2, -1))
+
+    intersection = total(values * target)
+    size = total(values.square() if squared else values) + total(target)
+    return mean_over(1 - (2 * intersection + smooth) / (size + smooth), images)
 
 
 def cross_entropy(

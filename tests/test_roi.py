@@ -118,24 +118,51 @@ def test_the_crops_of_the_erosion_head_lie_where_they_lie_in_float32():
 
 
 def boxes_within_across_and_outside() -> torch.Tensor:
-    """Twelve boxes on two maps of 17 x 23 at half scale: some beyond the border, one turned over, one without area."""
+    """Six boxes on each of two 17 x 23 maps, at half scale: some beyond the border, one inverted, one without area."""
     generator = torch.Generator().manual_seed(0)
-    corner, size = torch.rand(2, 12, 2, generator=generator, dtype=torch.float64) * 40 - 8
-    size[10], size[11] = -3, 0
-    return torch.cat([torch.arange(12, dtype=torch.float64)[:, None] % 2, corner, corner + size], 1)
+    corner, size = torch.rand(2, 2, 6, 2, generator=generator, dtype=torch.float64) * 40 - 8
+    size[1, 4], size[1, 5] = -3, 0
+    return torch.cat([corner, corner + size], -1)
+
+
+def torchvision_crops(maps: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    return torchvision.ops.roi_align(maps, list(boxes), 8, 0.5, sampling_ratio=2, aligned=True)
 
 
 def test_forward_derivative_of_a_crop_is_the_crop_of_the_tangent():
     maps, tangent = torch.randn(2, 2, 3, 17, 23, dtype=torch.float64)
-    rois = boxes_within_across_and_outside()
-    crops, moved = (torchvision.ops.roi_align(v, rois, 8, 0.5, sampling_ratio=2, aligned=True) for v in (maps, tangent))
-    found = func.jvp(lambda maps: roi_align(maps, rois, 8, 0.5), (maps,), (tangent,))
+    boxes = boxes_within_across_and_outside()
+    crops, moved = torchvision_crops(maps, boxes), torchvision_crops(tangent, boxes)
+    found = func.jvp(lambda maps: roi_align(maps, boxes, 8, 0.5), (maps,), (tangent,))
     torch.testing.assert_close(found, (crops, moved))
     with forward_ad.dual_level():
-        dual = roi_align(forward_ad.make_dual(maps, tangent), rois, 8, 0.5)
+        dual = roi_align(forward_ad.make_dual(maps, tangent), boxes, 8, 0.5)
         torch.testing.assert_close(tuple(forward_ad.unpack_dual(dual)), (crops, moved))
-    torch.testing.assert_close(func.vmap(lambda maps: roi_align(maps, rois, 8, 0.5))(maps[None])[0], crops)
-    assert torch.equal(roi_align(maps, rois, 8, 0.5), crops)
+    torch.testing.assert_close(func.vmap(lambda maps: roi_align(maps, boxes, 8, 0.5))(maps[None])[0], crops)
+    assert torch.equal(roi_align(maps, boxes, 8, 0.5), crops)
+
+
+def test_gradient_of_a_crop_is_that_of_torchvision_and_can_be_differentiated():
+    maps = torch.randn(2, 3, 17, 23, dtype=torch.float64, requires_grad=True)
+    boxes, weight = boxes_within_across_and_outside(), torch.randn(12, 3, 8, 8, dtype=torch.float64)
+    found, expected = (
+        torch.autograd.grad((crops * weight).sum(), maps)[0]
+        for crops in (roi_align(maps, boxes, 8, 0.5), torchvision_crops(maps, boxes))
+    )
+    torch.testing.assert_close(found, expected)
+    small = maps.detach()[:, :1, :9, :11].clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda maps: roi_align(maps, boxes, 3, 0.25), small)
+    assert torch.autograd.gradgradcheck(lambda maps: roi_align(maps, boxes, 3, 0.25).square(), small)
+
+
+def test_gradient_of_a_crop_keeps_its_precision_under_autocast():
+    maps, boxes = torch.randn(2, 3, 17, 23, requires_grad=True), boxes_within_across_and_outside().float()
+    (exact,) = torch.autograd.grad(roi_align(maps, boxes, 8, 0.5).square().sum(), maps)
+    with torch.autocast("cpu", torch.bfloat16):
+        (found,) = torch.autograd.grad(roi_align(maps, boxes, 8, 0.5).square().sum(), maps)
+        tangent = func.jvp(lambda maps: roi_align(maps, boxes, 8, 0.5), (maps.detach(),), (maps.detach(),))[1]
+    assert torch.equal(found, exact)
+    torch.testing.assert_close(tangent, roi_align(maps.detach(), boxes, 8, 0.5), atol=1e-4, rtol=0)
 
 
 def test_forward_derivative_of_the_erosion_head_is_a_finite_difference():

@@ -69,8 +69,8 @@ def erosion_pixels(model: nn.Module, sample: WristSample, image_size: int, detai
         return crop_bits(item[name][None, None], torch.tensor([planes]), output.roi_boxes, crop, scale)[0, 0] > 0.5
 
     eroded, bone = truth("eroded", list(range(NUM_JOINTS))), truth("bones", own)
-    rois = torch.cat([torch.arange(NUM_JOINTS)[:, None].float(), output.roi_boxes[0].float()], 1)
-    masks = roi_align(output.mask_logits[0, own][:, None].float(), rois, crop, 1.0)[:, 0] > 0
+    boxes = output.roi_boxes[0].float()[:, None]
+    masks = roi_align(output.mask_logits[0, own][:, None].float(), boxes, crop, 1.0)[:, 0] > 0
     shapes = None if output.bone_shapes is None else output.bone_shapes[0, :, 0] > 0
     heat_maps = F.interpolate(output.erosion_heat_maps.float(), (crop, crop), mode="bilinear")[0]
     figures = []

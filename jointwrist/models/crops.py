@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from jointwrist.ops.roi import roi_align
 
 
-def crop_boxes(boxes: Tensor) -> Tensor:
-    """Put the batch index before (B, J, 4) boxes: (B * J, 5), as `roi_align` takes them."""
-    batch, joints = boxes.shape[:2]
-    index = torch.arange(batch, device=boxes.device, dtype=boxes.dtype).repeat_interleave(joints)
-    return torch.cat([index[:, None], boxes.flatten(0, 1)], 1)
-
-
-def cut(source: Tensor, rois: Tensor, scale: float, side: int) -> Tensor:
-    """Crop (B, C, h, w) maps by `roi_align` in float32, and return the dtype of the maps.
+def cut(source: Tensor, boxes: Tensor, scale: float, side: int) -> Tensor:
+    """Crop (B, J, 4) boxes from (B, C, h, w) maps by `roi_align` in float32, and return the dtype of the maps.
 
     torchvision needs one dtype for maps and boxes, and half precision would move boxes by pixels.
     """
-    return roi_align(source.float(), rois.float(), side, scale).to(source.dtype)
+    return roi_align(source.float(), boxes.float(), side, scale).to(source.dtype)
 
 
 def standardise(crop: Tensor) -> Tensor:

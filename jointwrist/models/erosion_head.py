@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.models.crop_network import CropNetwork
-from jointwrist.models.crops import crop_boxes, cut, standardise
+from jointwrist.models.crops import cut, standardise
 from jointwrist.models.ordinal_head import OrdinalHead
 from jointwrist.ops.roi import jitter_boxes, joint_regions, masked_mean, moment_boxes
 
@@ -99,10 +99,9 @@ class ErosionHead(OrdinalHead):
         regions = joint_regions(half, joints=self.joints)
         boxes, valid = moment_boxes(regions.joint, size / half.shape[-1])
         view = jitter_boxes(boxes, self.jitter) if self.training else boxes
-        rois = crop_boxes(view)
 
-        image = cut(detail, rois, detail.shape[-1] / size, self.crop)
-        local = cut(self.squeeze(features), rois, features.shape[-1] / size, self.crop // 2)
+        image = cut(detail, view, detail.shape[-1] / size, self.crop)
+        local = cut(self.squeeze(features), view, features.shape[-1] / size, self.crop // 2)
         shapes = self._mask_crops(regions, view, half.shape[-1] / size)
         described, heat_maps, _ = self.network(torch.cat([standardise(image), shapes.to(image.dtype)], 1), local)
         pooled = torch.cat(
@@ -142,4 +141,4 @@ class ErosionHead(OrdinalHead):
         if not self.use_masks:
             return view.new_zeros(view[..., 0].numel(), MASK_CHANNELS, self.crop, self.crop)
         stack = torch.stack([regions.joint, regions.articulating_bones, regions.boundary_band], 2).flatten(0, 1)
-        return cut(stack, crop_boxes(view.flatten(0, 1)[:, None]), scale, self.crop)
+        return cut(stack, view.flatten(0, 1)[:, None], scale, self.crop)

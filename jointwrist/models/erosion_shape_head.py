@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.models.crop_network import ShapeNetwork
-from jointwrist.models.crops import crop_boxes, cut, standardise
+from jointwrist.models.crops import cut, standardise
 from jointwrist.models.ordinal_head import OrdinalHead
 from jointwrist.ops.roi import common_boxes, jitter_boxes, joint_masks
 
@@ -107,10 +107,9 @@ class ShapeErosionHead(OrdinalHead):
         features = self.feature_grad_scale * features + (1 - self.feature_grad_scale) * features.detach()
         boxes, valid = common_boxes(F.avg_pool2d(masks.detach(), 2, ceil_mode=True), size, joints=self.joints)
         view = jitter_boxes(boxes, self.jitter) if self.training else boxes
-        rois = crop_boxes(view)
 
-        image = cut(detail, rois, detail.shape[-1] / size, self.crop)
-        local = cut(self.squeeze(features), rois, features.shape[-1] / size, self.crop // 2)
+        image = cut(detail, view, detail.shape[-1] / size, self.crop)
+        local = cut(self.squeeze(features), view, features.shape[-1] / size, self.crop // 2)
         bones = self._bone_crops(masks, view)
         found = self.network(torch.cat([standardise(image), bones.to(image.dtype)], 1), local)
 
@@ -153,7 +152,7 @@ class ShapeErosionHead(OrdinalHead):
         own, articulating = joint_masks(masks, self.joints)
         rest = masks.float().sum(1, keepdim=True) - own - articulating
         stack = torch.stack([own, articulating, rest.clamp(0, 1)], 2).flatten(0, 1)
-        return cut(stack, crop_boxes(view.flatten(0, 1)[:, None]), 1.0, self.crop)
+        return cut(stack, view.flatten(0, 1)[:, None], 1.0, self.crop)
 
 
 def extent_figures(drawn: Tensor, eroded: Tensor, articulating: Tensor) -> Tensor:

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
-from typing import NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -169,27 +169,67 @@ def jitter_boxes(boxes: Tensor, amount: float) -> Tensor:
     return torch.cat([centre - half, centre + half], -1)
 
 
-def roi_align(maps: Tensor, rois: Tensor, side: int, scale: float) -> Tensor:
+def roi_align(maps: Tensor, boxes: Tensor, side: int, scale: float) -> Tensor:
     """Crop boxes from feature maps by ROIAlign (Mask R-CNN, arXiv 1703.06870, section 3), 2 x 2 samples per pixel.
 
-    torchvision's kernel returns zero as its forward-mode derivative. Where one is needed, or under a transform of
-    `torch.func`, the crops are computed with PyTorch's operators. There is no derivative with respect to the boxes.
+    torchvision's kernel computes the crops. Its gradient is slow, on a GPU it varies from run to run, and its
+    forward-mode derivative is zero. Derivatives are products of matrices here, since a crop is linear in the map.
+    There is no derivative with respect to the boxes.
 
     Args:
         maps: (B, C, h, w).
-        rois: (K, 5) batch index, x0, y0, x1, y1, pixel edges at integers; same dtype as `maps`.
+        boxes: (B, J, 4) as x0, y0, x1, y1, pixel edges at integers; same dtype as `maps`.
         side: Side of a crop.
         scale: Pixels of `maps` per pixel of the boxes.
 
     Returns:
-        (K, C, side, side).
+        (B * J, C, side, side), the crops of one map after another.
     """
-    if not operators_needed(maps, rois):
-        return torchvision.ops.roi_align(maps, rois, side, scale, sampling_ratio=2, aligned=True)
-    index, x0, y0, x1, y1 = rois.detach().unbind(-1)
-    rows = _sampling(y0 * scale, y1 * scale, side, maps.shape[-2])
-    columns = _sampling(x0 * scale, x1 * scale, side, maps.shape[-1])
-    return torch.einsum("kyh,kchw,kxw->kcyx", rows, maps[index.long()], columns)
+    boxes = boxes.detach()
+    if operators_needed(maps, boxes):
+        return _crops(maps, boxes, side, scale)
+    if torch.is_grad_enabled() and maps.requires_grad:
+        return _RoiAlign.apply(maps, boxes, side, scale)
+    return _kernel(maps, boxes, side, scale)
+
+
+def _kernel(maps: Tensor, boxes: Tensor, side: int, scale: float) -> Tensor:
+    """`roi_align` by torchvision's kernel."""
+    batch, count = boxes.shape[:2]
+    index = torch.arange(batch, device=boxes.device, dtype=boxes.dtype).repeat_interleave(count)
+    rois = torch.cat([index[:, None], boxes.flatten(0, 1)], 1)
+    return torchvision.ops.roi_align(maps, rois, side, scale, sampling_ratio=2, aligned=True)
+
+
+def _crops(maps: Tensor, boxes: Tensor, side: int, scale: float) -> Tensor:
+    """`roi_align` by products of matrices."""
+    rows, columns = _samplings(boxes, side, scale, maps.shape[-2:])
+    with _without_autocast(maps):
+        return torch.einsum("bjyh,bchw,bjxw->bjcyx", rows, maps, columns).flatten(0, 1)
+
+
+class _RoiAlign(torch.autograd.Function):
+    """Crops by the kernel, and their gradient by products of matrices, which PyTorch can differentiate again."""
+
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, boxes: Tensor, side: int, scale: float) -> Tensor:
+        ctx.save_for_backward(boxes)
+        ctx.size, ctx.scale = maps.shape[-2:], scale
+        return _kernel(maps, boxes, side, scale)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (boxes,) = ctx.saved_tensors
+        rows, columns = _samplings(boxes, gradient.shape[-1], ctx.scale, ctx.size)
+        crops = gradient.unflatten(0, boxes.shape[:2])
+        with _without_autocast(gradient):
+            return torch.einsum("bjcyx,bjxw,bjyh->bchw", crops, columns, rows), None, None, None
+
+
+def _samplings(boxes: Tensor, side: int, scale: float, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Weights of the rows (B, J, side, h) and columns (B, J, side, w) of a map of a size (h, w) in the crops."""
+    x0, y0, x1, y1 = (boxes * scale).unbind(-1)
+    return _sampling(y0, y1, side, size[0]), _sampling(x0, x1, side, size[1])
 
 
 def crop_bits(maps: Tensor, planes: Tensor, boxes: Tensor, side: int, scale: float) -> Tensor:
@@ -221,14 +261,14 @@ def crop_bits(maps: Tensor, planes: Tensor, boxes: Tensor, side: int, scale: flo
 
 
 def _sampling(start: Tensor, stop: Tensor, side: int, length: int) -> Tensor:
-    """Weights (K, side, length) of the pixels along one axis: the mean of two linear interpolations per crop pixel."""
+    """Weights (..., side, length) of the pixels of an axis: the mean of two linear interpolations per crop pixel."""
     steps = (torch.arange(2 * side, device=start.device, dtype=start.dtype) + 0.5) / (2 * side)
-    at = start[:, None] + (stop - start)[:, None] * steps - 0.5
+    at = start[..., None] + (stop - start)[..., None] * steps - 0.5
     # as torchvision: samples up to one pixel outside repeat the border, those further away are 0
     inside = (at >= -1) & (at <= length)
     pixels = torch.arange(length, device=start.device, dtype=start.dtype)
     weights = (1 - (at.clamp(0, length - 1)[..., None] - pixels).abs()).clamp_min(0) * inside[..., None]
-    return weights.unflatten(1, (side, 2)).mean(2)
+    return weights.unflatten(-2, (side, 2)).mean(-2)
 
 
 def masked_mean(features: Tensor, weight: Tensor) -> Tensor:
@@ -236,10 +276,16 @@ def masked_mean(features: Tensor, weight: Tensor) -> Tensor:
 
     Computed in float32 also under autocast, since 16-bit sums over thousands of pixels keep only two digits.
     """
-    features, weight, device = _full(features), _full(weight), features.device.type
-    with torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext():
+    features, weight = _full(features), _full(weight)
+    with _without_autocast(features):
         total = torch.einsum("bchw,bjhw->bjc", features, weight)
     return total / weight.sum((-2, -1)).clamp_min(1.0)[..., None]
+
+
+def _without_autocast(tensor: Tensor) -> AbstractContextManager:
+    """Context in which products of matrices on a tensor's device keep its precision."""
+    device = tensor.device.type
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
 
 
 def _full(tensor: Tensor) -> Tensor:
