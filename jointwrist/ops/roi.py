@@ -221,9 +221,12 @@ class _RoiAlign(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (boxes,) = ctx.saved_tensors
         rows, columns = _samplings(boxes, gradient.shape[-1], ctx.scale, ctx.size)
-        crops = gradient.unflatten(0, boxes.shape[:2])
+        # no einsum, which gradients in batches (`is_grads_batched`) do not know
+        crops = gradient.reshape(*boxes.shape[:2], *gradient.shape[1:])
         with _without_autocast(gradient):
-            return torch.einsum("bjcyx,bjxw,bjyh->bchw", crops, columns, rows), None, None, None
+            bands = (crops @ columns[:, :, None]).transpose(2, 3)
+            maps = rows.flatten(1, 2).mT @ bands.reshape(len(boxes), rows[0, ..., 0].numel(), -1)
+        return maps.reshape(len(boxes), ctx.size[0], -1, ctx.size[1]).transpose(1, 2), None, None, None
 
 
 def _samplings(boxes: Tensor, side: int, scale: float, size: Sequence[int]) -> tuple[Tensor, Tensor]:
