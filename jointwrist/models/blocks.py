@@ -11,5 +11,5 @@ def conv_block(in_channels: int, out_channels: int, kernel: int = 3, stride: int
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
         nn.GroupNorm(groups, out_channels),
-        nn.SiLU(inplace=True),
+        nn.SiLU(),
     )
