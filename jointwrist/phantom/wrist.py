@@ -235,7 +235,8 @@ def make_wrist(
     gap = float(np.clip(rng.normal(1.6, 0.3), 0.7, 2.4)) * (1 - narrowing) + 0.1
     socket = _socket(by_name, gap, rng.uniform(0.6, 1.3), scope.fused_with_radius())
     amounts = draw_narrowing(config.narrowing, site_widths(first, gap), np.random.default_rng([seed, 8, index]))
-    first = {body.name: body for body in narrowed(first, amounts)}
+    # by place in the list, since names repeat among sesamoids and processes
+    first = narrowed(first, amounts)
     if plan:
         scores, families, over = _carve_families(plan, placed, lesions, family_rng, field_of_view, socket)
     for body in placed:
@@ -250,18 +251,18 @@ def make_wrist(
             move(body, lesions.get(id(body)) or Lesions.none(), ways[body.name])
     spaces = site_widths(placed, gap - amounts.get("SR", 0.0))
     osteopenia = config.osteopenia * np.sqrt(bone_rng.uniform())
-    for body in placed:
+    for body, before in zip(placed, first[: len(placed)], strict=True):
         joint = _JOINT_OF_BONE.get(body.channel)
         material = _material(body, rng, density)
         if osteopenia:
             material = _thin_out(material, bone_rng, osteopenia)
         if body.name in METACARPALS:
             material = _fill_head(material, relief_rng, body.along.max(), config.relief)
-        material = anchored(material, first[body.name], body) if visit else material
+        material = anchored(material, before, body) if visit else material
         expose(radiograph, body, material, lesions[id(body)], joint, socket if body.name == "DistalRadius" else None)
-    for body in processes:
+    for body, before in zip(processes, first[len(placed) :], strict=True):
         material = _material(body, relief_rng, density * relief_rng.uniform(0.3, 1.0))
-        material = anchored(material, first[body.name], body) if visit else material
+        material = anchored(material, before, body) if visit else material
         expose(radiograph, body, material, lesions[id(by_name[body.group])], _JOINT_OF_BONE.get(body.channel))
     for body in over:
         expose(radiograph, body, _material(body, family_rng, density), Lesions.none())
