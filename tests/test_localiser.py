@@ -212,6 +212,13 @@ def test_radiographs_without_a_wrist_are_refused(localiser, tmp_path, capsys):
     assert main(["predict", str(tmp_path / "lungs_R.png"), "-o", str(tmp_path / "out"), "--field", "whole"]) == 0
 
 
+@pytest.mark.parametrize("field", ["auto", "whole"])
+def test_a_blank_radiograph_is_refused(field, tmp_path, capsys):
+    write_image(tmp_path / "blank_R.png", np.full((160, 160), 0.4))
+    assert main(["predict", str(tmp_path / "blank_R.png"), "-o", str(tmp_path / "out"), "--field", field]) == 2
+    assert "blank_R.png: is blank, of one grey value throughout" in capsys.readouterr().err
+
+
 def test_a_header_that_speaks_of_two_hands_is_held_to_it(predictor, hands):
     from pydicom import Dataset
 

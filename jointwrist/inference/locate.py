@@ -42,9 +42,10 @@ def locate(localiser: Localiser, radiograph: Radiograph, rotation: int | None = 
         One placement, or those of a left and a right wrist.
 
     Raises:
-        DataError: There is no wrist on the radiograph; there are two, and it is unclear which is the left one; or the
-            header states both hands, and only one wrist was found.
+        DataError: The radiograph is blank, or there is no wrist on it; there are two, and it is unclear which is the
+            left one; or the header states both hands, and only one wrist was found.
     """
+    refuse_blank(radiograph)
     name = radiograph.source or "this radiograph"
     radiograph, wrists, degrees = _find_as_positive(localiser, radiograph, rotation)
     if not wrists:
@@ -70,6 +71,17 @@ def locate(localiser: Localiser, radiograph: Radiograph, rotation: int | None = 
         _with_side(localiser, _cropped(whole, wrist, shape), whole, wrist, one_of_two=len(wrists) == 2)
         for wrist in wrists
     ]
+
+
+def refuse_blank(radiograph: Radiograph) -> None:
+    """Raise an error if all pixels have one grey value.
+
+    Raises:
+        DataError: They have.
+    """
+    if radiograph.pixels.min() == radiograph.pixels.max():
+        name = radiograph.source or "this radiograph"
+        raise DataError(f"{name}: is blank, of one grey value throughout; export or scan it again")
 
 
 def with_caution(radiograph: Radiograph, caution: str) -> Radiograph:

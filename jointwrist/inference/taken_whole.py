@@ -10,7 +10,7 @@ from jointwrist.anatomy import Anatomy, shows_wrist
 from jointwrist.data.polarity import has_bright_ground
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
-from jointwrist.inference.locate import MAYBE_NEGATIVE, with_caution
+from jointwrist.inference.locate import MAYBE_NEGATIVE, refuse_blank, with_caution
 from jointwrist.inference.mean_wrist import fit_mean_wrist
 from jointwrist.inference.placement import Placement
 
@@ -32,8 +32,9 @@ def take_whole(radiograph: Radiograph, anatomy: Anatomy, rotation: int | None = 
         rotation: Degrees clockwise by which it must be rotated; None for none.
 
     Raises:
-        DataError: Its header states both hands.
+        DataError: The radiograph is blank, or its header states both hands.
     """
+    refuse_blank(radiograph)
     if anatomy.sides:
         refuse_both_hands(radiograph)
     else:
