@@ -66,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         import argcomplete
 
         argcomplete.autocomplete(parser)
+    if "" in (sys.argv[1:] if argv is None else argv):  # as a path, it would be the current folder
+        parser.error("an argument is empty; a variable of the shell may not be set")
     arguments = parser.parse_args(argv)
     from jointwrist.config import ConfigError
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 #: Remedies for errors of the file system, by error number.
 REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
-    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR), "choose a folder that can be written to"),
+    **dict.fromkeys(
+        (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST), "choose a folder that can be written to"
+    ),
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 

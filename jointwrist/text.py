@@ -13,6 +13,11 @@ def whole_number(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def is_missing(text: str) -> bool:
+    """Whether a cell of a table is empty or says so, as R, pandas, SAS, SPSS and databases write it."""
+    return text.lower() in ("", "na", "n/a", "nan", "<na>", "null", "none", ".", "-")
+
+
 def number_of(count: int, noun: str) -> str:
     """Return a count with its noun, such as "1 radiograph" and "2,300 radiographs"."""
     ending = "" if count == 1 else "es" if noun.endswith("s") else "s"

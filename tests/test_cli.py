@@ -102,6 +102,12 @@ def test_radiographs_of_a_folder_and_its_folders_are_found_in_order(tmp_path):
         list(find_radiographs([tmp_path / "d.png"]))
 
 
+def test_an_empty_argument_is_not_the_current_folder(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["predict", ""])
+    assert stopped.value.code == 2 and "an argument is empty" in capsys.readouterr().err
+
+
 def test_outputs_never_overwrite_one_another():
     radiographs = [Path("a/1.png"), Path("a/1.dcm"), Path("a/2.png")]
     assert output_stems(radiographs) == ["1_png", "1_dcm", "2"]

@@ -9,10 +9,12 @@ import pydicom
 import pytest
 from dicom_files import make, radiograph, save
 from PIL import Image
+from pydicom.pixels import get_decoder
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLossless,
     JPEGLSLossless,
     RLELossless,
@@ -32,6 +34,22 @@ def test_lossless_compression_changes_nothing(tmp_path, syntax, bits):
     dataset.compress(syntax)
     found = read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
     np.testing.assert_allclose(found.pixels, radiograph(bits) / (2**bits - 1), atol=1e-6)
+
+
+@pytest.mark.skipif(
+    bool({"pylibjpeg", "gdcm"} & set(get_decoder(JPEGExtended12Bit).available_plugins)), reason="decoded here"
+)
+def test_jpeg_of_12_bits_without_a_decoder_names_the_one_to_install(tmp_path):
+    dataset = make(bits=8)
+    picture = io.BytesIO()
+    Image.fromarray(dataset.pixel_array).save(picture, "JPEG")
+    start = picture.getvalue().index(b"\xff\xc0")
+    coded = picture.getvalue()[:start] + b"\xff\xc1\x00\x0b\x0c" + picture.getvalue()[start + 5 :]
+    dataset.PixelData, dataset["PixelData"].VR = pydicom.encaps.encapsulate([coded]), "OB"
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = JPEGExtended12Bit
+    with pytest.raises(DataError, match=r"no decoder for JPEG Extended.*gpl-codecs"):
+        read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
 
 
 @pytest.mark.parametrize("syntax", [JPEGLSLossless, JPEG2000Lossless])

@@ -53,6 +53,18 @@ SIDES = (
     ({"AcquisitionDeviceProcessingDescription": "HAND,LEFT"}, "L"),
     ({"PerformedProcedureStepDescription": "XR Wrist Right"}, "R"),
     ({"RequestedProcedureDescription": "XR HAND 2 VIEWS LT"}, "L"),
+    ({"AcquisitionProtocolDescription": "left hand PA"}, "L"),
+    ({"SeriesDescriptionCodeSequence": items(CodeValue="1", CodeMeaning="Right wrist")}, "R"),
+    ({"PerformedProtocolCodeSequence": items(CodeValue="1", CodeMeaning="Left hand")}, "L"),
+    ({"RequestAttributesSequence": items(RequestedProcedureDescription="XR WRIST LEFT")}, "L"),
+    ({"RequestAttributesSequence": items(ScheduledProcedureStepDescription="Hand rechts")}, "R"),
+    (
+        {
+            "RequestAttributesSequence": items(ScheduledProcedureStepDescription="Hand rechts")
+            + items(ScheduledProcedureStepDescription="Hand links")
+        },
+        None,
+    ),
     ({"StudyDescription": "Röntgen Hand rechts", "SpecificCharacterSet": "ISO_IR 192"}, "R"),
     ({"SeriesDescription": "PA", "StudyDescription": "WRIST LEFT"}, "L"),
     ({"SeriesDescription": "XR wrist", "StudyDescription": "XR hands both"}, None),

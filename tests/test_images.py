@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import bad_files
 import numpy as np
 import pytest
@@ -30,6 +32,29 @@ def test_sixteen_bit_grey_keeps_its_depth(tmp_path, ending):
     path = tmp_path / f"radiograph.{ending}"
     Image.fromarray(DEEP).save(path)
     np.testing.assert_allclose(read_image(path), DEEP / 65535, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", [2, 4, 6])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_few_bits_in_deep_colour_are_not_read_as_few_shades(tmp_path, kind, bits):
+    channels = {2: (0, 0, 0), 4: (0, None), 6: (0, 0, 0, None)}[kind]
+    grey = DEEP >> (16 - bits)
+    rows = np.stack([np.full_like(grey, 65535) if part is None else grey for part in channels], -1)
+    path = tmp_path / "radiograph.png"
+    body = b"".join(b"\0" + row.astype(">u2").tobytes() for row in rows)
+    path.write_bytes(bad_files.png(*GREY.shape[::-1], zlib.compress(body), 16, kind))
+    if bits == 16:
+        np.testing.assert_allclose(read_image(path), grey / 65535, atol=1 / 255)
+    else:
+        with pytest.raises(DataError, match="16 shades of grey would be read; save it as grey of 16 bits"):
+            read_image(path)
+
+
+def test_a_jpeg_that_pillow_does_not_know_is_called_one(tmp_path):
+    path = tmp_path / "radiograph.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xc3\x00\x0b\x0c\x00\x11\x00\x17\x01\x01\x11\x00\xff\xd9")
+    with pytest.raises(DataError, match=r"a JPEG image that is damaged or of an unusual kind"):
+        read_image(path)
 
 
 def test_a_big_endian_tiff(tmp_path):

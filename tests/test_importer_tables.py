@@ -94,6 +94,23 @@ def test_a_table_of_any_form_says_the_same(form, source, tmp_path):
     assert [entry.spacing_mm for entry in entries] == [0.15, 0.2]
 
 
+@pytest.mark.parametrize("missing", ["NA", ".", "nan", "<NA>", "NULL", "-", "N/A"])
+def test_cells_that_say_that_they_are_empty_are_empty(missing, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(f"file,patient,study,side,split,spacing_mm,Lunate,Scaphoid\n1.png,A{f',{missing}' * 5},2\n")
+    (row,) = read_table(path)
+    assert (row.study, row.side, row.split, row.spacing_mm) == ("", "", "", None)
+    assert sorted(row.scores) == [-1] * (len(row.scores) - 1) + [2]
+
+
+@pytest.mark.parametrize("code", ["-1", "9", "99", "999", "3-5", "1,5"])
+def test_codes_of_missing_scores_are_not_guessed(code, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(f'file,Lunate\n1.png,"{code}"\n')
+    with pytest.raises(DataError, match=r"Lunate: score .* leave it empty if it was not read"):
+        read_table(path)
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_table_that_cannot_be_used_is_one_line(case, source, tmp_path, capsys):
     content, message = REFUSED[case]

@@ -110,6 +110,45 @@ def test_results_in_the_folder_of_the_radiographs_are_no_radiographs(tmp_path, p
         assert code == 0 and set(results) == {"radiograph"}
 
 
+def test_earlier_results_are_no_radiographs_wherever_they_lie(tmp_path, predict):
+    save_dicom(make(StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.4"), tmp_path / "film.dcm")
+    out = tmp_path / "earlier"
+    first = predict(tmp_path, extra=["--dicom", "seg,sr,pr,sc", "--sheet", str(tmp_path / "sheet.png"), "-o", str(out)])
+    written = {path.name for path in out.iterdir()}
+    assert first[0] == 0, first[1].err
+    assert written > {"film_seg.dcm", "film_overlay.png", "film_masks.png"}
+    code, said, results = predict(tmp_path, extra=["--sheet", str(tmp_path / "sheet.png")])
+    assert code == 0 and set(results) == {"film"} and f"left out {len(written)} (" in said.err
+    code, said, _ = predict(tmp_path / "film.dcm", *out.glob("*.png"), tmp_path / "sub" / ".." / "film.dcm")
+    assert code == 2 and "sub" in said.err  # a folder that is not there
+    code, said, results = predict(tmp_path / "film.dcm", *sorted(out.glob("*.png")))
+    assert code == 0 and set(results) == {"film"} and "film_overlay.png" in said.err
+    code, said, _ = predict(out / "film_overlay.png")
+    assert code == 2 and "name them, not their results" in said.err
+
+
+@pytest.mark.parametrize("name", ["radiograph_masks.png", "radiograph_masks.seg.nrrd", "radiograph_masks.nii.gz"])
+def test_masks_drawn_by_hand_are_kept(tmp_path, predict, name):
+    file = radiograph(tmp_path)
+    (tmp_path / name).write_bytes(b"drawn by hand")
+    code, said, _ = predict(file, extra=["-o", str(tmp_path), "--also", "nrrd,nifti"])
+    assert code == 2 and f"{name} is no result" in said.err and (tmp_path / name).read_bytes() == b"drawn by hand"
+    assert predict(file, extra=["-o", str(tmp_path), "--overwrite"])[0] == 0
+
+
+def test_one_file_given_in_two_ways_is_one_radiograph(tmp_path, predict, monkeypatch):
+    file = radiograph(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert set(predict("radiograph.png", file, tmp_path)[2]) == {"radiograph"}
+
+
+def test_an_output_that_is_a_file_is_said_before_the_work(tmp_path, predict):
+    (tmp_path / "out").write_bytes(b"notes")
+    code, said, _ = predict(radiograph(tmp_path))
+    assert code == 2 and "is a file; choose a folder as --out" in said.err and (tmp_path / "out").read_bytes()
+    assert main(["adapt", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are text here")
 def test_any_file_name_is_printed_without_harm(tmp_path, predict):
     name = b"M\xfcller \x1b[31m\n.png"

@@ -65,7 +65,7 @@ def adapt_weights(arguments: argparse.Namespace) -> int:
     import pandas as pd
 
     from jointwrist.commands.detectability import figure_lines
-    from jointwrist.files import write_frame
+    from jointwrist.files import check_writable, write_frame
     from jointwrist.studies.adapt import AdaptPlan, adapt
     from jointwrist.studies.detectability_page import summary
     from jointwrist.studies.insertion_study import StudyPlan
@@ -76,6 +76,7 @@ def adapt_weights(arguments: argparse.Namespace) -> int:
     plan = AdaptPlan(arguments.minutes, arguments.held_out, arguments.false_calls, study, arguments.seed)
     start = find_weights(arguments.weights)
     work_folder = arguments.out.with_name(f"{arguments.out.name}-radiographs")
+    check_writable(arguments.out)
     print_log()
     prepared = prepared_radiographs(
         arguments.folder, work_folder, arguments.bones or start, arguments.side, arguments.out

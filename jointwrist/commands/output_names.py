@@ -12,6 +12,9 @@ from pathlib import Path
 from jointwrist.commands.shared import UsageError
 from jointwrist.errors import DataError
 
+#: Endings of masks, the first one written first.
+_MASKS = ("_masks.npz", "_masks.png", "_masks.seg.nrrd", "_masks.nii.gz")
+
 
 def neutral_stems(radiographs: Sequence[Path]) -> list[str]:
     """Number the radiographs in order, because file names often contain a patient's name or number."""
@@ -72,11 +75,12 @@ def check_unused(record: Path, radiograph: Path, content: str, name: str) -> Non
         name: Name of the radiograph in messages.
 
     Raises:
-        DataError: The JSON file exists and is not a result of this radiograph.
+        DataError: The JSON file exists and is not a result of this radiograph, or there are masks without it.
     """
     try:
         before = json.loads(record.read_text(encoding="utf-8"))
     except FileNotFoundError:
+        _check_no_masks(record.with_suffix(""), name)
         return
     except (OSError, ValueError):
         before = {}
@@ -88,3 +92,11 @@ def check_unused(record: Path, radiograph: Path, content: str, name: str) -> Non
     raise DataError(
         f"{name}: the output folder holds another result ({record}); choose another --out, or --overwrite it"
     )
+
+
+def _check_no_masks(stem: Path, name: str) -> None:
+    """Refuse to replace masks drawn by hand: a prediction, even one that was killed, has an npz file."""
+    masks, *others = (stem.with_name(stem.name + ending) for ending in _MASKS)
+    found = [] if masks.exists() else [other for other in others if other.exists()]
+    if found:
+        raise DataError(f"{name}: {found[0]} is no result; choose another --out, or --overwrite it")

@@ -126,7 +126,9 @@ def predict(arguments: argparse.Namespace) -> int:
 
     kinds = dicom_kinds(arguments)
     left_out: list[Path] = []
-    radiographs = list(dict.fromkeys(given_radiographs(arguments, left_out)))
+    radiographs = list({path.absolute(): path for path in given_radiographs(arguments, left_out)}.values())
+    if not radiographs:
+        raise DataError("no radiographs are left; name them, not their results")
     writer = ResultWriter(arguments, kinds, radiographs)
     workers = min(arguments.workers or min(cores(), MOST_WORKERS), len(radiographs))
     if workers > 1:
@@ -263,4 +265,4 @@ def given_radiographs(arguments: argparse.Namespace, left_out: list[Path]) -> It
             left_out.extend(others)
 
         with name_in_errors(path, name):
-            yield from find_radiographs([path], arguments.out, report)
+            yield from (found for found in find_radiographs([path], arguments.out, report) if found != arguments.sheet)

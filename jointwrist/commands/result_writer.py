@@ -49,7 +49,7 @@ class ResultWriter:
         radiographs: All radiographs of the run.
 
     Raises:
-        DataError: The sheet has no suffix of a picture.
+        DataError: The sheet has no suffix of a picture, or the output folder is a file.
         MissingExtraError: A package for a kind of file is not installed.
         UsageError: Two radiographs would have outputs of one name.
     """
@@ -59,6 +59,8 @@ class ResultWriter:
         self.stems = (neutral_stems if arguments.deidentify else output_stems)(radiographs)
         self.hands = hand_stems(self.stems)
         self.overlay = len(radiographs) <= MOST_OVERLAYS if arguments.overlay is None else arguments.overlay
+        if arguments.out.exists() and not arguments.out.is_dir():
+            raise DataError(f"{arguments.out}: is a file; choose a folder as --out")
         self._dicom = threading.Lock()  # pydicom and highdicom silence warnings for the whole process
         if kinds:
             require("highdicom", "dicom")

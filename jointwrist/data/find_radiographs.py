@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ from jointwrist.errors import DataError
 
 #: How many skipped files a message names.
 _NAMED = 8
+#: Endings of the pictures and DICOM objects that a prediction writes, and keys of the JSON file that lies beside them.
+_RESULT_ENDINGS = ("_overlay.png", "_masks.png", "_seg.dcm", "_sr.dcm", "_pr.dcm", "_sc.dcm")
+_RESULT_KEYS = {"source", "bones", "joints"}
 
 
 def find_radiographs(
@@ -22,13 +26,13 @@ def find_radiographs(
     """Yield files, and all radiographs within folders and their subfolders.
 
     Hidden files are ignored, except that hidden pictures and DICOM files are reported as skipped. Directories of discs
-    (`DICOMDIR`) are ignored.
+    (`DICOMDIR`) are ignored. Results of a prediction are skipped: an overlay looks like another radiograph.
 
     Args:
-        paths: Files, which are yielded unchecked, and folders.
+        paths: Files, which are yielded unless they are results, and folders.
         exclude: Folder within them that is not searched, such as the folder of the results.
-        left_out: Called with each folder and the paths in it that were skipped: files of other kinds, links to folders,
-            and unreadable folders.
+        left_out: Called with each folder and the paths in it that were skipped: files of other kinds, results of
+            predictions, links to folders, and unreadable folders.
 
     Raises:
         DataError: A path does not exist, or a folder holds no radiographs.
@@ -37,7 +41,10 @@ def find_radiographs(
         if not path.is_dir():
             if not path.exists():
                 raise DataError(f"{path}: no such file")
-            yield path
+            if not _is_result(path):
+                yield path
+            elif left_out is not None:
+                left_out(path.parent, [path])
             continue
         radiographs, others = _sort_files(path, exclude and Path(exclude).resolve())
         if not radiographs:
@@ -50,7 +57,8 @@ def find_radiographs(
 def describe_left_out(folder: Path, others: list[Path], name: str | None = None) -> str:
     """Describe in one line what was skipped in a folder; if the folder is given a name, without file names."""
     summary = (
-        f"{name or folder}: left out {len(others)} (not pictures or DICOM files, or folders that cannot be entered)"
+        f"{name or folder}: left out {len(others)} (not BMP, PNG, JPEG, TIFF or DICOM files, results of predictions,"
+        " or folders that cannot be entered)"
     )
     if name is not None:
         return summary
@@ -76,4 +84,16 @@ def _sort_files(folder: Path, exclude: Path | None) -> tuple[list[Path], list[Pa
 
 
 def _may_be_radiograph(file: Path) -> bool:
-    return file.is_file() if file.suffix.lower() in IMAGE_SUFFIXES else is_dicom(file)
+    return (file.is_file() if file.suffix.lower() in IMAGE_SUFFIXES else is_dicom(file)) and not _is_result(file)
+
+
+def _is_result(file: Path) -> bool:
+    """Whether a file is a picture or DICOM object of a prediction, whose JSON file lies beside it."""
+    for ending in _RESULT_ENDINGS:
+        if file.name.endswith(ending):
+            try:
+                record = json.loads(file.with_name(file.name.removesuffix(ending) + ".json").read_text("utf-8"))
+            except (OSError, ValueError):
+                return False
+            return isinstance(record, dict) and record.keys() >= _RESULT_KEYS
+    return False

@@ -12,7 +12,7 @@ from jointwrist.data.dataset.layout import identifier_in
 from jointwrist.data.importers.spreadsheet import read_sheet
 from jointwrist.errors import DataError
 from jointwrist.metrics.erosion_call import call_eroded
-from jointwrist.text import whole_number
+from jointwrist.text import is_missing, whole_number
 
 
 class Probability(NamedTuple):
@@ -115,7 +115,7 @@ def _probability(text: str, where: str) -> float:
 
 
 def _level(text: str, where: str, score: Score) -> int | None:
-    if not text:
+    if is_missing(text):
         return None
     highest = score.levels - 1
     level = whole_number(text)

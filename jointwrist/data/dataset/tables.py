@@ -17,7 +17,7 @@ from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy, Score
 from jointwrist.data.dataset.layout import FURTHER_SCORES, identifier_in
 from jointwrist.data.faults import Fault, Report, refuse
 from jointwrist.data.spacing import parse_spacing
-from jointwrist.text import whole_number
+from jointwrist.text import is_missing, whole_number
 
 #: Limits on the size of a table; those of RAM-W600 have about 2 MB and 611 rows of 30 columns.
 MAX_TABLE_BYTES = 2**25
@@ -87,7 +87,7 @@ def _read_table(path: Path, report: Report) -> Iterator[tuple[str, dict[str, Any
             report(Fault("duplicate identifier", path, f"{identifier} is scored twice; keep one line"))
         else:
             seen.add(identifier)
-            texts = {name: text.strip() for name, text in row.items()}
+            texts = {name: "" if is_missing(text.strip()) else text.strip() for name, text in row.items()}
             numbers = {name: whole_number(text) for name, text in texts.items()}
             yield identifier, {n: t or None if numbers[n] is None else numbers[n] for n, t in texts.items()}
 

@@ -24,7 +24,7 @@ def check_pixels(path: Path, dataset: Dataset) -> list[str]:
     """
     from pydicom.encaps import get_frame
     from pydicom.pixels import get_decoder
-    from pydicom.uid import JPEGLSTransferSyntaxes
+    from pydicom.uid import JPEGExtended12Bit, JPEGLSTransferSyntaxes
 
     rows, columns = int(dataset.Rows), int(dataset.Columns)
     if rows < 1 or columns < 1:
@@ -33,21 +33,23 @@ def check_pixels(path: Path, dataset: Dataset) -> list[str]:
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_compressed:
         return []
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    coded = coded_image(frame)
     try:
-        available = get_decoder(syntax).is_available
+        decoders = set(get_decoder(syntax).available_plugins)
     except NotImplementedError:  # pydicom knows no decoder for this syntax, installed or not
-        available = False
-    if not available:
+        decoders = set()
+    if syntax == JPEGExtended12Bit and coded is not None and coded.precision > 8:
+        decoders.discard("pillow")  # it reads 8 bits only
+    if not decoders:
         raise DataError(
             f"{path}: no decoder for {syntax.name}; in the checkout, pip install -e '.[dicom]' adds JPEG-LS and JPEG"
             " 2000, and pip install -e '.[gpl-codecs]' lossless JPEG and JPEG of 12 bits under the GPL; or convert it"
             " to an uncompressed one (dcmdjpeg of DCMTK)"
         )
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     # without an end of image marker CharLS searches on for half a minute before it gives up
     if syntax in JPEGLSTransferSyntaxes and not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
         raise DataError(f"{path}: JPEG-LS image cut short; copy or export it again")
-    coded = coded_image(frame)
     if coded is not None and coded[:3] != (rows, columns, 1):
         stated = f"header of {(rows, columns, 1)} (rows, columns, colours)"
         raise DataError(f"{path}: compressed image of {coded[:3]}, {stated}; export it again")

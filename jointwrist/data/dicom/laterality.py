@@ -19,14 +19,25 @@ _CODED_SIDES = {
 #: radiographs.
 _TEXTS = (
     ("the body part in the header", ("BodyPartExamined",)),
-    ("the series description", ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")),
+    (
+        "the series description",
+        (
+            *("SeriesDescription", "ProtocolName", "AcquisitionProtocolDescription"),
+            "AcquisitionDeviceProcessingDescription",
+        ),
+    ),
     (
         "the study description",
         ("PerformedProcedureStepDescription", "RequestedProcedureDescription", "StudyDescription"),
     ),
 )
 #: Sequences of codes whose meaning may name the hand.
-_CODES = ("AnatomicRegionSequence", "PrimaryAnatomicStructureSequence", "ProcedureCodeSequence")
+_CODES = (
+    *("AnatomicRegionSequence", "PrimaryAnatomicStructureSequence", "SeriesDescriptionCodeSequence"),
+    *("PerformedProtocolCodeSequence", "ProcedureCodeSequence"),
+)
+#: Texts of the order of a radiograph, in the items of RequestAttributesSequence.
+_ORDERED = ("ScheduledProcedureStepDescription", "RequestedProcedureDescription")
 
 
 def stated_laterality(dataset: Dataset) -> str:
@@ -85,3 +96,5 @@ def _described_sides(dataset: Dataset) -> Iterator[tuple[str, str | None]]:
         if source == _TEXTS[0][0]:
             for name in _CODES:
                 yield "the anatomic region in the header", side_of_text(code_meaning(dataset, name))
+    orders = dataset.get("RequestAttributesSequence") or ()
+    yield "the order in the header", side_of_text(" ".join(element_text(item, n) for item in orders for n in _ORDERED))

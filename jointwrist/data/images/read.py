@@ -23,6 +23,8 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".
 #: Named, because other decoders of Pillow may call other programs.
 _FORMATS = ("BMP", "PNG", "JPEG", "TIFF")
 _ONE_PAGE = ("PNG", "TIFF")
+#: Shades of 14 bits, of which Pillow keeps the upper 8 of 16 in pictures with colour or transparency.
+_FEW_SHADES = 64
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -85,7 +87,13 @@ def _decode(path: Path) -> tuple[np.ndarray, int | None]:
                 check_size(path, *image.size)
                 if image.format in _ONE_PAGE and getattr(image, "n_frames", 1) > 1:
                     raise DataError(f"{path}: holds {image.n_frames} pages; save the radiograph's page alone")
+                shortened = not image.mode.startswith("I") and any(";16" in str(tile.args) for tile in image.tile)
                 stored = _grey(ImageOps.exif_transpose(image))
+                if shortened and stored.max() < _FEW_SHADES:
+                    raise DataError(
+                        f"{path}: colour or transparency of 16 bits, of which {stored.max() + 1} shades of grey would"
+                        " be read; save it as grey of 16 bits"
+                    )
                 if grey is None:
                     return stored, None
                 if grey.is_signed and stored.dtype == np.uint8:
@@ -99,11 +107,18 @@ def _decode(path: Path) -> tuple[np.ndarray, int | None]:
         reason = "not a BMP, PNG, JPEG or TIFF image; export it again, or unpack it if it is an archive"
         if grey:
             reason = "a TIFF image that is damaged or of an unusual kind; export it again, as grey of 8 or 16 bits"
+        elif _is_jpeg(path):
+            reason = "a JPEG image that is damaged or of an unusual kind (lossless, 12 bits); export it as PNG or TIFF"
         refuse(Fault("unreadable image", path, reason))
     except Exception as error:  # a damaged file can make a decoder raise anything
         kind = "truncated image" if "truncated" in str(error) else "unreadable image"
         reason = getattr(error, "strerror", None) or error  # the text of a system error repeats the path
         refuse(Fault(kind, path, f"damaged image ({reason}); copy or export it again"))
+
+
+def _is_jpeg(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\xff\xd8"
 
 
 def _grey(image: Image.Image) -> np.ndarray:

@@ -13,7 +13,7 @@ from jointwrist.data.shapes.region import Note
 from jointwrist.data.side_from_text import ABBREVIATIONS, WORDS, side_of_text
 from jointwrist.data.spacing import parse_spacing
 from jointwrist.errors import DataError
-from jointwrist.text import whole_number
+from jointwrist.text import is_missing, whole_number
 
 #: Long numbers as spreadsheets show them, and placeholders for missing texts.
 _NO_PATIENT = re.compile(
@@ -93,7 +93,11 @@ def _joint_columns(path: Path, names: list[str], anatomy: Anatomy) -> dict[str, 
 
 
 def _row(values: dict[str, str], joints: dict[str, int], where: str, anatomy: Anatomy) -> Row:
-    known = {_column(name): text for name, text in values.items() if _column(name) in COLUMNS}
+    known = {
+        column: "" if column not in ("file", "patient") and is_missing(text) else text
+        for column, text in ((_column(name), text) for name, text in values.items())
+        if column in COLUMNS
+    }
     file = re.sub(r"^(\./)+|(?<=/)/+", "", known["file"].replace("\\", "/"))
     if not file:
         raise DataError(f"{where} names no file")
@@ -112,7 +116,7 @@ def _row(values: dict[str, str], joints: dict[str, int], where: str, anatomy: An
         raise DataError(f"{where}: {text!r} is not a pixel spacing in mm, such as 0.15")
     scores = list(anatomy.unscored)
     for name, joint in joints.items():
-        if values[name]:
+        if not is_missing(values[name]):
             scores[joint] = _score(values[name], f"{where}, {name}", joint, anatomy)
     return Row(
         where=where,
