@@ -18,6 +18,8 @@ from jointwrist.errors import StorageError
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Characters of a name that a temporary name keeps; with its own parts it must not exceed 255 bytes.
+_TEMPORARY = 32
 #: Remedies for errors of the file system, by error number.
 REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
@@ -37,7 +39,9 @@ def atomic(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     # process numbers are unique on one machine only, and machines can share a folder
-    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(
+        f".{path.name[:_TEMPORARY]}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    )
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

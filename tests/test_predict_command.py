@@ -13,6 +13,7 @@ import torch
 from dicom_files import make
 from dicom_files import save as save_dicom
 from PIL import Image
+from pydicom import uid
 
 from jointwrist.cli import main
 from jointwrist.data.images import write_image
@@ -108,6 +109,25 @@ def test_results_in_the_folder_of_the_radiographs_are_no_radiographs(tmp_path, p
     for _ in range(2):
         code, _, results = predict(tmp_path)
         assert code == 0 and set(results) == {"radiograph"}
+
+
+def test_one_name_that_is_too_long_does_not_stop_the_others(tmp_path, predict):
+    long, longer = radiograph(tmp_path, f"{'ü' * 110}.png"), radiograph(tmp_path, f"{'ü' * 120}.png")
+    code, said, results = predict(longer, long, radiograph(tmp_path), extra=["--also", "nrrd,nifti"])
+    assert code == 2 and set(results) == {long.stem, "radiograph"} and "give it a shorter one" in said.err
+
+
+def test_objects_without_an_image_are_left_out_of_a_folder(tmp_path, predict):
+    radiograph(tmp_path)
+    for name in ("GrayscaleSoftcopyPresentationState", "KeyObjectSelectionDocument", "EncapsulatedPDF"):
+        save_dicom(make(SOPClassUID=getattr(uid, f"{name}Storage"), Modality="PR"), tmp_path / name)
+    code, said, results = predict(tmp_path)
+    assert code == 0 and set(results) == {"radiograph"} and "left out 3 (" in said.err
+    save_dicom(make(SOPClassUID=uid.CTImageStorage, Modality="CT"), tmp_path / "CT")
+    code, said, _ = predict(tmp_path)
+    assert code == 2 and "CT Image Storage is not a radiograph" in said.err
+    code, said, _ = predict(tmp_path / "EncapsulatedPDF")
+    assert code == 2 and "Encapsulated PDF Storage is not a radiograph" in said.err
 
 
 def test_earlier_results_are_no_radiographs_wherever_they_lie(tmp_path, predict):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Side in pixels of a radiograph on the sheet.
 SHEET_TILE = 360
+#: Longest name of a radiograph in bytes: file systems allow 255, and results have endings.
+LONGEST_STEM = 235
 #: Up to so many radiographs get an overlay by default: drawing one costs as much as the network.
 MOST_OVERLAYS = 24
 
@@ -88,6 +91,8 @@ class ResultWriter:
 
         stem = self.stems[index] if alone else self.hands[index][result.side]
         out, file = self.arguments.out, self.radiographs[index]
+        if len(os.fsencode(stem)) > LONGEST_STEM:
+            raise DataError(f"{file}: its name is too long for those of its results; give it a shorter one")
         content = digest(file)
         if not self.arguments.overwrite:
             name = self.stems[index] if self.arguments.deidentify else str(file)

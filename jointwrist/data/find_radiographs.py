@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from jointwrist.data.dicom.file import is_dicom
+from jointwrist.data.dicom.file import is_dicom, may_be_image
 from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.errors import DataError
 
@@ -57,7 +57,7 @@ def find_radiographs(
 def describe_left_out(folder: Path, others: list[Path], name: str | None = None) -> str:
     """Describe in one line what was skipped in a folder; if the folder is given a name, without file names."""
     summary = (
-        f"{name or folder}: left out {len(others)} (not BMP, PNG, JPEG, TIFF or DICOM files, results of predictions,"
+        f"{name or folder}: left out {len(others)} (not BMP, PNG, JPEG, TIFF or DICOM images, results of predictions,"
         " or folders that cannot be entered)"
     )
     if name is not None:
@@ -84,7 +84,9 @@ def _sort_files(folder: Path, exclude: Path | None) -> tuple[list[Path], list[Pa
 
 
 def _may_be_radiograph(file: Path) -> bool:
-    return (file.is_file() if file.suffix.lower() in IMAGE_SUFFIXES else is_dicom(file)) and not _is_result(file)
+    if file.suffix.lower() in IMAGE_SUFFIXES:
+        return file.is_file() and not _is_result(file)
+    return is_dicom(file) and not _is_result(file) and may_be_image(file)
 
 
 def _is_result(file: Path) -> bool:

@@ -40,6 +40,21 @@ def is_dicom(path: Path) -> bool:
     return head[128:] == _PREFIX or _begins_data_set(_without_prefix(head))
 
 
+def may_be_image(path: Path) -> bool:
+    """Whether a DICOM file may hold an image: no presentation state, key object, report or document.
+
+    The meta header tells; a file without one may hold anything.
+    """
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import UID
+
+    try:
+        storage = UID(read_file_meta_info(path).get("MediaStorageSOPClassUID", ""))
+    except Exception:  # reading the file says what is wrong with it
+        return True
+    return not storage.keyword or "Image" in storage.keyword
+
+
 def open_dicom(path: Path, **options) -> tuple[Dataset, tuple[str, ...]]:
     """Read a data set and determine its transfer syntax.
 

@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from jointwrist.data.faults import Fault, refuse
 from jointwrist.data.images.tiff import full_scale, read_grey
@@ -23,6 +23,19 @@ IMAGE_SUFFIXES = frozenset({".bmp", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".
 #: Named, because other decoders of Pillow may call other programs.
 _FORMATS = ("BMP", "PNG", "JPEG", "TIFF")
 _ONE_PAGE = ("PNG", "TIFF")
+#: Place and bytes of files that Pillow does not know here, and what to do with them.
+_KINDS = (
+    (
+        0,
+        b"\xff\xd8",
+        "a JPEG image that is damaged or of an unusual kind (lossless, 12 bits); save it as PNG or TIFF",
+    ),
+    (
+        128,
+        b"DICM",
+        "a DICOM file, and datasets are of pictures; export it as PNG or TIFF of 16 bits",
+    ),
+)
 #: Shades of 14 bits, of which Pillow keeps the upper 8 of 16 in pictures with colour or transparency.
 _FEW_SHADES = 64
 
@@ -57,6 +70,12 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
     pixels = Image.fromarray(np.round(np.clip(image, 0, 1) * 255).astype(np.uint8))
     with atomic(path) as temporary:
         pixels.save(temporary, format=Image.registered_extensions()[path.suffix.lower()])
+
+
+def is_rotated(path: str | Path) -> bool:
+    """Whether a picture is shown in another orientation than it is stored, as its EXIF or TIFF orientation says."""
+    with Image.open(path, formats=_FORMATS) as image:
+        return image.getexif().get(ExifTags.Base.Orientation, 1) != 1
 
 
 def check_size(name: str | Path, width: int, height: int) -> None:
@@ -107,8 +126,8 @@ def _decode(path: Path) -> tuple[np.ndarray, int | None]:
         reason = "not a BMP, PNG, JPEG or TIFF image; export it again, or unpack it if it is an archive"
         if grey:
             reason = "a TIFF image that is damaged or of an unusual kind; export it again, as grey of 8 or 16 bits"
-        elif _is_jpeg(path):
-            reason = "a JPEG image that is damaged or of an unusual kind (lossless, 12 bits); export it as PNG or TIFF"
+        elif reasons := [reason for start, mark, reason in _KINDS if _begins(path, start, mark)]:
+            reason = reasons[0]
         refuse(Fault("unreadable image", path, reason))
     except Exception as error:  # a damaged file can make a decoder raise anything
         kind = "truncated image" if "truncated" in str(error) else "unreadable image"
@@ -116,9 +135,11 @@ def _decode(path: Path) -> tuple[np.ndarray, int | None]:
         refuse(Fault(kind, path, f"damaged image ({reason}); copy or export it again"))
 
 
-def _is_jpeg(path: Path) -> bool:
+def _begins(path: Path, start: int, mark: bytes) -> bool:
+    """Whether a file has these bytes at this place."""
     with path.open("rb") as file:
-        return file.read(2) == b"\xff\xd8"
+        file.seek(start)
+        return file.read(len(mark)) == mark
 
 
 def _grey(image: Image.Image) -> np.ndarray:

@@ -82,6 +82,8 @@ def write_dataset(
             two splits, or an annotation does not fit its radiograph.
     """
     out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out}: is a file; import into a new folder")
     if out.exists() and any(out.iterdir()):
         raise DataError(f"{out}: is not empty; import into a new folder")
     notes = [note for radiograph in radiographs for note in radiograph.notes]

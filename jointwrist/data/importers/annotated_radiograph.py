@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from jointwrist.anatomy import WRIST, Anatomy
+from jointwrist.data.images import is_rotated
 from jointwrist.data.shapes.label_names import Meaning
 from jointwrist.data.shapes.region import Note, Polygon, Region, combine
 from jointwrist.errors import DataError
@@ -74,9 +75,15 @@ class AnnotatedRadiograph:
                 covers no pixel.
         """
         if self.size is not None and self.size != size:
+            turned = self.size == size[::-1] and is_rotated(self.image)
+            remedy = (
+                "the tool did not rotate it as its EXIF orientation says: save the image without one"
+                if turned
+                else "give the image that was annotated"
+            )
             raise DataError(
                 f"{self.image}: {size[1]} x {size[0]} pixels, but {self.source} was drawn on {self.size[1]} x"
-                f" {self.size[0]}; give the image that was annotated"
+                f" {self.size[0]}; {remedy}"
             )
         by_bone: dict[int, list[Region]] = defaultdict(list)
         for bone, region in self.regions:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.formats.coco import region_of
@@ -120,8 +121,9 @@ def _known(annotation: dict[str, Any], key: str, entries: Mapping[Any, Any], pat
 
 
 def _find(folder: Path, name: str, source: Path) -> Path:
-    """Find an image by its path in the folder, or by its name alone."""
-    for candidate in (beneath(folder, name), beneath(folder, re.split(r"[/\\]", name)[-1])):
-        if candidate is not None and candidate.is_file():
-            return candidate
+    """Find an image by its path in the folder, or by its name alone; both may be those of a URL."""
+    for path in (name, unquote(name)):
+        for candidate in (beneath(folder, path), beneath(folder, re.split(r"[/\\]|\?d=", path)[-1])):
+            if candidate is not None and candidate.is_file():
+                return candidate
     raise DataError(f"{source}: its image {name} is not in {folder}; name the folder of the images with --images")

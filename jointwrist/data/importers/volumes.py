@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -18,6 +19,9 @@ from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.shapes.label_names import match_names, names_erosion
 from jointwrist.data.shapes.region import Region
 from jointwrist.errors import DataError
+
+#: What tools add to the name of a radiograph for its masks.
+_OF_MASKS = re.compile(r"[-_. ](seg(mentation)?|masks?|labels?|label-?map)$", re.IGNORECASE)
 
 
 def read_nifti(
@@ -146,9 +150,11 @@ def _entries(source: Path) -> Sequence[Path]:
 
 
 def _image(folder: Path, stem: str, source: Path) -> Path:
-    """Find the picture with a name and any extension."""
+    """Find the picture with a name and any extension; words such as `_seg` may follow the name."""
     endings = IMAGE_SUFFIXES - {".npy"}
-    found = [path for path in sorted(folder.glob("*")) if path.stem == stem and path.suffix.lower() in endings]
+    pictures = [path for path in sorted(folder.glob("*")) if path.suffix.lower() in endings]
+    plain = _OF_MASKS.sub("", stem)
+    found = [path for path in pictures if path.stem == stem] or [path for path in pictures if path.stem == plain]
     if not found:
         raise DataError(
             f"{source}: its radiograph {stem} (.png, .bmp, ...) is not in {folder}; name its folder with --images"

@@ -17,6 +17,8 @@ Size = tuple[int, int]
 Note = Callable[[str], None]
 #: How far a region may reach beyond the image without a remark, in pixels: tools allow that much.
 _MARGIN = 1.0
+#: Parts of a region within which others are looked for.
+_MOST_PARTS = 20
 
 
 class Part(Protocol):
@@ -156,6 +158,8 @@ class Region:
             where = self.where if len(self.parts) == 1 else f"{self.where}, part {number}"
             mask, bounds = part.draw(size), part.bounds
             drawing.mask[mask] = True
+            if any(_surrounds(other, part, mask) for other in self.parts[:_MOST_PARTS]):
+                drawing.remarks.append(f"{where}: lies within another part; it is filled, not a hole")
             if not mask.any():
                 drawing.empty.append(f"{where}: {_why_empty(part, size)}")
             elif bounds is not None and (beyond := _beyond(bounds, size)) > _MARGIN:
@@ -186,6 +190,15 @@ def combine(regions: Sequence[Region], size: Size, note: Note) -> np.ndarray:
 
 def _bounds(points: np.ndarray) -> np.ndarray:
     return np.stack([points.min(axis=0), points.max(axis=0)])
+
+
+def _surrounds(outer: Part, inner: Part, mask: np.ndarray) -> bool:
+    """Whether a part covers all pixels of the (H, W) mask of another one, as that of a bone does round a hole."""
+    if outer is inner or outer.bounds is None or inner.bounds is None:
+        return False
+    (left, top), (right, bottom) = inner.bounds - outer.bounds
+    within = min(left, top) >= 0 and max(right, bottom) <= 0
+    return within and bool(mask.any()) and not (mask & ~outer.draw(mask.shape)).any()
 
 
 def _beyond(bounds: np.ndarray, size: Size) -> float:
