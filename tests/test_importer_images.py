@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import nibabel
+import nrrd
 import numpy as np
 import pytest
 from annotation_files import small_coco
@@ -13,7 +14,7 @@ from PIL import ExifTags, Image
 
 from jointwrist.cli import main
 from jointwrist.data.importers import read_coco
-from jointwrist.data.importers.volumes import read_nifti
+from jointwrist.data.importers.volumes import read_nifti, read_seg_nrrd
 from jointwrist.errors import DataError
 
 SQUARE = [10, 10, 30, 10, 30, 25, 10, 25]
@@ -85,6 +86,20 @@ def test_masks_have_the_name_of_their_radiograph_or_one_word_more(tmp_path, endi
     nibabel.save(nibabel.Nifti1Image(stack, np.eye(4)), tmp_path / "0001_0001_L_2.nii.gz")
     with pytest.raises(DataError, match="its radiograph 0001_0001_L_2 "):
         read_nifti(tmp_path)
+
+
+@pytest.mark.parametrize(("x", "y"), [(1, 1), (-1, -1), (1, -1), (-1, 1)])
+def test_masks_whose_axes_are_mirrored_are_reported(tmp_path, x, y):
+    annotated(tmp_path)
+    stack = np.zeros((50, 40, 14), np.uint8)
+    stack[10:30, 10:25, 6] = 1
+    nibabel.save(nibabel.Nifti1Image(stack, np.diag([x, y, 1, 1])), tmp_path / "0001_0001_L.nii.gz")
+    header = {"space": "left-posterior-superior", "kinds": ["domain"] * 3, "space directions": np.diag([x, y, 1.0])}
+    header |= {"Segment0_ID": "a", "Segment0_Name": "Scaphoid", "Segment0_LabelValue": "1"}
+    nrrd.write(str(tmp_path / "0001_0001_L.seg.nrrd"), stack[..., 6:7], header, index_order="F")
+    for (radiograph,) in (read_nifti(tmp_path), read_seg_nrrd(tmp_path)):
+        assert np.count_nonzero(radiograph.bones((40, 50))[10:25, 10:30]) == 20 * 15
+        assert any("axes are those of a mirrored picture" in note for note in radiograph.notes) == (x * y < 0)
 
 
 def test_what_is_no_folder_and_what_is_no_picture_is_said(tmp_path, capsys):

@@ -65,6 +65,16 @@ def stem(path: Path) -> str:
     return next(path.name[: -len(suffix)] for suffix in SUFFIXES if path.name.lower().endswith(suffix))
 
 
+def is_mirrored(path: Path) -> bool:
+    """Whether one of the axes x and y of a readable file or folder points the other way than in a picture.
+
+    It is so after dcm2niix, which stores rows upwards; an affine of ones and that of ITK differ by half a turn.
+    """
+    nibabel = require("nibabel", "formats")
+    files = bone_files(path).values() if path.is_dir() else [path]
+    return any(np.linalg.det(nibabel.load(file).affine[:2, :2]) < 0 for file in files)
+
+
 def write_stack(path: Path, bits: np.ndarray, spacing_mm: Spacing | None = None, bones: int = len(WRIST.bones)) -> None:
     """Write a (H, W) bit map as a stack (W, H, 1, bones) of 0 and 1 in the order of the bones, whole or not at all."""
     planes = [(bits >> bits.dtype.type(bone)) & 1 for bone in range(bones)]

@@ -60,6 +60,13 @@ def read(path: Path, size: tuple[int, int] | None = None, anatomy: Anatomy = WRI
     return named
 
 
+def is_mirrored(path: Path) -> bool:
+    """Whether one of the axes x and y of a readable file points the other way than in a picture."""
+    with path.open("rb") as stream:
+        directions = np.array(_header(path, stream).get("space directions", np.eye(3)), np.float64)
+    return directions.shape in ((3, 3), (4, 3)) and bool(np.linalg.det(directions[-3:-1, :2]) < 0)
+
+
 def write(path: Path, layers: Sequence[Layer], size: tuple[int, int], spacing_mm: Spacing | None = None) -> None:
     """Write regions as segments, each in its own layer, whole or not at all.
 

@@ -23,6 +23,8 @@ from jointwrist.errors import DataError
 #: What tools add to the name of a radiograph for its masks.
 _OF_MASKS = re.compile(r"[-_. ](seg(mentation)?|masks?|labels?|label-?map)$", re.IGNORECASE)
 
+_MIRRORED = "{}: its axes are those of a mirrored picture; masks are read row by row as stored, so look at them"
+
 
 def read_nifti(
     source: str | Path,
@@ -129,13 +131,14 @@ def _radiographs(
             for name, meaning in meanings.items()
         ]
         erosions = erosions or names_erosion(masks, mapping)
+        notes = [_MIRRORED.format(path)] if (nifti if kind == "nifti" else seg_nrrd).is_mirrored(path) else []
         radiographs.append(
-            AnnotatedRadiograph.of(_image(folder, stem, path), size, drawn, path, erosions, anatomy=anatomy)
+            AnnotatedRadiograph.of(_image(folder, stem, path), size, drawn, path, erosions, notes, anatomy)
         )
     if used:
         bones = ", ".join(f"{number} {mapping[number]}" for number in sorted(used, key=int))
         note = f"{source}: nothing says what the numbers of the label maps mean; taken as {bones} (--map changes it)"
-        radiographs[0] = replace(radiographs[0], notes=(note,))
+        radiographs[0] = replace(radiographs[0], notes=(note, *radiographs[0].notes))
     return (
         [replace(radiograph, erosions=radiograph.erosions or ()) for radiograph in radiographs]
         if erosions
