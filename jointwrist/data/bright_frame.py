@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_cdt, label
-from scipy.spatial import ConvexHull
 
 from jointwrist.data.shapes.fill import fill_through_centres
 
@@ -72,4 +71,6 @@ def _hull(mask: np.ndarray) -> np.ndarray | None:
     ends = np.column_stack([np.concatenate([first, last]), np.concatenate([rows, rows])])
     if len(np.unique(ends[:, 0])) < 2:
         return None
+    from scipy.spatial import ConvexHull  # takes a tenth of a second, and few radiographs have bright corners
+
     return fill_through_centres(ends[ConvexHull(ends).vertices].astype(np.float64), mask.shape)

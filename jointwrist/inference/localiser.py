@@ -30,6 +30,7 @@ from jointwrist.inference.candidates import (
 )
 from jointwrist.inference.mean_wrist import certainty, fit_mean_wrist
 from jointwrist.inference.networks import Network, open_network
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.prediction import sigmoid
 from jointwrist.inference.rotation import ROTATIONS
 from jointwrist.ops.wrist_scale import CARPALS, CARPUS_MM2
@@ -78,17 +79,20 @@ class Localiser:
     Args:
         network: Network of `WEIGHTS`.
         side: Side of its input in pixels, as in training.
+        detail: Side of the image that a prediction by the same network reduces to its input (`Predictor.detail_size`).
+            The first look at the whole radiograph is at that image, so that the network segments a radiograph that a
+            wrist fills only once for both. None takes `side`.
     """
 
-    def __init__(self, network: Network, side: int):
-        self.network, self.side = network, side
+    def __init__(self, network: Network, side: int, detail: int | None = None):
+        self.network, self.side, self.detail = network, side, detail or side
         self._kept = threading.local()
 
     @classmethod
     def load(cls, device: str | torch.device | None = "cpu", engine: str = "torch") -> Localiser:
         """Load the network; arguments as for `networks.open_network`."""
         network, info = open_network(find_weights(WEIGHTS), device, engine)
-        return cls(network, info["image_size"])
+        return cls(network, info["image_size"], info.get("detail_size"))
 
     def find(
         self,
@@ -112,10 +116,9 @@ class Localiser:
         if _is_flat(radiograph.pixels):
             return []
         sides, whole = _sides(radiograph), _whole(radiograph.pixels)
-        seen = self._first_look(radiograph)
-        if (best := _filling(seen, whole)) is not None:
+        if (best := _filling(self._at_whole(radiograph, as_predicted=True), whole)) is not None:
             return [best]
-        windows = [wrist.window for wrist in seen if scales[0] == SEARCH[0]]
+        windows = [wrist.window for wrist in self._at_whole(radiograph)] if scales[0] == SEARCH[0] else []
         seen = []
         for factor in scales:
             if factor != scales[0] and give_up is not None and give_up():
@@ -137,7 +140,7 @@ class Localiser:
         """Return the wrist that fills an upright radiograph, or None; this segments it only once."""
         if _is_flat(radiograph.pixels):
             return None
-        return _filling(self._first_look(radiograph), _whole(radiograph.pixels))
+        return _filling(self._at_whole(radiograph, as_predicted=True), _whole(radiograph.pixels))
 
     def side_from_bones(self, radiograph: Radiograph, window: Window) -> str | None:
         """Return the side of the bones in a window, "L" or "R", or None if it is unclear.
@@ -147,16 +150,17 @@ class Localiser:
         """
         sure, far = {}, {}
         for side in ("R", "L"):
-            _, probability = self._segmented(radiograph.pixels, window, side)
+            _, probability = self._segmented(radiograph.pixels, window, side, as_predicted=True)
             found = fit_mean_wrist(probability > 0.5)
             sure[side], far[side] = certainty(probability), found[1] if found else np.inf
         side, other = sorted(sure, key=sure.__getitem__, reverse=True)
         clear = sure[side] - sure[other] >= CLEAR_CERTAINTY and far[side] - far[other] < CLEAR_SIDE
         return side if clear and sure[side] >= LEAST_CERTAINTY else None
 
-    def _first_look(self, radiograph: Radiograph) -> list[Candidate]:
+    def _at_whole(self, radiograph: Radiograph, as_predicted: bool = False) -> list[Candidate]:
         """Return the wrists found on the whole radiograph."""
-        looks = [self._look(radiograph.pixels, _whole(radiograph.pixels), side) for side in _sides(radiograph)]
+        pixels = radiograph.pixels
+        looks = [self._look(pixels, _whole(pixels), side, as_predicted) for side in _sides(radiograph)]
         return [wrist for wrist in looks if wrist and wrist.certainty >= LEAST_CERTAINTY]
 
     def _confirm(self, pixels: np.ndarray, windows: list[Window], sides: tuple[str, ...]) -> list[Candidate]:
@@ -172,10 +176,10 @@ class Localiser:
                     seen.append(wrist)
         return seen
 
-    def _look(self, pixels: np.ndarray, window: Window, side: str) -> Candidate | None:
+    def _look(self, pixels: np.ndarray, window: Window, side: str, as_predicted: bool = False) -> Candidate | None:
         """Segment a window at the network's input size and return the wrist in it."""
         x, y, length = window
-        image, probability = self._segmented(pixels, window, side)
+        image, probability = self._segmented(pixels, window, side, as_predicted)
         found = fit_mean_wrist(probability > 0.5)
         if found is None:
             return None
@@ -215,24 +219,31 @@ class Localiser:
                 chosen.append(window)
         return chosen
 
-    def _segmented(self, pixels: np.ndarray, window: Window, side: str) -> tuple[np.ndarray, np.ndarray]:
+    def _segmented(
+        self, pixels: np.ndarray, window: Window, side: str, as_predicted: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the network's image of a window and its mask probabilities.
 
         Those of the whole radiograph are kept while the thread works on it and its rotations, as they are used again.
+        With `as_predicted`, its image is the one of which it is predicted if a wrist fills it.
         """
         if window != _whole(pixels):
-            return self._segment(pixels, window, side)
+            return self._segment(self._image(crop_window(pixels, window), self.side, self.side, side))
         kept = self._kept.__dict__.setdefault("whole", [])
         whole = next((segmented for known, segmented in kept if known is pixels), None)
         if whole is None:
             whole = {}
             kept[:] = [*kept[1 - len(ROTATIONS) :], (pixels, whole)]
-        if side not in whole:
-            whole[side] = self._segment(pixels, window, side)
-        return whole[side]
+        if (side, as_predicted) not in whole:
+            if as_predicted:
+                detail = Placement(Radiograph(pixels, side=side)).image(self.detail)[0]
+                image = resample(detail, (self.side, self.side))[None, None]
+            else:
+                image = self._image(crop_window(pixels, window), self.side, self.side, side)
+            whole[side, as_predicted] = self._segment(image)
+        return whole[side, as_predicted]
 
-    def _segment(self, pixels: np.ndarray, window: Window, side: str) -> tuple[np.ndarray, np.ndarray]:
-        image = self._image(crop_window(pixels, window), self.side, self.side, side)
+    def _segment(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return image, self._probabilities(image)
 
     def _image(self, pixels: np.ndarray, rows: int, columns: int, side: str) -> np.ndarray:

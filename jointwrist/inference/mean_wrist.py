@@ -10,6 +10,7 @@ import numpy as np
 from jointwrist.anatomy import BONES, bone_index
 from jointwrist.inference.postprocess import clean_mask
 from jointwrist.inference.similarity import Similarity, umeyama
+from jointwrist.ops.outlines import bounding_box
 from jointwrist.ops.wrist_scale import CARPALS
 
 CAPITATE = bone_index("Capitate")
@@ -35,7 +36,7 @@ def landmarks(masks: np.ndarray) -> np.ndarray:
     """Return the (14, 2) landmarks x, y in pixels of (14, H, W) bool masks; nan where a bone is missing."""
     points = np.full((len(BONES), 2), np.nan)
     stray = STRAY * masks[0].size
-    pieces = [np.argwhere(clean_mask(mask, smallest=1.0))[:, ::-1] for mask in masks]
+    pieces = [_largest_piece(mask) for mask in masks]
     if len(pieces[CAPITATE]) < stray:
         return points
     middle = np.median(pieces[CAPITATE], axis=0)
@@ -47,6 +48,15 @@ def landmarks(masks: np.ndarray) -> np.ndarray:
         else:
             points[bone] = inside[np.argmin(((inside - middle) ** 2).sum(1))]
     return points + 0.5
+
+
+def _largest_piece(mask: np.ndarray) -> np.ndarray:
+    """Return the (N, 2) pixels x, y of the largest piece of an (H, W) bool mask, its holes filled."""
+    if not mask.any():
+        return np.empty((0, 2), int)
+    window = bounding_box(mask)
+    corner = np.array([window[1].start, window[0].start])
+    return np.argwhere(clean_mask(mask[window], smallest=1.0))[:, ::-1] + corner
 
 
 def fit_mean_wrist(masks: np.ndarray) -> tuple[Similarity, float] | None:

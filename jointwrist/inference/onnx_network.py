@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections import deque
 from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +19,10 @@ from jointwrist.weights.metadata_fields import read_description
 
 if TYPE_CHECKING:
     from jointwrist.inference.torch_network import TorchNetwork
+
+
+#: Images whose masks are kept: the localiser segments a radiograph as either hand before one of them is predicted.
+KEPT = 2
 
 
 class OnnxNetwork:
@@ -74,15 +80,25 @@ class OnnxNetwork:
         self.inputs = list(entries)
         self.shapes = [tuple(entry.shape) for entry in entries.values()]
         self.weights = weights
+        self._kept = threading.local()
 
     def run(self, *images: np.ndarray) -> list[np.ndarray]:
         """Return the outputs for a batch of one image."""
         known = dict(zip(self.inputs, images, strict=True))
-        for session in filter(None, (self.session, self.joints)):
-            given = {entry.name: known[entry.name] for entry in session.get_inputs()}
-            made = [entry.name for entry in session.get_outputs()]
-            known |= dict(zip(made, session.run(made, given), strict=True))
+        if self.joints is not None:
+            known |= self._first_part(images[0])
+        known |= _outputs(self.joints or self.session, known)
         return [known[name] for name in self.names]
+
+    def _first_part(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the outputs of the first part, kept if this thread had them made of the same image lately."""
+        kept = self._kept.__dict__.setdefault("runs", deque(maxlen=KEPT))
+        for known, outputs in kept:
+            if np.array_equal(known, image):
+                return outputs
+        outputs = _outputs(self.session, {self.inputs[0]: image})
+        kept.append((image, outputs))
+        return outputs
 
     def predict(self, *images: np.ndarray, other: list[int] | None = None) -> Prediction:
         """Run a batch of any size; see `networks.Network`."""
@@ -98,6 +114,8 @@ class OnnxNetwork:
         """
         if image.shape != self.shapes[0]:
             return self._any_size.segment(image)
+        if self.joints is not None:
+            return self._first_part(image)["mask_logits"][0]
         given = {entry.name: np.zeros(entry.shape, np.float32) for entry in self.session.get_inputs()}
         return self.session.run(["mask_logits"], given | {self.inputs[0]: image})[0][0]
 
@@ -107,3 +125,10 @@ class OnnxNetwork:
         from jointwrist.weights.checkpoint import load_weights
 
         return TorchNetwork(load_weights(self.weights)[0], "cpu")
+
+
+def _outputs(session: Any, known: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Run a part on what it takes of the known tensors."""
+    made = [entry.name for entry in session.get_outputs()]
+    given = {entry.name: known[entry.name] for entry in session.get_inputs()}
+    return dict(zip(made, session.run(made, given), strict=True))

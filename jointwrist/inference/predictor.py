@@ -180,7 +180,7 @@ class Predictor:
         )
         predictor.device, predictor.engine = device, engine or "torch"
         if path == find_weights(WEIGHTS):
-            predictor.localiser = Localiser(network, info["image_size"])
+            predictor.localiser = Localiser(network, info["image_size"], info.get("detail_size"))
         return predictor
 
     def __call__(

@@ -22,7 +22,7 @@ from jointwrist.weights.metadata_fields import read_description
 LOG = logging.getLogger("jointwrist.engine")
 
 #: Version; changed whenever the programs made from the same weights change.
-VERSION = 2
+VERSION = 3
 
 
 def open_program(weights: Path) -> OnnxNetwork | None:

@@ -167,10 +167,10 @@ class SS2D(nn.Module):
         """Scan (B, C, H, W) in the four directions in one call of the scan; (B, H, W, C)."""
         height, width = x.shape[2:]
         sequences = cross_scan(x)
-        low, inputs, outputs = torch.einsum("b k c l, k r c -> b k r l", sequences, self.x_proj_weight).split(
+        low, inputs, outputs = torch.matmul(self.x_proj_weight, sequences).split(
             [self.rank, self.d_state, self.d_state], 2
         )
-        delta = torch.einsum("b k r l, k c r -> b k c l", low, self.dt_projs_weight)
+        delta = torch.matmul(self.dt_projs_weight, low)
         y = selective_scan(
             sequences.flatten(1, 2),
             delta.flatten(1, 2),

@@ -19,7 +19,11 @@ def outlines(mask: np.ndarray) -> list[np.ndarray]:
     """
     from contourpy import contour_generator
 
-    return list(contour_generator(z=mask.astype(np.float32)).lines(0.5))
+    if not mask.any():
+        return []
+    window = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in bounding_box(mask))
+    corner = np.array([window[1].start, window[0].start])
+    return [line + corner for line in contour_generator(z=mask[window].astype(np.float32)).lines(0.5)]
 
 
 def closed_outlines(mask: np.ndarray) -> list[np.ndarray]:

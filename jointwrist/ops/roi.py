@@ -17,6 +17,9 @@ from torch import Tensor
 from jointwrist.anatomy import WRIST, JointSurface
 from jointwrist.ops.derivatives import operators_needed
 
+#: Side of a map in pixels up to which an exported program crops it by products of matrices.
+_LARGEST_PRODUCT = 256
+
 
 class JointRegions(NamedTuple):
     """Soft regions of the joints at one resolution, each (B, J, h, w) in [0, 1].
@@ -104,8 +107,9 @@ def _near(articulating: Tensor, reach: float, joints: Sequence[JointSurface]) ->
 
 def _nearness(masks: Tensor, radius: int) -> Tensor:
     """Nearness of each pixel to (B, h, w) masks: 1 up to about `radius` pixels away, then falling to 0."""
-    near = _window_max(masks[:, None], radius)
-    return F.avg_pool2d(near, 2 * (radius // 2) + 1, 1, radius // 2)[:, 0]
+    near, half = _window_max(masks[:, None], radius), radius // 2
+    rows = F.avg_pool2d(near, (1, 2 * half + 1), 1, (0, half))
+    return F.avg_pool2d(rows, (2 * half + 1, 1), 1, (half, 0))[:, 0]
 
 
 def _window_max(masks: Tensor, radius: int) -> Tensor:
@@ -186,7 +190,8 @@ def roi_align(maps: Tensor, boxes: Tensor, side: int, scale: float) -> Tensor:
         (B * J, C, side, side), the crops of one map after another.
     """
     boxes = boxes.detach()
-    if operators_needed(maps, boxes):
+    # onnxruntime takes several times as long for its RoiAlign, unless maps are large
+    if operators_needed(maps, boxes) or (torch.compiler.is_exporting() and maps.shape[-1] <= _LARGEST_PRODUCT):
         return _crops(maps, boxes, side, scale)
     if torch.is_grad_enabled() and maps.requires_grad:
         return _RoiAlign.apply(maps, boxes, side, scale)
@@ -205,7 +210,7 @@ def _crops(maps: Tensor, boxes: Tensor, side: int, scale: float) -> Tensor:
     """`roi_align` by products of matrices."""
     rows, columns = _samplings(boxes, side, scale, maps.shape[-2:])
     with _without_autocast(maps):
-        return torch.einsum("bjyh,bchw,bjxw->bjcyx", rows, maps, columns).flatten(0, 1)
+        return (rows[:, :, None] @ maps[:, None] @ columns[:, :, None].mT).flatten(0, 1)
 
 
 class _RoiAlign(torch.autograd.Function):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 #: Factor by which the length of a line counts where it crosses a bone that is not the joint's.
 CROSSING_WEIGHT = 3.0
@@ -38,8 +37,7 @@ def ways_to(own: np.ndarray, others: np.ndarray, cells: np.ndarray, end: np.ndar
 def choose_cells(costs: np.ndarray, cells: np.ndarray, tips: np.ndarray, radius: float) -> np.ndarray:
     """Choose a cell for each number such that the sum of costs is small and no line touches another line or number.
 
-    The assignment of smallest sum comes first; then each number in turn takes the best cell beside the others, until
-    none moves.
+    Each number begins in its cheapest cell; then each in turn takes the best cell beside the others, until none moves.
 
     Args:
         costs: (J, N) cost of each cell to each joint.
@@ -50,7 +48,7 @@ def choose_cells(costs: np.ndarray, cells: np.ndarray, tips: np.ndarray, radius:
     Returns:
         (J,) index of each joint's cell.
     """
-    places = linear_sum_assignment(costs)[1]
+    places = costs.argmin(1)
     conflict = 2 * float(costs.max()) + 1
     for _ in range(_ROUNDS):
         before = places.copy()

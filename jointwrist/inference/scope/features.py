@@ -61,10 +61,12 @@ def cast_features(wrist: AlignedWrist) -> np.ndarray:
             outwards = outwards[np.isfinite(outwards)]
             if len(outwards) > 12:
                 smooth = gaussian_filter1d(outwards, 1.5)
+                ordered = np.sort(smooth)  # the median of it takes a third of the time of np.median
+                low, high = ordered[0], ordered[-1]
+                median = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
                 rise = max((smooth[step:] - smooth[:-step]).max() for step in (3, 6))
                 total = (smooth - np.minimum.accumulate(smooth)).max()
-                among = (smooth.max(), smooth[-4:].mean(), np.median(smooth), smooth.min())
-                figures.append((rise, total, rise / max(np.ptp(smooth), 0.05), *among))
+                figures.append((rise, total, rise / max(high - low, 0.05), high, smooth[-4:].mean(), median, low))
     if len(figures) < 12:
         return np.zeros(28)
     return np.percentile(figures, (20, 40, 60, 80), axis=0).ravel()

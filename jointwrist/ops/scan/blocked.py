@@ -41,7 +41,8 @@ def _states(decay: Tensor, inputs: Tensor) -> Tensor:
 
 def _by_steps(values: Tensor, blocks: int) -> list[Tensor]:
     """Return the (1, ..., blocks) values of each step, those of all blocks together; zeros fill up the last block."""
-    padded = F.pad(values, (0, blocks * _STEPS - values.shape[-1]))
+    lacking = blocks * _STEPS - values.shape[-1]
+    padded = F.pad(values, (0, lacking)) if lacking else values
     return _steps(padded.unflatten(-1, (blocks, _STEPS)).movedim(-1, 0).contiguous(), 0)
 
 
