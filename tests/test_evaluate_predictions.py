@@ -268,6 +268,14 @@ def test_faults_of_other_splits_do_not_matter(root, predicted, tmp_path):
     assert main([*command, "--split", "all", "-o", str(tmp_path / "out")]) == 2
 
 
+def test_a_split_without_labels_is_named(root, predicted, tmp_path, capsys):
+    folder = shutil.copytree(root[0], tmp_path / "release")
+    shutil.rmtree(folder / "BoneSegmentation" / "masks" / "test")
+    command = ["evaluate", "--predictions", str(write("npy", tmp_path / "masks", predicted)), "--data", str(folder)]
+    assert main([*command, "-o", str(tmp_path / "out")]) == 2
+    assert "no radiograph of the split test has masks; choose another --split, or all" in capsys.readouterr().err
+
+
 def test_the_best_of_several_results_counts(root, predicted, tmp_path):
     folder, _ = root
     _, out = score(write("results", tmp_path / "masks", predicted), folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from jointwrist.errors import DataError
 from jointwrist.text import number_of
 
 if TYPE_CHECKING:
+    from jointwrist.data.dataset.case import Case
     from jointwrist.data.dataset.ram_w600 import RamW600
 
 #: File of erosion probabilities that is searched for among the predictions.
@@ -74,7 +75,7 @@ def _masks(dataset: RamW600, arguments: argparse.Namespace, needed: bool) -> int
     predicted = find_masks(arguments.predictions, known, arguments.format, mapping, needed, dataset.anatomy)
     if predicted is None:
         return 0
-    cases = [case for split in _splits(arguments) for case in dataset.segmentation(split)]
+    cases = _cases(dataset.segmentation, arguments, "masks")
     done = score_masks(cases, predicted, progress=sys.stderr.isatty())
     _name(predicted.extra, "of no radiograph in this folder", arguments.predictions)
     for fault in done.faults:
@@ -100,7 +101,7 @@ def _erosions(dataset: RamW600, arguments: argparse.Namespace, path: Path) -> in
     from jointwrist.metrics.erosion_call import call_eroded
 
     found, extra = read_probabilities(path, {case.identifier for case in dataset.cases}, dataset.anatomy)
-    cases = [case for split in _splits(arguments) for case in dataset.erosion(split)]
+    cases = _cases(dataset.erosion, arguments, "erosion scores")
     rows, faults = score_erosions(cases, found, arguments.threshold)
     _name(extra, "of no radiograph in this folder", path)
     for fault in faults:
@@ -111,6 +112,19 @@ def _erosions(dataset: RamW600, arguments: argparse.Namespace, path: Path) -> in
         row["predicted"] = int(call_eroded(row["probability"], arguments.threshold))
     print(_write(rows, "erosion", arguments, len(cases)))
     return len(faults)
+
+
+def _cases(cases_of: Callable[[str], list[Case]], arguments: argparse.Namespace, labels: str) -> list[Case]:
+    """Return the cases of the chosen split.
+
+    Raises:
+        DataError: There are none.
+    """
+    cases = [case for split in _splits(arguments) for case in cases_of(split)]
+    if not cases:
+        remedy = "" if arguments.split == "all" else "; choose another --split, or all"
+        raise DataError(f"{arguments.data}: no radiograph of the split {arguments.split} has {labels}{remedy}")
+    return cases
 
 
 def _splits(arguments: argparse.Namespace) -> tuple[str, ...]:
