@@ -4,8 +4,8 @@ Parts are metrics, phantom, scan, inference, loading, training, neighbour, memor
 which `all` leaves out, compares training steps with those of another build.
 
 Each part prints its measurements and returns them as rows (name, value, unit). They are kept in one CSV file per
-machine; a later run of a part replaces its rows. A row may have a `bound` that it must not exceed, or a `least` that it
-must reach; the exit code is 1 if one does not.
+machine; a later run replaces rows of the same names. A row may have a `bound` that it must not exceed, or a `least`
+that it must reach; the exit code is 1 if one does not.
 """
 
 from __future__ import annotations
@@ -30,10 +30,13 @@ PARTS = ("metrics", "phantom", "scan", "inference", "loading", "training", "neig
 
 
 def keep(part: str, rows: list[dict[str, Any]], folder: Path) -> Path:
-    """Replace the rows of a part in the CSV file of this machine."""
+    """Write rows of a part to the CSV file of this machine, in place of those of the same names."""
     path = folder / f"speed-{re.sub(r'[^a-z0-9]+', '-', machine().lower()).strip('-')}.csv"
-    frames = [pd.read_csv(path).query("part != @part")] if path.is_file() else []
-    frames.append(pd.DataFrame(rows).assign(part=part, machine=machine(), torch=torch.__version__))
+    frame = pd.DataFrame(rows).assign(part=part, machine=machine(), torch=torch.__version__)
+    frames = [frame]
+    if path.is_file():
+        before = pd.read_csv(path)
+        frames.insert(0, before[(before["part"] != part) | ~before["name"].isin(frame["name"])])
     with atomic(path) as temporary:
         columns = ["part", "name", "value", "unit", "machine", "torch"]
         pd.concat(frames, ignore_index=True)[columns].to_csv(temporary, index=False, float_format="%.4g")

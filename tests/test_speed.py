@@ -32,12 +32,16 @@ def test_imperfect_masks_are_off_by_about_so_many_pixels():
     assert 0.01 < (pred ^ truth).sum() / truth.sum() < 0.1
 
 
-def test_a_later_run_replaces_the_rows_of_its_part(tmp_path):
-    keep("scan", [{"name": "loop", "value": 1.0, "unit": "ms"}], tmp_path)
-    keep("metrics", [{"name": "ours", "value": 2.0, "unit": "ms"}], tmp_path)
+def test_a_later_run_replaces_its_rows_and_keeps_those_it_did_not_measure(tmp_path):
+    keep("scan", [{"name": "ours", "value": 1.0, "unit": "ms"}], tmp_path)
+    keep("metrics", [{"name": name, "value": 2.0, "unit": "ms"} for name in ("ours", "theirs")], tmp_path)
     path = keep("metrics", [{"name": "ours", "value": 3.0, "unit": "ms"}], tmp_path)
     frame = pd.read_csv(path)
-    assert sorted(zip(frame["part"], frame["value"], strict=True)) == [("metrics", 3.0), ("scan", 1.0)]
+    assert sorted(zip(frame["part"], frame["value"], strict=True)) == [
+        ("metrics", 2.0),
+        ("metrics", 3.0),
+        ("scan", 1.0),
+    ]
     assert list(tmp_path.iterdir()) == [path]
 
 
