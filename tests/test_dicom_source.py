@@ -77,5 +77,5 @@ def test_a_radiograph_without_reference_is_refused_by_name(tmp_path):
     with pytest.raises(DataError, match="multi-frame image"):
         predictor(path).single().save_seg(tmp_path / "seg.dcm")
     with pytest.raises(DataError, match="not a DICOM radiograph"):
-        predictor(np.zeros((SIZE, SIZE), np.float32)).single().save_sr(tmp_path / "sr.dcm")
+        predictor(np.eye(SIZE, dtype=np.float32)).single().save_sr(tmp_path / "sr.dcm")
     assert sorted(tmp_path.iterdir()) == [path]

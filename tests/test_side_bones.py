@@ -37,8 +37,8 @@ def left(wrists):
 def looks(monkeypatch):
     """The sides of all looks of the localiser, in order."""
     seen = []
-    plain = Localiser._image
-    monkeypatch.setattr(Localiser, "_image", lambda self, *args: (seen.append(args[-1]), plain(self, *args))[1])
+    plain = Localiser._look
+    monkeypatch.setattr(Localiser, "_look", lambda self, *args: (seen.append(args[2]), plain(self, *args))[1])
     return seen
 
 

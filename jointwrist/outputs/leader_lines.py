@@ -38,6 +38,7 @@ def choose_cells(costs: np.ndarray, cells: np.ndarray, tips: np.ndarray, radius:
     """Choose a cell for each number such that the sum of costs is small and no line touches another line or number.
 
     Each number begins in its cheapest cell; then each in turn takes the best cell beside the others, until none moves.
+    Numbers of short lines move first, as they have other good cells nearby.
 
     Args:
         costs: (J, N) cost of each cell to each joint.
@@ -49,10 +50,11 @@ def choose_cells(costs: np.ndarray, cells: np.ndarray, tips: np.ndarray, radius:
         (J,) index of each joint's cell.
     """
     places = costs.argmin(1)
+    order = costs.min(1).argsort()
     conflict = 2 * float(costs.max()) + 1
     for _ in range(_ROUNDS):
         before = places.copy()
-        for joint in range(len(costs)):
+        for joint in order:
             total = costs[joint].copy()
             for other in np.flatnonzero(np.arange(len(costs)) != joint):
                 number, tip = cells[places[other]], tips[other, places[other]]

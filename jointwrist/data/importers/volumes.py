@@ -131,7 +131,8 @@ def _radiographs(
             for name, meaning in meanings.items()
         ]
         erosions = erosions or names_erosion(masks, mapping)
-        notes = [_MIRRORED.format(path)] if (nifti if kind == "nifti" else seg_nrrd).is_mirrored(path) else []
+        mirrored = (nifti if kind == "nifti" else seg_nrrd).is_mirrored(path)
+        notes = (_MIRRORED.format(path),) if mirrored else ()
         radiographs.append(
             AnnotatedRadiograph.of(_image(folder, stem, path), size, drawn, path, erosions, notes, anatomy)
         )
