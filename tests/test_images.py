@@ -153,7 +153,7 @@ def test_what_cannot_be_an_image_is_refused(tmp_path):
         ("radiograph.gif", "not a BMP, PNG, JPEG or TIFF"),
         ("radiograph.tif", "2 pages"),
         ("nothing.png", "no such file"),
-        ("", "no such file"),
+        ("", "is a folder"),
     ):
         with pytest.raises(DataError, match=message):
             read_image(tmp_path / name)

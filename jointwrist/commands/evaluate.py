@@ -113,7 +113,10 @@ def _evaluate_on_image_grid(arguments: argparse.Namespace) -> int:
     measured = {entry["case"] for entries in results.values() for entry in entries}
     missing = len({case.identifier for case in cases} - measured)
     if missing and is_main_process():
-        complain(f"no wrist was found on {missing} of {number_of(len(cases), 'radiograph')}; --field whole uses all")
+        complain(
+            f"{missing} of {number_of(len(cases), 'radiograph')} not measured, for the reasons above; --field whole"
+            " uses those without a wrist"
+        )
     _write(evaluation.frames(results), arguments.out)
     return 2 if missing else 0
 

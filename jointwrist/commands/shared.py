@@ -26,8 +26,10 @@ class UsageError(ValueError):
 
 
 def complain(error: Exception | str) -> None:
-    """Write one line to the standard error."""
-    print(f"jointwrist: {printable(' '.join(str(error).split()))}", file=sys.stderr)
+    """Write one line to the standard error; an error of the file system begins with the file, as all others do."""
+    known = isinstance(error, OSError) and error.filename and error.strerror
+    text = f"{error.filename}: {error.strerror}" if known else str(error)
+    print(f"jointwrist: {printable(' '.join(text.split()))}", file=sys.stderr)
 
 
 class _PrintLog(logging.Handler):

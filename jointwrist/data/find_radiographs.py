@@ -10,6 +10,7 @@ from pathlib import Path
 from jointwrist.data.dicom.file import is_dicom, may_be_image
 from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.errors import DataError
+from jointwrist.readable import why_unreadable
 
 #: How many skipped files a message names.
 _NAMED = 8
@@ -39,8 +40,8 @@ def find_radiographs(
     """
     for path in map(Path, paths):
         if not path.is_dir():
-            if not path.exists():
-                raise DataError(f"{path}: no such file")
+            if not path.is_file():
+                raise DataError(f"{path}: {why_unreadable(path)}")
             if not _is_result(path):
                 yield path
             elif left_out is not None:

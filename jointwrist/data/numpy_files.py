@@ -10,6 +10,7 @@ import numpy as np
 
 from jointwrist.data.faults import Fault, refuse
 from jointwrist.errors import DataError
+from jointwrist.readable import why_unreadable
 
 #: Largest array, or sum of the arrays of one npz file: 14 masks of 6000 x 6000 pixels in uint8.
 MAX_ARRAY_BYTES = 2**29
@@ -24,7 +25,7 @@ def read_npy(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: {why_unreadable(path)}")
     try:
         # mapping reads no values, but compares the header with the size of the file
         size = np.lib.format.open_memmap(path, mode="r").nbytes
@@ -33,7 +34,8 @@ def read_npy(path: str | Path) -> np.ndarray:
     except Exception as error:  # numpy raises several kinds on damaged headers
         kind = "pickled array" if "Python objects" in str(error) else "unreadable array"
         reason = getattr(error, "strerror", None) or error  # the text of a system error repeats the path
-        refuse(Fault(kind, path, f"not a whole, plain npy array ({reason}); write it again with numpy.save"))
+        damage = f"not a whole, plain npy array ({reason}); write it again with numpy.save"
+        refuse(Fault(kind, path, why_unreadable(path) or damage))
     raise DataError(f"{path}: {size:,} bytes are more than the {MAX_ARRAY_BYTES:,} allowed; store uint8")
 
 
@@ -44,6 +46,8 @@ def read_npz(path: str | Path, names: Collection[str]) -> dict[str, np.ndarray]:
         DataError: The file is damaged, holds Python objects, or more than `MAX_ARRAY_BYTES` uncompressed.
     """
     path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path}: {why_unreadable(path)}")
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(member.file_size for member in archive.infolist())
@@ -56,5 +60,6 @@ def read_npz(path: str | Path, names: Collection[str]) -> dict[str, np.ndarray]:
                 raise ValueError(f"{', '.join(foreign)}: not an npy array")
             return found
     except Exception as error:  # zipfile and zlib raise several kinds on damaged files
-        refuse(Fault("unreadable array", path, f"damaged npz file ({error}); write it again"))
+        damage = f"damaged npz file ({error}); write it again"
+        refuse(Fault("unreadable array", path, why_unreadable(path) or damage))
     raise DataError(f"{path}: {size:,} bytes uncompressed are more than the {MAX_ARRAY_BYTES:,} allowed")

@@ -204,7 +204,16 @@ class _SignalProofLoader(DataLoader):
 
     def __iter__(self) -> Iterator:
         with signals_blocked():
-            return super().__iter__()
+            batches = super().__iter__()
+        return _with_plain_errors(batches)
+
+
+def _with_plain_errors(batches: Iterator) -> Iterator:
+    """Yield batches; raise a data error of a loader process without the traceback that PyTorch puts before its text."""
+    try:
+        yield from batches
+    except DataError as error:
+        raise type(error)(str(error).rstrip().rpartition(f"{type(error).__name__}: ")[2]) from None
 
 
 def _loader(dataset: Dataset, workers: int, **options: Any) -> DataLoader:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
+from jointwrist.readable import why_unreadable
 from jointwrist.registry import latest_versions
 from jointwrist.weights.model_from_metadata import build_described, parse_info
 from jointwrist.weights.undrawn import Undrawn
@@ -92,6 +93,8 @@ def write_info(path: Path, info: dict[str, Any]) -> None:
 def _opened(path: Path) -> Iterator[safe_open]:
     if not path.is_file():
         raise DataError(f"{path}: no such weight file")
+    if problem := why_unreadable(path):
+        raise DataError(f"{path}: {problem}")
     try:
         with safe_open(path, framework="pt") as file:
             yield file

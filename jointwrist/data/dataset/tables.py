@@ -17,6 +17,7 @@ from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy, Score
 from jointwrist.data.dataset.layout import FURTHER_SCORES, identifier_in
 from jointwrist.data.faults import Fault, Report, refuse
 from jointwrist.data.spacing import parse_spacing
+from jointwrist.readable import why_unreadable
 from jointwrist.text import is_missing, whole_number
 
 #: Limits on the size of a table; those of RAM-W600 have about 2 MB and 611 rows of 30 columns.
@@ -75,7 +76,8 @@ def _read_table(path: Path, report: Report) -> Iterator[tuple[str, dict[str, Any
             raise ValueError(f"it is larger than {MAX_TABLE_BYTES:,} bytes")
         rows = list(csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines(), restkey="more", restval=""))
     except (OSError, ValueError, csv.Error) as error:
-        report(Fault("unreadable table", path, f"cannot be read ({error}); correct or remove it"))
+        problem = why_unreadable(path) or f"cannot be read ({error}); correct or remove it"
+        report(Fault("unreadable table", path, problem))
         return
     seen: set[str] = set()
     for number, row in enumerate(rows, 2):
@@ -244,16 +246,16 @@ def read_spacings(path: Path, report: Report = refuse) -> dict[str, float | None
 
 def _read_json(path: Path, kind: type, report: Report) -> Any:
     """Read a list or dict; report any fault and return None."""
-    problem = f"is larger than {MAX_TABLE_BYTES:,} bytes"
+    problem = f"is larger than {MAX_TABLE_BYTES:,} bytes; download it again"
     try:
         if path.stat().st_size <= MAX_TABLE_BYTES:
             content = json.loads(path.read_text(encoding="utf-8-sig"))
             if isinstance(content, kind):
                 return content
-            problem = f"is not a JSON {kind.__name__}"
+            problem = f"is not a JSON {kind.__name__}; download it again"
     except (OSError, ValueError, RecursionError) as error:
-        problem = f"is not valid JSON ({error})"
-    report(Fault("unreadable table", path, f"{problem}; download it again"))
+        problem = why_unreadable(path) or f"is not valid JSON ({error}); download it again"
+    report(Fault("unreadable table", path, problem))
     return None
 
 

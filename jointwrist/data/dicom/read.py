@@ -15,6 +15,7 @@ from jointwrist.data.dicom.suitability import suitability_cautions
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.side_from_text import check_side
 from jointwrist.errors import DataError
+from jointwrist.readable import why_unreadable
 
 
 def read_dicom(
@@ -34,8 +35,8 @@ def read_dicom(
     """
     path = Path(path)
     check_side(laterality)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
+    if problem := why_unreadable(path):
+        raise DataError(f"{path}: {problem}")
     if path.stat().st_size > MAX_FILE_BYTES:
         raise DataError(f"{path}: larger than {MAX_FILE_BYTES:,} bytes; not a single radiograph")
     try:

@@ -19,6 +19,7 @@ from jointwrist.data.shapes.outline_convention import Convention
 from jointwrist.data.shapes.region import Part, Polygon, Region, Runs
 from jointwrist.errors import DataError, require
 from jointwrist.files import write_text
+from jointwrist.readable import why_unreadable
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ def load(path: Path) -> Any:
     Raises:
         DataError: The file is too large or not valid JSON.
     """
+    if problem := why_unreadable(path):
+        raise DataError(f"{path}: {problem}")
     if path.stat().st_size > MAX_JSON_BYTES:
         raise DataError(f"{path}: larger than the {MAX_JSON_BYTES:,} bytes allowed; write fewer images into one file")
     try:

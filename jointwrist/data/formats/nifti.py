@@ -18,6 +18,7 @@ from jointwrist.data.formats.layers import Layer, Named, Spacing, as_binary, pix
 from jointwrist.data.numpy_files import MAX_ARRAY_BYTES
 from jointwrist.errors import DataError, require
 from jointwrist.files import atomic
+from jointwrist.readable import why_unreadable
 
 SUFFIXES = (".nii.gz", ".nii")
 #: Name of the radiograph itself in a folder of masks.
@@ -127,7 +128,8 @@ def _planes(path: Path) -> np.ndarray:
     except DataError:
         raise
     except Exception as error:  # nibabel, gzip and zlib raise several kinds on damaged files
-        raise DataError(f"{path}: damaged NIfTI file ({error}); write it again") from error
+        damage = f"damaged NIfTI file ({error}); write it again"
+        raise DataError(f"{path}: {why_unreadable(path) or damage}") from error
     if values.dtype.kind not in "biuf":
         raise DataError(f"{path}: values of type {values.dtype}; store 0 and 1")
     long = [axis for axis in range(2, values.ndim) if shape[axis] != 1]

@@ -100,7 +100,8 @@ def _files(folder: Path) -> list[Path]:
         return [folder]
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; give the one that holds the predicted masks")
-    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    visible = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in visible if path.is_file() or path.is_dir() or path.is_symlink())  # no pipes
 
 
 def _format_of(path: Path, contents: dict[Path, Any]) -> str | None:

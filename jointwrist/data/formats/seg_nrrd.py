@@ -19,6 +19,7 @@ from jointwrist.data.formats.layers import Layer, Named, Spacing, check_fit, pix
 from jointwrist.data.numpy_files import MAX_ARRAY_BYTES
 from jointwrist.errors import DataError, require
 from jointwrist.files import atomic
+from jointwrist.readable import why_unreadable
 
 SUFFIX = ".seg.nrrd"
 _BYTES = {"unsigned char": 1, "uchar": 1, "uint8": 1, "signed char": 1, "int8": 1} | dict.fromkeys(
@@ -138,6 +139,8 @@ def _header(path: Path, stream: io.BufferedIOBase) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[dict[str, Any], np.ndarray]:
     """Return the header and (layers, x, y) values; unpacks no more bytes than the header states."""
+    if problem := why_unreadable(path):
+        raise DataError(f"{path}: {problem}")
     with path.open("rb") as stream:
         header = _header(path, stream)
         sizes, kind, encoding = [int(n) for n in header["sizes"]], header["type"], header["encoding"]

@@ -14,6 +14,7 @@ from jointwrist.data.images.tiff import full_scale, read_grey
 from jointwrist.data.numpy_files import read_npy
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
+from jointwrist.readable import why_unreadable
 
 #: Longest side of an image in pixels: 1.9 times that of a 43 x 43 cm detector at 0.1 mm. Radiographs are padded to a
 #: square, so a long strip costs as much as the square. Reading takes at most 16 bytes per pixel.
@@ -56,7 +57,7 @@ def read_image(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: {why_unreadable(path)}")
     stored, largest = (read_npy(path), None) if path.suffix.lower() == ".npy" else _decode(path)
     if stored.ndim != 2 or stored.size == 0:
         raise DataError(f"{path}: an image must be grey (H, W) and not empty, this array is {stored.shape}")
@@ -123,16 +124,18 @@ def _decode(path: Path) -> tuple[np.ndarray, int | None]:
     except Image.DecompressionBombError:
         raise DataError(f"{path}: a side may have {MAX_SIDE:,} pixels; make it smaller") from None
     except Image.UnidentifiedImageError:
-        reason = "not a BMP, PNG, JPEG or TIFF image; export it again, or unpack it if it is an archive"
-        if grey:
-            reason = "a TIFF image that is damaged or of an unusual kind; export it again, as grey of 8 or 16 bits"
-        elif reasons := [reason for start, mark, reason in _KINDS if _begins(path, start, mark)]:
-            reason = reasons[0]
-        refuse(Fault("unreadable image", path, reason))
+        refuse(Fault("unreadable image", path, why_unreadable(path) or _why_unidentified(path, grey is not None)))
     except Exception as error:  # a damaged file can make a decoder raise anything
         kind = "truncated image" if "truncated" in str(error) else "unreadable image"
         reason = getattr(error, "strerror", None) or error  # the text of a system error repeats the path
-        refuse(Fault(kind, path, f"damaged image ({reason}); copy or export it again"))
+        refuse(Fault(kind, path, why_unreadable(path) or f"damaged image ({reason}); copy or export it again"))
+
+
+def _why_unidentified(path: Path, is_tiff: bool) -> str:
+    if is_tiff:
+        return "a TIFF image that is damaged or of an unusual kind; export it again, as grey of 8 or 16 bits"
+    other = "not a BMP, PNG, JPEG or TIFF image; export it again, or unpack it if it is an archive"
+    return next((reason for start, mark, reason in _KINDS if _begins(path, start, mark)), other)
 
 
 def _begins(path: Path, start: int, mark: bytes) -> bool:

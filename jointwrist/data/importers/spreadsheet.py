@@ -15,6 +15,7 @@ from typing import Any
 from jointwrist.data.dataset.tables import MAX_COLUMNS, MAX_ROWS, MAX_TABLE_BYTES
 from jointwrist.data.shapes.region import Note
 from jointwrist.errors import DataError
+from jointwrist.readable import why_unreadable
 
 #: Longest text of a field; expected are names and numbers.
 MAX_FIELD = 1000
@@ -51,8 +52,8 @@ def read_sheet(path: Path, needed: str, note: Note = lambda _: None) -> Iterator
         DataError: The file is missing, too large or not such a table, a row has more fields than columns, a cell has
             no value (a formula that was not computed, or a merged cell), or several sheets have the column.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
+    if problem := why_unreadable(path):
+        raise DataError(f"{path}: {problem}")
     content = path.read_bytes() if path.stat().st_size <= MAX_TABLE_BYTES else b""
     if not content.strip():
         raise DataError(f"{path}: is empty, or larger than {MAX_TABLE_BYTES:,} bytes; give a table of the radiographs")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from jointwrist.errors import DataError
+from jointwrist.readable import why_unreadable
 
 #: Largest annotation file; those of labelme may embed the image.
 MAX_JSON_BYTES = 2**28
@@ -38,8 +39,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     if path.is_dir():
         raise DataError(f"{path}: is a folder; give the JSON file in it")
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
+    if problem := why_unreadable(path):
+        raise DataError(f"{path}: {problem}")
     if path.stat().st_size > MAX_JSON_BYTES:
         raise DataError(f"{path}: larger than the {MAX_JSON_BYTES:,} bytes allowed; export fewer images into one file")
     try:
