@@ -83,14 +83,19 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def check_writable(folder: Path) -> None:
-    """Check that a folder is writable, before hours of work, by writing and removing a small file.
+    """Make a folder and check that it is writable, before hours of work, by writing and removing a small file.
 
     Raises:
-        StorageError: The folder is not writable.
+        StorageError: The folder is not writable, or is a file.
     """
-    with atomic(Path(folder) / "writable") as temporary:
-        temporary.touch()
-    (Path(folder) / "writable").unlink(missing_ok=True)  # several processes may try at once
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise StorageError(f"{folder}: is a file; choose a folder as --out")
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".writable.{secrets.token_hex(4)}.tmp"  # several processes may try at once
+        probe.touch()
+        probe.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -22,6 +23,7 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from benchmarks import run_all
 from jointwrist.cli import main
+from jointwrist.data.images import write_image
 from jointwrist.engine.tasks import JointTask
 from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
@@ -157,6 +159,33 @@ def test_a_results_folder_that_takes_nothing_is_known_before_the_training(phanto
     assert "choose a folder that can be written to" in told and "Traceback" not in told
     check_writable(tmp_path / "new")
     assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "jointwrist_tiny", "--data", "none"],
+        ["evaluate", "jointwrist_tiny", "--data", "none", "--grid", "image"],
+        ["evaluate", "--predictions", "none", "--data", "none"],
+        ["predict", "{picture}"],
+        ["predict", "{picture}", "--out", "{folder}/new", "--sheet", "{out}/sheet.png"],
+        ["compare", "{picture}", "{picture}"],
+        ["export", "jointwrist_tiny", "{out}/wrist.onnx"],
+    ],
+)
+def test_a_file_in_the_place_of_the_output_is_named_before_the_work(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(
+        "jointwrist.inference.predictor.Predictor.from_pretrained", lambda *_, **__: pytest.fail("work")
+    )
+    out, picture = tmp_path / "out", tmp_path / "wrist_L.png"
+    write_text(out, "not a folder")
+    write_image(picture, np.eye(64))
+    given = [part.format(picture=picture, out=out, folder=tmp_path) for part in command]
+    if not any(str(out) in part for part in given):
+        given += ["--out", str(out)]
+    assert main(given) == 2
+    assert capsys.readouterr().err == f"jointwrist: {out}: is a file; choose a folder as --out\n"
+    assert out.read_text() == "not a folder"
 
 
 def test_an_image_that_turns_unreadable_is_named_and_the_run_goes_on_after_it_is_mended(

@@ -11,7 +11,7 @@ from dicom_files import make, save
 from jointwrist.cli import main
 from jointwrist.data.dicom.read import read_dicom
 from jointwrist.data.radiograph import Radiograph
-from jointwrist.inference.visits import visit_cautions
+from jointwrist.inference.visits import same_picture_caution, visit_cautions
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 PATIENT, ORDER = "different patients", "before the baseline"
@@ -68,6 +68,14 @@ def test_compare_prints_the_warnings(tmp_path, capsys):
     ]
     assert main(["compare", *radiographs, "-o", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
-    first, second = printed.splitlines()[:2]
-    assert first.startswith("WARNING: ") and PATIENT in first and second.startswith("WARNING: ") and ORDER in second
+    warned = [line.removeprefix("WARNING: ") for line in printed.splitlines() if line.startswith("WARNING: ")]
+    assert printed.startswith("WARNING: ") and len(warned) == 3
+    assert all(words in line for words, line in zip(("the same picture", PATIENT, ORDER), warned, strict=True))
     assert "points that lie on it" in printed and "other-9" not in printed
+
+
+def test_one_picture_given_twice_is_named():
+    first, second = (Radiograph(np.full((9, 9), value, np.float32), source=Path("a.png")) for value in (0.2, 0.3))
+    assert same_picture_caution(first, Radiograph(first.pixels.copy(), source=Path("copy.png")))
+    assert not same_picture_caution(first, second)
+    assert not same_picture_caution(first, Radiograph(first.pixels[:8]))

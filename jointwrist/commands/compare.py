@@ -79,6 +79,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Compare two visits of one wrist."""
+    from jointwrist.files import check_writable
     from jointwrist.inference.comparison import compare as compare_visits
     from jointwrist.inference.joint_space import SPACES
     from jointwrist.inference.sources import read_radiograph
@@ -97,6 +98,7 @@ def compare(arguments: argparse.Namespace) -> int:
         )
         for visit, spacing_mm, window in visits
     ]
+    check_writable(arguments.out)
     predictor = load_predictor(arguments, arguments.score_out_of_scope)
     wrists = [one_wrist(predictor.locate(radiograph)) for radiograph in radiographs]
     comparison = compare_visits(*(predictor.predict([wrist])[0] for wrist in wrists), spaces)
@@ -139,10 +141,13 @@ def bone_pair(text: str) -> tuple[int, int]:
     """
     from jointwrist.anatomy import bone_index
 
+    names = text.split(":")
+    if len(names) != 2:
+        raise UsageError(f"--between {text}: two bones are given as Scaphoid:Lunate")
     try:
-        first, second = (bone_index(name) for name in text.split(":"))
-    except (KeyError, ValueError) as error:
-        raise UsageError(f"--between {text}: {error.args[0]}; two bones are given as Scaphoid:Lunate") from None
+        first, second = map(bone_index, names)
+    except KeyError as error:
+        raise UsageError(f"--between {text}: {error.args[0]}") from None
     if first == second:
         raise UsageError(f"--between {text}: a joint space is between two different bones")
     return first, second

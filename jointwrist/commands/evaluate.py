@@ -76,6 +76,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
 def evaluate_weights(arguments: argparse.Namespace) -> int:
     """Measure trained weights on a split."""
+    from jointwrist.files import check_writable
+
     on_image = arguments.grid == "image"
     if not arguments.postprocess and not on_image:
         raise UsageError("--no-postprocess is for --grid image: on the network's grid masks are not postprocessed")
@@ -84,6 +86,7 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
             "--set is for --grid network: on the image grid radiographs are predicted with the weights' own settings"
         )
     print_log()
+    check_writable(arguments.out)
     if on_image:
         return _evaluate_on_image_grid(arguments)
     overrides = run_values(arguments.set)

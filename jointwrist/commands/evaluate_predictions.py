@@ -54,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def evaluate_predictions(arguments: argparse.Namespace) -> int:
     """Score masks and erosion probabilities; return 2 if some could not be scored, which are then listed."""
     from jointwrist.data.dataset.ram_w600 import RamW600
+    from jointwrist.files import check_writable
 
+    check_writable(arguments.out)
     dataset = RamW600.open(arguments.data, splits=_splits(arguments))
     path = arguments.erosions or arguments.predictions / EROSIONS
     erosions = path if arguments.erosions or path.is_file() else None

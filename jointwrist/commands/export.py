@@ -34,10 +34,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def export(arguments: argparse.Namespace) -> int:
     """Write weights in another form, or their model card."""
+    from jointwrist.files import check_writable
     from jointwrist.weights.find import find_weights
 
     kind = _format(arguments.out, arguments.format)
     weights, out = find_weights(arguments.weights), arguments.out
+    check_writable(out.parent)
     if kind == "card":
         from jointwrist.files import write_text
         from jointwrist.weights.model_card import file_card

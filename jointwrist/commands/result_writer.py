@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jointwrist.commands.output_names import check_unused, digest, hand_stems, neutral_stems, output_stems
 from jointwrist.errors import DataError, require
+from jointwrist.files import check_writable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -52,7 +53,8 @@ class ResultWriter:
         radiographs: All radiographs of the run.
 
     Raises:
-        DataError: The sheet has no suffix of a picture, or the output folder is a file.
+        DataError: The sheet has no suffix of a picture.
+        StorageError: The output folder, or that of the sheet, is not writable.
         MissingExtraError: A package for a kind of file is not installed.
         UsageError: Two radiographs would have outputs of one name.
     """
@@ -62,8 +64,7 @@ class ResultWriter:
         self.stems = (neutral_stems if arguments.deidentify else output_stems)(radiographs)
         self.hands = hand_stems(self.stems)
         self.overlay = len(radiographs) <= MOST_OVERLAYS if arguments.overlay is None else arguments.overlay
-        if arguments.out.exists() and not arguments.out.is_dir():
-            raise DataError(f"{arguments.out}: is a file; choose a folder as --out")
+        check_writable(arguments.out)
         self._dicom = threading.Lock()  # pydicom and highdicom silence warnings for the whole process
         if kinds:
             require("highdicom", "dicom")
@@ -75,6 +76,7 @@ class ResultWriter:
             from jointwrist.outputs.sheet import picture_format
 
             picture_format(arguments.sheet)
+            check_writable(arguments.sheet.parent)
 
     def write(self, index: int, result: WristResult, alone: bool) -> Written:
         """Write the files of a wrist.

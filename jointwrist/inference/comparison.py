@@ -16,7 +16,7 @@ from jointwrist.inference.registration import Similarity, register
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.space_change import SpaceChange, bone_motions, space_change
 from jointwrist.inference.visit_pixels import VisitPixels, bone_areas
-from jointwrist.inference.visits import visit_cautions
+from jointwrist.inference.visits import same_picture_caution, visit_cautions
 from jointwrist.text import NOTICE
 
 if TYPE_CHECKING:
@@ -190,7 +190,8 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
     }
     areas = bone_areas(*visits, motion) * per_pixel[0] ** 2
     changes = space_changes(*visits, motion, spaces, per_pixel[0])
-    warnings = visit_cautions(baseline.radiograph, followup.radiograph)
+    visits = baseline.radiograph, followup.radiograph
+    warnings = (*same_picture_caution(*visits), *visit_cautions(*visits))
     return Comparison(
         baseline, followup, registration, "mm" if known else "px", areas, widths, changes, corners, warnings
     )

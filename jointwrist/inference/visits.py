@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import date
 
+import numpy as np
+
 from jointwrist.data.dicom.elements import TAKEN, element_date, element_text
 from jointwrist.data.radiograph import Radiograph
 
@@ -28,6 +30,12 @@ def visit_cautions(baseline: Radiograph, followup: Radiograph) -> tuple[str, ...
             "According to the headers, the follow-up was taken before the baseline: check the order of the files."
         )
     return tuple(cautions)
+
+
+def same_picture_caution(baseline: Radiograph, followup: Radiograph) -> tuple[str, ...]:
+    """Return a caution if both radiographs are one picture, as where a file was given or copied twice."""
+    same = np.array_equal(baseline.pixels, followup.pixels)
+    return ("The two radiographs are the same picture: check the files.",) if same else ()
 
 
 def _differing(baseline: Radiograph, followup: Radiograph) -> str:
