@@ -121,9 +121,13 @@ def test_a_phantom_has_no_errors_and_its_masks_lie_on_its_bones(phantom_root):
     [
         (lambda bits: np.roll(bits, (10, 16), (0, 1)), r"(9|10|11) pixels up and 1[567] to the left"),
         (lambda bits: np.roll(bits, -12, 0), "1[123] pixels down and [01] to the"),
-        (lambda bits: bits[:, ::-1], "if they are mirrored|to the (left|right)$"),
+        (lambda bits: bits[:, ::-1], "if they are mirrored$"),
+        (lambda bits: bits[::-1], "if they are turned upside down$"),
+        (lambda bits: bits[::-1, ::-1], "if they are turned by half a turn$"),
+        (np.rot90, "if they are turned by a quarter to the right$"),
+        (np.transpose, "if they are transposed$"),
     ],
-    ids=["down and right", "up", "mirrored"],
+    ids=["down and right", "up", "mirrored", "upside down", "half a turn", "a quarter", "transposed"],
 )
 def test_masks_beside_their_bones_are_noticed(change, told, dataset):
     """Also on radiographs that are inverted; a radiograph without contrast, or a few bones, say nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import nibabel
 import nrrd
@@ -13,8 +14,10 @@ from dicom_files import make, save
 from PIL import ExifTags, Image
 
 from jointwrist.cli import main
+from jointwrist.data.formats.nifti import write_stack
 from jointwrist.data.importers import read_coco
 from jointwrist.data.importers.volumes import read_nifti, read_seg_nrrd
+from jointwrist.data.sample import pack_masks
 from jointwrist.errors import DataError
 
 SQUARE = [10, 10, 30, 10, 30, 25, 10, 25]
@@ -100,6 +103,43 @@ def test_masks_whose_axes_are_mirrored_are_reported(tmp_path, x, y):
     for (radiograph,) in (read_nifti(tmp_path), read_seg_nrrd(tmp_path)):
         assert np.count_nonzero(radiograph.bones((40, 50))[10:25, 10:30]) == 20 * 15
         assert any("axes are those of a mirrored picture" in note for note in radiograph.notes) == (x * y < 0)
+
+
+def test_masks_that_nibabel_turned_to_its_canonical_axes_are_named(masked, tmp_path, capsys):
+    case, masks = masked[0]
+    shutil.copy(case.image, tmp_path / f"{case.identifier}.bmp")
+    write_stack(tmp_path / f"{case.identifier}.nii.gz", pack_masks(masks))
+    assert main(["data", "import", "nifti", str(tmp_path), str(tmp_path / "straight")]) == 0
+    assert "lie on bone if" not in capsys.readouterr().out
+    stored = nibabel.load(tmp_path / f"{case.identifier}.nii.gz")
+    values = np.asarray(nibabel.as_closest_canonical(stored).dataobj)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / f"{case.identifier}.nii.gz")
+    assert main(["data", "import", "nifti", str(tmp_path), str(tmp_path / "canonical")]) == 0
+    assert "lie on bone if they are turned by half a turn" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turn", "told"), [(2, np.fliplr, "mirrored"), (3, np.rot90, "half a turn"), (4, np.flipud, "down")]
+)
+def test_an_orientation_that_keeps_the_size_is_told_and_masks_of_the_stored_pixels_are_named(
+    orientation, turn, told, masked, tmp_path, capsys
+):
+    """The size cannot tell whether a tool showed the picture as its EXIF orientation says; the bones do."""
+    case, masks = masked[0]
+    image = np.asarray(Image.open(case.image).convert("L"))
+
+    def turned(array):
+        return np.ascontiguousarray(turn(turn(array)) if turn is np.rot90 else turn(array))
+
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(turned(image)).save(tmp_path / f"{case.identifier}.png", exif=exif)
+    for name, drawn in (("shown", masks), ("stored", np.stack([turned(mask) for mask in masks]))):
+        write_stack(tmp_path / f"{case.identifier}.nii.gz", pack_masks(drawn))
+        assert main(["data", "import", "nifti", str(tmp_path), str(tmp_path / name)]) == 0
+        said = capsys.readouterr().out
+        assert "1 picture with an EXIF or TIFF orientation" in said
+        assert (told in said and "lie on bone if they are" in said) == (name == "stored")
 
 
 def test_what_is_no_folder_and_what_is_no_picture_is_said(tmp_path, capsys):

@@ -14,8 +14,9 @@ from tqdm import tqdm
 from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy
 from jointwrist.data.dataset import layout
 from jointwrist.data.dataset.layout import SPLITS
+from jointwrist.data.dataset.mask_alignment import misplaced
 from jointwrist.data.dataset.writer import DatasetWriter, Pixels, ScoredRadiograph
-from jointwrist.data.images import read_image
+from jointwrist.data.images import is_rotated, read_image
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.importers.draw_splits import SHARES, draw_splits
 from jointwrist.data.importers.identify import Entry, identify
@@ -25,6 +26,7 @@ from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.files import whole_folder
 from jointwrist.ops.drawn_roi import drawn_boxes, drawn_regions
+from jointwrist.text import number_of
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def write_dataset(
     scored: list[ScoredRadiograph] = []
     erosions: list[tuple[bool, int]] = []
     pictures: dict[bytes, tuple[Path, str]] = {}
+    rotated: list[Path] = []
     with whole_folder(out) as folder:
         writer = DatasetWriter(folder, anatomy)
         progress = tqdm(radiographs, desc="import", unit="radiograph", disable=None, leave=False)
@@ -113,7 +116,11 @@ def write_dataset(
                 notes.append(
                     f"{radiograph.image}: shows the same picture as {other[0]}, of another patient; keep one of them"
                 )
-            masks = unpack_masks(radiograph.bones(image.shape, notes.append), len(anatomy.bones))
+            bits = radiograph.bones(image.shape, notes.append)
+            masks = unpack_masks(bits, len(anatomy.bones))
+            rotated += [radiograph.image] * is_rotated(radiograph.image)
+            if where := misplaced(image, bits):
+                notes.append(f"{radiograph.source}: the masks of {radiograph.image.name} {where}; look at them")
             split = splits[patient]
             missing.update(bone for bone, mask in enumerate(masks) if not mask.any())
             writer.add_masks(entry.name, split, radiograph.image, masks)
@@ -125,6 +132,11 @@ def write_dataset(
                 boxes = _joint_boxes(masks, entry, radiograph.source, anatomy)
                 pixels = Pixels(np.round(np.clip(image, 0, 1) * 255).astype(np.uint8))
                 scored.append(writer.add_scored(entry.name, split, radiograph.image, pixels, entry.scores, boxes))
+        if rotated:
+            notes.append(
+                f"{number_of(len(rotated), 'picture')} with an EXIF or TIFF orientation, such as {rotated[0].name}:"
+                " annotations are taken to be drawn on the picture as shown, not as stored"
+            )
         if spacings := _spacings(entries):
             writer.write_metadata(("Mapped Image Stem", "PixelSpacing"), list(spacings.items()))
         if scored:
