@@ -11,6 +11,7 @@ from PIL import Image
 
 from jointwrist.data.images import read as reader
 from jointwrist.data.images import read_image, write_image
+from jointwrist.data.load import load_radiograph
 from jointwrist.errors import DataError
 
 GREY = np.random.default_rng(0).integers(0, 256, (17, 23), np.uint8)
@@ -185,3 +186,17 @@ def test_what_is_transparent_is_dark(tmp_path, ending, mode):
     np.testing.assert_array_equal(
         read_image(tmp_path / f"radiograph{ending}"), grey.astype(np.float32) / np.float32(255)
     )
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "jpg", "bmp"])
+@pytest.mark.parametrize(
+    ("dpi", "oblong"), [((254, 127), True), ((204, 196), True), ((300, 300), False), (None, False)]
+)
+def test_a_resolution_of_oblong_pixels_is_told(ending, dpi, oblong, tmp_path):
+    path = tmp_path / f"wrist_L.{ending}"
+    Image.fromarray(np.arange(60, dtype=np.uint8).reshape(6, 10)).save(path, **({"dpi": dpi} if dpi else {}))
+    radiograph = load_radiograph(path)
+    told = [note for note in radiograph.notes if "oblong pixels" in note]
+    assert len(told) == oblong and radiograph.aspect == 1
+    if oblong:
+        assert f"{dpi[0]} pixels across and {dpi[1]} down" in told[0] and told[0] in radiograph.cautions

@@ -13,11 +13,14 @@ from pathlib import Path
 from jointwrist.data.dicom.file import is_dicom, open_dicom
 from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.data.dicom.read import read_dicom
-from jointwrist.data.images import read_image
+from jointwrist.data.images import read_image, stated_resolution
 from jointwrist.data.outliers import without_outliers
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.side_from_text import ASKED, NAME, agree, check_side, side_of_name, without_side
 from jointwrist.errors import DataError
+
+#: Largest deviation of the ratio of two stated resolutions from 1 that counts as rounding.
+OBLONG = 0.02
 
 
 def load_radiograph(
@@ -53,8 +56,10 @@ def load_radiograph(
 
 def _read_picture(path: Path, side: str | None, spacing_mm: float | None) -> Radiograph:
     hand, cautions = agree([(ASKED, side), (NAME, side_of_name(path))])
+    pixels = read_image(path)
+    cautions = (*cautions, *_oblong_caution(path))
     return Radiograph(
-        read_image(path),
+        pixels,
         spacing_mm=spacing_mm,
         side=hand,
         notes=cautions,
@@ -62,6 +67,18 @@ def _read_picture(path: Path, side: str | None, spacing_mm: float | None) -> Rad
         study=_study(path),
         cautions=cautions,
     )
+
+
+def _oblong_caution(picture: Path) -> tuple[str, ...]:
+    """Say that a picture whose resolution states oblong pixels is seen with square ones.
+
+    The resolution is that of a printer or a screen more often than that of the detector.
+    """
+    across, down = stated_resolution(picture) or (1, 1)
+    if abs(across / down - 1) <= OBLONG:
+        return ()
+    stated = f"{across:.4g} pixels across and {down:.4g} down per unit of length"
+    return (f"The file states oblong pixels, {stated}, but they are taken for square: if it is right, resample it.",)
 
 
 @contextmanager
