@@ -30,6 +30,7 @@ from jointwrist.inference.candidates import (
 )
 from jointwrist.inference.mean_wrist import certainty, fit_mean_wrist
 from jointwrist.inference.networks import Network, open_network
+from jointwrist.inference.per_process import PerProcess
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.prediction import sigmoid
 from jointwrist.inference.rotation import ROTATIONS
@@ -73,7 +74,7 @@ MOST_WINDOWS = 4
 WEIGHTS = "jointwrist_tiny"
 
 
-class Localiser:
+class Localiser(PerProcess):
     """Localise wrists with the network that comes with the package.
 
     Args:

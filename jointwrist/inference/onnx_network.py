@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jointwrist.errors import DataError, require
+from jointwrist.inference.per_process import PerProcess
 from jointwrist.inference.prediction import Prediction
 from jointwrist.inference.program_parts import OUTPUTS_KEY, joints_part
 from jointwrist.weights.metadata_fields import read_description
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 KEPT = 2
 
 
-class OnnxNetwork:
+class OnnxNetwork(PerProcess):
     """A program of `model_export`, run on the CPU one image at a time.
 
     Args:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,8 @@ LOG = logging.getLogger(__name__)
 #: One thread reads at a time: readers silence warnings, which is done for the whole process.
 _READING = threading.Lock()
 
+#: Kinds of one radiograph; bytes are one object, which is refused, not several numbers.
+_ONE = (str, bytes, os.PathLike, np.ndarray)
 #: A radiograph as a file, or as an (H, W) array.
 Source = str | Path | np.ndarray
 
@@ -33,9 +36,18 @@ def list_sources(given: Source | Sequence[Source]) -> list[Source]:
 
     Raises:
         DataError: A path does not exist, or a folder holds no radiographs.
+        TypeError: Something is neither a path nor a NumPy array.
     """
+    one = isinstance(given, _ONE) or getattr(given, "ndim", 1) != 1 or not isinstance(given, Iterable)
     sources: list[Source] = []
-    for item in [given] if isinstance(given, (str, Path, np.ndarray)) else given:
+    for item in [given] if one else given:
+        if not isinstance(item, _ONE) or isinstance(item, bytes):
+            raise TypeError(
+                f"a radiograph is a file, a folder or a NumPy array (H, W) of grey values, not {type(item).__name__};"
+                " convert it, as with numpy.asarray(image.convert('L')) or tensor.numpy()"
+            )
+        if isinstance(item, str) and not item:
+            raise DataError("a path is empty; name a file or a folder")
         sources += [item] if isinstance(item, np.ndarray) else find_radiographs([item], left_out=_log_left_out)
     return sources
 
@@ -58,6 +70,9 @@ def read_radiograph(
         with _READING:
             return load_radiograph(source, side, spacing_mm, window, name)
     called = name or "an array"
+    if np.ma.is_masked(source):
+        raise DataError(f"{called}: has masked values; fill them, as with array.filled(0)")
+    source = np.asarray(source)  # np.matrix and others calculate in their own ways
     if source.ndim != 2 or source.size == 0:
         raise DataError(f"{called}: must be a grey image (H, W), not {source.shape}")
     check_size(called, source.shape[1], source.shape[0])
