@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from jointwrist.cli import main
+from jointwrist.data.dataset.drawn_bones import undrawn_notes
 from jointwrist.engine.case_results import epoch_table, name_figure
 from jointwrist.engine.cross_validation import measure_changes
-from jointwrist.engine.finetune import recipe
+from jointwrist.engine.finetune import _deal, recipe
 from jointwrist.engine.patient_folds import patient_folds, with_splits
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model
@@ -129,3 +131,49 @@ def test_too_few_patients_are_refused(phantom_root, tmp_path):
 
     with pytest.raises(DataError, match="add patients"):
         finetune(phantom_root, tmp_path / "out", folds=500)
+
+
+@pytest.mark.parametrize(
+    ("patients", "folds", "told"),
+    [
+        (1, 2, "1 patient with masks or scores; each fold needs one to test on, one to choose"),
+        (2, 2, "2 patients with masks or scores; each fold needs one to test on, one to choose"),
+        (3, 2, "too few patients for 2 folds; give --folds 3, or add patients"),
+        (4, 9, "4 patients cannot be divided into 9 folds; add patients, or give fewer --folds"),
+        (3, 3, None),
+        (4, 4, None),
+    ],
+)
+def test_it_is_known_before_the_work_whether_the_patients_are_enough(patients, folds, told, dataset):
+    names = sorted({case.patient for case in dataset.cases})[:patients]
+    few = replace(dataset, cases=tuple(case for case in dataset.cases if case.patient in names))
+    if told is None:
+        assert len(_deal(few, folds, 1)) == folds
+        return
+    with pytest.raises(DataError, match=told):
+        _deal(few, folds, 1)
+
+
+def test_bones_that_nobody_drew_are_told(masked, tmp_path):
+    """They count as absent in training, so that the network unlearns them."""
+    cases = []
+    for number, (case, masks) in enumerate(masked[:3]):
+        drawn = np.zeros_like(masks)
+        drawn[6] = masks[6] if number else 0
+        np.save(tmp_path / f"{number}.npy", drawn)
+        cases.append(replace(case, mask=tmp_path / f"{number}.npy"))
+    undrawn, empty = undrawn_notes(cases)
+    assert "drawn on no radiograph: Capitate, DistalRadius, " in undrawn and "Scaphoid" not in undrawn
+    assert empty.startswith("1 radiograph with masks of no bone, such as 0.npy")
+    with pytest.raises(DataError, match=r"0\.npy: no bone is drawn here, nor elsewhere"):
+        undrawn_notes(cases[:1])
+    assert undrawn_notes([case for case, _ in masked]) == undrawn_notes([]) == []
+
+
+def test_a_wrist_without_a_bone_in_its_truth_does_not_count(recwarn):
+    rows = pd.DataFrame(
+        {"case": [*"abc"], "patient": [*"abc"], "kind": "bone", "region": "r", "dsc": [0.5, 0.7, np.nan], "nsd": 0.5}
+    )
+    dsc, _ = measure_changes({"segmentation": rows}, {"segmentation": rows})
+    assert dsc.wrists == 2 and dsc.before == pytest.approx(60)
+    assert measure_changes(*[{"segmentation": rows.assign(dsc=np.nan)}] * 2) == [] and not recwarn.list

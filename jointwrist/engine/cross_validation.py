@@ -71,7 +71,7 @@ def measure_changes(before: Mapping[str, pd.DataFrame], after: Mapping[str, pd.D
         means = [_wrist_means(tables["segmentation"]) for tables in (before, after)]
         means[1] = means[1].reindex(means[0].index)
         patients = means[0]["patient"].to_numpy()
-        for name in ("dsc", "nsd"):
+        for name in ("dsc", "nsd") if len(means[0]) else ():
             first, second = (100 * frame[name].to_numpy(float) for frame in means)
             parts = [bootstrap_interval(values, patients) for values in (first, second)]
             difference = bootstrap_difference(second, first, patients)
@@ -83,8 +83,9 @@ def measure_changes(before: Mapping[str, pd.DataFrame], after: Mapping[str, pd.D
 
 
 def _wrist_means(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the means over the bones of each wrist; wrists whose truth has no bone have none."""
     bones = rows[rows["kind"] == "bone"]
-    return bones.groupby("case").agg({"patient": "first", "dsc": "mean", "nsd": "mean"})
+    return bones.groupby("case").agg({"patient": "first", "dsc": "mean", "nsd": "mean"}).dropna(subset="dsc")
 
 
 def _auroc_change(before: pd.DataFrame, after: pd.DataFrame) -> Change:

@@ -22,6 +22,7 @@ from torch import nn
 from jointwrist.anatomy import info_anatomy
 from jointwrist.config import build, merge_trees
 from jointwrist.data.dataset.case import Case
+from jointwrist.data.dataset.drawn_bones import undrawn_notes
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.calibration import calibrate_on
@@ -56,6 +57,8 @@ FIGURES = "figures.csv"
 _FOLD = "fold.json"
 #: Share of the patients of a training that choose its best epoch instead.
 _VALIDATION = 5
+#: Fewest patients: one to test on, one who chooses the epoch, and one to train on.
+_PATIENTS = 3
 
 
 @dataclass(frozen=True)
@@ -129,10 +132,9 @@ def finetune(
     cases = [case for case in dataset.cases if case.mask is not None or case.scored]
     dataset = replace(dataset, cases=tuple(cases))
     folds = folds or (3 if len(cases) < 50 else 5)
-    try:
-        dealt = patient_folds(cases, folds, seed)
-    except ValueError as error:
-        raise DataError(f"{dataset.root}: {error}; add patients, or give fewer --folds") from None
+    dealt = _deal(dataset, folds, seed)
+    for note in undrawn_notes(cases, dataset.anatomy):
+        LOG.warning(note)
     work = _Work(path, info, dataset, seed, config or {}, folds + 1, progress)
     LOG.info(f"{number_of(folds + 1, 'training')}: one for each of {folds} folds, and one on all patients")
     before = work.evaluate(*work.load())
@@ -153,6 +155,27 @@ def finetune(
     write_frame(folder / FIGURES, pd.DataFrame([asdict(change) for change in changes]))
     save_curves(folder / CURVES, histories)
     return FineTuned(folder / BEST, tuple(changes))
+
+
+def _deal(dataset: RamW600, folds: int, seed: int) -> list[set[str]]:
+    """Return the patients of each fold, all others of which can be trained on.
+
+    Raises:
+        DataError: There are too few patients.
+    """
+    patients = len({case.patient for case in dataset.cases})
+    if patients < _PATIENTS:
+        raise DataError(
+            f"{dataset.root}: {number_of(patients, 'patient')} with masks or scores; each fold needs one to test on,"
+            " one to choose the epoch and one to train on: add patients, better thirty"
+        )
+    try:
+        dealt = patient_folds(dataset.cases, folds, seed)
+    except ValueError as error:
+        raise DataError(f"{dataset.root}: {error}; add patients, or give fewer --folds") from None
+    if patients - max(map(len, dealt)) < _PATIENTS - 1:
+        raise DataError(f"{dataset.root}: too few patients for {folds} folds; give --folds {patients}, or add patients")
+    return dealt
 
 
 def _trained_info(path: Path) -> dict[str, Any]:
@@ -244,8 +267,6 @@ class _Work:
         """Train until finished, without the patients of `test`."""
         rest = [case for case in self.dataset.cases if case.patient not in test]
         patients = len({case.patient for case in rest})
-        if patients < 2:
-            raise DataError(f"{self.dataset.root}: too few patients; a training needs two besides those of a fold")
         validation = patient_folds(rest, min(_VALIDATION, patients), self.seed)[-1]
         placed = with_splits(self.dataset, validation, test)
         run = self._run([case for case in rest if case.patient not in validation])
