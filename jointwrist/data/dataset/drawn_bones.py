@@ -28,9 +28,7 @@ def undrawn_notes(cases: Sequence[Case], anatomy: Anatomy = WRIST) -> list[str]:
     if not masked:
         return []
     if not any(present):
-        raise DataError(
-            f"{masked[0].mask}: no bone is drawn, nor on any other radiograph; draw them, or remove the masks"
-        )
+        raise DataError(f"{masked[0].mask}: no bone is drawn here, nor elsewhere; draw them, or remove the masks")
     absent = [bone.name for bone in anatomy.bones if not any(bits >> bone.index & 1 for bits in present)]
     empty = [case.mask.name for case, bits in zip(masked, present, strict=True) if not bits]
     notes = []
