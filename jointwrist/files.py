@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Characters of a name that a temporary name keeps; with its own parts it must not exceed 255 bytes.
 _TEMPORARY = 32
+#: What is written for bytes of a file name that are not valid text.
+_UNDECODED = "backslashreplace"
 #: Remedies for errors of the file system, by error number.
 REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room"),
@@ -99,9 +101,9 @@ def check_writable(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
+    """Write UTF-8 text atomically; bytes of a file name that are not valid text are escaped, as on the console."""
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors=_UNDECODED)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -111,13 +113,13 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table as CSV, atomically.
+    """Write a table as CSV in UTF-8, atomically; file names that are not valid text are escaped.
 
     Raises:
         StorageError: The disk is full or the folder is not writable.
     """
     with atomic(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.6g")
+        frame.to_csv(temporary, index=False, float_format="%.6g", errors=_UNDECODED)
 
 
 def cache_folder() -> Path:

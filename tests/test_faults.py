@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -27,7 +28,7 @@ from jointwrist.data.images import write_image
 from jointwrist.engine.tasks import JointTask
 from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
-from jointwrist.files import atomic, check_writable, write_text
+from jointwrist.files import atomic, check_writable, write_frame, write_text
 from jointwrist.weights.checkpoint import load_state, save_state, save_weights
 from tests import killed_run
 
@@ -355,3 +356,10 @@ def test_two_runs_at_once_share_the_jobs(processes, phantom_root, protocol, tmp_
     told = [line for name in "ab" for line in (tmp_path / f"{name}.txt").read_text().splitlines()]
     assert records(tmp_path)["resnet"]["status"] == "ok"
     assert sum("resnet-seed3" in line and ": ok after" in line for line in told) == 1
+
+
+def test_names_that_are_not_text_are_escaped_in_tables_and_texts(tmp_path):
+    write_frame(tmp_path / "a.csv", pd.DataFrame({"file": ["M\udcfcller.png", "Müller.png"]}))
+    write_text(tmp_path / "a.txt", "M\udcfcller.png")
+    assert (tmp_path / "a.csv").read_text("utf-8").split() == ["file", "M\\udcfcller.png", "Müller.png"]
+    assert (tmp_path / "a.txt").read_text("utf-8") == "M\\udcfcller.png"

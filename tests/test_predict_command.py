@@ -162,6 +162,16 @@ def test_one_file_given_in_two_ways_is_one_radiograph(tmp_path, predict, monkeyp
     assert set(predict("radiograph.png", file, tmp_path)[2]) == {"radiograph"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_name_of_another_encoding_is_not_written_for_annotation_tools(tmp_path, predict):
+    """As a disc of an old system leaves it: tools read names from UTF-8 files, and would not find the picture."""
+    foreign, sound = (radiograph(tmp_path, name) for name in ("M\udcfcller_L.png", "Müller_R.png"))
+    code, said, results = predict(foreign, sound, extra=["--for", "labelme"])
+    assert code == 2 and "M\\udcfcller_L.png: its name is not text in UTF-8" in said.err
+    assert "Traceback" not in said.err and set(results) == {"Müller_R"}
+    assert (tmp_path / "out/labelme/table.csv").read_text() == "file,side\nMüller_R.png,R\n"
+
+
 def test_an_output_that_is_a_file_is_said_before_the_work(tmp_path, predict):
     (tmp_path / "out").write_bytes(b"notes")
     code, said, _ = predict(radiograph(tmp_path))

@@ -95,6 +95,8 @@ class ResultWriter:
         out, file = self.arguments.out, self.radiographs[index]
         if len(os.fsencode(stem)) > LONGEST_STEM:
             raise DataError(f"{file}: its name is too long for those of its results; give it a shorter one")
+        if self.arguments.tool and not stem.isascii() and "\\udc" in ascii(stem):
+            raise DataError(f"{file}: its name is not text in UTF-8, and annotation tools would not find it; rename it")
         content = digest(file)
         if not self.arguments.overwrite:
             name = self.stems[index] if self.arguments.deidentify else str(file)
