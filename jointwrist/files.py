@@ -59,14 +59,22 @@ def whole_folder(out: Path) -> Iterator[Path]:
 
     Args:
         out: Folder that does not exist or is empty.
+
+    Raises:
+        StorageError: Another process has filled `out` in the meantime; what it wrote is unchanged.
     """
     folder = out.with_name(f".{out.name}.{secrets.token_hex(4)}.partial")
     folder.mkdir(parents=True)
     try:
         yield folder
-        if out.exists():
-            out.rmdir()
-        folder.rename(out)
+        try:
+            if out.exists():
+                out.rmdir()
+            folder.rename(out)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            raise StorageError(f"{out}: was filled in the meantime, by another process; name a new folder") from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

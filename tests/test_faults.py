@@ -28,7 +28,7 @@ from jointwrist.data.images import write_image
 from jointwrist.engine.tasks import JointTask
 from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
-from jointwrist.files import atomic, check_writable, write_frame, write_text
+from jointwrist.files import atomic, check_writable, whole_folder, write_frame, write_text
 from jointwrist.weights.checkpoint import load_state, save_state, save_weights
 from tests import killed_run
 
@@ -363,3 +363,11 @@ def test_names_that_are_not_text_are_escaped_in_tables_and_texts(tmp_path):
     write_text(tmp_path / "a.txt", "M\udcfcller.png")
     assert (tmp_path / "a.csv").read_text("utf-8").split() == ["file", "M\\udcfcller.png", "Müller.png"]
     assert (tmp_path / "a.txt").read_text("utf-8") == "M\\udcfcller.png"
+
+
+def test_a_folder_that_another_process_filled_is_not_replaced(tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(StorageError, match="filled in the meantime, by another process"), whole_folder(out) as folder:
+        write_text(folder / "mine", "1")
+        write_text(out / "theirs", "2")
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["out", "out/theirs"]
