@@ -8,12 +8,12 @@
 #        them. With two, the joints that both readers call healthy are alpha's disagreements: it is -2.5 instead of 0.65
 #        where readers agree on 86 %, and no alpha is below -1. Three grades are as wrong; six, those of erosion, raise an
 #        IndexError. The rater bias of two grades counts the agreements on both sides, so that none is found (p = 0.12)
-#        where one reader is the higher in 39 of 41 disagreements; that of six leaves out readings one grade apart, which
-#        most disagreements are. For rates of 0.2
-#        and 0.3 and kappas of 0.6 and 0.4 it asks for 155 joints in one order of the readers and 144 in the other, where
-#        147 are right. The interval of ICC(A,k) leaves out the differences between readers: of 95 % in name, it holds the
-#        true value in half of the studies where they differ, while that of ICC(A,1) holds it in most. Take the package
-#        krippendorff and McNemar's test, and transform the interval of ICC(A,1).
+#        where one reader is the higher in 39 of 41 disagreements; that of six leaves out readings one grade apart, as
+#        most disagreements are. For rates of 0.2 and 0.3 and kappas of 0.6 and 0.4 it asks for 155 joints in one order
+#        of the readers and 144 in the other, where 147 are right. The interval of ICC(A,k) leaves out the differences
+#        between readers: of 95 % in name, it holds the true value in half of the studies where they differ, while that of
+#        ICC(A,1) holds it in most. Take the package krippendorff and McNemar's test, and transform the interval of
+#        ICC(A,1).
 #
 # Exits with 0 as long as that is so, with 1 once it has changed.
 set -euo pipefail
