@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # dcmjs-imaging 0.2.5: a radiograph with the window function LINEAR_EXACT, or with a look-up table.
 #
-# Guess: a film looks as its file says (PS3.3, C.11): a table of grey values before the window, the window's function, or a
-#        table instead of the window; what is not supported is refused, as unknown transfer syntaxes are.
-# Seen:  LINEAR and SIGMOID are right. LINEAR_EXACT leaves out the half in ((x - c) / w + 1/2): all values up to the centre
-#        are black, the upper end of the window is mid-grey, and white is reached half a window too late. Tables are left
-#        out without a warning. Many digital detectors describe their films by a VOI table; such a film is stretched
-#        between its smallest and largest value instead, so that a collimated border or a marker sets its contrast.
-#        Behind a modality table the window, which is meant for the table's values, is laid on the stored ones. Render
-#        such films by pydicom or DCMTK; LINEAR with the centre raised by 1/2 and the width by 1 is LINEAR_EXACT.
+# Guess: a film looks as its file says (PS3.3, C.11): a table of grey values before the window, the window's function,
+#        or a table instead of the window; what is not supported is refused, as unknown transfer syntaxes are.
+# Seen:  LINEAR and SIGMOID are right. LINEAR_EXACT leaves out the half in ((x - c) / w + 1/2): all values up to the
+#        centre are black, the upper end of the window is mid-grey, and white is reached half a window too late. Tables
+#        are left out without a warning. Many digital detectors describe their films by a VOI table; such a film is
+#        stretched between its smallest and largest value instead, so that a collimated border or a marker sets its
+#        contrast. Behind a modality table the window, which is meant for the table's values, is laid on the stored
+#        ones. Render such films by pydicom or DCMTK; LINEAR with the centre raised by 1/2 and the width by 1 is
+#        LINEAR_EXACT.
 #
 # Exits with 0 as long as that is so, with 1 once it has changed.
 set -euo pipefail

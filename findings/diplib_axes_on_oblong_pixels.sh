@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # DIPlib 3.6.1: length and width of a bone by its moments, on pixels that are not square.
 #
-# Guess: measures that carry a unit are those of the bone: DimensionsEllipsoid gives its axes in mm, whatever pixels it was
-#        drawn on, as Size gives its area and CartesianBox its extent. What assumes square pixels says so by its unit:
-#        perimeter and Feret diameters are returned in px then.
+# Guess: measures that carry a unit are those of the bone: DimensionsEllipsoid gives its axes in mm, whatever pixels it
+#        was drawn on, as Size gives its area and CartesianBox its extent. What assumes square pixels says so by its
+#        unit: perimeter and Feret diameters are returned in px then.
 # Seen:  a bone of 16 x 6 mm on pixels of 0.1 x 0.2 mm is 32 x 3 mm if it lies and 12 x 8 mm if it stands, all marked as
-#        mm. Standing, its length points across; oblique, it points 8 degrees up instead of 34. The eccentricity follows.
-#        Each moment of inertia is scaled by the pixel along its own axis, while it is made of distances across that
-#        axis. In a volume, where it is made of two directions, it cannot be set right afterwards: a bone of 16 x 10 x 8
-#        mm in slices of 0.4 mm has axes of 52, 50 and nan. Square pixels and cubic voxels are right. Resample to those
-#        first.
+#        mm. Standing, its length points across; oblique, it points 8 degrees up instead of 34. The eccentricity
+#        follows. Each moment of inertia is scaled by the pixel along its own axis, while it is made of distances across
+#        that axis. In a volume, where it is made of two directions, it cannot be set right afterwards: a bone of 16 x
+#        10 x 8 mm in slices of 0.4 mm has axes of 52, 50 and nan. Square pixels and cubic voxels are right. Resample to
+#        those first.
 #
 # Exits with 0 as long as that is so, with 1 once it has changed.
 set -euo pipefail

@@ -2,13 +2,13 @@
 # MNN 3.6.1: networks converted from ONNX that enlarge a radiograph by bicubic interpolation, or sample it on a grid.
 #
 # Guess: both give what ONNX defines, to rounding, borders included; what the converter cannot do it refuses.
-# Seen:  enlarged by 2, the first row is the third, and the first column the third: at the upper and left border the first
-#        half factor of rows and columns shows what lies one factor further in, 16 rows for a factor of 32. On a ramp of 10 grey
-#        values a row the first value is 7.35 instead of -1.16. Everything else is right to rounding, and so are bilinear
-#        interpolation, cubic with aligned corners and a film that is reduced. Half-pixel coordinates are what PyTorch
-#        exports for mode="bicubic". GridSample with padding_mode="reflection" repeats the border instead of reflecting the
-#        film: a film turned on its grid has streaks in its corners. Neither is mentioned. Enlarge bilinearly or with
-#        aligned corners, and reflect by Pad first.
+# Seen:  enlarged by 2, the first row is the third, and the first column the third: at the upper and left border the
+#        first half factor of rows and columns shows what lies one factor further in, 16 rows for a factor of 32. On a
+#        ramp of 10 grey values a row the first value is 7.35 instead of -1.16. Everything else is right to rounding,
+#        and so are bilinear interpolation, cubic with aligned corners and a film that is reduced. Half-pixel
+#        coordinates are what PyTorch exports for mode="bicubic". GridSample with padding_mode="reflection" repeats the
+#        border instead of reflecting the film: a film turned on its grid has streaks in its corners. Neither is
+#        mentioned. Enlarge bilinearly or with aligned corners, and reflect by Pad first.
 #
 # The converter is called directly: its command, mnnconvert, also installs a package with the first pip of the path and
 # reports its use to the makers.

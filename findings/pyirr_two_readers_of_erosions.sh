@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # pyirr 0.84.1.2, the port of R's irr: two readers who score joints as eroded or not, or in a few grades.
 #
-# Guess: Krippendorff's alpha and the rater bias come from the table of the two readers, whatever its size; the number of
-#        joints for a kappa does not depend on which reader is named first; and the interval of the mean of k readers
+# Guess: Krippendorff's alpha and the rater bias come from the table of the two readers, whatever its size; the number
+#        of joints for a kappa does not depend on which reader is named first; and the interval of the mean of k readers
 #        follows from that of one reader by Spearman and Brown's formula, as the coefficient does.
 # Seen:  the part of the table above the diagonal is looked for at half the number of grades, which is right for four of
 #        them. With two, the joints that both readers call healthy are alpha's disagreements: it is -2.5 instead of 0.65
-#        where readers agree on 86 %, and no alpha is below -1. Three grades are as wrong; six, those of erosion, raise an
-#        IndexError. The rater bias of two grades counts the agreements on both sides, so that none is found (p = 0.12)
-#        where one reader is the higher in 39 of 41 disagreements; that of six leaves out readings one grade apart, as
-#        most disagreements are. For rates of 0.2 and 0.3 and kappas of 0.6 and 0.4 it asks for 155 joints in one order
-#        of the readers and 144 in the other, where 147 are right. The interval of ICC(A,k) leaves out the differences
-#        between readers: of 95 % in name, it holds the true value in half of the studies where they differ, while that of
-#        ICC(A,1) holds it in most. Take the package krippendorff and McNemar's test, and transform the interval of
-#        ICC(A,1).
+#        where readers agree on 86 %, and no alpha is below -1. Three grades are as wrong; six, those of erosion, raise
+#        an IndexError. The rater bias of two grades counts the agreements on both sides, so that none is found (p =
+#        0.12) where one reader is the higher in 39 of 41 disagreements; that of six leaves out readings one grade
+#        apart, as most disagreements are. For rates of 0.2 and 0.3 and kappas of 0.6 and 0.4 it asks for 155 joints in
+#        one order of the readers and 144 in the other, where 147 are right. The interval of ICC(A,k) leaves out the
+#        differences between readers: of 95 % in name, it holds the true value in half of the studies where they differ,
+#        while that of ICC(A,1) holds it in most. Take the package krippendorff and McNemar's test, and transform the
+#        interval of ICC(A,1).
 #
 # Exits with 0 as long as that is so, with 1 once it has changed.
 set -euo pipefail
@@ -95,7 +95,7 @@ for grades, weights in {2: [0.85, 0.15], 3: [0.7, 0.2, 0.1], 4: [0.25] * 4, 6: [
 
 seen = pyirr.N_cohen_kappa(0.2, 0.3, 0.6, 0.4), pyirr.N_cohen_kappa(0.3, 0.2, 0.6, 0.4)
 right = pyirr.N_cohen_kappa(0.2, 0.2, 0.6, 0.4) == joints((0.2, 0.2), 0.6, 0.4)
-print(f"joints for rates of 0.2 and 0.3: expected {joints((0.2, 0.3), 0.6, 0.4)}, seen {seen}; equal rates right: {right}")
+print(f"joints for rates of 0.2 and 0.3: expected {joints((0.2, 0.3), 0.6, 0.4)}, seen {seen}; equal rates: {right}")
 same &= bool(right and joints((0.2, 0.3), 0.6, 0.4) == joints((0.3, 0.2), 0.6, 0.4) and seen == (155, 144))
 
 wrists, readers, patient, reader, error = 30, 3, 8.0, 4.0, 2.0
