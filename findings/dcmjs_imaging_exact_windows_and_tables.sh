@@ -82,7 +82,7 @@ films = {
                      np.clip(((VALUES - CENTRE) / WIDTH + 0.5) * 255, 0, 255),
                      np.clip((VALUES - CENTRE) / WIDTH * 255, 0, 255)),
     "VOI table": ({"VOILUTSequence": table(curve)}, curve[VALUES] / 65535 * 255, stretched),
-    "modality table, then LINEAR": (window | {"ModalityLUTSequence": table(square, modality=True), "WindowCenter": 16384,
+    "modality table, then LINEAR": ({"ModalityLUTSequence": table(square, modality=True), "WindowCenter": 16384,
                                               "WindowWidth": 16384},
                                     linear(square[VALUES], 16384, 16384), linear(VALUES, 16384, 16384)),
     "LINEAR_EXACT written as LINEAR": ({"WindowCenter": CENTRE + 0.5, "WindowWidth": WIDTH + 1},
