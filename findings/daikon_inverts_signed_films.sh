@@ -5,10 +5,9 @@
 #        and signed pixels are inverted about the middle of their range: v becomes -1 - v.
 # Seen:  unsigned films are so: v becomes 4095 - v with 12 bits. Of a signed film all negative values, half of the
 #        range, become the largest one, 2047, and the others 2047 - v. Bone, which is low in MONOCHROME1, becomes one
-#        even white, without trabeculae and without a fracture line; minimum and maximum of the result look as if
-#        nothing had been lost. MONOCHROME2 is right, signed or not. Besides, a slope and intercept are applied after
-#        the inversion, to 4095 - v, although the file states them for v. Read getRawData, rescale and then invert it
-#        yourself.
+#        even white, without trabeculae; minimum and maximum of the result look as if nothing had been lost. MONOCHROME2
+#        is right, signed or not. Besides, a slope and intercept are applied after the inversion, to 4095 - v, although
+#        the file states them for v. Read getRawData, rescale and then invert it yourself.
 #
 # Exits with 0 as long as that is so, with 1 once it has changed.
 set -euo pipefail

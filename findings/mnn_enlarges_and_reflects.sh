@@ -6,12 +6,12 @@
 #        first half factor of rows and columns shows what lies one factor further in, 16 rows for a factor of 32. On a
 #        ramp of 10 grey values a row the first value is 7.35 instead of -1.16. Everything else is right to rounding,
 #        and so are bilinear interpolation, cubic with aligned corners and a film that is reduced. Half-pixel
-#        coordinates are what PyTorch exports for mode="bicubic". GridSample with padding_mode="reflection" repeats the
-#        border instead of reflecting the film: a film turned on its grid has streaks in its corners. Neither is
-#        mentioned. Enlarge bilinearly or with aligned corners, and reflect by Pad first.
+#        coordinates are ONNX's default. GridSample with padding_mode="reflection" repeats the border instead of
+#        reflecting the film: a film turned on its grid has streaks in its corners. Neither is mentioned. Enlarge
+#        bilinearly or with aligned corners, and reflect by Pad first.
 #
-# The converter is called directly: its command, mnnconvert, also installs a package with the first pip of the path and
-# reports its use to the makers.
+# The converter is called directly: its command, mnnconvert, also runs "pip install" for a package that reports its use
+# to the makers, with whichever pip comes first.
 #
 # Exits with 0 as long as that is so, with 1 once it has changed.
 set -euo pipefail
