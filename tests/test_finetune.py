@@ -177,3 +177,15 @@ def test_a_wrist_without_a_bone_in_its_truth_does_not_count(recwarn):
     dsc, _ = measure_changes({"segmentation": rows}, {"segmentation": rows})
     assert dsc.wrists == 2 and dsc.before == pytest.approx(60)
     assert measure_changes(*[{"segmentation": rows.assign(dsc=np.nan)}] * 2) == [] and not recwarn.list
+
+
+@pytest.mark.parametrize(
+    "command", ["train jointwrist_tiny --data {root}", "finetune {root}", "pretrain jointwrist_tiny {root}"]
+)
+def test_a_training_does_not_write_into_a_dataset(command, phantom_root, tmp_path, capsys):
+    root = tmp_path / "data"
+    (root / "BoneSegmentation").mkdir(parents=True)
+    (root / "README.md").write_text("of the data")
+    assert main([*command.format(root=phantom_root).split(), "--out", str(root)]) == 2
+    assert f"{root}: holds a dataset, whose README.md a training would replace" in capsys.readouterr().err
+    assert sorted(path.name for path in root.iterdir()) == ["BoneSegmentation", "README.md"]

@@ -274,6 +274,24 @@ def test_release_layout_is_the_same_for_any_number_of_workers(tmp_path: Path) ->
             assert truth["eroded"].dtype == np.uint8 and truth["healthy"].dtype == np.uint16
 
 
+def test_a_smaller_phantom_does_not_take_the_scores_of_a_larger_one(tmp_path: Path) -> None:
+    write_phantom(tmp_path, 5, 64, 5, workers=1)
+    before = files(tmp_path)
+    with pytest.raises(DataError, match="holds 5 wrists, more than 3; ask for 5"):
+        write_phantom(tmp_path, 3, 64, 5, workers=1)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["BoneSegmentation/images/a.bmp", "Metadata.xlsx", "README.md"])
+def test_a_phantom_is_not_written_over_something_else(name, tmp_path: Path) -> None:
+    """Such as a dataset, whose scores it would replace, or the folder of a project."""
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(DataError, match=f"{name.split('/')[0]}: is of no phantom, and would be written over"):
+        write_phantom(tmp_path, 3, 64, 5, workers=1)
+    assert files(tmp_path) == {name: b"mine"}
+
+
 def test_writing_goes_on_where_it_stopped_and_refuses_another_recipe(tmp_path: Path) -> None:
     write_phantom(tmp_path, 3, 64, 5, workers=1)
     kept = files(tmp_path)

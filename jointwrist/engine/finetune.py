@@ -23,7 +23,7 @@ from jointwrist.anatomy import info_anatomy
 from jointwrist.config import build, merge_trees
 from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.drawn_bones import undrawn_notes
-from jointwrist.data.dataset.layout import SPLITS
+from jointwrist.data.dataset.layout import SPLITS, refuse_dataset_as_output
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.calibration import calibrate_on
 from jointwrist.engine.case_results import CASE_KEYS, case_keys, epoch_table
@@ -124,6 +124,7 @@ def finetune(
         DataError: Weights or data cannot be read, there are too few patients, or the folder holds other work.
     """
     folder, path = Path(out), find_weights(str(weights))
+    refuse_dataset_as_output(folder)
     check_writable(folder)
     info = _trained_info(path)
     stated = info_anatomy(info) if info["config"].get("anatomy") else None

@@ -13,6 +13,7 @@ from torch.utils.data import ConcatDataset, Dataset
 from jointwrist.config import ConfigError, build, merge_trees
 from jointwrist.data.batches.samplers import EpochBatches, FreshBatches
 from jointwrist.data.batches.unlabelled import ImagesOnly, UnlabelledImages
+from jointwrist.data.dataset.layout import refuse_dataset_as_output
 from jointwrist.data.find_radiographs import describe_left_out, find_radiographs
 from jointwrist.engine.case_results import epoch_table
 from jointwrist.engine.loaders import RunData
@@ -74,6 +75,7 @@ def pretrain(
         raise ConfigError(f"{model} is not a joint network; masked-image pretraining is for their encoders")
     run = build(RunConfig, {**merge_trees(DEFAULTS, config or {}), "model": model, "task": "pretraining"})
     folder = Path(out)
+    refuse_dataset_as_output(folder)
     check_writable(folder)
     accelerator = open_accelerator(run.precision, None, folder)
     data = unlabelled_data(run, folders, folder)

@@ -13,6 +13,7 @@ from torch import nn
 
 from jointwrist.anatomy import load_anatomy
 from jointwrist.config import ConfigError, build
+from jointwrist.data.dataset.layout import refuse_dataset_as_output
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.calibration import calibrate
 from jointwrist.engine.case_results import epoch_table
@@ -95,6 +96,7 @@ def train(
             raise ConfigError(f"{key} is {values[key]} in the configuration; {spec.name} needs {own}")
     run = build(RunConfig, {**values, "model": spec.name, "task": spec.task})
     folder, splits = Path(out), ("train", "val")
+    refuse_dataset_as_output(folder)
     check_writable(folder)
     accelerator = open_accelerator(run.precision, tracker, folder, deterministic)
     stated = load_anatomy(run.anatomy) if run.anatomy else None

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jointwrist.anatomy import NOT_SCORED, NUM_JOINTS, load_anatomy
-from jointwrist.data.dataset.layout import TRUTH
+from jointwrist.data.dataset.layout import CROPS, MASK_IMAGES, METADATA, SCORE_IMAGES, TRUTH
 from jointwrist.data.dataset.writer import DatasetWriter, Pixels, ScoredRadiograph
 from jointwrist.data.sample import WristSample, unpack_masks
 from jointwrist.errors import DataError
@@ -28,6 +28,9 @@ from jointwrist.phantom.wrist import make_wrist
 from jointwrist.text import number_of
 
 _RECIPE = "phantom.json"
+_SHEET = "README.md"
+#: What a phantom writes beside its ground truth; in a folder without a recipe it belongs to something else.
+_WRITTEN = (MASK_IMAGES.parent, SCORE_IMAGES.parent, CROPS, METADATA, "narrowing.csv", _SHEET)
 _CENTRES = ("Centre A", "Centre B", "Centre C", "Centre D", "Centre E", "Centre F")
 _METADATA = (
     "Mapped Image Stem", "NormalizedPatientID", "NormalizedStudyID", "InstitutionName", "IsRA", "PatientAge",
@@ -70,7 +73,8 @@ def write_phantom(
         The folder.
 
     Raises:
-        DataError: The folder holds a phantom made from another seed or configuration.
+        DataError: The folder holds a phantom made from another seed or configuration, one of more wrists, or files of
+            something else that would be written over.
     """
     if wrists < 1:
         raise ValueError(f"wrists must be at least 1, not {wrists}")
@@ -82,6 +86,12 @@ def write_phantom(
     workers = min(workers or os.cpu_count() or 1, wrists)
     jobs = [WristJob(root, index, seed, config, parts) for index in range(wrists)]
     missing = [job for job in jobs if not job.truth_file.exists()]
+    further = len(list((root / TRUTH).glob("*.npz"))) - (len(jobs) - len(missing))
+    if further:
+        total = len(jobs) - len(missing) + further
+        raise DataError(
+            f"{root}: holds {total} wrists, more than {wrists}; ask for {total}, or write to another folder"
+        )
     _write_all(missing, workers)
     written = [_read_back(job) for job in jobs]
     scored = [wrist.scored for wrist in written if wrist.entry.has_scores]
@@ -94,7 +104,7 @@ def write_phantom(
     columns = [*_METADATA, *(f"{column}_{side}" for side in "LR" for column in _JOINT_COLUMNS)]
     writer.write_metadata(columns, _metadata_rows(written, seed))
     sheet = data_sheet(recipe, [job.entry for job in jobs], [wrist.scores for wrist in scored])
-    write_text(root / "README.md", sheet)
+    write_text(root / _SHEET, sheet)
     return root
 
 
@@ -169,6 +179,8 @@ def _checked_recipe(root: Path, seed: int, config: PhantomConfig, parts: Parts |
         if found != recipe:
             raise DataError(f"{path} describes another phantom (seed, configuration or parts); write to another folder")
     else:
+        if foreign := next((name for name in _WRITTEN if (root / name).exists()), None):
+            raise DataError(f"{root / foreign}: is of no phantom, and would be written over; write to another folder")
         write_text(path, json.dumps(recipe, indent=1))
     return recipe
 

@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import default_collate
 
 from jointwrist.config import ConfigError, build, merge_trees
+from jointwrist.data.dataset.layout import refuse_dataset_as_output
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.build import build_model
 from jointwrist.engine.inherited_config import inherited_config
@@ -125,6 +126,7 @@ def adapt(
     info = read_info(start)
     if info is None or model_spec(info["model"]).task != "joint":
         raise DataError(f"{start}: only weights of a joint network can be adapted")
+    refuse_dataset_as_output(Path(out))
     used, held = divide(radiographs, plan.held_out, plan.seed)
     before = _measure(start, held, work_folder, plan, progress)
     validation = write_phantom(

@@ -32,6 +32,16 @@ SPLITS = ("train", "val", "test")
 _IDENTIFIER = re.compile(r"(?P<patient>(EXT_)?[A-Za-z0-9-]+)_(?P<study>[A-Za-z0-9-]+)_(?P<side>[LR])")
 
 
+def refuse_dataset_as_output(folder: Path) -> None:
+    """Refuse a dataset as the folder of a training, whose model card would replace the dataset's README.
+
+    Raises:
+        DataError: The folder holds a dataset.
+    """
+    if any((folder / part).is_dir() for part in (MASK_IMAGES.parent, SCORE_IMAGES.parent, CROPS)):
+        raise DataError(f"{folder}: holds a dataset, whose README.md a training would replace; choose another --out")
+
+
 class Identifier(NamedTuple):
     """Parts of `PPPP_SSSS_L|R` or `EXT_PPPP_0001_L|R`.
 
