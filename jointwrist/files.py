@@ -92,6 +92,16 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
 
 
+def refuse_file(folder: Path) -> None:
+    """Refuse a file in the place of a folder that is to be written.
+
+    Raises:
+        StorageError: It is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise StorageError(f"{folder}: is a file; choose a folder as --out")
+
+
 def check_writable(folder: Path) -> None:
     """Make a folder and check that it is writable, before hours of work, by writing and removing a small file.
 
@@ -99,8 +109,7 @@ def check_writable(folder: Path) -> None:
         StorageError: The folder is not writable, or is a file.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise StorageError(f"{folder}: is a file; choose a folder as --out")
+    refuse_file(folder)
     with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable.{secrets.token_hex(4)}.tmp"  # several processes may try at once

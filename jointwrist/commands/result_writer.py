@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jointwrist.commands.output_names import check_unused, digest, hand_stems, neutral_stems, output_stems
 from jointwrist.errors import DataError, require
-from jointwrist.files import check_writable
+from jointwrist.files import refuse_file
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -54,7 +54,7 @@ class ResultWriter:
 
     Raises:
         DataError: The sheet has no suffix of a picture.
-        StorageError: The output folder, or that of the sheet, is not writable.
+        StorageError: The output folder, or that of the sheet, is a file.
         MissingExtraError: A package for a kind of file is not installed.
         UsageError: Two radiographs would have outputs of one name.
     """
@@ -64,7 +64,7 @@ class ResultWriter:
         self.stems = (neutral_stems if arguments.deidentify else output_stems)(radiographs)
         self.hands = hand_stems(self.stems)
         self.overlay = len(radiographs) <= MOST_OVERLAYS if arguments.overlay is None else arguments.overlay
-        check_writable(arguments.out)
+        refuse_file(arguments.out)
         self._dicom = threading.Lock()  # pydicom and highdicom silence warnings for the whole process
         if kinds:
             require("highdicom", "dicom")
@@ -76,7 +76,7 @@ class ResultWriter:
             from jointwrist.outputs.sheet import picture_format
 
             picture_format(arguments.sheet)
-            check_writable(arguments.sheet.parent)
+            refuse_file(arguments.sheet.parent)
 
     def write(self, index: int, result: WristResult, alone: bool) -> Written:
         """Write the files of a wrist.
