@@ -18,7 +18,7 @@ from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.benchmark.ablations import runs
 from jointwrist.benchmark.ablations.estimates import FIGURES, Figures
 from jointwrist.benchmark.ablations.kept_results import KeptResults
-from jointwrist.benchmark.ablations.plan import Ablations, run_folder
+from jointwrist.benchmark.ablations.plan import Ablations, Version, run_folder
 from jointwrist.benchmark.ablations.runs import kept_already
 from jointwrist.benchmark.ablations.tables import difference, filled, write_ablations
 from jointwrist.benchmark.ablations.versions import progress, shown_version
@@ -149,7 +149,7 @@ NEWER = {"joint": {"segmenter": ""}, "protocol": "phantom-v1 free v2"}
 @pytest.fixture
 def small(plan):
     """The plan with two required arms and two seeds, and its version 2."""
-    return replace(plan, required=("S0", "S1"), seeds=SEEDS, versions=("the first.", "the second."))
+    return replace(plan, required=("S0", "S1"), seeds=SEEDS, versions=(Version("the first"), Version("the second")))
 
 
 def test_a_new_version_replaces_the_old_one_when_its_required_runs_are_complete(small, results, tmp_path):
@@ -179,19 +179,44 @@ def test_versions_of_a_run_are_kept_side_by_side(plan, results, tmp_path):
     old = KeptResults.read(results).with_runs(results, plan)
     rows = old.with_runs(tmp_path / "new", plan)
     assert rows.of("free", "S1") == ["free-S1-1", "free-S1-2", "free-S1-2-v2"]
-    assert rows.of_versions({"free": 2}).of("free", "S1") == ["free-S1-2-v2"]
+    assert rows.of_versions({"free": 2}, plan).of("free", "S1") == ["free-S1-2-v2"]
     assert rows.call_figures("free-S1-2-v2")["AUROC"] < 0.7 < rows.call_figures("free-S1-2")["AUROC"]
-    pd.testing.assert_frame_equal(rows.of_versions({"free": 1}).calls, old.calls)
+    pd.testing.assert_frame_equal(rows.of_versions({"free": 1}, plan).calls, old.calls)
 
 
 def test_the_earlier_version_with_most_required_runs_is_shown_until_the_new_one_is_complete(small, results, tmp_path):
-    third = replace(small, versions=(*small.versions, "the third."))
+    third = replace(small, versions=(*small.versions, Version("the third")))
     rows = KeptResults.read(results).with_runs(results, third)
     write_run(tmp_path / "2", "free", "S1", 2, 0, third.arms["S1"].reports, NEWER)
     rows = rows.with_runs(tmp_path / "2", third)
     assert shown_version(third, rows, "free") == 1
     assert progress(third, rows, "free", 1) == ""  # version 2 is given up, version 3 has no run yet
     assert shown_version(third, rows, "scarce") == 3
+
+
+def test_runs_of_an_arm_that_a_version_leaves_unchanged_remain_valid(small, results, tmp_path):
+    second = replace(small, versions=(small.versions[0], Version("the second", unchanged=("S0", "C1"))))
+    assert [second.arm_version(entry) for entry in ("S0", "S1", "C1", "C5-moved")] == [1, 2, 1, 2]
+    assert second.config("free", "S0", 1, tmp_path).protocol == "phantom-v1 free v1"
+    assert second.config("free", "S1", 1, tmp_path).protocol == "phantom-v1 free v2"
+    rows = KeptResults.read(results).with_runs(results, second)
+    assert "2 of the 4 that" in progress(second, rows, "free", shown_version(second, rows, "free"))
+    for seed in SEEDS:
+        write_run(tmp_path / "2", "free", "S1", seed, 0, second.arms["S1"].reports, NEWER)
+    rows = rows.with_runs(tmp_path / "2", second)
+    assert shown_version(second, rows, "free") == 2
+    shown = rows.of_versions({"free": 2}, second)
+    assert sorted(shown.runs.index) == [
+        *(f"free-{arm}-{seed}" for arm in ("C1", "S0") for seed in SEEDS),
+        *(f"free-S1-{seed}-v2" for seed in SEEDS),
+    ]
+
+
+def test_arms_without_an_erosion_head_are_not_repeated_for_a_change_of_it(plan):
+    last = plan.versions[3]
+    assert set(last.unchanged) == {
+        arm for arm, entry in plan.arms.items() if entry.model != "jointwrist_tiny" or "erosion" not in entry.reports
+    }
 
 
 def test_the_first_runs_of_a_plan_are_shown_at_once(small, tmp_path):
@@ -275,7 +300,7 @@ def test_the_page_holds_the_tables_of_the_stored_results(plan):
     page = (ROOT / "docs" / "ablations.md").read_text(encoding="utf-8")
     assert filled(page, (folder / "tables.md").read_text(encoding="utf-8")) == page
     rows = KeptResults.read(folder)
-    rows = rows.of_versions({regime: shown_version(plan, rows, regime) for regime in plan.regimes})
+    rows = rows.of_versions({regime: shown_version(plan, rows, regime) for regime in plan.regimes}, plan)
     for regime in plan.regimes:
         for arm in plan.arms:
             runs = [run for run in rows.of(regime, arm) if run in rows.calls.columns]

@@ -117,18 +117,24 @@ def test_unknown_layouts_and_versions_are_refused(options, message):
 
 def test_files_that_state_no_version_are_read_as_the_first(tmp_path):
     torch.manual_seed(0)
-    former = create_model("jointwrist_tiny", **MICRO, encoder_version=1).eval()
+    former = create_model("jointwrist_tiny", **MICRO, encoder_version=1, head_version=1).eval()
     former.info = None  # as networks of earlier releases, it does not know its version
     save_weights(tmp_path / "old.safetensors", former, {"model": "jointwrist_tiny", "options": MICRO})
     loaded, info = load_weights(tmp_path / "old.safetensors")
     image = torch.rand(1, 1, 64, 64)
     with torch.no_grad():
-        assert torch.equal(loaded.segment(image), former.segment(image))
-    assert info["options"]["encoder_version"] == 1
+        assert torch.equal(loaded(image).erosion_logits, former(image).erosion_logits)
+    assert (info["options"]["encoder_version"], info["options"]["head_version"]) == (1, 1)
     latest = create_model("jointwrist_tiny", **MICRO)
-    assert latest.info["options"] == {**MICRO, "encoder_version": 2}
+    assert latest.info["options"] == {**MICRO, "encoder_version": 2, "head_version": 2}
     save_weights(tmp_path / "new.safetensors", latest, {"model": "jointwrist_tiny", "options": MICRO})
-    assert load_weights(tmp_path / "new.safetensors")[1]["options"]["encoder_version"] == 2
+    options = load_weights(tmp_path / "new.safetensors")[1]["options"]
+    assert (options["encoder_version"], options["head_version"]) == (2, 2)
+
+
+def test_an_unknown_version_of_the_erosion_head_is_refused():
+    with pytest.raises(ValueError, match="version 3 of the erosion head is unknown; choose one of 1, 2"):
+        create_model("jointwrist_tiny", **MICRO, head_version=3)
 
 
 def test_a_run_takes_the_version_of_the_weights_that_it_starts_from():
@@ -137,18 +143,18 @@ def test_a_run_takes_the_version_of_the_weights_that_it_starts_from():
     assert load_weights(find_weights("jointwrist_tiny"))[1]["options"]["encoder_version"] == 1
     assert model_options(config)["encoder_version"] == 1
     assert model_options(build(RunConfig, values))["encoder_version"] == 2
-    stated = build(RunConfig, values | {"options": {"encoder_version": 1}})
-    assert model_options(stated)["encoder_version"] == 1
+    stated = build(RunConfig, values | {"options": {"encoder_version": 1, "head_version": 1}})
+    assert model_options(stated) == {"encoder_version": 1, "head_version": 1}
     # runs of earlier releases keep their hash when the version is stated
     assert config_hash(stated) == config_hash(build(RunConfig, values))
 
 
 def test_a_state_of_another_version_is_refused_with_the_option_that_continues_it(tmp_path):
     values = {"model": "jointwrist_tiny", "task": "joint"}
-    old, new = (build(RunConfig, values | {"options": o}) for o in ({"encoder_version": 1}, {}))
+    old, new = (build(RunConfig, values | {"options": o}) for o in ({"encoder_version": 1, "head_version": 1}, {}))
     save_run(tmp_path / "state.pt", old, model_options(old), 1, {"epoch": 3})
     assert load_run(tmp_path / "state.pt", old, model_options(old), 1)["epoch"] == 3
-    with pytest.raises(DataError, match=r"was begun with options.encoder_version=1; set that"):
+    with pytest.raises(DataError, match=r"was begun with options.encoder_version=1 options.head_version=1; set that"):
         load_run(tmp_path / "state.pt", new, model_options(new), 1)
 
 
@@ -162,6 +168,19 @@ def test_weight_decay_spares_rates_steps_tables_norms_and_biases():
     assert len(decayed["params"]) + len(rest["params"]) == len(list(encoder.parameters()))
     everything = build_optimizer(encoder, OptimConfig(weight_decay=0.1, decay_all=True)).param_groups
     assert [len(group["params"]) for group in everything] == [len(list(encoder.parameters())), 0]
+
+
+def test_the_erosion_head_may_have_a_learning_rate_of_its_own():
+    model = create_model("jointwrist_tiny", **MICRO)
+    groups = build_optimizer(model, OptimConfig(erosion_lr=0.2)).param_groups
+    head = {id(p) for p in model.erosion.parameters()}
+    slow = {id(p) for group in groups if group.get("relative_lr") == 0.2 for p in group["params"]}
+    assert slow == head
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    # the groups of runs of earlier releases, whose states can then be continued
+    assert [sorted(group) for group in build_optimizer(model, OptimConfig()).param_groups] == 2 * [
+        sorted(torch.optim.AdamW([torch.zeros(1)]).param_groups[0])
+    ]
 
 
 def test_what_a_network_exempts_by_its_method_is_not_decayed():

@@ -33,6 +33,8 @@ def model():
     with torch.no_grad():  # an untrained head hardly looks at anything
         model.erosion.other_embedding.normal_()
         model.erosion.token.weight.mul_(20)
+        model.erosion.local_gain.gain.fill_(1)
+        model.erosion.pooled_gain.gain.fill_(1)
     return model
 
 

@@ -60,6 +60,7 @@ def test_erosion_gradient_reaches_the_masks_only_with_a_scale_above_0(scale):
     torch.manual_seed(0)
     model = create_model("jointwrist_tiny", encoder="conv")
     torch.nn.init.constant_(model.decoder.mask_head.bias, 1.0)
+    torch.nn.init.ones_(model.erosion.local_gain.gain)  # 0 at first
     model(torch.rand(2, 1, 64, 64), mask_grad_scale=scale).erosion_logits.sum().backward()
     gradient = model.decoder.mask_head.weight.grad
     assert (gradient is not None and gradient.abs().sum() > 0) == (scale > 0)
@@ -136,7 +137,7 @@ def test_masks_of_the_test_drive_the_head():
 def test_a_former_option_works_with_a_warning_and_in_weight_files_without_one(tmp_path):
     with pytest.warns(FutureWarning, match="feature_gradient of jointwrist_tiny is now called feature_grad_scale"):
         former = create_model("jointwrist_tiny", feature_gradient=0.5)
-    current = {"feature_grad_scale": 0.5, "encoder_version": 2}
+    current = {"feature_grad_scale": 0.5, "encoder_version": 2, "head_version": 2}
     assert former.erosion.feature_grad_scale == 0.5 and former.info["options"] == current
     stored = {"model": "jointwrist_tiny", "options": {"feature_gradient": 0.5}}
     save_weights(tmp_path / "old.safetensors", former, stored)

@@ -80,6 +80,26 @@ def test_losses_are_read_every_so_many_steps_and_at_the_end(dataset, tmp_path, m
     assert read[:2] == [2, 2] and sum(read) == trainer.steps_per_epoch > 2
 
 
+def test_the_erosion_head_rests_until_its_losses_begin_and_then_takes_steps_of_its_learning_rate(dataset, tmp_path):
+    optim = {**SMALL["optim"], "weight_decay": 0.1, "erosion_lr": 0.5}
+    true_masks = {"segmentation_warmup": 0.5, "teacher_forcing": 1e9}
+    trainer = trainer_for({**JOINT, "joint": true_masks, "optim": optim}, dataset, tmp_path)
+    head, largest = list(trainer.model.erosion.parameters()), []
+    update = trainer.optimizer.step
+
+    def step():
+        before = [p.detach().clone() for p in head]
+        update()
+        largest.append(max(float((p.detach() - old).abs().max()) for p, old in zip(head, before, strict=True)))
+
+    trainer.optimizer.step = step
+    trainer.fit()
+    begin = -(-trainer.steps_per_epoch // 2)
+    assert begin > 1 and largest[:begin] == [0.0] * begin
+    # the first step of AdamW has the size of the learning rate; the weights' decay adds little
+    assert largest[begin] == pytest.approx(0.5e-3, rel=0.1)
+
+
 def test_a_loss_that_is_not_finite_is_that_of_its_own_step(dataset, tmp_path, monkeypatch):
     trainer = trainer_for(JOINT, dataset, tmp_path)
     original, images = trainer.task.losses, []

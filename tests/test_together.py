@@ -26,7 +26,8 @@ ROOT = Path(__file__).parent.parent
 STILL = {"affine_probability": 0.0, "intensity_probability": 0.0}
 PLAIN = {"image_size": 32, "augment": STILL, "erosion": {"crop_size": 32}}
 OPTIM = {"epochs": 1, "batch_size": 5, "lr": 0.1}
-JOINT = {"encoder": "conv", "roi_crop": 32}
+# later versions of the head normalise over the crops of a process
+JOINT = {"encoder": "conv", "roi_crop": 32, "head_version": 1}
 RUNS = {
     "segmentation": {**PLAIN, "model": "probe_segmentation", "task": "segmentation", "optim": {**OPTIM, "lr": 2.0}},
     "erosion": {**PLAIN, "model": "probe_erosion", "task": "erosion", "optim": OPTIM},

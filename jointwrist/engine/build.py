@@ -62,13 +62,24 @@ def model_options(config: RunConfig, anatomy: Anatomy = WRIST) -> dict[str, Any]
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """Return AdamW without frozen parameters; those of `exempt_from_decay` have no weight decay unless `decay_all`."""
+    """Return AdamW without frozen parameters; those of `exempt_from_decay` have no weight decay unless `decay_all`.
+
+    The entry `relative_lr` of a group is the factor of its learning rate, 1 where there is none.
+    """
     exempt = set() if config.decay_all else exempt_from_decay(model)
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    decayed = [p for name, p in trained.items() if name not in exempt]
-    rest = [p for name, p in trained.items() if name in exempt]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    head = {name for name in trained if name.startswith("erosion.") and config.erosion_lr != 1}
+    groups = _decay_groups({name: p for name, p in trained.items() if name not in head}, exempt, config.weight_decay)
+    if head:
+        own = _decay_groups({name: trained[name] for name in trained if name in head}, exempt, config.weight_decay)
+        groups += [{**group, "relative_lr": config.erosion_lr} for group in own]
     return torch.optim.AdamW(groups, lr=config.lr)
+
+
+def _decay_groups(parameters: dict[str, nn.Parameter], exempt: set[str], decay: float) -> list[dict[str, Any]]:
+    decayed = [p for name, p in parameters.items() if name not in exempt]
+    rest = [p for name, p in parameters.items() if name in exempt]
+    return [{"params": decayed, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
 
 
 def exempt_from_decay(model: nn.Module) -> set[str]:

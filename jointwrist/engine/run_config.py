@@ -67,6 +67,7 @@ class OptimConfig:
         accumulate: Passes whose mean gradient makes one step of the optimiser. Counting restarts every epoch, so the
             last step of an epoch may have fewer.
         lr: Peak learning rate of AdamW.
+        erosion_lr: Learning rate of the erosion head, relative to that of the rest (joint network).
         lr_floor: Final learning rate as a fraction of the peak.
         warmup: Share of all steps with a linearly growing learning rate.
         schedule: Whether the cosine schedule is updated every step or every epoch.
@@ -87,6 +88,7 @@ class OptimConfig:
     batch_size: Count = 8
     accumulate: Count = 1
     lr: Positive = 1e-4
+    erosion_lr: Positive = 1.0
     lr_floor: Share = 0.01
     warmup: Share = 0.0
     schedule: Literal["step", "epoch"] = "epoch"
@@ -145,6 +147,8 @@ class ErosionConfig:
             eroded pixels, which phantoms and outlined datasets have and RAM-W600 does not. Without it, such masks are
             not read, and training uses only the scores.
         heat_map: Weight of the heat map loss, with `pixel_truth`.
+        map_scores: Weight of the loss of the heat maps against the scores where the eroded pixels are not known (joint
+            network): the mean over the highest pixels of a joint's map is to say whether the joint is eroded.
         shapes: Weight of the losses of the bone with and without its erosion (joint network with the erosion head
             `shapes`).
         weight: Weight of the whole erosion loss (joint network).
@@ -159,6 +163,7 @@ class ErosionConfig:
     logit_adjustment: bool = True
     pixel_truth: bool = False
     heat_map: NotNegative = 1.0
+    map_scores: NotNegative = 0.0
     shapes: NotNegative = 1.0
     weight: NotNegative = 1.0
     further_scores: NotNegative = 1.0
@@ -278,10 +283,12 @@ LATER_VALUES = {
     "anatomy": "",
     "start": "",
     "augment.uneven": 0.0,
+    "erosion.map_scores": 0.0,
     "erosion.shapes": 1.0,
     "erosion.further_scores": 1.0,
     "joint.trained": "all",
     "optim.frozen": 0.0,
+    "optim.erosion_lr": 1.0,
     "radiographs": to_dict(RadiographsConfig()),
     "joint.erosion_share": None,
     "joint.erosion_share_end": 1.0,

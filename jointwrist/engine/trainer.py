@@ -233,7 +233,7 @@ class Trainer:
     def _step(self, batch: dict[str, Any], step: int) -> None:
         optim = self.config.optim
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(step)
+            group["lr"] = self.learning_rate(step) * group.get("relative_lr", 1.0)
         batch = self.task.prepare(send_to_device(batch, self.accelerator.device, True), training=True)
         first = self.step_in_epoch // optim.accumulate * optim.accumulate
         group = min(optim.accumulate, self.steps_per_epoch - first)  # the last group of an epoch may be shorter
@@ -248,12 +248,13 @@ class Trainer:
                 self.accelerator.unscale_gradients()
                 for parameters in self.task.clipped_together(self.unwrapped):
                     nn.utils.clip_grad_norm_(parameters, optim.clip_norm)
+            for parameter in self.task.not_yet_trained(self.unwrapped, self.context(step)):
+                parameter.grad = None
             self.optimizer.step()
             self.optimizer.zero_grad()
             if self.ema is not None:
                 self.ema.update_parameters(self.unwrapped)
-        for name, value in parts.items():
-            # it stays on the device, as reading would wait for the step
+        for name, value in parts.items():  # they stay on the device, as reading would wait for the step
             self.sums[name] = self.sums.get(name, 0.0) + value.detach().float()
 
     def _read_losses(self) -> None:

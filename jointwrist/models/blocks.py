@@ -1,15 +1,45 @@
-"""Convolution block of stem, decoder and erosion head."""
+"""Building blocks of stem, decoder and erosion heads."""
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+#: Builds the normalisation of a number of channels.
+Norm = Callable[[int], nn.Module]
 
 
-def conv_block(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
-    """Build convolution, group norm and SiLU; group norm, because the images of a batch are labelled differently."""
-    groups = max(g for g in (8, 4, 2, 1) if out_channels % g == 0)
+def group_norm(channels: int) -> nn.Module:
+    """Normalise groups of channels of each image by themselves; the other images of the batch have no effect."""
+    return nn.GroupNorm(max(groups for groups in (8, 4, 2, 1) if channels % groups == 0), channels)
+
+
+def conv_block(
+    in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, norm: Norm = group_norm
+) -> nn.Sequential:
+    """Build convolution, normalisation and SiLU."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
-        nn.GroupNorm(groups, out_channels),
+        norm(out_channels),
         nn.SiLU(),
     )
+
+
+class ChannelGain(nn.Module):
+    """Factor of each channel, 0 at first, so that a branch takes part as training finds it useful.
+
+    Bachlechner et al., ReZero, arXiv 2003.04887.
+
+    Args:
+        channels: Channels C.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.gain = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Multiply (N, C, ...) values."""
+        return values * self.gain.view(-1, *[1] * (values.ndim - 2))

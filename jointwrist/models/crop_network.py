@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jointwrist.models.blocks import conv_block
+from jointwrist.models.blocks import Norm, conv_block, group_norm
 
 #: Planes that `ShapeNetwork` predicts: the bone with its erosion, the bone before erosion, the eroded pixels.
 PLANES = 3
+#: Normalisation of the crop network, by version of the erosion head. A small erosion hardly changes the mean over a
+#: crop, and normalising each crop by itself removes much of that change: without eroded pixels as labels, version 1
+#: hardly learns erosions from scores. Version 2 normalises over the batch.
+NORMS: dict[int, Norm] = {1: group_norm, 2: nn.BatchNorm2d}
+#: Versions of the erosion head; weight files that do not say theirs have the first.
+VERSIONS = tuple(NORMS)
 
 
 class CropFindings(NamedTuple):
@@ -47,16 +54,18 @@ class CropNetwork(nn.Module):
         in_channels: Channels of the crop.
         feature_channels: Channels of the decoder features, concatenated at half the crop's side.
         width: Channels of the first stage; each further stage has twice as many.
+        version: Entry of `NORMS`.
     """
 
-    def __init__(self, in_channels: int, feature_channels: int, width: int):
+    def __init__(self, in_channels: int, feature_channels: int, width: int, version: int = VERSIONS[-1]):
         super().__init__()
-        self.stem = nn.Sequential(conv_block(in_channels, width), conv_block(width, width, stride=2))
-        self.level1 = nn.Sequential(conv_block(width + feature_channels, width), conv_block(width, width))
-        self.level2 = nn.Sequential(conv_block(width, 2 * width, stride=2), conv_block(2 * width, 2 * width))
-        self.level3 = nn.Sequential(conv_block(2 * width, 4 * width, stride=2), conv_block(4 * width, 4 * width))
-        self.narrow2, self.up2 = nn.Conv2d(4 * width, 2 * width, 1), conv_block(2 * width, 2 * width)
-        self.narrow1, self.up1 = nn.Conv2d(2 * width, width, 1), conv_block(width, width)
+        block = partial(conv_block, norm=NORMS[version])
+        self.stem = nn.Sequential(block(in_channels, width), block(width, width, stride=2))
+        self.level1 = nn.Sequential(block(width + feature_channels, width), block(width, width))
+        self.level2 = nn.Sequential(block(width, 2 * width, stride=2), block(2 * width, 2 * width))
+        self.level3 = nn.Sequential(block(2 * width, 4 * width, stride=2), block(4 * width, 4 * width))
+        self.narrow2, self.up2 = nn.Conv2d(4 * width, 2 * width, 1), block(2 * width, 2 * width)
+        self.narrow1, self.up1 = nn.Conv2d(2 * width, width, 1), block(width, width)
         self.map_head = nn.Conv2d(width, 1, 1)
         nn.init.constant_(self.map_head.bias, -3.0)
         self.out_channels = 4 * width + width
@@ -85,8 +94,8 @@ class ShapeNetwork(CropNetwork):
     It holds a `CropNetwork` of the same width, and can start from its weights.
     """
 
-    def __init__(self, in_channels: int, feature_channels: int, width: int):
-        super().__init__(in_channels, feature_channels, width)
+    def __init__(self, in_channels: int, feature_channels: int, width: int, version: int = VERSIONS[-1]):
+        super().__init__(in_channels, feature_channels, width, version)
         self.draw = nn.Conv2d(width, 4 * PLANES, 1)
         with torch.no_grad():
             self.draw.weight.mul_(0.1)

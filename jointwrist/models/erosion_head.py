@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.models.crop_network import CropNetwork
+from jointwrist.models.blocks import ChannelGain
+from jointwrist.models.crop_network import VERSIONS, CropNetwork
 from jointwrist.models.crops import cut, standardise
 from jointwrist.models.ordinal_head import OrdinalHead
 from jointwrist.ops.roi import jitter_boxes, joint_regions, masked_mean, moment_boxes
@@ -53,6 +54,7 @@ class ErosionHead(OrdinalHead):
         top: Number of highest heat map pixels whose mean enters the token.
         other_hand: Let the joints attend to those of the patient's other hand, where it is in the batch.
         anatomy: Joints and scores.
+        version: Version of the head.
     """
 
     def __init__(
@@ -67,12 +69,16 @@ class ErosionHead(OrdinalHead):
         top: int = 25,
         other_hand: bool = False,
         anatomy: Anatomy = WRIST,
+        version: int = VERSIONS[-1],
     ):
         super().__init__(anatomy, dim)
         self.crop, self.jitter, self.top, self.use_masks = crop, jitter, top, use_masks
         self.feature_grad_scale = feature_grad_scale
         self.squeeze = nn.Conv2d(feature_channels, channels // 2, 1)
-        self.network = CropNetwork(1 + MASK_CHANNELS, channels // 2, channels)
+        # version 1 takes the features in full from the start
+        self.local_gain = ChannelGain(channels // 2) if version > 1 else nn.Identity()
+        self.pooled_gain = ChannelGain(3 * feature_channels) if version > 1 else nn.Identity()
+        self.network = CropNetwork(1 + MASK_CHANNELS, channels // 2, channels, version)
         self.token = nn.Linear(self.network.out_channels + 3 * feature_channels + 1, dim)
         self.joint_embedding = nn.Parameter(torch.randn(len(self.joints), dim) * 0.02)
         self.other_embedding = nn.Parameter(torch.randn(dim) * 0.02) if other_hand else None
@@ -101,7 +107,7 @@ class ErosionHead(OrdinalHead):
         view = jitter_boxes(boxes, self.jitter) if self.training else boxes
 
         image = cut(detail, view, detail.shape[-1] / size, self.crop)
-        local = cut(self.squeeze(features), view, features.shape[-1] / size, self.crop // 2)
+        local = cut(self.local_gain(self.squeeze(features)), view, features.shape[-1] / size, self.crop // 2)
         shapes = self._mask_crops(regions, view, half.shape[-1] / size)
         described, heat_maps, _ = self.network(torch.cat([standardise(image), shapes.to(image.dtype)], 1), local)
         pooled = torch.cat(
@@ -111,9 +117,8 @@ class ErosionHead(OrdinalHead):
         if not self.use_masks:
             pooled = torch.zeros_like(pooled)
         peak = heat_maps.flatten(1).topk(self.top, 1).values.mean(1, keepdim=True)
-        token = self.token(
-            torch.cat([described, pooled.flatten(0, 1).to(described.dtype), peak.to(described.dtype)], 1)
-        )
+        pooled = self.pooled_gain(pooled.flatten(0, 1))
+        token = self.token(torch.cat([described, pooled.to(described.dtype), peak.to(described.dtype)], 1))
         token = token.unflatten(0, (batch, joints)) + self.joint_embedding
         mixed = self.norm(self._mix(token, other))
         value = self.score(mixed).squeeze(-1)

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.models.crop_network import ShapeNetwork
+from jointwrist.models.blocks import ChannelGain
+from jointwrist.models.crop_network import VERSIONS, ShapeNetwork
 from jointwrist.models.crops import cut, standardise
 from jointwrist.models.ordinal_head import OrdinalHead
 from jointwrist.ops.roi import common_boxes, jitter_boxes, joint_masks
@@ -67,6 +68,7 @@ class ShapeErosionHead(OrdinalHead):
         jitter: Largest random shift and scaling of the boxes in training, as a fraction of their side.
         other_hand: Let each joint see the descriptor of the same joint of the patient's other hand.
         anatomy: Joints and scores.
+        version: Version of the head.
     """
 
     def __init__(
@@ -80,11 +82,14 @@ class ShapeErosionHead(OrdinalHead):
         jitter: float = 0.1,
         other_hand: bool = False,
         anatomy: Anatomy = WRIST,
+        version: int = VERSIONS[-1],
     ):
         super().__init__(anatomy, dim)
         self.crop, self.jitter, self.use_masks, self.feature_grad_scale = crop, jitter, use_masks, feature_grad_scale
         self.squeeze = nn.Conv2d(feature_channels, channels // 2, 1)
-        self.network = ShapeNetwork(1 + MASK_CHANNELS, channels // 2, channels)
+        # version 1 takes the features in full from the start
+        self.local_gain = ChannelGain(channels // 2) if version > 1 else nn.Identity()
+        self.network = ShapeNetwork(1 + MASK_CHANNELS, channels // 2, channels, version)
         self.token = nn.Linear(self.network.out_channels + EXTENT_FIGURES, dim)
         self.joint_embedding = nn.Parameter(torch.randn(len(self.joints), dim) * 0.02)
         self.other_embedding = nn.Linear(dim, dim) if other_hand else None
@@ -109,7 +114,7 @@ class ShapeErosionHead(OrdinalHead):
         view = jitter_boxes(boxes, self.jitter) if self.training else boxes
 
         image = cut(detail, view, detail.shape[-1] / size, self.crop)
-        local = cut(self.squeeze(features), view, features.shape[-1] / size, self.crop // 2)
+        local = cut(self.local_gain(self.squeeze(features)), view, features.shape[-1] / size, self.crop // 2)
         bones = self._bone_crops(masks, view)
         found = self.network(torch.cat([standardise(image), bones.to(image.dtype)], 1), local)
 

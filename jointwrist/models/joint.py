@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from jointwrist.anatomy import WRIST, Anatomy, anatomy_info
 from jointwrist.hub_mixin import PretrainedMixin
+from jointwrist.models.crop_network import VERSIONS as HEAD_VERSIONS
 from jointwrist.models.decoder import Decoder, DecoderOutput
 from jointwrist.models.encoder import build_encoder
 from jointwrist.models.encoder_sizes import VERSIONS
@@ -76,10 +77,11 @@ class JointWrist(PretrainedMixin, nn.Module):
         encoder_version: Version of the encoder; 1 builds that of earlier releases (padded windows, other MLP widths).
         deep_supervision: Add mask heads at strides 8, 4 and 2, for training.
         encoder_layout: Blocks of a hybrid encoder, as "mm-mm-mma-aa"; see `jointwrist.models.encoder_sizes`.
+        head_version: Version of the erosion head; 1 normalises each crop by itself, as in earlier releases.
         anatomy: Bones, joints and scores.
 
     Raises:
-        ValueError: The erosion head is unknown, or the anatomy has no joints.
+        ValueError: The erosion head or its version is unknown, or the anatomy has no joints.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         encoder_version: int = VERSIONS[-1],
         encoder_layout: str = "",
         deep_supervision: bool = False,
+        head_version: int = HEAD_VERSIONS[-1],
     ):
         super().__init__()
         if not anatomy.joints:
@@ -111,6 +114,9 @@ class JointWrist(PretrainedMixin, nn.Module):
         self.decoder = Decoder(self.encoder.channels, tuple(widths), len(anatomy.bones), deep_supervision)
         if erosion_head not in EROSION_HEADS:
             raise ValueError(f"erosion head {erosion_head!r} is unknown; choose one of {', '.join(EROSION_HEADS)}")
+        if head_version not in HEAD_VERSIONS:
+            known = ", ".join(map(str, HEAD_VERSIONS))
+            raise ValueError(f"version {head_version!r} of the erosion head is unknown; choose one of {known}")
         head, channels, crop = EROSION_HEADS[erosion_head]
         self.erosion = head(
             widths[-2],
@@ -121,6 +127,7 @@ class JointWrist(PretrainedMixin, nn.Module):
             feature_grad_scale,
             other_hand=other_hand,
             anatomy=anatomy,
+            version=head_version,
         )
 
     def segment(self, image: Tensor) -> Tensor:
@@ -184,7 +191,10 @@ class JointWrist(PretrainedMixin, nn.Module):
 #: Former names of options.
 RENAMED_OPTIONS = {"feature_gradient": "feature_grad_scale"}
 #: Versions of parts: that of weight files which do not state it, and the latest.
-PART_VERSIONS = {"encoder_version": (VERSIONS[0], VERSIONS[-1])}
+PART_VERSIONS = {
+    "encoder_version": (VERSIONS[0], VERSIONS[-1]),
+    "head_version": (HEAD_VERSIONS[0], HEAD_VERSIONS[-1]),
+}
 
 
 def _spec(name: str, parameters: int) -> ModelSpec:
@@ -200,13 +210,13 @@ def _spec(name: str, parameters: int) -> ModelSpec:
     )
 
 
-@register_model(_spec("jointwrist_tiny", 1_973_922), RENAMED_OPTIONS, PART_VERSIONS)
+@register_model(_spec("jointwrist_tiny", 1_974_034), RENAMED_OPTIONS, PART_VERSIONS)
 def jointwrist_tiny(**options) -> JointWrist:
     """Build the joint network of about 2.0 M parameters."""
     return _built("jointwrist_tiny", options)
 
 
-@register_model(_spec("jointwrist_base", 38_487_760), RENAMED_OPTIONS, PART_VERSIONS)
+@register_model(_spec("jointwrist_base", 38_487_984), RENAMED_OPTIONS, PART_VERSIONS)
 def jointwrist_base(**options) -> JointWrist:
     """Build the joint network of about 38 M parameters."""
     base = {"size": "base", "widths": (384, 192, 96, 64, 32), "roi_channels": 64, "roi_crop": 96, "roi_dim": 256}

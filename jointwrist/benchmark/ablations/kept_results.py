@@ -111,13 +111,20 @@ class KeptResults:
             pd.DataFrame(runs).T.rename_axis("run").sort_index(), _table(masks, MASKS), _table(calls, CALLS), configs
         )
 
-    def of_versions(self, versions: dict[str, int]) -> KeptResults:
-        """Keep the runs of one version per regime.
+    def of_versions(self, versions: dict[str, int], plan: Ablations) -> KeptResults:
+        """Keep the runs of one version per regime, with the earlier ones that it left unchanged.
 
         Args:
-            versions: Version by regime.
+            versions: Version of the plan by regime.
+            plan: Plan of the ablations.
         """
-        chosen = [run for run in self.runs.index if self.version(run) == versions.get(self.runs.loc[run, "regime"])]
+        chosen = [
+            run
+            for run, entry in self.runs.iterrows()
+            if entry["regime"] in versions
+            and entry["arm"] in plan.entries
+            and self.version(run) == plan.arm_version(entry["arm"], versions[entry["regime"]])
+        ]
         masks = [column for column in self.masks.columns if column.rpartition(" ")[0] in chosen]
         calls = [run for run in self.calls.columns if run in chosen]
         return KeptResults(
@@ -133,7 +140,7 @@ class KeptResults:
         return list(chosen.sort_values("seed", kind="stable").index)
 
     def version(self, run: str) -> int:
-        """Version of the plan that a run belongs to; only runs of one version can be compared."""
+        """Version of the plan in which the training of a run last changed."""
         return _version(self.configs[run])
 
     def learned_pixels(self, run: str) -> bool:

@@ -52,6 +52,19 @@ class Contrast:
 
 
 @dataclass(frozen=True)
+class Version:
+    """A change of the plan; results from before and after it are not compared.
+
+    Attributes:
+        change: What is different from the version before.
+        unchanged: Arms whose training is the same as before, so that their earlier results remain valid.
+    """
+
+    change: str
+    unchanged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Regime:
     """A source of training wrists.
 
@@ -71,7 +84,7 @@ class Ablations:
     """The whole plan, as benchmarks/ablations.yaml explains it."""
 
     name: str
-    versions: tuple[str, ...]
+    versions: tuple[Any, ...]
     phantom: dict[str, Any]
     seeds: tuple[int, ...]
     required: tuple[str, ...]
@@ -86,6 +99,19 @@ class Ablations:
     def version(self) -> int:
         """Number of the last version, counted from 1."""
         return len(self.versions)
+
+    def arm_version(self, entry: str, version: int | None = None) -> int:
+        """Version in which the training of an arm, or of the arm of a retest, last changed.
+
+        Args:
+            entry: Arm or retest.
+            version: Version of the plan up to which changes count; None means the last.
+        """
+        arm = self.retests[entry].of if entry in self.retests else entry
+        last = self.version if version is None else version
+        while last > 1 and arm in self.versions[last - 1].unchanged:
+            last -= 1
+        return last
 
     @property
     def entries(self) -> dict[str, Any]:
@@ -104,6 +130,7 @@ class Ablations:
         arms = {name: build(Arm, values, f"arms.{name}.") for name, values in plan.arms.items()}
         return replace(
             plan,
+            versions=tuple(build(Version, value, f"versions.{n}.") for n, value in enumerate(plan.versions, 1)),
             defaults=current_keys(plan.defaults, source),
             tasks={name: current_keys(values, source) for name, values in plan.tasks.items()},
             regimes={name: replace(value, set=current_keys(value.set, source)) for name, value in regimes.items()},
@@ -124,7 +151,7 @@ class Ablations:
             chosen.set,
             cascade if chosen.after else {},
         )
-        protocol = f"{self.name} {regime} v{self.version}"
+        protocol = f"{self.name} {regime} v{self.arm_version(arm)}"
         identity = {"model": chosen.model, "task": task, "protocol": protocol, "seed": seed}
         return build(RunConfig, {**values, **identity})
 

@@ -109,7 +109,7 @@ def kept_already(
     """Whether results of a run with the same configuration are kept and no other run needs its weights."""
 
     def same(regime: str, arm: str, seed: int) -> bool:
-        values = kept.configs.get(run_name(f"{regime}-{arm}-{seed}", plan.version))
+        values = kept.configs.get(run_name(f"{regime}-{arm}-{seed}", plan.arm_version(arm)))
         if values is None:
             return False
         found, wanted = (

@@ -37,7 +37,7 @@ def write_ablations(plan: Ablations, results: Path, out: Path | None = None) -> 
     rows.write(out)
     versions = {regime: shown_version(plan, rows, regime) for regime in plan.regimes}
     notes = {regime: progress(plan, rows, regime, version) for regime, version in versions.items()}
-    shown = rows.of_versions(versions)
+    shown = rows.of_versions(versions, plan)
     figures = Figures.of(shown)
     tables = [replace(arm_table(plan, shown, figures, regime), note=note) for regime, note in notes.items()]
     tables.append(difference_table(plan, shown, figures))
@@ -76,7 +76,7 @@ def arm_table(plan: Ablations, rows: KeptResults, figures: Figures, regime: str)
         lines.append(line)
     summary = (
         f"Ablations, {regime}: {plan.regimes[regime].summary}. Tested on {_count(rows)}.{_eroded(rows)}"
-        f" {OVER_SEEDS}. {' '.join(f'Version {v}: {plan.versions[v - 1]}.' for v in sorted(versions))}"
+        f" {OVER_SEEDS}. {' '.join(f'Version {v}: {plan.versions[v - 1].change}.' for v in sorted(versions))}"
     )
     return Table(f"ablations_{regime}", summary.strip(), lines)
 

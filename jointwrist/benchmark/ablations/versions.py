@@ -1,7 +1,8 @@
 """Choose the version of the plan that the tables show, and report progress of a newer one.
 
-A table compares runs of one version only. Runs of a new version are kept from the start, but replace the older ones in
-a regime's tables only when all required runs of the regime (those of the plan's `required` arms) are complete.
+A table compares runs of one version only, among them earlier ones that it left unchanged. Runs of a new version are
+kept from the start, but replace the older ones in a regime's tables only when all required runs of the regime (those of
+the plan's `required` arms) are complete.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ def shown_version(plan: Ablations, rows: KeptResults, regime: str) -> int:
     the most required runs or, without an earlier one, the plan's version although incomplete.
     """
     required = set(plan.runs([regime], list(plan.required), list(plan.seeds)))
-    finished = {version: runs & required for version, runs in _finished(rows, regime).items()}
-    if finished.get(plan.version) == required:
+    finished = {version: runs for version, runs in _finished(plan, rows, regime).items() if runs}
+    if required <= finished.get(plan.version, set()):
         return plan.version
-    earlier = {version: len(runs) for version, runs in finished.items() if version < plan.version}
+    earlier = {version: len(runs & required) for version, runs in finished.items() if version < plan.version}
     return max(earlier, key=lambda version: (earlier[version], version), default=plan.version)
 
 
 def progress(plan: Ablations, rows: KeptResults, regime: str, shown: int) -> str:
     """Return a line that counts the finished runs of a version newer than the one shown; empty if there are none."""
-    done = _finished(rows, regime).get(plan.version, set())
+    done = _finished(plan, rows, regime).get(plan.version, set())
     if shown == plan.version or not done:
         return ""
     planned, required = (set(plan.runs([regime], list(arms), list(plan.seeds))) for arms in (plan.arms, plan.required))
@@ -36,9 +37,14 @@ def progress(plan: Ablations, rows: KeptResults, regime: str, shown: int) -> str
     )
 
 
-def _finished(rows: KeptResults, regime: str) -> dict[int, set[tuple[str, str, int]]]:
-    """Finished runs (regime, arm, seed) of a regime, by version."""
-    finished: dict[int, set[tuple[str, str, int]]] = {}
-    for run, entry in rows.runs[rows.runs["regime"] == regime].iterrows():
-        finished.setdefault(rows.version(run), set()).add((regime, entry["arm"], int(entry["seed"])))
-    return finished
+def _finished(plan: Ablations, rows: KeptResults, regime: str) -> dict[int, set[tuple[str, str, int]]]:
+    """Finished runs (regime, arm, seed) of a regime, by version of the plan; unchanged ones belong to several."""
+    runs = rows.runs[(rows.runs["regime"] == regime) & rows.runs["arm"].isin(plan.entries)]
+    return {
+        version: {
+            (regime, entry["arm"], int(entry["seed"]))
+            for run, entry in runs.iterrows()
+            if rows.version(run) == plan.arm_version(entry["arm"], version)
+        }
+        for version in range(1, plan.version + 1)
+    }

@@ -37,6 +37,14 @@ class Task(ABC, Generic[LoadedT, BatchT, OutputT]):
         """Return groups of parameters whose gradient norms are clipped separately."""
         return [list(model.parameters())]
 
+    def not_yet_trained(self, model: nn.Module, context: StepContext) -> list[nn.Parameter]:
+        """Return the parameters that the optimiser leaves unchanged in a step, as no loss depends on them yet.
+
+        Gradients of 0 would not do: AdamW would count these steps, and its first steps afterwards would be several
+        times as large as the learning rate.
+        """
+        return []
+
     @abstractmethod
     def prepare(self, batch: LoadedT, training: bool) -> BatchT:
         """Augment a batch on its device (in training) and resize it for the network."""

@@ -19,6 +19,8 @@ from jointwrist.ops.roi import crop_bits
 
 #: Weights of a pixel in the losses of the bone's shapes: anywhere, near the healthy contour, and where bone was lost.
 _ANYWHERE, _CONTOUR, _LOST = 0.1, 1.0, 5.0
+#: Share of a heat map's pixels that speak for the joint in `map_score_loss`.
+_HIGHEST = 1 / 40
 
 
 def level_loss(
@@ -41,6 +43,24 @@ def further_losses(
         logits = output.further_logits[:, number, :, : score.levels - 1]
         losses[score.name] = config.further_scores * weight * ordinal_loss(logits, levels, output.roi_valid)
     return losses
+
+
+def map_score_loss(
+    output: JointOutput, batch: JointBatch, config: ErosionConfig, context: StepContext, anatomy: Anatomy = WRIST
+) -> Tensor:
+    """Cross-entropy between the highest pixels of the heat maps and the scores (multiple-instance learning).
+
+    A joint is eroded if some of its pixels are, so the mean logit of the highest pixels is trained to tell eroded from
+    healthy joints. This needs no eroded pixels; joints whose eroded pixels are known have `pixel_losses` instead.
+    """
+    eroded_joints = _eroded_joints(anatomy, output.roi_valid.device)
+    chosen = (batch["scores"] >= 0) & output.roi_valid & eroded_joints & ~batch["has_eroded"][:, None]
+    pixels = output.erosion_heat_maps.float().flatten(2)
+    highest = pixels.topk(max(round(_HIGHEST * pixels.shape[-1]), 1), -1).values.mean(-1)
+    eroded = (batch["scores"] > 0).float()
+    loss = F.binary_cross_entropy_with_logits(highest, eroded, weight=chosen.float(), reduction="sum")
+    weight = process_weight(chosen.sum(), context)
+    return config.map_scores * weight * loss / chosen.sum().clamp_min(1)
 
 
 def pixel_losses(

@@ -19,7 +19,7 @@ from jointwrist.engine.case_results import CaseResults
 from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks.base import Losses, Task, process_weight
-from jointwrist.engine.tasks.erosion_losses import further_losses, level_loss, pixel_losses
+from jointwrist.engine.tasks.erosion_losses import further_losses, level_loss, map_score_loss, pixel_losses
 from jointwrist.engine.tasks.masks import coarse_losses, load_segmenter, mask_losses, mask_results, target_masks
 from jointwrist.engine.tasks.pair_losses import pair_losses
 from jointwrist.losses import boundary_loss, distance_loss
@@ -108,6 +108,14 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         rest = [parameter for parameter in model.parameters() if id(parameter) not in head]
         return [list(model.erosion.parameters()), rest]
 
+    def not_yet_trained(self, model: nn.Module, context: StepContext) -> list[nn.Parameter]:
+        """Return those of the erosion head before its losses begin."""
+        return [] if self._erosion_losses_begun(context) else list(model.erosion.parameters())
+
+    def _erosion_losses_begun(self, context: StepContext) -> bool:
+        schedule = self.config.joint
+        return schedule.trained == "erosion" or context.progress >= schedule.segmentation_warmup
+
     def feature_balance(self, context: StepContext) -> FeatureBalance | None:
         """Gradient balance at the shared features in a step; None leaves the gradients unchanged."""
         schedule = self.config.joint
@@ -155,9 +163,11 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
         outputs += [some for some in (output.bone_shapes, output.further_logits) if some is not None]
         connected = sum(o.float().sum() for o in outputs)
         parts = {} if frozen else self._bone_losses(output, batch, context)
-        if frozen or context.progress >= self.config.joint.segmentation_warmup:
+        if self._erosion_losses_begun(context):
             parts["erosion"] = self._level_loss(output, batch, context)
             parts |= further_losses(output, batch, self.config.erosion, context, self.anatomy)
+            if self.config.erosion.map_scores:
+                parts["map_scores"] = map_score_loss(output, batch, self.config.erosion, context, self.anatomy)
             if self.pixel_truth or output.bone_shapes is not None:
                 parts |= pixel_losses(output, batch, self.config.erosion, context, self.anatomy)
             if "pair" in batch:
