@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 #: Rooms from the bottom to the top. A room imports from itself and from the rows below, never from its own row.
 ROWS = (
-    ("errors", "files", "openmp", "renamed_modules", "renamed_names", "text"),
+    ("errors", "files", "openmp", "readable", "renamed_modules", "renamed_names", "text"),
     ("config",),
     ("anatomy",),
     ("ops", "registry", "hub_mixin"),
@@ -42,7 +42,7 @@ ONLY = {
     "models": {"errors", "anatomy", "ops", "registry", "hub_mixin"},
     "metrics": {"errors", "anatomy", "ops"},
     "insertion": {"errors", "files", "renamed_names", "config", "anatomy", "ops", "data"},
-    "weights": {"errors", "files", "text", "config", "anatomy", "registry", "hub_mixin"},
+    "weights": {"errors", "files", "readable", "text", "config", "anatomy", "registry", "hub_mixin"},
 }
 #: Thin methods that import from above when they are called.
 THIN = {

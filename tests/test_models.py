@@ -209,4 +209,5 @@ def test_bfloat16_errs_no_more_than_rounded_weights_would(network, trained):
             mixed = logits(model(image))
     for key, value in exact.items():
         # rounding once, at the beginning, measures how a network amplifies it; autocast rounds in every layer
-        assert (mixed[key].float() - value).norm() <= 8 * (rounded[key] - value).norm()
+        allowed = (rounded[key] - value).norm() + (value.bfloat16().float() - value).norm()
+        assert (mixed[key].float() - value).norm() <= 8 * allowed

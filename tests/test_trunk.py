@@ -86,6 +86,7 @@ def trunk_gradients(task, batch, progress: float, **options) -> dict[str, torch.
     torch.manual_seed(0)
     model = create_model("jointwrist_tiny", **MICRO, **options).train()
     model.decoder.mask_head.bias.data.fill_(1.0)  # bones are found
+    model.erosion.local_gain.gain.data.fill_(1.0)  # features reach the head
     torch.manual_seed(1)
     task.losses(model, batch, StepContext(progress))["loss"].backward()
     return {name: p.grad for name, p in model.decoder.steps[3].named_parameters()}

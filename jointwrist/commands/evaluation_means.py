@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -34,7 +33,7 @@ def means(table: str, frame: DataFrame) -> str:
         levels = frame["level"].clip(1, highest).where(frame["predicted"] > 0, 0).to_numpy()
     pooled = erosion_metrics(*columns, frame["joint"].factorize()[0], levels, highest + 1).loc["pooled"]
     error = calibration_error(frame["score"].to_numpy() > 0, frame["probability"].to_numpy())
-    if np.isnan(pooled["AUROC"]):
+    if math.isnan(pooled["AUROC"]):
         eroded = "every" if (frame["score"] > 0).all() else "no"
         return (
             f"calibration error {100 * error:.2f} %; {eroded} scored joint is eroded, so the other figures are unknown"
