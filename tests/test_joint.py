@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from jointwrist import create_model, list_models
+from jointwrist.config import ConfigError, build
+from jointwrist.engine.build import build_model
 from jointwrist.engine.run_config import JointConfig, RunConfig
 from jointwrist.engine.tasks import JointTask
 from jointwrist.errors import DataError
@@ -65,6 +67,24 @@ def test_erosion_gradient_reaches_the_masks_only_with_a_scale_above_0(scale):
     gradient = model.decoder.mask_head.weight.grad
     assert (gradient is not None and gradient.abs().sum() > 0) == (scale > 0)
     assert model.encoder.parameters().__next__().grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"head_version": 7}, "version 7 of the erosion head is unknown; choose one of 1, 2"),
+        ({"encoder_version": 7}, "encoder version 7 is unknown"),
+        ({"erosion_head": "other"}, "erosion head 'other' is unknown"),
+        ({"nothing": 1}, "unexpected keyword argument 'nothing'"),
+        ({"roi_crop": 63}, "roi_crop is 63; it must be a positive multiple of 8"),
+        ({"roi_crop": -8}, "roi_crop is -8"),
+    ],
+)
+def test_options_that_a_network_does_not_take_are_named(options, message):
+    config = build(RunConfig, {"model": "jointwrist_tiny", "task": "joint", "options": options})
+    name, value = next(iter(options.items()))
+    with pytest.raises(ConfigError, match=f"jointwrist_tiny cannot be built with options.{name}={value}: .*{message}"):
+        build_model(config)
 
 
 def test_forced_masks_drive_the_boxes(network):

@@ -30,12 +30,19 @@ def build_model(config: RunConfig, anatomy: Anatomy = WRIST, options: Mapping[st
         options: From `model_options`, if they are known already.
 
     Raises:
-        ConfigError: The anatomy has no joints, which the joint network needs.
+        ConfigError: The anatomy has no joints, which the joint network needs; or the model does not take the options.
     """
     if config.task == "joint" and not anatomy.joints:
         raise ConfigError(f"the anatomy {anatomy.name} has no joints; train a segmentation network, such as unet")
     built_for = {"anatomy": anatomy} if config.task == "joint" and anatomy != WRIST else {}
-    model = create_model(config.model, **(model_options(config, anatomy) if options is None else options), **built_for)
+    options = model_options(config, anatomy) if options is None else options
+    try:
+        model = create_model(config.model, **options, **built_for)
+    except (ValueError, TypeError) as error:
+        if not config.options:  # then the fault is not that of the configuration
+            raise
+        given = " ".join(f"options.{name}={value}" for name, value in config.options.items())
+        raise ConfigError(f"{config.model} cannot be built with {given}: {error}") from error
     if config.task == "pretraining":
         return MaskedImageModel(model.encoder)
     if config.task == "joint" and config.joint.trained == "erosion":

@@ -66,7 +66,7 @@ class JointWrist(PretrainedMixin, nn.Module):
         erosion_head: "pooled" (features pooled in the masks beside small crops, the form of version 0.1) or "shapes"
             (the bone with and without its erosion, in crops of the radiograph's own pixels).
         roi_channels: First width of the crop network; None takes 32.
-        roi_crop: Side of a joint crop; None takes that of the head, 64 or 144.
+        roi_crop: Side of a joint crop, a multiple of 8; None takes that of the head, 64 or 144.
         roi_dim: Width of a joint token.
         use_masks: Let the erosion head see the masks; without, they only place the crops.
         other_hand: Let the joints see those of the patient's other hand.
@@ -81,7 +81,8 @@ class JointWrist(PretrainedMixin, nn.Module):
         anatomy: Bones, joints and scores.
 
     Raises:
-        ValueError: The erosion head or its version is unknown, or the anatomy has no joints.
+        ValueError: The erosion head or its version is unknown, `roi_crop` is not a multiple of 8, or the anatomy has no
+            joints.
     """
 
     def __init__(
@@ -118,6 +119,8 @@ class JointWrist(PretrainedMixin, nn.Module):
             known = ", ".join(map(str, HEAD_VERSIONS))
             raise ValueError(f"version {head_version!r} of the erosion head is unknown; choose one of {known}")
         head, channels, crop = EROSION_HEADS[erosion_head]
+        if roi_crop is not None and (roi_crop < 8 or roi_crop % 8):
+            raise ValueError(f"roi_crop is {roi_crop}; it must be a positive multiple of 8")
         self.erosion = head(
             widths[-2],
             channels if roi_channels is None else roi_channels,
