@@ -78,6 +78,8 @@ def test_erosion_gradient_reaches_the_masks_only_with_a_scale_above_0(scale):
         ({"nothing": 1}, "unexpected keyword argument 'nothing'"),
         ({"roi_crop": 63}, "roi_crop is 63; it must be a positive multiple of 8"),
         ({"roi_crop": -8}, "roi_crop is -8"),
+        ({"roi_dim": -3}, "negative dimension -3"),
+        ({"roi_channels": 0}, "roi_channels is 0; it must be at least 2"),
     ],
 )
 def test_options_that_a_network_does_not_take_are_named(options, message):

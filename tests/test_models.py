@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -198,6 +199,12 @@ def test_no_weights_are_drawn_where_those_of_a_file_replace_them(name):
 def test_bfloat16_errs_no_more_than_rounded_weights_would(network, trained):
     _, model = network
     image = trained.unseen_image
+    if hasattr(model, "erosion"):  # heat maps near 0, not near -3, where bfloat16 has steps of 1/64
+        model = copy.deepcopy(model)
+        torch.nn.init.zeros_(model.erosion.network.map_head.bias)
+        with torch.no_grad():  # means and variances of the normalisation
+            for _ in range(20):
+                model.train()(image)
     state = {
         key: value.bfloat16().float() if value.is_floating_point() else value
         for key, value in model.state_dict().items()
@@ -209,5 +216,4 @@ def test_bfloat16_errs_no_more_than_rounded_weights_would(network, trained):
             mixed = logits(model(image))
     for key, value in exact.items():
         # rounding once, at the beginning, measures how a network amplifies it; autocast rounds in every layer
-        allowed = (rounded[key] - value).norm() + (value.bfloat16().float() - value).norm()
-        assert (mixed[key].float() - value).norm() <= 8 * allowed
+        assert (mixed[key].float() - value).norm() <= 8 * (rounded[key] - value).norm()

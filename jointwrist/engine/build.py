@@ -38,7 +38,7 @@ def build_model(config: RunConfig, anatomy: Anatomy = WRIST, options: Mapping[st
     options = model_options(config, anatomy) if options is None else options
     try:
         model = create_model(config.model, **options, **built_for)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         if not config.options:  # then the fault is not that of the configuration
             raise
         given = " ".join(f"options.{name}={value}" for name, value in config.options.items())

@@ -81,8 +81,8 @@ class JointWrist(PretrainedMixin, nn.Module):
         anatomy: Bones, joints and scores.
 
     Raises:
-        ValueError: The erosion head or its version is unknown, `roi_crop` is not a multiple of 8, or the anatomy has no
-            joints.
+        ValueError: The erosion head or its version is unknown, `roi_crop` is not a multiple of 8, `roi_channels` is below
+            2, or the anatomy has no joints.
     """
 
     def __init__(
@@ -121,6 +121,8 @@ class JointWrist(PretrainedMixin, nn.Module):
         head, channels, crop = EROSION_HEADS[erosion_head]
         if roi_crop is not None and (roi_crop < 8 or roi_crop % 8):
             raise ValueError(f"roi_crop is {roi_crop}; it must be a positive multiple of 8")
+        if roi_channels is not None and roi_channels < 2:
+            raise ValueError(f"roi_channels is {roi_channels}; it must be at least 2")
         self.erosion = head(
             widths[-2],
             channels if roi_channels is None else roi_channels,
