@@ -81,8 +81,8 @@ class JointWrist(PretrainedMixin, nn.Module):
         anatomy: Bones, joints and scores.
 
     Raises:
-        ValueError: The erosion head or its version is unknown, `roi_crop` is not a multiple of 8, `roi_channels` is below
-            2, or the anatomy has no joints.
+        ValueError: The erosion head or its version is unknown, `roi_crop` is not a multiple of 8, `roi_channels` is
+            below 2, or the anatomy has no joints.
     """
 
     def __init__(
