@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -196,6 +197,15 @@ def test_no_weights_are_drawn_where_those_of_a_file_replace_them(name):
     assert not torch.equal(torch.get_rng_state(), before)
 
 
+def round_at_random(value, generator):
+    """Round float32 to bfloat16, up or down with a probability such that the mean is the value."""
+    if not value.is_floating_point():
+        return value
+    bits = value.contiguous().view(torch.int32)
+    added = torch.randint(0, 1 << 16, bits.shape, generator=generator, dtype=torch.int32)
+    return (bits + added & ~0xFFFF).view(torch.float32)
+
+
 def test_bfloat16_errs_no_more_than_rounded_weights_would(network, trained):
     _, model = network
     image = trained.unseen_image
@@ -205,15 +215,16 @@ def test_bfloat16_errs_no_more_than_rounded_weights_would(network, trained):
         with torch.no_grad():  # means and variances of the normalisation
             for _ in range(20):
                 model.train()(image)
-    state = {
-        key: value.bfloat16().float() if value.is_floating_point() else value
-        for key, value in model.state_dict().items()
-    }
+    generator, deviations = torch.Generator().manual_seed(0), defaultdict(list)
     with torch.no_grad():
         exact = logits(model.eval()(image))
-        rounded = logits(functional_call(model, state, image.bfloat16().float(), tie_weights=False))
+        for _ in range(4):  # a single draw can leave the six erosion scores unchanged by chance
+            state = {key: round_at_random(value, generator) for key, value in model.state_dict().items()}
+            rounded = logits(functional_call(model, state, round_at_random(image, generator), tie_weights=False))
+            for key, value in exact.items():
+                deviations[key].append((rounded[key] - value).square().sum())
         with torch.autocast("cpu", torch.bfloat16):
             mixed = logits(model(image))
     for key, value in exact.items():
         # rounding once, at the beginning, measures how a network amplifies it; autocast rounds in every layer
-        assert (mixed[key].float() - value).norm() <= 8 * (rounded[key] - value).norm()
+        assert (mixed[key].float() - value).norm() <= 6 * torch.stack(deviations[key]).mean().sqrt()
