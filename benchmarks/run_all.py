@@ -28,17 +28,10 @@ from jointwrist.benchmark.equal_time import equal_time
 from jointwrist.benchmark.forecast import forecast
 from jointwrist.benchmark.image_grid import measure_radiographs
 from jointwrist.benchmark.jobs import Job, shard
-from jointwrist.benchmark.matrix import (
-    check_shares,
-    make_jobs,
-    open_dataset,
-    phantom_folder,
-    run_jobs,
-    runnable_precision,
-    say,
-)
 from jointwrist.benchmark.protocol import expand_models, load_protocol, protocol_names
+from jointwrist.benchmark.protocol_dataset import open_dataset, phantom_folder
 from jointwrist.benchmark.report import write_report
+from jointwrist.benchmark.run_jobs import check_shares, make_jobs, run_jobs, runnable_precision, say
 from jointwrist.commands.shared import OldName, is_main_process, print_log
 from jointwrist.config import ConfigError, parse_overrides
 from jointwrist.data.dataset.ram_w600 import RamW600

@@ -71,7 +71,7 @@ _MODULES = {
     "jointwrist.ops.scan.dispatch": ("selective_scan",),
     "jointwrist.registry": ("create_model", "list_models", "model_spec", "register_model"),
 }
-sys.meta_path.append(FormerNames())
+sys.meta_path.insert(0, FormerNames())  # first: a submodule of a renamed package is a file of the present one
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 

@@ -20,10 +20,10 @@ from jointwrist.data.dataset.case import load_sample
 from jointwrist.data.dataset.layout import EROSIONS
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.dataset.writer import DatasetWriter, Pixels
-from jointwrist.data.formats.layers import layers_of
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.importers.identify import identify
 from jointwrist.data.importers.outlined_erosions import draw_erosions
+from jointwrist.data.mask_formats.layers import layers_of
 from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.preprocess import unpack_bits
 from jointwrist.data.sample import WristSample, as_right_hand, pack_masks, unpack_masks

@@ -21,9 +21,9 @@ from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.ops.outlines import closed_outlines
 from jointwrist.outputs import dicom_pr
+from jointwrist.outputs.dicom_instance import save_dataset
 from jointwrist.outputs.dicom_pr import build_pr
 from jointwrist.outputs.dicom_sc import build_sc
-from jointwrist.outputs.dicom_source import save_dataset
 from jointwrist.outputs.overlay import draw_overlay
 
 pytest.importorskip("highdicom", reason="the extra `dicom` is not installed")

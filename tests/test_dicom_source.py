@@ -9,9 +9,9 @@ from dicom_results import SIZE, Recall, write_radiograph
 
 from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
+from jointwrist.outputs.dicom_instance import save_dataset
 from jointwrist.outputs.dicom_objects import BUILDERS
 from jointwrist.outputs.dicom_seg import build_seg
-from jointwrist.outputs.dicom_source import save_dataset
 
 pytest.importorskip("highdicom", reason="the extra `dicom` is not installed")
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from jointwrist.anatomy import BONE_NAMES
 from jointwrist.cli import main
-from jointwrist.data.formats import bit_map, coco, label_map, labelme, nifti, seg_nrrd
-from jointwrist.data.formats.layers import layers_of
+from jointwrist.data.mask_formats import bit_map, coco, label_map, labelme, nifti, seg_nrrd
+from jointwrist.data.mask_formats.layers import layers_of
 from jointwrist.data.sample import pack_masks, unpack_masks
 from jointwrist.metrics.label_map import dice_bound
 from jointwrist.metrics.segmentation import case_metrics

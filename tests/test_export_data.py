@@ -14,8 +14,8 @@ from jointwrist.data.dataset.case import load_sample
 from jointwrist.data.dataset.label_files import read_masks
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.export_dataset import FORMATS, Export
-from jointwrist.data.formats import coco, labelme, nifti, seg_nrrd
-from jointwrist.data.formats.layers import layers_of
+from jointwrist.data.mask_formats import coco, labelme, nifti, seg_nrrd
+from jointwrist.data.mask_formats.layers import layers_of
 from jointwrist.data.sample import pack_masks
 from jointwrist.data.shapes.fill import fill_polygon
 from jointwrist.data.shapes.trace import exact_polygons

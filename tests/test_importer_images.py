@@ -14,9 +14,9 @@ from dicom_files import make, save
 from PIL import ExifTags, Image
 
 from jointwrist.cli import main
-from jointwrist.data.formats.nifti import write_stack
 from jointwrist.data.importers import read_coco
 from jointwrist.data.importers.volumes import read_nifti, read_seg_nrrd
+from jointwrist.data.mask_formats.nifti import write_stack
 from jointwrist.data.sample import pack_masks
 from jointwrist.errors import DataError
 

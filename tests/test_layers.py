@@ -52,7 +52,7 @@ THIN = {
     ("jointwrist.inference.comparison", "jointwrist.outputs.comparison_picture"),
     # to_dict, plot, save, save_seg and save_sr of a result
     ("jointwrist.inference.result", "jointwrist.outputs.dicom_seg"),
-    ("jointwrist.inference.result", "jointwrist.outputs.dicom_source"),
+    ("jointwrist.inference.result", "jointwrist.outputs.dicom_instance"),
     ("jointwrist.inference.result", "jointwrist.outputs.dicom_sr"),
     ("jointwrist.inference.result", "jointwrist.outputs.overlay"),
     ("jointwrist.inference.result", "jointwrist.outputs.result_files"),

@@ -9,8 +9,8 @@ from PIL import Image
 
 from jointwrist.anatomy import BONE_NAMES, BONES
 from jointwrist.cli import main
-from jointwrist.data.formats import nifti as nifti_format
-from jointwrist.data.formats import seg_nrrd
+from jointwrist.data.mask_formats import nifti as nifti_format
+from jointwrist.data.mask_formats import seg_nrrd
 from jointwrist.inference.predictor import Predictor
 from jointwrist.outputs.mask_files import MASK_FILES
 

@@ -17,8 +17,8 @@ from PIL import Image
 
 from jointwrist.inference.predictor import Predictor
 from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig, PeerConfig
+from jointwrist.outputs.dicom_instance import save_dataset
 from jointwrist.outputs.dicom_objects import BUILDERS
-from jointwrist.outputs.dicom_source import save_dataset
 
 pytest.importorskip("pynetdicom", reason="the extra `node` is not installed")
 

@@ -17,13 +17,13 @@ from test_tiff import tiff
 from jointwrist.anatomy import BONE_NAMES, load_anatomy
 from jointwrist.data.dataset.tables import read_further_scores
 from jointwrist.data.dicom.read import read_dicom
-from jointwrist.data.formats import bit_map, label_map, nifti
-from jointwrist.data.formats.png import read_png
-from jointwrist.data.formats.predicted import find_masks
 from jointwrist.data.images import read_image
 from jointwrist.data.importers import read_coco, read_labelme
 from jointwrist.data.importers.patient_table import read_table
 from jointwrist.data.importers.volumes import read_nifti
+from jointwrist.data.mask_formats import bit_map, label_map, nifti
+from jointwrist.data.mask_formats.png import read_png
+from jointwrist.data.mask_formats.predicted import find_masks
 from jointwrist.data.sample import pack_masks, unpack_masks
 from jointwrist.data.spacing import parse_spacing
 from jointwrist.engine.score_external_erosions import read_probabilities

@@ -11,8 +11,8 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import nn
 
-from jointwrist.benchmark.matrix import runnable_precision
 from jointwrist.benchmark.protocol import expand_models, load_protocol, protocol_names
+from jointwrist.benchmark.run_jobs import runnable_precision
 from jointwrist.config import ConfigError, build
 from jointwrist.data.batches.torch_datasets import CropDataset
 from jointwrist.data.dataset.case import load_crop

@@ -10,11 +10,11 @@ from torch.utils.data import Dataset
 
 from jointwrist.commands.shared import complain
 from jointwrist.data.faults import Fault, refuse
-from jointwrist.data.formats import coco, nifti, seg_nrrd
-from jointwrist.data.formats.predicted import find_masks
 from jointwrist.data.images import read_image
 from jointwrist.data.importers.spreadsheet import read_sheet
 from jointwrist.data.load import load_radiograph
+from jointwrist.data.mask_formats import coco, nifti, seg_nrrd
+from jointwrist.data.mask_formats.predicted import find_masks
 from jointwrist.data.numpy_files import read_npy, read_npz
 from jointwrist.data.shapes.annotation_json import read_json
 from jointwrist.engine.loaders import share_loader

@@ -16,8 +16,8 @@ import yaml
 
 from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.benchmark.jobs import make_job
-from jointwrist.benchmark.matrix import check_shares
 from jointwrist.benchmark.protocol import load_protocol
+from jointwrist.benchmark.run_jobs import check_shares
 from jointwrist.config import ConfigError
 from jointwrist.engine.trainer import STATE
 from tests import ranks

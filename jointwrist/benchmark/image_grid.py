@@ -8,7 +8,7 @@ from accelerate import Accelerator
 
 from jointwrist.benchmark.job_lock import job_lock
 from jointwrist.benchmark.jobs import Job, write_case_results
-from jointwrist.benchmark.matrix import say
+from jointwrist.benchmark.run_jobs import say
 from jointwrist.benchmark.tables.results import GRIDS
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.loaders import load_run_data

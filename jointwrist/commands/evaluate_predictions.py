@@ -68,7 +68,7 @@ def evaluate_predictions(arguments: argparse.Namespace) -> int:
 
 def _masks(dataset: RamW600, arguments: argparse.Namespace, needed: bool) -> int:
     """Score the masks; return how many radiographs could not be scored."""
-    from jointwrist.data.formats.predicted import find_masks
+    from jointwrist.data.mask_formats.predicted import find_masks
     from jointwrist.data.shapes.label_names import read_map
     from jointwrist.engine.score_external_masks import label_map_limit, score_masks
 

@@ -120,8 +120,8 @@ class ResultWriter:
         return Written(line, errors, drawn, tile)
 
     def _write_dicom(self, result: WristResult, stem: str) -> list[DataError]:
+        from jointwrist.outputs.dicom_instance import save_dataset
         from jointwrist.outputs.dicom_objects import BUILDERS
-        from jointwrist.outputs.dicom_source import save_dataset
 
         try:
             for kind in self.kinds:

@@ -18,10 +18,10 @@ from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.label_files import read_masks, read_truth
 from jointwrist.data.dataset.layout import parse_identifier
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.data.formats import coco, labelme, nifti, seg_nrrd
-from jointwrist.data.formats.layers import Layer, layers_of
 from jointwrist.data.images import IMAGE_SUFFIXES, read_image, write_image
 from jointwrist.data.importers.patient_table import COLUMNS
+from jointwrist.data.mask_formats import coco, labelme, nifti, seg_nrrd
+from jointwrist.data.mask_formats.layers import Layer, layers_of
 from jointwrist.errors import DataError
 from jointwrist.files import atomic, whole_folder, write_text
 

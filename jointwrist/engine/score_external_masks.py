@@ -10,9 +10,9 @@ import numpy as np
 from tqdm import tqdm
 
 from jointwrist.data.dataset.case import Case, load_sample
-from jointwrist.data.formats.label_map import by_number, numbers_of, to_label_map
-from jointwrist.data.formats.layers import bone_bits
-from jointwrist.data.formats.predicted import Predicted
+from jointwrist.data.mask_formats.label_map import by_number, numbers_of, to_label_map
+from jointwrist.data.mask_formats.layers import bone_bits
+from jointwrist.data.mask_formats.predicted import Predicted
 from jointwrist.errors import DataError
 from jointwrist.metrics.label_map import dice_bound
 from jointwrist.metrics.segmentation_results import segmentation_results
@@ -53,7 +53,7 @@ def score_masks(cases: Sequence[Case], predicted: Predicted, progress: bool = Fa
 
     Args:
         cases: Radiographs with masks.
-        predicted: From `formats.predicted.find_masks`.
+        predicted: From `mask_formats.predicted.find_masks`.
         progress: Show a progress bar.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jointwrist.anatomy import NOT_SCORED, WRIST, Anatomy, shows_wrist
-from jointwrist.data.formats.bit_map import read_bits
+from jointwrist.data.mask_formats.bit_map import read_bits
 from jointwrist.errors import DataError
 from jointwrist.inference.joint_scores import JointScores
 from jointwrist.inference.joint_space import SPACES, joint_space, site_of
@@ -260,14 +260,14 @@ class WristResult:
             DataError: The radiograph is not a DICOM image.
             MissingExtraError: highdicom is not installed.
         """
+        from jointwrist.outputs.dicom_instance import save_dataset
         from jointwrist.outputs.dicom_seg import build_seg
-        from jointwrist.outputs.dicom_source import save_dataset
 
         return save_dataset(build_seg(self, deidentify), path)
 
     def save_sr(self, path: str | Path, deidentify: bool = False) -> Path:
         """Write the erosion findings as a DICOM structured report; arguments and errors as for `save_seg`."""
-        from jointwrist.outputs.dicom_source import save_dataset
+        from jointwrist.outputs.dicom_instance import save_dataset
         from jointwrist.outputs.dicom_sr import build_sr
 
         return save_dataset(build_sr(self, deidentify), path)

@@ -11,7 +11,9 @@ import numpy as np
 from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.data.dicom.lut import read_lut
 from jointwrist.ops.outlines import bounding_box, closed_outlines
-from jointwrist.outputs.dicom_source import content_label, mark_deidentified, new_instance, source_dataset
+from jointwrist.outputs.dicom_codes import content_label
+from jointwrist.outputs.dicom_instance import mark_deidentified, new_instance
+from jointwrist.outputs.dicom_source import source_dataset
 from jointwrist.outputs.overlay import ERODED, HEALTHY
 from jointwrist.text import NOTICE
 

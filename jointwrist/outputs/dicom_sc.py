@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jointwrist.data.dicom.header import silence_header_warnings
-from jointwrist.outputs.dicom_source import mark_deidentified, new_instance, orientation, source_dataset
+from jointwrist.outputs.dicom_instance import mark_deidentified, new_instance
+from jointwrist.outputs.dicom_source import orientation, source_dataset
 from jointwrist.outputs.overlay import draw_overlay
 
 if TYPE_CHECKING:

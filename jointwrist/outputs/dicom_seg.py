@@ -9,16 +9,9 @@ import numpy as np
 from jointwrist import __version__
 from jointwrist.anatomy import Bone
 from jointwrist.data.dicom.header import silence_header_warnings
-from jointwrist.outputs.dicom_source import (
-    bone_code,
-    code,
-    content_label,
-    laterality,
-    mark_deidentified,
-    new_instance,
-    orientation,
-    source_dataset,
-)
+from jointwrist.outputs.dicom_codes import bone_code, code, content_label, laterality
+from jointwrist.outputs.dicom_instance import mark_deidentified, new_instance
+from jointwrist.outputs.dicom_source import orientation, source_dataset
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation, SegmentDescription

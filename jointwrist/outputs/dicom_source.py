@@ -1,25 +1,17 @@
-"""Common parts of DICOM results: coded terms, attributes of the source radiograph, and the writer `save_dataset`."""
+"""Attributes of the source radiograph that its DICOM results copy."""
 
 from __future__ import annotations
 
 import re
 import secrets
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jointwrist.errors import DataError, require
-from jointwrist.files import atomic
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-    from pydicom.sr.coding import Code
 
-    from jointwrist.anatomy import Anatomy, Bone
     from jointwrist.data.radiograph import Radiograph
-
-#: Designator of codes that no public scheme has; DICOM reserves names beginning with 99 for private schemes.
-PRIVATE_SCHEME = "99JOINTWRIST"
-MANUFACTURER = "jointwrist"
 
 _REFERENCE = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
@@ -27,31 +19,6 @@ _STUDY = ("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName",
 #: Part of every new UID, drawn once per process and never stored.
 _SECRET = secrets.token_hex(32)
 _PATIENT = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex")
-
-
-def code(scheme: str, value: str, meaning: str) -> Code:
-    """Return a coded term."""
-    from pydicom.sr.coding import Code
-
-    return Code(value, scheme, meaning)
-
-
-def bone_code(bone: Bone) -> Code:
-    """Return the coded term of a bone, of the private scheme if the anatomy gives none."""
-    return code(*(bone.code or (PRIVATE_SCHEME, bone.name, bone.display)))
-
-
-def content_label(anatomy: Anatomy, ending: str = "") -> str:
-    """Return the name of an anatomy as a DICOM code string: at most 16 capitals, digits and underscores."""
-    plain = "".join(character if character.isalnum() else "_" for character in anatomy.name.upper())
-    return plain[: 16 - len(ending)] + ending
-
-
-def laterality(radiograph: Radiograph) -> Code | None:
-    """Return the coded laterality of a radiograph, or None if it is unknown."""
-    from pydicom.sr.codedict import codes
-
-    return {"L": codes.SCT.Left, "R": codes.SCT.Right, None: None}[radiograph.side]
 
 
 def source_dataset(radiograph: Radiograph, deidentify: bool) -> Dataset:
@@ -114,45 +81,6 @@ def orientation(header: Dataset) -> list[str] | str:
     directions = header.get("PatientOrientation") or ()
     valid = len(directions) == 2 and all(re.fullmatch("[ARLPHF]{1,3}", str(direction)) for direction in directions)
     return [str(direction) for direction in directions] if valid else ""
-
-
-def mark_deidentified(dataset: Dataset) -> None:
-    """Mark a result as de-identified."""
-    dataset.PatientIdentityRemoved = "YES"
-    dataset.DeidentificationMethod = "patient and study attributes left empty; UIDs replaced"
-
-
-def save_dataset(dataset: Dataset, path: str | Path) -> Path:
-    """Write a DICOM file atomically and return its path."""
-    path = Path(path)
-    with atomic(path) as temporary:
-        dataset.save_as(temporary, enforce_file_format=True)
-    return path
-
-
-def new_instance(series_number: int, series_description: str) -> dict[str, Any]:
-    """Return the keyword arguments of a new highdicom object: UIDs, series and equipment.
-
-    Args:
-        series_number: Number of the series.
-        series_description: Content of the series in a few words.
-    """
-    import highdicom as hd
-
-    from jointwrist import __version__
-
-    return {
-        "series_instance_uid": hd.UID(),
-        "series_number": series_number,
-        "sop_instance_uid": hd.UID(),
-        "instance_number": 1,
-        "series_description": f"{series_description} (jointwrist, research only)",
-        "specific_character_set": "ISO_IR 192",
-        "manufacturer": MANUFACTURER,
-        "manufacturer_model_name": "jointwrist",
-        "software_versions": __version__,
-        "device_serial_number": __version__,
-    }
 
 
 def _text(header: Dataset, name: str) -> str:

@@ -11,16 +11,9 @@ from jointwrist import __version__
 from jointwrist.anatomy import NOT_SCORED, JointSurface
 from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.inference.scope.report import COARSE, NOT_SEPARABLE, OUTSIDE, Limit
-from jointwrist.outputs.dicom_source import (
-    MANUFACTURER,
-    PRIVATE_SCHEME,
-    bone_code,
-    code,
-    laterality,
-    mark_deidentified,
-    new_instance,
-    source_dataset,
-)
+from jointwrist.outputs.dicom_codes import PRIVATE_SCHEME, bone_code, code, laterality
+from jointwrist.outputs.dicom_instance import MANUFACTURER, mark_deidentified, new_instance
+from jointwrist.outputs.dicom_source import source_dataset
 from jointwrist.text import NOTICE
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from jointwrist.data.formats import nifti, seg_nrrd
-from jointwrist.data.formats.layers import layers_of
+from jointwrist.data.mask_formats import nifti, seg_nrrd
+from jointwrist.data.mask_formats.layers import layers_of
 from jointwrist.data.sample import pack_masks
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointwrist.data.formats.bit_map import PNG_BYTES, write_npz, write_png
+from jointwrist.data.mask_formats.bit_map import PNG_BYTES, write_npz, write_png
 from jointwrist.data.sample import pack_masks
 from jointwrist.files import atomic, write_text
 

@@ -15,8 +15,8 @@ from jointwrist.data.load import load_radiograph
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.result import WristResult
 from jointwrist.outputs.annotation import drawn_result
+from jointwrist.outputs.dicom_instance import save_dataset
 from jointwrist.outputs.dicom_objects import BUILDERS
-from jointwrist.outputs.dicom_source import save_dataset
 from jointwrist.outputs.mask_files import MASK_FILES
 
 #: Height and width of the radiographs, and what the outputs of the second are called besides.

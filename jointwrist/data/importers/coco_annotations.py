@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.data.formats.coco import region_of
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
+from jointwrist.data.mask_formats.coco import region_of
 from jointwrist.data.shapes.annotation_json import beneath, positive_size, read_json, written_by
 from jointwrist.data.shapes.label_names import match_names, names_erosion
 from jointwrist.data.shapes.outline_convention import Convention

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.data.formats.labelme import MARKS, part_of
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
+from jointwrist.data.mask_formats.labelme import MARKS, part_of
 from jointwrist.data.shapes.annotation_json import beneath, positive_size, read_json, written_by
 from jointwrist.data.shapes.label_names import Meaning, match_names, names_erosion
 from jointwrist.data.shapes.outline_convention import Convention

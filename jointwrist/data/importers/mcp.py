@@ -13,10 +13,10 @@ from tqdm import tqdm
 from jointwrist.anatomy import load_anatomy
 from jointwrist.data.dataset.layout import SPLITS, Identifier
 from jointwrist.data.dataset.writer import DatasetWriter
-from jointwrist.data.formats.png import read_png
 from jointwrist.data.images import read_image
 from jointwrist.data.importers.draw_splits import SHARES, draw_splits
 from jointwrist.data.importers.identify import Entry
+from jointwrist.data.mask_formats.png import read_png
 from jointwrist.errors import DataError
 from jointwrist.files import whole_folder
 from jointwrist.renamed_names import former_attribute, former_names

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.data.formats import nifti, nnunet, seg_nrrd
-from jointwrist.data.formats.label_map import numbers_of
-from jointwrist.data.formats.predicted import READERS
 from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
+from jointwrist.data.mask_formats import nifti, nnunet, seg_nrrd
+from jointwrist.data.mask_formats.label_map import numbers_of
+from jointwrist.data.mask_formats.predicted import READERS
 from jointwrist.data.shapes.label_names import match_names, names_erosion
 from jointwrist.data.shapes.region import Region
 from jointwrist.errors import DataError
@@ -35,7 +35,7 @@ def read_nifti(
 ) -> list[AnnotatedRadiograph]:
     """Read a folder that contains a folder of bones, a stack of masks or a label map for each radiograph.
 
-    Names and axes are those of `formats.nifti`, numbers those of `formats.nnunet`. The radiograph has the name of the
+    Names and axes are those of `mask_formats.nifti`, numbers those of `mask_formats.nnunet`. The radiograph has the name of the
     folder or file, with another extension. If one has an erosion, all count as examined for erosions.
 
     Args:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jointwrist.data.dataset.layout import SPLITS
-from jointwrist.data.formats.coco import region_of
 from jointwrist.data.importers.clean_file_names import without_decoration
 from jointwrist.data.importers.spreadsheet import read_sheet
+from jointwrist.data.mask_formats.coco import region_of
 from jointwrist.data.shapes.annotation_json import beneath, read_json
 from jointwrist.data.shapes.outline_convention import Convention
 from jointwrist.data.shapes.region import Note, Region

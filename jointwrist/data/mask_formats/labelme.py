@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.data.formats.layers import Layer, Named, check_fit
 from jointwrist.data.images import MAX_SIDE
+from jointwrist.data.mask_formats.layers import Layer, Named, check_fit
 from jointwrist.data.shapes.annotation_json import as_points, in_pixels, positive_size, read_json
 from jointwrist.data.shapes.outline_convention import Convention
 from jointwrist.data.shapes.region import Disc, Part, Patch, Polygon, Region

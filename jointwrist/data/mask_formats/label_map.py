@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.data.formats.layers import Named
-from jointwrist.data.formats.png import read_png
+from jointwrist.data.mask_formats.layers import Named
+from jointwrist.data.mask_formats.png import read_png
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 

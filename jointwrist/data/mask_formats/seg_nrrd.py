@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.data.formats.layers import Layer, Named, Spacing, check_fit, pixel_size
+from jointwrist.data.mask_formats.layers import Layer, Named, Spacing, check_fit, pixel_size
 from jointwrist.data.numpy_files import MAX_ARRAY_BYTES
 from jointwrist.errors import DataError, require
 from jointwrist.files import atomic

@@ -10,7 +10,7 @@ from PIL import Image
 
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.dataset.label_files import read_masks
-from jointwrist.data.formats.png import read_png
+from jointwrist.data.mask_formats.png import read_png
 from jointwrist.data.numpy_files import read_npz
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
@@ -18,7 +18,7 @@ from jointwrist.files import atomic
 from jointwrist.ops.bits import bits_dtype
 
 if TYPE_CHECKING:
-    from jointwrist.data.formats.layers import Named
+    from jointwrist.data.mask_formats.layers import Named
 
 #: Bytes of a pixel of a grey PNG; more than 16 bones do not fit.
 PNG_BYTES = 2

@@ -12,8 +12,8 @@ import numpy as np
 
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.dataset.layout import identifier_in
-from jointwrist.data.formats import bit_map, coco, label_map, labelme, nifti, nnunet, png, seg_nrrd
-from jointwrist.data.formats.layers import Named, bone_bits
+from jointwrist.data.mask_formats import bit_map, coco, label_map, labelme, nifti, nnunet, png, seg_nrrd
+from jointwrist.data.mask_formats.layers import Named, bone_bits
 from jointwrist.errors import DataError
 
 Reader = Callable[[Path, tuple[int, int] | None, Anatomy], list[Named]]

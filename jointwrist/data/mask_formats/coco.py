@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.data.formats.label_map import numbers_of
-from jointwrist.data.formats.layers import Layer, Named, check_fit, palette
+from jointwrist.data.mask_formats.label_map import numbers_of
+from jointwrist.data.mask_formats.layers import Layer, Named, check_fit, palette
 from jointwrist.data.shapes.annotation_json import MAX_JSON_BYTES, as_points, in_pixels, positive_size
 from jointwrist.data.shapes.outline_convention import Convention
 from jointwrist.data.shapes.region import Part, Polygon, Region, Runs

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.data.formats.label_map import by_number
-from jointwrist.data.formats.layers import Layer, Named, Spacing, as_binary, pixel_size
+from jointwrist.data.mask_formats.label_map import by_number
+from jointwrist.data.mask_formats.layers import Layer, Named, Spacing, as_binary, pixel_size
 from jointwrist.data.numpy_files import MAX_ARRAY_BYTES
 from jointwrist.errors import DataError, require
 from jointwrist.files import atomic

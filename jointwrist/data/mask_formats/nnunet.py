@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.data.formats.coco import load
-from jointwrist.data.formats.label_map import numbers_of
+from jointwrist.data.mask_formats.coco import load
+from jointwrist.data.mask_formats.label_map import numbers_of
 from jointwrist.errors import DataError
 
 FILE = "dataset.json"

@@ -14,8 +14,8 @@ from jointwrist.anatomy import BONE_NAMES
 from jointwrist.cli import main
 from jointwrist.data.dataset.label_files import read_masks
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.data.formats import label_map, nifti, seg_nrrd
-from jointwrist.data.formats.layers import bone_bits
+from jointwrist.data.mask_formats import label_map, nifti, seg_nrrd
+from jointwrist.data.mask_formats.layers import bone_bits
 from jointwrist.data.sample import pack_masks
 from jointwrist.errors import DataError
 

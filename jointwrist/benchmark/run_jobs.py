@@ -1,4 +1,4 @@
-"""Run the jobs of a protocol, models x seeds: finished jobs are skipped, killed ones resumed."""
+"""Run the jobs of a protocol, one for each model and seed: finished jobs are skipped, killed ones resumed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from accelerate.utils import set_seed
 
 from jointwrist.benchmark.job_lock import job_lock
 from jointwrist.benchmark.jobs import Job, dataset_digest, make_job, run_job
-from jointwrist.benchmark.protocol import PhantomData, Protocol
-from jointwrist.config import ConfigError, digest, to_dict
+from jointwrist.benchmark.protocol import Protocol
+from jointwrist.config import ConfigError
 from jointwrist.data.batches.samplers import check_processes
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.text import number_of
@@ -92,37 +92,6 @@ def check_shares(jobs: Iterable[Job], processes: int) -> None:
 def runnable_precision(wanted: str) -> str:
     """Return the autocast type of a run: `no` in place of fp16 where there is no GPU."""
     return "no" if wanted == "fp16" and not torch.cuda.is_available() else wanted
-
-
-def open_dataset(accelerator: Accelerator, root: Path | None, phantom: PhantomData, results: Path) -> RamW600:
-    """Open a dataset, or make the protocol's phantom on first use.
-
-    Args:
-        accelerator: Its main process makes the phantom, the others wait.
-        root: Folder in the released layout; None for the phantom.
-        phantom: Size, seed and settings of the phantom.
-        results: Folder in which the phantom is kept.
-
-    Raises:
-        DataError: The folder is not a dataset.
-    """
-    if root:
-        return RamW600.open(root)
-    from jointwrist.phantom import PhantomConfig, write_phantom
-
-    root = phantom_folder(phantom, results)
-    if accelerator.is_main_process:
-        if not root.exists():
-            say(accelerator, f"making a phantom of {number_of(phantom.wrists, 'wrist')} in {root}")
-        config = PhantomConfig(size=phantom.size, **phantom.options)
-        write_phantom(root, phantom.wrists, size=phantom.size, seed=phantom.seed, config=config)
-    accelerator.wait_for_everyone()
-    return RamW600.open(root)
-
-
-def phantom_folder(phantom: PhantomData, results: Path) -> Path:
-    """Return the folder in which the phantom of a protocol is kept."""
-    return results / f"phantom-{digest(to_dict(phantom))}"
 
 
 def say(accelerator: Accelerator, text: str) -> None:
