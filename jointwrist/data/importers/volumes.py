@@ -35,8 +35,8 @@ def read_nifti(
 ) -> list[AnnotatedRadiograph]:
     """Read a folder that contains a folder of bones, a stack of masks or a label map for each radiograph.
 
-    Names and axes are those of `mask_formats.nifti`, numbers those of `mask_formats.nnunet`. The radiograph has the name of the
-    folder or file, with another extension. If one has an erosion, all count as examined for erosions.
+    Names and axes are those of `mask_formats.nifti`, numbers those of `mask_formats.nnunet`. The radiograph has the
+    name of the folder or file, with another extension. If one has an erosion, all count as examined for erosions.
 
     Args:
         source: Folder.
