@@ -306,3 +306,10 @@ def test_the_command_line_checks_for_a_command(root, capsys):
 def test_a_folder_that_is_no_release(tmp_path):
     assert [fault.kind for fault in check_dataset(tmp_path)] == ["no dataset"]
     assert [fault.kind for fault in check_dataset(tmp_path / "nowhere")] == ["no dataset"]
+
+
+@pytest.mark.parametrize("table", [SCORES, "Metadata.xlsx"])
+def test_of_a_table_that_cannot_be_read_no_row_is_missing(root, table):
+    before = faults_of(root, None)
+    cut(root / table, 0.5)
+    assert faults_of(root, None) - before == {("unreadable table", table)}

@@ -9,12 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import hand_made_dataset
 import pytest
 
 import jointwrist
 from jointwrist.cli import build_parser, main
 from jointwrist.commands.output_names import hand_stems, output_stems
 from jointwrist.commands.shared import UsageError, columns
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.errors import DataError
 from jointwrist.openmp import share_cores
@@ -100,6 +102,18 @@ def test_radiographs_of_a_folder_and_its_folders_are_found_in_order(tmp_path):
         list(find_radiographs([tmp_path / "empty"]))
     with pytest.raises(DataError, match="no such file"):
         list(find_radiographs([tmp_path / "d.png"]))
+
+
+def test_of_a_dataset_its_radiographs_are_found_once_and_none_of_its_labels(tmp_path):
+    root, told = hand_made_dataset.build(tmp_path / "release"), []
+    cases = RamW600.open(root).cases
+    found = list(find_radiographs([root], left_out=lambda _, others: told.extend(others)))
+    assert sorted(found) == sorted(case.image for case in cases)
+    assert {root / "BoneSegmentation/masks", root / "SvdHBEScoreClassification"} <= set(told)
+    folder = root / "JointLocationDetection"
+    assert list(find_radiographs([folder])) == sorted((folder / "images").iterdir()), "who names a folder wants it"
+    parts = [root / part for part in ("BoneSegmentation", "JointLocationDetection")]
+    assert set(find_radiographs(parts)) == {case.image for case in cases} | set((folder / "images").iterdir())
 
 
 def test_an_empty_argument_is_not_the_current_folder(capsys):

@@ -322,6 +322,14 @@ def test_a_faulty_configuration_is_named(tmp_path, old, new, message):
         read_config(path)
 
 
+@pytest.mark.parametrize("folder", ["taken", "taken/queue"])
+def test_a_file_in_the_place_of_the_queue_is_named(tmp_path, folder, capsys):
+    (tmp_path / "taken").touch()
+    (tmp_path / "node.yaml").write_text(YAML.replace("folder: queue", f"folder: {tmp_path / folder}"))
+    assert main(["node", str(tmp_path / "node.yaml"), "--check"]) == 2
+    assert f"folder: {tmp_path / 'taken'} is a file; name a folder" in capsys.readouterr().err
+
+
 def test_an_address_in_use_is_named(tmp_path, predictor):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -104,6 +104,22 @@ def test_radiographs_of_one_name_in_several_folders_are_told_apart(tmp_path, pre
     assert code == 0 and set(results) == {"s1_IM0001", "s2_IM0001"}
 
 
+def test_one_path_that_does_not_exist_does_not_stop_the_others(tmp_path, predict):
+    link, empty = tmp_path / "link.png", tmp_path / "empty"
+    link.symlink_to("nowhere.png")
+    empty.mkdir()
+    code, said, results = predict(link, tmp_path / "typo.png", empty, radiograph(tmp_path))
+    assert code == 2 and set(results) == {"radiograph"} and "1 of 4 radiographs predicted, 3 refused" in said.out
+    for reason in (f"{link}: is a link to a file", "typo.png: no such file", f"{empty}: holds no radiographs"):
+        assert reason in said.err
+    code, said, _ = predict(tmp_path)
+    assert code == 2 and f"{link}: is a link to a file" in said.err, "in a folder it is refused as well"
+    code, said, _ = predict(tmp_path / "typo.png", empty)
+    assert code == 2 and "typo.png: no such file" in said.err and "holds no radiographs" in said.err
+    code, said, results = predict(tmp_path / "Smith.png", radiograph(tmp_path), extra=["--deidentify"])
+    assert code == 2 and "FILE 1 of the command: no such file" in said.err and "Smith" not in said.err
+
+
 def test_results_in_the_folder_of_the_radiographs_are_no_radiographs(tmp_path, predict):
     radiograph(tmp_path)
     for _ in range(2):

@@ -126,17 +126,24 @@ def predict(arguments: argparse.Namespace) -> int:
 
     kinds = dicom_kinds(arguments)
     left_out: list[Path] = []
-    radiographs = list({path.absolute(): path for path in given_radiographs(arguments, left_out)}.values())
+    absent: list[DataError] = []
+    found = given_radiographs(arguments, left_out, absent)
+    radiographs = list({path.absolute(): path for path in found}.values())
     if not radiographs:
-        raise DataError("no radiographs are left; name them, not their results")
+        for error in absent[:-1]:
+            complain(error)
+        raise absent[-1] if absent else DataError("no radiographs are left; name them, not their results")
     writer = ResultWriter(arguments, kinds, radiographs)
     workers = min(arguments.workers or min(cores(), MOST_WORKERS), len(radiographs))
     if workers > 1:
         limit_threads(max(cores() // workers, 1))
     predictor = load_predictor(arguments, arguments.score_out_of_scope)
     export = open_export(arguments, predictor.anatomy)
-    tally, tiles = Tally(len(radiographs), arguments.out), []
+    tally, tiles = Tally(len(radiographs) + len(absent), arguments.out), []
     tally.skipped = len(left_out)
+    for error in absent:
+        tally.refuse(error)
+    tally.advance(len(absent))
 
     def work(batch: list[int]) -> tuple[int, list[tuple[int, list[Written]]], list[DataError]]:
         errors: list[DataError] = []
@@ -246,13 +253,15 @@ def dicom_kinds(arguments: argparse.Namespace) -> list[str]:
     return list(dict.fromkeys(kinds))
 
 
-def given_radiographs(arguments: argparse.Namespace, left_out: list[Path]) -> Iterator[Path]:
-    """Yield the radiographs given on the command line; other files in folders are reported and added to `left_out`.
+def given_radiographs(arguments: argparse.Namespace, left_out: list[Path], absent: list[DataError]) -> Iterator[Path]:
+    """Yield the radiographs given on the command line.
 
     With `--deidentify`, messages number the arguments instead of naming them.
 
-    Raises:
-        DataError: A path does not exist, or a folder holds no radiographs.
+    Args:
+        arguments: Of the command.
+        left_out: Takes other files in folders, which are also reported.
+        absent: Takes the errors of paths that do not exist and of folders without radiographs.
     """
     from jointwrist.data.find_radiographs import describe_left_out, find_radiographs
     from jointwrist.data.load import name_in_errors
@@ -264,5 +273,10 @@ def given_radiographs(arguments: argparse.Namespace, left_out: list[Path]) -> It
             complain(describe_left_out(folder, others, name))
             left_out.extend(others)
 
-        with name_in_errors(path, name):
-            yield from (found for found in find_radiographs([path], arguments.out, report) if found != arguments.sheet)
+        try:
+            with name_in_errors(path, name):
+                found = list(find_radiographs([path], arguments.out, report))
+        except DataError as error:
+            absent.append(error)
+        else:
+            yield from (radiograph for radiograph in found if radiograph != arguments.sheet)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
+from jointwrist.data.dataset.layout import holds_labels, images_read_instead, list_images
 from jointwrist.data.dicom.file import is_dicom, may_be_image
 from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.errors import DataError
@@ -27,13 +28,15 @@ def find_radiographs(
     """Yield files, and all radiographs within folders and their subfolders.
 
     Hidden files are ignored, except that hidden pictures and DICOM files are reported as skipped. Directories of discs
-    (`DICOMDIR`) are ignored. Results of a prediction are skipped: an overlay looks like another radiograph.
+    (`DICOMDIR`) are ignored. Results of a prediction are skipped: an overlay looks like another radiograph. So are the
+    masks and crops of a dataset in the released layout, and the second copy of a radiograph that it holds twice. Links
+    to files that do not exist are yielded, so that reading them reports it.
 
     Args:
         paths: Files, which are yielded unless they are results, and folders.
         exclude: Folder within them that is not searched, such as the folder of the results.
         left_out: Called with each folder and the paths in it that were skipped: files of other kinds, results of
-            predictions, links to folders, and unreadable folders.
+            predictions, links to folders, unreadable folders, and folders of labels.
 
     Raises:
         DataError: A path does not exist, or a folder holds no radiographs.
@@ -59,7 +62,7 @@ def describe_left_out(folder: Path, others: list[Path], name: str | None = None)
     """Describe in one line what was skipped in a folder; if the folder is given a name, without file names."""
     summary = (
         f"{name or folder}: left out {len(others)} (not BMP, PNG, JPEG, TIFF or DICOM images, results of predictions,"
-        " or folders that cannot be entered)"
+        " labels of a dataset, or folders that cannot be entered)"
     )
     if name is not None:
         return summary
@@ -75,8 +78,11 @@ def _sort_files(folder: Path, exclude: Path | None) -> tuple[list[Path], list[Pa
     closed: list[OSError] = []
     for place, folders, names in os.walk(folder, onerror=closed.append):
         folders[:] = [name for name in folders if not name.startswith(".") and Path(place, name).resolve() != exclude]
-        others += [Path(place, name) for name in folders if Path(place, name).is_symlink()]
-        for file in (Path(place, name) for name in names):
+        labels = [name for name in folders if holds_labels(Path(place, name).absolute())]
+        others += [Path(place, name) for name in folders if name in labels or Path(place, name).is_symlink()]
+        folders[:] = [name for name in folders if name not in labels]
+        copies = _read_elsewhere(Path(place), folder)
+        for file in (Path(place, name) for name in names if Path(name).stem not in copies):
             if file.name.startswith("."):
                 others += [file] if file.suffix.lower() in IMAGE_SUFFIXES or is_dicom(file) else []
             elif file.name.upper() != "DICOMDIR":
@@ -84,9 +90,15 @@ def _sort_files(folder: Path, exclude: Path | None) -> tuple[list[Path], list[Pa
     return sorted(radiographs), sorted([*others, *(Path(error.filename) for error in closed)])
 
 
+def _read_elsewhere(place: Path, folder: Path) -> Collection[str]:
+    """Return the stems of images that another folder below `folder` holds as well, which is read instead."""
+    first = images_read_instead(place.absolute())
+    return list_images(first, lambda _: None) if first and first.is_relative_to(folder.absolute()) else ()
+
+
 def _may_be_radiograph(file: Path) -> bool:
     if file.suffix.lower() in IMAGE_SUFFIXES:
-        return file.is_file() and not _is_result(file)
+        return (file.is_file() or file.is_symlink()) and not _is_result(file)
     return is_dicom(file) and not _is_result(file) and may_be_image(file)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -150,6 +151,11 @@ def _peers(items: Any) -> list[PeerConfig]:
 
 
 def _check(config: NodeConfig) -> None:
+    folder = Path(config.folder).absolute()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        reason = "cannot be written to" if existing.is_dir() else "is a file"
+        raise ConfigError(f"folder: {existing} {reason}; name a folder that this user can write to")
     titles = [config.dicom.ae_title, *config.dicom.allowed]
     for peer in config.peers:
         titles += [peer.ae_title] if peer.ae_title else []

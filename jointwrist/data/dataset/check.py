@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -63,8 +63,9 @@ def check_dataset(root: str | Path, command: str | None = None) -> list[Fault]:
     faults += _unknown_splits(root)
     shared = _patients_in_two_splits(dataset)
     faults += shared if "train" in splits else map(_spared, shared)
-    faults += _missing(dataset)
-    faults += _metadata(dataset)
+    unread = {fault.path for fault in found if fault.kind == "unreadable table"}
+    faults += _missing(dataset, unread)
+    faults += _metadata(dataset, unread)
     faults += _contents(dataset, splits)
     return sorted(faults, key=lambda fault: (fault.severity, str(fault.path), fault.kind, fault.message))
 
@@ -121,9 +122,10 @@ def _patients_in_two_splits(dataset: RamW600) -> Iterable[Fault]:
                 yield Fault("patient in two splits", dataset.root / folder, message)
 
 
-def _missing(dataset: RamW600) -> Iterable[Fault]:
-    """Missing files of a case."""
+def _missing(dataset: RamW600, unread: Collection[Path]) -> Iterable[Fault]:
+    """Missing files of a case; of a table that cannot be read, no row is missing."""
     root, eroded = dataset.root, dataset.anatomy.eroded_joints
+    scores_known = any(case.scored for case in dataset.cases) or root / layout.SCORES not in unread
     segmentation_images = layout.list_images(root / layout.MASK_IMAGES, lambda _: None)
     for case in dataset.cases:
         if case.identifier in segmentation_images and case.mask is None:
@@ -138,7 +140,7 @@ def _missing(dataset: RamW600) -> Iterable[Fault]:
             folder = root / layout.CROPS / (case.erosion_split or "") / case.identifier
             message = f"scored joints without a crop are left out by classifiers: {', '.join(missing)}; add the crops"
             yield Fault("missing crop", folder, message, "warning")
-        if case.crops and not scored:
+        if case.crops and not scored and scores_known:
             folder = next(iter(case.crops.values())).parent
             message = f"has no scores in {layout.SCORES.name} and is left out; add them"
             yield Fault("crop without score", folder, message, "warning")
@@ -149,12 +151,14 @@ def _missing(dataset: RamW600) -> Iterable[Fault]:
         yield Fault("missing table", root / layout.BOXES, "no such file; joint boxes stay unknown", "warning")
 
 
-def _metadata(dataset: RamW600) -> Iterable[Fault]:
+def _metadata(dataset: RamW600, unread: Collection[Path]) -> Iterable[Fault]:
     path = dataset.root / layout.METADATA
     if not path.is_file():
         yield Fault("missing table", path, "no such file; pixel spacings stay unknown", "warning")
         return
     studies = read_spacings(path, lambda _: None)  # the faults of the table itself are listed already
+    if not studies and path in unread:
+        return
     for stem in sorted({parse_identifier(case.identifier).stem for case in dataset.cases} - studies.keys()):
         if not stem.startswith("EXT_"):
             yield Fault("missing metadata", path, f"has no row for study {stem}; add it", "warning")

@@ -42,6 +42,27 @@ def refuse_dataset_as_output(folder: Path) -> None:
         raise DataError(f"{folder}: holds a dataset, whose README.md a training would replace; choose another --out")
 
 
+def holds_labels(folder: Path) -> bool:
+    """Whether a folder holds masks, crops or truths of a dataset, whose radiographs lie elsewhere in it."""
+    for part in (MASKS, CROPS, TRUTH, EROSIONS):
+        root = _root(folder, part)
+        if root is not None and any((root / images).is_dir() for images in (MASK_IMAGES, SCORE_IMAGES)):
+            return True
+    return False
+
+
+def images_read_instead(folder: Path) -> Path | None:
+    """Return the folder of a dataset whose images take precedence over those of equal names in `folder`, or None."""
+    root = _root(folder, SCORE_IMAGES)
+    return root and root / MASK_IMAGES
+
+
+def _root(folder: Path, part: Path) -> Path | None:
+    """Return the dataset of which a folder is a part."""
+    count = len(part.parts)
+    return folder.parents[count - 1] if folder.parts[-count:] == part.parts else None
+
+
 class Identifier(NamedTuple):
     """Parts of `PPPP_SSSS_L|R` or `EXT_PPPP_0001_L|R`.
 
