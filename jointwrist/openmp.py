@@ -9,6 +9,6 @@ def share_cores() -> None:
     """Let waiting threads sleep; to be called before PyTorch is imported, which reads the environment only once.
 
     By default they spin for milliseconds. Beside another busy program, they then keep the core from the very thread
-    that they wait for. `OMP_WAIT_POLICY` set by the user wins.
+    that they wait for. An `OMP_WAIT_POLICY` set by the user takes precedence.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")

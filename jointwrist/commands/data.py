@@ -16,7 +16,7 @@ RELEASED = ("ram-h1200", "mcp")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add the command and its verbs."""
+    """Add the command and its subcommands."""
     data = commands.add_parser("data", help="make, import, export, check or download a dataset")
     verbs = data.add_subparsers(required=True, metavar="VERB")
     _add_phantom(verbs)

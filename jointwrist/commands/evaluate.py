@@ -134,7 +134,7 @@ def _write(tables: dict[str, DataFrame], out: Path) -> None:
     for name, frame in tables.items():
         write_frame(out / f"{name}.csv", frame)
         print(f"{out / name}.csv: {number_of(frame['case'].nunique(), 'wrist')}, {means(name, frame)}")
-        if "family" in frame and frame["family"].nunique() > 2:  # more than clusters of bites and none
+        if "family" in frame and frame["family"].nunique() > 2:  # more than `cluster` and `none`
             columns = (frame[column].to_numpy() for column in ("score", "probability", "family", "patient"))
             figures = family_figures(*columns)
             write_frame(out / "families.csv", figures)

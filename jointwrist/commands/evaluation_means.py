@@ -29,7 +29,7 @@ def means(table: str, frame: DataFrame) -> str:
 
     columns = [frame[name].to_numpy() for name in ("score", "probability", "predicted")]
     levels, highest = None, WRIST.erosion.levels - 1
-    if frame["level"].max() > 1:  # more than a call, which decides whether a joint is eroded, as in `predict`
+    if frame["level"].max() > 1:  # the model grades erosions; the call decides whether there is one, as in `predict`
         levels = frame["level"].clip(1, highest).where(frame["predicted"] > 0, 0).to_numpy()
     pooled = erosion_metrics(*columns, frame["joint"].factorize()[0], levels, highest + 1).loc["pooled"]
     error = calibration_error(frame["score"].to_numpy() > 0, frame["probability"].to_numpy())

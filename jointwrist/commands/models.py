@@ -19,7 +19,7 @@ NUMBERS = (3, 4)
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add the command and its verbs."""
+    """Add the command and its subcommands."""
     models = commands.add_parser("models", help="list models or convert weights")
     verbs = models.add_subparsers(required=True, metavar="VERB")
 

@@ -114,7 +114,7 @@ def finetune(
         data: Folder in the released layout, with masks, scores or both.
         out: Folder for weights, figures, learning curves and states.
         weights: As for `find_weights`: those to start from, of a joint or a segmentation network.
-        config: Values of `RunConfig` that win over the recipe, such as `{"optim": {"epochs": 5}}`.
+        config: Values of `RunConfig` that replace those of the recipe, such as `{"optim": {"epochs": 5}}`.
         folds: Number of folds; None takes 3 for fewer than 50 wrists and 5 for more.
         seed: Seed of the folds and the trainings.
         progress: Show progress bars.

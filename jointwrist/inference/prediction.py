@@ -8,15 +8,15 @@ import numpy as np
 
 
 class Prediction(NamedTuple):
-    """Prediction of a network for a batch, in the coordinates of its image.
+    """Prediction of a network for B images with C bones and J joints, in the coordinates of the image.
 
     Attributes:
-        masks: (B, 14, S, S) float32 raw network output.
-        cumulative: (B, 6, K) probabilities P(level > k); None from a segmentation network.
-        boxes: (B, 6, 4) joint boxes x0, y0, x1, y1 in pixels of the image, or None.
-        valid: (B, 6) bool, False where the bone of the joint was not found, or None.
-        heat_maps: (B, 6, M, M) logits of the eroded area in the boxes, or None.
-        extent: (B, 6, 3) eroded share of the healthy contour, depth in pixels of the image, and area in squared pixels,
+        masks: (B, C, S, S) float32 raw network output.
+        cumulative: (B, J, K) probabilities P(level > k); None from a segmentation network.
+        boxes: (B, J, 4) joint boxes x0, y0, x1, y1 in pixels of the image, or None.
+        valid: (B, J) bool, False where the bone of the joint was not found, or None.
+        heat_maps: (B, J, M, M) logits of the eroded area in the boxes, or None.
+        extent: (B, J, 3) eroded share of the healthy contour, depth in pixels of the image, and area in squared pixels,
             or None.
         further: (B, F, J, K) probabilities P(level > k) of the anatomy's F further scores, or None.
     """

@@ -39,9 +39,9 @@ class Uncertainty:
 
     Attributes:
         views: Number of views.
-        bone_dice: (14,) float32 mean Dice coefficient of all pairs of masks (Roy et al., NeuroImage 2019); 1 where
+        bone_dice: (C,) float32 mean Dice coefficient of all pairs of masks (Roy et al., NeuroImage 2019); 1 where
             they agree, nan where no view shows the bone.
-        probability_sd: (6,) float32 standard deviation of the erosion probability; nan with fewer than two views.
+        probability_sd: (J,) float32 standard deviation of the erosion probability; nan with fewer than two views.
     """
 
     views: int
@@ -119,7 +119,7 @@ def merge(
 
 
 def _mean_dice(predictions: list[tuple[Prediction, np.ndarray]], mask_logit: float) -> np.ndarray:
-    """Return the mean Dice coefficient (B, 14) of all pairs of masks, where every view shows the image."""
+    """Return the mean Dice coefficient (B, C) of all pairs of masks, where every view shows the image."""
     everywhere = np.min([shown for _, shown in predictions], 0) > 0
     masks = [(prediction.masks > mask_logit) & everywhere for prediction, _ in predictions]
     areas = [mask.sum((-2, -1)) for mask in masks]
@@ -146,13 +146,13 @@ def _warp(images: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def _mean(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Return the mean over the first axis of (V, B, 6, n) values where (V, B, 6) is true; 0 where it never is."""
+    """Return the mean over the first axis of (V, B, J, n) values where (V, B, J) is true; 0 where it never is."""
     weight = valid[..., None].astype(np.float32)
     return (values * weight).sum(0) / np.maximum(weight.sum(0), 1)
 
 
 def _spread(values: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Return the sample standard deviation over the first axis of (V, B, 6) values; nan with fewer than two valid."""
+    """Return the sample standard deviation over the first axis of (V, B, J) values; nan with fewer than two valid."""
     count = valid.sum(0)
     squares = ((values - _mean(values[..., None], valid)[..., 0]) ** 2 * valid).sum(0)
     spread = np.sqrt(squares / np.maximum(count - 1, 1)).astype(np.float32)

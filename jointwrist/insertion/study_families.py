@@ -2,6 +2,9 @@
 
 Their outlines are implicit solids, their floor is curved or sloping, and their wall has a bevel under a logistic edge.
 They share no code with `jointwrist.insertion.training_families`.
+
+The function of a family takes the site, the radius in mm and a random generator. It returns the (h, w) distance in mm
+from the outline of the erosion, positive inside, and the (h, w) share of bone that is lost at full depth.
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 Their outlines are polar curves and bands, their floor is flat, and a Gaussian blurs their edge. The families of
 `jointwrist.insertion.study_families`, on which networks are measured, share no code with these.
+
+The function of a family takes the site, the radius in mm and a random generator, and returns the (h, w) distance in mm
+from the outline of the erosion, positive inside.
 """
 
 from __future__ import annotations

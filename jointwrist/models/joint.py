@@ -32,7 +32,7 @@ class JointOutput(NamedTuple):
         crops: (B, J, P, P) image crops, the input of the head.
         bone_shapes: (B, J, 2, P, P) the joint's bone with its erosion and before erosion, in its crop; None with pooled
             features.
-        erosion_extent: (B, 6, 3) eroded share of the healthy contour, depth in input pixels, and area in squared input
+        erosion_extent: (B, J, 3) eroded share of the healthy contour, depth in input pixels, and area in squared input
             pixels; None with pooled features.
         further_logits: (B, F, J, K') of P(level > k) of the anatomy's F further scores, K' that of the score with most
             levels; None of an anatomy that has erosion alone.

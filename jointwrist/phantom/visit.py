@@ -20,7 +20,7 @@ class Visit:
     """Differences from the first radiograph of the same wrist.
 
     Attributes:
-        seed: Seed of the exposure and of the look, or None for those of the first radiograph.
+        seed: Seed of the exposure and of the imaging style, or None for those of the first radiograph.
         rotation: Rotation in the plane of the radiograph, in degrees.
         shift: Shift to the right and down, in mm.
         tilt: Rotation about the horizontal axis, in degrees.

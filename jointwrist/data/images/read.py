@@ -34,7 +34,7 @@ _KINDS = (
     (
         128,
         b"DICM",
-        "a DICOM file, and datasets are of pictures; export it as PNG or TIFF of 16 bits",
+        "a DICOM file, which a dataset cannot hold; export it as PNG or TIFF of 16 bits",
     ),
 )
 #: Shades of 14 bits, of which Pillow keeps the upper 8 of 16 in pictures with colour or transparency.

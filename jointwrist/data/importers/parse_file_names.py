@@ -79,7 +79,7 @@ def _parse(stem: str) -> ParsedName:
     if len(named) > 2:
         named = [part for part in named if not looks_random(part)]
     if not named:
-        return ParsedName("", "", side, "it names nobody")
+        return ParsedName("", "", side, "it names no patient")
     patient, study = named[0], named[1] if len(named) > 1 else ""
     doubt = ""
     if len(named) > 2:

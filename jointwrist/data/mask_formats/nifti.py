@@ -29,7 +29,8 @@ def read(path: Path, size: tuple[int, int] | None = None, anatomy: Anatomy = WRI
     """Read a stack of masks in the order of the bones, a label map, or a folder with one file per bone.
 
     Args:
-        path: File or folder. In a folder the file names without ending are the bones' names; `radiograph` is left out.
+        path: File or folder. In a folder the file names without ending are the bones' names; `film`, the
+            radiograph, is left out.
         size: Ignored; for the same signature as other formats.
         anatomy: The bones.
 
