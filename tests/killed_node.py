@@ -1,4 +1,4 @@
-"""What the processes of test_node_kill.py and test_node_strangers.py run; imported once, before any of them starts."""
+"""What the processes of test_node_kill.py and test_node_bad_peers.py run; imported once, before any of them starts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import signal
 from pathlib import Path
 
 import torch
+from bad_peers import BAD_PEERS, body, store
 from node_peers import discs, free_port, radiograph, running, wait_for
-from strangers import STRANGERS, body, store
 
 from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig, PeerConfig
 from jointwrist.node.run import Node, start_log
@@ -35,5 +35,5 @@ def talk(folder: str, output: Path) -> None:
         values = dict(PatientBirthDate="SECRET", PatientAge="SECRET", PatientName="SECRET" * 20)
         for uid in ("1.SECRET", "1.SECRET" * 20, "1.2"):
             store(node, body(radiograph(size=64, **values)), uid=uid)
-        STRANGERS["a_command_without_a_field"](node)
+        BAD_PEERS["a_command_without_a_field"](node)
         wait_for(lambda: node.worker.counts["predicted"] == 2)

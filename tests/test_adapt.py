@@ -91,7 +91,7 @@ def test_the_weights_and_their_card_say_what_the_threshold_rests_on(tmp_path):
     assert read_info(start)["thresholds"]["erosion"] == 0.5
     before, after = (read_weights(path)[0] for path in (start, out))
     assert all((before[name] == after[name]).all() for name in before)
-    # metadata of strangers may hold anything
+    # metadata of downloaded files may hold anything
     assert "Calls" not in model_card({**info, "calls": {"films": "many"}}, "here")
     write_calls(out, Calls(0.6, 0.05, 1, 0, 0.0), out)
     assert read_info(out)["thresholds"]["erosion"] == 0.6

@@ -1,4 +1,4 @@
-"""Detectability of inserted erosions: thresholds, figures over patients, and the command on a film without labels."""
+"""Detectability of inserted erosions: thresholds, figures over patients, and the command on unlabelled radiographs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Erosions inserted into radiographs; phantoms, whose bones and scale are known, stand for real films."""
+"""Erosions inserted into radiographs; phantoms, whose bones and scale are known, stand for real radiographs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rooms of the package: imports go downwards only, and no two modules import each other.
+"""The layers of the package: imports go downwards only, and no two modules import each other.
 
 All imports are read, those within functions and those for type checkers too.
 """
@@ -14,8 +14,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-#: Rooms from the bottom to the top. A room imports from itself and from the rows below, never from its own row.
-ROWS = (
+#: Packages by layer, from the lowest to the highest. A package imports from itself and from the layers below, not from
+#: other packages of its own layer.
+LAYERS = (
     ("errors", "files", "openmp", "readable", "renamed_modules", "renamed_names", "text"),
     ("config",),
     ("anatomy",),
@@ -35,9 +36,9 @@ ROWS = (
     ("cli",),
     ("__main__",),
 )
-#: Rooms of one row that one may import from another of the same row.
-SAME_ROW = {("files", "errors")}
-#: Rooms that may import from less than all the rows below.
+#: Packages of one layer of which the first may import from the second.
+SAME_LAYER = {("files", "errors")}
+#: Packages that may import from some of the layers below only.
 ONLY = {
     "models": {"errors", "anatomy", "ops", "registry", "hub_mixin"},
     "metrics": {"errors", "anatomy", "ops"},
@@ -60,7 +61,7 @@ THIN = {
 }
 
 
-class Arrow(NamedTuple):
+class Import(NamedTuple):
     """One module that imports another."""
 
     source: str
@@ -75,7 +76,7 @@ def module_name(path: Path, root: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, root: Path) -> Iterator[str]:
+def imported_names(path: Path, root: Path) -> Iterator[str]:
     """Yield the names that a file imports, `a.b.c` both for `import a.b.c` and for `from a.b import c`."""
     package = module_name(path, root).split(".")
     package = package if path.name == "__init__.py" else package[:-1]
@@ -88,59 +89,59 @@ def imports(path: Path, root: Path) -> Iterator[str]:
             yield from (".".join([*base, alias.name]) for alias in node.names)
 
 
-def arrows(root: Path, package: str) -> list[Arrow]:
+def imports(root: Path, package: str) -> list[Import]:
     """Return the imports of a package's modules, the targets being modules where they are of this repository."""
     files = {module_name(path, root): path for path in sorted((root / package).rglob("*.py"))}
     found = set()
     for source, path in files.items():
-        for name in imports(path, root):
+        for name in imported_names(path, root):
             parent = name.rpartition(".")[0]
             target = name if name in files else parent if parent in files else name
             if target != source:
-                found.add(Arrow(source, target))
+                found.add(Import(source, target))
     return sorted(found)
 
 
-def room(module: str) -> str | None:
-    """Return the room of a module of jointwrist; None of the package itself, whose names are loaded when used."""
+def package_of(module: str) -> str | None:
+    """Return the package below jointwrist that holds a module; None of jointwrist itself, whose names load on use."""
     parts = module.split(".")
     return parts[1] if parts[0] == "jointwrist" and len(parts) > 1 else None
 
 
-def faults(found: Iterable[Arrow]) -> list[str]:
+def faults(found: Iterable[Import]) -> list[str]:
     """Return what is wrong with the imports of jointwrist, a sentence each."""
-    height = {name: row for row, names in enumerate(ROWS) for name in names}
+    height = {name: layer for layer, names in enumerate(LAYERS) for name in names}
     wrong = []
-    for arrow in found:
-        source, target = room(arrow.source), room(arrow.target)
-        if arrow.target.split(".")[0] in ("baselines", "jointwrist_baselines", "benchmarks"):
-            wrong.append(f"{arrow}, which is no part of the core")
-        if source is None or target is None or source == target or arrow in THIN:
+    for link in found:
+        source, target = package_of(link.source), package_of(link.target)
+        if link.target.split(".")[0] in ("baselines", "jointwrist_baselines", "benchmarks"):
+            wrong.append(f"{link}, which is no part of the core")
+        if source is None or target is None or source == target or link in THIN:
             continue
         missing = [name for name in (source, target) if name not in height]
         if missing:
-            wrong.append(f"{arrow}: the room {missing[0]} is in no row")
+            wrong.append(f"{link}: {missing[0]} is in no layer")
         elif height[source] < height[target]:
-            wrong.append(f"{arrow}, which lies above it")
-        elif height[source] == height[target] and (source, target) not in SAME_ROW:
-            wrong.append(f"{arrow}, which lies beside it")
+            wrong.append(f"{link}, which lies above it")
+        elif height[source] == height[target] and (source, target) not in SAME_LAYER:
+            wrong.append(f"{link}, which lies beside it")
         elif target not in ONLY.get(source, {target}):
-            wrong.append(f"{arrow}; {source} may import from {', '.join(sorted(ONLY[source]))} alone")
+            wrong.append(f"{link}; {source} may import only from {', '.join(sorted(ONLY[source]))}")
     return wrong
 
 
-def circles(found: Iterable[Arrow]) -> list[str]:
-    """Return the modules that import each other, directly or by way of others, a circle each."""
+def cycles(found: Iterable[Import]) -> list[str]:
+    """Return the cycles of modules that import each other, directly or through others."""
     targets: dict[str, list[str]] = {}
-    for arrow in found:
-        if arrow not in THIN:
-            targets.setdefault(arrow.source, []).append(arrow.target)
+    for link in found:
+        if link not in THIN:
+            targets.setdefault(link.source, []).append(link.target)
     done: set[str] = set()
-    found_circles = []
+    found_cycles = []
 
     def visit(module: str, path: list[str]) -> None:
         if module in path:
-            found_circles.append(" -> ".join([*path[path.index(module) :], module]))
+            found_cycles.append(" -> ".join([*path[path.index(module) :], module]))
         elif module not in done:
             for target in targets.get(module, []):
                 visit(target, [*path, module])
@@ -148,11 +149,11 @@ def circles(found: Iterable[Arrow]) -> list[str]:
 
     for module in targets:
         visit(module, [])
-    return found_circles
+    return found_cycles
 
 
 #: The package itself names its public objects for type checkers, and is imported by all for its version.
-CORE = [arrow for arrow in arrows(ROOT, "jointwrist") if arrow.source != "jointwrist"]
+CORE = [link for link in imports(ROOT, "jointwrist") if link.source != "jointwrist"]
 
 
 def test_imports_go_downwards():
@@ -161,7 +162,7 @@ def test_imports_go_downwards():
 
 
 def test_no_two_modules_import_each_other():
-    assert circles(CORE) == []
+    assert cycles(CORE) == []
 
 
 def test_the_packages_within_data_import_each_other_one_way():
@@ -169,10 +170,10 @@ def test_the_packages_within_data_import_each_other_one_way():
         parts = module.split(".")
         return ".".join(parts[:3]) if parts[:2] == ["jointwrist", "data"] and len(parts) > 3 else None
 
-    between = {Arrow(package(arrow.source), package(arrow.target)) for arrow in CORE}
-    between = {arrow for arrow in between if None not in arrow and arrow.source != arrow.target}
+    between = {Import(package(link.source), package(link.target)) for link in CORE}
+    between = {link for link in between if None not in link and link.source != link.target}
     assert len(between) > 5
-    assert circles(between) == []
+    assert cycles(between) == []
 
 
 def test_every_thin_method_that_is_listed_exists():
@@ -180,19 +181,19 @@ def test_every_thin_method_that_is_listed_exists():
 
 
 def test_the_baselines_use_no_command_of_the_benchmark():
-    assert not [arrow for arrow in arrows(ROOT, "baselines") if arrow.target.startswith("benchmarks")]
+    assert not [link for link in imports(ROOT, "baselines") if link.target.startswith("benchmarks")]
 
 
 @pytest.fixture
 def made_up(tmp_path):
-    """Write a package of some files and return its arrows."""
+    """Write a package of some files and return its imports."""
 
-    def write(**files: str) -> list[Arrow]:
+    def write(**files: str) -> list[Import]:
         for name, text in files.items():
             path = tmp_path / "jointwrist" / f"{name.replace('__', '/')}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        return arrows(tmp_path, "jointwrist")
+        return imports(tmp_path, "jointwrist")
 
     return write
 
@@ -205,8 +206,8 @@ def made_up(tmp_path):
         ({"ops__roi": "from ..models.joint import Net", "models__joint": ""}, "imports jointwrist.models.joint, which"),
         ({"ops__roi": "def f():\n    import jointwrist.models.joint", "models__joint": ""}, "which lies above it"),
         ({"models__joint": "", "metrics__dice": "from jointwrist.models import joint"}, "which lies beside it"),
-        ({"data__ram": "", "weights__hub": "from jointwrist.data.ram import x"}, "may import from"),
-        ({"models__joint": "", "cellar__wine": "from jointwrist.models import joint"}, "cellar is in no row"),
+        ({"data__ram": "", "weights__hub": "from jointwrist.data.ram import x"}, "may import only from"),
+        ({"models__joint": "", "other__module": "from jointwrist.models import joint"}, "other is in no layer"),
         ({"models__joint": "import jointwrist_baselines.layers"}, "no part of the core"),
         ({"cli": "from benchmarks.run_all import main"}, "no part of the core"),
     ],
@@ -216,11 +217,11 @@ def test_the_check_finds_faults(made_up, files, message):
     assert (message is None and wrong == []) or (len(wrong) == 1 and message in wrong[0]), wrong
 
 
-def test_the_check_finds_circles(made_up):
+def test_the_check_finds_cycles(made_up):
     found = made_up(
         models__a="from jointwrist.models.b import x",
         models__b="def f():\n    from jointwrist.models import c",
         models__c="from .a import y",
         models__d="from .a import y",
     )
-    assert circles(found) == [" -> ".join(f"jointwrist.models.{name}" for name in "abca")]
+    assert cycles(found) == [" -> ".join(f"jointwrist.models.{name}" for name in "abca")]

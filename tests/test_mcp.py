@@ -1,4 +1,4 @@
-"""Films of finger joints become a dataset of two overlapping bones, all films of a joint in one split."""
+"""Radiographs of finger joints become a dataset of two overlapping bones, all radiographs of a joint in one split."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def test_a_radiograph_that_ends_the_process_is_given_up(tmp_path, predictor):
     assert archive.radiographs() == [behind.SOPInstanceUID]
 
 
-def test_strangers_leave_it_serving(tmp_path, predictor):
+def test_bad_peers_leave_it_serving(tmp_path, predictor):
     settings = config(tmp_path, dicom={"allowed": ("MODALITY",), "associations": 4, "idle_s": 2.0}, object_mb=1)
     with Archive() as archive, running(replace(settings, peers=(archive.peer,)), predictor) as node:
         port = node.receiver.port
@@ -199,14 +199,14 @@ def test_strangers_leave_it_serving(tmp_path, predictor):
             send(port, [radiograph(SOPClassUID=CTImageStorage)])
         assert send(port, [radiograph(5, size=1024)])[0] is None, "2 MiB are more than the node takes"
         for greeting in (b"", b"GET / HTTP/1.1\r\n\r\n", os.urandom(200), b"\x01\x00\xff\xff\xff\xff" + bytes(64)):
-            with socket.create_connection(("127.0.0.1", port)) as stranger:
-                stranger.sendall(greeting)
-        with socket.create_connection(("127.0.0.1", settings.http.port)) as stranger:
-            stranger.sendall(
+            with socket.create_connection(("127.0.0.1", port)) as peer:
+                peer.sendall(greeting)
+        with socket.create_connection(("127.0.0.1", settings.http.port)) as peer:
+            peer.sendall(
                 b"POST /studies HTTP/1.1\r\nContent-Type: multipart/related; boundary=x\r\n"
                 b"Content-Length: 4000000000\r\n\r\n"
             )
-            assert b"413" in stranger.recv(100)
+            assert b"413" in peer.recv(100)
         multi = radiograph(6, NumberOfFrames=2)
         radiographs = [multi, radiograph(7)]
         wait_for(lambda: send(port, radiographs) == [0, 0])  # closed connections hold their places for a moment

@@ -1,4 +1,4 @@
-"""Files of strangers that are valid and unusual: read rightly, or refused in one line."""
+"""Valid but unusual files of other programs: read rightly, or refused in one line."""
 
 from __future__ import annotations
 

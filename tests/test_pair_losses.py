@@ -1,4 +1,4 @@
-"""Training on pairs of films with and without inserted erosions: batches, losses, and what a run records."""
+"""Training on pairs of radiographs with and without inserted erosions: batches, losses, and what a run records."""
 
 from __future__ import annotations
 

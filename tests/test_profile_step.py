@@ -27,7 +27,7 @@ LIMIT = 3
 DEVICES = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 
 
-class Hungry(nn.Module):
+class MemoryLimited(nn.Module):
     """Has no memory for more than `LIMIT` images."""
 
     def __init__(self):
@@ -43,12 +43,12 @@ class Hungry(nn.Module):
 
 
 @pytest.fixture
-def hungry(monkeypatch):
+def memory_limited(monkeypatch):
     monkeypatch.setattr(registry, "_SPECS", dict(registry._SPECS))
     monkeypatch.setattr(registry, "_BUILDERS", dict(registry._BUILDERS))
-    spec = ModelSpec("hungry", "segmentation", None, "none", "none", "tests", 140, 32)
-    register_model(spec)(Hungry)
-    return "hungry"
+    spec = ModelSpec("memory_limited", "segmentation", None, "none", "none", "tests", 140, 32)
+    register_model(spec)(MemoryLimited)
+    return "memory_limited"
 
 
 def test_what_means_out_of_memory():
@@ -79,16 +79,16 @@ def test_a_larger_batch_holds_more_and_parameters_count_four_times(device, datas
     assert small.seconds > 0
 
 
-def test_the_largest_half_that_fits_is_found(hungry, dataset):
-    config = build(RunConfig, VALUES | {"model": hungry})
+def test_the_largest_half_that_fits_is_found(memory_limited, dataset):
+    config = build(RunConfig, VALUES | {"model": memory_limited})
     data = load_run_data(config, dataset)
     assert fitting_batch(Accelerator(cpu=True), config, data) == 2
     assert "optim.batch_size=2 optim.accumulate=4" in advice(config, 2)
     assert "single image" in advice(config, 0)
 
 
-def test_processes_that_share_a_batch_each_try_their_part(hungry, dataset):
-    config = build(RunConfig, VALUES | {"model": hungry})
+def test_processes_that_share_a_batch_each_try_their_part(memory_limited, dataset):
+    config = build(RunConfig, VALUES | {"model": memory_limited})
     data = load_run_data(config, dataset)
     assert profile_step(alike(processes=4), config, data).seconds > 0
     large = replace(config, optim=replace(config.optim, batch_size=32))
@@ -104,14 +104,14 @@ def protocol(tmp_path, *models):
 
 
 @pytest.mark.usefixtures("no_report")
-def test_a_job_without_memory_says_what_fits_and_the_others_go_on(hungry, phantom_root, tmp_path):
-    arguments = [*protocol(tmp_path, hungry, "unet"), "--data", str(phantom_root)]
+def test_a_job_without_memory_says_what_fits_and_the_others_go_on(memory_limited, phantom_root, tmp_path):
+    arguments = [*protocol(tmp_path, memory_limited, "unet"), "--data", str(phantom_root)]
     assert run_all.main(arguments) == 1
     records = [json.loads(path.read_text()) for path in tmp_path.glob("results/*/jobs/*/job.json")]
     told = {record["model"]: record for record in records}
     assert told["unet"]["status"] == "ok"
-    assert told[hungry]["error"].startswith("out of memory: a batch of 8 does not fit, one of 2 does")
-    assert "can't allocate memory" in told[hungry]["traceback"]
+    assert told[memory_limited]["error"].startswith("out of memory: a batch of 8 does not fit, one of 2 does")
+    assert "can't allocate memory" in told[memory_limited]["traceback"]
 
 
 def test_a_dry_run_makes_no_phantom(tmp_path, capsys):
@@ -119,8 +119,8 @@ def test_a_dry_run_makes_no_phantom(tmp_path, capsys):
     assert "unetpp, seeds 3407: to do" in capsys.readouterr().out and not list(tmp_path.iterdir())
 
 
-def test_a_dry_run_reports_time_and_memory_and_trains_nothing(hungry, phantom_root, tmp_path, capsys):
-    arguments = [*protocol(tmp_path, "unet", hungry), "--data", str(phantom_root), "--dry-run"]
+def test_a_dry_run_reports_time_and_memory_and_trains_nothing(memory_limited, phantom_root, tmp_path, capsys):
+    arguments = [*protocol(tmp_path, "unet", memory_limited), "--data", str(phantom_root), "--dry-run"]
     assert run_all.main(arguments) == 0
     told = capsys.readouterr().out
     assert re.search(r"unet-seed\d+-\w+: [\d.]+ minutes \(\d+ steps of [\d.]+ s, \d+ MB\)", told)

@@ -1,4 +1,4 @@
-"""The side of a wrist from stranger's names, headers and, where they say nothing, its bones; what `predict` prints."""
+"""The side of a wrist from names and headers of other sites, or else from its bones; what `predict` prints."""
 
 from __future__ import annotations
 

@@ -29,13 +29,13 @@ from pynetdicom.sop_class import PatientRootQueryRetrieveInformationModelFind
 CR, EXPLICIT = ComputedRadiographyImageStorage, ExplicitVRLittleEndian
 APPLICATION = b"1.2.840.10008.3.1.1.1"
 #: By name; what each returns is the status of a C-STORE, if there is one.
-STRANGERS: dict[str, Callable] = {}
+BAD_PEERS: dict[str, Callable] = {}
 #: Names of those whose object is kept, for what is wrong with it shows only when it is read.
 NOTED: set[str] = set()
 
 
-def stranger(function: Callable) -> Callable:
-    STRANGERS[function.__name__] = function
+def bad_peer(function: Callable) -> Callable:
+    BAD_PEERS[function.__name__] = function
     return function
 
 
@@ -151,7 +151,7 @@ RAW = {
     "an_acceptance_as_the_first_word": pdu(2, request()[6:]),
 }
 for _name, _message in RAW.items():
-    STRANGERS[_name] = lambda node, message=_message: say(node.receiver.port, message, b"") and None
+    BAD_PEERS[_name] = lambda node, message=_message: say(node.receiver.port, message, b"") and None
 
 # requests that are to be rejected or accepted without use
 
@@ -172,7 +172,7 @@ REQUESTS = {
     "a_title_with_a_format": request(calling=b"%s%n{}\\..\\"),
 }
 for _name, _message in REQUESTS.items():
-    STRANGERS[_name] = lambda node, message=_message: say(node.receiver.port, message, b"") and None
+    BAD_PEERS[_name] = lambda node, message=_message: say(node.receiver.port, message, b"") and None
 
 # what goes wrong within an association
 
@@ -195,16 +195,16 @@ WITHIN = {
     "released_in_the_middle": pdu(4, fragment(store_command(), True)) + pdu(5, bytes(4)),
 }  # fmt: skip
 for _name, _message in WITHIN.items():
-    STRANGERS[_name] = lambda node, message=_message: say(node.receiver.port, request(), message) and None
+    BAD_PEERS[_name] = lambda node, message=_message: say(node.receiver.port, request(), message) and None
 
 
-@stranger
+@bad_peer
 def reset_in_the_middle(node):
     message = pdu(4, fragment(store_command(), True)) + pdu(4, fragment(bytes(900), False, last=False))
     say(node.receiver.port, request(), message, reset=True)
 
 
-@stranger
+@bad_peer
 def an_object_larger_than_the_node_takes(node):
     with association(node) as connection:
         try:
@@ -217,7 +217,7 @@ def an_object_larger_than_the_node_takes(node):
         assert answer[:1] in (b"", b"\x07"), "3 MB were taken"
 
 
-@stranger
+@bad_peer
 def many_commands_without_an_object(node):
     with association(node) as connection:
         try:
@@ -227,7 +227,7 @@ def many_commands_without_an_object(node):
             return
 
 
-@stranger
+@bad_peer
 def six_connections_that_say_nothing(node):
     connections = [socket.create_connection(("127.0.0.1", node.receiver.port)) for _ in range(6)]
     for connection in connections:
@@ -237,12 +237,12 @@ def six_connections_that_say_nothing(node):
 # callers that a library makes
 
 
-@stranger
+@bad_peer
 def an_unknown_caller(node):
     assert send(node.receiver.port, [radiograph()], calling="STRANGER") == []
 
 
-@stranger
+@bad_peer
 def a_caller_of_another_title(node):
     assert send(node.receiver.port, [radiograph()], called="SOMEONE") == []
 
@@ -262,7 +262,7 @@ for _name, _pair in {
     "a_film_as_video": (CR, "1.2.840.10008.1.2.4.102"),
     "an_unknown_transfer_syntax": (CR, "1.2.3.4.5"),
 }.items():
-    STRANGERS[_name] = lambda node, pair=_pair: refused_context(node, *pair)
+    BAD_PEERS[_name] = lambda node, pair=_pair: refused_context(node, *pair)
 
 # objects that are kept, and turn out to be no radiograph
 
@@ -282,7 +282,7 @@ OBJECTS = {
 }
 for _name, _values in OBJECTS.items():
     NOTED.add(_name)
-    STRANGERS[_name] = lambda node, values=_values: store(node, body(radiograph(size=64, **values)))
+    BAD_PEERS[_name] = lambda node, values=_values: store(node, body(radiograph(size=64, **values)))
 
 BYTES = {
     "an_object_of_noise": os.urandom(5000),
@@ -291,35 +291,35 @@ BYTES = {
 }  # fmt: skip
 for _name, _data in BYTES.items():
     NOTED.add(_name)
-    STRANGERS[_name] = lambda node, data=_data: store(node, data)
+    BAD_PEERS[_name] = lambda node, data=_data: store(node, data)
 PARTS = {"an_object_cut_in_the_middle": slice(3000), "elements_in_the_wrong_order": slice(200, None)}
 for _name, _part in PARTS.items():
     NOTED.add(_name)
-    STRANGERS[_name] = lambda node, part=_part: store(node, body(radiograph(size=64))[part])
+    BAD_PEERS[_name] = lambda node, part=_part: store(node, body(radiograph(size=64))[part])
 
 
-@stranger
+@bad_peer
 def an_object_of_0_bytes(node):
     assert store(node, b"") in (None, 0xC000)
 
 
-@stranger
+@bad_peer
 def deflated_noise(node):
     return store(node, os.urandom(3000), syntax=DeflatedExplicitVRLittleEndian)
 
 
-@stranger
+@bad_peer
 def compressed_that_is_not(node):
     """Its pixels are as they would be without compression; it is predicted."""
     assert not store(node, body(radiograph(size=64)), syntax=JPEGLSLossless)
 
 
-@stranger
+@bad_peer
 def a_uid_that_names_a_file(node):
     return store(node, body(radiograph(size=64, Rows=0)), uid="../../../../tmp/x")
 
 
-@stranger
+@bad_peer
 def a_uid_of_2000_characters(node):
     assert store(node, body(radiograph(size=64, Rows=0)), uid="1." * 1000) is None
 
@@ -348,4 +348,4 @@ HTTP = {
     "http_an_association": request(),
 }
 for _name, _message in HTTP.items():
-    STRANGERS[_name] = lambda node, message=_message: say(node.config.http.port, message) and None
+    BAD_PEERS[_name] = lambda node, message=_message: say(node.config.http.port, message) and None

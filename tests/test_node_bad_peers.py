@@ -8,10 +8,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from bad_peers import BAD_PEERS, NOTED
 from node_peers import Archive, discs, free_port, radiograph, running, send, wait_for
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
-from strangers import NOTED, STRANGERS
 
 from jointwrist.node.config import DicomConfig, HttpConfig, NodeConfig
 from tests import killed_node
@@ -70,13 +70,13 @@ def test_the_log_quotes_nothing_that_a_peer_sends(processes, tmp_path):
 
 
 def test_there_are_enough_of_them():
-    assert len(STRANGERS) >= 60 and NOTED < STRANGERS.keys()
+    assert len(BAD_PEERS) >= 60 and NOTED < BAD_PEERS.keys()
 
 
-@pytest.mark.parametrize("name", STRANGERS)
+@pytest.mark.parametrize("name", BAD_PEERS)
 def test_it_goes_on_serving(name, served):
     node, _ = served
-    status = STRANGERS[name](node)
+    status = BAD_PEERS[name](node)
     if name in NOTED:
         assert status == 0x0000
     wait_for(lambda: echoes(node))  # connections that say nothing hold their places for a second
