@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 import numpy as np
 
@@ -14,61 +13,24 @@ from jointwrist.phantom.appearance import develop, draw_centre, finish
 from jointwrist.phantom.bone_shape import UNLABELLED, Body
 from jointwrist.phantom.cohort import cohort_entry
 from jointwrist.phantom.family_names import DEFAULT_FAMILY, NO_FAMILY
+from jointwrist.phantom.generators import Generators
 from jointwrist.phantom.lesions import Plan, carve, plan_families, reshape
-from jointwrist.phantom.narrowing import draw_narrowing, moves, narrowed, narrowing_scores, site_widths
+from jointwrist.phantom.narrowing import draw_narrowing, narrowed, narrowing_scores, site_widths
 from jointwrist.phantom.patient import draw_patient
 from jointwrist.phantom.phantom_config import PhantomConfig
 from jointwrist.phantom.pose import draw_pose, in_other_projection, malaligned, pose_bodies
 from jointwrist.phantom.ray_depths import vertex_normals
-from jointwrist.phantom.relief import METACARPALS, broaden, draw_relief
-from jointwrist.phantom.render import Lesions, Material, Radiograph, expose
+from jointwrist.phantom.relief import broaden, draw_relief
+from jointwrist.phantom.render import Lesions, Radiograph
 from jointwrist.phantom.scope import draw_scope
 from jointwrist.phantom.soft_tissue import soft_tissue
 from jointwrist.phantom.strands import draw_strands
-from jointwrist.phantom.visit import Visit, anchored, move
-
-_JOINT_OF_BONE = {joint.bone: joint.index for joint in JOINTS}
+from jointwrist.phantom.visit import Visit
+from jointwrist.phantom.wrist_bones import JOINT_OF_BONE, WristBones
 
 
 def _mesh_level(size: int) -> int:
     return 3 if size <= 200 else 4
-
-
-def _material(body: Body, rng: np.random.Generator, density: float) -> Material:
-    long = body.has_shaft
-    return Material(
-        cortical=(rng.uniform(0.0, 0.04) if body.name == "Hook" else 0.08) * density,
-        spongy=0.0 if body.name == "Hook" else rng.uniform(0.024, 0.031) * density,
-        canal=rng.uniform(0.45, 0.85) if long else 0.0,
-        texture=rng.uniform(0.12, 0.2),
-        kind="struts" if long else "network",
-        offset=(rng.uniform(0, 100), rng.uniform(0, 100)),
-        scale=rng.uniform(0.65, 0.95),
-    )
-
-
-def _thin_out(material: Material, rng: np.random.Generator, osteopenia: float) -> Material:
-    """Return the material with less spongy bone: patches of loss, trabeculae finer or coarser, a wider canal."""
-    return replace(
-        material,
-        canal=material.canal and rng.uniform(material.canal, 0.95),
-        texture=material.texture + 0.5 * osteopenia * rng.uniform() ** 2,
-        scale=material.scale * rng.uniform(0.6, 1 + osteopenia),
-        loss=osteopenia * rng.uniform(0.6, 1.0),
-        patches=(rng.uniform(0, 100), rng.uniform(0, 100), rng.uniform(0.8, 4.0), rng.uniform(-1.0, 4.0)),
-    )
-
-
-def _fill_head(material: Material, rng: np.random.Generator, length: float, relief: float) -> Material:
-    """Return the material of a metacarpal with spongy bone in its head, and with equal or reduced density overall."""
-    dense = 1 - 0.9 * relief * rng.uniform()
-    return replace(
-        material,
-        cortical=material.cortical * np.sqrt(dense),
-        spongy=material.spongy * dense,
-        refill=relief * rng.uniform(),
-        canal_end=length - rng.uniform(12.0, 24.0),
-    )
 
 
 #: By how much a bone that is fused with the radius reaches into it, in mm.
@@ -168,7 +130,7 @@ def _add_look_alikes(
         lesions[id(body)].cysts = np.vstack([lesions[id(body)].cysts, erosion.draw_cyst(body, rng)])
     for _ in range(rng.poisson(config.notch_rate)):
         body = labelled[int(rng.integers(len(labelled)))]
-        joint = _JOINT_OF_BONE.get(body.channel)
+        joint = JOINT_OF_BONE.get(body.channel)
         surface = None if joint is None else _surface(bodies, JOINTS[joint], field_of_view)[1]
         lesions[id(body)].notches = np.vstack([lesions[id(body)].notches, erosion.draw_notch(body, surface, rng)])
 
@@ -193,32 +155,26 @@ def make_wrist(
         A sample with masks, scores, eroded and healthy bit maps, joint boxes, families, scope and narrowing.
     """
     entry = cohort_entry(index, config.left_fraction)
-    rng = np.random.default_rng([seed, 0, index])
     size, variation = config.size, config.variation
     patient = draw_patient(seed, entry.patient_number, variation, config.prevalence, _mesh_level(size))
-    hand, density, proneness = patient.hand, patient.density, patient.proneness
-    # separate generators, so that relief, osteopenia and malalignment do not change the rest of a wrist
-    relief_rng = np.random.default_rng([seed, 3, entry.patient_number])
-    bone_rng = np.random.default_rng([seed, 2, index])
-    bodies = [broaden(body, config.relief, relief_rng) for body in patient.bodies]
-    relief = draw_relief(bodies, config.relief, relief_rng)
+    hand, proneness = patient.hand, patient.proneness
+    generators = Generators.of(seed, index, entry.patient_number)
+    rng = generators.wrist
+    bodies = [broaden(body, config.relief, generators.relief) for body in patient.bodies]
+    relief = draw_relief(bodies, config.relief, generators.relief)
 
     narrowing = rng.uniform(0.3, 0.9) if rng.random() < 0.12 else 0.0
     field_of_view = rng.uniform(*config.field_of_view)
     spacing = field_of_view / size
-    pose = draw_pose(rng, variation, hand, narrowing, config.off_centre)
-    pose = malaligned(pose, config.malalignment, np.random.default_rng([seed, 4, index]))
-    posteroanterior = pose
-    pose = in_other_projection(pose, config.projections, np.random.default_rng([seed, 9, index]))
-    laid = pose_bodies(bodies + relief, pose, field_of_view)
-    first = laid
-    if visit:
-        laid = pose_bodies(bodies + relief, visit.posed(pose), field_of_view)
-    family_rng = np.random.default_rng([seed, 5, index])
-    plan = plan_families(config, proneness, family_rng) if config.families else None
+    posteroanterior = draw_pose(rng, variation, hand, narrowing, config.off_centre)
+    posteroanterior = malaligned(posteroanterior, config.malalignment, generators.malalignment)
+    pose = in_other_projection(posteroanterior, config.projections, generators.projection)
+    first = pose_bodies(bodies + relief, pose, field_of_view)
+    laid = pose_bodies(bodies + relief, visit.posed(pose), field_of_view) if visit else first
+    plan = plan_families(config, proneness, generators.families) if config.families else None
     if plan:
-        laid = reshape(laid, plan, family_rng)
-    scope = draw_scope(config, np.random.default_rng([seed, 6, index]))
+        laid = reshape(laid, plan, generators.families)
+    scope = draw_scope(config, generators.scope)
     laid = scope.reshape(laid)
     placed, processes = laid[: len(bodies)], laid[len(bodies) :]
     for _ in range(rng.poisson(config.osteophyte_rate)):
@@ -231,43 +187,26 @@ def make_wrist(
         families, over = tuple(DEFAULT_FAMILY if score else NO_FAMILY for score in scores), []
     _add_look_alikes(placed, lesions, rng, config, field_of_view)
 
-    radiograph = Radiograph.blank(size, field_of_view)
     gap = float(np.clip(rng.normal(1.6, 0.3), 0.7, 2.4)) * (1 - narrowing) + 0.1
     socket = _socket(by_name, gap, rng.uniform(0.6, 1.3), scope.fused_with_radius())
-    amounts = draw_narrowing(config.narrowing, site_widths(first, gap), np.random.default_rng([seed, 8, index]))
+    amounts = draw_narrowing(config.narrowing, site_widths(first, gap), generators.narrowing)
     # by place in the list, since names repeat among sesamoids and processes
     first = narrowed(first, amounts)
     if plan:
-        scores, families, over = _carve_families(plan, placed, lesions, family_rng, field_of_view, socket)
+        scores, families, over = _carve_families(plan, placed, lesions, generators.families, field_of_view, socket)
     for body in placed:
         lesions[id(body)] = lesions[id(body)].and_those_of(scope.lesions(body))
     for site, amount in (visit.narrowing if visit else {}).items():
         amounts[site] = amounts.get(site, 0.0) + amount
-    if amounts:
-        ways = moves(placed + processes, amounts)
-        way = ways["DistalRadius"]
-        socket = [(points + way, plate + way, faces) for points, plate, faces in socket]
-        for body in placed + processes:
-            move(body, lesions.get(id(body)) or Lesions.none(), ways[body.name])
+    bones = WristBones(placed, processes, over, first, lesions, socket)
+    bones.narrow(amounts)
     spaces = site_widths(placed, gap - amounts.get("SR", 0.0))
-    osteopenia = config.osteopenia * np.sqrt(bone_rng.uniform())
-    for body, before in zip(placed, first[: len(placed)], strict=True):
-        joint = _JOINT_OF_BONE.get(body.channel)
-        material = _material(body, rng, density)
-        if osteopenia:
-            material = _thin_out(material, bone_rng, osteopenia)
-        if body.name in METACARPALS:
-            material = _fill_head(material, relief_rng, body.along.max(), config.relief)
-        material = anchored(material, before, body) if visit else material
-        expose(radiograph, body, material, lesions[id(body)], joint, socket if body.name == "DistalRadius" else None)
-    for body, before in zip(processes, first[len(placed) :], strict=True):
-        material = _material(body, relief_rng, density * relief_rng.uniform(0.3, 1.0))
-        material = anchored(material, before, body) if visit else material
-        expose(radiograph, body, material, lesions[id(by_name[body.group])], _JOINT_OF_BONE.get(body.channel))
-    for body in over:
-        expose(radiograph, body, _material(body, family_rng, density), Lesions.none())
+
+    radiograph = Radiograph.blank(size, field_of_view)
+    bones.expose(radiograph, generators, config, patient.density, later=visit is not None)
     attenuation = scope.add_metal(radiograph.attenuation, by_name, spacing, hand)
-    soft = soft_tissue(placed, rng, size, spacing, hand, draw_strands(placed, config.relief, hand, relief_rng))
+    strands = draw_strands(placed, config.relief, hand, generators.relief)
+    soft = soft_tissue(placed, rng, size, spacing, hand, strands)
     soft = scope.add_cast(soft, by_name, spacing)
     if visit and visit.seed is not None:
         rng = np.random.default_rng([seed, 7, index, visit.seed])
