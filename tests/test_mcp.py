@@ -10,7 +10,10 @@ from jointwrist.cli import main
 from jointwrist.data.dataset.case import load_sample
 from jointwrist.data.dataset.check import check_dataset
 from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.data.importers.mcp import import_mcp
+from jointwrist.data.importers.ram_h1200.convert import convert
 from jointwrist.data.sample import unpack_masks
+from jointwrist.errors import DataError
 
 
 @pytest.fixture
@@ -56,3 +59,12 @@ def test_what_is_not_of_the_layout_is_refused_in_one_line(films, tmp_path, capsy
     (tmp_path / "empty").mkdir()
     assert main(["data", "import", "mcp", str(tmp_path / "empty"), str(tmp_path / "c")]) != 0
     assert "holds no radiographs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("read", [import_mcp, convert])
+def test_a_file_in_the_place_of_the_folder_is_refused_and_kept(read, tmp_path):
+    out = tmp_path / "out"
+    out.write_text("notes")
+    with pytest.raises(DataError, match="out: is a file; import into a new folder"):
+        read(tmp_path, out)
+    assert out.read_text() == "notes"

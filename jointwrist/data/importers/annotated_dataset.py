@@ -21,6 +21,7 @@ from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.importers.draw_splits import SHARES, draw_splits
 from jointwrist.data.importers.identify import Entry, identify
 from jointwrist.data.importers.outlined_erosions import draw_erosions
+from jointwrist.data.importers.output_folder import refuse_filled
 from jointwrist.data.importers.patient_table import Row
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
@@ -84,10 +85,7 @@ def write_dataset(
             two splits, or an annotation does not fit its radiograph.
     """
     out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise DataError(f"{out}: is a file; import into a new folder")
-    if out.exists() and any(out.iterdir()):
-        raise DataError(f"{out}: is not empty; import into a new folder")
+    refuse_filled(out)
     notes = [note for radiograph in radiographs for note in radiograph.notes]
     notes += [
         f"{radiograph.image}: nothing is drawn on it; left out"

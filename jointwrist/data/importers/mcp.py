@@ -16,6 +16,7 @@ from jointwrist.data.dataset.writer import DatasetWriter
 from jointwrist.data.images import read_image
 from jointwrist.data.importers.draw_splits import SHARES, draw_splits
 from jointwrist.data.importers.identify import Entry
+from jointwrist.data.importers.output_folder import refuse_filled
 from jointwrist.data.mask_formats.png import read_png
 from jointwrist.errors import DataError
 from jointwrist.files import whole_folder
@@ -54,8 +55,7 @@ def import_mcp(
         DataError: The folder is not empty, or a file is missing, damaged or not of that layout.
     """
     root, out = Path(root), Path(out)
-    if out.exists() and any(out.iterdir()):
-        raise DataError(f"{out}: is not empty; import into a new folder")
+    refuse_filled(out)
     folder = root / "films" if (root / "films").is_dir() else root
     images = sorted(folder.glob("*.jpg"))
     if not images:

@@ -30,7 +30,7 @@ def read_nifti(
     source: str | Path,
     images: str | Path | None = None,
     mapping: Mapping[str, str | None] | None = None,
-    _: str = "",
+    outline: str = "",
     anatomy: Anatomy = WRIST,
 ) -> list[AnnotatedRadiograph]:
     """Read a folder that contains a folder of bones, a stack of masks or a label map for each radiograph.
@@ -42,6 +42,7 @@ def read_nifti(
         source: Folder.
         images: Folder of the radiographs; None takes `source`.
         mapping: Bones of unknown names or numbers, as from `shapes.label_names.read_map`.
+        outline: Ignored, as masks have no outlines; for the same signature as `read_coco`.
         anatomy: The bones.
 
     Raises:
@@ -63,7 +64,7 @@ def read_seg_nrrd(
     source: str | Path,
     images: str | Path | None = None,
     mapping: Mapping[str, str | None] | None = None,
-    _: str = "",
+    outline: str = "",
     anatomy: Anatomy = WRIST,
 ) -> list[AnnotatedRadiograph]:
     """Read a folder of 3D Slicer segmentations, named after their radiographs.

@@ -18,6 +18,7 @@ from jointwrist.data.dataset import layout
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.writer import DatasetWriter, Pixels, ScoredRadiograph
 from jointwrist.data.images import read_image
+from jointwrist.data.importers.output_folder import refuse_filled
 from jointwrist.data.importers.ram_h1200.leaks import Leak, Patients, find_leaks, find_patients
 from jointwrist.data.importers.ram_h1200.lesions import assign
 from jointwrist.data.importers.ram_h1200.release import ReleasedRadiograph, read_release
@@ -89,8 +90,7 @@ def convert(
         DataError: The folder is not empty, or a file of the release is missing or damaged.
     """
     out = Path(out)
-    if out.exists() and any(out.iterdir()):
-        raise DataError(f"{out}: is not empty; import into a new folder")
+    refuse_filled(out)
     notes: list[str] = []
     radiographs = read_release(Path(root), notes.append)
     if not radiographs:
