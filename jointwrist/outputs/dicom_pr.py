@@ -14,7 +14,7 @@ from jointwrist.ops.outlines import bounding_box, closed_outlines
 from jointwrist.outputs.dicom_codes import content_label
 from jointwrist.outputs.dicom_instance import mark_deidentified, new_instance
 from jointwrist.outputs.dicom_source import source_dataset
-from jointwrist.outputs.overlay import ERODED, HEALTHY
+from jointwrist.outputs.overlay_panel import ERODED, HEALTHY
 from jointwrist.text import NOTICE
 
 if TYPE_CHECKING:

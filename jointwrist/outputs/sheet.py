@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 from jointwrist.inference.result import WristResult
-from jointwrist.outputs.overlay import BACKGROUND, TEXT, paint_masks, shown_size
+from jointwrist.outputs.overlay import paint_masks, shown_size
+from jointwrist.outputs.overlay_panel import BACKGROUND, TEXT
 
 
 def draw_tile(result: WristResult, side: int) -> Image.Image:
