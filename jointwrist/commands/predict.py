@@ -145,26 +145,8 @@ def predict(arguments: argparse.Namespace) -> int:
         tally.refuse(error)
     tally.advance(len(absent))
 
-    def work(batch: list[int]) -> tuple[int, list[tuple[int, list[Written]]], list[DataError]]:
-        errors: list[DataError] = []
-        done = predictor.stream(
-            [radiographs[index] for index in batch],
-            arguments.side,
-            tta=arguments.tta,
-            batch_size=len(batch),
-            window=arguments.window,
-            spacing_mm=arguments.spacing,
-            names=[writer.stems[index] for index in batch] if arguments.deidentify else None,
-            refused=errors.append,
-        )
-        wrists = []
-        for position, results in done:
-            try:
-                index = batch[position]
-                wrists.append((index, [writer.write(index, result, len(results) == 1) for result in results]))
-            except DataError as error:
-                errors.append(error)
-        return len(batch), wrists, errors
+    def work(batch: list[int]) -> tuple[int, list[list[Written]], list[DataError]]:
+        return len(batch), *predict_batch(batch, radiographs, predictor, writer, arguments)
 
     batches = radiograph_batches(radiographs, arguments.batch_size, predictor.pairs_hands)
     with stop_on_interrupt() as stopped:
@@ -172,7 +154,7 @@ def predict(arguments: argparse.Namespace) -> int:
             for count, wrists, errors in in_order(work, batches, workers, stopped.is_set):
                 for error in errors:
                     tally.refuse(error)
-                for _, written in wrists:
+                for written in wrists:
                     tally.written += 1
                     for wrist in written:
                         for error in wrist.errors:
@@ -191,6 +173,45 @@ def predict(arguments: argparse.Namespace) -> int:
         save_tiles(tiles, arguments.sheet)
     finish(arguments, tally, writer.overlay, predictor)
     return INTERRUPTED if stopped.is_set() else 2 if tally.errors else 0
+
+
+def predict_batch(
+    batch: list[int],
+    radiographs: list[Path],
+    predictor: Predictor,
+    writer: ResultWriter,
+    arguments: argparse.Namespace,
+) -> tuple[list[list[Written]], list[DataError]]:
+    """Predict radiographs as one batch, and write their results.
+
+    Args:
+        batch: Indices of the radiographs.
+        radiographs: All radiographs of the run.
+        predictor: Predictor.
+        writer: Writes the results.
+        arguments: Arguments of the command.
+
+    Returns:
+        What was written, a list per radiograph with an entry per wrist, and the errors of refused radiographs.
+    """
+    errors: list[DataError] = []
+    done = predictor.stream(
+        [radiographs[index] for index in batch],
+        arguments.side,
+        tta=arguments.tta,
+        batch_size=len(batch),
+        window=arguments.window,
+        spacing_mm=arguments.spacing,
+        names=[writer.stems[index] for index in batch] if arguments.deidentify else None,
+        refused=errors.append,
+    )
+    wrists = []
+    for position, results in done:
+        try:
+            wrists.append([writer.write(batch[position], result, len(results) == 1) for result in results])
+        except DataError as error:
+            errors.append(error)
+    return wrists, errors
 
 
 def open_export(arguments: argparse.Namespace, anatomy: Anatomy) -> Export | None:
