@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -72,10 +72,8 @@ def table(scores: Mapping[str, Sequence[Pair]]) -> str:
     return "\n".join(markdown_lines(head, rows))
 
 
-def measure(
-    predictor: Predictor, pixels: np.ndarray, side: str | None, kinds: Collection[str] | None = None
-) -> Iterator[tuple[str, Pair]]:
-    """Yield each kind of disturbance, or those given, with the DSC of each bone with outliers and without."""
+def measure(predictor: Predictor, pixels: np.ndarray, side: str | None) -> Iterator[tuple[str, Pair]]:
+    """Yield each kind of disturbance with the DSC of each bone, with outliers and without."""
     values = np.round(pixels * TOP).astype(np.uint16)
     nothing = np.zeros(values.shape, bool)
     with tempfile.TemporaryDirectory() as folder:
@@ -83,8 +81,6 @@ def measure(
         Image.fromarray(values).save(path)
         reference = masks_of(predictor, load_radiograph(path, side))
         for kind, disturb in DISTURBANCES.items():
-            if kinds is not None and kind not in kinds:
-                continue
             disturbed = disturb(values, np.random.default_rng(0))
             picture, covered = disturbed if isinstance(disturbed, tuple) else (disturbed, nothing)
             Image.fromarray(picture).save(path)

@@ -16,12 +16,17 @@ def group_norm(channels: int) -> nn.Module:
     return nn.GroupNorm(max(groups for groups in (8, 4, 2, 1) if channels % groups == 0), channels)
 
 
-def conv_block(
-    in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, norm: Norm = group_norm
-) -> nn.Sequential:
-    """Build convolution, normalisation and SiLU."""
+def conv_block(in_channels: int, out_channels: int, stride: int = 1, norm: Norm = group_norm) -> nn.Sequential:
+    """Build a 3 x 3 convolution, normalisation and SiLU.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        stride: Stride of the convolution.
+        norm: Builds the normalisation of the output.
+    """
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
+        nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False),
         norm(out_channels),
         nn.SiLU(),
     )
