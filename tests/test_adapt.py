@@ -49,7 +49,7 @@ def test_films_of_one_patient_are_refused(films):
         divide(films[:2], 0.5, 0)
 
 
-@pytest.mark.parametrize("values", [{"minutes": 0}, {"minutes": 1e6}, {"held_out": 1.0}])
+@pytest.mark.parametrize("values", [{"minutes": 0}, {"minutes": 1e6}, {"held_out": 1.0}, {"false_calls": 10}])
 def test_plans_out_of_range_are_refused(values):
     with pytest.raises(ConfigError, match="give"):
         AdaptPlan(**values)

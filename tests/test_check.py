@@ -34,7 +34,8 @@ MASKS = hand_made.masks("0172_0003_L")
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     root = hand_made.build(tmp_path_factory.mktemp("sound") / "release")
-    hand_made.write_metadata(root, {**dict.fromkeys(hand_made.SPACINGS, 0.15), "0302_0001": 0.15})
+    # of this spacing, the bars of its masks are as large as bones
+    hand_made.write_metadata(root, {**dict.fromkeys(hand_made.SPACINGS, 1.4), "0302_0001": 1.4})
     return root
 
 

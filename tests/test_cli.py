@@ -116,6 +116,23 @@ def test_of_a_dataset_its_radiographs_are_found_once_and_none_of_its_labels(tmp_
     assert set(find_radiographs(parts)) == {case.image for case in cases} | set((folder / "images").iterdir())
 
 
+@pytest.mark.parametrize("value", ["-1", "4294967296", "one"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data", "phantom", "out"],
+        ["data", "import", "coco", "in.json", "out"],
+        ["adapt", "in", "-o", "out"],
+        ["detectability", "in"],
+        ["finetune", "in", "-o", "out"],
+    ],
+)
+def test_a_seed_that_no_generator_takes_is_refused_at_once(words, value, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*words, "--seed", value])
+    assert stopped.value.code == 2 and "argument --seed: " in capsys.readouterr().err
+
+
 def test_an_empty_argument_is_not_the_current_folder(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["predict", ""])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from jointwrist.cli import main
 from jointwrist.engine.score_external_erosions import read_probabilities
@@ -45,6 +46,13 @@ def test_erosion_probabilities_give_the_rows_they_came_from(dataset, phantom_roo
     table.write_text("\n".join([lines[0], lines[1].replace("0.", "7.")]))
     assert main([*command, "--erosions", str(table), "-o", str(tmp_path / "a")]) == 2
     assert "not a probability from 0 to 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("threshold", ["50", "-0.1", "nan"])
+def test_a_threshold_that_is_no_probability_is_refused(threshold, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["evaluate", "--predictions", str(tmp_path), "--data", str(tmp_path), "--threshold", threshold])
+    assert stopped.value.code == 2 and f"{threshold} is not a probability from 0 to 1" in capsys.readouterr().err
 
 
 def test_a_table_of_probabilities_in_any_usual_form(tmp_path):

@@ -69,6 +69,11 @@ REFUSED = {
     "patients alike": (PLAIN.replace("Möller", "müller").encode(), "differ only in case"),
     "leading zeros": (PLAIN.replace("Möller", "7").replace("Müller", "007").encode(), "leading zeros"),
     "zeros of a fraction": (PLAIN.replace("Möller", "7.0").replace("Müller", "007").encode(), "or .0;"),
+    "zeros within": (PLAIN.replace("Möller", "P1").replace("Müller", "P01").encode(), "leading zeros"),
+    "comma zero": (PLAIN.replace("Möller", '"7,0"').replace("Müller", "7").encode(), "or .0;"),
+    "title above": (b"Wrists of 2026,,\n" + PLAIN.encode(), "its first line must name the columns, and is: Wrists of"),
+    "two readers": (b"file,Lunate_R1,Lunate_R2\n0001_0001_L.png,0,1\n", "'Lunate_R1' is neither"),
+    "two readers' remedy": (b"file,Lunate_R1,Lunate_R2\n0001_0001_L.png,0,1\n", "rename it, or remove it"),
     "long number": (PLAIN.replace("Müller", "1.23457E+11").encode(), "'1.23457E+11' names no patient"),
     "missing value": (PLAIN.replace("Müller", "nan").encode(), "'nan' names no patient"),
     "formula without a value": (PLAIN.replace("Müller", "#N/A").encode(), "a formula without a value (#N/A)"),
@@ -92,6 +97,14 @@ def test_a_table_of_any_form_says_the_same(form, source, tmp_path):
     assert any("cp1252" in note for note in notes) == (form in ("cp1252", "latin-1", "semicolon, comma decimals"))
     assert [entry.name for entry in entries] == ["Muller_0001_L", "Moller_0001_R"]
     assert [entry.spacing_mm for entry in entries] == [0.15, 0.2]
+
+
+@pytest.mark.parametrize(("one", "other"), [("P-1-12", "P-11-2"), ("P1", "P10"), ("12-3", "1-23"), ("P0", "P")])
+def test_patients_whose_numbers_or_words_differ_are_two(one, other, source, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(PLAIN.replace("Müller", one).replace("Möller", other), encoding="utf-8")
+    images = [source.parent / "0001_0001_L.png", source.parent / "0002_0001_L.png"]
+    assert len({entry.identifier.patient for entry in identify(images, read_table(path))}) == 2
 
 
 @pytest.mark.parametrize("missing", ["NA", ".", "nan", "<NA>", "NULL", "-", "N/A"])

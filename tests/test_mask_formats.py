@@ -82,6 +82,8 @@ def test_segmentations_of_slicer_with_shared_layers_and_a_margin_cut_off(cut, ma
     assert names == [name for name, mask in zip(BONE_NAMES, masks, strict=True) if mask.any()]
     with pytest.raises(DataError, match="they are transposed"):
         seg_nrrd.read(path, SIZE[::-1])
+    # an import does not know the size before it has read the masks
+    assert np.array_equal(bone_bits(seg_nrrd.read(path), SIZE, {}, path), pack_masks(masks))
 
 
 def test_a_small_segmentation_is_not_taken_for_one_whose_margin_was_cut_off(masks, tmp_path):

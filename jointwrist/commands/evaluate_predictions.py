@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jointwrist.commands.evaluation_means import means
-from jointwrist.commands.shared import complain
+from jointwrist.commands.shared import complain, probability
 from jointwrist.errors import DataError
 from jointwrist.text import number_of
 
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--threshold",
-        type=float,
+        type=probability,
         default=0.5,
         metavar="P",
         help="probability from which a joint counts as eroded (default: %(default)s)",

@@ -246,6 +246,22 @@ def spacing(text: str) -> float:
     return value
 
 
+def probability(text: str) -> float:
+    """Parse a probability."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a probability from 0 to 1")
+    return value
+
+
+def seed(text: str) -> int:
+    """Parse the seed of a random generator."""
+    value = counted(text)
+    if value >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text} is not below {2**32}")
+    return value
+
+
 def positive(text: str) -> int:
     """Parse an integer of at least 1."""
     return _at_least(1, text)

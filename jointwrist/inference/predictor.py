@@ -18,10 +18,10 @@ from jointwrist.data.resample import resample
 from jointwrist.errors import DataError
 from jointwrist.inference.batches import other_wrists, radiograph_batches
 from jointwrist.inference.erosion_scores import erosion_scores
-from jointwrist.inference.exposure import with_exposure_caution
 from jointwrist.inference.joint_scores import joint_scores
 from jointwrist.inference.localiser import WEIGHTS, Localiser
 from jointwrist.inference.locate import locate
+from jointwrist.inference.mask_cautions import with_mask_cautions
 from jointwrist.inference.networks import Network, open_network
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.postprocess import postprocessed_masks
@@ -331,7 +331,7 @@ class Predictor:
         if wrist and report is None and not self.localise:
             placement = with_view_caution(placement, logits > 0)
         return WristResult(
-            with_exposure_caution(placement, masks),
+            with_mask_cautions(placement, masks, wrist),
             masks,
             scores.probabilities,
             scores.levels,

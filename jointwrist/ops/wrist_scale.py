@@ -1,6 +1,8 @@
-"""Estimate the pixel spacing of a radiograph that does not state it, from the size of the carpus."""
+"""Estimate the pixel spacing of a radiograph from the size of the carpus, where none or a wrong one is stated."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -13,6 +15,8 @@ CARPALS = tuple(
     for name in ("Capitate", "Hamate", "Lunate", "TriquetrumPisiform", "Scaphoid", "Trapezium", "Trapezoid")
 )
 CARPUS_MM2 = 1250.0
+#: Factor between a stated and the estimated spacing from which the statement is doubted; phantoms have 0.86 to 1.07.
+_DOUBTED = 1.5
 
 
 def pixel_mm_of(masks: np.ndarray) -> float:
@@ -30,3 +34,20 @@ def pixel_mm_of(masks: np.ndarray) -> float:
     if area == 0:
         raise DataError("no carpal bone was found, from which the scale is estimated; state the pixel spacing")
     return float(np.sqrt(CARPUS_MM2 / area))
+
+
+def spacing_doubt(masks: np.ndarray, pixel_mm: tuple[float, float] | None) -> str | None:
+    """Say how far a stated pixel spacing is from the size of the carpus; None where it may be right.
+
+    A wrong unit makes a carpus too large or too small, and so does the spacing of the original on a resized copy.
+
+    Args:
+        masks: (14, H, W) bool; without a mask of every carpal bone nothing is said.
+        pixel_mm: Height and width of a pixel in mm, as stated; None if they are unknown.
+    """
+    if pixel_mm is None or not masks[list(CARPALS)].any((1, 2)).all():
+        return None
+    factor = math.sqrt(pixel_mm[0] * pixel_mm[1]) / pixel_mm_of(masks)
+    if 1 / _DOUBTED <= factor <= _DOUBTED:
+        return None
+    return f"with a pixel spacing of {pixel_mm[1]:.3g} mm the carpus would be {factor:.2g} times as long as an adult's"

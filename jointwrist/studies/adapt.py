@@ -78,8 +78,9 @@ class AdaptPlan:
         """
         if not 0 < self.minutes <= 24 * 60:
             raise ConfigError(f"minutes {self.minutes:g}: give more than 0 and at most 1440")
-        if not 0 < self.held_out < 1:
-            raise ConfigError(f"held_out {self.held_out:g}: give a share between 0 and 1, such as 0.3")
+        for name in ("held_out", "false_calls"):
+            if not 0 < getattr(self, name) < 1:
+                raise ConfigError(f"{name} {getattr(self, name):g}: give a share between 0 and 1, such as 0.1")
 
 
 @dataclass(frozen=True)

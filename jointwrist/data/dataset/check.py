@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from jointwrist.anatomy import NOT_SCORED, Anatomy
+from jointwrist.anatomy import NOT_SCORED, Anatomy, shows_wrist
 from jointwrist.data.dataset import layout
 from jointwrist.data.dataset.case import Case, load_crop, radiograph_boxes
 from jointwrist.data.dataset.label_files import read_masks, read_truth
@@ -26,7 +26,9 @@ from jointwrist.data.faults import Fault, FaultError
 from jointwrist.data.images import read_image
 from jointwrist.data.outliers import without_outliers
 from jointwrist.data.radiograph import Radiograph
+from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
+from jointwrist.ops.wrist_scale import spacing_doubt
 from jointwrist.text import number_of
 
 Value = TypeVar("Value")
@@ -188,6 +190,7 @@ def _contents(dataset: RamW600, splits: Sequence[str]) -> list[Fault]:
                     Fault(kind, case.mask, text, "warning") for kind, text in oddities(bits, case.anatomy)
                 ]
                 reader.faults += [] if image is None or bits.shape != size else _misplaced(case.mask, image, bits)
+                reader.faults += _doubtful_spacing(dataset.root, case, bits)
         if case.truth is not None:
             reader.read(case.truth, "unreadable array", read_truth, case.truth, size)
         for joint, path in case.crops.items():
@@ -252,6 +255,14 @@ def _misplaced(path: Path, image: np.ndarray, bits: np.ndarray) -> Iterable[Faul
     if where := misplaced(image, bits):
         message = f"the masks {where}; look at them, they may belong to another image or size"
         yield Fault("misplaced mask", path, message, "warning")
+
+
+def _doubtful_spacing(root: Path, case: Case, bits: np.ndarray) -> Iterable[Fault]:
+    if case.spacing_mm is None or not shows_wrist(case.anatomy):
+        return
+    if doubt := spacing_doubt(unpack_masks(bits, len(case.anatomy.bones)), (case.spacing_mm, case.spacing_mm)):
+        message = f"{case.identifier}: {doubt}; correct it, by the factor of a resized copy or of another unit"
+        yield Fault("doubtful spacing", root / layout.METADATA, message, "warning")
 
 
 def _box_faults(root: Path, case: Case, size: tuple[int, ...]) -> Iterable[Fault]:

@@ -22,13 +22,19 @@ def draw_splits(entries: Sequence[Entry], shares: Sequence[float] = SHARES, seed
     Raises:
         DataError: A patient is in two splits, or the shares do not add up to 1.
     """
-    if len(shares) != len(SPLITS) or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+    if len(shares) != len(SPLITS) or not all(share >= 0 for share in shares) or not abs(sum(shares) - 1) <= 1e-6:
         raise DataError(f"shares {tuple(shares)} of train, val and test must be three numbers that add up to 1")
     chosen: dict[str, str] = {}
+    first: dict[str, str] = {}
     for entry in entries:
         patient = entry.identifier.patient
         if entry.split and chosen.setdefault(patient, entry.split) != entry.split:
-            raise DataError(f"patient {patient} is in {chosen[patient]} and {entry.split}; keep a patient in one split")
+            raise DataError(
+                f"patient {patient} is in {chosen[patient]} ({first[patient]}) and in {entry.split} ({entry.name});"
+                " keep a patient in one split of the table"
+            )
+        if entry.split:
+            first.setdefault(patient, entry.name)
     rest = sorted({entry.identifier.patient for entry in entries} - chosen.keys())
     order = np.random.default_rng(seed).permutation(len(rest))
     # the largest remainders are rounded up, then every split with a share gets at least one

@@ -173,8 +173,8 @@ def _refuse_alike(patients: set[str]) -> None:
     """Refuse names that may belong to one person: they differ only in case, leading zeros or a `.0`."""
     seen: dict[str, str] = {}
     for patient in sorted(patients):
-        number = re.fullmatch(r"0*([0-9]+?)(?:\.0+)?", patient)
-        key = number[1] if number else patient.lower()
+        number = re.fullmatch(r"([0-9]+)[.,]0+", patient)
+        key = re.sub(r"(?<![0-9])0+(?=[0-9])", "", number[1] if number else patient.lower())
         if seen.setdefault(key, patient) != patient:
             raise DataError(
                 f"patients {seen[key]!r} and {patient!r} differ only in case, leading zeros or .0; write one person in"

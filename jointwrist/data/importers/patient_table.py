@@ -85,7 +85,8 @@ def _joint_columns(path: Path, names: list[str], anatomy: Anatomy) -> dict[str, 
             joints[name] = anatomy.joint_index(name)
         except KeyError as error:
             raise DataError(
-                f"{path}: column {name!r} is neither one of {', '.join(COLUMNS)} nor a joint surface: {error.args[0]}"
+                f"{path}: column {name!r} is neither one of {', '.join(COLUMNS)} nor a joint surface;"
+                f" rename it, or remove it from the table ({error.args[0]})"
             ) from None
     if len(set(joints.values())) < len(joints):
         raise DataError(f"{path}: two columns are of one joint surface; keep one")

@@ -19,6 +19,8 @@ from jointwrist.readable import why_unreadable
 
 #: Longest text of a field; expected are names and numbers.
 MAX_FIELD = 1000
+#: Columns, and characters of their names, that a message shows.
+_SHOWN = 12, 40
 _DELIMITERS = ",;\t|"
 _BYTE_ORDER_MARKS = (
     (b"\xff\xfe\0\0", "utf-32"),
@@ -91,7 +93,11 @@ def _column_names(texts: Sequence[str], needed: str, path: Path) -> list[str]:
         names.pop()
     names = [name.lower() if name.lower() == needed else name for name in names]
     if needed not in names:
-        raise DataError(f"{path}: has no column `{needed}`; its first line names the columns, separated by commas")
+        found = ", ".join(name[: _SHOWN[1]] for name in names[: _SHOWN[0]])
+        raise DataError(
+            f"{path}: has no column `{needed}`; its first line must name the columns, and is: {found}; name one of them"
+            f" `{needed}`, or remove what is above the names"
+        )
     twice = {name for name in names if [other.lower() for other in names].count(name.lower()) > 1}
     if twice:
         raise DataError(f"{path}: has two columns {sorted(twice)[0]!r}; keep one")

@@ -44,9 +44,9 @@ def read(path: Path, size: tuple[int, int] | None = None, anatomy: Anatomy = WRI
     header, voxels = _read(path)
     columns, rows = voxels.shape[1:3]
     left, top = _numbers(header, "Segmentation_ReferenceImageExtentOffset", path, "0 0 0")[:2]
-    size = size or (top + rows, left + columns)
+    whole = _reference_size(header)
+    size = size or whole or (top + rows, left + columns)
     if (rows, columns) != size:
-        whole = _reference_size(header)
         if whole or (left, top) == (0, 0):
             check_fit(whole or (rows, columns), size, path)
         if min(left, top) < 0 or top + rows > size[0] or left + columns > size[1]:
