@@ -62,7 +62,11 @@ def test_a_page_begins_with_its_title(page):
 
 def test_figures_of_the_shipped_weights_are_those_of_their_card():
     card = (ROOT / "jointwrist" / "weights" / "README.md").read_text(encoding="utf-8")
-    figures = re.findall(r"0\.\d{3}", page_text("explanation/network.md"))
+    network, ablations = page_text("explanation/network.md"), page_text("ablations.md")
+    measured_there = re.search(r"^The \[ablations\].*?\n\n", network, re.DOTALL | re.MULTILINE)[0]
+    of_ablations = re.findall(r"0\.\d{3}", measured_there)
+    assert len(of_ablations) == 6 and all(figure in ablations for figure in of_ablations)
+    figures = re.findall(r"0\.\d{3}", network.replace(measured_there, ""))
     figures += re.findall(r"\d+,\d{3} wrists", page_text("explanation/phantom.md"))
     assert len(figures) == 3
     assert all(figure.replace(" wrists", " phantom wrists") in card for figure in figures)

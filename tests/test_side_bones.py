@@ -96,7 +96,7 @@ def test_predict_gets_a_left_hand_right_and_prints_what_puts_it_in_doubt(tmp_pat
         if attributes is None:
             write_image(tmp_path / name, left.image[0])
         else:
-            header = {"Laterality": None} | attributes
+            header = {"Laterality": None, "ImagerPixelSpacing": [round(left.spacing_mm, 4)] * 2} | attributes
             save(make((left.image[0] * 4095).round().astype(np.uint16), **header), tmp_path / name)
     out = tmp_path / "out"
     assert main(["predict", *(str(tmp_path / name) for name, *_ in RADIOGRAPHS), "-o", str(out)]) == 0
