@@ -9,7 +9,7 @@
 # Seen:  the standard error is twice the standard deviation of the concordance: the interval is twice too wide, and
 #        random risks almost never have p below 0.05. A network with a concordance of 0.59 is found better than
 #        chance in 12 % of studies instead of 73 %, and four times as many patients are needed. Of the pairs of a
-#        patient those are counted in which he erodes first, while the method counts all: with all pairs the same
+#        patient only those are counted in which this patient erodes first; the method counts all, with which the same
 #        formula is right. The p value of a Brier score is doubled on the side of 1/2 and not on that of the null: a
 #        network whose score is 0.43 where no information gives 0.25 has p = 1, by the normal approximation and by
 #        permutation, and only alternative="greater" shows it. Take the bootstrap's interval, and the two one-sided
