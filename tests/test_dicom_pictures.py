@@ -155,6 +155,59 @@ def test_the_state_keeps_the_radiographs_grey_scale(tmp_path, attributes):
     np.testing.assert_allclose(shown, result.radiograph.pixels, atol=1.5 / 255)
 
 
+def modality_item(bits):
+    """A table that inverts 12-bit values, with entries of a number of bits."""
+    item = pydicom.Dataset()
+    item.LUTDescriptor, item.ModalityLUTType = [4096, 0, bits], "US"
+    item.add_new("LUTData", "OW", (np.arange(4095, -1, -1) << (bits - 12)).astype("<u2").tobytes())
+    return item
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("big_endian", [False, True], ids=["little", "big"])
+def test_the_state_keeps_the_modality_table(tmp_path, bits, big_endian):
+    program = programs.need("dcmp2pgm", "dcmtk")
+    window = {"WindowCenter": 2**bits / 2, "WindowWidth": 2**bits}
+    path, masks = write_radiograph(tmp_path, "R", ModalityLUTSequence=pydicom.Sequence([modality_item(bits)]), **window)
+    if big_endian:
+        subprocess.run([programs.need("dcmconv", "dcmtk"), "+tb", path, path], check=True)
+    result = Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)(path).single()
+    state = save_dataset(build_pr(result), tmp_path / "pr.dcm")
+    assert pydicom.dcmread(state).ModalityLUTSequence[0].LUTDescriptor[2] == 16
+    if bits == 16:  # dciodvfy wants entries up to the largest of 16 bits; those of this table have a unit
+        assert_valid([state])
+    run = subprocess.run([program, "-p", state, path, tmp_path / "shown.pgm"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    shown = np.asarray(Image.open(tmp_path / "shown.pgm"), float) / 255
+    np.testing.assert_allclose(shown, result.radiograph.pixels, atol=1.5 / 255)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"RescaleSlope": 2}, {"RescaleIntercept": 2}, {"RescaleSlope": "", "RescaleIntercept": ""},
+        {"ModalityLUTSequence": pydicom.Sequence([]), "VOILUTSequence": pydicom.Sequence([])},
+        {"WindowCenter": [1, 2], "WindowWidth": 500},
+    ],
+    ids=["slope", "intercept", "empty rescaling", "empty tables", "two centres"],
+)  # fmt: skip
+def test_incomplete_attributes_of_the_grey_scale_are_left_out(tmp_path, attributes):
+    path, masks = write_radiograph(tmp_path, "R", **attributes)
+    state = build_pr(Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)(path).single())
+    assert_valid([save_dataset(state, tmp_path / "pr.dcm")])
+    assert not {*attributes, "SoftcopyVOILUTSequence"} & {element.keyword for element in state}
+
+
+@pytest.mark.parametrize(("function", "kept"), [("LINEAR", False), ("LINEAR_EXACT", True), ("SIGMOID", True)])
+def test_a_narrow_window_is_kept_where_its_function_allows_it(tmp_path, function, kept):
+    rescaling = {"RescaleSlope": "0.0001", "RescaleIntercept": 0}
+    path, masks = write_radiograph(
+        tmp_path, "R", WindowCenter="0.2", WindowWidth="0.4", VOILUTFunction=function, **rescaling
+    )
+    state = build_pr(Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)(path).single())
+    assert ("SoftcopyVOILUTSequence" in state) == kept
+
+
 @pytest.mark.parametrize("window", [{"WindowCenter": "2,5"}, {"WindowWidth": 0, "WindowCenter": 5}, {}])
 def test_a_window_that_cannot_be_used_is_left_out(tmp_path, window):
     path, masks = write_radiograph(tmp_path, "R")

@@ -145,7 +145,7 @@ def test_who_has_the_last_word_on_the_side(read, tmp_path):
     described = read(SeriesDescription="LT WRIST", side="R")
     assert described.side == "R" and "by what was asked for; the series description says left" in described.cautions[0]
     coded = read(Laterality="L", side="R")
-    assert coded.side == "L" and "by the header's laterality; what was asked for says right" in coded.cautions[0]
+    assert coded.side == "L" and "by the header's Laterality; what was asked for says right" in coded.cautions[0]
     named = read("wrist-R.dcm", SeriesDescription="LT WRIST")
     assert named.side == "L" and "the file's name says right" in named.cautions[0]
     assert read("WRI-L1.dcm").side == "L" and read("L12.dcm").side is None

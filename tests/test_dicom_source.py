@@ -39,12 +39,13 @@ def test_a_value_that_dicom_forbids_is_not_copied(tmp_path, name, value):
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value:UserWarning", "ignore:The value length:UserWarning")
-def test_an_image_without_a_valid_uid_cannot_be_referred_to(tmp_path):
-    path, masks = write_radiograph(tmp_path, "L", StudyInstanceUID="1." + "2" * 64)
+@pytest.mark.parametrize("uid", ["1." + "2" * 64, "1.2..3", "1.2.003.4"])
+def test_an_image_without_a_valid_uid_cannot_be_referred_to(tmp_path, uid):
+    path, masks = write_radiograph(tmp_path, "L", StudyInstanceUID=uid)
     result = Predictor(Recall(masks, "L"), image_size=SIZE, name="recall", postprocess=False, localise=False)(
         path
     ).single()
-    with pytest.raises(DataError, match="StudyInstanceUID is not a UID"):
+    with pytest.raises(DataError, match="StudyInstanceUID is not a valid UID"):
         result.save_seg(tmp_path / "seg.dcm")
     assert not (tmp_path / "seg.dcm").exists()
 
@@ -66,6 +67,15 @@ def test_names_in_any_script_survive(tmp_path):
     result = Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)(path).single()
     written = pydicom.dcmread(result.save_seg(tmp_path / "seg.dcm"))
     assert str(written.PatientName) == "Müller^Jürgen=山田^太郎"
+
+
+def test_the_issuer_of_the_identifier_goes_with_it(tmp_path):
+    path, masks = write_radiograph(tmp_path, "R", IssuerOfPatientID="North")
+    result = Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)(path).single()
+    for kind, build in BUILDERS.items():
+        written = save_dataset(build(result), tmp_path / f"{kind}.dcm")
+        assert pydicom.dcmread(written).IssuerOfPatientID == "North", kind
+        assert "IssuerOfPatientID" not in build(result, deidentify=True), kind
 
 
 def test_a_radiograph_without_reference_is_refused_by_name(tmp_path):

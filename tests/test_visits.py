@@ -24,6 +24,8 @@ PATIENT, ORDER = "different patients", "before the baseline"
         ({}, {"PatientID": "other-9"}, (PATIENT,)),
         ({"PatientID": "secret-17 "}, {"PatientID": "SECRET-17"}, ()),
         ({}, {"PatientName": "Doe^J", "PatientID": "secret-17"}, ()),
+        ({"IssuerOfPatientID": "North"}, {"IssuerOfPatientID": "South"}, (PATIENT,)),
+        ({"IssuerOfPatientID": "North"}, {}, ()),
         ({"PatientID": ""}, {"PatientName": "Roe^Richard"}, (PATIENT,)),
         ({"PatientBirthDate": "19500101"}, {"PatientBirthDate": "19510101"}, (PATIENT,)),
         ({"PatientBirthDate": "19500101"}, {}, ()),

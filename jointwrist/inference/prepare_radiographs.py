@@ -129,6 +129,8 @@ def patient_of(path: Path, radiograph: Radiograph) -> str:
     """
     header = radiograph.header
     stated = str(header.get("PatientID") or "") if header is not None else ""
+    if stated and header.get("IssuerOfPatientID"):  # two hospitals may give one number to two patients
+        stated += f"^{header.IssuerOfPatientID}"
     named = re.fullmatch(r"(.+)_[^_]+_[LRlr]", path.stem)
     known = stated or (str(path.parent / named[1]) if named else None) or radiograph.study or str(path)
     return _digest(known.encode())

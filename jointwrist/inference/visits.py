@@ -11,7 +11,7 @@ from jointwrist.data.dicom.elements import TAKEN, element_date, element_text
 from jointwrist.data.radiograph import Radiograph
 
 #: Elements that are equal on two radiographs of one patient; names, which are spelt in several ways, come last.
-_PATIENT = ("PatientID", "PatientBirthDate", "PatientSex")
+_PATIENT = ("PatientID", "IssuerOfPatientID", "PatientBirthDate", "PatientSex")
 #: File names of RAM-W600, which begin with the patient.
 _RELEASE = re.compile(r"(?P<patient>(EXT_)?\d{4})_\d{4}_[LR]")
 

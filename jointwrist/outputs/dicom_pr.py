@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jointwrist.data.dicom.elements import element_numbers
+from jointwrist.data.dicom.grayscale import is_window_width, stored_range
 from jointwrist.data.dicom.header import silence_header_warnings
-from jointwrist.data.dicom.lut import read_lut
+from jointwrist.data.dicom.lut import LookUpTable, read_lut
 from jointwrist.ops.outlines import bounding_box, closed_outlines
 from jointwrist.outputs.dicom_codes import content_label
 from jointwrist.outputs.dicom_instance import mark_deidentified, new_instance
@@ -32,8 +34,7 @@ if TYPE_CHECKING:
 SERIES_NUMBER = 7603
 #: Points of one polyline: GraphicData of an explicit transfer syntax holds 64 KiB of 4-byte coordinates.
 MAX_POINTS = 8000
-#: Attributes that define the grey scale of the source; without them viewers would show a different one.
-_MODALITY = ("ModalityLUTSequence", "RescaleSlope", "RescaleIntercept", "RescaleType")
+#: Attributes of the windows of the source; without them viewers would show a different grey scale.
 _WINDOW = ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
 
 
@@ -172,14 +173,24 @@ def _keep_grey_scale(state: Dataset, header: Dataset) -> None:
     """Copy the look-up tables or windows of the source image."""
     from pydicom import Dataset
 
-    for name in _MODALITY:
-        if header.get(name) is not None and not (name.startswith("Rescale") and "ModalityLUTSequence" in header):
+    low, high = stored_range(header)
+    if header.get("ModalityLUTSequence"):
+        table = header.ModalityLUTSequence[0]
+        written = _written(read_lut(table, _little_endian(header), low, high), 1)
+        written.ModalityLUTType = table.get("ModalityLUTType") or "US"
+        state.ModalityLUTSequence = [written]
+        low, high = 0, 65535
+    elif all(element_numbers(header, name) for name in ("RescaleSlope", "RescaleIntercept")):
+        for name in ("RescaleSlope", "RescaleIntercept"):
             state[name] = deepcopy(header[name])
-    if "RescaleSlope" in state and "RescaleType" not in state:
-        state.RescaleType = "US"
+        state.RescaleType = header.get("RescaleType") or "US"
+        if header.RescaleIntercept < 0:
+            low = -32768
     item = Dataset()
     if header.get("VOILUTSequence"):
-        item.VOILUTSequence = [_sixteen_bits(table, header) for table in header.VOILUTSequence]
+        tables = [read_lut(table, _little_endian(header), low, high) for table in header.VOILUTSequence]
+        # images may have 10 to 16 bits, presentation states 8 or 16 (C.11.8)
+        item.VOILUTSequence = [_written(table, 65535 / (2**table.bits - 1)) for table in tables]
     elif _valid_window(header):
         for name in _WINDOW:
             if header.get(name) is not None:
@@ -188,13 +199,15 @@ def _keep_grey_scale(state: Dataset, header: Dataset) -> None:
         state.SoftcopyVOILUTSequence = [item]
 
 
-def _sixteen_bits(item: Dataset, header: Dataset) -> Dataset:
-    """Return a VOI LUT with 16-bit entries: images may have 10 to 16 bits, presentation states 8 or 16 (C.11.8)."""
+def _little_endian(header: Dataset) -> bool:
+    return header.original_encoding[1] is not False
+
+
+def _written(table: LookUpTable, factor: float) -> Dataset:
+    """Return a look-up table with its entries times a factor, in 16 bits and little endian as the state itself."""
     from pydicom import Dataset
 
-    signed = header.get("PixelRepresentation") == 1 or float(header.get("RescaleIntercept") or 0) < 0
-    table = read_lut(item, header.original_encoding[1] is not False, -32768 if signed else 0, 65535)
-    entries = np.rint(table.entries * (65535 / (2**table.bits - 1))).astype("<u2")
+    entries = np.rint(table.entries * factor).astype("<u2")
     result = Dataset()
     descriptor = np.array([len(entries) % 65536, table.first, 16]).astype(np.int16 if table.first < 0 else np.uint16)
     result.add_new("LUTDescriptor", "SS" if table.first < 0 else "US", descriptor.tolist())
@@ -203,9 +216,8 @@ def _sixteen_bits(item: Dataset, header: Dataset) -> Dataset:
 
 
 def _valid_window(header: Dataset) -> bool:
-    try:
-        widths = header.get("WindowWidth")
-        widths = [widths] if isinstance(widths, (int, float)) else list(widths or ())
-        return bool(widths) and header.get("WindowCenter") is not None and min(float(width) for width in widths) >= 1
-    except ValueError:  # pydicom converts a value when it is read
+    """Whether all windows are valid: as many centres as widths, and widths that their function allows."""
+    centers, widths = element_numbers(header, "WindowCenter"), element_numbers(header, "WindowWidth")
+    if not centers or not widths or len(centers) != len(widths):
         return False
+    return all(is_window_width(header, width) for width in widths)

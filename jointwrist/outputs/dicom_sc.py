@@ -50,6 +50,7 @@ def build_sc(result: WristResult, deidentify: bool = False) -> SCImage:
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         **new_instance(SERIES_NUMBER, f"{result.anatomy.name.capitalize()} overlay"),
     )
+    capture.copy_patient_and_study_information(source)  # highdicom copies some of it
     capture.PatientOrientation = orientation(result.radiograph.header)
     capture.BurnedInAnnotation = "YES"
     capture.DerivationDescription = "Overlay of bone masks and erosion scores by research software"

@@ -26,7 +26,8 @@ def source_dataset(radiograph: Radiograph, deidentify: bool) -> Dataset:
 
     This is the reference to the image, whether it was ever compressed with loss, the radiograph's pixel spacing, which
     may be that at the detector, and the attributes of patient and study without which the result is not filed with it
-    (types 1 and 2 of the Patient and General Study modules); nothing else of the header.
+    (types 1 and 2 of the Patient and General Study modules, and the issuer of the identifier); nothing else of the
+    header.
 
     De-identified, the attributes of patient and study are empty, and the UIDs of study, series and image are replaced
     (PS3.15, annex E). All results of one process get the same new UID for the same old one, so that results of one
@@ -38,7 +39,7 @@ def source_dataset(radiograph: Radiograph, deidentify: bool) -> Dataset:
     """
     require("highdicom", "dicom")
     from pydicom import Dataset
-    from pydicom.uid import generate_uid
+    from pydicom.uid import UID, generate_uid
     from pydicom.valuerep import DSfloat
 
     if radiograph.header is None:
@@ -49,13 +50,12 @@ def source_dataset(radiograph: Radiograph, deidentify: bool) -> Dataset:
             f"{radiograph.source or 'header'}: no {', '.join(missing)}; a DICOM result cannot refer to this image"
         )
     broken = [
-        name
-        for name in _REFERENCE
-        if name.endswith("UID") and not re.fullmatch(r"[\d.]{1,64}", str(radiograph.header[name].value))
+        name for name in _REFERENCE if name.endswith("UID") and not UID(str(radiograph.header[name].value)).is_valid
     ]
     if broken:
         raise DataError(
-            f"{radiograph.source or 'header'}: {', '.join(broken)} is not a UID; a DICOM result cannot refer to it"
+            f"{radiograph.source or 'header'}: {', '.join(broken)} is not a valid UID, and a DICOM result cannot refer"
+            " to it; correct it in the archive (dcmodify of DCMTK)"
         )
     if radiograph.header.SOPClassUID.keyword.startswith("MultiFrame"):
         # highdicom requires the functional groups of enhanced images in every multi-frame source
@@ -70,6 +70,9 @@ def source_dataset(radiograph: Radiograph, deidentify: bool) -> Dataset:
         source.SliceThickness = source.PixelSpacing[1]
     for name in (*_STUDY, *_PATIENT):
         setattr(source, name, "" if deidentify else _text(radiograph.header, name))
+    issuer = "" if deidentify else _text(radiograph.header, "IssuerOfPatientID")
+    if issuer:  # type 3, without which an identifier may be that of another hospital's patient
+        source.IssuerOfPatientID = issuer
     if deidentify:
         for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
             setattr(source, name, generate_uid(entropy_srcs=[_SECRET, source[name].value]))

@@ -13,6 +13,7 @@ from jointwrist.data.dicom.elements import element_numbers
 from jointwrist.data.dicom.lut import read_lut
 from jointwrist.data.dicom.stored_values import PixelError
 
+_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 _FULL_RANGE = "the full range of grey values is used."
 
 
@@ -63,6 +64,23 @@ def to_grey(
     return image, tuple(notes)
 
 
+def stored_range(dataset: Dataset) -> tuple[int, int]:
+    """Return the lowest and the highest value that BitsStored bits can hold."""
+    bits = int(dataset.BitsStored)
+    low = -(2 ** (bits - 1)) if int(dataset.PixelRepresentation) == 1 else 0
+    return low, low + 2**bits - 1
+
+
+def is_window_width(dataset: Dataset, width: float) -> bool:
+    """Whether a window may have this width with the VOI LUT function of the header (C.11.2.1.2 and C.11.2.1.3)."""
+    function = _voi_function(dataset)
+    return function in _FUNCTIONS and (width >= 1 if function == "LINEAR" else width > 0)
+
+
+def _voi_function(dataset: Dataset) -> str:
+    return str(dataset.get("VOILUTFunction") or "LINEAR").upper()
+
+
 def _shades(values: np.ndarray) -> int:
     """Return the number of different values up to 3, which stands for more."""
     low, high = values.min(), values.max()
@@ -71,9 +89,7 @@ def _shades(values: np.ndarray) -> int:
 
 def _apply_modality(stored: np.ndarray, dataset: Dataset, notes: list[str]) -> _Values | None:
     """Apply the modality LUT or the rescaling; None where slope or intercept is not a number."""
-    bits = int(dataset.BitsStored)
-    low = -(2 ** (bits - 1)) if stored.dtype.kind == "i" and int(dataset.PixelRepresentation) == 1 else 0
-    values = _Values(stored, low, low + 2**bits - 1)
+    values = _Values(stored, *stored_range(dataset))
     if dataset.get("ModalityLUTSequence"):
         table = read_lut(dataset.ModalityLUTSequence[0], _little_endian(dataset), values.low, values.high)
         return _Values(table(stored), 0, 65535)
@@ -87,7 +103,7 @@ def _apply_modality(stored: np.ndarray, dataset: Dataset, notes: list[str]) -> _
     with np.errstate(over="ignore", invalid="ignore"):
         pixels = stored * np.float32(slope) + np.float32(intercept)
     if slope == 0 or not np.isfinite(pixels).all():
-        raise PixelError(f"rescale slope {slope} and intercept {intercept} leave no image")
+        raise PixelError(f"rescale slope {slope} and intercept {intercept} leave no image; export it again")
     ends = [end * slope + intercept for end in (values.low, values.high)]
     return _Values(pixels, min(ends), max(ends))
 
@@ -115,15 +131,13 @@ def _apply_voi(values: _Values, dataset: Dataset, window: int, notes: list[str])
 
 def _apply_window(values: np.ndarray, center: float, width: float, dataset: Dataset) -> np.ndarray | None:
     """Apply a window (C.11.2.1.2 and C.11.2.1.3), or return None if its values are not valid."""
-    function = str(dataset.get("VOILUTFunction") or "LINEAR").upper()
-    if width <= 0 or (function == "LINEAR" and width < 1):
+    if not is_window_width(dataset, width):
         return None
+    function = _voi_function(dataset)
     if function == "SIGMOID":
         return expit((values - np.float32(center)) * np.float32(4 / width)).astype(np.float32)
     if function == "LINEAR":
         center, width = center - 0.5, width - 1
-    elif function != "LINEAR_EXACT":
-        return None
     return _ramp(values, center - width / 2, center + width / 2)
 
 

@@ -45,7 +45,7 @@ def stated_laterality(dataset: Dataset) -> str:
 
     In order: ImageLaterality, Laterality, FrameLaterality, then the modifiers of anatomic region and structure.
     """
-    return next(_coded_sides(dataset), "")
+    return next((side for _, side in _coded_sides(dataset)), "")
 
 
 def find_side(dataset: Dataset, asked: str | None, name: str = "") -> tuple[str | None, tuple[str, ...]]:
@@ -58,19 +58,20 @@ def find_side(dataset: Dataset, asked: str | None, name: str = "") -> tuple[str 
         asked: Side given by the user.
         name: File name.
     """
-    coded = [("the header's laterality", side) for side in _coded_sides(dataset)]
+    coded = [(f"the header's {name}", side) for name, side in _coded_sides(dataset)]
     if coded and coded[0][1] == "B":
         return agree([(ASKED, asked)])
     return agree([*coded, (ASKED, asked), *_described_sides(dataset), (NAME, side_of_name(name))])
 
 
-def _coded_sides(dataset: Dataset) -> Iterator[str]:
+def _coded_sides(dataset: Dataset) -> Iterator[tuple[str, str]]:
+    """Yield the name of each coded element that names a hand, and the hand: "L", "R" or "B"."""
     for name in ("ImageLaterality", "Laterality"):
-        yield from _side_code(element_text(dataset, name))
+        yield from ((name, side) for side in _side_code(element_text(dataset, name)))
     for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
         for group in dataset.get(groups) or ():
             for item in group.get("FrameAnatomySequence") or ():
-                yield from _side_code(element_text(item, "FrameLaterality"))
+                yield from (("FrameLaterality", side) for side in _side_code(element_text(item, "FrameLaterality")))
     for region, modifiers in (
         ("AnatomicRegionSequence", "AnatomicRegionModifierSequence"),
         ("PrimaryAnatomicStructureSequence", "PrimaryAnatomicStructureModifierSequence"),
@@ -80,7 +81,7 @@ def _coded_sides(dataset: Dataset) -> Iterator[str]:
                 known = _CODED_SIDES.get(element_text(code, "CodeValue"))
                 side = known or side_of_text(element_text(code, "CodeMeaning"))
                 if side:
-                    yield side
+                    yield modifiers, side
 
 
 def _side_code(value: str) -> Iterator[str]:
