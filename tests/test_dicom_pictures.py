@@ -17,6 +17,7 @@ from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
 from jointwrist.anatomy import BONES
+from jointwrist.data.dicom.read import read_dicom
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.ops.outlines import closed_outlines
@@ -195,7 +196,9 @@ def test_incomplete_attributes_of_the_grey_scale_are_left_out(tmp_path, attribut
     path, masks = write_radiograph(tmp_path, "R", **attributes)
     state = build_pr(Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)(path).single())
     assert_valid([save_dataset(state, tmp_path / "pr.dcm")])
-    assert not {*attributes, "SoftcopyVOILUTSequence"} & {element.keyword for element in state}
+    item = state.SoftcopyVOILUTSequence[0]
+    assert not set(attributes) & {element.keyword for element in state} and "VOILUTSequence" not in item
+    assert item["WindowCenter"].VM == item["WindowWidth"].VM == 1
 
 
 @pytest.mark.parametrize(("function", "kept"), [("LINEAR", False), ("LINEAR_EXACT", True), ("SIGMOID", True)])
@@ -205,16 +208,46 @@ def test_a_narrow_window_is_kept_where_its_function_allows_it(tmp_path, function
         tmp_path, "R", WindowCenter="0.2", WindowWidth="0.4", VOILUTFunction=function, **rescaling
     )
     state = build_pr(Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)(path).single())
-    assert ("SoftcopyVOILUTSequence" in state) == kept
+    assert (state.SoftcopyVOILUTSequence[0].WindowWidth == 0.4) == kept
 
 
-@pytest.mark.parametrize("window", [{"WindowCenter": "2,5"}, {"WindowWidth": 0, "WindowCenter": 5}, {}])
+@pytest.mark.parametrize("window", [{"WindowCenter": "2,5"}, {"WindowWidth": 0, "WindowCenter": 5}])
 def test_a_window_that_cannot_be_used_is_left_out(tmp_path, window):
     path, masks = write_radiograph(tmp_path, "R")
     result = Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)(path).single()
     for name, value in window.items():
         result.radiograph.header[name] = pydicom.DataElement(name, "LO" if isinstance(value, str) else "DS", value)
     assert "SoftcopyVOILUTSequence" not in build_pr(result)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "window"),
+    [
+        ({}, 0),
+        ({"BitsStored": 16, "HighBit": 15}, 0),
+        ({"PhotometricInterpretation": "MONOCHROME1"}, 0),
+        ({"RescaleSlope": "0.001", "RescaleIntercept": "-2"}, 0),
+        ({"WindowCenter": [5000, 1500], "WindowWidth": [10, 1800]}, 0),
+        ({"WindowCenter": [2048, 1500], "WindowWidth": [4096, 1800]}, 1),
+        ({"WindowCenter": 2048, "WindowWidth": 0}, 0),
+    ],
+    ids=["none", "16 bits", "inverse", "rescaled", "blank", "second", "invalid"],
+)
+def test_the_state_has_the_one_window_that_was_used(tmp_path, attributes, window):
+    """The definition of a linear window (PS3.3, C.11.2.1.2) gives the grey values of the radiograph."""
+    path, masks = write_radiograph(tmp_path, "R", **attributes)
+    radiograph = read_dicom(path, window=window)
+    predictor = Predictor(Recall(masks, "R"), image_size=SIZE, localise=False)
+    state = build_pr(predictor.predict([Placement(radiograph)])[0])
+    assert_valid([save_dataset(state, tmp_path / "pr.dcm")])
+    item = state.SoftcopyVOILUTSequence[0]
+    center, width = float(item.WindowCenter), float(item.WindowWidth)
+    values = pydicom.dcmread(path).pixel_array * float(state.get("RescaleSlope", 1)) + float(
+        state.get("RescaleIntercept", 0)
+    )
+    shown = np.clip((values - (center - 0.5)) / (width - 1) + 0.5, 0, 1)
+    inverse = state.PresentationLUTShape == "INVERSE"
+    np.testing.assert_allclose(1 - shown if inverse else shown, radiograph.pixels, atol=1e-4)
 
 
 def test_pixels_that_are_not_square_are_shown_so(tmp_path):

@@ -24,7 +24,8 @@ class Radiograph:
         spacing_mm: Width of a pixel in mm, or None if the file gives no usable one.
         side: "L" or "R", or None if unknown.
         notes: Remarks on this radiograph, a sentence each; never patient data.
-        header: DICOM data set without its pixels, or None. It holds patient data and is not part of the repr.
+        header: DICOM data set without its pixels, or None; of windows it has the one that was used. It holds patient
+            data and is not part of the repr.
         source: The file, or the name given in its place; None for an array.
         study: Key that the radiographs of one study share, or None if unknown. It may name a patient and is not part
             of the repr.

@@ -45,7 +45,8 @@ def build_pr(result: WristResult, deidentify: bool = False) -> GrayscaleSoftcopy
     Each bone found has a graphic layer in its colour with the outline of its mask and its name; each scored joint
     surface has its box, score and probability in a layer for eroded or for healthy surfaces. Outlines run halfway
     between the pixels of the mask and their neighbours, in pixels from the upper left corner of the image (PS3.3
-    C.10.5). The grey scale is that of the source; an inverse presentation look-up table preserves MONOCHROME1.
+    C.10.5). The grey scale is the one that the source was read with; an inverse presentation look-up table preserves
+    MONOCHROME1.
 
     Args:
         result: Prediction of a DICOM radiograph.
@@ -170,7 +171,7 @@ def _notice(text: str) -> TextObject:
 
 
 def _keep_grey_scale(state: Dataset, header: Dataset) -> None:
-    """Copy the look-up tables or windows of the source image."""
+    """Copy the look-up tables or the window with which the source image was read."""
     from pydicom import Dataset
 
     low, high = stored_range(header)

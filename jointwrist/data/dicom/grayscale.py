@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from pydicom import Dataset
+from pydicom.valuerep import DSfloat
 from scipy.special import expit
 
 from jointwrist.data.dicom.elements import element_numbers
@@ -17,6 +18,20 @@ _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 _FULL_RANGE = "the full range of grey values is used."
 
 
+class Grey(NamedTuple):
+    """Grey values as displayed.
+
+    Attributes:
+        pixels: (H, W) float32 in [0, 1].
+        notes: Remarks on unusable parts of the header.
+        full_range: Lowest and highest value, after the modality LUT or rescaling, where no VOI LUT or window was used.
+    """
+
+    pixels: np.ndarray
+    notes: tuple[str, ...]
+    full_range: tuple[float, float] | None
+
+
 class _Values(NamedTuple):
     """(H, W) values with the lowest and highest that they can have."""
 
@@ -25,9 +40,7 @@ class _Values(NamedTuple):
     high: float
 
 
-def to_grey(
-    stored: np.ndarray, hidden: np.ndarray | None, dataset: Dataset, window: int = 0
-) -> tuple[np.ndarray, tuple[str, ...]]:
+def to_grey(stored: np.ndarray, hidden: np.ndarray | None, dataset: Dataset, window: int = 0) -> Grey:
     """Convert stored values to grey values as displayed by a viewer, bright where the radiograph is bright.
 
     A VOI LUT takes precedence over a window. Without a usable one, or where it leaves one or two grey values, the full
@@ -38,9 +51,6 @@ def to_grey(
         hidden: (H, W) bool, padding and pixels outside the shutter, or None.
         dataset: Header of the image.
         window: Index of the VOI LUT or window, if there are several.
-
-    Returns:
-        (H, W) float32 in [0, 1], and notes on unusable parts of the header.
 
     Raises:
         PixelError: A look-up table is shorter than its descriptor says, the rescaling leaves no image, or there is no
@@ -54,14 +64,40 @@ def to_grey(
     if image is not None and _shades(image[shown]) < _shades(stored[shown]):
         notes.append(f"The stored window shows one or two grey values; {_FULL_RANGE}")
         image = None
+    full_range = None
     if image is None:
         pixels = stored if values is None else values.pixels
-        image = _ramp(pixels, float(pixels[shown].min()), float(pixels[shown].max()))
+        full_range = float(pixels[shown].min()), float(pixels[shown].max())
+        image = _ramp(pixels, *full_range)
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         image = 1 - image
     if hidden is not None:
         image[hidden] = 0
-    return image, tuple(notes)
+    return Grey(image, tuple(notes), full_range)
+
+
+def keep_used_window(dataset: Dataset, window: int, full_range: tuple[float, float] | None) -> None:
+    """Leave in a header the VOI LUT or window that was used alone, or a window of the full range that was used.
+
+    Args:
+        dataset: Header, which is changed.
+        window: Index of the VOI LUT or window that was used.
+        full_range: Lowest and highest value shown where none was used, or None.
+    """
+    if full_range is None and dataset.get("VOILUTSequence"):
+        dataset.VOILUTSequence = [dataset.VOILUTSequence[window]]
+        used = {}
+    elif full_range is None:
+        used = {name: element_numbers(dataset, name)[window] for name in ("WindowCenter", "WindowWidth")}
+        used["VOILUTFunction"] = _voi_function(dataset)
+    else:
+        low, high = full_range
+        dataset.pop("VOILUTSequence", None)
+        used = {"WindowCenter": (low + high + 1) / 2, "WindowWidth": high - low + 1, "VOILUTFunction": "LINEAR"}
+    for name in ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction"):
+        dataset.pop(name, None)
+    for name, value in used.items():
+        setattr(dataset, name, value if isinstance(value, str) else DSfloat(value, auto_format=True))
 
 
 def stored_range(dataset: Dataset) -> tuple[int, int]:

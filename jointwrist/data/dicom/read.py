@@ -50,7 +50,7 @@ def read_dicom(
 
 
 def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | None) -> Radiograph:
-    from jointwrist.data.dicom.grayscale import to_grey
+    from jointwrist.data.dicom.grayscale import keep_used_window, to_grey
     from jointwrist.data.dicom.stored_values import PixelError, stored_values
 
     # from the file to a data set of a kind that is understood
@@ -60,7 +60,7 @@ def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | N
     # from the data set to stored values, and from these to grey
     try:
         stored, padding = stored_values(dataset)
-        pixels, grey_notes = to_grey(stored, hidden_pixels(dataset, stored.shape, padding), dataset, window)
+        pixels, grey_notes, full_range = to_grey(stored, hidden_pixels(dataset, stored.shape, padding), dataset, window)
     except PixelError as error:
         raise DataError(f"{path}: {error}") from error
     # header information on the radiograph
@@ -69,6 +69,7 @@ def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | N
     cautions = (*side_cautions, *suitability_cautions(dataset))
     notes = (*file_notes, *kind_notes, *cautions, *orientation_notes(dataset), *grey_notes, *pixel.notes)
     del dataset.PixelData  # the header is kept without them
+    keep_used_window(dataset, window, full_range)
     return Radiograph(
         pixels,
         spacing_mm=pixel.width_mm,
