@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from jointwrist.benchmark.ablations.plan import Ablations
 from jointwrist.benchmark.ablations.runs import Choice, run_plan
 from jointwrist.benchmark.ablations.tables import write_ablations
-from jointwrist.commands.shared import print_log
+from jointwrist.commands.shared import print_log, seed_number
 from jointwrist.config import ConfigError
 from jointwrist.errors import DataError, StorageError
 
@@ -53,7 +53,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--plan", type=Path, default=FILE, help="YAML file of the arms (default: the project's)")
     parser.add_argument("--regimes", nargs="+", metavar="NAME", help="free, scarce; default: both")
     parser.add_argument("--arms", nargs="+", metavar="NAME", help="names of the file; default: all")
-    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="seeds; default: those of the file")
+    parser.add_argument("--seeds", nargs="+", type=seed_number, metavar="N", help="seeds; default: those of the file")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="every N-th run only, from the I-th")
     parser.add_argument("--retry", action="store_true", help="repeat failed runs")
     parser.add_argument(

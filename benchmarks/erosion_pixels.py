@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tqdm import tqdm
 
 from jointwrist.benchmark.erosion_pixels import erosion_pixels, erosion_pixels_table
+from jointwrist.commands.shared import seed_number
 from jointwrist.config import build, parse_overrides
 from jointwrist.data.sample import as_right_hand
 from jointwrist.phantom import PhantomConfig, make_wrist
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", nargs="?", default="jointwrist_tiny", help="file or name (default: %(default)s)")
     parser.add_argument("--wrists", type=int, default=100, metavar="N", help="phantoms (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=990, help="seed of the phantoms (default: %(default)s)")
+    parser.add_argument("--seed", type=seed_number, default=990, help="seed of the phantoms (default: %(default)s)")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings of the phantoms")
     arguments = parser.parse_args(argv)
     model, info = load_weights(find_weights(arguments.weights))

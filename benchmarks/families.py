@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from jointwrist.anatomy import JOINT_NAMES, JOINTS
 from jointwrist.commands.evaluation_means import family_table
+from jointwrist.commands.shared import seed_number
 from jointwrist.config import build, parse_overrides
 from jointwrist.data.sample import WristSample, as_right_hand
 from jointwrist.files import atomic, write_frame
@@ -47,7 +48,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder")
     parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES), metavar="FAMILY")
     parser.add_argument("--wrists", type=int, default=160, help="wrists of each family (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=20261129, help="seed of the phantoms (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=seed_number, default=20261129, help="seed of the phantoms (default: %(default)s)"
+    )
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings of the phantoms, as relief=0.7 size=384"
     )

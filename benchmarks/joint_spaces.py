@@ -21,6 +21,7 @@ from PIL import Image
 from scipy.optimize import isotonic_regression
 
 from jointwrist.benchmark.tables.table import markdown_lines
+from jointwrist.commands.shared import seed_number
 from jointwrist.data.sample import WristSample, unpack_masks
 from jointwrist.files import write_text
 from jointwrist.inference.joint_space import SITES, joint_space
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--wrists", type=int, default=12, metavar="N", help="phantoms (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=11, help="seed of the phantoms (default: %(default)s)")
+    parser.add_argument("--seed", type=seed_number, default=11, help="seed of the phantoms (default: %(default)s)")
     parser.add_argument(
         "--tilt", type=float, default=0.0, metavar="DEG", help="SD of tilt and pronation between visits"
     )

@@ -28,7 +28,7 @@ from jointwrist.benchmark.ablations.runs import Choice, run_plan
 from jointwrist.benchmark.ablations.tables import difference, filled
 from jointwrist.benchmark.tables.cells import OVER_SEEDS
 from jointwrist.benchmark.tables.table import Table, save_tables
-from jointwrist.commands.shared import print_log
+from jointwrist.commands.shared import print_log, seed_number
 from jointwrist.config import ConfigError
 from jointwrist.errors import DataError, StorageError
 from jointwrist.files import write_text
@@ -112,7 +112,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plan", type=Path, default=FILE, help="YAML file of the layouts (default: the project's)")
     parser.add_argument("--arms", nargs="+", metavar="NAME", help="names of the file; default: all")
-    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="seeds; default: those of the file")
+    parser.add_argument("--seeds", nargs="+", type=seed_number, metavar="N", help="seeds; default: those of the file")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="every N-th run only, from the I-th")
     parser.add_argument("--tables", action="store_true", help="make the table from the stored results; train nothing")
     parser.add_argument("--results", type=Path, default=Path("results/layouts"), help="(default: %(default)s)")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jointwrist.benchmark.tables.table import markdown_lines
+from jointwrist.commands.shared import seed_number
 
 
 def parse_arguments(
@@ -25,7 +26,7 @@ def parse_arguments(
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(f"--{count}", type=int, default=default, metavar="N", help="phantoms (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=seed, help="seed of the phantoms (default: %(default)s)")
+    parser.add_argument("--seed", type=seed_number, default=seed, help="seed of the phantoms (default: %(default)s)")
     if own:
         parser.add_argument(
             "radiographs",

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from jointwrist.benchmark.records import RECORD, read_records
 from jointwrist.benchmark.tables.results import GRIDS
+from jointwrist.commands.shared import seed_number
 from jointwrist.config import digest
 from jointwrist.errors import DataError
 from jointwrist.files import atomic, write_text
@@ -103,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("results", type=Path, help="results folder of benchmarks/run_all.py")
     parser.add_argument("scores", type=Path, help="folder that `jointwrist evaluate --predictions` wrote")
     parser.add_argument("--name", required=True, help="name of the model in the tables, one word")
-    parser.add_argument("--seed", type=int, help="seed of its training (default: the first of our jobs)")
+    parser.add_argument("--seed", type=seed_number, help="seed of its training (default: the first of our jobs)")
     arguments = parser.parse_args(argv)
     try:
         job = add_scores(arguments.results, arguments.scores, arguments.name, arguments.seed)

@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from tqdm import tqdm
 
+from jointwrist.commands.shared import seed_number
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.data.load import load_radiograph
 from jointwrist.data.radiograph import Radiograph
@@ -103,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
         "radiographs", nargs="*", type=Path, metavar="RADIOGRAPH", help="radiographs, or folders of them"
     )
     parser.add_argument("--wrists", type=int, default=40, metavar="N", help="phantoms (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=7100, help="seed of the phantoms (default: %(default)s)")
+    parser.add_argument("--seed", type=seed_number, default=7100, help="seed of the phantoms (default: %(default)s)")
     parser.add_argument("--osteopenia", type=float, default=0.0, help="of the phantoms (default: %(default)s)")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="longer sides in pixels, the largest first")
     parser.add_argument("--weights", default="jointwrist_tiny", help="weights (default: %(default)s)")

@@ -32,7 +32,7 @@ from jointwrist.benchmark.protocol import expand_models, load_protocol, protocol
 from jointwrist.benchmark.protocol_dataset import open_dataset, phantom_folder
 from jointwrist.benchmark.report import write_report
 from jointwrist.benchmark.run_jobs import check_shares, make_jobs, run_jobs, runnable_precision, say
-from jointwrist.commands.shared import OldName, is_main_process, print_log
+from jointwrist.commands.shared import OldName, is_main_process, print_log, seed_number
 from jointwrist.config import ConfigError, parse_overrides
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.renamed_keys import current_keys
@@ -65,7 +65,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="MODULE",
         help="module, such as my_package.models, or Python file that registers models of your own",
     )
-    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="seeds instead of the protocol's")
+    parser.add_argument("--seeds", nargs="+", type=seed_number, metavar="N", help="seeds instead of the protocol's")
     parser.add_argument(
         "--results",
         type=Path,

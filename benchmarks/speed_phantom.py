@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import torch
 
+from jointwrist.commands.shared import seed_number
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.phantom.phantom_dataset import write_phantom
 
@@ -20,7 +21,7 @@ def benchmark_phantom(argv: list[str] | None = None) -> list[dict[str, Any]]:
     parser = argparse.ArgumentParser(prog="benchmarks/speed.py phantom", description=__doc__)
     parser.add_argument("--wrists", type=int, default=24, help="wrists of each size (default: %(default)s)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512, 600], help="sides in pixels")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the cohort (default: %(default)s)")
+    parser.add_argument("--seed", type=seed_number, default=0, help="seed of the cohort (default: %(default)s)")
     arguments = parser.parse_args(argv)
 
     numba_threads, torch_threads = numba.get_num_threads(), torch.get_num_threads()

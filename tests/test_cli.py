@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import hand_made_dataset
@@ -131,6 +132,18 @@ def test_a_seed_that_no_generator_takes_is_refused_at_once(words, value, capsys)
     with pytest.raises(SystemExit) as stopped:
         main([*words, "--seed", value])
     assert stopped.value.code == 2 and "argument --seed: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["ablations", "erosion_pixels", "families", "joint_spaces", "layouts", "other_tool", "resolution", "run_all"],
+)
+def test_a_benchmark_refuses_such_a_seed_before_its_work(script, capsys, monkeypatch):
+    option = "--seeds" if script in ("ablations", "layouts", "run_all") else "--seed"
+    monkeypatch.setattr(sys, "argv", [f"{script}.py", option, "-1"])
+    with pytest.raises(SystemExit) as stopped:
+        import_module(f"benchmarks.{script}").main()
+    assert stopped.value.code == 2 and f"argument {option}: -1 is not at least 0" in capsys.readouterr().err
 
 
 def test_an_empty_argument_is_not_the_current_folder(capsys):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jointwrist.commands.shared import add_side, complain, prepared_radiographs, print_log, seed
+from jointwrist.commands.shared import add_side, complain, prepared_radiographs, print_log, seed_number
 from jointwrist.text import number_of
 
 
@@ -56,7 +56,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="largest share of unmodified joints that may be called eroded; sets the new threshold"
         " (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=seed, default=0, help="seed of split and training (default: %(default)s)")
+    parser.add_argument("--seed", type=seed_number, default=0, help="seed of split and training (default: %(default)s)")
     parser.set_defaults(run=adapt_weights)
 
 

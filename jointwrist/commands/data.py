@@ -6,7 +6,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from jointwrist.commands.shared import UsageError, positive, seed
+from jointwrist.commands.shared import UsageError, positive, seed_number
 from jointwrist.text import number_of
 
 #: Formats that can be exported and imported.
@@ -44,7 +44,7 @@ def _add_phantom(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--size", type=positive, default=600, metavar="PX", help="side in pixels (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="seed (default: %(default)s)")
+    parser.add_argument("--seed", type=seed_number, default=0, metavar="S", help="seed (default: %(default)s)")
     parser.add_argument("--workers", type=positive, metavar="N", help="processes (default: one per core)")
     parser.add_argument(
         "--set",
@@ -122,7 +122,9 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
         "--shares", nargs=3, type=float, default=(0.7, 0.1, 0.2), metavar=("TRAIN", "VAL", "TEST"),
         help="shares of the patients whose split the table does not name (default: 0.7 0.1 0.2)",
     )  # fmt: skip
-    parser.add_argument("--seed", type=seed, default=0, metavar="S", help="seed of the splits (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=seed_number, default=0, metavar="S", help="seed of the splits (default: %(default)s)"
+    )
     parser.add_argument(
         "--official",
         action="store_true",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointwrist.commands.shared import add_predictor, add_side, positive, seed
+from jointwrist.commands.shared import add_predictor, add_side, positive, seed_number
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -50,7 +50,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="SHARE",
         help="largest share of unmodified joints that may be called eroded (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=seed, default=0, help="seed of sites and shapes (default: %(default)s)")
+    parser.add_argument("--seed", type=seed_number, default=0, help="seed of sites and shapes (default: %(default)s)")
     parser.add_argument("--batch-size", type=positive, default=4, metavar="N", help="images per batch (default: 4)")
     parser.add_argument(
         "--examples",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from jointwrist.commands.run_values import run_values
-from jointwrist.commands.shared import announce, is_main_process, print_log, seed
+from jointwrist.commands.shared import announce, is_main_process, print_log, seed_number
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -30,7 +30,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--folds", type=_folds, metavar="N", help="patient-wise folds (default: 3 for fewer than 50 wrists, else 5)"
     )
     parser.add_argument(
-        "--seed", type=seed, default=3407, metavar="S", help="seed of folds and trainings (default: %(default)s)"
+        "--seed", type=seed_number, default=3407, metavar="S", help="seed of folds and trainings (default: %(default)s)"
     )
     parser.add_argument(
         "--set",

@@ -254,7 +254,7 @@ def probability(text: str) -> float:
     return value
 
 
-def seed(text: str) -> int:
+def seed_number(text: str) -> int:
     """Parse the seed of a random generator."""
     value = counted(text)
     if value >= 2**32:
