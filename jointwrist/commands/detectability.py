@@ -73,6 +73,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def detectability_study(arguments: argparse.Namespace) -> int:
     """Run a study, and write rows, figures, plot and page."""
     from jointwrist.commands.shared import UsageError, load_predictor, prepared_radiographs
+    from jointwrist.data.dataset.layout import refuse_dataset_as_output
     from jointwrist.files import check_writable, write_frame
     from jointwrist.inference.prepare_radiographs import weights_key
     from jointwrist.studies.calls import choose_calls, phantom_probabilities, radiograph_probabilities, write_calls
@@ -86,6 +87,7 @@ def detectability_study(arguments: argparse.Namespace) -> int:
     radii = tuple(sorted(set(arguments.radii)))
     control_mm = min(radii, key=lambda mm: abs(mm - 2), default=2)
     plan = StudyPlan(radii, repeats=arguments.repeats, control_mm=control_mm, seed=arguments.seed)
+    refuse_dataset_as_output(arguments.out)
     check_writable(arguments.out)
     work_folder, weights = arguments.out / "prepared", find_weights(arguments.weights)
     options = {"device": arguments.device, "localise": arguments.field == "auto", "rotation": arguments.rotation}

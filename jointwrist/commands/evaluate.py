@@ -23,6 +23,8 @@ from jointwrist.text import number_of
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from jointwrist.errors import DataError
+
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command's arguments."""
@@ -69,8 +71,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> int:
     """Measure trained weights, or predictions, on a split."""
+    from jointwrist.data.dataset.layout import refuse_dataset_as_output
+
     if (arguments.weights is None) == (arguments.predictions is None):
         raise UsageError("evaluate takes either a weight file or --predictions")
+    refuse_dataset_as_output(arguments.out)
     return evaluate_predictions(arguments) if arguments.predictions else evaluate_weights(arguments)
 
 
@@ -92,13 +97,22 @@ def evaluate_weights(arguments: argparse.Namespace) -> int:
     overrides = run_values(arguments.set)
     from jointwrist.engine.evaluate_weights import evaluate as evaluate_on_network_grid
 
-    tables = evaluate_on_network_grid(arguments.weights, arguments.data, arguments.split, overrides, progress=True)
+    unreadable: list[DataError] = []
+
+    def refused(error: DataError) -> None:
+        unreadable.append(error)
+        if is_main_process():
+            complain(error)
+
+    tables = evaluate_on_network_grid(
+        arguments.weights, arguments.data, arguments.split, overrides, progress=True, refused=refused
+    )
     _write(tables, arguments.out)
-    return 0
+    return 2 if unreadable else 0
 
 
 def _evaluate_on_image_grid(arguments: argparse.Namespace) -> int:
-    """Predict radiographs as `jointwrist predict` does; return 2 if some show no wrist."""
+    """Predict radiographs as `jointwrist predict` does; return 2 if some show no wrist or cannot be read."""
     from jointwrist.engine.evaluate_weights import open_evaluation
     from jointwrist.inference.predictor import Predictor
     from jointwrist.inference.radiograph_evaluation import evaluate_radiographs
@@ -120,8 +134,13 @@ def _evaluate_on_image_grid(arguments: argparse.Namespace) -> int:
             f"{missing} of {number_of(len(cases), 'radiograph')} not measured, for the reasons above; --field whole"
             " uses those without a wrist"
         )
-    _write(evaluation.frames(results), arguments.out)
-    return 2 if missing else 0
+    unreadable: list[DataError] = []
+    tables = evaluation.frames(results, unreadable.append)
+    if is_main_process():
+        for error in unreadable:
+            complain(error)
+    _write(tables, arguments.out)
+    return 2 if missing or unreadable else 0
 
 
 def _write(tables: dict[str, DataFrame], out: Path) -> None:

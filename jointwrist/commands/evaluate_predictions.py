@@ -56,9 +56,11 @@ def evaluate_predictions(arguments: argparse.Namespace) -> int:
     from jointwrist.data.dataset.ram_w600 import RamW600
     from jointwrist.files import check_writable
 
+    path = arguments.erosions or arguments.predictions / EROSIONS
+    if path.resolve() == (arguments.out / EROSIONS).resolve() and path.is_file():
+        raise DataError(f"{path}: is read, and the results would replace it; choose another --out")
     check_writable(arguments.out)
     dataset = RamW600.open(arguments.data, splits=_splits(arguments))
-    path = arguments.erosions or arguments.predictions / EROSIONS
     erosions = path if arguments.erosions or path.is_file() else None
     faults = _masks(dataset, arguments, erosions is None)
     if erosions is not None:

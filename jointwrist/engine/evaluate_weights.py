@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,16 +62,33 @@ class Evaluation:
     cases: list[Case]
     truths: Mapping[str, Path]
 
-    def frames(self, results: CaseResults) -> dict[str, pd.DataFrame]:
+    def frames(
+        self, results: CaseResults, refused: Callable[[DataError], None] | None = None
+    ) -> dict[str, pd.DataFrame]:
         """Return per-case results as tables.
 
         Joints get the column `predicted`, 1 if they are called eroded, and of phantoms whose truth names it, `family`.
+
+        Args:
+            results: Results by table.
+            refused: Called with the error of a truth that cannot be read, in place of which there is no `family`; None
+                raises it.
+
+        Raises:
+            DataError: The truth of a phantom cannot be read.
         """
         tables = {name: pd.DataFrame(entries) for name, entries in results.items()}
         if "erosion" in tables:
             erosion = tables["erosion"]
             erosion["predicted"] = call_eroded(erosion["probability"], self.threshold).astype(int)
-            families = {case: read_families(self.truths[case]) for case in set(erosion["case"]) & set(self.truths)}
+            families = {}
+            for case in sorted(set(erosion["case"]) & set(self.truths)):
+                try:
+                    families[case] = read_families(self.truths[case])
+                except DataError as error:
+                    if refused is None:
+                        raise
+                    refused(error)
             if len(erosion) and erosion["case"].map(families.get).notna().all():
                 at = zip(erosion["case"], erosion["joint"], strict=True)
                 erosion["family"] = [families[case][JOINT_NAMES.index(joint)] for case, joint in at]
@@ -85,6 +102,7 @@ def evaluate(
     config: Mapping[str, Any] | None = None,
     *,
     progress: bool = False,
+    refused: Callable[[DataError], None] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Evaluate trained weights at the network's own image size, as the paper does.
 
@@ -96,6 +114,8 @@ def evaluate(
         split: "train", "val", "test" or "all".
         config: Values in place of those of the training, such as `{"image_size": 256}`.
         progress: Show a progress bar.
+        refused: Called with the error of each radiograph, or joint crop, that cannot be read, which then has no
+            results; None raises it.
 
     Returns:
         Per-case results by table: "segmentation" with a row per case and region, "erosion" with a row per case and
@@ -103,14 +123,21 @@ def evaluate(
 
     Raises:
         ConfigError: A value of the configuration, or the split, is unknown.
-        DataError: Weights or data cannot be read, or the weights do not say how they were trained.
+        DataError: Weights or data cannot be read, or the weights do not say how they were trained; with `refused`,
+            all of the data cannot be read.
     """
     evaluation = open_evaluation(weights, data, split, config)
     accelerator, model = evaluation.accelerator, evaluation.model.to(evaluation.accelerator.device)
 
     def run(batch_size: int) -> CaseResults:
         return evaluate_model(
-            accelerator, model, evaluation.dataset, evaluation.task, batch_size=batch_size, progress=progress
+            accelerator,
+            model,
+            evaluation.dataset,
+            evaluation.task,
+            batch_size=batch_size,
+            progress=progress,
+            refused=refused,
         )[1]
 
     batch_size = evaluation.task.config.optim.batch_size
@@ -118,7 +145,9 @@ def evaluate(
         results = find_executable_batch_size(run, starting_batch_size=batch_size)()
     else:
         results = run(batch_size)
-    return evaluation.frames(results)
+    if not results:
+        raise DataError(f"{data}: nothing of the split {split} can be read")
+    return evaluation.frames(results, refused)
 
 
 def open_evaluation(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -17,6 +18,7 @@ from jointwrist.engine.case_results import CaseResults, gather_case_results
 from jointwrist.engine.loaders import share_loader
 from jointwrist.engine.step_context import StepContext
 from jointwrist.engine.tasks import Task
+from jointwrist.errors import DataError
 
 
 @torch.no_grad()
@@ -28,6 +30,7 @@ def evaluate_model(
     losses: bool = False,
     batch_size: int | None = None,
     progress: bool = False,
+    refused: Callable[[DataError], None] | None = None,
 ) -> tuple[dict[str, float], CaseResults]:
     """Evaluate a model on a dataset.
 
@@ -40,11 +43,14 @@ def evaluate_model(
         losses: Whether to average the losses too.
         batch_size: Images per batch; None takes that of the training.
         progress: Show a progress bar in the main process.
+        refused: Called at the end, in every process, with the error of each item that cannot be read, which has no
+            results; None raises the first one.
 
     Returns:
         Mean losses as `val_<name>` (empty without `losses`), and per-case results.
 
     Raises:
+        DataError: An item cannot be read.
         RuntimeError: A case was evaluated twice.
         TrainingError: Another process failed to evaluate its part.
     """
@@ -57,13 +63,19 @@ def evaluate_model(
         accelerator.process_index,
         accelerator.num_processes,
         whole_studies=bool(config.options.get("other_hand")),
+        with_errors=refused is not None,
     )
     gathered: list[tuple[str, dict[str, Any]]] = []
+    unreadable: list[str] = []
     sums: Counter[str] = Counter()
     error: Exception | None = None
     try:
         hidden = not (progress and accelerator.is_main_process)
-        for batch in tqdm(loader, desc="evaluate", unit="batch", disable=hidden, leave=False):
+        for loaded in tqdm(loader, desc="evaluate", unit="batch", disable=hidden, leave=False):
+            batch, errors = (loaded, []) if refused is None else loaded
+            unreadable += errors
+            if batch is None:
+                continue
             batch = task.prepare(send_to_device(batch, accelerator.device), training=False)
             with accelerator.autocast() if config.autocast_evaluation else nullcontext():
                 output = task.forward(model, batch)
@@ -82,5 +94,8 @@ def evaluate_model(
         for part in gather_object([dict(sums)]):
             total.update(part)
         sums = total
+        unreadable = gather_object(unreadable)
+    for text in unreadable:
+        refused(DataError(text))
     images = sums.pop("images", 0)
     return {f"val_{name}": value / images for name, value in sums.items()} if images else {}, results

@@ -25,6 +25,7 @@ from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.erosion_prior import erosion_prior
 from jointwrist.engine.leaks import check_splits, inheritance_notes, inherited_records
 from jointwrist.engine.radiograph_pairs import PairBatches, RadiographPairs, WithPairs
+from jointwrist.engine.readable_items import ReadableItems, collate_readable
 from jointwrist.engine.run_cases import choose_cases
 from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
 from jointwrist.engine.stop import SENDERS_KNOWN, leave_signals_to_parent, signals_blocked
@@ -164,18 +165,28 @@ def train_loader(data: RunData, workers: int, process: int, processes: int) -> D
 
 
 def share_loader(
-    dataset: Dataset, batch_size: int, workers: int, process: int, processes: int, whole_studies: bool = False
+    dataset: Dataset,
+    batch_size: int,
+    workers: int,
+    process: int,
+    processes: int,
+    whole_studies: bool = False,
+    with_errors: bool = False,
 ) -> DataLoader:
     """Return a loader of the batches that one process evaluates; every batch belongs to exactly one process.
 
     The batches, and so the mean losses, do not depend on the number of processes. With `whole_studies`, the two hands
-    of a study are in one batch.
+    of a study are in one batch. With `with_errors`, items that cannot be read do not end the loading: each batch is
+    a pair as of `collate_readable`.
     """
     if whole_studies:
         batches = study_batches(_identifiers(dataset), batch_size)
     else:
         batches = list(BatchSampler(range(len(dataset)), batch_size, drop_last=False))
-    return _loader(dataset, workers, batch_sampler=batches[process::processes])
+    mine = batches[process::processes]
+    if with_errors:
+        return _loader(ReadableItems(dataset), workers, batch_sampler=mine, collate_fn=collate_readable)
+    return _loader(dataset, workers, batch_sampler=mine)
 
 
 @contextmanager

@@ -55,9 +55,6 @@ def score_masks(cases: Sequence[Case], predicted: Predicted, progress: bool = Fa
         cases: Radiographs with masks.
         predicted: From `mask_formats.predicted.find_masks`.
         progress: Show a progress bar.
-
-    Raises:
-        DataError: A file of the dataset is damaged.
     """
     done = ScoredMasks()
     overlaps = np.zeros(2, bool)
@@ -65,8 +62,8 @@ def score_masks(cases: Sequence[Case], predicted: Predicted, progress: bool = Fa
         if case.identifier not in predicted.cases:
             done.faults.append(f"{case.identifier}: no masks")
             continue
-        truth = load_sample(case, right_hand=False).bones
         try:
+            truth = load_sample(case, right_hand=False).bones
             bits = predicted.read(case.identifier, truth.shape)
         except DataError as error:
             done.faults.append(f"{case.identifier}: {error}")

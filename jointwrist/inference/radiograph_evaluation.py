@@ -34,7 +34,8 @@ def evaluate_radiographs(
         predictor: Predictor; its `postprocess` decides whether masks are measured with postprocessing.
         cases: Cases with masks, scores or both.
         batch_size: Number of radiographs that go through the network at once.
-        refused: Called with the error of a radiograph that shows no wrist, which then has no results; None raises it.
+        refused: Called with the error of a radiograph that shows no wrist, or that cannot be read, or whose masks
+            cannot, which then has no results; None raises it.
         progress: Show a progress bar.
 
     Returns:
@@ -57,7 +58,12 @@ def evaluate_radiographs(
             total=len(mine), desc="radiographs", disable=not (progress and accelerator.is_main_process), mininterval=1.0
         ) as bar:
             for index, results in done:
-                gathered += _rows(mine[index], results)
+                try:
+                    gathered += list(_rows(mine[index], results))
+                except DataError as unreadable:
+                    if refused is None:
+                        raise
+                    refused(unreadable)
                 bar.update()
     except Exception as failed:
         error = failed

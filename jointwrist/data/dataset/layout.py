@@ -33,13 +33,17 @@ _IDENTIFIER = re.compile(r"(?P<patient>(EXT_)?[A-Za-z0-9-]+)_(?P<study>[A-Za-z0-
 
 
 def refuse_dataset_as_output(folder: Path) -> None:
-    """Refuse a dataset as the folder of a training, whose model card would replace the dataset's README.
+    """Refuse a dataset as the folder of results.
+
+    A training's model card would replace the dataset's README, and tables of results those of its scores.
 
     Raises:
         DataError: The folder holds a dataset.
     """
     if any((folder / part).is_dir() for part in (MASK_IMAGES.parent, SCORE_IMAGES.parent, CROPS)):
-        raise DataError(f"{folder}: holds a dataset, whose README.md a training would replace; choose another --out")
+        raise DataError(
+            f"{folder}: holds a dataset, whose README.md or tables results would replace; choose another --out"
+        )
 
 
 def holds_labels(folder: Path) -> bool:
