@@ -7,8 +7,10 @@ import math
 import typing
 
 import pytest
+import yaml
 
 from jointwrist.benchmark.protocol import PhantomData
+from jointwrist.cli import main
 from jointwrist.config import ConfigError, build, digest, merge_trees, parse_overrides, read_yaml, to_dict
 from jointwrist.engine.run_config import OptimConfig, RunConfig
 from jointwrist.phantom import PhantomConfig
@@ -94,3 +96,40 @@ def test_yaml_errors_name_the_file(tmp_path):
         read_yaml(tmp_path / "bad.yaml")
     with pytest.raises(ConfigError, match="key=value"):
         parse_overrides(["optim.lr"])
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("image_size: 64\nimage_size: 128\n", 2),
+        ("optim: {lr: 1.0e-3, epochs: 2, lr: 1.0e-4}\n", 1),
+        ("optim:\n  lr: 1.0e-3\nseed: 3\noptim:\n  epochs: 5\n", 4),
+        ("joint:\n  pretrained: []\n  'pretrained': []\n", 3),
+    ],
+)
+def test_a_key_that_is_given_twice_is_refused(tmp_path, text, line):
+    """YAML forbids it, and PyYAML keeps the last in silence: all values of the first `optim` would be lost."""
+    (tmp_path / "run.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=rf"run\.yaml: not valid YAML: line {line} gives .* again; keep one of them"):
+        read_yaml(tmp_path / "run.yaml")
+    with pytest.raises(ConfigError, match="lr again"):
+        parse_overrides(["optim={lr: 1, lr: 2}"])
+
+
+def test_values_that_override_merged_ones_are_no_second_key(tmp_path):
+    (tmp_path / "run.yaml").write_text("a: &a {lr: 1}\nb: {c: &c {<<: *a, lr: 2}}\nd: {<<: *c, lr: 3}\ne: *a\n")
+    expected = {"a": {"lr": 1}, "b": {"c": {"lr": 2}}, "d": {"lr": 3}, "e": {"lr": 1}}
+    assert read_yaml(tmp_path / "run.yaml") == expected == yaml.safe_load((tmp_path / "run.yaml").read_text())
+
+
+def test_a_mistake_in_a_file_names_the_file_and_one_of_the_command_line_does_not(tmp_path, capsys):
+    (tmp_path / "good.yaml").write_text("image_size: 64\n")
+    (tmp_path / "bad.yaml").write_text("cache: 'yes'\n")
+    files = ["-c", str(tmp_path / "good.yaml"), "-c", str(tmp_path / "bad.yaml")]
+    command = ["train", "unet", f"--data={tmp_path}", f"--out={tmp_path / 'run'}"]
+    assert main([*command, *files]) == 2
+    assert f"jointwrist: {tmp_path / 'bad.yaml'}: cache needs true or false, not 'yes'\n" in capsys.readouterr().err
+    assert main([*command, *files[:2], "--set", "cache='yes'"]) == 2
+    assert "jointwrist: cache needs true or false" in capsys.readouterr().err
+    assert main([*command, *files, "--set", "cache=true"]) == 2, "the command line overrides the file"
+    assert "cache" not in capsys.readouterr().err

@@ -58,6 +58,7 @@ def test_masks_lie_on_the_picture_as_it_is_shown(tmp_path, orientation):
         ("Müller A_L.png", "images/M%C3%BCller%20A_L.png"),
         ("50%20_L.png", "50%20_L.png"),
         ("0001_L.png", "/data/local-files/?d=0001_L.png"),
+        ("0001_L.png", "https://files.example/study/0001_L.png?token=3&d=a/b"),
         ("0001_L.png", "https://example.org/data/upload/1/0001_L.png"),
     ],
 )

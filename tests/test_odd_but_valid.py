@@ -25,6 +25,7 @@ from jointwrist.data.mask_formats import bit_map, label_map, nifti
 from jointwrist.data.mask_formats.png import read_png
 from jointwrist.data.mask_formats.predicted import find_masks
 from jointwrist.data.sample import pack_masks, unpack_masks
+from jointwrist.data.shapes.label_names import match_names, read_map
 from jointwrist.data.spacing import parse_spacing
 from jointwrist.engine.score_external_erosions import read_probabilities
 from jointwrist.errors import DataError
@@ -173,6 +174,59 @@ def test_a_label_map_of_few_bones_in_16_bits_is_no_bit_map(tmp_path):
     )
 
 
+ONES = (
+    r"its masks hold 0 and 1 alone, and nothing says whether 1 is Capitate, another bone or all bones; if it is one"
+    r" bone.*`1: DistalRadius`; if it is all, write a mask of each bone"
+)
+
+
+@pytest.mark.parametrize("kind", ["8 bits", "16 bits", "nifti"])
+def test_masks_of_0_and_1_are_not_taken_for_the_capitate(tmp_path, kind):
+    """They may as well be the Lunate's, or the union of all bones."""
+    cases = {"0001_0001_L": bones().any(0), "0001_0001_R": np.zeros(SIZE, bool)}
+    for case, mask in cases.items():
+        if kind == "nifti":
+            pytest.importorskip("nibabel")
+            nifti._save(tmp_path / f"{case}.nii.gz", mask.T[..., None], None)
+        else:
+            Image.fromarray(mask.astype(np.uint16 if kind == "16 bits" else np.uint8)).save(tmp_path / f"{case}.png")
+    with pytest.raises(DataError, match=ONES):
+        find_masks(tmp_path, cases)
+    label = "labels" if "bits" in kind else None
+    named = find_masks(tmp_path, cases, label, {"1": "Lunate"}).read("0001_0001_L", SIZE)
+    expected = np.zeros_like(bones())
+    expected[BONE_NAMES.index("Lunate")] = cases["0001_0001_L"]
+    np.testing.assert_array_equal(unpack_masks(named), expected)
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "Lunate": 1}}))
+    np.testing.assert_array_equal(find_masks(tmp_path, cases, label).read("0001_0001_L", SIZE), named)
+
+
+def test_one_file_of_several_numbers_makes_ones_the_first_bone(tmp_path):
+    labels = {"0001_0001_L": bones()[0].astype(np.uint8), "0001_0001_R": 2 * bones()[1].astype(np.uint8)}
+    for case, values in labels.items():
+        Image.fromarray(values).save(tmp_path / f"{case}.png")
+    found = unpack_masks(find_masks(tmp_path, labels).read("0001_0001_L", SIZE))
+    np.testing.assert_array_equal(found[0], bones()[0])
+    assert not found[1:].any()
+
+
+def test_imported_masks_of_0_and_1_are_not_taken_for_the_capitate(tmp_path):
+    pytest.importorskip("nibabel")
+    nifti._save(tmp_path / "0001_0001_L.nii.gz", bones().any(0).T[..., None], None)
+    Image.fromarray(np.zeros(SIZE, np.uint8)).save(tmp_path / "0001_0001_L.png")
+    with pytest.raises(DataError, match=ONES):
+        read_nifti(tmp_path)
+    (radiograph,) = read_nifti(tmp_path, mapping={"1": "Lunate"})
+    assert radiograph.notes == () and unpack_masks(radiograph.bones(SIZE))[BONE_NAMES.index("Lunate")].any()
+
+
+def test_a_mask_per_bone_in_pictures_is_told_where_to_go(tmp_path):
+    for bone in ("Capitate", "Lunate"):
+        Image.fromarray(np.eye(9, dtype=np.uint8)).save(tmp_path / f"0001_0001_L_{bone}.png")
+    with pytest.raises(DataError, match=r"masks of one bone each are read as NIfTI, 0001_0001_L/BONE\.nii\.gz"):
+        find_masks(tmp_path, {"0001_0001_L"})
+
+
 def test_labels_of_nnunets_regions_are_refused_by_name(tmp_path):
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "Carpus": [1, 2], "Lunate": 2}}))
     label_map.write(tmp_path / "0001_0001_L.png", pack_masks(bones()))
@@ -274,7 +328,30 @@ OTHERS = {
     "VIA": ({"a.png1": {"filename": "a.png", "regions": []}}, "holds annotations of VIA; export"),
     "Label Studio": ([{"id": 1, "data": {}, "annotations": []}], "is Label Studio's own JSON; export"),
     "Supervisely": ({"size": {"height": 9, "width": 9}, "objects": []}, "is a file of Supervisely; export"),
+    "Label Studio JSON-MIN": (
+        [{"image": "/data/upload/1/a.png", "id": 1, "annotation_id": 3, "annotator": 1, "label": [{"x": 1}]}],
+        "is Label Studio's JSON-MIN; export the project as COCO",
+    ),
     "QuPath": ({"type": "FeatureCollection", "features": []}, "is GeoJSON, as QuPath writes it; convert"),
+    "QuPath list": (
+        [{"type": "Feature", "geometry": {"type": "Polygon", "coordinates": []}, "properties": {}}],
+        "is GeoJSON, as QuPath writes it; convert",
+    ),
+    "QuPath object": (
+        {"type": "Feature", "geometry": {"type": "MultiPolygon", "coordinates": []}},
+        "is GeoJSON, as QuPath writes it; convert",
+    ),
+    "SuperAnnotate": ({"metadata": {"name": "a.png"}, "instances": []}, "is a file of SuperAnnotate; export"),
+    "Datumaro": ({"info": {}, "categories": {"label": {}}, "items": []}, "is a file of Datumaro; convert"),
+    "V7": ({"version": "2.0", "item": {"name": "a.png"}, "annotations": []}, "is a file of V7 Darwin; export"),
+    "Create ML": (
+        [{"image": "a.png", "annotations": [{"label": "Lunate", "coordinates": {"x": 1}}]}],
+        "holds boxes of Create ML, and a box is not a mask",
+    ),
+    "COCO results": (
+        [{"image_id": 1, "category_id": 2, "segmentation": [], "score": 0.5}],
+        "is a list of COCO results, which names no images",
+    ),
 }
 
 
@@ -300,6 +377,22 @@ def test_a_file_of_another_format_is_refused_by_its_name(tmp_path, read, content
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(DataError, match=message):
         read(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["01", "1", "1.0", "no", "null", "~", "12:30", "1e3", "os: left", "- bone", "#1", "@a", "[x]", "a # b", "é", "It's",
+     '"q"', " a", "a\tb", "<<", "*", "2024-01-01", "os lunatum", "y", "0x10"],
+)  # fmt: skip
+def test_the_example_of_an_unknown_name_is_a_map_that_knows_it(tmp_path, name):
+    """YAML reads `01` as a number, `no` as false and `os: left` as two keys."""
+    with pytest.raises(DataError) as refused:
+        match_names([name], {}, tmp_path / "a.json")
+    example = str(refused.value).partition("as in `")[2].partition("`, or")[0]
+    (tmp_path / "names.yaml").write_text(example, encoding="utf-8")
+    mapping = read_map(tmp_path / "names.yaml")
+    assert mapping == {name: "Capitate"}
+    assert match_names([name], mapping, tmp_path / "a.json")[name] == (0, False)
 
 
 def workbook(path, second: str, hidden_row: bool = False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,24 @@ def run_values(overrides: Sequence[str], files: Sequence[Path] = ()) -> dict[str
     Raises:
         ConfigError: A key is unknown, or a value has the wrong type or is out of range.
     """
-    from jointwrist.config import build, merge_trees, parse_overrides, read_yaml
+    from jointwrist.config import ConfigError, merge_trees, parse_overrides, read_yaml
     from jointwrist.engine.renamed_keys import current_keys
-    from jointwrist.engine.run_config import RunConfig
 
     trees = [current_keys(read_yaml(path), str(path)) for path in files]
     values = merge_trees(*trees, current_keys(parse_overrides(overrides), "--set"))
-    build(RunConfig, {"model": "", "task": "joint", **values})
+    if mistake := _mistake(values):
+        named = (str(path) for path, tree in zip(files, trees, strict=True) if _mistake(tree) == mistake)
+        raise ConfigError(": ".join([*named, mistake]))
     return values
+
+
+def _mistake(values: Mapping[str, Any]) -> str:
+    """Say what is wrong with the values of a run; empty if nothing is."""
+    from jointwrist.config import ConfigError, build
+    from jointwrist.engine.run_config import RunConfig
+
+    try:
+        build(RunConfig, {"model": "", "task": "joint", **values})
+    except ConfigError as error:
+        return str(error)
+    return ""

@@ -126,20 +126,63 @@ def parse_overrides(items: Iterable[str]) -> dict[str, Any]:
             if not isinstance(node, dict):
                 raise ConfigError(f"override {item!r}: {parent} already has a value; give a value or nested keys")
         try:
-            node[leaf] = yaml.safe_load(text)
+            node[leaf] = parse_yaml(text)
         except (yaml.YAMLError, ValueError) as error:
             raise ConfigError(f"override {item!r}: the value is not valid YAML: {error}") from None
     return tree
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a YAML mapping.
+def parse_yaml(text: str, names: bool = False) -> Any:
+    """Parse YAML.
+
+    Args:
+        text: YAML.
+        names: Take keys of mappings as they are written: `01` and `no` as names, not as a number and false.
 
     Raises:
-        ConfigError: The file is missing, is not valid YAML, or is not a mapping.
+        yaml.YAMLError: The text is not valid YAML, or a mapping has a key twice, of which PyYAML would drop one.
+    """
+    loader = _LOADER(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        _check_keys(root, names, set())
+        return loader.construct_document(root)
+    finally:
+        loader.dispose()
+
+
+def _check_keys(node: yaml.Node, names: bool, seen: set[int]) -> None:
+    """Refuse repeated keys in a node and all within it; see `parse_yaml`."""
+    if id(node) in seen or isinstance(node, yaml.ScalarNode):
+        return
+    seen.add(id(node))
+    found: set[tuple[str, str]] = set()
+    for item in node.value:
+        key, value = item if isinstance(node, yaml.MappingNode) else (None, item)
+        if isinstance(key, yaml.ScalarNode):
+            if names and not key.tag.endswith(":merge"):
+                key.tag = "tag:yaml.org,2002:str"
+            if (key.tag, key.value) in found:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line} gives {key.value} again; keep one of them")
+            found.add((key.tag, key.value))
+        _check_keys(value, names, seen)
+
+
+def read_yaml(path: Path, names: bool = False) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Args:
+        path: File.
+        names: As for `parse_yaml`.
+
+    Raises:
+        ConfigError: The file is missing, is not valid YAML, has a key twice, or is not a mapping.
     """
     try:
-        values = yaml.load(Path(path).read_text(encoding="utf-8"), _LOADER)
+        values = parse_yaml(Path(path).read_text(encoding="utf-8"), names)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
     except (yaml.YAMLError, ValueError) as error:

@@ -83,7 +83,7 @@ def read_coco(
             radiographs[0] = replace(radiographs[0], notes=(note,))
         return radiographs
     except (KeyError, TypeError, AttributeError) as error:
-        tool = written_by(content) if "categories" not in content else ""
+        tool = "" if isinstance(content.get("categories"), list) else written_by(content)
         raise DataError(f"{path}: {tool or f'not a COCO file of instances ({error!r}); export it as COCO'}") from error
 
 
@@ -122,7 +122,7 @@ def _known(annotation: dict[str, Any], key: str, entries: Mapping[Any, Any], pat
 
 def _find(folder: Path, name: str, source: Path) -> Path:
     """Find an image by its path in the folder, or by its name alone; both may be those of a URL."""
-    for path in (name, unquote(name)):
+    for path in (name, unquote(name), name.partition("?")[0]):
         for candidate in (beneath(folder, path), beneath(folder, re.split(r"[/\\]|\?d=", path)[-1])):
             if candidate is not None and candidate.is_file():
                 return candidate

@@ -13,8 +13,7 @@ import numpy as np
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
-from jointwrist.data.mask_formats import nifti, nnunet, seg_nrrd
-from jointwrist.data.mask_formats.label_map import numbers_of
+from jointwrist.data.mask_formats import label_map, nifti, nnunet, seg_nrrd
 from jointwrist.data.mask_formats.predicted import READERS
 from jointwrist.data.shapes.label_names import match_names, names_erosion
 from jointwrist.data.shapes.region import Region
@@ -56,7 +55,7 @@ def read_nifti(
     named = [(path.name, path) for path in folders]
     named += [(nifti.stem(path), path) for path in _entries(source) if nifti.is_nifti(path)]
     names = nnunet.names_of_numbers(source, mapping or {}, anatomy)
-    assumed = () if nnunet.stated_names(source, {}) else numbers_of(anatomy).keys() - (mapping or {}).keys()
+    assumed = () if nnunet.stated_names(source, {}) else label_map.numbers_of(anatomy).keys() - (mapping or {}).keys()
     return _radiographs("nifti", named, source, images, names, anatomy, assumed)
 
 
@@ -121,6 +120,8 @@ def _radiographs(
     for stem, path in named:
         if cases.setdefault(stem, path) != path:
             raise DataError(f"{source}: {cases[stem].name} and {path.name} hold masks of one radiograph; keep one")
+    if label_map.ONE in assumed:
+        label_map.refuse_ones((_read(kind, path, None, anatomy) for path in cases.values()), source, anatomy)
     folder, radiographs, erosions, used = Path(images) if images else source, [], False, set()
     for stem, path in sorted(cases.items()):
         masks = _read(kind, path, None, anatomy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,8 @@ from jointwrist.data.mask_formats.png import read_png
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 
+#: The only number of a mask of 0 and 1.
+ONE = "1"
 #: Largest ratio of another number's pixels to those of 0 for 0 to be the background.
 _GROUND = 2
 
@@ -45,6 +47,31 @@ def by_number(values: np.ndarray, path: Path, anatomy: Anatomy = WRIST) -> list[
             " the background 0"
         )
     return [(str(int(number)), values == number) for number in numbers if number]
+
+
+def refuse_ones(names: Iterable[Collection[str]], folder: Path, anatomy: Anatomy = WRIST) -> None:
+    """Refuse masks of 0 and 1 of which nothing says what 1 is: the first bone, another one, or all bones together.
+
+    Args:
+        names: Names of the masks of each file that are not empty, as of `by_number`; as many are taken as are needed.
+        folder: Folder of the files, for the message.
+        anatomy: The bones; there is no doubt about a single one.
+
+    Raises:
+        DataError: The files hold no number but 0 and 1.
+    """
+    ones = False
+    for found in names:
+        if set(found) - {ONE}:
+            return
+        ones = ones or bool(found)
+    if ones and len(anatomy.bones) > 1:
+        first, another = anatomy.bone_names[:2]
+        raise DataError(
+            f"{folder}: its masks hold 0 and 1 alone, and nothing says whether 1 is {first}, another bone or all bones;"
+            f" if it is one bone, name it in a YAML file for --map, as in `1: {another}`; if it is all, write a mask of"
+            " each bone"
+        )
 
 
 def to_label_map(bits: np.ndarray, bones: int = len(WRIST.bones)) -> np.ndarray:

@@ -29,6 +29,8 @@ READERS: Mapping[str, Reader] = {
     "labels": label_map.read,
 }
 FORMATS = (*READERS, "coco")
+#: Formats in which a mask of 0 and 1 looks like that of the first bone.
+_NUMBERED = ("labels", "nifti", "png")
 
 
 @dataclass(frozen=True)
@@ -87,12 +89,23 @@ def find_masks(
     if kind == "coco":
         return _find_in_coco(folder, found["coco"], contents, known, mapping, anatomy)
     cases, extra = _by_case(found[kind], known)
+    if kind in _NUMBERED and label_map.ONE not in (nnunet.stated_names(folder, mapping) or mapping):
+        label_map.refuse_ones((_drawn(kind, path, anatomy) for path in cases.values()), folder, anatomy)
     mapping = nnunet.names_of_numbers(folder, mapping, anatomy) if kind in ("labels", "nifti") else mapping
 
     def read(case: str, size: tuple[int, int]) -> np.ndarray:
         return bone_bits(READERS[kind](cases[case], size, anatomy), size, mapping, cases[case], anatomy)
 
     return Predicted(kind, cases.keys(), extra, read)
+
+
+def _drawn(kind: str, path: Path, anatomy: Anatomy) -> set[str]:
+    """Return the names of a file's masks that are not empty, the first of a bit map as its number; {} if damaged."""
+    try:
+        names = {name for name, mask in READERS[kind](path, None, anatomy) if mask.any()}
+    except DataError:
+        return set()  # it is named when it is scored
+    return {label_map.ONE} if kind == "png" and names == {anatomy.bone_names[0]} else names
 
 
 def _files(folder: Path) -> list[Path]:
@@ -151,7 +164,10 @@ def _by_case(paths: Iterable[Path], known: Collection[str]) -> tuple[dict[str, P
         if case is None:
             extra.append(path.name)
         elif case in cases:
-            raise DataError(f"{path} and {cases[case].name} both belong to {case}; keep one of them")
+            raise DataError(
+                f"{path} and {cases[case].name} both belong to {case}; keep one of them; masks of one bone each are"
+                f" read as NIfTI, {case}/BONE.nii.gz"
+            )
         else:
             cases[case] = path
     return cases, tuple(extra)

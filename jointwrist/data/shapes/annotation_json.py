@@ -73,10 +73,22 @@ def written_by(content: Any) -> str:
             return "is a project of VIA; export its annotations as COCO"
         case {"objects": list(), "size": dict()}:
             return "is a file of Supervisely; export it as COCO"
-        case {"type": "FeatureCollection"}:
-            return "is GeoJSON, as QuPath writes it; convert it to COCO"
+        case {"type": "FeatureCollection" | "Feature"} | [{"type": "Feature"}, *_]:
+            return "is GeoJSON, as QuPath writes it; convert it to COCO, holes as run lengths"
+        case {"instances": list(), "metadata": dict()}:
+            return "is a file of SuperAnnotate; export the project as COCO"
+        case {"items": list(), "categories": dict()}:
+            return "is a file of Datumaro; convert it to COCO"
+        case {"annotations": list(), "item": dict()}:
+            return "is a file of V7 Darwin; export the dataset as COCO"
+        case [{"image": str(), "annotations": [{"coordinates": dict()}, *_]}, *_]:
+            return "holds boxes of Create ML, and a box is not a mask; export polygons as COCO"
         case [{"annotations": list()} | {"completions": list()}, *_]:
             return "is Label Studio's own JSON; export the project as COCO"
+        case [{"id": int(), "annotation_id": int()} | {"id": int(), "annotator": _}, *_]:
+            return "is Label Studio's JSON-MIN; export the project as COCO"
+        case [{"image_id": _, "category_id": _}, *_]:
+            return "is a list of COCO results, which names no images; give a file of instances that holds them"
         case dict() if any(isinstance(value, dict) and "regions" in value for value in content.values()):
             return "holds annotations of VIA; export them as COCO"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,6 +13,9 @@ from jointwrist.config import read_yaml
 from jointwrist.errors import DataError
 
 _EROSION = re.compile(r"(^|[\s_-])erosions?([\s_-]of)?([\s_-]|$)", re.IGNORECASE)
+
+#: Names that need no quotes as keys in YAML.
+_PLAIN_KEY = re.compile(r"\w([\w ()/+.-]*[\w()/+.-])?")
 
 
 class Meaning(NamedTuple):
@@ -31,13 +35,13 @@ def read_map(path: Path, anatomy: Anatomy = WRIST) -> dict[str, str | None]:
 
     Raises:
         DataError: A value is neither a bone nor an erosion.
-        ConfigError: The file is missing or not a YAML mapping.
+        ConfigError: The file is missing or not a YAML mapping, or has a name twice.
     """
     names: dict[str, str | None] = {}
-    for name, bone in read_yaml(path).items():
+    for name, bone in read_yaml(path, names=True).items():
         if bone is not None:
             _known(str(bone), f"{path}: {name}", anatomy)
-        names[str(name)] = None if bone is None else str(bone)
+        names[name] = None if bone is None else str(bone)
     return names
 
 
@@ -71,8 +75,8 @@ def match_names(
     if unknown:
         raise DataError(
             f"{source}: no bone is known for {', '.join(map(repr, sorted(unknown)))}; name them in a YAML file for"
-            f" --map, as in `{sorted(unknown)[0]}: {anatomy.bone_names[0]}`, or `null` to leave them out; bones are"
-            f" {', '.join(anatomy.bone_names)}; joint surfaces that may be eroded are"
+            f" --map, as in `{_as_key(sorted(unknown)[0])}: {anatomy.bone_names[0]}`, or `null` to leave them out;"
+            f" bones are {', '.join(anatomy.bone_names)}; joint surfaces that may be eroded are"
             f" {', '.join(joint.name for joint in anatomy.eroded_joints)}"
         )
     return found
@@ -93,6 +97,11 @@ def _meaning(name: str, anatomy: Anatomy) -> Meaning:
     if meaning.bone not in {joint.bone for joint in anatomy.eroded_joints}:
         raise KeyError(f"no joint surface of {bone.strip()} is scored")
     return meaning
+
+
+def _as_key(name: str) -> str:
+    """Write a name as a key in YAML."""
+    return name if _PLAIN_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)
 
 
 def _known(name: str, where: str, anatomy: Anatomy) -> None:
