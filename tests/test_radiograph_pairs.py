@@ -16,9 +16,15 @@ from torch.utils.data import DataLoader
 
 from jointwrist.anatomy import JOINTS, NUM_JOINTS
 from jointwrist.cli import main
+from jointwrist.config import ConfigError, build
 from jointwrist.data.batches.samplers import FreshBatches, ProcessBatches
+from jointwrist.data.dataset.case import load_sample
+from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.sample import as_right_hand, unpack_masks
+from jointwrist.engine.loaders import load_run_data, own_radiographs
 from jointwrist.engine.radiograph_pairs import PairBatches, RadiographPairs, WithPairs
+from jointwrist.engine.run_cases import choose_cases
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.errors import DataError
 from jointwrist.inference.prepare_radiographs import prepare_radiographs
 from jointwrist.insertion.insert import TRAINING_FAMILIES
@@ -136,6 +142,52 @@ def test_films_without_a_visible_joint_are_refused(tmp_path, prepared):
     hidden.write(tmp_path / "hidden.npz")
     with pytest.raises(DataError, match="no erosion can be inserted"):
         RadiographPairs([tmp_path / "hidden.npz"], 64, TRAINING_FAMILIES)[0]
+
+
+def test_erosions_are_inserted_into_a_datasets_own_uneroded_joints(phantom_root):
+    dataset = RamW600.open(phantom_root)
+    config = build(RunConfig, {"model": "jointwrist_tiny", "task": "joint", "radiographs": {"own": True}})
+    listed = choose_cases(config, dataset, ("train",))[0]["train"]
+    hosts = own_radiographs(config, listed)
+    assert hosts and {case.identifier for case in hosts} == {case.identifier for case in listed if case.mask}
+    eroded = {case.identifier: [score > 0 for score in case.scores] for case in hosts}
+    assert any(map(any, eroded.values()))  # else nothing could be inserted in a wrong place
+    made = RadiographPairs(hosts, 128, TRAINING_FAMILIES, (1.5, 3.0), control=0.0, seed=1)
+    for pair in range(2 * len(hosts)):
+        with_erosions, plain, inserted = made.samples(pair)
+        case = next(case for case in hosts if case.identifier == plain.identifier)
+        original = load_sample(case)
+        np.testing.assert_array_equal(plain.image, original.image)
+        np.testing.assert_array_equal(plain.bones, original.bones)
+        changed = with_erosions.image[0] != original.image[0]
+        assert inserted.any() and changed.any() and not (inserted & eroded[case.identifier]).any()
+        assert (plain.scores == -1).all() and plain.eroded is None
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"task": "segmentation", "model": "unet"},
+            "unet is not a joint network; only these train on inserted erosions",
+        ),
+        (
+            {"task": "joint", "model": "jointwrist_tiny", "stream": {"wrists": 8}},
+            "radiographs.own: .* set one of the two",
+        ),
+    ],
+)
+def test_own_radiographs_that_cannot_serve_are_refused(phantom_root, values, message):
+    config = build(RunConfig, {**values, "radiographs": {"own": True}})
+    with pytest.raises(ConfigError, match=message):
+        load_run_data(config, RamW600.open(phantom_root))
+
+
+def test_a_dataset_without_masks_has_no_own_radiographs(phantom_root):
+    config = build(RunConfig, {"model": "jointwrist_tiny", "task": "joint", "radiographs": {"own": True}})
+    cases = [replace(case, mask=None) for case in choose_cases(config, RamW600.open(phantom_root), ())[0]["train"]]
+    with pytest.raises(ConfigError, match="no training radiograph has bone masks"):
+        own_radiographs(config, cases)
 
 
 class Items(torch.utils.data.Dataset):

@@ -306,7 +306,7 @@ class _Work:
                 "start": weights_source(self.start),
                 "optim": {**recipe(len(cases)), "select": "dsc" if masked else "loss"},
                 "joint": {"segmentation_warmup": 0.0, "teacher_forcing": 0.0},
-                "radiographs": {"folder": ""},
+                "radiographs": {"folder": "", "own": False},
                 "workers": 0,
             },
             {} if scored else {"erosion": {"weight": 0.0, "heat_map": 0.0, "shapes": 0.0}},

@@ -119,10 +119,10 @@ def load_run_data(
     notes += inheritance_notes(inherited, listed, prints)
     trains = "train" in splits
     batches = _batches(config, datasets["train"], cases["train"]) if trains else None
-    if trains and augmented and config.radiographs.folder:
-        pairs = _pairs(config)
+    if trains and augmented and config.radiographs.used:
+        pairs = _pairs(config, own_radiographs(config, listed["train"]))
         datasets["train"], batches = WithPairs(datasets["train"], pairs), PairBatches(batches, pairs_per_batch(config))
-        notes += (f"erosions are inserted into {number_of(len(pairs.radiographs), 'unlabelled radiograph')}",)
+        notes += (f"erosions are inserted into {number_of(len(pairs.radiographs), 'radiograph')}",)
     return RunData(
         datasets.get("train"),
         batches,
@@ -145,6 +145,7 @@ def _refuse_made_wrists(config: RunConfig, dataset: RamW600) -> None:
     for key, value, known in (
         ("stream.wrists", config.stream.wrists, phantoms),
         ("radiographs.folder", config.radiographs.folder, (WRIST.structure,)),
+        ("radiographs.own", config.radiographs.own, (WRIST.structure,)),
     ):
         if value and dataset.anatomy.structure not in known:
             raise ConfigError(
@@ -258,20 +259,39 @@ def _stream(config: RunConfig, anatomy: Anatomy) -> Dataset:
     return PhantomCropStream(stream, config.erosion.crop_size) if config.task == "erosion" else stream
 
 
-def _pairs(config: RunConfig) -> RadiographPairs:
+def own_radiographs(config: RunConfig, cases: Sequence[Case]) -> list[Case]:
+    """Return the training cases into which erosions are inserted: those with bone masks, if `radiographs.own` is set.
+
+    Raises:
+        ConfigError: None of them has bone masks, or phantoms made on the fly take their place.
+    """
+    if not config.radiographs.own:
+        return []
+    if config.stream.wrists:
+        raise ConfigError(
+            "radiographs.own: training on phantoms made on the fly has no radiographs; set one of the two"
+        )
+    masked = [case for case in cases if case.mask is not None]
+    if not masked:
+        raise ConfigError("radiographs.own: no training radiograph has bone masks, so no erosion can be inserted")
+    return masked
+
+
+def _pairs(config: RunConfig, own: Sequence[Case]) -> RadiographPairs:
     chosen = config.radiographs
     if config.task != "joint":
+        key = "folder" if chosen.folder else "own"
         raise ConfigError(
-            f"radiographs.folder: {config.model} is not a joint network; only these train on unlabelled radiographs"
+            f"radiographs.{key}: {config.model} is not a joint network; only these train on inserted erosions"
         )
     size = config.detail_size or config.image_size
-    prepared = list_prepared(Path(chosen.folder))
-    return RadiographPairs(prepared, size, chosen.families, chosen.radii, chosen.control, chosen.joints, config.seed)
+    hosts = [*(list_prepared(Path(chosen.folder)) if chosen.folder else ()), *own]
+    return RadiographPairs(hosts, size, chosen.families, chosen.radii, chosen.control, chosen.joints, config.seed)
 
 
 def pairs_per_batch(config: RunConfig) -> int:
-    """Return the number of pairs of radiographs in a training batch; 0 without `radiographs.folder`."""
-    if not config.radiographs.folder:
+    """Return the number of pairs of radiographs in a training batch; 0 without inserted erosions."""
+    if not config.radiographs.used:
         return 0
     return max(round(config.optim.batch_size * config.radiographs.share / 2), 1)
 

@@ -1,4 +1,4 @@
-"""Training pairs of real radiographs: one with inserted erosions, and the same one without them."""
+"""Training pairs of radiographs: one with inserted erosions, and the same one without them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from torch.utils.data import Dataset, Sampler
 from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.data.batches.samplers import EpochBatches, FreshBatches
 from jointwrist.data.batches.torch_datasets import sample_to_item
+from jointwrist.data.dataset.case import Case
 from jointwrist.data.sample import WristSample, pack_masks
 from jointwrist.errors import DataError
 from jointwrist.insertion.insert import Insertion, insert_control, insert_erosion
-from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
+from jointwrist.insertion.prepared_radiograph import PreparedRadiograph, of_case
 from jointwrist.renamed_names import former_arguments, former_attribute
 
 #: Prepared radiographs that are kept in memory, about 15 MB each at 640 pixels.
@@ -37,7 +38,7 @@ class RadiographPairs(Dataset):
     bones, in the radiograph with erosions those that remain, and `eroded` the inserted pixels.
 
     Args:
-        radiographs: Files of prepared radiographs; see `PreparedRadiograph`.
+        radiographs: Files of prepared radiographs (see `PreparedRadiograph`), and cases of a dataset with bone masks.
         size: Side of the items in pixels.
         families: Families of erosions.
         radii: Smallest and largest radius in mm.
@@ -51,7 +52,7 @@ class RadiographPairs(Dataset):
     @former_arguments(films="radiographs")
     def __init__(
         self,
-        radiographs: Sequence[Path],
+        radiographs: Sequence[Path | Case],
         size: int,
         families: Sequence[str],
         radii: tuple[float, float] = (0.8, 3.5),
@@ -61,7 +62,7 @@ class RadiographPairs(Dataset):
     ):
         self.radiographs, self.size, self.families, self.radii = list(radiographs), size, tuple(families), radii
         self.control, self.most, self.seed = control, most, seed
-        self._read = lru_cache(_KEPT)(PreparedRadiograph.read)
+        self._read = lru_cache(_KEPT)(self._wrist)
         self._held: tuple[int, tuple[WristSample, WristSample, np.ndarray]] | None = None
 
     def __len__(self) -> int:
@@ -72,7 +73,7 @@ class RadiographPairs(Dataset):
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
-        self._read = lru_cache(_KEPT)(PreparedRadiograph.read)
+        self._read = lru_cache(_KEPT)(self._wrist)
 
     def __getitem__(self, index: int) -> dict[str, object]:
         pair, without = divmod(index, 2)
@@ -98,17 +99,23 @@ class RadiographPairs(Dataset):
         turn, place = divmod(pair, len(self.radiographs))
         order = np.random.default_rng([self.seed, turn, 1]).permutation(len(self.radiographs))
         for offset in range(min(_RADIOGRAPHS, len(self.radiographs))):
-            wrist = self._read(self.radiographs[order[(place + offset) % len(self.radiographs)]])
+            wrist = self._read(order[(place + offset) % len(order)])
             found = self._insertions(wrist, rng)
             if found:
                 return self._pair(wrist, found, rng)
         raise DataError(
-            f"{self.radiographs[0].parent}: no erosion can be inserted; the joints of these radiographs are hidden"
+            f"{_place(self.radiographs[0])}: no erosion can be inserted; the joints of these radiographs are hidden"
         )
+
+    def _wrist(self, index: int) -> PreparedRadiograph:
+        radiograph = self.radiographs[index]
+        return of_case(radiograph) if isinstance(radiograph, Case) else PreparedRadiograph.read(radiograph)
 
     def _insertions(self, wrist: PreparedRadiograph, rng: np.random.Generator) -> list[Insertion]:
         wanted, found = int(rng.integers(1, self.most + 1)), []
         for joint in rng.permutation(NUM_JOINTS)[:_TRIES]:
+            if joint in wrist.eroded:
+                continue
             radius = float(np.exp(rng.uniform(*np.log(self.radii))))
             family, seed = str(rng.choice(self.families)), int(rng.integers(2**31))
             insertion = insert_erosion(wrist.radiograph, int(joint), family, radius, seed)
@@ -142,6 +149,10 @@ class RadiographPairs(Dataset):
         inserted = np.zeros(NUM_JOINTS, bool)
         inserted[[insertion.joint for insertion in found]] = True
         return with_erosions, WristSample(**who, image=plain[None], bones=pack_masks(radiograph.masks)), inserted
+
+
+def _place(radiograph: Path | Case) -> Path:
+    return (radiograph.image if isinstance(radiograph, Case) else radiograph).parent
 
 
 class WithPairs(Dataset):

@@ -1,4 +1,4 @@
-"""Configuration of training on unlabelled real radiographs with inserted erosions."""
+"""Configuration of training on radiographs with inserted erosions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from jointwrist.insertion.insert import TRAINING_FAMILIES
 
 @dataclass(frozen=True)
 class RadiographsConfig:
-    """Pairs of unlabelled radiographs, with and without inserted erosions (joint network).
+    """Pairs of radiographs, with and without inserted erosions (joint network).
 
-    Other joints of the radiographs have no labels; both radiographs of a pair only have to agree there.
+    Other joints of the radiographs have no labels in a pair; both radiographs of a pair only have to agree there.
 
     Attributes:
-        folder: Folder of prepared radiographs, made by `jointwrist train --radiographs FOLDER`; empty trains without.
+        folder: Folder of prepared radiographs, made by `jointwrist train --radiographs FOLDER`; empty takes none.
+        own: Insert erosions into the training radiographs of the dataset that have bone masks, at joints without a
+            score above 0. This gives eroded pixels to data sets that have scores alone, without further radiographs.
         share: Share of a batch that consists of pairs; at least one pair.
         families: Families of inserted erosions: any of ragged, round, surface_loss and several; those of studies are
             refused.
@@ -30,6 +32,7 @@ class RadiographsConfig:
     """
 
     folder: str = ""
+    own: bool = False
     share: ShareBelowOne = 0.25
     families: tuple[str, ...] = TRAINING_FAMILIES
     radii: tuple[Positive, Positive] = (0.8, 3.5)
@@ -39,6 +42,11 @@ class RadiographsConfig:
     agreement: NotNegative = 0.5
     untouched: Annotated[float, Range(0.001, 0.999)] = 0.15
     restraint: NotNegative = 1.0
+
+    @property
+    def used(self) -> bool:
+        """Whether batches have pairs."""
+        return bool(self.folder) or self.own
 
     def __post_init__(self):
         """Check values that depend on each other.

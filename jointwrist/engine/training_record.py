@@ -53,6 +53,9 @@ def run_history(config: RunConfig, cases: Sequence[Case], phantom: bool, epochs:
     if config.radiographs.folder:
         prepared = len(list_prepared(Path(config.radiographs.folder)))
         data += (TrainingData("radiographs", prepared, 0, prepared, "inserted"),)
+    if config.radiographs.own and not phantom:
+        masked = sum(case.mask is not None for case in cases)
+        data += (TrainingData("radiographs", masked, 0, masked, "inserted"),)
     return data
 
 

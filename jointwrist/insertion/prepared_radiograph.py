@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from jointwrist.data.dataset.case import Case, load_sample
 from jointwrist.data.numpy_files import read_npz
 from jointwrist.data.sample import pack_masks, unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 from jointwrist.insertion.masked_radiograph import MaskedRadiograph
+from jointwrist.ops.wrist_scale import spacing_doubt
 from jointwrist.renamed_names import former_attribute, former_names
 
 _FIELDS = ("image", "bones", "pixel_mm", "who")
@@ -29,14 +31,15 @@ class PreparedRadiograph:
         name: File name of the original, without folders.
         patient: Key that all radiographs of one patient share, as far as file and header identify the patient.
         side: "L" or "R"; the arrays are in right-hand orientation.
-        radiograph: Square window of the wrist with its bone masks; its scale is the stated one, or estimated from the
-            carpus.
+        radiograph: Window of the wrist with its bone masks; its scale is the stated one, or estimated from the carpus.
+        eroded: Indices of the joints that are scored as eroded; nothing is inserted there.
     """
 
     name: str
     patient: str
     side: str
     radiograph: MaskedRadiograph
+    eroded: frozenset[int] = frozenset()
     film = former_attribute("film", "radiograph")
 
     def write(self, path: Path) -> None:
@@ -66,6 +69,24 @@ class PreparedRadiograph:
         except (KeyError, ValueError) as error:
             raise DataError(f"{path}: not a prepared radiograph ({error!r}); delete it, and it is made again") from None
         return PreparedRadiograph(name, patient, side, radiograph)
+
+
+def of_case(case: Case) -> PreparedRadiograph:
+    """Prepare a radiograph of a dataset, whose bone masks are known.
+
+    Raises:
+        DataError: A file is damaged, or the masks show no carpal bone.
+    """
+    sample = load_sample(case)
+    masks = unpack_masks(sample.bones)
+    stated = case.spacing_mm
+    doubted = stated is None or spacing_doubt(masks, (stated, stated)) is not None
+    try:
+        radiograph = MaskedRadiograph.of(sample.image[0], masks, None if doubted else stated)
+    except DataError as error:
+        raise DataError(f"{case.mask}: {error}") from None
+    eroded = frozenset(joint for joint, score in enumerate(case.scores) if score > 0)
+    return PreparedRadiograph(case.identifier, case.patient, case.side, radiograph, eroded)
 
 
 def list_prepared(folder: Path) -> list[Path]:
