@@ -164,6 +164,16 @@ def test_erosions_are_inserted_into_a_datasets_own_uneroded_joints(phantom_root)
         assert (plain.scores == -1).all() and plain.eroded is None
 
 
+def test_a_radiograph_without_scale_takes_no_erosions(phantom_root, tmp_path):
+    listed = [case for case in RamW600.open(phantom_root).cases if case.mask]
+    blank = tmp_path / "blank.npy"
+    np.save(blank, np.zeros_like(np.load(listed[0].mask)))
+    unknown = replace(listed[0], mask=blank, spacing_mm=None)
+    assert PreparedRadiograph.of_case(unknown) is None
+    made = RadiographPairs([unknown, listed[1]], 64, TRAINING_FAMILIES, (1.5, 3.0), seed=1)
+    assert {made.samples(pair)[1].identifier for pair in range(4)} == {listed[1].identifier}
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

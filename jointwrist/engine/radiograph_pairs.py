@@ -17,7 +17,7 @@ from jointwrist.data.dataset.case import Case
 from jointwrist.data.sample import WristSample, pack_masks
 from jointwrist.errors import DataError
 from jointwrist.insertion.insert import Insertion, insert_control, insert_erosion
-from jointwrist.insertion.prepared_radiograph import PreparedRadiograph, of_case
+from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.renamed_names import former_arguments, former_attribute
 
 #: Prepared radiographs that are kept in memory, about 15 MB each at 640 pixels.
@@ -100,16 +100,16 @@ class RadiographPairs(Dataset):
         order = np.random.default_rng([self.seed, turn, 1]).permutation(len(self.radiographs))
         for offset in range(min(_RADIOGRAPHS, len(self.radiographs))):
             wrist = self._read(order[(place + offset) % len(order)])
-            found = self._insertions(wrist, rng)
-            if found:
+            if wrist is not None and (found := self._insertions(wrist, rng)):
                 return self._pair(wrist, found, rng)
         raise DataError(
             f"{_place(self.radiographs[0])}: no erosion can be inserted; the joints of these radiographs are hidden"
         )
 
-    def _wrist(self, index: int) -> PreparedRadiograph:
+    def _wrist(self, index: int) -> PreparedRadiograph | None:
         radiograph = self.radiographs[index]
-        return of_case(radiograph) if isinstance(radiograph, Case) else PreparedRadiograph.read(radiograph)
+        read = PreparedRadiograph.of_case if isinstance(radiograph, Case) else PreparedRadiograph.read
+        return read(radiograph)
 
     def _insertions(self, wrist: PreparedRadiograph, rng: np.random.Generator) -> list[Insertion]:
         wanted, found = int(rng.integers(1, self.most + 1)), []

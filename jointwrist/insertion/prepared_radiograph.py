@@ -1,4 +1,4 @@
-"""Radiographs prepared for insertion: the crop of the wrist as a right hand, with the predicted bone masks.
+"""Radiographs prepared for insertion: the wrist as a right hand, with its bone masks.
 
 A prepared radiograph stays on the machine that made it, in a folder that the user names.
 """
@@ -17,7 +17,7 @@ from jointwrist.data.sample import pack_masks, unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.files import atomic
 from jointwrist.insertion.masked_radiograph import MaskedRadiograph
-from jointwrist.ops.wrist_scale import spacing_doubt
+from jointwrist.ops.wrist_scale import CARPALS, spacing_doubt
 from jointwrist.renamed_names import former_attribute, former_names
 
 _FIELDS = ("image", "bones", "pixel_mm", "who")
@@ -25,10 +25,10 @@ _FIELDS = ("image", "bones", "pixel_mm", "who")
 
 @dataclass(frozen=True)
 class PreparedRadiograph:
-    """The wrist of an unlabelled radiograph.
+    """The wrist of a radiograph into which erosions can be inserted.
 
     Attributes:
-        name: File name of the original, without folders.
+        name: File name of the original, without folders, or identifier of a dataset's radiograph.
         patient: Key that all radiographs of one patient share, as far as file and header identify the patient.
         side: "L" or "R"; the arrays are in right-hand orientation.
         radiograph: Window of the wrist with its bone masks; its scale is the stated one, or estimated from the carpus.
@@ -70,23 +70,22 @@ class PreparedRadiograph:
             raise DataError(f"{path}: not a prepared radiograph ({error!r}); delete it, and it is made again") from None
         return PreparedRadiograph(name, patient, side, radiograph)
 
+    @staticmethod
+    def of_case(case: Case) -> PreparedRadiograph | None:
+        """Return a radiograph of a dataset with its bone masks; None without a stated scale and without carpal bones.
 
-def of_case(case: Case) -> PreparedRadiograph:
-    """Prepare a radiograph of a dataset, whose bone masks are known.
-
-    Raises:
-        DataError: A file is damaged, or the masks show no carpal bone.
-    """
-    sample = load_sample(case)
-    masks = unpack_masks(sample.bones)
-    stated = case.spacing_mm
-    doubted = stated is None or spacing_doubt(masks, (stated, stated)) is not None
-    try:
+        Raises:
+            DataError: A file is damaged.
+        """
+        sample = load_sample(case)
+        masks = unpack_masks(sample.bones)
+        stated = case.spacing_mm
+        if stated is None and not masks[list(CARPALS)].any():
+            return None
+        doubted = stated is None or spacing_doubt(masks, (stated, stated)) is not None
         radiograph = MaskedRadiograph.of(sample.image[0], masks, None if doubted else stated)
-    except DataError as error:
-        raise DataError(f"{case.mask}: {error}") from None
-    eroded = frozenset(joint for joint, score in enumerate(case.scores) if score > 0)
-    return PreparedRadiograph(case.identifier, case.patient, case.side, radiograph, eroded)
+        eroded = frozenset(joint for joint, score in enumerate(case.scores) if score > 0)
+        return PreparedRadiograph(case.identifier, case.patient, case.side, radiograph, eroded)
 
 
 def list_prepared(folder: Path) -> list[Path]:
