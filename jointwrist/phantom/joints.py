@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numba
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
 from jointwrist.phantom.atlas import icosphere, load_atlas, parents, surfaces
@@ -33,6 +34,8 @@ SUBCHONDRAL = 0.7
 _FACING, _NEAREST = 140, 40
 #: Nearest vertices lie beside each other by up to this many mm, which counts as no distance.
 _LATERAL_MM = 1.2
+#: A coarse vertex and its neighbours.
+_RING = 7
 
 
 @lru_cache(maxsize=1)
@@ -184,35 +187,37 @@ def set_joint_spaces(
     )
     moved = dict(zip(names, shifts, strict=True))
     placed = {name: points[name] + moved[name] for name in names}
-    growth = {name: np.zeros(COARSE) for name in names}
-    weights = {name: np.full(COARSE, 1e-3) for name in names}
+    growth, weights = np.zeros((len(names), COARSE)), np.full((len(names), COARSE), 1e-3)
     for (a, b), index, gap in zip(ARTICULATIONS, facing, wanted, strict=True):
         if a == "DistalRadius":
             continue
         for one, other, k in ((a, b, 0), (b, a, 1)):
-            mine, theirs = index[k], index[1 - k]
-            _misfit(placed[one][mine], normals[one][mine], placed[other][theirs], gap, growth[one], weights[one], mine)
-    fits = {}
-    for name in names:
-        weight = weights[name]
-        fits[name] = _smoothed(np.stack([growth[name] / np.maximum(weight, 1.0), np.minimum(weight, 1.0)], 1))
-    return moved, fits
+            mine, theirs, bone = index[k], index[1 - k], names.index(one)
+            _misfit(
+                placed[one][mine], normals[one][mine], placed[other][theirs], gap, growth[bone], weights[bone], mine
+            )
+    fits = _smoothed(np.stack([growth / np.maximum(weights, 1.0), np.minimum(weights, 1.0)], axis=-1))
+    return moved, dict(zip(names, fits, strict=True))
 
 
 @lru_cache(maxsize=1)
-def _neighbours() -> np.ndarray:
-    """Return each coarse vertex with its neighbours, (`COARSE`, 7); the twelve with five neighbours count twice."""
+def _neighbour_sums() -> csr_array:
+    """Return the sums over each coarse vertex and its neighbours; the twelve with five neighbours count twice."""
     _, faces = icosphere(_LEVEL)
     around: list[set[int]] = [{vertex} for vertex in range(COARSE)]
     for face in faces.tolist():
         for vertex in face:
             around[vertex].update(face)
-    return np.array([[*sorted(ring), vertex][:7] for vertex, ring in enumerate(around)])
+    near = np.array([[*sorted(ring), vertex][:_RING] for vertex, ring in enumerate(around)])
+    return csr_array((np.ones(near.size), near.ravel(), np.arange(0, near.size + 1, _RING)), shape=(COARSE, COARSE))
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:
-    near = _neighbours()
-    return values[near].mean(1)[near].mean(1)
+    """Return values (N, `COARSE`, K) of all bones averaged twice over neighbouring vertices."""
+    columns = values.swapaxes(0, 1).reshape(COARSE, -1)
+    for _ in range(2):
+        columns = _neighbour_sums() @ columns / _RING
+    return columns.reshape(COARSE, len(values), -1).swapaxes(0, 1)
 
 
 def grown(body: Body, fit: np.ndarray) -> Body:
@@ -220,10 +225,12 @@ def grown(body: Body, fit: np.ndarray) -> Body:
     level = _LEVEL
     while level < FINEST and 10 * 4 ** (level + 1) + 2 <= len(body.points):
         level += 1
-        fit = np.concatenate([fit, fit[parents(level)].mean(1)])
+        first, second = parents(level).T
+        fit = np.concatenate([fit, 0.5 * (fit[first] + fit[second])])
     count = len(fit)
     cortex = body.points[:count] - body.marrow[:count]
-    outward = cortex / (np.linalg.norm(cortex, axis=1, keepdims=True) + 1e-9) * fit[:, :1]
+    x, y, z = cortex.T
+    outward = cortex / (np.sqrt(x * x + y * y + z * z) + 1e-9)[:, None] * fit[:, :1]
     points, marrow = body.points.copy(), body.marrow.copy()
     points[:count] += outward
     marrow[:count] += outward - SUBCHONDRAL * fit[:, 1:] * cortex

@@ -75,6 +75,8 @@ def moves(bodies: Sequence[Body], amounts: Mapping[str, float]) -> dict[str, np.
 
 def narrowed(bodies: Sequence[Body], amounts: Mapping[str, float]) -> list[Body]:
     """Return the bones moved towards each other; see `moves`."""
+    if not amounts:
+        return list(bodies)
     ways = moves(bodies, amounts)
     return [
         replace(body, points=body.points + way, marrow=body.marrow + way, base=body.base + way)

@@ -13,17 +13,20 @@ def _scan(
     points: np.ndarray, faces: np.ndarray, scale: float, x0: float, y0: float, lo: np.ndarray, hi: np.ndarray
 ) -> None:
     height, width = lo.shape
+    xs, ys = np.empty(points.shape[0]), np.empty(points.shape[0])
+    for vertex in range(points.shape[0]):
+        xs[vertex], ys[vertex] = points[vertex, 0] * scale - x0, points[vertex, 1] * scale - y0
     for k in range(faces.shape[0]):
-        a = faces[k, 0]
-        ax, ay, az = points[a, 0] * scale - x0, points[a, 1] * scale - y0, points[a, 2]
-        b = faces[k, 1]
-        bx, by, bz = points[b, 0] * scale - x0, points[b, 1] * scale - y0, points[b, 2]
-        c = faces[k, 2]
-        cx, cy, cz = points[c, 0] * scale - x0, points[c, 1] * scale - y0, points[c, 2]
+        a, b, c = faces[k, 0], faces[k, 1], faces[k, 2]
+        ay, by, cy = ys[a], ys[b], ys[c]
         first = max(int(np.ceil(min(ay, by, cy) - 0.5)), 0)
         last = min(int(np.floor(max(ay, by, cy) - 0.5)), height - 1)
         if first > last:
             continue
+        ax, bx, cx = xs[a], xs[b], xs[c]
+        if max(int(np.ceil(min(ax, bx, cx) - 0.5001)), 0) > min(int(np.floor(max(ax, bx, cx) - 0.4999)), width - 1):
+            continue
+        az, bz, cz = points[a, 2], points[b, 2], points[c, 2]
         det = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
         if abs(det) < 1e-7:
             continue
@@ -73,9 +76,9 @@ def vertex_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 def window(points: np.ndarray, spacing: float, shape: tuple[int, int], margin: int = 1) -> tuple[int, int, int, int]:
     """Return the rows and columns (y0, y1, x0, x1) that a mesh in mm covers inside the frame; empty if outside."""
-    x, y = points[:, 0] / spacing, points[:, 1] / spacing
-    x0, y0 = max(int(x.min()) - margin, 0), max(int(y.min()) - margin, 0)
-    x1, y1 = min(int(x.max()) + margin + 1, shape[1]), min(int(y.max()) + margin + 1, shape[0])
+    x, y = points[:, 0], points[:, 1]
+    x0, y0 = max(int(x.min() / spacing) - margin, 0), max(int(y.min() / spacing) - margin, 0)
+    x1, y1 = min(int(x.max() / spacing) + margin + 1, shape[1]), min(int(y.max() / spacing) + margin + 1, shape[0])
     return y0, max(y1, y0), x0, max(x1, x0)
 
 
@@ -104,13 +107,21 @@ def enlarge(coarse: np.ndarray, factor: float, size: int) -> np.ndarray:
     """Return a (size, size) float32 map by bilinear interpolation; pixel centres keep their place."""
     fine = np.empty((size, size), np.float32)
     height, width = coarse.shape
+    columns, shares = np.empty(size, np.int64), np.empty(size, np.float32)
+    for j in range(size):
+        u = min(max((j + 0.5) / factor - 0.5, 0.0), width - 1.001)
+        columns[j], shares[j] = int(u), np.float32(u - int(u))
+    # the two rows of the coarse map that a pixel lies between, at the width of the result
+    wide, upper = np.empty((2, size), np.float32), -1
     for i in range(size):
         v = min(max((i + 0.5) / factor - 0.5, 0.0), height - 1.001)
         row, fv = int(v), np.float32(v - int(v))
+        if row != upper:
+            for k in range(2):
+                for j in range(size):
+                    left = coarse[row + k, columns[j]]
+                    wide[k, j] = left + shares[j] * (coarse[row + k, columns[j] + 1] - left)
+            upper = row
         for j in range(size):
-            u = min(max((j + 0.5) / factor - 0.5, 0.0), width - 1.001)
-            column, fu = int(u), np.float32(u - int(u))
-            top = coarse[row, column] + fu * (coarse[row, column + 1] - coarse[row, column])
-            low = coarse[row + 1, column] + fu * (coarse[row + 1, column + 1] - coarse[row + 1, column])
-            fine[i, j] = top + fv * (low - top)
+            fine[i, j] = wide[0, j] + fv * (wide[1, j] - wide[0, j])
     return fine

@@ -199,8 +199,6 @@ def _expose(
                 gone = loss / (1 + np.exp(-2 * wave - spread))
                 density *= 1 - gone
                 compact *= 1 - gone * 2 / 3
-            u, v = (x * cos - y * sin) * per_mm + offset_u, (x * sin + y * cos) * per_mm + offset_v
-            pattern = sample(field, u, v) + 0.7 * sample(field, u * 0.83 + 300.5, v * 0.83 + 77.7)
             lost, sclerosis = 0.0, 0.0
             if cyst_lo.size and rim_hi[i, j] > rim_lo[i, j]:
                 lost = _shared(b, c, cyst_lo[i, j], cyst_hi[i, j])
@@ -214,7 +212,11 @@ def _expose(
                     gone = thinner * (_shared(a, d, thin_lo[i, j], thin_hi[i, j]) / (d - a)) ** 3
                     density *= 1 - gone
                     compact *= 1 - gone * 2 / 3
-            spongy_path = max(rest_marrow - lost, 0.0) * density * max(1 + contrast * pattern, 0.15)
+            spongy_path = 0.0
+            if rest_marrow > lost:
+                u, v = (x * cos - y * sin) * per_mm + offset_u, (x * sin + y * cos) * per_mm + offset_v
+                pattern = sample(field, u, v) + 0.7 * sample(field, u * 0.83 + 300.5, v * 0.83 + 77.7)
+                spongy_path = (rest_marrow - lost) * density * max(1 + contrast * pattern, 0.15)
             attenuation[row, column] += (
                 compact * (rest - rest_marrow)
                 + spongy * spongy_path

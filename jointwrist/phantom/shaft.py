@@ -73,9 +73,10 @@ def smoothstep(values: np.ndarray, start: float, stop: float) -> np.ndarray:
 
 def shaft_frame(axis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the unit vectors across a shaft: in the plane of the radiograph, and nearest to the ray."""
-    across = np.cross(axis, (0.0, 0.0, 1.0))
-    across /= np.linalg.norm(across)
-    return across, np.cross(across, axis)
+    x, y, z = axis
+    across = np.array([y, -x, 0.0]) / np.linalg.norm([y, -x, 0.0])
+    # written out, as np.cross takes longer than all else that is done with a process
+    return across, np.array([across[1] * z, -across[0] * z, across[0] * y - across[1] * x])
 
 
 def _fourier(angles: np.ndarray) -> np.ndarray:

@@ -118,7 +118,7 @@ def soft_tissue(
     mottle = tile("mottle", level_for(spacing))
     rows = (np.arange(size) * spacing / TILE_MM * mottle.shape[0] + rng.integers(1024)).astype(int) % mottle.shape[0]
     columns = (np.arange(size) * spacing / TILE_MM * mottle.shape[0] + rng.integers(1024)).astype(int) % mottle.shape[0]
-    streaks = mottle[rows[:, None], columns[None]]
+    streaks = mottle[rows].take(columns, axis=1)
     fat_share = 0.35 + 0.3 * fat
     path = thick * (fat_share * skin * 0.85 + (1 - fat_share) * muscle * (1 + 0.025 * streaks))
     attenuation = (rng.uniform(0.0215, 0.025) * path).astype(np.float32)

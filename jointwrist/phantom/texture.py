@@ -50,7 +50,7 @@ def tile(kind: str, level: int) -> np.ndarray:
 
 def level_for(spacing: float) -> int:
     """Return the averaging level whose pixels are nearest below the pixel spacing in mm."""
-    return int(np.clip(np.floor(np.log2(max(spacing, 1e-3) / (TILE_MM / _PIXELS))), 0, 4))
+    return min(max(int(np.floor(np.log2(max(spacing, 1e-3) / (TILE_MM / _PIXELS)))), 0), 4)
 
 
 @numba.njit(cache=True, fastmath=True, inline="always")

@@ -189,7 +189,9 @@ def make_wrist(
 
     gap = float(np.clip(rng.normal(1.6, 0.3), 0.7, 2.4)) * (1 - narrowing) + 0.1
     socket = _socket(by_name, gap, rng.uniform(0.6, 1.3), scope.fused_with_radius())
-    amounts = draw_narrowing(config.narrowing, site_widths(first, gap), generators.narrowing)
+    amounts: dict[str, float] = {}
+    if config.narrowing:
+        amounts = draw_narrowing(config.narrowing, site_widths(first, gap), generators.narrowing)
     # by place in the list, since names repeat among sesamoids and processes
     first = narrowed(first, amounts)
     if plan:
