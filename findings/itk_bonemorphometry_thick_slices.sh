@@ -20,7 +20,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 python3 -m venv env
-# of the five packages of ITK, the filter needs three
+# of the six packages of ITK, the filter needs three
 env/bin/pip install --quiet --no-deps --no-compile itk-bonemorphometry==1.5.1 itk-core==5.4.7 itk-numerics==5.4.7 \
   itk-filtering==5.4.7 numpy==2.4.6
 cat > trabeculae.py <<'PYTHON'

@@ -5,12 +5,12 @@
 # Guess: fdta fits the slope of log(mean difference of grey values) over log(distance), for distances of 1, 2 and 3
 #        pixels: 1 for a film whose grey values rise evenly, and for fractal surfaces that of the differences
 #        themselves. shape_parameters gives the extent of a mask, wherever it lies on the film.
-# Seen:  the sums of differences are not set to 0 for each distance, so that the value for 3 pixels is the mean over 1, 2
-#        and 3. An even rise has a coefficient of 0.62, and all others fall with it to about 60 %: a texture with 0.80
-#        has 0.49. As a fractal dimension, 3 less the coefficient, that is 2.5 instead of 2.2, a much rougher bone, and
-#        no value can be compared with another program's. The extent of a bone is 0 x 0 unless it touches the upper and
-#        left border of the film: the first row and column that are empty are taken for those after its end. Area and
-#        perimeter are right. Nothing warns. Compute the differences with numpy, and the extent with
+# Seen:  the sums of differences are not set to 0 for each distance, so that the value for 3 pixels is the mean over
+#        1, 2 and 3. An even rise has a coefficient of 0.62, and all others fall with it to about 60 %: a texture with
+#        0.80 has 0.49. As a fractal dimension, 3 less the coefficient, that is 2.5 instead of 2.2, a much rougher bone,
+#        and no value can be compared with another program's. The extent of a bone is 0 x 0 unless it touches the upper
+#        and left border of the film: the first row and column that are empty are taken for those after its end. Area
+#        and perimeter are right. Nothing warns. Compute the differences with numpy, and the extent with
 #        scipy.ndimage.find_objects.
 #
 # Exits with 0 as long as that is so, with 1 once it has changed.
