@@ -37,9 +37,11 @@ def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; rename it to `path` when the block ends, remove it on failure.
 
     Raises:
-        StorageError: The disk is full or the folder is not writable; an existing file at `path` is unchanged.
+        StorageError: The disk is full, the folder is not writable, or `path` is a folder; an existing file at `path` is
+            unchanged.
     """
     path = Path(path)
+    refuse_folder(path)
     # process numbers are unique on one machine only, and machines can share a folder
     temporary = path.with_name(
         f".{path.name[:_TEMPORARY]}.{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
@@ -100,6 +102,16 @@ def refuse_file(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise StorageError(f"{folder}: is a file; choose a folder as --out")
+
+
+def refuse_folder(path: Path) -> None:
+    """Refuse a folder in the place of a file that is to be written.
+
+    Raises:
+        StorageError: It is a folder.
+    """
+    if path.is_dir():
+        raise StorageError(f"{path}: is a folder; give the name of a file, such as one in it")
 
 
 def check_writable(folder: Path) -> None:

@@ -83,8 +83,10 @@ def test_last_weights_are_kept_where_no_validation_figure_is_to_choose(dataset, 
 def test_state_of_another_configuration_is_refused(dataset, tmp_path):
     trainer_for({**JOINT, "optim": {"epochs": 1, "batch_size": 4}}, dataset, tmp_path).fit()
     assert (tmp_path / STATE).is_file() and (tmp_path / BEST).is_file()
-    with pytest.raises(DataError, match="another configuration"):
-        trainer_for({**JOINT, "seed": 1}, dataset, tmp_path)
+    same = {**JOINT, "optim": {"epochs": 1, "batch_size": 4}}
+    other = {**same, "seed": 1, "workers": 1, "optim": {**same["optim"], "lr": 0.5, "save_minutes": 9}}
+    with pytest.raises(DataError, match=r"another configuration; .* begun with seed=3407 optim\.lr=0\.0001$"):
+        trainer_for(other, dataset, tmp_path)
 
 
 def test_how_a_run_is_executed_may_change_when_it_goes_on(dataset, tmp_path):

@@ -189,6 +189,32 @@ def test_a_file_in_the_place_of_the_output_is_named_before_the_work(command, tmp
     assert out.read_text() == "not a folder"
 
 
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("wrist.onnx", ["export", "jointwrist_tiny", "{out}"]),
+        ("wrist", ["export", "jointwrist_tiny", "{out}", "--format", "torch"]),
+        ("card.md", ["export", "jointwrist_tiny", "{out}"]),
+        ("sheet.png", ["predict", "{picture}", "--out", "{folder}/new", "--sheet", "{out}"]),
+    ],
+)
+def test_a_folder_in_the_place_of_a_file_is_named_before_the_work(name, command, tmp_path, capsys, monkeypatch):
+    for work in ("inference.predictor.Predictor.from_pretrained", "inference.model_export.export_weights"):
+        monkeypatch.setattr(f"jointwrist.{work}", lambda *_, **__: pytest.fail("work"))
+    out, picture = tmp_path / name, tmp_path / "wrist_L.png"
+    out.mkdir()
+    write_image(picture, np.eye(64))
+    assert main([part.format(picture=picture, out=out, folder=tmp_path) for part in command]) == 2
+    assert capsys.readouterr().err == f"jointwrist: {out}: is a folder; give the name of a file, such as one in it\n"
+    assert list(out.iterdir()) == []
+
+
+def test_a_table_is_not_written_in_the_place_of_a_folder(tmp_path):
+    with pytest.raises(StorageError, match=r"is a folder; give the name of a file"):
+        write_text(tmp_path, "table")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_image_that_turns_unreadable_is_named_and_the_run_goes_on_after_it_is_mended(
     own_root, unbroken, protocol, tmp_path, monkeypatch
 ):

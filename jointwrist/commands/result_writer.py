@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jointwrist.commands.output_names import check_unused, digest, hand_stems, neutral_stems, output_stems
 from jointwrist.errors import DataError, require
-from jointwrist.files import refuse_file
+from jointwrist.files import refuse_file, refuse_folder
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -54,7 +54,7 @@ class ResultWriter:
 
     Raises:
         DataError: The sheet has no suffix of a picture.
-        StorageError: The output folder, or that of the sheet, is a file.
+        StorageError: The output folder, or that of the sheet, is a file, or the sheet is a folder.
         MissingExtraError: A package for a kind of file is not installed.
         UsageError: Two radiographs would have outputs of one name.
     """
@@ -77,6 +77,7 @@ class ResultWriter:
 
             picture_format(arguments.sheet)
             refuse_file(arguments.sheet.parent)
+            refuse_folder(arguments.sheet)
 
     def write(self, index: int, result: WristResult, alone: bool) -> Written:
         """Write the files of a wrist.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from jointwrist.engine.run_config import RunConfig, config_hash
+from jointwrist.config import to_dict
+from jointwrist.engine.run_config import EXECUTION_KEYS, RunConfig, config_hash
 from jointwrist.errors import DataError
 from jointwrist.registry import latest_versions, unstated_versions
 from jointwrist.text import number_of
@@ -28,7 +30,8 @@ def save_run(
         state: Numbers, lists and state dicts.
     """
     versions = {name: options[name] for name in latest_versions(config.model)}
-    save_state(path, {"config": config_hash(config), "processes": processes, "versions": versions, **state})
+    belongs = {"config": config_hash(config), "values": to_dict(config), "processes": processes, "versions": versions}
+    save_state(path, {**belongs, **state})
 
 
 def load_run(path: Path, config: RunConfig, options: Mapping[str, Any], processes: int) -> dict[str, Any] | None:
@@ -42,7 +45,9 @@ def load_run(path: Path, config: RunConfig, options: Mapping[str, Any], processe
         return None
     state = load_state(path)
     if state["config"] != config_hash(config):
-        raise DataError(f"{path}: belongs to another configuration; choose another folder or remove it")
+        others = _differing(state.get("values", {}), to_dict(config))
+        begun_with = f"; it was begun with {' '.join(others)}" if others else ""
+        raise DataError(f"{path}: belongs to another configuration; choose another folder or remove it{begun_with}")
     begun = unstated_versions(config.model) | state.get("versions", {})
     if others := [f"options.{name}={version}" for name, version in begun.items() if options[name] != version]:
         raise DataError(f"{path}: was begun with {' '.join(others)}; set that to continue it, or remove it")
@@ -52,6 +57,18 @@ def load_run(path: Path, config: RunConfig, options: Mapping[str, Any], processe
             " start as many again, or remove it"
         )
     return state
+
+
+def _differing(begun: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Return the values of `begun` that are others in `wanted`, as KEY=VALUE; those of the execution are left out."""
+    differing = []
+    for key, value in begun.items():
+        name, other = f"{prefix}{key}", wanted.get(key)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            differing += _differing({**dict.fromkeys(other), **value}, other, f"{name}.")
+        elif value != other and name not in EXECUTION_KEYS:
+            differing.append(f"{name}={json.dumps(value)}")
+    return differing
 
 
 def resume_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any], path: Path) -> None:

@@ -305,6 +305,10 @@ def uses_pixel_truth(config: RunConfig) -> bool:
     return mapped and config.erosion.pixel_truth and config.erosion.heat_map > 0
 
 
+#: Settings of the execution, on which no result depends.
+EXECUTION_KEYS = ("workers", "cache", "optim.save_minutes")
+
+
 def config_hash(config: RunConfig | Mapping[str, Any]) -> str:
     """Return 12 hexadecimal digits that identify a run by the values that determine its result."""
     return digest(hashed_values(config))
@@ -320,8 +324,8 @@ def hashed_values(config: RunConfig | Mapping[str, Any]) -> dict[str, Any]:
         config: Configuration, or the values of one as stored in `job.json`.
     """
     values = first_keys(to_dict(config) if isinstance(config, RunConfig) else current_keys(config))
-    optim = {key: value for key, value in values.get("optim", {}).items() if key != "save_minutes"}
-    hashed = {key: value for key, value in values.items() if key not in ("workers", "cache")} | {"optim": optim}
+    optim = {key: value for key, value in values.get("optim", {}).items() if f"optim.{key}" not in EXECUTION_KEYS}
+    hashed = {key: value for key, value in values.items() if key not in EXECUTION_KEYS} | {"optim": optim}
     for name, default in LATER_VALUES.items():
         section, _, key = name.rpartition(".")
         part = hashed.get(section, {}) if section else hashed
