@@ -98,6 +98,15 @@ def test_the_same_seed_gives_the_same_erosion(film):
     assert (first.pixels != other.pixels).any()
 
 
+def test_an_erosion_does_not_depend_on_those_before_it(film, insertions, wrists):
+    fresh = MaskedRadiograph.of(wrists[0].image[0], unpack_masks(wrists[0].bones), wrists[0].spacing_mm)
+    for (family, joint), before in insertions.items():
+        for radiograph in (film, fresh):
+            insertion = insert_erosion(radiograph, joint, family, 2.0, seed=joint)
+            np.testing.assert_array_equal(insertion.pixels, before.pixels)
+            np.testing.assert_array_equal(insertion.bone, before.bone)
+
+
 def test_a_control_makes_the_same_change_where_no_bone_is(film, insertions):
     found = [(insertion, insert_control(film, insertion)) for insertion in insertions.values()]
     found = [(insertion, control) for insertion, control in found if control is not None]

@@ -107,9 +107,7 @@ def insert_control(radiograph: MaskedRadiograph, insertion: Insertion) -> Insert
     height, width = patch.shape
     # far enough from bone for the patch's reach, measured from its centre
     reach = np.hypot(*(np.argwhere(patch < -0.25 * insertion.contrast).std(0) * 2.0)) if (patch < 0).any() else 1.0
-    free = radiograph.soft_region & (
-        distance_transform_edt(radiograph.soft_region) > min(reach, 0.5 * max(height, width))
-    )
+    free = radiograph.soft_region & (radiograph.soft_depth > min(reach, 0.5 * max(height, width)))
     free &= radiograph.pixels > insertion.contrast * 0.6
     free[: height // 2 + 1], free[-(height // 2 + 2) :] = False, False
     free[:, : width // 2 + 1], free[:, -(width // 2 + 2) :] = False, False

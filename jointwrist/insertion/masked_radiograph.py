@@ -15,6 +15,7 @@ from scipy.ndimage import (
     uniform_filter,
 )
 
+from jointwrist.data.sample import pack_masks
 from jointwrist.ops.wrist_scale import pixel_mm_of
 from jointwrist.renamed_names import former_names
 
@@ -59,6 +60,21 @@ class MaskedRadiograph:
         if not around.any():
             return clear
         return clear & (self.pixels > 0.5 * np.median(self.pixels[around])) & (distance < 25.0)
+
+    @cached_property
+    def soft_depth(self) -> np.ndarray:
+        """Return (H, W) float64, the distance in pixels to what is not soft tissue."""
+        return distance_transform_edt(self.soft_region)
+
+    @cached_property
+    def bits(self) -> np.ndarray:
+        """Return the masks as a (H, W) bit map."""
+        return pack_masks(self.masks)
+
+    @cached_property
+    def contours(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        """Return the contours found so far, by joint; `jointwrist.insertion.site.joint_contour` adds to them."""
+        return {}
 
     @cached_property
     def soft_tissue(self) -> np.ndarray:

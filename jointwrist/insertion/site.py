@@ -50,11 +50,17 @@ class Site:
 
 @former_arguments(film="radiograph")
 def joint_contour(radiograph: MaskedRadiograph, joint: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the visible contour of a joint.
+    """Return the visible contour of a joint, which is measured once for each radiograph.
 
     Returns:
         (N, 2) rows and columns, and (N, 2) unit vectors (down, right) into the bone; empty where nothing is visible.
     """
+    if joint not in radiograph.contours:
+        radiograph.contours[joint] = _find_contour(radiograph, joint)
+    return radiograph.contours[joint]
+
+
+def _find_contour(radiograph: MaskedRadiograph, joint: int) -> tuple[np.ndarray, np.ndarray]:
     surface, mm = JOINTS[joint], radiograph.pixel_mm
     if not radiograph.masks[surface.bone].any():
         return np.zeros((0, 2), int), np.zeros((0, 2))
@@ -121,25 +127,32 @@ def _site(radiograph: MaskedRadiograph, joint: int, at: np.ndarray, normal: np.n
     window = _padded((slice(row, row + 1), slice(column, column + 1)), half, radiograph.pixels.shape)
     rows, columns = np.mgrid[window[0], window[1]]
     down, right = (rows - row) * mm, (columns - column) * mm
-    own = radiograph.masks[bone][window]
-    others = np.delete(radiograph.masks, bone, axis=0).any(0)[window]
+    masks = radiograph.masks[:, *window]
+    own, others = masks[bone], np.delete(masks, bone, axis=0).any(0)
+    outside = distance_transform_edt(~own)
     return Site(
         joint,
         (column + 0.5, row + 0.5),
         window,
         down * normal[1] - right * normal[0],
         down * normal[0] + right * normal[1],
-        np.where(own, distance_transform_edt(own) - 0.5, 0.5 - distance_transform_edt(~own)) * mm,
-        _share_of_grey(own, others, mm),
+        np.where(own, distance_transform_edt(own) - 0.5, 0.5 - outside) * mm,
+        _share_of_grey(own, others, outside * mm, mm),
         own,
     )
 
 
-def _share_of_grey(own: np.ndarray, others: np.ndarray, mm: float) -> np.ndarray:
-    """Return this bone's share of the grey above soft tissue: a third where two bones overlap, less towards others."""
+def _share_of_grey(own: np.ndarray, others: np.ndarray, to_own: np.ndarray, mm: float) -> np.ndarray:
+    """Return this bone's share of the grey above soft tissue: a third where two bones overlap, less towards others.
+
+    Args:
+        own: (h, w) bool, the bone's mask.
+        others: (h, w) bool, pixels of other bones.
+        to_own: (h, w) distance from the bone in mm.
+        mm: Side of a pixel.
+    """
     weight = np.where(own, np.where(others, 0.3, 1.0), 0.0)
     outside = ~own & ~others
-    to_own = distance_transform_edt(~own) * mm
     to_others = distance_transform_edt(~others) * mm if others.any() else np.full(own.shape, np.inf)
     territory = np.clip(0.5 + (to_others - to_own) / 0.6, 0, 1) * np.clip(2 - to_own / 0.6, 0, 1)
     weight = np.where(outside, territory, weight)
