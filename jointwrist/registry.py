@@ -160,10 +160,10 @@ def model_spec(name: str) -> ModelSpec:
     _fill()
     if name not in _SPECS:
         near = get_close_matches(name, _SPECS)
-        hint = f"did you mean {', '.join(near)}? `jointwrist" if near else "`jointwrist"
+        unknown = f"unknown model {name!r}; did you mean {', '.join(near)}?" if near else f"unknown model {name!r};"
         raise ValueError(
-            f"unknown model {name!r}; {hint} models list` names all; your own model needs its module: `jointwrist"
-            " --plugin FILE COMMAND ...`"
+            f"{unknown} `jointwrist models list` names all; your own model needs its module: `jointwrist --plugin FILE"
+            " COMMAND ...`"
         )
     return _SPECS[name]
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from jointwrist.registry import model_spec
+
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
 MESSAGES = re.findall(r"^\| `(.+?)` \|", PAGE, re.MULTILINE)
@@ -39,3 +41,12 @@ def test_a_message_of_the_page_is_one_of_the_code(message, texts):
 
 def test_the_page_has_messages():
     assert len(MESSAGES) > 25
+
+
+def test_models_are_suggested_where_a_name_is_near_and_not_listed_where_none_is():
+    with pytest.raises(
+        ValueError, match=r"unknown model 'unett'; did you mean [^?]*\bunet\b[^?]*\? `jointwrist models"
+    ):
+        model_spec("unett")
+    with pytest.raises(ValueError, match=r"unknown model 'qqq'; `jointwrist models list` names all"):
+        model_spec("qqq")
