@@ -136,3 +136,12 @@ def test_probabilities_that_are_read_are_not_replaced(phantom_root, tmp_path, ca
         assert main(["evaluate", *options, f"--data={phantom_root}", f"--out={tmp_path}"]) == 2
         assert f"{table}: is read, and the results would replace it; choose another --out" in capsys.readouterr().err
     assert table.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", [["adapt"], ["detectability"]])
+def test_studies_refuse_a_dataset_before_they_look_at_radiographs(command, phantom_root, capsys, monkeypatch):
+    monkeypatch.setattr(
+        "jointwrist.inference.predictor.Predictor.from_pretrained", lambda *_, **__: pytest.fail("work")
+    )
+    assert main([*command, str(phantom_root / "BoneSegmentation" / "images"), f"--out={phantom_root}"]) == 2
+    assert f"{phantom_root}: holds a dataset" in capsys.readouterr().err

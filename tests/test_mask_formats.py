@@ -93,6 +93,25 @@ def test_a_small_segmentation_is_not_taken_for_one_whose_margin_was_cut_off(mask
         seg_nrrd.read(path, SIZE)
 
 
+def test_segments_after_a_gap_in_the_numbers_are_read(tmp_path):
+    """Programs that remove a segment leave the others' numbers; the tenth is after the second in any case."""
+    labels = np.zeros(SIZE, np.uint8)
+    numbers = {0: "Lunate", 2: "Scaphoid", 10: "Hamate"}
+    for number in numbers:
+        labels[4 * number : 4 * number + 3, 5:20] = number + 1
+    fields = [
+        f"Segment{number}_{key}:={value}"
+        for number, name in numbers.items()
+        for key, value in (("ID", f"S{number}"), ("Name", name), ("LabelValue", number + 1), ("Layer", 0))
+    ]
+    path, voxels = tmp_path / "a.seg.nrrd", labels.T[None, ..., None]
+    write_nrrd(path, slicer_header(voxels.shape, "unsigned char") + fields, voxels)
+    found = seg_nrrd.read(path, SIZE)
+    assert [name for name, _ in found] == list(numbers.values())
+    for (_, mask), number in zip(found, numbers, strict=True):
+        np.testing.assert_array_equal(mask, labels == number + 1)
+
+
 def test_a_segmentation_without_layers_is_read(masks, tmp_path):
     path = tmp_path / "a.seg.nrrd"
     voxels = np.where(masks[4], 2, 0).astype(np.uint8).T[..., None]

@@ -65,6 +65,7 @@ def adapt_weights(arguments: argparse.Namespace) -> int:
     import pandas as pd
 
     from jointwrist.commands.detectability import figure_lines
+    from jointwrist.data.dataset.layout import refuse_dataset_as_output
     from jointwrist.files import check_writable, write_frame
     from jointwrist.studies.adapt import AdaptPlan, adapt
     from jointwrist.studies.detectability_page import summary
@@ -76,6 +77,7 @@ def adapt_weights(arguments: argparse.Namespace) -> int:
     plan = AdaptPlan(arguments.minutes, arguments.held_out, arguments.false_calls, study, arguments.seed)
     start = find_weights(arguments.weights)
     work_folder = arguments.out.with_name(f"{arguments.out.name}-radiographs")
+    refuse_dataset_as_output(arguments.out)
     check_writable(arguments.out)
     print_log()
     prepared = prepared_radiographs(

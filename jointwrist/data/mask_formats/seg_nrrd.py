@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from jointwrist.files import atomic
 from jointwrist.readable import why_unreadable
 
 SUFFIX = ".seg.nrrd"
+_SEGMENT = re.compile(r"Segment([0-9]{1,6})_ID")
 _BYTES = {"unsigned char": 1, "uchar": 1, "uint8": 1, "signed char": 1, "int8": 1} | dict.fromkeys(
     ("short", "signed short", "int16", "unsigned short", "ushort", "uint16"), 2
 )
@@ -171,9 +173,9 @@ def _read(path: Path) -> tuple[dict[str, Any], np.ndarray]:
 
 
 def _segments(header: dict[str, Any], path: Path) -> list[tuple[str, int, int]]:
-    """Return name, layer and label value of every segment."""
+    """Return name, layer and label value of every segment; programs that remove one may leave a gap in the numbers."""
     segments = []
-    while (number := len(segments)) < 1000 and f"Segment{number}_ID" in header:
+    for number in sorted(int(found[1]) for key in header if (found := _SEGMENT.fullmatch(key))):
         name = header.get(f"Segment{number}_Name", header[f"Segment{number}_ID"])
         layer, value = (
             _numbers(header, f"Segment{number}_{key}", path, default)[0]
