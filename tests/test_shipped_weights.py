@@ -12,12 +12,13 @@ from jointwrist.weights.checkpoint import read_weights
 from jointwrist.weights.find import find_weights, weights_source
 
 ROOT = Path(__file__).parent.parent
-FIRST, SECOND, FINE, MALALIGNED, RADIOGRAPHS = (
+FIRST, SECOND, FINE, MALALIGNED, RADIOGRAPHS, MORE = (
     read_yaml(ROOT / "recipes" / f"jointwrist_tiny{part}.yaml")
-    for part in ("", "_tune", "_fine", "_malaligned", "_radiographs")
+    for part in ("", "_tune", "_fine", "_malaligned", "_radiographs", "_radiographs_more")
 )
 THIRD = merge_trees(SECOND, FINE)
 FOURTH = merge_trees(THIRD, MALALIGNED)
+LONGER = merge_trees(RADIOGRAPHS, MORE)
 
 
 def leaves(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -42,7 +43,7 @@ PARTS = [FIRST, *again("TUNE", SECOND), *again("FINE", THIRD), *again("MALALIGNE
 
 def test_every_value_of_the_last_recipe_is_one_the_weights_were_trained_with():
     _, info = read_weights(find_weights("jointwrist_tiny"))
-    trained, wanted = leaves(current_keys(info["config"])), leaves(RADIOGRAPHS)
+    trained, wanted = leaves(current_keys(info["config"])), leaves(LONGER)
     del wanted["start"]
     assert {key: trained.get(key) for key in wanted} == wanted
 
@@ -76,11 +77,12 @@ def test_the_card_names_what_the_recipe_says():
     assert f"{seen:,} phantom wrists" in card
     assert f"{steps:,} steps of {THIRD['optim']['batch_size']} wrists" in card
     assert f"cut from {THIRD['detail_size']} px" in card
-    films = RADIOGRAPHS["optim"], RADIOGRAPHS["stream"]
-    steps = round(
-        films[1]["wrists"] * films[0]["epochs"] / films[0]["batch_size"] / (1 - RADIOGRAPHS["radiographs"]["share"])
-    )
-    assert f"{steps:,} steps" in card and f"{films[1]['wrists'] * films[0]['epochs']:,} phantoms" in card
+    for part in (RADIOGRAPHS, LONGER):
+        batch, wrists = part["optim"]["batch_size"], part["stream"]["wrists"] * part["optim"]["epochs"]
+        pairs = round(batch * part["radiographs"]["share"] / 2)
+        phantoms = batch - 2 * pairs
+        assert f"{wrists // phantoms} steps of {phantoms} phantoms and {pairs} pairs" in card and f"{wrists:,}" in card
+        assert f"seed {part['seed']}, phantom seed {part['stream']['seed']}" in card
     assert f"cut from {RADIOGRAPHS['detail_size']} px" in card and f"{RADIOGRAPHS['options']['roi_crop']} px" in card
     assert f"Trained at {PARTS[0]['image_size']}, then at {PARTS[-1]['image_size']} px" in card
 
