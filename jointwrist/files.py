@@ -100,7 +100,7 @@ def refuse_file(folder: Path) -> None:
     Raises:
         StorageError: It is a file.
     """
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise StorageError(f"{folder}: is a file; choose a folder as --out")
 
 
@@ -110,7 +110,7 @@ def refuse_folder(path: Path) -> None:
     Raises:
         StorageError: It is a folder.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise StorageError(f"{path}: is a folder; give the name of a file, such as one in it")
 
 

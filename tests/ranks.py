@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from datetime import timedelta
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -129,6 +130,10 @@ def benchmark(arguments: list[str], fault: str = "") -> None:
     raise SystemExit(run_all.main(arguments))
 
 
-def command(arguments: list[str]) -> None:
-    """Run the command line."""
-    raise SystemExit(cli.main(arguments))
+def command(arguments: list[str], messages: Path | None = None) -> None:
+    """Run the command line; each process writes its messages into a file of that folder."""
+    if messages is None:
+        raise SystemExit(cli.main(arguments))
+    with open(messages / f"{os.environ['RANK']}.txt", "w", encoding="utf-8") as file, redirect_stderr(file):
+        code = cli.main(arguments)
+    raise SystemExit(code)

@@ -120,6 +120,8 @@ def test_values_that_override_merged_ones_are_no_second_key(tmp_path):
     (tmp_path / "run.yaml").write_text("a: &a {lr: 1}\nb: {c: &c {<<: *a, lr: 2}}\nd: {<<: *c, lr: 3}\ne: *a\n")
     expected = {"a": {"lr": 1}, "b": {"c": {"lr": 2}}, "d": {"lr": 3}, "e": {"lr": 1}}
     assert read_yaml(tmp_path / "run.yaml") == expected == yaml.safe_load((tmp_path / "run.yaml").read_text())
+    (tmp_path / "run.yaml").write_text("a: &a {lr: 1}\nb: &b {epochs: 2}\nc:\n  <<: *a\n  <<: *b\n")
+    assert read_yaml(tmp_path / "run.yaml")["c"] == {"lr": 1, "epochs": 2}, "nothing of two merged mappings is lost"
 
 
 def test_a_mistake_in_a_file_names_the_file_and_one_of_the_command_line_does_not(tmp_path, capsys):

@@ -47,11 +47,25 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-def test_resumed_run_ends_with_the_weights_of_an_unbroken_one(dataset, tmp_path, monkeypatch):
-    unbroken = trainer_for(JOINT, dataset, tmp_path / "a")
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"radiographs": {"own": True}, "workers": 1},
+        {
+            "radiographs": {"own": True},
+            "options": {**JOINT["options"], "erosion_head": "shapes", "other_hand": True},
+            "optim": {**JOINT["optim"], "batch_size": 6},
+        },
+    ],
+    ids=["plain", "own radiographs, a worker", "own radiographs, shapes, both hands"],
+)
+def test_resumed_run_ends_with_the_weights_of_an_unbroken_one(more, dataset, tmp_path, monkeypatch):
+    values = JOINT | more
+    unbroken = trainer_for(values, dataset, tmp_path / "a")
     expected = weights(unbroken.fit())
 
-    values = JOINT | {"optim": JOINT["optim"] | {"save_minutes": 0.0}}
+    values |= {"optim": values["optim"] | {"save_minutes": 0.0}}
     killed = trainer_for(values, dataset, tmp_path / "b")
     original, calls = Trainer._step, []
 

@@ -17,6 +17,7 @@ from jointwrist.engine.run_config import RunConfig
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import save_weights
+from tests import ranks
 
 OPTIONS = {"encoder": "conv", "roi_crop": 32}
 
@@ -68,6 +69,35 @@ def test_a_damaged_file_costs_its_own_rows_alone(part, options, weights, phantom
         assert len(rest) < len(table)
         # batches of other sizes round differently
         pd.testing.assert_frame_equal(found[name], rest, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options", [("--set", "optim.batch_size=1"), ("--grid=image", "--field=whole", "--batch-size=1")], ids=str
+)
+def test_two_processes_name_each_damaged_file_once_and_keep_all_other_rows(options, processes, weights, copy, tmp_path):
+    _, whole = rows(copy, weights, tmp_path / "whole", *options)
+    first, second = cases_of(copy)[:2]
+    damaged = {first.mask, second.image}
+    for path in damaged:
+        path.write_bytes(b"nothing")
+    (tmp_path / "messages").mkdir()
+    command = ["evaluate", str(weights), f"--data={copy}", f"--out={tmp_path / 'rest'}", *options]
+    assert ranks.start(processes, 2, ranks.command, command, tmp_path / "messages") == [2, 2]
+    said = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "messages").iterdir())
+    assert [said.count(str(path)) for path in damaged] == [1, 1]
+    for name, table in whole.items():
+        rest = table[~table["case"].isin([first.identifier, second.identifier])].reset_index(drop=True)
+        found = pd.read_csv(tmp_path / "rest" / f"{name}.csv", dtype={"case": str})
+        pd.testing.assert_frame_equal(found, rest, rtol=1e-4, atol=1e-4)
+
+
+def test_two_processes_end_alike_where_nothing_can_be_read(processes, weights, copy, tmp_path):
+    for case in RamW600.open(copy).cases:
+        case.image.write_bytes(b"nothing")
+    (tmp_path / "messages").mkdir()
+    command = ["evaluate", str(weights), f"--data={copy}", f"--out={tmp_path / 'rows'}"]
+    assert ranks.start(processes, 2, ranks.command, command, tmp_path / "messages") == [2, 2]
+    assert not list((tmp_path / "rows").glob("*.csv"))
 
 
 def test_a_damaged_truth_costs_the_families_alone(weights, copy, tmp_path, capfd):

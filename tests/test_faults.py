@@ -215,6 +215,12 @@ def test_a_table_is_not_written_in_the_place_of_a_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("write", [lambda path: write_text(path, "table"), check_writable], ids=["file", "folder"])
+def test_a_name_that_is_too_long_is_refused_with_the_remedy(write, tmp_path):
+    with pytest.raises(StorageError, match=r"File name too long.*: choose a shorter name"):
+        write(tmp_path / ("a" * 300))
+
+
 def test_an_image_that_turns_unreadable_is_named_and_the_run_goes_on_after_it_is_mended(
     own_root, unbroken, protocol, tmp_path, monkeypatch
 ):

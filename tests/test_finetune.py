@@ -187,5 +187,5 @@ def test_a_training_does_not_write_into_a_dataset(command, phantom_root, tmp_pat
     (root / "BoneSegmentation").mkdir(parents=True)
     (root / "README.md").write_text("of the data")
     assert main([*command.format(root=phantom_root).split(), "--out", str(root)]) == 2
-    assert f"{root}: holds a dataset, whose README.md or tables results would replace" in capsys.readouterr().err
+    assert f"{root}: holds a dataset, and results would replace its README.md or tables" in capsys.readouterr().err
     assert sorted(path.name for path in root.iterdir()) == ["BoneSegmentation", "README.md"]

@@ -192,13 +192,15 @@ def test_masks_of_0_and_1_are_not_taken_for_the_capitate(tmp_path, kind):
             Image.fromarray(mask.astype(np.uint16 if kind == "16 bits" else np.uint8)).save(tmp_path / f"{case}.png")
     with pytest.raises(DataError, match=ONES):
         find_masks(tmp_path, cases)
-    label = "labels" if "bits" in kind else None
-    named = find_masks(tmp_path, cases, label, {"1": "Lunate"}).read("0001_0001_L", SIZE)
+    named = find_masks(tmp_path, cases, None, {"1": "Lunate"}).read("0001_0001_L", SIZE)
     expected = np.zeros_like(bones())
     expected[BONE_NAMES.index("Lunate")] = cases["0001_0001_L"]
     np.testing.assert_array_equal(unpack_masks(named), expected)
     (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "Lunate": 1}}))
-    np.testing.assert_array_equal(find_masks(tmp_path, cases, label).read("0001_0001_L", SIZE), named)
+    np.testing.assert_array_equal(find_masks(tmp_path, cases).read("0001_0001_L", SIZE), named)
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "Capitate": 2}}))
+    found = find_masks(tmp_path, cases, None, {"1": "Lunate"}).read("0001_0001_L", SIZE)
+    np.testing.assert_array_equal(found, named, "a number that the file does not name")
 
 
 def test_one_file_of_several_numbers_makes_ones_the_first_bone(tmp_path):

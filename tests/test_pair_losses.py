@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import default_collate
 
 from jointwrist.anatomy import JOINTS, NUM_JOINTS
-from jointwrist.config import ConfigError, build
+from jointwrist.config import ConfigError, build, to_dict
 from jointwrist.data.sample import as_right_hand, unpack_masks
 from jointwrist.engine.batch_schema import JointBatch, WristBatch
 from jointwrist.engine.build import build_model, weight_info
@@ -70,7 +70,7 @@ def test_a_batch_ends_with_its_pairs_and_matches_the_schema(config, loaded, batc
     check(batch, JointBatch, exact=False)
     assert raw["pair"].tolist() == [-1, -1, 0, 0] and pairs_per_batch(config) == 1
     assert not raw["inserted"][[0, 1, 3]].any() and raw["inserted"][2].any()
-    assert any("inserted into 1 unlabelled radiograph" in note for note in data.notes)
+    assert any("inserted into 1 radiograph" in note for note in data.notes)
     described = str(data.history(1))
     assert "erosions" in described and "inserted into 1 real radiograph." in described
 
@@ -149,6 +149,19 @@ def test_the_hash_of_runs_without_radiographs_is_that_of_earlier_versions(config
     assert "radiographs" in vars(plain) and config_hash(plain) != config_hash(config)
     earlier = {key: value for key, value in vars(plain).items() if key != "radiographs"}
     assert config_hash(build(RunConfig, earlier)) == config_hash(plain)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [({}, "e8d903760190"), ({"folder": "x"}, "b3c610f4b84d")], ids=["without", "folder"]
+)
+def test_the_hash_of_runs_before_own_radiographs_is_theirs(values, expected):
+    """Else a training begun before could not continue, and the jobs of a benchmark would be run again."""
+    config = build(RunConfig, {"model": "jointwrist_tiny", "task": "joint", "radiographs": values})
+    stored = to_dict(config)
+    del stored["radiographs"]["own"]
+    assert config_hash(config) == config_hash(stored) == expected
+    own = build(RunConfig, {"model": "jointwrist_tiny", "task": "joint", "radiographs": {**values, "own": True}})
+    assert config_hash(own) != expected
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from jointwrist.anatomy import JOINTS, NUM_JOINTS
 from jointwrist.cli import main
 from jointwrist.config import ConfigError, build
 from jointwrist.data.batches.samplers import FreshBatches, ProcessBatches
+from jointwrist.data.batches.torch_datasets import WristDataset
 from jointwrist.data.dataset.case import load_sample
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.sample import as_right_hand, unpack_masks
@@ -25,6 +26,7 @@ from jointwrist.engine.loaders import load_run_data, own_radiographs
 from jointwrist.engine.radiograph_pairs import PairBatches, RadiographPairs, WithPairs
 from jointwrist.engine.run_cases import choose_cases
 from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.tasks import build_task
 from jointwrist.errors import DataError
 from jointwrist.inference.prepare_radiographs import prepare_radiographs
 from jointwrist.insertion.insert import TRAINING_FAMILIES
@@ -170,8 +172,10 @@ def test_a_radiograph_without_scale_takes_no_erosions(phantom_root, tmp_path):
     np.save(blank, np.zeros_like(np.load(listed[0].mask)))
     unknown = replace(listed[0], mask=blank, spacing_mm=None)
     assert PreparedRadiograph.of_case(unknown) is None
-    made = RadiographPairs([unknown, listed[1]], 64, TRAINING_FAMILIES, (1.5, 3.0), seed=1)
+    made = RadiographPairs([*[unknown] * 15, listed[1]], 64, TRAINING_FAMILIES, (1.5, 3.0), seed=1)
     assert {made.samples(pair)[1].identifier for pair in range(4)} == {listed[1].identifier}
+    with pytest.raises(DataError, match=r"no erosion can be inserted; .* or of unknown scale"):
+        RadiographPairs([unknown], 64, TRAINING_FAMILIES)[0]
 
 
 @pytest.mark.parametrize(
@@ -198,6 +202,38 @@ def test_a_dataset_without_masks_has_no_own_radiographs(phantom_root):
     cases = [replace(case, mask=None) for case in choose_cases(config, RamW600.open(phantom_root), ())[0]["train"]]
     with pytest.raises(ConfigError, match="no training radiograph has bone masks"):
         own_radiographs(config, cases)
+
+
+def test_no_pairs_are_made_where_own_radiographs_are_evaluated(phantom_root):
+    """A batch of one, as memory may demand it, has no room for a pair."""
+    values = {"model": "jointwrist_tiny", "task": "joint", "optim": {"batch_size": 1}, "radiographs": {"own": True}}
+    config, dataset = build(RunConfig, values), RamW600.open(phantom_root)
+    data = load_run_data(config, dataset, ("train",), augmented=False)
+    assert len(data.train) and data.batches is None and not isinstance(data.train, WithPairs)
+    with pytest.raises(ConfigError, match="give a larger"):
+        load_run_data(config, dataset, ("train",))
+
+
+def test_a_pair_is_not_the_other_hand_of_the_dataset(phantom_root):
+    masked = [case for case in RamW600.open(phantom_root).cases if case.mask]
+    left, right = (replace(case, identifier=f"0001_0001_{side}") for case, side in zip(masked, "LR", strict=False))
+    values = {"model": "jointwrist_tiny", "task": "joint", "image_size": 32, "options": {"other_hand": True}}
+    task = build_task(build(RunConfig, values))
+    items = WithPairs(WristDataset([left, right], 32), RadiographPairs([right], 32, TRAINING_FAMILIES, seed=1))
+    for indices, expected in (([0, 1, -1, -2], [1, 0, -1, -1]), ([0, -1, -2], [-1, -1, -1])):
+        batch = default_collate([items[index] for index in indices])
+        assert task.prepare(batch, training=True)["other"].tolist() == expected
+
+
+def test_large_radiographs_are_kept_in_smaller_number(prepared, monkeypatch):
+    hosts = [*prepared, *prepared]
+    expected = [RadiographPairs(hosts, 64, TRAINING_FAMILIES, seed=1)[2 * pair]["image"] for pair in range(6)]
+    monkeypatch.setattr("jointwrist.engine.radiograph_pairs._KEPT_PIXELS", 2 * 320**2)
+    made = RadiographPairs(hosts, 64, TRAINING_FAMILIES, seed=1)
+    for pair, image in enumerate(expected):
+        assert torch.equal(made[2 * pair]["image"], image)
+        assert 0 < len(made._kept) <= 2
+    assert not pickle.loads(pickle.dumps(made))._kept
 
 
 class Items(torch.utils.data.Dataset):

@@ -106,6 +106,9 @@ def test_a_history_can_be_read_and_corrected_and_the_tensors_stay(tmp_path, caps
     entries = yaml.safe_load(capsys.readouterr().out)
     record.write_text(yaml.safe_dump([*entries, {"source": "radiographs", "scores": 5, "erosions": "scored"}]))
     assert main(["models", "history", str(path), "--write", str(record)]) == 0
+    record.write_text(record.read_text() + "  scores: 6\n")
+    assert main(["models", "history", str(path), "--write", str(record)]) == 2
+    assert f"{record}: line " in (said := capsys.readouterr().err) and "gives scores again" in said
     after, info = read_weights(path)
     assert TrainingHistory.of(info).real_erosions
     assert before.keys() == after.keys() and all(tensor.equal(after[name]) for name, tensor in before.items())

@@ -115,6 +115,7 @@ def show_history(arguments: argparse.Namespace) -> int:
     """Show the training history of weights, or correct it."""
     import yaml
 
+    from jointwrist.config.values import parse_yaml
     from jointwrist.errors import DataError
     from jointwrist.weights.checkpoint import read_info, write_info
     from jointwrist.weights.find import find_weights
@@ -127,7 +128,7 @@ def show_history(arguments: argparse.Namespace) -> int:
     history = TrainingHistory.of(info)
     if arguments.write:
         try:
-            history = TrainingHistory.parse(yaml.safe_load(arguments.write.read_text(encoding="utf-8")))
+            history = TrainingHistory.parse(parse_yaml(arguments.write.read_text(encoding="utf-8")))
         except (yaml.YAMLError, ValueError) as error:
             raise DataError(f"{arguments.write}: {error}; `jointwrist models history` prints an example") from None
         write_info(path, {**info, "history": history.to_list()})

@@ -161,8 +161,8 @@ def _check_keys(node: yaml.Node, names: bool, seen: set[int]) -> None:
     found: set[tuple[str, str]] = set()
     for item in node.value:
         key, value = item if isinstance(node, yaml.MappingNode) else (None, item)
-        if isinstance(key, yaml.ScalarNode):
-            if names and not key.tag.endswith(":merge"):
+        if isinstance(key, yaml.ScalarNode) and not key.tag.endswith(":merge"):  # PyYAML merges all of several
+            if names:
                 key.tag = "tag:yaml.org,2002:str"
             if (key.tag, key.value) in found:
                 line = key.start_mark.line + 1

@@ -44,7 +44,7 @@ class RunData:
 
     Attributes:
         train: Training items; None if the split was not requested, as for the other splits.
-        batches: Order of the training items.
+        batches: Order of the training items; None where they are prepared for evaluation.
         val: Validation items.
         test: Test items.
         prior: (J, K) log odds of P(level > k) among the training wrists (joint task), or None.
@@ -118,8 +118,8 @@ def load_run_data(
     inherited, prints = inherited_records(config), radiograph_prints(dataset.cases)
     notes += inheritance_notes(inherited, listed, prints)
     trains = "train" in splits
-    batches = _batches(config, datasets["train"], cases["train"]) if trains else None
-    if trains and augmented and config.radiographs.used:
+    batches = _batches(config, datasets["train"], cases["train"]) if trains and augmented else None
+    if batches is not None and config.radiographs.used:
         pairs = _pairs(config, own_radiographs(config, listed["train"]))
         datasets["train"], batches = WithPairs(datasets["train"], pairs), PairBatches(batches, pairs_per_batch(config))
         notes += (f"erosions are inserted into {number_of(len(pairs.radiographs), 'radiograph')}",)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,10 @@ from jointwrist.insertion.insert import Insertion, insert_control, insert_erosio
 from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.renamed_names import former_arguments, former_attribute
 
-#: Prepared radiographs that are kept in memory, about 16 MB each at 640 pixels.
-_KEPT = 24
-#: Attempts to place an erosion on a radiograph, and radiographs that are tried for one pair.
-_TRIES, _RADIOGRAPHS = 6, 8
+#: Radiographs that are kept in memory: 24 of 640 x 640 pixels, of about 16 MB each, or fewer larger ones.
+_KEPT_PIXELS = 24 * 640**2
+#: Attempts to place an erosion on a radiograph.
+_TRIES = 6
 
 
 class RadiographPairs(Dataset):
@@ -34,8 +34,9 @@ class RadiographPairs(Dataset):
     - `inserted` (6,) bool, the joints that have an inserted erosion; none in the radiograph without;
     - `pair` int64, i.
 
-    `has_bones` and `has_eroded` are False, as the radiograph has no labels. `bones` nevertheless holds the predicted
-    bones, in the radiograph with erosions those that remain, and `eroded` the inserted pixels.
+    `has_bones` and `has_eroded` are False, as no other label of the radiograph is used. `bones` nevertheless holds the
+    bones, predicted or those of the case, in the radiograph with erosions what remains of them, and `eroded` the
+    inserted pixels.
 
     Args:
         radiographs: Files of prepared radiographs (see `PreparedRadiograph`), and cases of a dataset with bone masks.
@@ -62,18 +63,14 @@ class RadiographPairs(Dataset):
     ):
         self.radiographs, self.size, self.families, self.radii = list(radiographs), size, tuple(families), radii
         self.control, self.most, self.seed = control, most, seed
-        self._read = lru_cache(_KEPT)(self._wrist)
+        self._kept: OrderedDict[int, PreparedRadiograph | None] = OrderedDict()
         self._held: tuple[int, tuple[WristSample, WristSample, np.ndarray]] | None = None
 
     def __len__(self) -> int:
         return 2 * len(self.radiographs)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_read": None, "_held": None}
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update(state)
-        self._read = lru_cache(_KEPT)(self._wrist)
+        return {**self.__dict__, "_kept": OrderedDict(), "_held": None}
 
     def __getitem__(self, index: int) -> dict[str, object]:
         pair, without = divmod(index, 2)
@@ -93,23 +90,29 @@ class RadiographPairs(Dataset):
         """Return the radiograph with erosions, the radiograph without, and (6,) bool, the joints that have one.
 
         Raises:
-            DataError: None of several radiographs shows a joint's contour.
+            DataError: An erosion can be inserted into none of the radiographs.
         """
         rng = np.random.default_rng([self.seed, pair])
         turn, place = divmod(pair, len(self.radiographs))
         order = np.random.default_rng([self.seed, turn, 1]).permutation(len(self.radiographs))
-        for offset in range(min(_RADIOGRAPHS, len(self.radiographs))):
-            wrist = self._read(order[(place + offset) % len(order)])
+        for index in np.roll(order, -place).tolist():
+            wrist = self._wrist(index)
             if wrist is not None and (found := self._insertions(wrist, rng)):
                 return self._pair(wrist, found, rng)
         raise DataError(
-            f"{_place(self.radiographs[0])}: no erosion can be inserted; the joints of these radiographs are hidden"
+            f"{_place(self.radiographs[0])}: no erosion can be inserted; the joints of these radiographs are hidden,"
+            " scored as eroded, or of unknown scale"
         )
 
     def _wrist(self, index: int) -> PreparedRadiograph | None:
-        radiograph = self.radiographs[index]
-        read = PreparedRadiograph.of_case if isinstance(radiograph, Case) else PreparedRadiograph.read
-        return read(radiograph)
+        if index not in self._kept:
+            radiograph = self.radiographs[index]
+            read = PreparedRadiograph.of_case if isinstance(radiograph, Case) else PreparedRadiograph.read
+            self._kept[index] = read(radiograph)
+        self._kept.move_to_end(index)
+        while len(self._kept) > 1 and sum(map(_pixels, self._kept.values())) > _KEPT_PIXELS:
+            self._kept.popitem(last=False)
+        return self._kept[index]
 
     def _insertions(self, wrist: PreparedRadiograph, rng: np.random.Generator) -> list[Insertion]:
         wanted, found = int(rng.integers(1, self.most + 1)), []
@@ -148,6 +151,10 @@ class RadiographPairs(Dataset):
         inserted = np.zeros(NUM_JOINTS, bool)
         inserted[[insertion.joint for insertion in found]] = True
         return with_erosions, WristSample(**who, image=plain[None], bones=radiograph.bits), inserted
+
+
+def _pixels(wrist: PreparedRadiograph | None) -> int:
+    return 0 if wrist is None else wrist.radiograph.pixels.size
 
 
 def _place(radiograph: Path | Case) -> Path:

@@ -18,7 +18,7 @@ class RadiographsConfig:
     Attributes:
         folder: Folder of prepared radiographs, made by `jointwrist train --radiographs FOLDER`; empty takes none.
         own: Insert erosions into the training radiographs of the dataset that have bone masks, at joints without a
-            score above 0. This gives eroded pixels to data sets that have scores alone, without further radiographs.
+            score above 0. This gives eroded pixels to datasets that have scores alone, without further radiographs.
         share: Share of a batch that consists of pairs; at least one pair.
         families: Families of inserted erosions: any of ragged, round, surface_loss and several; those of studies are
             refused.

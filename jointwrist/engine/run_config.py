@@ -278,7 +278,7 @@ class RunConfig:
 
 
 #: Values added by later versions, with defaults at which they are omitted from the hash, so that earlier runs keep
-#: theirs.
+#: theirs; keys of a section come before the section, which is omitted if nothing else of it was set.
 LATER_VALUES = {
     "anatomy": "",
     "start": "",
@@ -289,7 +289,8 @@ LATER_VALUES = {
     "joint.trained": "all",
     "optim.frozen": 0.0,
     "optim.erosion_lr": 1.0,
-    "radiographs": to_dict(RadiographsConfig()),
+    "radiographs.own": False,
+    "radiographs": {key: value for key, value in to_dict(RadiographsConfig()).items() if key != "own"},
     "joint.erosion_share": None,
     "joint.erosion_share_end": 1.0,
     "joint.project_conflicts": False,

@@ -40,9 +40,9 @@ def refuse_dataset_as_output(folder: Path) -> None:
     Raises:
         DataError: The folder holds a dataset.
     """
-    if any((folder / part).is_dir() for part in (MASK_IMAGES.parent, SCORE_IMAGES.parent, CROPS)):
+    if any(os.path.isdir(folder / part) for part in (MASK_IMAGES.parent, SCORE_IMAGES.parent, CROPS)):
         raise DataError(
-            f"{folder}: holds a dataset, whose README.md or tables results would replace; choose another --out"
+            f"{folder}: holds a dataset, and results would replace its README.md or tables; choose another --out"
         )
 
 

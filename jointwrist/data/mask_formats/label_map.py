@@ -49,23 +49,32 @@ def by_number(values: np.ndarray, path: Path, anatomy: Anatomy = WRIST) -> list[
     return [(str(int(number)), values == number) for number in numbers if number]
 
 
+def only_ones(names: Iterable[Collection[str]]) -> bool:
+    """Return whether files hold no number but 0 and 1, and some hold 1.
+
+    Args:
+        names: Names of the masks of each file that are not empty, as of `by_number`; as many are taken as are needed.
+    """
+    ones = False
+    for found in names:
+        if set(found) - {ONE}:
+            return False
+        ones = ones or bool(found)
+    return ones
+
+
 def refuse_ones(names: Iterable[Collection[str]], folder: Path, anatomy: Anatomy = WRIST) -> None:
     """Refuse masks of 0 and 1 of which nothing says what 1 is: the first bone, another one, or all bones together.
 
     Args:
-        names: Names of the masks of each file that are not empty, as of `by_number`; as many are taken as are needed.
+        names: As for `only_ones`.
         folder: Folder of the files, for the message.
         anatomy: The bones; there is no doubt about a single one.
 
     Raises:
         DataError: The files hold no number but 0 and 1.
     """
-    ones = False
-    for found in names:
-        if set(found) - {ONE}:
-            return
-        ones = ones or bool(found)
-    if ones and len(anatomy.bones) > 1:
+    if len(anatomy.bones) > 1 and only_ones(names):
         first, another = anatomy.bone_names[:2]
         raise DataError(
             f"{folder}: its masks hold 0 and 1 alone, and nothing says whether 1 is {first}, another bone or all bones;"

@@ -89,8 +89,12 @@ def find_masks(
     if kind == "coco":
         return _find_in_coco(folder, found["coco"], contents, known, mapping, anatomy)
     cases, extra = _by_case(found[kind], known)
-    if kind in _NUMBERED and label_map.ONE not in (nnunet.stated_names(folder, mapping) or mapping):
-        label_map.refuse_ones((_drawn(kind, path, anatomy) for path in cases.values()), folder, anatomy)
+    drawn = (_drawn(kind, path, anatomy) for path in cases.values())
+    if label_map.ONE not in {**(nnunet.stated_names(folder, mapping) or {}), **mapping}:
+        if kind in _NUMBERED:
+            label_map.refuse_ones(drawn, folder, anatomy)
+    elif kind == "png" and label_map.only_ones(drawn):
+        kind = "labels"
     mapping = nnunet.names_of_numbers(folder, mapping, anatomy) if kind in ("labels", "nifti") else mapping
 
     def read(case: str, size: tuple[int, int]) -> np.ndarray:

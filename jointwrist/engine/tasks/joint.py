@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.config import ConfigError
-from jointwrist.data.batches.hand_pairs import other_hands
+from jointwrist.data.batches.hand_pairs import ALONE, other_hands
 from jointwrist.data.preprocess import resize_image
 from jointwrist.engine.batch_schema import JointBatch, WristBatch
 from jointwrist.engine.case_results import CaseResults
@@ -80,7 +80,11 @@ class JointTask(Task[WristBatch, JointBatch, JointOutput]):
     def _other_hands(self, batch: WristBatch) -> Tensor | None:
         if not self.config.options.get("other_hand"):
             return None
-        return torch.tensor(other_hands(batch["identifier"])).to(batch["image"].device, non_blocking=True)
+        names = batch["identifier"]
+        # pairs come last and have no other hand, as the dataset's own radiographs may be in the batch a second time
+        single = int((batch["pair"] < 0).sum()) if "pair" in batch else len(names)
+        others = other_hands(names[:single]) + [ALONE] * (len(names) - single)
+        return torch.tensor(others).to(batch["image"].device, non_blocking=True)
 
     def losses(self, model: nn.Module, batch: JointBatch, context: StepContext) -> Losses:
         """Run the network as in training: true masks drive the erosion head of some images (teacher forcing)."""
