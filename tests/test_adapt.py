@@ -5,6 +5,10 @@ The whole command runs in the documentation's examples.
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -15,7 +19,7 @@ from jointwrist.inference.predictor import Predictor
 from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.registry import create_model
-from jointwrist.studies.adapt import AdaptPlan, _values, divide
+from jointwrist.studies.adapt import AdaptPlan, _values, adapt, divide
 from jointwrist.studies.calls import Calls, choose_calls, write_calls
 from jointwrist.weights.checkpoint import read_info, read_weights, save_weights
 from jointwrist.weights.find import find_weights
@@ -62,6 +66,26 @@ def test_the_configuration_is_that_of_the_weights_with_the_trunk_frozen(tmp_path
     assert config.joint.trained == "erosion" and config.erosion.threshold == "argmax"
     assert (config.image_size, config.detail_size) == (info["image_size"], info["detail_size"])
     assert config.stream.options == info["config"]["stream"]["options"]
+
+
+def test_the_threshold_is_chosen_on_radiographs_that_training_did_not_use(films, tmp_path, monkeypatch):
+    studied, weights = [], find_weights("jointwrist_tiny")
+    probabilities = {path: np.full(6, number / 100) for number, path in enumerate(films)}
+    trained = SimpleNamespace(weights=shutil.copy(weights, tmp_path / "trained.safetensors"))
+    for name, stand_in in {
+        "_measure": lambda start, held, *_: studied.append(held),
+        "write_phantom": lambda *_, **__: None,
+        "_steps": lambda *_: 4,
+        "train": lambda *_, **__: SimpleNamespace(weights=Path(trained.weights)),
+        "phantom_probabilities": lambda *_: [np.zeros(6)],
+        "radiograph_probabilities": lambda files, _: [probabilities[path] for path in files],
+    }.items():
+        monkeypatch.setattr(f"jointwrist.studies.adapt.{name}", stand_in)
+    adapted = adapt(films, weights, tmp_path / "out", tmp_path / "work", AdaptPlan(false_calls=0.01))
+    held = studied[0]
+    assert adapted.calls.films == len(held) == len(films) - adapted.used
+    highest = max(probabilities[path][0] for path in held)
+    assert highest < adapted.calls.threshold <= highest + 1e-6
 
 
 def test_the_threshold_keeps_the_rate_on_films_and_on_phantoms():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +18,8 @@ from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.studies import insertion_study
 from jointwrist.studies.detectability import call_threshold, detectability
 from jointwrist.studies.insertion_study import StudyPlan, trials
+from jointwrist.weights.checkpoint import read_info, write_info
+from jointwrist.weights.find import find_weights
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.05, 0.1, 0.33, 0.9])
@@ -145,6 +149,30 @@ def test_the_command_writes_rows_figures_plot_and_a_page_without_films(films, tm
     assert kept.stat().st_mtime_ns == before
     page = (out / "detectability.html").read_text()
     assert page.count("data:image") > 3 and "at most 20%" in page
+
+
+def test_other_weights_get_the_threshold_of_the_studied_ones(films, tmp_path, capsys):
+    out, other, written = tmp_path / "out", tmp_path / "other.safetensors", tmp_path / "written.safetensors"
+    shutil.copy(find_weights("jointwrist_tiny"), other)
+    write_info(other, {**read_info(other), "epochs": 77})
+    command = [
+        "detectability",
+        str(films),
+        "-o",
+        str(out),
+        "--radii",
+        "2.5",
+        "--phantoms",
+        "2",
+        "--threshold-for",
+        str(other),
+    ]
+    assert main(command) == 2 and "give both" in capsys.readouterr().err
+    assert main([*command, "--threshold-into", str(written)]) == 0
+    info, plain = read_info(written), pd.read_csv(out / "cases.csv").query("kind == 'plain'")["probability"]
+    assert info["epochs"] == 77 and info["calls"]["films"] == 1 and info["calls"]["phantoms"] == 2
+    assert (plain >= info["thresholds"]["erosion"]).mean() <= 0.1
+    assert read_info(other)["thresholds"] != info["thresholds"]
 
 
 def test_a_share_of_false_calls_outside_0_and_1_is_named(films, tmp_path, capsys):

