@@ -56,8 +56,8 @@ weights: $(VENV)/.installed-run ## train the shipped weights again, about seven 
 	$(INSERTED) --radiographs $(RADIOGRAPHS) --out results/weights/inserted
 	$(MORE) --radiographs $(RADIOGRAPHS) --out results/weights/inserted2
 	mkdir -p $(HALF)/seen $(HALF)/unseen
-	ls $(RADIOGRAPHS)/*.png | awk 'NR % 2 == 1' | xargs cp -t $(HALF)/seen
-	ls $(RADIOGRAPHS)/*.png | awk 'NR % 2 == 0' | xargs cp -t $(HALF)/unseen
+	ls $(RADIOGRAPHS)/*.png | awk 'NR % 2 == 1' | xargs -I FILE cp FILE $(HALF)/seen
+	ls $(RADIOGRAPHS)/*.png | awk 'NR % 2 == 0' | xargs -I FILE cp FILE $(HALF)/unseen
 	$(INSERTED) --radiographs $(HALF)/seen --out $(HALF)/inserted --set seed=3611 stream.seed=20261311
 	$(MORE) --radiographs $(HALF)/seen --out $(HALF)/inserted2 --set start=$(HALF)/inserted seed=3612 stream.seed=20261312
 	$(BIN)/jointwrist detectability $(HALF)/unseen --weights $(HALF)/inserted2 --bones results/weights/inserted2 --radii 1 2 \
