@@ -15,10 +15,11 @@ from jointwrist.config import ConfigError
 from jointwrist.errors import DataError
 from jointwrist.metrics.erosion import auroc
 from jointwrist.phantom import PhantomConfig, make_wrist
+from jointwrist.registry import create_model
 from jointwrist.studies import insertion_study
 from jointwrist.studies.detectability import call_threshold, detectability
 from jointwrist.studies.insertion_study import StudyPlan, trials
-from jointwrist.weights.checkpoint import read_info, write_info
+from jointwrist.weights.checkpoint import read_info, save_weights, write_info
 from jointwrist.weights.find import find_weights
 
 
@@ -168,7 +169,11 @@ def test_other_weights_get_the_threshold_of_the_studied_ones(films, tmp_path, ca
         str(other),
     ]
     assert main(command) == 2 and "give both" in capsys.readouterr().err
-    assert main([*command, "--threshold-into", str(written)]) == 0
+    bones, into = tmp_path / "bones.safetensors", ["--threshold-into", str(written)]
+    save_weights(bones, create_model("unet"), {"model": "unet", "options": {}, "image_size": 64})
+    assert main([*command[:-1], str(bones), *into]) == 2 and not list(out.iterdir())
+    assert "bones.safetensors: unet scores no erosion" in capsys.readouterr().err
+    assert main([*command, *into]) == 0
     info, plain = read_info(written), pd.read_csv(out / "cases.csv").query("kind == 'plain'")["probability"]
     assert info["epochs"] == 77 and info["calls"]["films"] == 1 and info["calls"]["phantoms"] == 2
     assert (plain >= info["thresholds"]["erosion"]).mean() <= 0.1

@@ -23,7 +23,6 @@ from jointwrist.data.spacing import parse_spacing
 from jointwrist.engine.score_external_erosions import read_probabilities
 from jointwrist.errors import DataError
 
-SIZE = (30, 40)
 #: Shutters by name, and what they show of 40 rows and 50 columns, counted from 1.
 ROW, COLUMN = np.mgrid[1:41, 1:51]
 EDGES = {

@@ -82,7 +82,13 @@ def detectability_study(arguments: argparse.Namespace) -> int:
     from jointwrist.data.dataset.layout import refuse_dataset_as_output
     from jointwrist.files import check_writable, write_frame
     from jointwrist.inference.prepare_radiographs import weights_key
-    from jointwrist.studies.calls import choose_calls, phantom_probabilities, radiograph_probabilities, write_calls
+    from jointwrist.studies.calls import (
+        choose_calls,
+        phantom_probabilities,
+        radiograph_probabilities,
+        refuse_unscored,
+        write_calls,
+    )
     from jointwrist.studies.detectability import detectability
     from jointwrist.studies.detectability_page import draw_examples, summary, write_page, write_plot
     from jointwrist.studies.insertion_study import StudyPlan, run_study
@@ -99,6 +105,8 @@ def detectability_study(arguments: argparse.Namespace) -> int:
         raise UsageError("--threshold-for names weights that --threshold-into writes; give both")
     work_folder, weights = arguments.out / "prepared", find_weights(arguments.weights)
     receiver = find_weights(arguments.threshold_for) if arguments.threshold_for else weights
+    if arguments.threshold_into:
+        refuse_unscored(receiver)
     options = {"device": arguments.device, "localise": arguments.field == "auto", "rotation": arguments.rotation}
     wrists = prepared_radiographs(
         arguments.folder, work_folder, arguments.bones, arguments.side, arguments.out, **options

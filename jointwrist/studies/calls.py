@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from jointwrist.inference.predictor import Predictor
 from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.metrics.erosion_call import call_eroded
 from jointwrist.phantom import PhantomConfig, make_wrist
+from jointwrist.registry import model_spec
 from jointwrist.renamed_names import former_arguments, former_names
 from jointwrist.studies.detectability import call_threshold
 from jointwrist.weights.checkpoint import read_info, write_info
@@ -88,6 +90,20 @@ def _probabilities(pixels: np.ndarray, predictor: Predictor) -> np.ndarray:
     return predictor.predict([Placement(Radiograph(pixels, side="R"))])[0].probabilities
 
 
+def refuse_unscored(weights: Path) -> dict[str, Any]:
+    """Return the metadata of weights that score erosions.
+
+    Raises:
+        DataError: The weights cannot be read, or score no erosion.
+    """
+    info = read_info(weights)
+    if info is None:
+        raise DataError(f"{weights}: only .safetensors files of jointwrist keep a threshold")
+    if model_spec(info["model"]).task != "joint":
+        raise DataError(f"{weights}: {info['model']} scores no erosion; give weights of a joint network")
+    return info
+
+
 def write_calls(weights: Path, calls: Calls, out: Path) -> None:
     """Write weights with the threshold and the data behind it, which their model card then states.
 
@@ -97,11 +113,9 @@ def write_calls(weights: Path, calls: Calls, out: Path) -> None:
         out: File to write; may be `weights`.
 
     Raises:
-        DataError: The weights cannot be read.
+        DataError: The weights cannot be read, or score no erosion.
     """
-    info = read_info(weights)
-    if info is None:
-        raise DataError(f"{weights}: only .safetensors files of jointwrist keep a threshold")
+    info = refuse_unscored(weights)
     thresholds = {"mask": 0.5, **info.get("thresholds", {}), "erosion": calls.threshold}
     described = {**info, "thresholds": thresholds, "calls": asdict(calls)}
     if out == weights:
