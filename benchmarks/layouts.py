@@ -81,8 +81,7 @@ def layout_table(plan: Ablations, rows: KeptResults) -> Table:
         )
         side = rows.configs[runs[0]]["image_size"]
         parameters, operations = encoder_cost(encoder, side)
-        letters = "-".join("".join(map(_letter, stage)) for stage in encoder.stages)
-        line = {"Layout": f"`{letters}`", "what": plan.arms[arm].title, "seeds": len(runs)}
+        line = {"Layout": f"`{letters(encoder)}`", "what": plan.arms[arm].title, "seeds": len(runs)}
         line |= {"parameters": f"{parameters:,}", "MFLOPs": f"{operations:.0f}"}
         for key, (title, *_) in MASK_FIGURES.items():
             line[title] = figures.over_seeds(runs, key)
@@ -97,6 +96,11 @@ def layout_table(plan: Ablations, rows: KeptResults) -> Table:
         f" {OVER_SEEDS}. Parameters and operations are those of the encoder."
     )
     return Table("layouts", caption, lines)
+
+
+def letters(encoder: Encoder) -> str:
+    """Layout of an encoder, as `jointwrist.models.encoder_sizes` writes it."""
+    return "-".join("".join(map(_letter, stage)) for stage in encoder.stages)
 
 
 def _letter(block: nn.Module) -> str:

@@ -44,7 +44,7 @@ class MaskNetwork(nn.Module):
         paper="this project",
         licence="Apache-2.0",
         code="benchmarks/mask_network.py",
-        parameters=1_430_280,
+        parameters=1_431_616,
         input_size=512,
     )
 )

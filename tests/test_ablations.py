@@ -13,7 +13,9 @@ from filelock import FileLock
 from scipy.stats import ttest_1samp
 from sklearn.metrics import roc_auc_score
 
+from benchmarks import layouts
 from benchmarks.ablations import FILE, main
+from jointwrist import registry
 from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.benchmark.ablations import runs
 from jointwrist.benchmark.ablations.estimates import FIGURES, Figures
@@ -85,6 +87,18 @@ def results(tmp_path, plan):
             write_run(tmp_path, "free", arm, seed, quality, plan.arms[arm].reports)
         write_run(tmp_path, "free", "C5-moved", seed, 0.2, ("erosion",))
     return tmp_path
+
+
+def test_the_plan_of_the_layouts_builds_the_encoders_that_its_arms_name(tmp_path, monkeypatch):
+    for name in ("_SPECS", "_BUILDERS", "_RENAMED", "_VERSIONS"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    layouts.enter_model()
+    plan = Ablations.load(layouts.FILE)
+    for arm in plan.arms:
+        config = plan.config(layouts.REGIME, arm, 1, tmp_path)
+        encoder = layouts.EncoderDecoder(**config.options).encoder
+        named = {"mamba": "mm-mm-mmm-mm", "swin": "aa-aa-aaa-aa", "conv": "cc-cc-ccc-cc"}.get(arm, arm)
+        assert layouts.letters(encoder) == named
 
 
 def test_every_arm_resolves_to_a_run_of_a_model_that_there_is(plan, tmp_path):

@@ -14,7 +14,7 @@ from jointwrist.errors import DataError
 from jointwrist.registry import create_model, model_spec
 from jointwrist.weights.checkpoint import load_state, load_weights, read_weights, save_state, save_weights
 
-OPTIONS = {"encoder": "conv", "encoder_version": 2, "head_version": 2}
+OPTIONS = {"encoder": "conv", "encoder_version": 3, "head_version": 2}
 INFO = {"model": "jointwrist_tiny", "options": OPTIONS, "image_size": 64}
 
 
@@ -107,7 +107,7 @@ def test_no_network_is_built_that_its_file_could_not_fill(options, tmp_path):
     [
         ("mobilenet", {"pretrained": True, "checkpoint_path": "other.pth"}),
         ("fpn", {"encoder_weights": "imagenet"}),
-        ("jointwrist_tiny", {"encoder_version": 2, "head_version": 2}),
+        ("jointwrist_tiny", {"encoder_version": 3, "head_version": 2}),
     ],
 )
 def test_loading_needs_the_file_alone(model, options, tmp_path, monkeypatch):

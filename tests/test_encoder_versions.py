@@ -84,6 +84,24 @@ def cost(kind: str, size: str) -> tuple[int, int]:
     return sum(p.numel() for p in encoder.parameters()), sum(o.flops for o in counted.operations)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", ["tiny", "base"])
+def test_the_third_version_changes_the_hybrid_of_size_tiny_alone(kind, size):
+    second, third = (build_encoder(kind, size, version=version).state_dict() for version in (2, 3))
+    shapes = [{name: value.shape for name, value in state.items()} for state in (second, third)]
+    assert (shapes[0] == shapes[1]) == ((kind, size) != ("hybrid", "tiny"))
+
+
+def test_the_layout_of_the_second_version_builds_its_hybrid():
+    torch.manual_seed(0)
+    second = build_encoder(version=2).eval()
+    named = build_encoder(layout="mm-mm-mma-aa").eval()
+    named.load_state_dict(second.state_dict())
+    image = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        assert all(map(torch.equal, named(image), second(image)))
+
+
 @pytest.mark.parametrize("size", ["tiny", "base"])
 def test_kinds_have_equal_parameters_and_operations(size):
     parameters, operations = zip(*(cost(kind, size) for kind in KINDS), strict=True)
@@ -107,7 +125,7 @@ def test_blocks_of_all_letters_learn():
         ({"layout": "mm--mm-aa"}, "not four stages"),
         ({"layout": "mm-mm-mx-aa"}, "not four stages"),
         ({"layout": "m-m-m-a", "kind": "swin"}, "has a fixed layout"),
-        ({"version": 3}, "version 3 is unknown; choose one of 1, 2"),
+        ({"version": 4}, "version 4 is unknown; choose one of 1, 2, 3"),
     ],
 )
 def test_unknown_layouts_and_versions_are_refused(options, message):
@@ -126,10 +144,10 @@ def test_files_that_state_no_version_are_read_as_the_first(tmp_path):
         assert torch.equal(loaded(image).erosion_logits, former(image).erosion_logits)
     assert (info["options"]["encoder_version"], info["options"]["head_version"]) == (1, 1)
     latest = create_model("jointwrist_tiny", **MICRO)
-    assert latest.info["options"] == {**MICRO, "encoder_version": 2, "head_version": 2}
+    assert latest.info["options"] == {**MICRO, "encoder_version": 3, "head_version": 2}
     save_weights(tmp_path / "new.safetensors", latest, {"model": "jointwrist_tiny", "options": MICRO})
     options = load_weights(tmp_path / "new.safetensors")[1]["options"]
-    assert (options["encoder_version"], options["head_version"]) == (2, 2)
+    assert (options["encoder_version"], options["head_version"]) == (3, 2)
 
 
 def test_an_unknown_version_of_the_erosion_head_is_refused():
@@ -142,7 +160,7 @@ def test_a_run_takes_the_version_of_the_weights_that_it_starts_from():
     config = build(RunConfig, values | {"start": "jointwrist_tiny"})
     assert load_weights(find_weights("jointwrist_tiny"))[1]["options"]["encoder_version"] == 1
     assert model_options(config)["encoder_version"] == 1
-    assert model_options(build(RunConfig, values))["encoder_version"] == 2
+    assert model_options(build(RunConfig, values))["encoder_version"] == 3
     stated = build(RunConfig, values | {"options": {"encoder_version": 1, "head_version": 1}})
     assert model_options(stated) == {"encoder_version": 1, "head_version": 1}
     # runs of earlier releases keep their hash when the version is stated

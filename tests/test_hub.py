@@ -25,7 +25,7 @@ from jointwrist.weights.model_card import model_card
 
 TRAINED = {
     "model": "jointwrist_tiny",
-    "options": {"encoder": "conv", "encoder_version": 2, "head_version": 2},
+    "options": {"encoder": "conv", "encoder_version": 3, "head_version": 2},
     "image_size": 64,
     "detail_size": 96,
     "thresholds": {"mask": 0.45, "erosion": 0.3},
@@ -49,7 +49,7 @@ def front_matter(card):
 def test_a_saved_network_comes_back_as_it_was(network, tmp_path):
     network.save_pretrained(tmp_path / "wrist")
     loaded = JointWrist.from_pretrained(tmp_path / "wrist")
-    assert loaded.info["options"] == {"encoder": "conv", "encoder_version": 2, "head_version": 2}
+    assert loaded.info["options"] == {"encoder": "conv", "encoder_version": 3, "head_version": 2}
     assert not loaded.training
     image = torch.rand(1, 1, 64, 64)
     with torch.no_grad():

@@ -13,6 +13,7 @@ from jointwrist.engine.build import build_model
 from jointwrist.engine.run_config import JointConfig, RunConfig
 from jointwrist.engine.tasks import JointTask
 from jointwrist.errors import DataError
+from jointwrist.models.blocks import ChannelGain
 from jointwrist.registry import model_spec
 from jointwrist.weights.checkpoint import load_weights, save_weights
 
@@ -99,10 +100,15 @@ def test_forced_masks_drive_the_boxes(network):
     assert abs((x0 + x1) / 2 - 8) < 1 and abs((y0 + y1) / 2 - 24) < 1
 
 
-def test_other_masks_give_other_erosion_logits(network):
+def test_other_masks_give_other_erosion_logits():
+    torch.manual_seed(0)
+    network = create_model("jointwrist_tiny").eval()
+    for module in network.modules():
+        if isinstance(module, ChannelGain):  # 0 before training
+            torch.nn.init.ones_(module.gain)
     image, bones = torch.rand(2, 1, 64, 64), boxes_of_bones()
     logits, mirrored = (network(image, forced_masks=masks).erosion_logits for masks in (bones, bones.flip(-1)))
-    assert not torch.allclose(logits, mirrored, atol=1e-4)
+    assert not torch.allclose(logits, mirrored, atol=1e-2)
 
 
 def test_images_without_bones_are_not_valid(network):
@@ -159,7 +165,7 @@ def test_masks_of_the_test_drive_the_head():
 def test_a_former_option_works_with_a_warning_and_in_weight_files_without_one(tmp_path):
     with pytest.warns(FutureWarning, match="feature_gradient of jointwrist_tiny is now called feature_grad_scale"):
         former = create_model("jointwrist_tiny", feature_gradient=0.5)
-    current = {"feature_grad_scale": 0.5, "encoder_version": 2, "head_version": 2}
+    current = {"feature_grad_scale": 0.5, "encoder_version": 3, "head_version": 2}
     assert former.erosion.feature_grad_scale == 0.5 and former.info["options"] == current
     stored = {"model": "jointwrist_tiny", "options": {"feature_gradient": 0.5}}
     save_weights(tmp_path / "old.safetensors", former, stored)

@@ -1,6 +1,6 @@
 """Widths, layouts and MLP sizes of the encoders, by version.
 
-A layout is one string of block letters per stage, written as one string with hyphens: "mm-mm-mma-aa".
+A layout is one string of block letters per stage, written as one string with hyphens: "cc-cc-LLa-aa".
 
 | letter | block |
 |---|---|
@@ -12,19 +12,21 @@ A layout is one string of block letters per stage, written as one string with hy
 Version 2 makes encoders comparable. Of size tiny, the hidden widths of the MLPs give blocks of all letters the same
 arithmetic at strides 4 and 8, where most positions are, and the same number of parameters at strides 16 and 32, where
 most parameters are. Of size base, MLPs and widths are those of the published weights (VMamba-T and Swin-T), and the
-number of blocks evens out the kinds. Version 1 builds the weight files of earlier releases.
+number of blocks evens out the kinds. Version 3 gives the hybrid encoder of size tiny the best hybrid layout that was
+measured (docs/layouts.md): convolutions at strides 4 and 8, scans with eight states beside convolutions at stride 16,
+and attention in the last three blocks, where maps are small. Version 1 builds the weight files of earlier releases.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 Four = tuple[int, int, int, int]
 KINDS = ("hybrid", "mamba", "swin", "conv")
 LETTERS = "mMlLac"
 #: Versions of the encoder; weight files that do not say theirs have the first.
-VERSIONS = (1, 2)
+VERSIONS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,11 @@ SIZES: dict[int, dict[str, EncoderSize]] = {
         ),
     },
 }
+_TINY_2 = SIZES[2]["tiny"]
+SIZES[3] = {
+    "tiny": replace(_TINY_2, layouts={**_TINY_2.layouts, "hybrid": "cc-cc-LLa-aa"}),
+    "base": SIZES[2]["base"],
+}
 
 
 def parse_layout(layout: str) -> list[str]:
@@ -102,6 +109,6 @@ def parse_layout(layout: str) -> list[str]:
     stages = layout.split("-")
     if len(stages) != 4 or not all(stage and set(stage) <= set(LETTERS) for stage in stages):
         raise ValueError(
-            f"encoder layout {layout!r} is not four stages of letters out of {LETTERS}, as in 'mm-mm-mma-aa'"
+            f"encoder layout {layout!r} is not four stages of letters out of {LETTERS}, as in 'cc-cc-LLa-aa'"
         )
     return stages

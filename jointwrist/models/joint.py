@@ -74,9 +74,10 @@ class JointWrist(PretrainedMixin, nn.Module):
         drop_path: Stochastic depth rate of the encoder.
         scan_backend: Backend of the selective scan.
         checkpoint: Recompute encoder activations in the backward pass instead of storing them.
-        encoder_version: Version of the encoder; 1 builds that of earlier releases (padded windows, other MLP widths).
+        encoder_version: Version of the encoder; 1 and 2 build those of earlier releases (1: padded windows, other MLP
+            widths; 2: scans at strides 4 and 8).
         deep_supervision: Add mask heads at strides 8, 4 and 2, for training.
-        encoder_layout: Blocks of a hybrid encoder, as "mm-mm-mma-aa"; see `jointwrist.models.encoder_sizes`.
+        encoder_layout: Blocks of a hybrid encoder, as "cc-cc-LLa-aa"; see `jointwrist.models.encoder_sizes`.
         head_version: Version of the erosion head; 1 normalises each crop by itself, as in earlier releases.
         anatomy: Bones, joints and scores.
 
@@ -215,7 +216,7 @@ def _spec(name: str, parameters: int) -> ModelSpec:
     )
 
 
-@register_model(_spec("jointwrist_tiny", 1_974_034), RENAMED_OPTIONS, PART_VERSIONS)
+@register_model(_spec("jointwrist_tiny", 1_975_370), RENAMED_OPTIONS, PART_VERSIONS)
 def jointwrist_tiny(**options) -> JointWrist:
     """Build the joint network of about 2.0 M parameters."""
     return _built("jointwrist_tiny", options)
