@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from jointwrist.config import merge_trees, parse_overrides, read_yaml
+from jointwrist.config import build, merge_trees, parse_overrides, read_yaml
+from jointwrist.engine.build import build_model
 from jointwrist.engine.renamed_keys import current_keys
+from jointwrist.engine.run_config import RunConfig
 from jointwrist.weights.checkpoint import read_weights
 from jointwrist.weights.find import find_weights, weights_source
 
@@ -46,6 +48,12 @@ def test_every_value_of_the_last_recipe_is_one_the_weights_were_trained_with():
     trained, wanted = leaves(current_keys(info["config"])), leaves(LONGER)
     del wanted["start"]
     assert {key: trained.get(key) for key in wanted} == wanted
+
+
+def test_the_first_recipe_builds_the_network_of_the_weights():
+    config = build(RunConfig, {"model": "jointwrist_tiny", "task": "joint", **FIRST})
+    built = {name: value.shape for name, value in build_model(config).state_dict().items()}
+    assert built == {name: value.shape for name, value in read_weights(find_weights("jointwrist_tiny"))[0].items()}
 
 
 def test_the_card_names_what_the_recipe_says():
