@@ -12,6 +12,7 @@ from accelerate import Accelerator
 
 from jointwrist.benchmark.jobs import make_job
 from jointwrist.config import build
+from jointwrist.engine.build import model_options
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data
 from jointwrist.engine.run_config import RunConfig, config_hash, hashed_values
@@ -113,6 +114,21 @@ def test_how_a_run_is_executed_may_change_when_it_goes_on(dataset, tmp_path):
         for values in ({}, otherwise, {"precision": "bf16"}, {"optim": {**optim, "lr": 0.1}})
     ]
     assert jobs[0] == jobs[1] and len(set(jobs)) == 3
+
+
+def test_a_finished_job_of_an_earlier_version_of_the_network_is_not_taken_for_one_of_the_latest(tmp_path):
+    latest = {"encoder_version": 3, "head_version": 2}
+    jobs = [
+        make_job(build(RunConfig, {**JOINT, "options": options}), "data", tmp_path)
+        for options in ({}, latest, {"encoder_version": 2}, {"encoder_version": 1, "head_version": 1})
+    ]
+    assert jobs[0] == jobs[1] and jobs[0].config.options == latest
+    assert len({job.folder for job in jobs}) == 3
+
+
+def test_a_job_that_starts_from_weights_has_their_versions(tmp_path):
+    job = make_job(build(RunConfig, {**JOINT, "start": "jointwrist_tiny"}), "data", tmp_path)
+    assert job.config.options == JOINT["options"] and model_options(job.config)["encoder_version"] == 1
 
 
 def test_loss_that_is_not_finite_names_the_images(dataset, tmp_path):

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +33,7 @@ from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
 from jointwrist.files import write_frame, write_text
 from jointwrist.metrics.erosion_call import call_eroded
+from jointwrist.registry import latest_versions
 from jointwrist.weights.checkpoint import save_weights
 
 Run = TypeVar("Run")
@@ -83,8 +84,12 @@ def dataset_digest(dataset: RamW600) -> str:
 def make_job(config: RunConfig, data: str, results: Path) -> Job:
     """Return a job whose folder is named after model, seed, and the hash of configuration and data.
 
-    A finished job is recognised by this folder; an interrupted one resumes from the state saved in it.
+    A finished job is recognised by this folder; an interrupted one resumes from the state saved in it. The
+    configuration states the versions of the network's parts, so that results of an earlier release are not taken for
+    those of its successor. A run that starts from weights has their versions.
     """
+    if not config.start:
+        config = replace(config, options={**latest_versions(config.model), **config.options})
     key = digest({"config": hashed_values(config), "data": data})
     return Job(config, data, Path(results) / "jobs" / f"{config.model}-seed{config.seed}-{key}")
 
