@@ -17,7 +17,7 @@ from jointwrist.errors import DataError
 from jointwrist.inference import model_export
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.torch_network import TorchNetwork
-from jointwrist.models.encoder_sizes import SIZES, EncoderSize, uniform_layouts
+from jointwrist.models.encoder_sizes import SIZES, VERSIONS, EncoderSize, uniform_layouts
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import load_weights, save_weights
@@ -46,10 +46,10 @@ def save(folder, name, options, **info):
 
 @pytest.fixture(scope="module")
 def joint_weights(tmp_path_factory):
-    SIZES[2]["micro"] = MICRO
+    SIZES[VERSIONS[-1]]["micro"] = MICRO
     folder, thresholds = tmp_path_factory.mktemp("joint"), {"mask": 0.45, "erosion": 0.3}
     yield save(folder, "jointwrist_tiny", OPTIONS, detail_size=DETAIL, thresholds=thresholds)
-    del SIZES[2]["micro"]
+    del SIZES[VERSIONS[-1]]["micro"]
 
 
 @pytest.fixture(scope="module")

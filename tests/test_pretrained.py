@@ -15,7 +15,7 @@ from jointwrist.engine.tasks import build_task
 from jointwrist.engine.trainer import Trainer
 from jointwrist.errors import DataError
 from jointwrist.models.encoder import build_encoder
-from jointwrist.models.encoder_sizes import SIZES, EncoderSize, uniform_layouts
+from jointwrist.models.encoder_sizes import SIZES, VERSIONS, EncoderSize, uniform_layouts
 from jointwrist.weights.pretrained import load_pretrained
 
 DIMS, DEPTHS = (96, 192, 384, 768), (2, 2, 8, 2)
@@ -199,7 +199,7 @@ def test_files_that_fill_nothing_are_refused_and_change_nothing(vmamba, tmp_path
 
 def test_training_starts_from_the_files_of_the_configuration(vmamba, dataset, tmp_path, monkeypatch):
     narrow = EncoderSize(16, (96, 16, 16, 16), 16, uniform_layouts((1, 1, 1, 1), "m-m-m-m"))
-    monkeypatch.setitem(SIZES[2], "narrow", narrow)
+    monkeypatch.setitem(SIZES[VERSIONS[-1]], "narrow", narrow)
     torch.save(vmamba, tmp_path / "vmamba.pth")
     config = build(
         RunConfig,
