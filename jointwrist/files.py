@@ -8,7 +8,7 @@ import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,6 +112,16 @@ def refuse_folder(path: Path) -> None:
     """
     if os.path.isdir(path):
         raise StorageError(f"{path}: is a folder; give the name of a file, such as one in it")
+
+
+def refuse_input(path: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to write a file over one that is read.
+
+    Raises:
+        StorageError: The file is one of the inputs.
+    """
+    if os.path.exists(path) and any(os.path.exists(read) and os.path.samefile(path, read) for read in inputs):
+        raise StorageError(f"{path}: is read here, and would be replaced; write to another name or folder")
 
 
 def check_writable(folder: Path) -> None:

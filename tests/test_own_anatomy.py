@@ -198,3 +198,16 @@ def test_an_anatomy_without_sides_is_not_mirrored_and_needs_none(toes):
     unstated, left = (predictor(pixels, side).single() for side in (None, "L"))
     assert unstated.side_known and unstated.to_dict()["side"] is None and UNKNOWN_SIDE not in unstated.notes
     np.testing.assert_array_equal(unstated.masks, left.masks)
+
+
+def test_studies_of_inserted_erosions_take_weights_of_wrists(toes, tmp_path, capsys):
+    films, run = str(toes / "drawn"), str(toes / "run")
+    for command, joints in (
+        (["detectability", films, "-w", run], "scores joints of"),
+        (["adapt", films, "-w", run], "scores joints of"),
+        (["adapt", films, "--bones", run], "segments"),
+        (["detectability", films, "--bones", run], "segments"),
+    ):
+        assert main([*command, "-o", str(tmp_path / "out")]) == 2
+        said = capsys.readouterr().err
+        assert f"best.safetensors: {joints} the anatomy toe, and erosions are inserted into wrists only" in said

@@ -68,6 +68,7 @@ def adapt_weights(arguments: argparse.Namespace) -> int:
     from jointwrist.data.dataset.layout import refuse_dataset_as_output
     from jointwrist.files import check_writable, write_frame
     from jointwrist.studies.adapt import AdaptPlan, adapt
+    from jointwrist.studies.calls import refuse_unscored
     from jointwrist.studies.detectability_page import summary
     from jointwrist.studies.insertion_study import StudyPlan
     from jointwrist.weights.find import find_weights
@@ -76,6 +77,7 @@ def adapt_weights(arguments: argparse.Namespace) -> int:
     study = StudyPlan(radii, control_mm=radii[-1])
     plan = AdaptPlan(arguments.minutes, arguments.held_out, arguments.false_calls, study, arguments.seed)
     start = find_weights(arguments.weights)
+    refuse_unscored(start)
     work_folder = arguments.out.with_name(f"{arguments.out.name}-radiographs")
     refuse_dataset_as_output(arguments.out)
     check_writable(arguments.out)

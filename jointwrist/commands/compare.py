@@ -79,12 +79,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def compare(arguments: argparse.Namespace) -> int:
     """Compare two visits of one wrist."""
-    from jointwrist.files import check_writable
+    from jointwrist.files import check_writable, refuse_input
     from jointwrist.inference.comparison import compare as compare_visits
     from jointwrist.inference.joint_space import SPACES
     from jointwrist.inference.sources import read_radiograph
-    from jointwrist.outputs.comparison_picture import save_comparison
+    from jointwrist.outputs.comparison_picture import NAMES, save_comparison
 
+    for name in NAMES:
+        refuse_input(arguments.out / name, [arguments.baseline, arguments.followup])
     spaces = [bone_pair(text) for text in arguments.between] if arguments.between else SPACES
     visits = zip(
         ("baseline", "followup"),

@@ -105,6 +105,8 @@ def detectability_study(arguments: argparse.Namespace) -> int:
         raise UsageError("--threshold-for names weights that --threshold-into writes; give both")
     work_folder, weights = arguments.out / "prepared", find_weights(arguments.weights)
     receiver = find_weights(arguments.threshold_for) if arguments.threshold_for else weights
+    if weights.suffix != ".onnx":
+        refuse_unscored(weights)
     if arguments.threshold_into:
         refuse_unscored(receiver)
     options = {"device": arguments.device, "localise": arguments.field == "auto", "rotation": arguments.rotation}

@@ -34,13 +34,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def export(arguments: argparse.Namespace) -> int:
     """Write weights in another form, or their model card."""
-    from jointwrist.files import check_writable, refuse_folder
+    from jointwrist.files import check_writable, refuse_folder, refuse_input
     from jointwrist.weights.find import find_weights
 
     kind = _format(arguments.out, arguments.format)
     weights, out = find_weights(arguments.weights), arguments.out
     if kind != "monai-bundle":
         refuse_folder(out)
+        refuse_input(out, [weights])
     check_writable(out.parent)
     if kind == "card":
         from jointwrist.files import write_text

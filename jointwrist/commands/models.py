@@ -119,12 +119,13 @@ def show_history(arguments: argparse.Namespace) -> int:
     from jointwrist.errors import DataError
     from jointwrist.weights.checkpoint import read_info, write_info
     from jointwrist.weights.find import find_weights
+    from jointwrist.weights.other_files import why_no_weights
     from jointwrist.weights.training_history import TrainingHistory
 
     path = find_weights(arguments.weights)
     info = read_info(path)
     if info is None:
-        raise DataError(f"{path}: holds no jointwrist model; convert it with `jointwrist models convert`")
+        raise DataError(f"{path}: {why_no_weights(path)}")
     history = TrainingHistory.of(info)
     if arguments.write:
         try:
@@ -140,8 +141,10 @@ def show_history(arguments: argparse.Namespace) -> int:
 def convert_weights(arguments: argparse.Namespace) -> int:
     """Convert a checkpoint of the authors' code."""
     from jointwrist.engine.convert_authors_checkpoint import convert_checkpoint
+    from jointwrist.files import refuse_input
 
     known_model(arguments.model)
+    refuse_input(arguments.target, [arguments.source])
     unplaced = convert_checkpoint(arguments.source, arguments.target, arguments.model)
     print(f"{arguments.model}: {arguments.target}")
     if unplaced:

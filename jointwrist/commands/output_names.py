@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from jointwrist.commands.shared import UsageError
+from jointwrist.data.result_files import ENDINGS, describes_result
 from jointwrist.errors import DataError
-
-#: Endings of masks, the first one written first.
-_MASKS = ("_masks.npz", "_masks.png", "_masks.seg.nrrd", "_masks.nii.gz")
 
 
 def neutral_stems(radiographs: Sequence[Path]) -> list[str]:
@@ -65,38 +63,59 @@ def digest(file: Path) -> str:
         return hashlib.file_digest(stream, "blake2b").hexdigest()[:32]
 
 
-def check_unused(record: Path, radiograph: Path, content: str, name: str) -> None:
-    """Refuse to replace the result of another radiograph.
+def check_unused(record: Path, radiograph: Path, content: str, name: str, overwrite: bool = False) -> None:
+    """Refuse to replace the result of another radiograph, and files that are no results.
 
     Args:
         record: JSON file that is to be written.
         radiograph: File of the radiograph.
         content: `digest` of that file.
         name: Name of the radiograph in messages.
+        overwrite: Accept results of other radiographs, damaged JSON files, and other files without one.
 
     Raises:
-        DataError: The JSON file exists and is not a result of this radiograph, or there are masks without it.
+        DataError: The JSON file exists and is not a result of this radiograph, or there are other files without it.
     """
     try:
         before = json.loads(record.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        _check_no_masks(record.with_suffix(""), name)
+        if not overwrite:
+            _check_no_files(record.with_suffix(""), name)
         return
     except (OSError, ValueError):
-        before = {}
-    with suppress(AttributeError, KeyError, TypeError):
-        if before.get("source_digest") == content:
-            return
-        if "source_digest" not in before and before["source"] == radiograph.name:  # written by version 0.1
+        before = None
+    if before is not None and not describes_result(before):
+        raise DataError(f"{name}: {record} is no result, and may be an annotation; choose another --out")
+    if overwrite:
+        return
+    if before is not None and before.get("source_digest", content) == content:
+        if "source_digest" in before or before["source"] == radiograph.name:  # version 0.1 wrote none
             return
     raise DataError(
         f"{name}: the output folder holds another result ({record}); choose another --out, or --overwrite it"
     )
 
 
-def _check_no_masks(stem: Path, name: str) -> None:
-    """Refuse to replace masks drawn by hand: a prediction, even one that was killed, has an npz file."""
-    masks, *others = (stem.with_name(stem.name + ending) for ending in _MASKS)
+def _check_no_files(stem: Path, name: str) -> None:
+    """Refuse to replace radiographs and masks drawn by hand: a prediction, even a killed one, has an npz file."""
+    masks, *others = (stem.with_name(stem.name + ending) for ending in ENDINGS)
     found = [] if masks.exists() else [other for other in others if other.exists()]
     if found:
         raise DataError(f"{name}: {found[0]} is no result; choose another --out, or --overwrite it")
+
+
+def check_no_inputs(stem: Path, radiographs: Collection[str], name: str) -> None:
+    """Refuse results, even with --overwrite, that would replace a radiograph.
+
+    Args:
+        stem: Path of the results without their endings.
+        radiographs: Real paths of all radiographs of the run.
+        name: Name of the radiograph in messages.
+
+    Raises:
+        DataError: The file of a result is a radiograph.
+    """
+    for ending in ENDINGS:
+        path = stem.with_name(stem.name + ending)
+        if os.path.realpath(path) in radiographs:
+            raise DataError(f"{name}: its result {path} would replace a radiograph; choose another --out")

@@ -300,4 +300,13 @@ def given_radiographs(arguments: argparse.Namespace, left_out: list[Path], absen
         except DataError as error:
             absent.append(error)
         else:
-            yield from (radiograph for radiograph in found if radiograph != arguments.sheet)
+            yield from (radiograph for radiograph in found if not _is_earlier_sheet(radiograph, arguments.sheet))
+
+
+def _is_earlier_sheet(radiograph: Path, sheet: Path | None) -> bool:
+    """Whether a file found in a folder is the sheet of an earlier run, which is to be replaced."""
+    if sheet is None or radiograph.absolute() != sheet.absolute():
+        return False
+    from jointwrist.outputs.sheet import is_sheet
+
+    return is_sheet(sheet)

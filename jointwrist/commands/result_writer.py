@@ -10,9 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from jointwrist.commands.output_names import check_unused, digest, hand_stems, neutral_stems, output_stems
+from jointwrist.commands.output_names import (
+    check_no_inputs,
+    check_unused,
+    digest,
+    hand_stems,
+    neutral_stems,
+    output_stems,
+)
 from jointwrist.errors import DataError, require
-from jointwrist.files import refuse_file, refuse_folder
+from jointwrist.files import refuse_file
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,7 +60,7 @@ class ResultWriter:
         radiographs: All radiographs of the run.
 
     Raises:
-        DataError: The sheet has no suffix of a picture.
+        DataError: The sheet has no suffix of a picture, or would replace a picture that is no sheet.
         StorageError: The output folder, or that of the sheet, is a file, or the sheet is a folder.
         MissingExtraError: A package for a kind of file is not installed.
         UsageError: Two radiographs would have outputs of one name.
@@ -65,6 +72,7 @@ class ResultWriter:
         self.hands = hand_stems(self.stems)
         self.overlay = len(radiographs) <= MOST_OVERLAYS if arguments.overlay is None else arguments.overlay
         refuse_file(arguments.out)
+        self._inputs = {os.path.realpath(radiograph) for radiograph in radiographs}
         self._dicom = threading.Lock()  # pydicom and highdicom silence warnings for the whole process
         if kinds:
             require("highdicom", "dicom")
@@ -73,11 +81,9 @@ class ResultWriter:
 
             require(MASK_FILES[kind].package, "formats")
         if arguments.sheet:
-            from jointwrist.outputs.sheet import picture_format
+            from jointwrist.outputs.sheet import check_place
 
-            picture_format(arguments.sheet)
-            refuse_file(arguments.sheet.parent)
-            refuse_folder(arguments.sheet)
+            check_place(arguments.sheet)
 
     def write(self, index: int, result: WristResult, alone: bool) -> Written:
         """Write the files of a wrist.
@@ -88,7 +94,7 @@ class ResultWriter:
             alone: Whether it is the only wrist on its radiograph.
 
         Raises:
-            DataError: The files would replace the result of another radiograph.
+            DataError: The files would replace a radiograph, the result of another one, or what is no result.
         """
         from jointwrist.outputs.result_files import save_result
 
@@ -98,10 +104,9 @@ class ResultWriter:
             raise DataError(f"{file}: its name is too long for those of its results; give it a shorter one")
         if self.arguments.tool and not stem.isascii() and "\\udc" in ascii(stem):
             raise DataError(f"{file}: its name is not text in UTF-8, and annotation tools would not find it; rename it")
-        content = digest(file)
-        if not self.arguments.overwrite:
-            name = self.stems[index] if self.arguments.deidentify else str(file)
-            check_unused(out / f"{stem}.json", file, content, name)
+        content, name = digest(file), self.stems[index] if self.arguments.deidentify else str(file)
+        check_unused(out / f"{stem}.json", file, content, name, self.arguments.overwrite)
+        check_no_inputs(out / stem, self._inputs, name)
         save_result(result, out, stem, overlay=self.overlay, source_digest=content)
         for kind in self.arguments.also:
             from jointwrist.outputs.mask_files import MASK_FILES

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -10,14 +9,12 @@ from pathlib import Path
 from jointwrist.data.dataset.layout import holds_labels, images_read_instead, list_images
 from jointwrist.data.dicom.file import is_dicom, may_be_image
 from jointwrist.data.images import IMAGE_SUFFIXES
+from jointwrist.data.result_files import is_result
 from jointwrist.errors import DataError
 from jointwrist.readable import why_unreadable
 
 #: How many skipped files a message names.
 _NAMED = 8
-#: Endings of the pictures and DICOM objects that a prediction writes, and keys of the JSON file that lies beside them.
-_RESULT_ENDINGS = ("_overlay.png", "_masks.png", "_seg.dcm", "_sr.dcm", "_pr.dcm", "_sc.dcm")
-_RESULT_KEYS = {"source", "bones", "joints"}
 
 
 def find_radiographs(
@@ -45,7 +42,7 @@ def find_radiographs(
         if not path.is_dir():
             if not path.is_file():
                 raise DataError(f"{path}: {why_unreadable(path)}")
-            if not _is_result(path):
+            if not is_result(path):
                 yield path
             elif left_out is not None:
                 left_out(path.parent, [path])
@@ -98,17 +95,5 @@ def _read_elsewhere(place: Path, folder: Path) -> Collection[str]:
 
 def _may_be_radiograph(file: Path) -> bool:
     if file.suffix.lower() in IMAGE_SUFFIXES:
-        return (file.is_file() or file.is_symlink()) and not _is_result(file)
-    return is_dicom(file) and not _is_result(file) and may_be_image(file)
-
-
-def _is_result(file: Path) -> bool:
-    """Whether a file is a picture or DICOM object of a prediction, whose JSON file lies beside it."""
-    for ending in _RESULT_ENDINGS:
-        if file.name.endswith(ending):
-            try:
-                record = json.loads(file.with_name(file.name.removesuffix(ending) + ".json").read_text("utf-8"))
-            except (OSError, ValueError):
-                return False
-            return isinstance(record, dict) and record.keys() >= _RESULT_KEYS
-    return False
+        return (file.is_file() or file.is_symlink()) and not is_result(file)
+    return is_dicom(file) and not is_result(file) and may_be_image(file)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
+from jointwrist.anatomy import shows_wrist
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.files import write_text
@@ -57,6 +58,9 @@ def prepare_radiographs(
     Returns:
         Prepared wrists in the order of the radiographs; a radiograph of both hands has two, a refused one none.
     """
+    if not shows_wrist(predictor.anatomy):
+        bones = f"segments the anatomy {predictor.anatomy.name}, and erosions are inserted into wrists only"
+        raise DataError(f"{weights}: {bones}; give weights of wrists")
     bones_folder = folder / f"bones-{weights_key(weights)}"
     found: list[Path] = []
     for radiograph in tqdm(radiographs, desc="find bones", disable=not progress, mininterval=1.0):

@@ -80,7 +80,10 @@ def write_program(weights: Path, path: Path) -> float:
 def _read(weights: Path) -> tuple[str, str]:
     """Return the metadata of a weight file as JSON, and a hash of its tensors with their names and shapes."""
     with weights.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        length = int.from_bytes(file.read(8), "little")
+        if length > weights.stat().st_size:
+            raise ValueError("not a safetensors file")
+        header = json.loads(file.read(length))
         text = header.pop("__metadata__")["jointwrist"]
         content = hashlib.file_digest(file, "sha256")
     content.update(json.dumps(header, sort_keys=True).encode())

@@ -15,6 +15,8 @@ from jointwrist.ops.outlines import outlines
 if TYPE_CHECKING:
     from jointwrist.inference.comparison import Comparison
 
+#: Record and picture of a comparison.
+NAMES = ("comparison.json", "comparison.png")
 BASELINE_COLOUR, FOLLOWUP_COLOUR = (96, 208, 200), (255, 140, 80)
 
 
@@ -40,8 +42,8 @@ def draw_comparison(comparison: Comparison, side: int = 960) -> Image.Image:
 
 
 def save_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
-    """Write `comparison.json` and `comparison.png` into a folder, which is made if it is missing."""
-    record, picture = Path(folder) / "comparison.json", Path(folder) / "comparison.png"
+    """Write the files `NAMES` into a folder, which is made if it is missing."""
+    record, picture = (Path(folder) / name for name in NAMES)
     write_text(record, json.dumps(comparison.to_dict(), indent=2) + "\n")
     with atomic(picture) as temporary:
         draw_comparison(comparison).save(temporary, format="PNG")

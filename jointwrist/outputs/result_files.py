@@ -39,6 +39,7 @@ def save_result(
         folder / f"{stem}{ending}" for ending in ("_overlay.png", ".json", "_masks.png", "_masks.npz")
     )
     bits = pack_masks(result.masks)
+    write_npz(archive, bits, result.anatomy)  # first, as other files without it are taken for somebody else's
     drawn.unlink(missing_ok=True)
     if overlay:
         from jointwrist.outputs.overlay import draw_overlay  # fonts and filters, which only pictures need
@@ -47,7 +48,6 @@ def save_result(
             # level 1 takes a quarter of the time of the usual one, for a file a fifth larger
             draw_overlay(result).save(temporary, format="PNG", compress_level=1)
     more = {} if source_digest is None else {"source_digest": source_digest}
-    write_npz(archive, bits, result.anatomy)
     if fits := bits.dtype.itemsize <= PNG_BYTES:
         write_png(picture, bits)
     write_text(record, json.dumps(result.to_dict() | more, indent=2) + "\n")

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from jointwrist.errors import DataError
-from jointwrist.files import atomic
+from jointwrist.files import atomic, refuse_file, refuse_folder
 from jointwrist.inference.result import WristResult
 from jointwrist.outputs.overlay import paint_masks, shown_size
 from jointwrist.outputs.overlay_panel import BACKGROUND, TEXT
+
+#: Stored in every sheet, so that a later run replaces sheets alone.
+_MARK = "sheet of jointwrist predict"
 
 
 def draw_tile(result: WristResult, side: int) -> Image.Image:
@@ -59,8 +63,34 @@ def picture_format(path: Path) -> str:
         raise DataError(f"{path}: a picture ends in .png or .jpg") from None
 
 
+def check_place(path: Path) -> None:
+    """Check, before the work, where a sheet is to be written.
+
+    Raises:
+        DataError: The suffix is no picture's, or there is a picture that is no sheet, such as a radiograph.
+        StorageError: It is a folder, or its folder is a file.
+    """
+    picture_format(path)
+    refuse_file(path.parent)
+    refuse_folder(path)
+    if path.exists() and not is_sheet(path):
+        raise DataError(f"{path}: exists, and is no sheet of an earlier run; give --sheet another name")
+
+
+def is_sheet(path: Path) -> bool:
+    """Whether a file is a sheet of an earlier run."""
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get("comment") in (_MARK, _MARK.encode())
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # no picture
+        return False
+
+
 def save_sheet(tiles: Sequence[Image.Image], path: Path) -> None:
     """Write the sheet as PNG or JPEG (about an eighth of the size), by the suffix of the path."""
+    mark = PngInfo()
+    mark.add_text("comment", _MARK)
     kind = picture_format(path)
+    options = {"quality": 88, "comment": _MARK} if kind == "JPEG" else {"pnginfo": mark}
     with atomic(path) as temporary:
-        draw_sheet(tiles).save(temporary, format=kind, **({"quality": 88} if kind == "JPEG" else {}))
+        draw_sheet(tiles).save(temporary, format=kind, **options)

@@ -32,12 +32,17 @@ from jointwrist.inference.prepare_radiographs import weights_key
 from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.phantom_dataset import write_phantom
-from jointwrist.registry import model_spec
 from jointwrist.renamed_names import former_arguments
-from jointwrist.studies.calls import Calls, choose_calls, phantom_probabilities, radiograph_probabilities, write_calls
+from jointwrist.studies.calls import (
+    Calls,
+    choose_calls,
+    phantom_probabilities,
+    radiograph_probabilities,
+    refuse_unscored,
+    write_calls,
+)
 from jointwrist.studies.detectability import Detectability, detectability
 from jointwrist.studies.insertion_study import StudyPlan, run_study
-from jointwrist.weights.checkpoint import read_info
 from jointwrist.weights.find import weights_source
 
 #: Phantoms and pairs of radiographs in a batch.
@@ -122,11 +127,9 @@ def adapt(
         progress: Show progress bars.
 
     Raises:
-        DataError: The radiographs are of one patient only, or the weights are not those of a joint network.
+        DataError: The radiographs are of one patient only, or the weights score no erosions of wrists.
     """
-    info = read_info(start)
-    if info is None or model_spec(info["model"]).task != "joint":
-        raise DataError(f"{start}: only weights of a joint network can be adapted")
+    info = refuse_unscored(start)
     refuse_dataset_as_output(Path(out))
     used, held = divide(radiographs, plan.held_out, plan.seed)
     before = _measure(start, held, work_folder, plan, progress)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jointwrist.anatomy import info_anatomy
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import as_right_hand
 from jointwrist.errors import DataError
@@ -22,7 +23,9 @@ from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.registry import model_spec
 from jointwrist.renamed_names import former_arguments, former_names
 from jointwrist.studies.detectability import call_threshold
+from jointwrist.studies.insertion_study import refuse_other_joints
 from jointwrist.weights.checkpoint import read_info, write_info
+from jointwrist.weights.other_files import why_no_weights
 
 #: Seed of the phantoms without erosions.
 _SEED = 20261129
@@ -91,16 +94,17 @@ def _probabilities(pixels: np.ndarray, predictor: Predictor) -> np.ndarray:
 
 
 def refuse_unscored(weights: Path) -> dict[str, Any]:
-    """Return the metadata of weights that score erosions.
+    """Return the metadata of weights that score erosions of wrists.
 
     Raises:
-        DataError: The weights cannot be read, or score no erosion.
+        DataError: The weights cannot be read, score no erosion, or are of another anatomy.
     """
     info = read_info(weights)
     if info is None:
-        raise DataError(f"{weights}: only .safetensors files of jointwrist keep a threshold")
+        raise DataError(f"{weights}: {why_no_weights(weights)}")
     if model_spec(info["model"]).task != "joint":
         raise DataError(f"{weights}: {info['model']} scores no erosion; give weights of a joint network")
+    refuse_other_joints(info_anatomy(info), weights)
     return info
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from jointwrist.anatomy import JOINT_NAMES
+from jointwrist.anatomy import JOINT_NAMES, Anatomy
 from jointwrist.config import ConfigError, digest
 from jointwrist.data.radiograph import Radiograph
+from jointwrist.errors import DataError
 from jointwrist.files import write_frame
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
@@ -99,6 +100,19 @@ def trials(path: Path, plan: StudyPlan) -> Iterator[Trial]:
         yield Trial(joint, radius, repeat, family, int(sequence.generate_state(1)[0]))
 
 
+def refuse_other_joints(anatomy: Anatomy, weights: Path | str) -> None:
+    """Refuse weights whose first joints are not those of the wrist, into which erosions are inserted.
+
+    Raises:
+        DataError: They are of another anatomy.
+    """
+    if anatomy.joint_names[: len(JOINT_NAMES)] != JOINT_NAMES:
+        raise DataError(
+            f"{weights}: scores joints of the anatomy {anatomy.name}, and erosions are inserted into wrists only; give"
+            " weights of wrists"
+        )
+
+
 @former_arguments(films="prepared")
 def run_study(
     prepared: Sequence[Path],
@@ -124,7 +138,11 @@ def run_study(
         Rows with film, patient, side, joint, kind (`KINDS`), family, radius_mm, repeat, seed, probability, contrast
         (mean decrease of grey in the eroded pixels) and area_mm2. A joint that the network does not find has the
         probability nan.
+
+    Raises:
+        DataError: The weights are of another anatomy.
     """
+    refuse_other_joints(predictor.anatomy, predictor.weights)
     # the figures of a study do not depend on postprocessed masks
     predictor, frames = copy(predictor), []
     predictor.postprocess = False

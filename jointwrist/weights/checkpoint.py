@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from textwrap import shorten
 from typing import Any
 
@@ -20,6 +22,7 @@ from jointwrist.files import atomic
 from jointwrist.readable import why_unreadable
 from jointwrist.registry import latest_versions
 from jointwrist.weights.model_from_metadata import build_described, parse_info
+from jointwrist.weights.other_files import why_no_weights
 from jointwrist.weights.undrawn import Undrawn
 
 # Files are written by Python, as the libraries' own writers report a full disk as a format error.
@@ -62,7 +65,7 @@ def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         info = _description(path, file)
         tensors = {name: file.get_tensor(name) for name in file.keys()}
     if info is None:
-        raise DataError(f"{path}: holds no jointwrist model; convert it with `jointwrist models convert`")
+        raise DataError(f"{path}: {why_no_weights(path)}")
     return tensors, info
 
 
@@ -99,7 +102,9 @@ def _opened(path: Path) -> Iterator[safe_open]:
         with safe_open(path, framework="pt") as file:
             yield file
     except SafetensorError as error:
-        raise DataError(f"{path}: not a complete safetensors file ({error}); copy or train it again") from None
+        damage = f"not a complete safetensors file ({error}); copy or train it again"
+        other = why_no_weights(path) if path.suffix == ".onnx" or zipfile.is_zipfile(path) else damage
+        raise DataError(f"{path}: {other}") from None
 
 
 def _description(path: Path, file: safe_open) -> dict[str, Any] | None:
@@ -153,6 +158,8 @@ def _load_plain(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, MemoryError):
         raise
+    except UnpicklingError as error:  # PyTorch advises to load such a file without its check
+        raise _Unreadable("damaged, no file of torch.save, or with other objects") from error
     except Exception as error:  # unpickling a damaged file can raise any exception
         raise _Unreadable(str(error).partition("\n")[0] or type(error).__name__) from error
 

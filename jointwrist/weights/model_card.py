@@ -16,6 +16,7 @@ from jointwrist.errors import DataError
 from jointwrist.registry import ModelSpec, model_spec
 from jointwrist.text import NOTICE
 from jointwrist.weights.checkpoint import read_info
+from jointwrist.weights.other_files import why_no_weights
 from jointwrist.weights.training_history import TrainingHistory
 
 #: The hub's names of licences.
@@ -66,7 +67,7 @@ def file_card(path: Path, name: str) -> str:
         return re.sub(r"\[([^]]+)\]\(\.\./[^)]*\)", r"\1", (_HERE / "README.md").read_text(encoding="utf-8"))
     info = read_info(path)
     if info is None:
-        raise DataError(f"{path}: holds no jointwrist model; convert it with `jointwrist models convert`")
+        raise DataError(f"{path}: {why_no_weights(path)}")
     return model_card(info, name)
 
 

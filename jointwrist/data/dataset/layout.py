@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from jointwrist.data.faults import Fault, Report, refuse
 from jointwrist.data.images import IMAGE_SUFFIXES
+from jointwrist.data.result_files import is_result
 from jointwrist.errors import DataError
 
 MASK_IMAGES = Path("BoneSegmentation", "images")
@@ -111,15 +112,18 @@ def identifier_in(file_name: str, known: Collection[str]) -> str | None:
     return match[0] if match and match[0] in known else None
 
 
-def list_files(folder: Path, suffixes: Collection[str], report: Report = refuse) -> dict[str, Path]:
+def list_files(
+    folder: Path, suffixes: Collection[str], report: Report = refuse, skip: Callable[[Path], bool] = lambda _: False
+) -> dict[str, Path]:
     """List the regular files of a folder with one of the endings, by stem; a missing folder is empty.
 
-    Hidden files are skipped. Two files with the same stem are reported; the first in alphabetical order is used.
+    Hidden files, and those for which `skip` returns True, are left out. Two files with the same stem are reported; the
+    first in alphabetical order is used.
     """
     found: dict[str, Path] = {}
     for entry in _entries(folder):
         path = Path(entry.path)
-        if path.suffix.lower() not in suffixes or not entry.is_file():
+        if path.suffix.lower() not in suffixes or not entry.is_file() or skip(path):
             continue
         if path.stem in found:
             message = f"has the same identifier as {found[path.stem].name}; keep one of them"
@@ -130,8 +134,8 @@ def list_files(folder: Path, suffixes: Collection[str], report: Report = refuse)
 
 
 def list_images(folder: Path, report: Report = refuse) -> dict[str, Path]:
-    """List the images of a folder by stem."""
-    return list_files(folder, IMAGE_SUFFIXES - {".npy"}, report)
+    """List the images of a folder by stem, without overlays and masks of predictions that were written into it."""
+    return list_files(folder, IMAGE_SUFFIXES - {".npy"}, report, is_result)
 
 
 def list_folders(folder: Path) -> list[Path]:

@@ -1,0 +1,36 @@
+"""Recognise the files of a prediction, which look like radiographs or masks of their own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+#: Endings of the masks of a prediction, the first one written first.
+MASKS = ("_masks.npz", "_masks.png", "_masks.seg.nrrd", "_masks.nii.gz")
+#: Endings of its pictures and DICOM objects.
+_PICTURES = ("_overlay.png", "_masks.png", "_seg.dcm", "_sr.dcm", "_pr.dcm", "_sc.dcm")
+#: Endings of all its files but the record, `<stem>.json`.
+ENDINGS = tuple(dict.fromkeys((*MASKS, *_PICTURES)))
+_KEYS = {"source", "bones", "joints"}
+
+
+def is_result(file: Path) -> bool:
+    """Whether a file is a picture or DICOM object of a prediction, whose record lies beside it."""
+    for ending in _PICTURES:
+        if file.name.endswith(ending):
+            return is_record(file.with_name(file.name.removesuffix(ending) + ".json"))
+    return False
+
+
+def is_record(file: Path) -> bool:
+    """Whether a file is the JSON file of a prediction; False if it is missing or damaged."""
+    try:
+        record = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return describes_result(record)
+
+
+def describes_result(content: object) -> bool:
+    """Whether the content of a JSON file is that of a prediction."""
+    return isinstance(content, dict) and content.keys() >= _KEYS
