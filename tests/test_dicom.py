@@ -256,13 +256,6 @@ def test_another_view_or_orientation_is_reported_and_pixels_stay(write, attribut
     np.testing.assert_allclose(found.pixels, radiograph() / 4095, atol=1e-6)
 
 
-def test_colour_is_refused(tmp_path):
-    dataset = make(np.zeros((24, 20, 3), np.uint8), bits=8)
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PlanarConfiguration = 3, "RGB", 0
-    with pytest.raises(DataError, match="'RGB'"):
-        read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
-
-
 def test_raw_detector_data_is_reported(write):
     path = write(
         SOPClassUID=DigitalXRayImageStorageForProcessing, Modality="DX", PresentationIntentType="FOR PROCESSING"

@@ -129,14 +129,15 @@ class ResultWriter:
         from jointwrist.outputs.dicom_instance import save_dataset
         from jointwrist.outputs.dicom_objects import BUILDERS
 
-        try:
-            for kind in self.kinds:
+        errors: dict[str, DataError] = {}
+        for kind in self.kinds:
+            try:
                 with self._dicom:
                     dataset = BUILDERS[kind](result, self.arguments.deidentify)
                     save_dataset(dataset, self.arguments.out / f"{stem}_{kind}.dcm")
-        except DataError as error:
-            return [error]
-        return []
+            except DataError as error:
+                errors.setdefault(str(error), error)
+        return list(errors.values())
 
 
 def summary(result: WristResult) -> str:

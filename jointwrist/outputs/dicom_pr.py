@@ -12,6 +12,7 @@ from jointwrist.data.dicom.elements import element_numbers
 from jointwrist.data.dicom.grayscale import is_window_width, stored_range
 from jointwrist.data.dicom.header import silence_header_warnings
 from jointwrist.data.dicom.lut import LookUpTable, read_lut
+from jointwrist.errors import DataError
 from jointwrist.ops.outlines import bounding_box, closed_outlines
 from jointwrist.outputs.dicom_codes import content_label
 from jointwrist.outputs.dicom_instance import mark_deidentified, new_instance
@@ -53,12 +54,17 @@ def build_pr(result: WristResult, deidentify: bool = False) -> GrayscaleSoftcopy
         deidentify: Leave patient and study empty, and replace the UIDs of study, series and image.
 
     Raises:
-        DataError: The prediction is not of a DICOM image.
+        DataError: The prediction is not of a DICOM image, or of one that is stored in colour.
         MissingExtraError: highdicom is not installed.
     """
     source = source_dataset(result.radiograph, deidentify)
     import highdicom as hd
 
+    if int(result.radiograph.header.get("SamplesPerPixel", 1)) != 1:
+        raise DataError(
+            f"{result.radiograph.source}: stored in colour, and a grayscale presentation state cannot refer to it; write"
+            " seg, sr or sc"
+        )
     source.SamplesPerPixel = 1
     inverse = result.radiograph.header.get("PhotometricInterpretation") == "MONOCHROME1"
     shapes = hd.PresentationLUTShapeValues

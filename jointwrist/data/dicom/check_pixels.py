@@ -50,8 +50,9 @@ def check_pixels(path: Path, dataset: Dataset) -> list[str]:
     # without an end of image marker CharLS searches on for half a minute before it gives up
     if syntax in JPEGLSTransferSyntaxes and not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
         raise DataError(f"{path}: JPEG-LS image cut short; copy or export it again")
-    if coded is not None and coded[:3] != (rows, columns, 1):
-        stated = f"header of {(rows, columns, 1)} (rows, columns, colours)"
+    stated_size = (rows, columns, int(dataset.SamplesPerPixel))
+    if coded is not None and coded[:3] != stated_size:
+        stated = f"header of {stated_size} (rows, columns, colours)"
         raise DataError(f"{path}: compressed image of {coded[:3]}, {stated}; export it again")
     if coded is not None and coded.precision < int(dataset.BitsStored):
         note = f"The compressed image has {coded.precision} bits, its header says {dataset.BitsStored}: a stored window"

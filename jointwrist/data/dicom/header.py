@@ -28,12 +28,18 @@ STORAGE_CLASSES = (
     "SecondaryCaptureImageStorage",
     "MultiFrameGrayscaleByteSecondaryCaptureImageStorage",
     "MultiFrameGrayscaleWordSecondaryCaptureImageStorage",
+    "MultiFrameTrueColorSecondaryCaptureImageStorage",
 )
 #: Attributes without which pixels cannot be decoded.
 _PIXELS = (
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
     *("BitsAllocated", "BitsStored", "PixelRepresentation"),
 )
+#: Samples per pixel by photometric interpretation. Colour is accepted where all pixels are grey.
+SAMPLES = {
+    **dict.fromkeys(("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"), 1),
+    **dict.fromkeys(("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT"), 3),
+}
 #: PresentationLUTShape of MONOCHROME2 and of MONOCHROME1 (PS3.3, C.8.11.3).
 _SHAPES = ("IDENTITY", "INVERSE")
 #: Functional groups of a multi-frame image, and those of their elements that other images have in the data set itself.
@@ -83,11 +89,15 @@ def check_kind(path: Path, dataset: Dataset) -> list[str]:
         raise DataError(f"{path}: its number of frames is not a number; export it again")
     if frames and frames[0] not in (0, 1):
         raise DataError(f"{path}: {frames[0]:g} frames; give a single radiograph")
-    if dataset.SamplesPerPixel != 1 or dataset.PhotometricInterpretation not in ("MONOCHROME1", "MONOCHROME2"):
-        kind = _code(dataset.PhotometricInterpretation)
-        raise DataError(f"{path}: photometric interpretation {kind}; give a grey radiograph (MONOCHROME1 or 2)")
+    if SAMPLES.get(dataset.PhotometricInterpretation) != dataset.SamplesPerPixel:
+        kind, samples = _code(dataset.PhotometricInterpretation), dataset.SamplesPerPixel
+        raise DataError(
+            f"{path}: photometric interpretation {kind} with {samples} samples a pixel; give a grey radiograph"
+            " (MONOCHROME1 or 2)"
+        )
     shape = element_text(dataset, "PresentationLUTShape").upper()
-    if shape in _SHAPES and shape != _SHAPES[dataset.PhotometricInterpretation == "MONOCHROME1"]:
+    monochrome = str(dataset.PhotometricInterpretation).startswith("MONOCHROME")
+    if monochrome and shape in _SHAPES and shape != _SHAPES[dataset.PhotometricInterpretation == "MONOCHROME1"]:
         notes.append(
             f"PresentationLUTShape {shape} contradicts {dataset.PhotometricInterpretation}, which was used: look at"
             " the overlay."

@@ -50,6 +50,7 @@ def read_dicom(
 
 
 def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | None) -> Radiograph:
+    from jointwrist.data.dicom.colour import colour_to_grey, in_colour
     from jointwrist.data.dicom.grayscale import keep_used_window, to_grey
     from jointwrist.data.dicom.stored_values import PixelError, stored_values
 
@@ -59,8 +60,12 @@ def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | N
     flatten_functional_groups(dataset)
     # from the data set to stored values, and from these to grey
     try:
-        stored, padding = stored_values(dataset)
-        pixels, grey_notes, full_range = to_grey(stored, hidden_pixels(dataset, stored.shape, padding), dataset, window)
+        if in_colour(dataset):
+            pixels, grey_notes, full_range = colour_to_grey(dataset, window)
+        else:
+            stored, padding = stored_values(dataset)
+            hidden = hidden_pixels(dataset, stored.shape, padding)
+            pixels, grey_notes, full_range = to_grey(stored, hidden, dataset, window)
     except PixelError as error:
         raise DataError(f"{path}: {error}") from error
     # header information on the radiograph

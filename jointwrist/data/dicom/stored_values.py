@@ -69,18 +69,13 @@ def _words(dataset: Dataset) -> tuple[np.ndarray, int | None]:
     shape, syntax = (int(dataset.Rows), int(dataset.Columns)), dataset.file_meta.TransferSyntaxUID
     if not syntax.is_compressed:
         size = int(dataset.BitsAllocated) // 8
-        data, length = dataset.PixelData, shape[0] * shape[1] * size
-        if len(data) < length:
-            raise PixelError("fewer pixels than its rows and columns; the file is cut short, copy or export it again")
-        rest = data[length:]
-        if len(rest) >= shape[1] * size and rest.count(rest[:1]) != len(rest):
-            raise PixelError(_MORE)
+        data = native_bytes(dataset, size)
         if size == 1 and not syntax.is_little_endian and dataset["PixelData"].VR == "OW":
-            data = np.frombuffer(data[: length + length % 2], ">u2").astype("<u2").tobytes()
+            data = np.frombuffer(dataset.PixelData[: len(data) + len(data) % 2], ">u2").astype("<u2").tobytes()
         order = "<" if syntax.is_little_endian else ">"
-        words = np.frombuffer(data[:length], f"{order}u{size}").astype(f"u{size}", copy=False)
+        words = np.frombuffer(data[: shape[0] * shape[1] * size], f"{order}u{size}").astype(f"u{size}", copy=False)
         return words.reshape(shape), None
-    frame = _only_frame(dataset.PixelData)
+    frame = only_frame(dataset.PixelData)
     if syntax == RLELossless and rle_length(frame) >= (shape[0] + 1) * shape[1]:
         raise PixelError(_MORE)
     coded = None if syntax == RLELossless else coded_image(frame)
@@ -93,7 +88,22 @@ def _words(dataset: Dataset) -> tuple[np.ndarray, int | None]:
     return np.frombuffer(buffer, f"<u{found['bits_allocated'] // 8}").reshape(shape), coded and coded.precision
 
 
-def _only_frame(data: bytes) -> bytes:
+def native_bytes(dataset: Dataset, size: int) -> bytes:
+    """Return the bytes of an uncompressed image of `size` bytes a pixel, without what follows them.
+
+    Raises:
+        PixelError: There are fewer bytes, or further pixels.
+    """
+    data, length = dataset.PixelData, int(dataset.Rows) * int(dataset.Columns) * size
+    if len(data) < length:
+        raise PixelError("fewer pixels than its rows and columns; the file is cut short, copy or export it again")
+    rest = data[length:]
+    if len(rest) >= int(dataset.Columns) * size and rest.count(rest[:1]) != len(rest):
+        raise PixelError(_MORE)
+    return data[:length]
+
+
+def only_frame(data: bytes) -> bytes:
     """Return the single frame of encapsulated pixels, in one or several fragments.
 
     Raises:

@@ -1,0 +1,72 @@
+"""Grey values of radiographs that are stored in colour, as by programs that capture a screen or digitise films.
+
+Red, green and blue are equal then, or nearly so after a compression with loss. Images with more than a few coloured
+pixels, as of overlays, are refused: what is drawn over the bones would be read as bone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+from pydicom import Dataset
+from pydicom.pixels import apply_color_lut, get_decoder
+from pydicom.uid import RLELossless
+
+from jointwrist.data.dicom.grayscale import Grey
+from jointwrist.data.dicom.shutter import hidden_pixels
+from jointwrist.data.dicom.stored_values import PixelError, native_bytes, only_frame
+
+#: Difference between the channels of a pixel, of 255, from which it is coloured, and the largest share of such pixels.
+_DIFFERENCE, _SHARE = 24, 0.001
+
+
+def in_colour(dataset: Dataset) -> bool:
+    """Whether an image is stored in colour."""
+    return not str(dataset.PhotometricInterpretation).startswith("MONOCHROME")
+
+
+def colour_to_grey(dataset: Dataset, window: int = 0) -> Grey:
+    """Return the luminance (ITU-R BT.601) of a radiograph that is stored in colour; such images have no window.
+
+    Args:
+        dataset: Image with its transfer syntax in `file_meta`.
+        window: Must be 0.
+
+    Raises:
+        PixelError: A channel has other than 8 bits, pixels are missing or left over, more than a thousandth of them is
+            coloured, or a window was chosen.
+    """
+    if window:
+        raise PixelError(f"there is no window {window}; a colour image has none")
+    kind = str(dataset.PhotometricInterpretation)
+    channels = _channels(dataset, kind)
+    coloured = float((np.ptp(channels, -1) > _DIFFERENCE).mean())
+    if coloured > _SHARE:
+        raise PixelError(
+            f"{100 * coloured:.1f} % of the pixels of this colour image ({kind}) are not grey; give the radiograph"
+            " without overlays"
+        )
+    grey = np.asarray(Image.fromarray(channels).convert("L"), np.float32) / 255
+    if (hidden := hidden_pixels(dataset, grey.shape, None)) is not None:
+        grey[hidden] = 0
+    return Grey(grey, (f"A radiograph stored in colour ({kind}): its luminance is used.",), (0.0, 255.0))
+
+
+def _channels(dataset: Dataset, kind: str) -> np.ndarray:
+    """Decode to (H, W, 3) uint8 of red, green and blue."""
+    allocated, bits, syntax = int(dataset.BitsAllocated), int(dataset.BitsStored), dataset.file_meta.TransferSyntaxUID
+    palette = kind == "PALETTE COLOR"
+    if allocated != bits or bits not in ((8, 16) if palette else (8,)):
+        raise PixelError(f"a colour image ({kind}) with {bits} of {allocated} bits a channel; export it as a grey radiograph")
+    if syntax.is_compressed:
+        only_frame(dataset.PixelData)
+    else:
+        native_bytes(dataset, 2 if kind == "YBR_FULL_422" else int(dataset.SamplesPerPixel) * allocated // 8)
+    # codestreams but RLE interleave the channels, whatever PlanarConfiguration says (PS3.3, C.7.6.3.1.3)
+    order = {"planar_configuration": 0} if syntax.is_compressed and syntax != RLELossless and not palette else {}
+    pixels, _ = get_decoder(syntax).as_array(dataset, index=0, **order)
+    if palette:
+        pixels = apply_color_lut(pixels, dataset)
+    if pixels.dtype == np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    return pixels
