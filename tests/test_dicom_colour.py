@@ -11,6 +11,7 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless, SecondaryCaptureImageStorage, generate_uid
 
+from jointwrist.cli import main
 from jointwrist.data.dicom.read import read_dicom
 from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
@@ -141,3 +142,10 @@ def test_our_own_captures_are_refused_for_their_overlay(result, tmp_path):
     BUILDERS["sc"](result, False).save_as(path)
     with pytest.raises(DataError, match="are not grey"):
         read_dicom(path)
+
+
+def test_a_result_that_cannot_be_written_does_not_keep_the_others_from_being_written(result, tmp_path, capsys):
+    code = main(["predict", str(result.radiograph.source), "--out", str(tmp_path), "--dicom", "pr,seg,sr"])
+    assert code == 2 and {path.name for path in tmp_path.glob("*.dcm")} == {"wrist_seg.dcm", "wrist_sr.dcm"}
+    printed = capsys.readouterr()
+    assert (printed.out + printed.err).count("stored in colour, and a grayscale presentation state") == 1
