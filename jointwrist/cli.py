@@ -25,6 +25,7 @@ from jointwrist.commands import (
     predict,
     pretrain,
     report,
+    table,
     train,
     view,
 )
@@ -35,6 +36,7 @@ from jointwrist.openmp import share_cores
 #: In the order in which `jointwrist --help` names them.
 COMMANDS = (
     predict,
+    table,
     train,
     pretrain,
     finetune,

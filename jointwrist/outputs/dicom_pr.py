@@ -62,8 +62,8 @@ def build_pr(result: WristResult, deidentify: bool = False) -> GrayscaleSoftcopy
 
     if int(result.radiograph.header.get("SamplesPerPixel", 1)) != 1:
         raise DataError(
-            f"{result.radiograph.source}: stored in colour, and a grayscale presentation state cannot refer to it; write"
-            " seg, sr or sc"
+            f"{result.radiograph.source}: stored in colour, and a grayscale presentation state cannot refer to it;"
+            " write seg, sr or sc"
         )
     source.SamplesPerPixel = 1
     inverse = result.radiograph.header.get("PhotometricInterpretation") == "MONOCHROME1"

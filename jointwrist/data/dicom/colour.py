@@ -57,7 +57,9 @@ def _channels(dataset: Dataset, kind: str) -> np.ndarray:
     allocated, bits, syntax = int(dataset.BitsAllocated), int(dataset.BitsStored), dataset.file_meta.TransferSyntaxUID
     palette = kind == "PALETTE COLOR"
     if allocated != bits or bits not in ((8, 16) if palette else (8,)):
-        raise PixelError(f"a colour image ({kind}) with {bits} of {allocated} bits a channel; export it as a grey radiograph")
+        raise PixelError(
+            f"a colour image ({kind}) with {bits} of {allocated} bits a channel; export it as a grey radiograph"
+        )
     if syntax.is_compressed:
         only_frame(dataset.PixelData)
     else:

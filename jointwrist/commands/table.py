@@ -1,0 +1,76 @@
+"""`jointwrist table`: the results of many radiographs as tables for statistics programs."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jointwrist.commands.shared import complain
+from jointwrist.text import number_of
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command's arguments."""
+    parser = commands.add_parser(
+        "table",
+        help="results as CSV or Excel tables",
+        description="Write the results of `jointwrist predict` as tables for R, SPSS, Stata, pandas or a spreadsheet:"
+        " a row for each wrist, joint surface, bone and joint space, and a codebook of the columns.",
+    )
+    parser.add_argument(
+        "results", type=Path, nargs="+", metavar="RESULTS", help="folder that `jointwrist predict` wrote, or JSON file"
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("tables"),
+        help="folder for CSV files, or a file that ends in .xlsx (default: %(default)s)",
+    )
+    parser.set_defaults(run=table)
+
+
+def table(arguments: argparse.Namespace) -> int:
+    """Write the tables; return 2 if a JSON file is damaged."""
+    from jointwrist.outputs.tables import find_results, make_tables, write_tables
+
+    found = find_results(arguments.results, progress=True)
+    tables = make_tables(found.results)
+    files = write_tables(tables, arguments.out)
+    for file in found.damaged:
+        complain(f"{file}: holds no JSON and was left out; predict its radiograph again")
+    left_out = f", {number_of(found.others, 'other JSON file')} left out" if found.others else ""
+    print(f"{number_of(len(found.results), 'wrist')}{left_out}: {', '.join(map(str, files))}")
+    for caution in cautions(found.results):
+        print(f"note: {caution}")
+    return 2 if found.damaged else 0
+
+
+def cautions(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say what should not be analysed together: several weights or thresholds, and radiographs with several results."""
+    notes = []
+    of_weights = [result.get("weights") or {} for result in results.values()]
+    weights = Counter(weights.get("file", "unknown") for weights in of_weights)
+    if len(weights) > 1:
+        counts = ", ".join(f"{name} ({count})" for name, count in weights.most_common())
+        notes.append(f"results of {len(weights)} weight files: {counts}; do not pool them")
+    elif len({result.get("erosion_threshold") for result in results.values()}) > 1:
+        notes.append("the results have different thresholds of a call (erosion_threshold); do not pool their calls")
+    seen: dict[tuple[Any, ...], str] = {}
+    twice = []
+    for file, result in results.items():
+        digest = result.get("source_digest")
+        first = seen.setdefault((digest, result.get("side"), str(result.get("field"))), file)
+        if digest and first != file:
+            twice.append((first, file))
+    if twice:
+        notes.append(
+            f"{number_of(len(twice), 'result')} of a radiograph that has another one, such as {twice[0][1]} and"
+            f" {twice[0][0]}"
+        )
+    if not all(weights.get("real_erosions") for weights in of_weights):
+        notes.append("erosion scores are untested on real erosions (column real_erosions of wrists)")
+    return notes

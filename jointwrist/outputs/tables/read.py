@@ -1,0 +1,67 @@
+"""Find the results of `jointwrist predict` in folders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from jointwrist.data.result_files import describes_result
+from jointwrist.errors import DataError
+
+
+@dataclass(frozen=True)
+class FoundResults:
+    """Results and what lies beside them.
+
+    Attributes:
+        results: Content of each JSON file, by its path within the folder that was searched.
+        damaged: Files that hold no JSON.
+        others: Number of JSON files that are no results.
+    """
+
+    results: dict[str, dict[str, Any]]
+    damaged: tuple[Path, ...]
+    others: int
+
+
+def find_results(places: Sequence[Path], progress: bool = False) -> FoundResults:
+    """Read the results in folders and their subfolders, except hidden ones.
+
+    Args:
+        places: Folders, or JSON files. With several, names of results begin with the place.
+        progress: Show a progress bar.
+
+    Raises:
+        DataError: A place does not exist, or there is no result.
+    """
+    results, damaged, others = {}, [], 0
+    files = [(place, file) for place in dict.fromkeys(places) for file in _json_files(place)]
+    for place, file in tqdm(files, "results", disable=None if progress else True):
+        try:
+            content = json.loads(file.read_text("utf-8"))
+        except (OSError, ValueError):
+            damaged.append(file)
+            continue
+        if describes_result(content):
+            inside = len(places) == 1 and file != place
+            results[(file.relative_to(place) if inside else file).as_posix()] = content
+        else:
+            others += 1
+    if not results:
+        where = ", ".join(map(str, places))
+        raise DataError(f"{where}: no result of `jointwrist predict`; give a folder that it wrote with --out")
+    return FoundResults(results, tuple(damaged), others)
+
+
+def _json_files(place: Path) -> list[Path]:
+    if place.is_dir():
+        found = (file for file in place.rglob("*.json") if file.is_file())
+        return sorted(file for file in found if not any(p.startswith(".") for p in file.relative_to(place).parts))
+    if not place.is_file():
+        raise DataError(f"{place}: no such file or folder; give a folder that `jointwrist predict` wrote with --out")
+    return [place]
