@@ -111,6 +111,7 @@ def write_radiographs(root, cases):
         Image.open(left[0].image).save(root / name)
     pixels = np.asarray(Image.open(left[0].image).convert("L"))
     Image.fromarray(np.roll(pixels, 2, axis=1)).save(root / "visit2_L.png")
+    (root / "visits.csv").write_text("baseline,followup\nvisit1_L.png,visit2_L.png\n")
     write_dicom(root / "wrist.dcm", (read_image(left[0].image) * 4095).round().astype(np.uint16))
 
 

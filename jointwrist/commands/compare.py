@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from jointwrist.commands.compare_pairs import Pair, compare_pairs, read_pairs
 from jointwrist.commands.shared import (
     UsageError,
     add_predictor,
@@ -21,6 +23,7 @@ from jointwrist.commands.shared import (
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:
+    from jointwrist.inference.comparison import Comparison
     from jointwrist.inference.placement import Placement
 
 Value = TypeVar("Value")
@@ -30,14 +33,21 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "compare",
-        help="compare two visits of one wrist",
+        help="compare two visits of one wrist, or many pairs of visits",
         description="Register a follow-up to its baseline by the bones; write the changes in erosion, bone area and"
         " joint space, and a picture of both outlines.",
     )
     parser.add_argument(
-        "baseline", type=Path, metavar="BASELINE", help="earlier radiograph (BMP, PNG, JPEG, TIFF or DICOM)"
+        "baseline", type=Path, nargs="?", metavar="BASELINE", help="earlier radiograph (BMP, PNG, JPEG, TIFF or DICOM)"
     )
-    parser.add_argument("followup", type=Path, metavar="FOLLOWUP", help="later radiograph of the same wrist")
+    parser.add_argument("followup", type=Path, nargs="?", metavar="FOLLOWUP", help="later radiograph of the same wrist")
+    parser.add_argument(
+        "--pairs",
+        type=Path,
+        metavar="TABLE",
+        help="compare many: a CSV file or Excel workbook with the columns baseline and followup (paths from its"
+        " folder), and optionally side and name; each comparison gets a folder in OUT",
+    )
     add_predictor(parser)
     add_scope(parser)
     parser.add_argument(
@@ -78,32 +88,27 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def compare(arguments: argparse.Namespace) -> int:
-    """Compare two visits of one wrist."""
+    """Compare two visits of one wrist, or the pairs of a table."""
     from jointwrist.files import check_writable, refuse_input
-    from jointwrist.inference.comparison import compare as compare_visits
-    from jointwrist.inference.joint_space import SPACES
-    from jointwrist.inference.sources import read_radiograph
     from jointwrist.outputs.comparison_picture import NAMES, save_comparison
 
-    for name in NAMES:
-        refuse_input(arguments.out / name, [arguments.baseline, arguments.followup])
-    spaces = [bone_pair(text) for text in arguments.between] if arguments.between else SPACES
-    visits = zip(
-        ("baseline", "followup"),
-        two_values("--spacing", arguments.spacing),
-        two_values("--window", arguments.window),
-        strict=True,
-    )
-    radiographs = [
-        read_radiograph(
-            getattr(arguments, visit), arguments.side, spacing_mm, window, name=visit if arguments.deidentify else None
-        )
-        for visit, spacing_mm, window in visits
-    ]
+    if arguments.pairs is None:
+        if arguments.followup is None:
+            raise UsageError("two radiographs are compared: give BASELINE and FOLLOWUP, or --pairs TABLE for many")
+        pairs = [Pair(arguments.baseline, arguments.followup, None, "")]
+    elif arguments.baseline is not None:
+        raise UsageError("give either BASELINE and FOLLOWUP, or --pairs")
+    else:
+        pairs = read_pairs(arguments.pairs, arguments.deidentify)
+    inputs = [file for pair in pairs for file in pair[:2]]
+    for pair in pairs:
+        for name in NAMES:
+            refuse_input(arguments.out / pair.name / name, inputs)
     check_writable(arguments.out)
-    predictor = load_predictor(arguments, arguments.score_out_of_scope)
-    wrists = [one_wrist(predictor.locate(radiograph)) for radiograph in radiographs]
-    comparison = compare_visits(*(predictor.predict([wrist])[0] for wrist in wrists), spaces)
+    compare_visits = comparer(arguments)
+    if arguments.pairs is not None:
+        return compare_pairs(arguments, pairs, compare_visits, save_comparison)
+    comparison = compare_visits(pairs[0])
     save_comparison(comparison, arguments.out)
     if arguments.json:
         print(json.dumps(comparison.to_dict()))
@@ -111,6 +116,35 @@ def compare(arguments: argparse.Namespace) -> int:
     print(change_tables(comparison.to_dict()))
     print(f"comparison and picture: {arguments.out}")
     return 0
+
+
+def comparer(arguments: argparse.Namespace) -> Callable[[Pair], Comparison]:
+    """Return a function that reads, predicts and compares two visits; the weights are loaded at its first call.
+
+    Raises:
+        UsageError: An option has a wrong number of values, or names no bones.
+    """
+    from jointwrist.inference.comparison import compare as compare_visits
+    from jointwrist.inference.joint_space import SPACES
+    from jointwrist.inference.sources import read_radiograph
+
+    spaces = [bone_pair(text) for text in arguments.between] if arguments.between else SPACES
+    spacings = two_values("--spacing", arguments.spacing)
+    windows = two_values("--window", arguments.window)
+    predictor = cache(lambda: load_predictor(arguments, arguments.score_out_of_scope))
+
+    def run(pair: Pair) -> Comparison:
+        visits = zip(("baseline", "followup"), pair[:2], spacings, windows, strict=True)
+        radiographs = [
+            read_radiograph(
+                file, pair.side or arguments.side, spacing_mm, window, name=visit if arguments.deidentify else None
+            )
+            for visit, file, spacing_mm, window in visits
+        ]
+        wrists = [one_wrist(predictor().locate(radiograph)) for radiograph in radiographs]
+        return compare_visits(*(predictor().predict([wrist])[0] for wrist in wrists), spaces)
+
+    return run
 
 
 def one_wrist(placements: Sequence[Placement]) -> Placement:

@@ -1,4 +1,4 @@
-"""`jointwrist table`: the results of many radiographs as tables for statistics programs."""
+"""`jointwrist table`: many results and comparisons as tables for statistics programs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "table",
         help="results as CSV or Excel tables",
-        description="Write the results of `jointwrist predict` as tables for R, SPSS, Stata, pandas or a spreadsheet:"
-        " a row for each wrist, joint surface, bone and joint space, and a codebook of the columns.",
+        description="Write the results of `jointwrist predict` and `jointwrist compare` as tables for R, SPSS, Stata,"
+        " pandas or a spreadsheet: a row for each wrist, joint surface, bone and joint space, or for its change, and a"
+        " codebook of the columns.",
     )
     parser.add_argument(
-        "results", type=Path, nargs="+", metavar="RESULTS", help="folder that `jointwrist predict` wrote, or JSON file"
+        "results", type=Path, nargs="+", metavar="RESULTS", help="folder that one of them wrote, or JSON file"
     )
     parser.add_argument(
         "-o",
@@ -38,13 +39,16 @@ def table(arguments: argparse.Namespace) -> int:
     from jointwrist.outputs.tables import find_results, make_tables, write_tables
 
     found = find_results(arguments.results, progress=True)
-    tables = make_tables(found.results)
+    tables = make_tables(found.results, found.comparisons)
     files = write_tables(tables, arguments.out)
     for file in found.damaged:
         complain(f"{file}: holds no JSON and was left out; predict its radiograph again")
-    left_out = f", {number_of(found.others, 'other JSON file')} left out" if found.others else ""
-    print(f"{number_of(len(found.results), 'wrist')}{left_out}: {', '.join(map(str, files))}")
-    for caution in cautions(found.results):
+    counts = {"wrist": len(found.results), "comparison": len(found.comparisons)}
+    parts = [number_of(count, noun) for noun, count in counts.items() if count]
+    if found.others:
+        parts.append(f"{number_of(found.others, 'other JSON file')} left out")
+    print(f"{', '.join(parts)}: {', '.join(map(str, files))}")
+    for caution in cautions({**found.results, **found.comparisons}):
         print(f"note: {caution}")
     return 2 if found.damaged else 0
 
@@ -57,7 +61,7 @@ def cautions(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if len(weights) > 1:
         counts = ", ".join(f"{name} ({count})" for name, count in weights.most_common())
         notes.append(f"results of {len(weights)} weight files: {counts}; do not pool them")
-    elif len({result.get("erosion_threshold") for result in results.values()}) > 1:
+    elif len({result["erosion_threshold"] for result in results.values() if "erosion_threshold" in result}) > 1:
         notes.append("the results have different thresholds of a call (erosion_threshold); do not pool their calls")
     seen: dict[tuple[Any, ...], str] = {}
     twice = []

@@ -12,6 +12,7 @@ _PICTURES = ("_overlay.png", "_masks.png", "_seg.dcm", "_sr.dcm", "_pr.dcm", "_s
 #: Endings of all its files but the record, `<stem>.json`.
 ENDINGS = tuple(dict.fromkeys((*MASKS, *_PICTURES)))
 _KEYS = {"source", "bones", "joints"}
+_COMPARISON_KEYS = {"baseline", "followup", "registration", "bone_areas"}
 
 
 def is_result(file: Path) -> bool:
@@ -34,3 +35,8 @@ def is_record(file: Path) -> bool:
 def describes_result(content: object) -> bool:
     """Whether the content of a JSON file is that of a prediction."""
     return isinstance(content, dict) and content.keys() >= _KEYS
+
+
+def describes_comparison(content: object) -> bool:
+    """Whether the content of a JSON file is that of a comparison of two visits."""
+    return isinstance(content, dict) and content.keys() >= _COMPARISON_KEYS

@@ -1,4 +1,4 @@
-"""Tables of many predictions, for statistics programs: rows from their JSON files, a codebook, and the files."""
+"""Tables of many results and comparisons, for statistics programs: rows of their JSON files, a codebook, and files."""
 
 from jointwrist.outputs.tables.files import write_tables
 from jointwrist.outputs.tables.read import FoundResults, find_results

@@ -13,6 +13,12 @@ _BOX = {
     "x1": ("px", "right edge, exclusive"),
     "y1": ("px", "lower edge, exclusive"),
 }
+_COMPARED = {
+    "file": ("", "JSON file of the comparison; the key that joins the tables of comparisons"),
+    "baseline": ("", "name of the earlier radiograph's file"),
+    "followup": ("", "name of the later radiograph's file"),
+    "side": ("", "L or R"),
+}
 _LIMITS = ("", "reasons why it is outside the weights' scope, as 'status: reason', separated by ' | '")
 
 #: Unit and meaning of every column, by table.
@@ -78,5 +84,60 @@ CODEBOOK: dict[str, dict[str, tuple[str, str]]] = {
         "mean": ("see unit", "mean width"),
         "area": ("see unit, squared", "area between the bones"),
         "overlap": ("see unit, squared", "area of the overlap of their projections"),
+    },
+    "comparisons": {
+        **_COMPARED,
+        "model": ("", "name of the network"),
+        "weights": ("", "weight file"),
+        "real_erosions": ("1 yes, 0 no", "whether the weights were trained on erosions of patients"),
+        "unit": ("", "unit of lengths: mm, or px of the baseline where a pixel spacing is unknown"),
+        "scale": ("", "size of the baseline's pixels over the follow-up's, from the registration"),
+        "angle_degrees": ("degrees", "rotation of the follow-up to the baseline"),
+        "residual_px": ("px", "median distance between the registered outlines"),
+        "joints_scored_twice": ("", "number of joint surfaces scored at both visits"),
+        "joints_higher": ("", "number of them with a higher level at the follow-up"),
+        "joints_lower": ("", "number of them with a lower level at the follow-up"),
+        "warnings": ("", "reasons to doubt that these are two visits of one patient, separated by ' | '"),
+        "notes": ("", "remarks on the comparison, separated by ' | '"),
+    },
+    "joint_changes": {
+        **_COMPARED,
+        "joint": ("", "joint surface"),
+        "baseline_range": ("", "scores of the level at the baseline; '3 to 5', as spreadsheets take 3-5 for a date"),
+        "followup_range": ("", "the same at the follow-up"),
+        "baseline_probability": ("0 to 1", "probability of a score above 0 at the baseline"),
+        "followup_probability": ("0 to 1", "the same at the follow-up"),
+        "level_change": ("", "level at the follow-up minus that at the baseline; do not add up over joint surfaces"),
+    },
+    "bone_changes": {
+        **_COMPARED,
+        "bone": ("", "name of the bone"),
+        "unit": ("", "unit of lengths; areas are in its square"),
+        "baseline_area": ("see unit, squared", "area at the baseline, within what both radiographs show"),
+        "followup_area": ("see unit, squared", "area at the follow-up"),
+        "change_percent": ("%", "change of the area"),
+    },
+    "joint_space_changes": {
+        **_COMPARED,
+        "site": ("", "site of joint-space narrowing"),
+        "bone": ("", "first bone"),
+        "other_bone": ("", "second bone"),
+        "unit": ("", "unit of the following lengths"),
+        **{
+            f"{visit}{figure}{change}": (unit, f"{meaning}{when}")
+            for figure, unit, meaning in (
+                ("minimum", "see unit", "smallest width"),
+                ("mean", "see unit", "mean width"),
+                ("area", "see unit, squared", "area between the bones"),
+                ("overlap", "see unit, squared", "area of the overlap of their projections"),
+            )
+            for visit, change, when in (
+                ("baseline_", "", " at the baseline"),
+                ("followup_", "", " at the follow-up"),
+                ("", "_change", ", follow-up minus baseline"),
+            )
+        },
+        "displacement": ("see unit", "distance by which the second bone has moved away, from the grey values"),
+        "displacement_error": ("see unit", "its standard error"),
     },
 }

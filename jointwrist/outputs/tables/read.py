@@ -1,4 +1,4 @@
-"""Find the results of `jointwrist predict` in folders."""
+"""Find the results of `jointwrist predict` and `jointwrist compare` in folders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from jointwrist.data.result_files import describes_result
+from jointwrist.data.result_files import describes_comparison, describes_result
 from jointwrist.errors import DataError
 
 
@@ -19,12 +19,14 @@ class FoundResults:
     """Results and what lies beside them.
 
     Attributes:
-        results: Content of each JSON file, by its path within the folder that was searched.
+        results: Content of each result's JSON file, by its path within the folder that was searched.
+        comparisons: The same of comparisons.
         damaged: Files that hold no JSON.
-        others: Number of JSON files that are no results.
+        others: Number of JSON files that are neither.
     """
 
     results: dict[str, dict[str, Any]]
+    comparisons: dict[str, dict[str, Any]]
     damaged: tuple[Path, ...]
     others: int
 
@@ -37,9 +39,11 @@ def find_results(places: Sequence[Path], progress: bool = False) -> FoundResults
         progress: Show a progress bar.
 
     Raises:
-        DataError: A place does not exist, or there is no result.
+        DataError: A place does not exist, or there is neither a result nor a comparison.
     """
-    results, damaged, others = {}, [], 0
+    results: dict[str, dict[str, Any]] = {}
+    comparisons: dict[str, dict[str, Any]] = {}
+    damaged, others = [], 0
     files = [(place, file) for place in dict.fromkeys(places) for file in _json_files(place)]
     for place, file in tqdm(files, "results", disable=None if progress else True):
         try:
@@ -47,15 +51,20 @@ def find_results(places: Sequence[Path], progress: bool = False) -> FoundResults
         except (OSError, ValueError):
             damaged.append(file)
             continue
+        inside = len(places) == 1 and file != place
+        name = (file.relative_to(place) if inside else file).as_posix()
         if describes_result(content):
-            inside = len(places) == 1 and file != place
-            results[(file.relative_to(place) if inside else file).as_posix()] = content
+            results[name] = content
+        elif describes_comparison(content):
+            comparisons[name] = content
         else:
             others += 1
-    if not results:
+    if not results and not comparisons:
         where = ", ".join(map(str, places))
-        raise DataError(f"{where}: no result of `jointwrist predict`; give a folder that it wrote with --out")
-    return FoundResults(results, tuple(damaged), others)
+        raise DataError(
+            f"{where}: no result of `jointwrist predict` or `jointwrist compare`; give a folder that one of them wrote"
+        )
+    return FoundResults(results, comparisons, tuple(damaged), others)
 
 
 def _json_files(place: Path) -> list[Path]:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
+from jointwrist.outputs.tables.cells import SEPARATOR, flag, score_range
 from jointwrist.outputs.tables.codebook import CODEBOOK
+from jointwrist.outputs.tables.comparison_rows import comparison_rows
 
-#: Between the entries of a list that shares one cell.
-SEPARATOR = " | "
+Rows = Mapping[str, Mapping[str, Any]]
 _CORNERS = ("x0", "y0", "x1", "y1")
 
 
-def make_tables(results: Mapping[str, Mapping[str, Any]]) -> dict[str, pd.DataFrame]:
-    """Make the tables of results, and their codebook.
+def make_tables(results: Rows, comparisons: Rows | None = None) -> dict[str, pd.DataFrame]:
+    """Make the tables of results and comparisons, and their codebook.
 
     `wrists` has a row for each result, and besides the columns of the codebook the probability, call and level of each
-    joint surface; `joints`, `bones` and `joint_spaces` have a row for each of them; `codebook` explains the columns.
-    Columns that would be empty in all rows, as those of options that were not used, are kept. Yes and no are 1 and 0.
+    joint surface; `joints`, `bones` and `joint_spaces` have a row for each of them. `comparisons`, `joint_changes`,
+    `bone_changes` and `joint_space_changes` are the same for two visits. Tables without rows are left out; `codebook`
+    explains the columns. Yes and no are 1 and 0.
 
     Args:
         results: JSON values of results, by file. Values that earlier versions did not write are empty.
+        comparisons: JSON values of comparisons, by file.
     """
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in CODEBOOK}
     for file, result in results.items():
@@ -33,7 +35,10 @@ def make_tables(results: Mapping[str, Mapping[str, Any]]) -> dict[str, pd.DataFr
         rows["bones"] += [named | _bone(bone) for bone in result["bones"]]
         rows["joint_spaces"] += [named | _joint_space(space) for space in result.get("joint_spaces") or ()]
         rows["wrists"].append(named | _wrist(result, joints))
-    tables = {name: _table(name, some) for name, some in rows.items()}
+    for file, change in (comparisons or {}).items():
+        for name, found in comparison_rows(file, change).items():
+            rows[name] += found
+    tables = {name: _table(name, some) for name, some in rows.items() if some}
     explained = [(name, *entry) for name, table in tables.items() for entry in _explained(name, table)]
     return tables | {"codebook": pd.DataFrame(explained, columns=["table", "column", "unit", "meaning"])}
 
@@ -71,7 +76,7 @@ def _wrist(result: Mapping[str, Any], joints: Iterable[Mapping[str, Any]]) -> di
         "model": result.get("model"),
         "weights": weights.get("file"),
         "version": result.get("version"),
-        "real_erosions": _flag(weights.get("real_erosions")),
+        "real_erosions": flag(weights.get("real_erosions")),
         "trained_on": weights.get("trained_on"),
         **dict(zip(("height", "width"), result.get("size") or (None, None), strict=True)),
         "pixel_height_mm": height,
@@ -98,13 +103,13 @@ def _joints(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield {
                 "score": score,
                 "joint": joint["name"],
-                "found": _flag(joint["found"]),
-                "withheld": _flag(joint.get("withheld")),
+                "found": flag(joint["found"]),
+                "withheld": flag(joint.get("withheld")),
                 "limits": _limits(joint),
                 "probability": joint.get("probability"),
-                "eroded": _flag(joint.get("eroded")),
+                "eroded": flag(joint.get("eroded")),
                 "level": joint.get("score"),
-                "score_range": _range(joint.get("score_label")),
+                "score_range": score_range(joint.get("score_label")),
                 "probability_sd": joint.get("probability_sd"),
                 **(joint.get("extent") or {}),
                 **_box(joint),
@@ -113,14 +118,13 @@ def _joints(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _bone(bone: Mapping[str, Any]) -> dict[str, Any]:
     figures = {key: bone.get(key) for key in ("area_mm2", "area_px", "dice_between_views")}
-    return {"bone": bone["name"], "found": _flag(bone["found"]), "limits": _limits(bone), **figures, **_box(bone)}
+    return {"bone": bone["name"], "found": flag(bone["found"]), "limits": _limits(bone), **figures, **_box(bone)}
 
 
 def _joint_space(space: Mapping[str, Any]) -> dict[str, Any]:
     bone, other = space["between"]
-    return {"site": space["site"], "bone": bone, "other_bone": other} | {
-        key: value for key, value in space.items() if not isinstance(value, list | dict)
-    }
+    figures = {key: value for key, value in space.items() if not isinstance(value, list | dict)}
+    return {"site": space["site"], "bone": bone, "other_bone": other} | figures
 
 
 def _limits(entry: Mapping[str, Any]) -> str:
@@ -129,13 +133,3 @@ def _limits(entry: Mapping[str, Any]) -> str:
 
 def _box(entry: Mapping[str, Any]) -> dict[str, float]:
     return dict(zip(_CORNERS, entry["box"], strict=True)) if entry.get("box") else {}
-
-
-def _flag(value: bool | None) -> int | None:
-    """Return 1 or 0, which every statistics program reads alike."""
-    return None if value is None else int(value)
-
-
-def _range(label: str | None) -> str | None:
-    """Write a range of scores so that no spreadsheet takes it for a date."""
-    return label and re.sub(r"(?<=\d)-(?=\d)", " to ", label)
