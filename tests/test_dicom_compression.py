@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from base64 import b85decode
 
 import numpy as np
 import pydicom
@@ -11,7 +12,10 @@ from dicom_files import make, radiograph, save
 from PIL import Image
 from pydicom.pixels import get_decoder
 from pydicom.uid import (
+    HTJ2K,
     DeflatedExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -113,3 +117,25 @@ def test_a_deflated_file_is_read_within_bounds(tmp_path, monkeypatch):
     path.write_bytes(path.read_bytes()[:400] + bytes(99))
     with pytest.raises(DataError, match=r"radiograph\.dcm: damaged deflated file"):
         read_dicom(path)
+
+
+#: 24 x 20 pixels of 160 y + 11 x in 16 bits, compressed by OpenJPH.
+HTJ2K_CODESTREAM = (
+    "|4;u>04YEK0000K0000O00000000000000K0000O0000000000009pH0sl|{2mk^A000XAQUDA90ssL31q1{@0smY86Cj9?kdTm&kdTm&kdTmwh="
+    "~7W02crOPjF>!N>E53R%LP^FfKASE;BCwkN^q*00000p8x^>lfVEb?eql)bO68r62Jfx0B8Y+bO3Di1BY|~zyK0J022W1D{}y~wE#ji0KfnezyK9M"
+    ")hOb00J4>>Y`{{1{<Z+X02Ocm1#mEgFof7I*We3x0M0sd=FHjj5Jo})?6?5H04)dr1+YX!L_|bH@A#*ur>CdFdH_Cse0+R-e0+R-{{K)0J&a&`_A!"
+    "C%y#W8&"
+)
+
+
+@pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K], ids=lambda uid: uid.keyword)
+def test_high_throughput_jpeg_2000(syntax, tmp_path):
+    pytest.importorskip("openjpeg")
+    rows, columns = np.mgrid[:24, :20]
+    pixels = (160 * rows + 11 * columns).astype(np.uint16)
+    dataset = make(pixels)
+    dataset.PixelData = pydicom.encaps.encapsulate([b85decode(HTJ2K_CODESTREAM)])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = syntax
+    found = read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
+    np.testing.assert_allclose(found.pixels, pixels / pixels.max(), atol=1e-6)
