@@ -213,7 +213,7 @@ def test_annotations_of_another_tool_are_refused_by_its_name(tmp_path, name):
     [
         (read_coco, b'{"shapes": [], "imagePath": "a.png"}', "is a file of labelme; give `labelme` as its format"),
         (read_labelme, b'{"images": [], "annotations": [], "categories": []}', "is a COCO file; give `coco` as its"),
-        (read_coco, b'\xef\xbb\xbf<?xml version="1.0"?><annotations/>', "is XML, as CVAT writes it; export it as COCO"),
+        (read_coco, b'\xef\xbb\xbf<?xml version="1.0"?><annotations/>', "is XML of CVAT; give `cvat` as its format"),
         (read_coco, b"PK\3\4" + bytes(40), "is an archive; unpack it"),
     ],
 )

@@ -11,6 +11,8 @@ from jointwrist.text import number_of
 
 #: Formats that can be exported and imported.
 EXCHANGED = ("coco", "labelme", "nifti", "seg.nrrd")
+#: Formats that can only be imported.
+IMPORTED = ("cvat", "yolo")
 #: Datasets that are imported as they were released.
 RELEASED = ("ram-h1200", "mcp")
 
@@ -80,14 +82,14 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
         description="Write radiographs annotated with another tool in the layout of RAM-W600.",
     )
     parser.add_argument(
-        "format", choices=(*EXCHANGED, *RELEASED), help="format of the annotations, or name of a dataset"
+        "format", choices=(*EXCHANGED, *IMPORTED, *RELEASED), help="format of the annotations, or name of a dataset"
     )
     parser.add_argument(
         "sources",
         nargs="+",
         type=Path,
         metavar="SOURCE",
-        help="JSON file of COCO instances, or folder of annotations or of the dataset",
+        help="JSON file of COCO instances, XML file of CVAT, or folder of annotations or of the dataset",
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the images (default: folder of SOURCE)")

@@ -77,6 +77,7 @@ def train(arguments: argparse.Namespace) -> int:
     from jointwrist.engine.learning_curves import CURVES
     from jointwrist.engine.train import CARD, HISTORY
     from jointwrist.engine.train import train as train_model
+    from jointwrist.inference.prepare_radiographs import remove_others
 
     model = known_model(arguments.model).name
     if arguments.anatomy:
@@ -88,6 +89,7 @@ def train(arguments: argparse.Namespace) -> int:
         found = find_radiographs([arguments.radiographs], arguments.out)
         check_radiographs(found, RamW600.open(arguments.data, splits=()))
         prepared = prepared_radiographs(arguments.radiographs, work_folder, bones, exclude=arguments.out)
+        remove_others(prepared)
         values = merge_trees(values, {"radiographs": {"folder": str(prepared[0].parent)}})
     trained = train_model(
         model,

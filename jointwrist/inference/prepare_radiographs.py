@@ -43,7 +43,7 @@ def prepare_radiographs(
 ) -> list[Path]:
     """Segment the bones on radiographs and keep them in a subfolder of `folder` that belongs to the weights.
 
-    Radiographs that were prepared before (recognised by their content) are skipped, so an interrupted call continues.
+    Radiographs that were prepared before, of the same content and path, are skipped, so an interrupted call continues.
 
     Args:
         radiographs: Files.
@@ -73,6 +73,12 @@ def prepare_radiographs(
     return list(dict.fromkeys(found))
 
 
+def remove_others(prepared: Sequence[Path]) -> None:
+    """Remove what earlier calls prepared from the folder of these files, such as a radiograph that was taken out."""
+    for other in set(prepared[0].parent.glob("*.npz")) - set(prepared):
+        other.unlink(missing_ok=True)  # another process may have removed it
+
+
 def weights_key(weights: Path) -> str:
     """Return a hash of the content of a weight file."""
     return _digest(weights.read_bytes())
@@ -85,20 +91,22 @@ def _prepare(path: Path, bones_folder: Path, predictor: Predictor, side: str | N
         raise DataError(f"{path}: {error.strerror or error}") from None
     key = _digest(content + f"{side} {predictor.localise} {predictor.rotation} {_FORM}".encode())
     record = bones_folder / f"{key}.json"
-    if record.is_file():
-        entry = json.loads(record.read_text(encoding="utf-8"))
+    entry = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    kept = [bones_folder / name for name in entry.get("wrists", [])]
+    # side and patient come from the name where nothing else states them
+    if entry.get("path") == str(path) and all(wrist.is_file() for wrist in kept):
         if "refused" in entry:
             raise DataError(entry["refused"])
-        return [bones_folder / name for name in entry["wrists"]]
+        return kept
     try:
         wrists = [_prepared(path, result) for result in predictor(path, side)]
     except DataError as error:
-        write_text(record, json.dumps({"refused": str(error)}))
+        write_text(record, json.dumps({"path": str(path), "refused": str(error)}))
         raise
     names = [f"{key}-{number}.npz" for number in range(len(wrists))]
     for name, wrist in zip(names, wrists, strict=True):
         wrist.write(bones_folder / name)
-    write_text(record, json.dumps({"wrists": names}))
+    write_text(record, json.dumps({"path": str(path), "wrists": names}))
     return [bones_folder / name for name in names]
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
+from jointwrist.data.importers.find_image import find_image
 from jointwrist.data.mask_formats.coco import region_of
-from jointwrist.data.shapes.annotation_json import beneath, positive_size, read_json, written_by
+from jointwrist.data.shapes.annotation_json import positive_size, read_json
 from jointwrist.data.shapes.label_names import match_names, names_erosion
+from jointwrist.data.shapes.other_programs import written_by
 from jointwrist.data.shapes.outline_convention import Convention
 from jointwrist.errors import DataError
 
@@ -63,7 +63,7 @@ def read_coco(
         convention = Convention(outline)
         radiographs = [
             AnnotatedRadiograph.of(
-                image=_find(folder, str(entries[image]["file_name"]), path),
+                image=find_image([folder], str(entries[image]["file_name"]), path),
                 size=positive_size(entries[image].get("height"), entries[image].get("width")),
                 drawn=[
                     (meaning, region_of(annotation, names[annotation["category_id"]], path, convention))
@@ -118,12 +118,3 @@ def _known(annotation: dict[str, Any], key: str, entries: Mapping[Any, Any], pat
         raise DataError(
             f"{path}: annotation {annotation.get('id')} is of {kind} {value!r}, which is not in it; {reason}"
         )
-
-
-def _find(folder: Path, name: str, source: Path) -> Path:
-    """Find an image by its path in the folder, or by its name alone; both may be those of a URL."""
-    for path in (name, unquote(name), name.partition("?")[0]):
-        for candidate in (beneath(folder, path), beneath(folder, re.split(r"[/\\]|\?d=", path)[-1])):
-            if candidate is not None and candidate.is_file():
-                return candidate
-    raise DataError(f"{source}: its image {name} is not in {folder}; name the folder of the images with --images")

@@ -7,14 +7,23 @@ from collections import Counter
 
 from jointwrist.anatomy import load_anatomy
 from jointwrist.data.importers import read_coco, read_labelme, write_dataset
+from jointwrist.data.importers.cvat import read_cvat
 from jointwrist.data.importers.mcp import import_mcp
 from jointwrist.data.importers.patient_table import read_table
 from jointwrist.data.importers.ram_h1200 import convert
 from jointwrist.data.importers.volumes import read_nifti, read_seg_nrrd
+from jointwrist.data.importers.yolo import read_yolo
 from jointwrist.data.shapes.label_names import read_map
 from jointwrist.text import number_of
 
-_READERS = {"coco": read_coco, "labelme": read_labelme, "nifti": read_nifti, "seg.nrrd": read_seg_nrrd}
+_READERS = {
+    "coco": read_coco,
+    "labelme": read_labelme,
+    "cvat": read_cvat,
+    "yolo": read_yolo,
+    "nifti": read_nifti,
+    "seg.nrrd": read_seg_nrrd,
+}
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,8 +9,10 @@ from pathlib import Path
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.mask_formats.labelme import MARKS, part_of
-from jointwrist.data.shapes.annotation_json import beneath, positive_size, read_json, written_by
+from jointwrist.data.result_files import describes_result
+from jointwrist.data.shapes.annotation_json import beneath, positive_size, read_json
 from jointwrist.data.shapes.label_names import Meaning, match_names, names_erosion
+from jointwrist.data.shapes.other_programs import PREDICTED, what_it_holds, written_by
 from jointwrist.data.shapes.outline_convention import Convention
 from jointwrist.data.shapes.region import Region
 from jointwrist.errors import DataError
@@ -26,8 +28,8 @@ def read_labelme(
     """Read the JSON files of a folder and the folders in it, or one file, as labelme and X-AnyLabeling write them.
 
     Polygons, rectangles of two or four points, rotated ones (`oriented_rectangle`, `rotation`), quadrilaterals, circles
-    and masks are filled as these tools show them. Points, lines and files without regions are skipped with a note. If
-    one file has an erosion, all count as examined for erosions.
+    and masks are filled as these tools show them. Points, lines, files without regions and results of predictions are
+    skipped with a note. If one file has an erosion, all count as examined for erosions.
 
     Args:
         source: Folder or file.
@@ -42,9 +44,16 @@ def read_labelme(
     source = Path(source)
     files = sorted(source.rglob("*.json")) if source.is_dir() else [source]
     if not files:
-        raise DataError(f"{source}: holds no JSON files; give the folder that labelme saved into")
+        other = what_it_holds(source) or "give the folder that labelme saved into"
+        raise DataError(f"{source}: holds no JSON files; {other}")
     convention = Convention(outline)
-    radiographs = [_read(path, Path(images) if images else None, mapping or {}, convention, anatomy) for path in files]
+    found = [_read(path, Path(images) if images else None, mapping or {}, convention, anatomy) for path in files]
+    radiographs = [radiograph for radiograph in found if radiograph is not None]
+    if not radiographs:
+        raise DataError(f"{source}: {PREDICTED}")
+    if len(radiographs) < len(found):
+        note = f"{source}: results of `jointwrist predict` left out: {len(found) - len(radiographs)}"
+        radiographs[0] = replace(radiographs[0], notes=(note, *radiographs[0].notes))
     if all(radiograph.erosions is None for radiograph in radiographs):
         return radiographs
     return [replace(radiograph, erosions=radiograph.erosions or ()) for radiograph in radiographs]
@@ -52,8 +61,11 @@ def read_labelme(
 
 def _read(
     path: Path, images: Path | None, mapping: Mapping[str, str | None], convention: Convention, anatomy: Anatomy
-) -> AnnotatedRadiograph:
+) -> AnnotatedRadiograph | None:
+    """Read a file; None for a result of a prediction, which may lie beside the radiograph."""
     content = read_json(path)
+    if describes_result(content):
+        return None
     drawn: list[tuple[Meaning, Region]] = []
     notes = []
     try:

@@ -16,6 +16,7 @@ from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.mask_formats import label_map, nifti, nnunet, seg_nrrd
 from jointwrist.data.mask_formats.predicted import READERS
 from jointwrist.data.shapes.label_names import match_names, names_erosion
+from jointwrist.data.shapes.other_programs import what_it_holds
 from jointwrist.data.shapes.region import Region
 from jointwrist.errors import DataError
 
@@ -115,7 +116,8 @@ def _radiographs(
 ) -> list[AnnotatedRadiograph]:
     """Read radiographs by their stems; `assumed` holds the numbers whose bones are assumed."""
     if not named:
-        raise DataError(f"{source}: holds no masks in the format {kind}")
+        other = what_it_holds(source)
+        raise DataError(f"{source}: holds no masks in the format {kind}{other and f'; {other}'}")
     cases: dict[str, Path] = {}
     for stem, path in named:
         if cases.setdefault(stem, path) != path:
@@ -151,7 +153,8 @@ def _radiographs(
 
 def _entries(source: Path) -> Sequence[Path]:
     if not source.is_dir():
-        raise DataError(f"{source}: no such folder; give the one that holds the masks")
+        what = "is a file; give the folder" if source.is_file() else "no such folder; give the one"
+        raise DataError(f"{source}: {what} that holds the masks")
     return sorted(path for path in source.iterdir() if not path.name.startswith("."))
 
 

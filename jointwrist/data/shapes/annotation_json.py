@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jointwrist.data.shapes.other_programs import program_of, what_it_holds, written_by
 from jointwrist.errors import DataError
 from jointwrist.readable import why_unreadable
 
@@ -38,7 +39,8 @@ def read_json(path: Path) -> dict[str, Any]:
         DataError: The file is missing, too large, not valid JSON, or not a JSON object.
     """
     if path.is_dir():
-        raise DataError(f"{path}: is a folder; give the JSON file in it")
+        held = "" if any(path.glob("*.json")) else what_it_holds(path)
+        raise DataError(f"{path}: is a folder; {held or 'give the JSON file in it'}")
     if problem := why_unreadable(path):
         raise DataError(f"{path}: {problem}")
     if path.stat().st_size > MAX_JSON_BYTES:
@@ -46,52 +48,11 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: {_no_json(path) or f'not valid JSON ({error}); export it again'}") from error
+        raise DataError(f"{path}: {program_of(path) or f'not valid JSON ({error}); export it again'}") from error
     if not isinstance(content, dict):
         found = f"holds a JSON {type(content).__name__}, not an object; export it as COCO or labelme"
         raise DataError(f"{path}: {written_by(content) or found}")
     return content
-
-
-def _no_json(path: Path) -> str:
-    """Name the kind of a file by its first bytes; empty if they do not identify it."""
-    with path.open("rb") as file:
-        start = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(b"PK\3\4"):
-        return "is an archive; unpack it"
-    return "is XML, as CVAT writes it; export it as COCO" if start.startswith(b"<") else ""
-
-
-def written_by(content: Any) -> str:
-    """Name the tool that wrote an annotation file, and what to do with it; empty if it is not known."""
-    match content:
-        case {"shapes": list()}:
-            return "is a file of labelme; give `labelme` as its format"
-        case {"images": list(), "annotations": list(), "categories": list()}:
-            return "is a COCO file; give `coco` as its format"
-        case {"_via_img_metadata": _}:
-            return "is a project of VIA; export its annotations as COCO"
-        case {"objects": list(), "size": dict()}:
-            return "is a file of Supervisely; export it as COCO"
-        case {"type": "FeatureCollection" | "Feature"} | [{"type": "Feature"}, *_]:
-            return "is GeoJSON, as QuPath writes it; convert it to COCO, holes as run lengths"
-        case {"instances": list(), "metadata": dict()}:
-            return "is a file of SuperAnnotate; export the project as COCO"
-        case {"items": list(), "categories": dict()}:
-            return "is a file of Datumaro; convert it to COCO"
-        case {"annotations": list(), "item": dict()}:
-            return "is a file of V7 Darwin; export the dataset as COCO"
-        case [{"image": str(), "annotations": [{"coordinates": dict()}, *_]}, *_]:
-            return "holds boxes of Create ML, and a box is not a mask; export polygons as COCO"
-        case [{"annotations": list()} | {"completions": list()}, *_]:
-            return "is Label Studio's own JSON; export the project as COCO"
-        case [{"id": int(), "annotation_id": int()} | {"id": int(), "annotator": _}, *_]:
-            return "is Label Studio's JSON-MIN; export the project as COCO"
-        case [{"image_id": _, "category_id": _}, *_]:
-            return "is a list of COCO results, which names no images; give a file of instances that holds them"
-        case dict() if any(isinstance(value, dict) and "regions" in value for value in content.values()):
-            return "holds annotations of VIA; export them as COCO"
-    return ""
 
 
 def as_points(values: Any, where: str) -> np.ndarray:

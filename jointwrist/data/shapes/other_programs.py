@@ -1,0 +1,160 @@
+"""Name the program that wrote a file of annotations, and say what to do with it."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jointwrist.data.result_files import describes_result
+
+#: Said of the JSON file of a prediction.
+PREDICTED = "is a result of `jointwrist predict`; `predict --for` writes its masks for `data import`"
+#: Roots of XML files of programs, with a word that must occur after them.
+_ROOTS = (
+    ("annotations", "", "is XML of CVAT; give `cvat` as its format"),
+    ("annotation", "<polygon", "is XML of the LabelMe website; convert it to COCO"),
+    ("annotation", "", "holds boxes of Pascal VOC, and a box is not a mask; export polygons as COCO"),
+    ("ASAP_Annotations", "", "is XML of ASAP; convert it to COCO"),
+    ("Annotations", "", "is XML of ImageScope; convert it to COCO"),
+    ("plist", "", "is a property list, as Horos and OsiriX write it; convert it to COCO"),
+    ("svg", "", "is a drawing in SVG; convert it to COCO"),
+)
+#: Place and first bytes of other files.
+_MARKS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"Iout", "is an outline of ImageJ; convert outlines to COCO, as with the library roifile"),
+    (128, b"DICM", "is a DICOM file; load it in 3D Slicer, and save a segmentation as .seg.nrrd"),
+    (0, b"\x89PNG", "is a picture; masks are read as NIfTI or .seg.nrrd files"),
+    (0, b"NRRD", "is an NRRD file; save it as a segmentation of 3D Slicer (.seg.nrrd) or as NIfTI"),
+    (0, b"ObjectType", "is a MetaImage file; save it as NIfTI"),
+    (0, b"\x1f\x8b", "is compressed; give a folder of NIfTI files with the format `nifti`, or unpack it"),
+)
+#: Names of files in a folder, and the format or remedy for them.
+_IN_FOLDER: tuple[tuple[Callable[[str], bool], str], ...] = (
+    (lambda name: name == "annotations.xml", "XML of CVAT; give `cvat` as the format"),
+    (lambda name: name in ("data.yaml", "classes.txt"), "a dataset of YOLO; give `yolo` as the format"),
+    (lambda name: name.endswith(".seg.nrrd"), "segmentations of 3D Slicer; give `seg.nrrd` as the format"),
+    (lambda name: name.endswith((".nii", ".nii.gz")), "NIfTI files; give `nifti` as the format"),
+    (lambda name: name.endswith((".nrrd", ".mha", ".mhd", ".mgz")), "volumes of another format; save masks as NIfTI"),
+    (lambda name: name.endswith((".roi", "roiset.zip")), "outlines of ImageJ; convert them to COCO"),
+    (lambda name: name.endswith(".dcm"), "DICOM files; save segmentations in 3D Slicer as .seg.nrrd"),
+    (lambda name: name.endswith(".xml"), "XML files; export them as COCO, or as `CVAT for images 1.1`"),
+    (lambda name: name.endswith(".json"), "JSON files; give `labelme`, or `coco` and the file"),
+)
+#: How many files of a folder are looked at.
+_MOST = 10_000
+#: How much of a file is looked at.
+_START = 2**16
+
+
+def written_by(content: Any) -> str:
+    """Name the tool that wrote an annotation file in JSON, and what to do with it; empty if it is not known."""
+    if describes_result(content):
+        return PREDICTED
+    match content:
+        case {"shapes": list()}:
+            return "is a file of labelme; give `labelme` as its format"
+        case {"images": list(), "annotations": list(), "categories": list()}:
+            return "is a COCO file; give `coco` as its format"
+        case {"_via_img_metadata": _}:
+            return "is a project of VIA; export its annotations as COCO"
+        case {"objects": list(), "size": dict()} | {"classes": list(), "tags": list()}:
+            return "is a file of Supervisely; export it as COCO"
+        case {"type": "FeatureCollection" | "Feature"} | [{"type": "Feature"}, *_]:
+            return "is GeoJSON, as QuPath writes it; convert it to COCO, holes as run lengths"
+        case {"instances": list(), "metadata": dict()}:
+            return "is a file of SuperAnnotate; export the project as COCO"
+        case {"items": list(), "categories": dict()}:
+            return "is a file of Datumaro; convert it to COCO"
+        case {"annotations": list(), "item": dict()}:
+            return "is a file of V7 Darwin; export the dataset as COCO"
+        case {"data_row": dict()} | [{"data_row": dict()}, *_]:
+            return "is a file of Labelbox; convert it to COCO"
+        case [{"label_hash": _, "data_units": _}, *_]:
+            return "is a file of Encord; export the project as COCO"
+        case {"images": list(), "label_classes": list()}:
+            return "is a file of Hasty; export the project as COCO"
+        case [{"labels": list(), "externalId": _}, *_]:
+            return "is a file of Kili; export the project as COCO"
+        case {"labelGroups": list(), "datasets": list()}:
+            return "is a file of MD.ai; convert it to COCO"
+        case {"markups": list()}:
+            return "holds markups of 3D Slicer, which are curves; draw segments and save them as .seg.nrrd"
+        case {"Images": list()} if "ROI array" in content or "ROIs" in str(content["Images"])[:_START]:
+            return "is a file of Horos or OsiriX; convert it to COCO"
+        case [{"image": str(), "annotations": [{"coordinates": dict()}, *_]}, *_]:
+            return "holds boxes of Create ML, and a box is not a mask; export polygons as COCO"
+        case [{"annotations": list()} | {"completions": list()}, *_]:
+            return "is Label Studio's own JSON; export the project as COCO"
+        case [{"id": int(), "annotation_id": int()} | {"id": int(), "annotator": _}, *_]:
+            return "is Label Studio's JSON-MIN; export the project as COCO"
+        case [{"image_id": _, "category_id": _}, *_]:
+            return "is a list of COCO results, which names no images; give a file of instances that holds them"
+        case dict() if any(isinstance(value, dict) and "regions" in value for value in content.values()):
+            return "holds annotations of VIA; export them as COCO"
+    return ""
+
+
+def program_of_xml(path: Path) -> str:
+    """Name the program of an XML file by its root; a general remedy for others, empty if it is no XML."""
+    text = _start(path).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    if not text.startswith("<"):
+        return ""
+    root = re.search(r"<([A-Za-z_][\w:.-]*)", text)
+    for name, word, said in _ROOTS:
+        if root and root[1] == name and word in text:
+            return said
+    return "is XML of another program; export it as COCO, or as `CVAT for images 1.1`"
+
+
+def program_of(path: Path) -> str:
+    """Name the kind of a file that is not JSON, and what to do with it; empty if it is not known."""
+    start = _start(path)
+    if start.startswith(b"PK\3\4"):
+        return _program_of_archive(path)
+    for place, mark, said in _MARKS:
+        if start[place : place + len(mark)] == mark:
+            return said
+    text = start.decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    if text.startswith("{") and '"data_row"' in text:
+        return "is a file of Labelbox; convert it to COCO"
+    if text.startswith("filename,") and "region_shape_attributes" in text:
+        return "holds annotations of VIA; export them as COCO"
+    if text.startswith("index,shape-type,vertex-index"):
+        return "is a table of shapes of napari; save label layers as masks, and convert them to NIfTI"
+    if path.suffix.lower() in (".yaml", ".yml") and re.search(r"^names:", text, re.MULTILINE):
+        return "describes a dataset of YOLO; give `yolo` as its format"
+    if re.fullmatch(r"\d+( -?[0-9.e+-]+)+\s*", text.partition("\n")[0]):
+        return "is a text file of YOLO; give `yolo` as its format, and the folder that also holds data.yaml"
+    return program_of_xml(path)
+
+
+def _program_of_archive(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        names = []
+    if names and all(name.lower().endswith(".roi") for name in names):
+        return "holds outlines of ImageJ; convert them to COCO, as with the library roifile"
+    return "is an archive; unpack it"
+
+
+def what_it_holds(folder: Path) -> str:
+    """Say which annotations or masks a folder holds, with the format or the remedy; empty if none is known."""
+    if not folder.is_dir():
+        return ""
+    names = {path.name.lower() for _, path in zip(range(_MOST), folder.rglob("*"), strict=False)}
+    for fits, said in _IN_FOLDER:
+        if any(map(fits, names)):
+            return f"it holds {said}"
+    if any(name.endswith(".png") for name in names):
+        return "it may hold masks as pictures; save those of each radiograph as NIfTI, one file a bone"
+    return ""
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_START)

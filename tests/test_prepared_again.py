@@ -1,0 +1,65 @@
+"""Prepared radiographs follow the files: renamed ones are prepared again, and those taken out are not trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jointwrist.data.sample import as_right_hand
+from jointwrist.errors import DataError
+from jointwrist.inference.prepare_radiographs import prepare_radiographs, remove_others
+from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
+from jointwrist.phantom import PhantomConfig, make_wrist
+from jointwrist.weights.find import find_weights
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    wrist = as_right_hand(make_wrist(23, 0, PhantomConfig(size=320, prevalence=0.0)))
+    return np.uint8(wrist.image[0] * 255)
+
+
+def test_a_renamed_radiograph_has_the_side_and_the_patient_of_its_name(tmp_path, pixels, predictor):
+    rest = tmp_path / "out", predictor, find_weights("jointwrist_tiny")
+    wrong = tmp_path / "0101_0001_L.png"  # a right hand
+    Image.fromarray(pixels).save(wrong)
+    before = prepare_radiographs([wrong], *rest, refused=lambda _: None)
+    right = wrong.rename(tmp_path / "0102_0001_R.png")
+    (after,) = prepare_radiographs([right], *rest)
+    found = PreparedRadiograph.read(after)
+    assert found.side == "R" and found.name == "0102_0001_R.png"
+    other = right.rename(tmp_path / "0103_0001_R.png")
+    (again,) = prepare_radiographs([other], *rest)
+    assert again == after and before in ([], [after])
+    assert PreparedRadiograph.read(again).patient != found.patient
+
+
+def test_a_prepared_file_that_was_deleted_is_made_again(tmp_path, pixels, predictor):
+    rest = tmp_path / "out", predictor, find_weights("jointwrist_tiny")
+    Image.fromarray(pixels).save(tmp_path / "a_R.png")
+    (found,) = prepare_radiographs([tmp_path / "a_R.png"], *rest)
+    content = found.read_bytes()
+    found.unlink()
+    assert prepare_radiographs([tmp_path / "a_R.png"], *rest) == [found] and found.read_bytes() == content
+
+
+def test_a_message_names_the_file_as_it_is_called_now(tmp_path, predictor):
+    rest = tmp_path / "out", predictor, find_weights("jointwrist_tiny")
+    Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / "a_R.png")
+    for name in ("a_R.png", "b_R.png"):
+        (tmp_path / "a_R.png").rename(tmp_path / name) if name != "a_R.png" else None
+        for _ in range(2):
+            with pytest.raises(DataError, match=name):
+                prepare_radiographs([tmp_path / name], *rest)
+
+
+def test_what_was_taken_out_of_the_folder_is_not_trained_on(tmp_path, pixels, predictor):
+    rest = tmp_path / "out", predictor, find_weights("jointwrist_tiny")
+    files = [tmp_path / "a_R.png", tmp_path / "b_R.png"]
+    for number, file in enumerate(files):
+        Image.fromarray(pixels // (number + 1)).save(file)
+    first, second = prepare_radiographs(files, *rest)
+    remove_others([second])
+    assert second.is_file() and not first.exists()
+    assert prepare_radiographs(files, *rest) == [first, second] and first.is_file()
