@@ -17,6 +17,7 @@ from PIL import Image
 from jointwrist.cli import main
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.importers.identify import identify
+from jointwrist.data.importers.match_rows import match_rows
 from jointwrist.data.importers.patient_table import Row, read_table
 from jointwrist.errors import DataError
 
@@ -262,3 +263,9 @@ def test_radiographs_of_one_hand_without_studies_are_numbered_and_a_differing_si
     assert sum("study 0002" in note for note in notes) == 1
     with pytest.raises(DataError, match="no such file"):
         read_table(tmp_path / "table.csv")
+
+
+def test_a_name_that_begins_with_a_space_finds_its_row(tmp_path):
+    """Cells are read without the spaces around them."""
+    rows = [Row(file="_L.png", where="table, row 2")]
+    assert match_rows([tmp_path / " _L.png"], rows) == rows

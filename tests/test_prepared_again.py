@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jointwrist.cli import main
 from jointwrist.data.sample import as_right_hand
 from jointwrist.errors import DataError
 from jointwrist.inference.prepare_radiographs import prepare_radiographs, remove_others
@@ -63,3 +64,11 @@ def test_what_was_taken_out_of_the_folder_is_not_trained_on(tmp_path, pixels, pr
     remove_others([second])
     assert second.is_file() and not first.exists()
     assert prepare_radiographs(files, *rest) == [first, second] and first.is_file()
+
+
+@pytest.mark.parametrize("command", ["adapt", "detectability"])
+def test_results_are_not_written_among_the_radiographs(tmp_path, pixels, capsys, command):
+    Image.fromarray(pixels).save(tmp_path / "a_R.png")
+    assert main([command, str(tmp_path), "-o", str(tmp_path / "." / "x" / "..")]) == 2
+    assert "choose another --out" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.glob("*.*")] == ["a_R.png"]

@@ -301,3 +301,8 @@ def test_browser_switches_layers_and_bones(opened):
     assert not true.is_visible()
     opened.locator('[data-toggle-layer="true"]').check()
     assert bone.is_visible()
+
+
+def test_a_folder_that_does_not_exist_is_said_to(tmp_path, capsys):
+    assert main(["report", str(tmp_path / "none")]) == 2
+    assert "none: no such folder; give one of benchmarks/run_all.py" in capsys.readouterr().err

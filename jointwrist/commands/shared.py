@@ -172,7 +172,7 @@ def prepared_radiographs(
         **options: Options of `Predictor.from_pretrained`.
 
     Raises:
-        DataError: There are no radiographs, or none of them shows a wrist.
+        DataError: There are no radiographs, none of them shows a wrist, or the results are to be written among them.
     """
     from jointwrist.data.find_radiographs import find_radiographs
     from jointwrist.errors import DataError
@@ -180,6 +180,11 @@ def prepared_radiographs(
     from jointwrist.inference.prepare_radiographs import prepare_radiographs
     from jointwrist.weights.find import find_weights
 
+    if exclude is not None and folder.resolve() == exclude.resolve():
+        raise DataError(
+            f"{folder}: holds the radiographs, of which pictures of the results would be taken for some; choose"
+            " another --out"
+        )
     found = list(find_radiographs([folder], exclude))
     predictor = Predictor.from_pretrained(weights, **options)
     file = find_weights(weights)

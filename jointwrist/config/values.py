@@ -84,6 +84,9 @@ def build(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
         if key not in names:
             near = get_close_matches(str(key), names)
             hint = f"did you mean {where}{near[0]}?" if near else f"known keys: {', '.join(names)}"
+            outer, dot, inner = str(key).partition(".")
+            if dot and outer in names:
+                hint = f"in a mapping it is written {outer}: {{{inner}: ...}}"
             raise ConfigError(f"unknown key {where}{key!s}; {hint}")
     return cls(**{key: _convert(hints[key], value, f"{where}{key}") for key, value in values.items()})
 

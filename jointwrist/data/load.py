@@ -17,6 +17,7 @@ from jointwrist.data.images import read_image, stated_resolution
 from jointwrist.data.outliers import without_outliers
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.side_from_text import ASKED, NAME, agree, check_side, side_of_name, without_side
+from jointwrist.data.spacing import check_spacing
 from jointwrist.errors import DataError
 
 #: Largest deviation of the ratio of two stated resolutions from 1 that counts as rounding.
@@ -42,9 +43,11 @@ def load_radiograph(
 
     Raises:
         DataError: The file is missing, damaged, or not a single radiograph.
+        ValueError: The side is not "L", "R" or None, or the spacing is not plausible.
     """
     path = Path(path)
     check_side(side)
+    check_spacing(spacing_mm)
     with name_in_errors(path, name):
         if is_dicom(path):
             radiograph = read_dicom(path, side, window, spacing_mm)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from numbers import Real
 from typing import Any
 
 #: Pixel spacings of radiographs in mm; anything else is an error of unit or entry.
@@ -13,6 +14,13 @@ _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _MM = re.compile(r"mm(?:\s*/\s*(?:px|pixel)|\s+per\s+pixel)?", re.IGNORECASE)
 #: Letters and signs of other units than mm; an x may stand between height and width.
 _FOREIGN = re.compile(r"[^\W\d_xX]|%")
+
+
+def check_spacing(spacing_mm: float | None) -> None:
+    """Refuse a spacing that is neither None nor a plausible number with a `ValueError`."""
+    low, high = SPACING_RANGE
+    if spacing_mm is not None and not (isinstance(spacing_mm, Real) and low <= spacing_mm <= high):
+        raise ValueError(f"a pixel spacing is one number from {low:g} to {high:g} mm, not {spacing_mm!r}")
 
 
 def parse_spacing(value: Any) -> float | None:

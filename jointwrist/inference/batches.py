@@ -20,7 +20,12 @@ def radiograph_batches(sources: Sequence[Source], size: int, whole_studies: bool
         sources: Files and arrays.
         size: Largest number of radiographs in a batch.
         whole_studies: Put the radiographs of a study behind the first of them, up to two (or `size`) in one batch.
+
+    Raises:
+        ValueError: The size is less than 1.
     """
+    if size < 1:
+        raise ValueError(f"batch_size {size}: give at least 1")
     studies: dict[Hashable, list[int]] = {}
     for index, source in enumerate(sources):
         study = study_of(Path(source)) if whole_studies and not isinstance(source, np.ndarray) else None

@@ -159,8 +159,12 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
 
     Raises:
         DataError: The radiographs do not show wrists, show different hands, or show too few bones for a registration.
+        TypeError: These are no results.
     """
     for result in (baseline, followup):
+        if not isinstance(result, WristResult):
+            kind = type(result).__name__
+            raise TypeError(f"two results are compared, each as predictor(path).single() returns it, not {kind}")
         if not shows_wrist(result.anatomy):
             raise DataError(
                 f"{result.name}: visits are compared for wrists only, not for the anatomy {result.anatomy.name}"

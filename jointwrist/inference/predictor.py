@@ -29,6 +29,7 @@ from jointwrist.inference.prediction import Prediction
 from jointwrist.inference.renamed_arguments import renamed
 from jointwrist.inference.resolution import Resolution
 from jointwrist.inference.result import WristResult, WristResults
+from jointwrist.inference.rotation import known_rotation
 from jointwrist.inference.scope.assess import assess_scope
 from jointwrist.inference.sources import Source, list_sources, read_radiograph
 from jointwrist.inference.taken_whole import refuse_both_hands, take_whole, with_view_caution
@@ -107,7 +108,7 @@ class Predictor:
         self.mask_logit = mask_threshold if raw_output else math.log(mask_threshold / (1 - mask_threshold))
         self.postprocess: bool = options["postprocess"]
         self.localise: bool = options["localise"] and shows_wrist(anatomy)
-        self.rotation: int | None = options["rotation"]
+        self.rotation = known_rotation(options["rotation"])
         self.scope, self.score_out_of_scope = scope if shows_wrist(anatomy) else None, score_out_of_scope
 
     @property
@@ -206,8 +207,7 @@ class Predictor:
             spacing_mm: Width of a pixel of radiographs that state none, for lengths and areas in mm.
 
         Returns:
-            A list with one result per wrist, in the order of the radiographs; its `single()` is the result of the only
-            wrist.
+            One result per wrist, in the order of the radiographs; `single()` returns the only one.
 
         Raises:
             DataError: A file cannot be read, or shows no wrist; the message names it.

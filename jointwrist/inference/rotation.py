@@ -8,6 +8,17 @@ import numpy as np
 ROTATIONS = (0, 90, 180, 270)
 
 
+def known_rotation(degrees: int | None) -> int | None:
+    """Return the rotation of all radiographs, or None where it is found for each.
+
+    Raises:
+        ValueError: It is no multiple of 90 degrees from 0 to 270.
+    """
+    if degrees is not None and (isinstance(degrees, str) or degrees not in ROTATIONS):
+        raise ValueError(f"a rotation is 0, 90, 180 or 270 degrees clockwise, or None, not {degrees!r}")
+    return degrees
+
+
 def rotated(pixels: np.ndarray, degrees: int) -> np.ndarray:
     """Rotate (..., H, W) pixels clockwise by a multiple of 90 degrees."""
     if degrees % 360 == 0:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from jointwrist.data.load import load_radiograph
 from jointwrist.data.outliers import without_outliers
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.resample import normalise_plane
+from jointwrist.data.side_from_text import check_side
+from jointwrist.data.spacing import check_spacing
 from jointwrist.errors import DataError
 
 LOG = logging.getLogger(__name__)
@@ -25,6 +28,8 @@ _READING = threading.Lock()
 
 #: Kinds of one radiograph; bytes are one object, which is refused, not several numbers.
 _ONE = (str, bytes, os.PathLike, np.ndarray)
+#: Iterable, but one object, which is refused as a whole, not its lines or keys one by one.
+_SINGLE = (io.IOBase, Mapping)
 #: A radiograph as a file, or as an (H, W) array.
 Source = str | Path | np.ndarray
 
@@ -38,13 +43,14 @@ def list_sources(given: Source | Sequence[Source]) -> list[Source]:
         DataError: A path does not exist, or a folder holds no radiographs.
         TypeError: Something is neither a path nor a NumPy array.
     """
-    one = isinstance(given, _ONE) or getattr(given, "ndim", 1) != 1 or not isinstance(given, Iterable)
+    one = isinstance(given, (*_ONE, *_SINGLE)) or getattr(given, "ndim", 1) != 1 or not isinstance(given, Iterable)
     sources: list[Source] = []
     for item in [given] if one else given:
         if not isinstance(item, _ONE) or isinstance(item, bytes):
             raise TypeError(
-                f"a radiograph is a file, a folder or a NumPy array (H, W) of grey values, not {type(item).__name__};"
-                " convert it, as with numpy.asarray(image.convert('L')) or tensor.numpy()"
+                f"a radiograph is the path of a file or folder, or a NumPy array (H, W) of grey values, not"
+                f" {type(item).__name__}; convert it, as with numpy.asarray(image.convert('L')) or tensor.numpy(), or"
+                " give its path"
             )
         if isinstance(item, str) and not item:
             raise DataError("a path is empty; name a file or a folder")
@@ -65,16 +71,19 @@ def read_radiograph(
 
     Raises:
         DataError: The file cannot be read, or the array has another shape or no finite values.
+        ValueError: As for `load_radiograph`.
     """
     if not isinstance(source, np.ndarray):
         with _READING:
             return load_radiograph(source, side, spacing_mm, window, name)
+    check_side(side)
+    check_spacing(spacing_mm)
     called = name or "an array"
     if np.ma.is_masked(source):
         raise DataError(f"{called}: has masked values; fill them, as with array.filled(0)")
     source = np.asarray(source)  # np.matrix and others calculate in their own ways
     if source.ndim != 2 or source.size == 0:
-        raise DataError(f"{called}: must be a grey image (H, W), not {source.shape}")
+        raise DataError(f"{called}: must be a grey image (H, W), not {source.shape}{_remedy(source.shape)}")
     check_size(called, source.shape[1], source.shape[0])
     with np.errstate(over="ignore"):
         grey = source.astype(np.float32) if source.dtype.kind in "biuf" else np.full(1, np.nan)
@@ -85,6 +94,15 @@ def read_radiograph(
             grey = grey / 4
     radiograph = without_outliers(Radiograph(grey, spacing_mm, side, source=Path(name) if name else None))
     return replace(radiograph, pixels=normalise_plane(radiograph.pixels))
+
+
+def _remedy(shape: tuple[int, ...]) -> str:
+    """Say how an array of another shape becomes one or several grey images."""
+    if len(shape) == 3 and shape[2] in (1, 3, 4):
+        return "; take one channel, as with array[..., 0]"
+    if len(shape) > 2 and set(shape[:-2]) == {1}:
+        return f"; give array[{', '.join('0' * (len(shape) - 2))}]"
+    return "; give several as a list" if len(shape) == 3 else ""
 
 
 def _log_left_out(folder: Path, others: list[Path]) -> None:

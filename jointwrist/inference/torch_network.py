@@ -22,9 +22,13 @@ class TorchNetwork:
 
     Raises:
         DataError: There is no such device here.
+        TypeError: The model is no network, such as a name.
     """
 
     def __init__(self, model: nn.Module, device: str | torch.device | None = None):
+        if not isinstance(model, nn.Module):
+            name = type(model).__name__
+            raise TypeError(f"a network is needed, not {name}; Predictor.from_pretrained loads one by name or file")
         self.device = usable_device(device)
         self.model = model.to(self.device).eval()
         self.pairs_hands = getattr(getattr(model, "erosion", None), "other_embedding", None) is not None

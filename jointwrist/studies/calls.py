@@ -24,6 +24,7 @@ from jointwrist.registry import model_spec
 from jointwrist.renamed_names import former_arguments, former_names
 from jointwrist.studies.detectability import call_threshold
 from jointwrist.studies.insertion_study import refuse_other_joints
+from jointwrist.text import number_of
 from jointwrist.weights.checkpoint import read_info, write_info
 from jointwrist.weights.other_files import why_no_weights
 
@@ -54,7 +55,8 @@ class Calls:
         """Describe the threshold in one sentence."""
         return (
             f"A joint is called eroded from {self.threshold:.3f}: at most {self.false_calls:.0%} of the joints of"
-            f" {self.films} unmodified radiographs and of {self.phantoms} phantoms without erosions are called, and"
+            f" {number_of(self.films, 'unmodified radiograph')} and of {number_of(self.phantoms, 'phantom')} without"
+            " erosions are called, and"
             f" {self.wrists_called:.0%} of these wrists have at least one call."
         )
 

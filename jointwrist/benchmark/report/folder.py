@@ -75,6 +75,8 @@ def read_jobs(folder: Path) -> list[Job]:
         for job, record in read_records(folder)
     ]
     if not jobs:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; give one of benchmarks/run_all.py")
         raise DataError(f"{folder}: no jobs/*/job.json in it; give a folder of benchmarks/run_all.py")
     names = [job.name for job in jobs]
     return [

@@ -55,7 +55,10 @@ class RamW600:
         Raises:
             DataError: There is no such folder, it holds no radiographs, its anatomy is another one or faulty, or
                 `report` refused a fault.
+            ValueError: A split is unknown.
         """
+        if unknown := set(splits) - set(SPLITS):
+            raise ValueError(f"unknown split {sorted(unknown)[0]!r}; splits are {', '.join(SPLITS)}")
         root = Path(root)
         if not root.is_dir():
             raise DataError(f"{root}: no such folder; get the data with `jointwrist data download` or `data phantom`")

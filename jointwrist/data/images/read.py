@@ -60,7 +60,7 @@ def read_image(path: str | Path) -> np.ndarray:
         raise DataError(f"{path}: {why_unreadable(path)}")
     stored, largest = (read_npy(path), None) if path.suffix.lower() == ".npy" else _decode(path)
     if stored.ndim != 2 or stored.size == 0:
-        raise DataError(f"{path}: an image must be grey (H, W) and not empty, this array is {stored.shape}")
+        raise DataError(f"{path}: an image must be grey (H, W) and not empty; this array is {stored.shape}")
     check_size(path, stored.shape[1], stored.shape[0])
     return _to_unit_range(path, stored, largest)
 

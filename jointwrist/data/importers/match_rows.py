@@ -59,7 +59,7 @@ def _base(name: str) -> str:
 
 
 def _stem(name: str) -> str:
-    return without_decoration(_base(unicodedata.normalize("NFC", name))).casefold()
+    return without_decoration(_base(unicodedata.normalize("NFC", name))).strip().casefold()  # as cells are
 
 
 def _agreement(image: str, row: str) -> tuple[int, int, int]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from jointwrist.data.images import MAX_SIDE
 from jointwrist.errors import DataError
+from jointwrist.readable import why_unreadable
 
 #: Bits per pixel by Pillow's mode, for one channel; with a palette, the indices count.
 _DEPTHS = {"1": 1, "L": 8, "P": 8, "I;16": 16, "I": 16, "I;16B": 16}
@@ -42,4 +43,7 @@ def read_png(path: Path) -> np.ndarray:
     except DataError:
         raise
     except Exception as error:  # a damaged file can make a decoder raise anything
-        raise DataError(f"{path}: damaged PNG ({getattr(error, 'strerror', None) or error}); write it again") from error
+        damage = f"damaged PNG ({getattr(error, 'strerror', None) or error}); write it again"
+        if isinstance(error, UnidentifiedImageError):  # its text repeats the path
+            damage = "no PNG file, or a damaged one; give another, or write it again"
+        raise DataError(f"{path}: {why_unreadable(path) or damage}") from error
