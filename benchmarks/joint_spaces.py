@@ -4,7 +4,6 @@ The true width is measured on masks with pixels a third as large. The true chang
 second radiograph differs in placement, exposure and imaging style.
 
     python benchmarks/joint_spaces.py --wrists 12 --predicted
-    python benchmarks/joint_spaces.py --wrists 24 --scores
 """
 
 from __future__ import annotations
@@ -18,18 +17,20 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy.optimize import isotonic_regression
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.joint_edges import on_edges
+from benchmarks.narrowing import bright_bones
 from jointwrist.benchmark.tables.table import markdown_lines
 from jointwrist.commands.shared import seed_number
 from jointwrist.data.sample import WristSample, unpack_masks
 from jointwrist.files import write_text
+from jointwrist.inference.joint_margins import joint_margins
 from jointwrist.inference.joint_space import SITES, joint_space
 from jointwrist.inference.registration import Similarity, register
 from jointwrist.inference.space_change import bone_motions, joint_space_change, space_change
-from jointwrist.metrics.ordinal import ordinal_figures
 from jointwrist.phantom import PhantomConfig, make_wrist
-from jointwrist.phantom.narrowing import SITES as NARROWED_SITES
 from jointwrist.phantom.visit import Visit
 
 CONFIG = PhantomConfig(prevalence=0, cyst_rate=0, notch_rate=0, osteophyte_rate=0)
@@ -51,7 +52,6 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--predicted", action="store_true", help="measure predicted masks, too")
     parser.add_argument("--fine", action="store_true", help="measure the widths against finer masks")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="file of the errors so far, to go on after a stop")
-    parser.add_argument("--scores", action="store_true", help="score narrowing by thresholds on the widths instead")
     parser.add_argument("--gaps", type=Path, metavar="DIR", help="folder of the joint phantoms of Ou et al.")
     parser.add_argument(
         "--mcp", type=Path, metavar="DIR", help="folder of radiographs of finger joints with their masks"
@@ -64,19 +64,16 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.mcp:
         print(closure_table(arguments.mcp, arguments.joints))
         return
-    if arguments.scores:
-        print(score_table(arguments.wrists, arguments.seed))
-        return
     done, widths, changes = read_errors(arguments.keep)
     for index in range(done, arguments.wrists):
         visit = draw_visit(arguments.seed, index, arguments.tilt)
-        visits = [make_wrist(arguments.seed, index, CONFIG, one) for one in (None, visit)]
+        visits = [bright_bones(make_wrist(arguments.seed, index, CONFIG, one)) for one in (None, visit)]
         masks = {"true": [unpack_masks(wrist.bones) for wrist in visits]}
         if arguments.predicted:
             masks["predicted"] = predict(visits)
         if arguments.fine:
             fine = make_wrist(arguments.seed, index, replace(CONFIG, size=FINER * CONFIG.size))
-            add_widths(widths, masks, fine, visits[0].spacing_mm)
+            add_widths(widths, masks, fine, visits[0])
         for kind, pair in masks.items():
             add_changes(changes, kind, visits, pair, visit)
         if arguments.keep:
@@ -121,16 +118,22 @@ def predict(visits: list[WristSample]) -> list[np.ndarray]:
     return [result.masks for result in predictor.predict(placements)]
 
 
-def add_widths(errors: dict, masks: dict[str, list[np.ndarray]], fine: WristSample, spacing: float) -> None:
-    """Add the errors of the widths at the first visit."""
-    true = unpack_masks(fine.bones)
+def add_widths(errors: dict, masks: dict[str, list[np.ndarray]], fine: WristSample, visit: WristSample) -> None:
+    """Add the errors of the widths at the first visit, also of outlines moved to edges of the radiograph."""
+    true, spacing = unpack_masks(fine.bones), visit.spacing_mm
     for site, (first, second) in PAIRS.items():
         wanted = joint_space(true[first], true[second], spacing / FINER)
         for kind, (found, _) in masks.items():
-            width = joint_space(found[first], found[second], spacing)
-            if wanted and width:
+            width, margins = (
+                joint_space(found[first], found[second], spacing),
+                joint_margins(found[first], found[second]),
+            )
+            if wanted and width and margins:
                 for key in ("mean", "minimum"):
                     errors[f"{key}, {kind} masks", site].append(getattr(width, key) - getattr(wanted, key))
+                moved = on_edges(visit.image[0], margins)
+                mean = float(np.average(moved.gaps, weights=moved.weights)) * spacing
+                errors[f"mean, {kind} masks moved to edges", site].append(mean - wanted.mean)
 
 
 def add_changes(errors: dict, kind: str, visits: list[WristSample], masks: list[np.ndarray], visit: Visit) -> None:
@@ -150,38 +153,6 @@ def add_changes(errors: dict, kind: str, visits: list[WristSample], masks: list[
             if change:
                 errors[f"bones moved, {kind} masks", site].append(change.change - wanted)
                 errors[f"stated error, {kind} masks", site].append(change.error)
-
-
-def score_table(wrists: int, seed: int) -> str:
-    """Return how well thresholds on the mean width reproduce the narrowing score, site by site.
-
-    Each joint is scored by the monotone fit (isotonic regression) to the same site of all other wrists.
-    """
-    config = PhantomConfig(size=384, narrowing=0.6, ankylosis=0.1)
-    widths, scores = {"true": [], "predicted": []}, []
-    for index in range(wrists):
-        wrist = make_wrist(seed, index, config)
-        for kind, masks in (("true", unpack_masks(wrist.bones)), ("predicted", predict([wrist])[0])):
-            spaces = [joint_space(*masks[list(PAIRS[site])], wrist.spacing_mm) for site in NARROWED_SITES]
-            widths[kind].append([space.mean if space else np.nan for space in spaces])
-        scores.append(wrist.narrowing)
-        print(f"{index + 1} of {wrists}", file=sys.stderr, flush=True)
-    rows = []
-    for kind, values in widths.items():
-        target, level = [], []
-        for width, score in zip(np.array(values).T, np.array(scores, float).T, strict=True):
-            known = np.flatnonzero(np.isfinite(width))
-            for one in known:
-                others = known[known != one]
-                others = others[np.argsort(-width[others])]
-                fitted = isotonic_regression(score[others]).x
-                level.append(np.round(np.interp(-width[one], -width[others], fitted)))
-                target.append(score[one])
-        figures = ordinal_figures(target, level, np.array(level) / 4)
-        rows.append((f"{kind} masks", str(len(target)), *(f"{value[0]:.2f}" for value in figures.values())))
-    return "\n".join(
-        markdown_lines(["narrowing by thresholds on the width", "joints", "QWK", "accuracy", "AUROC"], rows)
-    )
 
 
 def table(title: str, errors: dict) -> str:

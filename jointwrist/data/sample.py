@@ -44,6 +44,8 @@ class WristSample:
             neither; None if unknown.
         scope: Of phantoms, the findings outside the scope of erosion scoring; None if unknown.
         narrowing: Of phantoms, the narrowing score of each site of `phantom.narrowing.SITES`; None if unknown.
+        width_shares: Of phantoms, the width in space of these joint spaces relative to the normal one of a hand of that
+            size; None if unknown.
         anatomy: Bones and joints of masks and scores.
         further_scores: (F, J) int64 of the anatomy's further scores, `NOT_SCORED` where a joint has none; None if it
             has no such scores.
@@ -63,6 +65,7 @@ class WristSample:
     families: tuple[str, ...] | None = None
     scope: Scope | None = None
     narrowing: tuple[int, ...] | None = None
+    width_shares: tuple[float, ...] | None = None
     anatomy: Anatomy = WRIST
     further_scores: np.ndarray | None = None
 

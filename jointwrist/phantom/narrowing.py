@@ -84,6 +84,16 @@ def narrowed(bodies: Sequence[Body], amounts: Mapping[str, float]) -> list[Body]
     ]
 
 
+def width_shares(widths: Mapping[str, float], scale: float) -> tuple[float, ...]:
+    """Return the width of the joint space of each of `SITES` relative to the normal one of a hand of that size.
+
+    Args:
+        widths: Widths in mm, by site.
+        scale: Size of the hand relative to the mean.
+    """
+    return tuple(widths[site] / (scale * NORMAL_MM[site]) for site in SITES)
+
+
 def narrowing_scores(widths: Mapping[str, float], scale: float, fused: Collection[tuple[str, str]]) -> tuple[int, ...]:
     """Score the joint spaces by their visible width, as a reader without a previous radiograph does.
 
@@ -93,8 +103,8 @@ def narrowing_scores(widths: Mapping[str, float], scale: float, fused: Collectio
         fused: Pairs of bones that are fused.
     """
     scores = []
-    for site, (fixed, approaching, _) in SITES.items():
-        lost = 1 - widths[site] / (scale * NORMAL_MM[site])
+    for (fixed, approaching, _), width in zip(SITES.values(), width_shares(widths, scale), strict=True):
+        lost = 1 - width
         together = any({fixed, approaching} == set(pair) for pair in fused)
         scores.append(4 if together else sum(lost >= share for share in LOST))
     return tuple(scores)

@@ -15,7 +15,7 @@ from jointwrist.phantom.cohort import cohort_entry
 from jointwrist.phantom.family_names import DEFAULT_FAMILY, NO_FAMILY
 from jointwrist.phantom.generators import Generators
 from jointwrist.phantom.lesions import Plan, carve, plan_families, reshape
-from jointwrist.phantom.narrowing import draw_narrowing, narrowed, narrowing_scores, site_widths
+from jointwrist.phantom.narrowing import draw_narrowing, narrowed, narrowing_scores, site_widths, width_shares
 from jointwrist.phantom.patient import draw_patient
 from jointwrist.phantom.phantom_config import PhantomConfig
 from jointwrist.phantom.pose import draw_pose, in_other_projection, malaligned, pose_bodies
@@ -229,6 +229,7 @@ def make_wrist(
         families=families,
         scope=scope.truth(placed, pose is not posteroanterior),
         narrowing=narrowing_scores(spaces, hand, scope.fused),
+        width_shares=width_shares(spaces, hand),
     )
     if entry.side == "L":
         sample = mirror(sample)
