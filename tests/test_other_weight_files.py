@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from test_predict_command import radiograph, weights  # noqa: F401  (fixtures)
 
 from jointwrist.cli import main
+from jointwrist.weights.checkpoint import read_weights
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +53,12 @@ def test_a_picture_is_no_checkpoint_and_pytorchs_advice_is_not_passed_on(tmp_pat
     assert main(["models", "convert", "--model", "unet", str(picture), str(tmp_path / "w.safetensors")]) == 2
     said = capsys.readouterr().err
     assert "not a checkpoint of plain tensors" in said and "weights_only" not in said
+
+
+def test_a_pretrained_encoder_is_no_network(tmp_path, capsys, weights):  # noqa: F811
+    tensors, info = read_weights(weights)
+    encoder = {name: tensor for name, tensor in tensors.items() if name.startswith("encoder.")}
+    described = {"jointwrist": json.dumps({**info, "config": {"task": "pretraining"}})}
+    save_file(encoder, tmp_path / "best.safetensors", metadata=described)
+    assert main(["predict", str(radiograph(tmp_path)), "-w", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
+    assert "holds a pretrained encoder, not a whole network; train a network" in capsys.readouterr().err

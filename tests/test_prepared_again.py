@@ -72,3 +72,9 @@ def test_results_are_not_written_among_the_radiographs(tmp_path, pixels, capsys,
     assert main([command, str(tmp_path), "-o", str(tmp_path / "." / "x" / "..")]) == 2
     assert "choose another --out" in capsys.readouterr().err
     assert [path.name for path in tmp_path.glob("*.*")] == ["a_R.png"]
+
+
+def test_a_network_that_takes_no_radiographs_is_named_before_their_bones_are_searched(tmp_path, phantom_root, capsys):
+    words = ["train", "unet", "--data", str(phantom_root), "-o", str(tmp_path / "run"), "--radiographs", "nowhere"]
+    assert main(words) == 2
+    assert "--radiographs: unet is not a joint network" in capsys.readouterr().err

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jointwrist.commands.run_values import run_values
-from jointwrist.commands.shared import announce, is_main_process, known_model, prepared_radiographs, print_log
+from jointwrist.commands.shared import (
+    UsageError,
+    announce,
+    is_main_process,
+    known_model,
+    prepared_radiographs,
+    print_log,
+)
 from jointwrist.text import number_of
 
 if TYPE_CHECKING:
@@ -79,9 +86,12 @@ def train(arguments: argparse.Namespace) -> int:
     from jointwrist.engine.train import train as train_model
     from jointwrist.inference.prepare_radiographs import remove_others
 
-    model = known_model(arguments.model).name
+    spec = known_model(arguments.model)
+    model = spec.name
     if arguments.anatomy:
         values = merge_trees(values, {"anatomy": arguments.anatomy})
+    if arguments.radiographs and spec.task != "joint":
+        raise UsageError(f"--radiographs: {model} is not a joint network; only these train on inserted erosions")
     if arguments.radiographs:
         work_folder = arguments.out.with_name(f"{arguments.out.name}-radiographs")
         bones = values.get("start") or "jointwrist_tiny"

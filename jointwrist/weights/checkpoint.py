@@ -116,9 +116,12 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """Build the model of a weight file and load its weights, on the CPU and in evaluation mode.
 
     Raises:
-        DataError: The file cannot be read, or its tensors do not fit its model.
+        DataError: The file cannot be read, holds an encoder alone, or its tensors do not fit its model.
     """
     tensors, info = read_weights(path)
+    if info.get("config", {}).get("task") == "pretraining":
+        remedy = "train a network from it with --set joint.pretrained=[encoder.safetensors]"
+        raise DataError(f"{path}: holds a pretrained encoder, not a whole network; {remedy}")
     with Undrawn():
         model = build_described(path, info, tensors)
     try:
