@@ -72,14 +72,32 @@ def test_uncompressed_luminance_and_colour_differences(tmp_path):
     np.testing.assert_allclose(found.pixels, GREY / 255, atol=1e-6)
 
 
-def test_a_palette_of_grey_is_applied(tmp_path):
+def with_palette(levels, bits=16):
     dataset = make(GREY, bits=8, PhotometricInterpretation="PALETTE COLOR")
-    levels = (np.arange(256)[::-1] * 257).astype("<u2")  # an inverted grey scale
     for name in ("Red", "Green", "Blue"):
-        setattr(dataset, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 16])
+        setattr(dataset, f"{name}PaletteColorLookupTableDescriptor", [256, 0, bits])
         setattr(dataset, f"{name}PaletteColorLookupTableData", levels.tobytes())
-    found = read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
+    return dataset
+
+
+INVERTED = np.arange(256)[::-1]
+
+
+@pytest.mark.parametrize(
+    ("levels", "bits"),
+    [((INVERTED * 257).astype("<u2"), 16), (INVERTED.astype(np.uint8), 8), (INVERTED.astype("<u2"), 16)],
+    ids=["16 bits", "8 bits", "8 bits in 16"],
+)
+def test_a_palette_of_grey_is_applied(levels, bits, tmp_path):
+    found = read_dicom(save(with_palette(levels, bits), tmp_path / "radiograph.dcm"))
     np.testing.assert_allclose(found.pixels, 1 - GREY / 255, atol=1e-6)
+
+
+def of_more_rows():
+    dataset = coloured()
+    dataset.compress(RLELossless, encoding_plugin="pydicom")
+    dataset.Rows = 60
+    return dataset
 
 
 def test_a_shutter_hides_pixels_of_colour_images_too(tmp_path):
@@ -103,6 +121,8 @@ def with_overlay():
         (coloured(np.zeros((24, 20, 3), np.uint16)), r"a colour image \(RGB\) with 16 of 16 bits a channel"),
         (coloured(PixelData=GREY.tobytes()), "fewer pixels than its rows and columns"),
         (coloured(PixelData=np.arange(256, dtype=np.uint8).repeat(108).tobytes()), "more pixels than its rows"),
+        (of_more_rows(), "more pixels than its rows"),
+        (with_palette(INVERTED.astype("<u2"), 8), "a palette of 512 bytes, .* states 256 entries of 8 bits"),
         (coloured(SamplesPerPixel=1), "'RGB' with 1 samples a pixel"),
         (coloured(SamplesPerPixel=4, PhotometricInterpretation="CMYK"), "'CMYK' with 4 samples a pixel"),
     ],

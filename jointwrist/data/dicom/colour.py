@@ -14,7 +14,7 @@ from pydicom.uid import RLELossless
 
 from jointwrist.data.dicom.grayscale import Grey
 from jointwrist.data.dicom.shutter import hidden_pixels
-from jointwrist.data.dicom.stored_values import PixelError, native_bytes, only_frame
+from jointwrist.data.dicom.stored_values import PixelError, native_bytes, only_frame, refuse_more_rows
 
 #: Difference between the channels of a pixel, of 255, from which it is coloured, and the largest share of such pixels.
 _DIFFERENCE, _SHARE = 24, 0.001
@@ -61,14 +61,35 @@ def _channels(dataset: Dataset, kind: str) -> np.ndarray:
             f"a colour image ({kind}) with {bits} of {allocated} bits a channel; export it as a grey radiograph"
         )
     if syntax.is_compressed:
-        only_frame(dataset.PixelData)
+        refuse_more_rows(only_frame(dataset.PixelData), dataset)
     else:
         native_bytes(dataset, 2 if kind == "YBR_FULL_422" else int(dataset.SamplesPerPixel) * allocated // 8)
     # codestreams but RLE interleave the channels, whatever PlanarConfiguration says (PS3.3, C.7.6.3.1.3)
     order = {"planar_configuration": 0} if syntax.is_compressed and syntax != RLELossless and not palette else {}
     pixels, _ = get_decoder(syntax).as_array(dataset, index=0, **order)
     if palette:
+        _check_palette(dataset)
         pixels = apply_color_lut(pixels, dataset)
     if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
+        # tables of 16 bits with values of 8, which would all be black
+        pixels = (pixels >> 8 if pixels.max() > 255 else pixels).astype(np.uint8)
     return pixels
+
+
+def _check_palette(dataset: Dataset) -> None:
+    """Refuse tables of another length than their descriptors state, such as entries of 8 bits in words.
+
+    Raises:
+        PixelError: A table is longer or shorter.
+    """
+    for colour in ("Red", "Green", "Blue"):
+        table = dataset.get(f"{colour}PaletteColorLookupTableData")
+        if table is None:  # in segments, or missing
+            continue
+        entries, _, bits = dataset[f"{colour}PaletteColorLookupTableDescriptor"].value
+        expected = (entries or 2**16) * bits // 8
+        if len(table) not in (expected, expected + expected % 2):
+            raise PixelError(
+                f"a palette of {len(table)} bytes, where its descriptor states {entries or 2**16} entries of {bits} bits;"
+                " export it as a grey radiograph"
+            )

@@ -76,8 +76,7 @@ def _words(dataset: Dataset) -> tuple[np.ndarray, int | None]:
         words = np.frombuffer(data[: shape[0] * shape[1] * size], f"{order}u{size}").astype(f"u{size}", copy=False)
         return words.reshape(shape), None
     frame = only_frame(dataset.PixelData)
-    if syntax == RLELossless and rle_length(frame) >= (shape[0] + 1) * shape[1]:
-        raise PixelError(_MORE)
+    refuse_more_rows(frame, dataset)
     coded = None if syntax == RLELossless else coded_image(frame)
     decoder = get_decoder(syntax)
     # Pillow scales some codestreams; OpenJPEG's library returns them unscaled
@@ -101,6 +100,17 @@ def native_bytes(dataset: Dataset, size: int) -> bytes:
     if len(rest) >= int(dataset.Columns) * size and rest.count(rest[:1]) != len(rest):
         raise PixelError(_MORE)
     return data[:length]
+
+
+def refuse_more_rows(frame: bytes, dataset: Dataset) -> None:
+    """Refuse an RLE frame of more rows than the header states, which decoders crop; others state their own size.
+
+    Raises:
+        PixelError: There are further rows.
+    """
+    if dataset.file_meta.TransferSyntaxUID == RLELossless:
+        if rle_length(frame) >= (int(dataset.Rows) + 1) * int(dataset.Columns):
+            raise PixelError(_MORE)
 
 
 def only_frame(data: bytes) -> bytes:
