@@ -162,13 +162,121 @@ def test_a_table_that_no_sheet_holds_is_refused_before_anything_is_written(resul
 
 def test_what_should_not_be_analysed_together_is_said(results):
     alike = {f"{i}.json": copy.deepcopy(result) for i, result in enumerate(results.values())}
-    assert cautions(alike) == ["erosion scores are untested on real erosions (column real_erosions of wrists)"]
+    assert cautions(alike) == ["erosion scores are untested on real erosions (column real_erosions)"]
     alike["0.json"]["erosion_threshold"] = 0.1
     assert "different thresholds" in cautions(alike)[0]
     alike["1.json"]["weights"]["file"] = "own/best.safetensors"
     assert cautions(alike)[0].startswith("results of 2 weight files: jointwrist_tiny (3), own/best.safetensors (1)")
     alike["again.json"] = alike["2.json"]
     assert "1 result of a radiograph that has another one, such as again.json and 2.json" in cautions(alike)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"side": "L", "field": [0, 0, 9, 9]}, False),  # the other hand on the radiograph
+        ({"side": "L"}, True),  # --side
+        ({"field": [0, 0, 9, 9]}, True),  # --field
+        ({"source_digest": "0"}, False),
+        ({"source_digest": None}, False),
+    ],
+)
+def test_two_results_of_one_hand_are_told_from_those_of_two_hands(changed, said, results):
+    first = next(iter(results.values())) | {"side": "R", "field": None}
+    assert any("another one" in note for note in cautions({"a.json": first, "b.json": first | changed})) == said
+
+
+def unscored(result):
+    """A result as of weights without erosion scores."""
+    joints = [{"name": joint["name"], "found": False} for joint in result["joints"]]
+    return result | {"joints": joints, "pixels_across_wrist": None}
+
+
+def test_weights_without_erosion_scores_count_no_erosions(results):
+    result = next(iter(results.values()))
+    assert cautions({"a.json": unscored(result)}) == []
+    notes = cautions({"a.json": unscored(result), "b.json": result, "c.json": real(result)})
+    assert notes[-1:] == ["erosion scores of 1 of 2 results are untested on real erosions (column real_erosions)"]
+    wrist = make_tables({"a.json": unscored(result)})["wrists"].loc[0]
+    assert wrist["joints_scored"] == 0 and pd.isna(wrist["joints_eroded"])
+
+
+def real(result):
+    return result | {"weights": result["weights"] | {"real_erosions": True}, "source_digest": "other"}
+
+
+def test_weights_without_a_file_are_called_unknown(results):
+    alike = {f"{i}.json": result for i, result in enumerate(results.values())}
+    alike["0.json"] = alike["0.json"] | {"weights": {"file": None, "real_erosions": False}}
+    assert cautions(alike)[0].startswith("results of 2 weight files: jointwrist_tiny (3), unknown (1)")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"source": "a", "bones": {"radius": 1}, "joints": []},
+        {"source": "a", "bones": [], "joints": ["STT"]},
+        {"baseline": 1, "followup": 2, "registration": None, "bone_areas": None},
+        [{"source": "a", "bones": [], "joints": []}],
+    ],
+)
+def test_files_of_other_programs_with_the_same_keys_are_left_out(content, results, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(next(iter(results.values()))))
+    (tmp_path / "b.json").write_text(json.dumps(content))
+    found = find_results([tmp_path])
+    assert (list(found.results), found.others) == (["a.json"], 1)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"weights": "own"}, {"notes": None}, {"bones": [{"name": 1, "found": "x", "box": 2}]}]
+)
+def test_a_result_that_was_changed_is_named(changed, results):
+    result = next(iter(results.values())) | changed
+    with pytest.raises(DataError, match=r"a\.json: is not as jointwrist wrote it .*; make it again, or move it"):
+        make_tables({"a.json": result})
+
+
+def test_damaged_files_alone_are_named(tmp_path):
+    (tmp_path / "a.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"no result of .* \(1 damaged, such as .*a\.json\)"):
+        find_results([tmp_path])
+
+
+def test_a_file_in_two_places_is_read_once(results, tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "a.json").write_text(json.dumps(next(iter(results.values()))))
+    places = [tmp_path, tmp_path / "one", tmp_path / "one" / "a.json", tmp_path / "one" / ".." / "one"]
+    assert list(find_results(places).results) == [(tmp_path / "one" / "a.json").as_posix()]
+
+
+def test_tables_of_an_earlier_run_are_replaced(results, tmp_path):
+    tables = make_tables(results)
+    few = make_tables({"a.json": unscored(next(iter(results.values()))) | {"joints": [], "joint_spaces": []}})
+    for name in ("csv", "tables.xlsx"):
+        write_tables(tables, tmp_path / name)
+        write_tables(few, tmp_path / name)
+    (tmp_path / "csv" / "mine.csv").write_text("a\n")
+    write_tables(few, tmp_path / "csv")
+    assert {file.stem for file in (tmp_path / "csv").iterdir()} == {"wrists", "bones", "codebook", "mine"}
+    assert list(pd.read_excel(tmp_path / "tables.xlsx", sheet_name=None)) == ["wrists", "bones", "codebook"]
+
+
+@pytest.mark.parametrize("name", ["bones.csv", "codebook.csv", "comparisons.csv"])
+def test_tables_of_others_are_not_replaced(name, results, tmp_path):
+    (tmp_path / name).write_text("bone,table\n1,2\n")
+    with pytest.raises(DataError, match=f"{name}: exists, and is no table of an earlier run; choose another --out"):
+        write_tables(make_tables(results), tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("content", [b"no workbook", None])
+def test_workbooks_of_others_are_not_replaced(content, results, tmp_path):
+    path = tmp_path / "patients.xlsx"
+    openpyxl.Workbook().save(path) if content is None else path.write_bytes(content)
+    before = path.read_bytes()
+    with pytest.raises(DataError, match="exists, and is no workbook of an earlier run; choose another --out"):
+        write_tables(make_tables(results), path)
+    assert path.read_bytes() == before
 
 
 def test_file_names_that_are_not_text_are_escaped(results, tmp_path):

@@ -57,7 +57,7 @@ def cautions(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Say what should not be analysed together: several weights or thresholds, and radiographs with several results."""
     notes = []
     of_weights = [result.get("weights") or {} for result in results.values()]
-    weights = Counter(weights.get("file", "unknown") for weights in of_weights)
+    weights = Counter(weights.get("file") or "unknown" for weights in of_weights)
     if len(weights) > 1:
         counts = ", ".join(f"{name} ({count})" for name, count in weights.most_common())
         notes.append(f"results of {len(weights)} weight files: {counts}; do not pool them")
@@ -66,15 +66,26 @@ def cautions(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     seen: dict[tuple[Any, ...], str] = {}
     twice = []
     for file, result in results.items():
-        digest = result.get("source_digest")
-        first = seen.setdefault((digest, result.get("side"), str(result.get("field"))), file)
-        if digest and first != file:
-            twice.append((first, file))
+        if digest := result.get("source_digest"):
+            # two hands on one radiograph differ in both; another --side or --field changes one of them
+            keys = [(digest, key, str(result.get(key))) for key in ("side", "field")]
+            if first := next((seen[key] for key in keys if key in seen), None):
+                twice.append((first, file))
+            seen |= dict.fromkeys(keys, file)
     if twice:
         notes.append(
             f"{number_of(len(twice), 'result')} of a radiograph that has another one, such as {twice[0][1]} and"
             f" {twice[0][0]}"
         )
-    if not all(weights.get("real_erosions") for weights in of_weights):
-        notes.append("erosion scores are untested on real erosions (column real_erosions of wrists)")
+    scored = [weights for weights, result in zip(of_weights, results.values(), strict=True) if _has_scores(result)]
+    untested = sum(not weights.get("real_erosions") for weights in scored)
+    if untested:
+        which = "" if untested == len(scored) else f" of {untested} of {len(scored)} results"
+        notes.append(f"erosion scores{which} are untested on real erosions (column real_erosions)")
     return notes
+
+
+def _has_scores(result: Mapping[str, Any]) -> bool:
+    """Whether a result or a comparison has the probability of an erosion."""
+    keys = ("probability", "baseline_probability", "followup_probability")
+    return any(joint.get(key) is not None for joint in result.get("joints", ()) for key in keys)

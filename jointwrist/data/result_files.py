@@ -11,6 +11,8 @@ MASKS = ("_masks.npz", "_masks.png", "_masks.seg.nrrd", "_masks.nii.gz")
 _PICTURES = ("_overlay.png", "_masks.png", "_seg.dcm", "_sr.dcm", "_pr.dcm", "_sc.dcm")
 #: Endings of all its files but the record, `<stem>.json`.
 ENDINGS = tuple(dict.fromkeys((*MASKS, *_PICTURES)))
+#: Errors of reading a file that holds no JSON, or JSON nested so deeply that nobody wrote it.
+JSON_ERRORS = (OSError, ValueError, RecursionError)
 _KEYS = {"source", "bones", "joints"}
 _COMPARISON_KEYS = {"baseline", "followup", "registration", "bone_areas"}
 
@@ -26,17 +28,24 @@ def is_result(file: Path) -> bool:
 def is_record(file: Path) -> bool:
     """Whether a file is the JSON file of a prediction; False if it is missing or damaged."""
     try:
-        record = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError):
+        return describes_result(json.loads(file.read_text("utf-8")))
+    except JSON_ERRORS:
         return False
-    return describes_result(record)
 
 
 def describes_result(content: object) -> bool:
-    """Whether the content of a JSON file is that of a prediction."""
-    return isinstance(content, dict) and content.keys() >= _KEYS
+    """Whether the content of a JSON file is that of a prediction: bones and joints by name, each found or not."""
+    if not isinstance(content, dict) or not content.keys() >= _KEYS:
+        return False
+    return all(_are_entries(content[part], {"name", "found"}) for part in ("bones", "joints"))
 
 
 def describes_comparison(content: object) -> bool:
     """Whether the content of a JSON file is that of a comparison of two visits."""
-    return isinstance(content, dict) and content.keys() >= _COMPARISON_KEYS
+    if not isinstance(content, dict) or not content.keys() >= _COMPARISON_KEYS:
+        return False
+    return isinstance(content["registration"], dict) and _are_entries(content["bone_areas"], {"name"})
+
+
+def _are_entries(values: object, keys: set[str]) -> bool:
+    return isinstance(values, list) and all(isinstance(value, dict) and value.keys() >= keys for value in values)

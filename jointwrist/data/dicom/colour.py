@@ -90,6 +90,6 @@ def _check_palette(dataset: Dataset) -> None:
         expected = (entries or 2**16) * bits // 8
         if len(table) not in (expected, expected + expected % 2):
             raise PixelError(
-                f"a palette of {len(table)} bytes, where its descriptor states {entries or 2**16} entries of {bits} bits;"
-                " export it as a grey radiograph"
+                f"a palette of {len(table)} bytes, where its descriptor states {entries or 2**16} entries of {bits}"
+                " bits; export it as a grey radiograph"
             )

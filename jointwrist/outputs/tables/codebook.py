@@ -5,7 +5,7 @@ from __future__ import annotations
 _NAMED = {
     "file": ("", "JSON file of the result; the key that joins the tables"),
     "source": ("", "name of the radiograph's file"),
-    "side": ("", "L or R; empty of an anatomy without sides"),
+    "side": ("", "L or R; empty for an anatomy without sides"),
 }
 _BOX = {
     "x0": ("px", "left edge of the box around it, on the radiograph"),
@@ -21,6 +21,8 @@ _COMPARED = {
 }
 _LIMITS = ("", "reasons why it is outside the weights' scope, as 'status: reason', separated by ' | '")
 
+#: Columns of the codebook itself.
+CODEBOOK_COLUMNS = ("table", "column", "unit", "meaning")
 #: Unit and meaning of every column, by table.
 CODEBOOK: dict[str, dict[str, tuple[str, str]]] = {
     "wrists": {
@@ -40,7 +42,10 @@ CODEBOOK: dict[str, dict[str, tuple[str, str]]] = {
         "bones_found": ("", "number of bones found"),
         "joints_scored": ("", "number of joint surfaces with an erosion score"),
         "joints_withheld": ("", "number of joint surfaces whose score is withheld"),
-        "joints_eroded": ("", "number of scored joint surfaces called eroded; not a Sharp/van der Heijde score"),
+        "joints_eroded": (
+            "",
+            "number of scored joint surfaces called eroded, empty if none is scored; not a Sharp/van der Heijde score",
+        ),
         "erosion_threshold": ("", "probability from which a joint surface is called eroded"),
         "notes": ("", "remarks on the result, separated by ' | '"),
         "source_digest": ("", "hash of the radiograph's file"),
@@ -95,8 +100,8 @@ CODEBOOK: dict[str, dict[str, tuple[str, str]]] = {
         "angle_degrees": ("degrees", "rotation of the follow-up to the baseline"),
         "residual_px": ("px", "median distance between the registered outlines"),
         "joints_scored_twice": ("", "number of joint surfaces scored at both visits"),
-        "joints_higher": ("", "number of them with a higher level at the follow-up"),
-        "joints_lower": ("", "number of them with a lower level at the follow-up"),
+        "joints_higher": ("", "number of them with a higher level at the follow-up; empty if there are none"),
+        "joints_lower": ("", "number of them with a lower level at the follow-up; empty if there are none"),
         "warnings": ("", "reasons to doubt that these are two visits of one patient, separated by ' | '"),
         "notes": ("", "remarks on the comparison, separated by ' | '"),
     },

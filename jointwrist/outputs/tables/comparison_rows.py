@@ -37,8 +37,8 @@ def _comparison(change: Mapping[str, Any]) -> dict[str, Any]:
         "unit": change.get("unit"),
         **{key: change["registration"].get(key) for key in ("scale", "angle_degrees", "residual_px")},
         "joints_scored_twice": len(steps),
-        "joints_higher": sum(step > 0 for step in steps),
-        "joints_lower": sum(step < 0 for step in steps),
+        "joints_higher": sum(step > 0 for step in steps) if steps else None,
+        "joints_lower": sum(step < 0 for step in steps) if steps else None,
         "warnings": SEPARATOR.join(change.get("warnings", ())),
         "notes": SEPARATOR.join(change.get("notes", ())),
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from jointwrist.data.result_files import describes_comparison, describes_result
+from jointwrist.data.result_files import JSON_ERRORS, describes_comparison, describes_result
 from jointwrist.errors import DataError
 
 
@@ -35,7 +35,7 @@ def find_results(places: Sequence[Path], progress: bool = False) -> FoundResults
     """Read the results in folders and their subfolders, except hidden ones.
 
     Args:
-        places: Folders, or JSON files. With several, names of results begin with the place.
+        places: Folders, or JSON files. With several, names of results begin with the place; a file is read once.
         progress: Show a progress bar.
 
     Raises:
@@ -44,11 +44,14 @@ def find_results(places: Sequence[Path], progress: bool = False) -> FoundResults
     results: dict[str, dict[str, Any]] = {}
     comparisons: dict[str, dict[str, Any]] = {}
     damaged, others = [], 0
-    files = [(place, file) for place in dict.fromkeys(places) for file in _json_files(place)]
-    for place, file in tqdm(files, "results", disable=None if progress else True):
+    files: dict[Path, tuple[Path, Path]] = {}  # places may lie in each other
+    for place in places:
+        for file in _json_files(place):
+            files.setdefault(file.resolve(), (place, file))
+    for place, file in tqdm(files.values(), "results", disable=None if progress else True):
         try:
             content = json.loads(file.read_text("utf-8"))
-        except (OSError, ValueError):
+        except JSON_ERRORS:
             damaged.append(file)
             continue
         inside = len(places) == 1 and file != place
@@ -61,8 +64,10 @@ def find_results(places: Sequence[Path], progress: bool = False) -> FoundResults
             others += 1
     if not results and not comparisons:
         where = ", ".join(map(str, places))
+        cut = f" ({len(damaged)} damaged, such as {damaged[0]})" if damaged else ""
         raise DataError(
-            f"{where}: no result of `jointwrist predict` or `jointwrist compare`; give a folder that one of them wrote"
+            f"{where}: no result of `jointwrist predict` or `jointwrist compare`{cut}; give a folder that one of them"
+            " wrote"
         )
     return FoundResults(results, comparisons, tuple(damaged), others)
 

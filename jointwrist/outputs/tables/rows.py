@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from jointwrist.errors import DataError
 from jointwrist.outputs.tables.cells import SEPARATOR, flag, score_range
-from jointwrist.outputs.tables.codebook import CODEBOOK
+from jointwrist.outputs.tables.codebook import CODEBOOK, CODEBOOK_COLUMNS
 from jointwrist.outputs.tables.comparison_rows import comparison_rows
 
 Rows = Mapping[str, Mapping[str, Any]]
@@ -26,21 +27,36 @@ def make_tables(results: Rows, comparisons: Rows | None = None) -> dict[str, pd.
     Args:
         results: JSON values of results, by file. Values that earlier versions did not write are empty.
         comparisons: JSON values of comparisons, by file.
+
+    Raises:
+        DataError: Values are not as jointwrist writes them.
     """
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in CODEBOOK}
-    for file, result in results.items():
-        named = {"file": file, "source": result["source"], "side": result.get("side")}
-        joints = list(_joints(result))
-        rows["joints"] += [named | joint for joint in joints]
-        rows["bones"] += [named | _bone(bone) for bone in result["bones"]]
-        rows["joint_spaces"] += [named | _joint_space(space) for space in result.get("joint_spaces") or ()]
-        rows["wrists"].append(named | _wrist(result, joints))
-    for file, change in (comparisons or {}).items():
-        for name, found in comparison_rows(file, change).items():
-            rows[name] += found
+    for make_rows, contents in ((_result_rows, results), (comparison_rows, comparisons or {})):
+        for file, content in contents.items():
+            try:
+                made = make_rows(file, content)
+            except (AttributeError, LookupError, TypeError, ValueError) as error:  # of JSON that was changed
+                raise DataError(
+                    f"{file}: is not as jointwrist wrote it ({error!r}); make it again, or move it elsewhere"
+                ) from error
+            for name, found in made.items():
+                rows[name] += found
     tables = {name: _table(name, some) for name, some in rows.items() if some}
     explained = [(name, *entry) for name, table in tables.items() for entry in _explained(name, table)]
-    return tables | {"codebook": pd.DataFrame(explained, columns=["table", "column", "unit", "meaning"])}
+    return tables | {"codebook": pd.DataFrame(explained, columns=list(CODEBOOK_COLUMNS))}
+
+
+def _result_rows(file: str, result: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of a result by table."""
+    named = {"file": file, "source": result["source"], "side": result.get("side")}
+    joints = list(_joints(result))
+    return {
+        "wrists": [named | _wrist(result, joints)],
+        "joints": [named | joint for joint in joints],
+        "bones": [named | _bone(bone) for bone in result["bones"]],
+        "joint_spaces": [named | _joint_space(space) for space in result.get("joint_spaces") or ()],
+    }
 
 
 def _table(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -72,6 +88,7 @@ def _wrist(result: Mapping[str, Any], joints: Iterable[Mapping[str, Any]]) -> di
     height, width = spacing if isinstance(spacing, list) else (spacing, spacing)
     weights, scope = result.get("weights") or {}, result.get("scope") or {}
     eroded = [joint for joint in joints if joint["score"] == "erosion"]
+    scored = sum(joint["found"] for joint in eroded)
     row = {
         "model": result.get("model"),
         "weights": weights.get("file"),
@@ -85,9 +102,9 @@ def _wrist(result: Mapping[str, Any], joints: Iterable[Mapping[str, Any]]) -> di
         "pixels_across_wrist": result.get("pixels_across_wrist"),
         "findings": SEPARATOR.join(scope.get("findings", ())),
         "bones_found": sum(bool(bone["found"]) for bone in result["bones"]),
-        "joints_scored": sum(joint["found"] for joint in eroded),
+        "joints_scored": scored,
         "joints_withheld": sum(joint["withheld"] or 0 for joint in eroded),
-        "joints_eroded": sum(joint["eroded"] or 0 for joint in eroded),
+        "joints_eroded": sum(joint["eroded"] or 0 for joint in eroded) if scored else None,
         "erosion_threshold": result.get("erosion_threshold"),
         "notes": SEPARATOR.join(result.get("notes", ())),
         "source_digest": result.get("source_digest"),
