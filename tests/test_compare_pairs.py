@@ -91,12 +91,11 @@ def test_pairs_that_cannot_be_compared_are_named_and_the_others_done(visits, tmp
     (visits / "text_L.png").write_text("no picture")
     rows = [f"absent.png,{after},a", f"{before},text_L.png,b", f"{before},{after},good", f"{before},{other},d"]
     pairs = table(visits, *rows, header="baseline,followup,name", name="some.csv")
-    hands = {Path(before).stem[-1], Path(other).stem[-1]}
     assert main(["compare", "--pairs", str(pairs), "--out", str(tmp_path)]) == 2
     printed = capsys.readouterr()
-    done = 1 if len(hands) == 2 else 2
-    assert f"{done} of 4 pairs compared" in printed.out and "good: 6 joint surfaces scored at both" in printed.out
+    assert "1 of 4 pairs compared" in printed.out and "good: 6 joint surfaces scored at both" in printed.out
     assert "a: " in printed.err and "absent.png" in printed.err and "text_L.png: not a" in printed.err
+    assert "d: " in printed.err and "is a left hand and" in printed.err
     assert (tmp_path / "good" / "comparison.json").is_file() and not (tmp_path / "a").exists()
 
 
@@ -105,8 +104,35 @@ def test_one_line_of_json_a_pair(visits, tmp_path, capsys):
     pairs = table(visits, f"{before.relative_to(visits).as_posix()};{after.name}", name="one.csv")
     assert main(["compare", "--pairs", str(pairs), "--out", str(tmp_path), "--json", "--deidentify"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert (json.loads(line)["baseline"], json.loads(line)["followup"]) == ("baseline", "followup")
-    assert (tmp_path / "pair_0001" / "comparison.json").is_file()
+    said, written = json.loads(line), json.loads((tmp_path / "pair_0001" / "comparison.json").read_text())
+    assert (said["baseline"], said["followup"]) == ("baseline", "followup") and said == {"name": "pair_0001"} | written
+
+
+def test_weights_that_cannot_be_read_are_named_once(visits, tmp_path, capsys):
+    before, after = (file.relative_to(visits).as_posix() for file in names(visits, 0))
+    pairs = table(visits, f"{before};{after};a", f"{before};{after};b", header="baseline;followup;name", name="w.csv")
+    weights = str(tmp_path / "absent.safetensors")
+    assert main(["compare", "--pairs", str(pairs), "--out", str(tmp_path / "out"), "--weights", weights]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.count(weights) == 1 and "pairs compared" not in printed.out
+
+
+def test_the_side_of_the_table_takes_precedence(visits, tmp_path):
+    before, after = (file.relative_to(visits).as_posix() for file in names(visits, 0))
+    side = Path(before).stem[-1]
+    rows = [f"{before};{after};{side};stated"]
+    pairs = table(visits, *rows, header="baseline;followup;side;name", name="side.csv")
+    other = {"L": "R", "R": "L"}[side]
+    assert main(["compare", "--pairs", str(pairs), "--out", str(tmp_path), "--side", other, "--field", "whole"]) == 0
+    assert json.loads((tmp_path / "stated" / "comparison.json").read_text())["side"] == side
+
+
+def test_a_table_whose_encoding_is_a_guess_is_named(tmp_path, capsys):
+    (tmp_path / "pairs.csv").write_bytes("baseline;followup\né.png;b.png\n".encode("cp1252"))
+    (pair,) = read_pairs(tmp_path / "pairs.csv")
+    assert (
+        pair.baseline == tmp_path / "é.png" and "pairs.csv: is not UTF-8; taken for cp1252" in capsys.readouterr().err
+    )
 
 
 def test_tables_of_pairs_are_read_as_spreadsheets_save_them(tmp_path):
@@ -131,6 +157,9 @@ def test_tables_of_pairs_are_read_as_spreadsheets_save_them(tmp_path):
         ("baseline;followup", ["a.png;"], "line 2 names only one radiograph"),
         ("baseline;followup;side", ["a.png;b.png;left"], "line 2: side 'left' is neither L nor R"),
         ("baseline;followup;name", ["a.png;b.png;../x"], "'../x' is not the name of a folder"),
+        ("baseline;followup;name", ["a.png;b.png;x\\y"], "is not the name of a folder; use no slashes"),
+        ("baseline;followup;name", ['a.png;b.png;"x\ny"'], "use no slashes or line breaks"),
+        ("baseline;followup", [f"{'é' * 64}.png;{'é' * 63}.png"], "is too long for a folder; shorten it in a"),
         ("baseline;followup", ["a.png;b.png", "sub/a.png;b.png"], "2 pairs would be written to a_to_b"),
     ],
 )

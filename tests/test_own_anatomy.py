@@ -20,6 +20,7 @@ from jointwrist.inference.comparison import compare
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import UNKNOWN_SIDE
 from jointwrist.inference.taken_whole import TAKEN_WHOLE
+from jointwrist.outputs.tables import make_tables
 from jointwrist.viewer.describe import describe_model, describe_result
 from jointwrist.viewer.radiographs import Radiographs
 from jointwrist.weights.checkpoint import load_weights, read_info, save_weights
@@ -91,6 +92,26 @@ def test_results_have_its_bones_and_joints(predicted, toes):
     assert np.load(toes / "saved" / "toe_masks.npz")["names"].tolist() == ["Metatarsal", "Phalanx", "Sesamoid"]
     with pytest.raises(DataError, match="visits are compared for wrists only, not for the anatomy toe"):
         compare(predicted, predicted)
+
+
+def test_tables_have_its_bones_joints_and_further_scores(predicted):
+    content = predicted.to_dict()
+    tables = make_tables({"toe.json": content})
+    assert set(tables) == {"wrists", "joints", "bones", "codebook"}
+    assert tables["bones"]["bone"].tolist() == ["Metatarsal", "Phalanx", "Sesamoid"]
+    joints = tables["joints"].set_index(["score", "joint"])
+    for score, (entry,) in {"erosion": content["joints"], **content["scores"]}.items():
+        row = joints.loc[(score, "MTP")]
+        assert (row["level"], row["probability"]) == (entry["score"], entry["probability"])
+        assert row["score_range"] == entry["score_label"].replace("-", " to ")
+    assert tables["wrists"].loc[0, "level_MTP"] == content["joints"][0]["score"]
+    assert (tables["codebook"]["meaning"].str.len() > 3).all()
+
+
+def test_visits_are_compared_for_wrists_only(toes, tmp_path, capsys):
+    film = str(toes / "drawn" / "toe3.png")
+    assert main(["compare", film, film, "-w", str(toes / "run"), "-o", str(tmp_path)]) == 2
+    assert "for wrists only, not for the anatomy toe; give weights of wrists" in capsys.readouterr().err
 
 
 def test_predict_writes_every_format(toes, capsys):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,7 +45,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=Path,
         metavar="TABLE",
         help="compare many: a CSV file or Excel workbook with the columns baseline and followup (paths from its"
-        " folder), and optionally side and name; each comparison gets a folder in OUT",
+        " folder), and optionally side (otherwise --side) and name; each comparison gets a folder in OUT",
     )
     add_predictor(parser)
     add_scope(parser)
@@ -119,11 +118,13 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 def comparer(arguments: argparse.Namespace) -> Callable[[Pair], Comparison]:
-    """Return a function that reads, predicts and compares two visits; the weights are loaded at its first call.
+    """Load the weights, and return a function that reads, predicts and compares two visits.
 
     Raises:
+        DataError: The weights cannot be read, or are of another anatomy than the wrist.
         UsageError: An option has a wrong number of values, or names no bones.
     """
+    from jointwrist.anatomy import shows_wrist
     from jointwrist.inference.comparison import compare as compare_visits
     from jointwrist.inference.joint_space import SPACES
     from jointwrist.inference.sources import read_radiograph
@@ -131,7 +132,12 @@ def comparer(arguments: argparse.Namespace) -> Callable[[Pair], Comparison]:
     spaces = [bone_pair(text) for text in arguments.between] if arguments.between else SPACES
     spacings = two_values("--spacing", arguments.spacing)
     windows = two_values("--window", arguments.window)
-    predictor = cache(lambda: load_predictor(arguments, arguments.score_out_of_scope))
+    predictor = load_predictor(arguments, arguments.score_out_of_scope)
+    if not shows_wrist(predictor.anatomy):
+        raise DataError(
+            f"{arguments.weights}: visits are compared for wrists only, not for the anatomy {predictor.anatomy.name};"
+            " give weights of wrists"
+        )
 
     def run(pair: Pair) -> Comparison:
         visits = zip(("baseline", "followup"), pair[:2], spacings, windows, strict=True)
@@ -141,8 +147,8 @@ def comparer(arguments: argparse.Namespace) -> Callable[[Pair], Comparison]:
             )
             for visit, file, spacing_mm, window in visits
         ]
-        wrists = [one_wrist(predictor().locate(radiograph)) for radiograph in radiographs]
-        return compare_visits(*(predictor().predict([wrist])[0] for wrist in wrists), spaces)
+        wrists = [one_wrist(predictor.locate(radiograph)) for radiograph in radiographs]
+        return compare_visits(*(predictor.predict([wrist])[0] for wrist in wrists), spaces)
 
     return run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +19,9 @@ from jointwrist.text import number_of
 
 if TYPE_CHECKING:
     from jointwrist.inference.comparison import Comparison
+
+#: Longest name of a folder in bytes that file systems allow.
+LONGEST_NAME = 255
 
 
 class Pair(NamedTuple):
@@ -51,7 +55,7 @@ def read_pairs(path: Path, numbered: bool = False) -> list[Pair]:
     from jointwrist.data.importers.spreadsheet import read_sheet
 
     pairs = []
-    for line, row in read_sheet(path, "baseline"):
+    for line, row in read_sheet(path, "baseline", complain):
         cells = {column.strip().lower(): text for column, text in row.items()}
         if "followup" not in cells:
             raise DataError(f"{path}: has no column `followup`; name the later radiograph of each pair there")
@@ -64,8 +68,10 @@ def read_pairs(path: Path, numbered: bool = False) -> list[Pair]:
         name = cells.get("name") or "_to_".join(Path(file).stem for file in files)
         if numbered:
             name = f"pair_{len(pairs) + 1:04d}"
-        if name != Path(name).name or name in (".", ".."):
-            raise DataError(f"{path}: line {line}: {name!r} is not the name of a folder; use no slashes")
+        if name in (".", "..") or not name.isprintable() or set(name) & set("/\\"):
+            raise DataError(f"{path}: line {line}: {name!r} is not the name of a folder; use no slashes or line breaks")
+        if len(os.fsencode(name)) > LONGEST_NAME:
+            raise DataError(f"{path}: line {line}: {name} is too long for a folder; shorten it in a column `name`")
         pairs.append(Pair(*(path.parent / file for file in files), side, name))
     if not pairs:
         raise DataError(f"{path}: lists no pair of radiographs")
@@ -97,7 +103,10 @@ def compare_pairs(
             complain(f"{pair.name}: {error}")
             continue
         save(comparison, arguments.out / pair.name)
-        tqdm.write(json.dumps(comparison.to_dict()) if arguments.json else f"{pair.name}: {summary(comparison)}")
+        if arguments.json:
+            tqdm.write(json.dumps({"name": pair.name} | comparison.to_dict()))
+        else:
+            tqdm.write(f"{pair.name}: {summary(comparison)}")
         done += 1
     if not arguments.json:
         print(f"{done} of {number_of(len(pairs), 'pair')} compared: {arguments.out}")
@@ -117,5 +126,5 @@ def summary(comparison: Comparison) -> str:
         f" and {sum(step < 0 for step in levels)} lower",
     ]
     if spaces:
-        parts.append(f"mean joint space {sum(spaces) / len(spaces):+.2f} {change['unit']}")
+        parts.append(f"joint spaces {sum(spaces) / len(spaces):+.2f} {change['unit']} wider on average")
     return "; ".join(parts)
