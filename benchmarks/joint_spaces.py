@@ -20,13 +20,11 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.joint_edges import on_edges
 from benchmarks.narrowing import bright_bones
 from jointwrist.benchmark.tables.table import markdown_lines
 from jointwrist.commands.shared import seed_number
 from jointwrist.data.sample import WristSample, unpack_masks
 from jointwrist.files import write_text
-from jointwrist.inference.joint_margins import joint_margins
 from jointwrist.inference.joint_space import SITES, joint_space
 from jointwrist.inference.registration import Similarity, register
 from jointwrist.inference.space_change import bone_motions, joint_space_change, space_change
@@ -119,21 +117,19 @@ def predict(visits: list[WristSample]) -> list[np.ndarray]:
 
 
 def add_widths(errors: dict, masks: dict[str, list[np.ndarray]], fine: WristSample, visit: WristSample) -> None:
-    """Add the errors of the widths at the first visit, also of outlines moved to edges of the radiograph."""
+    """Add the errors of the widths at the first visit."""
     true, spacing = unpack_masks(fine.bones), visit.spacing_mm
     for site, (first, second) in PAIRS.items():
         wanted = joint_space(true[first], true[second], spacing / FINER)
         for kind, (found, _) in masks.items():
-            width, margins = (
-                joint_space(found[first], found[second], spacing),
-                joint_margins(found[first], found[second]),
-            )
-            if wanted and width and margins:
-                for key in ("mean", "minimum"):
-                    errors[f"{key}, {kind} masks", site].append(getattr(width, key) - getattr(wanted, key))
-                moved = on_edges(visit.image[0], margins)
-                mean = float(np.average(moved.gaps, weights=moved.weights)) * spacing
-                errors[f"mean, {kind} masks moved to edges", site].append(mean - wanted.mean)
+            width = joint_space(found[first], found[second], spacing, visit.image[0])
+            if wanted and width:
+                for key, truth in {
+                    "mean": wanted.mean,
+                    "mean_at_edges": wanted.mean,
+                    "minimum": wanted.minimum,
+                }.items():
+                    errors[f"{key}, {kind} masks", site].append(getattr(width, key) - truth)
 
 
 def add_changes(errors: dict, kind: str, visits: list[WristSample], masks: list[np.ndarray], visit: Visit) -> None:

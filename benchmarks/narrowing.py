@@ -24,14 +24,12 @@ from scipy.optimize import isotonic_regression
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.joint_edges import on_edges
 from benchmarks.narrowing_features import GAPS, NarrowingFeatures, narrowing_features
 from jointwrist.benchmark.tables.table import markdown_lines
 from jointwrist.commands.shared import seed_number
 from jointwrist.data.polarity import contrast
 from jointwrist.data.sample import WristSample, unpack_masks
-from jointwrist.inference.joint_margins import joint_margins
-from jointwrist.inference.joint_space import SITES, SPACES
+from jointwrist.inference.joint_space import SITES, SPACES, joint_space
 from jointwrist.metrics.ordinal import ordinal_figures
 from jointwrist.ops.wrist_scale import pixel_mm_of
 from jointwrist.phantom import PhantomConfig, make_wrist
@@ -165,13 +163,9 @@ def mask_arrays(wrist: WristSample, masks: np.ndarray, kind: str) -> Arrays:
 
 def edge_gaps(wrist: WristSample, masks: np.ndarray) -> np.ndarray:
     """Return the (6,) mean gaps between outlines that were moved to edges, in mm of a mean wrist."""
-    gaps = np.full(len(SCORED), np.nan)
-    for place, site in enumerate(SCORED):
-        margins = joint_margins(*(masks[bone] for bone in SITES[site][0]))
-        if margins is not None:
-            moved = on_edges(wrist.image[0], margins)
-            gaps[place] = np.average(moved.gaps, weights=moved.weights) * pixel_mm_of(masks)
-    return gaps
+    pairs = [masks[list(SITES[site][0])] for site in SCORED]
+    spaces = [joint_space(*pair, pixel_mm_of(masks), wrist.image[0]) for pair in pairs]
+    return np.array([np.nan if space is None else space.mean_at_edges for space in spaces])
 
 
 def as_right(plane: np.ndarray, side: str) -> np.ndarray:
@@ -198,7 +192,7 @@ def score_table(fit: Arrays, test: Arrays | None) -> str:
             rows.append(figures(f"monotone fit to the {name} gap, {kind} masks", wrists, estimates))
     if "edges" in wrists and np.isfinite(wrists["edges"]).any():
         estimates = monotone(wrists["edges"], wrists["shares"])
-        rows.append(figures("monotone fit to the mean gap, predicted masks moved to edges", wrists, estimates))
+        rows.append(figures("monotone fit to the mean gap at edges near predicted masks", wrists, estimates))
     for kind in masks:
         for parts in (("own",), ("profiles",), ("profiles", "gaps", "carpus")):
             estimates = np.empty(wrists["shares"].shape)

@@ -1,18 +1,16 @@
-"""Narrowing estimated from radiographs of phantoms: regression against sklearn, features and edges by invariants."""
+"""Narrowing estimated from radiographs of phantoms: regression against sklearn, features by invariants."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter, zoom
+from scipy.ndimage import zoom
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
 from benchmarks import narrowing
-from benchmarks.joint_edges import INSIDE, cheapest_path, on_edges
 from benchmarks.narrowing_features import GAPS, narrowing_features
 from jointwrist.data.sample import unpack_masks
-from jointwrist.inference.joint_margins import joint_margins
 from jointwrist.inference.joint_space import SITES, SPACES
 from jointwrist.ops.wrist_scale import CARPALS
 from jointwrist.phantom import PhantomConfig, make_wrist
@@ -89,28 +87,6 @@ def test_features_are_nan_without_a_carpal_bone_and_a_left_hand_is_taken_as_a_ri
     missing = {pair for pair, row in zip(GAPS, found.gaps, strict=True) if np.isnan(row).any()}
     assert missing == {SITES["CMC5"][0]} and np.isfinite(found.carpus).all()
     np.testing.assert_array_equal(narrowing.as_right(masks[..., ::-1], "L"), masks)
-
-
-def test_outlines_move_to_the_edges_of_bones_that_overlap():
-    rows, columns = np.mgrid[:160, :120]
-    first, second = (np.abs(columns - 60) < 35) & (rows < 86), (np.abs(columns - 60) < 35) & (rows >= 80)
-    pixels = gaussian_filter(first + 0.8 * second, 1.0)
-    # masks a pixel too small on either side
-    smaller = (np.abs(columns - 60) < 35) & (rows < 85), (np.abs(columns - 60) < 35) & (rows >= 81)
-    before = joint_margins(*smaller)
-    after = on_edges(pixels, before)
-    gap = {name: np.average(one.gaps, weights=one.weights) for name, one in (("before", before), ("after", after))}
-    assert gap["before"] == pytest.approx(-4, abs=0.3)
-    # outlines lie outside of the steepest slope by a constant
-    assert gap["after"] + 2 * INSIDE * before.scale == pytest.approx(-6, abs=0.6)
-
-
-def test_the_cheapest_path_is_that_of_all_paths():
-    rng = np.random.default_rng(1)
-    cost = rng.normal(size=(5, 4))
-    paths = [p for p in np.ndindex(*(4,) * 5) if np.abs(np.diff(p)).max() <= 1]
-    sums = [cost[range(5), p].sum() + 0.3 * np.abs(np.diff(p)).sum() for p in paths]
-    assert tuple(cheapest_path(cost, 0.3)) == paths[int(np.argmin(sums))]
 
 
 def test_collecting_goes_on_where_it_stopped_and_the_table_knows_the_truth(tmp_path, monkeypatch, capsys):

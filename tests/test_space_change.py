@@ -123,6 +123,8 @@ def test_a_result_states_the_widths_of_its_joint_spaces():
     assert [(row["site"], row["unit"]) for row in rows] == [(site_of(pair), "mm") for pair in SPACES]
     wanted = joint_space(masks[6], masks[1], wrist.spacing_mm)
     assert rows[0]["mean"] == pytest.approx(wanted.mean, abs=0.001)
+    wanted = joint_space(masks[6], masks[1], wrist.spacing_mm, wrist.image[0])
+    assert rows[0]["mean_at_edges"] == pytest.approx(wanted.mean_at_edges, abs=0.001)
     without = masks.copy()
     without[6] = False
     assert len(replace(result, masks=without).to_dict()["joint_spaces"]) == 5

@@ -51,6 +51,11 @@ class JointMargins:
         return self.second - self.first
 
     @property
+    def mean_gap(self) -> float:
+        """Mean of `gaps` over the measured part of the joint."""
+        return float(np.average(self.gaps, weights=self.weights))
+
+    @property
     def centre(self) -> np.ndarray:
         """Middle (2,) of the measured part of the first bone's outline."""
         return np.average(self.points(self.first), axis=0, weights=self.weights)

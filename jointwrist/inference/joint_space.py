@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jointwrist.anatomy import bone_index
+from jointwrist.inference.joint_edges import on_edges
 from jointwrist.inference.joint_margins import STEP, joint_margins
 from jointwrist.ops.outlines import bounding_box
 
@@ -43,12 +44,15 @@ class JointSpace:
         mean: Mean gap over it.
         area: Area between the outlines there, the mean gap times the length of that part.
         overlap: Area in which the two projections overlap.
+        mean_at_edges: Mean gap between the edges of the bones on the radiograph, near the outlines; None without a
+            radiograph.
     """
 
     minimum: float
     mean: float
     area: float
     overlap: float
+    mean_at_edges: float | None = None
 
 
 def site_of(pair: tuple[int, int]) -> str | None:
@@ -56,20 +60,22 @@ def site_of(pair: tuple[int, int]) -> str | None:
     return _SITE.get(frozenset(pair))
 
 
-def _bounded(first: np.ndarray, second: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return masks and spacing at reduced resolution where the smaller bone covers more than `MOST_PIXELS` per side.
+def _bounded(
+    first: np.ndarray, second: np.ndarray, spacing: float, pixels: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, float, np.ndarray | None]:
+    """Return masks, spacing and pixels at reduced resolution where the smaller bone is larger than `MOST_PIXELS`.
 
     Millions of pixels would cost gigabytes, and no radiograph shows bones in such detail.
     """
     if not (first.any() and second.any()):
-        return first, second, spacing
+        return first, second, spacing, pixels
     smaller = bounding_box(first if first.sum() <= second.sum() else second)
     step = -(-max(part.stop - part.start for part in smaller) // MOST_PIXELS)
     if step == 1:
-        return first, second, spacing
+        return first, second, spacing, pixels
     window = bounding_box(first | second)
     first, second = (block_means(mask[window], step) > 0.5 for mask in (first, second))
-    return first, second, spacing * step
+    return first, second, spacing * step, None if pixels is None else block_means(pixels[window], step)
 
 
 def block_means(plane: np.ndarray, step: int) -> np.ndarray:
@@ -80,25 +86,29 @@ def block_means(plane: np.ndarray, step: int) -> np.ndarray:
     return sum(rows[:, column::step] for column in range(step)) / np.float32(step**2)
 
 
-def joint_space(first: np.ndarray, second: np.ndarray, spacing: float = 1.0) -> JointSpace | None:
+def joint_space(
+    first: np.ndarray, second: np.ndarray, spacing: float = 1.0, pixels: np.ndarray | None = None
+) -> JointSpace | None:
     """Measure the gap between two bones across their joint, in the middle of it.
 
     Args:
         first: (H, W) bool mask.
         second: (H, W) bool mask.
         spacing: Side of a pixel in the unit of the result.
+        pixels: (H, W) float grey values with bright bones, for the gap between edges.
 
     Returns:
         The gap, or None where a bone is missing or the two do not face each other.
     """
-    first, second, spacing = _bounded(first, second, spacing)
+    first, second, spacing, pixels = _bounded(first, second, spacing, pixels)
     margins = joint_margins(first, second)
     if margins is None:
         return None
-    mean = float(np.average(margins.gaps, weights=margins.weights)) * spacing
+    mean = margins.mean_gap * spacing
     return JointSpace(
         float(margins.gaps[margins.weights > 0].min()) * spacing,
         mean,
         mean * float(margins.weights.sum()) * STEP * spacing,
         float((first & second).sum()) * spacing**2,
+        None if pixels is None else on_edges(pixels, margins).mean_gap * spacing,
     )

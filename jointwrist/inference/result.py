@@ -226,7 +226,7 @@ class WristResult:
         spacing = square.radiograph.spacing_mm
         rows = []
         for first, second in SPACES:
-            space = joint_space(square.masks[first], square.masks[second], spacing or 1.0)
+            space = joint_space(square.masks[first], square.masks[second], spacing or 1.0, square.radiograph.pixels)
             if space is not None and found[first] and found[second]:
                 names = [self.anatomy.bone_names[bone] for bone in (first, second)]
                 widths = {name: round(value, 3) for name, value in asdict(space).items()}

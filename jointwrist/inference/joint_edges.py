@@ -33,8 +33,7 @@ def on_edges(pixels: np.ndarray, margins: JointMargins) -> JointMargins:
         margins: Margins from the masks.
     """
     first, second = (
-        _moved(np.asarray(pixels, np.float64), margins, heights, way)
-        for heights, way in ((margins.first, 1), (margins.second, -1))
+        _moved(pixels, margins, heights, way) for heights, way in ((margins.first, 1), (margins.second, -1))
     )
     return replace(margins, first=first, second=second)
 
@@ -47,7 +46,7 @@ def _moved(pixels: np.ndarray, margins: JointMargins, heights: np.ndarray, way: 
     along = np.array([-margins.direction[1], margins.direction[0]])
     places = margins.at[within, None, None] * along + (heights[within, None] + offsets)[..., None] * margins.direction
     x, y = np.moveaxis(margins.origin + places, -1, 0)
-    values = map_coordinates(pixels, [y, x], order=1, mode="nearest")
+    values = map_coordinates(pixels, [y, x], np.float64, order=1, mode="nearest")
     values = gaussian_filter1d(values, AVERAGED * margins.scale / STEP, axis=0, mode="nearest")
     slope = -way * gaussian_filter1d(values, BLUR / CANDIDATE, axis=1, order=1)[:, _EXTRA:-_EXTRA]
     slope = np.maximum(slope, 0)
