@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dicom_files import make, save
+from scipy.ndimage import zoom
 
 from jointwrist.anatomy import bone_index
 from jointwrist.data.radiograph import Radiograph
@@ -127,6 +128,13 @@ def test_what_shares_too_little_is_refused(masks):
     first[:, :, :150], second[:, :, 150:] = masks[:, :, :150], masks[:, :, 150:]
     with pytest.raises(DataError, match=r"fewer than two|too little"):
         register(first[:, 100:], second[:, :200], 1.0)
+
+
+def test_a_poor_fit_is_reported_and_that_of_a_second_visit_is_not(masks):
+    second = moved(masks, Similarity(1.1, 0.1, np.array([5.0, -8.0])))
+    wider = np.stack([zoom(mask, (1.0, 1.5), order=0) for mask in masks])
+    poor = ["fit each other poorly" in str(compare(result(masks), result(m)).warnings) for m in (second, wider)]
+    assert poor == [False, True]
 
 
 def test_the_masks_of_the_other_hand_are_refused(masks):

@@ -12,7 +12,7 @@ import numpy as np
 from jointwrist.anatomy import BONES, shows_wrist
 from jointwrist.errors import DataError
 from jointwrist.inference.joint_space import SPACES, JointSpace, joint_space, site_of
-from jointwrist.inference.registration import Similarity, register
+from jointwrist.inference.registration import Similarity, poor_fit_caution, register
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.space_change import SpaceChange, bone_motions, space_change
 from jointwrist.inference.visit_pixels import VisitPixels, bone_areas
@@ -194,8 +194,9 @@ def compare(baseline: WristResult, followup: WristResult, spaces: Sequence[tuple
     }
     areas = bone_areas(*visits, motion) * per_pixel[0] ** 2
     changes = space_changes(*visits, motion, spaces, per_pixel[0])
-    visits = baseline.radiograph, followup.radiograph
-    warnings = (*same_picture_caution(*visits), *visit_cautions(*visits))
+    radiographs = baseline.radiograph, followup.radiograph
+    poor = poor_fit_caution(motion, visits[0].masks)
+    warnings = (*same_picture_caution(*radiographs), *visit_cautions(*radiographs), *poor)
     return Comparison(
         baseline, followup, registration, "mm" if known else "px", areas, widths, changes, corners, warnings
     )
