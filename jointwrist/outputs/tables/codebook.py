@@ -87,6 +87,7 @@ CODEBOOK: dict[str, dict[str, tuple[str, str]]] = {
         "unit": ("", "unit of the following lengths: mm, or px where the pixel spacing is unknown"),
         "minimum": ("see unit", "smallest width; negative where the projections overlap, which is no narrowing"),
         "mean": ("see unit", "mean width"),
+        "mean_at_edges": ("see unit", "mean width between the edges of the bones on the radiograph; empty if not seen"),
         "area": ("see unit, squared", "area between the bones"),
         "overlap": ("see unit, squared", "area of the overlap of their projections"),
     },
