@@ -72,8 +72,8 @@ def test_uncompressed_luminance_and_colour_differences(tmp_path):
     np.testing.assert_allclose(found.pixels, GREY / 255, atol=1e-6)
 
 
-def with_palette(levels, bits=16):
-    dataset = make(GREY, bits=8, PhotometricInterpretation="PALETTE COLOR")
+def with_palette(levels, bits=16, pixels=GREY):
+    dataset = make(pixels, bits=8, PhotometricInterpretation="PALETTE COLOR")
     for name in ("Red", "Green", "Blue"):
         setattr(dataset, f"{name}PaletteColorLookupTableDescriptor", [256, 0, bits])
         setattr(dataset, f"{name}PaletteColorLookupTableData", levels.tobytes())
@@ -138,13 +138,17 @@ def test_a_colour_image_has_no_window(tmp_path):
         read_dicom(path, window=1)
 
 
-@pytest.fixture(scope="module")
-def result(tmp_path_factory):
+@pytest.fixture(scope="module", params=["RGB", "PALETTE COLOR"])
+def result(request, tmp_path_factory):
     from jointwrist.phantom import make_wrist
 
-    sample = make_wrist(5, 0)
-    pixels = np.repeat(np.round(sample.image[0] * 255).astype(np.uint8)[..., None], 3, -1)
-    path = save(coloured(pixels), tmp_path_factory.mktemp("colour") / "wrist.dcm")
+    grey = np.round(make_wrist(5, 0).image[0] * 255).astype(np.uint8)
+    if request.param == "RGB":
+        dataset = coloured(np.repeat(grey[..., None], 3, -1))
+    else:
+        dataset = with_palette((np.arange(256) * 257).astype("<u2"), pixels=grey)
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
+    path = save(dataset, tmp_path_factory.mktemp("colour") / "wrist.dcm")
     return Predictor.from_pretrained("jointwrist_tiny")(path).single()
 
 

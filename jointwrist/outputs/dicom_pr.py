@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jointwrist.data.dicom.colour import in_colour
 from jointwrist.data.dicom.elements import element_numbers
 from jointwrist.data.dicom.grayscale import is_window_width, stored_range
 from jointwrist.data.dicom.header import silence_header_warnings
@@ -60,7 +61,7 @@ def build_pr(result: WristResult, deidentify: bool = False) -> GrayscaleSoftcopy
     source = source_dataset(result.radiograph, deidentify)
     import highdicom as hd
 
-    if int(result.radiograph.header.get("SamplesPerPixel", 1)) != 1:
+    if in_colour(result.radiograph.header):
         raise DataError(
             f"{result.radiograph.source}: stored in colour, and a grayscale presentation state cannot refer to it;"
             " write seg, sr or sc"
