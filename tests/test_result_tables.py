@@ -142,12 +142,17 @@ def test_results_are_found_in_subfolders_and_other_files_are_left_out(results, p
         ("absent", "tables", "no such file or folder; give a folder that `jointwrist predict` wrote"),
         ("empty", "tables", "no result of `jointwrist predict`"),
         ("full", "tables.csv", "give a folder, for a CSV file of each table, or a file that ends in .xlsx"),
-        ("full", "full/a.json", "is a file; choose a folder"),
+        ("full", "full/tables.json", "give a folder, for a CSV file of each table, or a file that ends in .xlsx"),
+        ("full", "full/file", "is a file; choose a folder"),
+        ("full", "full.xlsx", "is a folder; give the name of a file"),
+        ("full", "full/file/tables.xlsx", "choose a folder that can be written to"),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_line(place, out, message, results, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "full").mkdir()
+    (tmp_path / "full.xlsx").mkdir()
+    (tmp_path / "full" / "file").write_text("")
     (tmp_path / "full" / "a.json").write_text(json.dumps(next(iter(results.values()))))
     assert main(["table", str(tmp_path / place), "--out", str(tmp_path / out)]) == 2
     assert message in capsys.readouterr().err

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from jointwrist.errors import DataError
-from jointwrist.files import atomic, refuse_file, write_frame
+from jointwrist.files import atomic, refuse_file, refuse_folder, write_frame
 from jointwrist.outputs.tables.codebook import CODEBOOK, CODEBOOK_COLUMNS
 
 #: Rows of a sheet, its header among them.
@@ -28,12 +28,12 @@ def write_tables(tables: Mapping[str, pd.DataFrame], out: Path) -> list[Path]:
     Raises:
         DataError: A table has more rows than a sheet, the ending is that of another kind of file, or there are files of
             these names without a codebook, which this function did not write.
-        StorageError: The disk is full or the folder is not writable.
+        StorageError: The disk is full, the folder is not writable, or there is a folder of the workbook's name.
     """
     if out.suffix.lower() == ".xlsx":
         _write_workbook(tables, out)
         return [out]
-    if out.suffix.lower() in (".csv", ".xls", ".ods", ".tsv", ".parquet"):
+    if out.suffix.lower() in (".csv", ".xls", ".ods", ".tsv", ".txt", ".json", ".parquet"):
         raise DataError(f"{out}: give a folder, for a CSV file of each table, or a file that ends in .xlsx")
     refuse_file(out)
     files = {name: out / f"{name}.csv" for name in (*CODEBOOK, "codebook")}
@@ -60,16 +60,17 @@ def _write_workbook(tables: Mapping[str, pd.DataFrame], out: Path) -> None:
 
     if large := [name for name, table in tables.items() if len(table) >= MOST_ROWS]:
         raise DataError(f"{out}: {large[0]} has more rows than a sheet; name a folder, for CSV files")
+    refuse_folder(out)
     if out.exists() and not _has_codebook(out):
         raise DataError(f"{out}: exists, and is no workbook of an earlier run; choose another --out")
-    workbook = Workbook(write_only=True)
-    for name, table in tables.items():
-        sheet = workbook.create_sheet(name)
-        sheet.freeze_panes = "B2"
-        sheet.append([_cell(sheet, str(column)) for column in table.columns])
-        for row in table.itertuples(index=False):
-            sheet.append([_cell(sheet, value) for value in row])
     with atomic(out) as temporary:
+        workbook = Workbook(write_only=True)
+        for name, table in tables.items():
+            sheet = workbook.create_sheet(name)
+            sheet.freeze_panes = "B2"
+            sheet.append([_cell(sheet, str(column)) for column in table.columns])
+            for row in table.itertuples(index=False):
+                sheet.append([_cell(sheet, value) for value in row])
         workbook.save(temporary)
 
 
