@@ -95,6 +95,9 @@ def test_pairs_that_cannot_be_compared_are_named_and_the_others_done(visits, tmp
     printed = capsys.readouterr()
     assert "1 of 4 pairs compared" in printed.out and "good: 6 joint surfaces scored at both" in printed.out
     assert "a: " in printed.err and "absent.png" in printed.err and "text_L.png: not a" in printed.err
+    change = json.loads((tmp_path / "good" / "comparison.json").read_text())
+    mean = np.mean([space["mean_change"] for space in change["joint_spaces"] if space["mean_change"] is not None])
+    assert f"joint spaces changed by {mean:+.2f} px on average" in printed.out
     assert "d: " in printed.err and "is a left hand and" in printed.err
     assert (tmp_path / "good" / "comparison.json").is_file() and not (tmp_path / "a").exists()
 

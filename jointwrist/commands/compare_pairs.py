@@ -126,5 +126,5 @@ def summary(comparison: Comparison) -> str:
         f" and {sum(step < 0 for step in levels)} lower",
     ]
     if spaces:
-        parts.append(f"joint spaces {sum(spaces) / len(spaces):+.2f} {change['unit']} wider on average")
+        parts.append(f"joint spaces changed by {sum(spaces) / len(spaces):+.2f} {change['unit']} on average")
     return "; ".join(parts)

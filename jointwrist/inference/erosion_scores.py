@@ -60,7 +60,7 @@ def erosion_scores(
 def erosion_level(cumulative: np.ndarray, threshold: float) -> int:
     """Turn (K,) cumulative probabilities P(level > k) into a level from 0 to K.
 
-    The model's threshold on P(level > 0) decides whether the joint is eroded. The level of an eroded joint is the most
-    probable one, and at least 1.
+    The model's threshold on P(level > 0) decides whether the joint is eroded. The level of an eroded joint is the
+    highest one that is reached with a probability of 0.5 or more, and at least 1.
     """
     return max(1, int((cumulative >= 0.5).sum())) if call_eroded(cumulative[0], threshold) else 0

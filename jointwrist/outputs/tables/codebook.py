@@ -59,7 +59,11 @@ CODEBOOK: dict[str, dict[str, tuple[str, str]]] = {
         "limits": _LIMITS,
         "probability": ("0 to 1", "probability of a score above 0"),
         "eroded": ("1 yes, 0 no", "whether it is called eroded: the probability reaches erosion_threshold"),
-        "level": ("", "most probable level: the position of the score's range, counted from 0; do not add levels up"),
+        "level": (
+            "",
+            "highest level reached with a probability of 0.5 or more; of erosions 0 if not called eroded, else at least"
+            " 1. A level is the position of the score's range, counted from 0: do not add levels up",
+        ),
         "score_range": ("", "scores of that level; '3 to 5', as spreadsheets take 3-5 for a date"),
         "probability_sd": ("", "standard deviation of the probability over five views (--tta)"),
         "contour_share": ("0 to 1", "eroded share of the healthy contour"),
