@@ -84,6 +84,10 @@ def test_threshold_needs_both_classes():
     assert np.isnan(auroc(np.zeros(3), np.zeros(3)))
 
 
+def test_a_probability_that_is_no_number_leaves_no_auroc():
+    assert np.isnan(auroc(np.array([0, 1, 1]), np.array([0.1, np.nan, 0.9])))
+
+
 def test_odds_ratio_of_empty_cells_by_hand():
     eroded, joint = np.repeat([1, 0], [4, 6]), np.zeros(10, int)
     for calls, expected in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from dicom_files import make, save
 from PIL import Image
 
 from jointwrist.cli import main
@@ -78,3 +79,16 @@ def test_a_network_that_takes_no_radiographs_is_named_before_their_bones_are_sea
     words = ["train", "unet", "--data", str(phantom_root), "-o", str(tmp_path / "run"), "--radiographs", "nowhere"]
     assert main(words) == 2
     assert "--radiographs: unet is not a joint network" in capsys.readouterr().err
+
+
+def test_radiographs_outside_the_scope_are_left_out(tmp_path, pixels, predictor):
+    rest = tmp_path / "out", predictor, find_weights("jointwrist_tiny")
+    for name, view in (("pa.dcm", "PA"), ("lateral.dcm", "LL")):
+        save(make(pixels, bits=8, Laterality="R", ViewPosition=view), tmp_path / name)
+    assert len(prepare_radiographs([tmp_path / "pa.dcm"], *rest)) == 1
+    with pytest.raises(DataError, match=r"lateral\.dcm: The header names the view LL; .* within the weights' scope"):
+        prepare_radiographs([tmp_path / "lateral.dcm"], *rest)
+    wrist = as_right_hand(make_wrist(2002, 1, PhantomConfig(size=320, casts=1.0)))
+    Image.fromarray(np.uint8(wrist.image[0] * 255)).save(tmp_path / "cast_R.png")
+    with pytest.raises(DataError, match=r"cast_R\.png: It seems to show: cast\."):
+        prepare_radiographs([tmp_path / "cast_R.png"], *rest)

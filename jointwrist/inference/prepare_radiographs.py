@@ -13,6 +13,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from jointwrist.anatomy import shows_wrist
+from jointwrist.data.dicom.suitability import suitability_cautions
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.files import write_text
@@ -51,8 +52,8 @@ def prepare_radiographs(
         predictor: Predictor that finds wrists and bones.
         weights: Weight file of the predictor.
         side: Hand on the radiographs; see `load_radiograph`.
-        refused: Called with the error of a radiograph that cannot be read, shows no wrist, or lacks a carpal bone; None
-            raises it.
+        refused: Called with the error of a radiograph that cannot be read, shows no wrist, lacks a carpal bone, or is
+            outside the weights' scope; None raises it.
         progress: Show a progress bar.
 
     Returns:
@@ -114,6 +115,8 @@ def _prepared(path: Path, result: WristResult) -> PreparedRadiograph:
     missing = [bone for bone in CARPALS if not result.found[bone]]
     if missing:
         raise DataError(f"{path}: no mask of {number_of(len(missing), 'carpal bone')}, so no erosion can be inserted")
+    if outside := _outside_scope(result):
+        raise DataError(f"{path}: {outside} Erosions are inserted only into radiographs within the weights' scope")
     placement = result.placement
     upright = placement.upright()
     square = max(upright.pixels.shape)
@@ -127,6 +130,16 @@ def _prepared(path: Path, result: WristResult) -> PreparedRadiograph:
         result.side,
         MaskedRadiograph.of(image, masks, spacing or None),
     )
+
+
+def _outside_scope(result: WristResult) -> str:
+    """Say in a sentence why a radiograph is outside the weights' scope, by its header or by what it shows; or ""."""
+    header = result.radiograph.header
+    stated = suitability_cautions(header) if header is not None else ()
+    if stated:
+        return stated[0]
+    findings = result.scope.findings if result.scope is not None else ()
+    return f"It seems to show: {', '.join(findings)}." if findings else ""
 
 
 def _view(placement: Placement, pixels: np.ndarray, side: int) -> np.ndarray:

@@ -64,8 +64,10 @@ def erosion_metrics(
 
 
 def auroc(eroded: np.ndarray, probability: np.ndarray) -> float:
-    """Area under the ROC curve; nan with one class only."""
+    """Area under the ROC curve; nan with one class only, or if a probability is nan."""
     eroded, probability = np.asarray(eroded, bool), np.asarray(probability, float)
+    if np.isnan(probability).any():
+        return float("nan")
     return float(weighted_figures(eroded, probability, probability >= 0.5)["AUROC"][0])
 
 
