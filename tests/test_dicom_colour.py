@@ -52,6 +52,13 @@ def test_a_grey_radiograph_in_colour_has_its_grey_values(syntax, planar, tmp_pat
     assert any("stored in colour" in note for note in found.notes)
 
 
+def test_channels_of_an_unstated_order_are_interleaved(tmp_path):
+    dataset = coloured()
+    del dataset.PlanarConfiguration
+    found = read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
+    np.testing.assert_array_equal(found.pixels, GREY.astype(np.float32) / 255)
+
+
 @pytest.mark.parametrize("planar", [0, 1])
 def test_a_jpeg_in_colour_is_grey_up_to_its_compression(planar, tmp_path):
     dataset = coloured(kind="YBR_FULL_422", planar=planar)

@@ -12,9 +12,10 @@ A layout is one string of block letters per stage, written as one string with hy
 Version 2 makes encoders comparable. Of size tiny, the hidden widths of the MLPs give blocks of all letters the same
 arithmetic at strides 4 and 8, where most positions are, and the same number of parameters at strides 16 and 32, where
 most parameters are. Of size base, MLPs and widths are those of the published weights (VMamba-T and Swin-T), and the
-number of blocks evens out the kinds. Version 3 gives the hybrid encoder of size tiny the best hybrid layout that was
-measured (docs/layouts.md): convolutions at strides 4 and 8, scans with eight states beside convolutions at stride 16,
-and attention in the last three blocks, where maps are small. Version 1 builds the weight files of earlier releases.
+number of blocks evens out the kinds. Version 3 gives the hybrid encoder of size tiny the layout of those compared whose
+masks were best on average (docs/layouts.md): convolutions at strides 4 and 8, scans with eight states beside
+convolutions at stride 16, and attention in the last three blocks, where maps are small. Version 1 builds the weight
+files of earlier releases.
 """
 
 from __future__ import annotations

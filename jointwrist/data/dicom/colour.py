@@ -65,7 +65,8 @@ def _channels(dataset: Dataset, kind: str) -> np.ndarray:
     else:
         native_bytes(dataset, 2 if kind == "YBR_FULL_422" else int(dataset.SamplesPerPixel) * allocated // 8)
     # codestreams but RLE interleave the channels, whatever PlanarConfiguration says (PS3.3, C.7.6.3.1.3)
-    order = {"planar_configuration": 0} if syntax.is_compressed and syntax != RLELossless and not palette else {}
+    interleaved = (syntax.is_compressed and syntax != RLELossless) or "PlanarConfiguration" not in dataset
+    order = {"planar_configuration": 0} if interleaved and not palette else {}
     pixels, _ = get_decoder(syntax).as_array(dataset, index=0, **order)
     if palette:
         _check_palette(dataset)
