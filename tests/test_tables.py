@@ -171,6 +171,17 @@ def test_p_values_of_several_seeds_count_the_seeds(tables):
     assert row["best"] == "`jointwrist_tiny`" and row["difference"].mean > 0
 
 
+def test_overlaps_are_compared_with_the_best_model_too(tables):
+    table = tables["overlap_comparison"]
+    assert {row["Metric"] for row in table.rows} == {"DSC %", "NSD %", "VOE %"}
+    row = line(table, "unetpp", Metric="DSC %")
+    means = [
+        np.mean([bones(m, s).query("kind == 'overlap'").groupby("case")["dsc"].mean().mean() for s in (1, 2)])
+        for m in ("unetpp", "jointwrist_tiny")
+    ]
+    assert row["best"] == "`jointwrist_tiny`" and row["difference"].mean == pytest.approx(100 * (means[0] - means[1]))
+
+
 def test_models_are_compared_over_the_seeds_that_both_have(tmp_path):
     for model, seeds in (("unetpp", (1, 2, 3)), ("jointwrist_tiny", (2,)), ("unet", (4,))):
         for seed in seeds:
@@ -352,7 +363,7 @@ def test_the_command_rebuilds_what_was_written_from_rows_alone(folder, capsys):
     printed = capsys.readouterr().out
     assert "**Bones." in printed and "**Erosion, mean over joints" in printed
     assert {path.name: path.read_bytes() for path in (folder / "tables").iterdir()} == first
-    assert len(first) == 3 * 9 + 1 and "ValueError: broken" in (folder / "tables" / "jobs.md").read_text()
+    assert len(first) == 3 * 10 + 1 and "ValueError: broken" in (folder / "tables" / "jobs.md").read_text()
 
 
 def test_a_folder_without_jobs_is_named(tmp_path, capsys):

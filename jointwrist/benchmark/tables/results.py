@@ -69,6 +69,11 @@ class Results:
         return info_anatomy(next((record for record in self.records if "anatomy" in record), {}))
 
     @property
+    def case_noun(self) -> str:
+        """What a case shows, in a word."""
+        return "wrist" if shows_wrist(self.anatomy) else "radiograph"
+
+    @property
     def on_release(self) -> bool:
         """Whether the figures come from RAM-W600, like the published ones."""
         return all(record.get("data", RELEASE) == RELEASE for record in self.records)
@@ -207,14 +212,15 @@ def caption(what: str, results: Results, table: str, note: str = "", published: 
     seeds = sorted(map(str, rows["seed"].unique()), key=lambda seed: (len(seed), seed))
     parts = [
         f"{what}. Data: {' and '.join(sorted({record['data'] for record in done}))},"
-        f" {number_of(rows['case'].nunique(), 'test wrist')} of {number_of(rows['patient'].nunique(), 'patient')};"
+        f" {number_of(rows['case'].nunique(), f'test {results.case_noun}')} of"
+        f" {number_of(rows['patient'].nunique(), 'patient')};"
         f" protocol {', '.join(sorted({record['protocol'] for record in done}))}, images {values('image_size')} px"
         f"{', ' + MEASURED[results.grid] if table == 'segmentation' else ''};"
         f" {prompted}; {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(seeds)}.",
         f"{OVER_SEEDS}.",
     ]
     if results.left_out.get(table):
-        left_out = number_of(results.left_out[table], "wrist")
+        left_out = number_of(results.left_out[table], results.case_noun)
         parts.append(f"Left out: {left_out} that only some models were tested on.")
     if note:
         parts.append(note)

@@ -54,7 +54,8 @@ def segmentation_tables(results: Results) -> list[Table]:
     tables = (
         mean_table(results, "bone"),
         mean_table(results, "overlap"),
-        comparison_table(results),
+        comparison_table(results, "bone"),
+        comparison_table(results, "overlap"),
         erosion_effect_table(results),
         bone_table(results),
     )
@@ -97,11 +98,17 @@ def _missed_note(results: Results, kind: str = "bone") -> str:
     return f"missed: of {count} {what}, those per seed that a model does not find at all."
 
 
-def comparison_table(results: Results) -> Table:
-    """Every model minus the best one, for each metric: mean difference with interval, and p after Holm's correction."""
-    cases = case_means(results, "bone")
+def comparison_table(results: Results, kind: str = "bone") -> Table:
+    """Every model minus the best one, for each metric: mean difference with interval, and p after Holm's correction.
+
+    Over overlap regions (`kind="overlap"`), the mean surface distance is left out: it is infinite in a region that a
+    model does not find.
+    """
+    cases = case_means(results, kind)
     rows = []
     for key, (title, factor, more) in metrics(results).items():
+        if cases.empty or (kind == "overlap" and key.startswith("msd")):
+            continue
         best = _best(cases, key, more)
         others = [run for run in ordered(cases["run"].unique()) if run != best]
         found = {run: difference(cases, run, best, key) for run in others}
@@ -117,10 +124,9 @@ def comparison_table(results: Results) -> Table:
                     "p": PValue(p),
                 }
             )
-    note = f"Difference: model minus best, same seeds and wrists. {TESTED}"
-    return Table(
-        "comparison", caption("Differences from the best model over bones", results, "segmentation", note), rows
-    )
+    note = f"Difference: model minus best, same seeds and {results.case_noun}s. {TESTED}"
+    name, what = ("comparison", "bones") if kind == "bone" else ("overlap_comparison", "overlap regions")
+    return Table(name, caption(f"Differences from the best model over {what}", results, "segmentation", note), rows)
 
 
 def erosion_effect_table(results: Results) -> Table:
