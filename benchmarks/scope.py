@@ -1,13 +1,14 @@
 """Fit the models of a network's scope on phantoms, and measure what they flag.
 
     python benchmarks/scope.py WEIGHTS --fit 480 --radiographs FOLDER   # fits the models and writes recipes/scope.json
+    python benchmarks/scope.py WEIGHTS --fit 480 --findings implant --radiographs FOLDER   # the same for implants
     python benchmarks/scope.py WEIGHTS --write                          # writes them into the metadata of WEIGHTS
     python benchmarks/scope.py WEIGHTS --radiographs FOLDER             # measures on other phantoms and on radiographs
 
 The radiographs in FOLDER must show nothing outside the scope. They determine only the threshold of each model, which
 is above the logits of all of them; to test this, a threshold is also chosen on each half of them and applied to the
-other. The tensors of the weight file, and the ONNX program made from them, do not change. The features of each
-radiograph are stored under OUT, so that a run can be interrupted and restarted.
+other. Models of other findings stay as they are. The tensors of the weight file, and the ONNX program made from them,
+do not change. The features of each radiograph are stored under OUT, so that a run can be interrupted and restarted.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from scipy.special import expit
 from scipy.stats import binomtest
 from tqdm import tqdm
 
+from benchmarks.scope_metal import fit_metal, recorded_metal
 from jointwrist.commands.shared import OldName
 from jointwrist.data.load import load_radiograph
 from jointwrist.data.polarity import contrast, has_bright_ground
@@ -36,13 +38,14 @@ from jointwrist.errors import DataError
 from jointwrist.files import atomic, write_text
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.scope.aligned_wrist import align_wrist
+from jointwrist.inference.scope.aligned_wrist import WRIST_ROWS, align_wrist, in_mean_wrist
 from jointwrist.inference.scope.assess import FEATURES, fusion_features
 from jointwrist.inference.scope.neighbours import LINE_FEATURES, NEIGHBOURS
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.weights.checkpoint import read_info, write_info
 from jointwrist.weights.find import find_weights
-from jointwrist.weights.scope_model import FINDINGS, KEY, Logistic, ScopeModel
+from jointwrist.weights.scope_model import FINDINGS, KEY, NETWORK, Logistic, ScopeModel
+from jointwrist.weights.small_network import SmallNetwork
 
 #: Phantoms such as the shipped weights were trained on, with erosions of all families.
 PLAIN = PhantomConfig(
@@ -61,8 +64,13 @@ FIT = {
     "mixed": (1001, replace(PLAIN, ankylosis=0.45, implants=0.25, casts=0.22, growth_plates=0.22, narrowing=0.2), 1.0),
     "ordinary": (1003, replace(PLAIN, prevalence=0.35, narrowing=0.4), 1 / 3),
     "turned": (1004, replace(PLAIN, projections=1.0), 1 / 8),
+    "metal": (1005, replace(PLAIN, implants=1.0, narrowing=0.3, ankylosis=0.2, casts=0.15), 0.9),
+    "dense": (1006, replace(PLAIN, prevalence=0.5, narrowing=0.5, osteopenia=1.0, variation=2.0), 1 / 3),
 }
-TEST_SEED = 2002
+#: Distributions that only one finding needs.
+ONLY_FOR = {"turned": "other projection", "metal": "implant", "dense": "implant"}
+#: Seed of the phantoms to measure on, on which nothing was fitted or chosen.
+TEST_SEED = 3003
 #: Each radiograph is used unchanged, rotated by 12° in both directions, darker, blurred, and with noise.
 VARIANTS = 6
 #: Phantoms to measure on: one finding each; then difficult ones within the scope.
@@ -91,38 +99,47 @@ class Example(NamedTuple):
         features: Features by finding, and (pairs, F) of "fusion"; nan where two bones do not meet.
         findings: Findings that the radiograph shows.
         fused: (pairs,) bool, whether each pair of `NEIGHBOURS` is fused.
+        metal: (144, 180) float16 attenuation of the metal that a phantom shows; 0 elsewhere.
     """
 
     features: dict[str, np.ndarray]
     findings: tuple[str, ...]
     fused: np.ndarray
+    metal: np.ndarray | None = None
 
 
-def examples(wrists: int, turned: bool, predictor: Predictor, folder: Path) -> list[Example]:
+def examples(wrists: int, findings: list[str], predictor: Predictor, folder: Path) -> list[Example]:
     """Return the phantoms of a fit, stored ones from `folder`; those whose bones were not found are left out."""
     found = []
     for name, (seed, config, share_of) in FIT.items():
-        if name == "turned" and not turned:
+        if name in ONLY_FOR and ONLY_FOR[name] not in findings:
             continue
         for index in tqdm(range(round(share_of * wrists)), desc=name, disable=None):
             path = folder / name / f"{index:05d}.npz"
             if not path.is_file():
-                wrist = as_right_hand(make_wrist(seed, index, config))
+                with recorded_metal() as metal:
+                    wrist = as_right_hand(make_wrist(seed, index, config))
                 apart = wrist.scope.not_separable
                 truth = {
                     "findings": np.array(wrist.scope.findings, np.str_),
                     "fused": np.array([apart[first] and apart[second] for first, second in NEIGHBOURS]),
                 }
-                write_features(path, features_of(wrist.image[0], predictor) | truth)
+                write_features(path, features_of(wrist.image[0], predictor, *metal) | truth)
             with np.load(path, allow_pickle=False) as file:
                 if "fusion" in file:
                     of_wrist = {key: file[key] for key in (*FINDINGS, "fusion")}
-                    found.append(Example(of_wrist, tuple(file["findings"].tolist()), file["fused"]))
+                    found.append(Example(of_wrist, tuple(file["findings"].tolist()), file["fused"], file["metal"]))
     return found
 
 
-def features_of(pixels: np.ndarray, predictor: Predictor) -> dict[str, np.ndarray]:
-    """Return the features of a right wrist's pixels by finding; empty if its bones were not found."""
+def features_of(pixels: np.ndarray, predictor: Predictor, metal: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """Return the features of a right wrist's pixels by finding; empty if its bones were not found.
+
+    Args:
+        pixels: (H, W) float32 grey.
+        predictor: Finds the bones.
+        metal: (H, W) float32 attenuation of the metal that the pixels show, which is returned aligned as "metal".
+    """
     pixels = 1 - pixels if has_bright_ground(pixels) else pixels
     image = predictor.inputs([Placement(Radiograph(pixels, side="R"))])
     logits = predictor.network.segment(predictor.images(image)[0]) - np.float32(predictor.mask_logit)
@@ -134,7 +151,11 @@ def features_of(pixels: np.ndarray, predictor: Predictor) -> dict[str, np.ndarra
     for pair in range(len(NEIGHBOURS)):
         line = fusion_features(wrist, pair)
         lines[pair] = np.nan if line is None else line
-    return {**{name: measure(wrist) for name, measure in FEATURES.items()}, "fusion": lines}
+    shown = np.zeros_like(wrist.grey)
+    if metal is not None:
+        shown = np.nan_to_num(in_mean_wrist(metal, wrist.to_pixels, len(metal) / len(wrist.distances[0])))
+    features = {name: measure(wrist) for name, measure in FEATURES.items()}
+    return {**features, "fusion": lines, "metal": shown[WRIST_ROWS].astype(np.float16)}
 
 
 def ridge(values: np.ndarray, there: np.ndarray, penalty: float) -> Logistic:
@@ -172,24 +193,40 @@ def threshold(without: np.ndarray, radiographs: np.ndarray, having: np.ndarray) 
     return max(low, (low + float(np.quantile(having, 1 - WITH))) / 2)
 
 
-def fit_finding(name: str, kept: list[Example], radiographs: list[Example]) -> Logistic:
-    """Fit the model of a finding; its threshold is chosen by cross-validation, and on radiographs without a finding."""
+def fit_finding(name: str, kept: list[Example], radiographs: list[Example]) -> Logistic | SmallNetwork:
+    """Fit the model of a finding; its threshold is chosen on wrists that are not fitted, and on radiographs."""
     there, ordinary = (
         np.array(flags) for flags in zip(*((name in x.findings, not x.findings) for x in kept), strict=True)
     )
-    values = np.stack([one.features[name] for one in kept])
-    logits, model = cross_validated(values, there, RIDGE), ridge(values, there, RIDGE)
+    if name == NETWORK:
+        held = np.arange(len(kept)) % FOLDS == 0
+        model = fit_network([one for one, out in zip(kept, held, strict=True) if not out])
+        kept, there, ordinary = [kept[index] for index in np.flatnonzero(held)], there[held], ordinary[held]
+        logits = np.array([model(one.features[name]) for one in kept])
+    else:
+        values = np.stack([one.features[name] for one in kept])
+        logits, model = cross_validated(values, there, RIDGE), ridge(values, there, RIDGE)
     on_radiographs = np.array([float(model(one.features[name])) for one in radiographs]).reshape(-1, VARIANTS)
     limit = threshold(logits[ordinary], on_radiographs.ravel(), logits[there])
     print(
         f"{name}: {share(logits[there] > limit)} with it, {share(logits[ordinary] > limit)} without any finding,"
-        f" {share(logits[~there & ~ordinary] > limit)} with others (cross-validation)"
+        f" {share(logits[~there & ~ordinary] > limit)} with others (wrists that were not fitted)"
     )
     for half in range(min(2, len(radiographs))):
         of_half = threshold(logits[ordinary], on_radiographs[half::2].ravel(), logits[there])
-        others = share(on_radiographs[1 - half :: 2].ravel() > of_half)
-        print(f"  threshold of half of the radiographs: {others} of the other half")
+        others = share((on_radiographs[1 - half :: 2] > of_half).any(1))
+        print(f"  threshold of half of the radiographs, {of_half:.2f}: {others} of the other half")
+    print(f"  threshold {limit:.2f}; radiographs {np.sort(on_radiographs.max(1)).round(2)}")
     return replace(model, threshold=limit)
+
+
+def fit_network(kept: list[Example]) -> SmallNetwork:
+    """Fit the network of implants."""
+    without = np.stack([one.features[NETWORK] for one in kept if NETWORK not in one.findings])
+    drawn = [one for one in kept if NETWORK in one.findings]
+    return fit_metal(
+        without, np.stack([one.features[NETWORK] for one in drawn]), np.stack([one.metal for one in drawn])
+    )
 
 
 def fit_fusion(kept: list[Example], radiographs: list[Example]) -> dict[int, Logistic]:
@@ -272,7 +309,7 @@ def main() -> None:
     """Fit or measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path)
-    parser.add_argument("--fit", type=int, metavar="N", help="fit the models on N phantoms, and write MODELS")
+    parser.add_argument("--fit", type=int, metavar="N", help="fit the models on N phantoms, and write them into MODELS")
     parser.add_argument(
         "--findings", nargs="+", choices=(*FINDINGS, "fusion"), default=["cast", "growth plate"],
         help="findings to fit models for (default: %(default)s)",
@@ -292,12 +329,13 @@ def main() -> None:
     path = find_weights(arguments.weights)
     if arguments.fit:
         predictor = Predictor.from_pretrained(path)
-        kept = examples(arguments.fit, "other projection" in arguments.findings, predictor, arguments.out)
+        kept = examples(arguments.fit, arguments.findings, predictor, arguments.out)
         folder = arguments.radiographs
         radiographs = list(examples_of(folder, predictor, arguments.out / "radiographs")) if folder else []
         findings = {name: fit_finding(name, kept, radiographs) for name in FINDINGS if name in arguments.findings}
         models = ScopeModel(findings, fit_fusion(kept, radiographs) if "fusion" in arguments.findings else {})
-        write_text(arguments.models, json.dumps(models.to_dict()) + "\n")
+        before = json.loads(arguments.models.read_text(encoding="utf-8")) if arguments.models.is_file() else {}
+        write_text(arguments.models, json.dumps(before | models.to_dict()) + "\n")
     if arguments.write:
         write_info(path, {**read_info(path), KEY: json.loads(arguments.models.read_text(encoding="utf-8"))})
     if arguments.fit or arguments.write:

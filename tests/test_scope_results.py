@@ -20,7 +20,8 @@ from jointwrist.inference.scope.joint_line import joint_line
 from jointwrist.inference.scope.neighbours import LINE_FEATURES, NEIGHBOURS, line_features
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.weights.metadata_fields import read_description
-from jointwrist.weights.scope_model import FINDINGS, Logistic, ScopeModel
+from jointwrist.weights.scope_model import FINDINGS, NETWORK, Logistic, ScopeModel
+from jointwrist.weights.small_network import Convolution, SmallNetwork
 
 PLAIN = PhantomConfig(size=SIZE, field_of_view=(100.0, 100.0), prevalence=0.0, variation=0.5)
 
@@ -29,7 +30,9 @@ def saying(**logits: float) -> ScopeModel:
     """Models of scope that call what is named."""
     wrist = align_wrist(*network_view(phantom(PLAIN)))
     counts = {name: len(measure(wrist)) for name, measure in FEATURES.items()}
-    findings = {name: always(counts[name], logits.get(name.replace(" ", "_"), -1.0)) for name in FINDINGS}
+    said = {name: logits.get(name.replace(" ", "_"), -1.0) for name in FINDINGS}
+    findings = {name: always(counts[name], logit) for name, logit in said.items()}
+    findings[NETWORK] = always_network(counts[NETWORK], said[NETWORK])
     fusion = always(LINE_FEATURES, logits.get("fusion", -1.0))
     return ScopeModel(findings, dict.fromkeys(range(len(NEIGHBOURS)), fusion))
 
@@ -37,6 +40,12 @@ def saying(**logits: float) -> ScopeModel:
 def always(count: int, logit: float) -> Logistic:
     """A model that says the same of everything."""
     return Logistic(np.zeros(count), np.ones(count), np.zeros(count), logit, 0.0)
+
+
+def always_network(planes: int, logit: float) -> SmallNetwork:
+    """A network that says the same of everything."""
+    layer = Convolution(np.zeros((1, planes, 1, 1), np.float32), np.full(1, logit, np.float32), 1, 1)
+    return SmallNetwork((layer,), 1, 0.0)
 
 
 def network_view(wrist: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -86,6 +95,12 @@ def test_a_cast_withholds_every_score_unless_asked(plain) -> None:
     asked, before = predict(plain, saying(cast=1.0), score_out_of_scope=True), predict(plain, None)
     np.testing.assert_array_equal(asked.probabilities, before.probabilities)
     assert asked.to_dict()["joints"][0]["scope"] == entry["scope"] and not asked.withheld.any()
+
+
+def test_an_implant_withholds_every_score_and_says_so(plain) -> None:
+    result = predict(plain, saying(implant=1.0))
+    assert result.scope.findings == ("implant",) and not result.scored.any()
+    assert "outside the weights' scope (implant): all bones" in summary(result)
 
 
 def test_fused_bones_are_named_with_each_other(plain) -> None:
@@ -141,7 +156,8 @@ def test_models_survive_the_description_and_damage_is_refused(tmp_path) -> None:
     assert ScopeModel.of(info).to_dict() == entry
     for damage in (3, {}, {**entry, "cast": {}}, {**entry, "cast": {**entry["cast"], "scale": [0.0]}},
                    {**entry, "fusion": {"0": {}}}, {**entry, "fusion": {"first": entry["cast"]}},
-                   {**entry, "other": entry["cast"]}):  # fmt: skip
+                   {**entry, "other": entry["cast"]}, {**entry, "implant": entry["cast"]},
+                   {**entry, "cast": entry["implant"]}):  # fmt: skip
         with pytest.raises(DataError, match="scope"):
             read_description(tmp_path, json.dumps({"model": "jointwrist_tiny", "scope": damage}))
 

@@ -1,4 +1,4 @@
-"""What the shipped weights say of a phantom in a cast, from the command line to the report, whichever engine runs."""
+"""What the shipped weights say of a cast and of metal, from the command line to the report, whichever engine runs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.viewer.describe import describe_result
 
 PLAIN = PhantomConfig(size=320, field_of_view=(100.0, 100.0), prevalence=0.0, variation=0.5)
+#: Radiographs, and the findings that they show.
+REASONS = {"plain": [], "cast": ["cast"], "plates": ["growth plate"], "metal": ["implant"]}
 
 
 @pytest.fixture(scope="module")
 def radiographs(tmp_path_factory):
-    """A wrist, and the same wrist in a cast and with growth plates."""
+    """A wrist, and the same wrist in a cast, with growth plates and with metal."""
     folder = tmp_path_factory.mktemp("radiographs")
-    for name, options in (("plain", {}), ("cast", {"casts": 1.0}), ("plates", {"growth_plates": 1.0})):
+    findings = {"plain": {}, "cast": {"casts": 1.0}, "plates": {"growth_plates": 1.0}, "metal": {"implants": 1.0}}
+    for name, options in findings.items():
         wrist = as_right_hand(make_wrist(3, 1, replace(PLAIN, **options)))
         Image.fromarray(np.round(wrist.image[0] * 255).astype(np.uint8)).save(folder / f"{name}-R.png")
     return folder
@@ -33,12 +36,12 @@ def test_what_lies_outside_the_scope_is_said_and_not_scored(radiographs, tmp_pat
         pytest.importorskip("onnxruntime")
     assert main(["predict", str(radiographs), "--engine", engine, "-o", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
-    entries = {name: json.loads((tmp_path / f"{name}-R.json").read_text()) for name in ("plain", "cast", "plates")}
-    assert [entries[name]["scope"]["findings"] for name in entries] == [[], ["cast"], ["growth plate"]]
+    entries = {name: json.loads((tmp_path / f"{name}-R.json").read_text()) for name in REASONS}
+    assert {name: entry["scope"]["findings"] for name, entry in entries.items()} == REASONS
     assert all(
         "probability" in joint and not joint["withheld"] for joint in entries["plain"]["joints"] if joint["found"]
     )
-    for name, reason in (("cast", "cast"), ("plates", "growth plate")):
+    for name, reason in ((name, *reasons) for name, reasons in REASONS.items() if reasons):
         limit = {"status": "outside the weights' scope", "reason": reason}
         assert all(joint["withheld"] and "probability" not in joint for joint in entries[name]["joints"])
         assert all(limit in part["scope"] for part in (*entries[name]["joints"], *entries[name]["bones"]))

@@ -1,4 +1,4 @@
-"""Models of a network's scope: small logistic regressions in the metadata of a weight file."""
+"""Models of a network's scope in the metadata of a weight file: logistic regressions, and a small network for metal."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from jointwrist.weights.small_network import SmallNetwork
+
 #: Findings that concern a whole radiograph, in the order of reports; names as in `data.sample.Scope`.
 FINDINGS = ("implant", "cast", "growth plate", "other projection")
+#: The finding that a small network looks for.
+NETWORK = "implant"
 #: Key in the metadata of a weight file.
 KEY = "scope"
 _MOST = 2000
@@ -64,12 +68,13 @@ class ScopeModel:
     """All scope models of a weight file.
 
     Attributes:
-        findings: Models by name, for some of `FINDINGS`; the others are not looked for.
+        findings: Models by name, for some of `FINDINGS`; the others are not looked for. That of `NETWORK` is a small
+            network, the others are logistic regressions.
         fusion: Models that detect fused bones, by the index of the pair in `inference.scope.neighbours.NEIGHBOURS`;
             empty if fused bones are not looked for.
     """
 
-    findings: Mapping[str, Logistic]
+    findings: Mapping[str, Logistic | SmallNetwork]
     fusion: Mapping[int, Logistic]
 
     @classmethod
@@ -87,7 +92,7 @@ class ScopeModel:
         pairs = entry.get("fusion", {})
         if not isinstance(pairs, Mapping) or not all(isinstance(pair, str) and pair.isdecimal() for pair in pairs):
             raise ValueError("scope must hold models of fusion by the number of a joint line")
-        findings = {name: Logistic.of(entry[name]) for name in FINDINGS if name in entry}
+        findings = {name: _finding(name, entry[name]) for name in FINDINGS if name in entry}
         return cls(findings, {int(pair): Logistic.of(model) for pair, model in pairs.items()})
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,6 +101,10 @@ class ScopeModel:
         return entry | (
             {"fusion": {str(pair): model.to_dict() for pair, model in self.fusion.items()}} if self.fusion else {}
         )
+
+
+def _finding(name: str, entry: Any) -> Logistic | SmallNetwork:
+    return SmallNetwork.of(entry) if name == NETWORK else Logistic.of(entry)
 
 
 def _numbers(values: Any) -> np.ndarray:

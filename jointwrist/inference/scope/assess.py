@@ -12,7 +12,7 @@ import numpy as np
 
 from jointwrist.anatomy import BONES, NUM_BONES
 from jointwrist.inference.scope.aligned_wrist import AlignedWrist, align_wrist
-from jointwrist.inference.scope.features import cast_features, growth_plate_features, metal_features, shape_features
+from jointwrist.inference.scope.features import cast_features, growth_plate_features, metal_planes, shape_features
 from jointwrist.inference.scope.joint_line import joint_line
 from jointwrist.inference.scope.neighbours import NEIGHBOURS, line_features
 from jointwrist.inference.scope.report import NOT_SEPARABLE, OUTSIDE, Limit, ScopeReport
@@ -22,7 +22,7 @@ from jointwrist.weights.scope_model import ScopeModel
 _OTHER = "other projection"
 #: Features of each of `weights.scope_model.FINDINGS`.
 FEATURES: dict[str, Callable[[AlignedWrist], np.ndarray]] = {
-    "implant": metal_features,
+    "implant": metal_planes,
     "cast": cast_features,
     "growth plate": growth_plate_features,
     _OTHER: shape_features,

@@ -3,49 +3,29 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, gaussian_filter1d, grey_erosion, grey_opening, maximum_filter1d
+from PIL import Image
+from scipy.ndimage import gaussian_filter1d, maximum_filter1d, uniform_filter
 
 from jointwrist.anatomy import NUM_BONES, bone_index
 from jointwrist.inference.mean_wrist import MEAN_WRIST, landmarks
-from jointwrist.inference.scope.aligned_wrist import MM, WRIST_ROWS, AlignedWrist
+from jointwrist.inference.scope.aligned_wrist import WRIST_ROWS, AlignedWrist
 
 RADIUS, ULNA = bone_index("DistalRadius"), bone_index("DistalUlna")
-#: Smallest areas in mm² of the bright structures that are measured.
-_AREAS = (3.0, 12.0, 40.0)
+#: Side in pixels of the blocks whose means are the grey of the surroundings: 3 mm.
+_BLOCK = 6
 
 
-def metal_features(wrist: AlignedWrist) -> np.ndarray:
-    """Measure the brightest structures of several sizes and shapes deep in the bones, at their edges and beside them.
+def metal_planes(wrist: AlignedWrist) -> np.ndarray:
+    """Return what the network of implants looks at, (3, 144, 180) float32: grey, its detail, and distance to the bones.
 
-    Metal is brighter than bone, uniform, and independent of bone outlines, whereas dense bone lies at the edges.
+    Metal is brighter than the bone beside it, with straight sharp edges, in the bones and beyond them.
     """
-    inside, nearest = np.isfinite(wrist.grey) & WRIST_ROWS[:, None], wrist.nearest
-    grey = np.nan_to_num(wrist.grey)
-    smooth = gaussian_filter(grey, 1.0)
-    planes = (
-        smooth,
-        grey_opening(smooth, (3, 3)),
-        grey_erosion(grey, (5, 5)),
-        _ridges(smooth),
-        smooth - gaussian_filter(smooth, 6.0),
-    )
-    zones = (nearest < -2.0, (nearest >= -2.0) & (nearest < 1.2), (nearest >= 1.2) & (nearest < 9.0))
-    figures = [_brightest(plane[inside & zone]) for zone in zones for plane in planes]
-    bone = grey[inside & (nearest < -0.7)]
-    return np.concatenate([*figures, np.percentile(bone, (25, 50, 75, 90, 98)) if bone.size else np.zeros(5)])
-
-
-def _ridges(plane: np.ndarray) -> np.ndarray:
-    """Return the curvature of an (H, W) plane across bright lines."""
-    down, right = np.gradient(plane)
-    (yy, yx), (_, xx) = np.gradient(down), np.gradient(right)
-    return np.maximum(np.hypot(xx - yy, 2 * yx) - xx - yy, 0) / 2
-
-
-def _brightest(values: np.ndarray) -> np.ndarray:
-    """Return, for each of `_AREAS`, the grey value that an area of this size exceeds."""
-    ordered = np.sort(values)
-    return np.array([ordered[-min(1 + round(area / MM**2), len(ordered))] if len(ordered) else 0.0 for area in _AREAS])
+    grey = np.clip(np.nan_to_num(wrist.grey[WRIST_ROWS], nan=-0.5), -1, 4)
+    height, width = grey.shape
+    coarse = grey.reshape(height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK).mean((1, 3))
+    wide = Image.fromarray(uniform_filter(coarse, 3, mode="nearest")).resize((width, height), Image.Resampling.BILINEAR)
+    nearest = np.clip(wrist.nearest[WRIST_ROWS], -6, 12)
+    return np.stack([(grey - 0.8) * 1.5, (grey - np.asarray(wide)) * 4, nearest / 6]).astype(np.float32)
 
 
 def cast_features(wrist: AlignedWrist) -> np.ndarray:
