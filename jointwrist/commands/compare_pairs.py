@@ -11,8 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tqdm import tqdm
-
 from jointwrist.commands.shared import complain
 from jointwrist.errors import DataError
 from jointwrist.text import number_of
@@ -95,6 +93,8 @@ def compare_pairs(
     Returns:
         0, or 2 if a pair was left out.
     """
+    from tqdm import tqdm
+
     done = 0
     for pair in tqdm(pairs, "pairs", disable=not sys.stderr.isatty()):
         try:
