@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import gaussian_filter1d, map_coordinates
 
 from jointwrist.inference.joint_margins import STEP, JointMargins
@@ -64,12 +65,13 @@ def cheapest_path(cost: np.ndarray, bend: float) -> np.ndarray:
         cost: Cost of each place.
         bend: Cost of a change of the column.
     """
-    total, came = cost[0], np.zeros(cost.shape, int)
+    around = np.full(cost.shape[1] + 2, np.inf)
+    around[1:-1] = total = cost[0]
+    steps, bends, came = sliding_window_view(around, 3), np.array([bend, 0.0, bend]), np.zeros(cost.shape, int)
     for row in range(1, len(cost)):
-        around = np.pad(total, 1, constant_values=np.inf)
-        choices = np.stack([around[:-2] + bend, around[1:-1], around[2:] + bend])
-        came[row] = choices.argmin(0) - 1
-        total = choices.min(0) + cost[row]
+        choices = steps + bends
+        came[row] = choices.argmin(1) - 1
+        around[1:-1] = total = choices.min(1) + cost[row]
     path = np.empty(len(cost), int)
     path[-1] = total.argmin()
     for row in range(len(cost) - 1, 0, -1):
