@@ -143,6 +143,26 @@ def test_cvats_box_and_ellipse_turn_clockwise(tmp_path):
         assert (found != expected).sum() <= 2 and expected.any()
 
 
+def test_each_subset_of_a_project_of_cvat_has_a_folder_of_images(tmp_path):
+    entries = []
+    for number, subset in enumerate(("train", "val", "..")):
+        place = tmp_path / "images" / subset
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((64, 64), number, np.uint8)).save(place / "a_L.png")
+        entries.append(
+            f'<image id="{number}" name="a_L.png" subset="{subset}" task_id="{number}" width="64" height="64">'
+            '<polygon label="Lunate" points="1,1;9,1;9,9;1,9"/></image>'
+        )
+    (tmp_path / "annotations.xml").write_text(f"<annotations>{''.join(entries[:2])}</annotations>")
+    found = [radiograph.image.relative_to(tmp_path).as_posix() for radiograph in read_cvat(tmp_path)]
+    assert found == ["images/train/a_L.png", "images/val/a_L.png"]
+    (radiograph, _) = read_cvat(tmp_path, tmp_path / "images")
+    assert radiograph.image == tmp_path / "images" / "train" / "a_L.png"
+    (tmp_path / "annotations.xml").write_text(f"<annotations>{entries[2]}</annotations>")
+    with pytest.raises(DataError, match=r"its image a_L\.png is not in .*images; name the folder"):
+        read_cvat(tmp_path, tmp_path / "images")  # one above it is not looked at
+
+
 def test_what_cvat_draws_without_an_area_is_left_out(tmp_path, capsys):
     marks = '<polyline label="Lunate" points="1,1;9,9"/><points label="Lunate" points="1,1"/><tag label="left"/>'
     shape = '<polygon label="Lunate" points="1,1;9,1;9,9;1,9"/>'
@@ -161,7 +181,8 @@ CVAT_REFUSED = {
     '<box label="Lunate" xtl="1" ytl="1" xbr="9"/>': "shape 1, Lunate, xtl, ytl, xbr, ybr: its points must be",
     '<mask label="Lunate" rle="1, 2" left="0" top="0" width="2" height="2"/>': "do not add up to 2 x 2 pixels",
     '<mask label="Lunate" rle="" left="0" top="0" width="2" height="2"/>': "do not add up to 2 x 2 pixels",
-    '<mask label="Lunate" rle="9999999999999" left="0" top="0" width="999999" height="999999"/>': "do not add up",
+    '<mask label="Lunate" rle="9999999999999" left="0" top="0" width="8192" height="8192"/>': "do not add up",
+    '<mask label="Lunate" rle="0, 1000000000000" left="0" top="0" width="1000000" height="1000000"/>': "a side may",
     "": "no shape is drawn on any image",
 }
 
@@ -181,6 +202,7 @@ XML_REFUSED = {
     "<!DOCTYPE a [<!ENTITY b 'bbbb'><!ENTITY c '&b;&b;'>]><annotations>&c;</annotations>": "a document type is not",
     "<annotation><object><bndbox/></object></annotation>": "holds boxes of Pascal VOC",
     "<svg/>": "is a drawing in SVG",
+    '<!DOCTYPE plist PUBLIC "-//A" "a.dtd"><plist/>': "is a property list, as Horos and OsiriX write it",
     "<other/>": "is XML of another program; export it as COCO",
     '{"images": []}': "not valid XML",
 }
@@ -251,10 +273,27 @@ def test_folders_that_are_not_yolos_are_named(tmp_path):
     with pytest.raises(DataError, match="describes key points"):
         read_yolo(folder)
     (folder / "data.yaml").unlink()
+    (folder / "labels" / "a_L.txt").write_text("1 0.1 0.1 0.9 0.1 0.9 0.9")
     with pytest.raises(DataError, match="nothing says which bone a number is"):
         read_yolo(folder)
     with pytest.raises(DataError, match="no such file"):
         read_yolo(tmp_path / "none")
+
+
+def test_yolos_files_beside_others(tmp_path):
+    line = "0 0.1 0.1 0.9 0.1 0.9 0.9\n"
+    folder = yolo_lines(tmp_path / "set", line)
+    (folder / "args.yaml").write_text("- not a mapping\n")
+    assert len(read_yolo(folder)) == 1
+    with pytest.raises(DataError, match=r"a_L\.txt: is not YOLO's YAML file; give the folder that holds data\.yaml"):
+        read_yolo(folder / "labels" / "a_L.txt")
+    for name in ("args.yaml", "data.yaml"):
+        (folder / name).unlink()
+    (folder / "classes.txt").write_bytes("Lunate\nM\xe9tacarpe\n".encode("cp1252"))
+    assert len(read_yolo(folder)) == 1
+    (folder / "labels" / "a_L.txt").write_text("1" + line[1:])
+    with pytest.raises(DataError, match=r"classes\.txt: no bone is known for 'M\ufffdtacarpe'"):
+        read_yolo(folder)
 
 
 def test_yolos_radiograph_without_objects_is_left_out(tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import zipfile
 
 import pytest
@@ -12,7 +13,9 @@ from test_predict_command import predict, radiograph, weights  # noqa: F401  (fi
 
 from jointwrist.cli import main
 from jointwrist.data.importers import read_coco, read_labelme
+from jointwrist.data.importers.cvat import read_cvat
 from jointwrist.data.importers.volumes import read_nifti, read_seg_nrrd
+from jointwrist.data.importers.yolo import read_yolo
 from jointwrist.data.shapes.other_programs import what_it_holds
 from jointwrist.errors import DataError
 
@@ -103,13 +106,37 @@ def test_a_folder_without_the_format_says_what_it_holds(tmp_path, name):
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"")
     (tmp_path / "film.png").write_bytes(b"")
-    assert what_it_holds(tmp_path) == f"it holds {what_it_holds(tmp_path)[9:]}" and FOLDERS[name] in what_it_holds(
-        tmp_path
-    )
-    with pytest.raises(DataError, match="holds no JSON files; it holds"):
+    said = what_it_holds(tmp_path)
+    assert said.startswith(f"its folder sub holds {FOLDERS[name]}" if "/" in name else f"it holds {FOLDERS[name]}")
+    assert said.endswith(", and that folder") == ("/" in name)
+    with pytest.raises(DataError, match=f"holds no JSON files; {re.escape(said)}"):
         read_labelme(tmp_path)
-    with pytest.raises(DataError, match="is a folder; it holds"):
+    with pytest.raises(DataError, match=f"is a folder; {re.escape(said)}"):
         read_coco(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("read", "name", "remedy"),
+    [
+        (read_cvat, "task/annotations.xml", "its folder task holds XML of CVAT; give `cvat` as the format, and that"),
+        (read_nifti, "sets/masks/a.nii", "its folder sets/masks holds NIfTI files; give `nifti` as the format, and"),
+        (read_yolo, "task/annotations.xml", "its folder task holds XML of CVAT; give `cvat` as the format, and that"),
+        (read_yolo, "a.roi", "it holds outlines of ImageJ; convert them to COCO"),
+    ],
+)
+def test_a_folder_that_holds_the_files_deeper_is_told_where(tmp_path, read, name, remedy):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match=f"holds no .*; {remedy}"):
+        read(tmp_path)
+
+
+def test_a_long_line_of_numbers_is_looked_at_once(tmp_path):
+    path = tmp_path / "grid.json"
+    path.write_text("12 " + "-3 " * 60 + "a\n")  # doubled the time with each number
+    with pytest.raises(DataError, match=r"grid\.json: not valid JSON"):
+        read_coco(path)
 
 
 def test_pictures_of_masks_are_guessed(tmp_path):

@@ -11,11 +11,12 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from jointwrist.anatomy import WRIST, Anatomy
+from jointwrist.data.images import MAX_SIDE
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.importers.find_image import find_image
-from jointwrist.data.shapes.annotation_json import MAX_JSON_BYTES, as_points, in_pixels, positive_size
+from jointwrist.data.shapes.annotation_json import MAX_JSON_BYTES, as_points, beneath, in_pixels, positive_size
 from jointwrist.data.shapes.label_names import Meaning, match_names, names_erosion
-from jointwrist.data.shapes.other_programs import program_of, program_of_xml, what_it_holds
+from jointwrist.data.shapes.other_programs import XML_OF_CVAT, program_of, program_of_xml, what_it_holds
 from jointwrist.data.shapes.outline_convention import Convention
 from jointwrist.data.shapes.region import Part, Patch, Polygon, Region
 from jointwrist.errors import DataError
@@ -44,7 +45,8 @@ def read_cvat(
 
     Args:
         source: File or folder.
-        images: Folder of the images; None takes that of the file and the folder `images` in it.
+        images: Folder of the images; None takes that of the file and the folder `images` in it. An image of a
+            subset, as in the export of a project, is first looked for in the folder of the subset's name.
         mapping: Bones of unknown names, as from `shapes.label_names.read_map`.
         outline: Convention of polygons, one of `shapes.outline_convention.CONVENTIONS`.
         anatomy: The bones.
@@ -58,7 +60,7 @@ def read_cvat(
     root = _read_xml(path)
     if root.find("track") is not None:
         raise DataError(f"{path}: holds tracks of a video; export the task as `CVAT for images 1.1`")
-    folders = [Path(images)] if images else [path.parent, path.parent / "images"]
+    folders = [Path(images)] if images else [path.parent / "images", path.parent]
     entries = [(entry, list(_shapes(entry, path))) for entry in root.findall("image")]
     labels = {str(shape.get("label")) for _, shapes in entries for shape in shapes}
     meanings = match_names(labels, mapping or {}, path, anatomy)
@@ -74,7 +76,9 @@ def read_cvat(
             continue
         drawn, notes = _drawn(shapes, meanings, f"{path}: {name}", convention)
         size = positive_size(entry.get("height"), entry.get("width"))
-        image = find_image(folders, name, path)
+        subset = entry.get("subset")
+        places = [place for folder in folders if subset and (place := beneath(folder, subset))]
+        image = find_image([*places, *folders], name, path)
         radiographs.append(AnnotatedRadiograph.of(image, size, drawn, path, examined, notes, anatomy))
     if not radiographs:
         raise DataError(f"{path}: no shape is drawn on any image; draw polygons, and export again")
@@ -97,7 +101,8 @@ def _only_xml(folder: Path) -> Path:
     if len(found) > 1:
         raise DataError(f"{folder}: holds several XML files; give one of them")
     if not found:
-        raise DataError(f"{folder}: holds no {FILE}; {what_it_holds(folder) or 'give the folder of the export'}")
+        other = what_it_holds(folder) or "give the folder of the export"
+        raise DataError(f"{folder}: holds no {FILE}; {other}")
     return found[0]
 
 
@@ -116,8 +121,10 @@ def _read_xml(path: Path) -> Element:
     try:
         root = ElementTree.parse(path, ElementTree.XMLParser(target=_NoDoctype())).getroot()
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        other = "" if program_of_xml(path) else program_of(path)
-        raise DataError(f"{path}: {other or f'not valid XML ({error}); export it again'}") from None
+        other = program_of_xml(path) or program_of(path)
+        if not other or other == XML_OF_CVAT:
+            other = f"not valid XML ({error}); export it again"
+        raise DataError(f"{path}: {other}") from None
     if root.tag != "annotations":
         other = program_of_xml(path) or "is not XML of CVAT; export the task as `CVAT for images 1.1`"
         raise DataError(f"{path}: {other}")
@@ -180,6 +187,8 @@ def _patch(shape: Element, where: str) -> Patch:
         runs = np.array([int(run) for run in shape.get("rle", "").split(",")])
     except ValueError:
         runs = np.array([-1])
+    if max(width, height) > MAX_SIDE:
+        raise DataError(f"{where}: {width} x {height} pixels; a side may have {MAX_SIDE:,}, export it again")
     if (runs < 0).any() or min(width, height) < 1 or sum(runs.tolist()) != width * height:
         raise DataError(f"{where}: its run lengths do not add up to {height} x {width} pixels; export it again")
     mask = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(height, width)

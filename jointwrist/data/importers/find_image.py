@@ -15,7 +15,7 @@ def find_image(folders: Iterable[Path], name: str, source: Path) -> Path:
     """Find an image by its path in one of the folders, or by its name alone; both may be those of a URL.
 
     Args:
-        folders: Where to look, in this order.
+        folders: Where to look, in this order; a message names the last one.
         name: Name in the annotation file, with or without folders, which must not lead out of those searched.
         source: The annotation file, for messages.
 
@@ -29,4 +29,4 @@ def find_image(folders: Iterable[Path], name: str, source: Path) -> Path:
                 candidate = beneath(folder, part)
                 if candidate is not None and candidate.is_file():
                     return candidate
-    raise DataError(f"{source}: its image {name} is not in {folders[0]}; name the folder of the images with --images")
+    raise DataError(f"{source}: its image {name} is not in {folders[-1]}; name the folder of the images with --images")

@@ -12,11 +12,14 @@ from jointwrist.config import read_yaml
 from jointwrist.data.images import IMAGE_SUFFIXES, read_image
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.shapes.label_names import Meaning, match_names, names_erosion
+from jointwrist.data.shapes.other_programs import what_it_holds
 from jointwrist.data.shapes.outline_convention import Convention
 from jointwrist.data.shapes.region import Polygon, Region
 from jointwrist.errors import DataError
 from jointwrist.readable import why_unreadable
 
+#: The YAML file of an export, which is read before others.
+_FILE = "data.yaml"
 #: Files with one name of a class per line.
 _NAME_LISTS = ("classes.txt", "obj.names", "labels.txt")
 #: Shares within this distance of half a pixel's multiple are it: files have six decimals or more.
@@ -52,6 +55,8 @@ def read_yolo(
     folder = source.parent if source.is_file() else source
     if not folder.is_dir():
         raise DataError(f"{source}: {why_unreadable(source)}")
+    if source.is_file() and source.suffix.lower() not in (".yaml", ".yml"):
+        raise DataError(f"{source}: is not YOLO's YAML file; give the folder that holds {_FILE} or {_NAME_LISTS[0]}")
     names, described = _class_names(source)
     files = _label_files(folder)
     if not files:
@@ -76,7 +81,8 @@ def read_yolo(
 def _class_names(source: Path) -> tuple[dict[int, str], Path]:
     """Return the names of the classes by number, and the file that states them."""
     folder = source.parent if source.is_file() else source
-    for path in [source] if source.is_file() else sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
+    described = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")], key=lambda path: (path.name != _FILE, path))
+    for path in [source] if source.is_file() else described:
         content = read_yaml(path)
         names = content.get("names")
         if "kpt_shape" in content:
@@ -87,7 +93,9 @@ def _class_names(source: Path) -> tuple[dict[int, str], Path]:
             return {int(number): str(name) for number, name in names.items()}, path
     for path in (folder / place / name for name in _NAME_LISTS for place in ("", "labels")):
         if path.is_file():
-            return dict(enumerate(path.read_text("utf-8-sig").split("\n"))), path
+            return dict(enumerate(path.read_text("utf-8-sig", errors="replace").split("\n"))), path
+    if not _label_files(folder) and (other := what_it_holds(folder)):
+        raise DataError(f"{source}: holds no text files of YOLO; {other}")
     raise DataError(
         f"{source}: nothing says which bone a number is; add the data.yaml of the export, or classes.txt with one name"
         " a line"

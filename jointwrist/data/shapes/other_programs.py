@@ -12,9 +12,11 @@ from jointwrist.data.result_files import describes_result
 
 #: Said of the JSON file of a prediction.
 PREDICTED = "is a result of `jointwrist predict`; `predict --for` writes its masks for `data import`"
+#: Said of the XML file of CVAT.
+XML_OF_CVAT = "is XML of CVAT; give `cvat` as its format"
 #: Roots of XML files of programs, with a word that must occur after them.
 _ROOTS = (
-    ("annotations", "", "is XML of CVAT; give `cvat` as its format"),
+    ("annotations", "", XML_OF_CVAT),
     ("annotation", "<polygon", "is XML of the LabelMe website; convert it to COCO"),
     ("annotation", "", "holds boxes of Pascal VOC, and a box is not a mask; export polygons as COCO"),
     ("ASAP_Annotations", "", "is XML of ASAP; convert it to COCO"),
@@ -126,7 +128,7 @@ def program_of(path: Path) -> str:
         return "is a table of shapes of napari; save label layers as masks, and convert them to NIfTI"
     if path.suffix.lower() in (".yaml", ".yml") and re.search(r"^names:", text, re.MULTILINE):
         return "describes a dataset of YOLO; give `yolo` as its format"
-    if re.fullmatch(r"\d+( -?[0-9.e+-]+)+\s*", text.partition("\n")[0]):
+    if re.fullmatch(r"\d+( [0-9.e+-]+)+\s*", text.partition("\n")[0]):
         return "is a text file of YOLO; give `yolo` as its format, and the folder that also holds data.yaml"
     return program_of_xml(path)
 
@@ -143,14 +145,18 @@ def _program_of_archive(path: Path) -> str:
 
 
 def what_it_holds(folder: Path) -> str:
-    """Say which annotations or masks a folder holds, with the format or the remedy; empty if none is known."""
+    """Say which annotations or masks a folder or one in it holds, and the format or the remedy; empty if unknown."""
     if not folder.is_dir():
         return ""
-    names = {path.name.lower() for _, path in zip(range(_MOST), folder.rglob("*"), strict=False)}
+    paths = [path for _, path in zip(range(_MOST), folder.rglob("*"), strict=False)]
     for fits, said in _IN_FOLDER:
-        if any(map(fits, names)):
+        places = [path.parent for path in paths if fits(path.name.lower())]
+        if places and folder not in places:
+            where = f"its folder {min(places).relative_to(folder).as_posix()} holds {said}"
+            return f"{where}, and that folder" if said.endswith("as the format") else where
+        if places:
             return f"it holds {said}"
-    if any(name.endswith(".png") for name in names):
+    if any(path.name.lower().endswith(".png") for path in paths):
         return "it may hold masks as pictures; save those of each radiograph as NIfTI, one file a bone"
     return ""
 
