@@ -182,6 +182,18 @@ def test_overlaps_are_compared_with_the_best_model_too(tables):
     assert row["best"] == "`jointwrist_tiny`" and row["difference"].mean == pytest.approx(100 * (means[0] - means[1]))
 
 
+def test_missed_regions_are_counted_among_those_that_the_truth_has(tmp_path):
+    rows = bones("unetpp", 1)
+    overlaps = rows["kind"] == "overlap"
+    absent, missed = overlaps & (rows["case"] == "c0"), overlaps & (rows["case"] == "c1")
+    rows.loc[absent, ["dsc", "voe", "nsd", "msd"]] = [np.nan, np.nan, 0, np.inf]  # drawn where there is none
+    rows.loc[missed, ["dsc", "voe", "nsd", "msd"]] = [0, 1, 0, np.inf]
+    write_job(tmp_path, "unetpp", 1, {"segmentation": rows})
+    table = mean_table(read_results(tmp_path), "overlap")
+    assert f"missed: of {23 * len(OVERLAPS)} regions" in table.caption
+    assert line(table, "unetpp")["missed"] == str(len(OVERLAPS))
+
+
 def test_models_are_compared_over_the_seeds_that_both_have(tmp_path):
     for model, seeds in (("unetpp", (1, 2, 3)), ("jointwrist_tiny", (2,)), ("unet", (4,))):
         for seed in seeds:

@@ -93,7 +93,8 @@ def mean_table(results: Results, kind: str = "bone") -> Table:
 
 def _missed_note(results: Results, kind: str = "bone") -> str:
     rows = results.per_case["segmentation"]
-    count = rows[rows["kind"] == kind].groupby(["run", "seed"]).size().max()
+    there = rows[(rows["kind"] == kind) & rows["dsc"].notna()]  # the DSC of what the truth lacks is undefined
+    count = there.groupby(["run", "seed"]).size().max() if len(there) else 0
     what = "bones" if kind == "bone" else "regions"
     return f"missed: of {count} {what}, those per seed that a model does not find at all."
 
