@@ -290,3 +290,9 @@ def test_file_names_that_are_not_text_are_escaped(results, tmp_path):
     write_tables(tables, tmp_path / "csv")
     write_tables(tables, tmp_path / "tables.xlsx")
     assert "wrist.png" in Path(tmp_path / "csv" / "wrists.csv").read_text(encoding="utf-8")
+
+
+def test_whole_numbers_that_no_column_of_whole_numbers_holds_are_written(results, tmp_path):
+    result = next(iter(results.values())) | {"turn": 2**70}
+    write_tables(make_tables({"a.json": result}), tmp_path)
+    assert pd.read_csv(tmp_path / "wrists.csv")["turn"].item() == pytest.approx(2**70, rel=1e-5)

@@ -68,7 +68,7 @@ def _table(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _kind(values: Iterable[Any]) -> str:
-    if all(isinstance(value, int) for value in values):
+    if all(isinstance(value, int) and abs(value) < 2**63 for value in values):
         return "Int64"
     return "float64" if all(isinstance(value, int | float) for value in values) else "object"
 
