@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from dicom_results import SIZE, Recall
 
+from benchmarks.scope_metal import planes_of
 from jointwrist.anatomy import JOINTS, WRIST, bone_index
 from jointwrist.commands.result_writer import summary
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.scope.aligned_wrist import align_wrist
+from jointwrist.inference.scope.aligned_wrist import WRIST_ROWS, align_wrist
 from jointwrist.inference.scope.assess import FEATURES
 from jointwrist.inference.scope.joint_line import joint_line
 from jointwrist.inference.scope.neighbours import LINE_FEATURES, NEIGHBOURS, line_features
@@ -103,6 +105,25 @@ def test_an_implant_withholds_every_score_and_says_so(plain) -> None:
     assert "outside the weights' scope (implant): all bones" in summary(result)
 
 
+@pytest.mark.parametrize("name", [*FINDINGS, "fusion"])
+def test_a_model_of_other_features_is_named_with_a_remedy(plain, name) -> None:
+    scope = saying()
+    if name == "fusion":
+        scope = replace(scope, fusion=dict.fromkeys(scope.fusion, always(LINE_FEATURES + 1, 0.0)))
+    else:
+        other = always_network(2, 0.0) if name == NETWORK else always(5, 0.0)
+        scope = replace(scope, findings={**scope.findings, name: other})
+    with pytest.raises(DataError, match=f"'{name}' of the weights takes .* features, but .*; fit it again"):
+        predict(plain, scope)
+
+
+def test_implants_are_fitted_on_what_is_looked_at(plain) -> None:
+    wrist = align_wrist(*network_view(plain))
+    grey, nearest = (np.nan_to_num(part[WRIST_ROWS], nan=-0.5) for part in (wrist.grey, np.clip(wrist.nearest, -6, 12)))
+    planes = planes_of(*(torch.from_numpy(part).float()[None] for part in (grey, nearest)))[0]
+    np.testing.assert_allclose(planes.numpy(), FEATURES[NETWORK](wrist), atol=2e-4)
+
+
 def test_fused_bones_are_named_with_each_other(plain) -> None:
     result = predict(plain, saying(fusion=1.0))
     first = bone_index("Lunate")
@@ -156,7 +177,8 @@ def test_models_survive_the_description_and_damage_is_refused(tmp_path) -> None:
     assert ScopeModel.of(info).to_dict() == entry
     for damage in (3, {}, {**entry, "cast": {}}, {**entry, "cast": {**entry["cast"], "scale": [0.0]}},
                    {**entry, "fusion": {"0": {}}}, {**entry, "fusion": {"first": entry["cast"]}},
-                   {**entry, "other": entry["cast"]}, {**entry, "implant": entry["cast"]},
+                   {**entry, "other": entry["cast"]}, {**entry, "implant": entry["cast"]}, {**entry, "implant": 3},
+                   {**entry, "implant": None},
                    {**entry, "cast": entry["implant"]}):  # fmt: skip
         with pytest.raises(DataError, match="scope"):
             read_description(tmp_path, json.dumps({"model": "jointwrist_tiny", "scope": damage}))

@@ -38,6 +38,11 @@ class Logistic:
     bias: float
     threshold: float
 
+    @property
+    def inputs(self) -> int:
+        """Number of features that it takes."""
+        return len(self.mean)
+
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """Return the logits of (..., F) features, which are clipped at three standard deviations."""
         return np.clip((features - self.mean) / self.scale, -3, 3) @ self.weights + self.bias

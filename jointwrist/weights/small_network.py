@@ -61,6 +61,11 @@ class SmallNetwork:
     cells: int
     threshold: float
 
+    @property
+    def inputs(self) -> int:
+        """Number of planes that it takes."""
+        return self.layers[0].weights.shape[1]
+
     def cell_logits(self, planes: np.ndarray) -> np.ndarray:
         """Return the (H', W') logits of the cells of (C, H, W) float32 planes."""
         for layer in self.layers[:-1]:
@@ -74,12 +79,14 @@ class SmallNetwork:
         return float(np.partition(logits, -count)[-count:].mean())
 
     @classmethod
-    def of(cls, entry: Mapping[str, Any]) -> SmallNetwork:
+    def of(cls, entry: Any) -> SmallNetwork:
         """Read plain values.
 
         Raises:
             ValueError: The values do not describe such a network.
         """
+        if not isinstance(entry, Mapping):
+            raise ValueError("networks of scope must be mappings")
         layers, cells, threshold = entry.get("layers"), entry.get("cells"), entry.get("threshold")
         if not isinstance(layers, list) or not 0 < len(layers) <= _LAYERS or not _whole(cells, 1000):
             raise ValueError(f"networks of scope must have up to {_LAYERS} layers, and a number of cells")
