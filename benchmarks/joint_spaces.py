@@ -124,11 +124,8 @@ def add_widths(errors: dict, masks: dict[str, list[np.ndarray]], fine: WristSamp
         for kind, (found, _) in masks.items():
             width = joint_space(found[first], found[second], spacing, visit.image[0])
             if wanted and width:
-                for key, truth in {
-                    "mean": wanted.mean,
-                    "mean_at_edges": wanted.mean,
-                    "minimum": wanted.minimum,
-                }.items():
+                for key in ("mean", "mean_at_edges", "minimum"):
+                    truth = wanted.minimum if key == "minimum" else wanted.mean
                     errors[f"{key}, {kind} masks", site].append(getattr(width, key) - truth)
 
 

@@ -29,6 +29,7 @@ from jointwrist.benchmark.tables.table import markdown_lines
 from jointwrist.commands.shared import seed_number
 from jointwrist.data.polarity import contrast
 from jointwrist.data.sample import WristSample, unpack_masks
+from jointwrist.files import atomic
 from jointwrist.inference.joint_space import SITES, SPACES, joint_space
 from jointwrist.metrics.ordinal import ordinal_figures
 from jointwrist.ops.wrist_scale import pixel_mm_of
@@ -107,9 +108,10 @@ def read(path: Path) -> Arrays:
 def collect(path: Path, phantoms: str, wrists: int, seed: int, true_only: bool) -> None:
     """Write scores, widths and features of phantoms.
 
-    The file has `scores` and `shares` (N, 6), the widths relative to normal ones, by site of the phantom;
-    `<masks>_profiles`, `<masks>_gaps` and `<masks>_carpus` of `NarrowingFeatures`, nan where a carpal bone is missing;
-    and `edges` (N, 6), the gaps between predicted outlines that were moved to edges, in mm of a mean wrist.
+    The file has `phantoms` and `seed` (N,) as given; `scores` and `shares` (N, 6), the widths relative to normal ones,
+    by site of the phantom; `<masks>_profiles`, `<masks>_gaps` and `<masks>_carpus` of `NarrowingFeatures`, nan where a
+    carpal bone is missing; and `edges` (N, 6), the gaps between predicted outlines that were moved to edges, in mm of a
+    mean wrist.
 
     Args:
         path: File; wrists that it has already are kept.
@@ -117,14 +119,21 @@ def collect(path: Path, phantoms: str, wrists: int, seed: int, true_only: bool) 
         wrists: Number of phantoms.
         seed: Their seed.
         true_only: Leave out what needs predicted masks.
+
+    Raises:
+        SystemExit: The file holds phantoms of other options.
     """
     config, sizes = PHANTOMS[phantoms]
     stored = read(path) if path.exists() else {}
     rows = [dict(zip(stored, values, strict=True)) for values in zip(*stored.values(), strict=True)]
+    made = {"phantoms": phantoms, "seed": seed}
+    if rows and (("edges" in stored) == true_only or any(rows[0].get(name) != value for name, value in made.items())):
+        raise SystemExit(f"{path}: holds phantoms of other options; give the same ones, or another file")
     predict = None if true_only else predictor()
     for index in range(len(rows), wrists):
         wrist = bright_bones(make_wrist(seed, index, PhantomConfig(size=sizes[index % len(sizes)], **config)))
-        row = {"scores": np.array(wrist.narrowing), "shares": np.array(wrist.width_shares)}
+        row = {name: np.array(value) for name, value in made.items()}
+        row |= {"scores": np.array(wrist.narrowing), "shares": np.array(wrist.width_shares)}
         row |= mask_arrays(wrist, unpack_masks(wrist.bones), "true")
         if predict is not None:
             masks = predict(wrist)
@@ -132,7 +141,8 @@ def collect(path: Path, phantoms: str, wrists: int, seed: int, true_only: bool) 
         rows.append(row)
         if (index + 1) % _EVERY == 0 or index + 1 == wrists:
             print(f"{index + 1} of {wrists}", file=sys.stderr, flush=True)
-            np.savez_compressed(path, **{name: np.stack([row[name] for row in rows]) for name in row})
+            with atomic(path) as temporary, temporary.open("wb") as file:
+                np.savez_compressed(file, **{name: np.stack([row[name] for row in rows]) for name in row})
 
 
 def bright_bones(wrist: WristSample) -> WristSample:

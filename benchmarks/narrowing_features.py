@@ -1,9 +1,9 @@
 """What a radiograph and its masks show of the joint spaces, as numbers from which narrowing is estimated.
 
 The projections of two carpal bones mostly overlap, so that the distance between their outlines says little about the
-joint space. What remains visible is the dark line
-between the two compact layers of bone, and how all bones of the carpus lie to each other. Lengths are in mm of a
-wrist of mean size, from the area of the carpus, so that neither the pixel spacing nor the size of the hand matters.
+joint space. What remains visible is the dark line between the two cortical layers, and how all bones of the carpus lie
+relative to each other. Lengths are in mm of a wrist of mean size, from the area of the carpus, so that neither the
+pixel spacing nor the size of the hand matters.
 """
 
 from __future__ import annotations
@@ -101,9 +101,8 @@ def narrowing_features(pixels: np.ndarray, masks: np.ndarray) -> NarrowingFeatur
         if margins is None:
             continue
         within = margins.gaps[margins.weights > 0]
-        mean = np.average(margins.gaps, weights=margins.weights)
         overlap = np.sqrt(np.count_nonzero(masks[first] & masks[second]))
-        row[:] = np.array([mean, within.min(), within.max(), overlap]) * mm
+        row[:] = np.array([margins.mean_gap, within.min(), within.max(), overlap]) * mm
         if (first, second) in SPACES:
             profiles[first, second] = _profile(pixels, margins, mm)
     return NarrowingFeatures(profiles, gaps, _carpus(masks, mm))

@@ -91,7 +91,7 @@ def test_features_are_nan_without_a_carpal_bone_and_a_left_hand_is_taken_as_a_ri
 
 def test_collecting_goes_on_where_it_stopped_and_the_table_knows_the_truth(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(narrowing.PHANTOMS, "plain", ({"narrowing": 0.6}, (96,)))
-    once, twice = tmp_path / "once.npz", tmp_path / "twice.npz"
+    once, twice = tmp_path / "once.npz", tmp_path / "twice"  # NumPy would add its ending to a name
     words = ["--seed", "4", "--true"]
     narrowing.main(["collect", str(once), "--wrists", "4", *words])
     narrowing.main(["collect", str(twice), "--wrists", "2", *words])
@@ -100,6 +100,9 @@ def test_collecting_goes_on_where_it_stopped_and_the_table_knows_the_truth(tmp_p
     for name, values in first.items():
         np.testing.assert_array_equal(values, second[name])
     assert first["true_profiles"].shape[:2] == (4, len(SPACES)) and first["scores"].shape == (4, len(SCORED))
+    for other in (["--seed", "5", "--true"], ["--seed", "4"], [*words, "--phantoms", "varied"]):
+        with pytest.raises(SystemExit, match="twice: holds phantoms of other options"):
+            narrowing.main(["collect", str(twice), "--wrists", "5", *other])
     capsys.readouterr()
     narrowing.main(["table", str(once), str(twice)])
     assert "| width in space | 24 | 1.00 | 0.00 |" in capsys.readouterr().out
