@@ -14,7 +14,7 @@ from jointwrist.metrics.erosion import (
     erosion_metrics,
     quadratic_kappa,
 )
-from jointwrist.metrics.erosion_bootstrap import resample_erosion
+from jointwrist.metrics.erosion_bootstrap import resample_erosion, weighted_figures
 
 sklearn = pytest.importorskip("sklearn.metrics")
 
@@ -85,7 +85,14 @@ def test_threshold_needs_both_classes():
 
 
 def test_a_probability_that_is_no_number_leaves_no_auroc():
-    assert np.isnan(auroc(np.array([0, 1, 1]), np.array([0.1, np.nan, 0.9])))
+    eroded, probability = np.array([0, 1, 1, 0, 1]), np.array([0.1, np.nan, 0.9, 0.2, 0.7])
+    assert np.isnan(auroc(eroded, probability))
+    table = erosion_metrics(eroded, probability, eroded, np.array([0, 0, 0, 1, 1]))
+    assert table.loc[["pooled", "Metacarpal1st"], ["AUROC", "AUPRC"]].isna().all(axis=None)
+    assert (table.loc[["Trapezium", "mean over joints"], ["AUROC", "AUPRC"]] == 1).all(axis=None)
+    without = np.array([[1, 0, 1, 1, 1], [1, 1, 1, 1, 1]])  # the first resample leaves it out
+    assert weighted_figures(eroded == 1, probability, eroded == 1, without)["AUROC"].tolist()[0] == 1
+    assert np.isnan(weighted_figures(eroded == 1, probability, eroded == 1, without)["AUROC"][1])
 
 
 def test_odds_ratio_of_empty_cells_by_hand():

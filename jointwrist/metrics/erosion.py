@@ -39,7 +39,8 @@ def erosion_metrics(
         One row for "pooled", "mean over joints" and each joint; columns `COLUMNS`, fractions. Where a cell of the 2 x 2
         table is 0, the diagnostic odds ratio (DOR) has 0.5 added to all four (Haldane, Ann. Hum. Genet. 20, 1956;
         Anscombe, Biometrika 43, 1956; Glas et al., J. Clin. Epidemiol. 56, 2003). A metric that is undefined in a
-        group (no eroded joint, no positive prediction) is nan and is left out of the mean over joints.
+        group (no eroded joint, no positive prediction, a probability that is nan) is nan and is left out of the mean
+        over joints.
 
     Raises:
         ValueError: A decision is not 0 or 1, or a predicted score is not one of 0 to `levels` - 1.
@@ -64,10 +65,8 @@ def erosion_metrics(
 
 
 def auroc(eroded: np.ndarray, probability: np.ndarray) -> float:
-    """Area under the ROC curve; nan with one class only, or if a probability is nan."""
+    """Area under the ROC curve of (N,) joints; nan with one class only, or if a probability is nan."""
     eroded, probability = np.asarray(eroded, bool), np.asarray(probability, float)
-    if np.isnan(probability).any():
-        return float("nan")
     return float(weighted_figures(eroded, probability, probability >= 0.5)["AUROC"][0])
 
 

@@ -108,7 +108,7 @@ def _odds_ratio(tp: np.ndarray, fp: np.ndarray, tn: np.ndarray, fn: np.ndarray) 
 
 
 def _areas(eroded: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Area under the ROC curve and average precision; equal probabilities share one threshold."""
+    """Area under the ROC curve and average precision; equal probabilities share one threshold, and nan gives nan."""
     thresholds, others = probability[eroded], probability[~eroded]
     positive, negative = weights[:, eroded], weights[:, ~eroded]
     positives, negatives = positive.sum(1), negative.sum(1)
@@ -119,7 +119,8 @@ def _areas(eroded: np.ndarray, probability: np.ndarray, weights: np.ndarray) -> 
     # a threshold that no resampled joint reaches has no precision and weight 0
     precision = np.nan_to_num(_ratio(above, above + negatives[:, None] - below))
     average = np.where(negatives > 0, _ratio((positive * precision).sum(1), positives), np.nan)
-    return area, average
+    unknown = weights @ np.isnan(probability) > 0
+    return np.where(unknown, np.nan, area), np.where(unknown, np.nan, average)
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
