@@ -33,7 +33,7 @@ def test_a_side_is_l_or_r_for_files_and_arrays(predictor, film, side):
             predictor(source, side)
 
 
-@pytest.mark.parametrize("spacing", [0, -1, 150, "0.15", (0.15, 0.3), float("nan")])
+@pytest.mark.parametrize("spacing", [0, -1, 150, "0.15", (0.15, 0.3), float("nan"), True])
 def test_a_spacing_is_one_plausible_number(predictor, film, spacing):
     for source in (film, GREY):
         with pytest.raises(ValueError, match=r"a pixel spacing is one number from 0\.01 to 2 mm, not "):
@@ -41,9 +41,9 @@ def test_a_spacing_is_one_plausible_number(predictor, film, spacing):
     assert load_radiograph(film, "L", np.float32(0.15)).spacing_mm == pytest.approx(0.15)
 
 
-@pytest.mark.parametrize("size", [0, -1])
+@pytest.mark.parametrize("size", [0, -1, 2.5, "4", None])
 def test_a_batch_has_a_radiograph(predictor, film, size):
-    with pytest.raises(ValueError, match=f"batch_size {size}: give at least 1"):
+    with pytest.raises(ValueError, match=f"batch_size {size!r}: give a whole number, at least 1"):
         predictor(film, "L", batch_size=size)
 
 
@@ -72,7 +72,7 @@ def test_an_array_of_another_shape_has_a_remedy(predictor, array, remedy):
         predictor(array, "L")
 
 
-@pytest.mark.parametrize("rotation", [45, "90", 360])
+@pytest.mark.parametrize("rotation", [45, "90", 360, np.array([90, 180])])
 def test_a_rotation_is_a_quarter_turn(rotation):
     with pytest.raises(ValueError, match="a rotation is 0, 90, 180 or 270 degrees"):
         Predictor.from_pretrained("jointwrist_tiny", rotation=rotation)

@@ -19,7 +19,8 @@ _FOREIGN = re.compile(r"[^\W\d_xX]|%")
 def check_spacing(spacing_mm: float | None) -> None:
     """Refuse a spacing that is neither None nor a plausible number with a `ValueError`."""
     low, high = SPACING_RANGE
-    if spacing_mm is not None and not (isinstance(spacing_mm, Real) and low <= spacing_mm <= high):
+    number = isinstance(spacing_mm, Real) and not isinstance(spacing_mm, bool)
+    if spacing_mm is not None and not (number and low <= spacing_mm <= high):
         raise ValueError(f"a pixel spacing is one number from {low:g} to {high:g} mm, not {spacing_mm!r}")
 
 

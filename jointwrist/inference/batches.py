@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,10 @@ def radiograph_batches(sources: Sequence[Source], size: int, whole_studies: bool
         whole_studies: Put the radiographs of a study behind the first of them, up to two (or `size`) in one batch.
 
     Raises:
-        ValueError: The size is less than 1.
+        ValueError: The size is not a whole number from 1.
     """
-    if size < 1:
-        raise ValueError(f"batch_size {size}: give at least 1")
+    if not isinstance(size, Integral) or size < 1:
+        raise ValueError(f"batch_size {size!r}: give a whole number, at least 1")
     studies: dict[Hashable, list[int]] = {}
     for index, source in enumerate(sources):
         study = study_of(Path(source)) if whole_studies and not isinstance(source, np.ndarray) else None

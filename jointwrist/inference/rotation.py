@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import numpy as np
 
 #: Degrees clockwise by which a radiograph may have to be rotated for the fingers to point upwards.
@@ -14,7 +16,7 @@ def known_rotation(degrees: int | None) -> int | None:
     Raises:
         ValueError: It is no multiple of 90 degrees from 0 to 270.
     """
-    if degrees is not None and (isinstance(degrees, str) or degrees not in ROTATIONS):
+    if degrees is not None and not (isinstance(degrees, Integral) and degrees in ROTATIONS):
         raise ValueError(f"a rotation is 0, 90, 180 or 270 degrees clockwise, or None, not {degrees!r}")
     return degrees
 
