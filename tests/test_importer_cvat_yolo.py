@@ -280,6 +280,19 @@ def test_folders_that_are_not_yolos_are_named(tmp_path):
         read_yolo(tmp_path / "none")
 
 
+@pytest.mark.parametrize("folders", [("{}/labels", "{}/images"), ("labels/{}", "images/{}")])
+def test_folders_of_yolos_splits_are_no_patients(tmp_path, capsys, folders):
+    for number, (split, name) in enumerate((("train", "Smith_L"), ("valid", "Jones_R"), ("test", "Meier_L"))):
+        labels, images = (tmp_path / "set" / folder.format(split) for folder in folders)
+        for place in (labels, images):
+            place.mkdir(parents=True)
+        Image.fromarray(np.full((64, 64), number, np.uint8)).save(images / f"{name}.png")
+        (labels / f"{name}.txt").write_text("0 0.1 0.1 0.9 0.1 0.9 0.9\n")
+    (tmp_path / "set" / "data.yaml").write_text("names: [Lunate]\n")
+    assert main(["data", "import", "yolo", str(tmp_path / "set"), str(tmp_path / "out")]) == 0
+    assert "3 radiographs of 3 patients" in capsys.readouterr().out
+
+
 def test_yolos_files_beside_others(tmp_path):
     line = "0 0.1 0.1 0.9 0.1 0.9 0.9\n"
     folder = yolo_lines(tmp_path / "set", line)

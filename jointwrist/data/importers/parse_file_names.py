@@ -96,7 +96,9 @@ def _parse(stem: str) -> ParsedName:
 
 
 def _are_splits(folders: set[Path]) -> bool:
-    """Whether all radiographs are in one folder, or in folders of splits, as Roboflow writes them."""
+    """Whether all radiographs are in one folder, or in folders of splits (or `images` in these), as Roboflow writes."""
+    if {folder.name.casefold() for folder in folders} == {"images"}:
+        folders = {folder.parent for folder in folders}
     same = len({folder.parent for folder in folders}) == 1 and {f.name.casefold() for f in folders} <= _SPLITS
     return len(folders) == 1 or same
 
