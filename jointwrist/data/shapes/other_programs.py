@@ -23,12 +23,15 @@ _ROOTS = (
     ("Annotations", "", "is XML of ImageScope; convert it to COCO"),
     ("plist", "", "is a property list, as Horos and OsiriX write it; convert it to COCO"),
     ("svg", "", "is a drawing in SVG; convert it to COCO"),
+    ("html", "", "is a web page, such as that of a login; download the file again"),
 )
+#: First bytes of PNG, JPEG and TIFF files.
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
 #: Place and first bytes of other files.
 _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"Iout", "is an outline of ImageJ; convert outlines to COCO, as with the library roifile"),
     (128, b"DICM", "is a DICOM file; load it in 3D Slicer, and save a segmentation as .seg.nrrd"),
-    (0, b"\x89PNG", "is a picture; masks are read as NIfTI or .seg.nrrd files"),
+    *((0, mark, "is a picture; masks are read as NIfTI or .seg.nrrd files") for mark in _PICTURES),
     (0, b"NRRD", "is an NRRD file; save it as a segmentation of 3D Slicer (.seg.nrrd) or as NIfTI"),
     (0, b"ObjectType", "is a MetaImage file; save it as NIfTI"),
     (0, b"\x1f\x8b", "is compressed; give a folder of NIfTI files with the format `nifti`, or unpack it"),
