@@ -69,10 +69,12 @@ def benchmark_builds(argv: list[str] | None = None) -> list[dict[str, Any]]:
     parser.add_argument("--steps", type=int, default=3, help="timed steps of each process (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="threads (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="processes of each build (default: %(default)s)")
-    parser.add_argument("--no-training", action="store_true", help="leave the training step out, the slowest part")
+    some = parser.add_mutually_exclusive_group()
+    some.add_argument("--no-training", action="store_true", help="leave the training step out, the slowest part")
+    some.add_argument("--only-training", action="store_true", help="measure the training step alone")
     arguments = parser.parse_args(argv)
     measured = Measurements()
-    for name, (_, least) in PARTS.items():
+    for name, (_, least) in ({} if arguments.only_training else PARTS).items():
         times = in_turns(arguments.checkout, arguments.rounds, [str(PROBES), name])
         _add(measured, name, times, "ms", least=least)
     if arguments.no_training:

@@ -64,3 +64,5 @@ def test_builds_take_turns_each_in_its_folder(monkeypatch, tmp_path):
     assert all(path == str(folder) for folder, path, _ in seen)
     assert [part for *_, part in seen[:-4:4]] == list(parts)
     assert all(json.loads(step)[:4] == ["returned", "jointwrist_tiny", 256, 8] for *_, step in seen[-4:])
+    alone = speed_builds.benchmark_builds([str(tmp_path), "--rounds=1", "--only-training"])
+    assert [row["name"].rpartition(", ")[2] for row in alone] == ["this build", "other build", "other build to this"]
