@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -52,11 +53,23 @@ def test_a_grey_radiograph_in_colour_has_its_grey_values(syntax, planar, tmp_pat
     assert any("stored in colour" in note for note in found.notes)
 
 
-def test_channels_of_an_unstated_order_are_interleaved(tmp_path):
-    dataset = coloured()
-    del dataset.PlanarConfiguration
+@pytest.mark.parametrize("stated", [None, "", 2])
+@pytest.mark.parametrize("planar", [0, 1])
+def test_channels_of_an_unstated_order_are_those_that_are_equal(planar, stated, tmp_path):
+    dataset = coloured(planar=planar)
+    with warnings.catch_warnings(action="ignore"):
+        dataset.PlanarConfiguration = stated
+    if stated is None:
+        del dataset.PlanarConfiguration
     found = read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
     np.testing.assert_array_equal(found.pixels, GREY.astype(np.float32) / 255)
+
+
+def test_channels_of_an_unstated_order_that_differ_are_refused(tmp_path):
+    dataset = coloured(with_overlay())
+    del dataset.PlanarConfiguration
+    with pytest.raises(DataError, match="does not state the order of its channels"):
+        read_dicom(save(dataset, tmp_path / "radiograph.dcm"))
 
 
 @pytest.mark.parametrize("planar", [0, 1])

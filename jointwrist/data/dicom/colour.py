@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image
 from pydicom import Dataset
 from pydicom.pixels import apply_color_lut, get_decoder
-from pydicom.uid import RLELossless
 
 from jointwrist.data.dicom.grayscale import Grey
 from jointwrist.data.dicom.shutter import hidden_pixels
@@ -64,17 +63,38 @@ def _channels(dataset: Dataset, kind: str) -> np.ndarray:
         refuse_more_rows(only_frame(dataset.PixelData), dataset)
     else:
         native_bytes(dataset, 2 if kind == "YBR_FULL_422" else int(dataset.SamplesPerPixel) * allocated // 8)
-    # codestreams but RLE interleave the channels, whatever PlanarConfiguration says (PS3.3, C.7.6.3.1.3)
-    interleaved = (syntax.is_compressed and syntax != RLELossless) or "PlanarConfiguration" not in dataset
-    order = {"planar_configuration": 0} if interleaved and not palette else {}
-    pixels, _ = get_decoder(syntax).as_array(dataset, index=0, **order)
     if palette:
         _check_palette(dataset)
-        pixels = apply_color_lut(pixels, dataset)
+        pixels = apply_color_lut(get_decoder(syntax).as_array(dataset, index=0)[0], dataset)
+    elif syntax.is_compressed or kind == "YBR_FULL_422":
+        # interleaved, whatever PlanarConfiguration says (PS3.3, C.7.6.3.1.3); the decoder of RLE orders its planes
+        pixels = _decoded(dataset, 0)
+    elif dataset.get("PlanarConfiguration") in (0, 1):
+        pixels = _decoded(dataset, int(dataset.PlanarConfiguration))
+    else:
+        pixels = _by_equal_channels(dataset)
     if pixels.dtype == np.uint16:
         # tables of 16 bits with values of 8, which would all be black
         pixels = (pixels >> 8 if pixels.max() > 255 else pixels).astype(np.uint8)
     return pixels
+
+
+def _decoded(dataset: Dataset, order: int) -> np.ndarray:
+    """Decode with interleaved channels (0) or channel by channel (1)."""
+    return get_decoder(dataset.file_meta.TransferSyntaxUID).as_array(dataset, index=0, planar_configuration=order)[0]
+
+
+def _by_equal_channels(dataset: Dataset) -> np.ndarray:
+    """Decode uncompressed pixels of an unstated order, which is the one with equal channels.
+
+    Raises:
+        PixelError: Neither order has.
+    """
+    for order in (0, 1):
+        pixels = _decoded(dataset, order)
+        if not np.ptp(pixels, -1).any():
+            return pixels
+    raise PixelError("a colour image that does not state the order of its channels; export it as a grey radiograph")
 
 
 def _check_palette(dataset: Dataset) -> None:
