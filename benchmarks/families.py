@@ -24,12 +24,14 @@ from PIL import Image
 from tqdm import tqdm
 
 from jointwrist.anatomy import JOINT_NAMES, JOINTS
+from jointwrist.benchmark.erosion_pixels import heat_in_erosion
 from jointwrist.commands.evaluation_means import family_table
 from jointwrist.commands.shared import seed_number
 from jointwrist.config import build, parse_overrides
 from jointwrist.data.sample import WristSample, as_right_hand
 from jointwrist.files import atomic, write_frame
 from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.result import WristResult
 from jointwrist.metrics.families import family_figures
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.phantom.family_names import EROSIVE, FAMILIES
@@ -91,19 +93,21 @@ def evaluate(predictor: Predictor, path: Path, config: PhantomConfig, seed: int,
         for start in range(done, wrists, _CHUNK):
             samples = [as_right_hand(make_wrist(seed, k, config)) for k in range(start, min(start + _CHUNK, wrists))]
             results = predictor.stream([sample.image[0] for sample in samples], "R")
-            new = [row for k, [found] in results for row in _rows(start + k, samples[k], found.probabilities)]
+            new = [row for k, [found] in results for row in _rows(start + k, samples[k], found)]
             rows = pd.concat([rows, pd.DataFrame(new)], ignore_index=True)
             write_frame(path, rows)
             bar.update(len(samples))
     return rows[rows["wrist"] < wrists]
 
 
-def _rows(wrist: int, sample: WristSample, probabilities: np.ndarray) -> Iterator[dict[str, object]]:
+def _rows(wrist: int, sample: WristSample, found: WristResult) -> Iterator[dict[str, object]]:
+    in_erosion = heat_in_erosion(sample, found)
     for joint, name in enumerate(JOINT_NAMES):
+        area = np.count_nonzero((sample.eroded >> joint) & 1) * sample.spacing_mm**2
         yield {
             "wrist": wrist, "case": sample.identifier, "patient": sample.patient, "joint": name,
-            "score": int(sample.scores[joint]), "probability": float(np.nan_to_num(probabilities[joint])),
-            "family": sample.families[joint],
+            "score": int(sample.scores[joint]), "probability": float(np.nan_to_num(found.probabilities[joint])),
+            "family": sample.families[joint], "area_mm2": area, "heat_in_erosion": in_erosion[joint],
         }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 #: Folders of rows and tables that are kept beside the pages.
-KEPT = ("demo", "ablations", "layouts")
+KEPT = ("demo", "ablations", "layouts", "left_out")
 PAGES = sorted(
     path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if path.relative_to(DOCS).parts[0] not in KEPT
 )

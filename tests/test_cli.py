@@ -136,10 +136,10 @@ def test_a_seed_that_no_generator_takes_is_refused_at_once(words, value, capsys)
 
 @pytest.mark.parametrize(
     "script",
-    ["ablations", "erosion_pixels", "families", "joint_spaces", "layouts", "other_tool", "resolution", "run_all"],
+    "ablations erosion_pixels families joint_spaces layouts left_out_families other_tool resolution run_all".split(),
 )
 def test_a_benchmark_refuses_such_a_seed_before_its_work(script, capsys, monkeypatch):
-    option = "--seeds" if script in ("ablations", "layouts", "run_all") else "--seed"
+    option = "--seeds" if script in ("ablations", "layouts", "left_out_families", "run_all") else "--seed"
     monkeypatch.setattr(sys, "argv", [f"{script}.py", option, "-1"])
     with pytest.raises(SystemExit) as stopped:
         import_module(f"benchmarks.{script}").main()

@@ -1,12 +1,14 @@
 """Eroded pixels in masks, crops and heat maps, of networks that draw the truth or fill the bone."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from benchmarks import erosion_pixels as command
 from jointwrist.anatomy import JOINTS
-from jointwrist.benchmark.erosion_pixels import erosion_pixels, erosion_pixels_table
+from jointwrist.benchmark.erosion_pixels import erosion_pixels, erosion_pixels_table, heat_in_erosion
 from jointwrist.data.batches.torch_datasets import sample_to_item
 from jointwrist.data.preprocess import unpack_bits
 from jointwrist.data.sample import as_right_hand
@@ -67,3 +69,26 @@ def test_a_head_that_draws_no_bone_and_sees_nothing(wrists):
 def test_the_command_prints_the_table_of_the_shipped_weights(capsys):
     assert command.main(["--wrists", "1", "--set", "size=256", "prevalence=1"]) == 0
     assert "| all |" in capsys.readouterr().out
+
+
+def test_the_share_of_a_heat_map_in_the_erosion(wrists):
+    """An even heat map has the eroded share of the box there, one of the erosion all of it, its opposite nothing."""
+    seen = 0
+    for wrist in wrists:
+        corners = [
+            np.argwhere((wrist.eroded >> joint) & 1).mean(0).astype(int).clip(32, 96) - 32 if score else (0, 0)
+            for joint, score in enumerate(wrist.scores)
+        ]
+        boxes = np.float32([(x, y, x + 64, y + 64) for y, x in corners])
+        inside = np.stack([(wrist.eroded[y : y + 64, x : x + 64] >> j) & 1 for j, (y, x) in enumerate(corners)])
+        shares = [
+            heat_in_erosion(wrist, SimpleNamespace(boxes=boxes, heat_maps=np.float32(logits)))
+            for logits in (np.zeros(inside.shape), 60.0 * inside - 30, 30 - 60.0 * inside)
+        ]
+        for joint, score in enumerate(wrist.scores):
+            expected = [inside[joint].mean(), 1, 0] if score else [np.nan] * 3
+            np.testing.assert_allclose([share[joint] for share in shares], expected, atol=1e-9)
+            seen += score > 0
+    assert seen > 4
+    assert np.isnan(heat_in_erosion(wrists[0], SimpleNamespace(boxes=boxes * np.nan, heat_maps=inside * 1.0))).all()
+    assert np.isnan(heat_in_erosion(wrists[0], SimpleNamespace(boxes=boxes, heat_maps=None))).all()

@@ -16,6 +16,7 @@ from jointwrist.benchmark.tables.table import Table
 from jointwrist.data.batches.torch_datasets import sample_to_item
 from jointwrist.data.preprocess import resize_image
 from jointwrist.data.sample import WristSample
+from jointwrist.inference.result import WristResult
 from jointwrist.metrics.erosion import auroc
 from jointwrist.metrics.statistics import bootstrap_interval
 from jointwrist.ops.roi import crop_bits, roi_align
@@ -82,6 +83,29 @@ def erosion_pixels(model: nn.Module, sample: WristSample, image_size: int, detai
         heat_map = auroc(eroded[joint].flatten().numpy(), heat_maps[joint].sigmoid().flatten().numpy())
         figures.append(ErosionPixels(sample.patient, joint, int(lost.sum()), kept[0], (*kept, np.nan)[1], heat_map))
     return figures
+
+
+def heat_in_erosion(sample: WristSample, found: WristResult) -> np.ndarray:
+    """Share of each heat map that lies on the eroded pixels of its joint surface.
+
+    Args:
+        sample: Phantom in the orientation of its radiograph.
+        found: Prediction on that radiograph.
+
+    Returns:
+        (J,) float64: sum of the heat map's probabilities on eroded pixels over their sum in the whole box; nan where
+        nothing is eroded, the bone was not found, or the model gives no heat maps.
+    """
+    shares = np.full(NUM_JOINTS, np.nan)
+    for joint in np.flatnonzero(sample.scores > 0) if found.heat_maps is not None else ():
+        box = torch.from_numpy(found.boxes[joint])
+        if box.isnan().any():
+            continue
+        heat = torch.from_numpy(found.heat_maps[joint]).double().sigmoid()
+        bits = torch.from_numpy(sample.eroded.astype(np.int64))[None, None]
+        eroded = crop_bits(bits, torch.tensor([[joint]]), box[None, None], heat.shape[-1], 1.0)[0, 0, 0]
+        shares[joint] = float((heat * eroded).sum() / heat.sum())
+    return shares
 
 
 def erosion_pixels_table(figures: Sequence[ErosionPixels], caption: str) -> Table:
