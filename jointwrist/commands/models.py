@@ -89,7 +89,7 @@ def list_models(arguments: argparse.Namespace) -> int:
         print(json.dumps([asdict(spec) for spec in specs], indent=1))
         return 0
     if not specs:
-        raise UsageError(f"no model matches {arguments.pattern!r}")
+        raise UsageError(f"no model matches {arguments.pattern!r}; `jointwrist models list` names all")
     print(columns([HEADER, *table_rows(specs)], right=NUMBERS))
     return 0
 
@@ -117,15 +117,12 @@ def show_history(arguments: argparse.Namespace) -> int:
 
     from jointwrist.config.values import parse_yaml
     from jointwrist.errors import DataError
-    from jointwrist.weights.checkpoint import read_info, write_info
+    from jointwrist.weights.checkpoint import require_info, write_info
     from jointwrist.weights.find import find_weights
-    from jointwrist.weights.other_files import why_no_weights
     from jointwrist.weights.training_history import TrainingHistory
 
     path = find_weights(arguments.weights)
-    info = read_info(path)
-    if info is None:
-        raise DataError(f"{path}: {why_no_weights(path)}")
+    info = require_info(path)
     history = TrainingHistory.of(info)
     if arguments.write:
         try:

@@ -45,11 +45,10 @@ from jointwrist.errors import DataError
 from jointwrist.files import check_writable, write_frame, write_text
 from jointwrist.registry import model_spec
 from jointwrist.text import duration, number_of
-from jointwrist.weights.checkpoint import load_weights, read_info, save_weights
+from jointwrist.weights.checkpoint import load_weights, require_info, save_weights
 from jointwrist.weights.find import find_weights, weights_source
 from jointwrist.weights.model_card import model_card
 from jointwrist.weights.model_from_metadata import refuse_other_anatomy
-from jointwrist.weights.other_files import why_no_weights
 
 LOG = logging.getLogger(__name__)
 #: Figures before and after, with their intervals.
@@ -181,13 +180,16 @@ def _deal(dataset: RamW600, folds: int, seed: int) -> list[set[str]]:
 
 
 def _trained_info(path: Path) -> dict[str, Any]:
-    info = read_info(path)
-    if info is None:
-        raise DataError(f"{path}: {why_no_weights(path)}")
+    info = require_info(path)
     if "config" not in info:
-        raise DataError(f"{path}: does not state how it was trained, so it cannot be trained further")
+        raise DataError(
+            f"{path}: does not state how it was trained, so it cannot be trained further; files of `jointwrist train`"
+            " and the benchmark do"
+        )
     if model_spec(info["model"]).task not in ("joint", "segmentation"):
-        raise DataError(f"{path}: {info['model']} is neither a joint nor a segmentation network")
+        raise DataError(
+            f"{path}: {info['model']} is neither a joint nor a segmentation network; give weights of one of these"
+        )
     return info
 
 

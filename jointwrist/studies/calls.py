@@ -25,8 +25,7 @@ from jointwrist.renamed_names import former_arguments, former_names
 from jointwrist.studies.detectability import call_threshold
 from jointwrist.studies.insertion_study import refuse_other_joints
 from jointwrist.text import number_of
-from jointwrist.weights.checkpoint import read_info, write_info
-from jointwrist.weights.other_files import why_no_weights
+from jointwrist.weights.checkpoint import require_info, write_info
 
 #: Seed of the phantoms without erosions.
 _SEED = 20261129
@@ -101,9 +100,7 @@ def refuse_unscored(weights: Path) -> dict[str, Any]:
     Raises:
         DataError: The weights cannot be read, score no erosion, or are of another anatomy.
     """
-    info = read_info(weights)
-    if info is None:
-        raise DataError(f"{weights}: {why_no_weights(weights)}")
+    info = require_info(weights)
     if model_spec(info["model"]).task != "joint":
         raise DataError(f"{weights}: {info['model']} scores no erosion; give weights of a joint network")
     refuse_other_joints(info_anatomy(info), weights)

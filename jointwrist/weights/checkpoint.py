@@ -81,6 +81,18 @@ def read_info(path: Path) -> dict[str, Any] | None:
         return _description(path, file)
 
 
+def require_info(path: Path) -> dict[str, Any]:
+    """Read the metadata of a weight file of this package without its tensors.
+
+    Raises:
+        DataError: The file is missing or damaged, was not written by `save_weights`, or has invalid metadata.
+    """
+    info = read_info(path)
+    if info is None:
+        raise DataError(f"{path}: {why_no_weights(path)}")
+    return info
+
+
 def write_info(path: Path, info: dict[str, Any]) -> None:
     """Replace the metadata of a weight file; its tensors are unchanged.
 

@@ -12,11 +12,9 @@ from huggingface_hub import ModelCardData
 
 from jointwrist import __version__
 from jointwrist.anatomy import WRIST, Anatomy, info_anatomy
-from jointwrist.errors import DataError
 from jointwrist.registry import ModelSpec, model_spec
 from jointwrist.text import NOTICE
-from jointwrist.weights.checkpoint import read_info
-from jointwrist.weights.other_files import why_no_weights
+from jointwrist.weights.checkpoint import require_info
 from jointwrist.weights.training_history import TrainingHistory
 
 #: The hub's names of licences.
@@ -65,10 +63,7 @@ def file_card(path: Path, name: str) -> str:
     """
     if path.parent == _HERE:
         return re.sub(r"\[([^]]+)\]\(\.\./[^)]*\)", r"\1", (_HERE / "README.md").read_text(encoding="utf-8"))
-    info = read_info(path)
-    if info is None:
-        raise DataError(f"{path}: {why_no_weights(path)}")
-    return model_card(info, name)
+    return model_card(require_info(path), name)
 
 
 def model_card(info: Mapping[str, Any], name: str) -> str:
