@@ -216,7 +216,7 @@ def test_teacher_is_followed_where_it_is_sure(dataset, tmp_path):
 def test_masks_of_a_frozen_segmenter_drive_the_erosion_head(dataset, tmp_path):
     first = trainer_for(JOINT | {"optim": JOINT["optim"] | {"epochs": 1}}, dataset, tmp_path / "segmenter")
     first.fit()
-    values = JOINT | {"joint": {"segmenter": str(tmp_path / "segmenter" / BEST), "teacher_forcing": 0.0}}
+    values = JOINT | {"joint": {"segmenter": str(tmp_path / "segmenter"), "teacher_forcing": 0.0}}
     cascade = trainer_for(values, dataset, tmp_path / "cascade")
     segmenter, task = cascade.task.segmenter, cascade.task
     with torch.no_grad():

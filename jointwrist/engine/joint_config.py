@@ -37,9 +37,9 @@ class JointConfig:
         test_masks: Masks that drive the erosion head in evaluation: predicted or true ones; or, to test whether the
             head uses them, predicted ones moved by a seventh of the image or exchanged among the bones.
         doubly_labelled: Train only on radiographs that have both masks and scores.
-        segmenter: Weight file of a trained network whose masks drive the erosion head in training and evaluation: a
-            cascade of a frozen segmenter and a classifier. For a foundation model prompted by predicted boxes, the
-            network that predicts them.
+        segmenter: Weights, named as for `start`, of a trained network whose masks drive the erosion head in training
+            and evaluation: a cascade of a frozen segmenter and a classifier. For a foundation model prompted by
+            predicted boxes, the network that predicts them.
         trained: Part that is trained: the whole network, or only the erosion head ("erosion"), on the frozen encoder
             and decoder of `start`, whose erosion head may then be of another kind.
     """

@@ -10,10 +10,9 @@ from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.patient_records import radiograph_print, recorded_patients, shared_patients
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.training_record import inherited_info
 from jointwrist.errors import DataError
 from jointwrist.text import number_of
-from jointwrist.weights.checkpoint import read_info
-from jointwrist.weights.find import find_checkpoint, find_weights
 
 #: How many patients a message names.
 NAMED = 5
@@ -99,17 +98,12 @@ def records(info: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def inherited_records(config: RunConfig) -> list[dict[str, Any]]:
-    """Return the records of the networks that a run builds on: what it or its encoder starts from, and its segmenter.
-
-    Files without metadata, such as ImageNet weights, have no records.
+    """Return the patient records of the networks that a run builds on, each once.
 
     Raises:
         DataError: A weight file cannot be read or fetched.
     """
-    files = [find_checkpoint(source) for source in config.joint.pretrained]
-    files += [find_weights(config.start)] if config.start else []
-    files += [Path(config.joint.segmenter)] if config.joint.segmenter else []
-    found = [record for file in files for record in records(read_info(file) or {})]
+    found = [record for info in inherited_info(config) for record in records(info)]
     return [record for index, record in enumerate(found) if record not in found[:index]]
 
 

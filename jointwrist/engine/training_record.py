@@ -16,18 +16,26 @@ from jointwrist.weights.find import find_checkpoint, find_weights
 from jointwrist.weights.training_history import TrainingData, TrainingHistory
 
 
-def inherited_history(config: RunConfig) -> tuple[TrainingData, ...]:
-    """Return the training data of the networks that a run builds on: `start`, `joint.segmenter`, `joint.pretrained`.
+def inherited_info(config: RunConfig) -> list[dict[str, Any]]:
+    """Return the metadata of the networks that a run builds on: `joint.pretrained`, `joint.segmenter` and `start`.
 
-    Encoder weights of other programs, such as ImageNet's, are left out.
+    Encoder weights of other programs, such as ImageNet's, have none and are left out.
 
     Raises:
         DataError: A weight file cannot be read or fetched.
     """
     files = [find_checkpoint(source) for source in config.joint.pretrained]
     files += [find_weights(source) for source in (config.joint.segmenter, config.start) if source]
-    infos = [info for info in map(read_info, files) if info is not None]
-    return tuple(data for info in infos for data in TrainingHistory.of(info).data)
+    return [info for info in map(read_info, files) if info is not None]
+
+
+def inherited_history(config: RunConfig) -> tuple[TrainingData, ...]:
+    """Return the training data of the networks that a run builds on.
+
+    Raises:
+        DataError: A weight file cannot be read or fetched.
+    """
+    return tuple(data for info in inherited_info(config) for data in TrainingHistory.of(info).data)
 
 
 def run_history(config: RunConfig, cases: Sequence[Case], phantom: bool, epochs: int) -> tuple[TrainingData, ...]:

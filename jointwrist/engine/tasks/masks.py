@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from jointwrist.losses import cross_entropy, dice_loss, overlap_dice_loss, signe
 from jointwrist.metrics.segmentation_results import segmentation_results
 from jointwrist.ops.roi import joint_regions
 from jointwrist.weights.checkpoint import load_weights
+from jointwrist.weights.find import find_weights
 from jointwrist.weights.model_from_metadata import refuse_other_anatomy
 
 #: Reach of the weights near joint contours as a share of the image side: 3 mm of a field of view of 90 mm.
@@ -30,7 +30,7 @@ def load_segmenter(config: RunConfig, anatomy: Anatomy) -> nn.Module:
     Raises:
         DataError: The file cannot be read, or its network was trained for another anatomy.
     """
-    path = Path(config.joint.segmenter)
+    path = find_weights(config.joint.segmenter)
     model, info = load_weights(path)
     refuse_other_anatomy(path, info, anatomy)
     return model
