@@ -23,8 +23,9 @@ from jointwrist.benchmark.records import RECORD, read_records
 from jointwrist.benchmark.tables.results import GRIDS
 from jointwrist.commands.shared import seed_number
 from jointwrist.config import digest
+from jointwrist.engine.case_results import read_case_results
 from jointwrist.errors import DataError
-from jointwrist.files import atomic, write_text
+from jointwrist.files import write_frame, write_text
 from jointwrist.registry import list_models
 
 #: Place of the per-case results in the folder of a job.
@@ -69,7 +70,7 @@ def add_scores(results: Path, scores: Path, name: str, seed: int | None = None) 
         raise DataError(
             f"{scores}: holds no rows; write them with `jointwrist evaluate --predictions ... --out {scores}`"
         )
-    rows = {table: pd.read_csv(path, dtype={"case": str, "patient": str}) for table, path in found.items()}
+    rows = {table: read_case_results(path) for table, path in found.items()}
     for table, frame in rows.items():
         known = _cases(results, table)
         if foreign := set(frame["case"]) - known:
@@ -77,8 +78,7 @@ def add_scores(results: Path, scores: Path, name: str, seed: int | None = None) 
     for table, frame in rows.items():
         columns = {"model": name, "protocol": record["protocol"], "seed": seed}
         frame = frame.drop(columns=[key for key in columns if key in frame])
-        with atomic(job / _PLACES[table]) as temporary:
-            frame.assign(**columns).to_csv(temporary, index=False, float_format="%.6g")
+        write_frame(job / _PLACES[table], frame.assign(**columns))
     write_text(job / RECORD, json.dumps(record, indent=1, sort_keys=True))
     return job
 

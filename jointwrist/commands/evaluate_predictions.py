@@ -150,14 +150,13 @@ def _write(
     import pandas as pd
 
     from jointwrist.engine.case_results import CASE_KEYS
-    from jointwrist.files import atomic
+    from jointwrist.files import write_frame
 
     frame = pd.DataFrame(rows).sort_values(list(CASE_KEYS[table or name]))
     if arguments.name:
         frame.insert(0, "model", arguments.name)
     path = arguments.out / f"{name}.csv"
-    with atomic(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.6g")
+    write_frame(path, frame)
     count = frame["case"].nunique()
     of = "" if count == cases else f"{count} of "
     return f"{path}: {of}{number_of(cases, 'wrist')}, {means(table or name, frame)}"

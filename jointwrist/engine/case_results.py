@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,11 @@ def gather_case_results(
         if repeated:
             raise RuntimeError(f"{len(repeated)} {table} results were computed twice, first {repeated[0]}")
     return results
+
+
+def read_case_results(path: Path) -> pd.DataFrame:
+    """Read a table of per-case results; names of cases and patients are text, also those that are numbers."""
+    return pd.read_csv(path, dtype={"case": str, "patient": str})
 
 
 def mean_figures(results: CaseResults) -> dict[str, float]:

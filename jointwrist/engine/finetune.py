@@ -26,7 +26,7 @@ from jointwrist.data.dataset.drawn_bones import undrawn_notes
 from jointwrist.data.dataset.layout import SPLITS, refuse_dataset_as_output
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.calibration import calibrate_on
-from jointwrist.engine.case_results import CASE_KEYS, case_keys, epoch_table
+from jointwrist.engine.case_results import CASE_KEYS, case_keys, epoch_table, read_case_results
 from jointwrist.engine.cross_validation import Change, measure_changes
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.inherited_config import inherited_config
@@ -246,8 +246,7 @@ class _Work:
                 write_frame(files[table], frame)
             write_text(done, "")
         kept = {table: path for table, path in files.items() if path.is_file()}
-        tables = {table: pd.read_csv(path, dtype={"case": str, "patient": str}) for table, path in kept.items()}
-        return epoch_table(trainer.epoch_figures), tables
+        return epoch_table(trainer.epoch_figures), {table: read_case_results(path) for table, path in kept.items()}
 
     def final(self, folder: Path, pooled: Mapping[str, pd.DataFrame], changes: Sequence[Change]) -> pd.DataFrame:
         """Train on all patients and write the weights; return the history."""

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from jointwrist.errors import DataError
-from jointwrist.files import atomic
+from jointwrist.files import write_bytes
 from jointwrist.readable import why_unreadable
 from jointwrist.registry import latest_versions
 from jointwrist.weights.model_from_metadata import build_described, parse_info
@@ -48,9 +48,7 @@ def save_weights(path: Path, model: nn.Module, info: dict[str, Any]) -> None:
 
 
 def _write(path: Path, tensors: dict[str, Tensor], info: dict[str, Any]) -> None:
-    content = save(tensors, metadata={"jointwrist": json.dumps(info, sort_keys=True)})
-    with atomic(path) as temporary:
-        temporary.write_bytes(content)
+    write_bytes(path, save(tensors, metadata={"jointwrist": json.dumps(info, sort_keys=True)}))
 
 
 def read_weights(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -148,8 +146,7 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a resumable training state: tensors, numbers, strings and containers of them."""
     content = io.BytesIO()
     torch.save(state, content)
-    with atomic(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
+    write_bytes(path, content.getbuffer())
 
 
 def load_state(path: Path) -> dict[str, Any]:

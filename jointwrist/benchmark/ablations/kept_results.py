@@ -18,6 +18,7 @@ import pandas as pd
 from jointwrist.benchmark.ablations.plan import Ablations
 from jointwrist.benchmark.records import read_records
 from jointwrist.benchmark.tables.cells import ABSENT
+from jointwrist.engine.case_results import read_case_results
 from jointwrist.engine.renamed_keys import current_keys
 from jointwrist.files import atomic, write_text
 from jointwrist.metrics.erosion_bootstrap import weighted_figures
@@ -51,9 +52,7 @@ class KeptResults:
         if not (folder / "runs.csv").is_file():
             return cls(pd.DataFrame(), pd.DataFrame(), pd.DataFrame(), {})
         masks, calls = (
-            pd.read_csv(folder / name, dtype={"patient": str}).set_index(KEYS[name])
-            if (folder / name).is_file()
-            else pd.DataFrame()
+            read_case_results(folder / name).set_index(KEYS[name]) if (folder / name).is_file() else pd.DataFrame()
             for name in (MASKS, CALLS)
         )
         configs = json.loads((folder / "configs.json").read_text(encoding="utf-8"))
@@ -101,11 +100,11 @@ class KeptResults:
             configs[run] = _portable(record["config"])
             reports = plan.arms[arm].reports if arm in plan.arms else ("erosion",)
             if "segmentation" in reports:
-                rows = pd.read_csv(folder / "segmentation.csv", dtype={"patient": str})
+                rows = read_case_results(folder / "segmentation.csv")
                 rows = rows[rows["kind"] == "bone"].groupby(KEYS[MASKS])[MASKED].mean()
                 masks |= {f"{run} {figure}": rows[figure] for figure in MASKED}
             if "erosion" in reports:
-                rows = pd.read_csv(folder / "erosion.csv", dtype={"patient": str})
+                rows = read_case_results(folder / "erosion.csv")
                 calls[run] = rows.set_index(KEYS[CALLS])["probability"]
         return KeptResults(
             pd.DataFrame(runs).T.rename_axis("run").sort_index(), _table(masks, MASKS), _table(calls, CALLS), configs

@@ -12,6 +12,7 @@ from jointwrist.benchmark.records import read_records
 from jointwrist.benchmark.tables import make_tables, read_results
 from jointwrist.benchmark.tables.results import label
 from jointwrist.benchmark.tables.table import TABLES, Table, load_tables
+from jointwrist.engine.case_results import read_case_results
 from jointwrist.engine.trainer import BEST
 from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import read_info
@@ -61,7 +62,7 @@ class Job:
     def rows(self, table: str) -> pd.DataFrame | None:
         """Read `segmentation`, `erosion` or `history`, or return None where the job has no such file."""
         path = self.folder / f"{table}.csv"
-        return pd.read_csv(path, dtype={"case": str, "patient": str}) if path.is_file() else None
+        return read_case_results(path) if path.is_file() else None
 
 
 def read_jobs(folder: Path) -> list[Job]:

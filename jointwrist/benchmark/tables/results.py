@@ -16,6 +16,7 @@ from jointwrist.benchmark.records import read_records
 from jointwrist.benchmark.tables.cells import ABSENT, FAILED, NOT_RUN, OVER_SEEDS, NoFigure
 from jointwrist.config import digest
 from jointwrist.data.dataset.ram_w600 import RELEASE
+from jointwrist.engine.case_results import read_case_results
 from jointwrist.engine.run_config import hashed_values
 from jointwrist.errors import DataError
 from jointwrist.registry import list_models, model_spec
@@ -104,7 +105,7 @@ def read_results(folder: Path, grid: str = "network") -> Results:
         for table, parts in rows.items():
             kept = job / GRIDS[grid] / f"{table}.csv"
             if record["status"] == "ok" and kept.is_file():
-                part = pd.read_csv(kept, dtype={"case": str, "patient": str})
+                part = read_case_results(kept)
                 parts.append(part.assign(run=record["run"]))
     frames = {name: pd.concat(parts, ignore_index=True) for name, parts in rows.items() if parts}
     common = {name: common_cases(frame) for name, frame in frames.items()}

@@ -14,7 +14,7 @@ import pandas as pd
 
 from jointwrist.benchmark.tables.cells import ABSENT, FAILED, NOT_RUN, ONE_SEED, Figure, NoFigure, PValue
 from jointwrist.errors import DataError
-from jointwrist.files import atomic, write_text
+from jointwrist.files import write_frame, write_text
 
 #: All tables of a folder with every digit, the only form that programs read.
 TABLES = "tables.json"
@@ -101,8 +101,7 @@ class Table:
         """Write the output formats into a folder."""
         write_text(folder / f"{self.name}.md", self.markdown())
         write_text(folder / f"{self.name}.tex", self.latex())
-        with atomic(folder / f"{self.name}.csv") as temporary:
-            self.csv_frame().to_csv(temporary, index=False, float_format="%.6g")
+        write_frame(folder / f"{self.name}.csv", self.csv_frame())
 
 
 def _empty(row: dict[str, Any], *texts: str) -> bool:
