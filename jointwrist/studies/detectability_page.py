@@ -25,6 +25,8 @@ from jointwrist.text import NOTICE, number_of
 
 #: Half the side of an example in mm, and its side on the page in pixels.
 _AROUND_MM, _SIDE = 9.0, 220
+#: Title of each figure in the tables.
+_COLUMNS = {"auroc": "AUROC", "sensitivity": "sensitivity", "higher": "higher in pairs"}
 _PAGE = Template(
     """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>$title</title><style>
@@ -43,13 +45,11 @@ $examples<p>$notice</p><p>jointwrist $version</p></body></html>
 
 def write_plot(found: Detectability, path: Path) -> None:
     """Plot sensitivity and AUROC over the radius, of all joints with their intervals and of each joint."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
     inserted = found.table[(found.table["kind"] == "inserted") & (found.table["family"] == ALL)]
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    axes = figure.subplots(1, 2)
     for axis, name in zip(axes, ("sensitivity", "auroc"), strict=True):
         for joint in JOINTS:
             part = inserted[inserted["joint"] == joint.name]
@@ -64,7 +64,6 @@ def write_plot(found: Detectability, path: Path) -> None:
     axes[1].legend(frameon=False, fontsize=8)
     with atomic(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
-    plt.close(figure)
 
 
 def write_page(
@@ -182,6 +181,3 @@ def _table(part: pd.DataFrame, keys: list[str]) -> str:
         cells += [f"{row[name]:.2f} [{row[f'{name}_low']:.2f}, {row[f'{name}_high']:.2f}]" for name in _COLUMNS]
         rows.append("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in [*cells, row["cases"]]) + "</tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-
-
-_COLUMNS = {"auroc": "AUROC", "sensitivity": "sensitivity", "higher": "higher in pairs"}

@@ -12,13 +12,12 @@ from jointwrist.files import atomic
 
 def write_picture(plan: Ablations, rows: KeptResults, figures: Figures, path: Path) -> None:
     """Draw erosion AUROC and NSD of every arm: one point per seed, and the interval over seeds and patients."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     arms = [arm for arm in plan.entries if any(rows.of(regime, arm) for regime in plan.regimes)]
-    figure, axes = plt.subplots(1, 2, figsize=(10, 0.34 * len(arms) + 1.2), sharey=True, layout="constrained")
+    figure = Figure(figsize=(10, 0.34 * len(arms) + 1.2), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
     colours = {"free": "#1b6ca8", "scarce": "#d1495b"}
     for axis, key in zip(axes, ("AUROC", "nsd"), strict=True):
         for shift, regime in zip((-0.14, 0.14), plan.regimes, strict=True):
@@ -35,11 +34,10 @@ def write_picture(plan: Ablations, rows: KeptResults, figures: Figures, path: Pa
     axes[0].axvline(0.5, color="grey", lw=1, ls=":")
     axes[0].set_yticks(range(len(arms)), [f"{arm}: {_short(title_of(plan, arm))}" for arm in arms])
     axes[0].invert_yaxis()
-    handles = [plt.Line2D([], [], color=colours[r], marker="o", lw=2.5, label=r) for r in plan.regimes]
+    handles = [Line2D([], [], color=colours[r], marker="o", lw=2.5, label=r) for r in plan.regimes]
     axes[1].legend(handles=handles, frameon=False)
     with atomic(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
-    plt.close(figure)
 
 
 def _short(text: str, longest: int = 52) -> str:
