@@ -29,6 +29,7 @@ from jointwrist.engine.loaders import RunData, load_run_data
 from jointwrist.engine.run_config import RunConfig, hashed_values
 from jointwrist.engine.session import tracked
 from jointwrist.engine.tasks import Task, build_task
+from jointwrist.engine.train import HISTORY
 from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
 from jointwrist.files import write_frame, write_text
@@ -186,7 +187,7 @@ def _train_and_test(accelerator: Accelerator, job: Job, dataset: RamW600) -> dic
     if accelerator.is_main_process:
         save_weights(job.folder / BEST, model, trainer.info(thresholds))
         write_case_results(job, results, thresholds["erosion"])
-        write_frame(job.folder / "history.csv", epoch_table(trainer.epoch_figures))
+        write_frame(job.folder / HISTORY, epoch_table(trainer.epoch_figures))
     return {
         "epochs": trainer.epoch,
         "parameters": parameters,

@@ -9,6 +9,7 @@ import pandas as pd
 from jointwrist.benchmark.jobs import Job
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.learning_curves import save_curves
+from jointwrist.engine.train import HISTORY
 from jointwrist.engine.trainer import BEST
 from jointwrist.files import atomic
 from jointwrist.inference.predictor import Predictor
@@ -19,7 +20,7 @@ def write_plots(folder: Path, jobs: list[Job], dataset: RamW600, wrists: int = 4
     for job in jobs:
         if not job.done:
             continue
-        history = job.folder / "history.csv"
+        history = job.folder / HISTORY
         if history.is_file():  # foundation models were not trained
             save_curves(Path(folder) / "plots" / f"{job.folder.name}.png", {job.config.model: pd.read_csv(history)})
         if job.config.task == "joint":

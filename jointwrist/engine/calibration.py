@@ -159,8 +159,6 @@ def space_levels(model: nn.Module, scores: np.ndarray, probability: np.ndarray) 
 
 
 def _call_thresholds(eroded: np.ndarray, probability: np.ndarray, config: RunConfig) -> dict[str, float]:
-    thresholds = {}
-    thresholds["erosion_balanced"] = best_balanced_threshold(eroded, probability)
-    thresholds["erosion_f1"] = best_f1_threshold(eroded, probability)
-    thresholds["erosion"] = thresholds["erosion_f1" if config.erosion.threshold == "f1" else "erosion_balanced"]
-    return thresholds
+    balanced, f1 = best_balanced_threshold(eroded, probability), best_f1_threshold(eroded, probability)
+    chosen = f1 if config.erosion.threshold == "f1" else balanced
+    return {"erosion_balanced": balanced, "erosion_f1": f1, "erosion": chosen}

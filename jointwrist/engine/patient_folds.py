@@ -47,11 +47,10 @@ def with_splits(dataset: RamW600, validation: Collection[str], test: Collection[
 
     def placed(case: Case) -> Case:
         split = "test" if case.patient in test else "val" if case.patient in validation else "train"
-        scored = case.scored
         return replace(
             case,
             segmentation_split=None if case.mask is None else split,
-            erosion_split=split if scored else None,
+            erosion_split=split if case.scored else None,
         )
 
     return replace(dataset, cases=tuple(placed(case) for case in dataset.cases))

@@ -21,6 +21,7 @@ from jointwrist.engine.run_config import RunConfig
 from jointwrist.engine.session import open_accelerator
 from jointwrist.engine.stop import graceful_stop
 from jointwrist.engine.tasks import build_task
+from jointwrist.engine.train import HISTORY
 from jointwrist.engine.trainer import Trainer
 from jointwrist.files import check_writable, write_frame
 from jointwrist.phantom import PhantomConfig
@@ -32,7 +33,6 @@ from jointwrist.weights.training_history import TrainingData, TrainingHistory
 LOG = logging.getLogger(__name__)
 #: Weights of the encoder alone, in the folder of the run; `joint.pretrained` reads them.
 ENCODER = "encoder.safetensors"
-HISTORY = "history.csv"
 #: Every n-th radiograph of a folder is kept for validation; without a folder, an n-th as many other phantoms.
 HELD_OUT = 10
 #: Values that differ from the defaults of a run.

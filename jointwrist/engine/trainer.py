@@ -177,9 +177,7 @@ class Trainer:
             batch, error = None, None
             try:
                 batch = next(batches, None)
-            except DataError as unreadable:  # from a worker, its text contains a traceback
-                error = DataError(str(unreadable).rstrip().rpartition("DataError: ")[2])
-            except RuntimeError as failed:
+            except (DataError, RuntimeError) as failed:
                 error = failed
             except (ConnectionError, EOFError) as cut:  # a worker died while it sent a batch
                 batches = None  # otherwise PyTorch raises the worker's death again at any later moment

@@ -23,8 +23,7 @@ class PretrainingTask(Task[ImageBatch, HiddenBatch, Tensor]):
         """Augment in training, resize for the network, and choose the patches to hide."""
         image = batch["image"]
         if training:
-            nothing = torch.zeros(len(image), 1, *image.shape[-2:], dtype=torch.uint8, device=image.device)
-            image, _ = self.augment(image, nothing)
+            image, _ = self.augment(image)
         image = resize_image(image, self.config.image_size)
         generator = None if training else torch.Generator().manual_seed(_SEED)
         hidden = hide_patches(len(image), image.shape[-1], self.config.pretraining.patch, self.share, generator)
