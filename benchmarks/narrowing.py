@@ -29,7 +29,7 @@ from jointwrist.benchmark.tables.table import markdown_lines
 from jointwrist.commands.shared import seed_number
 from jointwrist.data.polarity import contrast
 from jointwrist.data.sample import WristSample, unpack_masks
-from jointwrist.files import atomic
+from jointwrist.files import write_arrays
 from jointwrist.inference.joint_space import SITES, SPACES, joint_space
 from jointwrist.metrics.ordinal import ordinal_figures
 from jointwrist.ops.wrist_scale import pixel_mm_of
@@ -141,8 +141,7 @@ def collect(path: Path, phantoms: str, wrists: int, seed: int, true_only: bool) 
         rows.append(row)
         if (index + 1) % _EVERY == 0 or index + 1 == wrists:
             print(f"{index + 1} of {wrists}", file=sys.stderr, flush=True)
-            with atomic(path) as temporary, temporary.open("wb") as file:
-                np.savez_compressed(file, **{name: np.stack([row[name] for row in rows]) for name in row})
+            write_arrays(path, **{name: np.stack([row[name] for row in rows]) for name in row})
 
 
 def bright_bones(wrist: WristSample) -> WristSample:

@@ -35,7 +35,7 @@ from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.resample import resample
 from jointwrist.data.sample import as_right_hand
 from jointwrist.errors import DataError
-from jointwrist.files import atomic, write_text
+from jointwrist.files import write_arrays, write_text
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.scope.aligned_wrist import WRIST_ROWS, align_wrist, in_mean_wrist
@@ -124,7 +124,7 @@ def examples(wrists: int, findings: list[str], predictor: Predictor, folder: Pat
                     "findings": np.array(wrist.scope.findings, np.str_),
                     "fused": np.array([apart[first] and apart[second] for first, second in NEIGHBOURS]),
                 }
-                write_features(path, features_of(wrist.image[0], predictor, *metal) | truth)
+                write_arrays(path, **features_of(wrist.image[0], predictor, *metal), **truth)
             with np.load(path, allow_pickle=False) as file:
                 if "fusion" in file:
                     of_wrist = {key: file[key] for key in (*FINDINGS, "fusion")}
@@ -285,16 +285,9 @@ def examples_of(folder: Path, predictor: Predictor, stored: Path) -> Iterator[Ex
         for number, variant in enumerate((pixels, *rotated, pixels**1.4, gaussian_filter(pixels, 1.5), pixels + noise)):
             kept = stored / f"{path.stem}-{number}.npz"
             if not kept.is_file():
-                write_features(kept, features_of(np.ascontiguousarray(variant, np.float32), predictor))
+                write_arrays(kept, **features_of(np.ascontiguousarray(variant, np.float32), predictor))
             with np.load(kept, allow_pickle=False) as file:
                 yield Example({key: file[key] for key in (*FINDINGS, "fusion")}, (), np.zeros(len(NEIGHBOURS), bool))
-
-
-def write_features(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Store the features of a wrist."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **arrays)
 
 
 def scope_lines(predictor: Predictor, folder: Path) -> Iterator[str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from jointwrist.errors import StorageError
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 #: Characters of a name that a temporary name keeps; with its own parts it must not exceed 255 bytes.
@@ -149,6 +150,14 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write bytes atomically."""
     with atomic(path) as temporary:
         temporary.write_bytes(content)
+
+
+def write_arrays(path: Path, /, **arrays: np.ndarray) -> None:
+    """Write arrays by name as a compressed npz archive, atomically."""
+    import numpy as np
+
+    with atomic(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:

@@ -15,7 +15,7 @@ from jointwrist.data.dataset.case import Case, load_sample
 from jointwrist.data.numpy_files import read_npz
 from jointwrist.data.sample import pack_masks, unpack_masks
 from jointwrist.errors import DataError
-from jointwrist.files import atomic
+from jointwrist.files import write_arrays
 from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 from jointwrist.ops.wrist_scale import CARPALS, spacing_doubt
 from jointwrist.renamed_names import former_attribute, former_names
@@ -44,14 +44,13 @@ class PreparedRadiograph:
 
     def write(self, path: Path) -> None:
         """Write atomically as npz, with 16 bits per grey value."""
-        with atomic(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(
-                file,
-                image=np.round(self.radiograph.pixels * 65535).astype(np.uint16),
-                bones=pack_masks(self.radiograph.masks),
-                pixel_mm=np.float64(self.radiograph.pixel_mm),
-                who=np.array(json.dumps([self.name, self.patient, self.side])),
-            )
+        write_arrays(
+            path,
+            image=np.round(self.radiograph.pixels * 65535).astype(np.uint16),
+            bones=pack_masks(self.radiograph.masks),
+            pixel_mm=np.float64(self.radiograph.pixel_mm),
+            who=np.array(json.dumps([self.name, self.patient, self.side])),
+        )
 
     @staticmethod
     def read(path: Path) -> PreparedRadiograph:

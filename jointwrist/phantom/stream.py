@@ -16,7 +16,7 @@ from jointwrist.data.batches.crop_erosions import crop_map
 from jointwrist.data.batches.torch_datasets import sample_to_item
 from jointwrist.data.preprocess import prepare_image
 from jointwrist.data.sample import Scope, WristSample, as_right_hand
-from jointwrist.files import atomic
+from jointwrist.files import write_arrays
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.phantom.narrowing import with_narrowing
 
@@ -62,14 +62,13 @@ class PhantomStream(Dataset):
 
 def write_wrist(path: Path, wrist: WristSample) -> None:
     """Write a phantom wrist without its healthy bones; lossless, since phantoms have 256 grey levels."""
-    with atomic(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(
-            file, image=np.round(wrist.image * 255).astype(np.uint8), bones=wrist.bones, eroded=wrist.eroded,
-            scores=wrist.scores, boxes=wrist.boxes, spacing_mm=np.float64(wrist.spacing_mm),
-            families=np.array(wrist.families), narrowing=np.array(wrist.narrowing, np.int8),
-            not_separable=np.array(wrist.scope.not_separable), findings=np.array(wrist.scope.findings, np.str_),
-            who=np.array([wrist.identifier, wrist.patient, wrist.side]), mirrored=np.bool_(wrist.mirrored),
-        )  # fmt: skip
+    write_arrays(
+        path, image=np.round(wrist.image * 255).astype(np.uint8), bones=wrist.bones, eroded=wrist.eroded,
+        scores=wrist.scores, boxes=wrist.boxes, spacing_mm=np.float64(wrist.spacing_mm),
+        families=np.array(wrist.families), narrowing=np.array(wrist.narrowing, np.int8),
+        not_separable=np.array(wrist.scope.not_separable), findings=np.array(wrist.scope.findings, np.str_),
+        who=np.array([wrist.identifier, wrist.patient, wrist.side]), mirrored=np.bool_(wrist.mirrored),
+    )  # fmt: skip
 
 
 def read_wrist(path: Path) -> WristSample:

@@ -22,7 +22,7 @@ from jointwrist.data.dataset import layout
 from jointwrist.data.dataset.anatomy_file import write_anatomy
 from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.errors import DataError
-from jointwrist.files import atomic, write_bytes, write_text
+from jointwrist.files import atomic, write_arrays, write_bytes, write_text
 
 
 class Pixels(NamedTuple):
@@ -121,9 +121,7 @@ class DatasetWriter:
             identifier: `PATIENT_STUDY_SIDE`.
             **arrays: Arrays by name, such as `eroded`.
         """
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)
-        write_bytes(self.root / folder / f"{identifier}.npz", buffer.getvalue())
+        write_arrays(self.root / folder / f"{identifier}.npz", **arrays)
 
     def write_further(self, score: str, joints: Sequence[str], rows: Sequence[tuple[str, Sequence[int]]]) -> None:
         """Write the table of a score other than erosion, with an empty cell where a joint has none.

@@ -14,7 +14,7 @@ from jointwrist.data.mask_formats.png import read_png
 from jointwrist.data.numpy_files import read_npz
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
-from jointwrist.files import atomic
+from jointwrist.files import atomic, write_arrays
 from jointwrist.ops.bits import bits_dtype
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def write_png(path: Path, bits: np.ndarray) -> None:
 
 def write_npz(path: Path, bits: np.ndarray, anatomy: Anatomy = WRIST) -> None:
     """Write a (H, W) bit map as `bits`, and the bones in order as `names`, whole or not at all."""
-    with atomic(path) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, bits=bits, names=np.array(anatomy.bone_names))
+    write_arrays(path, bits=bits, names=np.array(anatomy.bone_names))
 
 
 def read_stack(path: Path, size: tuple[int, int] | None = None, anatomy: Anatomy = WRIST) -> list[Named]:
