@@ -13,10 +13,10 @@ from jointwrist.data.faults import Fault, refuse
 from jointwrist.data.images import read_image
 from jointwrist.data.importers.spreadsheet import read_sheet
 from jointwrist.data.load import load_radiograph
-from jointwrist.data.mask_formats import coco, nifti, seg_nrrd
+from jointwrist.data.mask_formats import nifti, seg_nrrd
 from jointwrist.data.mask_formats.predicted import find_masks
 from jointwrist.data.numpy_files import read_npy, read_npz
-from jointwrist.data.shapes.annotation_json import read_json
+from jointwrist.data.shapes.annotation_json import read_any_json, read_json
 from jointwrist.engine.loaders import share_loader
 from jointwrist.errors import DataError
 from jointwrist.readable import why_unreadable
@@ -30,7 +30,7 @@ READERS = {
     "a.nii.gz": nifti.read,
     "a.seg.nrrd": seg_nrrd.read,
     "a.json": read_json,
-    "b.json": coco.load,
+    "b.json": read_any_json,
     "a.csv": lambda path: list(read_sheet(path, "file")),
 }
 PROBLEMS = {

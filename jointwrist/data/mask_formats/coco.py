@@ -14,12 +14,11 @@ import numpy as np
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.mask_formats.label_map import numbers_of
 from jointwrist.data.mask_formats.layers import Layer, Named, check_fit, palette
-from jointwrist.data.shapes.annotation_json import MAX_JSON_BYTES, as_points, in_pixels, positive_size
+from jointwrist.data.shapes.annotation_json import as_points, in_pixels, positive_size
 from jointwrist.data.shapes.outline_convention import Convention
 from jointwrist.data.shapes.region import Part, Polygon, Region, Runs
 from jointwrist.errors import DataError, require
 from jointwrist.files import write_text
-from jointwrist.readable import why_unreadable
 
 
 @dataclass(frozen=True)
@@ -56,22 +55,6 @@ class CocoMasks:
                 if isinstance(runs, Runs) and runs.size is not None:
                     check_fit(runs.size, size, self.path)
         return [(name, region.draw(size).mask) for name, region in drawn]
-
-
-def load(path: Path) -> Any:
-    """Read a JSON file with any content.
-
-    Raises:
-        DataError: The file is too large or not valid JSON.
-    """
-    if problem := why_unreadable(path):
-        raise DataError(f"{path}: {problem}")
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise DataError(f"{path}: larger than the {MAX_JSON_BYTES:,} bytes allowed; write fewer images into one file")
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not valid JSON ({error}); write it again") from error
 
 
 def masks_of(path: Path, content: Any, described: Any = None, anatomy: Anatomy = WRIST) -> CocoMasks:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.data.mask_formats.coco import load
 from jointwrist.data.mask_formats.label_map import numbers_of
+from jointwrist.data.shapes.annotation_json import read_any_json
 from jointwrist.errors import DataError
 
 FILE = "dataset.json"
@@ -50,7 +50,7 @@ def stated_names(folder: Path, mapping: Mapping[str, str | None]) -> dict[str, s
 
 def _labels(path: Path) -> dict[str, str | None] | None:
     """Return the label's name by number, None for what is to be ignored; None for another tool's file."""
-    content = load(path)
+    content = read_any_json(path)
     labels = content.get("labels") if isinstance(content, dict) else None
     if not isinstance(labels, dict):
         return None

@@ -14,6 +14,7 @@ from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.dataset.layout import identifier_in
 from jointwrist.data.mask_formats import bit_map, coco, label_map, labelme, nifti, nnunet, png, seg_nrrd
 from jointwrist.data.mask_formats.layers import Named, bone_bits
+from jointwrist.data.shapes.annotation_json import read_any_json
 from jointwrist.errors import DataError
 
 Reader = Callable[[Path, tuple[int, int] | None, Anatomy], list[Named]]
@@ -133,7 +134,7 @@ def _format_of(path: Path, contents: dict[Path, Any]) -> str | None:
     if name.endswith(".png"):
         return {16: "png", 8: "labels"}.get(png.depth(path) or 0)
     if name.endswith(".json"):
-        content = coco.load(path)
+        content = read_any_json(path)
         if isinstance(content, dict) and "shapes" in content:
             return "labelme"
         if isinstance(content, list) or (isinstance(content, dict) and "images" in content):

@@ -41,18 +41,27 @@ def read_json(path: Path) -> dict[str, Any]:
     if path.is_dir():
         held = "" if any(path.glob("*.json")) else what_it_holds(path)
         raise DataError(f"{path}: is a folder; {held or 'give the JSON file in it'}")
+    content = read_any_json(path)
+    if not isinstance(content, dict):
+        found = f"holds a JSON {type(content).__name__}, not an object; export it as COCO or labelme"
+        raise DataError(f"{path}: {written_by(content) or found}")
+    return content
+
+
+def read_any_json(path: Path) -> Any:
+    """Read a JSON file of any content.
+
+    Raises:
+        DataError: The file is missing, too large, or not valid JSON.
+    """
     if problem := why_unreadable(path):
         raise DataError(f"{path}: {problem}")
     if path.stat().st_size > MAX_JSON_BYTES:
         raise DataError(f"{path}: larger than the {MAX_JSON_BYTES:,} bytes allowed; export fewer images into one file")
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: {program_of(path) or f'not valid JSON ({error}); export it again'}") from error
-    if not isinstance(content, dict):
-        found = f"holds a JSON {type(content).__name__}, not an object; export it as COCO or labelme"
-        raise DataError(f"{path}: {written_by(content) or found}")
-    return content
 
 
 def as_points(values: Any, where: str) -> np.ndarray:
