@@ -11,6 +11,8 @@ from jointwrist.commands.shared import add_predictor, add_side, positive, seed_n
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from jointwrist.inference.predictor import Predictor
+
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
@@ -82,13 +84,7 @@ def detectability_study(arguments: argparse.Namespace) -> int:
     from jointwrist.data.dataset.layout import refuse_dataset_as_output
     from jointwrist.files import check_writable, write_frame
     from jointwrist.inference.prepare_radiographs import weights_key
-    from jointwrist.studies.calls import (
-        choose_calls,
-        phantom_probabilities,
-        radiograph_probabilities,
-        refuse_unscored,
-        write_calls,
-    )
+    from jointwrist.studies.calls import refuse_unscored
     from jointwrist.studies.detectability import detectability
     from jointwrist.studies.detectability_page import draw_examples, summary, write_page, write_plot
     from jointwrist.studies.insertion_study import StudyPlan, run_study
@@ -127,15 +123,29 @@ def detectability_study(arguments: argparse.Namespace) -> int:
     print(figure_lines(found.table))
     print(f"families of the study: {', '.join(plan.families)}; none of them is used for training")
     if arguments.threshold_into:
-        calls = choose_calls(
-            radiograph_probabilities(wrists, predictor),
-            phantom_probabilities(arguments.phantoms, predictor),
-            arguments.false_calls,
-        )
-        write_calls(receiver, calls, arguments.threshold_into)
-        print(f"{arguments.threshold_into}: {calls}")
+        write_threshold(arguments, wrists, predictor, receiver)
     print(f"page: {page}; rows of every case: {arguments.out / 'cases.csv'}")
     return 0
+
+
+def write_threshold(arguments: argparse.Namespace, wrists: list[Path], predictor: Predictor, weights: Path) -> None:
+    """Choose a decision threshold on radiographs and phantoms, and write weights with it to `--threshold-into`.
+
+    Args:
+        arguments: Arguments of the command.
+        wrists: Files of prepared radiographs.
+        predictor: Predictor whose threshold is chosen.
+        weights: Weight file that is written with this threshold.
+    """
+    from jointwrist.studies.calls import choose_calls, phantom_probabilities, radiograph_probabilities, write_calls
+
+    calls = choose_calls(
+        radiograph_probabilities(wrists, predictor),
+        phantom_probabilities(arguments.phantoms, predictor),
+        arguments.false_calls,
+    )
+    write_calls(weights, calls, arguments.threshold_into)
+    print(f"{arguments.threshold_into}: {calls}")
 
 
 def figure_lines(table: DataFrame) -> str:

@@ -136,20 +136,20 @@ def finetune(
     dealt = _deal(dataset, folds, seed)
     for note in undrawn_notes(cases, dataset.anatomy):
         LOG.warning(note)
-    work = _Work(path, info, dataset, seed, config or {}, folds + 1, progress)
+    trainings = _FineTuning(path, info, dataset, seed, config or {}, folds + 1, progress)
     LOG.info(f"{number_of(folds + 1, 'training')}: one for each of {folds} folds, and one on all patients")
-    before = work.evaluate(*work.load())
+    before = trainings.evaluate(*trainings.load())
     after: dict[str, list[pd.DataFrame]] = {}
     histories = {}
     for number, test in enumerate(dealt, 1):
         name = f"fold {number}"
         place = folder / "folds" / str(number)
-        histories[name], tables = work.cross(place, f"{name} of {folds}", test)
+        histories[name], tables = trainings.cross(place, f"{name} of {folds}", test)
         for table, frame in tables.items():
             after.setdefault(table, []).append(frame)
     pooled = {table: pd.concat(frames, ignore_index=True) for table, frames in after.items()}
     changes = measure_changes(before, pooled)
-    histories["all"] = work.final(folder, pooled, changes)
+    histories["all"] = trainings.final(folder, pooled, changes)
     for moment, tables in (("before", before), ("after", pooled)):
         for table, frame in tables.items():
             write_frame(folder / f"{moment}_{table}.csv", frame.sort_values(list(case_keys(table))))
@@ -194,7 +194,7 @@ def _trained_info(path: Path) -> dict[str, Any]:
 
 
 @dataclass
-class _Work:
+class _FineTuning:
     """State that all trainings of a fine-tuning share.
 
     Attributes:

@@ -122,7 +122,7 @@ def _find_in_rotations(
 
     if rotation is not None:
         return localiser.find(upright(rotation)), rotation
-    others = _Others(localiser, upright)
+    others = _OtherRotations(localiser, upright)
     wrists = localiser.find(upright(0), give_up=others.search_next_scale)
     if _is_sure(wrists):
         return wrists, 0
@@ -134,7 +134,7 @@ def _find_in_rotations(
     return found[surest], surest
 
 
-class _Others:
+class _OtherRotations:
     """Search in the rotations by 90, 180 and 270 degrees, scale by scale, one scale behind the stored orientation.
 
     Finer scales take most of the time, and are seldom needed in any rotation if all are searched at the coarser ones.
