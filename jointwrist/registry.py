@@ -137,7 +137,9 @@ def load_plugin(source: str) -> list[str]:
             sys.path.insert(0, str(Path.cwd()))
             importlib.import_module(source)
     except Exception as error:  # a module can fail in any way
-        raise DataError(f"--plugin {source}: cannot be imported ({type(error).__name__}: {error})") from error
+        raise DataError(
+            f"--plugin {source}: cannot be imported ({type(error).__name__}: {error}); correct it, or its name"
+        ) from error
     if not (added := sorted(set(_SPECS) - before)):
         raise DataError(f"--plugin {source}: registers no model; see CONTRIBUTING.md for an example")
     return added

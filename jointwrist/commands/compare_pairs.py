@@ -72,7 +72,7 @@ def read_pairs(path: Path, numbered: bool = False) -> list[Pair]:
             raise DataError(f"{path}: line {line}: {name} is too long for a folder; shorten it in a column `name`")
         pairs.append(Pair(*(path.parent / file for file in files), side, name))
     if not pairs:
-        raise DataError(f"{path}: lists no pair of radiographs")
+        raise DataError(f"{path}: lists no pair of radiographs; give each pair a row")
     name, count = Counter(pair.name.casefold() for pair in pairs).most_common(1)[0]
     if count > 1:
         raise DataError(f"{path}: {count} pairs would be written to {name}; name each in a column `name`")

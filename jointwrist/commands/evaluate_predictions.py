@@ -85,7 +85,10 @@ def _masks(dataset: RamW600, arguments: argparse.Namespace, needed: bool) -> int
     for fault in done.faults:
         complain(fault)
     if not done.results:
-        raise DataError(f"{arguments.predictions}: none of {number_of(len(cases), 'radiograph')} could be scored")
+        raise DataError(
+            f"{arguments.predictions}: none of {number_of(len(cases), 'radiograph')} could be scored, for the reasons"
+            " above"
+        )
     text = _write(done.results, "segmentation", arguments, len(cases))
     print(f"{text} (masks: {predicted.format})")
     if done.exclusive:
@@ -111,7 +114,10 @@ def _erosions(dataset: RamW600, arguments: argparse.Namespace, path: Path) -> in
     for fault in faults:
         complain(fault)
     if not rows:
-        raise DataError(f"{path}: has none of {number_of(len(cases), 'scored radiograph')}")
+        raise DataError(
+            f"{path}: has none of {number_of(len(cases), 'scored radiograph')}; name them in `case` as their files are"
+            " named"
+        )
     for row in rows:
         row["predicted"] = int(call_eroded(row["probability"], arguments.threshold))
     print(_write(rows, "erosion", arguments, len(cases)))

@@ -190,7 +190,9 @@ def prepared_radiographs(
     file = find_weights(weights)
     prepared = prepare_radiographs(found, work_folder, predictor, file, side, complain, progress=is_main_process())
     if not prepared:
-        raise DataError(f"{folder}: shows no wrist with all of its carpal bones")
+        raise DataError(
+            f"{folder}: no radiograph shows a wrist with all of its carpal bones, for the reasons above; give others"
+        )
     return prepared
 
 

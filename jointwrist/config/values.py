@@ -187,7 +187,7 @@ def read_yaml(path: Path, names: bool = False) -> dict[str, Any]:
     try:
         values = parse_yaml(Path(path).read_text(encoding="utf-8"), names)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such configuration file") from None
+        raise ConfigError(f"{path}: no such configuration file; check the name") from None
     except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(values, dict):

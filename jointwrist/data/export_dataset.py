@@ -191,7 +191,8 @@ def export_dataset(root: str | Path, out: str | Path, kind: str, split: str = "a
     chosen = [case for case in dataset.cases if split in ("all", case.segmentation_split or case.erosion_split)]
     cases = [case for case in chosen if case.mask is not None]
     if not cases:
-        raise DataError(f"{root}: no radiographs with masks in {split}")
+        remedy = "draw them first" if split == "all" else "choose another split, or all"
+        raise DataError(f"{root}: no radiographs with masks in {split}; {remedy}")
     check_empty(Path(out))
     with whole_folder(Path(out)) as folder:
         export = Export(folder, kind, dataset.anatomy)

@@ -62,4 +62,6 @@ def read_npz(path: str | Path, names: Collection[str]) -> dict[str, np.ndarray]:
     except Exception as error:  # zipfile and zlib raise several kinds on damaged files
         damage = f"damaged npz file ({error}); write it again"
         refuse(Fault("unreadable array", path, why_unreadable(path) or damage))
-    raise DataError(f"{path}: {size:,} bytes uncompressed are more than the {MAX_ARRAY_BYTES:,} allowed")
+    raise DataError(
+        f"{path}: {size:,} bytes uncompressed are more than the {MAX_ARRAY_BYTES:,} allowed; write smaller arrays"
+    )

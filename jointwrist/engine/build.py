@@ -113,7 +113,9 @@ def start_from(model: nn.Module, config: RunConfig, anatomy: Anatomy = WRIST) ->
     path = find_weights(config.start)
     tensors, info = read_weights(path)
     if info["model"] != config.model:
-        raise DataError(f"{path}: holds {info['model']}, and {config.model} cannot start from it")
+        raise DataError(
+            f"{path}: holds {info['model']}, and {config.model} cannot start from it; give weights of {config.model}"
+        )
     new_head = config.task == "joint" and config.joint.trained == "erosion"
     if not (new_head and info_anatomy(info).bone_names == anatomy.bone_names):
         refuse_other_anatomy(path, info, anatomy)

@@ -43,6 +43,8 @@ def convert_checkpoint(source: str | Path, target: str | Path, model_name: str) 
     try:
         unplaced = load_official_state(model, state)
     except DataError as error:
-        raise DataError(f"{source}: no checkpoint of {model_name}: {error}") from error
+        raise DataError(
+            f"{source}: no checkpoint of {model_name}: {error}; name the model that it was trained as"
+        ) from error
     save_weights(Path(target), model, {**weight_info(config, epochs), "source": source.name})
     return unplaced

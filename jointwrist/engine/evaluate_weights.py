@@ -146,7 +146,9 @@ def evaluate(
     else:
         results = run(batch_size)
     if not results:
-        raise DataError(f"{data}: nothing of the split {split} can be read")
+        raise DataError(
+            f"{data}: nothing of the split {split} can be read; `jointwrist data check {data}` says what is wrong"
+        )
     return evaluation.frames(results, refused)
 
 

@@ -273,7 +273,10 @@ def own_radiographs(config: RunConfig, cases: Sequence[Case]) -> list[Case]:
         )
     masked = [case for case in cases if case.mask is not None]
     if not masked:
-        raise ConfigError("radiographs.own: no training radiograph has bone masks, so no erosion can be inserted")
+        raise ConfigError(
+            "radiographs.own: no training radiograph has bone masks, so no erosion can be inserted; add masks, or set"
+            " radiographs.folder"
+        )
     return masked
 
 

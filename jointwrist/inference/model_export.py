@@ -85,7 +85,10 @@ def export_weights(
             run = write(exported, temporary, info, program.names, optimise)
             difference = max(_difference(program, run, _example(seed, sizes)) for seed in range(2))
             if not difference <= TOLERANCE:
-                raise DataError(f"{weights}: exported as {kind}, outputs differ from the model by {difference:.1e}")
+                raise DataError(
+                    f"{weights}: exported as {kind}, outputs differ from the model by {difference:.1e}; nothing was"
+                    " written, try the other format"
+                )
     return difference
 
 

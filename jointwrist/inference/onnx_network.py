@@ -72,7 +72,9 @@ class OnnxNetwork(PerProcess):
             self.joints, info = load(joints_part(path))
             sessions.append(self.joints)
             if info != self.info:
-                raise DataError(f"{joints_part(path)}: belongs to another program than {path.name}")
+                raise DataError(
+                    f"{joints_part(path)}: belongs to another program than {path.name}; copy both files again"
+                )
         made = [entry.name for session in sessions for entry in session.get_outputs()]
         self.names: list[str] = self.info.get(OUTPUTS_KEY, made)
         entries = {

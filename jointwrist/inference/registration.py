@@ -70,7 +70,7 @@ def register(
     if len(shared) < 2:
         raise DataError(
             "the two radiographs cannot be registered: fewer than two of radius and 2nd to 5th metacarpal were found in"
-            " both"
+            " both; compare radiographs that show more of them"
         )
     centres = [np.array([_centroid(masks[bone]) for bone in shared]) for masks in (first, second)]
     start = umeyama(*centres, scale)
@@ -103,7 +103,9 @@ def register(
     found = similarity(fit.x)
     seen = on_radiograph(found(outline))
     if seen.mean() < LEAST_SHARED:
-        raise DataError("the two radiographs cannot be registered: they show too little of the same bones")
+        raise DataError(
+            "the two radiographs cannot be registered: they show too little of the same bones; compare others"
+        )
     apart = np.concatenate([distance(found(part)) for distance, part in zip(distances, points, strict=True)])[seen]
     return Similarity(
         found.scale, found.angle, found.shift, float(np.median(np.abs(apart))), (int(seen.sum()), len(seen))

@@ -95,7 +95,10 @@ def list_prepared(folder: Path) -> list[Path]:
     """
     found = sorted(Path(folder).glob("*.npz"))
     if not found:
-        raise DataError(f"{folder}: holds no prepared radiographs")
+        raise DataError(
+            f"{folder}: holds no prepared radiographs; give radiographs to `jointwrist train --radiographs`, which"
+            " prepares them"
+        )
     return found
 
 

@@ -105,7 +105,7 @@ def write_info(path: Path, info: dict[str, Any]) -> None:
 @contextmanager
 def _opened(path: Path) -> Iterator[safe_open]:
     if not path.is_file():
-        raise DataError(f"{path}: no such weight file")
+        raise DataError(f"{path}: no such weight file; check the name")
     if problem := why_unreadable(path):
         raise DataError(f"{path}: {problem}")
     try:
@@ -138,7 +138,10 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         reason = shorten(str(error), 400, placeholder=" ...")  # PyTorch lists every tensor
-        raise DataError(f"{path}: the weights do not fit {info['model']}: {reason}") from None
+        raise DataError(
+            f"{path}: the weights do not fit {info['model']}: {reason}; export them again with the version that trained"
+            " them"
+        ) from None
     return model.eval(), info
 
 
@@ -190,7 +193,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], int]:
         DataError: The file is missing, damaged, holds objects other than tensors, or no state dict.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such checkpoint")
+        raise DataError(f"{path}: no such checkpoint; check the name")
     try:
         if path.suffix == ".safetensors":
             content = load_file(path)

@@ -53,7 +53,10 @@ def read_bits(path: str | Path, anatomy: Anatomy = WRIST) -> np.ndarray:
     if bits is None:
         raise DataError(f"{path}: holds no array `bits`; `jointwrist predict` writes it")
     if bits.ndim != 2 or bits.dtype.kind not in "iu" or bits.min(initial=0) < 0 or int(bits.max(initial=0)) >> bones:
-        raise DataError(f"{path}: not a (height, width) map whose bits 0 to {bones - 1} are the bones")
+        raise DataError(
+            f"{path}: not a (height, width) map whose bits 0 to {bones - 1} are the bones; write one, or state another"
+            " --format"
+        )
     if len(np.unique(bits)) > _LEAST_LABELS and bits.max() <= bones:
         raise DataError(
             f"{path}: a label map, 0 to {bones}, not a map whose bits are the bones; say so with --format labels"

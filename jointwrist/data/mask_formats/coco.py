@@ -205,6 +205,8 @@ def _by_id(entries: Any, key: str, path: Path) -> dict[Any, str]:
     found: dict[Any, str] = {}
     for entry in entries:
         if entry["id"] in found:
-            raise DataError(f"{path}: the id {entry['id']!r} is used for {found[entry['id']]} and {entry[key]}")
+            raise DataError(
+                f"{path}: the id {entry['id']!r} is used for {found[entry['id']]} and {entry[key]}; give each its own"
+            )
         found[entry["id"]] = str(entry[key])
     return found

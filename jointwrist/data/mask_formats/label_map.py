@@ -38,7 +38,10 @@ def by_number(values: np.ndarray, path: Path, anatomy: Anatomy = WRIST) -> list[
     """
     numbers, counts = np.unique(values, return_counts=True)
     if not np.array_equal(numbers, np.round(numbers)) or numbers[0] < 0 or len(numbers) > 2 * len(anatomy.bones) + 1:
-        raise DataError(f"{path}: {len(numbers)} values from {numbers[0]:g} to {numbers[-1]:g} are not a label map")
+        raise DataError(
+            f"{path}: {len(numbers)} values from {numbers[0]:g} to {numbers[-1]:g} are not a label map; write 0 for the"
+            " background and b + 1 for bone b"
+        )
     ground = counts[0] if numbers[0] == 0 else 0
     if counts.max() > _GROUND * max(ground, 1):
         most = int(numbers[counts.argmax()])

@@ -135,7 +135,10 @@ def _planes(path: Path) -> np.ndarray:
         raise DataError(f"{path}: values of type {values.dtype}; store 0 and 1")
     long = [axis for axis in range(2, values.ndim) if shape[axis] != 1]
     if values.ndim < 2 or len(long) > 1:
-        raise DataError(f"{path}: an array of {shape} is not (x, y), nor (x, y, bone) with axes of length 1")
+        raise DataError(
+            f"{path}: an array of {shape} is not (x, y), nor (x, y, bone) with axes of length 1; write it as one of"
+            " these"
+        )
     values = values.reshape(shape[0], shape[1], *(shape[axis] for axis in long))
     return values.swapaxes(0, 1)
 

@@ -149,12 +149,18 @@ def _read(path: Path) -> tuple[dict[str, Any], np.ndarray]:
         if len(sizes) == 3:
             sizes = [1, *sizes]
         if len(sizes) != 4 or min(sizes) < 1 or kind not in _BYTES or "data file" in header or "datafile" in header:
-            raise DataError(f"{path}: not a segmentation with its voxels of 8 or 16 bits in the same file")
+            raise DataError(
+                f"{path}: not a segmentation with its voxels of 8 or 16 bits in the same file; save it again with 3D"
+                " Slicer"
+            )
         if sizes[3] != 1:
             raise DataError(f"{path}: has {sizes[3]} slices; a radiograph has one")
         length = int(np.prod(sizes, dtype=float)) * _BYTES[kind]
         if length > MAX_ARRAY_BYTES:
-            raise DataError(f"{path}: {length:,} bytes uncompressed are more than the {MAX_ARRAY_BYTES:,} allowed")
+            raise DataError(
+                f"{path}: {length:,} bytes uncompressed are more than the {MAX_ARRAY_BYTES:,} allowed; write smaller"
+                " masks"
+            )
         try:
             if encoding in ("gzip", "gz"):
                 values = gzip.GzipFile(fileobj=stream).read(length)

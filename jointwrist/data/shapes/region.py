@@ -116,7 +116,8 @@ class Runs:
         """
         if self.size != size:
             raise DataError(
-                f"{self.where}: its run lengths are of {self.size} pixels (height, width), the image has {size}"
+                f"{self.where}: its run lengths are of {self.size} pixels (height, width), the image has {size}; export"
+                " it with the image that it was drawn on"
             )
         try:
             return decode_run_lengths(self.counts, size)
