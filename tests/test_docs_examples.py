@@ -91,6 +91,7 @@ def files(phantom_root, tmp_path_factory):
     write_radiographs(root, cases)
     write_annotations(root / "annotated", cases)
     write_labelme(root / "labelme", cases[:3])
+    write_label_maps(root / "label_maps", cases)
     kept = root / "results" / "demo-phantom"
     shutil.copytree(ROOT / "docs" / "demo" / "jobs", kept / "jobs")
     save_tables(kept / "tables", [Table("segmentation", "Bones.", [{"Model": "`a`", "DSC %": Figure(71.83)}])])
@@ -152,6 +153,16 @@ def write_labelme(folder, cases):
         box = {"label": "os lunatum", "shape_type": "rectangle", "points": [[40, 50], [60, 70]]}
         content = {"imagePath": f"{case.identifier}.png", "shapes": [box, {**box, "label": "plate"}]}
         (folder / f"{case.identifier}.json").write_text(json.dumps(content))
+
+
+def write_label_maps(folder, cases):
+    """Radius and lunate as 1 and 2."""
+    folder.mkdir()
+    for case in cases:
+        Image.open(case.image).save(folder / f"{case.identifier}.png")
+        masks = unpack_masks(load_sample(case, right_hand=False).bones)
+        labels = np.where(masks[BONE_NAMES.index("Lunate")], 2, masks[BONE_NAMES.index("DistalRadius")])
+        Image.fromarray(labels.astype(np.uint8)).save(folder / f"{case.identifier}_seg.png")
 
 
 @pytest.fixture

@@ -72,9 +72,9 @@ FILES = {
     "ImageJ's archive": (archive("a.roi", "b.roi"), "holds outlines of ImageJ; convert them to COCO"),
     "archive": (archive("annotations.xml"), "is an archive; unpack it"),
     "DICOM": (bytes(128) + b"DICM", "is a DICOM file; load it in 3D Slicer"),
-    "PNG": (b"\x89PNG\r\n\x1a\n", "is a picture; masks are read as NIfTI"),
-    "JPEG": (b"\xff\xd8\xff\xe0", "is a picture; masks are read as NIfTI"),
-    "TIFF": (b"II*\0", "is a picture; masks are read as NIfTI"),
+    "PNG": (b"\x89PNG\r\n\x1a\n", "is a picture; give a folder of masks"),
+    "JPEG": (b"\xff\xd8\xff\xe0", "is a picture; give a folder of masks"),
+    "TIFF": (b"II*\0", "is a picture; give a folder of masks"),
     "web page": (b"<!DOCTYPE html>\n<html><body></body></html>", "is a web page, such as that of a login; download"),
     "NRRD": (b"NRRD0004\n", "is an NRRD file; save it as a segmentation of 3D Slicer"),
     "MetaImage": (b"ObjectType = Image\n", "is a MetaImage file; save it as NIfTI"),
@@ -93,6 +93,8 @@ def test_any_other_file_is_refused_by_its_kind(tmp_path, name):
 
 FOLDERS = {
     "annotations.xml": "XML of CVAT; give `cvat`",
+    "task-1-annotation-2-by-1-tag-Lunate-0.npy": "arrays of Label Studio; export its masks as PNG",
+    "labelmap.txt": "coloured masks of CVAT; export the task as `CVAT for images 1.1`",
     "data.yaml": "a dataset of YOLO; give `yolo`",
     "a.seg.nrrd": "segmentations of 3D Slicer; give `seg.nrrd`",
     "sub/a.nii.gz": "NIfTI files; give `nifti`",

@@ -12,7 +12,7 @@ from jointwrist.text import number_of
 #: Formats that can be exported and imported.
 EXCHANGED = ("coco", "labelme", "nifti", "seg.nrrd")
 #: Formats that can only be imported.
-IMPORTED = ("cvat", "yolo")
+IMPORTED = ("cvat", "yolo", "png")
 #: Datasets that are imported as they were released.
 RELEASED = ("ram-h1200", "mcp")
 
@@ -89,7 +89,7 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
         nargs="+",
         type=Path,
         metavar="SOURCE",
-        help="JSON file of COCO instances, XML file of CVAT, or folder of annotations or of the dataset",
+        help="JSON file of COCO instances, XML file of CVAT, or folder of annotations, of masks or of the dataset",
     )
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write, new or empty")
     parser.add_argument("--images", type=Path, metavar="DIR", help="folder of the images (default: folder of SOURCE)")
@@ -101,6 +101,13 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--map", type=Path, metavar="YAML", help="YAML file of `category name: bone` lines; null ignores a category"
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="png: what the numbers of label maps mean: label descriptions of ITK-SNAP, a colour table of 3D"
+        " Slicer, JSON of nnU-Net or MONAI Label, or two columns",
     )
     parser.add_argument(
         "--outline",
@@ -202,6 +209,8 @@ def import_data(arguments: argparse.Namespace) -> int:
     """Import annotated radiographs."""
     from jointwrist.data.importers.import_command import run, run_mcp, run_ram_h1200
 
+    if arguments.labels and arguments.format != "png":
+        raise UsageError(f"data import {arguments.format}: --labels is for png; name numbers or labels with --map")
     if arguments.format in RELEASED and len(arguments.sources) > 1:
         raise UsageError(f"data import {arguments.format} takes one folder and the folder to write")
     return {"ram-h1200": run_ram_h1200, "mcp": run_mcp}.get(arguments.format, run)(arguments)

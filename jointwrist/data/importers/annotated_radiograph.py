@@ -76,11 +76,11 @@ class AnnotatedRadiograph:
         """
         if self.size is not None and self.size != size:
             turned = self.size == size[::-1] and is_rotated(self.image)
-            remedy = (
-                "the tool did not rotate it as its EXIF orientation says: save the image without one"
-                if turned
-                else "give the image that was annotated"
-            )
+            remedy = "give the image that was annotated"
+            if turned:
+                remedy = "the tool did not rotate it as its EXIF orientation says: save the image without one"
+            elif self.size == size[::-1]:
+                remedy = "if masks were written transposed, exchange x and y; else give the image that was annotated"
             raise DataError(
                 f"{self.image}: {size[1]} x {size[0]} pixels, but {self.source} was drawn on {self.size[1]} x"
                 f" {self.size[0]}; {remedy}"

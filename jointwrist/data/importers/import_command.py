@@ -10,9 +10,11 @@ from jointwrist.data.importers import read_coco, read_labelme, write_dataset
 from jointwrist.data.importers.cvat import read_cvat
 from jointwrist.data.importers.mcp import import_mcp
 from jointwrist.data.importers.patient_table import read_table
+from jointwrist.data.importers.pictures import read_pictures
 from jointwrist.data.importers.ram_h1200 import convert
 from jointwrist.data.importers.volumes import read_nifti, read_seg_nrrd
 from jointwrist.data.importers.yolo import read_yolo
+from jointwrist.data.mask_formats.label_table import read_label_table
 from jointwrist.data.shapes.label_names import read_map
 from jointwrist.text import number_of
 
@@ -23,6 +25,7 @@ _READERS = {
     "yolo": read_yolo,
     "nifti": read_nifti,
     "seg.nrrd": read_seg_nrrd,
+    "png": read_pictures,
 }
 
 
@@ -30,6 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Import annotated radiographs and print a summary."""
     anatomy = load_anatomy(arguments.anatomy)
     mapping = read_map(arguments.map, anatomy) if arguments.map else None
+    if arguments.labels:
+        named = read_label_table(arguments.labels).items()
+        mapping = {**{number: (mapping or {}).get(name or "", name) for number, name in named}, **(mapping or {})}
     notes: list[str] = []
     table = read_table(arguments.table, notes.append, anatomy) if arguments.table else None
     read = _READERS[arguments.format]

@@ -92,12 +92,19 @@ class _StoredMask:
 
     def draw(self, size: tuple[int, int]) -> np.ndarray:
         """Return the (H, W) bool mask."""
-        return _read(self.format, self.path, size, self.anatomy)[self.name]
+        return _read_once(self.format, self.path, size, self.anatomy, self.path.stat().st_mtime_ns)[self.name]
 
 
 @lru_cache(maxsize=1)
+def _read_once(
+    kind: str, path: Path, size: tuple[int, int] | None, anatomy: Anatomy, changed: int
+) -> dict[str, np.ndarray]:
+    """Read masks as of a time of change; cached, since they are requested one after another."""
+    return _read(kind, path, size, anatomy)
+
+
 def _read(kind: str, path: Path, size: tuple[int, int] | None, anatomy: Anatomy) -> dict[str, np.ndarray]:
-    """Read the non-empty masks of a radiograph by name; cached, since they are requested one after another."""
+    """Read the non-empty masks of a radiograph by name."""
     masks: dict[str, np.ndarray] = {}
     for name, mask in READERS[kind](path, size, anatomy):
         if mask.any():

@@ -16,6 +16,8 @@ from jointwrist.files import atomic
 
 #: The only number of a mask of 0 and 1.
 ONE = "1"
+#: Numbers that masks of one bone hold, or of all bones together.
+_OF_ONE_BONE = (ONE, "255")
 #: Largest ratio of another number's pixels to those of 0 for 0 to be the background.
 _GROUND = 2
 
@@ -52,37 +54,40 @@ def by_number(values: np.ndarray, path: Path, anatomy: Anatomy = WRIST) -> list[
     return [(str(int(number)), values == number) for number in numbers if number]
 
 
-def only_ones(names: Iterable[Collection[str]]) -> bool:
-    """Return whether files hold no number but 0 and 1, and some hold 1.
+def only_number(names: Iterable[Collection[str]]) -> str | None:
+    """Return 1 or 255 if files hold no number but 0 and that one, and some hold it; else None.
 
     Args:
         names: Names of the masks of each file that are not empty, as of `by_number`; as many are taken as are needed.
     """
-    ones = False
-    for found in names:
-        if set(found) - {ONE}:
-            return False
-        ones = ones or bool(found)
-    return ones
+    number = None
+    for found in map(set, names):
+        number = number or next(iter(found), None)
+        if number not in (None, *_OF_ONE_BONE) or found - {number}:
+            return None
+    return number
 
 
-def refuse_ones(names: Iterable[Collection[str]], folder: Path, anatomy: Anatomy = WRIST) -> None:
-    """Refuse masks of 0 and 1 of which nothing says what 1 is: the first bone, another one, or all bones together.
+def refuse_ones(
+    names: Iterable[Collection[str]], folder: Path, anatomy: Anatomy = WRIST, named: Collection[str] = ()
+) -> None:
+    """Refuse masks of 0 and 1 (or 255) of which nothing says what that is: the first bone, another one, or all bones.
 
     Args:
-        names: As for `only_ones`.
+        names: As for `only_number`.
         folder: Folder of the files, for the message.
         anatomy: The bones; there is no doubt about a single one.
+        named: Numbers whose meaning is known.
 
     Raises:
-        DataError: The files hold no number but 0 and 1.
+        DataError: The files hold no other number.
     """
-    if len(anatomy.bones) > 1 and only_ones(names):
+    if len(anatomy.bones) > 1 and (number := only_number(names)) and number not in named:
         first, another = anatomy.bone_names[:2]
         raise DataError(
-            f"{folder}: its masks hold 0 and 1 alone, and nothing says whether 1 is {first}, another bone or all bones;"
-            f" if it is one bone, name it in a YAML file for --map, as in `1: {another}`; if it is all, write a mask of"
-            " each bone"
+            f"{folder}: its masks hold 0 and {number} alone, and nothing says whether {number} is {first}, another bone"
+            f" or all bones; if it is one bone, name it in a YAML file for --map, as in `{number}: {another}`; if it is"
+            " all, write a mask of each bone"
         )
 
 

@@ -91,10 +91,11 @@ def find_masks(
         return _find_in_coco(folder, found["coco"], contents, known, mapping, anatomy)
     cases, extra = _by_case(found[kind], known)
     drawn = (_drawn(kind, path, anatomy) for path in cases.values())
-    if label_map.ONE not in {**(nnunet.stated_names(folder, mapping) or {}), **mapping}:
+    named = {**(nnunet.stated_names(folder, mapping) or {}), **mapping}
+    if label_map.ONE not in named:
         if kind in _NUMBERED:
-            label_map.refuse_ones(drawn, folder, anatomy)
-    elif kind == "png" and label_map.only_ones(drawn):
+            label_map.refuse_ones(drawn, folder, anatomy, named)
+    elif kind == "png" and label_map.only_number(drawn) == label_map.ONE:
         kind = "labels"
     mapping = nnunet.names_of_numbers(folder, mapping, anatomy) if kind in ("labels", "nifti") else mapping
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
 from jointwrist.anatomy import WRIST, Anatomy
+from jointwrist.anatomy.definition import fold, spellings
 from jointwrist.config import read_yaml
 from jointwrist.errors import DataError
 
 _EROSION = re.compile(r"(^|[\s_-])erosions?([\s_-]of)?([\s_-]|$)", re.IGNORECASE)
 
+#: Least similarity of a name that is suggested: `Metatarsal` is no misspelt metacarpal.
+_NEAR = 0.85
 #: Names that need no quotes as keys in YAML.
 _PLAIN_KEY = re.compile(r"\w([\w ()/+.-]*[\w()/+.-])?")
 
@@ -73,13 +77,23 @@ def match_names(
         except KeyError:
             unknown.append(name)
     if unknown:
+        described = ", ".join(_described(name, mapping, anatomy) for name in sorted(unknown))
         raise DataError(
-            f"{source}: no bone is known for {', '.join(map(repr, sorted(unknown)))}; name them in a YAML file for"
+            f"{source}: no bone is known for {described}; name them in a YAML file for"
             f" --map, as in `{_as_key(sorted(unknown)[0])}: {anatomy.bone_names[0]}`, or `null` to leave them out;"
             f" bones are {', '.join(anatomy.bone_names)}; joint surfaces that may be eroded are"
             f" {', '.join(joint.name for joint in anatomy.eroded_joints)}"
         )
     return found
+
+
+def is_known(name: str, mapping: Mapping[str, str | None], anatomy: Anatomy = WRIST) -> bool:
+    """Whether a name means a bone or an erosion, or is to be ignored; see `match_names`."""
+    target = mapping.get(name, name)
+    try:
+        return target is None or bool(_meaning(target, anatomy))
+    except KeyError:
+        return False
 
 
 def names_erosion(names: Iterable[str], mapping: Mapping[str, str | None]) -> bool:
@@ -97,6 +111,16 @@ def _meaning(name: str, anatomy: Anatomy) -> Meaning:
     if meaning.bone not in {joint.bone for joint in anatomy.eroded_joints}:
         raise KeyError(f"no joint surface of {bone.strip()} is scored")
     return meaning
+
+
+def _described(name: str, mapping: Mapping[str, str | None], anatomy: Anatomy) -> str:
+    """Quote an unknown name, with what it stands for and the bone whose spelling is nearest."""
+    target = mapping.get(name) or name
+    known = {fold(text): bone.name for bone in anatomy.bones for text in spellings(bone)}
+    near = get_close_matches(fold(target), known, 1, _NEAR)
+    stands = [repr(target)] if target != name else []
+    stands += [f"perhaps {known[near[0]]}"] if near else []
+    return f"{name!r} ({', '.join(stands)})" if stands else repr(name)
 
 
 def _as_key(name: str) -> str:

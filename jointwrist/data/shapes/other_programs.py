@@ -14,6 +14,8 @@ from jointwrist.data.result_files import describes_result
 PREDICTED = "is a result of `jointwrist predict`; `predict --for` writes its masks for `data import`"
 #: Said of the XML file of CVAT.
 XML_OF_CVAT = "is XML of CVAT; give `cvat` as its format"
+#: How a folder of pictures of any kind is described.
+MAY_HOLD_PICTURES = "it may hold masks as pictures"
 #: Roots of XML files of programs, with a word that must occur after them.
 _ROOTS = (
     ("annotations", "", XML_OF_CVAT),
@@ -31,7 +33,7 @@ _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
 _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"Iout", "is an outline of ImageJ; convert outlines to COCO, as with the library roifile"),
     (128, b"DICM", "is a DICOM file; load it in 3D Slicer, and save a segmentation as .seg.nrrd"),
-    *((0, mark, "is a picture; masks are read as NIfTI or .seg.nrrd files") for mark in _PICTURES),
+    *((0, mark, "is a picture; give a folder of masks with the format `png`") for mark in _PICTURES),
     (0, b"NRRD", "is an NRRD file; save it as a segmentation of 3D Slicer (.seg.nrrd) or as NIfTI"),
     (0, b"ObjectType", "is a MetaImage file; save it as NIfTI"),
     (0, b"\x1f\x8b", "is compressed; give a folder of NIfTI files with the format `nifti`, or unpack it"),
@@ -40,6 +42,11 @@ _MARKS: tuple[tuple[int, bytes, str], ...] = (
 _IN_FOLDER: tuple[tuple[Callable[[str], bool], str], ...] = (
     (lambda name: name == "annotations.xml", "XML of CVAT; give `cvat` as the format"),
     (lambda name: name in ("data.yaml", "classes.txt"), "a dataset of YOLO; give `yolo` as the format"),
+    (
+        lambda name: name.startswith("task-") and name.endswith(".npy"),
+        "arrays of Label Studio; export its masks as PNG",
+    ),
+    (lambda name: name == "labelmap.txt", "coloured masks of CVAT; export the task as `CVAT for images 1.1`"),
     (lambda name: name.endswith(".seg.nrrd"), "segmentations of 3D Slicer; give `seg.nrrd` as the format"),
     (lambda name: name.endswith((".nii", ".nii.gz")), "NIfTI files; give `nifti` as the format"),
     (lambda name: name.endswith((".nrrd", ".mha", ".mhd", ".mgz")), "volumes of another format; save masks as NIfTI"),
@@ -159,8 +166,8 @@ def what_it_holds(folder: Path) -> str:
             return f"{where}, and that folder" if said.endswith("as the format") else where
         if places:
             return f"it holds {said}"
-    if any(path.name.lower().endswith(".png") for path in paths):
-        return "it may hold masks as pictures; save those of each radiograph as NIfTI, one file a bone"
+    if any(path.name.lower().endswith((".png", ".tif", ".tiff", ".bmp")) for path in paths):
+        return f"{MAY_HOLD_PICTURES}; give `png` as the format"
     return ""
 
 

@@ -1,0 +1,134 @@
+"""Import label maps in picture files: one number a bone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from jointwrist.anatomy import Anatomy
+from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
+from jointwrist.data.importers.picture_folder import PictureFolder, listed, without
+from jointwrist.data.importers.picture_names import Radiographs, is_for_masks, key, plain
+from jointwrist.data.mask_formats import label_map, nnunet
+from jointwrist.data.mask_formats.picture import may_be_labels, read_labels
+from jointwrist.data.shapes.label_names import match_names, names_erosion
+from jointwrist.data.shapes.other_programs import MAY_HOLD_PICTURES, what_it_holds
+from jointwrist.data.shapes.region import Region
+from jointwrist.errors import DataError
+from jointwrist.text import number_of
+
+_LAYOUTS = (
+    "known are a picture of each bone (case_L_Lunate.png, case_L/Lunate.png or Lunate/case_L.png beside the radiograph"
+    " case_L.png), label maps (case_L_seg.png, or masks/case_L.png), or Label Studio's"
+    " task-7-annotation-3-by-1-tag-Lunate-0.png"
+)
+
+
+@dataclass(frozen=True)
+class _OneNumber:
+    """A number of a label map, read when it is drawn."""
+
+    path: Path
+    number: int
+    bounds: None = field(default=None, init=False)
+
+    def draw(self, size: tuple[int, int]) -> np.ndarray:
+        """Return the (H, W) bool mask."""
+        return _labels(self.path, self.path.stat().st_mtime_ns) == self.number
+
+
+@lru_cache(maxsize=1)
+def _labels(path: Path, changed: int) -> np.ndarray:
+    """Read a label map as of a time of change; cached, since its bones are requested one after another."""
+    return read_labels(path)
+
+
+def read_label_maps(
+    folder: PictureFolder, source: Path, mapping: Mapping[str, str | None], anatomy: Anatomy
+) -> list[AnnotatedRadiograph]:
+    """Read the label maps of a folder: `CASE_seg.png`, `masks/CASE.png`, or of the same name beside a radiograph.
+
+    Args:
+        folder: Its pictures.
+        source: The folder.
+        mapping: Names of numbers, and bones of names; without numbers in it, those of `mask_formats.nnunet` count.
+        anatomy: The bones.
+
+    Raises:
+        DataError: There are none, two belong to one radiograph, a number has no name, or the values are no labels.
+    """
+    pairs, films, others = _pairs(folder, source, anatomy)
+    if not pairs:
+        held = what_it_holds(source)
+        known = _LAYOUTS if not held or held.startswith(MAY_HOLD_PICTURES) else held
+        raise DataError(f"{source}: holds no mask pictures with the name of a radiograph; {known}")
+    places = dict.fromkeys((*(path.parent for path in pairs.values()), source))
+    stated = next(filter(None, (nnunet.stated_names(place, mapping) for place in places)), None)
+    numbered = {str(number) for number in mapping if str(number).isdecimal()}
+    assumed = () if stated or numbered else label_map.numbers_of(anatomy).keys()
+    names = {**(stated or {}), **mapping} if stated or numbered else {**label_map.numbers_of(anatomy), **mapping}
+    used: dict[Path, list[str]] = {}
+    sizes = {}
+    for film, path in pairs.items():
+        labels = read_labels(path)
+        used[film] = [name for name, _ in label_map.by_number(labels, path, anatomy)]
+        sizes[film] = labels.shape
+    label_map.refuse_ones(used.values(), source, anatomy, {**(stated or {}), **mapping})
+    examined = names_erosion((name for numbers in used.values() for name in numbers), names)
+    radiographs = []
+    for film, path in sorted(pairs.items()):
+        meanings = match_names(used[film], names, path, anatomy)
+        drawn = [
+            (meaning, Region(f"{path}: {name}", [_OneNumber(path, int(name))])) for name, meaning in meanings.items()
+        ]
+        radiographs.append(AnnotatedRadiograph.of(film, sizes[film], drawn, path, examined, anatomy=anatomy))
+    notes = [
+        f"{source}: label maps: {number_of(len(pairs), 'film')}; a label map cannot hold overlaps, so that where bones"
+        " overlap all but one of them lack their hidden part"
+    ]
+    if assumed:
+        bones = ", ".join(f"{number} {names[number]}" for number in sorted(set().union(*used.values()), key=int))
+        notes.append(f"{source}: nothing says what the numbers mean; taken as {bones} (--labels or --map changes it)")
+    for paths, what in (
+        ([film for film in films if film not in pairs], "radiographs without a label map, left out"),
+        (others, "pictures without a radiograph of their name, left out"),
+    ):
+        if paths:
+            notes.append(f"{source}: {what}: {len(paths):,}: {listed(paths, source)}")
+    radiographs[0] = replace(radiographs[0], notes=(notes[0], *folder.notes, *notes[1:]))
+    return radiographs
+
+
+def _pairs(folder: PictureFolder, source: Path, anatomy: Anatomy) -> tuple[dict[Path, Path], list[Path], list[Path]]:
+    """Return label maps by radiograph, all radiographs, and other pictures."""
+    maps, films = list(folder.pictures), folder.radiographs
+    if films is None:
+        stems = Counter(key(path.stem) for path in maps)
+        maps = [path for path in maps if _is_label_map(path, stems[key(path.stem)] > 1, source, anatomy)]
+        films = without(folder.pictures, maps)
+    pairs: dict[Path, Path] = {}
+    by_name, others = Radiographs(films), []
+    for path in maps:
+        found = [by_name.find(case) for case in dict.fromkeys((path.stem, plain(path.stem)))]
+        film = next(filter(None, found), None)
+        if film is None:
+            others.append(path)
+        elif film in pairs:
+            raise DataError(f"{path}: {pairs[film]} is a label map of the same radiograph, {film}; keep one of them")
+        else:
+            pairs[film] = path
+    return pairs, films, others
+
+
+def _is_label_map(path: Path, has_twin: bool, source: Path, anatomy: Anatomy) -> bool:
+    """Whether a picture is a label map by its name or folder, or by its values if another one has the same name."""
+    if plain(path.stem) != path.stem:
+        return True
+    if any(map(is_for_masks, path.relative_to(source).parts[:-1])):
+        return True
+    return has_twin and may_be_labels(path, 2 * len(anatomy.bones) + 1)

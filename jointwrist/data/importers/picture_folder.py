@@ -1,0 +1,81 @@
+"""The pictures of a folder of masks: which may be masks, which are radiographs, and what else there is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from jointwrist.data.images import IMAGE_SUFFIXES
+from jointwrist.data.importers.picture_names import is_for_radiographs
+from jointwrist.data.result_files import is_result
+from jointwrist.errors import DataError
+
+_ENDINGS = IMAGE_SUFFIXES - {".npy"}
+#: Endings of files that may hold masks or radiographs, but are not read here.
+_OTHER_ENDINGS = tuple(".gif .webp .npy .npz .pgm .pbm .ppm .jp2 .svg .psd .xcf .dcm .nii .nii.gz .nrrd .zip".split())
+_SHOWN = 5
+
+
+class PictureFolder(NamedTuple):
+    """Pictures of a folder; the radiographs apart if a folder holds them alone; and notes."""
+
+    pictures: list[Path]
+    radiographs: list[Path] | None
+    notes: list[str]
+
+
+def read_folder(source: Path, images: Path | None) -> PictureFolder:
+    """Find the pictures below a folder of masks, and the radiographs in a folder of their own, if there is one.
+
+    Raises:
+        DataError: A folder does not exist.
+    """
+    for place in filter(None, (source, images)):
+        if not place.is_dir():
+            what = "is a file; give the folder that holds the pictures" if place.is_file() else "no such folder"
+            raise DataError(f"{place}: {what}")
+    paths = list(_files(source))
+    pictures = [path for path in paths if path.suffix.lower() in _ENDINGS]
+    results = {path for path in pictures if is_result(path)}
+    notes = []
+    if results:
+        notes.append(
+            f"{source}: masks and overlays of `jointwrist predict` left out: {len(results)}; `predict --for` writes"
+            " masks for `data import`"
+        )
+    others = [path for path in paths if path.name.lower().endswith(_OTHER_ENDINGS)]
+    if others:
+        notes.append(f"{source}: files that are not PNG, TIFF, BMP or JPEG left out: {listed(others, source)}")
+    pictures = [path for path in pictures if path not in results]
+    if images is not None and images.resolve() != source.resolve():
+        inside = {path.resolve() for path in pictures} if source.resolve().is_relative_to(images.resolve()) else set()
+        films = [path for path in _files(images) if path.suffix.lower() in _ENDINGS and not is_result(path)]
+        films = [path for path in films if path.resolve() not in inside]
+        theirs = {path.resolve() for path in films}
+        return PictureFolder([path for path in pictures if path.resolve() not in theirs], films, notes)
+    films = [path for path in pictures if any(map(is_for_radiographs, path.relative_to(source).parts[:-1]))]
+    if images is not None or not films:
+        return PictureFolder(pictures, None, notes)
+    return PictureFolder(without(pictures, films), films, notes)
+
+
+def without(paths: Sequence[Path], others: Iterable[Path]) -> list[Path]:
+    """Return the paths that are not among the others."""
+    left_out = set(others)
+    return [path for path in paths if path not in left_out]
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    """Yield the files of a folder and those in it, sorted; hidden ones and those that macOS adds are left out."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+
+
+def listed(paths: Sequence[Path], source: Path) -> str:
+    """List the first of some files of a folder."""
+    names = [path.relative_to(source).as_posix() if path.is_relative_to(source) else str(path) for path in paths]
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
