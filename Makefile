@@ -64,7 +64,7 @@ weights: $(VENV)/.installed-run ## train the shipped weights again, about seven 
 		--false-calls 0.1 --out $(HALF)/study --threshold-for results/weights/inserted2 \
 		--threshold-into jointwrist/weights/jointwrist_tiny.safetensors
 	$(BIN)/python benchmarks/scope.py jointwrist/weights/jointwrist_tiny.safetensors --write
-	$(BIN)/python -m jointwrist.inference.program_cache jointwrist/weights/jointwrist_tiny.safetensors
+	$(BIN)/python -m jointwrist.inference.engines.program_cache jointwrist/weights/jointwrist_tiny.safetensors
 	$(BIN)/python -m jointwrist.selftest > jointwrist/weights/golden.json
 
 test-trust: $(VENV)/.installed-dev ## measure the figures of docs/trust.md again

@@ -25,8 +25,8 @@ from jointwrist.benchmark.tables.table import markdown_lines
 from jointwrist.commands.shared import seed_number
 from jointwrist.data.sample import WristSample, unpack_masks
 from jointwrist.files import write_text
+from jointwrist.inference.followup.registration import Similarity, register
 from jointwrist.inference.joint_space import SITES, joint_space
-from jointwrist.inference.registration import Similarity, register
 from jointwrist.inference.space_change import bone_motions, joint_space_change, space_change
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.phantom.visit import Visit

@@ -24,7 +24,7 @@ from jointwrist.data.load import load_radiograph
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import WristSample, unpack_masks
 from jointwrist.errors import DataError
-from jointwrist.inference.localiser import CARPALS, Localiser
+from jointwrist.inference.search.localiser import CARPALS, Localiser
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 #: Side in mm and in pixels of a phantom hand, and the distance in mm up to which it is found.

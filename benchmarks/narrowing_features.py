@@ -17,7 +17,7 @@ from scipy.ndimage import map_coordinates
 from jointwrist.anatomy import bone_index
 from jointwrist.inference.joint_margins import JointMargins, joint_margins
 from jointwrist.inference.joint_space import SITES, SPACES, block_means
-from jointwrist.inference.mean_wrist import MEAN_WRIST
+from jointwrist.inference.search.mean_wrist import MEAN_WRIST
 from jointwrist.inference.similarity import umeyama
 from jointwrist.ops.wrist_scale import CARPALS, pixel_mm_of
 

@@ -23,9 +23,9 @@ from benchmarks.localisation import parse_arguments
 from benchmarks.localiser import HAND_MM, HAND_PX, empty_radiographs
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
-from jointwrist.inference.localiser import Localiser
-from jointwrist.inference.locate import locate
 from jointwrist.inference.rotation import ROTATIONS, rotated
+from jointwrist.inference.search.localiser import Localiser
+from jointwrist.inference.search.locate import locate
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 

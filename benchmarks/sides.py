@@ -21,7 +21,7 @@ from benchmarks.localisation import count_table, parse_arguments
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.data.load import load_radiograph
 from jointwrist.data.radiograph import Radiograph
-from jointwrist.inference.localiser import Localiser
+from jointwrist.inference.search.localiser import Localiser
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 

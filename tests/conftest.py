@@ -106,7 +106,7 @@ def predictor():
 @pytest.fixture(scope="module")
 def segmented_once():
     """The localiser's network sees no image twice in a module, whichever engine runs it: tests repeat their hands."""
-    from jointwrist.inference.localiser import Localiser
+    from jointwrist.inference.search.localiser import Localiser
 
     segment, seen = Localiser._probabilities, {}
 

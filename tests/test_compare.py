@@ -16,9 +16,9 @@ from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
 from jointwrist.inference.comparison import compare
+from jointwrist.inference.followup.registration import REFERENCE_BONES, Similarity, register
 from jointwrist.inference.joint_space import joint_space
 from jointwrist.inference.placement import Placement
-from jointwrist.inference.registration import REFERENCE_BONES, Similarity, register
 from jointwrist.inference.result import WristResult
 from jointwrist.ops.outlines import SignedDistance, outline_points
 from jointwrist.phantom import PhantomConfig, make_wrist

@@ -17,11 +17,11 @@ from jointwrist.data.images import write_image
 from jointwrist.data.preprocess import normalise
 from jointwrist.data.resample import enlarge_above, normalise_plane, resample
 from jointwrist.errors import DataError
-from jointwrist.inference import program_cache
-from jointwrist.inference.onnx_network import OnnxNetwork
+from jointwrist.inference.engines import program_cache
+from jointwrist.inference.engines.onnx_network import OnnxNetwork
+from jointwrist.inference.engines.program_parts import joints_part, split_program
+from jointwrist.inference.engines.torch_network import usable_device
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.program_parts import joints_part, split_program
-from jointwrist.inference.torch_network import usable_device
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.weights.find import SHIPPED
 
@@ -45,7 +45,7 @@ def film(tmp_path_factory):
 def test_the_shipped_program_is_that_of_the_shipped_weights():
     pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
     assert program_cache.open_program(WEIGHTS) is not None, (
-        "make it again: python -m jointwrist.inference.program_cache jointwrist/weights/jointwrist_tiny.safetensors"
+        f"make it again: python -m jointwrist.inference.engines.program_cache {WEIGHTS}"
     )
 
 

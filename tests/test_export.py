@@ -15,8 +15,8 @@ from torch import nn
 from jointwrist.cli import main
 from jointwrist.errors import DataError
 from jointwrist.inference import model_export
+from jointwrist.inference.engines.torch_network import TorchNetwork
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.torch_network import TorchNetwork
 from jointwrist.models.encoder_sizes import SIZES, VERSIONS, EncoderSize, uniform_layouts
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.registry import create_model

@@ -16,12 +16,12 @@ from jointwrist.data.load import load_radiograph
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import as_right_hand, unpack_masks
 from jointwrist.errors import DataError
-from jointwrist.inference.candidates import Candidate, choose_wrists
-from jointwrist.inference.localiser import FIELD_MM
-from jointwrist.inference.locate import locate
-from jointwrist.inference.mean_wrist import fit_mean_wrist, landmarks
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
+from jointwrist.inference.search.candidates import Candidate, choose_wrists
+from jointwrist.inference.search.localiser import FIELD_MM
+from jointwrist.inference.search.locate import locate
+from jointwrist.inference.search.mean_wrist import fit_mean_wrist, landmarks
 from jointwrist.inference.taken_whole import OTHER_VIEW
 from jointwrist.ops.wrist_scale import CARPALS
 from jointwrist.phantom import PhantomConfig, make_wrist

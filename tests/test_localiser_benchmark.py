@@ -9,8 +9,8 @@ from benchmarks import localiser as benchmark
 from benchmarks import sides
 from jointwrist.data.images import write_image
 from jointwrist.errors import DataError
-from jointwrist.inference.candidates import Candidate
-from jointwrist.inference.localiser import FIELD_MM
+from jointwrist.inference.search.candidates import Candidate
+from jointwrist.inference.search.localiser import FIELD_MM
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 

@@ -12,10 +12,10 @@ from jointwrist.cli import main
 from jointwrist.data.polarity import contrast, has_bright_ground, negative
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
-from jointwrist.inference.candidates import Candidate
-from jointwrist.inference.locate import MAYBE_NEGATIVE, NEGATIVE, locate
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.rotation import rotated
+from jointwrist.inference.search.candidates import Candidate
+from jointwrist.inference.search.locate import MAYBE_NEGATIVE, NEGATIVE, locate
 from jointwrist.inference.sources import read_radiograph
 from jointwrist.phantom import PhantomConfig, make_wrist
 

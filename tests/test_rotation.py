@@ -18,11 +18,11 @@ from jointwrist.cli import main
 from jointwrist.data.images import write_image
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
-from jointwrist.inference.candidates import Candidate
-from jointwrist.inference.locate import locate
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.rotation import ROTATIONS, rotated, rotated_boxes
+from jointwrist.inference.search.candidates import Candidate
+from jointwrist.inference.search.locate import locate
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 pytestmark = pytest.mark.usefixtures("segmented_once")

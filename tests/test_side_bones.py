@@ -13,9 +13,9 @@ from jointwrist.data.images import write_image
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
-from jointwrist.inference.localiser import Localiser
-from jointwrist.inference.locate import locate
 from jointwrist.inference.result import read_masks
+from jointwrist.inference.search.localiser import Localiser
+from jointwrist.inference.search.locate import locate
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 pytestmark = pytest.mark.usefixtures("segmented_once")

@@ -13,7 +13,7 @@ from PIL import Image
 
 from jointwrist.data.images import write_image
 from jointwrist.errors import DataError
-from jointwrist.inference.localiser import Localiser
+from jointwrist.inference.search.localiser import Localiser
 from jointwrist.inference.sources import list_sources, read_radiograph
 
 GREY = np.random.default_rng(0).integers(10, 120, (48, 40)).astype(np.uint8)

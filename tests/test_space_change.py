@@ -12,12 +12,12 @@ from jointwrist.anatomy import bone_index
 from jointwrist.config import ConfigError
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import unpack_masks
-from jointwrist.inference import visit_pixels
 from jointwrist.inference.comparison import compare
+from jointwrist.inference.followup import visit_pixels
+from jointwrist.inference.followup.registration import Similarity
 from jointwrist.inference.joint_margins import joint_margins
 from jointwrist.inference.joint_space import SITES, SPACES, joint_space, site_of
 from jointwrist.inference.placement import Placement
-from jointwrist.inference.registration import Similarity
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.space_change import joint_space_change
 from jointwrist.phantom import PhantomConfig, make_wrist

@@ -11,7 +11,7 @@ from dicom_files import make, save
 from jointwrist.cli import main
 from jointwrist.data.dicom.read import read_dicom
 from jointwrist.data.radiograph import Radiograph
-from jointwrist.inference.visits import same_picture_caution, visit_cautions
+from jointwrist.inference.followup.visits import same_picture_caution, visit_cautions
 from jointwrist.phantom import PhantomConfig, make_wrist
 
 PATIENT, ORDER = "different patients", "before the baseline"

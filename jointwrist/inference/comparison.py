@@ -11,12 +11,12 @@ import numpy as np
 
 from jointwrist.anatomy import BONES, shows_wrist
 from jointwrist.errors import DataError
+from jointwrist.inference.followup.registration import Similarity, poor_fit_caution, register
+from jointwrist.inference.followup.visit_pixels import VisitPixels, bone_areas
+from jointwrist.inference.followup.visits import same_picture_caution, visit_cautions
 from jointwrist.inference.joint_space import SPACES, JointSpace, joint_space, site_of
-from jointwrist.inference.registration import Similarity, poor_fit_caution, register
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.space_change import SpaceChange, bone_motions, space_change
-from jointwrist.inference.visit_pixels import VisitPixels, bone_areas
-from jointwrist.inference.visits import same_picture_caution, visit_cautions
 from jointwrist.text import NOTICE
 
 if TYPE_CHECKING:

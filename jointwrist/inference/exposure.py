@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from jointwrist.inference.locate import with_caution
 from jointwrist.inference.placement import Placement
+from jointwrist.inference.search.locate import with_caution
 
 #: Share of the bones' pixels with their brightest grey, and number of their grey values, from which a caution comes. On
 #: 2 real wrists (`benchmarks/disturbances.py`) masks stay right, DSC of the worst bone 0.95 or more, with the brightest

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from jointwrist.inference.exposure import with_exposure_caution
-from jointwrist.inference.locate import with_caution
 from jointwrist.inference.placement import Placement
+from jointwrist.inference.search.locate import with_caution
 from jointwrist.ops.wrist_scale import spacing_doubt
 
 

@@ -148,7 +148,7 @@ def _write_torch(exported: torch.export.ExportedProgram, path: Path, info: dict[
 def _write_onnx(
     exported: torch.export.ExportedProgram, path: Path, info: dict[str, Any], names: tuple[str, ...], optimise: bool
 ):
-    from jointwrist.inference.onnx_network import OnnxNetwork
+    from jointwrist.inference.engines.onnx_network import OnnxNetwork
 
     inputs = ["image", "detail"][: len(exported.graph_signature.user_inputs)]
     with _quiet("onnx_ir", "torch.onnx", "onnxscript"):

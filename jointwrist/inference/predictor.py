@@ -17,12 +17,10 @@ from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.resample import resample
 from jointwrist.errors import DataError
 from jointwrist.inference.batches import other_wrists, radiograph_batches
+from jointwrist.inference.engines.networks import Network, open_network
 from jointwrist.inference.erosion_scores import erosion_scores
 from jointwrist.inference.joint_scores import joint_scores
-from jointwrist.inference.localiser import WEIGHTS, Localiser
-from jointwrist.inference.locate import locate
 from jointwrist.inference.mask_cautions import with_mask_cautions
-from jointwrist.inference.networks import Network, open_network
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.postprocess import postprocessed_masks
 from jointwrist.inference.prediction import Prediction
@@ -31,6 +29,8 @@ from jointwrist.inference.resolution import Resolution
 from jointwrist.inference.result import WristResult, WristResults
 from jointwrist.inference.rotation import known_rotation
 from jointwrist.inference.scope.assess import assess_scope
+from jointwrist.inference.search.localiser import WEIGHTS, Localiser
+from jointwrist.inference.search.locate import locate
 from jointwrist.inference.sources import Source, list_sources, read_radiograph
 from jointwrist.inference.taken_whole import refuse_both_hands, take_whole, with_view_caution
 from jointwrist.inference.test_time_augmentation import VIEWS, Uncertainty, invert, merge, transform
@@ -48,7 +48,7 @@ class Predictor:
 
     Args:
         model: Joint network, or a segmentation network, which leaves joints without scores; a PyTorch module, or a
-            network of `networks.open_network`.
+            network of `engines.networks.open_network`.
         image_size: Side of the network's input in pixels.
         detail_size: Side of the image that the joint crops are taken from; None takes `image_size`.
         threshold: Probability from which a joint surface counts as eroded.
@@ -98,7 +98,7 @@ class Predictor:
         if hasattr(model, "pairs_hands"):
             self.network: Network = model
         else:
-            from jointwrist.inference.torch_network import TorchNetwork
+            from jointwrist.inference.engines.torch_network import TorchNetwork
 
             self.network = TorchNetwork(model, device)
         self.device, self.engine = device, "torch"
@@ -145,7 +145,7 @@ class Predictor:
             source: Weight file; ONNX program of `jointwrist export`; folder with `best.safetensors`; name of a model
                 whose weights come with the package; or repository on the Hugging Face hub.
             device: As for `Predictor`.
-            engine: "torch", "onnx" or "auto" (`networks.open_network`); None takes what goes with the file.
+            engine: "torch", "onnx" or "auto" (`engines.networks.open_network`); None takes what goes with the file.
             postprocess: As for `Predictor`.
             localise: As for `Predictor`.
             rotation: As for `Predictor`.

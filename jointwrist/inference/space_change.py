@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jointwrist.inference.bone_motion import BoneMotion, bone_patches, match
+from jointwrist.inference.followup.bone_motion import BoneMotion, bone_patches, match
+from jointwrist.inference.followup.registration import Similarity, register
 from jointwrist.inference.joint_margins import joint_margins
-from jointwrist.inference.registration import Similarity, register
 
 #: A motion is trusted if the match explains this share of the variance of the grey values, at least.
 LEAST_CORRELATION = 0.5

@@ -10,9 +10,9 @@ from jointwrist.anatomy import Anatomy, shows_wrist
 from jointwrist.data.polarity import has_bright_ground
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
-from jointwrist.inference.locate import MAYBE_NEGATIVE, refuse_blank, with_caution
-from jointwrist.inference.mean_wrist import fit_mean_wrist
 from jointwrist.inference.placement import Placement
+from jointwrist.inference.search.locate import MAYBE_NEGATIVE, refuse_blank, with_caution
+from jointwrist.inference.search.mean_wrist import fit_mean_wrist
 
 #: Note on radiographs of another anatomy.
 TAKEN_WHOLE = "Taken whole: only wrists can be found on a larger radiograph."

@@ -9,8 +9,8 @@ import numpy as np
 
 from jointwrist import __version__
 from jointwrist.inference.comparison import Comparison
+from jointwrist.inference.followup.registration import Similarity
 from jointwrist.inference.predictor import Predictor
-from jointwrist.inference.registration import Similarity
 from jointwrist.inference.result import WristResult
 from jointwrist.outputs.labels import bone_names, extent, joint_labels
 from jointwrist.outputs.svg import outline_path

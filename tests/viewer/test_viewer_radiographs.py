@@ -20,7 +20,7 @@ from jointwrist.data.images import read_image, write_image
 from jointwrist.data.load import load_radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.comparison import compare
-from jointwrist.inference.registration import Similarity
+from jointwrist.inference.followup.registration import Similarity
 from jointwrist.outputs.svg import outline_path
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.viewer import radiographs as held

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
-from jointwrist.inference.mean_wrist import fit_mean_wrist
+from jointwrist.inference.search.mean_wrist import fit_mean_wrist
 from jointwrist.inference.similarity import Similarity
 from jointwrist.ops.outlines import bounding_box
 from jointwrist.renamed_names import former_names

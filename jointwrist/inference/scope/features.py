@@ -7,8 +7,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d, uniform_filter
 
 from jointwrist.anatomy import NUM_BONES, bone_index
-from jointwrist.inference.mean_wrist import MEAN_WRIST, landmarks
 from jointwrist.inference.scope.aligned_wrist import WRIST_ROWS, AlignedWrist
+from jointwrist.inference.search.mean_wrist import MEAN_WRIST, landmarks
 
 RADIUS, ULNA = bone_index("DistalRadius"), bone_index("DistalUlna")
 #: Side in pixels of the blocks whose means are the grey of the surroundings: 3 mm.

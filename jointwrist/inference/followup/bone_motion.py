@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import binary_dilation, binary_opening, gaussian_filter, map_coordinates, spline_filter
 
-from jointwrist.inference.registration import Similarity
+from jointwrist.inference.followup.registration import Similarity
 from jointwrist.ops.outlines import bounding_box
 
 #: Width in pixels of the rim around a bone that belongs to its patch, as its outline is the most informative part.

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jointwrist.errors import DataError, require
+from jointwrist.inference.engines.program_parts import OUTPUTS_KEY, joints_part
 from jointwrist.inference.per_process import PerProcess
 from jointwrist.inference.prediction import Prediction
-from jointwrist.inference.program_parts import OUTPUTS_KEY, joints_part
 from jointwrist.weights.metadata_fields import read_description
 
 if TYPE_CHECKING:
-    from jointwrist.inference.torch_network import TorchNetwork
+    from jointwrist.inference.engines.torch_network import TorchNetwork
 
 
 #: Images whose masks are kept: the localiser segments a radiograph as either hand before one of them is predicted.
@@ -124,7 +124,7 @@ class OnnxNetwork(PerProcess):
 
     @cached_property
     def _any_size(self) -> TorchNetwork:
-        from jointwrist.inference.torch_network import TorchNetwork
+        from jointwrist.inference.engines.torch_network import TorchNetwork
         from jointwrist.weights.checkpoint import load_weights
 
         return TorchNetwork(load_weights(self.weights)[0], "cpu")

@@ -1,7 +1,7 @@
 """Cache of ONNX programs of weight files: made once, kept in the user's cache, and found by the content of the weights.
 
 The program of the shipped weights is stored beside them; `make weights` rewrites it. `python -m
-jointwrist.inference.program_cache WEIGHTS` writes the program of a weight file beside it.
+jointwrist.inference.engines.program_cache WEIGHTS` writes the program of a weight file beside it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from jointwrist.errors import DataError, require
 from jointwrist.files import cache_folder
-from jointwrist.inference.onnx_network import OnnxNetwork
-from jointwrist.inference.program_parts import split_program
+from jointwrist.inference.engines.onnx_network import OnnxNetwork
+from jointwrist.inference.engines.program_parts import split_program
 from jointwrist.weights.metadata_fields import read_description
 
 LOG = logging.getLogger("jointwrist.engine")

@@ -20,11 +20,11 @@ from jointwrist.data.outliers import without_outliers
 from jointwrist.data.polarity import has_bright_ground, negative
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
-from jointwrist.inference.candidates import SURE_DISTANCE, Candidate
-from jointwrist.inference.localiser import SEARCH, SURE_SIDE, Localiser
 from jointwrist.inference.pixel_aspect import scale_crop, with_square_pixels
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.rotation import ROTATIONS, rotated_boxes
+from jointwrist.inference.search.candidates import SURE_DISTANCE, Candidate
+from jointwrist.inference.search.localiser import SEARCH, SURE_SIDE, Localiser
 
 NEGATIVE = "A negative, with dark bones on a bright background, which was inverted: look at the overlay."
 MAYBE_NEGATIVE = "Perhaps a negative: bones are expected to be bright on a dark background; look at the overlay."

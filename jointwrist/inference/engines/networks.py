@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from jointwrist.errors import DataError
-from jointwrist.inference.onnx_network import OnnxNetwork
+from jointwrist.inference.engines.onnx_network import OnnxNetwork
+from jointwrist.inference.engines.program_cache import build_program, open_program
 from jointwrist.inference.prediction import Prediction
-from jointwrist.inference.program_cache import build_program, open_program
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +70,7 @@ def open_network(path: Path, device: str | torch.device | None, engine: str | No
     on_cpu = str(device) == "cpu" or (device is None and not has_gpu())
     if engine == "auto" and on_cpu and (network := open_program(path)) is not None:
         return network, network.info
-    from jointwrist.inference.torch_network import TorchNetwork
+    from jointwrist.inference.engines.torch_network import TorchNetwork
     from jointwrist.registry import model_spec
     from jointwrist.weights.checkpoint import load_weights
 

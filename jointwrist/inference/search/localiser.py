@@ -18,7 +18,12 @@ from scipy.ndimage import binary_closing, find_objects, label
 from jointwrist.data.polarity import contrast
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.resample import normalise_plane, resample
-from jointwrist.inference.candidates import (
+from jointwrist.inference.engines.networks import Network, open_network
+from jointwrist.inference.per_process import PerProcess
+from jointwrist.inference.placement import Placement
+from jointwrist.inference.prediction import sigmoid
+from jointwrist.inference.rotation import ROTATIONS
+from jointwrist.inference.search.candidates import (
     CLEAR_SIDE,
     SURE_DISTANCE,
     Candidate,
@@ -28,12 +33,7 @@ from jointwrist.inference.candidates import (
     same_place,
     separate,
 )
-from jointwrist.inference.mean_wrist import certainty, fit_mean_wrist
-from jointwrist.inference.networks import Network, open_network
-from jointwrist.inference.per_process import PerProcess
-from jointwrist.inference.placement import Placement
-from jointwrist.inference.prediction import sigmoid
-from jointwrist.inference.rotation import ROTATIONS
+from jointwrist.inference.search.mean_wrist import certainty, fit_mean_wrist
 from jointwrist.ops.wrist_scale import CARPALS, CARPUS_MM2
 from jointwrist.weights.find import find_weights
 
@@ -91,7 +91,7 @@ class Localiser(PerProcess):
 
     @classmethod
     def load(cls, device: str | torch.device | None = "cpu", engine: str = "torch") -> Localiser:
-        """Load the network; arguments as for `networks.open_network`."""
+        """Load the network; arguments as for `engines.networks.open_network`."""
         network, info = open_network(find_weights(WEIGHTS), device, engine)
         return cls(network, info["image_size"], info.get("detail_size"))
 
