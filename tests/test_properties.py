@@ -43,7 +43,7 @@ sides = st.sampled_from("LR")
 def test_an_identifier_is_its_parts(patient, study, side, external):
     patient = f"EXT_{patient}" if external else patient
     found = parse_identifier(f"{patient}_{study}_{side}")
-    assert found == (patient, study, side, external)
+    assert found == (patient, study, side)
     assert found.stem == f"{patient}_{study}"
 
 

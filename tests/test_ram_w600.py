@@ -127,12 +127,12 @@ def test_boxes_drawn_on_a_resized_image_come_to_the_radiographs_size(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "patient", "side", "external"),
-    [("0172_0003_L", "0172", "L", False), ("EXT_0172_0001_R", "EXT_0172", "R", True)],
+    ("text", "patient", "study", "side"),
+    [("0172_0003_L", "0172", "0003", "L"), ("EXT_0172_0001_R", "EXT_0172", "0001", "R")],
 )
-def test_identifiers(text, patient, side, external):
+def test_identifiers(text, patient, study, side):
     parts = parse_identifier(text)
-    assert (parts.patient, parts.side, parts.external, parts.stem) == (patient, side, external, text[:-2])
+    assert (*parts, parts.stem) == (patient, study, side, text[:-2])
 
 
 @pytest.mark.parametrize(

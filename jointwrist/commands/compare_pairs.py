@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -96,7 +95,7 @@ def compare_pairs(
     from tqdm import tqdm
 
     done = 0
-    for pair in tqdm(pairs, "pairs", disable=not sys.stderr.isatty()):
+    for pair in tqdm(pairs, "pairs", disable=None):
         try:
             comparison = compare(pair)
         except DataError as error:

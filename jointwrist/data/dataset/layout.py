@@ -75,13 +75,11 @@ class Identifier(NamedTuple):
         patient: Patient, with `EXT_` in front for images from outside the cohorts.
         study: Study of the patient.
         side: "L" or "R".
-        external: Whether the image comes from outside the cohorts.
     """
 
     patient: str
     study: str
     side: str
-    external: bool
 
     @property
     def stem(self) -> str:
@@ -100,7 +98,7 @@ def parse_identifier(text: str) -> Identifier:
         raise DataError(
             f"identifier {text!r} is not PATIENT_STUDY_L or _R (as in 0172_0003_L); the last character is the side"
         )
-    return Identifier(match["patient"], match["study"], match["side"], text.startswith("EXT_"))
+    return Identifier(match["patient"], match["study"], match["side"])
 
 
 def identifier_in(file_name: str, known: Collection[str]) -> str | None:

@@ -78,7 +78,7 @@ def _identifier(image: Path) -> Identifier:
     match = _NAME.fullmatch(image.stem)
     if match is None:
         raise DataError(f"{image}: its name is not JOINT_FINGER_VISIT_SIDE, as in 00000_5_1_L")
-    return Identifier(f"{match['joint']}-{match['finger']}", f"{int(match['visit']):04d}", match["side"], False)
+    return Identifier(f"{match['joint']}-{match['finger']}", f"{int(match['visit']):04d}", match["side"])
 
 
 def _read_masks(image: Path) -> np.ndarray:
