@@ -59,6 +59,7 @@ MODULES = {
     "phantom.lesions.carving": "phantom.lesions.shapes",
     "weights.description": "weights.metadata_fields",
     "weights.metadata": "weights.model_from_metadata",
+    "weights.undrawn": "weights.skip_init",
 }
 
 

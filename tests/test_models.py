@@ -20,7 +20,7 @@ from jointwrist.errors import DataError
 from jointwrist.models.joint import JointOutput
 from jointwrist.registry import create_model, list_models, model_spec
 from jointwrist.weights.checkpoint import load_weights, save_weights
-from jointwrist.weights.undrawn import Undrawn
+from jointwrist.weights.skip_init import SkipInit
 
 NAMES = [name for task in ("joint", "segmentation", "erosion") for name in list_models(task=task)]
 
@@ -83,7 +83,7 @@ def assert_shapes(output, expected):
 @pytest.mark.parametrize("name", list_models())
 def test_parameter_count(name):
     # SAM has no room on a small machine; timm's older ones need numbers
-    with torch.device("meta" if model_spec(name).task == "foundation" else "cpu"), Undrawn():
+    with torch.device("meta" if model_spec(name).task == "foundation" else "cpu"), SkipInit():
         model = create_model(name)
     count = sum(parameter.numel() for parameter in model.parameters())
     assert count == model_spec(name).parameters == PARAMETERS.get(name, count)
@@ -159,7 +159,7 @@ def test_oblong_images_of_odd_sides_are_taken_and_otherwise_multiples_alone(netw
 
 @pytest.mark.parametrize("name", FIXED)
 def test_a_model_of_one_size_refuses_others(name):
-    with Undrawn():
+    with SkipInit():
         model = create_model(name, img_size=64)
     with pytest.raises(DataError, match="built for 64 pixels"):
         model(torch.rand(1, 1, 64, 96))
@@ -190,7 +190,7 @@ def test_weights_come_back(network, tmp_path):
 @pytest.mark.parametrize("name", ["mobilenet", "unetpp"])
 def test_no_weights_are_drawn_where_those_of_a_file_replace_them(name):
     before = torch.get_rng_state()
-    with Undrawn():
+    with SkipInit():
         create_model(name)
     assert torch.equal(torch.get_rng_state(), before)
     create_model(name)

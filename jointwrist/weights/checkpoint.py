@@ -23,7 +23,7 @@ from jointwrist.readable import why_unreadable
 from jointwrist.registry import latest_versions
 from jointwrist.weights.model_from_metadata import build_described, parse_info
 from jointwrist.weights.other_files import why_no_weights
-from jointwrist.weights.undrawn import Undrawn
+from jointwrist.weights.skip_init import SkipInit
 
 # Files are written by Python, as the libraries' own writers report a full disk as a format error.
 
@@ -132,7 +132,7 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     if info.get("config", {}).get("task") == "pretraining":
         remedy = "train a network from it with --set joint.pretrained=[encoder.safetensors]"
         raise DataError(f"{path}: holds a pretrained encoder, not a whole network; {remedy}")
-    with Undrawn():
+    with SkipInit():
         model = build_described(path, info, tensors)
     try:
         model.load_state_dict(tensors)

@@ -17,10 +17,11 @@ _DRAWS = frozenset(
 )  # fmt: skip
 
 
-class Undrawn(TorchFunctionMode):
+class SkipInit(TorchFunctionMode):
     """Context in which parameters keep whatever memory they are given; buffers are filled as usual.
 
-    Drawing takes most of the time in which a network of 100 million parameters is built.
+    `torch.nn.utils.skip_init` does so for a single module. Drawing takes most of the time in which a network of 100
+    million parameters is built.
     """
 
     def __torch_function__(
