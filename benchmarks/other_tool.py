@@ -15,8 +15,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from jointwrist.benchmark.records import RECORD, read_records
@@ -95,7 +93,7 @@ def _finished(results: Path) -> list[dict[str, Any]]:
 def _cases(results: Path, table: str) -> set[str]:
     """Test wrists of the jobs."""
     paths = [*results.glob(f"jobs/*/{table}.csv"), *results.glob(f"jobs/*/*/{table}.csv")]
-    return {case for path in paths for case in pd.read_csv(path, usecols=["case"], dtype=str)["case"]}
+    return {case for path in paths for case in read_case_results(path)["case"]}
 
 
 def main(argv: list[str] | None = None) -> int:

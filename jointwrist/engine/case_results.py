@@ -60,8 +60,9 @@ def gather_case_results(
 
 
 def read_case_results(path: Path) -> pd.DataFrame:
-    """Read a table of per-case results; names of cases and patients are text, also those that are numbers."""
-    return pd.read_csv(path, dtype={"case": str, "patient": str})
+    """Read a table of per-case results; names of cases and patients are text, also `0007` and `NA`."""
+    words = {"case": str, "patient": str}
+    return pd.read_csv(path, dtype=words, keep_default_na=False, na_values=[""])
 
 
 def mean_figures(results: CaseResults) -> dict[str, float]:

@@ -1,0 +1,22 @@
+"""Tables of per-case results: what is written is read again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from jointwrist.engine.case_results import read_case_results
+from jointwrist.files import write_frame
+
+
+def test_names_that_look_like_numbers_or_missing_values_stay_text(tmp_path):
+    rows = pd.DataFrame(
+        {
+            "case": ["0007_0001_L", "NA_0001_R", "None_0001_L"],
+            "patient": ["0007", "NA", "None"],
+            "dsc": [0.5, np.nan, 1.0],
+            "msd": [np.inf, 2.0, np.nan],
+        }
+    )
+    write_frame(tmp_path / "segmentation.csv", rows)
+    pd.testing.assert_frame_equal(read_case_results(tmp_path / "segmentation.csv"), rows, check_dtype=False)
