@@ -70,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argcomplete.autocomplete(parser)
     if "" in (sys.argv[1:] if argv is None else argv):  # as a path, it would be the current folder
         parser.error("an argument is empty; a variable of the shell may not be set")
+    refuse_hyphens(parser, sys.argv[1:] if argv is None else argv)
     arguments = parser.parse_args(argv)
     from jointwrist.config import ConfigError
 
@@ -93,6 +94,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         complain(error)
         return 2
+
+
+def refuse_hyphens(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:
+    """End with an error if a word is a file whose name begins with a hyphen, which is read as an option."""
+    options = words[: words.index("--")] if "--" in words else words
+    for word in options:
+        if word.startswith("-") and os.path.splitext(word)[1] and os.path.isfile(word):
+            parser.error(f"{word}: the name begins with a hyphen, as an option does; write {os.path.join('.', word)}")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -152,12 +152,28 @@ def test_an_empty_argument_is_not_the_current_folder(capsys):
     assert stopped.value.code == 2 and "an argument is empty" in capsys.readouterr().err
 
 
+def test_a_file_that_looks_like_an_option_is_named_with_what_to_write(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("-x_L.png", "-o"):
+        (tmp_path / name).touch()
+    for words in (["predict", "-x_L.png"], ["compare", "a.png", "-x_L.png"], ["data", "import", "coco", "-x_L.png"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(words)
+        said = capsys.readouterr().err
+        assert stopped.value.code == 2 and "-x_L.png: the name begins with a hyphen" in said and "./-x_L.png" in said
+    assert main(["predict", "-o", "out", "--", "-x_L.png"]) == 2
+    assert "-x_L.png: is empty (0 bytes)" in capsys.readouterr().err
+
+
 def test_outputs_never_overwrite_one_another():
     radiographs = [Path("a/1.png"), Path("a/1.dcm"), Path("a/2.png")]
     assert output_stems(radiographs) == ["1_png", "1_dcm", "2"]
     assert output_stems([*radiographs, Path("b/1.png")]) == ["a_1_png", "1_dcm", "2", "b_1_png"]
     assert output_stems([Path("/x/s1/IM1"), Path("/x/s2/IM1"), Path("/x/IM2")]) == ["s1_IM1", "s2_IM1", "IM2"]
     assert output_stems([]) == []
+    # on some disks, and in archives unpacked there, case does not tell files apart
+    assert output_stems([Path("/x/Wrist.png"), Path("/y/wrist.png")]) == ["x_Wrist_png", "y_wrist_png"]
+    assert output_stems([Path("/x/Wrist.png"), Path("/x/wrist.png")]) == ["Wrist", "wrist"]
     with pytest.raises(UsageError, match="2 radiographs would be written as 1_png"):
         output_stems([Path("1.png"), Path("1.dcm"), Path("1_png.bmp")])
 

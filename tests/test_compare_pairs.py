@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,26 @@ def test_pairs_that_cannot_be_compared_are_named_and_the_others_done(visits, tmp
     assert f"joint spaces changed by {mean:+.2f} px on average" in printed.out
     assert "d: " in printed.err and "is a left hand and" in printed.err
     assert (tmp_path / "good" / "comparison.json").is_file() and not (tmp_path / "a").exists()
+
+
+def test_the_earlier_comparison_of_a_pair_that_fails_is_not_taken_for_a_new_one(visits, compared, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(compared, out)
+    before, after = (file.relative_to(visits).as_posix() for file in names(visits, 0))
+    other = (file.relative_to(visits).as_posix() for file in names(visits, 1))
+    first = f"{Path(before).stem}_to_{Path(after).stem}"
+    content = (out / first / "comparison.json").read_bytes()
+    pairs = table(visits, f"absent_L.png;{after};{first}", ";".join([*other, "b"]), header="baseline;followup;name")
+    assert main(["compare", "--pairs", str(pairs), "--out", str(out)]) == 2
+    assert "1 comparison of an earlier run, of pairs that failed now, kept as comparison.json.earlier" in (
+        capsys.readouterr().out
+    )
+    assert (out / first / "comparison.json.earlier").read_bytes() == content
+    assert main(["table", str(out), "--out", str(tmp_path / "tables")]) == 0
+    assert first not in (tmp_path / "tables" / "comparisons.csv").read_text()
+    (out / first / "comparison.json").write_text("of somebody else")
+    assert main(["compare", "--pairs", str(pairs), "--out", str(out)]) == 2
+    assert (out / first / "comparison.json").read_text() == "of somebody else"
 
 
 def test_one_line_of_json_a_pair(visits, tmp_path, capsys):

@@ -117,6 +117,10 @@ def test_another_window_on_request(tmp_path):
     np.testing.assert_array_equal(load_radiograph(path, window=1).pixels, mended.pixels)
     with pytest.raises(DataError, match=r"radiograph\.dcm: there is no window 2; the file has 2"):
         read_dicom(path, window=2)
+    for attributes in ({}, {"WindowCenter": "", "WindowWidth": ""}):
+        path = save(make(**attributes), tmp_path / "without.dcm")
+        with pytest.raises(DataError, match=r"without\.dcm: there is no window 1; the file has none"):
+            read_dicom(path, window=1)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ import zipfile
 
 import pytest
 from annotation_files import write_labelme
+from pydicom import Dataset, uid
+from pydicom.dataset import FileMetaDataset
 from test_predict_command import predict, radiograph, weights  # noqa: F401  (fixtures)
 
 from jointwrist.cli import main
@@ -30,6 +32,8 @@ JSON = {
     "MD.ai": ({"labelGroups": [], "datasets": []}, "is a file of MD.ai; convert it to COCO"),
     "3D Slicer's markups": ({"markups": [{"type": "ClosedCurve"}]}, "holds markups of 3D Slicer, which are curves"),
     "Horos": ({"Images": [{"ImageIndex": 0, "ROIs": []}]}, "is a file of Horos or OsiriX; convert it to COCO"),
+    "Scale": ([{"task_id": "a", "type": "imageannotation", "response": {"annotations": []}}], "is a file of Scale"),
+    "Scale's pages": ({"docs": [{"task_id": "a", "response": {}}], "total": 1}, "is a file of Scale; convert its poly"),
     "predict": ({"source": "a.png", "bones": [], "joints": []}, "is a result of `jointwrist predict`; `predict --for`"),
 }
 
@@ -52,6 +56,17 @@ def archive(*names):
     return buffer.getvalue()
 
 
+def dicom(kind):
+    """A DICOM file without pixels."""
+    dataset = Dataset()
+    dataset.SOPClassUID, dataset.SOPInstanceUID = kind, uid.generate_uid()
+    buffer = io.BytesIO()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
 ROWS = "\n".join(json.dumps(LABELBOX) for _ in range(2))
 #: First bytes of other files.
 FILES = {
@@ -71,7 +86,12 @@ FILES = {
     "ImageJ": (b"Iout\0\xe4" + bytes(60), "is an outline of ImageJ; convert outlines to COCO"),
     "ImageJ's archive": (archive("a.roi", "b.roi"), "holds outlines of ImageJ; convert them to COCO"),
     "archive": (archive("annotations.xml"), "is an archive; unpack it"),
-    "DICOM": (bytes(128) + b"DICM", "is a DICOM file; load it in 3D Slicer"),
+    "DICOM": (dicom(uid.DigitalXRayImageStorageForPresentation), "is a DICOM image; give the masks"),
+    "DICOM, damaged": (bytes(128) + b"DICM", "is a DICOM image; give the masks"),
+    "SEG": (dicom(uid.SegmentationStorage), "is a DICOM segmentation; write each segment as a picture"),
+    "RTSTRUCT": (dicom(uid.RTStructureSetStorage), "is a DICOM RTSTRUCT, outlines in millimetres; convert them"),
+    "report": (dicom(uid.Comprehensive3DSRStorage), "is a DICOM report, which holds no masks"),
+    "state": (dicom(uid.GrayscaleSoftcopyPresentationStateStorage), "is a DICOM presentation state, which holds"),
     "PNG": (b"\x89PNG\r\n\x1a\n", "is a picture; give a folder of masks"),
     "JPEG": (b"\xff\xd8\xff\xe0", "is a picture; give a folder of masks"),
     "TIFF": (b"II*\0", "is a picture; give a folder of masks"),
@@ -100,7 +120,7 @@ FOLDERS = {
     "sub/a.nii.gz": "NIfTI files; give `nifti`",
     "a.mha": "volumes of another format; save masks as NIfTI",
     "RoiSet.zip": "outlines of ImageJ; convert them to COCO",
-    "a.dcm": "DICOM files; save segmentations in 3D Slicer",
+    "a.dcm": "DICOM files: a.dcm is a DICOM image; give the masks",
     "a.xml": "XML files; export them as COCO",
 }
 
@@ -135,6 +155,12 @@ def test_a_folder_that_holds_the_files_deeper_is_told_where(tmp_path, read, name
     path.write_bytes(b"")
     with pytest.raises(DataError, match=f"holds no .*; {remedy}"):
         read(tmp_path)
+
+
+def test_a_segmentation_among_dicom_images_is_named(tmp_path):
+    for name, kind in (("a", uid.DigitalXRayImageStorageForPresentation), ("b", uid.SegmentationStorage)):
+        (tmp_path / f"{name}.dcm").write_bytes(dicom(kind))
+    assert what_it_holds(tmp_path).startswith("it holds DICOM files: b.dcm is a DICOM segmentation; write each segment")
 
 
 def test_a_long_line_of_numbers_is_looked_at_once(tmp_path):

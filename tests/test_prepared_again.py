@@ -37,6 +37,28 @@ def test_a_renamed_radiograph_has_the_side_and_the_patient_of_its_name(tmp_path,
     assert PreparedRadiograph.read(again).patient != found.patient
 
 
+def test_copies_are_prepared_once_and_not_again_in_the_next_run(tmp_path, pixels, predictor, monkeypatch):
+    rest = tmp_path / "out", predictor, find_weights("jointwrist_tiny")
+    copies = [tmp_path / f"{name}_R.png" for name in "ab"]
+    for path in copies:
+        Image.fromarray(pixels).save(path)
+    said = []
+    (found,) = prepare_radiographs(copies, *rest, refused=said.append)
+    assert [str(error) for error in said] == [f"{copies[1]}: is a copy of {copies[0]}, which is used in its place"]
+    monkeypatch.setattr(type(predictor), "__call__", lambda *_: pytest.fail("prepared again"))
+    assert prepare_radiographs(copies, *rest) == [found] and PreparedRadiograph.read(found).name == "a_R.png"
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"path"'])
+def test_a_damaged_record_is_written_again(tmp_path, pixels, predictor, content):
+    rest = tmp_path / "out", predictor, find_weights("jointwrist_tiny")
+    Image.fromarray(pixels).save(tmp_path / "a_R.png")
+    found = prepare_radiographs([tmp_path / "a_R.png"], *rest)
+    (record,) = tmp_path.glob("out/*/*.json")
+    record.write_text(content)
+    assert prepare_radiographs([tmp_path / "a_R.png"], *rest) == found
+
+
 def test_a_prepared_file_that_was_deleted_is_made_again(tmp_path, pixels, predictor):
     rest = tmp_path / "out", predictor, find_weights("jointwrist_tiny")
     Image.fromarray(pixels).save(tmp_path / "a_R.png")

@@ -41,6 +41,14 @@ def test_a_spacing_is_one_plausible_number(predictor, film, spacing):
     assert load_radiograph(film, "L", np.float32(0.15)).spacing_mm == pytest.approx(0.15)
 
 
+@pytest.mark.parametrize("window", [-1, 1.0, "0", True, None])
+def test_a_window_is_an_index(predictor, film, window):
+    for source in (film, GREY):
+        with pytest.raises(ValueError, match="a window is an index, 0 for the first one, not "):
+            predictor(source, "L", window=window)
+    assert load_radiograph(film, "L", window=np.int64(3)).side == "L"
+
+
 @pytest.mark.parametrize("size", [0, -1, 2.5, "4", None])
 def test_a_batch_has_a_radiograph(predictor, film, size):
     with pytest.raises(ValueError, match=f"batch_size {size!r}: give a whole number, at least 1"):

@@ -292,6 +292,12 @@ def test_file_names_that_are_not_text_are_escaped(results, tmp_path):
     assert "wrist.png" in Path(tmp_path / "csv" / "wrists.csv").read_text(encoding="utf-8")
 
 
+def test_whole_numbers_that_no_figure_holds_are_refused_by_file(results):
+    for change in ({"turn": 10**400}, {"erosion_threshold": -(10**400)}, {"size": [1, 10**400]}):
+        with pytest.raises(DataError, match=r"a\.json: \w+ is a whole number of 1329 bits, which jointwrist did not"):
+            make_tables({"a.json": next(iter(results.values())) | change})
+
+
 def test_whole_numbers_that_no_column_of_whole_numbers_holds_are_written(results, tmp_path):
     result = next(iter(results.values())) | {"turn": 2**70}
     write_tables(make_tables({"a.json": result}), tmp_path)

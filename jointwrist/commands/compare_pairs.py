@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from jointwrist.commands.shared import complain
+from jointwrist.data.result_files import JSON_ERRORS, describes_comparison
 from jointwrist.errors import DataError
 from jointwrist.text import number_of
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Longest name of a folder in bytes that file systems allow.
 LONGEST_NAME = 255
+#: Record of a comparison, and its name once a later run could not make it again.
+RECORD, FORMER = "comparison.json", "comparison.json.earlier"
 
 
 class Pair(NamedTuple):
@@ -94,12 +97,13 @@ def compare_pairs(
     """
     from tqdm import tqdm
 
-    done = 0
+    done = earlier = 0
     for pair in tqdm(pairs, "pairs", disable=None):
         try:
             comparison = compare(pair)
         except DataError as error:
             complain(f"{pair.name}: {error}")
+            earlier += _set_aside(arguments.out / pair.name)
             continue
         save(comparison, arguments.out / pair.name)
         if arguments.json:
@@ -109,9 +113,24 @@ def compare_pairs(
         done += 1
     if not arguments.json:
         print(f"{done} of {number_of(len(pairs), 'pair')} compared: {arguments.out}")
+        if earlier:
+            what = number_of(earlier, "comparison")
+            print(f"{what} of an earlier run, of pairs that failed now, kept as {FORMER} and left out of tables")
         if done:
             print(f"tables of them: jointwrist table {arguments.out}")
     return 0 if done == len(pairs) else 2
+
+
+def _set_aside(folder: Path) -> bool:
+    """Rename the comparison of an earlier run, so that no table takes it for one of this run; say whether there was."""
+    record = folder / RECORD
+    try:
+        if not describes_comparison(json.loads(record.read_text("utf-8"))):
+            return False
+    except JSON_ERRORS:
+        return False
+    record.replace(folder / FORMER)
+    return True
 
 
 def summary(comparison: Comparison) -> str:

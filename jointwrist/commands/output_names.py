@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from jointwrist.commands.shared import UsageError
@@ -22,25 +22,35 @@ def neutral_stems(radiographs: Sequence[Path]) -> list[str]:
 def output_stems(radiographs: Sequence[Path]) -> list[str]:
     """Name the output of each radiograph after its file, with as much of the path as is needed to make the name unique.
 
+    Where the paths allow it, names differ in more than case, as some file systems and archives do not tell case apart.
+
     Raises:
         UsageError: Two radiographs would still have the same name.
     """
-    stems = [radiograph.stem for radiograph in radiographs]
-    for parts in range(1, max((len(radiograph.parts) for radiograph in radiographs), default=0) + 1):
-        counts = Counter(stems)
-        if max(counts.values()) == 1:
-            break
-        stems = [
-            "_".join(part.strip("/\\:").replace(".", "_") for part in radiograph.parts[-parts:])
-            if counts[stem] > 1
-            else stem
-            for radiograph, stem in zip(radiographs, stems, strict=True)
-        ]
+    stems = _distinct(radiographs, str.casefold)
+    if len(set(map(str.casefold, stems))) < len(stems):
+        stems = _distinct(radiographs, str)
     for stem, count in Counter(stems).items():
         if count > 1:
             raise UsageError(
                 f"{count} radiographs would be written as {stem}; predict them one by one, each with its own --out"
             )
+    return stems
+
+
+def _distinct(radiographs: Sequence[Path], seen_as: Callable[[str], str]) -> list[str]:
+    """Return names with as much of the path as makes them unique as far as possible, compared as `seen_as` gives."""
+    stems = [radiograph.stem for radiograph in radiographs]
+    for parts in range(1, max((len(radiograph.parts) for radiograph in radiographs), default=0) + 1):
+        counts = Counter(map(seen_as, stems))
+        if max(counts.values()) == 1:
+            break
+        stems = [
+            "_".join(part.strip("/\\:").replace(".", "_") for part in radiograph.parts[-parts:])
+            if counts[seen_as(stem)] > 1
+            else stem
+            for radiograph, stem in zip(radiographs, stems, strict=True)
+        ]
     return stems
 
 

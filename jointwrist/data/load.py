@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jointwrist.data.dicom.file import is_dicom, open_dicom
 from jointwrist.data.dicom.header import silence_header_warnings
-from jointwrist.data.dicom.read import read_dicom
+from jointwrist.data.dicom.read import check_window, read_dicom
 from jointwrist.data.images import read_image, stated_resolution
 from jointwrist.data.outliers import without_outliers
 from jointwrist.data.radiograph import Radiograph
@@ -43,11 +43,12 @@ def load_radiograph(
 
     Raises:
         DataError: The file is missing, damaged, or not a single radiograph.
-        ValueError: The side is not "L", "R" or None, or the spacing is not plausible.
+        ValueError: The side is not "L", "R" or None, the spacing is not plausible, or the window is no index.
     """
     path = Path(path)
     check_side(side)
     check_spacing(spacing_mm)
+    check_window(window)
     with name_in_errors(path, name):
         if is_dicom(path):
             radiograph = read_dicom(path, side, window, spacing_mm)

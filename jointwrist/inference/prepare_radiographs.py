@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -15,6 +16,7 @@ from tqdm.auto import tqdm
 from jointwrist.anatomy import shows_wrist
 from jointwrist.data.dicom.suitability import suitability_cautions
 from jointwrist.data.radiograph import Radiograph
+from jointwrist.data.result_files import JSON_ERRORS
 from jointwrist.errors import DataError
 from jointwrist.files import write_text
 from jointwrist.inference.placement import Placement
@@ -45,6 +47,7 @@ def prepare_radiographs(
     """Segment the bones on radiographs and keep them in a subfolder of `folder` that belongs to the weights.
 
     Radiographs that were prepared before, of the same content and path, are skipped, so an interrupted call continues.
+    Of files with the same content the first is prepared.
 
     Args:
         radiographs: Files.
@@ -53,7 +56,7 @@ def prepare_radiographs(
         weights: Weight file of the predictor.
         side: Hand on the radiographs; see `load_radiograph`.
         refused: Called with the error of a radiograph that cannot be read, shows no wrist, lacks a carpal bone, or is
-            outside the weights' scope; None raises it.
+            outside the weights' scope, or is a copy of another one; None raises it, but takes copies for one.
         progress: Show a progress bar.
 
     Returns:
@@ -64,14 +67,20 @@ def prepare_radiographs(
         raise DataError(f"{weights}: {bones}; give weights of wrists")
     bones_folder = folder / f"bones-{weights_key(weights)}"
     found: list[Path] = []
+    first: dict[str, Path] = {}
     for radiograph in tqdm(radiographs, desc="find bones", disable=not progress, mininterval=1.0):
         try:
-            found += _prepare(radiograph, bones_folder, predictor, side)
+            content = _read(radiograph)
+            other = first.setdefault(_digest(content), radiograph)
+            if other == radiograph:
+                found += _prepare(radiograph, content, bones_folder, predictor, side)
+            elif refused is not None:
+                refused(DataError(f"{radiograph}: is a copy of {other}, which is used in its place"))
         except DataError as error:
             if refused is None:
                 raise
             refused(error)
-    return list(dict.fromkeys(found))
+    return found
 
 
 def remove_others(prepared: Sequence[Path]) -> None:
@@ -85,14 +94,26 @@ def weights_key(weights: Path) -> str:
     return _digest(weights.read_bytes())
 
 
-def _prepare(path: Path, bones_folder: Path, predictor: Predictor, side: str | None) -> list[Path]:
+def _read(path: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """Read what is kept of a prepared radiograph; nothing if there is none or it is damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except JSON_ERRORS:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _prepare(path: Path, content: bytes, bones_folder: Path, predictor: Predictor, side: str | None) -> list[Path]:
     key = _digest(content + f"{side} {predictor.localise} {predictor.rotation} {_FORM}".encode())
     record = bones_folder / f"{key}.json"
-    entry = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+    entry = _record(record)
     kept = [bones_folder / name for name in entry.get("wrists", [])]
     # side and patient come from the name where nothing else states them
     if entry.get("path") == str(path) and all(wrist.is_file() for wrist in kept):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jointwrist.data.dicom.read import check_window
 from jointwrist.data.find_radiographs import describe_left_out, find_radiographs
 from jointwrist.data.images import check_size
 from jointwrist.data.load import load_radiograph
@@ -78,6 +79,7 @@ def read_radiograph(
             return load_radiograph(source, side, spacing_mm, window, name)
     check_side(side)
     check_spacing(spacing_mm)
+    check_window(window)
     called = name or "an array"
     if np.ma.is_masked(source):
         raise DataError(f"{called}: has masked values; fill them, as with array.filled(0)")

@@ -153,10 +153,10 @@ def _apply_voi(values: _Values, dataset: Dataset, window: int, notes: list[str])
             notes.append(table.note)
         return table.shades(values.pixels)
     if dataset.get_item("WindowWidth") is None or dataset.get_item("WindowCenter") is None:
-        return None
+        return _without_window(window)
     centers, widths = element_numbers(dataset, "WindowCenter"), element_numbers(dataset, "WindowWidth")
     if centers == [] or widths == []:
-        return None
+        return _without_window(window)
     image = None
     if centers is not None and widths is not None:
         image = _apply_window(values.pixels, _choose(centers, window), _choose(widths, window), dataset)
@@ -181,6 +181,11 @@ def _ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """Map low to 0 and high to 1, and clip."""
     span = max(high - low, float(np.finfo(np.float32).tiny))
     return np.clip((values.astype(np.float64) - low) / span, 0, 1).astype(np.float32)
+
+
+def _without_window(window: int) -> None:
+    if window:
+        raise PixelError(f"there is no window {window}; the file has none")
 
 
 def _choose(items: Sequence, window: int) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
 
 from jointwrist.data.dicom.check_pixels import check_pixels
@@ -35,6 +36,7 @@ def read_dicom(
     """
     path = Path(path)
     check_side(laterality)
+    check_window(window)
     if problem := why_unreadable(path):
         raise DataError(f"{path}: {problem}")
     if path.stat().st_size > MAX_FILE_BYTES:
@@ -47,6 +49,12 @@ def read_dicom(
     except Exception as error:  # pydicom and the decoders raise anything on damaged files, and quote the header in it
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise DataError(f"{path}: damaged or unusual DICOM file ({reason}); export it again") from error
+
+
+def check_window(window: int) -> None:
+    """Refuse an index of a window that is no whole number from 0 with a `ValueError`."""
+    if isinstance(window, bool) or not isinstance(window, Integral) or window < 0:
+        raise ValueError(f"a window is an index, 0 for the first one, not {window!r}")
 
 
 def _read(path: Path, laterality: str | None, window: int, spacing_mm: float | None) -> Radiograph:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from jointwrist.data.result_files import describes_result
 PREDICTED = "is a result of `jointwrist predict`; `predict --for` writes its masks for `data import`"
 #: Said of the XML file of CVAT.
 XML_OF_CVAT = "is XML of CVAT; give `cvat` as its format"
+_SCALE = "is a file of Scale; convert its polygons to COCO"
+#: What a folder of DICOM files holds is said by one of them.
+_OF_DICOM = "DICOM"
 #: How a folder of pictures of any kind is described.
 MAY_HOLD_PICTURES = "it may hold masks as pictures"
 #: Roots of XML files of programs, with a word that must occur after them.
@@ -32,12 +35,28 @@ _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
 #: Place and first bytes of other files.
 _MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"Iout", "is an outline of ImageJ; convert outlines to COCO, as with the library roifile"),
-    (128, b"DICM", "is a DICOM file; load it in 3D Slicer, and save a segmentation as .seg.nrrd"),
     *((0, mark, "is a picture; give a folder of masks with the format `png`") for mark in _PICTURES),
     (0, b"NRRD", "is an NRRD file; save it as a segmentation of 3D Slicer (.seg.nrrd) or as NIfTI"),
     (0, b"ObjectType", "is a MetaImage file; save it as NIfTI"),
     (0, b"\x1f\x8b", "is compressed; give a folder of NIfTI files with the format `nifti`, or unpack it"),
 )
+#: Class of an object in the meta header of a DICOM file.
+_DICOM_CLASS = re.compile(rb"\x02\0\x02\0UI..([0-9.]+)", re.DOTALL)
+#: Beginnings of classes of DICOM objects, and what to do with them.
+_DICOM_KINDS = (
+    (
+        b"1.2.840.10008.5.1.4.1.1.66.",
+        "is a DICOM segmentation; write each segment as a picture, as with the library highdicom, and give `png` as"
+        " the format",
+    ),
+    (
+        b"1.2.840.10008.5.1.4.1.1.481.3",
+        "is a DICOM RTSTRUCT, outlines in millimetres; convert them to pixels of the radiograph as COCO",
+    ),
+    (b"1.2.840.10008.5.1.4.1.1.88.", "is a DICOM report, which holds no masks; export masks or outlines"),
+    (b"1.2.840.10008.5.1.4.1.1.11.", "is a DICOM presentation state, which holds no masks; export masks or outlines"),
+)
+_DICOM_IMAGE = "is a DICOM image; give the masks or outlines that were drawn on it, and save it as PNG or TIFF"
 #: Names of files in a folder, and the format or remedy for them.
 _IN_FOLDER: tuple[tuple[Callable[[str], bool], str], ...] = (
     (lambda name: name == "annotations.xml", "XML of CVAT; give `cvat` as the format"),
@@ -51,12 +70,14 @@ _IN_FOLDER: tuple[tuple[Callable[[str], bool], str], ...] = (
     (lambda name: name.endswith((".nii", ".nii.gz")), "NIfTI files; give `nifti` as the format"),
     (lambda name: name.endswith((".nrrd", ".mha", ".mhd", ".mgz")), "volumes of another format; save masks as NIfTI"),
     (lambda name: name.endswith((".roi", "roiset.zip")), "outlines of ImageJ; convert them to COCO"),
-    (lambda name: name.endswith(".dcm"), "DICOM files; save segmentations in 3D Slicer as .seg.nrrd"),
+    (lambda name: name.endswith(".dcm"), _OF_DICOM),
     (lambda name: name.endswith(".xml"), "XML files; export them as COCO, or as `CVAT for images 1.1`"),
     (lambda name: name.endswith(".json"), "JSON files; give `labelme`, or `coco` and the file"),
 )
 #: How many files of a folder are looked at.
 _MOST = 10_000
+#: How many DICOM files of a folder are opened.
+_MOST_DICOM = 50
 #: How much of a file is looked at.
 _START = 2**16
 
@@ -98,6 +119,10 @@ def written_by(content: Any) -> str:
             return "is a file of Horos or OsiriX; convert it to COCO"
         case [{"image": str(), "annotations": [{"coordinates": dict()}, *_]}, *_]:
             return "holds boxes of Create ML, and a box is not a mask; export polygons as COCO"
+        case {"docs": [{"task_id": _, "response": _}, *_]} | [{"task_id": _, "response": _}, *_]:
+            return _SCALE
+        case {"task_id": _, "response": dict()}:
+            return _SCALE
         case [{"annotations": list()} | {"completions": list()}, *_]:
             return "is Label Studio's own JSON; export the project as COCO"
         case [{"id": int(), "annotation_id": int()} | {"id": int(), "annotator": _}, *_]:
@@ -126,6 +151,8 @@ def program_of(path: Path) -> str:
     start = _start(path)
     if start.startswith(b"PK\3\4"):
         return _program_of_archive(path)
+    if start[128:132] == b"DICM":
+        return _kind_of_dicom(start)
     for place, mark, said in _MARKS:
         if start[place : place + len(mark)] == mark:
             return said
@@ -159,8 +186,10 @@ def what_it_holds(folder: Path) -> str:
     if not folder.is_dir():
         return ""
     paths = [path for _, path in zip(range(_MOST), folder.rglob("*"), strict=False)]
-    for fits, said in _IN_FOLDER:
-        places = [path.parent for path in paths if fits(path.name.lower())]
+    for fits, named in _IN_FOLDER:
+        found = [path for path in paths if fits(path.name.lower())]
+        places = [path.parent for path in found]
+        said = f"DICOM files: {_dicom_of(found)}" if found and named == _OF_DICOM else named
         if places and folder not in places:
             where = f"its folder {min(places).relative_to(folder).as_posix()} holds {said}"
             return f"{where}, and that folder" if said.endswith("as the format") else where
@@ -169,6 +198,18 @@ def what_it_holds(folder: Path) -> str:
     if any(path.name.lower().endswith((".png", ".tif", ".tiff", ".bmp")) for path in paths):
         return f"{MAY_HOLD_PICTURES}; give `png` as the format"
     return ""
+
+
+def _kind_of_dicom(start: bytes) -> str:
+    found = _DICOM_CLASS.search(start)
+    return next((said for kind, said in _DICOM_KINDS if found and found[1].startswith(kind)), _DICOM_IMAGE)
+
+
+def _dicom_of(files: Sequence[Path]) -> str:
+    """Say what the first DICOM file is that is no image, or else the first."""
+    kinds = {file: _kind_of_dicom(_start(file)) for file in files[:_MOST_DICOM]}
+    file = next((file for file, said in kinds.items() if said != _DICOM_IMAGE), files[0])
+    return f"{file.name} {kinds[file]}"
 
 
 def _start(path: Path) -> bytes:

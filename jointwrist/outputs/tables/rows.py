@@ -13,6 +13,8 @@ from jointwrist.outputs.tables.codebook import CODEBOOK, CODEBOOK_COLUMNS
 from jointwrist.outputs.tables.comparison_rows import comparison_rows
 
 Rows = Mapping[str, Mapping[str, Any]]
+#: Bits of the largest whole number that is also a floating-point number.
+_MOST_BITS = 1023
 _CORNERS = ("x0", "y0", "x1", "y1")
 
 
@@ -41,6 +43,8 @@ def make_tables(results: Rows, comparisons: Rows | None = None) -> dict[str, pd.
                     f"{file}: is not as jointwrist wrote it ({error!r}); make it again, or move it elsewhere"
                 ) from error
             for name, found in made.items():
+                for row in found:
+                    _refuse_endless(row, file)
                 rows[name] += found
     tables = {name: _table(name, some) for name, some in rows.items() if some}
     explained = [(name, *entry) for name, table in tables.items() for entry in _explained(name, table)]
@@ -65,6 +69,16 @@ def _table(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
     others = dict.fromkeys(key for row in rows for key in row if key not in CODEBOOK[name])
     table = pd.DataFrame(rows, columns=[*known, *others], dtype=object)
     return table.astype({column: _kind(table[column].dropna()) for column in table.columns})
+
+
+def _refuse_endless(row: Mapping[str, Any], file: str) -> None:
+    """Refuse whole numbers that no floating-point number holds."""
+    for column, value in row.items():
+        if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+            raise DataError(
+                f"{file}: {column} is a whole number of {value.bit_length()} bits, which jointwrist did not write; make"
+                " it again, or move it elsewhere"
+            )
 
 
 def _kind(values: Iterable[Any]) -> str:
