@@ -256,6 +256,42 @@ def test_what_a_killed_node_left_half_done_is_taken_up(tmp_path):
     assert not store.receive("1.2.3", b"x"), "it has a record"
 
 
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "1"])
+def test_a_damaged_record_neither_loses_nor_repeats_a_radiograph(tmp_path, content):
+    store = Store(tmp_path, keep=True)
+    store.receive("1.2.3", b"x")
+    key = key_of("1.2.3")
+    (tmp_path / "done" / f"{key}.json").write_text(content)
+    store = Store(tmp_path, keep=True)
+    assert store.record(key) is None and not store.receive("1.2.3", b"x")
+    with store.next_radiograph() as found:
+        assert found[0] == key, "it did not leave the queue"
+    store.finish(key, {"status": "predicted"}, {})
+    (tmp_path / "done" / f"{key}.json").write_text(content)
+    store = Store(tmp_path, keep=True)
+    assert store.waiting() == 0 and store.record(key) == {"status": "damaged"} and not store.receive("1.2.3", b"x")
+
+
+def test_files_of_systems_are_no_radiographs(tmp_path):
+    store = Store(tmp_path)
+    for name in ("waiting/.DS_Store", "films/._a.dcm", "outbox/.DS_Store", "done/.DS_Store"):
+        (tmp_path / name).touch()
+    store = Store(tmp_path, limit=1)
+    assert store.waiting() == 0 and store.receive("1.2.3", b"x")
+    with store.next_radiograph() as found:
+        assert found[0] == key_of("1.2.3")
+    (tmp_path / "attempts" / found[0]).write_text("")
+    assert [store.attempt(found[0]) for _ in range(2)] == [1, 2]
+
+
+def test_results_for_a_former_peer_are_named(tmp_path, predictor, caplog):
+    (tmp_path / "outbox" / "a" / "former").mkdir(parents=True)
+    (tmp_path / "outbox" / "a" / "former" / "seg1.dcm").touch()
+    with running(config(tmp_path, PeerConfig("archive", "ARCHIVE", "127.0.0.1", free_port())), predictor):
+        pass
+    assert "results wait in outbox for former, which is no peer any more" in caplog.text
+
+
 def test_counters_can_be_read_while_results_come_and_go(tmp_path):
     store, stop = Store(tmp_path), threading.Event()
 

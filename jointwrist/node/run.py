@@ -40,6 +40,8 @@ class Node:
         self.config = config
         self.stopping = threading.Event()
         self.store = Store(config.folder, config.queue, config.keep)
+        for peer in sorted(self.store.peers() - {peer.name for peer in config.peers}):
+            LOG.warning("results wait in outbox for %s, which is no peer any more: name it again, or remove them", peer)
         predictor = predictor or Predictor.from_pretrained(config.weights, config.device or None)
         self.worker = Worker(config, self.store, predictor)
         pause = (config.retry_s, max(config.retry_s, config.longest_retry_s))

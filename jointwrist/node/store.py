@@ -65,7 +65,7 @@ class Store:
             if time.time() - path.stat().st_mtime > _ABANDONED:
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         for radiograph in (self.folder / "films").glob("*.dcm"):
-            if not self.record(radiograph.stem):
+            if not radiograph.name.startswith(".") and not self.record(radiograph.stem):
                 (self.folder / "waiting" / radiograph.stem).touch()
 
     def receive(self, sop_instance_uid: str, content: bytes) -> bool:
@@ -104,21 +104,40 @@ class Store:
 
     def waiting(self) -> int:
         """Return the number of radiographs that wait for prediction."""
-        return sum(1 for _ in os.scandir(self.folder / "waiting"))
+        return len(self._queued())
+
+    def _queued(self) -> list[os.DirEntry]:
+        """Return the entries of the waiting radiographs, without hidden files that systems leave in folders."""
+        return [entry for entry in os.scandir(self.folder / "waiting") if not entry.name.startswith(".")]
 
     def unsent(self) -> tuple[int, float]:
         """Return the number of unconfirmed results and the age of the oldest in seconds."""
         times = list(_times(self.folder / "outbox"))
         return len(times), time.time() - min(times) if times else 0.0
 
+    def peers(self) -> set[str]:
+        """Return the names of the peers for which results wait."""
+        return {place.parent.name for place in (self.folder / "outbox").glob("*/*/*.dcm")}
+
     def refused(self) -> int:
         """Return the number of results that peers refused."""
         return sum(1 for _ in _times(self.folder / "failed"))
 
     def record(self, key: str) -> dict[str, Any] | None:
-        """Return the outcome of a radiograph, or None before there is one."""
+        """Return the outcome of a radiograph, or None before there is one.
+
+        A damaged record is none while the radiograph is in the queue, which it leaves after its record is written.
+        """
         path = self.folder / "done" / f"{key}.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            found = None
+        if isinstance(found, dict) and found:
+            return found
+        return None if (self.folder / "waiting" / key).exists() else {"status": "damaged"}
 
     @contextmanager
     def next_radiograph(self) -> Iterator[tuple[str, Path] | None]:
@@ -128,8 +147,7 @@ class Store:
         hold up the others.
         """
         tried = {entry.name for entry in os.scandir(self.folder / "attempts")}
-        waiting = os.scandir(self.folder / "waiting")
-        entries = sorted(waiting, key=lambda entry: (entry.name in tried, _age(entry), entry.name))
+        entries = sorted(self._queued(), key=lambda entry: (entry.name in tried, _age(entry), entry.name))
         for key in (entry.name for entry in entries):
             with _lock(self.folder / "waiting" / key) as taken:
                 if not taken:
@@ -144,7 +162,8 @@ class Store:
     def attempt(self, key: str) -> int:
         """Record an attempt at a radiograph and return their number, including those that ended the process."""
         path = self.folder / "attempts" / key
-        number = int(path.read_text()) + 1 if path.is_file() else 1
+        before = path.read_text(errors="replace").strip() if path.is_file() else ""
+        number = int(before) + 1 if before.isdecimal() else 1
         write_text(path, str(number))
         return number
 

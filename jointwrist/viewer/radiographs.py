@@ -20,6 +20,7 @@ from jointwrist.inference.pixel_aspect import with_square_pixels
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import WristResult
+from jointwrist.text import printable
 
 #: Number of results that are kept; others are predicted again on request.
 KEPT_RESULTS = 4
@@ -44,12 +45,14 @@ class _Entry:
         path: File on this machine, or None.
         radiograph: Radiograph that was dropped, or None.
         side: Side chosen on the page, or None.
+        read: Time of change and size of the file that was read, or None.
     """
 
     name: str
     path: Path | None = None
     radiograph: Radiograph | None = None
     side: str | None = None
+    read: tuple[int, int] | None = None
 
 
 class Radiographs:
@@ -80,8 +83,8 @@ class Radiographs:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="predict")
 
     def names(self) -> list[tuple[str, str]]:
-        """Return key and name of each radiograph."""
-        return [(key, entry.name) for key, entry in list(self._entries.items())]
+        """Return key and printable name of each radiograph."""
+        return [(key, printable(entry.name)) for key, entry in list(self._entries.items())]
 
     def add_files(self, paths: Iterable[Path]) -> list[str]:
         """Add files, which are read on request, and return their keys."""
@@ -147,7 +150,11 @@ class Radiographs:
 
     def _result(self, key: str) -> WristResult:
         entry = self._entry(key)
+        changed = entry.path and _changed(entry.path)
+        if changed and changed != entry.read:  # the result of a file that went away is kept
+            self._results.pop(key, None)
         if key not in self._results:
+            entry.read = changed
             radiograph = entry.radiograph or with_square_pixels(
                 load_radiograph(entry.path, self.side, self.spacing_mm, self.window)
             )
@@ -162,6 +169,15 @@ class Radiographs:
         self._entry(key).side = side
         self._results.pop(key, None)
         return self._result(key)
+
+
+def _changed(path: Path) -> tuple[int, int] | None:
+    """Return time of change and size of a file; None if it is not there, which reading it says."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def choose_wrist(predictor: Predictor, radiograph: Radiograph, side: str | None) -> Placement:
@@ -208,5 +224,5 @@ def read_upload(
 def plain_name(name: str) -> str:
     """Return a file name without folders and control characters, at most `MAX_NAME` characters long."""
     last = re.split(r"[/\\]", name)[-1]
-    printable = "".join(character for character in last if character.isprintable())
-    return printable[-MAX_NAME:].strip(". ") or "radiograph"
+    shown = "".join(character for character in last if character.isprintable())
+    return shown[-MAX_NAME:].strip(". ") or "radiograph"

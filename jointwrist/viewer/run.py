@@ -28,8 +28,9 @@ def serve(radiographs: Radiographs, host: str, port: int, max_upload: int, open_
     facts = describe_model(radiographs.predictor)
     try:
         opened = ViewerServer(radiographs, facts, host, port, max_upload)
-    except OSError as error:
-        raise DataError(f"cannot listen on {host}:{port} ({error.strerror or error}); choose another --port") from None
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot listen on {host}:{port} ({reason}); choose another --host or --port") from None
     with opened as server:
         if not is_loopback(host):
             print(

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -48,6 +49,8 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+#: What is said to a request with another method.
+METHODS = {"Allow": "GET, HEAD, POST, DELETE"}
 #: Largest number of uploads received at once.
 UPLOADS = 4
 #: Seconds for which the rest of a refused request is read and discarded, so that the sender receives the answer.
@@ -165,11 +168,21 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
+    def do_HEAD(self) -> None:
+        self._answer()
+
     def do_POST(self) -> None:
         self._answer()
 
     def do_DELETE(self) -> None:
         self._answer()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what the library refuses, such as other methods, as all else is answered."""
+        self.close_connection = True
+        unknown = code == HTTPStatus.NOT_IMPLEMENTED
+        status = HTTPStatus.METHOD_NOT_ALLOWED if unknown else HTTPStatus(code)
+        self._send(*_json({"error": f"{message or status.phrase}."}, status), METHODS if unknown else {})
 
     def _answer(self) -> None:
         if self.headers.get("Transfer-Encoding") or self.headers.get("Content-Length", "0") != "0":
@@ -195,13 +208,13 @@ class _Handler(BaseHTTPRequestHandler):
         hosts = self.headers.get_all("Host", [])
         if len(hosts) != 1 or not names_this_machine(hosts[0], self.server.host):
             raise RefusedError(HTTPStatus.MISDIRECTED_REQUEST, "This server does not go by that name.")
-        if self.command != "GET":
+        if self.command not in ("GET", "HEAD"):
             if self.headers.get("Origin") not in (f"http://{hosts[0]}", f"https://{hosts[0]}"):
                 raise RefusedError(HTTPStatus.FORBIDDEN, "Only the viewer's own page may do this.")
 
     def _route(self) -> tuple[HTTPStatus, str, bytes]:
         path, _, query = self.path.partition("?")
-        if self.server.ticket and path == f"/{self.server.ticket}":
+        if self.command == "GET" and self.server.ticket and path == f"/{self.server.ticket}":
             self.server.ticket = None
             forward = f'<meta http-equiv="refresh" content="0; url={self.server.secret}/">'
             return HTTPStatus.OK, "text/html; charset=utf-8", forward.encode()
@@ -212,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _ask(self, place: str, query: dict[str, str]) -> tuple[HTTPStatus, str, bytes]:
         radiographs = self.server.radiographs
-        match self.command, *place.split("/"):
+        match "GET" if self.command == "HEAD" else self.command, *place.split("/"):
             case "GET", name if name in self.server.page:
                 content, kind = self.server.page[name]
                 return HTTPStatus.OK, kind, content
@@ -266,16 +279,19 @@ class _Handler(BaseHTTPRequestHandler):
         if unread:
             self._discard()
 
-    def _send(self, status: HTTPStatus, kind: str, content: bytes) -> None:
+    def _send(
+        self, status: HTTPStatus, kind: str, content: bytes, more: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
-        for name, value in HEADERS.items():
+        for name, value in {**HEADERS, **more}.items():
             self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
     def _discard(self) -> None:
         """Read the rest of the request: closing the connection earlier would discard the answer."""

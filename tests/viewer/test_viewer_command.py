@@ -64,6 +64,9 @@ def test_command_names_what_is_missing(started, tmp_path, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["view", "--no-browser", "--port", str(taken.getsockname()[1])]) == 2
     assert "in use" in capsys.readouterr().err
+    for port in ("65536", "-1"):
+        assert main(["view", "--no-browser", f"--port={port}"]) == 2
+        assert f"cannot listen on 127.0.0.1:{port} (" in capsys.readouterr().err
 
 
 def test_defaults():

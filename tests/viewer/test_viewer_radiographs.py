@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from io import BytesIO
@@ -211,6 +212,28 @@ def test_a_file_of_the_command_line_that_went_away_is_named(predictor, tmp_path,
     path.unlink()
     with pytest.raises(DataError, match=r"gone\.png"):
         radiographs.result(key)
+    radiographs.close()
+
+
+def test_a_file_that_was_replaced_is_read_again(predictor, tmp_path, wrists):
+    path = tmp_path / "wrist.png"
+    path.write_bytes(wrists[1].read_bytes())
+    radiographs = Radiographs(predictor)
+    (key,) = radiographs.add_files([path])
+    before = radiographs.result(key)
+    assert radiographs.result(key) is before
+    path.write_bytes(wrists[0].read_bytes())
+    after = radiographs.result(key)
+    np.testing.assert_array_equal(after.radiograph.pixels, load_radiograph(wrists[0]).pixels)
+    path.unlink()
+    assert radiographs.result(key) is after
+    radiographs.close()
+
+
+def test_names_are_listed_so_that_they_can_be_read(predictor, tmp_path):
+    radiographs = Radiographs(predictor)
+    radiographs.add_files([tmp_path / name for name in ("a\nb_L.png", "a\u202eb_L.png", os.fsdecode(b"\xff_L.png"))])
+    assert [name for _, name in radiographs.names()] == ["a\\nb_L.png", "a\\u202eb_L.png", "\\udcff_L.png"]
     radiographs.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import socket
 import time
@@ -196,6 +197,31 @@ def test_the_page_asks_nobody_else(client):
         assert "//" not in re.sub(r"^\s*//.*$", "", text, flags=re.M)
         assert "url(" not in text
         assert "@import" not in text
+
+
+def test_head_is_get_without_the_content(client, server):
+    for address in ("", "view.css", "radiographs", "radiographs/none"):
+        (asked, content), (reply, nothing) = client("GET", address, Origin=None), ask_head(client, address)
+        assert (reply.status, reply.headers["Content-Length"]) == (asked.status, asked.headers["Content-Length"])
+        assert nothing == b"" and reply.headers["Cache-Control"] == "no-store" and content
+    path = urlsplit(server.single_use_url()).path
+    assert ask_head(client, "", path)[0].status == 404 and client("GET", "", path=path)[0].status == 200
+
+
+def ask_head(client, address, path=None):
+    connection = http.client.HTTPConnection(client.root.hostname, client.root.port, timeout=120)
+    connection.request("HEAD", path or client.root.path + address, headers={"Host": client.host})
+    reply = connection.getresponse()
+    content = reply.read()
+    connection.close()
+    return reply, content
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT", "PATCH", "TRACE", "PROPFIND"])
+def test_other_methods_are_refused_as_all_else_is(client, method):
+    reply, said = client(method, "")
+    assert reply.status == 405 and reply.headers["Allow"] == "GET, HEAD, POST, DELETE"
+    assert "error" in said and all(reply.headers[name] == value for name, value in HEADERS.items())
 
 
 def test_the_address_on_a_command_line_leads_to_the_page_once(client, server):
