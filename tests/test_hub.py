@@ -195,3 +195,11 @@ def test_a_pickle_is_never_opened(tmp_path, monkeypatch):
     (tmp_path / "model.safetensors").write_bytes(b"\x80\x04")
     with pytest.raises(DataError, match="not a complete safetensors file"):
         JointWrist.from_pretrained(tmp_path)
+
+
+def test_a_folder_of_weights_of_other_names_and_the_home_folder_are_named(tmp_path):
+    (tmp_path / "mine.safetensors").touch()
+    with pytest.raises(DataError, match=r"holds no model\.safetensors or best\.safetensors; give a file in it"):
+        find_weights(tmp_path)
+    with pytest.raises(DataError, match=r"~ is not the home folder here"):
+        find_weights("~/runs/tiny")

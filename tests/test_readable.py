@@ -38,6 +38,7 @@ PROBLEMS = {
     "folder": "is a folder",
     "link": "is a link to a file that does not exist",
     "absent": "no such file",
+    "pointer": "is a pointer of Git LFS, not the file itself; run `git lfs pull`",
     "pipe": "is not a file",
     "locked": "cannot be read (Permission denied)",
 }
@@ -53,6 +54,8 @@ def place(problem: str, path: Path, monkeypatch) -> None:
         path.symlink_to("nowhere")
     elif problem == "pipe":
         os.mkfifo(path)
+    elif problem == "pointer":
+        path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     elif problem == "locked":
         path.write_bytes(b"content")
         path.chmod(0)
@@ -119,3 +122,8 @@ def test_a_loader_names_the_file_without_a_traceback(workers):
 def test_an_error_of_the_file_system_begins_with_the_file(capsys):
     complain(PermissionError(13, "Permission denied", "run.yaml"))
     assert capsys.readouterr().err == "jointwrist: run.yaml: Permission denied\n"
+
+
+def test_the_home_folder_is_not_expanded_in_python():
+    with pytest.raises(DataError, match=r"~ is not the home folder here: write Path\(\.\.\.\)\.expanduser\(\)"):
+        load_radiograph("~/wrist_L.png")

@@ -14,7 +14,7 @@ import pytest
 from accessibility import overflow, serious_faults
 
 from jointwrist.anatomy import BONE_NAMES, JOINT_NAMES
-from jointwrist.benchmark.report import build_page
+from jointwrist.benchmark.report import build_page, write_report
 from jointwrist.benchmark.report.folder import read_jobs, read_tables
 from jointwrist.benchmark.report.gallery import ranked_cases
 from jointwrist.benchmark.report.svg import Axis, line_chart
@@ -218,6 +218,15 @@ def test_faults_are_named(results, dataset, tmp_path):
         path.unlink() if path.is_file() else shutil.rmtree(path)
     with pytest.raises(DataError, match=tested.identifier):
         build_page(results, RamW600.open(other, report=lambda fault: None))
+
+
+def test_a_page_replaces_pages_only(results, tmp_path):
+    (tmp_path / "wrist.png").write_bytes(b"\x89PNG")
+    with pytest.raises(DataError, match=r"wrist\.png: exists, and is no report of an earlier run"):
+        write_report(results, tmp_path / "wrist.png")
+    assert (tmp_path / "wrist.png").read_bytes() == b"\x89PNG"
+    for _ in range(2):
+        assert write_report(results, tmp_path / "page.html").is_file()
 
 
 def test_axis_maps_linearly_and_ticks_are_round():

@@ -147,6 +147,14 @@ def test_what_was_not_run_is_one_line(tables):
     assert str(line(tables["erosion"], "medmamba")["BACC %"]) == "not run"
 
 
+def test_a_finished_job_without_results_is_named(tmp_path):
+    write_job(tmp_path, "unetpp", 1, {"segmentation": bones("unetpp", 1)})
+    write_job(tmp_path, "pan", 1, {})
+    with pytest.raises(DataError, match="pan-seed1-000000000001: is said to be finished, but holds no results"):
+        read_results(tmp_path)
+    assert not read_results(tmp_path, "image").records, "jobs that were not measured on that grid are not in its tables"
+
+
 def test_p_values_against_the_best_of_one_seed_are_those_of_scipy(tmp_path):
     for model in ("unetpp", "jointwrist_tiny"):
         write_job(tmp_path, model, 1, {"segmentation": bones(model, 1)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,9 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from jointwrist.engine.distributed import sync_errors
+from jointwrist.errors import DataError
 from jointwrist.metrics.erosion import auroc
+from jointwrist.readable import why_unreadable
 
 #: Results by table: "segmentation" has an entry per case and region, "erosion" one per case and joint surface, and so
 #: has each further score of the anatomy under its name.
@@ -59,10 +62,28 @@ def gather_case_results(
     return results
 
 
-def read_case_results(path: Path) -> pd.DataFrame:
-    """Read a table of per-case results; names of cases and patients are text, also `0007` and `NA`."""
+def read_case_results(path: Path, column: str = "case") -> pd.DataFrame:
+    """Read a table of per-case results; names of cases and patients are text, also `0007` and `NA`.
+
+    Args:
+        path: File.
+        column: Column that every row has.
+
+    Raises:
+        DataError: The file is damaged, cut short, or another table.
+    """
     words = {"case": str, "patient": str}
-    return pd.read_csv(path, dtype=words, keep_default_na=False, na_values=[""])
+    remedy = "remove it, and run the job or the evaluation again"
+    try:
+        rows = pd.read_csv(path, dtype=words, keep_default_na=False, na_values=[""])
+        last = path.read_text(encoding="utf-8").rstrip("\n").rpartition("\n")[2] if path.suffix == ".csv" else ""
+    except ValueError as error:  # those of pandas, and of the encoding
+        raise DataError(f"{path}: no results ({why_unreadable(path) or error}); {remedy}") from None
+    if column not in rows:
+        raise DataError(f"{path}: no results, as it has no column {column}; {remedy}")
+    if rows[column].isna().any() or (last and len(next(csv.reader([last]))) < len(rows.columns)):
+        raise DataError(f"{path}: is cut short in its last line; {remedy}")
+    return rows
 
 
 def mean_figures(results: CaseResults) -> dict[str, float]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jointwrist.errors import DataError
+from jointwrist.readable import why_unreadable
 from jointwrist.text import printable
 
 #: Folder of the weights that are shipped with the package.
@@ -32,6 +33,11 @@ def find_weights(source: str | Path, **download: Any) -> Path:
         return found
     if path.suffix not in (".safetensors", ".onnx") and len(path.parts) == 2 and not path.parent.exists():
         return _download(str(source), **download)
+    others = sorted(path.glob("*.safetensors")) if path.is_dir() else []
+    if others:
+        raise DataError(f"{source}: holds no {' or '.join(WEIGHT_FILES)}; give a file in it, such as {others[0]}")
+    if path.parts[:1] == ("~",):
+        raise DataError(f"{source}: {why_unreadable(path)}")
     shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.safetensors"))) or "none"
     raise DataError(
         f"{source}: no weights here; give a .safetensors file or a folder with best.safetensors (`make run` trains"

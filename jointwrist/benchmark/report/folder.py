@@ -62,7 +62,7 @@ class Job:
     def rows(self, table: str) -> pd.DataFrame | None:
         """Read `segmentation`, `erosion` or `history`, or return None where the job has no such file."""
         path = self.folder / f"{table}.csv"
-        return read_case_results(path) if path.is_file() else None
+        return read_case_results(path, "epoch" if table == "history" else "case") if path.is_file() else None
 
 
 def read_jobs(folder: Path) -> list[Job]:

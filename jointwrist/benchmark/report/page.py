@@ -20,9 +20,12 @@ from jointwrist.benchmark.report.svg import colour, line_chart, quartile_chart, 
 from jointwrist.benchmark.tables.table import Table
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.learning_curves import epochs_from_one
+from jointwrist.errors import DataError
 from jointwrist.files import write_text
 from jointwrist.text import NOTICE, number_of
 
+#: How much of a file is looked at for the beginning of a web page.
+_START = 256
 #: Validation figures of the learning curves, by column.
 FIGURES = {"val_dsc": "DSC %", "val_nsd": "NSD %", "val_auroc": "AUROC of erosion"}
 #: Quantities of the per-bone charts: column, title, factor.
@@ -41,9 +44,12 @@ def write_report(results: str | Path, out: str | Path | None = None, dataset: Ra
         The file.
 
     Raises:
-        DataError: The folder holds no jobs or no tables, or the release is another one.
+        DataError: The folder holds no jobs or no tables, the release is another one, or the file exists and is no web
+            page.
     """
     path = Path(out) if out else Path(results) / "report.html"
+    if path.is_file() and not path.read_bytes()[:_START].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise DataError(f"{path}: exists, and is no report of an earlier run; give --out another name")
     write_text(path, build_page(Path(results), dataset))
     return path
 

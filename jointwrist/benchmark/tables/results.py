@@ -102,6 +102,9 @@ def read_results(folder: Path, grid: str = "network") -> Results:
     if len({record.get("data_digest") for record in records}) > 1:
         raise DataError(f"{folder}: its jobs were tested on different data; keep a results folder for each")
     for job, record in jobs.items():
+        places = [job / place / f"{table}.csv" for place in GRIDS.values() for table in rows]
+        if record["status"] == "ok" and not any(place.is_file() for place in places):
+            raise DataError(f"{job}: is said to be finished, but holds no results; remove it and run the job again")
         for table, parts in rows.items():
             kept = job / GRIDS[grid] / f"{table}.csv"
             if record["status"] == "ok" and kept.is_file():

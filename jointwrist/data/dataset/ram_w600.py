@@ -60,6 +60,8 @@ class RamW600:
         if unknown := set(splits) - set(SPLITS):
             raise ValueError(f"unknown split {sorted(unknown)[0]!r}; splits are {', '.join(SPLITS)}")
         root = Path(root)
+        if root.is_file():
+            raise DataError(f"{root}: is a file; give the folder that holds BoneSegmentation")
         if not root.is_dir():
             raise DataError(f"{root}: no such folder; get the data with `jointwrist data download` or `data phantom`")
         anatomy = folder_anatomy(root, anatomy)
