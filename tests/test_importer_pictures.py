@@ -472,6 +472,10 @@ def test_masks_of_predict_are_not_taken_for_label_maps(tmp_path):
     (tmp_path / "case_L.json").write_text(json.dumps(record))
     for name in ("masks", "overlay"):
         save(tmp_path / f"case_L_{name}.png", DISC)
+    with pytest.raises(
+        DataError, match="its JSON is a result of `jointwrist predict`; `predict --for` writes its masks"
+    ):
+        read_pictures(tmp_path)
     save(tmp_path / "case_L_Lunate.png", DISC)
     (found,) = read_pictures(tmp_path)
     assert len(found.regions) == 1 and "masks and overlays of `jointwrist predict` left out: 2" in found.notes[1]

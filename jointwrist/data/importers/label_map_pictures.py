@@ -17,7 +17,7 @@ from jointwrist.data.importers.picture_names import Radiographs, is_for_masks, k
 from jointwrist.data.mask_formats import label_map, nnunet
 from jointwrist.data.mask_formats.picture import may_be_labels, read_labels
 from jointwrist.data.shapes.label_names import match_names, names_erosion
-from jointwrist.data.shapes.other_programs import MAY_HOLD_PICTURES, what_it_holds
+from jointwrist.data.shapes.other_programs import MAY_HOLD_PICTURES, PREDICTED, what_it_holds
 from jointwrist.data.shapes.region import Region
 from jointwrist.errors import DataError
 from jointwrist.text import number_of
@@ -64,7 +64,7 @@ def read_label_maps(
     """
     pairs, films, others = _pairs(folder, source, anatomy)
     if not pairs:
-        held = what_it_holds(source)
+        held = f"its JSON {PREDICTED}" if folder.results else what_it_holds(source)
         known = _LAYOUTS if not held or held.startswith(MAY_HOLD_PICTURES) else held
         raise DataError(f"{source}: holds no mask pictures with the name of a radiograph; {known}")
     places = dict.fromkeys((*(path.parent for path in pairs.values()), source))

@@ -19,11 +19,19 @@ _SHOWN = 5
 
 
 class PictureFolder(NamedTuple):
-    """Pictures of a folder; the radiographs apart if a folder holds them alone; and notes."""
+    """Pictures of a folder.
+
+    Attributes:
+        pictures: Those that may be masks.
+        radiographs: Radiographs, if a folder holds them apart.
+        notes: Sentences about what was left out.
+        results: Number of masks and overlays of predictions that were left out.
+    """
 
     pictures: list[Path]
     radiographs: list[Path] | None
     notes: list[str]
+    results: int = 0
 
 
 def read_folder(source: Path, images: Path | None) -> PictureFolder:
@@ -54,11 +62,11 @@ def read_folder(source: Path, images: Path | None) -> PictureFolder:
         films = [path for path in _files(images) if path.suffix.lower() in _ENDINGS and not is_result(path)]
         films = [path for path in films if path.resolve() not in inside]
         theirs = {path.resolve() for path in films}
-        return PictureFolder([path for path in pictures if path.resolve() not in theirs], films, notes)
+        return PictureFolder([path for path in pictures if path.resolve() not in theirs], films, notes, len(results))
     films = [path for path in pictures if any(map(is_for_radiographs, path.relative_to(source).parts[:-1]))]
     if images is not None or not films:
-        return PictureFolder(pictures, None, notes)
-    return PictureFolder(without(pictures, films), films, notes)
+        return PictureFolder(pictures, None, notes, len(results))
+    return PictureFolder(without(pictures, films), films, notes, len(results))
 
 
 def without(paths: Sequence[Path], others: Iterable[Path]) -> list[Path]:
