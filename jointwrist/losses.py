@@ -6,6 +6,7 @@ these, and 0 if there are none. No boolean indexing is used, which would wait fo
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import torch
@@ -72,10 +73,18 @@ def cross_entropy(
     return mean_over(each if pixels is None else each * pixels, images)
 
 
-def overlap_dice_loss(logits: Tensor, target: Tensor, images: Tensor | None = None, anatomy: Anatomy = WRIST) -> Tensor:
-    """Dice loss of the overlap regions, whose probabilities are products of the probabilities of two bones."""
-    first, second = _overlap_channels(anatomy.overlaps, logits.device)
-    probability = logits.float().sigmoid()
+def overlap_dice_loss(
+    probability: Tensor, target: Tensor, images: Tensor | None = None, anatomy: Anatomy = WRIST
+) -> Tensor:
+    """Dice loss of the overlap regions, whose probabilities are products of the probabilities of two bones.
+
+    Args:
+        probability: (B, C, H, W) probabilities of the bones.
+        target: (B, C, H, W) masks.
+        images: (B,) bool, the images that count; None means all.
+        anatomy: The bones, C, and their overlap pairs.
+    """
+    first, second = _overlap_channels(anatomy.overlaps, probability.device)
     found, wanted = (masks.index_select(1, first) * masks.index_select(1, second) for masks in (probability, target))
     return dice_loss(found, wanted, smooth=1.0, images=images)
 
@@ -97,13 +106,35 @@ def signed_distance(mask: Tensor, radius: int = 8) -> Tensor:
     Returns:
         (B, C, H, W) float32 in [-radius, radius]; masks are taken to continue beyond the image border.
     """
-    distance = torch.empty(mask.shape, device=mask.device)
+    return _of_distances(mask, _possible_distances(radius, mask.device))
+
+
+def _possible_distances(radius: int, device: torch.device) -> Tensor:
+    """Signed distances of the squares from -radius^2 to radius^2."""
+    squares = torch.arange(-(radius**2), radius**2 + 1, device=device)
+    return squares.sign() * squares.abs().sqrt()
+
+
+def _of_distances(mask: Tensor, values: Tensor) -> Tensor:
+    """Look up a value of the signed distance of each pixel.
+
+    Args:
+        mask: (B, C, H, W), 0 or 1.
+        values: (2 R^2 + 1,) float32, the value of each of `_possible_distances(R)`.
+
+    Returns:
+        (B, C, H, W) float32.
+    """
+    limit = len(values) // 2
+    radius = math.isqrt(limit)
+    found = torch.empty(mask.shape, device=mask.device)
     # on a CPU, the intermediates of one image stay in its cache
     together = 1 if mask.device.type == "cpu" else max(len(mask), 1)
-    for some, result in zip(mask.split(together), distance.split(together), strict=True):
+    for some, result in zip(mask.split(together), found.split(together), strict=True):
         inside = some > 0.5
-        result.copy_(_squared_distance(inside, radius)).sqrt_().sub_(_squared_distance(~inside, radius).float().sqrt_())
-    return distance
+        square = _squared_distance(inside, radius).add_(limit).sub_(_squared_distance(~inside, radius))
+        result.copy_(values.index_select(0, square.flatten().int()).view_as(result))
+    return found
 
 
 def _squared_distance(free: Tensor, radius: int) -> Tensor:
@@ -132,7 +163,7 @@ def distance_loss(distance: Tensor, target: Tensor, scale: float = 4.0, images: 
         images: (B,) bool, the images that count; None means all.
     """
     with torch.no_grad():
-        truth = torch.tanh(signed_distance(target) / scale)
+        truth = _of_distances(target, torch.tanh(_possible_distances(8, target.device) / scale))
     return mean_over(F.smooth_l1_loss(torch.tanh(distance.float()), truth, reduction="none"), images)
 
 

@@ -221,12 +221,12 @@ def test_overlap_loss_is_over_the_pairs_of_the_anatomy():
     toe = parse_anatomy(small(), "toe")
     target = torch.zeros(1, 3, 8, 8)
     target[:, 0, :5], target[:, 1, 3:], target[:, 2] = 1, 1, 1
-    logits = (target - 0.5) * 40
-    assert overlap_dice_loss(logits, target, anatomy=toe) < 1e-6
-    logits[:, 2] *= -1  # the third bone is in no pair
-    assert overlap_dice_loss(logits, target, anatomy=toe) < 1e-6
-    logits[:, 1] *= -1
-    assert overlap_dice_loss(logits, target, anatomy=toe) > 0.9
+    found = target.clone()
+    assert overlap_dice_loss(found, target, anatomy=toe) < 1e-6
+    found[:, 2] = 0  # the third bone is in no pair
+    assert overlap_dice_loss(found, target, anatomy=toe) < 1e-6
+    found[:, 1] = 1 - found[:, 1]
+    assert overlap_dice_loss(found, target, anatomy=toe) > 0.9
 
 
 @pytest.mark.parametrize(

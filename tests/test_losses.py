@@ -44,6 +44,22 @@ def test_signed_distance_equals_scipy(masks):
         assert np.allclose(distance, inside - outside, atol=1e-5)
 
 
+@pytest.mark.parametrize("radius", [1, 3, 11, 15])
+def test_signed_distance_is_clipped_at_any_radius(masks, radius):
+    ours = signed_distance(masks, radius).numpy()
+    for mask, distance in zip(masks.flatten(0, 1).numpy() > 0, ours.reshape(-1, 40, 48), strict=True):
+        inside, outside = (np.minimum(distance_transform_edt(plane), radius) for plane in (mask, ~mask))
+        assert np.allclose(distance, inside - outside, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [2.0, 4.0])
+def test_distance_loss_equals_its_definition(masks, scale):
+    logits = torch.randn_like(masks)
+    truth = torch.tanh(signed_distance(masks) / scale)
+    expected = F.smooth_l1_loss(logits.tanh(), truth)
+    assert torch.allclose(distance_loss(logits, masks, scale), expected, atol=1e-7)
+
+
 def test_distance_loss_is_zero_for_the_true_distance(masks):
     truth = signed_distance(masks) / 4
     assert distance_loss(truth, masks) < 1e-10
@@ -52,8 +68,8 @@ def test_distance_loss_is_zero_for_the_true_distance(masks):
 
 def test_overlap_dice_rewards_the_right_overlap(masks):
     right = (masks * 2 - 1) * 20
-    assert overlap_dice_loss(right, masks) < 1e-3
-    assert overlap_dice_loss(right.roll(1, 1), masks) > overlap_dice_loss(right, masks)
+    assert overlap_dice_loss(right.sigmoid(), masks) < 1e-3
+    assert overlap_dice_loss(right.roll(1, 1).sigmoid(), masks) > overlap_dice_loss(right.sigmoid(), masks)
 
 
 def test_ordinal_loss_equals_cross_entropy_of_each_cut():

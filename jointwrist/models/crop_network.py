@@ -60,6 +60,8 @@ class CropNetwork(nn.Module):
     def __init__(self, in_channels: int, feature_channels: int, width: int, version: int = VERSIONS[-1]):
         super().__init__()
         block = partial(conv_block, norm=NORMS[version])
+        # on a CPU, convolutions and their gradients are faster so, but PyTorch's group normalisation is far slower
+        self.channels_last = NORMS[version] is not group_norm
         self.stem = nn.Sequential(block(in_channels, width), block(width, width, stride=2))
         self.level1 = nn.Sequential(block(width + feature_channels, width), block(width, width))
         self.level2 = nn.Sequential(block(width, 2 * width, stride=2), block(2 * width, 2 * width))
@@ -77,6 +79,8 @@ class CropNetwork(nn.Module):
             crop: (N, in_channels, P, P), P a multiple of 8.
             features: (N, feature_channels, P/2, P/2).
         """
+        if crop.device.type == "cpu" and self.channels_last:
+            crop, features = (values.contiguous(memory_format=torch.channels_last) for values in (crop, features))
         first = self.level1(torch.cat([self.stem(crop), features], 1))
         second = self.level2(first)
         third = self.level3(second)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jointwrist.anatomy import WRIST
 from jointwrist.models.blocks import conv_block
 from jointwrist.models.feature_balance import FeatureBalance, split_features
+from jointwrist.ops.upsample import upsample
 
 
 class UpStep(nn.Module):
@@ -24,7 +24,7 @@ class UpStep(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Decode (B, in, h, w) and the skip (B, skip, H, W) to (B, out, H, W)."""
-        x = F.interpolate(self.reduce(x), skip.shape[-2:], mode="bilinear", align_corners=False)
+        x = upsample(self.reduce(x), skip.shape[-2:])
         return self.convs(torch.cat([x, skip], dim=1))
 
 

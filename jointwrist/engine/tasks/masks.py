@@ -63,7 +63,8 @@ def mask_losses(
     if config.bce:
         losses["bce"] = config.bce * cross_entropy(logits, masks, images=images, pixels=pixels)
     if config.overlap:
-        losses["overlap"] = config.overlap * overlap_dice_loss(logits, masks, images, anatomy)
+        probability = logits.float().sigmoid() if config.raw_output else values
+        losses["overlap"] = config.overlap * overlap_dice_loss(probability, masks, images, anatomy)
     return losses
 
 
