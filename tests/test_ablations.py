@@ -129,6 +129,14 @@ def test_a_cascade_is_driven_by_the_weights_of_its_seed(plan, tmp_path):
     assert not plan.config("free", "S1", 5, tmp_path).joint.segmenter
 
 
+def test_arms_that_differ_in_precision_are_not_run_in_one_process(tmp_path):
+    plan = Ablations.load(FILE.with_name("precision.yaml"))
+    chosen = plan.runs(["free"], ["float32", "bfloat16"], [3407])
+    assert [runs.common_precision(plan, [run], tmp_path) for run in chosen] == ["no", "bf16"]
+    with pytest.raises(ConfigError, match="no: float32; bf16: bfloat16.*--arms"):
+        runs.run_plan(plan, runs.Choice(), tmp_path, tmp_path)
+
+
 def test_an_unknown_key_of_a_plan_is_an_error(tmp_path):
     (tmp_path / "plan.yaml").write_text("name: x\nphantom: {}\narmes: {}\n")
     with pytest.raises(ConfigError, match="armes"):

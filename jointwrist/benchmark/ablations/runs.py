@@ -16,7 +16,7 @@ from jointwrist.benchmark.ablations.plan import Ablations, Retest, run_folder
 from jointwrist.benchmark.job_lock import job_lock
 from jointwrist.benchmark.jobs import Job, dataset_digest, run_job, shard, write_case_results
 from jointwrist.benchmark.records import RECORD
-from jointwrist.config import build, to_dict
+from jointwrist.config import ConfigError, build, to_dict
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.evaluation import evaluate_model
 from jointwrist.engine.loaders import load_run_data
@@ -63,15 +63,16 @@ def run_plan(plan: Ablations, choice: Choice, results: Path, kept_in: Path) -> b
         Whether a run failed.
 
     Raises:
+        ConfigError: The chosen arms differ in precision, which cannot change in a process.
         DataError: A run in `results` was trained with another configuration.
     """
-    accelerator = open_accelerator("no", None, results)
-    dataset = open_phantom(plan, results)
-    os.environ.setdefault(KEEP, str(results / "stream"))
-    data, failed = dataset_digest(dataset), False
     chosen = plan.runs(
         list(choice.regimes or plan.regimes), list(choice.arms or plan.arms), list(choice.seeds or plan.seeds)
     )
+    accelerator = open_accelerator(common_precision(plan, chosen, results), None, results)
+    dataset = open_phantom(plan, results)
+    os.environ.setdefault(KEEP, str(results / "stream"))
+    data, failed = dataset_digest(dataset), False
     kept = KeptResults.read(kept_in)
     for regime, arm, seed in shard(chosen, choice.shard):
         if kept_already(plan, kept, chosen, (regime, arm, seed), results):
@@ -101,6 +102,25 @@ def run_plan(plan: Ablations, choice: Choice, results: Path, kept_in: Path) -> b
                 if retest.of == arm and record["status"] == "ok":
                     test_again(accelerator, job, dataset, retest, run_folder(results, regime, name, seed))
     return failed
+
+
+def common_precision(plan: Ablations, chosen: list[tuple[str, str, int]], results: Path) -> str:
+    """Return the precision of runs.
+
+    Raises:
+        ConfigError: They differ in it.
+    """
+    arms: dict[str, list[str]] = {}
+    for regime, arm, seed in chosen:
+        found = arms.setdefault(plan.config(regime, arm, seed, results).precision, [])
+        if arm not in found:
+            found.append(arm)
+    if len(arms) > 1:
+        each = "; ".join(f"{precision}: {', '.join(names)}" for precision, names in arms.items())
+        raise ConfigError(
+            f"the arms differ in precision ({each}); run those of each precision by themselves with --arms"
+        )
+    return next(iter(arms), "no")
 
 
 def kept_already(
