@@ -28,30 +28,38 @@ PROBES = Path(__file__).with_name("build_probes.py").resolve()
 STEP = "import sys, json; from benchmarks.speed_training import whole_step; print(whole_step(*json.loads(sys.argv[1])))"
 
 
-def step_times(other: Path, rounds: int, *arguments: Any) -> dict[str, float]:
+def step_times(other: Path, rounds: int, precision: str, *arguments: Any) -> dict[str, float]:
     """Median milliseconds of a training step in both builds.
 
     Args:
         other: Checkout of the other build, such as a `git worktree`.
         rounds: Processes of each build.
-        arguments: Arguments of `whole_step`, without `memory`.
+        precision: Precision of this build; the other one computes in float32.
+        arguments: Arguments of `whole_step`, without `memory` and `precision`.
 
     Raises:
         subprocess.CalledProcessError: A build cannot take the step.
     """
-    return in_turns(other, rounds, ["-c", STEP, json.dumps(["returned", *arguments])])
+    theirs, ours = (["-c", STEP, json.dumps(["returned", *arguments, *some])] for some in ([], [precision]))
+    return in_turns(other, rounds, ours, theirs)
 
 
-def in_turns(other: Path, rounds: int, arguments: list[str]) -> dict[str, float]:
-    """Run Python with arguments in both builds in turns; return the median of what each prints last.
+def in_turns(other: Path, rounds: int, ours: list[str], theirs: list[str] | None = None) -> dict[str, float]:
+    """Run Python in both builds in turns; return the median of what each prints last.
+
+    Args:
+        other: Checkout of the other build.
+        rounds: Processes of each build.
+        ours: Arguments of Python.
+        theirs: Arguments for the other build, if they differ.
 
     Raises:
         subprocess.CalledProcessError: It fails in a build.
     """
-    folders = {"this build": ROOT, "other build": other.resolve()}
-    found: dict[str, list[float]] = {name: [] for name in folders}
+    builds = {"this build": (ROOT, ours), "other build": (other.resolve(), theirs or ours)}
+    found: dict[str, list[float]] = {name: [] for name in builds}
     for _ in range(rounds):
-        for name, folder in folders.items():
+        for name, (folder, arguments) in builds.items():
             environment = {**os.environ, **MEMORY["reused by the environment"], "PYTHONPATH": str(folder)}
             command = [sys.executable, *arguments]
             done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, check=True)
@@ -69,6 +77,12 @@ def benchmark_builds(argv: list[str] | None = None) -> list[dict[str, Any]]:
     parser.add_argument("--steps", type=int, default=3, help="timed steps of each process (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="threads (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="processes of each build (default: %(default)s)")
+    parser.add_argument(
+        "--precision",
+        choices=("no", "bf16"),
+        default="no",
+        help="of this build's training step; the other build's is in float32 (default: %(default)s)",
+    )
     some = parser.add_mutually_exclusive_group()
     some.add_argument("--no-training", action="store_true", help="leave the training step out, the slowest part")
     some.add_argument("--only-training", action="store_true", help="measure the training step alone")
@@ -82,8 +96,9 @@ def benchmark_builds(argv: list[str] | None = None) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as root:
         write_phantom(root, 24, size=256, seed=3, workers=1)
         step = (arguments.model, arguments.size, arguments.batch, root, arguments.steps, arguments.threads)
-        times = step_times(arguments.checkout, arguments.rounds, *step)
+        times = step_times(arguments.checkout, arguments.rounds, arguments.precision, *step)
     title = f"{arguments.model} {arguments.size} px, batch {arguments.batch}"
+    title += "" if arguments.precision == "no" else f", {arguments.precision} to float32"
     _add(measured, title, times, "ms/step")
     return measured.rows
 

@@ -46,13 +46,13 @@ MEMORY = {
 }
 
 
-def open_trainer(model: str, size: int, batch_size: int, root: str, folder: str) -> Trainer:
+def open_trainer(model: str, size: int, batch_size: int, root: str, folder: str, precision: str = "no") -> Trainer:
     """Return a trainer of a model at a size: of the image, or of the crop if it is a classifier."""
     sizes = {"image_size": size, "detail_size": 2 * size, "erosion": {"crop_size": size}}
-    values = {**sizes, "precision": "no", "optim": {"batch_size": batch_size}}
+    values = {**sizes, "precision": precision, "optim": {"batch_size": batch_size}}
     config = load_protocol("clean").run_config(model, 0, values)
     data = load_run_data(config, RamW600.open(root))
-    return Trainer(Accelerator(), config, data, build_task(config, data.prior), Path(folder))
+    return Trainer(Accelerator(mixed_precision=precision), config, data, build_task(config, data.prior), Path(folder))
 
 
 def clock(threads: int) -> Callable[[], float]:
@@ -100,13 +100,15 @@ def _endless(trainer: Trainer) -> Iterator[dict[str, Any]]:
         yield from trainer.loader
 
 
-def whole_step(memory: str, model: str, size: int, batch_size: int, root: str, steps: int, threads: int) -> float:
+def whole_step(
+    memory: str, model: str, size: int, batch_size: int, root: str, steps: int, threads: int, precision: str = "no"
+) -> float:
     """Milliseconds of a step under one of `MEMORY`; to be run in a process of its own."""
     torch.set_num_threads(threads)
     if memory == "reused":
         keep_freed_memory()
     with tempfile.TemporaryDirectory() as folder:
-        return step_times(open_trainer(model, size, batch_size, root, folder), steps)["step"]
+        return step_times(open_trainer(model, size, batch_size, root, folder, precision), steps)["step"]
 
 
 @contextmanager

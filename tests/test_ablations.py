@@ -283,6 +283,15 @@ def test_tables_are_rebuilt_from_stored_results_and_further_runs_add_to_them(pla
     assert line.split("|")[3].strip() == "3"
 
 
+@pytest.mark.parametrize("regimes", [("free",), ("free", "scarce", "a third")])
+def test_plans_have_any_number_of_regimes(plan, tmp_path, regimes):
+    plan = replace(plan, regimes={name: plan.regimes["free"] for name in regimes})
+    for regime in regimes:
+        write_run(tmp_path, regime, "S0", 1, 0, plan.arms["S0"].reports)
+    assert write_ablations(plan, tmp_path, tmp_path / "kept").count("| `S0`") == len(regimes)
+    assert (tmp_path / "kept" / "ablations.png").is_file()
+
+
 def test_no_finished_run_is_reported(plan, tmp_path):
     assert write_ablations(plan, tmp_path) == "no run is finished yet"
 

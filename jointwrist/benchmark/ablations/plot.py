@@ -18,9 +18,12 @@ def write_picture(plan: Ablations, rows: KeptResults, figures: Figures, path: Pa
     arms = [arm for arm in plan.entries if any(rows.of(regime, arm) for regime in plan.regimes)]
     figure = Figure(figsize=(10, 0.34 * len(arms) + 1.2), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    colours = {"free": "#1b6ca8", "scarce": "#d1495b"}
+    count = len(plan.regimes)
+    colours = dict(zip(plan.regimes, ["#1b6ca8", "#d1495b", *(f"C{n}" for n in range(2, count))], strict=False))
+    step = 0.56 / max(count, 2)
+    shifts = [step * (n - (count - 1) / 2) for n in range(count)]
     for axis, key in zip(axes, ("AUROC", "nsd"), strict=True):
-        for shift, regime in zip((-0.14, 0.14), plan.regimes, strict=True):
+        for shift, regime in zip(shifts, plan.regimes, strict=True):
             for place, arm in enumerate(arms):
                 runs = rows.of(regime, arm)
                 found = figures.over_seeds(runs, key)
