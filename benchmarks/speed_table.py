@@ -96,6 +96,9 @@ TARGETS: Targets = {
     ("builds", "jointwrist_tiny 256 px, batch 8, other build to this"): Target(
         "A training step of `jointwrist_tiny` at 256 px, batch 8, earlier build to this", 1.6
     ),
+    ("builds", "jointwrist_tiny 256 px, batch 8, bf16 to float32, other build to this"): Target(
+        "The same, this build with `precision=bf16`, the earlier one in float32", 1.6
+    ),
     ("neighbour", "beside a busy process, to alone"): Target(
         "A training run beside one busy process, to the same run alone", 2.2, sense=MOST
     ),
@@ -140,8 +143,8 @@ def speed_table(folder: Path = RESULTS, rows: Iterable[tuple[str, str]] = tuple(
 
 
 def target_table(targets: Targets, folder: Path = RESULTS) -> str:
-    """Markdown table of targets, and of the values on every machine that measured the first of them."""
-    machines = {machine: found for machine, found in measured(folder).items() if next(iter(targets)) in found}
+    """Markdown table of targets, and of the values on every machine that measured any of them."""
+    machines = {machine: found for machine, found in measured(folder).items() if found.keys() & targets.keys()}
     rows = [
         [
             target.title,
@@ -155,8 +158,7 @@ def target_table(targets: Targets, folder: Path = RESULTS) -> str:
 
 def scan_table(folder: Path = RESULTS) -> str:
     """Markdown table of the targets of the scan, and of the bounds of the machines that ran it on their CPUs."""
-    first = next(iter(SCAN_TARGETS))
-    machines = [found for found in measured(folder).values() if first in found]
+    machines = [found for found in measured(folder).values() if found.keys() & SCAN_TARGETS.keys()]
     bounds = [
         [
             title,
@@ -177,7 +179,7 @@ def builds_table(folder: Path = RESULTS) -> str:
         machine: {name.removesuffix(end): value for (_, name), (value, _) in found.items() if name.endswith(end)}
         for machine, found in measured(folder).items()
     }
-    machines = {machine: found for machine, found in machines.items() if found}
+    machines = {machine: found for machine, found in machines.items() if found.keys() & PARTS.keys()}
 
     def cell(value: float | None, least: float) -> str:
         return "-" if value is None else f"{value:.3g} ×{', missed' * (value < least)}"
