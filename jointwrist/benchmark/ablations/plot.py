@@ -38,7 +38,7 @@ def write_picture(plan: Ablations, rows: KeptResults, figures: Figures, path: Pa
     axes[0].set_yticks(range(len(arms)), [f"{arm}: {_short(title_of(plan, arm))}" for arm in arms])
     axes[0].invert_yaxis()
     handles = [Line2D([], [], color=colours[r], marker="o", lw=2.5, label=r) for r in plan.regimes]
-    axes[1].legend(handles=handles, frameon=False)
+    figure.legend(handles=handles, loc="outside upper right", ncols=count, frameon=False)
     with atomic(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
 
