@@ -17,44 +17,40 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import numpy as np
 import pandas as pd
 
 from benchmarks.ablations import FILE
 from benchmarks.families import evaluate
+from benchmarks.left_out_tables import ALL, WITHOUT, left_out_tables, write_picture
 from jointwrist.benchmark.ablations.kept_results import KeptResults
 from jointwrist.benchmark.ablations.plan import Ablations, Arm, Version, run_folder
 from jointwrist.benchmark.ablations.runs import Choice, run_plan
 from jointwrist.benchmark.ablations.tables import filled
 from jointwrist.benchmark.records import RECORD, read_record
-from jointwrist.benchmark.tables.cells import NOT_RUN, OVER_SEEDS, Figure
-from jointwrist.benchmark.tables.table import Table, save_tables
+from jointwrist.benchmark.tables.table import save_tables
 from jointwrist.commands.shared import print_log, seed_number
 from jointwrist.config import ConfigError, build, merge_trees, parse_overrides
 from jointwrist.engine.trainer import BEST
 from jointwrist.errors import DataError, StorageError
 from jointwrist.files import atomic, write_text
 from jointwrist.inference.predictor import Predictor
-from jointwrist.metrics.erosion_bootstrap import weighted_figures
-from jointwrist.metrics.seed_patient_intervals import seeds_and_patients
-from jointwrist.metrics.statistics import resampling_weights, weighted_mean
 from jointwrist.phantom import PhantomConfig
-from jointwrist.phantom.family_names import EROSIVE, LOOK_ALIKES, NO_FAMILY
+from jointwrist.phantom.family_names import EROSIVE, LOOK_ALIKES
 
 KEPT = Path(__file__).resolve().parent.parent / "docs" / "left_out"
 ROWS = "families.csv.gz"
 KEYS = ["tested", "wrist", "case", "patient", "joint", "score", "family"]
-REGIME, ALL, WITHOUT = "free", "all", "left out"
+REGIME = "free"
 #: Phantom of every run: thresholds are chosen on its validation wrists, masks are tested on its test wrists.
 PHANTOM: dict[str, Any] = {"parts": [16, 80, 64], "size": 256, "seed": 1, "prevalence": 0.3, "families": {"all": 1}}
 #: Wrists of the tests: half of the joint surfaces without an erosion have a look-alike, each kind equally often.
 TESTED, TEST_SEED, WRISTS = {"prevalence": 0.4, "look_alikes": 0.5}, 20261130, 160
-#: AUROC asked of every family, and the share of surfaces without erosion that may be called eroded.
-ASKED, FALSE_CALLS = 0.9, 0.1
+#: Number of other networks that are tested on a family that they had in training.
+OTHERS = 2
 
 
 def left_out_plan(overrides: dict[str, Any]) -> Ablations:
@@ -85,26 +81,33 @@ def left_out_plan(overrides: dict[str, Any]) -> Ablations:
     )
 
 
-def test_network(plan: Ablations, arm: str, seed: int, families: Sequence[str], results: Path, wrists: int) -> None:
-    """Test a finished network: that of all families on each of them, another one on the family that it left out."""
+def families_of(arm: str, families: Sequence[str]) -> list[str]:
+    """Return those of `families` that a network is tested on: all, or the left out one and the `OTHERS` before it."""
+    names = list(EROSIVE)
+    return [name for name in families if arm == ALL or (names.index(arm) - names.index(name)) % len(names) <= OTHERS]
+
+
+def run_tests(plan: Ablations, arm: str, seed: int, families: Sequence[str], results: Path, wrists: int) -> None:
+    """Test a finished network on those of `families` that it is tested on, on `wrists` wrists each."""
     folder = run_folder(results, REGIME, arm, seed)
     if not (folder / RECORD).is_file() or read_record(folder)["status"] != "ok":
         print(f"{arm} seed {seed}: there are no finished weights in {folder}; tests that are kept remain", flush=True)
         return
     predictor = Predictor.from_pretrained(folder / BEST, localise=False)
     side = plan.config(REGIME, arm, seed, results).detail_size
-    for family in families if arm == ALL else [arm]:
+    for family in families_of(arm, families):
         shares = {family: 1.0, **dict.fromkeys(LOOK_ALIKES, 1.0)}
         config = build(PhantomConfig, {**TESTED, "size": side, "families": shares})
         evaluate(predictor, results / "tests" / folder.name / f"{family}.csv", config, TEST_SEED, wrists)
 
 
-def test_rows(results: Path, out: Path, wrists: int) -> pd.DataFrame:
+def rows_of_tests(results: Path, out: Path, wrists: int) -> pd.DataFrame:
     """Return the rows of all finished tests, those kept in `out` and those of `results`.
 
     Returns:
-        One row per joint surface of a test, indexed by `KEYS`, with its eroded area `area_mm2`; columns "left out SEED"
-        and "all SEED" are probabilities, and followed by "heat" the share of the heat map in the erosion.
+        One row per joint surface of a test, indexed by `KEYS`, with the eroded `area_mm2`. Columns "left out SEED",
+        "all SEED" and, of a network that left out another family, "without FAMILY SEED" are probabilities, and followed
+        by "heat" the share of the heat map in the erosion.
     """
     rows = pd.DataFrame()
     if (out / ROWS).is_file():
@@ -115,142 +118,16 @@ def test_rows(results: Path, out: Path, wrists: int) -> pd.DataFrame:
         if found["wrist"].nunique() < wrists:
             continue
         arm, seed = path.parent.name.removeprefix(f"{REGIME}-").rsplit("-", 1)
-        name = f"{ALL if arm == ALL else WITHOUT} {seed}"
+        name = f"{ {ALL: ALL, path.stem: WITHOUT}.get(arm, f'without {arm}') } {seed}"
         found = found.assign(tested=path.stem).set_index(KEYS)
         found = found.rename(columns={"probability": name, "heat_in_erosion": f"{name} heat"})
         rows = found.combine_first(rows)
     return rows
 
 
-class Values(NamedTuple):
-    """A figure of one network for each seed, on the test patients and on resampled ones.
-
-    Attributes:
-        values: (S,).
-        resampled: (S, R).
-        patients: Number of patients.
-    """
-
-    values: np.ndarray
-    resampled: np.ndarray
-    patients: int
-
-    def minus(self, other: Values) -> Values:
-        """Return the paired difference."""
-        return Values(self.values - other.values, self.resampled - other.resampled, self.patients)
-
-    def figure(self, digits: int = 3, limits: tuple[float, float] = (0, 1)) -> Figure:
-        """Return mean and SD over seeds with the 95 % interval over seeds and patients."""
-        found = seeds_and_patients(self.values, self.resampled, self.patients, limits=limits)
-        return Figure.over_seeds(self.values, found.low, found.high, digits)
-
-
-def family_values(rows: pd.DataFrame, columns: Sequence[str]) -> dict[str, Values]:
-    """Figures of the networks of one kind on the test of a family.
-
-    Args:
-        rows: Rows of the test.
-        columns: Columns of probabilities, one for each seed.
-
-    Returns:
-        AUROC of the erosions against all other surfaces ("AUROC"), against those without a finding ("no finding") and
-        against look-alikes ("look-alike"); share of the erosions that is found where 10 % of the other surfaces are
-        called eroded ("found"), and mean share of the heat map in the erosion ("heat").
-    """
-    index = rows.index.to_frame(index=False)
-    eroded, clear = (index["score"] > 0).to_numpy(), (index["family"] == NO_FAMILY).to_numpy()
-    weights = resampling_weights(index["patient"])
-    kinds = {"AUROC": np.ones_like(eroded), "no finding": eroded | clear, "look-alike": eroded | ~clear}
-    found: dict[str, list[tuple[float, np.ndarray]]] = {name: [] for name in (*kinds, "found", "heat")}
-    for column in columns:
-        probability = rows[column].to_numpy(float)
-        calls = probability > np.quantile(probability[~eroded], 1 - FALSE_CALLS)
-        for kind, chosen in kinds.items():
-            arrays = eroded[chosen], probability[chosen], calls[chosen]
-            figures, drawn = weighted_figures(*arrays), weighted_figures(*arrays, weights[:, chosen])
-            found[kind].append((float(figures["AUROC"][0]), drawn["AUROC"]))
-            if kind == "AUROC":
-                found["found"].append((float(figures["SEN"][0]), drawn["SEN"]))
-        heat = rows[f"{column} heat"].to_numpy(float)
-        found["heat"].append((float(weighted_mean(heat, np.ones((1, len(heat))))[0]), weighted_mean(heat, weights)))
-    return {
-        name: Values(np.array([v for v, _ in pairs]), np.stack([r for _, r in pairs]), index["patient"].nunique())
-        for name, pairs in found.items()
-    }
-
-
-def left_out_tables(rows: pd.DataFrame) -> list[Table]:
-    """Tables of every family: AUROC without and with it in training, and what explains the difference."""
-    first, second = [], []
-    for family in EROSIVE:
-        test = rows[rows.index.get_level_values("tested") == family]
-        there = test.columns[test.notna().any()]
-        seeds = [name.split()[-1] for name in there if name.startswith(WITHOUT) and not name.endswith("heat")]
-        seeds = [seed for seed in seeds if f"{ALL} {seed}" in there]
-        if not seeds:
-            first.append({"Family": f"`{family}`", "erosions": NOT_RUN})
-            continue
-        without, trained = (family_values(test, [f"{kind} {seed}" for seed in seeds]) for kind in (WITHOUT, ALL))
-        score = test.index.get_level_values("score")
-        first.append(
-            {
-                "Family": f"`{family}`",
-                "erosions": int((score > 0).sum()),
-                "seeds": len(seeds),
-                "AUROC, left out": without["AUROC"].figure(),
-                "AUROC, in training": trained["AUROC"].figure(),
-                "difference": without["AUROC"].minus(trained["AUROC"]).figure(limits=(-1, 1)),
-                f"at least {ASKED:.2f}": "yes" if without["AUROC"].values.mean() >= ASKED else "no",
-            }
-        )
-        line: dict[str, Any] = {"Family": f"`{family}`", "median mm²": f"{test['area_mm2'][score > 0].median():.1f}"}
-        for key, title in (
-            ("no finding", "AUROC against no finding"), ("look-alike", "against look-alikes"), ("found", "found"),
-            ("heat", "heat map in the erosion"),
-        ):  # fmt: skip
-            line |= {f"{title}, left out": without[key].figure(2), f"{title}, in training": trained[key].figure(2)}
-        second.append(line)
-    caption = (
-        "Erosion families left out of training. Erosions of one family against surfaces without erosion, half of which"
-        f" have a look-alike, on the same {int(rows.index.get_level_values('wrist').max()) + 1} phantoms for both"
-        f" networks. {OVER_SEEDS}. Differences are paired by seed and patient."
-    )
-    details = (
-        "The same tests: median area of the erosions; AUROC against surfaces without a finding, and against look-alikes"
-        f" alone; share of the erosions found where {100 * FALSE_CALLS:.0f} % of the other surfaces are called eroded;"
-        f" share of the heat map on eroded pixels. {OVER_SEEDS}."
-    )
-    return [Table("left_out_families", caption, first), Table("left_out_details", details, second)]
-
-
-def write_picture(table: Table, path: Path) -> None:
-    """Draw the AUROC of every family, left out and in training, with its interval."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    rows = [row for row in table.rows if "seeds" in row]
-    figure, axis = plt.subplots(figsize=(7, 0.36 * len(rows) + 1.3), layout="constrained")
-    for name, colour, shift in (("left out", "#d1495b", -0.12), ("in training", "#1b6ca8", 0.12)):
-        cells, places = [row[f"AUROC, {name}"] for row in rows], np.arange(len(rows)) + shift
-        axis.hlines(places, [c.low for c in cells], [c.high for c in cells], color=colour, lw=2.5, alpha=0.5)
-        axis.plot([c.mean for c in cells], places, "o", color=colour, ms=5, label=name)
-    axis.axvline(ASKED, color="grey", lw=1, ls=":")
-    axis.set_yticks(range(len(rows)), [row["Family"].strip("`") for row in rows])
-    axis.invert_yaxis()
-    axis.set_xlabel("AUROC of the family's erosions")
-    axis.grid(axis="x", alpha=0.3)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False)
-    with atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
-    plt.close(figure)
-
-
 def write_results(plan: Ablations, results: Path, out: Path, wrists: int) -> str:
     """Add finished runs and tests to the kept ones, and write rows, tables, plot and page; return the tables."""
-    runs, rows = KeptResults.read(out).with_runs(results, plan), test_rows(results, out, wrists)
+    runs, rows = KeptResults.read(out).with_runs(results, plan), rows_of_tests(results, out, wrists)
     if runs.runs.empty or rows.empty:
         return "no test is finished yet"
     runs.write(out)
@@ -287,7 +164,7 @@ def main(argv: list[str] | None = None) -> int:
         for seed in () if arguments.tables else arguments.seeds or plan.seeds:
             for arm in (ALL, *arguments.families):
                 failed |= run_plan(plan, Choice(None, [arm], [seed]), arguments.results, arguments.out)
-                test_network(plan, arm, seed, arguments.families, arguments.results, arguments.wrists)
+                run_tests(plan, arm, seed, arguments.families, arguments.results, arguments.wrists)
         print(write_results(plan, arguments.results, arguments.out, arguments.wrists))
     except (ConfigError, DataError, StorageError) as error:
         print(f"left_out_families: {error}", file=sys.stderr)

@@ -11,7 +11,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from benchmarks import ablations, left_out_families
-from benchmarks.left_out_families import ALL, KEYS, REGIME, WITHOUT, family_values, left_out_plan, left_out_tables
+from benchmarks.left_out_families import KEYS, OTHERS, REGIME, families_of, left_out_plan
+from benchmarks.left_out_tables import ALL, WITHOUT, family_values, left_out_tables
 from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.benchmark.ablations import runs
 from jointwrist.benchmark.ablations.plan import Ablations
@@ -46,6 +47,13 @@ def test_values_of_a_command_replace_those_of_every_run(tmp_path):
     configs = [plan.config(REGIME, arm, 1, tmp_path) for arm in plan.arms]
     assert {(config.image_size, config.stream.wrists) for config in configs} == {(32, 8)}
     assert configs[1].stream.options["prevalence"] == 0.3
+
+
+def test_every_family_is_tested_by_all_the_network_without_it_and_others(plan):
+    networks = {family: [arm for arm in plan.arms if family in families_of(arm, list(EROSIVE))] for family in EROSIVE}
+    for family, arms in networks.items():
+        assert {ALL, family} <= set(arms) and len(arms) == 2 + OTHERS
+    assert families_of("round", ["cluster", "long"]) == ["cluster"]
 
 
 def made_up_rows(tested: str, quality: dict[str, float]) -> pd.DataFrame:
@@ -96,6 +104,10 @@ def test_a_family_that_both_networks_see_alike_has_no_difference_and_another_one
     one = rows[[column for column in rows if "2" not in column.split()]]
     table = {row["Family"]: row for row in left_out_tables(one)[0].rows}
     assert table["`long`"]["difference"].high < 0 and table["`long`"]["at least 0.90"] == "no"
+    other = one.assign(
+        **{"without round 1": (one.index.get_level_values("score") > 0) * 1.0, "without round 1 heat": 0}
+    )
+    assert next(row for row in left_out_tables(other)[0].rows if row["Family"] == "`long`")["others"] == "1.000"
     alike = rows.assign(**{f"{WITHOUT} {seed}": rows[f"{ALL} {seed}"] for seed in SEEDS})
     row = next(row for row in left_out_tables(alike)[0].rows if row["Family"] == "`long`")
     assert row["difference"].mean == row["difference"].low == row["difference"].high == 0
@@ -106,6 +118,7 @@ def test_a_family_counts_with_the_seeds_that_both_networks_have(rows):
     both = pd.concat([rows, made_up_rows("round", {f"{WITHOUT} 1": 2.0, f"{ALL} 1": 3.0, f"{ALL} 2": 3.0})])
     table = {row["Family"]: row for row in left_out_tables(both)[0].rows}
     assert table["`long`"]["seeds"] == 2 and table["`round`"]["seeds"] == 1
+    assert table["`round`"]["others"] == "-"
     assert table["`round`"]["AUROC, left out"].one_seed and table["`cluster`"]["erosions"] == "not run"
     assert len(left_out_tables(both)[1].rows) == 2
 
