@@ -101,6 +101,13 @@ def run_tests(plan: Ablations, arm: str, seed: int, families: Sequence[str], res
         evaluate(predictor, results / "tests" / folder.name / f"{family}.csv", config, TEST_SEED, wrists)
 
 
+def read_rows(out: Path) -> pd.DataFrame:
+    """Read the kept rows of a folder; empty if there are none."""
+    if not (out / ROWS).is_file():
+        return pd.DataFrame()
+    return pd.read_csv(out / ROWS, dtype={"patient": str}).set_index(KEYS)
+
+
 def rows_of_tests(results: Path, out: Path, wrists: int) -> pd.DataFrame:
     """Return the rows of all finished tests, those kept in `out` and those of `results`.
 
@@ -109,9 +116,7 @@ def rows_of_tests(results: Path, out: Path, wrists: int) -> pd.DataFrame:
         "all SEED" and, of a network that left out another family, "without FAMILY SEED" are probabilities, and followed
         by "heat" the share of the heat map in the erosion.
     """
-    rows = pd.DataFrame()
-    if (out / ROWS).is_file():
-        rows = pd.read_csv(out / ROWS, dtype={"patient": str}).set_index(KEYS)
+    rows = read_rows(out)
     for path in sorted(results.glob("tests/*/*.csv")):
         found = pd.read_csv(path, dtype={"patient": str})
         found = found[found["wrist"] < wrists]
@@ -133,7 +138,7 @@ def write_results(plan: Ablations, results: Path, out: Path, wrists: int) -> str
     runs.write(out)
     with atomic(out / ROWS) as temporary:  # without timestamps, so that equal results give equal files
         temporary.write_bytes(gzip.compress(rows.to_csv(float_format="%.5g").encode(), mtime=0))
-    tables = left_out_tables(rows)
+    tables = left_out_tables(read_rows(out))  # as rounded in the file, so that --tables gives the same
     save_tables(out, tables)
     if tables[1].rows:
         write_picture(tables[0], out / "left_out.png")

@@ -22,6 +22,8 @@ from jointwrist.phantom.family_names import EROSIVE, NO_FAMILY
 ALL, WITHOUT = "all", "left out"
 #: AUROC asked of every family, and the share of surfaces without erosion that may be called eroded.
 ASKED, FALSE_CALLS = 0.9, 0.1
+#: Limits between the areas of erosions in mm².
+AREAS = (2.5, 5.0, 10.0, 20.0)
 
 
 class Values(NamedTuple):
@@ -82,7 +84,7 @@ def family_values(rows: pd.DataFrame, columns: Sequence[str]) -> dict[str, Value
 
 
 def left_out_tables(rows: pd.DataFrame) -> list[Table]:
-    """Tables of every family: AUROC without and with it in training, and what explains the difference."""
+    """Tables of every family: AUROC without and with it in training, and what explains it."""
     first, second = [], []
     for family in EROSIVE:
         test = rows[rows.index.get_level_values("tested") == family]
@@ -125,7 +127,35 @@ def left_out_tables(rows: pd.DataFrame) -> list[Table]:
         f" alone; share of the erosions found where {100 * FALSE_CALLS:.0f} % of the other surfaces are called eroded;"
         f" share of the heat map on eroded pixels. {OVER_SEEDS}."
     )
-    return [Table("left_out_families", caption, first), Table("left_out_details", details, second)]
+    return [Table("left_out_families", caption, first), Table("left_out_details", details, second), area_table(rows)]
+
+
+def area_table(rows: pd.DataFrame) -> Table:
+    """Table of the AUROC by the area of the erosions, over the tests that both networks of a seed have."""
+    seeds = [name.split()[-1] for name in rows if name.startswith(WITHOUT) and not name.endswith("heat")]
+    seeds = [seed for seed in seeds if f"{ALL} {seed}" in rows]
+    score, lines = rows.index.get_level_values("score"), []
+    for low, high in zip((0.0, *AREAS), (*AREAS, np.inf), strict=True):
+        chosen = rows[(score == 0) | ((rows["area_mm2"] > low) & (rows["area_mm2"] <= high))]
+        chosen = chosen.dropna(subset=[f"{kind} {seed}" for kind in (WITHOUT, ALL) for seed in seeds])
+        eroded, patients = chosen.index.get_level_values("score") > 0, chosen.index.get_level_values("patient")
+        if not eroded.any():
+            continue
+        weights = resampling_weights(patients)
+        line: dict[str, Any] = {
+            "mm²": f"up to {high:g}" if np.isfinite(high) else f"above {low:g}", "erosions": int(eroded.sum())
+        }  # fmt: skip
+        for kind, title in ((WITHOUT, "left out"), (ALL, "in training")):
+            columns = [chosen[f"{kind} {seed}"].to_numpy(float) for seed in seeds]
+            drawn = [weighted_figures(eroded, column, column >= 0.5, weights)["AUROC"] for column in columns]
+            values = np.array([auroc(eroded, column) for column in columns])
+            line[f"AUROC, {title}"] = Values(values, np.stack(drawn), patients.nunique()).figure()
+        lines.append(line)
+    caption = (
+        "The tests of all families together, by the area of the erosions; each family by the network that left it out,"
+        f" and by the one that had all in training. {OVER_SEEDS}."
+    )
+    return Table("left_out_areas", caption, lines)
 
 
 def write_picture(table: Table, path: Path) -> None:

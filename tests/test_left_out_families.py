@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import product
 
@@ -11,13 +12,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from benchmarks import ablations, left_out_families
-from benchmarks.left_out_families import KEYS, OTHERS, REGIME, families_of, left_out_plan
-from benchmarks.left_out_tables import ALL, WITHOUT, family_values, left_out_tables
+from benchmarks.left_out_families import KEPT, KEYS, OTHERS, REGIME, families_of, left_out_plan, read_rows
+from benchmarks.left_out_tables import ALL, WITHOUT, area_table, family_values, left_out_tables
 from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.benchmark.ablations import runs
+from jointwrist.benchmark.ablations.kept_results import KeptResults
 from jointwrist.benchmark.ablations.plan import Ablations
 from jointwrist.benchmark.tables.table import load_tables
-from jointwrist.config import build
+from jointwrist.config import build, to_dict
 from jointwrist.phantom import Parts, PhantomConfig, write_phantom
 from jointwrist.phantom.family_names import EROSIVE, FAMILIES, LOOK_ALIKES, NO_FAMILY, family_shares
 
@@ -123,6 +125,18 @@ def test_a_family_counts_with_the_seeds_that_both_networks_have(rows):
     assert len(left_out_tables(both)[1].rows) == 2
 
 
+def test_erosions_are_compared_by_their_area(rows):
+    eroded = rows.index.get_level_values("score") > 0
+    area = np.where(eroded, np.where(np.arange(len(rows)) % 2, 4.0, 30.0), 0.0)
+    lines = area_table(rows.assign(area_mm2=area)).rows
+    assert [line["mm²"] for line in lines] == ["up to 5", "above 20"]
+    for line, size in zip(lines, (4.0, 30.0), strict=True):
+        chosen = rows[~eroded | (area == size)]
+        truth = chosen.index.get_level_values("score") > 0
+        expected = np.mean([roc_auc_score(truth, chosen[f"{ALL} {seed}"]) for seed in SEEDS])
+        assert line["erosions"] == truth.sum() and line["AUROC, in training"].mean == pytest.approx(expected)
+
+
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory):
     root = tmp_path_factory.mktemp("phantom")
@@ -177,3 +191,24 @@ def test_other_values_are_not_mixed_with_the_kept_results(capsys):
 def test_no_finished_test_is_reported(tmp_path, capsys):
     assert left_out_families.main(["--tables", "--results", str(tmp_path), "--out", str(tmp_path)]) == 0
     assert "no test is finished yet" in capsys.readouterr().out
+
+
+def test_the_page_holds_the_tables_of_the_stored_results(plan):
+    page = KEPT.with_suffix(".md").read_text(encoding="utf-8")
+    tables = load_tables(KEPT)
+    assert all(table.markdown().strip() in page for table in tables)
+    rows = read_rows(KEPT)
+    for line in tables[0].rows:
+        test = rows[rows.index.get_level_values("tested") == line["Family"].strip("`")]
+        eroded = test.index.get_level_values("score") > 0
+        for kind, title in ((WITHOUT, "left out"), (ALL, "in training")):
+            columns = [name for name in test if name.startswith(kind) and not name.endswith("heat")]
+            found = np.mean([roc_auc_score(eroded, test[name]) for name in columns])
+            assert line[f"AUROC, {title}"].mean == pytest.approx(found)
+
+
+def test_the_stored_runs_are_those_of_the_plan(plan, tmp_path):
+    kept = KeptResults.read(KEPT)
+    for run, entry in kept.runs.iterrows():
+        config = to_dict(plan.config(REGIME, entry["arm"], int(entry["seed"]), tmp_path))
+        assert kept.configs[run] == json.loads(json.dumps(config))
