@@ -229,6 +229,24 @@ def test_brush_masks_of_label_studio_come_back(tmp_path, few, minimal, capsys):
     assert "own: Label Studio's brush masks: " in said and "masks without a pixel" in said
 
 
+def test_hidden_files_beside_the_json_of_label_studio_are_left_alone(tmp_path):
+    film(tmp_path / "case_L.png")
+    save(tmp_path / "task-7-annotation-3-by-1-tag-Lunate-0.png", DISC)
+    (tmp_path / "project.json").write_text(json.dumps([{"id": 7, "data": {"image": "/data/upload/1/case_L.png"}}]))
+    (tmp_path / "__MACOSX").mkdir()
+    for path in (tmp_path / "__MACOSX" / "._project.json", tmp_path / "._project.json"):
+        path.write_bytes(b"\0\5\x16\7\xff")
+    (tmp_path / "old.json").mkdir()
+    assert [one.image.name for one in read_pictures(tmp_path)] == ["case_L.png"]
+
+
+def test_numbers_of_empty_label_maps_are_not_listed(tmp_path):
+    film(tmp_path / "case_L.png")
+    save(tmp_path / "case_L_seg.png", DISC & False, 1)
+    (found,) = read_pictures(tmp_path)
+    assert not found.regions and not any("numbers mean" in note for note in found.notes)
+
+
 def test_brush_masks_without_json_need_films_named_by_task(tmp_path, few, capsys):
     folder = brush(tmp_path / "own", few)
     words = ["data", "import", "png", str(folder), str(tmp_path / "out")]
@@ -502,6 +520,8 @@ LABEL_FAULTS = {
     "h.csv": ("number,bone\n0,background\n", "names no label besides the background"),
     "i.csv": ("1,Lunate,red\n", "line 1 is no number and name"),
     "j.csv": ("\0\0\0", "is no text"),
+    "k.csv": (f"1,Lunate\n{'9' * 400},Hamate\n", "line 2 is no number and name"),
+    "l.json": ('{"Lunate": ' + "9" * 400 + "}", "the label Lunate is 999"),
 }
 
 

@@ -91,7 +91,7 @@ def read_label_maps(
         f"{source}: label maps: {number_of(len(pairs), 'film')}; a label map cannot hold overlaps, so that where bones"
         " overlap all but one of them lack their hidden part"
     ]
-    if assumed:
+    if assumed and any(used.values()):
         bones = ", ".join(f"{number} {names[number]}" for number in sorted(set().union(*used.values()), key=int))
         notes.append(f"{source}: nothing says what the numbers mean; taken as {bones} (--labels or --map changes it)")
     for paths, what in (

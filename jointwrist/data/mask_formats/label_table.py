@@ -19,7 +19,7 @@ _MAX_BYTES = 2**20
 _SNAP = re.compile(r'\s*(\d+)(?:\s+[\d.]+){6}\s+"(.*)"\s*')
 #: 3D Slicer and FreeSurfer: number, name, red, green, blue, opacity.
 _COLOURS = re.compile(r"\s*(\d+)\s+(\S.*?)(?:\s+\d+){4}\s*")
-_NUMBER = re.compile(r"\d+(?:\.0+)?")
+_NUMBER = re.compile(r"0*\d{1,9}(?:\.0+)?")
 _BACKGROUND = frozenset(("background", "clear label", "ignore", "unlabeled", "unlabelled", "none", "bg"))
 #: Keys of one label in a list of JSON.
 _NUMBER_KEYS, _NAME_KEYS = ("value", "number", "index", "id", "label_id", "label"), ("name", "label", "title")
@@ -131,9 +131,7 @@ def _fields(line: str) -> list[str]:
 
 
 def _is_number(value: Any) -> bool:
-    if isinstance(value, bool):
-        return False
-    return (isinstance(value, int) and value >= 0) or bool(_NUMBER.fullmatch(str(value).strip()))
+    return not isinstance(value, bool) and bool(_NUMBER.fullmatch(str(value).strip()))
 
 
 def _checked(pairs: Iterable[tuple[Any, Any]], path: Path) -> dict[str, str | None]:
