@@ -51,9 +51,9 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plan", type=Path, default=FILE, help="YAML file of the arms (default: the project's)")
-    parser.add_argument("--regimes", nargs="+", metavar="NAME", help="free, scarce; default: both")
-    parser.add_argument("--arms", nargs="+", metavar="NAME", help="names of the file; default: all")
-    parser.add_argument("--seeds", nargs="+", type=seed_number, metavar="N", help="seeds; default: those of the file")
+    parser.add_argument("--regimes", nargs="+", metavar="NAME", help="names of the plan; default: all")
+    parser.add_argument("--arms", nargs="+", metavar="NAME", help="names of the plan; default: all")
+    parser.add_argument("--seeds", nargs="+", type=seed_number, metavar="N", help="seeds; default: those of the plan")
     parser.add_argument("--shard", default="1/1", metavar="I/N", help="every N-th run only, from the I-th")
     parser.add_argument("--retry", action="store_true", help="repeat failed runs")
     parser.add_argument(

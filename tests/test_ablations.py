@@ -14,7 +14,7 @@ from scipy.stats import ttest_1samp
 from sklearn.metrics import roc_auc_score
 
 from benchmarks import layouts
-from benchmarks.ablations import FILE, main
+from benchmarks.ablations import FILE, main, parse_arguments
 from jointwrist import registry
 from jointwrist.anatomy import JOINT_NAMES
 from jointwrist.benchmark.ablations import runs
@@ -136,6 +136,19 @@ def test_arms_that_differ_in_precision_are_not_run_in_one_process(tmp_path):
     assert [runs.common_precision(plan, [run], tmp_path) for run in chosen] == ["no", "bf16"]
     with pytest.raises(ConfigError, match=r"no: float32; bf16: bfloat16.*--arms"):
         runs.run_plan(plan, runs.Choice(), tmp_path, tmp_path)
+
+
+def test_commands_in_a_plan_run_all_its_arms_in_a_folder_of_their_own():
+    lines = FILE.with_name("precision.yaml").read_text().splitlines()
+    comments = [line[1:].strip() for line in lines if line.startswith("#")]
+    (options,) = [line.split('"')[1] for line in comments if line.startswith("options=")]
+    commands = [line.replace("$options", options).split() for line in comments if line.startswith("python")]
+    given = [parse_arguments(words[2:]) for words in commands]
+    plan = Ablations.load(ROOT / given[0].plan)
+    assert [arm for one in given for arm in one.arms] == list(plan.arms)
+    assert len({(one.plan, one.results, one.out) for one in given}) == 1
+    usual = parse_arguments([])
+    assert given[0].results != usual.results and given[0].out != usual.out
 
 
 def test_an_unknown_key_of_a_plan_is_an_error(tmp_path):
