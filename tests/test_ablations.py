@@ -342,6 +342,19 @@ def test_a_run_that_another_process_trains_is_left_to_it(plan, tmp_path, monkeyp
     assert runs.run_plan(plan, choice, tmp_path, tmp_path / "kept") and trained == [folder]
 
 
+def test_an_arm_with_a_segmenter_by_name_waits_for_no_other_arm(plan, tmp_path, monkeypatch, capsys):
+    trained = []
+    monkeypatch.setattr(runs, "open_phantom", lambda *_: None)
+    monkeypatch.setattr(runs, "dataset_digest", lambda _: "digest")
+    monkeypatch.setattr(runs, "run_job", lambda _, job, __: trained.append(job) or {"status": "ok", "seconds": 0})
+    arm = replace(plan.arms["S1"], set={"joint": {"segmenter": "jointwrist_tiny"}})
+    changed = replace(plan, arms={**plan.arms, "S1": arm}, retests={})
+    for arm in ("S1", "C2"):
+        assert not runs.run_plan(changed, runs.Choice(["free"], [arm], [1]), tmp_path, tmp_path / "kept")
+    assert [job.config.joint.segmenter for job in trained] == ["jointwrist_tiny"]
+    assert "free C2 seed 1: waits for S0" in capsys.readouterr().out
+
+
 def test_the_page_holds_the_tables_of_the_stored_results(plan):
     folder = ROOT / "docs" / "ablations"
     page = (ROOT / "docs" / "ablations.md").read_text(encoding="utf-8")

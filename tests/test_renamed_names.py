@@ -36,6 +36,7 @@ NAMES = {
     "inference.scope.assess": ("judge", "assess_scope"),
     "insertion.masked_radiograph": ("Film", "MaskedRadiograph"),
     "insertion.prepared_radiograph": ("PreparedFilm", "PreparedRadiograph"),
+    "weights.skip_init": ("Undrawn", "SkipInit"),
     "studies.calls": ("film_probabilities", "radiograph_probabilities"),
 }
 #: Functions of which an argument was renamed, with its former and present name; each has further arguments.

@@ -8,6 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from jointwrist.renamed_names import former_names
+
 #: What draws weights. PyTorch passes the functions of `nn.init` themselves, or the methods that they call.
 _DRAWS = frozenset(
     {
@@ -34,3 +36,6 @@ class SkipInit(TorchFunctionMode):
             if isinstance(tensor, nn.Parameter):
                 return tensor
         return func(*args, **kwargs)
+
+
+__getattr__ = former_names(__name__, Undrawn="SkipInit")

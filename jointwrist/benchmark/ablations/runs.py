@@ -79,9 +79,9 @@ def run_plan(plan: Ablations, choice: Choice, results: Path, kept_in: Path) -> b
             print(f"{regime} {arm} seed {seed}: kept in {kept_in}")
             continue
         job = Job(plan.config(regime, arm, seed, results), data, run_folder(results, regime, arm, seed))
-        segmenter = job.config.joint.segmenter
-        if segmenter and not Path(segmenter).is_file():
-            print(f"{regime} {arm} seed {seed}: waits for {plan.arms[arm].after}; give the same command again later")
+        after = plan.arms[arm].after
+        if after and not Path(job.config.joint.segmenter).is_file():
+            print(f"{regime} {arm} seed {seed}: waits for {after}; give the same command again later")
             continue
         with job_lock(accelerator, job) as locked:
             if not locked:
