@@ -6,7 +6,6 @@ which is in the JSON of the same tasks ("JSON" or "JSON-MIN").
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.data.importers.clean_file_names import without_decoration
 from jointwrist.data.importers.picture_folder import files
 from jointwrist.data.importers.picture_names import MaskOf, key
-from jointwrist.data.shapes.annotation_json import MAX_JSON_BYTES
+from jointwrist.data.shapes.annotation_json import read_any_json
 from jointwrist.errors import DataError
 
 _NAME = re.compile(r"task-(\d+)-annotation-(\d+)-by-([^-]*)-(.+)-(\d+)")
@@ -89,14 +88,9 @@ def _tasks(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the tasks of a file of Label Studio; none of another file.
 
     Raises:
-        DataError: The file is no JSON.
+        DataError: The file is no JSON, or too large.
     """
-    if path.stat().st_size > MAX_JSON_BYTES:
-        raise DataError(f"{path}: larger than the {MAX_JSON_BYTES:,} bytes allowed; export fewer tasks into one file")
-    try:
-        content = json.loads(path.read_text("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not valid JSON ({error}); export it again, or take it away") from None
+    content = read_any_json(path)
     for task in content if isinstance(content, list) else [content]:
         if isinstance(task, dict) and isinstance(task.get("id"), int):
             name = _image(task["data"] if isinstance(task.get("data"), dict) else task)
