@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 import pytest
 import yaml
-from annotation_files import staircase
+from annotation_files import staircase, write_labelme
 from PIL import Image
 
 from jointwrist.anatomy import BONE_NAMES
@@ -104,6 +104,23 @@ def test_masks_come_back_from_cvat(tmp_path, few, shapes, images):
 def test_masks_come_back_from_yolo(tmp_path, few, layout, decimals):
     folder = write_yolo(tmp_path / "export", few, dict(enumerate(BONE_NAMES)), layout, decimals)
     assert main(["data", "import", "yolo", str(folder), str(tmp_path / "out")]) == 0
+    assert_same_masks(tmp_path / "out", few)
+
+
+@pytest.mark.parametrize("form", ["cvat", "yolo", "labelme"])
+def test_the_hidden_files_of_macos_beside_every_file_are_left_alone(tmp_path, few, form):
+    folder = tmp_path / "export"
+    if form == "cvat":
+        write_cvat(folder, few, polygon).rename(folder / "train.xml")
+    else:
+        {"yolo": write_yolo, "labelme": write_labelme}[form](folder, few)
+    if form == "yolo":
+        (folder / "data.yaml").rename(folder / "wrists.yaml")
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        for hidden in (path.with_name(f"._{path.name}"), folder / "__MACOSX" / f"._{path.name}"):
+            hidden.parent.mkdir(exist_ok=True)
+            hidden.write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        \xff")
+    assert main(["data", "import", form, str(folder), str(tmp_path / "out")]) == 0
     assert_same_masks(tmp_path / "out", few)
 
 

@@ -33,6 +33,7 @@ def films(tmp_path):
 
 def test_both_bones_of_every_film_are_there_and_joints_are_not_divided(films, tmp_path, capsys):
     out = tmp_path / "out"
+    (films / "films" / "._00003_5_2_R.jpg").write_bytes(b"\0\5\x16\7")  # as macOS adds
     assert main(["data", "import", "mcp", str(films), str(out)]) == 0
     printed = capsys.readouterr().out
     assert "20 radiographs of 10 joints (train 14, val 2, test 4)" in printed

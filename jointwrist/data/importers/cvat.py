@@ -14,6 +14,7 @@ from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.images import MAX_SIDE
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.importers.find_image import find_image
+from jointwrist.data.importers.visible_files import is_visible
 from jointwrist.data.shapes.annotation_json import MAX_JSON_BYTES, as_points, beneath, in_pixels, positive_size
 from jointwrist.data.shapes.label_names import Meaning, match_names, names_erosion
 from jointwrist.data.shapes.other_programs import XML_OF_CVAT, program_of, program_of_xml, what_it_holds
@@ -97,7 +98,7 @@ def _only_xml(folder: Path) -> Path:
     """
     if (folder / FILE).is_file():
         return folder / FILE
-    found = sorted(folder.glob("*.xml"))
+    found = sorted(path for path in folder.glob("*.xml") if is_visible(path.name))
     if len(found) > 1:
         raise DataError(f"{folder}: holds several XML files; give one of them")
     if not found:

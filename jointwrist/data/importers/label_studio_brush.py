@@ -14,8 +14,8 @@ from urllib.parse import unquote
 
 from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.data.importers.clean_file_names import without_decoration
-from jointwrist.data.importers.picture_folder import files
 from jointwrist.data.importers.picture_names import MaskOf, key
+from jointwrist.data.importers.visible_files import visible_files
 from jointwrist.data.shapes.annotation_json import read_any_json
 from jointwrist.errors import DataError
 
@@ -80,7 +80,7 @@ def _label(rest: str, known: Callable[[str], bool]) -> str:
 
 def _films_of_tasks(source: Path) -> dict[int, str]:
     """Return the name of the radiograph of each task, by the JSON files of the folder."""
-    exports = [path for path in files(source) if path.suffix.lower() == ".json"]
+    exports = [path for path in visible_files(source) if path.suffix.lower() == ".json"]
     return {task: name for path in exports for task, name in _tasks(path)}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
+from jointwrist.data.importers.visible_files import visible_files
 from jointwrist.data.mask_formats.labelme import MARKS, part_of
 from jointwrist.data.result_files import describes_result
 from jointwrist.data.shapes.annotation_json import beneath, positive_size, read_json
@@ -42,7 +43,9 @@ def read_labelme(
         DataError: There are no such files, a label is unknown, a shape is damaged or unknown, or an image is missing.
     """
     source = Path(source)
-    files = sorted(source.rglob("*.json")) if source.is_dir() else [source]
+    files = [source]
+    if source.is_dir():
+        files = sorted(path for path in visible_files(source) if path.suffix == ".json")
     if not files:
         other = what_it_holds(source) or "give the folder that labelme saved into"
         raise DataError(f"{source}: holds no JSON files; {other}")

@@ -17,6 +17,7 @@ from jointwrist.data.images import read_image
 from jointwrist.data.importers.draw_splits import SHARES, draw_splits
 from jointwrist.data.importers.identify import Entry
 from jointwrist.data.importers.output_folder import refuse_filled
+from jointwrist.data.importers.visible_files import is_visible
 from jointwrist.data.mask_formats.png import read_png
 from jointwrist.errors import DataError
 from jointwrist.files import whole_folder
@@ -57,7 +58,7 @@ def import_mcp(
     root, out = Path(root), Path(out)
     refuse_filled(out)
     folder = root / "films" if (root / "films").is_dir() else root
-    images = sorted(folder.glob("*.jpg"))
+    images = sorted(path for path in folder.glob("*.jpg") if is_visible(path.name))
     if not images:
         raise DataError(f"{folder}: holds no radiographs JOINT_FINGER_VISIT_SIDE.jpg")
     entries = [Entry(_identifier(image)) for image in images]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.data.importers.picture_names import is_for_radiographs
+from jointwrist.data.importers.visible_files import visible_files
 from jointwrist.data.result_files import is_result
 from jointwrist.errors import DataError
 
@@ -44,7 +44,7 @@ def read_folder(source: Path, images: Path | None) -> PictureFolder:
         if not place.is_dir():
             what = "is a file; give the folder that holds the pictures" if place.is_file() else "no such folder"
             raise DataError(f"{place}: {what}")
-    paths = list(files(source))
+    paths = list(visible_files(source))
     pictures = [path for path in paths if path.suffix.lower() in _ENDINGS]
     results = {path for path in pictures if is_result(path)}
     notes = []
@@ -59,7 +59,7 @@ def read_folder(source: Path, images: Path | None) -> PictureFolder:
     pictures = [path for path in pictures if path not in results]
     if images is not None and images.resolve() != source.resolve():
         inside = {path.resolve() for path in pictures} if source.resolve().is_relative_to(images.resolve()) else set()
-        films = [path for path in files(images) if path.suffix.lower() in _ENDINGS and not is_result(path)]
+        films = [path for path in visible_files(images) if path.suffix.lower() in _ENDINGS and not is_result(path)]
         films = [path for path in films if path.resolve() not in inside]
         theirs = {path.resolve() for path in films}
         return PictureFolder([path for path in pictures if path.resolve() not in theirs], films, notes, len(results))
@@ -73,13 +73,6 @@ def without(paths: Sequence[Path], others: Iterable[Path]) -> list[Path]:
     """Return the paths that are not among the others."""
     left_out = set(others)
     return [path for path in paths if path not in left_out]
-
-
-def files(folder: Path) -> Iterable[Path]:
-    """Yield the files of a folder and those in it, sorted; hidden ones and those that macOS adds are left out."""
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
 
 
 def listed(paths: Sequence[Path], source: Path) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.images import IMAGE_SUFFIXES
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
+from jointwrist.data.importers.visible_files import is_visible
 from jointwrist.data.mask_formats import label_map, nifti, nnunet, seg_nrrd
 from jointwrist.data.mask_formats.predicted import READERS
 from jointwrist.data.shapes.label_names import match_names, names_erosion
@@ -162,7 +163,7 @@ def _entries(source: Path) -> Sequence[Path]:
     if not source.is_dir():
         what = "is a file; give the folder" if source.is_file() else "no such folder; give the one"
         raise DataError(f"{source}: {what} that holds the masks")
-    return sorted(path for path in source.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in source.iterdir() if is_visible(path.name))
 
 
 def _image(folder: Path, stem: str, source: Path) -> Path:

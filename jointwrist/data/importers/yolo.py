@@ -11,6 +11,7 @@ from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.config import read_yaml
 from jointwrist.data.images import IMAGE_SUFFIXES, read_image
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
+from jointwrist.data.importers.visible_files import is_visible
 from jointwrist.data.shapes.label_names import Meaning, match_names, names_erosion
 from jointwrist.data.shapes.other_programs import what_it_holds
 from jointwrist.data.shapes.outline_convention import Convention
@@ -81,7 +82,8 @@ def read_yolo(
 def _class_names(source: Path) -> tuple[dict[int, str], Path]:
     """Return the names of the classes by number, and the file that states them."""
     folder = source.parent if source.is_file() else source
-    described = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")], key=lambda path: (path.name != _FILE, path))
+    described = [path for ending in ("yaml", "yml") for path in folder.glob(f"*.{ending}") if is_visible(path.name)]
+    described.sort(key=lambda path: (path.name != _FILE, path))
     for path in [source] if source.is_file() else described:
         content = read_yaml(path)
         names = content.get("names")
@@ -104,7 +106,7 @@ def _class_names(source: Path) -> tuple[dict[int, str], Path]:
 
 def _label_files(folder: Path) -> list[Path]:
     """List the text files in folders called `labels`, or those that lie beside an image of their name."""
-    found = [path for path in sorted(folder.rglob("*.txt")) if not path.name.startswith(".")]
+    found = [path for path in sorted(folder.rglob("*.txt")) if is_visible(path.name)]
     found = [path for path in found if path.name not in _NAME_LISTS]
     in_labels = [path for path in found if "labels" in path.relative_to(folder).parts[:-1] or folder.name == "labels"]
     return in_labels or [path for path in found if _beside(path)]
