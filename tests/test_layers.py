@@ -43,7 +43,7 @@ ONLY = {
     "models": {"errors", "anatomy", "ops", "registry", "hub_mixin"},
     "metrics": {"errors", "anatomy", "ops"},
     "insertion": {"errors", "files", "renamed_names", "config", "anatomy", "ops", "data"},
-    "weights": {"errors", "files", "readable", "text", "config", "anatomy", "registry", "hub_mixin"},
+    "weights": {"errors", "files", "readable", "text", "config", "anatomy", "registry", "hub_mixin", "renamed_names"},
 }
 #: Thin methods that import from above when they are called.
 THIN = {
