@@ -69,6 +69,8 @@ for name, labels in {"bone 14 alone": one, "bones 2 and 12, side by side": two}.
         absent = {number: count for number, count in seen.items() if number not in there}
         print(f"  {factor} x: bones that are not in the map: {absent or 'none'}")
         same &= (sum(absent.values()) > 500) == (factor == 3)
+    rim = set(drawn(labels, 3)) - there
+    same &= len(rim) == 7 if labels is one else bool(rim) and rim <= set(range(3, 12))
     same &= set(drawn(labels, 3, interpolation="nearest")) == there
 print("as described" if same else "changed")
 sys.exit(not same)

@@ -63,7 +63,7 @@ for bits, step in ((8, 1), (16, 257)):
         for name, (how, _) in seen.items():
             same &= how == ("falls" if photometric == "miniswhite" and name not in deep else "rises")
 
-film = np.arange(0, 4096, 16, dtype=np.uint16).reshape(16, 16)
+film = np.linspace(0, 4095, 256).round().astype(np.uint16).reshape(16, 16)
 tifffile.imwrite("film.tif", film, bitspersample=12, photometric="minisblack")
 assert np.array_equal(tifffile.imread("film.tif"), film)
 seen = cv2.imread("film.tif", cv2.IMREAD_UNCHANGED)
