@@ -7,6 +7,7 @@ import os
 import random
 import re
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -40,6 +41,15 @@ def keep_sending(port, radiographs, acknowledged):
         acknowledged.update(item.SOPInstanceUID for item in done)
         left = [item for item in left if item.SOPInstanceUID not in acknowledged]
         time.sleep(0.05)
+
+
+def answers(port) -> bool:
+    """Whether something listens at a port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 def peak_mb(process) -> float:
@@ -91,6 +101,9 @@ def storm(processes, folder, count, senders, kills, stops):
             thread.join()
         store = Store(folder)
         wait_for(lambda: store.waiting() == 0 and store.unsent()[0] == 0, 60 + 2 * count)
+        # all may have been sent before the last kill; a node that still starts has no handler of SIGTERM
+        wait_for(lambda: answers(config.dicom.port))
+        time.sleep(0.5)
         peaks.append(peak_mb(node))
         os.kill(node.pid, signal.SIGTERM)
         node.join(60)
