@@ -21,8 +21,11 @@ chmod 755 .
 apt-get download --quiet=2 dcmtk=3.6.7-9~deb12u4 libdcmtk17=3.6.7-9~deb12u4 libdeflate0 libicu72 libjbig0 \
 	libjpeg62-turbo liblerc4 liblzma5 libpng16-16 libtiff6 libwebp7 libxml2 libzstd1 zlib1g 2> /dev/null
 for package in *.deb; do dpkg -x "$package" root; done
-export PATH="$folder/root/usr/bin:$PATH" DCMDICTPATH="$folder/root/usr/share/libdcmtk17/dicom.dic"
-export LD_LIBRARY_PATH="$folder/root/usr/lib/x86_64-linux-gnu:$folder/root/lib/x86_64-linux-gnu"
+place() { realpath "$(find root -name "$1" -print -quit)"; }
+PATH="$(dirname "$(place dcmscale)"):$PATH"
+DCMDICTPATH="$(place dicom.dic)"
+LD_LIBRARY_PATH="$(find root -name '*.so*' -printf '%h\n' | sort -u | xargs realpath | paste -sd:)"
+export PATH DCMDICTPATH LD_LIBRARY_PATH
 python3 -m venv env
 env/bin/pip install --quiet pydicom==3.0.2 numpy==2.4.6
 cat > spacing.py <<'PYTHON'
