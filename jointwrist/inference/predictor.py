@@ -20,7 +20,7 @@ from jointwrist.inference.batches import other_wrists, radiograph_batches
 from jointwrist.inference.engines.networks import Network, open_network
 from jointwrist.inference.erosion_scores import erosion_scores
 from jointwrist.inference.joint_scores import joint_scores
-from jointwrist.inference.mask_cautions import with_mask_cautions
+from jointwrist.inference.mask_cautions import with_lost_ends, with_mask_cautions
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.postprocess import postprocessed_masks
 from jointwrist.inference.prediction import Prediction
@@ -331,7 +331,7 @@ class Predictor:
         if wrist and report is None and not self.localise:
             placement = with_view_caution(placement, logits > 0)
         return WristResult(
-            with_mask_cautions(placement, masks, wrist),
+            with_mask_cautions(with_lost_ends(placement, logits > 0, self.anatomy), masks, wrist),
             masks,
             scores.probabilities,
             scores.levels,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from jointwrist.anatomy import WRIST, JointSurface
 from jointwrist.ops.derivatives import operators_needed
+from jointwrist.ops.drawn_roi import LEAST_PIXELS
 
 #: Side of a map in pixels up to which an exported program crops it by products of matrices.
 _LARGEST_PRODUCT = 256
@@ -47,7 +48,7 @@ def joint_regions(masks: Tensor, reach: float = 0.07, joints: Sequence[JointSurf
         joints: Joint surfaces of the anatomy, J.
     """
     own, articulating = joint_masks(masks, joints)
-    near = _near(articulating, reach, joints)
+    near = _near(own, articulating, reach, joints)
     outer = _window_max(own, 1)
     inner = -_window_max(-own, 1)
     wide = _window_max(outer, 1)
@@ -88,21 +89,50 @@ def common_boxes(
         Boxes (B, J, 4) and (B, J) bool, as `moment_boxes`.
     """
     own, articulating = joint_masks(masks, joints)
-    region = own * _near(articulating, reach, joints)
+    region = own * _near(own, articulating, reach, joints)
     boxes, valid = moment_boxes(region, size / masks.shape[-1], extent=2.0)
     side = torch.where(valid, boxes[..., 2] - boxes[..., 0], 0.0).amax(1, keepdim=True)[..., None]
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2
     return torch.where(valid[..., None], torch.cat([centre - side / 2, centre + side / 2], -1), boxes), valid
 
 
-def _near(articulating: Tensor, reach: float, joints: Sequence[JointSurface]) -> Tensor:
-    """Weight (B, J, h, w) of the pixels of each joint's bone: 1, but for long bones their nearness to the joint."""
+def _near(own: Tensor, articulating: Tensor, reach: float, joints: Sequence[JointSurface]) -> Tensor:
+    """Weight (B, J, h, w) of the pixels of each joint's bone: 1, but for long bones their nearness to the joint.
+
+    Where an erosion has removed the whole end of a long bone, no pixel of it is near; then the remaining end counts.
+    """
     radius = max(int(reach * articulating.shape[-1]), 1)
     near = torch.ones_like(articulating)
-    for joint in joints:
-        if joint.end:
-            near[:, joint.index] = _nearness(articulating[:, joint.index], radius)
+    ends = [joint.index for joint in joints if joint.end]
+    if ends:
+        bones, others = own[:, ends], articulating[:, ends]
+        reached = torch.stack([_nearness(mask, radius) for mask in others.unbind(1)], 1)
+        few = (bones * reached > 0.5).sum((-2, -1), keepdim=True) < LEAST_PIXELS
+        end = _remaining_end(bones, others, radius)
+        near[:, ends] = torch.where(few & (end.sum((-2, -1), keepdim=True) > 0), end, reached)
     return near
+
+
+@torch.no_grad()
+def _remaining_end(bones: Tensor, others: Tensor, depth: int) -> Tensor:
+    """Disc around the centroid of other bones that reaches `depth` pixels into each bone.
+
+    Args:
+        bones: (B, J, h, w) masks.
+        others: (B, J, h, w) masks of the other bones.
+        depth: Pixels by which the radius exceeds the smallest distance of the bone.
+
+    Returns:
+        (B, J, h, w), 0 or 1; 0 where either mask is empty.
+    """
+    rows = torch.arange(bones.shape[-2], device=bones.device, dtype=bones.dtype)[:, None]
+    columns = torch.arange(bones.shape[-1], device=bones.device, dtype=bones.dtype)
+    weight = (others > 0.5).to(bones.dtype)
+    area = weight.sum((-2, -1), keepdim=True)
+    y, x = ((weight * axis).sum((-2, -1), keepdim=True) / area.clamp_min(1) for axis in (rows, columns))
+    distance = (rows - y).square().add((columns - x).square()).sqrt()
+    closest = torch.where((bones > 0.5) & (area > 0), distance, torch.inf).amin((-2, -1), keepdim=True)
+    return (closest.isfinite() & (distance <= closest + depth)).to(bones.dtype)
 
 
 def _nearness(masks: Tensor, radius: int) -> Tensor:
@@ -149,7 +179,7 @@ def moment_boxes(weight: Tensor, scale: float, extent: float = 2.4, margin: floa
     height, width = weight.shape[-2:]
     inside = (weight > 0.5).float()
     area = inside.sum((-2, -1))
-    valid = area >= 4
+    valid = area >= LEAST_PIXELS
     count = area.clamp_min(1)
     x = torch.arange(width, device=weight.device) + 0.5
     y = torch.arange(height, device=weight.device) + 0.5
