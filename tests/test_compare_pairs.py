@@ -116,11 +116,24 @@ def test_the_earlier_comparison_of_a_pair_that_fails_is_not_taken_for_a_new_one(
         capsys.readouterr().out
     )
     assert (out / first / "comparison.json.earlier").read_bytes() == content
+    assert sorted(path.name for path in (out / first).iterdir()) == ["comparison.json.earlier", "comparison.png.earlier"]
     assert main(["table", str(out), "--out", str(tmp_path / "tables")]) == 0
     assert first not in (tmp_path / "tables" / "comparisons.csv").read_text()
     (out / first / "comparison.json").write_text("of somebody else")
     assert main(["compare", "--pairs", str(pairs), "--out", str(out)]) == 2
     assert (out / first / "comparison.json").read_text() == "of somebody else"
+
+
+def test_two_visits_that_fail_leave_no_comparison_of_others(visits, compared, tmp_path, capsys):
+    out = tmp_path / "out"
+    before, after = names(visits, 0)
+    shutil.copytree(compared / f"{before.stem}_to_{after.stem}", out)
+    (visits / "damaged_L.png").write_text("no picture")
+    assert main(["compare", str(before), str(visits / "damaged_L.png"), "--out", str(out)]) == 2
+    said = capsys.readouterr()
+    assert f"the comparison of an earlier run is kept as {out / 'comparison.json.earlier'}" in said.err
+    assert "damaged_L.png: not a" in said.err and not said.out
+    assert sorted(path.name for path in out.iterdir()) == ["comparison.json.earlier", "comparison.png.earlier"]
 
 
 def test_one_line_of_json_a_pair(visits, tmp_path, capsys):

@@ -12,7 +12,9 @@ from test_predict_command import predict, radiograph, weights  # noqa: F401  (fi
 
 from jointwrist.cli import main
 from jointwrist.data.dataset.check import check_dataset
+from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.data.result_files import ENDINGS
+from jointwrist.errors import DataError
 from jointwrist.outputs.sheet import is_sheet
 
 
@@ -53,6 +55,40 @@ def test_a_killed_prediction_and_a_damaged_record_are_done_again(tmp_path, predi
     record.write_text("{")
     assert main(["predict", str(film), "-o", str(record.parent)]) == 2
     assert predict(film, extra=["--overwrite"])[0] == 0
+
+
+@pytest.mark.parametrize("damage", [b"no picture", None])
+def test_the_earlier_result_of_a_film_that_is_refused_now_is_none_of_this_run(tmp_path, predict, damage):  # noqa: F811
+    folder = tmp_path / "in"
+    folder.mkdir()
+    film, _ = radiograph(folder, "a.png"), radiograph(folder, "b.png")
+    assert predict(folder, extra=["--dicom", "seg"])[0] == 2  # no DICOM radiographs, but all else is written
+    before = contents(tmp_path / "out")
+    refusing = ["--field", "auto"]  # no wrist is found in the blotches
+    if damage:
+        film.write_bytes(damage)
+        refusing = []
+        code, said, results = predict(folder)
+        assert code == 2 and "a.png: " in said.err and set(results) == {"a", "b"}
+        kept = tmp_path / "out" / "a.json"
+        assert f"but of another content, left as before ({kept}); --overwrite sets them aside" in said.out
+        assert {name: contents(tmp_path / "out")[name] for name in before if name[0] == "a"} == {
+            name: content for name, content in before.items() if name[0] == "a"
+        }
+        code, said, results = predict(folder, extra=["--overwrite"])
+        assert code == 2 and set(results) == {"b"}
+        assert "1 result of an earlier run, of radiographs refused now, kept as a.json.earlier and left out" in said.out
+    else:
+        code, said, results = predict(film, extra=refusing)
+        assert code == 2 and set(results) == {"b"}
+    after = contents(tmp_path / "out")
+    assert {name.removesuffix(".earlier") for name in after} == set(before)
+    assert all(after[f"{name}.earlier"] == before[name] for name in before if name[0] == "a")
+    assert main(["table", str(tmp_path / "out"), "--out", str(tmp_path / "tables")]) == 0
+    assert "a.png" not in (tmp_path / "tables" / "wrists.csv").read_text()
+    assert list(find_radiographs([tmp_path / "in"])) == [film, folder / "b.png"]
+    with pytest.raises(DataError, match="holds no radiographs"):
+        list(find_radiographs([tmp_path / "out"]))
 
 
 @pytest.mark.parametrize("name", ["all.png", "all.jpg"])

@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jointwrist.commands.compare_pairs import Pair, compare_pairs, read_pairs
+from jointwrist.commands.compare_pairs import RECORD, Pair, compare_pairs, read_pairs, set_aside_comparison
+from jointwrist.commands.earlier_results import EARLIER
 from jointwrist.commands.shared import (
     UsageError,
     add_predictor,
     add_scope,
     add_side,
     columns,
+    complain,
     counted,
     load_predictor,
     spacing,
@@ -107,7 +109,12 @@ def compare(arguments: argparse.Namespace) -> int:
     compare_visits = comparer(arguments)
     if arguments.pairs is not None:
         return compare_pairs(arguments, pairs, compare_visits, save_comparison)
-    comparison = compare_visits(pairs[0])
+    try:
+        comparison = compare_visits(pairs[0])
+    except DataError:
+        if set_aside_comparison(arguments.out):
+            complain(f"the comparison of an earlier run is kept as {arguments.out / RECORD}{EARLIER}")
+        raise
     save_comparison(comparison, arguments.out)
     if arguments.json:
         print(json.dumps(comparison.to_dict()))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from jointwrist.commands.earlier_results import EARLIER, set_aside
 from jointwrist.commands.shared import complain
 from jointwrist.data.result_files import JSON_ERRORS, describes_comparison
 from jointwrist.errors import DataError
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 #: Longest name of a folder in bytes that file systems allow.
 LONGEST_NAME = 255
-#: Record of a comparison, and its name once a later run could not make it again.
-RECORD, FORMER = "comparison.json", "comparison.json.earlier"
+#: Record of a comparison.
+RECORD = "comparison.json"
 
 
 class Pair(NamedTuple):
@@ -103,7 +104,7 @@ def compare_pairs(
             comparison = compare(pair)
         except DataError as error:
             complain(f"{pair.name}: {error}")
-            earlier += _set_aside(arguments.out / pair.name)
+            earlier += set_aside_comparison(arguments.out / pair.name)
             continue
         save(comparison, arguments.out / pair.name)
         if arguments.json:
@@ -115,21 +116,22 @@ def compare_pairs(
         print(f"{done} of {number_of(len(pairs), 'pair')} compared: {arguments.out}")
         if earlier:
             what = number_of(earlier, "comparison")
-            print(f"{what} of an earlier run, of pairs that failed now, kept as {FORMER} and left out of tables")
+            print(f"{what} of an earlier run, of pairs that failed now, kept as {RECORD}{EARLIER} and left out of tables")
         if done:
             print(f"tables of them: jointwrist table {arguments.out}")
     return 0 if done == len(pairs) else 2
 
 
-def _set_aside(folder: Path) -> bool:
-    """Rename the comparison of an earlier run, so that no table takes it for one of this run; say whether there was."""
-    record = folder / RECORD
+def set_aside_comparison(folder: Path) -> bool:
+    """Rename the comparison of an earlier run, so that none takes it for one of this run; say whether there was."""
+    from jointwrist.outputs.comparison_picture import NAMES
+
     try:
-        if not describes_comparison(json.loads(record.read_text("utf-8"))):
+        if not describes_comparison(json.loads((folder / RECORD).read_text("utf-8"))):
             return False
     except JSON_ERRORS:
         return False
-    record.replace(folder / FORMER)
+    set_aside(*(folder / name for name in NAMES))
     return True
 
 

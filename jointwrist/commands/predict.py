@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jointwrist.commands.earlier_results import EarlierResults, describe_earlier
 from jointwrist.commands.in_order import MOST_WORKERS, cores, in_order, limit_threads, stop_on_interrupt
 from jointwrist.commands.result_writer import MOST_OVERLAYS, ResultWriter, Written
 from jointwrist.commands.shared import (
@@ -145,13 +146,16 @@ def predict(arguments: argparse.Namespace) -> int:
         tally.refuse(error)
     tally.advance(len(absent))
 
-    def work(batch: list[int]) -> tuple[int, list[list[Written]], list[DataError]]:
+    earlier: list[EarlierResults] = []
+
+    def work(batch: list[int]) -> tuple[int, list[list[Written]], list[DataError], list[EarlierResults]]:
         return len(batch), *predict_batch(batch, radiographs, predictor, writer, arguments)
 
     batches = radiograph_batches(radiographs, arguments.batch_size, predictor.pairs_hands)
     with stop_on_interrupt() as stopped:
         try:
-            for count, wrists, errors in in_order(work, batches, workers, stopped.is_set):
+            for count, wrists, errors, before in in_order(work, batches, workers, stopped.is_set):
+                earlier += before
                 for error in errors:
                     tally.refuse(error)
                 for written in wrists:
@@ -171,7 +175,7 @@ def predict(arguments: argparse.Namespace) -> int:
         export.finish()
     if tiles:
         save_tiles(tiles, arguments.sheet)
-    finish(arguments, tally, writer.overlay, predictor)
+    finish(arguments, tally, earlier, writer.overlay, predictor)
     return INTERRUPTED if stopped.is_set() else 2 if tally.errors else 0
 
 
@@ -181,7 +185,7 @@ def predict_batch(
     predictor: Predictor,
     writer: ResultWriter,
     arguments: argparse.Namespace,
-) -> tuple[list[list[Written]], list[DataError]]:
+) -> tuple[list[list[Written]], list[DataError], list[EarlierResults]]:
     """Predict radiographs as one batch, and write their results.
 
     Args:
@@ -192,7 +196,8 @@ def predict_batch(
         arguments: Arguments of the command.
 
     Returns:
-        What was written, a list per radiograph with an entry per wrist, and the errors of refused radiographs.
+        What was written, a list per radiograph with an entry per wrist, the errors of refused radiographs, and the
+        results that earlier runs wrote for these.
     """
     errors: list[DataError] = []
     done = predictor.stream(
@@ -205,13 +210,14 @@ def predict_batch(
         names=[writer.stems[index] for index in batch] if arguments.deidentify else None,
         refused=errors.append,
     )
-    wrists = []
+    wrists, refused = [], set(batch)
     for position, results in done:
+        refused.remove(batch[position])
         try:
             wrists.append([writer.write(batch[position], result, len(results) == 1) for result in results])
         except DataError as error:
             errors.append(error)
-    return wrists, errors
+    return wrists, errors, [writer.set_aside_earlier(index) for index in refused]
 
 
 def open_export(arguments: argparse.Namespace, anatomy: Anatomy) -> Export | None:
@@ -230,10 +236,17 @@ def save_tiles(tiles: list[Image.Image], path: Path) -> None:
     save_sheet(tiles, path)
 
 
-def finish(arguments: argparse.Namespace, tally: Tally, overlay: bool, predictor: Predictor) -> None:
+def finish(
+    arguments: argparse.Namespace,
+    tally: Tally,
+    earlier: Sequence[EarlierResults],
+    overlay: bool,
+    predictor: Predictor,
+) -> None:
     """Print a summary, the output folder and the weight file; only the summary, to standard error, with --json."""
-    if tally.total > 1:
-        print(tally.summary(), file=sys.stderr if arguments.json else sys.stdout, flush=True)
+    summary = [tally.summary()] if tally.total > 1 else []
+    for line in (*summary, *describe_earlier(earlier)):
+        print(line, file=sys.stderr if arguments.json else sys.stdout, flush=True)
     if tally.written and not arguments.json:
         what = "overlays, scores and masks" if overlay else "scores and masks (overlays with --overlay)"
         print(f"{what}: {arguments.out}")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from jointwrist.commands.earlier_results import EarlierResults, set_aside_results
 from jointwrist.commands.output_names import (
     check_no_inputs,
     check_unused,
@@ -124,6 +125,11 @@ class ResultWriter:
             tile = draw_tile(result, SHEET_TILE)
         line = json.dumps(result.to_dict() | {"source_digest": content}) if self.arguments.json else summary(result)
         return Written(line, errors, drawn, tile)
+
+    def set_aside_earlier(self, index: int) -> EarlierResults:
+        """Rename what an earlier run wrote for a radiograph that is refused now."""
+        stems = [self.arguments.out / stem for stem in (self.stems[index], *self.hands[index].values())]
+        return set_aside_results(stems, self.radiographs[index], self.arguments.overwrite)
 
     def _write_dicom(self, result: WristResult, stem: str) -> list[DataError]:
         from jointwrist.outputs.dicom_instance import save_dataset
