@@ -116,7 +116,10 @@ def test_the_earlier_comparison_of_a_pair_that_fails_is_not_taken_for_a_new_one(
         capsys.readouterr().out
     )
     assert (out / first / "comparison.json.earlier").read_bytes() == content
-    assert sorted(path.name for path in (out / first).iterdir()) == ["comparison.json.earlier", "comparison.png.earlier"]
+    assert sorted(path.name for path in (out / first).iterdir()) == [
+        "comparison.json.earlier",
+        "comparison.png.earlier",
+    ]
     assert main(["table", str(out), "--out", str(tmp_path / "tables")]) == 0
     assert first not in (tmp_path / "tables" / "comparisons.csv").read_text()
     (out / first / "comparison.json").write_text("of somebody else")

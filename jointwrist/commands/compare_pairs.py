@@ -116,7 +116,9 @@ def compare_pairs(
         print(f"{done} of {number_of(len(pairs), 'pair')} compared: {arguments.out}")
         if earlier:
             what = number_of(earlier, "comparison")
-            print(f"{what} of an earlier run, of pairs that failed now, kept as {RECORD}{EARLIER} and left out of tables")
+            print(
+                f"{what} of an earlier run, of pairs that failed now, kept as {RECORD}{EARLIER} and left out of tables"
+            )
         if done:
             print(f"tables of them: jointwrist table {arguments.out}")
     return 0 if done == len(pairs) else 2

@@ -106,8 +106,8 @@ def _add_import(verbs: argparse._SubParsersAction) -> None:
         "--labels",
         type=Path,
         metavar="FILE",
-        help="png: what the numbers of label maps mean: label descriptions of ITK-SNAP, a colour table of 3D"
-        " Slicer, JSON of nnU-Net or MONAI Label, or two columns",
+        help="png: what the numbers or colours of label maps mean: label descriptions of ITK-SNAP, a colour table of 3D"
+        " Slicer, JSON of nnU-Net or MONAI Label, labelmap.txt of CVAT, or columns such as name,r,g,b",
     )
     parser.add_argument(
         "--outline",

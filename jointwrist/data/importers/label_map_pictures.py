@@ -1,4 +1,4 @@
-"""Import label maps in picture files: one number a bone."""
+"""Import label maps in picture files: one number or colour a bone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.importers.picture_folder import PictureFolder, listed, without
 from jointwrist.data.importers.picture_names import Radiographs, is_for_masks, key, plain
 from jointwrist.data.mask_formats import label_map, nnunet
-from jointwrist.data.mask_formats.picture import may_be_labels, read_labels
+from jointwrist.data.mask_formats.label_colours import colours_in, named_colours
+from jointwrist.data.mask_formats.label_table import read_label_table
+from jointwrist.data.mask_formats.picture import holds_numbers, may_be_labels, read_colours, read_labels
 from jointwrist.data.shapes.label_names import match_names, names_erosion
 from jointwrist.data.shapes.other_programs import MAY_HOLD_PICTURES, PREDICTED, what_it_holds
 from jointwrist.data.shapes.region import Region
@@ -27,25 +30,49 @@ _LAYOUTS = (
     " case_L.png), label maps (case_L_seg.png, or masks/case_L.png), or Label Studio's"
     " task-7-annotation-3-by-1-tag-Lunate-0.png"
 )
+#: Names of the colours of a data set in the layout of Pascal VOC, as CVAT writes it.
+_COLOUR_TABLE = "labelmap.txt"
+
+
+class _Named(NamedTuple):
+    """What a table names.
+
+    Attributes:
+        colours: Colours of 24 bits.
+        numbers: Whether it names numbers.
+    """
+
+    colours: frozenset[int]
+    numbers: bool
 
 
 @dataclass(frozen=True)
-class _OneNumber:
-    """A number of a label map, read when it is drawn."""
+class _OneLabel:
+    """A number or colour of a label map, read when it is drawn."""
 
     path: Path
-    number: int
+    name: str
+    named: _Named
     bounds: None = field(default=None, init=False)
 
     def draw(self, size: tuple[int, int]) -> np.ndarray:
         """Return the (H, W) bool mask."""
-        return _labels(self.path, self.path.stat().st_mtime_ns) == self.number
+        values, coloured = _labels(self.path, self.path.stat().st_mtime_ns, self.named)
+        return values == (int(self.name[1:], 16) if coloured else int(self.name))
 
 
 @lru_cache(maxsize=1)
-def _labels(path: Path, changed: int) -> np.ndarray:
-    """Read a label map as of a time of change; cached, since its bones are requested one after another."""
-    return read_labels(path)
+def _labels(path: Path, changed: int, named: _Named) -> tuple[np.ndarray, bool]:
+    """Read a label map as of a time of change; cached, since its bones are requested one after another.
+
+    Returns:
+        (H, W) numbers, or colours of 24 bits; and whether they are colours.
+    """
+    if named.colours and (colours := read_colours(path)) is not None:
+        values = named_colours(colours, named.colours, path, refuse=not (named.numbers and holds_numbers(path)))
+        if values is not None:
+            return values, True
+    return read_labels(path), False
 
 
 def read_label_maps(
@@ -53,10 +80,13 @@ def read_label_maps(
 ) -> list[AnnotatedRadiograph]:
     """Read the label maps of a folder: `CASE_seg.png`, `masks/CASE.png`, or of the same name beside a radiograph.
 
+    Their values are numbers, or colours if the mapping or a file `labelmap.txt` names these.
+
     Args:
         folder: Its pictures.
         source: The folder.
-        mapping: Names of numbers, and bones of names; without numbers in it, those of `mask_formats.nnunet` count.
+        mapping: Names of numbers and colours (`#rrggbb`), and bones of names; without numbers or colours in it, those
+            of `mask_formats.nnunet` or `labelmap.txt` count.
         anatomy: The bones.
 
     Raises:
@@ -68,15 +98,20 @@ def read_label_maps(
         known = _LAYOUTS if not held or held.startswith(MAY_HOLD_PICTURES) else held
         raise DataError(f"{source}: holds no mask pictures with the name of a radiograph; {known}")
     places = dict.fromkeys((*(path.parent for path in pairs.values()), source))
-    stated = next(filter(None, (nnunet.stated_names(place, mapping) for place in places)), None)
-    numbered = {str(number) for number in mapping if str(number).isdecimal()}
-    assumed = () if stated or numbered else label_map.numbers_of(anatomy).keys()
-    names = {**(stated or {}), **mapping} if stated or numbered else {**label_map.numbers_of(anatomy), **mapping}
+    known = colours_in(mapping) or any(str(name).isdecimal() for name in mapping)
+    stated = next(filter(None, (_stated(place, mapping, not known) for place in places)), None)
+    assumed = not stated and not known
+    names = {**(label_map.numbers_of(anatomy) if assumed else stated or {}), **mapping}
+    named = _Named(colours_in(names), any(str(name).isdecimal() for name in names))
     used: dict[Path, list[str]] = {}
     sizes = {}
     for film, path in pairs.items():
-        labels = read_labels(path)
-        used[film] = [name for name, _ in label_map.by_number(labels, path, anatomy)]
+        labels, coloured = _labels(path, path.stat().st_mtime_ns, named)
+        used[film] = (
+            [f"#{code:06x}" for code in np.unique(labels) if code]
+            if coloured
+            else [name for name, _ in label_map.by_number(labels, path, anatomy)]
+        )
         sizes[film] = labels.shape
     label_map.refuse_ones(used.values(), source, anatomy, {**(stated or {}), **mapping})
     examined = names_erosion((name for numbers in used.values() for name in numbers), names)
@@ -84,7 +119,7 @@ def read_label_maps(
     for film, path in sorted(pairs.items()):
         meanings = match_names(used[film], names, path, anatomy)
         drawn = [
-            (meaning, Region(f"{path}: {name}", [_OneNumber(path, int(name))])) for name, meaning in meanings.items()
+            (meaning, Region(f"{path}: {name}", [_OneLabel(path, name, named)])) for name, meaning in meanings.items()
         ]
         radiographs.append(AnnotatedRadiograph.of(film, sizes[film], drawn, path, examined, anatomy=anatomy))
     notes = [
@@ -102,6 +137,17 @@ def read_label_maps(
             notes.append(f"{source}: {what}: {len(paths):,}: {listed(paths, source)}")
     radiographs[0] = replace(radiographs[0], notes=(notes[0], *folder.notes, *notes[1:]))
     return radiographs
+
+
+def _stated(place: Path, mapping: Mapping[str, str | None], with_colours: bool) -> dict[str, str | None] | None:
+    """Return what numbers mean by nnU-Net's `dataset.json`, or else colours by `labelmap.txt`; None without either."""
+    if stated := nnunet.stated_names(place, mapping):
+        return stated
+    for folder in (place, place.parent):
+        if with_colours and (folder / _COLOUR_TABLE).is_file():
+            table = read_label_table(folder / _COLOUR_TABLE)
+            return {label: mapping.get(name, name) if name else None for label, name in table.items()}
+    return None
 
 
 def _pairs(folder: PictureFolder, source: Path, anatomy: Anatomy) -> tuple[dict[Path, Path], list[Path], list[Path]]:

@@ -16,6 +16,8 @@ _ENDINGS = IMAGE_SUFFIXES - {".npy"}
 #: Endings of files that may hold masks or radiographs, but are not read here.
 _OTHER_ENDINGS = tuple(".gif .webp .npy .npz .pgm .pbm .ppm .jp2 .svg .psd .xcf .dcm .nii .nii.gz .nrrd .zip".split())
 _SHOWN = 5
+#: Folder of Pascal VOC with pictures that number the objects, not their classes.
+_OBJECTS = "SegmentationObject"
 
 
 class PictureFolder(NamedTuple):
@@ -53,6 +55,10 @@ def read_folder(source: Path, images: Path | None) -> PictureFolder:
             f"{source}: masks and overlays of `jointwrist predict` left out: {len(results)}; `predict --for` writes"
             " masks for `data import`"
         )
+    objects = [path for path in pictures if _holds_objects(path.relative_to(source).parts)]
+    if objects:
+        notes.append(f"{source}: pictures of {_OBJECTS}, in which a colour is an object, left out: {len(objects):,}")
+        pictures = without(pictures, objects)
     others = [path for path in paths if path.name.lower().endswith(_OTHER_ENDINGS)]
     if others:
         notes.append(f"{source}: files that are not PNG, TIFF, BMP or JPEG left out: {listed(others, source)}")
@@ -67,6 +73,11 @@ def read_folder(source: Path, images: Path | None) -> PictureFolder:
     if images is not None or not films:
         return PictureFolder(pictures, None, notes, len(results))
     return PictureFolder(without(pictures, films), films, notes, len(results))
+
+
+def _holds_objects(parts: Sequence[str]) -> bool:
+    """Whether a picture is one of the objects of Pascal VOC, which CVAT writes beside those of the classes."""
+    return _OBJECTS in parts[:-1]
 
 
 def without(paths: Sequence[Path], others: Iterable[Path]) -> list[Path]:

@@ -13,7 +13,7 @@ from jointwrist.errors import DataError
 
 _WORD = r"(?:seg(?:mentation)?s?|masks?|labels?|label-?maps?|gt|ground-?truth|annotations?)"
 _BEFORE, _AFTER = re.compile(rf"{_WORD}[-_. ]+", re.IGNORECASE), re.compile(rf"[-_. ]+{_WORD}$", re.IGNORECASE)
-_OF_MASKS = re.compile(rf"{_WORD}(?:[-_. ].*|T[rs])?|.*[-_. ]{_WORD}", re.IGNORECASE)
+_OF_MASKS = re.compile(rf"{_WORD}(?:[-_. ].*|T[rs])?|.*[-_. ]{_WORD}|SegmentationClass", re.IGNORECASE)
 _OF_RADIOGRAPHS = re.compile(
     r"(?:images?|imgs?|images?T[rs]|radiographs?|films?|x-?rays?|originals?|JPEGImages)", re.IGNORECASE
 )

@@ -16,14 +16,18 @@ from jointwrist.anatomy.definition import fold
 from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.importers.label_map_pictures import read_label_maps
 from jointwrist.data.importers.label_studio_brush import is_brush_mask, read_brush_masks
-from jointwrist.data.importers.picture_folder import listed, read_folder, without
+from jointwrist.data.importers.picture_folder import PictureFolder, listed, read_folder, without
 from jointwrist.data.importers.picture_names import (
     MaskOf,
     OfBone,
     Radiographs,
+    Sorted,
+    is_for_masks,
+    key,
+    plain,
     sort_masks,
 )
-from jointwrist.data.mask_formats.picture import read_mask
+from jointwrist.data.mask_formats.picture import may_be_labels, read_mask
 from jointwrist.data.shapes.label_names import is_known, match_names, names_erosion
 from jointwrist.data.shapes.region import Region
 from jointwrist.errors import DataError
@@ -67,12 +71,41 @@ def read_pictures(
         return _radiographs(_Found(_BRUSH, masks, []), films, source, mapping, anatomy, folder.notes)
     known = sort_masks(source, folder.pictures, folder.radiographs, lambda name: is_known(name, mapping, anatomy))
     if known.masks:
+        known, maps = _without_label_maps(known, folder, source, anatomy)
+        notes = [*folder.notes, *_about_label_maps(maps, source)]
         match_names([one.name for one in known.unknown], mapping, source, anatomy)
         films = known.others if folder.radiographs is None else folder.radiographs
         masks = _with_radiographs([one for one in known.masks if mapping.get(one.name, "") is not None], films, source)
         found = _Found(_BONES, masks, known.others if folder.radiographs is not None else [])
-        return _radiographs(found, films, source, mapping, anatomy, folder.notes)
+        return _radiographs(found, films, source, mapping, anatomy, notes)
     return read_label_maps(folder, source, mapping, anatomy)
+
+
+def _without_label_maps(
+    known: Sorted, folder: PictureFolder, source: Path, anatomy: Anatomy
+) -> tuple[Sorted, list[Path]]:
+    """Return pictures that are no masks of one bone without those named as label maps of a radiograph, and these."""
+    films = known.others if folder.radiographs is None else folder.radiographs
+    cases = {key(one.case) for one in known.masks} | {key(film.stem) for film in films}
+    most = 2 * len(anatomy.bones) + 1
+    maps = {
+        path
+        for path in (*known.others, *(one.path for one in known.unknown))
+        if key(plain(path.stem)) in cases
+        and (plain(path.stem) != path.stem or is_for_masks(path.parent.name))
+        and may_be_labels(path, most)
+    }
+    unknown = [one for one in known.unknown if one.path not in maps]
+    return Sorted(known.masks, unknown, without(known.others, maps)), sorted(maps)
+
+
+def _about_label_maps(maps: Sequence[Path], source: Path) -> list[str]:
+    if not maps:
+        return []
+    return [
+        f"{source}: label maps beside masks of one bone each, left out (import them from a folder of their own):"
+        f" {len(maps):,}: {listed(maps, source)}"
+    ]
 
 
 class _Found(NamedTuple):

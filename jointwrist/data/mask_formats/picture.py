@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from jointwrist.data.images import check_size
+from jointwrist.data.mask_formats.label_colours import codes_of
 from jointwrist.data.mask_formats.png import depth, read_png
 from jointwrist.errors import DataError
 from jointwrist.readable import why_unreadable
@@ -73,16 +74,46 @@ def read_labels(path: Path) -> np.ndarray:
     colours = np.asarray(image.convert("RGB"))
     if np.ptp(colours, axis=-1).any():
         raise DataError(
-            f"{path}: is coloured, and colours are no numbers; save the label map as grey of 8 or 16 bits (of CVAT:"
-            " export the task as `CVAT for images 1.1`)"
+            f"{path}: is coloured, and colours are no numbers; name them in a table for --labels (as `labelmap.txt` of"
+            " CVAT), or save the label map as grey of 8 or 16 bits"
         )
     return colours[..., 0].astype(np.int64)
 
 
-def may_be_labels(path: Path, most: int) -> bool:
-    """Whether a picture has few values, as a label map has and a radiograph has not; False if it is damaged."""
+def read_colours(path: Path) -> np.ndarray | None:
+    """Read the (H, W, 3) uint8 colours of a label map, black where it is transparent.
+
+    The result is None for more than 8 bits, and for a palette in which several numbers have one colour.
+
+    Raises:
+        DataError: The file is damaged, or holds several pages.
+    """
+    image = _open(path)
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        return None
+    pixels = np.asarray(image.convert("RGBA"))
+    colours = np.where(pixels[..., 3:] < 128, np.uint8(0), pixels[..., :3])
+    if image.mode == "P" and len(np.unique(codes_of(colours))) < len(np.unique(np.asarray(image))):
+        return None
+    return colours
+
+
+def holds_numbers(path: Path) -> bool:
+    """Whether a picture is grey or has a palette, so that `read_labels` reads it."""
     try:
-        return path.suffix.lower() not in (".jpg", ".jpeg") and len(np.unique(read_labels(path))) <= most
+        read_labels(path)
+    except DataError:
+        return False
+    return True
+
+
+def may_be_labels(path: Path, most: int) -> bool:
+    """Whether a picture has few values or colours, as a label map has and a radiograph has not; False if damaged."""
+    try:
+        if path.suffix.lower() in (".jpg", ".jpeg"):
+            return False
+        colours = read_colours(path)
+        return len(np.unique(read_labels(path) if colours is None else codes_of(colours))) <= most
     except DataError:
         return False
 
