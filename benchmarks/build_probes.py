@@ -14,7 +14,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from jointwrist.engine.session import keep_freed_memory
+try:
+    from jointwrist.engine.processes.session import keep_freed_memory
+except ModuleNotFoundError:  # builds up to b682e7d
+    from jointwrist.engine.session import keep_freed_memory
 
 
 def milliseconds(function: Callable[[], object], repeats: int) -> float:

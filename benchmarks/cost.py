@@ -34,8 +34,8 @@ from torch.utils.flop_counter import flop_registry, register_flop_formula, sdpa_
 from jointwrist.benchmark.pages import fill_blocks
 from jointwrist.benchmark.protocol import load_protocol
 from jointwrist.benchmark.tables.table import markdown_lines
-from jointwrist.engine.build import model_options
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.build import model_options
 from jointwrist.files import write_text
 from jointwrist.ops.scan import operator  # registers the operator that is counted  # noqa: F401
 from jointwrist.registry import create_model, model_spec

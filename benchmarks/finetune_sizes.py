@@ -23,9 +23,9 @@ import pandas as pd
 
 from jointwrist.benchmark.tables.table import markdown_lines
 from jointwrist.config import build, parse_overrides
-from jointwrist.engine.cross_validation import Change, measure_changes
 from jointwrist.engine.evaluate_weights import evaluate
 from jointwrist.engine.finetune import finetune
+from jointwrist.engine.results.changes import Change, measure_changes
 from jointwrist.files import write_frame
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.phantom_dataset import write_phantom

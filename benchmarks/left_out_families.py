@@ -34,7 +34,7 @@ from jointwrist.benchmark.records import RECORD, read_record
 from jointwrist.benchmark.tables.table import save_tables
 from jointwrist.commands.shared import print_log, seed_number
 from jointwrist.config import ConfigError, build, merge_trees, parse_overrides
-from jointwrist.engine.trainer import BEST
+from jointwrist.engine.loop.trainer import BEST
 from jointwrist.errors import DataError, StorageError
 from jointwrist.files import atomic, write_text
 from jointwrist.inference.predictor import Predictor

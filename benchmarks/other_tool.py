@@ -21,7 +21,7 @@ from jointwrist.benchmark.records import RECORD, read_records
 from jointwrist.benchmark.tables.results import GRIDS
 from jointwrist.commands.shared import seed_number
 from jointwrist.config import digest
-from jointwrist.engine.case_results import read_case_results
+from jointwrist.engine.results.case_results import read_case_results
 from jointwrist.errors import DataError
 from jointwrist.files import write_frame, write_text
 from jointwrist.registry import list_models

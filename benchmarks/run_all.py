@@ -35,9 +35,9 @@ from jointwrist.benchmark.run_jobs import check_shares, make_jobs, run_jobs, run
 from jointwrist.commands.shared import OldName, is_main_process, print_log, seed_number
 from jointwrist.config import ConfigError, parse_overrides
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.renamed_keys import current_keys
-from jointwrist.engine.session import open_accelerator
-from jointwrist.engine.stop import SIGNALS, graceful_stop
+from jointwrist.engine.config.renamed_keys import current_keys
+from jointwrist.engine.processes.session import open_accelerator
+from jointwrist.engine.processes.stop import SIGNALS, graceful_stop
 from jointwrist.errors import DataError, StorageError
 from jointwrist.files import check_writable
 from jointwrist.registry import list_models, load_plugin, model_spec

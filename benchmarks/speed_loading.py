@@ -33,9 +33,10 @@ from jointwrist.data.batches.samplers import EpochBatches
 from jointwrist.data.batches.torch_datasets import WristDataset
 from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.loaders import RunData, train_loader
-from jointwrist.engine.run_config import AugmentConfig, OptimConfig, RunConfig
-from jointwrist.engine.session import keep_freed_memory
+from jointwrist.engine.config.run_config import AugmentConfig, OptimConfig, RunConfig
+from jointwrist.engine.processes.session import keep_freed_memory
+from jointwrist.engine.run_data.datasets import RunData
+from jointwrist.engine.run_data.loaders import train_loader
 from jointwrist.engine.tasks import build_task
 from jointwrist.phantom.phantom_dataset import write_phantom
 

@@ -20,9 +20,9 @@ from benchmarks.speed_training import open_trainer
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.benchmark.peak_memory import peak_memory
 from jointwrist.data.batches.torch_datasets import WristDataset
-from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.run_config import OptimConfig, RunConfig
-from jointwrist.engine.session import open_accelerator
+from jointwrist.engine.config.run_config import OptimConfig, RunConfig
+from jointwrist.engine.loop.evaluation import evaluate_model
+from jointwrist.engine.processes.session import open_accelerator
 from jointwrist.engine.tasks import build_task
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor

@@ -22,7 +22,7 @@ from torch import Tensor
 from benchmarks.measurements import Measurements, seconds_of, threads, times_in_turns
 from benchmarks.scan_peers import ASSOCIATIVE, PEERS, scan_of_peer, why_not_compiled
 from jointwrist.benchmark.peak_memory import peak_of
-from jointwrist.engine.session import keep_freed_memory
+from jointwrist.engine.processes.session import keep_freed_memory
 from jointwrist.files import atomic
 from jointwrist.ops.scan import available_backends, selective_scan
 

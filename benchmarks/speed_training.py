@@ -1,7 +1,7 @@
 """Time of the trainer's steps: the whole step, its parts, and its growth with the image size.
 
 The models are trained by the protocol `clean`, except for the sizes given here; images are kept in memory, as there.
-The benefit of keeping freed memory for reuse (by `jointwrist.engine.session.keep_freed_memory`, or by glibc's
+The benefit of keeping freed memory for reuse (by `jointwrist.engine.processes.session.keep_freed_memory`, or by glibc's
 environment variables) is measured in separate, alternating processes. Times of one thread are CPU times, which other
 programs disturb least.
 """
@@ -26,10 +26,10 @@ from accelerate import Accelerator
 from benchmarks.measurements import Measurements, threads
 from jointwrist.benchmark.protocol import load_protocol
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.session import keep_freed_memory
+from jointwrist.engine.loop.trainer import Trainer
+from jointwrist.engine.processes.session import keep_freed_memory
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.engine.tasks import build_task
-from jointwrist.engine.trainer import Trainer
 from jointwrist.phantom.phantom_dataset import write_phantom
 
 MODELS = ("jointwrist_tiny", "unetpp", "jointwrist_base", "mobilevit")

@@ -102,8 +102,8 @@ def _argument_row(action: argparse.Action, parser: argparse.ArgumentParser) -> s
 
 def configuration() -> str:
     """Describe the keys of a run and of the phantom."""
-    from jointwrist.engine.renamed_keys import RENAMED_KEYS
-    from jointwrist.engine.run_config import RunConfig
+    from jointwrist.engine.config.renamed_keys import RENAMED_KEYS
+    from jointwrist.engine.config.run_config import RunConfig
     from jointwrist.phantom import PhantomConfig
 
     run = "\n\n".join(_sections(RunConfig, ""))

@@ -1,6 +1,7 @@
 """Former names of functions, classes, arguments and attributes: they still work, with a warning.
 
-Former modules are in `jointwrist.renamed_modules`, former keys of configurations in `jointwrist.engine.renamed_keys`.
+Former modules are in `jointwrist.renamed_modules`, former keys of configurations in
+`jointwrist.engine.config.renamed_keys`.
 """
 
 from __future__ import annotations

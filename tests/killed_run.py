@@ -20,10 +20,10 @@ import jointwrist.ops.scan.cpu  # noqa: F401 - registers operators, for which Py
 from benchmarks import run_all
 from jointwrist.config import build
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.trainer import Trainer
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.engine.tasks import build_task
-from jointwrist.engine.trainer import Trainer
 
 #: Seconds between two looks of a loader process at its parent, where PyTorch waits five.
 LOOK = 0.5

@@ -19,11 +19,12 @@ from benchmarks import run_all
 from jointwrist import cli
 from jointwrist.config import build
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine import distributed, trainer
-from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.session import open_accelerator
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop import trainer
+from jointwrist.engine.loop.evaluation import evaluate_model
+from jointwrist.engine.processes import distributed
+from jointwrist.engine.processes.session import open_accelerator
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.engine.tasks import build_task
 from jointwrist.registry import ModelSpec, register_model
 

@@ -26,7 +26,7 @@ from jointwrist.benchmark.ablations.tables import difference, filled, write_abla
 from jointwrist.benchmark.ablations.versions import progress, shown_version
 from jointwrist.benchmark.tables.table import load_tables
 from jointwrist.config import ConfigError, to_dict
-from jointwrist.engine.loaders import pairs_per_batch
+from jointwrist.engine.run_data.datasets import pairs_per_batch
 from jointwrist.registry import list_models, model_spec
 
 ROOT = Path(__file__).resolve().parent.parent

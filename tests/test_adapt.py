@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from jointwrist.config import ConfigError, build
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
 from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
 from jointwrist.insertion.masked_radiograph import MaskedRadiograph

@@ -28,9 +28,9 @@ from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.preprocess import unpack_bits
 from jointwrist.data.sample import WristSample, as_right_hand, pack_masks, unpack_masks
 from jointwrist.data.shapes.region import Region
-from jointwrist.engine.augment import Augment
-from jointwrist.engine.build import build_model, weight_info
-from jointwrist.engine.run_config import AugmentConfig, RunConfig
+from jointwrist.engine.config.run_config import AugmentConfig, RunConfig
+from jointwrist.engine.loop.build import build_model, weight_info
+from jointwrist.engine.tasks.augment import Augment
 from jointwrist.errors import DataError
 from jointwrist.losses import overlap_dice_loss
 from jointwrist.metrics.segmentation import case_metrics, overlap_metrics

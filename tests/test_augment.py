@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from jointwrist.engine.augment import Augment, draw_affine, make_uneven, sample, sampling_grid
-from jointwrist.engine.run_config import AugmentConfig
+from jointwrist.engine.config.run_config import AugmentConfig
+from jointwrist.engine.tasks.augment import Augment, draw_affine, make_uneven, sample, sampling_grid
 
 SIZE = 48
 STILL = {"zoom_probability": 0.0, "affine_probability": 0.0, "intensity_probability": 0.0}

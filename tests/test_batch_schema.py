@@ -10,8 +10,8 @@ from torch.utils.data import default_collate
 
 from jointwrist.config import build, merge_trees
 from jointwrist.engine.batch_schema import CropBatch, JointBatch, SegmentationBatch, TensorSpec, WristBatch
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.engine.tasks import build_task
 
 AUGMENT = {"augment": {"affine_probability": 1.0, "gamma": 0.3, "noise": 0.02, "uneven": 0.5}}

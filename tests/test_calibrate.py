@@ -15,8 +15,8 @@ from sklearn.metrics import balanced_accuracy_score, cohen_kappa_score, f1_score
 from torch.utils.data import Dataset
 
 from jointwrist.commands.evaluation_means import means
-from jointwrist.engine.calibration import calibrate, level_shifts, platt_scaling, space_levels
-from jointwrist.engine.run_config import ErosionConfig, RunConfig
+from jointwrist.engine.config.run_config import ErosionConfig, RunConfig
+from jointwrist.engine.loop.calibration import calibrate, level_shifts, platt_scaling, space_levels
 from jointwrist.engine.tasks import JointTask
 from jointwrist.metrics.erosion import best_balanced_threshold, best_f1_threshold
 from jointwrist.registry import create_model

@@ -15,7 +15,7 @@ from huggingface_hub import DatasetCard, ModelCard
 from jointwrist import __version__
 from jointwrist.cli import main
 from jointwrist.data.dataset.check import check_dataset
-from jointwrist.engine.training_record import training_record, validation_record
+from jointwrist.engine.run_data.training_record import training_record, validation_record
 from jointwrist.weights.model_card import file_card, model_card
 
 ROOT = Path(__file__).parent.parent

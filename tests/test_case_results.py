@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from jointwrist.engine.case_results import read_case_results
+from jointwrist.engine.results.case_results import read_case_results
 from jointwrist.errors import DataError
 from jointwrist.files import write_frame
 

@@ -16,8 +16,8 @@ from jointwrist.data.dataset.case import load_sample
 from jointwrist.data.dataset.check import COMMANDS, check_dataset
 from jointwrist.data.dataset.mask_alignment import misplaced
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.errors import DataError
 
 MASK = "BoneSegmentation/masks/train/0172_0003_L.npy"

@@ -12,7 +12,7 @@ import yaml
 from jointwrist.benchmark.protocol import PhantomData
 from jointwrist.cli import main
 from jointwrist.config import ConfigError, build, digest, merge_trees, parse_overrides, read_yaml, to_dict
-from jointwrist.engine.run_config import OptimConfig, RunConfig
+from jointwrist.engine.config.run_config import OptimConfig, RunConfig
 from jointwrist.phantom import PhantomConfig
 
 

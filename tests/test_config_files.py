@@ -21,8 +21,8 @@ from test_config import numbers
 from jointwrist.benchmark.protocol import load_protocol, protocol_names
 from jointwrist.cli import main
 from jointwrist.config import build, read_yaml, to_dict
-from jointwrist.engine.renamed_keys import RENAMED_KEYS
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.renamed_keys import RENAMED_KEYS
+from jointwrist.engine.config.run_config import RunConfig
 from jointwrist.phantom import PhantomConfig
 from jointwrist.registry import model_spec
 

@@ -26,7 +26,7 @@ from benchmarks.cost import (
     table,
 )
 from jointwrist.benchmark.protocol import load_protocol
-from jointwrist.engine.run_config import OptimConfig, RunConfig
+from jointwrist.engine.config.run_config import OptimConfig, RunConfig
 from jointwrist.registry import create_model, model_spec
 
 

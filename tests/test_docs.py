@@ -16,7 +16,7 @@ import yaml
 from docs_pages import DOCS, PAGES, ROOT, blocks, page_text, without_code
 
 from jointwrist.data.radiograph import Radiograph
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.result import WristResult
 from jointwrist.inference.test_time_augmentation import Uncertainty

@@ -7,9 +7,9 @@ import torch
 
 from benchmarks.cost import Count
 from jointwrist.config import build
-from jointwrist.engine.build import build_optimizer, exempt_from_decay, model_options
-from jointwrist.engine.resume import load_run, save_run
-from jointwrist.engine.run_config import OptimConfig, RunConfig, config_hash
+from jointwrist.engine.config.run_config import OptimConfig, RunConfig, config_hash
+from jointwrist.engine.loop.build import build_optimizer, exempt_from_decay, model_options
+from jointwrist.engine.loop.resume import load_run, save_run
 from jointwrist.errors import DataError
 from jointwrist.models.encoder import build_encoder
 from jointwrist.models.encoder_sizes import KINDS, LETTERS

@@ -12,13 +12,13 @@ from accelerate import Accelerator
 
 from jointwrist.benchmark.jobs import make_job
 from jointwrist.config import build
-from jointwrist.engine.build import model_options
-from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import RunConfig, config_hash, hashed_values
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.run_config import RunConfig, config_hash, hashed_values
+from jointwrist.engine.loop.build import model_options
+from jointwrist.engine.loop.evaluation import evaluate_model
+from jointwrist.engine.loop.trainer import BEST, LAST, STATE, Trainer
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.engine.tasks import build_task
-from jointwrist.engine.trainer import BEST, LAST, STATE, Trainer
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.errors import DataError, TrainingError
 from jointwrist.weights.checkpoint import load_weights
 from tests import ranks
@@ -86,10 +86,10 @@ def test_resumed_run_ends_with_the_weights_of_an_unbroken_one(more, dataset, tmp
 
 
 def test_last_weights_are_kept_where_no_validation_figure_is_to_choose(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("jointwrist.engine.trainer.mean_figures", lambda rows: {"val_dsc": 1.0})
+    monkeypatch.setattr("jointwrist.engine.loop.trainer.mean_figures", lambda rows: {"val_dsc": 1.0})
     trainer = trainer_for(JOINT | {"optim": JOINT["optim"] | {"select": "last"}}, dataset, tmp_path)
     losses = iter([{"val_loss": 1.0}, {"val_loss": 2.0}])
-    monkeypatch.setattr("jointwrist.engine.trainer.evaluate_model", lambda *_, **__: (next(losses), {}))
+    monkeypatch.setattr("jointwrist.engine.loop.trainer.evaluate_model", lambda *_, **__: (next(losses), {}))
     best = trainer.fit()
     assert torch.equal(weights(best), weights(load_weights(tmp_path / LAST)[0]))
     assert trainer.best == -1.0

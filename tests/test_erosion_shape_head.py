@@ -9,10 +9,10 @@ import torch
 from jointwrist.anatomy import JOINTS
 from jointwrist.config import build
 from jointwrist.data.radiograph import Radiograph
-from jointwrist.engine.build import build_model, build_optimizer, start_from
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.build import build_model, build_optimizer, start_from
 from jointwrist.engine.tasks import build_task
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.errors import DataError
 from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor

@@ -12,8 +12,8 @@ import torch
 from jointwrist.cli import main
 from jointwrist.config import build, to_dict
 from jointwrist.data.dataset.ram_w600 import RamW600
+from jointwrist.engine.config.run_config import RunConfig
 from jointwrist.engine.evaluate_weights import evaluate
-from jointwrist.engine.run_config import RunConfig
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import save_weights

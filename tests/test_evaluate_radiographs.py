@@ -16,7 +16,7 @@ from jointwrist.cli import main
 from jointwrist.config import build, to_dict
 from jointwrist.data.dataset.case import load_sample
 from jointwrist.data.preprocess import resize_image
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
 from jointwrist.errors import DataError
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.radiograph_evaluation import evaluate_radiographs

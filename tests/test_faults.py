@@ -21,8 +21,8 @@ from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from benchmarks import run_all
 from jointwrist.cli import main
+from jointwrist.engine.loop.trainer import BEST, STATE, Trainer
 from jointwrist.engine.tasks import JointTask
-from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
 from jointwrist.files import check_writable, write_text
 from jointwrist.weights.checkpoint import load_state, save_state, save_weights

@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 
 from jointwrist.cli import main
 from jointwrist.data.dataset.drawn_bones import undrawn_notes
-from jointwrist.engine.case_results import epoch_table, name_figure
-from jointwrist.engine.cross_validation import measure_changes
 from jointwrist.engine.finetune import _deal, recipe
-from jointwrist.engine.patient_folds import patient_folds, with_splits
+from jointwrist.engine.results.case_results import epoch_table, name_figure
+from jointwrist.engine.results.changes import measure_changes
+from jointwrist.engine.run_data.patient_folds import patient_folds, with_splits
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model
 from jointwrist.text import number_of

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmarks import finetune_sizes as benchmark
-from jointwrist.engine.cross_validation import measure_changes
+from jointwrist.engine.results.changes import measure_changes
 
 
 def results(patients, better):

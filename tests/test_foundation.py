@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from jointwrist.config import ConfigError, build
-from jointwrist.engine.build import build_model
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.build import build_model
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.engine.tasks import build_task
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model, list_models, model_spec

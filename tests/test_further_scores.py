@@ -14,10 +14,10 @@ from jointwrist.benchmark.tables.further import further_tables
 from jointwrist.benchmark.tables.results import Results
 from jointwrist.config import ConfigError, build
 from jointwrist.data.dataset.tables import read_further_scores
-from jointwrist.engine.build import build_model
-from jointwrist.engine.run_config import ErosionConfig, RunConfig
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.run_config import ErosionConfig, RunConfig
+from jointwrist.engine.loop.build import build_model
 from jointwrist.engine.tasks.erosion_losses import further_losses, pixel_losses
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.errors import DataError
 from jointwrist.losses import ordinal_loss
 from jointwrist.metrics.erosion import quadratic_kappa

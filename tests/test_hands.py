@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from jointwrist.config import build
 from jointwrist.data.batches.hand_pairs import ALONE, other_hands, study_batches
 from jointwrist.data.batches.samplers import EpochBatches, ProcessBatches
-from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.loaders import load_run_data, share_loader
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.evaluation import evaluate_model
+from jointwrist.engine.run_data.datasets import load_run_data
+from jointwrist.engine.run_data.loaders import share_loader
 from jointwrist.engine.tasks import build_task
 from jointwrist.registry import create_model
 

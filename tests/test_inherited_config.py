@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jointwrist.config import build, to_dict
-from jointwrist.engine.inherited_config import inherited_config
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.inherited_config import inherited_config
+from jointwrist.engine.config.run_config import RunConfig
 
 FIRST = {"model": "jointwrist_tiny", "task": "joint", "image_size": 64, "options": {"roi_crop": 32}}
 

@@ -9,8 +9,8 @@ import torch
 
 from jointwrist import create_model, list_models
 from jointwrist.config import ConfigError, build
-from jointwrist.engine.build import build_model
-from jointwrist.engine.run_config import JointConfig, RunConfig
+from jointwrist.engine.config.run_config import JointConfig, RunConfig
+from jointwrist.engine.loop.build import build_model
 from jointwrist.engine.tasks import JointTask
 from jointwrist.errors import DataError
 from jointwrist.models.blocks import ChannelGain

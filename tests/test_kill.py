@@ -17,8 +17,8 @@ import torch
 import yaml
 
 from benchmarks import run_all
-from jointwrist.engine.stop import SENDERS_KNOWN, STOP, graceful_stop
-from jointwrist.engine.trainer import BEST, STATE, Trainer
+from jointwrist.engine.loop.trainer import BEST, STATE, Trainer
+from jointwrist.engine.processes.stop import SENDERS_KNOWN, STOP, graceful_stop
 from tests import killed_run
 
 pytestmark = [pytest.mark.trust, pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")]

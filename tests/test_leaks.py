@@ -20,10 +20,10 @@ from jointwrist.data.dataset.check import check_dataset
 from jointwrist.data.dataset.joint_split import joint_split
 from jointwrist.data.dataset.patient_records import patient_record, radiograph_prints, recorded_patients
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.leaks import check_radiographs, name_shared, name_trained, records
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.trainer import BEST
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.trainer import BEST
+from jointwrist.engine.run_data.datasets import load_run_data
+from jointwrist.engine.run_data.leaks import check_radiographs, name_shared, name_trained, records
 from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import read_info
 

@@ -14,10 +14,10 @@ from jointwrist.benchmark.protocol import load_protocol
 from jointwrist.data.mask_resize import _covered_by_float, resize_bits
 from jointwrist.data.preprocess import resize_image, unpack_bits
 from jointwrist.data.sample import pack_masks
-from jointwrist.engine.augment import Augment
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import AugmentConfig
+from jointwrist.engine.config.run_config import AugmentConfig
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.engine.tasks import build_task
+from jointwrist.engine.tasks.augment import Augment
 from jointwrist.metrics.segmentation import case_metrics
 
 SHAPES = 14

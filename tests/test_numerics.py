@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from jointwrist.engine.session import open_accelerator
+from jointwrist.engine.processes.session import open_accelerator
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.weights.checkpoint import load_weights
 from jointwrist.weights.find import find_weights

@@ -12,11 +12,11 @@ from jointwrist.anatomy import JOINTS, NUM_JOINTS
 from jointwrist.config import ConfigError, build, to_dict
 from jointwrist.data.sample import as_right_hand, unpack_masks
 from jointwrist.engine.batch_schema import JointBatch, WristBatch
-from jointwrist.engine.build import build_model, weight_info
-from jointwrist.engine.loaders import load_run_data, pairs_per_batch
-from jointwrist.engine.run_config import RunConfig, config_hash
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.run_config import RunConfig, config_hash
+from jointwrist.engine.loop.build import build_model, weight_info
+from jointwrist.engine.run_data.datasets import load_run_data, pairs_per_batch
 from jointwrist.engine.tasks import build_task
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.insertion.masked_radiograph import MaskedRadiograph
 from jointwrist.insertion.prepared_radiograph import PreparedRadiograph
 from jointwrist.phantom import PhantomConfig, make_wrist

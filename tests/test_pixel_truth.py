@@ -17,11 +17,11 @@ from jointwrist.data.batches.torch_datasets import CropDataset
 from jointwrist.data.dataset.case import radiograph_boxes
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.mask_resize import resize_bits
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.run_config import RunConfig, uses_pixel_truth
+from jointwrist.engine.loop.trainer import Trainer
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.engine.tasks import build_task
-from jointwrist.engine.trainer import Trainer
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.errors import DataError
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.stream import PhantomCropStream, PhantomStream

@@ -10,9 +10,9 @@ from PIL import Image
 from jointwrist.benchmark.jobs import make_job
 from jointwrist.benchmark.plots import write_plots
 from jointwrist.config import build
-from jointwrist.engine.case_results import epoch_table
-from jointwrist.engine.learning_curves import epochs_from_one
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.results.case_results import epoch_table
+from jointwrist.engine.results.learning_curves import epochs_from_one
 from jointwrist.inference.predictor import Predictor
 
 

@@ -9,10 +9,10 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 
 from jointwrist.config import build
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.trainer import Trainer
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.engine.tasks import build_task
-from jointwrist.engine.trainer import Trainer
 from jointwrist.errors import DataError
 from jointwrist.models.encoder import build_encoder
 from jointwrist.models.encoder_sizes import SIZES, VERSIONS, EncoderSize, uniform_layouts

@@ -18,8 +18,8 @@ from benchmarks import run_all
 from jointwrist import registry
 from jointwrist.benchmark.profile_step import advice, fitting_batch, out_of_memory, profile_step
 from jointwrist.config import build
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.registry import ModelSpec, register_model
 
 VALUES = {"model": "unet", "task": "segmentation", "image_size": 32, "optim": {"epochs": 1, "batch_size": 8}}

@@ -22,8 +22,8 @@ from jointwrist.data.dataset.layout import identifier_in, parse_identifier
 from jointwrist.data.numpy_files import read_npy
 from jointwrist.data.preprocess import unpack_bits
 from jointwrist.data.sample import pack_masks, unpack_masks
-from jointwrist.engine.radiographs_config import RadiographsConfig
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.radiographs_config import RadiographsConfig
+from jointwrist.engine.config.run_config import RunConfig
 from jointwrist.errors import DataError
 from jointwrist.insertion.insert import TRAINING_FAMILIES
 from jointwrist.weights.checkpoint import load_state, read_checkpoint

@@ -17,15 +17,15 @@ from jointwrist.config import ConfigError, build
 from jointwrist.data.batches.torch_datasets import CropDataset
 from jointwrist.data.dataset.case import load_crop
 from jointwrist.data.preprocess import prepare_image
-from jointwrist.engine.augment import Augment
-from jointwrist.engine.calibration import calibrate
-from jointwrist.engine.case_results import selection_figure
-from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import AugmentConfig, RunConfig
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.run_config import AugmentConfig, RunConfig
+from jointwrist.engine.loop.calibration import calibrate
+from jointwrist.engine.loop.evaluation import evaluate_model
+from jointwrist.engine.loop.trainer import Trainer
+from jointwrist.engine.results.case_results import selection_figure
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.engine.tasks import ErosionTask, SegmentationTask, build_task
-from jointwrist.engine.trainer import Trainer
+from jointwrist.engine.tasks.augment import Augment
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.registry import list_models, model_spec
 
 OFFICIAL, CLEAN = load_protocol("official"), load_protocol("clean")
@@ -198,7 +198,7 @@ def trainer(protocol, model: str, dataset, folder: Path, precision: str = "no", 
 
 
 def test_patience_ends_a_run_that_does_not_improve(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("jointwrist.engine.build.create_model", lambda *_, **__: Probe())
+    monkeypatch.setattr("jointwrist.engine.loop.build.create_model", lambda *_, **__: Probe())
     stuck = trainer(OFFICIAL, "mobilenet", dataset, tmp_path, optim={"epochs": 6, "patience": 2})
     stuck.best = -1.0
     stuck.fit()
@@ -231,7 +231,7 @@ class Probe(nn.Module):
 
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_autocast_in_training_only_or_in_evaluation_too(everywhere, dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("jointwrist.engine.build.create_model", lambda *_, **__: Probe())
+    monkeypatch.setattr("jointwrist.engine.loop.build.create_model", lambda *_, **__: Probe())
     made = trainer(OFFICIAL, "mobilenet", dataset, tmp_path, "bf16", autocast_evaluation=everywhere)
     made._step(next(iter(made.loader)), 0)
     assert made.unwrapped.seen == [torch.bfloat16]
@@ -241,7 +241,7 @@ def test_autocast_in_training_only_or_in_evaluation_too(everywhere, dataset, tmp
 
 
 def test_threshold_from_validation_in_clean_alone(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("jointwrist.engine.build.create_model", lambda *_, **__: Probe())
+    monkeypatch.setattr("jointwrist.engine.loop.build.create_model", lambda *_, **__: Probe())
     for protocol, decided in ((OFFICIAL, False), (CLEAN, True)):
         made = trainer(protocol, "mobilenet", dataset, tmp_path / protocol.name)
         thresholds = calibrate(made.accelerator, made.unwrapped, made.data.train, made.task)

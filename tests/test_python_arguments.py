@@ -13,7 +13,7 @@ from jointwrist import Predictor, compare
 from jointwrist.config import ConfigError, build
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.load import load_radiograph
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
 from jointwrist.errors import DataError
 from jointwrist.inference.result import read_masks
 

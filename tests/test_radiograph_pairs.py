@@ -22,10 +22,10 @@ from jointwrist.data.batches.torch_datasets import WristDataset
 from jointwrist.data.dataset.case import load_sample
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.sample import as_right_hand, unpack_masks
-from jointwrist.engine.loaders import load_run_data, own_radiographs
-from jointwrist.engine.radiograph_pairs import PairBatches, RadiographPairs, WithPairs
-from jointwrist.engine.run_cases import choose_cases
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.run_data.datasets import load_run_data, own_radiographs
+from jointwrist.engine.run_data.radiograph_pairs import PairBatches, RadiographPairs, WithPairs
+from jointwrist.engine.run_data.run_cases import choose_cases
 from jointwrist.engine.tasks import build_task
 from jointwrist.errors import DataError
 from jointwrist.inference.prepare_radiographs import prepare_radiographs
@@ -228,7 +228,7 @@ def test_a_pair_is_not_the_other_hand_of_the_dataset(phantom_root):
 def test_large_radiographs_are_kept_in_smaller_number(prepared, monkeypatch):
     hosts = [*prepared, *prepared]
     expected = [RadiographPairs(hosts, 64, TRAINING_FAMILIES, seed=1)[2 * pair]["image"] for pair in range(6)]
-    monkeypatch.setattr("jointwrist.engine.radiograph_pairs._KEPT_PIXELS", 2 * 320**2)
+    monkeypatch.setattr("jointwrist.engine.run_data.radiograph_pairs._KEPT_PIXELS", 2 * 320**2)
     made = RadiographPairs(hosts, 64, TRAINING_FAMILIES, seed=1)
     for pair, image in enumerate(expected):
         assert torch.equal(made[2 * pair]["image"], image)

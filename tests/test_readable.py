@@ -17,7 +17,7 @@ from jointwrist.data.mask_formats import nifti, seg_nrrd
 from jointwrist.data.mask_formats.predicted import find_masks
 from jointwrist.data.numpy_files import read_npy, read_npz
 from jointwrist.data.shapes.annotation_json import read_any_json, read_json
-from jointwrist.engine.loaders import share_loader
+from jointwrist.engine.run_data.loaders import share_loader
 from jointwrist.errors import DataError
 from jointwrist.readable import why_unreadable
 

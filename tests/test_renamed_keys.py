@@ -10,8 +10,8 @@ import pytest
 
 from jointwrist.benchmark.protocol import load_protocol
 from jointwrist.config import ConfigError, build, to_dict
-from jointwrist.engine.renamed_keys import RENAMED_KEYS, current_keys, first_keys
-from jointwrist.engine.run_config import RunConfig, config_hash
+from jointwrist.engine.config.renamed_keys import RENAMED_KEYS, current_keys, first_keys
+from jointwrist.engine.config.run_config import RunConfig, config_hash
 
 NEEDED = {"model": "jointwrist_tiny", "task": "joint"}
 #: A value of every key that is not its default.

@@ -11,8 +11,8 @@ import pytest
 
 from jointwrist.data.importers.mcp import ImportedRadiographs
 from jointwrist.data.importers.ram_h1200.leaks import Leak, find_leaks, find_patients
-from jointwrist.engine.radiograph_pairs import RadiographPairs
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.run_data.radiograph_pairs import RadiographPairs
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.inference.prepare_radiographs import prepare_radiographs
 from jointwrist.inference.result import WristResult
 from jointwrist.insertion.insert import insert_control, insert_erosion

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from jointwrist.config import build
-from jointwrist.engine.case_results import mean_figures
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.results.case_results import mean_figures
 from jointwrist.engine.tasks import build_task
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.registry import create_model
 
 MICRO = {"encoder": "conv", "widths": (8, 8, 8, 8, 8), "roi_channels": 4, "roi_crop": 16, "roi_dim": 32}

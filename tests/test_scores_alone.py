@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from sklearn.metrics import log_loss
 
 from jointwrist.config import build
-from jointwrist.engine.run_config import RunConfig, config_hash
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.run_config import RunConfig, config_hash
 from jointwrist.engine.tasks.erosion_losses import map_score_loss
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.models.crop_network import CropNetwork
 from jointwrist.models.joint import JointOutput
 

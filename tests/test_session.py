@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from jointwrist.config import ConfigError, build
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.session import open_accelerator, tracked
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.processes.session import open_accelerator, tracked
 
 CONFIG = build(RunConfig, {"model": "jointwrist_tiny", "task": "joint"})
 

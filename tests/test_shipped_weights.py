@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from jointwrist.config import build, merge_trees, parse_overrides, read_yaml
-from jointwrist.engine.build import build_model
-from jointwrist.engine.renamed_keys import current_keys
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.renamed_keys import current_keys
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.build import build_model
 from jointwrist.weights.checkpoint import read_weights
 from jointwrist.weights.find import find_weights, weights_source
 

@@ -20,8 +20,8 @@ from benchmarks.speed_loading import (
     random_affine,
 )
 from jointwrist.benchmark.peak_memory import peak_memory
-from jointwrist.engine.augment import Augment, sample, sampling_grid
-from jointwrist.engine.run_config import AugmentConfig
+from jointwrist.engine.config.run_config import AugmentConfig
+from jointwrist.engine.tasks.augment import Augment, sample, sampling_grid
 from jointwrist.phantom.phantom_dataset import write_phantom
 from tests.allocating import allocate
 

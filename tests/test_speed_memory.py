@@ -17,9 +17,9 @@ from benchmarks.speed_memory import BOUNDS, GROWTH_BOUND, WORK, benchmark_memory
 from jointwrist.benchmark.peak_memory import Peak
 from jointwrist.data.batches.torch_datasets import WristDataset
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import OptimConfig, RunConfig
+from jointwrist.engine.config.run_config import OptimConfig, RunConfig
+from jointwrist.engine.loop.evaluation import evaluate_model
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.engine.tasks import build_task
 from jointwrist.phantom.phantom_dataset import write_phantom
 

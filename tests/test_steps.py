@@ -10,11 +10,11 @@ from accelerate import Accelerator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from jointwrist.config import build
-from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.evaluation import evaluate_model
+from jointwrist.engine.loop.trainer import BEST, Trainer
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.engine.tasks import build_task
-from jointwrist.engine.trainer import BEST, Trainer
 from jointwrist.errors import TrainingError
 from jointwrist.weights.checkpoint import load_weights
 
@@ -74,7 +74,7 @@ def test_a_step_waits_for_nothing_on_the_device(name, dataset, tmp_path):
 def test_losses_are_read_every_so_many_steps_and_at_the_end(dataset, tmp_path, monkeypatch):
     trainer, read = trainer_for(JOINT, dataset, tmp_path), []
     original = Trainer._read_losses
-    monkeypatch.setattr("jointwrist.engine.trainer.READ_EVERY", 2)
+    monkeypatch.setattr("jointwrist.engine.loop.trainer.READ_EVERY", 2)
     monkeypatch.setattr(Trainer, "_read_losses", lambda self: (read.append(len(self.unread)), original(self)))
     trainer.fit()
     assert read[:2] == [2, 2] and sum(read) == trainer.steps_per_epoch > 2

@@ -19,7 +19,7 @@ from jointwrist.benchmark.jobs import make_job
 from jointwrist.benchmark.protocol import load_protocol
 from jointwrist.benchmark.run_jobs import check_shares
 from jointwrist.config import ConfigError
-from jointwrist.engine.trainer import STATE
+from jointwrist.engine.loop.trainer import STATE
 from tests import ranks
 
 ROOT = Path(__file__).parent.parent

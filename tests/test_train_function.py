@@ -11,8 +11,8 @@ from accelerate.state import AcceleratorState
 
 from jointwrist.cli import main
 from jointwrist.config import ConfigError
-from jointwrist.engine import evaluation
 from jointwrist.engine.evaluate_weights import evaluate
+from jointwrist.engine.loop import evaluation
 from jointwrist.engine.train import train
 from jointwrist.errors import DataError
 from jointwrist.files import write_frame

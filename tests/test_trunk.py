@@ -8,10 +8,10 @@ import torch.nn.functional as F
 
 from jointwrist.anatomy import WRIST
 from jointwrist.config import ConfigError, build
-from jointwrist.engine.run_config import RunConfig, config_hash
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.run_config import RunConfig, config_hash
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.tasks.masks import coarse_losses, contour_weights
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.losses import cross_entropy, dice_loss
 from jointwrist.models.feature_balance import FeatureBalance, balanced_gradient, split_features
 from jointwrist.registry import create_model

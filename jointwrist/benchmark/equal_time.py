@@ -15,7 +15,7 @@ from jointwrist.benchmark.profile_step import profile_step
 from jointwrist.benchmark.protocol import Protocol
 from jointwrist.config import merge_trees
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.errors import DataError
 from jointwrist.files import write_text
 

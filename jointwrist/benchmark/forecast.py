@@ -8,7 +8,7 @@ from jointwrist.benchmark.jobs import Job
 from jointwrist.benchmark.profile_step import advice, fitting_batch, out_of_memory, profile_step
 from jointwrist.benchmark.run_jobs import say
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.loaders import load_run_data
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.text import duration
 
 

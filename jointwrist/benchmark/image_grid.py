@@ -11,8 +11,8 @@ from jointwrist.benchmark.jobs import Job, write_case_results
 from jointwrist.benchmark.run_jobs import say
 from jointwrist.benchmark.tables.results import GRIDS
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.trainer import BEST
+from jointwrist.engine.loop.trainer import BEST
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.radiograph_evaluation import evaluate_radiographs
 

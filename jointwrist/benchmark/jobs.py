@@ -1,4 +1,4 @@
-"""Benchmark jobs: train a model, evaluate it, write per-case results; killed jobs resume through `engine.resume`."""
+"""Benchmark jobs: train a model, evaluate it, write per-case results; killed jobs resume through `engine.loop`."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from jointwrist.benchmark.records import RECORD, read_record
 from jointwrist.benchmark.tables.results import GRIDS
 from jointwrist.config import ConfigError, digest, to_dict
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.build import build_model
-from jointwrist.engine.calibration import calibrate
-from jointwrist.engine.case_results import CaseResults, epoch_table
-from jointwrist.engine.distributed import all_failed
-from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.loaders import RunData, load_run_data
-from jointwrist.engine.run_config import RunConfig, hashed_values
-from jointwrist.engine.session import tracked
+from jointwrist.engine.config.run_config import RunConfig, hashed_values
+from jointwrist.engine.loop.build import build_model
+from jointwrist.engine.loop.calibration import calibrate
+from jointwrist.engine.loop.evaluation import evaluate_model
+from jointwrist.engine.loop.trainer import BEST, STATE, Trainer
+from jointwrist.engine.processes.distributed import all_failed
+from jointwrist.engine.processes.session import tracked
+from jointwrist.engine.results.case_results import CaseResults, epoch_table
+from jointwrist.engine.run_data.datasets import RunData, load_run_data
 from jointwrist.engine.tasks import Task, build_task
 from jointwrist.engine.train import HISTORY
-from jointwrist.engine.trainer import BEST, STATE, Trainer
 from jointwrist.errors import StorageError
 from jointwrist.files import write_frame, write_text
 from jointwrist.metrics.erosion_call import call_eroded

@@ -8,9 +8,9 @@ import pandas as pd
 
 from jointwrist.benchmark.jobs import Job
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.learning_curves import save_curves
+from jointwrist.engine.loop.trainer import BEST
+from jointwrist.engine.results.learning_curves import save_curves
 from jointwrist.engine.train import HISTORY
-from jointwrist.engine.trainer import BEST
 from jointwrist.files import atomic
 from jointwrist.inference.predictor import Predictor
 

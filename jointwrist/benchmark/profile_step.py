@@ -18,11 +18,11 @@ from accelerate.utils import send_to_device
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from jointwrist.engine.build import build_model
-from jointwrist.engine.loaders import RunData
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.build import build_model
+from jointwrist.engine.run_data.datasets import RunData
 from jointwrist.engine.tasks import build_task
+from jointwrist.engine.tasks.step_context import StepContext
 
 #: Text of PyTorch's errors where the memory of a CPU runs out; those of a GPU have a class of their own.
 _OUT_OF_MEMORY = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from jointwrist.config import ConfigError, Count, Range, Seed, build, merge_trees, read_yaml
-from jointwrist.engine.renamed_keys import current_keys
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.renamed_keys import current_keys
+from jointwrist.engine.config.run_config import RunConfig
 from jointwrist.registry import list_models, model_spec
 
 LOG = logging.getLogger(__name__)

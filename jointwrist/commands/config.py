@@ -63,8 +63,8 @@ def schema(kind: str) -> dict[str, Any]:
         from jointwrist.node.config import NodeConfig
 
         return json_schema(NodeConfig)
-    from jointwrist.engine.renamed_keys import RENAMED_KEYS
-    from jointwrist.engine.run_config import RunConfig
+    from jointwrist.engine.config.renamed_keys import RENAMED_KEYS
+    from jointwrist.engine.config.run_config import RunConfig
     from jointwrist.phantom import PhantomConfig
 
     return json_schema(RunConfig, partial=True, renamed=RENAMED_KEYS, contents={"stream.options": PhantomConfig})
@@ -78,7 +78,7 @@ def initial(model: str) -> str:
         from jointwrist.phantom import PhantomConfig
 
         return f"# Every setting of a phantom, at its default: `--set KEY=VALUE`.\n\n{commented_yaml(PhantomConfig())}"
-    from jointwrist.engine.run_config import RunConfig
+    from jointwrist.engine.config.run_config import RunConfig
 
     spec = known_model(model)
     head = f"# yaml-language-server: $schema={SCHEMA}\n# Every key of a training of {spec.name}, at its default."

@@ -155,7 +155,7 @@ def _write(
     """Write rows as CSV, and return a line with their means."""
     import pandas as pd
 
-    from jointwrist.engine.case_results import CASE_KEYS
+    from jointwrist.engine.results.case_results import CASE_KEYS
     from jointwrist.files import write_frame
 
     frame = pd.DataFrame(rows).sort_values(list(CASE_KEYS[table or name]))

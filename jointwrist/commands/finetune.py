@@ -49,7 +49,7 @@ def finetune(arguments: argparse.Namespace) -> int:
     announce(f"fine-tuning {arguments.weights} on {arguments.root}")
     from jointwrist.engine.finetune import FIGURES
     from jointwrist.engine.finetune import finetune as finetune_weights
-    from jointwrist.engine.learning_curves import CURVES
+    from jointwrist.engine.results.learning_curves import CURVES
 
     tuned = finetune_weights(
         arguments.root,

@@ -14,7 +14,7 @@ def run_values(overrides: Sequence[str], files: Sequence[Path] = ()) -> dict[str
         ConfigError: A key is unknown, or a value has the wrong type or is out of range.
     """
     from jointwrist.config import ConfigError, merge_trees, parse_overrides, read_yaml
-    from jointwrist.engine.renamed_keys import current_keys
+    from jointwrist.engine.config.renamed_keys import current_keys
 
     trees = [current_keys(read_yaml(path), str(path)) for path in files]
     values = merge_trees(*trees, current_keys(parse_overrides(overrides), "--set"))
@@ -27,7 +27,7 @@ def run_values(overrides: Sequence[str], files: Sequence[Path] = ()) -> dict[str
 def _mistake(values: Mapping[str, Any]) -> str:
     """Say what is wrong with the values of a run; empty if nothing is."""
     from jointwrist.config import ConfigError, build
-    from jointwrist.engine.run_config import RunConfig
+    from jointwrist.engine.config.run_config import RunConfig
 
     try:
         build(RunConfig, {"model": "", "task": "joint", **values})

@@ -80,8 +80,8 @@ def train(arguments: argparse.Namespace) -> int:
     from jointwrist.config import merge_trees
     from jointwrist.data.dataset.ram_w600 import RamW600
     from jointwrist.data.find_radiographs import find_radiographs
-    from jointwrist.engine.leaks import check_radiographs
-    from jointwrist.engine.learning_curves import CURVES
+    from jointwrist.engine.results.learning_curves import CURVES
+    from jointwrist.engine.run_data.leaks import check_radiographs
     from jointwrist.engine.train import CARD, HISTORY
     from jointwrist.engine.train import train as train_model
     from jointwrist.inference.prepare_radiographs import remove_others

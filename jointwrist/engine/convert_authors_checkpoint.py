@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jointwrist.engine.build import model_options, weight_info
-from jointwrist.engine.run_config import RunConfig, SegmentationConfig
+from jointwrist.engine.config.run_config import RunConfig, SegmentationConfig
+from jointwrist.engine.loop.build import model_options, weight_info
 from jointwrist.errors import DataError
 from jointwrist.registry import create_model, model_spec
 from jointwrist.weights.checkpoint import read_checkpoint, save_weights

@@ -21,13 +21,13 @@ from jointwrist.data.dataset.label_files import read_families
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.patient_records import recorded_patients
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.case_results import CaseResults
-from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.leaks import name_trained, records
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.renamed_keys import current_keys
-from jointwrist.engine.run_config import RunConfig, StreamConfig
-from jointwrist.engine.session import open_accelerator
+from jointwrist.engine.config.renamed_keys import current_keys
+from jointwrist.engine.config.run_config import RunConfig, StreamConfig
+from jointwrist.engine.loop.evaluation import evaluate_model
+from jointwrist.engine.processes.session import open_accelerator
+from jointwrist.engine.results.case_results import CaseResults
+from jointwrist.engine.run_data.datasets import load_run_data
+from jointwrist.engine.run_data.leaks import name_trained, records
 from jointwrist.engine.tasks import Task, build_task
 from jointwrist.errors import DataError
 from jointwrist.metrics.erosion_call import call_eroded

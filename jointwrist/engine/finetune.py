@@ -25,22 +25,22 @@ from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.drawn_bones import undrawn_notes
 from jointwrist.data.dataset.layout import SPLITS, refuse_dataset_as_output
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.calibration import calibrate_on
-from jointwrist.engine.case_results import CASE_KEYS, case_keys, epoch_table, read_case_results
-from jointwrist.engine.cross_validation import Change, measure_changes
-from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.inherited_config import inherited_config
-from jointwrist.engine.learning_curves import CURVES, save_curves
-from jointwrist.engine.loaders import RunData, load_run_data
-from jointwrist.engine.patient_folds import patient_folds, with_splits
-from jointwrist.engine.renamed_keys import current_keys
-from jointwrist.engine.run_config import RunConfig, StreamConfig, config_hash
-from jointwrist.engine.session import open_accelerator
-from jointwrist.engine.stop import graceful_stop
+from jointwrist.engine.config.inherited_config import inherited_config
+from jointwrist.engine.config.renamed_keys import current_keys
+from jointwrist.engine.config.run_config import RunConfig, StreamConfig, config_hash
+from jointwrist.engine.loop.calibration import calibrate_on
+from jointwrist.engine.loop.evaluation import evaluate_model
+from jointwrist.engine.loop.trainer import BEST, Trainer
+from jointwrist.engine.processes.session import open_accelerator
+from jointwrist.engine.processes.stop import graceful_stop
+from jointwrist.engine.results.case_results import CASE_KEYS, case_keys, epoch_table, read_case_results
+from jointwrist.engine.results.changes import Change, measure_changes
+from jointwrist.engine.results.learning_curves import CURVES, save_curves
+from jointwrist.engine.run_data.datasets import RunData, load_run_data
+from jointwrist.engine.run_data.patient_folds import patient_folds, with_splits
+from jointwrist.engine.run_data.training_record import training_record, validation_record
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.train import CARD, HISTORY
-from jointwrist.engine.trainer import BEST, Trainer
-from jointwrist.engine.training_record import training_record, validation_record
 from jointwrist.errors import DataError
 from jointwrist.files import check_writable, write_frame, write_text
 from jointwrist.registry import model_spec

@@ -15,14 +15,14 @@ from jointwrist.data.batches.samplers import EpochBatches, FreshBatches
 from jointwrist.data.batches.unlabelled import ImagesOnly, UnlabelledImages
 from jointwrist.data.dataset.layout import refuse_dataset_as_output
 from jointwrist.data.find_radiographs import describe_left_out, find_radiographs
-from jointwrist.engine.case_results import epoch_table
-from jointwrist.engine.loaders import RunData
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.session import open_accelerator
-from jointwrist.engine.stop import graceful_stop
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.trainer import Trainer
+from jointwrist.engine.processes.session import open_accelerator
+from jointwrist.engine.processes.stop import graceful_stop
+from jointwrist.engine.results.case_results import epoch_table
+from jointwrist.engine.run_data.datasets import RunData
 from jointwrist.engine.tasks import build_task
 from jointwrist.engine.train import HISTORY
-from jointwrist.engine.trainer import Trainer
 from jointwrist.files import check_writable, write_frame
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.stream import PhantomStream

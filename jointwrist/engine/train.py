@@ -15,18 +15,18 @@ from jointwrist.anatomy import load_anatomy
 from jointwrist.config import ConfigError, build
 from jointwrist.data.dataset.layout import refuse_dataset_as_output
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.calibration import calibrate
-from jointwrist.engine.case_results import epoch_table
-from jointwrist.engine.learning_curves import CURVES, save_curves
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.renamed_keys import current_keys
-from jointwrist.engine.run_cases import choose_cases
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.session import open_accelerator, tracked
-from jointwrist.engine.stop import graceful_stop
+from jointwrist.engine.config.renamed_keys import current_keys
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.calibration import calibrate
+from jointwrist.engine.loop.trainer import BEST, Trainer
+from jointwrist.engine.processes.session import open_accelerator, tracked
+from jointwrist.engine.processes.stop import graceful_stop
+from jointwrist.engine.results.case_results import epoch_table
+from jointwrist.engine.results.learning_curves import CURVES, save_curves
+from jointwrist.engine.run_data.datasets import load_run_data
+from jointwrist.engine.run_data.run_cases import choose_cases
+from jointwrist.engine.run_data.training_record import training_record, validation_record
 from jointwrist.engine.tasks import build_task
-from jointwrist.engine.trainer import BEST, Trainer
-from jointwrist.engine.training_record import training_record, validation_record
 from jointwrist.files import check_writable, write_frame, write_text
 from jointwrist.registry import model_spec
 from jointwrist.weights.checkpoint import save_weights

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from jointwrist.anatomy import NOT_SCORED
 from jointwrist.data.dataset.case import Case, load_sample
-from jointwrist.engine.case_results import CaseResults, gather_case_results
+from jointwrist.engine.results.case_results import CaseResults, gather_case_results
 from jointwrist.errors import DataError
 from jointwrist.inference.batches import radiograph_batches
 from jointwrist.inference.predictor import Predictor

@@ -18,12 +18,12 @@ from torch.utils.data import default_collate
 from jointwrist.config import ConfigError, build, merge_trees
 from jointwrist.data.dataset.layout import refuse_dataset_as_output
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.build import build_model
-from jointwrist.engine.inherited_config import inherited_config
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.inherited_config import inherited_config
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.build import build_model
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.engine.tasks import build_task
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.engine.train import train
 from jointwrist.errors import DataError
 from jointwrist.files import write_text

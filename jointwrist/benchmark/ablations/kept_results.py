@@ -18,8 +18,8 @@ import pandas as pd
 from jointwrist.benchmark.ablations.plan import Ablations
 from jointwrist.benchmark.records import read_records
 from jointwrist.benchmark.tables.cells import ABSENT
-from jointwrist.engine.case_results import read_case_results
-from jointwrist.engine.renamed_keys import current_keys
+from jointwrist.engine.config.renamed_keys import current_keys
+from jointwrist.engine.results.case_results import read_case_results
 from jointwrist.files import atomic, write_text
 from jointwrist.metrics.erosion_bootstrap import weighted_figures
 from jointwrist.metrics.erosion_call import call_eroded

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jointwrist.config import build, merge_trees, read_yaml
-from jointwrist.engine.renamed_keys import current_keys
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.trainer import BEST
+from jointwrist.engine.config.renamed_keys import current_keys
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.trainer import BEST
 from jointwrist.registry import model_spec
 
 

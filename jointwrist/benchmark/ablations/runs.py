@@ -18,12 +18,12 @@ from jointwrist.benchmark.jobs import Job, dataset_digest, run_job, shard, write
 from jointwrist.benchmark.records import RECORD
 from jointwrist.config import ConfigError, build, to_dict
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.loaders import load_run_data
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.session import open_accelerator
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.evaluation import evaluate_model
+from jointwrist.engine.loop.trainer import BEST
+from jointwrist.engine.processes.session import open_accelerator
+from jointwrist.engine.run_data.datasets import load_run_data
 from jointwrist.engine.tasks import build_task
-from jointwrist.engine.trainer import BEST
 from jointwrist.errors import DataError
 from jointwrist.files import write_text
 from jointwrist.phantom import Parts, PhantomConfig, write_phantom

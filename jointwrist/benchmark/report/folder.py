@@ -12,8 +12,8 @@ from jointwrist.benchmark.records import read_records
 from jointwrist.benchmark.tables import make_tables, read_results
 from jointwrist.benchmark.tables.results import label
 from jointwrist.benchmark.tables.table import TABLES, Table, load_tables
-from jointwrist.engine.case_results import read_case_results
-from jointwrist.engine.trainer import BEST
+from jointwrist.engine.loop.trainer import BEST
+from jointwrist.engine.results.case_results import read_case_results
 from jointwrist.errors import DataError
 from jointwrist.weights.checkpoint import read_info
 from jointwrist.weights.training_history import TrainingHistory

@@ -19,7 +19,7 @@ from jointwrist.benchmark.report.gallery import gallery
 from jointwrist.benchmark.report.svg import colour, line_chart, quartile_chart, strip_chart
 from jointwrist.benchmark.tables.table import Table
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.learning_curves import epochs_from_one
+from jointwrist.engine.results.learning_curves import epochs_from_one
 from jointwrist.errors import DataError
 from jointwrist.files import write_text
 from jointwrist.text import NOTICE, number_of

@@ -16,8 +16,8 @@ from jointwrist.benchmark.records import read_records
 from jointwrist.benchmark.tables.cells import ABSENT, FAILED, NOT_RUN, OVER_SEEDS, NoFigure
 from jointwrist.config import digest
 from jointwrist.data.dataset.ram_w600 import RELEASE
-from jointwrist.engine.case_results import read_case_results
-from jointwrist.engine.run_config import hashed_values
+from jointwrist.engine.config.run_config import hashed_values
+from jointwrist.engine.results.case_results import read_case_results
 from jointwrist.errors import DataError
 from jointwrist.registry import list_models, model_spec
 from jointwrist.text import number_of

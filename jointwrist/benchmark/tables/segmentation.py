@@ -19,7 +19,7 @@ from jointwrist.benchmark.tables.results import (
 )
 from jointwrist.benchmark.tables.table import Table
 from jointwrist.config import build
-from jointwrist.engine.run_config import MetricConfig
+from jointwrist.engine.config.run_config import MetricConfig
 from jointwrist.metrics.seed_patient_intervals import seeds_and_patients
 from jointwrist.metrics.segmentation_results import TOLERANCE_MM
 from jointwrist.metrics.statistics import (

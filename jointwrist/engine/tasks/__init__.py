@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
 from jointwrist.engine.tasks.base import Task
 from jointwrist.engine.tasks.crop_classification import ErosionTask
 from jointwrist.engine.tasks.joint import JointTask

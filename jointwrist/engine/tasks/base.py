@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from jointwrist.anatomy import WRIST, Anatomy
-from jointwrist.engine.augment import Augment
-from jointwrist.engine.case_results import CaseResults
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.results.case_results import CaseResults
+from jointwrist.engine.tasks.augment import Augment
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.losses import cross_entropy, dice_loss
 
 #: Scalars by name. "loss" is minimised; the others are its parts, for the history of the run.

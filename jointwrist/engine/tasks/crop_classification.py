@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jointwrist.engine.batch_schema import CropBatch
-from jointwrist.engine.case_results import CaseResults
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.results.case_results import CaseResults
 from jointwrist.engine.tasks.base import Losses, Task, heat_map_loss, process_weight
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.models.crop_heat_map import CropOutput
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.engine.batch_schema import JointBatch
-from jointwrist.engine.run_config import ErosionConfig
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.run_config import ErosionConfig
 from jointwrist.engine.tasks.base import heat_map_loss, process_weight
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.losses import ordinal_loss, score_levels
 from jointwrist.models.joint import JointOutput
 from jointwrist.ops.roi import crop_bits

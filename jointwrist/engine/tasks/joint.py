@@ -15,13 +15,13 @@ from jointwrist.config import ConfigError
 from jointwrist.data.batches.hand_pairs import ALONE, other_hands
 from jointwrist.data.preprocess import resize_image
 from jointwrist.engine.batch_schema import JointBatch, WristBatch
-from jointwrist.engine.case_results import CaseResults
-from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.run_config import RunConfig, uses_pixel_truth
+from jointwrist.engine.results.case_results import CaseResults
 from jointwrist.engine.tasks.base import Losses, Task, process_weight
 from jointwrist.engine.tasks.erosion_losses import further_losses, level_loss, map_score_loss, pixel_losses
 from jointwrist.engine.tasks.masks import coarse_losses, load_segmenter, mask_losses, mask_results, target_masks
 from jointwrist.engine.tasks.pair_losses import pair_losses
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.losses import boundary_loss, distance_loss
 from jointwrist.models.feature_balance import FeatureBalance
 from jointwrist.models.joint import JointOutput

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.data.mask_resize import resize_bits
 from jointwrist.data.preprocess import unpack_bits
-from jointwrist.engine.run_config import RunConfig, SegmentationConfig
+from jointwrist.engine.config.run_config import RunConfig, SegmentationConfig
 from jointwrist.losses import cross_entropy, dice_loss, overlap_dice_loss, signed_distance
 from jointwrist.metrics.segmentation_results import segmentation_results
 from jointwrist.ops.roi import joint_regions

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from jointwrist.anatomy import JOINTS, NUM_JOINTS
 from jointwrist.engine.batch_schema import JointBatch
-from jointwrist.engine.radiographs_config import RadiographsConfig
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.radiographs_config import RadiographsConfig
 from jointwrist.engine.tasks.base import process_weight
 from jointwrist.engine.tasks.erosion_losses import crops_of
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.models.joint import JointOutput
 
 #: Width around an inserted erosion within which the ground truth is known too, as a share of the crop's side.

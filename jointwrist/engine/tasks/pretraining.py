@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from jointwrist.data.preprocess import resize_image
 from jointwrist.engine.batch_schema import HiddenBatch, ImageBatch
-from jointwrist.engine.case_results import CaseResults
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.results.case_results import CaseResults
 from jointwrist.engine.tasks.base import Losses, Task, process_weight
+from jointwrist.engine.tasks.step_context import StepContext
 
 #: Seed of the patches that are hidden in evaluation, the same in every epoch.
 _SEED = 0

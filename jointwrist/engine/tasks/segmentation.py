@@ -9,11 +9,11 @@ from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.config import ConfigError
 from jointwrist.data.preprocess import resize_image
 from jointwrist.engine.batch_schema import SegmentationBatch, WristBatch
-from jointwrist.engine.case_results import CaseResults
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.results.case_results import CaseResults
 from jointwrist.engine.tasks.base import Losses, Task, process_weight
 from jointwrist.engine.tasks.masks import load_segmenter, mask_losses, mask_results, target_masks
+from jointwrist.engine.tasks.step_context import StepContext
 
 
 class SegmentationTask(Task[WristBatch, SegmentationBatch, Tensor]):

@@ -11,7 +11,7 @@ from kornia.geometry.conversions import convert_affinematrix_to_homography
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, interpolate
 
-from jointwrist.engine.run_config import AugmentConfig
+from jointwrist.engine.config.run_config import AugmentConfig
 
 
 def draw_affine(step: K.RandomAffine, images: Tensor) -> tuple[Tensor, Tensor]:

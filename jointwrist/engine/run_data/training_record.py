@@ -9,7 +9,7 @@ from typing import Any
 
 from jointwrist.anatomy import NOT_SCORED
 from jointwrist.data.dataset.case import Case
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
 from jointwrist.insertion.prepared_radiograph import list_prepared
 from jointwrist.weights.checkpoint import read_info
 from jointwrist.weights.find import find_checkpoint, find_weights

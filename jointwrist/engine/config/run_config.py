@@ -18,9 +18,9 @@ from jointwrist.config import (
     digest,
     to_dict,
 )
-from jointwrist.engine.joint_config import JointConfig
-from jointwrist.engine.radiographs_config import RadiographsConfig
-from jointwrist.engine.renamed_keys import current_keys, first_keys
+from jointwrist.engine.config.joint_config import JointConfig
+from jointwrist.engine.config.radiographs_config import RadiographsConfig
+from jointwrist.engine.config.renamed_keys import current_keys, first_keys
 from jointwrist.registry import unstated_versions
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jointwrist.engine.renamed_keys import current_keys
+from jointwrist.engine.config.renamed_keys import current_keys
 
 #: Weights of the losses of erosions; all are 0 after a training without scores.
 _EROSION_LOSSES = ("weight", "heat_map", "shapes")

@@ -13,7 +13,7 @@ import pandas as pd
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from jointwrist.engine.distributed import sync_errors
+from jointwrist.engine.processes.distributed import sync_errors
 from jointwrist.errors import DataError
 from jointwrist.metrics.erosion import auroc
 from jointwrist.readable import why_unreadable

@@ -21,16 +21,17 @@ from tqdm.auto import tqdm
 
 from jointwrist.config import ConfigError, digest
 from jointwrist.data.dataset.patient_records import patient_record
-from jointwrist.engine.build import build_model, build_optimizer, model_options, start_from, weight_info
-from jointwrist.engine.case_results import mean_figures, name_figure, selection_figure
-from jointwrist.engine.distributed import average_over_processes, sync_errors
-from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.loaders import RunData, explain_lost_workers, train_loader
-from jointwrist.engine.resume import load_run, resume_optimizer, save_run
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.step_context import StepContext, single_process
-from jointwrist.engine.stop import STOP
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.build import build_model, build_optimizer, model_options, start_from, weight_info
+from jointwrist.engine.loop.evaluation import evaluate_model
+from jointwrist.engine.loop.resume import load_run, resume_optimizer, save_run
+from jointwrist.engine.processes.distributed import average_over_processes, sync_errors
+from jointwrist.engine.processes.stop import STOP
+from jointwrist.engine.results.case_results import mean_figures, name_figure, selection_figure
+from jointwrist.engine.run_data.datasets import RunData
+from jointwrist.engine.run_data.loaders import explain_lost_workers, train_loader
 from jointwrist.engine.tasks import Task
+from jointwrist.engine.tasks.step_context import StepContext, single_process
 from jointwrist.errors import DataError, TrainingError
 from jointwrist.files import write_text
 from jointwrist.weights.checkpoint import read_weights, save_weights

@@ -1,36 +1,32 @@
-"""The data of a run: datasets, order of the batches, and data loaders."""
+"""The data of a run: its datasets, and the order of the batches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, ConcatDataset, DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from jointwrist.anatomy import WRIST, Anatomy, load_anatomy
 from jointwrist.config import ConfigError, build
-from jointwrist.data.batches.hand_pairs import other_hands, study_batches
-from jointwrist.data.batches.samplers import EpochBatches, FreshBatches, ProcessBatches
+from jointwrist.data.batches.hand_pairs import other_hands
+from jointwrist.data.batches.samplers import EpochBatches, FreshBatches
 from jointwrist.data.batches.torch_datasets import CropDataset, WristDataset
 from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.patient_records import radiograph_prints
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.erosion_prior import erosion_prior
-from jointwrist.engine.leaks import check_splits, inheritance_notes, inherited_records
-from jointwrist.engine.radiograph_pairs import PairBatches, RadiographPairs, WithPairs
-from jointwrist.engine.readable_items import ReadableItems, collate_readable
-from jointwrist.engine.run_cases import choose_cases
-from jointwrist.engine.run_config import RunConfig, uses_pixel_truth
-from jointwrist.engine.stop import SENDERS_KNOWN, leave_signals_to_parent, signals_blocked
-from jointwrist.engine.training_record import inherited_history, run_history
-from jointwrist.errors import DataError, TrainingError
+from jointwrist.engine.config.run_config import RunConfig, uses_pixel_truth
+from jointwrist.engine.run_data.erosion_prior import erosion_prior
+from jointwrist.engine.run_data.leaks import check_splits, inheritance_notes, inherited_records
+from jointwrist.engine.run_data.radiograph_pairs import PairBatches, RadiographPairs, WithPairs
+from jointwrist.engine.run_data.run_cases import choose_cases
+from jointwrist.engine.run_data.training_record import inherited_history, run_history
+from jointwrist.errors import DataError
 from jointwrist.insertion.prepared_radiograph import list_prepared
 from jointwrist.phantom import PhantomConfig
 from jointwrist.phantom.stream import PhantomCropStream, PhantomStream
@@ -50,7 +46,7 @@ class RunData:
         prior: (J, K) log odds of P(level > k) among the training wrists (joint task), or None.
         notes: Cases that were left out, and the reasons.
         patients: Patients of each split; phantoms made on the fly have none.
-        inherited: Patient records of the networks that the run builds on; see `jointwrist.engine.leaks`.
+        inherited: Patient records of the networks that the run builds on; see `jointwrist.engine.run_data.leaks`.
         prints: Fingerprints of the dataset's radiographs.
         pixel_truth: Whether eroded pixels supervise the training.
         history: Training data of the networks that the run builds on, and of the run itself after a number of epochs.
@@ -157,92 +153,6 @@ def _history(
     inherited: tuple[TrainingData, ...], config: RunConfig, cases: Sequence[Case], phantom: bool, epochs: int
 ) -> TrainingHistory:
     return TrainingHistory((*inherited, *run_history(config, cases, phantom, epochs)))
-
-
-def train_loader(data: RunData, workers: int, process: int, processes: int) -> DataLoader:
-    """Return a loader of one process's part of the training batches; `loader.batch_sampler.seek` sets the position."""
-    batches = ProcessBatches(data.batches, process, processes)
-    return _loader(data.train, workers, batch_sampler=batches, persistent_workers=workers > 0)
-
-
-def share_loader(
-    dataset: Dataset,
-    batch_size: int,
-    workers: int,
-    process: int,
-    processes: int,
-    whole_studies: bool = False,
-    with_errors: bool = False,
-) -> DataLoader:
-    """Return a loader of the batches that one process evaluates; every batch belongs to exactly one process.
-
-    The batches, and so the mean losses, do not depend on the number of processes. With `whole_studies`, the two hands
-    of a study are in one batch. With `with_errors`, items that cannot be read do not end the loading: each batch is
-    a pair as of `collate_readable`.
-    """
-    if whole_studies:
-        batches = study_batches(_identifiers(dataset), batch_size)
-    else:
-        batches = list(BatchSampler(range(len(dataset)), batch_size, drop_last=False))
-    mine = batches[process::processes]
-    if with_errors:
-        return _loader(ReadableItems(dataset), workers, batch_sampler=mine, collate_fn=collate_readable)
-    return _loader(dataset, workers, batch_sampler=mine)
-
-
-@contextmanager
-def explain_lost_workers(workers: int) -> Iterator[None]:
-    """Explain what to do if a loader process is lost; PyTorch may raise this at any moment of a step.
-
-    Raises:
-        TrainingError: A loader process was lost.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise TrainingError(
-            f"a process that loads images was lost: {str(error).rstrip('. ')}. The same command continues from the last"
-            f" saved state; if memory ran out, use workers={workers // 2}"
-        ) from error
-
-
-class _SignalProofLoader(DataLoader):
-    """A loader whose processes survive a signal to the whole job until their parent ends them.
-
-    They are forked, because a fork server would be a process of the job that dies of the signal, and they end with it.
-    """
-
-    def __iter__(self) -> Iterator:
-        with signals_blocked():
-            batches = super().__iter__()
-        return _with_plain_errors(batches)
-
-
-def _with_plain_errors(batches: Iterator) -> Iterator:
-    """Yield batches; raise a data error of a loader process without the traceback that PyTorch puts before its text."""
-    try:
-        yield from batches
-    except DataError as error:
-        raise type(error)(str(error).rstrip().rpartition(f"{type(error).__name__}: ")[2]) from None
-
-
-def _loader(dataset: Dataset, workers: int, **options: Any) -> DataLoader:
-    return _SignalProofLoader(
-        dataset,
-        num_workers=workers,
-        worker_init_fn=leave_signals_to_parent,
-        multiprocessing_context="fork" if workers and SENDERS_KNOWN else None,
-        pin_memory=torch.cuda.is_available(),  # lets a batch be copied while the GPU computes
-        **options,
-    )
-
-
-def _identifiers(dataset: Dataset) -> list[str]:
-    if isinstance(dataset, ConcatDataset):
-        return [identifier for part in dataset.datasets for identifier in _identifiers(part)]
-    return [case.identifier for case in dataset.cases]
 
 
 def _dataset(config: RunConfig, cases: Sequence[Case], cache: bool, augmented: bool) -> Dataset:

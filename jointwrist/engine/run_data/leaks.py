@@ -9,8 +9,8 @@ from typing import Any
 from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.patient_records import radiograph_print, recorded_patients, shared_patients
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.run_config import RunConfig
-from jointwrist.engine.training_record import inherited_info
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.run_data.training_record import inherited_info
 from jointwrist.errors import DataError
 from jointwrist.text import number_of
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from jointwrist.config import to_dict
-from jointwrist.engine.run_config import EXECUTION_KEYS, RunConfig, config_hash
+from jointwrist.engine.config.run_config import EXECUTION_KEYS, RunConfig, config_hash
 from jointwrist.errors import DataError
 from jointwrist.registry import latest_versions, unstated_versions
 from jointwrist.text import number_of

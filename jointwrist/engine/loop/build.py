@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from jointwrist.anatomy import WRIST, Anatomy, anatomy_info, info_anatomy
 from jointwrist.config import ConfigError, merge_trees, to_dict
-from jointwrist.engine.run_config import OptimConfig, RunConfig
+from jointwrist.engine.config.run_config import OptimConfig, RunConfig
 from jointwrist.errors import DataError
 from jointwrist.models.masked_image import MaskedImageModel
 from jointwrist.registry import create_model, latest_versions, model_spec

@@ -8,7 +8,7 @@ from jointwrist.data.dataset.case import Case
 from jointwrist.data.dataset.joint_split import joint_split
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.ram_w600 import RamW600
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
 
 
 def choose_cases(

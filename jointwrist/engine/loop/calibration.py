@@ -10,8 +10,8 @@ from scipy.special import expit, logit
 from torch import nn
 from torch.utils.data import Dataset
 
-from jointwrist.engine.evaluation import evaluate_model
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.loop.evaluation import evaluate_model
 from jointwrist.engine.tasks import Task
 from jointwrist.metrics.erosion import best_balanced_threshold, best_f1_threshold
 

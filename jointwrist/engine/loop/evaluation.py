@@ -14,10 +14,10 @@ from torch import nn
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from jointwrist.engine.case_results import CaseResults, gather_case_results
-from jointwrist.engine.loaders import share_loader
-from jointwrist.engine.step_context import StepContext
+from jointwrist.engine.results.case_results import CaseResults, gather_case_results
+from jointwrist.engine.run_data.loaders import share_loader
 from jointwrist.engine.tasks import Task
+from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.errors import DataError
 
 

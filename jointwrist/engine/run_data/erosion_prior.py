@@ -10,7 +10,7 @@ from torch import Tensor
 from jointwrist.anatomy import WRIST, Anatomy
 from jointwrist.config import build
 from jointwrist.data.dataset.case import Case
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
 from jointwrist.losses import level_log_odds, score_levels
 from jointwrist.phantom import PhantomConfig
 

@@ -18,8 +18,8 @@ from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from jointwrist.config import ConfigError, to_dict
-from jointwrist.engine.distributed import TIMEOUT, open_process_groups
-from jointwrist.engine.run_config import RunConfig
+from jointwrist.engine.config.run_config import RunConfig
+from jointwrist.engine.processes.distributed import TIMEOUT, open_process_groups
 
 
 def open_accelerator(
