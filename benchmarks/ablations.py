@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from jointwrist.benchmark.ablations.plan import Ablations
 from jointwrist.benchmark.ablations.runs import Choice, run_plan
 from jointwrist.benchmark.ablations.tables import write_ablations
-from jointwrist.commands.shared import print_log, seed_number
+from jointwrist.commands.messages import print_log
+from jointwrist.commands.options import seed_number
 from jointwrist.config import ConfigError
 from jointwrist.errors import DataError, StorageError
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tqdm import tqdm
 
 from jointwrist.benchmark.erosion_pixels import erosion_pixels, erosion_pixels_table
-from jointwrist.commands.shared import seed_number
+from jointwrist.commands.options import seed_number
 from jointwrist.config import build, parse_overrides
 from jointwrist.data.sample import as_right_hand
 from jointwrist.phantom import PhantomConfig, make_wrist

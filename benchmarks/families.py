@@ -26,7 +26,7 @@ from tqdm import tqdm
 from jointwrist.anatomy import JOINT_NAMES, JOINTS
 from jointwrist.benchmark.erosion_pixels import heat_in_erosion
 from jointwrist.commands.evaluation_means import family_table
-from jointwrist.commands.shared import seed_number
+from jointwrist.commands.options import seed_number
 from jointwrist.config import build, parse_overrides
 from jointwrist.data.sample import WristSample, as_right_hand
 from jointwrist.files import atomic, write_frame

@@ -28,7 +28,8 @@ from jointwrist.benchmark.ablations.runs import Choice, run_plan
 from jointwrist.benchmark.ablations.tables import difference, filled
 from jointwrist.benchmark.tables.cells import OVER_SEEDS
 from jointwrist.benchmark.tables.table import Table, save_tables
-from jointwrist.commands.shared import print_log, seed_number
+from jointwrist.commands.messages import print_log
+from jointwrist.commands.options import seed_number
 from jointwrist.config import ConfigError
 from jointwrist.errors import DataError, StorageError
 from jointwrist.files import write_text

@@ -32,7 +32,8 @@ from jointwrist.benchmark.ablations.runs import Choice, run_plan
 from jointwrist.benchmark.ablations.tables import filled
 from jointwrist.benchmark.records import RECORD, read_record
 from jointwrist.benchmark.tables.table import save_tables
-from jointwrist.commands.shared import print_log, seed_number
+from jointwrist.commands.messages import print_log
+from jointwrist.commands.options import seed_number
 from jointwrist.config import ConfigError, build, merge_trees, parse_overrides
 from jointwrist.engine.loop.trainer import BEST
 from jointwrist.errors import DataError, StorageError

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from jointwrist.benchmark.tables.table import markdown_lines
-from jointwrist.commands.shared import seed_number
+from jointwrist.commands.options import seed_number
 
 
 def parse_arguments(

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.narrowing_features import GAPS, NarrowingFeatures, narrowing_features
 from jointwrist.benchmark.tables.table import markdown_lines
-from jointwrist.commands.shared import seed_number
+from jointwrist.commands.options import seed_number
 from jointwrist.data.polarity import contrast
 from jointwrist.data.sample import WristSample, unpack_masks
 from jointwrist.files import write_arrays

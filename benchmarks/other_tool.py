@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from jointwrist.benchmark.records import RECORD, read_records
 from jointwrist.benchmark.tables.results import GRIDS
-from jointwrist.commands.shared import seed_number
+from jointwrist.commands.options import seed_number
 from jointwrist.config import digest
 from jointwrist.engine.results.case_results import read_case_results
 from jointwrist.errors import DataError

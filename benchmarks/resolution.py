@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from tqdm import tqdm
 
-from jointwrist.commands.shared import seed_number
+from jointwrist.commands.options import seed_number
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.data.load import load_radiograph
 from jointwrist.data.radiograph import Radiograph

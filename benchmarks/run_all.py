@@ -32,7 +32,8 @@ from jointwrist.benchmark.protocol import expand_models, load_protocol, protocol
 from jointwrist.benchmark.protocol_dataset import open_dataset, phantom_folder
 from jointwrist.benchmark.report import write_report
 from jointwrist.benchmark.run_jobs import check_shares, make_jobs, run_jobs, runnable_precision, say
-from jointwrist.commands.shared import OldName, is_main_process, print_log, seed_number
+from jointwrist.commands.messages import is_main_process, print_log
+from jointwrist.commands.options import OldName, seed_number
 from jointwrist.config import ConfigError, parse_overrides
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.config.renamed_keys import current_keys

@@ -28,7 +28,7 @@ from scipy.stats import binomtest
 from tqdm import tqdm
 
 from benchmarks.scope_metal import fit_metal, recorded_metal
-from jointwrist.commands.shared import OldName
+from jointwrist.commands.options import OldName
 from jointwrist.data.load import load_radiograph
 from jointwrist.data.polarity import contrast, has_bright_ground
 from jointwrist.data.radiograph import Radiograph

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import torch
 
-from jointwrist.commands.shared import seed_number
+from jointwrist.commands.options import seed_number
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.phantom.phantom_dataset import write_phantom
 

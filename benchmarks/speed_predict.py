@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.measurements import Measurements
-from jointwrist.commands.shared import OldName
+from jointwrist.commands.options import OldName
 from jointwrist.data.images import write_image
 from jointwrist.phantom import PhantomConfig, make_wrist
 

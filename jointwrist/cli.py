@@ -29,7 +29,7 @@ from jointwrist.commands import (
     train,
     view,
 )
-from jointwrist.commands.shared import BROKEN_PIPE, INTERRUPTED, UsageError, complain
+from jointwrist.commands.messages import BROKEN_PIPE, INTERRUPTED, UsageError, complain
 from jointwrist.errors import DataError, MissingExtraError, TrainingError
 from jointwrist.openmp import share_cores
 

@@ -15,8 +15,8 @@ import pytest
 
 import jointwrist
 from jointwrist.cli import build_parser, main
+from jointwrist.commands.messages import UsageError, columns
 from jointwrist.commands.output_names import hand_stems, output_stems
-from jointwrist.commands.shared import UsageError, columns
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.errors import DataError

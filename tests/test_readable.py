@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from torch.utils.data import Dataset
 
-from jointwrist.commands.shared import complain
+from jointwrist.commands.messages import complain
 from jointwrist.data.faults import Fault, refuse
 from jointwrist.data.images import read_image
 from jointwrist.data.importers.spreadsheet import read_sheet

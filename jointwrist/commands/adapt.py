@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jointwrist.commands.shared import add_side, complain, prepared_radiographs, print_log, seed_number
+from jointwrist.commands.messages import complain, print_log
+from jointwrist.commands.options import add_side, seed_number
+from jointwrist.commands.prepared_radiographs import prepared_radiographs
 from jointwrist.text import number_of
 
 

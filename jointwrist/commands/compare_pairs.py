@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from jointwrist.commands.earlier_results import EARLIER, set_aside
-from jointwrist.commands.shared import complain
+from jointwrist.commands.messages import complain
 from jointwrist.data.result_files import JSON_ERRORS, describes_comparison
 from jointwrist.errors import DataError
 from jointwrist.text import number_of

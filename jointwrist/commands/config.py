@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jointwrist.commands.shared import UsageError, known_model
+from jointwrist.commands.messages import UsageError
+from jointwrist.commands.options import known_model
 
 #: Name of the schema's file in the first line of a written configuration, where an editor looks for it.
 SCHEMA = "run.schema.json"

@@ -6,7 +6,8 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from jointwrist.commands.shared import UsageError, positive, seed_number
+from jointwrist.commands.messages import UsageError
+from jointwrist.commands.options import positive, seed_number
 from jointwrist.text import number_of
 
 #: Formats that can be exported and imported.
@@ -207,7 +208,7 @@ def check_data(arguments: argparse.Namespace) -> int:
 
 def import_data(arguments: argparse.Namespace) -> int:
     """Import annotated radiographs."""
-    from jointwrist.data.importers.import_command import run, run_mcp, run_ram_h1200
+    from jointwrist.commands.data_import import run, run_mcp, run_ram_h1200
 
     if arguments.labels and arguments.format != "png":
         raise UsageError(f"data import {arguments.format}: --labels is for png; name numbers or labels with --map")

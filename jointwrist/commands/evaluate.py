@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING
 
 from jointwrist.commands.evaluate_predictions import add_arguments, evaluate_predictions
 from jointwrist.commands.evaluation_means import family_table, means
+from jointwrist.commands.messages import UsageError, complain, is_main_process, print_log
+from jointwrist.commands.options import OldName, add_field, positive
 from jointwrist.commands.run_values import run_values
-from jointwrist.commands.shared import (
-    OldName,
-    UsageError,
-    add_field,
-    complain,
-    is_main_process,
-    positive,
-    print_log,
-)
 from jointwrist.text import number_of
 
 if TYPE_CHECKING:

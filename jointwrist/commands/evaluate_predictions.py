@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jointwrist.commands.evaluation_means import means
-from jointwrist.commands.shared import complain, probability
+from jointwrist.commands.messages import complain
+from jointwrist.commands.options import probability
 from jointwrist.errors import DataError
 from jointwrist.text import number_of
 

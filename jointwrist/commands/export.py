@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jointwrist.commands.shared import UsageError
+from jointwrist.commands.messages import UsageError
 
 _ENDINGS = {".onnx": "onnx", ".pt2": "torch", ".md": "card"}
 _FORMATS = (*_ENDINGS.values(), "monai-bundle")

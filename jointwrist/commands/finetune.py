@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from jointwrist.commands.messages import announce, is_main_process, print_log
+from jointwrist.commands.options import seed_number
 from jointwrist.commands.run_values import run_values
-from jointwrist.commands.shared import announce, is_main_process, print_log, seed_number
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:

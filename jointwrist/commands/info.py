@@ -7,7 +7,8 @@ import json
 from typing import Any
 
 from jointwrist import __version__
-from jointwrist.commands.shared import UsageError, add_device
+from jointwrist.commands.messages import UsageError
+from jointwrist.commands.options import add_device
 from jointwrist.text import number_of
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointwrist.commands.shared import UsageError, announce, columns, known_model, positive
+from jointwrist.commands.messages import UsageError, announce, columns
+from jointwrist.commands.options import known_model, positive
 
 if TYPE_CHECKING:
     from jointwrist.registry import ModelSpec

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from jointwrist.commands.shared import UsageError
+from jointwrist.commands.messages import UsageError
 from jointwrist.data.result_files import ENDINGS, describes_result
 from jointwrist.errors import DataError
 

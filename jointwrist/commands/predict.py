@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING
 
 from jointwrist.commands.earlier_results import EarlierResults, describe_earlier
 from jointwrist.commands.in_order import MOST_WORKERS, cores, in_order, limit_threads, stop_on_interrupt
-from jointwrist.commands.result_writer import MOST_OVERLAYS, ResultWriter, Written
-from jointwrist.commands.shared import (
-    INTERRUPTED,
-    UsageError,
+from jointwrist.commands.messages import INTERRUPTED, UsageError, complain
+from jointwrist.commands.options import (
     add_predictor,
     add_scope,
     add_side,
     add_spacing,
     add_window,
-    complain,
     load_predictor,
     positive,
 )
+from jointwrist.commands.result_writer import MOST_OVERLAYS, ResultWriter, Written
 from jointwrist.commands.tally import Tally
 from jointwrist.errors import DataError
 

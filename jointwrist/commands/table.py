@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jointwrist.commands.shared import complain
+from jointwrist.commands.messages import complain
 from jointwrist.text import number_of
 
 

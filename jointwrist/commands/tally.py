@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from jointwrist.commands.shared import complain, is_main_process
+from jointwrist.commands.messages import complain, is_main_process
 from jointwrist.errors import DataError
 from jointwrist.files import write_text
 from jointwrist.text import number_of, printable

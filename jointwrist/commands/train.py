@@ -6,15 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jointwrist.commands.messages import UsageError, announce, is_main_process, print_log
+from jointwrist.commands.options import known_model
+from jointwrist.commands.prepared_radiographs import prepared_radiographs
 from jointwrist.commands.run_values import run_values
-from jointwrist.commands.shared import (
-    UsageError,
-    announce,
-    is_main_process,
-    known_model,
-    prepared_radiographs,
-    print_log,
-)
 from jointwrist.text import number_of
 
 if TYPE_CHECKING:

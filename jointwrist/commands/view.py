@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from jointwrist.commands.shared import (
+from jointwrist.commands.messages import complain
+from jointwrist.commands.options import (
     add_predictor,
     add_scope,
     add_side,
     add_spacing,
     add_window,
-    complain,
     load_predictor,
     positive,
 )

@@ -1,64 +1,15 @@
-"""Options, messages and tables that several commands share."""
+"""Options that several commands share, and the types of their values."""
 
 from __future__ import annotations
 
 import argparse
-import logging
-import os
-import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jointwrist.text import printable
+from jointwrist.commands.messages import UsageError, complain
 
 if TYPE_CHECKING:
     from jointwrist.inference.predictor import Predictor
     from jointwrist.registry import ModelSpec
-
-
-#: Exit codes of a command ended by Ctrl-C, and of one whose output pipe was closed, as shells number them.
-INTERRUPTED, BROKEN_PIPE = 130, 141
-
-
-class UsageError(ValueError):
-    """The command line requests something that does not exist or cannot be done."""
-
-
-def complain(error: Exception | str) -> None:
-    """Write one line to the standard error; an error of the file system begins with the file, as all others do."""
-    known = isinstance(error, OSError) and error.filename and error.strerror
-    text = f"{error.filename}: {error.strerror}" if known else str(error)
-    print(f"jointwrist: {printable(' '.join(text.split()))}", file=sys.stderr)
-
-
-class _PrintLog(logging.Handler):
-    """Print what the library logs: notes on the standard output, warnings and errors on the standard error."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.WARNING:
-            complain(record.getMessage())
-        else:
-            print(printable(record.getMessage()), flush=True)
-
-
-def print_log() -> None:
-    """Print what the engine logs from now on; the library itself is silent."""
-    log = logging.getLogger("jointwrist.engine")
-    if not any(isinstance(handler, _PrintLog) for handler in log.handlers):
-        log.addHandler(_PrintLog())
-        log.setLevel(logging.INFO)
-
-
-def is_main_process() -> bool:
-    """Whether this is the process that prints and writes files, out of those that a launcher started."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
-def announce(text: str) -> None:
-    """Announce the work on standard error before the imports, which take seconds."""
-    if is_main_process():
-        print(f"{printable(text)} ...", file=sys.stderr, flush=True)
 
 
 def known_model(name: str) -> ModelSpec:
@@ -73,13 +24,6 @@ def known_model(name: str) -> ModelSpec:
         return model_spec(name)
     except ValueError as error:
         raise UsageError(str(error)) from None
-
-
-def columns(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    """Format rows as aligned columns; those in `right` are flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    form = "  ".join(f"{{:{'>' if i in right else '<'}{width}}}" for i, width in enumerate(widths))
-    return "\n".join(form.format(*row).rstrip() for row in rows)
 
 
 class OldName(argparse.Action):
@@ -151,49 +95,6 @@ def load_predictor(arguments: argparse.Namespace, score_out_of_scope: bool = Fal
         rotation=arguments.rotation,
         score_out_of_scope=score_out_of_scope,
     )
-
-
-def prepared_radiographs(
-    folder: Path,
-    work_folder: Path,
-    weights: str | Path,
-    side: str | None = None,
-    exclude: Path | None = None,
-    **options: Any,
-) -> list[Path]:
-    """Find the bones on the radiographs of a folder, and return the files of the prepared radiographs.
-
-    Args:
-        folder: Folder of radiographs without labels.
-        work_folder: Folder of prepared radiographs.
-        weights: Weights that find the bones.
-        side: Hand on the radiographs.
-        exclude: Folder within that is not searched.
-        **options: Options of `Predictor.from_pretrained`.
-
-    Raises:
-        DataError: There are no radiographs, none of them shows a wrist, or the results are to be written among them.
-    """
-    from jointwrist.data.find_radiographs import find_radiographs
-    from jointwrist.errors import DataError
-    from jointwrist.inference.predictor import Predictor
-    from jointwrist.inference.prepare_radiographs import prepare_radiographs
-    from jointwrist.weights.find import find_weights
-
-    if exclude is not None and folder.resolve() == exclude.resolve():
-        raise DataError(
-            f"{folder}: holds the radiographs, of which pictures of the results would be taken for some; choose"
-            " another --out"
-        )
-    found = list(find_radiographs([folder], exclude))
-    predictor = Predictor.from_pretrained(weights, **options)
-    file = find_weights(weights)
-    prepared = prepare_radiographs(found, work_folder, predictor, file, side, complain, progress=is_main_process())
-    if not prepared:
-        raise DataError(
-            f"{folder}: no radiograph shows a wrist with all of its carpal bones, for the reasons above; give others"
-        )
-    return prepared
 
 
 def add_side(parser: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The command `jointwrist data import`."""
+"""Run `jointwrist data import`, and print what was imported."""
 
 from __future__ import annotations
 
