@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointwrist.errors import StorageError
+from jointwrist.errors import DataError, StorageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -103,6 +103,18 @@ def refuse_file(folder: Path) -> None:
     """
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise StorageError(f"{folder}: is a file; choose a folder as --out")
+
+
+def refuse_filled(folder: Path) -> None:
+    """Refuse a folder that is to be written as a whole and holds something already.
+
+    Raises:
+        DataError: The folder is not empty, or is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is a file; name a new folder")
+    if folder.exists() and any(folder.iterdir()):
+        raise DataError(f"{folder}: is not empty, and what it holds is never replaced; name a new folder")
 
 
 def refuse_folder(path: Path) -> None:

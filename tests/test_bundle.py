@@ -199,7 +199,7 @@ def test_the_state_dict_that_the_specification_asks_for_holds_tensors_alone(bund
 
 def test_models_that_cannot_be_a_bundle_are_refused(bundle, weights, radiographs, tmp_path, capsys):
     assert main(["export", str(weights), str(bundle), "--format", "monai-bundle"]) == 2
-    assert "wrist_bundle: exists already" in capsys.readouterr().err
+    assert "wrist_bundle: is not empty, and what it holds is never replaced" in capsys.readouterr().err
     classifier = save(tmp_path, "mobilenet", {})
     assert main(["export", str(classifier), str(tmp_path / "x"), "--format", "monai-bundle"]) == 2
     assert "whole radiographs need joint or segmentation" in capsys.readouterr().err

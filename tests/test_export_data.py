@@ -91,7 +91,7 @@ def test_nothing_corrected_is_written_over(phantom_root, tmp_path, capsys):
     assert main(["data", "export", "labelme", str(phantom_root), str(out), "--split", "test"]) == 0
     before = {path: path.read_bytes() for path in out.iterdir()}
     assert main(["data", "export", "labelme", str(phantom_root), str(out)]) == 2
-    assert "may hold corrected masks" in capsys.readouterr().err
+    assert "is not empty, and what it holds is never replaced" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -134,7 +134,7 @@ def test_predict_for_a_tool(masked, tmp_path, capsys):
     predicted = np.load(tmp_path / f"{case.identifier}_masks.npz")["bits"]
     assert np.array_equal(read_masks(RamW600.open(tmp_path / "back").cases[0].mask, None), predicted)
     assert main(["predict", str(case.image), *options]) == 2
-    assert "may hold corrected masks" in capsys.readouterr().err
+    assert "is not empty, and what it holds is never replaced" in capsys.readouterr().err
 
 
 def test_polygons_keep_every_pixel_with_few_corners(masked):

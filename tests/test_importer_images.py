@@ -147,7 +147,7 @@ def test_what_is_no_folder_and_what_is_no_picture_is_said(tmp_path, capsys):
     source = small_coco(tmp_path / "set", ["0001_0001_L.png"])
     (tmp_path / "out").write_text("notes")
     assert main(["data", "import", "coco", str(source), str(tmp_path / "out")]) == 2
-    assert "is a file; import into a new folder" in capsys.readouterr().err
+    assert "is a file; name a new folder" in capsys.readouterr().err
     save(make(), tmp_path / "set" / "0001_0001_L.png")
     assert main(["data", "import", "coco", str(source), str(tmp_path / "own")]) == 2
     assert "a DICOM file, which a dataset cannot hold" in capsys.readouterr().err

@@ -66,6 +66,6 @@ def test_what_is_not_of_the_layout_is_refused_in_one_line(films, tmp_path, capsy
 def test_a_file_in_the_place_of_the_folder_is_refused_and_kept(read, tmp_path):
     out = tmp_path / "out"
     out.write_text("notes")
-    with pytest.raises(DataError, match="out: is a file; import into a new folder"):
+    with pytest.raises(DataError, match="out: is a file; name a new folder"):
         read(tmp_path, out)
     assert out.read_text() == "notes"

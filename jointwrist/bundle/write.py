@@ -21,7 +21,7 @@ from jointwrist import __version__
 from jointwrist.anatomy import info_anatomy
 from jointwrist.bundle.network import WristNetwork
 from jointwrist.errors import DataError, require
-from jointwrist.files import whole_folder, write_text
+from jointwrist.files import refuse_filled, whole_folder, write_text
 from jointwrist.inference.predictor import Predictor
 from jointwrist.registry import model_spec
 from jointwrist.text import NOTICE
@@ -71,8 +71,7 @@ def write_bundle(weights: Path, folder: Path) -> None:
     """
     require("monai", "monai")
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"{folder}: exists already; name a new folder")
+    refuse_filled(folder)
     _, info = read_weights(weights)
     network = WristNetwork(Predictor.from_pretrained(weights, "cpu", localise=False))
     side = network.predictor.detail_size

@@ -23,7 +23,7 @@ from jointwrist.data.importers.patient_table import COLUMNS
 from jointwrist.data.mask_formats import coco, labelme, nifti, seg_nrrd
 from jointwrist.data.mask_formats.layers import Layer, layers_of
 from jointwrist.errors import DataError
-from jointwrist.files import atomic, whole_folder, write_text
+from jointwrist.files import atomic, refuse_filled, whole_folder, write_text
 
 #: Table of patients, sides, splits, spacings and scores, for `data import --table`.
 TABLE = "table.csv"
@@ -53,16 +53,6 @@ class DrawnRadiograph:
     row: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check_empty(out: Path) -> None:
-    """Refuse a folder that holds files, so that corrected masks are never overwritten.
-
-    Raises:
-        DataError: The folder is not empty.
-    """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out}: is not empty, and may hold corrected masks; name a new folder")
-
-
 class Export:
     """Write a folder of radiographs with their masks in one format; `finish` writes the files shared by all.
 
@@ -76,7 +66,7 @@ class Export:
     """
 
     def __init__(self, out: Path, kind: str, anatomy: Anatomy = WRIST):
-        check_empty(out)
+        refuse_filled(out)
         self.out, self._write, self.anatomy = out, FORMATS[kind], anatomy
         self.rows: list[dict[str, Any]] = []
         self.coco: list[coco.CocoImage] = []
@@ -193,7 +183,7 @@ def export_dataset(root: str | Path, out: str | Path, kind: str, split: str = "a
     if not cases:
         remedy = "draw them first" if split == "all" else "choose another split, or all"
         raise DataError(f"{root}: no radiographs with masks in {split}; {remedy}")
-    check_empty(Path(out))
+    refuse_filled(Path(out))
     with whole_folder(Path(out)) as folder:
         export = Export(folder, kind, dataset.anatomy)
         for case in tqdm(cases, desc="export", unit="radiograph", disable=None, leave=False):

@@ -21,11 +21,10 @@ from jointwrist.data.importers.annotated_radiograph import AnnotatedRadiograph
 from jointwrist.data.importers.draw_splits import SHARES, draw_splits
 from jointwrist.data.importers.identify import Entry, identify
 from jointwrist.data.importers.outlined_erosions import draw_erosions
-from jointwrist.data.importers.output_folder import refuse_filled
 from jointwrist.data.importers.patient_table import Row
 from jointwrist.data.sample import unpack_masks
 from jointwrist.errors import DataError
-from jointwrist.files import whole_folder
+from jointwrist.files import refuse_filled, whole_folder
 from jointwrist.ops.drawn_roi import drawn_boxes, drawn_regions
 from jointwrist.text import number_of
 

@@ -16,11 +16,10 @@ from jointwrist.data.dataset.writer import DatasetWriter
 from jointwrist.data.images import read_image
 from jointwrist.data.importers.draw_splits import SHARES, draw_splits
 from jointwrist.data.importers.identify import Entry
-from jointwrist.data.importers.output_folder import refuse_filled
 from jointwrist.data.importers.visible_files import is_visible
 from jointwrist.data.mask_formats.png import read_png
 from jointwrist.errors import DataError
-from jointwrist.files import whole_folder
+from jointwrist.files import refuse_filled, whole_folder
 from jointwrist.renamed_names import former_attribute, former_names
 
 #: `JOINT_FINGER_VISIT_SIDE`; the joint is one of one hand, whose visits are in no known order.

@@ -18,14 +18,13 @@ from jointwrist.data.dataset import layout
 from jointwrist.data.dataset.layout import SPLITS
 from jointwrist.data.dataset.writer import DatasetWriter, Pixels, ScoredRadiograph
 from jointwrist.data.images import read_image
-from jointwrist.data.importers.output_folder import refuse_filled
 from jointwrist.data.importers.ram_h1200.leaks import Leak, Patients, find_leaks, find_patients
 from jointwrist.data.importers.ram_h1200.lesions import assign
 from jointwrist.data.importers.ram_h1200.release import ReleasedRadiograph, read_release
 from jointwrist.data.importers.ram_h1200.window import Window, whole_radiograph, wrist_window
 from jointwrist.data.shapes.region import Note, Region
 from jointwrist.errors import DataError
-from jointwrist.files import whole_folder, write_text
+from jointwrist.files import refuse_filled, whole_folder, write_text
 from jointwrist.ops.drawn_roi import drawn_boxes, drawn_regions
 
 #: Names of the release that the wrist anatomy lacks.
