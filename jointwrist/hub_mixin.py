@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from huggingface_hub import ModelHubMixin
 
+from jointwrist.errors import StorageError
+
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard
 
@@ -61,6 +63,21 @@ class PretrainedMixin(ModelHubMixin):
         from jointwrist.weights.hub import network_card
 
         return network_card(self.info, name)
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+        """Write weights and a model card into a folder, which is made if it is missing.
+
+        Args:
+            save_directory: The folder.
+            **options: Options of `huggingface_hub.ModelHubMixin.save_pretrained`, such as `push_to_hub` and `repo_id`.
+
+        Raises:
+            StorageError: The folder is a file.
+            ValueError: The network has no `info`.
+        """
+        if Path(save_directory).is_file():
+            raise StorageError(f"{save_directory}: is a file; give the name of a folder")
+        return super().save_pretrained(save_directory, **options)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         from jointwrist.weights.hub import save_network

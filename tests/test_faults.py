@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import multiprocessing
 import os
@@ -17,13 +18,16 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from torch.utils.data import Dataset
 from torch.utils.data.dataloader import _MultiProcessingDataLoaderIter
 
 from benchmarks import run_all
 from jointwrist.cli import main
+from jointwrist.data.batches.torch_datasets import WristDataset
 from jointwrist.engine.loop.trainer import BEST, STATE, Trainer
+from jointwrist.engine.run_data.loaders import explain_lost_workers, share_loader
 from jointwrist.engine.tasks import JointTask
-from jointwrist.errors import StorageError
+from jointwrist.errors import StorageError, TrainingError
 from jointwrist.files import check_writable, write_text
 from jointwrist.weights.checkpoint import load_state, save_state, save_weights
 from tests import killed_run
@@ -257,7 +261,9 @@ def test_train_says_what_to_do_about_a_loss_that_is_not_a_number(nan_at, phantom
     assert (tmp_path / "not_finite.txt").read_text().split() == seen[3]
 
 
-def test_train_says_what_to_do_about_a_lost_worker(kill_a_worker, phantom_root, tmp_path, capsys):
+def test_train_and_evaluate_say_what_to_do_about_a_lost_worker(
+    kill_a_worker, phantom_root, tmp_path, monkeypatch, capsys
+):
     arguments = train(phantom_root, tmp_path, "workers=2", "cache=false", "optim.epochs=1")
     with kill_a_worker():
         assert main(arguments) == 2
@@ -265,7 +271,43 @@ def test_train_says_what_to_do_about_a_lost_worker(kill_a_worker, phantom_root, 
     assert "jointwrist: a process that loads images was lost" in told and "workers=1" in told
     assert "Traceback (most recent call last)" not in told
     assert main(arguments) == 0
-    assert (tmp_path / BEST).is_file()
+    monkeypatch.setattr(WristDataset, "__getitem__", lambda self, index: os._exit(3))
+    words = ["evaluate", str(tmp_path / BEST), "--data", str(phantom_root), "-o", str(tmp_path / "rows")]
+    assert main([*words, "--set", "workers=1"]) == 2
+    told = capsys.readouterr().err
+    assert (
+        "jointwrist: a process that loads images was lost" in told and "workers=0" in told and "Traceback" not in told
+    )
+    gc.collect()  # PyTorch asks the loaders that are left, in any later test, for lost processes
+
+
+class Items(Dataset):
+    """One item, whose loading does something else."""
+
+    def __init__(self, load):
+        self.load = load
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        self.load()
+
+
+def test_a_fault_in_a_process_that_loads_images_is_none_of_memory():
+    def fault():
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ") as raised, explain_lost_workers(1):
+        list(share_loader(Items(fault), 1, 1, 0, 1))
+    assert "DataLoader worker" in str(raised.value)  # so that the name alone says nothing
+    for end in (lambda: os._exit(3), lambda: os.kill(os.getpid(), signal.SIGKILL)):
+        with (
+            pytest.raises(TrainingError, match=r"was lost: DataLoader worker.* use workers=0"),
+            explain_lost_workers(1),
+        ):
+            list(share_loader(Items(end), 1, 1, 0, 1))
+        gc.collect()
 
 
 HOLD = """

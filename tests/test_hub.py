@@ -13,7 +13,7 @@ import torch
 import yaml
 from test_predictor import radiograph
 
-from jointwrist.errors import DataError
+from jointwrist.errors import DataError, StorageError
 from jointwrist.inference.predictor import Predictor
 from jointwrist.models.joint import JointWrist
 from jointwrist.registry import create_model, list_models, model_spec
@@ -104,6 +104,13 @@ def test_a_network_built_by_hand_is_not_saved_without_its_name(tmp_path):
     with pytest.raises(ValueError, match="create_model"):
         JointWrist(encoder="conv").save_pretrained(tmp_path / "x")
     assert not list((tmp_path / "x").iterdir())
+
+
+def test_a_file_in_the_place_of_the_folder_is_named_and_stays(network, tmp_path):
+    (tmp_path / "x").write_text("notes")
+    with pytest.raises(StorageError, match="x: is a file; give the name of a folder"):
+        network.save_pretrained(tmp_path / "x")
+    assert (tmp_path / "x").read_text() == "notes"
 
 
 class Hub:

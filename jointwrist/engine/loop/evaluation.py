@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
 from jointwrist.engine.results.case_results import CaseResults, gather_case_results
-from jointwrist.engine.run_data.loaders import share_loader
+from jointwrist.engine.run_data.loaders import explain_lost_workers, share_loader
 from jointwrist.engine.tasks import Task
 from jointwrist.engine.tasks.step_context import StepContext
 from jointwrist.errors import DataError
@@ -52,7 +52,7 @@ def evaluate_model(
     Raises:
         DataError: An item cannot be read.
         RuntimeError: A case was evaluated twice.
-        TrainingError: Another process failed to evaluate its part.
+        TrainingError: Another process failed to evaluate its part, or a process that loads images was lost.
     """
     model.eval()
     config = task.config
@@ -71,21 +71,22 @@ def evaluate_model(
     error: Exception | None = None
     try:
         hidden = not (progress and accelerator.is_main_process)
-        for loaded in tqdm(loader, desc="evaluate", unit="batch", disable=hidden, leave=False):
-            batch, errors = (loaded, []) if refused is None else loaded
-            unreadable += errors
-            if batch is None:
-                continue
-            batch = task.prepare(send_to_device(batch, accelerator.device), training=False)
-            with accelerator.autocast() if config.autocast_evaluation else nullcontext():
-                output = task.forward(model, batch)
-                if losses:
-                    size = len(batch["identifier"])
-                    parts = task.output_losses(output, batch, StepContext())
-                    sums.update({name: float(value) * size for name, value in parts.items()})
-                    sums["images"] += size
-                for table, rows in task.case_results(output, batch).items():
-                    gathered += [(table, row) for row in rows]
+        with explain_lost_workers(config.workers):
+            for loaded in tqdm(loader, desc="evaluate", unit="batch", disable=hidden, leave=False):
+                batch, errors = (loaded, []) if refused is None else loaded
+                unreadable += errors
+                if batch is None:
+                    continue
+                batch = task.prepare(send_to_device(batch, accelerator.device), training=False)
+                with accelerator.autocast() if config.autocast_evaluation else nullcontext():
+                    output = task.forward(model, batch)
+                    if losses:
+                        size = len(batch["identifier"])
+                        parts = task.output_losses(output, batch, StepContext())
+                        sums.update({name: float(value) * size for name, value in parts.items()})
+                        sums["images"] += size
+                    for table, rows in task.case_results(output, batch).items():
+                        gathered += [(table, row) for row in rows]
     except Exception as failed:
         error = failed
     results = gather_case_results(accelerator, gathered, error)

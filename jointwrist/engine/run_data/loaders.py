@@ -58,7 +58,7 @@ def explain_lost_workers(workers: int) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if not str(error).startswith("DataLoader worker"):  # an error within such a process names it later in its text
             raise
         raise TrainingError(
             f"a process that loads images was lost: {str(error).rstrip('. ')}. The same command continues from the last"
