@@ -97,59 +97,95 @@ def write_dataset(
     entries = identify([radiograph.image for radiograph in radiographs], table, allow_partial, notes.append, anatomy)
     _refuse_duplicates(radiographs, entries)
     splits = draw_splits(entries, shares, seed)
-    missing: Counter[int] = Counter()
-    scored: list[ScoredRadiograph] = []
-    erosions: list[tuple[bool, int]] = []
-    pictures: dict[bytes, tuple[Path, str]] = {}
-    rotated: list[Path] = []
     with whole_folder(out) as folder:
-        writer = DatasetWriter(folder, anatomy)
+        writing = _Writing(DatasetWriter(folder, anatomy), splits, notes)
         progress = tqdm(radiographs, desc="import", unit="radiograph", disable=None, leave=False)
         for radiograph, entry in zip(progress, entries, strict=True):
-            image = read_image(radiograph.image)
-            patient = entry.identifier.patient
-            other = pictures.setdefault(sha256(image.tobytes()).digest(), (radiograph.image, patient))
-            if other[1] != patient:
-                notes.append(
-                    f"{radiograph.image}: shows the same picture as {other[0]}, of another patient; keep one of them"
-                )
-            bits = radiograph.bones(image.shape, notes.append)
-            masks = unpack_masks(bits, len(anatomy.bones))
-            rotated += [radiograph.image] * is_rotated(radiograph.image)
-            if where := misplaced(image, bits):
-                notes.append(f"{radiograph.source}: the masks of {radiograph.image.name} {where}; look at them")
-            split = splits[patient]
-            missing.update(bone for bone, mask in enumerate(masks) if not mask.any())
-            writer.add_masks(entry.name, split, radiograph.image, masks)
-            drawn = draw_erosions(radiograph, masks, notes.append)
-            if drawn is not None:
-                erosions.append((bool(drawn[0].any()), drawn[1]))
-                writer.add_arrays(layout.EROSIONS, entry.name, eroded=drawn[0])
-            if max(entry.scores, default=NOT_SCORED) != NOT_SCORED:
-                boxes = _joint_boxes(masks, entry, radiograph.source, anatomy)
-                pixels = Pixels(np.round(np.clip(image, 0, 1) * 255).astype(np.uint8))
-                scored.append(writer.add_scored(entry.name, split, radiograph.image, pixels, entry.scores, boxes))
-        if rotated:
-            notes.append(
-                f"{number_of(len(rotated), 'picture')} with an EXIF or TIFF orientation, such as {rotated[0].name}:"
-                " annotations are taken to be drawn on the picture as shown, not as stored"
-            )
-        if spacings := _spacings(entries):
-            writer.write_metadata(("Mapped Image Stem", "PixelSpacing"), list(spacings.items()))
-        if scored:
-            writer.write_scores(scored)
-            writer.write_boxes(scored)
+            writing.add(radiograph, entry)
+        writing.finish(entries)
+    outlines = [outline for radiograph in radiographs for outline in radiograph.outlines]
     return Imported(
         radiographs={split: sum(splits[entry.identifier.patient] == split for entry in entries) for split in SPLITS},
         patients=len(splits),
-        scored=len(scored),
-        missing={name: missing[bone] for bone, name in enumerate(anatomy.bone_names) if missing[bone]},
-        eroded=sum(eroded for eroded, _ in erosions) if erosions else None,
-        elsewhere=sum(elsewhere for _, elsewhere in erosions),
-        outlines=sum(len(radiograph.outlines) for radiograph in radiographs),
-        through_centres=sum(outline.through_centres for radiograph in radiographs for outline in radiograph.outlines),
+        scored=len(writing.scored),
+        missing={name: writing.missing[bone] for bone, name in enumerate(anatomy.bone_names) if writing.missing[bone]},
+        eroded=sum(eroded for eroded, _ in writing.erosions) if writing.erosions else None,
+        elsewhere=sum(elsewhere for _, elsewhere in writing.erosions),
+        outlines=len(outlines),
+        through_centres=sum(outline.through_centres for outline in outlines),
         notes=notes,
     )
+
+
+class _Writing:
+    """Write radiographs one by one, and count what is on them.
+
+    Args:
+        writer: Writes the files.
+        splits: Split by patient.
+        notes: Takes sentences about parts that were left out, cut off or should be looked at.
+
+    Attributes:
+        scored: Radiographs with erosion scores.
+        missing: Number of radiographs without a bone, by the bone's index.
+        erosions: Of each radiograph that was examined for erosions, whether one is outlined at a joint surface, and how
+            many are outlined elsewhere.
+    """
+
+    def __init__(self, writer: DatasetWriter, splits: Mapping[str, str], notes: list[str]):
+        self.writer, self.splits, self.notes, self.anatomy = writer, splits, notes, writer.anatomy
+        self.scored: list[ScoredRadiograph] = []
+        self.missing: Counter[int] = Counter()
+        self.erosions: list[tuple[bool, int]] = []
+        self._pictures: dict[bytes, tuple[Path, str]] = {}
+        self._rotated: list[Path] = []
+
+    def add(self, radiograph: AnnotatedRadiograph, entry: Entry) -> None:
+        """Write a radiograph with its masks, outlined erosions and, if it is scored, joint crops.
+
+        Raises:
+            DataError: An annotation does not fit the radiograph, or a scored joint lacks its bones.
+        """
+        image = read_image(radiograph.image)
+        split = self.splits[entry.identifier.patient]
+        self._note_same_picture(radiograph.image, image, entry.identifier.patient)
+        bits = radiograph.bones(image.shape, self.notes.append)
+        masks = unpack_masks(bits, len(self.anatomy.bones))
+        self._rotated += [radiograph.image] * is_rotated(radiograph.image)
+        if where := misplaced(image, bits):
+            self.notes.append(f"{radiograph.source}: the masks of {radiograph.image.name} {where}; look at them")
+        self.missing.update(bone for bone, mask in enumerate(masks) if not mask.any())
+        self.writer.add_masks(entry.name, split, radiograph.image, masks)
+        drawn = draw_erosions(radiograph, masks, self.notes.append)
+        if drawn is not None:
+            self.erosions.append((bool(drawn[0].any()), drawn[1]))
+            self.writer.add_arrays(layout.EROSIONS, entry.name, eroded=drawn[0])
+        if max(entry.scores, default=NOT_SCORED) != NOT_SCORED:
+            boxes = _joint_boxes(masks, entry, radiograph.source, self.anatomy)
+            pixels = Pixels(np.round(np.clip(image, 0, 1) * 255).astype(np.uint8))
+            self.scored.append(self.writer.add_scored(entry.name, split, radiograph.image, pixels, entry.scores, boxes))
+
+    def finish(self, entries: Sequence[Entry]) -> None:
+        """Write the tables of pixel spacings, scores and boxes.
+
+        Raises:
+            DataError: A study has two pixel spacings.
+        """
+        if self._rotated:
+            self.notes.append(
+                f"{number_of(len(self._rotated), 'picture')} with an EXIF or TIFF orientation, such as"
+                f" {self._rotated[0].name}: annotations are taken to be drawn on the picture as shown, not as stored"
+            )
+        if spacings := _spacings(entries):
+            self.writer.write_metadata(("Mapped Image Stem", "PixelSpacing"), list(spacings.items()))
+        if self.scored:
+            self.writer.write_scores(self.scored)
+            self.writer.write_boxes(self.scored)
+
+    def _note_same_picture(self, path: Path, image: np.ndarray, patient: str) -> None:
+        other = self._pictures.setdefault(sha256(image.tobytes()).digest(), (path, patient))
+        if other[1] != patient:
+            self.notes.append(f"{path}: shows the same picture as {other[0]}, of another patient; keep one of them")
 
 
 def _drawn_on(radiograph: AnnotatedRadiograph) -> bool:
