@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"options {options} need a part")
     faults = []
     for part in PARTS if arguments.part == "all" else (arguments.part,):
-        benchmark = getattr(importlib.import_module(f"benchmarks.speed_{part}"), f"benchmark_{part}")
+        benchmark = getattr(importlib.import_module(f"benchmarks.speed_parts.{part}"), f"benchmark_{part}")
         rows = benchmark(options)
         print(f"kept in {keep(part, rows, arguments.results)}\n")
         faults += exceeded(rows)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from benchmarks.build_probes import PARTS
+from benchmarks.speed_parts.build_probes import PARTS
 from jointwrist.benchmark.tables.table import markdown_lines
 
 RESULTS = Path(__file__).parent / "results"

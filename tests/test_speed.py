@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from benchmarks.speed import exceeded, keep, main
-from benchmarks.speed_metrics import benchmark_metrics, imperfect
-from benchmarks.speed_phantom import benchmark_phantom
+from benchmarks.speed_parts.metrics import benchmark_metrics, imperfect
+from benchmarks.speed_parts.phantom import benchmark_phantom
 
 
 def test_metrics_part_measures_equal_results(capsys):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.speed_loading import (
+from benchmarks.speed_parts.loading import (
     HOST,
     PACKED,
     WARPS,
@@ -83,7 +83,7 @@ def test_both_readers_give_the_same_images_and_masks(folder, monkeypatch):
 def test_rows_hold_rates_ratios_and_memory(folder, monkeypatch):
     peaks = {(PACKED, True): 3.0, (PACKED, False): 1.0, ("Pillow", True): 50.0, ("Pillow", False): 10.0}
     monkeypatch.setattr(
-        "benchmarks.speed_loading.peak_memory",
+        "benchmarks.speed_parts.loading.peak_memory",
         lambda setup, kind, *rest: type("P", (), {"extra": peaks.get((kind, rest[-1]), 2.0)}),
     )
     found = benchmark_loading(["--data", folder, "--size=64", "--batch=2", "--images=2", "--passes=1", "--kept=10"])

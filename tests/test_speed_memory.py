@@ -9,11 +9,11 @@ from accelerate import Accelerator
 from torch import nn
 from torch.utils.data import Dataset
 
-from benchmarks import speed_memory
 from benchmarks.speed import exceeded
 from benchmarks.speed import main as speed
-from benchmarks.speed_loading import masked_cases
-from benchmarks.speed_memory import BOUNDS, GROWTH_BOUND, WORK, benchmark_memory, growth
+from benchmarks.speed_parts import memory as speed_memory
+from benchmarks.speed_parts.loading import masked_cases
+from benchmarks.speed_parts.memory import BOUNDS, GROWTH_BOUND, WORK, benchmark_memory, growth
 from jointwrist.benchmark.peak_memory import Peak
 from jointwrist.data.batches.torch_datasets import WristDataset
 from jointwrist.data.dataset.ram_w600 import RamW600

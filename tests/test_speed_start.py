@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from benchmarks import speed_start
 from benchmarks.speed import exceeded, main
-from benchmarks.speed_start import BOUNDS, benchmark_start, seconds
+from benchmarks.speed_parts import start as speed_start
+from benchmarks.speed_parts.start import BOUNDS, benchmark_start, seconds
 
 
 def test_both_commands_run_and_have_their_bounds(capsys):

@@ -8,8 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import speed_builds, speed_training
-from benchmarks.speed_training import MEMORY, PARTS, benchmark_training, memory_reused
+from benchmarks.speed_parts import builds as speed_builds
+from benchmarks.speed_parts import training as speed_training
+from benchmarks.speed_parts.training import MEMORY, PARTS, benchmark_training, memory_reused
 
 
 def test_parts_make_up_the_step():

@@ -19,7 +19,7 @@ from typing import Any
 from jointwrist.data.images import write_image
 from jointwrist.phantom import PhantomConfig, make_wrist
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 THREADS = 2
 #: Seconds that must not be exceeded.
 BOUNDS = {"help": 1.0, "predict": 10.0}

@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.measurements import Measurements
 from jointwrist.phantom.phantom_dataset import write_phantom
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 #: Keeps one core busy until it is killed.
 BUSY = "import numpy as np\nx = np.ones(2**16)\nwhile True: x = np.sqrt(x + 1)"
 #: Largest ratio of the two times.

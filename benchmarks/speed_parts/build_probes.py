@@ -1,4 +1,4 @@
-"""CPU times of parts of one build, run in its folder by `speed_builds`: `python build_probes.py PART`.
+"""CPU times of parts of one build, run in its folder by `builds`: `python build_probes.py PART`.
 
 It imports only names that earlier builds have too, so that one file measures all of them. It uses one thread and prints
 a median in ms.

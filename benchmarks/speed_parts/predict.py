@@ -24,7 +24,7 @@ from jointwrist.commands.options import OldName
 from jointwrist.data.images import write_image
 from jointwrist.phantom import PhantomConfig, make_wrist
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 #: Least ratios of time, and of memory, to version 189d199, for which these were set.
 LEAST = {"one": (3.0, 2.5), "folder": (3.0, None), "hand": (3.0, None), "rotated": (3.0, None)}
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.measurements import Measurements, seconds_of, threads, times_in_turns
-from benchmarks.scan_peers import ASSOCIATIVE, PEERS, scan_of_peer, why_not_compiled
+from benchmarks.speed_parts.scan_peers import ASSOCIATIVE, PEERS, scan_of_peer, why_not_compiled
 from jointwrist.benchmark.peak_memory import peak_of
 from jointwrist.engine.processes.session import keep_freed_memory
 from jointwrist.files import atomic
@@ -29,7 +29,7 @@ from jointwrist.ops.scan import available_backends, selective_scan
 LOOP = "reference"
 PASSES = ("forward", "forward+backward")
 FLOAT = 4
-PLOT = Path(__file__).resolve().parent.parent / "docs" / "pictures" / "speed-scan.png"
+PLOT = Path(__file__).resolve().parent.parent.parent / "docs" / "pictures" / "speed-scan.png"
 
 
 class Problem(NamedTuple):

@@ -17,15 +17,22 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.build_probes import PARTS
 from benchmarks.measurements import Measurements
-from benchmarks.speed_training import MEMORY, MODELS
+from benchmarks.speed_parts.build_probes import PARTS
+from benchmarks.speed_parts.training import MEMORY, MODELS
 from jointwrist.phantom.phantom_dataset import write_phantom
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 PROBES = Path(__file__).with_name("build_probes.py").resolve()
 #: Prints what `whole_step` returns, in the build in whose folder it is run.
-STEP = "import sys, json; from benchmarks.speed_training import whole_step; print(whole_step(*json.loads(sys.argv[1])))"
+STEP = """
+import json, sys
+try:
+    from benchmarks.speed_parts.training import whole_step
+except ModuleNotFoundError:  # builds up to b4bdbc2
+    from benchmarks.speed_training import whole_step
+print(whole_step(*json.loads(sys.argv[1])))
+"""
 
 
 def step_times(other: Path, rounds: int, precision: str, *arguments: Any) -> dict[str, float]:
