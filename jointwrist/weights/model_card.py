@@ -15,7 +15,7 @@ from jointwrist.anatomy import WRIST, Anatomy, info_anatomy
 from jointwrist.registry import ModelSpec, model_spec
 from jointwrist.text import NOTICE
 from jointwrist.weights.checkpoint import require_info
-from jointwrist.weights.training_history import TrainingHistory
+from jointwrist.weights.training_history import TrainingHistory, mapping_in
 
 #: The hub's names of licences.
 _LICENCES = {"Apache-2.0": "apache-2.0", "BSD-2-Clause": "bsd-2-clause", "MIT": "mit"}
@@ -165,7 +165,7 @@ def _facts(spec: ModelSpec, info: Mapping[str, Any]) -> list[tuple[str, str]]:
     if info.get("detail_size", info.get("image_size")) != info.get("image_size"):
         facts.append(("Input of the joint crops", f"{info['detail_size']} px"))
     facts += [(f"Threshold: {name}", f"{value:.4g}") for name, value in sorted(info.get("thresholds", {}).items())]
-    calls = _mapping(info, "calls")
+    calls = mapping_in(info, "calls")
     figures = [calls.get(name) for name in ("false_calls", "films", "phantoms", "wrists_called")]
     if all(map(_number, figures)):
         share, films, phantoms, wrists = figures
@@ -178,26 +178,26 @@ def _facts(spec: ModelSpec, info: Mapping[str, Any]) -> list[tuple[str, str]]:
         )
     if "epochs" in info:
         facts.append(("Epochs", str(info["epochs"])))
-    config = _mapping(info, "config")
+    config = mapping_in(info, "config")
     if "seed" in config:
         facts.append(("Seed", str(config["seed"])))
     if "protocol" in config:
         facts.append(("Protocol", str(config["protocol"])))
     facts += [(f"`{key}`", str(value)) for key, value in sorted(_recipe(config).items())]
-    augment = ", ".join(f"{key}={value}" for key, value in sorted(_mapping(config, "augment").items()))
+    augment = ", ".join(f"{key}={value}" for key, value in sorted(mapping_in(config, "augment").items()))
     return facts + ([("`augment`", augment)] if augment else [])
 
 
 def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the configuration values that affect the result most."""
-    optim = _mapping(config, "optim")
+    optim = mapping_in(config, "optim")
     return {f"optim.{key}": optim[key] for key in ("lr", "batch_size", "weight_decay", "ema") if key in optim}
 
 
 def _seen(info: Mapping[str, Any]) -> str:
     """Describe the training data, if the file has a record of them."""
-    config = _mapping(info, "config")
-    said = [_stream(_mapping(config, "stream")) or _folder(info)]
+    config = mapping_in(info, "config")
+    said = [_stream(mapping_in(config, "stream")) or _folder(info)]
     if config.get("start") and "history" not in info:
         said.append("Training started from other weights, whose training data count as well.")
     if len(info.get("history", ())) > 1:
@@ -212,7 +212,7 @@ def _stream(stream: Mapping[str, Any]) -> str:
     """Describe the phantoms made on the fly, if any."""
     if not stream.get("wrists"):
         return ""
-    options = ", ".join(f"{key} {value}" for key, value in sorted(_mapping(stream, "options").items()))
+    options = ", ".join(f"{key} {value}" for key, value in sorted(mapping_in(stream, "options").items()))
     return (
         f"Phantom wrists made on the fly, {stream['wrists']} per epoch, seed {stream.get('seed')}"
         f" ({options or 'default distribution'}): no real radiograph, and no erosion scored by a reader."
@@ -231,7 +231,7 @@ def _phantom_limit(info: Mapping[str, Any]) -> str:
 
 
 def _folder(info: Mapping[str, Any]) -> str:
-    training = _mapping(info, "training")
+    training = mapping_in(info, "training")
     if not training.keys() >= _COUNTS:
         whom = f" They are of {_count(len(info['patients']['hashes']), 'patient')}." if "patients" in info else ""
         return f"The file does not say which radiographs, or whether they were real.{whom}"
@@ -252,7 +252,7 @@ def _measured(info: Mapping[str, Any]) -> str:
         "loss": "Loss",
         "epoch": "Epoch",
     }
-    figures = _mapping(info, "validation")
+    figures = mapping_in(info, "validation")
     rows = [(text, f"{figures[name]:.4g}") for name, text in names.items() if _number(figures.get(name))]
     crossed = info.get("cross_validation")
     if isinstance(crossed, list) and crossed:
@@ -276,12 +276,6 @@ def _changes(entries: list[Any]) -> list[tuple[str, str]]:
         ]
         rows.append((f"{entry.get('figure', '')} {entry.get('unit', '')}".strip(), ", ".join(parts)))
     return rows
-
-
-def _mapping(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Return an entry of untrusted metadata, or an empty mapping if it is not a mapping."""
-    part = tree.get(key)
-    return part if isinstance(part, Mapping) else {}
 
 
 def _number(value: Any) -> bool:

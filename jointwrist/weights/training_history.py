@@ -62,7 +62,7 @@ class TrainingHistory:
         """
         if "history" in info:
             return cls.parse(info["history"])
-        before = (TrainingData("unknown", erosions="unknown"),) if _mapping(info, "config").get("start") else ()
+        before = (TrainingData("unknown", erosions="unknown"),) if mapping_in(info, "config").get("start") else ()
         return cls((*before, _last_training(info)))
 
     @classmethod
@@ -153,7 +153,7 @@ def _listed(kinds: Mapping[str, tuple[str, str]], total: Mapping[str, int]) -> s
 
 def _last_training(info: Mapping[str, Any]) -> TrainingData:
     """Reconstruct the last training of an older file from its configuration and counts."""
-    stream, training = _mapping(_mapping(info, "config"), "stream"), _mapping(info, "training")
+    stream, training = mapping_in(mapping_in(info, "config"), "stream"), mapping_in(info, "training")
     if stream.get("wrists"):
         counts = (stream["wrists"], info.get("epochs", 1))
         wrists = counts[0] * counts[1] if all(type(count) is int for count in counts) else None
@@ -165,6 +165,7 @@ def _last_training(info: Mapping[str, Any]) -> TrainingData:
     return TrainingData("unknown", erosions="unknown")
 
 
-def _mapping(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def mapping_in(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return an entry of untrusted metadata, or an empty mapping if it is not a mapping."""
     part = tree.get(key)
     return part if isinstance(part, Mapping) else {}

@@ -12,8 +12,8 @@ from jointwrist.anatomy import Anatomy
 from jointwrist.ops.bits import bits_dtype
 from jointwrist.ops.drawn_roi import drawn_regions
 
-#: Categories of certain and of doubtful erosions, and of erosions that the score does not count.
-CERTAIN, DOUBTFUL, NOT_COUNTED = "SvdH-BE-90", "SvdH-BE-50", "Non-SvdH-BE"
+#: Categories of certain and of doubtful erosions; the score does not count those of the third, `Non-SvdH-BE`.
+CERTAIN, DOUBTFUL = "SvdH-BE-90", "SvdH-BE-50"
 #: Farthest that a piece may lie from the nearest joint surface, and how many times nearer that must be than the next.
 REACH_MM, NEARER = 2.0, 2.0
 
