@@ -72,7 +72,9 @@ def add_scores(results: Path, scores: Path, name: str, seed: int | None = None) 
     for table, frame in rows.items():
         known = _cases(results, table)
         if foreign := set(frame["case"]) - known:
-            raise DataError(f"{found[table]}: {sorted(foreign)[0]} is not a test wrist of {results}")
+            raise DataError(
+                f"{found[table]}: {sorted(foreign)[0]} is not a test wrist of {results}; give scores of its test split"
+            )
     for table, frame in rows.items():
         columns = {"model": name, "protocol": record["protocol"], "seed": seed}
         frame = frame.drop(columns=[key for key in columns if key in frame])
@@ -86,7 +88,7 @@ def _finished(results: Path) -> list[dict[str, Any]]:
     records = [record for _, record in read_records(results)]
     done = [record for record in records if record["status"] == "ok" and record["model"] in list_models()]
     if not done:
-        raise DataError(f"{results}: holds no finished jobs of benchmarks/run_all.py")
+        raise DataError(f"{results}: holds no finished jobs; run benchmarks/run_all.py with this folder first")
     return done
 
 

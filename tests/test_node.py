@@ -343,7 +343,7 @@ def test_configuration_is_read_and_checked(tmp_path, capsys):
         ("WRIST", "A-TITLE-OF-SEVENTEEN", "1 to 16 ASCII"),
         ("outputs: [seg, pr]", "outputs: [seg, pdf]", "choose one of seg, sr, pr, sc"),
         ("outputs: [seg, pr]", "outputs: []", "outputs is empty"),
-        ("name: web", "name: pacs", "two peers"),
+        ("name: web", "name: pacs", "two are called pacs"),
         ("name: web", "name: ../web", "names a folder"),
         ("name: web, ", "", "number 2 has no name"),
         ('url: "http://127.0.0.1:8042/dicom-web"', 'url: "ftp://x"', "http://"),

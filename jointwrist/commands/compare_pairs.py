@@ -65,7 +65,10 @@ def read_pairs(path: Path, numbered: bool = False) -> list[Pair]:
             raise DataError(f"{path}: line {line} names only one radiograph; give both visits, or remove it")
         side = cells.get("side", "").upper() or None
         if side not in ("L", "R", None):
-            raise DataError(f"{path}: line {line}: side {cells['side']!r} is neither L nor R")
+            raise DataError(
+                f"{path}: line {line}: side {cells['side']!r} is neither L nor R; give one of them, or"
+                " leave the cell empty"
+            )
         name = cells.get("name") or "_to_".join(Path(file).stem for file in files)
         if numbered:
             name = f"pair_{len(pairs) + 1:04d}"

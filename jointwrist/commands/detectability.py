@@ -6,7 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointwrist.commands.options import add_predictor, add_side, positive, seed_number
+from jointwrist.commands.messages import UsageError, columns
+from jointwrist.commands.options import add_predictor, add_side, load_predictor, positive, seed_number
+from jointwrist.commands.prepared_radiographs import prepared_radiographs
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -80,9 +82,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def detectability_study(arguments: argparse.Namespace) -> int:
     """Run a study, and write rows, figures, plot and page."""
-    from jointwrist.commands.messages import UsageError
-    from jointwrist.commands.options import load_predictor
-    from jointwrist.commands.prepared_radiographs import prepared_radiographs
     from jointwrist.data.dataset.layout import refuse_dataset_as_output
     from jointwrist.files import check_writable, write_frame
     from jointwrist.inference.prepare_radiographs import weights_key
@@ -152,7 +151,6 @@ def write_threshold(arguments: argparse.Namespace, wrists: list[Path], predictor
 
 def figure_lines(table: DataFrame) -> str:
     """Return the figures over all joints as aligned lines: one per radius, and one for the control."""
-    from jointwrist.commands.messages import columns
     from jointwrist.studies.detectability import ALL
 
     names = ("auroc", "sensitivity", "higher")

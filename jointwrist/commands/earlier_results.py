@@ -42,7 +42,7 @@ def set_aside_results(stems: Iterable[Path], radiograph: Path, overwrite: bool) 
             continue
         try:
             check_unused(record, radiograph, "" if overwrite else digest(radiograph), "", overwrite)
-        except (DataError, OSError):  # of another film, or of one that cannot be read and so not be compared
+        except (DataError, OSError):  # of another radiograph, or of one that cannot be read and so not compared
             found.left.append(record)
         else:
             set_aside(record, *(stem.with_name(stem.name + ending) for ending in ENDINGS))

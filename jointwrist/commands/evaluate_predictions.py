@@ -133,8 +133,12 @@ def _cases(cases_of: Callable[[str], list[Case]], arguments: argparse.Namespace,
     """
     cases = [case for split in _splits(arguments) for case in cases_of(split)]
     if not cases:
-        remedy = "" if arguments.split == "all" else "; choose another --split, or all"
-        raise DataError(f"{arguments.data}: no radiograph of the split {arguments.split} has {labels}{remedy}")
+        if arguments.split == "all":
+            raise DataError(f"{arguments.data}: no radiograph has {labels}; name a folder with them")
+        raise DataError(
+            f"{arguments.data}: no radiograph of the split {arguments.split} has {labels}; choose another --split, or"
+            " all"
+        )
     return cases
 
 

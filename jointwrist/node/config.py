@@ -168,12 +168,12 @@ def _check(config: NodeConfig) -> None:
         if not peer.name.replace("-", "").replace("_", "").isalnum() or not peer.name.isascii():
             raise ConfigError(f"peers.{peer.name}.name may contain only letters, digits, - and _, as it names a folder")
     names = [peer.name for peer in config.peers]
-    if len(set(names)) < len(names):
-        raise ConfigError("two peers have the same name")
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ConfigError(f"peers: two are called {min(twice)}; give each a name of its own")
     for title in titles:
         if not 1 <= len(title.strip()) <= 16 or not title.isascii() or "\\" in title:
             raise ConfigError(f"AE title {title!r} must have 1 to 16 ASCII characters and no backslash")
     for tls in [config.dicom.tls, *(peer.tls for peer in config.peers)]:
         for file in dataclasses.astuple(tls) if tls else ():
             if not Path(file).is_file():
-                raise ConfigError(f"{file}: no such file for tls")
+                raise ConfigError(f"{file}: no such file; correct it under tls")

@@ -50,7 +50,9 @@ class Receiver:
                 (config.host, config.port), block=False, evt_handlers=handlers, ssl_context=context
             )
         except OSError as error:
-            raise DataError(f"dicom: cannot listen on {config.host}:{config.port} ({error.strerror})") from None
+            raise DataError(
+                f"dicom: cannot listen on {config.host}:{config.port} ({error.strerror}); choose another dicom.port"
+            ) from None
 
     @property
     def port(self) -> int:

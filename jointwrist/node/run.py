@@ -54,7 +54,9 @@ class Node:
             except OSError as error:
                 self.receiver.close()
                 where = f"{config.http.host}:{config.http.port}"
-                raise DataError(f"http: cannot listen on {where} ({error.strerror})") from None
+                raise DataError(
+                    f"http: cannot listen on {where} ({error.strerror}); choose another http.port"
+                ) from None
 
     def counters(self) -> Mapping[str, float]:
         """Return the counters of this process and the lengths of the queues."""

@@ -209,5 +209,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], int]:
         epochs = content["epoch"] + 1 if isinstance(content.get("epoch"), int) else 0
         content = next((content[key] for key in STATE_KEYS if isinstance(content.get(key), dict)), content)
     if not isinstance(content, dict) or not content or not all(isinstance(value, Tensor) for value in content.values()):
-        raise DataError(f"{path}: holds no state dict, neither alone nor under {', '.join(STATE_KEYS)}")
+        raise DataError(
+            f"{path}: holds no state dict, neither alone nor under {', '.join(STATE_KEYS)}; save model.state_dict()"
+        )
     return {str(name).removeprefix("module."): value for name, value in content.items()}, epochs

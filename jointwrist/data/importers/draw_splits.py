@@ -23,7 +23,9 @@ def draw_splits(entries: Sequence[Entry], shares: Sequence[float] = SHARES, seed
         DataError: A patient is in two splits, or the shares do not add up to 1.
     """
     if len(shares) != len(SPLITS) or not all(share >= 0 for share in shares) or not abs(sum(shares) - 1) <= 1e-6:
-        raise DataError(f"shares {tuple(shares)} of train, val and test must be three numbers that add up to 1")
+        raise DataError(
+            f"shares {tuple(shares)} of train, val and test must be three numbers that add up to 1, such as 0.7 0.1 0.2"
+        )
     chosen: dict[str, str] = {}
     first: dict[str, str] = {}
     for entry in entries:

@@ -92,7 +92,7 @@ def read_label_maps(
     Raises:
         DataError: There are none, two belong to one radiograph, a number has no name, or the values are no labels.
     """
-    pairs, films, others = _pairs(folder, source, anatomy)
+    pairs, images, others = _pairs(folder, source, anatomy)
     if not pairs:
         held = f"its JSON {PREDICTED}" if folder.results else what_it_holds(source)
         known = _LAYOUTS if not held or held.startswith(MAY_HOLD_PICTURES) else held
@@ -105,32 +105,32 @@ def read_label_maps(
     named = _Named(colours_in(names), any(str(name).isdecimal() for name in names))
     used: dict[Path, list[str]] = {}
     sizes = {}
-    for film, path in pairs.items():
+    for image, path in pairs.items():
         labels, coloured = _labels(path, path.stat().st_mtime_ns, named)
-        used[film] = (
+        used[image] = (
             [f"#{code:06x}" for code in np.unique(labels) if code]
             if coloured
             else [name for name, _ in label_map.by_number(labels, path, anatomy)]
         )
-        sizes[film] = labels.shape
+        sizes[image] = labels.shape
     label_map.refuse_ones(used.values(), source, anatomy, {**(stated or {}), **mapping})
     examined = names_erosion((name for numbers in used.values() for name in numbers), names)
     radiographs = []
-    for film, path in sorted(pairs.items()):
-        meanings = match_names(used[film], names, path, anatomy)
+    for image, path in sorted(pairs.items()):
+        meanings = match_names(used[image], names, path, anatomy)
         drawn = [
             (meaning, Region(f"{path}: {name}", [_OneLabel(path, name, named)])) for name, meaning in meanings.items()
         ]
-        radiographs.append(AnnotatedRadiograph.of(film, sizes[film], drawn, path, examined, anatomy=anatomy))
+        radiographs.append(AnnotatedRadiograph.of(image, sizes[image], drawn, path, examined, anatomy=anatomy))
     notes = [
-        f"{source}: label maps: {number_of(len(pairs), 'film')}; a label map cannot hold overlaps, so that where bones"
-        " overlap all but one of them lack their hidden part"
+        f"{source}: label maps: {number_of(len(pairs), 'radiograph')}; a label map cannot hold overlaps, so that where"
+        " bones overlap all but one of them lack their hidden part"
     ]
     if assumed and any(used.values()):
         bones = ", ".join(f"{number} {names[number]}" for number in sorted(set().union(*used.values()), key=int))
         notes.append(f"{source}: nothing says what the numbers mean; taken as {bones} (--labels or --map changes it)")
     for paths, what in (
-        ([film for film in films if film not in pairs], "radiographs without a label map, left out"),
+        ([image for image in images if image not in pairs], "radiographs without a label map, left out"),
         (others, "pictures without a radiograph of their name, left out"),
     ):
         if paths:
@@ -152,23 +152,23 @@ def _stated(place: Path, mapping: Mapping[str, str | None], with_colours: bool) 
 
 def _pairs(folder: PictureFolder, source: Path, anatomy: Anatomy) -> tuple[dict[Path, Path], list[Path], list[Path]]:
     """Return label maps by radiograph, all radiographs, and other pictures."""
-    maps, films = list(folder.pictures), folder.radiographs
-    if films is None:
+    maps, images = list(folder.pictures), folder.radiographs
+    if images is None:
         stems = Counter(key(path.stem) for path in maps)
         maps = [path for path in maps if _is_label_map(path, stems[key(path.stem)] > 1, source, anatomy)]
-        films = without(folder.pictures, maps)
+        images = without(folder.pictures, maps)
     pairs: dict[Path, Path] = {}
-    by_name, others = Radiographs(films), []
+    by_name, others = Radiographs(images), []
     for path in maps:
         found = [by_name.find(case) for case in dict.fromkeys((path.stem, plain(path.stem)))]
-        film = next(filter(None, found), None)
-        if film is None:
+        image = next(filter(None, found), None)
+        if image is None:
             others.append(path)
-        elif film in pairs:
-            raise DataError(f"{path}: {pairs[film]} is a label map of the same radiograph, {film}; keep one of them")
+        elif image in pairs:
+            raise DataError(f"{path}: {pairs[image]} is a label map of the same radiograph, {image}; keep one of them")
         else:
-            pairs[film] = path
-    return pairs, films, others
+            pairs[image] = path
+    return pairs, images, others
 
 
 def _is_label_map(path: Path, has_twin: bool, source: Path, anatomy: Anatomy) -> bool:

@@ -59,7 +59,7 @@ def import_mcp(
     folder = root / "films" if (root / "films").is_dir() else root
     images = sorted(path for path in folder.glob("*.jpg") if is_visible(path.name))
     if not images:
-        raise DataError(f"{folder}: holds no radiographs JOINT_FINGER_VISIT_SIDE.jpg")
+        raise DataError(f"{folder}: holds no radiographs JOINT_FINGER_VISIT_SIDE.jpg; name the folder that does")
     entries = [Entry(_identifier(image)) for image in images]
     splits = draw_splits(entries, shares, seed)
     overlapping = 0
@@ -91,9 +91,12 @@ def _read_masks(image: Path) -> np.ndarray:
     size = read_image(image).shape
     bits = read_png(path)
     if bits.shape != size:
-        raise DataError(f"{path}: {bits.shape} pixels (height, width), its radiograph {size}")
+        raise DataError(
+            f"{path}: {bits.shape} pixels (height, width), its radiograph {size};"
+            " give masks of the size of the radiograph"
+        )
     if bits.max() > 3:
-        raise DataError(f"{path}: uses other bits than 0 (upper bone) and 1 (lower bone)")
+        raise DataError(f"{path}: uses other bits than 0 (upper bone) and 1 (lower bone); write values from 0 to 3")
     return np.stack([bits & 1, bits & 2]).astype(bool)
 
 

@@ -101,7 +101,7 @@ def _row(values: dict[str, str], joints: dict[str, int], where: str, anatomy: An
     }
     file = re.sub(r"^(\./)+|(?<=/)/+", "", known["file"].replace("\\", "/"))
     if not file:
-        raise DataError(f"{where} names no file")
+        raise DataError(f"{where} names no file; write the file name of its radiograph there")
     where = f"{where}, {file}"
     patient = known.get("patient", "")
     if _NO_PATIENT.fullmatch(patient):
@@ -110,11 +110,15 @@ def _row(values: dict[str, str], joints: dict[str, int], where: str, anatomy: An
         )
     split = known.get("split", "").lower()
     if split and split not in SPLITS:
-        raise DataError(f"{where}: split {split!r} is not one of {', '.join(SPLITS)}")
+        raise DataError(
+            f"{where}: split {split!r} is not one of {', '.join(SPLITS)}; give one, or leave the cell empty"
+        )
     text = re.sub(r"(?<=\d),(?=\d)", ".", known.get("spacing_mm", ""))
     spacing = parse_spacing(text) if text else None
     if text and spacing is None:
-        raise DataError(f"{where}: {text!r} is not a pixel spacing in mm, such as 0.15")
+        raise DataError(
+            f"{where}: {text!r} is not a pixel spacing in mm; give one such as 0.15, or leave the cell empty"
+        )
     scores = list(anatomy.unscored)
     for name, joint in joints.items():
         if not is_missing(values[name]):
@@ -135,7 +139,7 @@ def _side(text: str, where: str) -> str:
     word = text.lower().rstrip(".")
     side = {"": "", "li": "L", "re": "R"}.get(word, WORDS.get(word, ABBREVIATIONS.get(word, side_of_text(text))))
     if side not in ("", "L", "R"):
-        raise DataError(f"{where}: side {text!r} is neither L nor R")
+        raise DataError(f"{where}: side {text!r} is neither L nor R; give one of them, or leave the cell empty")
     return side
 
 

@@ -146,5 +146,5 @@ def _planes(path: Path) -> np.ndarray:
 def _one_plane(path: Path) -> np.ndarray:
     values = _planes(path)
     if values.ndim != 2:
-        raise DataError(f"{path}: holds {values.shape[2]} planes, not the mask of one bone")
+        raise DataError(f"{path}: holds {values.shape[2]} planes, not the mask of one bone; write a file for each bone")
     return values
