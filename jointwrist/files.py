@@ -137,8 +137,12 @@ def refuse_input(path: Path, inputs: Iterable[Path]) -> None:
         raise StorageError(f"{path}: is read here, and would be replaced; write to another name or folder")
 
 
-def check_writable(folder: Path) -> None:
-    """Make a folder and check that it is writable, before hours of work, by writing and removing a small file.
+def check_writable(folder: Path, make: bool = True) -> None:
+    """Check that a folder is writable, before hours of work, by writing and removing a small file.
+
+    Args:
+        folder: The folder.
+        make: Make it, if it is missing; otherwise the nearest folder above it that exists is checked.
 
     Raises:
         StorageError: The folder is not writable, or is a file.
@@ -146,8 +150,10 @@ def check_writable(folder: Path) -> None:
     folder = Path(folder)
     refuse_file(folder)
     with _explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable.{secrets.token_hex(4)}.tmp"  # several processes may try at once
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        place = folder if make else next(filter(os.path.isdir, (folder, *folder.absolute().parents)))
+        probe = place / f".writable.{secrets.token_hex(4)}.tmp"  # several processes may try at once
         probe.touch()
         probe.unlink()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from jointwrist.cli import main
 from jointwrist.data.images import write_image
 from jointwrist.errors import StorageError
 from jointwrist.files import atomic, check_writable, whole_folder, write_frame, write_text
+from jointwrist.outputs.tables import write_tables
 
 pytestmark = [
     pytest.mark.trust,
@@ -85,6 +87,49 @@ def test_a_folder_in_the_place_of_a_file_is_named_before_the_work(name, command,
     assert main([part.format(picture=picture, out=out, folder=tmp_path) for part in command]) == 2
     assert capsys.readouterr().err == f"jointwrist: {out}: is a folder; give the name of a file, such as one in it\n"
     assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["predict", "{picture}", "--out", "{closed}/new/deeper"],
+        ["predict", "{picture}", "--out", "{closed}"],
+        ["predict", "{picture}", "--out", "{folder}/new", "--sheet", "{closed}/sheet.png"],
+        ["compare", "{picture}", "{picture}", "--out", "{closed}/new"],
+        ["export", "jointwrist_tiny", "{closed}/wrist.onnx"],
+        ["evaluate", "--predictions", "none", "--data", "none", "--out", "{closed}"],
+    ],
+)
+def test_a_folder_that_cannot_be_written_to_is_named_before_the_work(command, tmp_path, capsys, monkeypatch):
+    for work in ("inference.predictor.Predictor.from_pretrained", "inference.model_export.export_weights"):
+        monkeypatch.setattr(f"jointwrist.{work}", lambda *_, **__: pytest.fail("work"))
+    closed, picture = tmp_path / "closed", tmp_path / "wrist_L.png"
+    closed.mkdir()
+    write_image(picture, np.eye(64))
+    for method in ("touch", "mkdir"):
+        original = getattr(Path, method)
+
+        def refuse(path, *arguments, original=original, **options):
+            if path.is_relative_to(closed) and path != closed:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            original(path, *arguments, **options)
+
+        monkeypatch.setattr(Path, method, refuse)
+    assert main([part.format(picture=picture, closed=closed, folder=tmp_path) for part in command]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"jointwrist: {closed}") and told.count("\n") == 1
+    assert "cannot be written (Permission denied)" in told and "choose a folder that can be written to" in told
+    assert list(closed.iterdir()) == [] and not (tmp_path / "new").exists()
+
+
+def test_a_workbook_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageError, match=r"tables\.xlsx: cannot be written \(No space left .*make room"):
+        write_tables({"codebook": pd.DataFrame({"a": range(3)})}, tmp_path / "tables.xlsx")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_table_is_not_written_in_the_place_of_a_folder(tmp_path):

@@ -20,7 +20,7 @@ from jointwrist.commands.output_names import (
     output_stems,
 )
 from jointwrist.errors import DataError, require
-from jointwrist.files import refuse_file
+from jointwrist.files import check_writable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -62,7 +62,7 @@ class ResultWriter:
 
     Raises:
         DataError: The sheet has no suffix of a picture, or would replace a picture that is no sheet.
-        StorageError: The output folder, or that of the sheet, is a file, or the sheet is a folder.
+        StorageError: The output folder, or that of the sheet, is a file or not writable, or the sheet is a folder.
         MissingExtraError: A package for a kind of file is not installed.
         UsageError: Two radiographs would have outputs of one name.
     """
@@ -72,7 +72,7 @@ class ResultWriter:
         self.stems = (neutral_stems if arguments.deidentify else output_stems)(radiographs)
         self.hands = hand_stems(self.stems)
         self.overlay = len(radiographs) <= MOST_OVERLAYS if arguments.overlay is None else arguments.overlay
-        refuse_file(arguments.out)
+        check_writable(arguments.out, make=False)
         self._inputs = {os.path.realpath(radiograph) for radiograph in radiographs}
         self._dicom = threading.Lock()  # pydicom and highdicom silence warnings for the whole process
         if kinds:

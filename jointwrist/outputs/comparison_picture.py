@@ -44,6 +44,7 @@ def draw_comparison(comparison: Comparison, side: int = 960) -> Image.Image:
 def save_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
     """Write the files `NAMES` into a folder, which is made if it is missing."""
     record, picture = (Path(folder) / name for name in NAMES)
+    picture.unlink(missing_ok=True)  # one of an earlier comparison must not lie beside this record
     write_text(record, json.dumps(comparison.to_dict(), indent=2) + "\n")
     with atomic(picture) as temporary:
         draw_comparison(comparison).save(temporary, format="PNG")

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from jointwrist.errors import DataError
-from jointwrist.files import atomic, refuse_file, refuse_folder
+from jointwrist.files import atomic, check_writable, refuse_folder
 from jointwrist.inference.result import WristResult
 from jointwrist.outputs.overlay import paint_masks, shown_size
 from jointwrist.outputs.overlay_panel import BACKGROUND, TEXT
@@ -68,10 +68,10 @@ def check_place(path: Path) -> None:
 
     Raises:
         DataError: The suffix is no picture's, or there is a picture that is no sheet, such as a radiograph.
-        StorageError: It is a folder, or its folder is a file.
+        StorageError: It is a folder, or its folder is a file or not writable.
     """
     picture_format(path)
-    refuse_file(path.parent)
+    check_writable(path.parent, make=False)
     refuse_folder(path)
     if path.exists() and not is_sheet(path):
         raise DataError(f"{path}: exists, and is no sheet of an earlier run; give --sheet another name")

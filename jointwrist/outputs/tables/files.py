@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from jointwrist.errors import DataError
-from jointwrist.files import atomic, refuse_file, refuse_folder, write_frame
+from jointwrist.files import refuse_file, refuse_folder, write_bytes, write_frame
 from jointwrist.outputs.tables.codebook import CODEBOOK, CODEBOOK_COLUMNS
 
 #: Rows of a sheet, its header among them.
@@ -63,15 +63,16 @@ def _write_workbook(tables: Mapping[str, pd.DataFrame], out: Path) -> None:
     refuse_folder(out)
     if out.exists() and not _has_codebook(out):
         raise DataError(f"{out}: exists, and is no workbook of an earlier run; choose another --out")
-    with atomic(out) as temporary:
-        workbook = Workbook(write_only=True)
-        for name, table in tables.items():
-            sheet = workbook.create_sheet(name)
-            sheet.freeze_panes = "B2"
-            sheet.append([_cell(sheet, str(column)) for column in table.columns])
-            for row in table.itertuples(index=False):
-                sheet.append([_cell(sheet, value) for value in row])
-        workbook.save(temporary)
+    workbook = Workbook(write_only=True)
+    for name, table in tables.items():
+        sheet = workbook.create_sheet(name)
+        sheet.freeze_panes = "B2"
+        sheet.append([_cell(sheet, str(column)) for column in table.columns])
+        for row in table.itertuples(index=False):
+            sheet.append([_cell(sheet, value) for value in row])
+    content = io.BytesIO()  # openpyxl prints tracebacks of its own if a file cannot be written
+    workbook.save(content)
+    write_bytes(out, content.getbuffer())
 
 
 def _has_codebook(workbook: Path) -> bool:
