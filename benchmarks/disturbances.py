@@ -21,7 +21,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from tqdm import tqdm
 
-from benchmarks.localisation import parse_arguments
+from benchmarks.phantoms_or_radiographs import parse_arguments
 from jointwrist.benchmark.tables.table import markdown_lines
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.data.images import read_image

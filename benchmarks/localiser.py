@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.localisation import count_table, parse_arguments
+from benchmarks.phantoms_or_radiographs import count_table, parse_arguments
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.data.load import load_radiograph
 from jointwrist.data.radiograph import Radiograph

@@ -19,8 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.localisation import parse_arguments
 from benchmarks.localiser import HAND_MM, HAND_PX, empty_radiographs
+from benchmarks.phantoms_or_radiographs import parse_arguments
 from jointwrist.data.radiograph import Radiograph
 from jointwrist.errors import DataError
 from jointwrist.inference.rotation import ROTATIONS, rotated

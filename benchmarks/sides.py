@@ -17,7 +17,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, rotate
 from tqdm import tqdm
 
-from benchmarks.localisation import count_table, parse_arguments
+from benchmarks.phantoms_or_radiographs import count_table, parse_arguments
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.data.load import load_radiograph
 from jointwrist.data.radiograph import Radiograph

@@ -7,9 +7,9 @@ import sys
 import pytest
 import torch
 
-from benchmarks.measurements import times_in_turns
 from benchmarks.speed_parts import scan as speed_scan
 from benchmarks.speed_parts import scan_peers
+from benchmarks.speed_parts.measurements import times_in_turns
 from benchmarks.speed_parts.scan import PASSES, Problem, benchmark_scan, extra_memory, run, tensors
 from jointwrist.ops.scan import available_backends
 

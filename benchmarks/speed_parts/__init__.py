@@ -1,4 +1,4 @@
 """Parts of `python benchmarks/speed.py PART`, a module each.
 
-Two of them have helpers: `build_probes` for builds, `scan_peers` for the scan.
+Most use `measurements`; `build_probes` is for builds, and `scan_peers` for the scan.
 """

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measurements import Measurements
 from benchmarks.speed_parts.build_probes import PARTS
+from benchmarks.speed_parts.measurements import Measurements
 from benchmarks.speed_parts.training import MEMORY, MODELS
 from jointwrist.phantom.phantom_dataset import write_phantom
 

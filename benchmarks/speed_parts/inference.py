@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.measurements import times_in_turns
+from benchmarks.speed_parts.measurements import times_in_turns
 from jointwrist.anatomy import NUM_JOINTS
 from jointwrist.registry import create_model
 

@@ -27,7 +27,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from benchmarks.measurements import Measurements, threads
+from benchmarks.speed_parts.measurements import Measurements, threads
 from jointwrist.benchmark.peak_memory import peak_memory
 from jointwrist.data.batches.samplers import EpochBatches
 from jointwrist.data.batches.torch_datasets import WristDataset

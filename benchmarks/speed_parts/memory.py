@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from benchmarks.measurements import Measurements
 from benchmarks.speed_parts.loading import masked_cases
+from benchmarks.speed_parts.measurements import Measurements
 from benchmarks.speed_parts.training import open_trainer
 from jointwrist.anatomy import NUM_BONES
 from jointwrist.benchmark.peak_memory import peak_memory

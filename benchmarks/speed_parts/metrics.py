@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.measurements import threads, times_in_turns
+from benchmarks.speed_parts.measurements import threads, times_in_turns
 from jointwrist.data.sample import unpack_masks
 from jointwrist.metrics.segmentation import case_metrics, overlap_metrics
 from jointwrist.phantom import PhantomConfig, make_wrist

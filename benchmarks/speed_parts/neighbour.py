@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measurements import Measurements
+from benchmarks.speed_parts.measurements import Measurements
 from jointwrist.phantom.phantom_dataset import write_phantom
 
 ROOT = Path(__file__).resolve().parent.parent.parent

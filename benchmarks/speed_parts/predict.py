@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.measurements import Measurements
+from benchmarks.speed_parts.measurements import Measurements
 from jointwrist.commands.options import OldName
 from jointwrist.data.images import write_image
 from jointwrist.phantom import PhantomConfig, make_wrist

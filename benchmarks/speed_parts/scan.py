@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks.measurements import Measurements, seconds_of, threads, times_in_turns
+from benchmarks.speed_parts.measurements import Measurements, seconds_of, threads, times_in_turns
 from benchmarks.speed_parts.scan_peers import ASSOCIATIVE, PEERS, scan_of_peer, why_not_compiled
 from jointwrist.benchmark.peak_memory import peak_of
 from jointwrist.engine.processes.session import keep_freed_memory

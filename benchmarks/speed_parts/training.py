@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from benchmarks.measurements import Measurements, threads
+from benchmarks.speed_parts.measurements import Measurements, threads
 from jointwrist.benchmark.protocol import load_protocol
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.engine.loop.trainer import Trainer

@@ -1,4 +1,4 @@
-"""Arguments and tables shared by the localiser's benchmarks."""
+"""Arguments and a table of benchmarks that take phantoms, or radiographs in their place."""
 
 from __future__ import annotations
 
