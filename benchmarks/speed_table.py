@@ -91,6 +91,7 @@ TARGETS: Targets = {
     ("predict", "predict, one, seconds, ratio"): Target("`predict` of one radiograph, earlier build to this", 3),
     ("predict", "predict, one, megabytes, ratio"): Target("the same, memory", 2.5),
     ("predict", "predict, folder of 60, seconds, ratio"): Target("`predict` of a folder of 60 radiographs", 3),
+    ("predict", "predict, folder of 200, seconds, ratio"): Target("`predict` of a folder of 200 radiographs", 3),
     ("predict", "predict, hand, seconds, ratio"): Target("`predict` of a whole hand", 3),
     ("predict", "predict, rotated, seconds, ratio"): Target("`predict` of a wrist rotated by 90 degrees", 3),
     ("builds", "jointwrist_tiny 256 px, batch 8, other build to this"): Target(
