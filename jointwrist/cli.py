@@ -58,6 +58,7 @@ COMMANDS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return 0, 1 if a check found errors, or 2 for errors that the user can fix."""
+    open_closed_streams()
     share_cores()
     if isinstance(
         sys.stdout, io.TextIOWrapper
@@ -94,6 +95,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         complain(error)
         return 2
+
+
+def open_closed_streams() -> None:
+    """Replace standard streams that are closed: a file of the results would get their number, and their messages."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # as their numbers ascend
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
 
 
 def refuse_hyphens(parser: argparse.ArgumentParser, words: Sequence[str]) -> None:

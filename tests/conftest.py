@@ -18,6 +18,8 @@ import trust_table
 
 # tests run beside each other, a process for each core
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# tests that import onnxruntime themselves send no events of use
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 
 def hide_gpu(patch):

@@ -35,6 +35,22 @@ def test_weights_round_trip(weights):
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_a_programs_defaults_do_not_change_what_is_loaded(weights, dtype):
+    path, model = weights
+    torch.set_default_dtype(dtype)
+    torch.set_default_device("meta")
+    try:
+        loaded, _ = load_weights(path)
+        assert torch.get_default_dtype() == dtype and torch.empty(1).device.type == "meta"
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
+    image = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(loaded(image).mask_logits, model.eval()(image).mask_logits)
+
+
 def test_damaged_weights_are_named(weights, tmp_path):
     path, _ = weights
     path.write_bytes(path.read_bytes()[:1000])

@@ -20,7 +20,7 @@ from jointwrist.commands.output_names import hand_stems, output_stems
 from jointwrist.data.dataset.ram_w600 import RamW600
 from jointwrist.data.find_radiographs import find_radiographs
 from jointwrist.errors import DataError
-from jointwrist.openmp import share_cores
+from jointwrist.openmp import share_cores, stated_threads
 from jointwrist.weights.checkpoint import read_weights
 
 
@@ -46,6 +46,29 @@ def test_threads_wait_as_the_user_chose_or_asleep(monkeypatch):
     monkeypatch.delenv("OMP_WAIT_POLICY")
     share_cores()
     assert os.environ["OMP_WAIT_POLICY"] == "passive"
+
+
+@pytest.mark.parametrize(("stated", "number"), [("3", 3), ("2,4", 2), (" 5 ", 5), ("", 0), ("many", 0), ("-1", 0)])
+def test_the_number_of_threads_is_the_first_that_is_stated(monkeypatch, stated, number):
+    monkeypatch.setenv("OMP_NUM_THREADS", stated)
+    assert stated_threads() == number
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors of Unix")
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_reason_to_stop_and_no_results_get_their_messages(tmp_path, closed):
+    schema = tmp_path / "schema.json"
+    command = f"'{sys.executable}' -m jointwrist config --schema run -o '{schema}' {closed}"
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, timeout=240)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(schema.read_text())["type"] == "object"
+
+
+def test_closed_streams_are_opened_on_nothing(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["config", "--schema", "node"]) == 0
+    assert main(["predict", "absent.png"]) == 2
+    assert "absent.png: no such file" in capsys.readouterr().err
 
 
 def test_module_is_the_console_script():

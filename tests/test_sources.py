@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 import torch
 from PIL import Image
@@ -46,6 +47,9 @@ def test_several_paths_in_any_kind_of_list(kind, picture):
         ([torch.from_numpy(GREY)], "Tensor"),
         (b"wrist_L.png", "bytes"),
         (7, "int"),
+        (memoryview(b"BM"), "memoryview"),
+        (bytearray(b"BM"), "bytearray"),
+        (pydicom.Dataset(), "Dataset"),
         (None, "NoneType"),
     ],
 )

@@ -12,6 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from jointwrist.openmp import stated_threads
+
 Item, Result = TypeVar("Item"), TypeVar("Result")
 
 #: More threads gain little, as Python runs one at a time between the calls of libraries.
@@ -28,8 +30,7 @@ def limit_threads(number: int) -> None:
 
     More threads than cores wait for each other, and the waiting takes the cores from the rest.
     """
-    allowed = os.environ.get("OMP_NUM_THREADS", "")
-    number = min(number, int(allowed)) if allowed.isdecimal() else number
+    number = min(number, stated_threads() or number)
     os.environ["OMP_NUM_THREADS"] = str(number)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(number)

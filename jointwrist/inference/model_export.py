@@ -22,6 +22,7 @@ from jointwrist.anatomy import info_anatomy
 from jointwrist.data.preprocess import normalise, resize_image
 from jointwrist.errors import DataError, require
 from jointwrist.files import atomic
+from jointwrist.inference.engines.runtime import import_onnxruntime
 from jointwrist.registry import model_spec
 from jointwrist.weights.checkpoint import load_weights
 
@@ -66,8 +67,9 @@ def export_weights(
     if kind not in FORMATS:
         raise ValueError(f"format {kind!r} is unknown; formats are {', '.join(FORMATS)}")
     if kind == "onnx":
-        for module in ("onnx", "onnxscript", "onnxruntime"):
+        for module in ("onnx", "onnxscript"):
             require(module, "export")
+        import_onnxruntime()
     model, info = load_weights(weights)
     task = model_spec(info["model"]).task
     if task not in OUTPUTS:
@@ -166,7 +168,7 @@ def _write_onnx(
 
 def _optimise(path: Path) -> None:
     """Replace a program by onnxruntime's optimised one, without processor-specific layouts."""
-    runtime = require("onnxruntime", "export")
+    runtime = import_onnxruntime()
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED

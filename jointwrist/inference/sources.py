@@ -30,7 +30,9 @@ _READING = threading.Lock()
 #: Kinds of one radiograph; bytes are one object, which is refused, not several numbers.
 _ONE = (str, bytes, os.PathLike, np.ndarray)
 #: Iterable, but one object, which is refused as a whole, not its lines or keys one by one.
-_SINGLE = (io.IOBase, Mapping)
+_SINGLE = (io.IOBase, Mapping, memoryview, bytearray)
+#: Its data sets of DICOM are iterable, by element.
+_DICOM_READER = "pydicom"
 #: A radiograph as a file, or as an (H, W) array.
 Source = str | Path | np.ndarray
 
@@ -45,6 +47,7 @@ def list_sources(given: Source | Sequence[Source]) -> list[Source]:
         TypeError: Something is neither a path nor a NumPy array.
     """
     one = isinstance(given, (*_ONE, *_SINGLE)) or getattr(given, "ndim", 1) != 1 or not isinstance(given, Iterable)
+    one |= type(given).__module__.partition(".")[0] == _DICOM_READER
     sources: list[Source] = []
     for item in [given] if one else given:
         if not isinstance(item, _ONE) or isinstance(item, bytes):

@@ -122,6 +122,20 @@ def _description(path: Path, file: safe_open) -> dict[str, Any] | None:
     return None if text is None else parse_info(path, text)
 
 
+@contextmanager
+def _plain_defaults() -> Iterator[None]:
+    """Make tensors in float32 and on the CPU, whatever a program has set as defaults."""
+    before = torch.get_default_dtype()
+    if before != torch.float32:
+        torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        if before != torch.float32:
+            torch.set_default_dtype(before)
+
+
 def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """Build the model of a weight file and load its weights, on the CPU and in evaluation mode.
 
@@ -132,7 +146,7 @@ def load_weights(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     if info.get("config", {}).get("task") == "pretraining":
         remedy = "train a network from it with --set joint.pretrained=[encoder.safetensors]"
         raise DataError(f"{path}: holds a pretrained encoder, not a whole network; {remedy}")
-    with SkipInit():
+    with _plain_defaults(), SkipInit():
         model = build_described(path, info, tensors)
     try:
         model.load_state_dict(tensors)

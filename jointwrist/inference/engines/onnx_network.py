@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from functools import cached_property
@@ -12,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jointwrist.errors import DataError, require
+from jointwrist.errors import DataError
 from jointwrist.inference.engines.program_parts import OUTPUTS_KEY, joints_part
+from jointwrist.inference.engines.runtime import import_onnxruntime
 from jointwrist.inference.per_process import PerProcess
 from jointwrist.inference.prediction import Prediction
+from jointwrist.openmp import stated_threads
 from jointwrist.weights.metadata_fields import read_description
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ class OnnxNetwork(PerProcess):
     pairs_hands = False
 
     def __init__(self, path: Path, weights: Path | None = None, optimised: bool = False):
-        runtime = require("onnxruntime", "export")
+        runtime = import_onnxruntime()
         options = runtime.SessionOptions()
         options.log_severity_level = 3
-        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))
+        options.intra_op_num_threads = stated_threads()
         # threads that spin while they wait take the cores from the rest of a prediction
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if optimised:

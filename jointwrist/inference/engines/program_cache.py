@@ -13,10 +13,11 @@ import logging
 import sys
 from pathlib import Path
 
-from jointwrist.errors import DataError, require
+from jointwrist.errors import DataError
 from jointwrist.files import cache_folder
 from jointwrist.inference.engines.onnx_network import OnnxNetwork
 from jointwrist.inference.engines.program_parts import split_program
+from jointwrist.inference.engines.runtime import import_onnxruntime
 from jointwrist.weights.metadata_fields import read_description
 
 LOG = logging.getLogger("jointwrist.engine")
@@ -58,7 +59,7 @@ def build_program(weights: Path) -> OnnxNetwork:
         MissingExtraError: The extra `export` is not installed.
         StorageError: The cache is not writable.
     """
-    require("onnxruntime", "export")
+    import_onnxruntime()
     path = _cached(_read(weights)[1])
     LOG.info("%s: an ONNX program is made of it once, which takes a minute or two", weights)
     write_program(weights, path)
