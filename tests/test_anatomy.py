@@ -190,6 +190,12 @@ def test_a_missing_file_names_those_of_the_package(tmp_path):
         load_anatomy(tmp_path / "none.yaml")
 
 
+def test_a_package_in_an_archive_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("jointwrist.anatomy.read.FOLDER", tmp_path / "package.zip" / "anatomy")
+    with pytest.raises(ConfigError, match=r"package\.zip.*: the package's files are not there; unpack the archive"):
+        load_anatomy("wrist")
+
+
 def test_sizes_follow_the_anatomy():
     """Metrics, losses and drawn regions of a hand, whose bones need a bit map of 32 bits."""
     hand = load_anatomy("hand")

@@ -103,6 +103,8 @@ def read_anatomy(path: Path) -> Anatomy:
     Raises:
         ConfigError: The file is missing or faulty; the message names it, the entry and the remedy.
     """
+    if not list_anatomies():
+        raise ConfigError(f"{FOLDER}: the package's files are not there; unpack the archive it is in, or install it")
     if not path.is_file():
         raise ConfigError(
             f"{path}: no such anatomy; name a YAML file, or one of the package: {', '.join(list_anatomies())}"
