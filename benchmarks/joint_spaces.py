@@ -1,7 +1,7 @@
 """Errors of joint-space widths and of their changes, on phantoms with two radiographs each.
 
-The true width is measured on masks with pixels a third as large. The true change is the narrowing of the phantom; the
-second radiograph differs in placement, exposure and imaging style.
+The true width is measured on true masks, with `--fine` on pixels a third as large. The true change is the narrowing of
+the phantom; the second radiograph differs in placement, exposure and imaging style.
 
     python benchmarks/joint_spaces.py --wrists 12 --predicted
 """
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         "--tilt", type=float, default=0.0, metavar="DEG", help="SD of tilt and pronation between visits"
     )
     parser.add_argument("--predicted", action="store_true", help="measure predicted masks, too")
-    parser.add_argument("--fine", action="store_true", help="measure the widths against finer masks")
+    parser.add_argument("--fine", action="store_true", help="measure the widths against masks on finer pixels")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="file of the errors so far, to go on after a stop")
     parser.add_argument("--gaps", type=Path, metavar="DIR", help="folder of the joint phantoms of Ou et al.")
     parser.add_argument(
@@ -72,6 +72,8 @@ def main(argv: list[str] | None = None) -> None:
         if arguments.fine:
             fine = make_wrist(arguments.seed, index, replace(CONFIG, size=FINER * CONFIG.size))
             add_widths(widths, masks, fine, visits[0])
+        elif arguments.predicted:
+            add_widths(widths, {"predicted": masks["predicted"]}, visits[0], visits[0])
         for kind, pair in masks.items():
             add_changes(changes, kind, visits, pair, visit)
         if arguments.keep:
@@ -116,17 +118,17 @@ def predict(visits: list[WristSample]) -> list[np.ndarray]:
     return [result.masks for result in predictor.predict(placements)]
 
 
-def add_widths(errors: dict, masks: dict[str, list[np.ndarray]], fine: WristSample, visit: WristSample) -> None:
-    """Add the errors of the widths at the first visit."""
-    true, spacing = unpack_masks(fine.bones), visit.spacing_mm
+def add_widths(errors: dict, masks: dict[str, list[np.ndarray]], truth: WristSample, visit: WristSample) -> None:
+    """Add the errors of the widths at the first visit, of which `truth` is the same or a finer radiograph."""
+    true, spacing = unpack_masks(truth.bones), visit.spacing_mm
     for site, (first, second) in PAIRS.items():
-        wanted = joint_space(true[first], true[second], spacing / FINER)
+        wanted = joint_space(true[first], true[second], truth.spacing_mm)
         for kind, (found, _) in masks.items():
             width = joint_space(found[first], found[second], spacing, visit.image[0])
             if wanted and width:
                 for key in ("mean", "mean_at_edges", "minimum"):
-                    truth = wanted.minimum if key == "minimum" else wanted.mean
-                    errors[f"{key}, {kind} masks", site].append(getattr(width, key) - truth)
+                    expected = wanted.minimum if key == "minimum" else wanted.mean
+                    errors[f"{key}, {kind} masks", site].append(getattr(width, key) - expected)
 
 
 def add_changes(errors: dict, kind: str, visits: list[WristSample], masks: list[np.ndarray], visit: Visit) -> None:
