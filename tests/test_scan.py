@@ -101,6 +101,14 @@ def test_values_and_gradients_equal_the_loop(backend, device, length, groups, ex
     assert_equals_the_loop(values, backend, device, softplus)
 
 
+@pytest.mark.skipif("cpu" not in available_backends("cpu", torch.float32), reason="the CPU kernel cannot be compiled")
+@pytest.mark.parametrize("steps", [16, 128])
+@pytest.mark.parametrize("length", [15, 16, 17, 127, 128, 129, 300])
+def test_the_number_of_steps_between_stored_states_changes_no_result(length, steps, monkeypatch):
+    monkeypatch.setattr("jointwrist.ops.scan.cpu.CHUNK", steps)
+    assert_equals_the_loop(arguments(length, 2, True, dtype=torch.float32), "cpu", "cpu", True)
+
+
 @every_backend()
 @pytest.mark.parametrize("present", list(itertools.product((False, True), repeat=4)), ids=str)
 def test_every_combination_of_extras(backend, device, present):

@@ -166,6 +166,19 @@ def test_the_processor_is_known_by_its_instructions():
     assert len(words) > 5 and words[0] != build.platform.node()
 
 
+@pytest.mark.parametrize(
+    ("text", "amd"),
+    [
+        ("vendor_id\t: AuthenticAMD\n", True),
+        ("vendor_id\t: GenuineIntel\n", False),
+        ("CPU implementer\t: 0x41\n", False),
+    ],
+)
+def test_the_maker_of_the_processor_is_read(text, amd, monkeypatch):
+    monkeypatch.setattr(build, "_processor_information", lambda: f"processor\t: 0\n{text}flags\t\t: fpu\n")
+    assert build.made_by_amd() is amd
+
+
 @pytest.mark.slow  # the tests of the scan and of what is built on it, twice again
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("lacking", ["compiler", "home"])

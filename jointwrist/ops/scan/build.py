@@ -48,11 +48,20 @@ def _usable(folder: Path) -> bool:
 
 def processor() -> str:
     """Return the instruction set flags of the processor, or the machine's name where they are not available."""
+    found = re.findall(r"^(?:flags|Features)\s*:\s*(.*)$", _processor_information(), re.MULTILINE)
+    return " ".join(sorted(set(found))) or platform.node()
+
+
+def made_by_amd() -> bool:
+    """Return whether AMD made the processor; False where that is not known."""
+    return re.search(r"^vendor_id\s*:\s*AuthenticAMD$", _processor_information(), re.MULTILINE) is not None
+
+
+def _processor_information() -> str:
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return platform.node()
-    return " ".join(sorted(set(re.findall(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)))) or platform.node()
+        return ""
 
 
 def _run(command: list[str]) -> bytes:
