@@ -7,8 +7,8 @@ from types import ModuleType
 
 from jointwrist.errors import require
 
-#: Variable that onnxruntime (1.32) reads once, when it starts: otherwise it sends events of use to its makers, and
-#: writes an identifier of the machine into the user's cache. See Privacy.md in its package.
+#: Variable that onnxruntime, since 1.29, reads once, when it starts: otherwise it sends events of use to its makers
+#: and writes an identifier of the machine into the user's cache. See Privacy.md in its package.
 SILENT = "ORT_DISABLE_TELEMETRY"
 
 
