@@ -33,6 +33,8 @@ SPACES: tuple[tuple[int, int], ...] = tuple(pair for pairs in SITES.values() for
 _SITE = {frozenset(pair): site for site, pairs in SITES.items() for pair in pairs}
 #: Side in pixels of the smaller bone up to which two bones are measured pixel by pixel.
 MOST_PIXELS = 1024
+#: Pixels around two bones that their joint is measured in; edges are sought up to 6 % of the smaller bone's size away.
+_FRAME = 80
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,21 @@ def site_of(pair: tuple[int, int]) -> str | None:
     return _SITE.get(frozenset(pair))
 
 
+def _around(
+    first: np.ndarray, second: np.ndarray, pixels: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return masks and pixels around both bones alone, which on a large radiograph is a small part of it.
+
+    The frame is beyond the outlines, which end where a frame cuts a bone, and beyond the reach of the edges.
+    """
+    boxes = [bounding_box(mask) for mask in (first, second)]
+    window = tuple(
+        slice(max(min(part.start for part in parts) - _FRAME, 0), max(part.stop for part in parts) + _FRAME)
+        for parts in zip(*boxes, strict=True)
+    )
+    return first[window], second[window], None if pixels is None else pixels[window]
+
+
 def _bounded(
     first: np.ndarray, second: np.ndarray, spacing: float, pixels: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, float, np.ndarray | None]:
@@ -67,8 +84,6 @@ def _bounded(
 
     Millions of pixels would cost gigabytes, and no radiograph shows bones in such detail.
     """
-    if not (first.any() and second.any()):
-        return first, second, spacing, pixels
     smaller = bounding_box(first if first.sum() <= second.sum() else second)
     step = -(-max(part.stop - part.start for part in smaller) // MOST_PIXELS)
     if step == 1:
@@ -100,6 +115,9 @@ def joint_space(
     Returns:
         The gap, or None where a bone is missing or the two do not face each other.
     """
+    if not (first.any() and second.any()):
+        return None
+    first, second, pixels = _around(first, second, pixels)
     first, second, spacing, pixels = _bounded(first, second, spacing, pixels)
     margins = joint_margins(first, second)
     if margins is None:
