@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from jointwrist.cli import main
-from jointwrist.commands.compare_pairs import read_pairs
+from jointwrist.commands.compare_pairs import read_pairs, summary
 from jointwrist.errors import DataError
 from jointwrist.phantom import make_wrist
 
@@ -101,6 +101,16 @@ def test_pairs_that_cannot_be_compared_are_named_and_the_others_done(visits, tmp
     assert f"joint spaces changed by {mean:+.2f} px on average" in printed.out
     assert "d: " in printed.err and "is a left hand and" in printed.err
     assert (tmp_path / "good" / "comparison.json").is_file() and not (tmp_path / "a").exists()
+
+
+def test_a_warning_and_the_summary_are_separated_by_one_mark():
+    class Doubtful:
+        def to_dict(self):
+            warning = "They fit poorly. Look at the picture."
+            return {"warnings": [warning], "joints": [], "joint_spaces": [], "unit": "px"}
+
+    text = "WARNING: They fit poorly. Look at the picture; 0 joint surfaces scored at both visits, 0 higher and 0 lower"
+    assert summary(Doubtful()) == text
 
 
 def test_the_earlier_comparison_of_a_pair_that_fails_is_not_taken_for_a_new_one(visits, compared, tmp_path, capsys):

@@ -146,7 +146,7 @@ def summary(comparison: Comparison) -> str:
     levels = [row["level_change"] for row in change["joints"] if "level_change" in row]
     spaces = [row["mean_change"] for row in change["joint_spaces"] if row["mean_change"] is not None]
     parts = [
-        *(f"WARNING: {text}" for text in change["warnings"]),
+        *(f"WARNING: {text.removesuffix('.')}" for text in change["warnings"]),
         f"{number_of(len(levels), 'joint surface')} scored at both visits, {sum(step > 0 for step in levels)} higher"
         f" and {sum(step < 0 for step in levels)} lower",
     ]
