@@ -156,7 +156,11 @@ def _missing(dataset: RamW600, unread: Collection[Path]) -> Iterable[Fault]:
 def _metadata(dataset: RamW600, unread: Collection[Path]) -> Iterable[Fault]:
     path = dataset.root / layout.METADATA
     if not path.is_file():
-        yield Fault("missing table", path, "no such file; pixel spacings stay unknown", "warning")
+        message = (
+            "no such file; pixel spacings stay unknown and distances are in pixels. `jointwrist data import` writes it"
+            " from a --table with a column spacing_mm"
+        )
+        yield Fault("missing table", path, message, "warning")
         return
     studies = read_spacings(path, lambda _: None)  # the faults of the table itself are listed already
     if not studies and path in unread:
