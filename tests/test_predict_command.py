@@ -17,6 +17,7 @@ from pydicom import uid
 
 from jointwrist.cli import main
 from jointwrist.data.images import write_image
+from jointwrist.data.result_files import EARLIER
 from jointwrist.phantom import PhantomConfig, make_wrist
 from jointwrist.registry import create_model
 from jointwrist.weights.checkpoint import save_weights
@@ -161,6 +162,10 @@ def test_earlier_results_are_no_radiographs_wherever_they_lie(tmp_path, predict)
     assert code == 0 and set(results) == {"film"} and "film_overlay.png" in said.err
     code, said, _ = predict(out / "film_overlay.png")
     assert code == 2 and "name them, not their results" in said.err
+    for path in out.iterdir():  # as a later run leaves them that refuses the radiograph
+        path.rename(path.with_name(path.name + EARLIER))
+    code, said, results = predict(tmp_path, extra=["--sheet", str(tmp_path / "sheet.png")])
+    assert code == 0 and set(results) == {"film"} and "film_sc.dcm.earlier" in said.err
 
 
 @pytest.mark.parametrize("name", ["radiograph_masks.png", "radiograph_masks.seg.nrrd", "radiograph_masks.nii.gz"])

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jointwrist.commands.compare_pairs import RECORD, Pair, compare_pairs, read_pairs, set_aside_comparison
-from jointwrist.commands.earlier_results import EARLIER
 from jointwrist.commands.messages import UsageError, columns, complain
 from jointwrist.commands.options import add_predictor, add_scope, add_side, counted, load_predictor, spacing
+from jointwrist.data.result_files import EARLIER
 from jointwrist.errors import DataError
 
 if TYPE_CHECKING:

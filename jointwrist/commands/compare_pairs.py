@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from jointwrist.commands.earlier_results import EARLIER, set_aside
+from jointwrist.commands.earlier_results import set_aside
 from jointwrist.commands.messages import complain
-from jointwrist.data.result_files import JSON_ERRORS, describes_comparison
+from jointwrist.data.result_files import EARLIER, JSON_ERRORS, describes_comparison
 from jointwrist.errors import DataError
 from jointwrist.text import number_of
 

@@ -7,12 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jointwrist.commands.output_names import check_unused, digest
-from jointwrist.data.result_files import ENDINGS, is_record
+from jointwrist.data.result_files import EARLIER, ENDINGS, is_record
 from jointwrist.errors import DataError
 from jointwrist.text import number_of
-
-#: Added to the name of each file of a result that a later run could not make again.
-EARLIER = ".earlier"
 
 
 class EarlierResults(NamedTuple):

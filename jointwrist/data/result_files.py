@@ -11,6 +11,8 @@ MASKS = ("_masks.npz", "_masks.png", "_masks.seg.nrrd", "_masks.nii.gz")
 _PICTURES = ("_overlay.png", "_masks.png", "_seg.dcm", "_sr.dcm", "_pr.dcm", "_sc.dcm")
 #: Endings of all its files but the record, `<stem>.json`.
 ENDINGS = tuple(dict.fromkeys((*MASKS, *_PICTURES)))
+#: Added to the name of each file of a result that a later run could not make again.
+EARLIER = ".earlier"
 #: Errors of reading a file that holds no JSON, or JSON nested so deeply that nobody wrote it.
 JSON_ERRORS = (OSError, ValueError, RecursionError)
 _KEYS = {"source", "bones", "joints"}
@@ -18,10 +20,12 @@ _COMPARISON_KEYS = {"baseline", "followup", "registration", "bone_areas"}
 
 
 def is_result(file: Path) -> bool:
-    """Whether a file is a picture or DICOM object of a prediction, whose record lies beside it."""
+    """Whether a file is a picture or DICOM object of a prediction or an earlier one, whose record lies beside it."""
+    name = file.name.removesuffix(EARLIER)
+    earlier = file.name[len(name) :]
     for ending in _PICTURES:
-        if file.name.endswith(ending):
-            return is_record(file.with_name(file.name.removesuffix(ending) + ".json"))
+        if name.endswith(ending):
+            return is_record(file.with_name(f"{name.removesuffix(ending)}.json{earlier}"))
     return False
 
 
