@@ -61,8 +61,8 @@ def explain_lost_workers(workers: int) -> Iterator[None]:
         if not str(error).startswith("DataLoader worker"):  # an error within such a process names it later in its text
             raise
         raise TrainingError(
-            f"a process that loads images was lost: {str(error).rstrip('. ')}. The same command continues from the last"
-            f" saved state; if memory ran out, use workers={workers // 2}"
+            f"a process that loads images was lost: {str(error).rstrip('. ')}. Give the same command again (a training"
+            f" continues from its last saved state); if memory ran out, use workers={workers // 2}"
         ) from error
 
 
