@@ -1,5 +1,7 @@
 """Outlines moved to the edges of bones on the radiograph, on drawn bones and against the true outlines of phantoms."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter
@@ -48,6 +50,28 @@ def test_on_phantoms_the_width_at_edges_is_nearer_to_the_true_one_than_that_of_m
             errors.append((abs(wrong.mean_at_edges - true.mean), abs(wrong.mean - true.mean)))
     at_edges, outlines = np.mean(errors, 0)
     assert at_edges < 0.6 * outlines and outlines > 0.2
+
+
+def test_a_width_does_not_depend_on_the_size_of_the_radiograph():
+    wrist = make_wrist(21, 0, PLAIN)
+    masks, pixels = unpack_masks(wrist.bones), wrist.image[0]
+    for pair in (SITES["SC"][0], SITES["SR"][0]):
+        alone = joint_space(*masks[list(pair)], 1.0, pixels)
+        around = joint_space(
+            *np.pad(masks[list(pair)], [(0, 0), (90, 70), (50, 210)]), 1.0, np.pad(pixels, ((90, 70), (50, 210)))
+        )
+        assert astuple(around) == pytest.approx(astuple(alone), abs=1e-6)
+
+
+def test_bones_are_measured_on_blocks_as_on_pixels(monkeypatch):
+    wrist = make_wrist(3, 0, PhantomConfig(size=300))
+    masks = unpack_masks(wrist.bones).repeat(4, 1).repeat(4, 2)
+    pairs = [masks[list(pair)] for pairs in SITES.values() for pair in pairs]
+    fine = [joint_space(*pair, 0.25).mean for pair in pairs]
+    monkeypatch.setattr("jointwrist.inference.joint_space.MOST_PIXELS", 100)
+    coarse = [joint_space(*pair, 0.25).mean for pair in pairs]
+    # blocks of half a pixel of the phantom; with bones cut off at their extremes the mean difference would be 0.046
+    assert np.abs(np.subtract(coarse, fine)).mean() < 0.035
 
 
 def test_without_an_edge_outlines_stay_but_for_the_constant_and_large_bones_are_measured_on_blocks():

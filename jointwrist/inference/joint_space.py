@@ -33,8 +33,9 @@ SPACES: tuple[tuple[int, int], ...] = tuple(pair for pairs in SITES.values() for
 _SITE = {frozenset(pair): site for site, pairs in SITES.items() for pair in pairs}
 #: Side in pixels of the smaller bone up to which two bones are measured pixel by pixel.
 MOST_PIXELS = 1024
-#: Pixels around two bones that their joint is measured in; edges are sought up to 6 % of the smaller bone's size away.
-_FRAME = 80
+#: Width of the frame around two bones that their joint is measured in, as a share of the smaller one's side; edges are
+#: sought up to 6 % of the root of its area away.
+_FRAME = 0.1
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,16 @@ def _around(
     The frame is beyond the outlines, which end where a frame cuts a bone, and beyond the reach of the edges.
     """
     boxes = [bounding_box(mask) for mask in (first, second)]
+    frame = 2 + int(_FRAME * min(map(_side, boxes)))
     window = tuple(
-        slice(max(min(part.start for part in parts) - _FRAME, 0), max(part.stop for part in parts) + _FRAME)
+        slice(max(min(part.start for part in parts) - frame, 0), max(part.stop for part in parts) + frame)
         for parts in zip(*boxes, strict=True)
     )
     return first[window], second[window], None if pixels is None else pixels[window]
+
+
+def _side(box: tuple[slice, slice]) -> int:
+    return max(part.stop - part.start for part in box)
 
 
 def _bounded(
@@ -84,13 +90,11 @@ def _bounded(
 
     Millions of pixels would cost gigabytes, and no radiograph shows bones in such detail.
     """
-    smaller = bounding_box(first if first.sum() <= second.sum() else second)
-    step = -(-max(part.stop - part.start for part in smaller) // MOST_PIXELS)
+    step = -(-_side(bounding_box(first if first.sum() <= second.sum() else second)) // MOST_PIXELS)
     if step == 1:
         return first, second, spacing, pixels
-    window = bounding_box(first | second)
-    first, second = (block_means(mask[window], step) > 0.5 for mask in (first, second))
-    return first, second, spacing * step, None if pixels is None else block_means(pixels[window], step)
+    first, second = (block_means(mask, step) > 0.5 for mask in (first, second))
+    return first, second, spacing * step, None if pixels is None else block_means(pixels, step)
 
 
 def block_means(plane: np.ndarray, step: int) -> np.ndarray:
