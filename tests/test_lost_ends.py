@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from jointwrist.anatomy import JOINTS, bone_index
+from jointwrist.anatomy import JOINTS, WRIST, bone_index
 from jointwrist.config import build
+from jointwrist.data.radiograph import Radiograph
 from jointwrist.data.sample import as_right_hand
+from jointwrist.inference.mask_cautions import with_lost_ends
+from jointwrist.inference.placement import Placement
 from jointwrist.inference.predictor import Predictor
 from jointwrist.inference.result import WristResult
 from jointwrist.ops.drawn_roi import drawn_regions, lost_end
@@ -73,6 +76,14 @@ def test_a_destroyed_ulna_is_scored_and_named(engine):
     predictor = Predictor.from_pretrained("jointwrist_tiny", localise=False, engine=engine)
     result = predictor(destroyed.image[0], side="R").single()
     assert result.probabilities[ULNA.index] > 0.8 and result.eroded[ULNA.index]
-    assert noted(result) == [ULNA.display]
+    assert noted(result) == [ULNA.display] and "before you use the score" in " ".join(result.notes)
     intact = as_right_hand(make_wrist(20261129, 0, build(PhantomConfig, {"prevalence": 0.0, "size": 256})))
     assert noted(predictor(intact.image[0], side="R").single()) == []
+
+
+def test_a_note_on_a_joint_without_a_score_mentions_none():
+    placement = Placement(Radiograph(np.zeros((100, 100), np.float32)))
+    masks = masks_with_ulna_from(60).repeat(2, 1).repeat(2, 2)
+    for scored, end in (((ULNA.index,), "Look at the overlay before you use the score."), ((), "Look at the overlay.")):
+        (note,) = with_lost_ends(placement, masks, WRIST, scored).radiograph.notes
+        assert note.startswith(f"{ULNA.display}: ") and note.endswith(end)
