@@ -138,7 +138,7 @@ def test_too_few_patients_are_refused(phantom_root, tmp_path):
     [
         (1, 2, "1 patient with masks or scores; each fold needs one to test on, one to choose"),
         (2, 2, "2 patients with masks or scores; each fold needs one to test on, one to choose"),
-        (3, 2, "one fold leaves a single patient to train on and to choose the epoch; give --folds 3,"),
+        (3, 2, "leave one fold a single patient, both to train on and to choose the epoch; give --folds 3,"),
         (4, 9, "4 patients cannot be divided into 9 folds; add patients, or give fewer --folds"),
         (3, 3, None),
         (4, 4, None),

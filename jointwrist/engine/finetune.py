@@ -176,8 +176,8 @@ def _deal(dataset: RamW600, folds: int, seed: int) -> list[set[str]]:
         raise DataError(f"{dataset.root}: {error}; add patients, or give fewer --folds") from None
     if patients - max(map(len, dealt)) < _PATIENTS - 1:
         raise DataError(
-            f"{dataset.root}: with {folds} folds of {patients} patients, one fold leaves a single patient to train"
-            f" on and to choose the epoch; give --folds {patients}, one for each patient, or add patients"
+            f"{dataset.root}: {patients} patients in {folds} folds leave one fold a single patient, both to train on"
+            f" and to choose the epoch; give --folds {patients}, one for each patient, or add patients"
         )
     return dealt
 
