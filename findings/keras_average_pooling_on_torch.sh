@@ -21,7 +21,6 @@ cd "$folder"
 python3 -m venv env
 env/bin/pip install --quiet --no-compile keras==3.15.1 torch==2.14.1 jax==0.10.2 jaxlib==0.10.2 numpy==2.4.6
 cat > pool.py <<'PYTHON'
-import sys
 from pathlib import Path
 
 import keras
