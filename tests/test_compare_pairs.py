@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +15,8 @@ from PIL import Image
 
 from jointwrist.cli import main
 from jointwrist.commands.compare_pairs import read_pairs, summary
-from jointwrist.errors import DataError
+from jointwrist.errors import DataError, StorageError
+from jointwrist.outputs.comparison_picture import NAMES, save_comparison
 from jointwrist.phantom import make_wrist
 
 
@@ -147,6 +149,26 @@ def test_two_visits_that_fail_leave_no_comparison_of_others(visits, compared, tm
     assert f"the comparison of an earlier run is kept as {out / 'comparison.json.earlier'}" in said.err
     assert "damaged_L.png: not a" in said.err and not said.out
     assert sorted(path.name for path in out.iterdir()) == ["comparison.json.earlier", "comparison.png.earlier"]
+
+
+def test_a_comparison_that_cannot_be_written_leaves_the_earlier_one_whole(tmp_path, monkeypatch):
+    class Later:
+        def to_dict(self):
+            return {"baseline": "later"}
+
+    def full(comparison):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in NAMES:
+        (tmp_path / name).write_text(f"earlier {name}")
+    monkeypatch.setattr("jointwrist.outputs.comparison_picture.draw_comparison", full)
+    with pytest.raises(StorageError, match=r"comparison\.png: cannot be written \(No space left"):
+        save_comparison(Later(), tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: f"earlier {name}" for name in NAMES}
+    (tmp_path / "comparison.png").unlink()
+    (tmp_path / "comparison.png").mkdir()
+    with pytest.raises(StorageError, match=r"comparison\.png: is a folder"):
+        save_comparison(Later(), tmp_path)
 
 
 def test_one_line_of_json_a_pair(visits, tmp_path, capsys):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw
 
-from jointwrist.files import atomic, write_text
+from jointwrist.files import atomic
 from jointwrist.ops.outlines import outlines
 
 if TYPE_CHECKING:
@@ -52,10 +52,14 @@ def _freest_corner(drawn: np.ndarray) -> tuple[int, int]:
 
 
 def save_comparison(comparison: Comparison, folder: str | Path) -> list[Path]:
-    """Write the files `NAMES` into a folder, which is made if it is missing."""
+    """Write the files `NAMES` into a folder, which is made if it is missing.
+
+    Raises:
+        StorageError: A file cannot be written; those of an earlier comparison are unchanged.
+    """
     record, picture = (Path(folder) / name for name in NAMES)
-    picture.unlink(missing_ok=True)  # one of an earlier comparison must not lie beside this record
-    write_text(record, json.dumps(comparison.to_dict(), indent=2) + "\n")
-    with atomic(picture) as temporary:
-        draw_comparison(comparison).save(temporary, format="PNG")
+    with atomic(record) as text:  # replaced together, as a picture must not lie beside the record of another comparison
+        text.write_text(json.dumps(comparison.to_dict(), indent=2) + "\n", encoding="utf-8")
+        with atomic(picture) as drawn:
+            draw_comparison(comparison).save(drawn, format="PNG")
     return [record, picture]
