@@ -14,6 +14,13 @@ from jointwrist.errors import DataError
 #: VOC and CVAT: `name:red,green,blue:parts:actions`.
 _VOC = re.compile(r"\s*([^:]+?)\s*:\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*:[^:]*:[^:]*")
 _HEX = re.compile(r"#(?:[0-9a-f]{3}|[0-9a-f]{6}(?:[0-9a-f]{2})?)", re.IGNORECASE)
+#: A colour and a name, separated by spaces; the name does not begin with a digit.
+_NAME = r"(?P<name>[^\s\d#,;:][^,;:]*?)"
+_WORDS = tuple(
+    re.compile(rf"\s*{words}\s*")
+    for colour in (r"(?P<colour>\d{1,3}\s+\d{1,3}\s+\d{1,3})", r"(?P<colour>#[0-9a-fA-F]{3,8})")
+    for words in (rf"{colour}\s+{_NAME}", rf"{_NAME}\s+{colour}")
+)
 _CODE = re.compile(r"#[0-9a-f]{6}")
 #: Names of columns, without case, spaces and underscores.
 _COLUMNS = {
@@ -56,10 +63,12 @@ def of_voc_line(line: str) -> tuple[str, str] | None:
 
 
 def of_words(line: str) -> tuple[str, str] | None:
-    """Return name and colour of a line `red green blue name`, or None."""
-    words = line.split(maxsplit=3)
-    colour = colour_name(words[:3]) if len(words) == 4 and not words[3][0].isdecimal() else None
-    return (words[3].strip(), colour) if colour else None
+    """Return name and colour of a line `red green blue name` or `#rrggbb name`, in either order, or None."""
+    for pattern in _WORDS:
+        if found := pattern.fullmatch(line):
+            colour = colour_name(found["colour"])
+            return (found["name"], colour) if colour else None
+    return None
 
 
 def columns_of(fields: Sequence[str]) -> dict[str, int] | None:

@@ -20,7 +20,7 @@ _MAX_BYTES = 2**20
 _SNAP = re.compile(r'\s*(\d+)\s+(\d+\s+\d+\s+\d+)(?:\s+[\d.]+){3}\s+"(.*)"\s*')
 #: 3D Slicer and FreeSurfer: number, name, red, green, blue, opacity.
 _COLOURS = re.compile(r"\s*(\d+)\s+(\S.*?)\s+(\d+\s+\d+\s+\d+)\s+\d+\s*")
-_COMMENT = re.compile(r"\s*(?:#(?![0-9a-fA-F]{3,8}\s*[,;\t])|//)")
+_COMMENT = re.compile(r"\s*(?:#(?![0-9a-fA-F]{3,8}\s*[,;\t]|[0-9a-fA-F]{6}\s+\S)|//)")
 _NUMBER = re.compile(r"0*\d{1,9}(?:\.0+)?")
 _BACKGROUND = frozenset(("background", "clear label", "ignore", "unlabeled", "unlabelled", "none", "bg"))
 #: Keys of one label in a list of JSON.
@@ -28,7 +28,7 @@ _NUMBER_KEYS, _NAME_KEYS = ("value", "number", "index", "id", "label_id", "label
 _COLOUR_KEYS = ("color", "colour", "background", "hex")
 #: The colour of the background.
 _BLACK = "#000000"
-_REMEDY = "give a number and a name a line, as in `1,Lunate`"
+_REMEDY = "give a number and a name a line, as in `1,Lunate`, or a name and its colour, as in `Lunate,250,50,83`"
 #: Number, name and colour of a label, as written; not all of them need be known.
 Row = tuple[Any, Any, Any]
 
