@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from jointwrist import create_model, list_models
+from jointwrist.anatomy import bone_index
 from jointwrist.config import ConfigError, build
 from jointwrist.engine.config.run_config import JointConfig, RunConfig
 from jointwrist.engine.loop.build import build_model
@@ -93,11 +94,13 @@ def test_options_that_a_network_does_not_take_are_named(options, message):
 def test_forced_masks_drive_the_boxes(network):
     image, bones = torch.rand(2, 1, 64, 64), boxes_of_bones()
     output = network(image, forced_masks=bones)
-    # in the grid the first metacarpal is far from the trapezium, so it has no joint end
-    assert output.roi_valid[0].tolist() == [False, True, True, True, True, True]
+    assert output.roi_valid.all()
     # lunate is bone 4: row 1, column 0 of the grid
     x0, y0, x1, y1 = output.roi_boxes[0, 3].tolist()
     assert abs((x0 + x1) / 2 - 8) < 1 and abs((y0 + y1) / 2 - 24) < 1
+    # without the trapezium, that joint is not found, nor is the end of the first metacarpal, which faces it
+    bones[:, bone_index("Trapezium")] = 0
+    assert network(image, forced_masks=bones).roi_valid[0].tolist() == [False, False, True, True, True, True]
 
 
 def test_other_masks_give_other_erosion_logits():
