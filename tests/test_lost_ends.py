@@ -84,6 +84,6 @@ def test_a_destroyed_ulna_is_scored_and_named(engine):
 def test_a_note_on_a_joint_without_a_score_mentions_none():
     placement = Placement(Radiograph(np.zeros((100, 100), np.float32)))
     masks = masks_with_ulna_from(60).repeat(2, 1).repeat(2, 2)
-    for scored, end in (((ULNA.index,), "Look at the overlay before you use the score."), ((), "Look at the overlay.")):
-        (note,) = with_lost_ends(placement, masks, WRIST, scored).radiograph.notes
+    for probability, end in ((0.9, "Look at the overlay before you use the score."), (np.nan, "Look at the overlay.")):
+        (note,) = with_lost_ends(placement, masks, WRIST, np.full(6, probability)).radiograph.notes
         assert note.startswith(f"{ULNA.display}: ") and note.endswith(end)

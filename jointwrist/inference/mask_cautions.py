@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -31,18 +30,19 @@ def with_mask_cautions(placement: Placement, masks: np.ndarray, wrist: bool) -> 
     return replace(placement, radiograph=with_caution(placement.radiograph, caution))
 
 
-def with_lost_ends(placement: Placement, masks: np.ndarray, anatomy: Anatomy, scored: Collection[int]) -> Placement:
+def with_lost_ends(placement: Placement, masks: np.ndarray, anatomy: Anatomy, probabilities: np.ndarray) -> Placement:
     """Return a placement whose radiograph names the long bones that no longer reach their joint.
 
     Args:
         placement: Placement of the wrist, or of another anatomy.
         masks: (C, S, S) bool, the bones on the network's image.
         anatomy: Anatomy with its joints.
-        scored: Indices of the joint surfaces that have an erosion score.
+        probabilities: (J,) of an erosion; nan where a joint surface has no score.
     """
+    unscored = np.isnan(probabilities)
     notes = [
         f"{joint.display}: the bone is far from those that it articulates with, so its end is destroyed or its mask is"
-        f" incomplete. Look at the overlay{' before you use the score' if joint.index in scored else ''}."
+        f" incomplete. Look at the overlay{'' if unscored[joint.index] else ' before you use the score'}."
         for joint in anatomy.joints
         if joint.end and lost_end(masks[:, ::2, ::2], joint)  # boxes are computed at half the size, too
     ]

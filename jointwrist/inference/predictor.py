@@ -330,10 +330,8 @@ class Predictor:
             masks = placement.masks_back(prediction.masks[index], self.mask_logit)
         if wrist and report is None and not self.localise:
             placement = with_view_caution(placement, logits > 0)
-        scored = np.flatnonzero(np.isfinite(scores.probabilities))
-        placement = with_lost_ends(placement, logits > 0, self.anatomy, scored)
         return WristResult(
-            with_mask_cautions(placement, masks, wrist),
+            with_mask_cautions(with_lost_ends(placement, logits > 0, self.anatomy, scores.probabilities), masks, wrist),
             masks,
             scores.probabilities,
             scores.levels,
